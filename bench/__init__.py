@@ -1,0 +1,1 @@
+"""Measurements beside a bare baseline, printed as ratios by `make bench`."""

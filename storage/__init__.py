@@ -1,0 +1,1 @@
+"""Where facts last: every table, and one file per noun."""

@@ -1,0 +1,1 @@
+"""Sentences about Attune that can be false."""

@@ -1,0 +1,1 @@
+"""Suites that every store, surface and provider must pass."""

@@ -1,0 +1,1 @@
+"""Small real servers on loopback, strict about the vendor's own rules."""

@@ -1,0 +1,1 @@
+"""A small OpenAI-protocol tuning server that really trains."""
