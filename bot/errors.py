@@ -1,0 +1,163 @@
+"""Everything that can go wrong, as one tree; a class's docstring is the user's sentence.
+
+AttuneError
+├── SettingsError           a variable is wrong; ends the start
+├── Refusal                 the asker can do something about it
+│   ├── NotAllowed          the role is too low
+│   ├── OverCap             today's tokens are spent
+│   ├── NotFound            no such example, job, model or assistant here
+│   ├── BadInput            an option or a field is wrong
+│   ├── NothingToTrain      too few permitted rows
+│   ├── BadRow              a row breaks a published rule
+│   └── NotNow              the state of things does not allow it
+├── HostError               the model host
+│   ├── HostUnreachable     the request never left
+│   ├── HostSilent          it left, and no answer came: the outcome is unknown
+│   ├── HostBusy            429
+│   ├── HostBroken          5xx, or an answer that makes no sense
+│   ├── HostRefused         4xx with the host's own words
+│   │   ├── KeyRefused      401
+│   │   ├── TrainingClosed  403 training_not_available
+│   │   └── HostForgot      404
+│   └── EmptyAnswer         a stream that ended without text
+└── SurfaceError            the chat platform
+    ├── MessageGone         the message or channel was deleted
+    ├── PlaceClosed         the bot may not speak there
+    └── SurfaceBusy         slow down
+"""
+
+from __future__ import annotations
+
+
+class AttuneError(Exception):
+    """Something went wrong that nobody had foreseen. Please tell whoever runs the bot."""
+
+    def __init__(self, **details: object) -> None:
+        self.details = details
+        super().__init__(self.sentence)
+
+    @property
+    def key(self) -> str:
+        """Where the sentence stands in the catalogue of words."""
+        return f"error.{type(self).__name__}"
+
+    @property
+    def sentence(self) -> str:
+        """The English sentence, with the details put in."""
+        return template(type(self)).format_map(Details(self.details))
+
+
+class Details(dict[str, object]):
+    """A mapping that shows a missing detail as a dash instead of raising."""
+
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
+def template(error: type[AttuneError]) -> str:
+    """The English sentence of an error class, before its details are put in."""
+    return " ".join((error.__doc__ or AttuneError.__doc__ or "").split())
+
+
+class SettingsError(AttuneError):
+    """{variable} is wrong: {problem}. {remedy}"""
+
+
+class Refusal(AttuneError):
+    """That is not possible."""
+
+
+class NotAllowed(Refusal):
+    """Only a {role} can do that. Ask {who}."""
+
+
+class OverCap(Refusal):
+    """Today's {cap} tokens for {whom} are used up. It starts anew at midnight UTC."""
+
+
+class NotFound(Refusal):
+    """There is no {noun} “{name}” here."""
+
+
+class BadInput(Refusal):
+    """{problem}"""
+
+
+class NothingToTrain(Refusal):
+    """There are {rows} approved examples that may be trained on, and training needs {minimum}. Teach some more with 🎓, /tune teach or /tune import."""
+
+
+class BadRow(Refusal):
+    """Example {example} cannot be trained on: {reason}. Edit it with /tune examples edit:{example}, then start again."""
+
+
+class NotNow(Refusal):
+    """{problem}"""
+
+
+class HostError(AttuneError):
+    """The host “{host}” could not do it: {message}"""
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds the host asked us to wait, if it did."""
+        value = self.details.get("retry_after")
+        return float(value) if isinstance(value, int | float) else None
+
+
+class HostUnreachable(HostError):
+    """The host “{host}” cannot be reached. Check its address and that it runs."""
+
+
+class HostSilent(HostError):
+    """The host “{host}” did not answer in time."""
+
+
+class HostBusy(HostError):
+    """The host “{host}” is busy. Try again in a moment."""
+
+
+class HostBroken(HostError):
+    """The host “{host}” has a fault of its own: {message}"""
+
+
+class HostRefused(HostError):
+    """The host “{host}” said no: {message}"""
+
+    @property
+    def code(self) -> str | None:
+        """The host's own code, such as `model_not_found`."""
+        value = self.details.get("code")
+        return value if isinstance(value, str) else None
+
+
+class KeyRefused(HostRefused):
+    """The host “{host}” does not accept the key. Whoever runs the bot must check {variable}."""
+
+
+class TrainingClosed(HostRefused):
+    """The host “{host}” no longer lets this account train. Choose another host: /tune start host:NAME."""
+
+
+class HostForgot(HostRefused):
+    """The host “{host}” does not know this any more: {message}"""
+
+
+class EmptyAnswer(HostError):
+    """The model at “{host}” sent an empty answer. Try again."""
+
+
+class SurfaceError(AttuneError):
+    """The chat platform could not do it: {message}"""
+
+
+class MessageGone(SurfaceError):
+    """The message is gone."""
+
+
+class PlaceClosed(SurfaceError):
+    """The bot may not speak there."""
+
+
+class SurfaceBusy(SurfaceError):
+    """The chat platform asks for a pause."""

@@ -1,0 +1,152 @@
+"""What comes in, in neutral words: adapters translate, the core knows no platform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from bot.model import MessageId, Place, Said, User
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a command; `reference` is the surface's own handle."""
+
+    name: str
+    reference: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Somebody wrote a message; `text` of the message is without the bot's mention."""
+
+    message: Said
+    is_addressed: bool
+    is_direct: bool = False
+    kind: Literal["spoken"] = "spoken"
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """`/tune …` in any of its doors; `options` where the surface parsed them itself."""
+
+    words: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    attachment: Attachment | None = None
+    kind: Literal["commanded"] = "commanded"
+
+
+@dataclass(frozen=True, slots=True)
+class Reacted:
+    """An emoji was put on, or taken off, a message."""
+
+    message: MessageId
+    emoji: str
+    is_removed: bool = False
+    kind: Literal["reacted"] = "reacted"
+
+
+@dataclass(frozen=True, slots=True)
+class Clicked:
+    """A button was clicked; `message` is the one that carries it."""
+
+    action: str
+    message: MessageId | None = None
+    kind: Literal["clicked"] = "clicked"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A form came back."""
+
+    form: str
+    values: Mapping[str, str]
+    attachment: Attachment | None = None
+    kind: Literal["submitted"] = "submitted"
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A message shortcut or context menu was used on a message."""
+
+    shortcut: str
+    message: Said
+    kind: Literal["marked"] = "marked"
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A message's text changed at its source."""
+
+    message: MessageId
+    text: str
+    kind: Literal["edited"] = "edited"
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """Messages are gone at their source."""
+
+    messages: tuple[MessageId, ...]
+    kind: Literal["deleted"] = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The bot was invited."""
+
+    name: str
+    kind: Literal["joined"] = "joined"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The bot was uninstalled: everything of the workspace goes."""
+
+    kind: Literal["left"] = "left"
+
+
+What = (
+    Spoken | Commanded | Reacted | Clicked | Submitted | Marked | Edited | Deleted | Joined | Left
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, once.
+
+    `key` is the platform's own id of the happening; `token` is its short-lived
+    handle for forms and private replies and is never stored.
+    """
+
+    key: str
+    place: Place
+    user: User
+    at: datetime
+    what: Annotated[What, Field(discriminator="kind")]
+    locale: str = "en"
+    token: str | None = None
+
+    @property
+    def message_key(self) -> str | None:
+        """One message may arrive as several events (Slack: `app_mention` and `message`)."""
+        if isinstance(self.what, Spoken):
+            return f"{self.place.workspace}/{self.place.channel}/{self.what.message.id}"
+        return None
+
+
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def to_json(event: Event) -> str:
+    """The event as text for the inbox, without its token."""
+    return _ADAPTER.dump_json(event, exclude={"token"}).decode()
+
+
+def from_json(text: str) -> Event:
+    return _ADAPTER.validate_json(text)

@@ -1,0 +1,167 @@
+"""The port to model hosts: chat, files and tuning jobs in the OpenAI protocol's own words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from bot.model import (
+    Checkpoint,
+    HostName,
+    Hyperparameters,
+    JobEvent,
+    ModelName,
+    Sampling,
+)
+from bot.rows import Method
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens trained; None is unknown."""
+
+    training: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is particular about a host, as data.
+
+    `listing_lag` is how many seconds a new file or job may be missing from
+    lists; `poll_seconds` how often a running job is worth a look.
+    """
+
+    name: str
+    listing_lag: float = 60.0
+    poll_seconds: float = 10.0
+    minimum_rows: int = 10
+    max_row_tokens: int = 65_536
+    max_suffix: int = 64
+    methods: tuple[Method, ...] = (Method.SUPERVISED, Method.DPO)
+    legacy_hyperparameters: bool = False
+    byte_order_mark: bool = False
+    label: str = ""
+    max_epochs: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer; the last one carries the usage where the host tells it."""
+
+    text: str = ""
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    id: str
+    name: str
+    bytes: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteJob:
+    """A job as the host tells it, normalised: `error: {}` is None, times are aware."""
+
+    id: str
+    status: str
+    training_file: str
+    model: ModelName | None = None
+    trained_tokens: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    resolved: Mapping[str, object] = field(default_factory=dict)
+    estimated_finish: datetime | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What a new job is asked to be."""
+
+    start: str
+    base: ModelName
+    training_file: str
+    validation_file: str | None
+    method: Method
+    hyperparameters: Hyperparameters
+    suffix: str | None
+    seed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteModel:
+    name: ModelName
+    owner: str
+    expires_on: str | None = None
+
+
+class Host(Protocol):
+    """One configured server. Every method raises only `bot.errors.HostError`s."""
+
+    @property
+    def name(self) -> HostName: ...
+    @property
+    def profile(self) -> Profile: ...
+    @property
+    def bases(self) -> Sequence[ModelName]: ...
+    def price(self, base: ModelName) -> Price: ...
+
+    def chat(
+        self, model: ModelName, messages: Sequence[Mapping[str, str]], sampling: Sampling
+    ) -> AsyncIterator[Delta]:
+        """Stream an answer; closing the iterator stops the request."""
+        ...
+
+    async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
+        """Never retries by itself: the caller looks first."""
+        ...
+
+    def files(self) -> AsyncIterator[RemoteFile]:
+        """Every tuning file, newest first, page by page; ends even if the host pages badly."""
+        ...
+
+    async def delete_file(self, file: str) -> None: ...
+    async def read_file(self, file: str) -> bytes: ...
+
+    async def create_job(self, request: JobRequest) -> RemoteJob:
+        """Never retries by itself: the caller looks first."""
+        ...
+
+    def jobs(self) -> AsyncIterator[RemoteJob]:
+        """Every job, newest first, page by page; ends even if the host pages badly."""
+        ...
+
+    async def job(self, job: str) -> RemoteJob: ...
+    async def cancel_job(self, job: str) -> RemoteJob: ...
+    async def pause_job(self, job: str) -> RemoteJob: ...
+    async def resume_job(self, job: str) -> RemoteJob: ...
+    async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
+        """Events not yet seen, oldest first, de-duplicated."""
+        ...
+
+    async def checkpoints(self, job: str) -> Sequence[Checkpoint]: ...
+    async def models(self) -> Sequence[RemoteModel]: ...
+    async def delete_model(self, model: ModelName) -> None: ...
+
+
+class Hosts(Protocol):
+    """The hosts of this installation."""
+
+    def names(self) -> Sequence[HostName]: ...
+    def get(self, name: HostName) -> Host:
+        """Raises NotFound for a name that is not configured."""
+        ...
+
+    def first_for(self, platform: str) -> HostName:
+        """Where a new workspace of this platform starts."""
+        ...

@@ -1,0 +1,61 @@
+"""The port to places where people talk: few duties, and gifts a surface may have."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol, runtime_checkable
+
+from bot.events import Attachment, Event
+from bot.model import MessageId, Place, Said, UserId
+from bot.replies import Document, Drawn, Form, Stream
+
+
+class Surface(Protocol):
+    """What every platform can do. Raises only `bot.errors.SurfaceError`s."""
+
+    async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
+        """Post once per key: a second call with the same key edits what stands."""
+        ...
+
+    async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None: ...
+
+    async def react(self, place: Place, message: MessageId, emoji: str) -> None: ...
+
+    async def fetch(self, place: Place, message: MessageId) -> Said | None: ...
+
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        """What was said before a message in its thread (or reply chain), oldest first."""
+        ...
+
+
+@runtime_checkable
+class CanStream(Protocol):
+    """Shows an answer while it is written."""
+
+    async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
+        """Raises what the pieces raise; text already shown stays."""
+        ...
+
+
+@runtime_checkable
+class CanWhisper(Protocol):
+    """Shows something to one person alone."""
+
+    async def whisper(self, event: Event, reply: Drawn) -> None: ...
+
+
+@runtime_checkable
+class CanOpenForm(Protocol):
+    async def open_form(self, event: Event, form: Form) -> None: ...
+
+
+@runtime_checkable
+class CanSendFile(Protocol):
+    async def send_file(self, event: Event, document: Document) -> None: ...
+
+
+@runtime_checkable
+class CanReadFile(Protocol):
+    def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
+        """The bytes of a file that came with an event, in blocks."""
+        ...

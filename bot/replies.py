@@ -1,0 +1,193 @@
+"""What goes out, in neutral words: every surface draws the same values."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot.model import MessageId
+
+
+class Tone(StrEnum):
+    """How a card feels; a surface may colour it."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    BAD = "bad"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """Something to click; `action` is opaque to the surface (at most 100 characters)."""
+
+    label: str
+    action: str
+    is_primary: bool = False
+    is_danger: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A labelled value on a card."""
+
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A line of a chart: points in the order of x; None is a gap."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Numbers that each surface draws its own way; `summary` says it in words."""
+
+    title: str
+    x_label: str
+    series: Sequence[Series]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A bar: done of total, in the host's own steps."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One of several texts shown side by side."""
+
+    title: str
+    text: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain words; `private` is for the asker alone where a surface can do that."""
+
+    text: str
+    private: bool = False
+    buttons: tuple[Button, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A framed message; `replaces` puts it in place of the message whose button was clicked."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    columns: tuple[Column, ...] = ()
+    buttons: tuple[Button, ...] = ()
+    progress: Progress | None = None
+    chart: Chart | None = None
+    tone: Tone = Tone.PLAIN
+    private: bool = False
+    replaces: bool = False
+
+
+class FieldKind(StrEnum):
+    LINE = "line"
+    TEXT = "text"
+    NUMBER = "number"
+    CHOICE = "choice"
+    TOGGLE = "toggle"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One input of a form; values travel as text."""
+
+    name: str
+    label: str
+    kind: FieldKind = FieldKind.LINE
+    value: str = ""
+    hint: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    required: bool = True
+    max_length: int = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Asks for text; its `id` comes back with the values (at most 100 characters)."""
+
+    id: str
+    title: str
+    fields: tuple[Field, ...]
+    submit: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a listing: a number to call it by, its text, small print, and what can be done."""
+
+    id: str
+    text: str
+    note: str = ""
+    buttons: tuple[Button, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of a noun; `more` is the command that shows the next page."""
+
+    title: str
+    lines: tuple[Line, ...]
+    empty: str = ""
+    note: str = ""
+    more: Button | None = None
+    total: int | None = None
+    private: bool = False
+    replaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An emoji on the message in question, and a word to the person who reacted."""
+
+    emoji: str
+    text: Text | None = None
+    message: MessageId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file for the asker; `chunks` is read once."""
+
+    name: str
+    chunks: AsyncIterator[bytes]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer as it is written: pieces of text, in order.
+
+    `posted` is called with the message once it stands; `buttons` close a whole answer.
+    """
+
+    pieces: AsyncIterator[str]
+    posted: Callable[[MessageId], Awaitable[None]]
+    buttons: tuple[Button, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing to say."""
+
+
+Drawn = Text | Card | Listing
+Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Silence
