@@ -1,0 +1,484 @@
+"""The port to what lasts: one protocol per noun, each method a workspace first.
+
+Methods without a workspace are for the loops that serve every workspace.
+A method called with a workspace that does not own the thing finds nothing:
+`get` raises NotFound, lookups answer None, changes change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import date, datetime, timedelta
+from typing import Protocol
+
+from bot.model import (
+    Assistant,
+    AssistantId,
+    AuditEntry,
+    Binding,
+    ChannelId,
+    Checkpoint,
+    Consent,
+    Deployment,
+    Example,
+    ExampleFilter,
+    ExampleId,
+    ExampleState,
+    HostName,
+    InboxRow,
+    Job,
+    JobEvent,
+    JobId,
+    MessageId,
+    Model,
+    ModelName,
+    NewExample,
+    Notice,
+    NoticeId,
+    Phase,
+    Place,
+    Revision,
+    Role,
+    RoomMessage,
+    Row,
+    Snapshot,
+    SnapshotId,
+    SnapshotRow,
+    Sources,
+    Split,
+    Turn,
+    TurnId,
+    User,
+    UserId,
+    Vote,
+    Workspace,
+    WorkspaceId,
+)
+from bot.rows import Method
+
+
+class Workspaces(Protocol):
+    async def find(self, workspace: WorkspaceId) -> Workspace | None: ...
+    async def add(self, workspace: Workspace) -> None:
+        """Does nothing if it stands already."""
+        ...
+
+    async def all(self) -> Sequence[Workspace]: ...
+    async def set_sources(self, workspace: WorkspaceId, sources: Sources) -> None: ...
+    async def set_caps(
+        self, workspace: WorkspaceId, *, person: int | None, whole: int | None
+    ) -> None: ...
+    async def erase(self, workspace: WorkspaceId) -> None:
+        """Everything of the workspace goes, in every table."""
+        ...
+
+
+class Roles(Protocol):
+    async def get(self, workspace: WorkspaceId, user: UserId) -> Role | None: ...
+    async def put(self, workspace: WorkspaceId, user: UserId, role: Role | None) -> None: ...
+    async def all(self, workspace: WorkspaceId) -> Sequence[tuple[UserId, Role]]: ...
+
+
+class Assistants(Protocol):
+    async def add(self, workspace: WorkspaceId, assistant: Assistant) -> Assistant:
+        """The given id is ignored; the kept one has its own."""
+        ...
+
+    async def get(self, workspace: WorkspaceId, assistant: AssistantId) -> Assistant: ...
+    async def named(self, workspace: WorkspaceId, name: str) -> Assistant | None:
+        """Upper and lower case are the same."""
+        ...
+
+    async def default(self, workspace: WorkspaceId) -> Assistant | None: ...
+    async def all(self, workspace: WorkspaceId) -> Sequence[Assistant]: ...
+    async def update(self, workspace: WorkspaceId, assistant: Assistant) -> None: ...
+    async def bind(self, workspace: WorkspaceId, binding: Binding) -> None: ...
+    async def unbind(self, workspace: WorkspaceId, channel: ChannelId) -> bool: ...
+    async def binding(self, workspace: WorkspaceId, channel: ChannelId) -> Binding | None: ...
+    async def bindings(self, workspace: WorkspaceId) -> Sequence[Binding]: ...
+    async def answering(
+        self, workspace: WorkspaceId, channel: ChannelId
+    ) -> tuple[Assistant, Binding | None, Deployment | None] | None:
+        """Who answers in a channel, and with which model, in one look: the bound one, else the default."""
+        ...
+
+
+class Examples(Protocol):
+    async def add(
+        self, workspace: WorkspaceId, example: NewExample, *, at: datetime
+    ) -> tuple[Example, bool]:
+        """The kept example, and whether it is new.
+
+        A living example (proposed or approved) of the same assistant with the
+        same fingerprint, or taken from the same message, is returned instead.
+        """
+        ...
+
+    async def add_many(
+        self, workspace: WorkspaceId, examples: Sequence[NewExample], *, at: datetime
+    ) -> int:
+        """How many were new. Made for bulk: a thousand at a time, no per-row look-up."""
+        ...
+
+    async def get(self, workspace: WorkspaceId, example: ExampleId) -> Example: ...
+    async def by_source(
+        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
+    ) -> Example | None:
+        """The living example taken from a message."""
+        ...
+
+    async def page(
+        self,
+        workspace: WorkspaceId,
+        filters: ExampleFilter,
+        *,
+        after: ExampleId | None = None,
+        limit: int = 20,
+    ) -> Sequence[Example]:
+        """Oldest first."""
+        ...
+
+    async def count(self, workspace: WorkspaceId, filters: ExampleFilter) -> int: ...
+    async def revise(
+        self, workspace: WorkspaceId, example: ExampleId, row: Row, editor: UserId, *, at: datetime
+    ) -> Example: ...
+    async def revisions(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Revision]: ...
+    async def set_state(
+        self,
+        workspace: WorkspaceId,
+        examples: Sequence[ExampleId],
+        state: ExampleState,
+        *,
+        at: datetime,
+    ) -> int: ...
+    async def set_tags(
+        self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
+    ) -> None: ...
+    async def hold_out(
+        self, workspace: WorkspaceId, assistant: AssistantId, examples: Sequence[ExampleId]
+    ) -> None:
+        """Exactly these of the assistant are marked as held out."""
+        ...
+
+    async def by_author(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]: ...
+    async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:
+        """Text, revisions and authors go; snapshot rows keep only their hash."""
+        ...
+
+    def trainable(
+        self, workspace: WorkspaceId, assistant: AssistantId, method: Method
+    ) -> AsyncIterator[Example]:
+        """Approved examples whose text may be trained on now, oldest first.
+
+        The one place where permission is decided: the origin must be within
+        the workspace's sources, and for messages and forms every author must
+        have consented (in the local workspace: must not have objected).
+        """
+        ...
+
+
+class Snapshots(Protocol):
+    async def freeze(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        rows: Sequence[SnapshotRow],
+        *,
+        at: datetime,
+    ) -> Snapshot: ...
+    async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot: ...
+    def rows(
+        self, workspace: WorkspaceId, snapshot: SnapshotId, split: Split | None = None
+    ) -> AsyncIterator[SnapshotRow]:
+        """In frozen order, with the text of the frozen revision."""
+        ...
+
+    async def forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
+        """How many rows may not be trained on (any more), by the rule of `trainable`, or were erased."""
+        ...
+
+    async def holding(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
+    ) -> Sequence[SnapshotId]: ...
+
+
+class Jobs(Protocol):
+    async def add(self, workspace: WorkspaceId, job: Job) -> Job:
+        """The given id is ignored. A job with the same `start` is returned instead of a second."""
+        ...
+
+    async def get(self, workspace: WorkspaceId, job: JobId) -> Job: ...
+    async def change(
+        self,
+        workspace: WorkspaceId,
+        job: JobId,
+        *,
+        when: Sequence[Phase] | None = None,
+        **changes: object,
+    ) -> bool:
+        """Set fields of Job by name; with `when`, only if the phase is one of these."""
+        ...
+
+    async def page(
+        self,
+        workspace: WorkspaceId,
+        *,
+        assistant: AssistantId | None = None,
+        before: JobId | None = None,
+        limit: int = 10,
+    ) -> Sequence[Job]:
+        """Newest first, estimates that were never confirmed left out."""
+        ...
+
+    async def open(self) -> Sequence[Job]:
+        """Confirmed and not over, of every workspace, oldest first."""
+        ...
+
+    async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...
+    async def add_events(
+        self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
+    ) -> int:
+        """How many were new; metrics of a step already told replace it."""
+        ...
+
+    async def events(
+        self, workspace: WorkspaceId, job: JobId, *, last: int | None = None
+    ) -> Sequence[JobEvent]:
+        """Oldest first; `last` keeps only the newest so many."""
+        ...
+
+    async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]: ...
+    async def add_checkpoints(
+        self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
+    ) -> None: ...
+    async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]: ...
+    async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
+        """(tokens trained, seconds from running to the end) of past successes, newest first, at most 20."""
+        ...
+
+
+class Models(Protocol):
+    async def add(self, workspace: WorkspaceId, model: Model) -> None:
+        """Does nothing if the name stands already."""
+        ...
+
+    async def find(self, workspace: WorkspaceId, name: ModelName) -> Model | None: ...
+    async def all(self, workspace: WorkspaceId, assistant: AssistantId) -> Sequence[Model]:
+        """Newest first, deleted ones left out."""
+        ...
+
+    async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
+        """Mark the models made from these: a row they learned from was erased."""
+        ...
+
+    async def delete(self, workspace: WorkspaceId, name: ModelName) -> None: ...
+
+
+class Deployments(Protocol):
+    async def add(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        *,
+        model: ModelName,
+        host: HostName,
+        by: UserId,
+        at: datetime,
+    ) -> Deployment: ...
+    async def current(
+        self, workspace: WorkspaceId, assistant: AssistantId
+    ) -> Deployment | None: ...
+    async def history(
+        self, workspace: WorkspaceId, assistant: AssistantId, *, limit: int = 20
+    ) -> Sequence[Deployment]:
+        """Newest first."""
+        ...
+
+
+class Turns(Protocol):
+    async def add(self, workspace: WorkspaceId, turn: Turn) -> Turn:
+        """The given id is ignored. A turn of the same event is returned instead of a second."""
+        ...
+
+    async def change(self, workspace: WorkspaceId, turn: TurnId, **changes: object) -> None: ...
+    async def get(self, workspace: WorkspaceId, turn: TurnId) -> Turn: ...
+    async def by_message(
+        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
+    ) -> Turn | None: ...
+    async def by_event(self, workspace: WorkspaceId, event_key: str) -> Turn | None: ...
+    async def count_by(self, workspace: WorkspaceId, user: UserId) -> int: ...
+    async def of(
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = 1000
+    ) -> Sequence[Turn]: ...
+    async def erase(self, workspace: WorkspaceId, user: UserId) -> int: ...
+    async def vote(self, workspace: WorkspaceId, vote: Vote) -> None:
+        """A person's later vote replaces the earlier one, its reason only if given."""
+        ...
+
+    async def unvote(
+        self, workspace: WorkspaceId, turn: TurnId, user: UserId, value: int
+    ) -> None: ...
+    async def votes(self, workspace: WorkspaceId, turn: TurnId) -> Sequence[Vote]: ...
+
+
+class Outbox(Protocol):
+    async def put(
+        self,
+        key: str,
+        place: Place,
+        kind: str,
+        *,
+        subject: int | None = None,
+        details: Mapping[str, object] | None = None,
+        at: datetime,
+    ) -> None:
+        """A new fact, or a change of the fact with this key."""
+        ...
+
+    async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
+        """Facts whose message is behind them, oldest first."""
+        ...
+
+    async def delivered(
+        self, notice: NoticeId, *, version: int, message: MessageId | None
+    ) -> None: ...
+    async def postpone(self, notice: NoticeId, *, until: datetime) -> None: ...
+    async def drop(self, notice: NoticeId) -> None: ...
+    async def by_message(
+        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
+    ) -> Notice | None: ...
+    async def is_empty(self) -> bool: ...
+
+
+class Inbox(Protocol):
+    async def receive(
+        self, key: str, *, message_key: str | None, payload: str, at: datetime
+    ) -> bool:
+        """False if the event, or its message, is known already."""
+        ...
+
+    async def begin(self, key: str) -> None:
+        """It is running now; counts attempts."""
+        ...
+
+    async def finish(self, key: str) -> None:
+        """Done: the payload is erased."""
+        ...
+
+    async def unfinished(self) -> Sequence[InboxRow]: ...
+    async def forget_before(self, at: datetime) -> None:
+        """Keys of events done long ago may go."""
+        ...
+
+
+class Audit(Protocol):
+    async def add(
+        self,
+        workspace: WorkspaceId,
+        user: UserId | None,
+        what: str,
+        *,
+        at: datetime,
+        **details: object,
+    ) -> None: ...
+    async def page(
+        self,
+        workspace: WorkspaceId,
+        *,
+        what: str | None = None,
+        user: UserId | None = None,
+        limit: int = 20,
+    ) -> Sequence[AuditEntry]:
+        """Newest first; `what` matches from its beginning."""
+        ...
+
+
+class Spending(Protocol):
+    async def add(self, workspace: WorkspaceId, user: UserId, day: date, tokens: int) -> None: ...
+    async def spent(self, workspace: WorkspaceId, user: UserId, day: date) -> tuple[int, int]:
+        """Tokens of the person, and of the whole workspace, on that UTC day."""
+        ...
+
+
+class Consents(Protocol):
+    async def put(self, workspace: WorkspaceId, consent: Consent) -> None: ...
+    async def get(self, workspace: WorkspaceId, user: UserId) -> Consent | None: ...
+
+
+class Room(Protocol):
+    """The local workspace's own messages: there we are the platform."""
+
+    async def post(
+        self,
+        channel: ChannelId,
+        *,
+        author: User,
+        text: str,
+        body: str | None,
+        is_own: bool,
+        at: datetime,
+        thread: int | None = None,
+        reply_to: int | None = None,
+        key: str | None = None,
+    ) -> RoomMessage:
+        """A message with the same key is edited instead. Numbers count up from 1."""
+        ...
+
+    async def edit(
+        self, number: int, *, text: str, body: str | None, at: datetime
+    ) -> RoomMessage | None: ...
+    async def get(self, number: int) -> RoomMessage | None: ...
+    async def page(
+        self,
+        channel: ChannelId,
+        *,
+        before: int | None = None,
+        thread: int | None = None,
+        limit: int = 50,
+    ) -> Sequence[RoomMessage]:
+        """The newest so many, oldest first; `thread` keeps its root and replies."""
+        ...
+
+    async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None: ...
+
+
+class Records(Protocol):
+    """Every noun, inside one transaction."""
+
+    workspaces: Workspaces
+    roles: Roles
+    assistants: Assistants
+    examples: Examples
+    snapshots: Snapshots
+    jobs: Jobs
+    models: Models
+    deployments: Deployments
+    turns: Turns
+    outbox: Outbox
+    inbox: Inbox
+    audit: Audit
+    spending: Spending
+    consents: Consents
+    room: Room
+
+
+class Store(Protocol):
+    """Where records are kept. Writes of one process wait for one another; reads never wait."""
+
+    def writing(self) -> AbstractAsyncContextManager[Records]:
+        """One transaction: all of it lasts, or none of it."""
+        ...
+
+    def reading(self) -> AbstractAsyncContextManager[Records]: ...
+
+
+class Clock(Protocol):
+    """Time, as an argument."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+        ...
+
+    async def sleep(self, wait: timedelta) -> None: ...
