@@ -1,0 +1,339 @@
+"""What a command and a catalogue are; platform limits are checked when one is built."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from bot.errors import BadInput, NotFound
+from bot.events import Attachment, Event
+from bot.model import (
+    Assistant,
+    Binding,
+    Deployment,
+    MessageId,
+    Place,
+    Role,
+    Said,
+    User,
+    UserId,
+    Workspace,
+    WorkspaceId,
+)
+from bot.ports.world import World
+from bot.replies import Reply
+from bot.words import Words
+
+
+class OptionKind(StrEnum):
+    """What an option holds; the nouns offer completion."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    YES_NO = "yes_no"
+    CHOICE = "choice"
+    FILE = "file"
+    ASSISTANT = "assistant"
+    MODEL = "model"
+    JOB = "job"
+    EXAMPLE = "example"
+    HOST = "host"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One word of a command, `name:value`; the `rest` option takes what has no name."""
+
+    name: str
+    kind: OptionKind = OptionKind.TEXT
+    required: bool = False
+    rest: bool = False
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Somebody wants something: the event, and what dispatch found out about it."""
+
+    event: Event
+    workspace: Workspace
+    role: Role
+    words: Words
+    now: datetime
+    assistant: Assistant
+    binding: Binding | None = None
+    deployment: Deployment | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    argument: str = ""
+    attachment: Attachment | None = None
+    message: Said | None = None
+
+    @property
+    def id(self) -> WorkspaceId:
+        return self.workspace.id
+
+    @property
+    def place(self) -> Place:
+        return self.event.place
+
+    @property
+    def user(self) -> User:
+        return self.event.user
+
+    @property
+    def by(self) -> UserId:
+        return self.event.user.id
+
+    @property
+    def clicked(self) -> MessageId | None:
+        """The message whose button was clicked, or that was reacted to."""
+        return getattr(self.event.what, "message", None)
+
+    def text(self, name: str) -> str | None:
+        value = self.options.get(name, "").strip()
+        return value or None
+
+    def integer(self, name: str) -> int | None:
+        """None for a missing option and for "auto"; raises BadInput."""
+        number = self.number(name)
+        if number is not None and number != int(number):
+            raise BadInput(problem=self.words("option.integer", option=name))
+        return None if number is None else int(number)
+
+    def number(self, name: str) -> float | None:
+        """None for a missing option and for "auto"; raises BadInput."""
+        value = self.text(name)
+        if value is None or value.lower() == "auto":
+            return None
+        try:
+            return float(value.rstrip("%").replace(",", "."))
+        except ValueError:
+            problem = self.words("option.number", option=name, value=value)
+            raise BadInput(problem=problem) from None
+
+    def yes(self, name: str, *, default: bool) -> bool:
+        value = (self.text(name) or "").lower()
+        if value in ("yes", "on", "true", "1", "是"):
+            return True
+        if value in ("no", "off", "false", "0", "否"):
+            return False
+        return default
+
+
+Handler = Callable[[Ask, World], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A word after `/tune`; groups have a space in their path ("assistant show")."""
+
+    path: str
+    role: Role
+    run: Handler
+    options: tuple[Option, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Where its summary stands in the catalogue of words."""
+        return f"command.{self.path.replace(' ', '.')}"
+
+    @property
+    def rest(self) -> Option | None:
+        return next((option for option in self.options if option.rest), None)
+
+    def __post_init__(self) -> None:
+        _within("path", self.path, 32 * 2 + 1)
+        names = [option.name for option in self.options]
+        if len(names) > 25 or len(set(names)) != len(names):
+            raise ValueError(f"{self.path}: at most 25 options, each name once")
+        for option in self.options:
+            _within("option name", option.name, 32)
+            if len(option.choices) > 25:
+                raise ValueError(f"{self.path} {option.name}: at most 25 choices")
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """A button, form, reaction or shortcut, by name."""
+
+    name: str
+    role: Role
+    run: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Everything people can do, once; help, completion and manifests are drawn from it."""
+
+    commands: tuple[Command, ...]
+    buttons: tuple[Deed, ...] = ()
+    forms: tuple[Deed, ...] = ()
+    reactions: tuple[Deed, ...] = ()
+    unreactions: tuple[Deed, ...] = ()
+    shortcuts: tuple[Deed, ...] = ()
+
+    def __post_init__(self) -> None:
+        top = {command.path.partition(" ")[0] for command in self.commands}
+        if len(top) > 25:
+            raise ValueError("Discord takes 25 children in a group")
+        for deeds in (self.buttons, self.forms, self.reactions, self.shortcuts):
+            names = [deed.name for deed in deeds]
+            if len(set(names)) != len(names):
+                raise ValueError(f"a name stands twice: {names}")
+
+    def command(self, words: str) -> tuple[Command, str]:
+        """The command that a line begins with, and the rest of the line. Raises NotFound."""
+        tokens = words.split(maxsplit=2)
+        for length in (2, 1):
+            path = " ".join(tokens[:length]).lower()
+            for command in self.commands:
+                if command.path == path and len(tokens) >= length:
+                    return command, _after(words, length)
+        raise NotFound(noun="command", name=" ".join(tokens[:1]) or "/tune")
+
+    def button(self, action: str) -> tuple[Deed, str]:
+        return _deed(self.buttons, action)
+
+    def form(self, form: str) -> tuple[Deed, str]:
+        return _deed(self.forms, form)
+
+    def reaction(self, emoji: str, *, is_removed: bool) -> Deed | None:
+        deeds = self.unreactions if is_removed else self.reactions
+        return next((deed for deed in deeds if deed.name == emoji), None)
+
+    def shortcut(self, name: str) -> Deed | None:
+        return next((deed for deed in self.shortcuts if deed.name == name), None)
+
+    def complete(self, line: str) -> Iterator[str]:
+        """Words that can stand at the end of what was typed after `/tune `."""
+        typed = line.lstrip()
+        for command in self.commands:
+            if command.path.startswith(typed.lower()):
+                yield command.path
+            elif typed.lower().startswith(command.path + " "):
+                yield from _complete_options(command, typed)
+
+
+def parse(command: Command, line: str, words: Words) -> dict[str, str]:
+    """The options in what follows a command's path.
+
+    `name:value` and `name=value`, quotes where there are blanks; what has no
+    name goes to the `rest` option as it was written. Raises BadInput.
+    """
+    named: dict[str, str] = {}
+    loose: list[str] = []
+    names = {option.name for option in command.options}
+    for token in _tokens(line):
+        name, colon, value = _named(token)
+        if colon and name.lower() in names and not loose:
+            named[name.lower()] = value
+        else:
+            loose.append(token)
+    if loose and command.rest:
+        named.setdefault(command.rest.name, " ".join(loose))
+    elif loose:
+        raise BadInput(problem=_unknown(command, loose[0], words))
+    return checked(command, named, words)
+
+
+def checked(command: Command, options: Mapping[str, str], words: Words) -> dict[str, str]:
+    """The options again, or BadInput: required ones there, numbers in range, choices known."""
+    for option in command.options:
+        value = options.get(option.name, "").strip()
+        if option.required and not value:
+            problem = words("option.missing", option=option.name, command=command.path)
+            raise BadInput(problem=problem)
+        if value:
+            _check_value(option, value, words)
+    return dict(options)
+
+
+def _check_value(option: Option, value: str, words: Words) -> None:
+    lowered = value.lower()
+    if option.choices and lowered not in option.choices:
+        known = ", ".join(option.choices)
+        raise BadInput(problem=words("option.choice", option=option.name, choices=known))
+    if option.kind in (OptionKind.INTEGER, OptionKind.NUMBER) and lowered != "auto":
+        _check_number(option, value, words)
+
+
+def _check_number(option: Option, value: str, words: Words) -> None:
+    try:
+        number = float(value.rstrip("%").replace(",", "."))
+    except ValueError:
+        problem = words("option.number", option=option.name, value=value)
+        raise BadInput(problem=problem) from None
+    low = option.least if option.least is not None else float("-inf")
+    high = option.most if option.most is not None else float("inf")
+    if not low <= number <= high:
+        raise BadInput(
+            problem=words("option.range", option=option.name, least=_plain(low), most=_plain(high))
+        )
+
+
+def _plain(number: float) -> str:
+    return f"{number:g}"
+
+
+def _unknown(command: Command, token: str, words: Words) -> str:
+    known = ", ".join(f"{option.name}:…" for option in command.options)
+    if not known:
+        return words("option.none", command=command.path)
+    return words("option.unknown", command=command.path, token=token, options=known)
+
+
+def _tokens(line: str) -> Sequence[str]:
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="")
+    lexer.whitespace_split = True
+    lexer.quotes = '"'
+    lexer.escape = ""
+    lexer.commenters = ""
+    try:
+        return list(lexer)
+    except ValueError:
+        return line.split()
+
+
+def _named(token: str) -> tuple[str, str, str]:
+    colon, equals = token.find(":"), token.find("=")
+    at = min((place for place in (colon, equals) if place > 0), default=-1)
+    if at < 0:
+        return token, "", ""
+    return token[:at].lstrip("-"), token[at], token[at + 1 :]
+
+
+def _after(line: str, tokens: int) -> str:
+    parts = line.split(maxsplit=tokens)
+    return parts[tokens] if len(parts) > tokens else ""
+
+
+def _deed(deeds: tuple[Deed, ...], name: str) -> tuple[Deed, str]:
+    head, _, argument = name.partition(":")
+    for deed in deeds:
+        if deed.name == head:
+            return deed, argument
+    raise NotFound(noun="button", name=head)
+
+
+def _complete_options(command: Command, typed: str) -> Iterator[str]:
+    head, _, last = typed.rpartition(" ")
+    for option in command.options:
+        if f"{option.name}:" in head:
+            continue
+        values = option.choices or ("",)
+        for value in values:
+            word = f"{option.name}:{value}"
+            if word.startswith(last.lower()):
+                yield f"{head} {word}"
+
+
+def _within(what: str, text: str, most: int) -> None:
+    if not 1 <= len(text) <= most:
+        raise ValueError(f"{what} {text!r} must have 1 to {most} characters")

@@ -1,0 +1,68 @@
+"""All that a use-case may ask for, in one hand, and what the house gives its surfaces."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.events import Event
+from bot.model import MessageId, Row, WorkspaceId
+from bot.ports.provider import Hosts
+from bot.ports.store import Clock, Store
+from bot.ports.surface import Surface
+
+
+class Surfaces(Protocol):
+    def of(self, workspace: WorkspaceId) -> Surface:
+        """The surface a workspace lives on. Raises PlaceClosed where it is off."""
+        ...
+
+
+class Running(Protocol):
+    """The answers being written right now."""
+
+    def stop(self, message: MessageId) -> bool:
+        """True if that message was still being written."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Ports and fixed settings, handed to use-cases by name."""
+
+    store: Store
+    hosts: Hosts
+    surfaces: Surfaces
+    clock: Clock
+    running: Running
+    admins: frozenset[str]
+    starters: Mapping[str, Sequence[Row]]
+    wake: Callable[[], None]
+    changed: Callable[[str], None]
+    new_key: Callable[[], str]
+
+
+class House(Protocol):
+    """What surfaces stand on."""
+
+    async def handle(self, event: Event) -> asyncio.Task[None] | None:
+        """Promise the event durably, then work on it; None if it is known already.
+
+        The platform may be acknowledged as soon as this returns; the task ends
+        when the event is answered and never raises.
+        """
+        ...
+
+    def watch(self, topic: str) -> AsyncIterator[str]:
+        """Names of what changed under a topic (`room`, `jobs`, `examples`), from now on."""
+        ...
+
+    async def is_quiet(self, workspace: WorkspaceId) -> bool:
+        """No job runs and every notice is delivered."""
+        ...
+
+    def say(self, key: str, locale: str = "en", **details: object) -> str:
+        """A sentence of the catalogue, for what a surface itself has to tell."""
+        ...

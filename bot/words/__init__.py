@@ -1,0 +1,52 @@
+"""Every sentence a user sees, by key; English is complete, other languages may lack some."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot import errors
+from bot.errors import AttuneError, Details, template
+from bot.words import en, zh
+
+_CATALOGUES: Mapping[str, Mapping[str, str]] = {"en": en.SENTENCES, "zh": zh.SENTENCES}
+LANGUAGES = tuple(_CATALOGUES)
+
+
+class Words:
+    """Says a key in one language, falling back to English."""
+
+    def __init__(self, language: str) -> None:
+        self.language = best_language(language)
+        self._sentences = _CATALOGUES[self.language]
+
+    def __call__(self, key: str, **details: object) -> str:
+        """One and many are written `one thing|{count} things` and chosen by `count`."""
+        sentence = self._sentences.get(key) or en.SENTENCES[key]
+        return _counted(sentence, details.get("count")).format_map(Details(details))
+
+    def error(self, error: AttuneError) -> str:
+        """The sentence of an error; the English one is its class's docstring."""
+        sentence = self._sentences.get(error.key) or template(type(error))
+        return sentence.format_map(Details(error.details))
+
+    def has(self, key: str) -> bool:
+        return key in self._sentences
+
+
+def best_language(locale: str | None) -> str:
+    """`zh-CN`, `zh_TW` and `zh` are all Chinese; what we do not speak is English."""
+    language = (locale or "en").replace("_", "-").partition("-")[0].lower()
+    return language if language in _CATALOGUES else "en"
+
+
+def error_keys() -> frozenset[str]:
+    """The keys of all error sentences, for the test that holds the catalogues together."""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    return frozenset(f"error.{k.__name__}" for k in kinds if issubclass(k, AttuneError))
+
+
+def _counted(sentence: str, count: object) -> str:
+    if not isinstance(count, int) or "|" not in sentence:
+        return sentence
+    one, _, many = sentence.partition("|")
+    return one if count == 1 else many
