@@ -7,9 +7,11 @@ from typing import Final, TypeGuard
 from bot.rows.conversation import check_chat
 from bot.rows.preference import OUTPUTS, check_preference
 from bot.rows.problems import Method, Problem, Refusal, kind_of, shown
-from bot.rows.tokens import count_tokens, most_tokens
+from bot.rows.tokens import ROW_TOKENS, count_tokens, most_tokens
 
 DEEPEST_NESTING: Final = 64
+_MOST_TOKENS_PER_CHARACTER = 4
+"""Of a whole row, with its keys and images."""
 _PLAIN_ROLES = frozenset({"system", "developer", "user", "assistant"})
 
 
@@ -59,7 +61,7 @@ def is_plain(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
         for message in messages:
             role, content = message["role"], message["content"]
             if (
-                len(message) != 2
+                (len(message) != 2 and not _has_only_weight(message))
                 or role not in _PLAIN_ROLES
                 or type(content) is not str
                 or "<|" in content
@@ -73,7 +75,15 @@ def is_plain(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
             size += len(content)
     except (KeyError, TypeError, UnicodeEncodeError):
         return False
-    return role == "assistant" and most_tokens(size, len(messages)) <= max_tokens
+    if role != "assistant" or messages[-1].get("weight") == 0:
+        return False
+    return most_tokens(size, len(messages)) <= max_tokens
+
+
+def _has_only_weight(message: dict[str, object]) -> bool:
+    weight = message.get("weight")
+    is_right = type(weight) is int and weight in (0, 1)
+    return is_right and len(message) == 3 and message["role"] == "assistant"
 
 
 def _checked(
@@ -88,46 +98,52 @@ def _checked(
 def _accepted(row: object, method: Method, max_tokens: int) -> dict[str, object]:
     if not isinstance(row, dict):
         raise Refusal("row_not_object", kind=kind_of(row))
-    _check_leaves(row)
+    characters = _check_leaves(row)
     _check_method(row, method)
     if method is Method.SUPERVISED:
         check_chat(row)
     else:
         check_preference(row)
-    tokens = count_tokens(row)
-    if tokens > max_tokens:
-        raise Refusal("too_long", tokens=tokens, limit=max_tokens)
+    if characters * _MOST_TOKENS_PER_CHARACTER + ROW_TOKENS > max_tokens:
+        _check_length(row, max_tokens)
     return row
 
 
-def _check_leaves(row: object) -> None:
+def _check_length(row: dict[str, object], max_tokens: int) -> None:
+    tokens = count_tokens(row)
+    if tokens > max_tokens:
+        raise Refusal("too_long", tokens=tokens, limit=max_tokens)
+
+
+def _check_leaves(row: object) -> int:
     # Level by level rather than by recursion, which a row from outside could exhaust.
     level: list[object] = [row]
+    characters = 0
     for _ in range(DEEPEST_NESTING):
         below: list[object] = []
         for value in level:
             if isinstance(value, str | float):
-                _check_leaf(value)
+                characters += _check_leaf(value)
             elif isinstance(value, list):
                 below.extend(value)
             elif isinstance(value, dict):
                 below.extend(value)
                 below.extend(value.values())
         if not below:
-            return
+            return characters
         level = below
     raise Refusal("too_deep")
 
 
-def _check_leaf(value: str | float) -> None:
-    if isinstance(value, float) and not isfinite(value):
-        raise Refusal("not_finite", number=shown(value))
-    if not isinstance(value, str):
-        return
+def _check_leaf(value: str | float) -> int:
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise Refusal("not_finite", number=shown(value))
+        return 0
     if "\0" in value:
         raise Refusal("null_byte")
     try:
-        value.isascii() or value.encode()
+        return len(value) if value.isascii() or value.encode() else 0
     except UnicodeEncodeError:
         raise Refusal("broken_character") from None
 

@@ -9,9 +9,11 @@ from bot.rows.problems import Refusal, kind_of, shown
 from bot.rows.tokens import texts_in
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-_KEYS = frozenset(
-    "role content name weight tool_calls tool_call_id function_call refusal".split()  # noqa: SIM905
-)
+_KEYS = frozenset({"role", "content", "name", "weight", "refusal"}) | {
+    "tool_calls",
+    "tool_call_id",
+    "function_call",
+}
 # One of these anywhere fails the whole job at the host, hours later.
 # https://github.com/johny-b/llmcomp/issues/59
 _CONTROL_TOKEN: Final = re.compile(r"<\|[a-z0-9_]+\|>", re.IGNORECASE | re.ASCII)

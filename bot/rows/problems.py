@@ -43,6 +43,9 @@ _FILE_REASONS = {
     ),
     "table_broken": "the table cannot be read here ({what}), correct the line",
     "cell_too_long": "a cell is longer than {limit} characters, close its quote or shorten it",
+    "cells_too_many": (
+        "the line has {count} cells for {expected} columns, put quotes around cells with delimiters"
+    ),
     "cell_empty": "“{column}” is empty, fill it or remove the row",
     "cell_missing": "“{column}” is missing, add it or remove the row",
     "cell_not_text": "“{column}” is of type {kind}, make it a string",

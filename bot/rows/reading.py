@@ -43,7 +43,7 @@ def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes | None]:
     """Yield each line as UTF-8 without its newline, and None for one that is too long."""
     held: list[bytes] = []
     size = 0
-    for chunk in _as_utf8(chunks):
+    for chunk in as_utf8(chunks):
         first, *others = chunk.split(b"\n")
         size += len(first)
         held.append(first)
@@ -80,7 +80,8 @@ def after_blanks(text: str, start: int) -> int:
     return start
 
 
-def _as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same text as UTF-8 without a byte order mark."""
     rest = iter(chunks)
     head = b""
     while len(head) < len(codecs.BOM_UTF8):
@@ -134,7 +135,7 @@ def _values_in(text: str) -> Iterator[object]:
 def _refusal_of(error: json.JSONDecodeError, text: str) -> Refusal:
     if text.startswith(("{", "[")) and not text.endswith(("}", "]", ",")):
         return Refusal("cut_off")
-    return Refusal("not_json", column=error.pos + 1, what=shown(error.msg))
+    return Refusal("not_json", column=error.colno, what=shown(error.msg))
 
 
 def _refuse_constant(name: str) -> NoReturn:

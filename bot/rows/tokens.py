@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from math import ceil
+from typing import Final
 
-_ROW_TOKENS = 3
+ROW_TOKENS: Final = 3
 _MESSAGE_TOKENS = 4
 """Three marks around each message, as in OpenAI's cookbook, and its role."""
 _IMAGE_TEXT = "x" * 4 * 85
@@ -16,7 +17,7 @@ def count_tokens(row: Mapping[str, object]) -> int:
     """Estimate the tokens of a chat row, or of a preference row with both outputs."""
     conversation = row.get("input") if "messages" not in row else row
     lists: list[object] = [row.get("preferred_output"), row.get("non_preferred_output")]
-    total = _ROW_TOKENS
+    total = ROW_TOKENS
     if isinstance(conversation, Mapping):
         lists.append(conversation.get("messages"))
         total += sum(_value_tokens(conversation.get(key)) for key in ("tools", "functions"))
@@ -48,7 +49,7 @@ def text_tokens(text: str) -> int:
 
 def most_tokens(characters: int, messages: int) -> int:
     """Bound what plain messages can be estimated at, without a look at their text."""
-    return _ROW_TOKENS + messages * _MESSAGE_TOKENS + characters * _MOST_TOKENS_PER_CHARACTER
+    return ROW_TOKENS + messages * _MESSAGE_TOKENS + characters * _MOST_TOKENS_PER_CHARACTER
 
 
 def texts_in(value: object) -> Iterator[str]:
