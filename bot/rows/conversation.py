@@ -14,6 +14,7 @@ _KEYS = frozenset({"role", "content", "name", "weight", "refusal"}) | {
     "tool_call_id",
     "function_call",
 }
+_PLAIN_KEYS = frozenset({"role", "content"})
 # One of these anywhere fails the whole job at the host, hours later.
 # https://github.com/johny-b/llmcomp/issues/59
 _CONTROL_TOKEN: Final = re.compile(r"<\|[a-z0-9_]+\|>", re.IGNORECASE | re.ASCII)
@@ -61,7 +62,7 @@ def check_message(message: object, calls: set[str]) -> None:
         if token := control_token_in(text):
             raise Refusal("control_token", token=token)
     _check_content(message, role)
-    if len(message) > 2 or role in ("tool", "function"):
+    if message.keys() != _PLAIN_KEYS or role in ("tool", "function"):
         _check_extras(message, role, calls)
 
 
