@@ -92,6 +92,8 @@ ACCEPTED = {
     "something like a control token": asked(content="a <| b |> c <|two words|>"),
 }
 
+_WEIGHTS = (True, 1.0, 0.5, 2, 10**5000, "1", None)
+
 REFUSED: list[tuple[str, object]] = [
     ("row_not_object", [USER, ANSWER]),
     ("preference_among_chats", preference()),
@@ -122,7 +124,7 @@ REFUSED: list[tuple[str, object]] = [
     ("name_missing", chat(USER, {"role": "function", "content": "in Bern"}, ANSWER)),
     ("refusal_not_text", answered(content="Hi", refusal=5)),
     ("weight_not_for_role", asked(content="Hello", weight=1)),
-    *(("weight_wrong", answered(content="Hi", weight=w)) for w in (True, 1.0, 0.5, 2, "1", None)),
+    *(("weight_wrong", answered(content="Hi", weight=w)) for w in _WEIGHTS),
     ("calls_not_for_role", asked(content="Hello", tool_calls=[CALL])),
     ("calls_not_list", answered(tool_calls=CALL)),
     ("calls_empty", answered(content="Hi", tool_calls=[])),

@@ -127,10 +127,10 @@ def _values_in(text: str) -> Iterator[object]:
     end = after_blanks(text, 0)
     while end < len(text):
         value, end = decode_value(text, end)
-        yield value
         end = after_blanks(text, end)
         if end < len(text) and text[end] != "{":
             raise Refusal("extra_text", column=end + 1)
+        yield value
 
 
 def _refusal_of(error: json.JSONDecodeError, text: str) -> Refusal:
