@@ -178,6 +178,7 @@ class Catalogue:
     reactions: tuple[Deed, ...] = ()
     unreactions: tuple[Deed, ...] = ()
     shortcuts: tuple[Deed, ...] = ()
+    happenings: tuple[Deed, ...] = ()
 
     def __post_init__(self) -> None:
         top = {command.path.partition(" ")[0] for command in self.commands}
@@ -210,6 +211,9 @@ class Catalogue:
 
     def shortcut(self, name: str) -> Deed | None:
         return next((deed for deed in self.shortcuts if deed.name == name), None)
+
+    def happening(self, kind: str) -> Deed:
+        return next(deed for deed in self.happenings if deed.name == kind)
 
     def complete(self, line: str) -> Iterator[str]:
         """Words that can stand at the end of what was typed after `/tune `."""

@@ -261,11 +261,12 @@ class Phase(StrEnum):
 
 
 class JobWish(StrEnum):
-    """What a person asked of a running job and the host has not yet confirmed."""
+    """What a person asked and the host has not yet confirmed; forget is for finished jobs."""
 
     CANCEL = "cancel"
     PAUSE = "pause"
     RESUME = "resume"
+    FORGET = "forget"
 
 
 @dataclass(frozen=True, slots=True)

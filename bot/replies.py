@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -179,7 +179,7 @@ class Stream:
     `posted` is called with the message once it stands; `buttons` close a whole answer.
     """
 
-    pieces: AsyncIterator[str]
+    pieces: AsyncGenerator[str]
     posted: Callable[[MessageId], Awaitable[None]]
     buttons: tuple[Button, ...] = field(default=())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -118,7 +118,7 @@ class Host(Protocol):
 
     def chat(
         self, model: ModelName, messages: Sequence[Mapping[str, str]], sampling: Sampling
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta]:
         """Stream an answer; closing the iterator stops the request."""
         ...
 

@@ -100,7 +100,7 @@ class Assistants(Protocol):
     async def answering(
         self, workspace: WorkspaceId, channel: ChannelId
     ) -> tuple[Assistant, Binding | None, Deployment | None] | None:
-        """Who answers in a channel, and with which model, in one look: the bound one, else the default."""
+        """Who answers in a channel, and with which model: the bound one, else the default."""
         ...
 
 
@@ -196,7 +196,7 @@ class Snapshots(Protocol):
         ...
 
     async def forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
-        """How many rows may not be trained on (any more), by the rule of `trainable`, or were erased."""
+        """How many rows were erased or may no longer be trained on, by the rule of `trainable`."""
         ...
 
     async def holding(
@@ -236,6 +236,16 @@ class Jobs(Protocol):
         """Confirmed and not over, of every workspace, oldest first."""
         ...
 
+    async def forget_files(
+        self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId], *, at: datetime
+    ) -> None:
+        """Write the wish that the files of these snapshots' finished jobs go at their hosts."""
+        ...
+
+    async def forgetting(self) -> Sequence[Job]:
+        """Finished jobs with that wish and a file left, of every workspace."""
+        ...
+
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...
     async def add_events(
         self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
@@ -255,7 +265,7 @@ class Jobs(Protocol):
     ) -> None: ...
     async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]: ...
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
-        """(tokens trained, seconds from running to the end) of past successes, newest first, at most 20."""
+        """(tokens trained, seconds of running) of past successes, newest first, at most 20."""
         ...
 
 

@@ -27,6 +27,10 @@ class Surface(Protocol):
         """What was said before a message in its thread (or reply chain), oldest first."""
         ...
 
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        """What was said just above a message in its channel, oldest first."""
+        ...
+
 
 @runtime_checkable
 class CanStream(Protocol):

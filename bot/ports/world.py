@@ -27,6 +27,10 @@ class Running(Protocol):
         """True if that message was still being written."""
         ...
 
+    def is_stopping(self) -> bool:
+        """Whether the running task ends because somebody stopped it, not because the house does."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class World:

@@ -165,7 +165,7 @@ class Problem:
         return f"{reason[0].upper()}{reason[1:]}."
 
 
-class Refusal(Exception):  # noqa: N818 - it never leaves the checks, which turn it into a Problem
+class Refusal(Exception):
     """A rule is broken."""
 
     def __init__(self, code: str, **details: str | int) -> None:

@@ -1,0 +1,90 @@
+"""Running a workspace: roles, caps, the audit list."""
+
+from __future__ import annotations
+
+from bot.commands import Ask
+from bot.errors import BadInput
+from bot.model import Role, UserId
+from bot.ports.store import Store
+from bot.replies import Card, Fact, Line, Listing, Reply, Text
+
+_OFF = "off"
+
+
+async def roles(ask: Ask, *, store: Store) -> Reply:
+    """Without a user it lists; with user and role it grants, `role:member` takes away."""
+    user, wanted = ask.text("user"), ask.text("role")
+    if user is None or wanted is None:
+        return await _list_roles(ask, store=store)
+    role = Role[wanted.upper()]
+    async with store.writing() as records:
+        granted = None if role is Role.MEMBER else role
+        await records.roles.put(ask.id, UserId(user), granted)
+        await records.audit.add(
+            ask.id, ask.by, "role.granted", at=ask.now, user_id=user, role=wanted
+        )
+    return Text(ask.words("roles.granted", user=user, role=ask.words(f"role.{wanted}")))
+
+
+async def budget(ask: Ask, *, store: Store) -> Reply:
+    """Tokens per day for a person and for the workspace, and what is left of them today."""
+    person = _cap(ask, "person", ask.workspace.person_cap)
+    whole = _cap(ask, "workspace", ask.workspace.workspace_cap)
+    is_change = (person, whole) != (ask.workspace.person_cap, ask.workspace.workspace_cap)
+    async with store.writing() as records:
+        if is_change:
+            await records.workspaces.set_caps(ask.id, person=person, whole=whole)
+            await records.audit.add(
+                ask.id, ask.by, "budget.set", at=ask.now, person=person, whole=whole
+            )
+        spent = await records.spending.spent(ask.id, ask.by, ask.now.date())
+    facts = (
+        Fact(ask.words("budget.person"), _left(ask, person, spent[0])),
+        Fact(ask.words("budget.workspace"), _left(ask, whole, spent[1])),
+    )
+    return Card(ask.words("budget.title"), facts=facts)
+
+
+async def audit(ask: Ask, *, store: Store) -> Reply:
+    """Who did what, newest first."""
+    user = ask.text("user")
+    async with store.reading() as records:
+        entries = await records.audit.page(
+            ask.id, what=ask.text("what"), user=UserId(user) if user else None, limit=20
+        )
+    lines = tuple(
+        Line(
+            id=f"{entry.at:%Y-%m-%d %H:%M}",
+            text=f"{entry.user or 'attune'}: {entry.what}",
+            note=", ".join(f"{name}={value}" for name, value in entry.details.items()),
+        )
+        for entry in entries
+    )
+    return Listing(ask.words("audit.title"), lines, empty=ask.words("audit.empty"))
+
+
+async def _list_roles(ask: Ask, *, store: Store) -> Reply:
+    async with store.reading() as records:
+        granted = await records.roles.all(ask.id)
+    lines = tuple(
+        Line(user, user, ask.words(f"role.{role.name.lower()}")) for user, role in granted
+    )
+    return Listing(ask.words("roles.title"), lines, empty=ask.words("roles.empty"))
+
+
+def _cap(ask: Ask, name: str, current: int | None) -> int | None:
+    said = ask.text(name)
+    if said is None:
+        return current
+    if said == _OFF:
+        return None
+    tokens = ask.integer(name)
+    if tokens is None or tokens < 1:
+        raise BadInput(problem=ask.words("budget.bad", option=name))
+    return tokens
+
+
+def _left(ask: Ask, cap: int | None, spent: int) -> str:
+    if cap is None:
+        return ask.words("budget.off", spent=f"{spent:,}")
+    return ask.words("budget.left", left=f"{max(0, cap - spent):,}", cap=f"{cap:,}")

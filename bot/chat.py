@@ -1,0 +1,255 @@
+"""Answers: a question goes to the model that is in use, its words come back as they are written."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from bot.commands import Ask
+from bot.errors import EmptyAnswer, HostBroken, HostError, HostRefused, NotAllowed
+from bot.model import (
+    HostName,
+    MessageId,
+    ModelName,
+    Notice,
+    Role,
+    Said,
+    Turn,
+    TurnId,
+    TurnState,
+)
+from bot.ports.provider import Delta, Hosts, Usage
+from bot.ports.store import Clock, Records, Store
+from bot.ports.surface import Surface
+from bot.ports.world import Running
+from bot.prompts import Message, few_shot, prompt
+from bot.replies import Button, Drawn, Reply, Silence, Stream, Text
+from bot.rows import text_tokens
+from bot.words import Words
+
+log = logging.getLogger(__name__)
+
+FELL_BACK = "model.fell_back"
+_HISTORY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """The model in question and where it lives."""
+
+    model: ModelName
+    host: HostName
+
+
+async def answer(
+    ask: Ask,
+    message: Said,
+    *,
+    store: Store,
+    hosts: Hosts,
+    surface: Surface,
+    clock: Clock,
+    running: Running,
+) -> Reply:
+    """The answer as a stream; its turn is stored as soon as the first words stand."""
+    history: Sequence[Said] = ()
+    if ask.assistant.history and (message.place.thread or message.reply_to):
+        history = await surface.history(message.place, message.id, _HISTORY)
+    shots: Sequence[Message] = ()
+    if ask.assistant.few_shot:
+        async with store.reading() as records:
+            shots = await few_shot(
+                records, ask.id, ask.assistant, message.text, count=ask.assistant.few_shot
+            )
+    messages = prompt(ask.assistant, message.text, history=history, shots=shots)
+    writer = Writer(
+        ask, message.text, messages, store=store, hosts=hosts, clock=clock, running=running
+    )
+    return Stream(writer.pieces(), writer.posted, buttons=_feedback_buttons(ask.words))
+
+
+async def stop(ask: Ask, message: MessageId, *, store: Store, running: Running) -> Reply:
+    """❌ from the asker, a curator or an admin stops the answer."""
+    async with store.reading() as records:
+        turn = await records.turns.by_message(ask.id, ask.place.channel, message)
+    if turn is None or turn.state is not TurnState.STREAMING:
+        return Silence()
+    if turn.asker != ask.by and ask.role < Role.CURATOR:
+        raise NotAllowed(role=ask.words("role.curator"), who=ask.words("role.ask.curator"))
+    running.stop(message)
+    return Silence()
+
+
+async def word_fell_back(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """The curators hear why the base answered."""
+    details = notice.details
+    return Text(words("chat.fell_back", model=details.get("model"), why=details.get("why")))
+
+
+class Writer:
+    """One answer on its way: asks the model, falls back to the base, keeps the turn."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        question: str,
+        messages: list[Message],
+        *,
+        store: Store,
+        hosts: Hosts,
+        clock: Clock,
+        running: Running,
+    ) -> None:
+        self._ask = ask
+        self._messages = messages
+        self._store = store
+        self._hosts = hosts
+        self._clock = clock
+        self._running = running
+        self._text: list[str] = []
+        self._usage: Usage | None = None
+        self._started = clock.now()
+        self._turn = self._blank(question)
+        self._is_kept = False
+
+    async def pieces(self) -> AsyncGenerator[str]:
+        """The text as it comes; whatever happens, the turn says how far it came."""
+        state = TurnState.FAILED
+        try:
+            async for delta in self._deltas():
+                self._usage = delta.usage or self._usage
+                if delta.text:
+                    self._note(delta.text)
+                    yield delta.text
+            state = TurnState.DONE
+        except (asyncio.CancelledError, GeneratorExit):
+            is_wanted = self._running.is_stopping()
+            state = TurnState.STOPPED if is_wanted else TurnState.STREAMING
+            raise
+        finally:
+            if self._text:
+                await self._finish(state)
+
+    async def posted(self, message: MessageId) -> None:
+        """The first words stand: from now on the turn is known by its message."""
+        self._turn = replace(self._turn, message=message)
+        await self._keep()
+
+    async def _deltas(self) -> AsyncGenerator[Delta]:
+        """From the model in use; from the base where that one fails before its first word."""
+        wanted = self._wanted()
+        try:
+            async with aclosing(self._from(wanted)) as deltas:
+                async for delta in deltas:
+                    yield delta
+            return
+        except (HostRefused, HostBroken, EmptyAnswer) as error:
+            base = Answering(self._ask.assistant.base, self._ask.assistant.chat_host)
+            if self._text or wanted == base:
+                raise
+            await self._tell_fallback(error)
+        async with aclosing(self._from(base)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def _from(self, answering: Answering) -> AsyncGenerator[Delta]:
+        self._turn = replace(self._turn, model=answering.model, host=answering.host)
+        host = self._hosts.get(answering.host)
+        sampling = self._ask.assistant.sampling
+        async with aclosing(host.chat(answering.model, self._messages, sampling)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    def _wanted(self) -> Answering:
+        deployment, assistant = self._ask.deployment, self._ask.assistant
+        if deployment is None:
+            return Answering(assistant.base, assistant.chat_host)
+        return Answering(deployment.model, deployment.host)
+
+    def _note(self, text: str) -> None:
+        if not self._text:
+            self._turn = replace(self._turn, first_text_seconds=self._seconds())
+        self._text.append(text)
+
+    async def _keep(self) -> None:
+        if self._is_kept:
+            return
+        async with self._store.writing() as records:
+            kept = await records.turns.add(self._ask.id, self._turn)
+            if kept.message != self._turn.message or kept.model != self._turn.model:
+                changes = {"message": self._turn.message, "model": self._turn.model}
+                await records.turns.change(self._ask.id, kept.id, **changes)
+        self._turn = replace(self._turn, id=kept.id)
+        self._is_kept = True
+
+    async def _finish(self, state: TurnState) -> None:
+        await self._keep()
+        text = "".join(self._text)
+        usage = self._usage or self._counted(text)
+        async with self._store.writing() as records:
+            await records.turns.change(
+                self._ask.id,
+                self._turn.id,
+                reply=text,
+                state=state,
+                message=self._turn.message,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                first_text_seconds=self._turn.first_text_seconds,
+                seconds=self._seconds(),
+            )
+            await records.spending.add(
+                self._ask.id,
+                self._ask.by,
+                self._ask.now.date(),
+                usage.prompt_tokens + usage.completion_tokens,
+            )
+
+    def _counted(self, text: str) -> Usage:
+        """A host that tells no usage is counted by our own estimate."""
+        asked = sum(text_tokens(message["content"]) for message in self._messages)
+        return Usage(asked, text_tokens(text))
+
+    async def _tell_fallback(self, error: HostError) -> None:
+        """Once a day and model, so that a broken model does not flood the channel."""
+        log.warning("A tuned model failed, the base answers", extra={"why": error.key})
+        model = self._turn.model
+        key = f"{self._ask.id}.{model}.{self._ask.now.date()}.fell_back"
+        async with self._store.writing() as records:
+            await records.outbox.put(
+                key,
+                replace(self._ask.place, thread=None),
+                FELL_BACK,
+                details={"model": model, "why": self._ask.words.error(error)},
+                at=self._clock.now(),
+            )
+
+    def _seconds(self) -> float:
+        return (self._clock.now() - self._started).total_seconds()
+
+    def _blank(self, question: str) -> Turn:
+        wanted = self._wanted()
+        return Turn(
+            id=TurnId(0),
+            workspace=self._ask.id,
+            assistant=self._ask.assistant.id,
+            place=self._ask.place,
+            event_key=self._ask.event.key,
+            asker=self._ask.by,
+            question=question,
+            reply="",
+            model=wanted.model,
+            host=wanted.host,
+            state=TurnState.STREAMING,
+            at=self._ask.now,
+        )
+
+
+def _feedback_buttons(words: Words) -> tuple[Button, ...]:
+    return (
+        Button(words("button.good"), "feedback.good"),
+        Button(words("button.bad"), "feedback.bad"),
+    )

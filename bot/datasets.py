@@ -1,0 +1,266 @@
+"""Datasets as files: import with every refused row named, export as trained or as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.commands import Ask
+from bot.errors import BadInput, NotNow
+from bot.imports import Plan, plan_import, read_import
+from bot.model import (
+    AssistantId,
+    Example,
+    ExampleState,
+    NewExample,
+    Origin,
+    Role,
+    Row,
+    WorkspaceId,
+)
+from bot.ports.store import Store
+from bot.ports.surface import CanReadFile, Surface
+from bot.replies import Card, Document, Fact, Reply, Tone
+from bot.rows import Method, Problem
+from bot.words import Words
+
+_BATCH = 1000
+_SHOWN_PROBLEMS = 5
+_HEAD = 64 * 1024
+
+
+@dataclass(slots=True)
+class Tally:
+    """What an import came to."""
+
+    new: int = 0
+    known: int = 0
+    refused: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def refuse(self, problem: Problem) -> None:
+        self.refused += 1
+        if len(self.problems) < 1000:
+            self.problems.append(problem)
+
+
+async def import_file(ask: Ask, *, store: Store, surface: Surface) -> Reply:
+    """A file that came with the command, or a starter set by name.
+
+    A curator's rows count as approved, as the operator's do.
+    """
+    if ask.attachment is None or not isinstance(surface, CanReadFile):
+        raise BadInput(problem=ask.words("import.no_file"))
+    blocks = [block async for block in surface.read_file(ask.place, ask.attachment)]
+    plan = plan_import(b"".join(blocks)[:_HEAD], ask.attachment.name)
+    if isinstance(plan, Problem):
+        raise BadInput(problem=ask.words(f"row.{plan.code}", **plan.details))
+    rows = read_import(blocks, plan)
+    tally = await import_rows(
+        rows,
+        workspace=ask.id,
+        assistant=ask.assistant.id,
+        method=plan.method,
+        state=_state_for(ask.role),
+        ask=ask,
+        store=store,
+    )
+    return _report(ask, ask.attachment.name, plan, tally)
+
+
+async def import_starter(
+    ask: Ask, name: str, *, starters: Mapping[str, Sequence[Row]], store: Store
+) -> Reply:
+    rows = starters.get(name)
+    if rows is None:
+        known = ", ".join(starters)
+        raise BadInput(problem=ask.words("import.no_starter", name=name, starters=known))
+    tally = await import_rows(
+        enumerate(rows, start=1),
+        workspace=ask.id,
+        assistant=ask.assistant.id,
+        method=Method.SUPERVISED,
+        state=_state_for(ask.role),
+        ask=ask,
+        store=store,
+    )
+    return _report(ask, name, None, tally)
+
+
+async def import_rows(
+    rows: Iterable[tuple[int, Row | Problem]],
+    *,
+    workspace: WorkspaceId,
+    assistant: AssistantId,
+    method: Method,
+    state: ExampleState,
+    ask: Ask,
+    store: Store,
+) -> Tally:
+    """All good rows in one transaction, so that nothing is ever half-imported."""
+    tally = Tally()
+    async with store.writing() as records:
+        for batch in _batches(rows, tally):
+            examples = [NewExample(assistant, method, state, row, Origin.IMPORT) for row in batch]
+            new = await records.examples.add_many(workspace, examples, at=ask.now)
+            tally.new += new
+            tally.known += len(batch) - new
+        await records.audit.add(
+            workspace,
+            ask.by,
+            "examples.imported",
+            at=ask.now,
+            new=tally.new,
+            known=tally.known,
+            refused=tally.refused,
+        )
+    return tally
+
+
+async def export(ask: Ask, *, store: Store) -> Reply:
+    """The approved examples, as JSONL that can be trained on, or as CSV."""
+    kind = ask.text("format") or "jsonl"
+    method = Method(ask.text("method") or Method.SUPERVISED)
+    async with store.reading() as records:
+        found = [e async for e in records.examples.trainable(ask.id, ask.assistant.id, method)]
+    if not found:
+        raise NotNow(problem=ask.words("export.nothing"))
+    async with store.writing() as records:
+        await records.audit.add(
+            ask.id, ask.by, "examples.exported", at=ask.now, rows=len(found), format=kind
+        )
+    lines = csv_lines(found) if kind == "csv" else jsonl_lines(found, ask.assistant.instructions)
+    name = f"{_safe(ask.assistant.name)}-{method}.{kind}"
+    return Document(name, _in_blocks(lines), ask.words("export.done", count=len(found)))
+
+
+def jsonl_lines(examples: Iterable[Example], instructions: str) -> Iterator[bytes]:
+    for example in examples:
+        if example.row is not None:
+            yield training_line(example.row, instructions)
+
+
+def training_line(row: Row, instructions: str) -> bytes:
+    """One row as it is sent to a host: led by the assistant's instructions, where it has none."""
+    return json.dumps(instructed(row, instructions), ensure_ascii=False).encode() + b"\n"
+
+
+def instructed(row: Row, instructions: str) -> Row:
+    """The row with the instructions as its system message, unless it has its own."""
+    if not instructions.strip():
+        return row
+    if "input" in row:
+        source = row["input"]
+        inner = source if isinstance(source, Mapping) else {}
+        return {**row, "input": instructed(inner, instructions)}
+    messages = row.get("messages")
+    listed = messages if isinstance(messages, list) else []
+    if listed and listed[0].get("role") in ("system", "developer"):
+        return row
+    return {**row, "messages": [{"role": "system", "content": instructions}, *listed]}
+
+
+def csv_lines(examples: Iterable[Example]) -> Iterator[bytes]:
+    """Question and answer; a leading = + - @ is quoted, so that no sheet runs it."""
+    yield "\ufeff".encode()
+    yield _csv_line(["id", "question", "answer", "state", "origin", "tags"])
+    for example in examples:
+        question, answer = _ends(example)
+        yield _csv_line(
+            [
+                str(example.id),
+                question,
+                answer,
+                example.state,
+                example.origin,
+                " ".join(example.tags),
+            ]
+        )
+
+
+def _csv_line(cells: Sequence[str]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line).writerow([_unformula(cell) for cell in cells])
+    return line.getvalue().encode()
+
+
+def _unformula(cell: str) -> str:
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def _ends(example: Example) -> tuple[str, str]:
+    """The last question and the answer that is taught."""
+    row = example.row or {}
+    if "input" in row:
+        source = row["input"]
+        messages = source.get("messages", []) if isinstance(source, Mapping) else []
+        answers = row.get("preferred_output")
+    else:
+        messages = answers = row.get("messages", [])
+    return _last(messages, "user"), _last(answers, "assistant")
+
+
+def _last(messages: object, role: str) -> str:
+    listed = messages if isinstance(messages, list) else []
+    texts = [m.get("content") for m in listed if isinstance(m, Mapping) and m.get("role") == role]
+    return str(texts[-1] or "") if texts else ""
+
+
+def _batches(rows: Iterable[tuple[int, Row | Problem]], tally: Tally) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    for _, row in rows:
+        if isinstance(row, Problem):
+            tally.refuse(row)
+            continue
+        batch.append(row)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _report(ask: Ask, name: str, plan: Plan | None, tally: Tally) -> Card:
+    words = ask.words
+    facts = [
+        Fact(words("import.new"), str(tally.new)),
+        Fact(words("import.known"), str(tally.known)),
+        Fact(words("import.refused"), str(tally.refused)),
+    ]
+    if plan is not None and plan.columns:
+        columns = ", ".join(f"{ours} ← {theirs}" for ours, theirs in plan.columns.items())
+        facts.append(Fact(words("import.columns"), columns))
+    return Card(
+        title=words("import.title", name=name),
+        lines=refusal_lines(tally, words),
+        facts=tuple(facts),
+        tone=Tone.GOOD if tally.new or tally.known else Tone.BAD,
+    )
+
+
+def refusal_lines(tally: Tally, words: Words) -> tuple[str, ...]:
+    """The first refused rows with their reasons, and how many more there are."""
+    shown = tally.problems[:_SHOWN_PROBLEMS]
+    lines = [
+        words("import.problem", line=p.line, reason=words(f"row.{p.code}", **p.details))
+        for p in shown
+    ]
+    if tally.refused > len(shown):
+        lines.append(words("import.more", count=tally.refused - len(shown)))
+    return tuple(lines)
+
+
+def _state_for(role: Role) -> ExampleState:
+    return ExampleState.APPROVED if role >= Role.CURATOR else ExampleState.PROPOSED
+
+
+async def _in_blocks(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for line in lines:
+        yield line
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name) or "assistant"

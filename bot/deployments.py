@@ -1,0 +1,119 @@
+"""Which model answers: use, roll back, and the models there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.commands import Ask
+from bot.errors import NotFound, NotNow
+from bot.model import Model, ModelKind, ModelName
+from bot.ports.store import Records, Store
+from bot.replies import Button, Line, Listing, Reply, Text
+
+LATEST = "latest"
+
+
+async def use(ask: Ask, name: str, *, store: Store) -> Reply:
+    """A tuned model, a checkpoint, the base, or `latest`."""
+    async with store.writing() as records:
+        model = await _wanted(ask, name, records)
+        current = await records.deployments.current(ask.id, ask.assistant.id)
+        if current is not None and current.model == model.name:
+            return Text(ask.words("use.already", model=model.name))
+        await records.deployments.add(
+            ask.id,
+            ask.assistant.id,
+            model=model.name,
+            host=model.host,
+            by=ask.by,
+            at=ask.now,
+        )
+        await records.audit.add(ask.id, ask.by, "model.used", at=ask.now, model=model.name)
+    key = "use.tainted" if model.is_tainted else "use.done"
+    return Text(ask.words(key, model=model.name, assistant=ask.assistant.name))
+
+
+async def rollback(ask: Ask, *, store: Store) -> Reply:
+    """Back to what answered before the model that answers now."""
+    async with store.writing() as records:
+        current = await records.deployments.current(ask.id, ask.assistant.id)
+        if current is None:
+            raise NotNow(problem=ask.words("rollback.nothing"))
+        name = current.after or ask.assistant.base
+        model = await _wanted(ask, name, records)
+        await records.deployments.add(
+            ask.id,
+            ask.assistant.id,
+            model=model.name,
+            host=model.host,
+            by=ask.by,
+            at=ask.now,
+        )
+        await records.audit.add(ask.id, ask.by, "model.rolled_back", at=ask.now, model=name)
+    return Text(ask.words("rollback.done", model=model.name, before=current.model))
+
+
+async def models(ask: Ask, *, store: Store) -> Reply:
+    """The base and all that was made from it, newest first."""
+    async with store.reading() as records:
+        found = await records.models.all(ask.id, ask.assistant.id)
+        current = await records.deployments.current(ask.id, ask.assistant.id)
+    answering = current.model if current else ask.assistant.base
+    listed = [*found, _base(ask)]
+    lines = tuple(_line(ask, model, answering) for model in listed)
+    return Listing(ask.words("models.title", count=len(lines)), lines)
+
+
+def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
+    words = ask.words
+    notes = [words(f"model.{model.kind}")]
+    if model.name == answering:
+        notes.append(words("model.answering"))
+    if model.job is not None:
+        notes.append(words("model.job", job=model.job))
+    if model.parent and model.kind is not ModelKind.BASE:
+        notes.append(words("model.parent", model=model.parent))
+    if model.is_tainted:
+        notes.append(words("model.tainted"))
+    buttons: tuple[Button, ...] = ()
+    if model.name != answering:
+        buttons = (Button(words("button.use"), f"model.use:{model.name}"[:100]),)
+    return Line(str(model.job or "–"), model.name, " · ".join(notes), buttons)
+
+
+async def _wanted(ask: Ask, name: str, records: Records) -> Model:
+    found = await records.models.all(ask.id, ask.assistant.id)
+    if name == LATEST:
+        return _latest(ask, found)
+    if name in (ask.assistant.base, "base"):
+        return _base(ask)
+    matches = [model for model in found if _matches(model, name)]
+    if len(matches) != 1 and name not in [model.name for model in matches]:
+        raise NotFound(noun=ask.words("noun.model"), name=name)
+    return next((model for model in matches if model.name == name), matches[0])
+
+
+def _matches(model: Model, name: str) -> bool:
+    """Its whole name, the end of it, or the number of its job."""
+    is_job = model.kind is ModelKind.TUNED and name == str(model.job)
+    return model.name == name or model.name.endswith(f":{name}") or is_job
+
+
+def _latest(ask: Ask, found: Sequence[Model]) -> Model:
+    tuned = [model for model in found if model.kind is ModelKind.TUNED]
+    if not tuned:
+        raise NotNow(problem=ask.words("use.none_yet"))
+    return tuned[0]
+
+
+def _base(ask: Ask) -> Model:
+    return Model(
+        workspace=ask.id,
+        assistant=ask.assistant.id,
+        name=ask.assistant.base,
+        host=ask.assistant.chat_host,
+        kind=ModelKind.BASE,
+        parent=None,
+        job=None,
+        created_at=ask.now,
+    )

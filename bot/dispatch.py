@@ -1,0 +1,324 @@
+"""The one way in: known → fresh → allowed → affordable → run → answered, for every event."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
+
+from bot import access, assistants
+from bot.commands import Ask, Catalogue, Deed, checked, parse
+from bot.errors import AttuneError, BadInput, NotFound
+from bot.events import (
+    Clicked,
+    Commanded,
+    Event,
+    Marked,
+    Reacted,
+    Spoken,
+    Submitted,
+    from_json,
+    to_json,
+)
+from bot.model import MessageId, Sources, Workspace, WorkspaceId
+from bot.ports.store import Records
+from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
+from bot.ports.world import World
+from bot.replies import (
+    Card,
+    Document,
+    Drawn,
+    Form,
+    Listing,
+    Receipt,
+    Reply,
+    Silence,
+    Stream,
+    Text,
+)
+from bot.words import Words
+
+log = logging.getLogger(__name__)
+
+Spawn = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
+
+_FRESH_FOR = timedelta(minutes=10)
+_TRIES = 3
+
+
+class Answers:
+    """The answers being written right now, by their message; implements `Running`."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[MessageId, asyncio.Task[None]] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    def stop(self, message: MessageId) -> bool:
+        task = self._tasks.get(message)
+        if task is None:
+            return False
+        self._stopping.add(task)
+        return task.cancel()
+
+    def is_stopping(self) -> bool:
+        return asyncio.current_task() in self._stopping
+
+    def enter(self, message: MessageId) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks[message] = task
+
+    def leave(self) -> None:
+        task = asyncio.current_task()
+        self._stopping = {known for known in self._stopping if known is not task}
+        for message in [known for known, kept in self._tasks.items() if kept is task]:
+            del self._tasks[message]
+
+
+class Dispatch:
+    """Promises events durably, then works on each in a task of its own."""
+
+    def __init__(
+        self, *, world: World, catalogue: Catalogue, answers: Answers, spawn: Spawn
+    ) -> None:
+        self._world = world
+        self._catalogue = catalogue
+        self._answers = answers
+        self._spawn = spawn
+
+    async def handle(self, event: Event) -> asyncio.Task[None] | None:
+        """Once this returns the platform may be acknowledged."""
+        if event.user.is_bot or not await self._concerns_us(event):
+            return None
+        async with self._world.store.writing() as records:
+            is_fresh = await records.inbox.receive(
+                event.key,
+                message_key=event.message_key,
+                payload=to_json(event),
+                at=self._world.clock.now(),
+            )
+        if not is_fresh:
+            return None
+        return self._spawn(self._run(event), f"event {event.what.kind}")
+
+    async def recover(self) -> None:
+        """Events promised before a crash are worked on again; stale questions are let go."""
+        async with self._world.store.reading() as records:
+            unfinished = await records.inbox.unfinished()
+        for row in unfinished:
+            event = from_json(row.payload)
+            is_stale = row.received_at + _FRESH_FOR < self._world.clock.now()
+            if row.attempts >= _TRIES or (is_stale and isinstance(event.what, Spoken)):
+                await self._finish(event)
+                continue
+            async with self._world.store.writing() as records:
+                await records.inbox.begin(row.key)
+            self._spawn(self._run(event), f"event {event.what.kind} again")
+
+    async def _concerns_us(self, event: Event) -> bool:
+        """Words not meant for us leave no trace, unless the channel is always answered."""
+        if not isinstance(event.what, Spoken) or event.what.is_addressed:
+            return True
+        place = event.place
+        async with self._world.store.reading() as records:
+            binding = await records.assistants.binding(place.workspace, place.channel)
+        return binding is not None and binding.always
+
+    async def _run(self, event: Event) -> None:
+        """The only place where errors become words for people."""
+        words = Words(event.locale)
+        try:
+            ask = await self._ask(event)
+            words = ask.words
+            reply = await self._reply(ask)
+            await self._answer(event, reply, words)
+        except AttuneError as error:
+            await self._apologise(event, words.error(error))
+        except asyncio.CancelledError:
+            if not self._answers.is_stopping():
+                raise
+            _uncancel()
+        except Exception:
+            log.exception("An event could not be handled", extra={"kind": event.what.kind})
+            await self._apologise(event, words.error(AttuneError()))
+        finally:
+            self._answers.leave()
+        await self._finish(event)
+        self._world.changed(event.what.kind)
+
+    async def _ask(self, event: Event) -> Ask:
+        """What one look at the store says about an event."""
+        place = event.place
+        async with self._world.store.reading() as records:
+            ask = await self._known(event, records)
+        if ask is None:
+            await self._settle(place.workspace)
+            async with self._world.store.reading() as records:
+                ask = await self._known(event, records)
+        if ask is None:
+            raise NotFound(noun="workspace", name=place.workspace)
+        return ask
+
+    async def _known(self, event: Event, records: Records) -> Ask | None:
+        place = event.place
+        workspace = await records.workspaces.find(place.workspace)
+        answering = await records.assistants.answering(place.workspace, place.channel)
+        if workspace is None or answering is None:
+            return None
+        assistant, binding, deployment = answering
+        words = Words(assistant.language or event.locale)
+        stored = await records.roles.get(workspace.id, event.user.id)
+        if workspace.person_cap is not None or workspace.workspace_cap is not None:
+            today = self._world.clock.now().date()
+            spent = await records.spending.spent(workspace.id, event.user.id, today)
+            if isinstance(event.what, Spoken):
+                access.within_caps(workspace, spent, words)
+        return Ask(
+            event=event,
+            workspace=workspace,
+            role=access.role_of(
+                event.user, workspace=workspace, stored=stored, admins=self._world.admins
+            ),
+            words=words,
+            now=self._world.clock.now(),
+            assistant=assistant,
+            binding=binding,
+            deployment=deployment,
+        )
+
+    async def _settle(self, workspace: WorkspaceId) -> None:
+        """First contact: a workspace with its default assistant."""
+        sources = Sources.MESSAGES if workspace == "local" else Sources.OUTSIDE
+        fresh = assistants.first(workspace, hosts=self._world.hosts)
+        async with self._world.store.writing() as records:
+            await records.workspaces.add(Workspace(workspace, workspace, sources))
+            if await records.assistants.default(workspace) is None:
+                await records.assistants.add(workspace, fresh)
+
+    async def _reply(self, ask: Ask) -> Reply:
+        match ask.event.what:
+            case Commanded() as what:
+                return await self._command(ask, what)
+            case Spoken(message=message) if _is_command(message.text):
+                words = message.text.strip().partition(" ")[2]
+                return await self._command(ask, Commanded(words))
+            case Clicked(action=action):
+                deed, argument = self._catalogue.button(action)
+                return await self._do(deed, replace(ask, argument=argument))
+            case Submitted() as what:
+                deed, argument = self._catalogue.form(what.form)
+                filled = replace(
+                    ask, argument=argument, options=what.values, attachment=what.attachment
+                )
+                return await self._do(deed, filled)
+            case Marked(shortcut=shortcut, message=message):
+                marking = self._catalogue.shortcut(shortcut)
+                return await self._do(marking, replace(ask, message=message))
+            case Reacted() as what:
+                return await self._reaction(ask, what)
+            case _:
+                return await self._do(self._catalogue.happening(ask.event.what.kind), ask)
+
+    async def _command(self, ask: Ask, what: Commanded) -> Reply:
+        command, line = self._catalogue.command(what.words.strip() or "help")
+        access.require(ask.role, command.role, ask.words)
+        if what.options:
+            options = checked(command, what.options, ask.words)
+        else:
+            options = parse(command, line, ask.words)
+        filled = replace(ask, options=options, attachment=what.attachment)
+        return await command.run(filled, self._world)
+
+    async def _reaction(self, ask: Ask, what: Reacted) -> Reply:
+        deed = self._catalogue.reaction(what.emoji, is_removed=what.is_removed)
+        if deed is None:
+            return Silence()
+        surface = self._world.surfaces.of(ask.id)
+        message = await surface.fetch(ask.place, what.message)
+        return await self._do(deed, replace(ask, message=message))
+
+    async def _do(self, deed: Deed | None, ask: Ask) -> Reply:
+        """Roles are checked on every click, whoever could see the button."""
+        if deed is None:
+            return Silence()
+        access.require(ask.role, deed.role, ask.words)
+        return await deed.run(ask, self._world)
+
+    async def _answer(self, event: Event, reply: Reply, words: Words) -> None:
+        surface = self._world.surfaces.of(event.place.workspace)
+        match reply:
+            case Silence():
+                return
+            case Text() | Card() | Listing():
+                await self._show(event, reply, surface)
+            case Receipt():
+                await self._receipt(event, reply, surface)
+            case Stream():
+                await self._stream(event, reply, surface)
+            case Form() if isinstance(surface, CanOpenForm):
+                await surface.open_form(event, reply)
+            case Document() if isinstance(surface, CanSendFile):
+                await surface.send_file(event, reply)
+            case _:
+                raise BadInput(problem=words("surface.cannot"))
+
+    async def _show(self, event: Event, reply: Drawn, surface: Surface) -> None:
+        """In place of the clicked card, for the asker alone, or for all: as the reply wants."""
+        clicked = event.what.message if isinstance(event.what, Clicked) else None
+        if not isinstance(reply, Text) and reply.replaces and clicked is not None:
+            await surface.edit(event.place, clicked, reply)
+        elif reply.private and isinstance(surface, CanWhisper):
+            await surface.whisper(event, reply)
+        else:
+            await surface.post(event.place, reply, key=event.key)
+
+    async def _receipt(self, event: Event, receipt: Receipt, surface: Surface) -> None:
+        if receipt.message is not None:
+            await surface.react(event.place, receipt.message, receipt.emoji)
+        if receipt.text is not None:
+            await self._show(event, receipt.text, surface)
+
+    async def _stream(self, event: Event, stream: Stream, surface: Surface) -> None:
+        async def posted(message: MessageId) -> None:
+            self._answers.enter(message)
+            await stream.posted(message)
+
+        async with aclosing(stream.pieces):
+            if isinstance(surface, CanStream):
+                shown = replace(stream, posted=posted)
+                await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
+                return
+            text = "".join([piece async for piece in stream.pieces])
+            await posted(await surface.post(event.place, Text(text), key=event.key))
+
+    async def _apologise(self, event: Event, sentence: str) -> None:
+        """An error is told where it happened; if even that fails it is only logged."""
+        try:
+            surface = self._world.surfaces.of(event.place.workspace)
+            key = f"{event.key}.error"
+            text = Text(sentence, private=True)
+            if isinstance(surface, CanWhisper):
+                await surface.whisper(event, text)
+            else:
+                await surface.post(event.place, text, key=key)
+        except AttuneError as error:
+            log.warning("An error could not be told", extra={"why": error.key})
+
+    async def _finish(self, event: Event) -> None:
+        async with self._world.store.writing() as records:
+            await records.inbox.finish(event.key)
+
+
+def _is_command(text: str) -> bool:
+    """`@Attune tune …` says the same words where slash commands cannot go."""
+    head = text.strip().partition(" ")[0].lower()
+    return head in ("tune", "/tune")
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

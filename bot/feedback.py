@@ -1,0 +1,174 @@
+"""Feedback: a vote on a reply, and the better answer that becomes the next lesson."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot.commands import Ask
+from bot.errors import BadInput, NotFound
+from bot.model import (
+    ExampleState,
+    MessageId,
+    NewExample,
+    Origin,
+    Role,
+    Row,
+    Sources,
+    Turn,
+    TurnId,
+    UserId,
+    Vote,
+)
+from bot.ports.store import Records, Store
+from bot.replies import Button, Field, FieldKind, Form, Reply, Silence, Text
+from bot.rows import Method, check_row
+
+GOOD, BAD = 1, -1
+
+
+async def vote(ask: Ask, value: int, *, store: Store) -> Reply:
+    """A reaction; a 👎 offers the "Tell us why" button once."""
+    turn = await _turn_at(ask, ask.clicked, store=store)
+    if turn is None:
+        return Silence()
+    async with store.writing() as records:
+        before = await records.turns.votes(ask.id, turn.id)
+        await records.turns.vote(ask.id, Vote(turn.id, ask.by, value, None, ask.now))
+    if value == GOOD or any(one.user == ask.by and one.value == BAD for one in before):
+        return Silence()
+    why = Button(ask.words("feedback.tell_why"), f"feedback.why:{turn.id}")
+    return Text(ask.words("feedback.sorry"), private=True, buttons=(why,))
+
+
+async def unvote(ask: Ask, value: int, *, store: Store) -> Reply:
+    """The reaction was taken off again."""
+    turn = await _turn_at(ask, ask.clicked, store=store)
+    if turn is not None:
+        async with store.writing() as records:
+            await records.turns.unvote(ask.id, turn.id, ask.by, value)
+    return Silence()
+
+
+async def click(ask: Ask, value: int, *, store: Store) -> Reply:
+    """The feedback buttons under an answer; a click can open the form at once."""
+    turn = await _turn_at(ask, ask.clicked, store=store)
+    if turn is None:
+        raise NotFound(noun=ask.words("noun.answer"), name="")
+    async with store.writing() as records:
+        await records.turns.vote(ask.id, Vote(turn.id, ask.by, value, None, ask.now))
+    if value == BAD:
+        return _form(ask, turn)
+    return Text(ask.words("feedback.thanks"), private=True)
+
+
+async def why_form(ask: Ask, *, store: Store) -> Reply:
+    async with store.reading() as records:
+        turn = await records.turns.get(ask.id, _turn_id(ask))
+    return _form(ask, turn)
+
+
+async def improve_form(ask: Ask, message: MessageId, *, store: Store) -> Reply:
+    """The message shortcut "Improve this reply"."""
+    turn = await _turn_at(ask, message, store=store)
+    if turn is None:
+        raise NotFound(noun=ask.words("noun.answer"), name="")
+    return _form(ask, turn)
+
+
+async def submitted(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
+    """The reason stays with the vote; a better answer becomes a lesson where that is permitted."""
+    reason = values.get("reason", "").strip() or None
+    better = values.get("better", "").strip()
+    async with store.writing() as records:
+        turn = await records.turns.get(ask.id, _turn_id(ask))
+        await records.turns.vote(ask.id, Vote(turn.id, ask.by, BAD, reason, ask.now))
+        if not better:
+            return Text(ask.words("feedback.thanks"), private=True)
+        if not _may_teach(ask):
+            return Text(ask.words("feedback.not_kept"), private=True)
+        return await _teach(ask, turn, better, records)
+
+
+async def _teach(ask: Ask, turn: Turn, better: str, records: Records) -> Reply:
+    """An example of the better answer, and a preference of it over the bot's own."""
+    _refuse_bad(ask, example_row(turn, better), Method.SUPERVISED)
+    authors = tuple(dict.fromkeys((turn.asker, ask.by)))
+    example, _ = await records.examples.add(
+        ask.id, _new(ask, turn, example_row(turn, better), Method.SUPERVISED, authors), at=ask.now
+    )
+    if better != turn.reply.strip():
+        row = preference_row(turn, better)
+        await records.examples.add(ask.id, _new(ask, turn, row, Method.DPO, authors), at=ask.now)
+    await records.audit.add(
+        ask.id, ask.by, f"example.{example.state}", at=ask.now, example=example.id
+    )
+    key = "feedback.taught" if example.state is ExampleState.APPROVED else "feedback.proposed"
+    return Text(ask.words(key, id=example.id))
+
+
+def example_row(turn: Turn, better: str) -> Row:
+    return {
+        "messages": [
+            {"role": "user", "content": turn.question},
+            {"role": "assistant", "content": better},
+        ]
+    }
+
+
+def preference_row(turn: Turn, better: str) -> Row:
+    return {
+        "input": {"messages": [{"role": "user", "content": turn.question}]},
+        "preferred_output": [{"role": "assistant", "content": better}],
+        "non_preferred_output": [{"role": "assistant", "content": turn.reply}],
+    }
+
+
+def _new(ask: Ask, turn: Turn, row: Row, method: Method, authors: tuple[UserId, ...]) -> NewExample:
+    is_local = ask.workspace.platform == "local"
+    is_curator = ask.role >= Role.CURATOR
+    return NewExample(
+        assistant=turn.assistant,
+        method=method,
+        state=ExampleState.APPROVED if is_curator else ExampleState.PROPOSED,
+        row=row,
+        origin=Origin.CONSOLE if is_local else Origin.MESSAGE,
+        authors=authors,
+    )
+
+
+def _may_teach(ask: Ask) -> bool:
+    """The question came as a chat message, so its text needs the widest permission."""
+    return ask.workspace.platform == "local" or ask.workspace.sources >= Sources.MESSAGES
+
+
+def _refuse_bad(ask: Ask, row: Row, method: Method) -> None:
+    problem = check_row(row, method)
+    if problem is not None:
+        raise BadInput(problem=ask.words(f"row.{problem.code}", **problem.details))
+
+
+def _form(ask: Ask, turn: Turn) -> Form:
+    words = ask.words
+    return Form(
+        id=f"feedback:{turn.id}",
+        title=words("feedback.title"),
+        fields=(
+            Field("reason", words("feedback.reason"), FieldKind.TEXT, required=False),
+            Field("better", words("feedback.better"), FieldKind.TEXT, turn.reply, required=False),
+        ),
+        submit=words("feedback.submit"),
+    )
+
+
+def _turn_id(ask: Ask) -> TurnId:
+    try:
+        return TurnId(int(ask.argument))
+    except ValueError:
+        raise NotFound(noun=ask.words("noun.answer"), name=ask.argument) from None
+
+
+async def _turn_at(ask: Ask, message: MessageId | None, *, store: Store) -> Turn | None:
+    if message is None:
+        return None
+    async with store.reading() as records:
+        return await records.turns.by_message(ask.id, ask.place.channel, message)

@@ -1,0 +1,90 @@
+"""The courier: brings every fact to its channel, at least once, editing rather than repeating."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+
+from bot.errors import MessageGone, PlaceClosed, SurfaceError
+from bot.model import MessageId, Notice
+from bot.ports.store import Clock, Records, Store
+from bot.ports.surface import Surface
+from bot.ports.world import Surfaces
+from bot.replies import Drawn
+from bot.words import Words
+
+log = logging.getLogger(__name__)
+
+Wording = Callable[[Notice, Records, Words], Awaitable[Drawn | None]]
+
+_PATIENCE = 20
+
+
+async def deliver(
+    *, store: Store, surfaces: Surfaces, clock: Clock, wordings: Mapping[str, Wording]
+) -> int:
+    """Bring every message up to its fact; how many were brought."""
+    async with store.reading() as records:
+        due = await records.outbox.due(now=clock.now())
+    for notice in due:
+        await _deliver(notice, store=store, surfaces=surfaces, clock=clock, wordings=wordings)
+    return len(due)
+
+
+async def _deliver(
+    notice: Notice,
+    *,
+    store: Store,
+    surfaces: Surfaces,
+    clock: Clock,
+    wordings: Mapping[str, Wording],
+) -> None:
+    drawn = await _worded(notice, store=store, wordings=wordings)
+    if drawn is None:
+        return await _drop(notice, store=store)
+    try:
+        message = await _show(notice, drawn, surfaces.of(notice.place.workspace))
+    except (MessageGone, PlaceClosed) as error:
+        log.warning("A notice has nowhere to go", extra={"kind": notice.kind, "why": error.key})
+        return await _drop(notice, store=store)
+    except SurfaceError as error:
+        return await _postpone(notice, error, store=store, clock=clock)
+    async with store.writing() as records:
+        await records.outbox.delivered(notice.id, version=notice.version, message=message)
+    return None
+
+
+async def _worded(notice: Notice, *, store: Store, wordings: Mapping[str, Wording]) -> Drawn | None:
+    """Facts become words only now, in the language of the channel's assistant."""
+    async with store.reading() as records:
+        answering = await records.assistants.answering(notice.place.workspace, notice.place.channel)
+        locale = str(notice.details.get("locale", "en"))
+        language = (answering[0].language if answering else None) or locale
+        wording = wordings.get(notice.kind)
+        return await wording(notice, records, Words(language)) if wording else None
+
+
+async def _show(notice: Notice, drawn: Drawn, surface: Surface) -> MessageId:
+    if notice.message is None:
+        return await surface.post(notice.place, drawn, key=notice.key)
+    try:
+        await surface.edit(notice.place, notice.message, drawn)
+    except MessageGone:
+        return await surface.post(notice.place, drawn, key=f"{notice.key}.again")
+    return notice.message
+
+
+async def _postpone(notice: Notice, error: SurfaceError, *, store: Store, clock: Clock) -> None:
+    log.warning("A notice must wait", extra={"kind": notice.kind, "why": error.key})
+    if notice.attempts >= _PATIENCE:
+        return await _drop(notice, store=store)
+    wait = timedelta(seconds=min(300, 2**notice.attempts))
+    async with store.writing() as records:
+        await records.outbox.postpone(notice.id, until=clock.now() + wait)
+    return None
+
+
+async def _drop(notice: Notice, *, store: Store) -> None:
+    async with store.writing() as records:
+        await records.outbox.drop(notice.id)

@@ -1,0 +1,188 @@
+"""Privacy: consent, my data, forget me, and what the workspace may learn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from bot.commands import Ask
+from bot.errors import BadInput
+from bot.model import Consent, Example, ExampleId, MessageId, Sources, Turn
+from bot.ports.store import Records, Store
+from bot.replies import (
+    Button,
+    Card,
+    Document,
+    Field,
+    FieldKind,
+    Form,
+    Reply,
+    Silence,
+    Text,
+)
+
+CONSENT_VERSION = 1
+
+
+async def consent(ask: Ask, *, store: Store) -> Reply:
+    """My own switch: without a word it shows how it stands."""
+    wanted = ask.text("switch")
+    if wanted is not None:
+        return await switch_consent(ask, given=wanted == "on", store=store)
+    async with store.reading() as records:
+        held = await records.consents.get(ask.id, ask.by)
+    is_local = ask.workspace.platform == "local"
+    given = held.given if held else is_local
+    words = ask.words
+    return Card(
+        title=words("consent.given" if given else "consent.not_given"),
+        lines=(words("consent.text"),),
+        buttons=(
+            Button(words("button.consent_on"), "consent.on"),
+            Button(words("button.consent_off"), "consent.off"),
+        ),
+        private=True,
+    )
+
+
+async def switch_consent(ask: Ask, *, given: bool, store: Store) -> Reply:
+    async with store.writing() as records:
+        held = Consent(ask.by, CONSENT_VERSION, given, ask.now)
+        await records.consents.put(ask.id, held)
+        what = "consent.given" if given else "consent.revoked"
+        await records.audit.add(ask.id, ask.by, what, at=ask.now, version=CONSENT_VERSION)
+    return Text(ask.words("consent.thanks" if given else "consent.revoked"), private=True)
+
+
+async def my_data(ask: Ask, *, store: Store) -> Reply:
+    """All that is kept of the asker, as a file."""
+    async with store.reading() as records:
+        numbers = await records.examples.by_author(ask.id, ask.by)
+        examples = [await records.examples.get(ask.id, number) for number in numbers]
+        turns = await records.turns.of(ask.id, ask.by)
+        held = await records.consents.get(ask.id, ask.by)
+    text = ask.words("my_data.text", examples=len(examples), turns=len(turns))
+    return Document(f"my-data-{ask.by}.jsonl", _as_lines(examples, turns, held), text)
+
+
+async def ask_forget(ask: Ask) -> Reply:
+    words = ask.words
+    sure = Button(words("button.forget"), f"privacy.forget:{ask.by}", is_danger=True)
+    return Card(
+        words("forget.title"),
+        lines=(words("forget.text"),),
+        buttons=(sure, Button(words("button.keep"), "privacy.keep")),
+        private=True,
+    )
+
+
+async def keep(ask: Ask) -> Reply:
+    return Card(ask.words("forget.kept"), replaces=True)
+
+
+async def forget(ask: Ask, *, store: Store) -> Reply:
+    """Erases the asker's examples, turns and votes; models made from them are marked."""
+    if ask.argument != ask.by:
+        raise BadInput(problem=ask.words("forget.not_yours"))
+    async with store.writing() as records:
+        numbers = await records.examples.by_author(ask.id, ask.by)
+        marked = await erase_examples(ask, numbers, records)
+        turns = await records.turns.erase(ask.id, ask.by)
+        await records.audit.add(
+            ask.id, ask.by, "person.forgotten", at=ask.now, examples=len(numbers), turns=turns
+        )
+    text = ask.words("forget.done", examples=len(numbers), turns=turns, models=marked)
+    return Card(text, replaces=True)
+
+
+async def source_deleted(ask: Ask, messages: Sequence[MessageId], *, store: Store) -> Reply:
+    """A message was deleted at its source: what was learned from it goes too."""
+    async with store.writing() as records:
+        found: list[ExampleId] = []
+        for message in messages:
+            example = await records.examples.by_source(ask.id, ask.place.channel, message)
+            if example is not None:
+                found.append(example.id)
+        if found:
+            await erase_examples(ask, found, records)
+            await records.audit.add(
+                ask.id, None, "examples.deleted_at_source", at=ask.now, examples=found
+            )
+    return Silence()
+
+
+async def erase_examples(ask: Ask, examples: Sequence[ExampleId], records: Records) -> int:
+    """Text goes; the host's training files go; models made from them are marked. How many."""
+    if not examples:
+        return 0
+    snapshots = await records.snapshots.holding(ask.id, examples)
+    await records.examples.erase(ask.id, examples)
+    await records.jobs.forget_files(ask.id, snapshots, at=ask.now)
+    return await records.models.taint(ask.id, snapshots)
+
+
+async def sources(ask: Ask, *, store: Store) -> Reply:
+    """What the workspace may learn from; an admin raises it with one form."""
+    words = ask.words
+    choices = tuple((s.name.lower(), words(f"sources.{s.name.lower()}")) for s in Sources)
+    platform = ask.workspace.platform
+    return Form(
+        id="sources",
+        title=words("sources.title"),
+        fields=(
+            Field(
+                "sources",
+                words("sources.field"),
+                FieldKind.CHOICE,
+                ask.workspace.sources.name.lower(),
+                choices=choices,
+            ),
+            Field("permission", words("sources.permission"), FieldKind.TEXT, required=False),
+        ),
+        submit=words("sources.submit"),
+        note=words(f"sources.rule.{platform}"),
+    )
+
+
+async def sources_submitted(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
+    """Stores who attested to what permission, when."""
+    try:
+        wanted = Sources[values.get("sources", "").upper()]
+    except KeyError:
+        raise BadInput(problem=ask.words("sources.unknown")) from None
+    permission = values.get("permission", "").strip()
+    if wanted > Sources.OUTSIDE and not permission and ask.workspace.platform != "local":
+        raise BadInput(problem=ask.words("sources.permission_needed"))
+    async with store.writing() as records:
+        await records.workspaces.set_sources(ask.id, wanted)
+        await records.audit.add(
+            ask.id,
+            ask.by,
+            "sources.set",
+            at=ask.now,
+            sources=wanted.name.lower(),
+            permission=permission,
+        )
+    return Text(ask.words("sources.set", sources=ask.words(f"sources.{wanted.name.lower()}")))
+
+
+async def left(ask: Ask, *, store: Store) -> Reply:
+    """Uninstalled: everything of the workspace goes."""
+    async with store.writing() as records:
+        await records.workspaces.erase(ask.id)
+    return Silence()
+
+
+async def _as_lines(
+    examples: Sequence[Example], turns: Sequence[Turn], held: Consent | None
+) -> AsyncIterator[bytes]:
+    if held is not None:
+        yield _line("consent", given=held.given, at=held.at.isoformat())
+    for example in examples:
+        yield _line("example", id=example.id, state=example.state, row=example.row)
+    for turn in turns:
+        yield _line("turn", at=turn.at.isoformat(), question=turn.question, reply=turn.reply)
+
+
+def _line(kind: str, **values: object) -> bytes:
+    return json.dumps({"kind": kind, **values}, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,77 @@
+"""Prompts: instructions, a few examples, what was said before, the question."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from bot.model import Assistant, Example, Said, WorkspaceId
+from bot.ports.store import Records
+from bot.rows import Method
+
+Message = Mapping[str, str]
+
+_LOOKED_AT = 500
+_WORD = re.compile(r"\w+")
+
+
+def prompt(
+    assistant: Assistant,
+    question: str,
+    *,
+    history: Sequence[Said] = (),
+    shots: Sequence[Message] = (),
+) -> list[Message]:
+    """In the order every host expects: system, examples, history, question."""
+    messages: list[Message] = []
+    if assistant.instructions.strip():
+        messages.append({"role": "system", "content": assistant.instructions})
+    messages.extend(shots)
+    for said in history:
+        role = "assistant" if said.is_own else "user"
+        if said.text.strip():
+            messages.append({"role": role, "content": said.text})
+    messages.append({"role": "user", "content": question})
+    return messages
+
+
+async def few_shot(
+    records: Records, workspace: WorkspaceId, assistant: Assistant, question: str, *, count: int
+) -> list[Message]:
+    """The permitted examples whose questions share most words with this one, as turns."""
+    if count <= 0:
+        return []
+    asked = _words(question)
+    ranked: list[tuple[int, list[Message]]] = []
+    looked = 0
+    async for example in records.examples.trainable(workspace, assistant.id, Method.SUPERVISED):
+        pair = _pair(example)
+        if pair:
+            ranked.append((len(asked & _words(pair[0]["content"])), pair))
+        looked += 1
+        if looked == _LOOKED_AT:
+            break
+    ranked.sort(key=lambda one: one[0], reverse=True)
+    return [message for _, pair in reversed(ranked[:count]) for message in pair]
+
+
+def _pair(example: Example) -> list[Message]:
+    """The last question and answer of a row; empty if it has no such pair."""
+    row = example.row or {}
+    messages = row.get("messages")
+    listed = [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
+    found: list[Message] = []
+    for asked, told in pairwise(listed):
+        if asked.get("role") == "user" and told.get("role") == "assistant":
+            pair = (asked.get("content"), told.get("content"))
+            if all(isinstance(text, str) and text for text in pair):
+                found = [
+                    {"role": "user", "content": str(pair[0])},
+                    {"role": "assistant", "content": str(pair[1])},
+                ]
+    return found
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold()))

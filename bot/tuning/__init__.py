@@ -1,0 +1,1 @@
+"""Tuning: estimate, confirm, watch to the end, and say how it goes."""

@@ -1,0 +1,284 @@
+"""How a job is told: the live status message, the end card with its chart, the lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.commands import Ask
+from bot.model import (
+    ExampleFilter,
+    Job,
+    JobEvent,
+    JobId,
+    Notice,
+    Phase,
+    Split,
+)
+from bot.ports.store import Records, Store
+from bot.replies import (
+    Button,
+    Card,
+    Chart,
+    Drawn,
+    Fact,
+    Line,
+    Listing,
+    Progress,
+    Reply,
+    Series,
+    Tone,
+)
+from bot.rows import count_tokens
+from bot.tuning import facts
+from bot.words import Words
+
+_FEW_SHOT = 8
+_EVENTS_SHOWN = 5
+_TONES = {
+    Phase.SUCCEEDED: Tone.GOOD,
+    Phase.FAILED: Tone.BAD,
+    Phase.ABANDONED: Tone.BAD,
+    Phase.CANCELLED: Tone.PLAIN,
+}
+
+
+async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """The one live message of a job, as it stands now."""
+    job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
+    assistant = await records.assistants.get(job.workspace, job.assistant)
+    return Card(
+        title=words("job.title", id=job.id, name=assistant.name),
+        lines=_status_lines(job, words),
+        progress=_progress(job),
+        buttons=_controls(job, words),
+        tone=_TONES.get(job.phase, Tone.BUSY),
+    )
+
+
+async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """The last word on a job: what came out, or why nothing did."""
+    job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
+    if job.phase is not Phase.SUCCEEDED:
+        title = words(f"ended.{job.phase}", id=job.id)
+        return Card(title, lines=_why(job, words), tone=_TONES.get(job.phase, Tone.PLAIN))
+    events = await records.jobs.events(job.workspace, job.id)
+    saved = await _tokens_saved(job, records)
+    lines = [words("ended.model", model=job.model)]
+    lines.append(words("ended.in_use" if _is_in_use(job) else "ended.not_in_use"))
+    if job.trouble:
+        lines.append(words("ended.not_answering", why=job.trouble))
+    if is_rising(events):
+        lines.append(words("ended.overfitting"))
+    if saved:
+        lines.append(words("ended.saved", count=saved, shots=_FEW_SHOT))
+    return Card(
+        title=words("ended.succeeded", id=job.id),
+        lines=tuple(lines),
+        chart=chart(events, words),
+        buttons=_after_success(job, words),
+        tone=Tone.GOOD,
+    )
+
+
+async def status(ask: Ask, *, store: Store) -> Reply:
+    """Everything about one job: ids, settings, the last events."""
+    async with store.reading() as records:
+        job = await _chosen(ask, records)
+        if job is None:
+            return await _no_job(ask, records)
+        events = await records.jobs.events(ask.id, job.id)
+        checkpoints = await records.jobs.checkpoints(ask.id, job.id)
+        assistant = await records.assistants.get(ask.id, job.assistant)
+    words = ask.words
+    told = [event.message for event in events if event.message][-_EVENTS_SHOWN:]
+    return Card(
+        title=words("job.title", id=job.id, name=assistant.name),
+        lines=(*_status_lines(job, words), *_why(job, words), *told),
+        facts=tuple(
+            Fact(words(f"fact.{name}"), value)
+            for name, value in _facts(job, words, [c.model for c in checkpoints])
+        ),
+        progress=_progress(job),
+        chart=chart(events, words),
+        buttons=_controls(job, words),
+        tone=_TONES.get(job.phase, Tone.BUSY),
+    )
+
+
+async def jobs(ask: Ask, *, store: Store) -> Reply:
+    """All jobs, failed ones too, with why."""
+    before = int(ask.argument) if ask.argument.isdecimal() else None
+    async with store.reading() as records:
+        page = await records.jobs.page(ask.id, before=JobId(before) if before else None, limit=11)
+    shown, words = page[:10], ask.words
+    more = None
+    if len(page) > len(shown):
+        more = Button(words("list.more"), f"jobs.more:{shown[-1].id}")
+    lines = tuple(_job_line(job, words) for job in shown)
+    return Listing(
+        words("jobs.title"),
+        lines,
+        empty=words("jobs.empty"),
+        more=more,
+        replaces=before is not None,
+    )
+
+
+def chart(events: Sequence[JobEvent], words: Words) -> Chart | None:
+    """Train and validation loss over steps."""
+    train = _points(events, "train_loss")
+    if len(train) < 2:
+        return None
+    series = [Series(words("chart.train"), train)]
+    held = _points(events, "full_valid_loss") or _points(events, "valid_loss")
+    if held:
+        series.append(Series(words("chart.validation"), held))
+    summary = words("chart.summary", first=f"{train[0][1]:.2f}", last=f"{train[-1][1]:.2f}")
+    return Chart(words("chart.title"), words("chart.step"), tuple(series), summary)
+
+
+def is_rising(events: Sequence[JobEvent]) -> bool:
+    """Validation loss ended clearly above its best: the model learned by heart."""
+    held = _points(events, "full_valid_loss") or _points(events, "valid_loss")
+    if len(held) < 3:
+        return False
+    return held[-1][1] > 1.05 * min(value for _, value in held)
+
+
+def _points(events: Sequence[JobEvent], metric: str) -> list[tuple[float, float]]:
+    return [
+        (float(event.step), event.metrics[metric])
+        for event in events
+        if event.step is not None and metric in event.metrics
+    ]
+
+
+def _status_lines(job: Job, words: Words) -> tuple[str, ...]:
+    said = [_state(job, words)]
+    if job.step is not None and job.total_steps:
+        said.append(words("job.step", step=job.step, total=job.total_steps))
+    if job.train_loss is not None:
+        said.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
+    if job.valid_loss is not None:
+        said.append(words("job.valid_loss", loss=f"{job.valid_loss:.2f}"))
+    lines = [" · ".join(said)]
+    if job.trouble and not job.phase.is_over:
+        lines.append(words("job.waiting", why=job.trouble))
+    if job.wish is not None and not job.phase.is_over:
+        lines.append(words(f"job.wish.{job.wish}"))
+    return tuple(lines)
+
+
+def _state(job: Job, words: Words) -> str:
+    """Our phase, or while the host works on it, the host's own word."""
+    if job.phase is not Phase.WATCHING:
+        return words(f"phase.{job.phase}")
+    key = f"status.{job.status}"
+    return words(key) if words.has(key) else words("status.other", status=job.status)
+
+
+def _progress(job: Job) -> Progress | None:
+    if job.step is None or not job.total_steps or job.phase.is_over:
+        return None
+    return Progress(min(job.step, job.total_steps), job.total_steps)
+
+
+def _controls(job: Job, words: Words) -> tuple[Button, ...]:
+    if job.phase.is_over or job.phase in (Phase.WARMING, Phase.ESTIMATED):
+        return ()
+    cancel = Button(words("button.cancel_job"), f"job.cancel:{job.id}", is_danger=True)
+    if job.phase is not Phase.WATCHING:
+        return (cancel,)
+    if job.status == "paused":
+        return (Button(words("button.resume"), f"job.resume:{job.id}"), cancel)
+    return (Button(words("button.pause"), f"job.pause:{job.id}"), cancel)
+
+
+def _after_success(job: Job, words: Words) -> tuple[Button, ...]:
+    if _is_in_use(job):
+        return (Button(words("button.rollback"), "model.rollback"),)
+    return (Button(words("button.use"), f"model.use:{job.id}", is_primary=True),)
+
+
+def _is_in_use(job: Job) -> bool:
+    return job.use_when_done and job.trouble is None
+
+
+def _why(job: Job, words: Words) -> tuple[str, ...]:
+    """Why a job ended badly, in plain words and the host's own."""
+    if job.phase not in (Phase.FAILED, Phase.ABANDONED):
+        return ()
+    key = f"trouble.{job.trouble_code}"
+    if words.has(key):
+        return (words(key, message=job.trouble or ""),)
+    return (words("trouble.host", message=job.trouble or "–", code=job.trouble_code or "–"),)
+
+
+def _facts(job: Job, words: Words, checkpoints: Sequence[str]) -> list[tuple[str, str]]:
+    asked = job.hyperparameters
+    values: list[tuple[str, object]] = [
+        ("host", job.host),
+        ("base", job.base),
+        ("method", words(f"method.{job.method}")),
+        ("examples", words("job.rows", train=job.estimate.rows, held=job.estimate.validation_rows)),
+        ("epochs", _resolved(job, "n_epochs", asked.n_epochs, words)),
+        ("batch_size", _resolved(job, "batch_size", asked.batch_size, words)),
+        (
+            "learning_rate",
+            _resolved(job, "learning_rate_multiplier", asked.learning_rate_multiplier, words),
+        ),
+        ("seed", job.seed),
+        ("suffix", job.suffix),
+        ("host_job", job.host_job),
+        ("training_file", job.training_file),
+        ("validation_file", job.validation_file),
+        ("model", job.model),
+        ("trained_tokens", job.trained_tokens),
+        ("checkpoints", ", ".join(checkpoints) or None),
+    ]
+    return [(name, str(value)) for name, value in values if value is not None]
+
+
+def _resolved(job: Job, name: str, asked: float | None, words: Words) -> str:
+    """What was asked for; for "auto", what the host made of it."""
+    if asked is not None:
+        return f"{asked:g}"
+    became = job.resolved.get(name)
+    if became is None or became == "auto":
+        return words("auto")
+    return words("auto.became", value=became)
+
+
+def _job_line(job: Job, words: Words) -> Line:
+    notes = [_state(job, words), words("job.rows_short", count=job.estimate.rows)]
+    if job.train_loss is not None:
+        notes.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
+    notes.extend(_why(job, words))
+    return Line(str(job.id), job.model or f"{job.base} @ {job.host}", " · ".join(notes))
+
+
+async def _chosen(ask: Ask, records: Records) -> Job | None:
+    """The job that is named; else the one that runs; else the newest."""
+    if ask.text("job") or ask.argument:
+        return await records.jobs.get(ask.id, facts.number(ask))
+    running = await records.jobs.open_in(ask.id)
+    newest = running or await records.jobs.page(ask.id, limit=1)
+    return newest[-1] if newest else None
+
+
+async def _no_job(ask: Ask, records: Records) -> Card:
+    """Before the first job: how the dataset stands."""
+    words = ask.words
+    total = await records.examples.count(ask.id, ExampleFilter(assistant=ask.assistant.id))
+    return Card(words("status.no_job"), lines=(words("status.examples", count=total),))
+
+
+async def _tokens_saved(job: Job, records: Records) -> int:
+    """Prompt tokens that a few examples in every prompt would have cost."""
+    counted: list[int] = []
+    async for row in records.snapshots.rows(job.workspace, job.snapshot, Split.TRAIN):
+        if row.row is not None:
+            counted.append(count_tokens(row.row))
+        if len(counted) == _FEW_SHOT:
+            break
+    return sum(counted)

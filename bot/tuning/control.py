@@ -1,0 +1,37 @@
+"""Cancel, pause, resume: a wish is written down, the watcher acts on it."""
+
+from __future__ import annotations
+
+from bot.commands import Ask
+from bot.errors import NotNow
+from bot.model import Job, JobWish, Phase
+from bot.ports.store import Records, Store
+from bot.replies import Reply, Text
+from bot.tuning import facts
+
+_OPEN = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING, Phase.WATCHING)
+
+
+async def wish(ask: Ask, wanted: JobWish, *, store: Store) -> Reply:
+    """Raises NotNow when there is no job that could do it."""
+    async with store.writing() as records:
+        job = await _chosen(ask, records)
+        if wanted is not JobWish.CANCEL and job.phase is not Phase.WATCHING:
+            raise NotNow(problem=ask.words("job.too_early", id=job.id))
+        written = await records.jobs.change(
+            ask.id, job.id, when=_OPEN, wish=wanted, next_look=ask.now
+        )
+        if not written:
+            raise NotNow(problem=ask.words("job.over", id=job.id))
+        await records.audit.add(ask.id, ask.by, f"job.{wanted}", at=ask.now, job=job.id)
+        await facts.tell_status(records, job, at=ask.now)
+    return Text(ask.words(f"job.asked.{wanted}", id=job.id), private=True)
+
+
+async def _chosen(ask: Ask, records: Records) -> Job:
+    if ask.argument or ask.text("job"):
+        return await records.jobs.get(ask.id, facts.number(ask))
+    running = await records.jobs.open_in(ask.id)
+    if not running:
+        raise NotNow(problem=ask.words("job.none_running"))
+    return running[-1]

@@ -1,0 +1,53 @@
+"""What the tuning files share: telling a channel, and saying time and money."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bot.commands import Ask
+from bot.errors import NotFound
+from bot.model import Job, JobId
+from bot.ports.store import Records
+from bot.words import Words
+
+STATUS = "job.status"
+ENDED = "job.ended"
+
+
+def number(ask: Ask) -> JobId:
+    """The job that a button or an option names."""
+    said = ask.argument or ask.text("job") or ""
+    try:
+        return JobId(int(said.lstrip("#")))
+    except ValueError:
+        raise NotFound(noun=ask.words("noun.job"), name=said) from None
+
+
+async def tell_status(records: Records, job: Job, *, at: datetime, locale: str = "") -> None:
+    """The one live message of a job has something new to say."""
+    details = {"locale": locale} if locale else None
+    await records.outbox.put(
+        f"job.{job.id}.status", job.place, STATUS, subject=job.id, details=details, at=at
+    )
+
+
+async def tell_ended(records: Records, job: Job, *, at: datetime) -> None:
+    await records.outbox.put(f"job.{job.id}.ended", job.place, ENDED, subject=job.id, at=at)
+
+
+def said_time(seconds: float | None, words: Words) -> str:
+    if seconds is None:
+        return words("time.unknown")
+    if seconds < 60:
+        return words("time.seconds", count=max(1, round(seconds)))
+    if seconds < 5400:
+        return words("time.minutes", count=round(seconds / 60))
+    return words("time.hours", count=round(seconds / 3600))
+
+
+def said_price(price: float | None, words: Words) -> str:
+    if price is None:
+        return words("price.unknown")
+    if price == 0:
+        return words("price.free")
+    return f"${price:,.2f}" if price >= 0.01 else words("price.tiny")

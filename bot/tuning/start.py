@@ -1,0 +1,342 @@
+"""From `/tune start` to a confirmed wish: rows checked, frozen, counted and priced."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.commands import Ask
+from bot.errors import BadInput, BadRow, NothingToTrain, NotNow
+from bot.model import (
+    Estimate,
+    Example,
+    ExampleId,
+    HostName,
+    Hyperparameters,
+    Job,
+    JobId,
+    ModelKind,
+    ModelName,
+    Phase,
+    SnapshotId,
+    SnapshotRow,
+    Split,
+)
+from bot.ports.provider import Host, Hosts
+from bot.ports.store import Records, Store
+from bot.replies import Button, Card, Fact, Reply
+from bot.rows import Method, check_row, count_tokens, fingerprint, prompt_fingerprint
+from bot.tuning import facts
+
+_HOLD_OUT_FROM = 50
+_AUTO_SHARE = 0.2
+_MOST_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row that may be trained on, and what must stay on one side with it."""
+
+    example: ExampleId
+    revision: int
+    sha256: str
+    group: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a start would do, before it is written down."""
+
+    host: Host
+    base: ModelName
+    method: Method
+    hyperparameters: Hyperparameters
+    training: Sequence[Candidate]
+    validation: Sequence[Candidate]
+
+    @property
+    def tokens(self) -> int:
+        return sum(candidate.tokens for candidate in self.training)
+
+
+async def start(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+    """Freeze a snapshot and show what it will cost; nothing leaves the house yet."""
+    host = hosts.get(HostName(ask.text("host") or ask.assistant.training_host))
+    method = Method(ask.text("method") or Method.SUPERVISED)
+    if method not in host.profile.methods:
+        raise BadInput(problem=ask.words("start.method", host=host.name, method=method))
+    async with store.reading() as records:
+        base = await _base(ask, host, records)
+        candidates = await _candidates(ask, method, host, records)
+        training, validation = split(candidates, share=_share(ask, len(candidates)))
+        plan = Plan(host, base, method, _hyperparameters(ask), training, validation)
+        _enough(ask, plan)
+        estimate = await _estimate(plan, records)
+    job = await _write_down(ask, plan, estimate, store=store)
+    return estimate_card(ask, job, plan)
+
+
+async def confirm(ask: Ask, *, store: Store) -> Reply:
+    """The wish is durable from here on; the watcher acts on it."""
+    job_id = facts.number(ask)
+    async with store.writing() as records:
+        job = await records.jobs.get(ask.id, job_id)
+        confirmed = await records.jobs.change(
+            ask.id, job_id, when=(Phase.ESTIMATED,), phase=Phase.CONFIRMED, confirmed_at=ask.now
+        )
+        if not confirmed:
+            raise NotNow(problem=ask.words("start.already"))
+        await records.audit.add(
+            ask.id,
+            ask.by,
+            "job.confirmed",
+            at=ask.now,
+            job=job_id,
+            rows=job.estimate.rows,
+            price=job.estimate.price,
+        )
+        await facts.tell_status(records, job, at=ask.now, locale=ask.words.language)
+    title = ask.words("start.confirmed", name=ask.user.name)
+    return Card(title, lines=(ask.words("start.cost", **_cost(ask, job)),), replaces=True)
+
+
+async def decline(ask: Ask, *, store: Store) -> Reply:
+    job = facts.number(ask)
+    async with store.writing() as records:
+        await records.jobs.change(ask.id, job, when=(Phase.ESTIMATED,), phase=Phase.ABANDONED)
+    return Card(ask.words("start.declined"), replaces=True)
+
+
+def split(
+    candidates: Sequence[Candidate], *, share: float
+) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+    """Training and validation, whole groups on one side, the same rows each time.
+
+    Groups are taken in the order of their hash, so that a row held out once
+    stays held out as the dataset grows.
+    """
+    sizes: dict[str, int] = {}
+    for candidate in candidates:
+        sizes[candidate.group] = sizes.get(candidate.group, 0) + 1
+    room = round(len(candidates) * share)
+    held: set[str] = set()
+    for group in sorted(sizes, key=_order):
+        if sizes[group] <= room:
+            held.add(group)
+            room -= sizes[group]
+    training = [one for one in candidates if one.group not in held]
+    return training, [one for one in candidates if one.group in held]
+
+
+def estimate_card(ask: Ask, job: Job, plan: Plan) -> Card:
+    """Everything one should know before saying yes."""
+    words = ask.words
+    lines = [words("start.cost", **_cost(ask, job))]
+    if plan.host.profile.label:
+        lines.append(plan.host.profile.label)
+    key = "start.will_use" if job.use_when_done else "start.will_not_use"
+    lines.append(words(key, assistant=ask.assistant.name))
+    return Card(
+        title=words("start.title", assistant=ask.assistant.name),
+        lines=tuple(lines),
+        facts=(
+            Fact(words("fact.examples"), _rows_said(ask, plan)),
+            Fact(words("fact.base"), plan.base),
+            Fact(words("fact.host"), plan.host.name),
+            *(Fact(words(f"fact.{name}"), value) for name, value in _settings(ask, job)),
+        ),
+        buttons=(
+            Button(words("button.confirm"), f"job.confirm:{job.id}", is_primary=True),
+            Button(words("button.cancel"), f"job.decline:{job.id}"),
+        ),
+    )
+
+
+def _cost(ask: Ask, job: Job) -> dict[str, str]:
+    return {
+        "time": facts.said_time(job.estimate.seconds, ask.words),
+        "price": facts.said_price(job.estimate.price, ask.words),
+    }
+
+
+def _rows_said(ask: Ask, plan: Plan) -> str:
+    if plan.validation:
+        return ask.words("start.rows_split", train=len(plan.training), held=len(plan.validation))
+    return ask.words("start.rows", count=len(plan.training))
+
+
+def _settings(ask: Ask, job: Job) -> list[tuple[str, str]]:
+    """Each setting; "auto" is shown with what it will probably become."""
+    words, asked = ask.words, job.hyperparameters
+    auto = words("auto")
+    epochs = words("auto.epochs", count=job.estimate.epochs or 0)
+    return [
+        ("method", words(f"method.{job.method}")),
+        ("epochs", str(asked.n_epochs) if asked.n_epochs else epochs),
+        ("batch_size", str(asked.batch_size or auto)),
+        ("learning_rate", f"{asked.learning_rate_multiplier or auto}"),
+        ("tokens", words("start.tokens", tokens=f"{job.estimate.tokens:,}")),
+    ]
+
+
+async def _write_down(ask: Ask, plan: Plan, estimate: Estimate, *, store: Store) -> Job:
+    rows = [
+        *(_frozen(candidate, Split.TRAIN) for candidate in plan.training),
+        *(_frozen(candidate, Split.VALIDATION) for candidate in plan.validation),
+    ]
+    async with store.writing() as records:
+        snapshot = await records.snapshots.freeze(
+            ask.id, ask.assistant.id, plan.method, rows, at=ask.now
+        )
+        held = [candidate.example for candidate in plan.validation]
+        await records.examples.hold_out(ask.id, ask.assistant.id, held)
+        return await records.jobs.add(ask.id, _job(ask, plan, estimate, snapshot.id))
+
+
+def _job(ask: Ask, plan: Plan, estimate: Estimate, snapshot: SnapshotId) -> Job:
+    return Job(
+        id=JobId(0),
+        workspace=ask.id,
+        assistant=ask.assistant.id,
+        snapshot=snapshot,
+        start=hashlib.sha256(f"{ask.id}/{ask.event.key}".encode()).hexdigest()[:16],
+        place=ask.place,
+        asked_by=ask.by,
+        host=plan.host.name,
+        base=plan.base,
+        method=plan.method,
+        hyperparameters=plan.hyperparameters,
+        suffix=_suffix(ask, plan.host),
+        seed=ask.integer("seed"),
+        use_when_done=ask.yes("use", default=True),
+        estimate=estimate,
+        phase=Phase.ESTIMATED,
+        created_at=ask.now,
+    )
+
+
+def _frozen(candidate: Candidate, side: Split) -> SnapshotRow:
+    return SnapshotRow(candidate.example, candidate.revision, side, candidate.sha256, None)
+
+
+def _suffix(ask: Ask, host: Host) -> str | None:
+    suffix = ask.text("suffix") or _plain(ask.assistant.name)
+    if len(suffix) > host.profile.max_suffix:
+        problem = ask.words("start.suffix", most=host.profile.max_suffix)
+        raise BadInput(problem=problem)
+    return suffix or None
+
+
+def _plain(name: str) -> str:
+    return "".join(
+        c for c in name.lower().replace(" ", "-") if c.isascii() and (c.isalnum() or c == "-")
+    )
+
+
+async def _base(ask: Ask, host: Host, records: Records) -> ModelName:
+    """The assistant's base; `base:latest` and `base:current` go on from a tuned model."""
+    wanted = ask.text("base")
+    if wanted == "current":
+        deployment = ask.deployment
+        return deployment.model if deployment else ask.assistant.base
+    if wanted == "latest":
+        tuned = [
+            model
+            for model in await records.models.all(ask.id, ask.assistant.id)
+            if model.kind is ModelKind.TUNED and model.host == host.name
+        ]
+        if not tuned:
+            raise NotNow(problem=ask.words("use.none_yet"))
+        return tuned[0].name
+    if wanted is None and host.name != ask.assistant.training_host and host.bases:
+        return host.bases[0]
+    return ModelName(wanted or ask.assistant.base)
+
+
+async def _candidates(
+    ask: Ask, method: Method, host: Host, records: Records
+) -> Sequence[Candidate]:
+    """Every permitted row, checked; the first bad one is named and nothing starts."""
+    found: dict[str, Candidate] = {}
+    async for example in records.examples.trainable(ask.id, ask.assistant.id, method):
+        row = example.row or {}
+        problem = check_row(row, method, max_tokens=host.profile.max_row_tokens)
+        if problem is not None:
+            reason = ask.words(f"row.{problem.code}", **problem.details)
+            raise BadRow(example=example.id, reason=reason)
+        sha256 = fingerprint(row)
+        found.setdefault(
+            sha256,
+            Candidate(example.id, example.revision, sha256, _group(example), count_tokens(row)),
+        )
+    return list(found.values())
+
+
+def _group(example: Example) -> str:
+    """A thread stays together; so do rows with the same question."""
+    source = example.source
+    if source is not None and source.thread is not None:
+        return f"{source.channel}/{source.thread}"
+    return prompt_fingerprint(example.row or {})
+
+
+def _order(group: str) -> str:
+    return hashlib.sha256(group.encode()).hexdigest()
+
+
+def _share(ask: Ask, rows: int) -> float:
+    """The part to hold out: under fifty rows nothing unless asked, above a fifth."""
+    asked = ask.number("validation")
+    if asked is None:
+        return _AUTO_SHARE if rows >= _HOLD_OUT_FROM else 0.0
+    share = asked / 100 if asked > 1 or (ask.text("validation") or "").endswith("%") else asked
+    if not 0 <= share <= _MOST_SHARE:
+        raise BadInput(problem=ask.words("start.share"))
+    return share
+
+
+def _enough(ask: Ask, plan: Plan) -> None:
+    if len(plan.training) < plan.host.profile.minimum_rows:
+        raise NothingToTrain(rows=len(plan.training), minimum=plan.host.profile.minimum_rows)
+
+
+def _hyperparameters(ask: Ask) -> Hyperparameters:
+    return Hyperparameters(
+        n_epochs=ask.integer("epochs"),
+        batch_size=ask.integer("batch_size"),
+        learning_rate_multiplier=ask.number("learning_rate"),
+        beta=ask.number("beta"),
+    )
+
+
+async def _estimate(plan: Plan, records: Records) -> Estimate:
+    epochs = plan.hyperparameters.n_epochs or likely_epochs(len(plan.training))
+    billed = plan.tokens * epochs
+    price = plan.host.price(plan.base).training
+    past = await records.jobs.durations(plan.host.name, plan.base)
+    return Estimate(
+        rows=len(plan.training),
+        validation_rows=len(plan.validation),
+        tokens=plan.tokens,
+        epochs=epochs,
+        price=None if price is None else price * billed / 1_000_000,
+        seconds=_measured(past, billed),
+    )
+
+
+def _measured(past: Sequence[tuple[int, float]], tokens: int) -> float | None:
+    """By the speed of past jobs there; nothing is promised before the first."""
+    trained = sum(count for count, _ in past)
+    seconds = sum(took for _, took in past)
+    return seconds / trained * tokens if trained else None
+
+
+def likely_epochs(rows: int) -> int:
+    """What "auto" usually becomes: the rule of OpenAI's cookbook, Chat_finetuning_data_prep."""
+    if rows * 3 < 100:
+        return min(25, max(1, 100 // max(1, rows)))
+    if rows * 3 > 25_000:
+        return max(1, 25_000 // rows)
+    return 3

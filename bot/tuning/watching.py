@@ -1,0 +1,490 @@
+"""Carries a confirmed start to its end: wish before act, look before acting again.
+
+Every outside effect is written down before it is tried (`attempted_at`) and
+its outcome after. Where the outcome is unknown (a crash, a timeout, a 5xx),
+files are found by their name and jobs by their training file; only when a
+listing could no longer lag is the effect tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from bot.datasets import training_line
+from bot.errors import (
+    EmptyAnswer,
+    HostBroken,
+    HostBusy,
+    HostError,
+    HostForgot,
+    HostRefused,
+    HostSilent,
+    HostUnreachable,
+    KeyRefused,
+    NotFound,
+)
+from bot.model import (
+    Assistant,
+    Job,
+    JobEvent,
+    JobWish,
+    Model,
+    ModelKind,
+    ModelName,
+    Phase,
+    Sampling,
+    SnapshotRow,
+    Split,
+)
+from bot.ports.provider import Host, Hosts, JobRequest, RemoteFile, RemoteJob
+from bot.ports.store import Clock, Records, Store
+from bot.tuning import facts
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_GONE = 6
+_WARMING = timedelta(minutes=30)
+_LONGEST_WAIT = 300.0
+_AT_ONCE = 8
+_BAD_ENDS = {"failed": Phase.FAILED, "cancelled": Phase.CANCELLED}
+_FILES = ((Split.TRAIN, "training_file"), (Split.VALIDATION, "validation_file"))
+
+
+class Watcher:
+    """Looks after every open job of every workspace."""
+
+    def __init__(self, *, store: Store, hosts: Hosts, clock: Clock) -> None:
+        self._store = store
+        self._hosts = hosts
+        self._clock = clock
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def look(self) -> float | None:
+        """Advance what is due; seconds until the next job is due, None without jobs."""
+        async with self._store.reading() as records:
+            jobs = await records.jobs.open()
+        now = self._clock.now()
+        due = [job for job in jobs if job.next_look is None or job.next_look <= now]
+        await asyncio.gather(*(self._advance(job) for job in due))
+        await self._forget_files()
+        async with self._store.reading() as records:
+            jobs = await records.jobs.open()
+        waits = [self._seconds_until(job.next_look) for job in jobs]
+        return min(waits) if waits else None
+
+    async def _forget_files(self) -> None:
+        """Somebody's words were erased here: the hosts' copies of them go too."""
+        async with self._store.reading() as records:
+            jobs = await records.jobs.forgetting()
+        for job in jobs:
+            try:
+                await self._remove_files(job)
+            except (HostError, NotFound) as error:
+                log.warning("A host keeps a file", extra={"job": job.id, "why": error.key})
+                continue
+            gone = {"wish": None, "training_file": None, "validation_file": None}
+            async with self._store.writing() as records:
+                await records.jobs.change(job.workspace, job.id, when=None, **gone)
+                await records.audit.add(
+                    job.workspace, None, "files.deleted", at=self._clock.now(), job=job.id
+                )
+
+    async def _advance(self, job: Job) -> None:
+        async with self._gate:
+            try:
+                await self._step(job)
+            except HostError as error:
+                await self._host_trouble(job, error)
+            except NotFound as error:
+                await self._end(job, Phase.FAILED, trouble_code="host_gone", trouble=error.sentence)
+            except Exception:
+                log.exception("A job could not be advanced", extra={"job": job.id})
+                await self._postpone(job, _LONGEST_WAIT)
+
+    async def _step(self, job: Job) -> None:
+        host = self._hosts.get(job.host)
+        match job.phase:
+            case Phase.CONFIRMED:
+                await self._begin(job)
+            case Phase.UPLOADING:
+                await self._upload_parts(job, host)
+            case Phase.CREATING:
+                await self._create(job, host)
+            case Phase.WATCHING:
+                await self._watch(job, host)
+            case Phase.WARMING:
+                await self._warm(job, host)
+            case _:
+                return
+
+    async def _begin(self, job: Job) -> None:
+        if await self._must_not_go_on(job):
+            return
+        await self._record(job, {"phase": Phase.UPLOADING})
+
+    async def _must_not_go_on(self, job: Job) -> bool:
+        """Until create, permission may be taken back and the start cancelled."""
+        if job.wish is JobWish.CANCEL:
+            await self._remove_files(job)
+            await self._end(job, Phase.CANCELLED)
+            return True
+        async with self._store.reading() as records:
+            forbidden = await records.snapshots.forbidden(job.workspace, job.snapshot)
+        if forbidden:
+            await self._remove_files(job)
+            await self._end(job, Phase.ABANDONED, trouble_code="permission")
+        return bool(forbidden)
+
+    async def _upload_parts(self, job: Job, host: Host) -> None:
+        for split, field in _FILES:
+            has_rows = split is Split.TRAIN or job.estimate.validation_rows > 0
+            if has_rows and getattr(job, field) is None:
+                if await self._must_not_go_on(job):
+                    return None
+                return await self._upload(job, host, split, field)
+        return await self._record(job, {"phase": Phase.CREATING, "attempted_at": None})
+
+    async def _upload(self, job: Job, host: Host, split: Split, field: str) -> None:
+        name = file_name(job, split)
+        if job.attempted_at is not None:
+            found = await _find_file(host, name)
+            if found is not None:
+                return await self._record(job, _done(field, found))
+            if self._may_lag(job, host):
+                return None
+        lines = await self._lines(job, split)
+        await self._attempt(job)
+        uploaded = await host.upload(name, lines)
+        return await self._record(job, _done(field, uploaded))
+
+    async def _create(self, job: Job, host: Host) -> None:
+        if job.attempted_at is not None:
+            found = await _find_job(host, job.training_file or "")
+            if found is not None:
+                return await self._adopt(job, found)
+            if self._may_lag(job, host):
+                return None
+        if await self._must_not_go_on(job):
+            return None
+        await self._attempt(job)
+        return await self._adopt(job, await host.create_job(_request(job)))
+
+    async def _adopt(self, job: Job, remote: RemoteJob) -> None:
+        await self._record(
+            job,
+            {
+                "phase": Phase.WATCHING,
+                "host_job": remote.id,
+                "status": remote.status,
+                "attempted_at": None,
+                "attempts": 0,
+                "trouble": None,
+            },
+        )
+
+    async def _watch(self, job: Job, host: Host) -> None:
+        await self._act_on_wish(job, host)
+        remote = await host.job(job.host_job or "")
+        async with self._store.reading() as records:
+            seen = await records.jobs.event_ids(job.workspace, job.id)
+        events = await host.job_events(remote.id, seen)
+        async with self._store.writing() as records:
+            await records.jobs.add_events(job.workspace, job.id, events)
+        told = _told(remote, events)
+        if remote.status == "succeeded" and remote.model is not None:
+            await self._trained(job, remote, host, told)
+        elif remote.status in _BAD_ENDS:
+            await self._remove_files(job)
+            await self._end(
+                job,
+                _BAD_ENDS[remote.status],
+                trouble_code=remote.error_code,
+                trouble=remote.error_message,
+                **told,
+            )
+        else:
+            await self._goes_on(job, remote, host, told)
+
+    async def _goes_on(
+        self, job: Job, remote: RemoteJob, host: Host, told: Mapping[str, object]
+    ) -> None:
+        """Anything that is not an end: `paused`, and words nobody has seen before, too."""
+        changes = dict(told)
+        if remote.status == "running" and job.running_at is None:
+            changes["running_at"] = self._clock.now()
+        if _is_granted(job.wish, remote.status):
+            changes["wish"] = None
+        changes |= {"attempts": 0, "trouble": None}
+        await self._record(job, changes, wait=host.profile.poll_seconds)
+
+    async def _trained(
+        self, job: Job, remote: RemoteJob, host: Host, told: Mapping[str, object]
+    ) -> None:
+        checkpoints = await host.checkpoints(remote.id)
+        async with self._store.writing() as records:
+            await records.jobs.add_checkpoints(job.workspace, job.id, checkpoints)
+        await self._record(
+            job,
+            {
+                "phase": Phase.WARMING,
+                "model": remote.model,
+                "trained_tokens": remote.trained_tokens,
+                "running_at": job.running_at or job.confirmed_at,
+                "finished_at": self._clock.now(),
+                "wish": None,
+                "trouble": None,
+                "attempts": 0,
+                **told,
+            },
+        )
+
+    async def _act_on_wish(self, job: Job, host: Host) -> None:
+        if job.wish is None or job.attempted_at is not None:
+            return
+        act = {
+            JobWish.CANCEL: host.cancel_job,
+            JobWish.PAUSE: host.pause_job,
+            JobWish.RESUME: host.resume_job,
+        }[job.wish]
+        try:
+            await act(job.host_job or "")
+        except (HostForgot, KeyRefused):
+            raise
+        except HostRefused as error:
+            trouble = str(error.details.get("message", ""))
+            await self._record(job, {"wish": None, "trouble": trouble})
+
+    async def _warm(self, job: Job, host: Host) -> None:
+        """A model is announced only once it has answered."""
+        model = ModelName(job.model or "")
+        answers = await self._answers(job, host, model)
+        if not answers:
+            return
+        async with self._store.writing() as records:
+            await _keep_models(records, job, at=self._clock.now())
+            if job.use_when_done and answers == "yes":
+                await _put_to_use(records, job, at=self._clock.now())
+            await self._write_end(
+                records, job, Phase.SUCCEEDED, trouble=None if answers == "yes" else answers
+            )
+
+    async def _answers(self, job: Job, host: Host, model: ModelName) -> str:
+        """ "yes", or why not although we gave up waiting; empty while it is worth waiting."""
+        waited = self._clock.now() - (job.finished_at or self._clock.now())
+        try:
+            ask = [{"role": "user", "content": "Hello"}]
+            async for _ in host.chat(model, ask, Sampling(max_tokens=8)):
+                break
+        except EmptyAnswer:
+            return "yes"
+        except HostError as error:
+            if waited > _WARMING:
+                return error.sentence
+            raise
+        return "yes"
+
+    async def _host_trouble(self, job: Job, error: HostError) -> None:
+        """Decide what a host's failure means for the step that met it."""
+        is_before_job = job.phase in (Phase.UPLOADING, Phase.CREATING)
+        if is_before_job and isinstance(error, HostRefused | HostBusy | HostUnreachable):
+            await self._record(job, {"attempted_at": None}, tell=False)
+        if is_before_job and isinstance(error, HostRefused):
+            await self._remove_files(job)
+            code = error.code or error.key
+            return await self._end(job, Phase.FAILED, trouble_code=code, trouble=error.sentence)
+        is_gone = isinstance(error, HostForgot) and job.phase is Phase.WATCHING
+        if is_gone and job.attempts >= _PATIENCE_GONE:
+            return await self._end(
+                job, Phase.FAILED, trouble_code="vanished", trouble=error.sentence
+            )
+        return await self._try_later(job, error)
+
+    async def _try_later(self, job: Job, error: HostError) -> None:
+        poll = self._hosts.get(job.host).profile.poll_seconds
+        wait = error.retry_after or min(_LONGEST_WAIT, poll * 2 ** min(job.attempts, 10))
+        is_unknown = isinstance(error, HostSilent | HostBroken)
+        log.warning(
+            "A host made a job wait",
+            extra={"job": job.id, "why": error.key, "unknown_outcome": is_unknown},
+        )
+        await self._record(
+            job, {"attempts": job.attempts + 1, "trouble": error.sentence}, wait=wait
+        )
+
+    async def _attempt(self, job: Job) -> None:
+        """Written down before the act; a crash from here on means: look first."""
+        await self._record(job, {"attempted_at": self._clock.now()}, tell=False)
+
+    def _may_lag(self, job: Job, host: Host) -> bool:
+        """A listing may still hide what we did: not yet time to act again."""
+        if job.attempted_at is None:
+            return False
+        until = job.attempted_at + timedelta(seconds=host.profile.listing_lag)
+        return self._clock.now() < until
+
+    async def _lines(self, job: Job, split: Split) -> Iterator[bytes]:
+        async with self._store.reading() as records:
+            assistant = await records.assistants.get(job.workspace, job.assistant)
+            rows = [row async for row in records.snapshots.rows(job.workspace, job.snapshot, split)]
+        return _training_lines(rows, assistant)
+
+    async def _remove_files(self, job: Job) -> None:
+        """Our words do not stay at a host that does not train on them."""
+        host = self._hosts.get(job.host)
+        known = [file for file in (job.training_file, job.validation_file) if file]
+        for file in known:
+            try:
+                await host.delete_file(file)
+            except HostForgot:
+                continue
+
+    async def _end(self, job: Job, phase: Phase, **changes: object) -> None:
+        async with self._store.writing() as records:
+            await self._write_end(records, job, phase, **changes)
+
+    async def _write_end(self, records: Records, job: Job, phase: Phase, **changes: object) -> None:
+        now = self._clock.now()
+        changes.setdefault("finished_at", job.finished_at or now)
+        await records.jobs.change(
+            job.workspace, job.id, when=None, phase=phase, wish=None, attempted_at=None, **changes
+        )
+        await records.audit.add(job.workspace, None, f"job.{phase}", at=now, job=job.id)
+        await facts.tell_status(records, job, at=now)
+        await facts.tell_ended(records, job, at=now)
+
+    async def _record(
+        self, job: Job, changes: dict[str, object], *, wait: float = 0.0, tell: bool = True
+    ) -> None:
+        """The change and its notice in one transaction.
+
+        A wish is only cleared if it is still the one that was granted.
+        """
+        now = self._clock.now()
+        next_look = now + timedelta(seconds=wait)
+        async with self._store.writing() as records:
+            fresh = await records.jobs.get(job.workspace, job.id)
+            if fresh.wish is not job.wish:
+                changes.pop("wish", None)
+                next_look = now
+            await records.jobs.change(
+                job.workspace, job.id, when=None, next_look=next_look, **changes
+            )
+            is_news = any(getattr(fresh, name) != value for name, value in changes.items())
+            if tell and is_news:
+                await facts.tell_status(records, job, at=now)
+
+    async def _postpone(self, job: Job, seconds: float) -> None:
+        await self._record(job, {}, tell=False, wait=seconds)
+
+    def _seconds_until(self, moment: datetime | None) -> float:
+        if moment is None:
+            return 0.0
+        return max(0.0, (moment - self._clock.now()).total_seconds())
+
+
+def file_name(job: Job, split: Split) -> str:
+    """By this name a file is found again after a crash."""
+    part = "training" if split is Split.TRAIN else "validation"
+    return f"attune-{job.start}-{part}.jsonl"
+
+
+def _training_lines(rows: Iterable[SnapshotRow], assistant: Assistant) -> Iterator[bytes]:
+    for row in rows:
+        if row.row is not None:
+            yield training_line(row.row, assistant.instructions)
+
+
+def _done(field: str, file: RemoteFile) -> dict[str, object]:
+    return {field: file.id, "attempted_at": None, "attempts": 0}
+
+
+async def _find_file(host: Host, name: str) -> RemoteFile | None:
+    """The file of that name; should there be several, one stays."""
+    found = [file async for file in host.files() if file.name == name]
+    for stray in found[1:]:
+        await host.delete_file(stray.id)
+    return found[0] if found else None
+
+
+async def _find_job(host: Host, training_file: str) -> RemoteJob | None:
+    async for remote in host.jobs():
+        if remote.training_file == training_file:
+            return remote
+    return None
+
+
+def _request(job: Job) -> JobRequest:
+    return JobRequest(
+        start=job.start,
+        base=job.base,
+        training_file=job.training_file or "",
+        validation_file=job.validation_file,
+        method=job.method,
+        hyperparameters=job.hyperparameters,
+        suffix=job.suffix,
+        seed=job.seed,
+    )
+
+
+def _told(remote: RemoteJob, events: Sequence[JobEvent]) -> dict[str, object]:
+    """What the host says now; numbers come only from its events."""
+    told: dict[str, object] = {"status": remote.status}
+    if remote.resolved:
+        told["resolved"] = remote.resolved
+    for event in events:
+        if event.step is not None:
+            told["step"] = event.step
+        if event.total_steps is not None:
+            told["total_steps"] = event.total_steps
+        for metric in ("train_loss", "valid_loss"):
+            if metric in event.metrics:
+                told[metric] = event.metrics[metric]
+    return told
+
+
+def _is_granted(wish: JobWish | None, status: str) -> bool:
+    if wish is JobWish.PAUSE:
+        return status == "paused"
+    return wish is JobWish.RESUME and status in ("queued", "running")
+
+
+async def _keep_models(records: Records, job: Job, *, at: datetime) -> None:
+    """The model and its checkpoints; marked where a row was erased while it trained."""
+    checkpoints = await records.jobs.checkpoints(job.workspace, job.id)
+    for checkpoint in checkpoints:
+        if checkpoint.model != job.model:
+            await records.models.add(
+                job.workspace, _model(job, checkpoint.model, ModelKind.CHECKPOINT, at)
+            )
+    name = ModelName(job.model or "")
+    await records.models.add(job.workspace, _model(job, name, ModelKind.TUNED, at))
+    if await records.snapshots.forbidden(job.workspace, job.snapshot):
+        await records.models.taint(job.workspace, [job.snapshot])
+
+
+def _model(job: Job, name: ModelName, kind: ModelKind, at: datetime) -> Model:
+    return Model(
+        workspace=job.workspace,
+        assistant=job.assistant,
+        name=name,
+        host=job.host,
+        kind=kind,
+        parent=job.base,
+        job=job.id,
+        created_at=at,
+    )
+
+
+async def _put_to_use(records: Records, job: Job, *, at: datetime) -> None:
+    await records.deployments.add(
+        job.workspace,
+        job.assistant,
+        model=ModelName(job.model or ""),
+        host=job.host,
+        by=job.asked_by,
+        at=at,
+    )
+    await records.audit.add(job.workspace, job.asked_by, "model.used", at=at, model=job.model)
