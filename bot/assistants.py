@@ -8,12 +8,15 @@ from dataclasses import replace
 from bot.commands import Ask
 from bot.errors import BadInput, NotFound
 from bot.model import (
+    LOCAL,
     Assistant,
     AssistantId,
     Binding,
     HostName,
     ModelName,
     Sampling,
+    Sources,
+    Workspace,
     WorkspaceId,
 )
 from bot.ports.provider import Hosts
@@ -39,6 +42,16 @@ def first(workspace: WorkspaceId, *, hosts: Hosts) -> Assistant:
         base=host.bases[0],
         is_default=True,
     )
+
+
+async def settle(workspace: WorkspaceId, *, store: Store, hosts: Hosts) -> None:
+    """First contact: a workspace with its default assistant; nothing if it stands already."""
+    sources = Sources.MESSAGES if workspace == LOCAL else Sources.OUTSIDE
+    fresh = first(workspace, hosts=hosts)
+    async with store.writing() as records:
+        await records.workspaces.add(Workspace(workspace, workspace, sources))
+        if await records.assistants.default(workspace) is None:
+            await records.assistants.add(workspace, fresh)
 
 
 async def create(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:

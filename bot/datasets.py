@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 from bot.commands import Ask
 from bot.errors import BadInput, NotNow
@@ -19,7 +21,6 @@ from bot.model import (
     Origin,
     Role,
     Row,
-    WorkspaceId,
 )
 from bot.ports.store import Store
 from bot.ports.surface import CanReadFile, Surface
@@ -30,6 +31,7 @@ from bot.words import Words
 _BATCH = 1000
 _SHOWN_PROBLEMS = 5
 _HEAD = 64 * 1024
+_IN_MEMORY = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -54,20 +56,21 @@ async def import_file(ask: Ask, *, store: Store, surface: Surface) -> Reply:
     """
     if ask.attachment is None or not isinstance(surface, CanReadFile):
         raise BadInput(problem=ask.words("import.no_file"))
-    blocks = [block async for block in surface.read_file(ask.place, ask.attachment)]
-    plan = plan_import(b"".join(blocks)[:_HEAD], ask.attachment.name)
-    if isinstance(plan, Problem):
-        raise BadInput(problem=ask.words(f"row.{plan.code}", **plan.details))
-    rows = read_import(blocks, plan)
-    tally = await import_rows(
-        rows,
-        workspace=ask.id,
-        assistant=ask.assistant.id,
-        method=plan.method,
-        state=_state_for(ask.role),
-        ask=ask,
-        store=store,
-    )
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
+        async for block in surface.read_file(ask.place, ask.attachment):
+            spool.write(block)
+        spool.seek(0)
+        plan = plan_import(spool.read(_HEAD), ask.attachment.name)
+        if isinstance(plan, Problem):
+            raise BadInput(problem=ask.words(f"row.{plan.code}", **plan.details))
+        tally = await import_rows(
+            read_import(_blocks(spool), plan),
+            assistant=ask.assistant.id,
+            method=plan.method,
+            state=_state_for(ask.role),
+            ask=ask,
+            store=store,
+        )
     return _report(ask, ask.attachment.name, plan, tally)
 
 
@@ -80,7 +83,6 @@ async def import_starter(
         raise BadInput(problem=ask.words("import.no_starter", name=name, starters=known))
     tally = await import_rows(
         enumerate(rows, start=1),
-        workspace=ask.id,
         assistant=ask.assistant.id,
         method=Method.SUPERVISED,
         state=_state_for(ask.role),
@@ -93,7 +95,6 @@ async def import_starter(
 async def import_rows(
     rows: Iterable[tuple[int, Row | Problem]],
     *,
-    workspace: WorkspaceId,
     assistant: AssistantId,
     method: Method,
     state: ExampleState,
@@ -105,11 +106,11 @@ async def import_rows(
     async with store.writing() as records:
         for batch in _batches(rows, tally):
             examples = [NewExample(assistant, method, state, row, Origin.IMPORT) for row in batch]
-            new = await records.examples.add_many(workspace, examples, at=ask.now)
+            new = await records.examples.add_many(ask.id, examples, at=ask.now)
             tally.new += new
             tally.known += len(batch) - new
         await records.audit.add(
-            workspace,
+            ask.id,
             ask.by,
             "examples.imported",
             at=ask.now,
@@ -207,6 +208,12 @@ def _last(messages: object, role: str) -> str:
     listed = messages if isinstance(messages, list) else []
     texts = [m.get("content") for m in listed if isinstance(m, Mapping) and m.get("role") == role]
     return str(texts[-1] or "") if texts else ""
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    while block := file.read(_HEAD):
+        yield block
 
 
 def _batches(rows: Iterable[tuple[int, Row | Problem]], tally: Tally) -> Iterator[list[Row]]:

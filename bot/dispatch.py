@@ -23,7 +23,7 @@ from bot.events import (
     from_json,
     to_json,
 )
-from bot.model import MessageId, Sources, Workspace, WorkspaceId
+from bot.model import MessageId
 from bot.ports.store import Records
 from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
 from bot.ports.world import World
@@ -155,7 +155,9 @@ class Dispatch:
         async with self._world.store.reading() as records:
             ask = await self._known(event, records)
         if ask is None:
-            await self._settle(place.workspace)
+            await assistants.settle(
+                place.workspace, store=self._world.store, hosts=self._world.hosts
+            )
             async with self._world.store.reading() as records:
                 ask = await self._known(event, records)
         if ask is None:
@@ -188,15 +190,6 @@ class Dispatch:
             binding=binding,
             deployment=deployment,
         )
-
-    async def _settle(self, workspace: WorkspaceId) -> None:
-        """First contact: a workspace with its default assistant."""
-        sources = Sources.MESSAGES if workspace == "local" else Sources.OUTSIDE
-        fresh = assistants.first(workspace, hosts=self._world.hosts)
-        async with self._world.store.writing() as records:
-            await records.workspaces.add(Workspace(workspace, workspace, sources))
-            if await records.assistants.default(workspace) is None:
-                await records.assistants.add(workspace, fresh)
 
     async def _reply(self, ask: Ask) -> Reply:
         match ask.event.what:

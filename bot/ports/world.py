@@ -45,7 +45,6 @@ class World:
     starters: Mapping[str, Sequence[Row]]
     wake: Callable[[], None]
     changed: Callable[[str], None]
-    new_key: Callable[[], str]
 
 
 class House(Protocol):

@@ -1,0 +1,210 @@
+"""The command line, thin: parse, call, print."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Never, TypeVar
+
+import typer
+
+from attune.settings import Settings, read_settings
+from bot.errors import AttuneError
+
+Result = TypeVar("Result")
+
+app = typer.Typer(
+    name="attune",
+    help="Teach your team's own assistant from Slack, Discord or here.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Workspace = Annotated[str, typer.Option(help="PLATFORM:ID, or local")]
+Assistant = Annotated[str | None, typer.Option(help="Its name; the default one if left out")]
+
+
+@app.command()
+def chat() -> None:
+    """A room in the terminal; with a script on stdin, line after line."""
+    from attune.rooms import console
+
+    settings = _settings()
+    raise typer.Exit(_run(console(settings)))
+
+
+@app.command()
+def run() -> None:
+    """Start everything that is configured."""
+    from attune.running import serve
+
+    _run(serve(_settings()))
+
+
+@app.command(name="import")
+def import_(file: Path, workspace: Workspace = "local", assistant: Assistant = None) -> None:
+    """Learn from a file: JSONL, CSV or TSV; every refused row is named."""
+    from attune.desk import import_file
+    from bot.datasets import refusal_lines
+    from bot.model import WorkspaceId
+    from bot.words import Words
+
+    words = Words(_locale())
+    tally = _run(
+        import_file(
+            _settings(),
+            file,
+            workspace=WorkspaceId(workspace),
+            assistant=assistant,
+            words=words,
+        )
+    )
+    for name in ("new", "known", "refused"):
+        typer.echo(f"{words('import.' + name)}: {getattr(tally, name)}")
+    for line in refusal_lines(tally, words):
+        typer.echo(line)
+    if not tally.new and not tally.known:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    out: Annotated[Path | None, typer.Option(help="A file instead of the screen")] = None,
+    workspace: Workspace = "local",
+    assistant: Assistant = None,
+    format: Annotated[str, typer.Option(help="jsonl or csv")] = "jsonl",  # noqa: A002
+    method: Annotated[str, typer.Option(help="supervised or dpo")] = "supervised",
+) -> None:
+    """The approved examples, as they are trained."""
+    from attune.desk import export_file
+    from bot.model import WorkspaceId
+    from bot.words import Words
+
+    async def write() -> None:
+        chunks = export_file(
+            _settings(),
+            workspace=WorkspaceId(workspace),
+            assistant=assistant,
+            options={"format": format, "method": method},
+            words=Words(_locale()),
+        )
+        blocks = [block async for block in chunks]
+        if out is None:
+            sys.stdout.buffer.write(b"".join(blocks))
+        else:
+            await asyncio.to_thread(out.write_bytes, b"".join(blocks))
+
+    _run(write())
+
+
+@app.command()
+def tuner(
+    data: Annotated[Path, typer.Option(help="The folder to keep all state in")],
+    api_key: Annotated[
+        list[str], typer.Option(help="May be given again", envvar="ATTUNE_TUNER_KEY")
+    ],
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one")] = 8100,
+    min_examples: Annotated[int, typer.Option(help="Refuse files with fewer rows")] = 10,
+) -> None:
+    """A server that speaks the OpenAI API and really trains."""
+    from tuner.errors import CannotStart
+    from tuner.server import Settings as TunerSettings
+    from tuner.server import serve
+
+    settings = TunerSettings(
+        host=host,
+        port=port,
+        data=data.resolve(),
+        api_keys=tuple(api_key),
+        min_examples=min_examples,
+    )
+    try:
+        asyncio.run(
+            serve(settings, on_ready=lambda url: typer.echo(f"The tuner answers on {url}/v1"))
+        )
+    except CannotStart as error:
+        _fail(str(error))
+
+
+@app.command()
+def doctor() -> None:
+    """What is missing, and how to get it."""
+    from attune.doctor import examine
+
+    async def report() -> bool:
+        is_well = True
+        async for finding in examine(_settings()):
+            is_well = is_well and finding.is_well
+            mark = "✓" if finding.is_well else "✗"
+            typer.echo(f"{mark} {finding.what}" + (f": {finding.remedy}" if finding.remedy else ""))
+        return is_well
+
+    raise typer.Exit(0 if _run(report()) else 1)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version's form."""
+    from storage.migrations import migrate as bring
+
+    settings = _settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        bring(settings.database)
+    except AttuneError as error:
+        _fail(error.sentence)
+    typer.echo("The database is up to date.")
+
+
+def main() -> None:
+    """The `attune` command."""
+    app()
+
+
+def _settings() -> Settings:
+    from attune.logs import configure
+
+    try:
+        settings = read_settings()
+    except AttuneError as error:
+        _fail(error.sentence)
+    configure(settings.log_level)
+    return settings
+
+
+def _run(work: Coroutine[object, object, Result]) -> Result:
+    try:
+        return asyncio.run(work)
+    except AttuneError as error:
+        _fail(error.sentence)
+    except BaseExceptionGroup as group:
+        refused, rest = group.split(AttuneError)
+        if refused is None or rest is not None:
+            raise
+        _fail(str(_first(refused)))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _first(group: BaseExceptionGroup[AttuneError]) -> BaseException:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _fail(sentence: str) -> Never:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(2)
+
+
+def _locale() -> str:
+    import os
+
+    return os.environ.get("LC_ALL") or os.environ.get("LANG") or "en"
+
+
+if __name__ == "__main__":
+    main()

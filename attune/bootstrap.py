@@ -1,0 +1,170 @@
+"""Builds the house: the only module that knows every name."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import dataclass
+
+from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
+from adapters.room import LocalRoom
+
+from attune.clock import SystemClock
+from attune.embedded import KEY_VARIABLE, Address
+from attune.settings import Settings
+from attune.starters import starters
+from attune.topics import Topics
+from bot.catalogue import CATALOGUE, WORDINGS
+from bot.dispatch import Answers, Dispatch, Spawn
+from bot.errors import PlaceClosed
+from bot.events import Event
+from bot.model import JobWish, WorkspaceId
+from bot.outbox import deliver
+from bot.ports.store import Store
+from bot.ports.surface import Surface
+from bot.ports.world import World
+from bot.tuning.watching import Watcher
+from bot.words import Words
+
+
+class Surfaces:
+    """Which surface a workspace lives on, by its platform."""
+
+    def __init__(self, by_platform: Mapping[str, Surface]) -> None:
+        self._by_platform = by_platform
+
+    def of(self, workspace: WorkspaceId) -> Surface:
+        """Raises PlaceClosed where the platform is off."""
+        platform = workspace.partition(":")[0]
+        try:
+            return self._by_platform[platform]
+        except KeyError:
+            raise PlaceClosed(message=f"{platform} is not configured") from None
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything built and wired, ready to be run; implements `bot.ports.world.House`."""
+
+    dispatch: Dispatch
+    watcher: Watcher
+    room: LocalRoom
+    store: Store
+    surfaces: Surfaces
+    clock: SystemClock
+    topics: Topics
+    wake: asyncio.Event
+    news: asyncio.Event
+    busy: set[asyncio.Task[None]]
+
+    async def handle(self, event: Event) -> asyncio.Task[None] | None:
+        return await self.dispatch.handle(event)
+
+    def watch(self, topic: str) -> AsyncIterator[str]:
+        return self.topics.watch(topic)
+
+    async def is_quiet(self, workspace: WorkspaceId) -> bool:
+        """A paused job does not run, so it keeps nobody waiting."""
+        if self.busy - {asyncio.current_task()}:
+            return False
+        async with self.store.reading() as records:
+            jobs = await records.jobs.open_in(workspace)
+            is_told = await records.outbox.is_empty()
+        is_running = any(job.status != "paused" or job.wish is JobWish.RESUME for job in jobs)
+        return is_told and not is_running
+
+    def say(self, key: str, locale: str = "en", **details: object) -> str:
+        return Words(locale)(key, **details)
+
+    async def deliver(self) -> int:
+        """Bring every notice up to its fact."""
+        return await deliver(
+            store=self.store, surfaces=self.surfaces, clock=self.clock, wordings=WORDINGS
+        )
+
+
+def build(
+    settings: Settings, *, store: Store, hosts: ConfiguredHosts, group: asyncio.TaskGroup
+) -> House:
+    """Wire every part; nothing runs yet."""
+    clock, wake, news = SystemClock(), asyncio.Event(), asyncio.Event()
+    topics = Topics()
+    busy: set[asyncio.Task[None]] = set()
+    room = LocalRoom(
+        store,
+        clock,
+        lambda change: topics.publish("room"),
+        exports=settings.data_dir / "exports",
+        run=secrets.token_hex(4),
+    )
+    surfaces, answers = Surfaces({"local": room}), Answers()
+
+    def changed(topic: str) -> None:
+        topics.publish(topic)
+        news.set()
+
+    world = World(
+        store=store,
+        hosts=hosts,
+        surfaces=surfaces,
+        clock=clock,
+        running=answers,
+        admins=settings.admin_keys,
+        starters=starters(),
+        wake=wake.set,
+        changed=changed,
+    )
+    dispatch = Dispatch(
+        world=world, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
+    )
+    watcher = Watcher(store=store, hosts=hosts, clock=clock)
+    return House(dispatch, watcher, room, store, surfaces, clock, topics, wake, news, busy)
+
+
+def configured_hosts(settings: Settings, tuner: Address) -> ConfiguredHosts:
+    """The sandbox, the host called `default`, and those of the file."""
+    configs = [
+        HostConfig(
+            name="sandbox",
+            profile="sandbox",
+            base_url=f"{tuner.url}/v1",
+            key_env=KEY_VARIABLE,
+            bases=("sandbox",),
+            prices={"sandbox": 0.0},
+        )
+    ]
+    keys = {KEY_VARIABLE: tuner.key}
+    if settings.openai_api_key or settings.openai_base_url:
+        bases = [settings.base_model] if settings.base_model else []
+        configs.append(
+            default_host(
+                base_url=settings.openai_base_url or None,
+                has_key=settings.openai_api_key is not None,
+                bases=bases,
+            )
+        )
+    if settings.openai_api_key:
+        keys["OPENAI_API_KEY"] = settings.openai_api_key.get_secret_value()
+    if settings.hosts is not None:
+        configs.extend(read_hosts(settings.hosts))
+    return ConfiguredHosts(configs, keys={**_environment_keys(configs), **keys})
+
+
+def _environment_keys(configs: list[HostConfig]) -> dict[str, str]:
+    """The keys that the hosts file names by their variables."""
+    wanted = {config.key_env for config in configs if config.key_env}
+    return {name: os.environ[name] for name in wanted if name in os.environ}
+
+
+def _spawning(group: asyncio.TaskGroup, busy: set[asyncio.Task[None]]) -> Spawn:
+    """Tasks of the one group, remembered while they work."""
+
+    def spawn(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        task = group.create_task(work, name=name)
+        busy.add(task)
+        task.add_done_callback(busy.discard)
+        return task
+
+    return spawn

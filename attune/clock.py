@@ -1,0 +1,16 @@
+"""The real clock."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+
+class SystemClock:
+    """Implements `bot.ports.store.Clock` on the machine's own time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def sleep(self, wait: timedelta) -> None:
+        await asyncio.sleep(wait.total_seconds())

@@ -1,0 +1,87 @@
+"""`attune doctor`: says what is missing and how to get it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.openai.profiles import ConfiguredHosts
+from storage.database import Database
+from storage.migrations import migrate
+
+from attune.bootstrap import configured_hosts
+from attune.embedded import embedded_tuner
+from attune.service import data_lock
+from attune.settings import Settings
+from bot.errors import HostError, SettingsError
+from bot.model import HostName
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; `remedy` is empty when it is well."""
+
+    what: str
+    is_well: bool
+    remedy: str = ""
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Everything a first start needs, in the order it needs it."""
+    yield _python()
+    yield _folder(settings.data_dir)
+    yield await _database(settings)
+    async for finding in _hosts(settings):
+        yield finding
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    is_well = sys.version_info >= (3, 11)
+    return Finding(f"Python {version}", is_well, "" if is_well else "Install Python 3.11 or newer.")
+
+
+def _folder(folder: Path) -> Finding:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        return Finding(f"Data folder {folder}", False, f"ATTUNE_DATA_DIR: {error.strerror}.")
+    if not os.access(folder, os.W_OK):
+        return Finding(f"Data folder {folder}", False, "ATTUNE_DATA_DIR cannot be written.")
+    return Finding(f"Data folder {folder}", True)
+
+
+async def _database(settings: Settings) -> Finding:
+    try:
+        migrate(settings.database)
+        database = await Database.open(settings.database)
+        await database.close()
+    except SettingsError as error:
+        return Finding("Database", False, error.sentence)
+    except (OSError, RuntimeError) as error:
+        return Finding("Database", False, f"DATABASE_URL: {type(error).__name__}.")
+    return Finding("Database", True)
+
+
+async def _hosts(settings: Settings) -> AsyncIterator[Finding]:
+    """Each host is asked for its models; the embedded one is started for that if it is not up."""
+    try:
+        with data_lock(settings.data_dir):
+            async with embedded_tuner(settings.data_dir / "tuner") as (_, address):
+                hosts = configured_hosts(settings, address)
+                for name in hosts.names():
+                    yield await _host(name, hosts)
+                await hosts.close()
+    except SettingsError as error:
+        yield Finding("Hosts", False, error.sentence)
+
+
+async def _host(name: HostName, hosts: ConfiguredHosts) -> Finding:
+    try:
+        models = await hosts.get(name).models()
+    except HostError as error:
+        return Finding(f"Host {name}", False, error.sentence)
+    return Finding(f"Host {name}: answers, {len(models)} models", True)

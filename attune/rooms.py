@@ -1,0 +1,27 @@
+"""The room in the terminal: the whole house behind one prompt."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from adapters.console import chat
+
+from attune.service import house
+from attune.settings import Settings
+from bot.catalogue import CATALOGUE
+
+
+async def console(settings: Settings) -> int:
+    """The exit status once the person has left or the script has ended."""
+    async with house(settings) as built:
+        return await chat(
+            built,
+            built.room,
+            CATALOGUE,
+            built.clock,
+            input=sys.stdin,
+            output=sys.stdout,
+            is_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
+            locale=os.environ.get("LC_ALL") or os.environ.get("LANG") or "en",
+        )

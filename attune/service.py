@@ -1,0 +1,129 @@
+"""Every long-lived loop, in one TaskGroup; stops in one breath."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from storage.database import Database
+from storage.migrations import migrate
+
+from attune.bootstrap import House, build, configured_hosts
+from attune.embedded import embedded_tuner
+from attune.settings import Settings
+from bot.errors import SettingsError
+
+log = logging.getLogger(__name__)
+
+_AFTER_FAILURE_SECONDS = 5.0
+_LONGEST_REST_SECONDS = 30.0
+_LAST_WORDS_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def house(settings: Settings) -> AsyncIterator[House]:
+    """The house, open and running; on leaving everything in it has stopped."""
+    folder = settings.data_dir
+    with data_lock(folder):
+        await asyncio.to_thread(migrate, settings.database)
+        async with (
+            embedded_tuner(folder / "tuner") as (tuner, address),
+            _database(settings) as database,
+            asyncio.TaskGroup() as group,
+        ):
+            hosts = configured_hosts(settings, address)
+            built = build(settings, store=database, hosts=hosts, group=group)
+            loops = [
+                group.create_task(tuner.keep(), name="embedded tuner"),
+                group.create_task(_watch(built), name="watcher"),
+                group.create_task(_deliver(built), name="courier"),
+            ]
+            try:
+                await built.dispatch.recover()
+                yield built
+            finally:
+                await _finish(built, loops)
+                await hosts.close()
+
+
+@contextmanager
+def data_lock(folder: Path) -> Iterator[None]:
+    """One service a folder. Raises SettingsError for the second."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (folder / "lock").open("ab")
+    except OSError as error:
+        raise SettingsError(
+            variable="ATTUNE_DATA_DIR",
+            problem=f"{folder} cannot be used ({error.strerror})",
+            remedy="Name a folder that can be written.",
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SettingsError(
+                variable="ATTUNE_DATA_DIR",
+                problem=f"another Attune runs on {folder}",
+                remedy="Stop that one first, or give this one a folder of its own.",
+            ) from error
+        yield
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[Database]:
+    database = await Database.open(settings.database)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def _watch(built: House) -> None:
+    async def turn() -> float:
+        wait = await built.watcher.look()
+        built.news.set()
+        return _LONGEST_REST_SECONDS if wait is None else wait
+
+    await _repeat(turn, built.wake)
+
+
+async def _deliver(built: House) -> None:
+    async def turn() -> float:
+        delivered = await built.deliver()
+        if delivered:
+            built.topics.publish("notices")
+        return 1.0
+
+    await _repeat(turn, built.news)
+
+
+async def _repeat(turn: Callable[[], Awaitable[float]], wake: asyncio.Event) -> None:
+    """Turn after turn, as far apart as each one says, sooner when woken; outlives failed turns."""
+    while True:
+        wake.clear()
+        try:
+            rest = await turn()
+        except Exception:
+            log.exception("A turn failed", extra={"loop": turn.__qualname__})
+            rest = _AFTER_FAILURE_SECONDS
+        try:
+            async with asyncio.timeout(min(rest, _LONGEST_REST_SECONDS)):
+                await wake.wait()
+        except TimeoutError:
+            continue
+
+
+async def _finish(built: House, loops: list[asyncio.Task[None]]) -> None:
+    """What is being answered may finish; the loops stop; the rest waits for the next start."""
+    for loop in loops:
+        loop.cancel()
+    working = set(built.busy)
+    if working:
+        await asyncio.wait(working, timeout=_LAST_WORDS_SECONDS)
+    for task in set(built.busy):
+        task.cancel()

@@ -1,0 +1,102 @@
+"""Every setting, read once from the environment and `.env`, passed by value."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.errors import SettingsError
+
+_REMEDIES = {
+    "SLACK_MODE": "Write socket or http.",
+    "ATTUNE_STUDIO_PORT": "Write a number from 0 to 65535.",
+    "ATTUNE_HOSTS": "Write the path of a TOML file.",
+    "ATTUNE_ADMINS": "Write a list like slack:U123,discord:456.",
+}
+
+
+class Settings(BaseSettings):
+    """Names are the environment's own; ecosystem names where one exists."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    database_url: str = Field(default="", alias="DATABASE_URL")
+    data_dir: Path = Field(default=Path("data"), alias="ATTUNE_DATA_DIR")
+    openai_api_key: SecretStr | None = Field(default=None, alias="OPENAI_API_KEY")
+    openai_base_url: str = Field(default="", alias="OPENAI_BASE_URL")
+    base_model: str = Field(default="", alias="ATTUNE_BASE_MODEL")
+    hosts: Path | None = Field(default=None, alias="ATTUNE_HOSTS")
+    admins: str = Field(default="", alias="ATTUNE_ADMINS")
+    slack_bot_token: SecretStr | None = Field(default=None, alias="SLACK_BOT_TOKEN")
+    slack_app_token: SecretStr | None = Field(default=None, alias="SLACK_APP_TOKEN")
+    slack_signing_secret: SecretStr | None = Field(default=None, alias="SLACK_SIGNING_SECRET")
+    slack_mode: Literal["socket", "http"] = Field(default="socket", alias="SLACK_MODE")
+    slack_api_url: str = Field(default="https://slack.com/api/", alias="SLACK_API_URL")
+    discord_token: SecretStr | None = Field(default=None, alias="DISCORD_TOKEN")
+    discord_api_url: str = Field(default="", alias="DISCORD_API_URL")
+    discord_gateway_url: str = Field(default="", alias="DISCORD_GATEWAY_URL")
+    studio_host: str = Field(default="127.0.0.1", alias="ATTUNE_STUDIO_HOST")
+    studio_port: int = Field(default=8080, ge=0, le=65535, alias="ATTUNE_STUDIO_PORT")
+    studio_password: SecretStr | None = Field(default=None, alias="ATTUNE_STUDIO_PASSWORD")
+    public_url: str = Field(default="", alias="ATTUNE_PUBLIC_URL")
+    secret_key: SecretStr | None = Field(default=None, alias="ATTUNE_SECRET_KEY")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", alias="ATTUNE_LOG_LEVEL"
+    )
+
+    @property
+    def database(self) -> str:
+        """The store's address; SQLite in the data folder unless another is given."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.absolute()}/attune.db"
+
+    @property
+    def admin_keys(self) -> frozenset[str]:
+        """`platform:user` entries."""
+        return frozenset(one.strip() for one in self.admins.split(",") if one.strip())
+
+
+def read_settings() -> Settings:
+    """Raises SettingsError with the variable's name and the remedy."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise _explained(error) from error
+    _check_admins(settings)
+    return settings
+
+
+def environment() -> dict[str, str]:
+    """For children: our own environment, without the secrets they have no business with."""
+    secrets = {
+        field.alias
+        for field in Settings.model_fields.values()
+        if field.annotation is not None and "SecretStr" in str(field.annotation)
+    }
+    return {name: value for name, value in os.environ.items() if name not in secrets}
+
+
+def _explained(error: ValidationError) -> SettingsError:
+    first = error.errors(include_input=False, include_url=False)[0]
+    variable = str(first["loc"][0])
+    remedy = _REMEDIES.get(variable, "Correct it in the environment or in .env.")
+    return SettingsError(variable=variable, problem=_lower(first["msg"]), remedy=remedy)
+
+
+def _check_admins(settings: Settings) -> None:
+    for entry in settings.admin_keys:
+        if ":" not in entry:
+            raise SettingsError(
+                variable="ATTUNE_ADMINS",
+                problem=f"“{entry}” names no platform",
+                remedy=_REMEDIES["ATTUNE_ADMINS"],
+            )
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
