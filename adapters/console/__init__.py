@@ -1,0 +1,1 @@
+"""The room in a terminal: a line in, a line out."""
