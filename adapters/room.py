@@ -189,8 +189,9 @@ class LocalRoom:
     async def mark(
         self, number: int, emoji: str, user: UserId, *, is_removed: bool = False
     ) -> None:
-        """Somebody puts an emoji on a message, or takes it off."""
+        """Somebody puts an emoji on a message, or takes it off. Raises MessageGone."""
         async with self._store.writing() as records:
+            _found(await records.room.get(number))
             await records.room.react(number, emoji, user, on=not is_removed)
         self._tell(Reacted(number, emoji, user, is_removed))
 

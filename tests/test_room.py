@@ -138,9 +138,11 @@ async def test_a_body_that_cannot_be_read_is_shown_as_its_text(scene: Scene) -> 
 
 
 @pytest.mark.parametrize("message", ["9", "not a number"])
-async def test_editing_what_is_not_there_says_it_is_gone(scene: Scene, message: str) -> None:
+async def test_what_is_not_there_is_said_to_be_gone(scene: Scene, message: str) -> None:
     with pytest.raises(MessageGone):
         await scene.room.edit(PLACE, MessageId(message), Text("new"))
+    with pytest.raises(MessageGone):
+        await scene.room.react(PLACE, MessageId(message), "🎓")
 
 
 async def test_a_stream_is_written_at_its_first_text_and_at_its_end(scene: Scene) -> None:
