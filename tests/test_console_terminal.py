@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.events import Clicked, Event, Reacted
+from bot.events import Clicked, Commanded, Event, Reacted, Submitted
 from bot.model import MessageId
 from bot.replies import (
     Card,
@@ -16,7 +16,7 @@ from bot.replies import (
     Stream,
     Tone,
 )
-from tests.fakes.console import CONFIRM, PLACE, Scene, Terminal, nobody, open_terminal, until
+from tests.fakes.console import CONFIRM, PLACE, TEACH, Scene, Terminal, nobody, open_terminal, until
 
 
 @pytest.fixture
@@ -126,3 +126,29 @@ async def test_a_wrong_word_is_told_in_a_terminal_too(scene: Scene) -> None:
         await terminal.sees("There is no /nope here.")
 
     await _visit(scene, act)
+
+
+async def test_commands_are_completed_from_the_catalogue(scene: Scene) -> None:
+    async def act(terminal: Terminal) -> None:
+        terminal.type("/tune j")
+        await terminal.sees("jobs")
+        terminal.type("\t\r")
+        await until(lambda: bool(scene.house.events))
+
+    await _visit(scene, act)
+
+    assert scene.happened() == [Commanded("jobs")]
+
+
+async def test_a_form_is_filled_in_at_a_terminal(scene: Scene) -> None:
+    scene.opens(TEACH)
+
+    async def act(terminal: Terminal) -> None:
+        terminal.type("/tune teach\r")
+        await terminal.sees("/submit (Save)")
+        terminal.type("/fill prompt why?\r/submit\r")
+        await until(lambda: len(scene.house.events) == 2)
+
+    await _visit(scene, act)
+
+    assert isinstance(scene.happened()[1], Submitted)

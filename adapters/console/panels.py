@@ -133,7 +133,7 @@ def _chart(chart: Chart | None) -> Iterator[RenderableType]:
         return
     lines = plot(chart)
     if lines:
-        yield _coloured(f"{clean_line(chart.title)}  {clean_line(legend(chart))}")
+        yield _coloured(clean(f"{chart.title}  {legend(chart)}"))
         yield _coloured("\n".join(clean(line) for line in lines))
     if chart.summary:
         yield Words(clean(chart.summary), style="dim")
@@ -143,7 +143,7 @@ def _coloured(text: str) -> Words:
     words = Words(text, no_wrap=True)
     for mark, colour in zip(MARKS, _SERIES, strict=True):
         # A mark stands alone; the same letter inside a word is none.
-        words.highlight_regex(rf"(?<![A-Za-z]){'[' + mark + ']'}(?![A-Za-z])", style=colour)
+        words.highlight_regex(rf"(?<![A-Za-z])[{mark}](?![A-Za-z])", style=colour)
     return words
 
 

@@ -202,7 +202,7 @@ class _RoomCompleter(Completer):
             return
         head, typed, words = self._words(line[1:])
         for word in words:
-            if word.startswith(typed.lower()):
+            if word.lower().startswith(typed.lower()):
                 yield Completion(word, start_position=-len(typed), display=head + word)
 
     def _words(self, line: str) -> tuple[str, str, Iterator[str]]:
