@@ -1,0 +1,41 @@
+"""The room in a terminal: a line in, a line out."""
+
+from __future__ import annotations
+
+import io
+from typing import TextIO
+
+from adapters.console.conversation import Conversation
+from adapters.console.script import run_script
+from adapters.room import LocalRoom
+from bot.commands import Catalogue
+from bot.model import ChannelId
+from bot.ports.store import Clock
+from bot.ports.world import House
+
+
+async def chat(
+    house: House,
+    room: LocalRoom,
+    catalogue: Catalogue,
+    clock: Clock,
+    *,
+    input: TextIO,  # noqa: A002
+    output: TextIO,
+    is_terminal: bool,
+    locale: str = "en",
+    channel: str = "general",
+) -> int:
+    """Let somebody talk until they leave or the input ends; the exit status."""
+    conversation = Conversation(
+        house, room, catalogue, clock, locale=locale, channel=ChannelId(channel)
+    )
+    if is_terminal:
+        # Drawing for people loads two large libraries that a script never needs.
+        from adapters.console.terminal import run_terminal
+
+        return await run_terminal(conversation, source=input, output=output)
+    for stream in (input, output):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    return await run_script(conversation, source=input, output=output)

@@ -1,0 +1,277 @@
+"""What one person can do at the console, line by line; the views read and show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+
+from adapters.changes import Change, FormOpened, Missed, Reacted
+from adapters.console.buttons import find_action, labels
+from adapters.console.files import take_file
+from adapters.console.forms import OpenForm
+from adapters.console.hints import USAGES, LineError, misread
+from adapters.drawing import clean_line
+from adapters.room import (
+    ASSISTANT,
+    LocalRoom,
+    drawn,
+    is_addressed,
+    is_gone,
+    mentions,
+    to_said,
+    without_call,
+)
+from bot import events
+from bot.commands import Catalogue
+from bot.model import LOCAL, ChannelId, MessageId, Place, RoomMessage, User, UserId
+from bot.ports.store import Clock
+from bot.ports.world import House
+
+# What there is to tell about a line: now, or once it is answered.
+Outcome = Awaitable[str] | str
+
+VIEW = "console"
+OWNER = User(UserId("you"), "you", is_platform_admin=True)
+
+_LOOK = timedelta(milliseconds=100)
+_REACH = 50
+_LONGEST_NAME = 80
+
+
+class Conversation:
+    """A speaker in the room, and the form that is open before them."""
+
+    def __init__(
+        self,
+        house: House,
+        room: LocalRoom,
+        catalogue: Catalogue,
+        clock: Clock,
+        *,
+        locale: str,
+        channel: ChannelId,
+    ) -> None:
+        self.room = room
+        self.catalogue = catalogue
+        self.channel = channel
+        self.speaker = OWNER
+        self.form: OpenForm | None = None
+        self.is_over = False
+        self._house = house
+        self._clock = clock
+        self._locale = locale
+        self._deeds: Mapping[str, Callable[[str], Awaitable[Outcome]]] = {
+            "tune": self._tune,
+            "reply": self._reply,
+            "click": self._click,
+            "react": self._react,
+            "edit": self._edit,
+            "delete": self._delete,
+            "fill": self._fill,
+            "submit": self._submit,
+            "dismiss": self._dismiss,
+            "wait": self._wait,
+            "as": self._speak_as,
+            "quit": self._quit,
+        }
+
+    def say(self, key: str, **details: object) -> str:
+        """A sentence of the catalogue in the person's language."""
+        return self._house.say(key, self._locale, **details)
+
+    async def take(self, line: str) -> Outcome:
+        """Do what a line says; what can be awaited ends when it is answered. Raises LineError."""
+        if not line.strip():
+            return ""
+        if not line.startswith("/"):
+            return await self._speak(line)
+        word, _, rest = line[1:].partition(" ")
+        deed = self._deeds.get(word.lower())
+        if deed is None:
+            raise LineError(
+                "console.unknown", word=word, words=", ".join(f"/{name}" for name in USAGES)
+            )
+        return await deed(rest.strip())
+
+    def hear(self, change: Change) -> str:
+        """What a change means to this person, where no message says it; else nothing."""
+        match change:
+            case FormOpened() if self.room.has_made(VIEW, change.event.key):
+                self.form = OpenForm(change.form, change.event)
+                return self.form.draw(self.say)
+            case Reacted() if change.user == ASSISTANT.id and not change.is_removed:
+                details = {"emoji": change.emoji, "number": change.number}
+                return self.say("console.reacted", name=ASSISTANT.name, **details)
+            case Missed():
+                return self.say("console.missed")
+        return ""
+
+    async def react(self, message: RoomMessage, emoji: str, *, is_removed: bool = False) -> Outcome:
+        """Put an emoji on a message, or take it off."""
+        await self.room.mark(message.number, emoji, self.speaker.id, is_removed=is_removed)
+        return await self._send(events.Reacted(_id(message), emoji, is_removed), _place(message))
+
+    async def _speak(self, text: str) -> Outcome:
+        message = await self.room.say(self.channel, self.speaker, text)
+        return await self._spoken(message, is_called=is_addressed(text))
+
+    async def _reply(self, rest: str) -> Outcome:
+        number, text = _number_and_text(rest, "reply")
+        target = await self._find(number, lambda message: not is_gone(message))
+        message = await self.room.say(
+            target.channel, self.speaker, text, reply_to=target.number, thread=target.thread
+        )
+        return await self._spoken(message, is_called=target.is_own or mentions(text))
+
+    async def _spoken(self, message: RoomMessage, *, is_called: bool) -> Outcome:
+        what = events.Spoken(to_said(message), is_addressed=is_called)
+        return await self._send(what, _place(message), key=f"room:{message.number}")
+
+    async def _tune(self, rest: str) -> Outcome:
+        words, attachment = take_file(rest, self.catalogue)
+        return await self._send(events.Commanded(words, attachment=attachment))
+
+    async def _click(self, rest: str) -> Outcome:
+        number, label = _number_and_label(rest)
+        message = await self._find(number, lambda message: bool(labels(drawn(message))))
+        action = find_action(drawn(message), label, number=message.number)
+        return await self._send(events.Clicked(action, _id(message)), _place(message))
+
+    async def _react(self, rest: str) -> Outcome:
+        number, emoji = _number_and_text(rest, "react")
+        emoji, _, off = emoji.partition(" ")
+        if off.strip().lower() not in ("", "off"):
+            raise misread("react")
+        message = await self._find(number, lambda message: not is_gone(message))
+        return await self.react(message, emoji, is_removed=bool(off))
+
+    async def _edit(self, rest: str) -> Outcome:
+        number, text = _number_and_text(rest, "edit")
+        message = await self._find_own(number)
+        await self.room.correct(message.number, text)
+        return await self._send(events.Edited(_id(message), without_call(text)), _place(message))
+
+    async def _delete(self, rest: str) -> Outcome:
+        if not rest:
+            raise misread("delete")
+        message = await self._find_own(rest)
+        await self.room.delete(message.number)
+        return await self._send(events.Deleted((_id(message),)), _place(message))
+
+    async def _fill(self, rest: str) -> Outcome:
+        name, _, text = rest.partition(" ")
+        form = self._open_form()
+        if not name:
+            raise misread("fill")
+        filled = form.fill(name, text.strip(), self.say)
+        return self.say("console.filled", field=filled)
+
+    async def _submit(self, rest: str) -> Outcome:
+        form = self._open_form()
+        submitted = form.finished()
+        self.form = None
+        return await self._send(submitted, form.place)
+
+    async def _dismiss(self, rest: str) -> Outcome:
+        self._open_form()
+        self.form = None
+        return self.say("console.dismissed")
+
+    async def _wait(self, rest: str) -> Outcome:
+        return self._until_quiet()
+
+    async def _until_quiet(self) -> str:
+        while not await self._house.is_quiet(LOCAL):
+            await self._clock.sleep(_LOOK)
+        return self.say("console.quiet")
+
+    async def _speak_as(self, rest: str) -> Outcome:
+        name = clean_line(rest)[:_LONGEST_NAME]
+        if not name:
+            raise misread("as")
+        if name.casefold() == ASSISTANT.name:
+            raise LineError("console.name_taken", name=name)
+        self.speaker = OWNER if name == OWNER.name else User(UserId(name), name)
+        return self.say("console.speaker", name=name)
+
+    async def _quit(self, rest: str) -> Outcome:
+        self.is_over = True
+        return ""
+
+    def _open_form(self) -> OpenForm:
+        if self.form is None:
+            raise LineError("console.no_form")
+        return self.form
+
+    async def _find_own(self, number: str) -> RoomMessage:
+        message = await self._find(number, self._is_own)
+        if not self._is_own(message):
+            raise LineError("console.not_yours", number=message.number, name=self.speaker.name)
+        return message
+
+    def _is_own(self, message: RoomMessage) -> bool:
+        is_mine = message.author.id == self.speaker.id and not message.is_own
+        return is_mine and not is_gone(message)
+
+    async def _find(self, number: str, fits: Callable[[RoomMessage], bool]) -> RoomMessage:
+        if number.upper() == "LAST":
+            return await self._newest(fits)
+        digits = number.removeprefix("#")
+        is_number = digits.isascii() and digits.isdigit() and len(digits) < 16
+        message = await self.room.message(int(digits)) if is_number else None
+        if message is None or is_gone(message):
+            raise LineError("console.no_message", number=number)
+        return message
+
+    async def _newest(self, fits: Callable[[RoomMessage], bool]) -> RoomMessage:
+        for message in reversed(await self.room.recent(self.channel, limit=_REACH)):
+            if fits(message):
+                return message
+        raise LineError("console.none_fits")
+
+    async def _send(
+        self, what: events.What, place: Place | None = None, *, key: str | None = None
+    ) -> Outcome:
+        event = events.Event(
+            key=key or self.room.new_key(VIEW),
+            place=place or Place(LOCAL, self.channel),
+            user=self.speaker,
+            at=self._clock.now(),
+            what=what,
+            locale=self._locale,
+        )
+        task = await self._house.handle(event)
+        return "" if task is None else _ended(task)
+
+
+async def _ended(task: asyncio.Task[None]) -> str:
+    # Waited for, not awaited: leaving the console must not cancel what the house does.
+    await asyncio.wait({task})
+    return ""
+
+
+def _number_and_text(rest: str, word: str) -> tuple[str, str]:
+    number, _, text = rest.partition(" ")
+    if not text.strip():
+        raise misread(word)
+    return number, text.strip()
+
+
+def _number_and_label(rest: str) -> tuple[str, str]:
+    number, _, label = rest.partition(" ")
+    is_named = number.upper() == "LAST" or number.removeprefix("#").isdigit()
+    if not is_named:
+        number, label = "LAST", rest
+    if not label.strip():
+        raise misread("click")
+    return number, label.strip()
+
+
+def _id(message: RoomMessage) -> MessageId:
+    return MessageId(str(message.number))
+
+
+def _place(message: RoomMessage) -> Place:
+    thread = None if message.thread is None else MessageId(str(message.thread))
+    return Place(LOCAL, message.channel, thread)

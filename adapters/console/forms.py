@@ -1,0 +1,73 @@
+"""A form on the console: filled in field by field, then sent."""
+
+from __future__ import annotations
+
+from adapters.console.files import attach
+from adapters.console.hints import LineError
+from adapters.drawing import Say, draw_field, draw_form
+from bot.events import Attachment, Event, Submitted
+from bot.model import Place
+from bot.replies import Field, FieldKind, Form
+
+
+class OpenForm:
+    """What is filled in so far."""
+
+    def __init__(self, form: Form, event: Event) -> None:
+        self._form = form
+        self._event = event
+        self._values = {field.name: field.value for field in form.fields}
+        self._attachment: Attachment | None = None
+
+    @property
+    def place(self) -> Place:
+        return self._event.place
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._values)
+
+    def draw(self, say: Say) -> str:
+        return draw_form(self._form, self._values, say)
+
+    def fill(self, name: str, text: str, say: Say) -> str:
+        """Put a text into a field, and the field as it stands now."""
+        field = self._field(name)
+        value = _value(field, text)
+        if field.kind is FieldKind.FILE:
+            self._attachment = attach(value)
+            value = self._attachment.name
+        self._values[field.name] = value
+        return draw_field(field, value, say)
+
+    def finished(self) -> Submitted:
+        """What goes to the house. Raises LineError while something is missing."""
+        missing = [
+            field.name
+            for field in self._form.fields
+            if field.required and not self._values[field.name].strip()
+        ]
+        if missing:
+            raise LineError("console.missing_fields", fields=", ".join(missing))
+        return Submitted(self._form.id, dict(self._values), self._attachment)
+
+    def _field(self, name: str) -> Field:
+        for field in self._form.fields:
+            if field.name.casefold() == name.casefold():
+                return field
+        raise LineError("console.no_field", field=name, fields=", ".join(self._values))
+
+
+def _value(field: Field, text: str) -> str:
+    value = text.replace("\\n", "\n")
+    if len(value) > field.max_length:
+        raise LineError("console.too_long", field=field.name, most=field.max_length)
+    return _choice(field, value) if field.choices else value
+
+
+def _choice(field: Field, text: str) -> str:
+    for value, label in field.choices:
+        if text.strip().casefold() in (value.casefold(), label.casefold()):
+            return value
+    choices = ", ".join(value for value, _ in field.choices)
+    raise LineError("console.no_choice", value=text, field=field.name, choices=choices)

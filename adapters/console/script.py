@@ -1,0 +1,128 @@
+"""The room for scripts: a line is answered whole before the next one is read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from threading import Thread
+from typing import TextIO
+
+from adapters.changes import Change, Posted, Updated, Watch
+from adapters.console.conversation import Conversation
+from adapters.console.hints import LineError
+from adapters.drawing import clean, clean_line, draw
+from adapters.room import drawn, is_gone
+from bot.model import RoomMessage
+
+
+async def run_script(conversation: Conversation, *, source: TextIO, output: TextIO) -> int:
+    """Read lines until the end of the input or `/quit`; always 0."""
+    with conversation.room.watch() as watch:
+        page = _Page(conversation, watch, output)
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(page.follow(), name="console: print what comes")
+            while not conversation.is_over and (line := await _read_line(source)):
+                told = await _take(conversation, line.strip("\ufeff\r\n"))
+                page.catch_up()
+                page.tell(told)
+            following.cancel()
+    return 0
+
+
+async def _take(conversation: Conversation, line: str) -> str:
+    """Do the line to its end; what there is to tell about it."""
+    try:
+        outcome = await conversation.take(line)
+    except LineError as error:
+        return conversation.say(error.key, **error.details)
+    return outcome if isinstance(outcome, str) else await outcome
+
+
+class _Page:
+    """The output, message by message."""
+
+    def __init__(self, conversation: Conversation, watch: Watch, output: TextIO) -> None:
+        self._conversation = conversation
+        self._watch = watch
+        self._output = output
+        self._is_open = True
+        self._being_written: dict[int, bool] = {}
+
+    async def follow(self) -> None:
+        async for change in self._watch:
+            self._show(change)
+
+    def catch_up(self) -> None:
+        """Print what has already happened."""
+        for change in self._watch.take():
+            self._show(change)
+
+    def tell(self, text: str) -> None:
+        """Say something that is no message."""
+        if text:
+            self._print(clean(text))
+
+    def _show(self, change: Change) -> None:
+        match change:
+            case Posted() | Updated() if change.is_partial:
+                self._being_written[change.message.number] = isinstance(change, Updated)
+            case Posted():
+                self._print_message(change.message, is_edit=False)
+            case Updated():
+                is_edit = self._being_written.pop(change.message.number, True)
+                self._print_message(change.message, is_edit=is_edit)
+            case _:
+                self.tell(self._conversation.hear(change))
+
+    def _print_message(self, message: RoomMessage, *, is_edit: bool) -> None:
+        text = self._conversation.say("console.deleted") if is_gone(message) else _text(message)
+        head = f"#{message.number}{'*' if is_edit else ''} {clean_line(message.author.name)}: "
+        self._print(head + text.replace("\n", "\n  "))
+
+    def _print(self, text: str) -> None:
+        if not self._is_open:
+            return
+        try:
+            self._output.write(text + "\n")
+            self._output.flush()
+        except BrokenPipeError:
+            self._is_open = False
+            _silence(self._output)
+
+
+def _text(message: RoomMessage) -> str:
+    return clean(draw(drawn(message)))
+
+
+def _silence(output: TextIO) -> None:
+    # The interpreter flushes its output once more at the end, which must not fail again:
+    # https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, output.fileno())
+        os.close(nowhere)
+
+
+async def _read_line(source: TextIO) -> str:
+    """The next line, empty at the end.
+
+    A thread of its own, because one that waits for input can be neither
+    cancelled nor joined; as a daemon it holds nobody up.
+    """
+    loop = asyncio.get_running_loop()
+    line: asyncio.Future[str] = loop.create_future()
+
+    def settle(text: str) -> None:
+        if not line.done():
+            line.set_result(text)
+
+    def read() -> None:
+        text = ""
+        with suppress(OSError, ValueError):
+            text = source.readline()
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, text)
+
+    Thread(target=read, name="console: read a line", daemon=True).start()
+    return await line

@@ -1,0 +1,384 @@
+"""The local workspace's platform: its messages last in the store, its views watch them change."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import re
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, assert_never
+
+from pydantic import TypeAdapter, ValidationError
+
+from adapters.changes import (
+    Change,
+    FileSent,
+    FormOpened,
+    Posted,
+    Reacted,
+    Streaming,
+    Updated,
+    Watch,
+)
+from adapters.drawing import draw_words
+from bot.errors import EmptyAnswer, MessageGone, SurfaceError
+from bot.events import Attachment, Event
+from bot.model import LOCAL, ChannelId, MessageId, Place, RoomMessage, Said, User, UserId
+from bot.ports.store import Clock, Records, Store
+from bot.replies import Card, Document, Drawn, Form, Listing, Stream, Text
+
+log = logging.getLogger(__name__)
+
+ASSISTANT = User(UserId("attune"), "attune", is_bot=True)
+
+_BLOCK = 64 * 1024
+_MENTION = re.compile(r"(?<!\w)@attune(?!\w)", re.IGNORECASE)
+_CALL = re.compile(r"\s*@attune(?!\w)[,:]?\s*", re.IGNORECASE)
+_SPOKEN = re.compile(r"\broom:(\d+)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A reply as it is kept: exactly one of these."""
+
+    text: Text | None = None
+    card: Card | None = None
+    listing: Listing | None = None
+
+
+_BODY: TypeAdapter[_Body] = TypeAdapter(_Body)
+
+
+class LocalRoom:
+    """A chat platform of our own, for any number of views.
+
+    `run` sets the keys of this process's events apart from those of others;
+    files for people are written into `exports` and never overwrite one another.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        publish: Callable[[Change], None],
+        *,
+        exports: Path,
+        run: str,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._publish = publish
+        self._exports = exports
+        self._run = run
+        self._count = itertools.count(1)
+        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+
+    def watch(self) -> Watch:
+        """Every change from now on."""
+        watch = Watch()
+        self._watches.add(watch)
+        return watch
+
+    async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
+        return _id(await self._post(place, reply, key=key))
+
+    async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
+        self._tell(Updated(await self._rewrite(_number(message), reply)))
+
+    async def react(self, place: Place, message: MessageId, emoji: str) -> None:
+        await self.mark(_number(message), emoji, ASSISTANT.id)
+
+    async def fetch(self, place: Place, message: MessageId) -> Said | None:
+        found = await self.message(_number(message))
+        is_here = found is not None and found.channel == place.channel and not is_gone(found)
+        return to_said(found) if found and is_here else None
+
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        number = _number(before)
+        async with self._store.reading() as records:
+            if place.thread is None:
+                found = await _chain(records, number, limit)
+            else:
+                found = await records.room.page(
+                    place.channel, before=number, thread=_number(place.thread), limit=limit
+                )
+        return [to_said(message) for message in found if not is_gone(message)]
+
+    async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
+        """Kept at the first text and at the end; what comes between is only shown live."""
+        written, message, is_whole = "", None, False
+        try:
+            async for piece in stream.pieces:
+                written += piece
+                if message:
+                    self._tell(Streaming(message.number, _storable(written)))
+                elif written.strip():
+                    message = await self._post(
+                        place, Text(_storable(written)), key=key, is_partial=True
+                    )
+                    await stream.posted(_id(message))
+            is_whole = True
+        finally:
+            if message:
+                await self._close(message.number, written, stream, is_whole=is_whole)
+        if message is None:
+            raise EmptyAnswer
+        return _id(message)
+
+    async def open_form(self, event: Event, form: Form) -> None:
+        self._tell(FormOpened(event.user, form, event))
+
+    async def send_file(self, event: Event, document: Document) -> None:
+        path = await self._write(document)
+        size = (await asyncio.to_thread(path.stat)).st_size
+        text = f"{document.text}\n{path}".strip()
+        await self._post(event.place, Text(text), key=f"file:{event.key}")
+        self._tell(FileSent(event.user, path.name, path, size))
+
+    async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
+        with _as_surface_error():
+            file = await asyncio.to_thread(Path(attachment.reference).open, "rb")
+        try:
+            with _as_surface_error():
+                while block := await asyncio.to_thread(file.read, _BLOCK):
+                    yield block
+        finally:
+            file.close()
+
+    async def say(
+        self,
+        channel: ChannelId,
+        author: User,
+        text: str,
+        *,
+        reply_to: int | None = None,
+        thread: int | None = None,
+    ) -> RoomMessage:
+        """A person writes."""
+        async with self._store.writing() as records:
+            message = await records.room.post(
+                channel,
+                author=author,
+                text=_storable(text),
+                body=None,
+                is_own=False,
+                at=self._clock.now(),
+                thread=thread,
+                reply_to=reply_to,
+            )
+        self._tell(Posted(message))
+        return message
+
+    async def correct(self, number: int, text: str) -> None:
+        """A person rewrites a message; nothing is left of the old text. Raises MessageGone."""
+        async with self._store.writing() as records:
+            message = await records.room.edit(
+                number, text=_storable(text), body=None, at=self._clock.now()
+            )
+        self._tell(Updated(_found(message)))
+
+    async def delete(self, number: int) -> None:
+        """A person takes a message back: its number stays, its text goes. Raises MessageGone."""
+        await self.correct(number, "")
+
+    async def mark(
+        self, number: int, emoji: str, user: UserId, *, is_removed: bool = False
+    ) -> None:
+        """Somebody puts an emoji on a message, or takes it off. Raises MessageGone."""
+        async with self._store.writing() as records:
+            _found(await records.room.get(number))
+            await records.room.react(number, emoji, user, on=not is_removed)
+        self._tell(Reacted(number, emoji, user, is_removed))
+
+    async def message(self, number: int) -> RoomMessage | None:
+        async with self._store.reading() as records:
+            return await records.room.get(number)
+
+    async def recent(self, channel: ChannelId, *, limit: int) -> Sequence[RoomMessage]:
+        """The newest so many, oldest first."""
+        async with self._store.reading() as records:
+            return await records.room.page(channel, limit=limit)
+
+    def new_key(self, view: str) -> str:
+        """A key for an event that no message stands for."""
+        return f"{view}:{self._run}:{next(self._count)}"
+
+    def has_made(self, view: str, key: str) -> bool:
+        """Whether a view of this process made the key."""
+        return key.startswith(f"{view}:{self._run}:")
+
+    async def _post(
+        self, place: Place, reply: Drawn, *, key: str, is_partial: bool = False
+    ) -> RoomMessage:
+        async with self._store.writing() as records:
+            message = await records.room.post(
+                place.channel,
+                author=ASSISTANT,
+                text=_storable(draw_words(reply)),
+                body=_to_json(reply),
+                is_own=True,
+                at=self._clock.now(),
+                thread=_number(place.thread) if place.thread else None,
+                reply_to=await _answered(records, key),
+                key=key,
+            )
+        is_new = message.edited_at is None
+        self._tell(Posted(message, is_partial) if is_new else Updated(message, is_partial))
+        return message
+
+    async def _rewrite(self, number: int, reply: Drawn) -> RoomMessage:
+        text, body = _storable(draw_words(reply)), _to_json(reply)
+        async with self._store.writing() as records:
+            message = await records.room.edit(number, text=text, body=body, at=self._clock.now())
+        return _found(message)
+
+    async def _close(self, number: int, written: str, stream: Stream, *, is_whole: bool) -> None:
+        buttons = stream.buttons if is_whole else ()
+        message = await self._rewrite(number, Text(_storable(written), buttons=buttons))
+        self._tell(Streaming(number, message.text, is_final=True))
+        self._tell(Updated(message))
+
+    async def _write(self, document: Document) -> Path:
+        with _as_surface_error():
+            path, file = await asyncio.to_thread(_create, self._exports, document.name)
+        try:
+            with _as_surface_error(), file:
+                async for chunk in document.chunks:
+                    await asyncio.to_thread(file.write, chunk)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+    def _tell(self, change: Change) -> None:
+        for watch in tuple(self._watches):
+            watch.tell(change)
+        self._publish(change)
+
+
+def drawn(message: RoomMessage) -> Drawn:
+    """What a view shows of a message, with its buttons."""
+    if message.body is None:
+        return Text(message.text)
+    try:
+        body = _BODY.validate_json(message.body)
+    except ValidationError:
+        log.warning("a kept reply cannot be read", extra={"number": message.number})
+        return Text(message.text)
+    return body.text or body.card or body.listing or Text(message.text)
+
+
+def is_gone(message: RoomMessage) -> bool:
+    """Whether its author has taken it back."""
+    return not message.text and message.body is None
+
+
+def is_addressed(text: str) -> bool:
+    """Whether a text begins by calling the assistant."""
+    return bool(_CALL.match(text))
+
+
+def mentions(text: str) -> bool:
+    """Whether a text calls the assistant anywhere."""
+    return bool(_MENTION.search(text))
+
+
+def without_call(text: str) -> str:
+    """A text without the mention it begins with."""
+    called = _CALL.match(text)
+    return text[called.end() :] if called else text
+
+
+def to_said(message: RoomMessage) -> Said:
+    """A message in the core's words; a person's is without the mention it begins with."""
+    thread = None if message.thread is None else MessageId(str(message.thread))
+    return Said(
+        place=Place(LOCAL, message.channel, thread),
+        id=_id(message),
+        author=message.author,
+        text=message.text if message.is_own else without_call(message.text),
+        at=message.at,
+        reply_to=None if message.reply_to is None else MessageId(str(message.reply_to)),
+        is_own=message.is_own,
+    )
+
+
+async def _chain(records: Records, number: int, limit: int) -> Sequence[RoomMessage]:
+    chain: list[RoomMessage] = []
+    message = await records.room.get(number)
+    while message and message.reply_to is not None and len(chain) < limit:
+        message = await records.room.get(message.reply_to)
+        if message:
+            chain.insert(0, message)
+    return chain
+
+
+async def _answered(records: Records, key: str) -> int | None:
+    # Keys of answers hold the key of what they answer, and `room:7` is our message 7.
+    spoken = _SPOKEN.search(key)
+    message = await records.room.get(int(spoken[1])) if spoken else None
+    return message.number if message else None
+
+
+def _to_json(reply: Drawn) -> str:
+    match reply:
+        case Text():
+            body = _Body(text=reply)
+        case Card():
+            body = _Body(card=reply)
+        case Listing():
+            body = _Body(listing=reply)
+        case _:
+            assert_never(reply)
+    return _BODY.dump_json(body, exclude_defaults=True).decode()
+
+
+def _storable(text: str) -> str:
+    """Halves of a character that came in two pieces are joined, lone ones replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _create(folder: Path, name: str) -> tuple[Path, BinaryIO]:
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = Path(name.replace("\\", "/")).name.lstrip(".") or "export"
+    for path in _names(folder.resolve() / plain):
+        try:
+            return path, path.open("xb")
+        except FileExistsError:
+            continue
+    raise AssertionError("names never run out")
+
+
+def _names(path: Path) -> Iterator[Path]:
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+@contextmanager
+def _as_surface_error() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SurfaceError(message=error.strerror or str(error)) from error
+
+
+def _found(message: RoomMessage | None) -> RoomMessage:
+    if message is None:
+        raise MessageGone
+    return message
+
+
+def _id(message: RoomMessage) -> MessageId:
+    return MessageId(str(message.number))
+
+
+def _number(message: MessageId) -> int:
+    if not message.isdecimal():
+        raise MessageGone
+    return int(message)

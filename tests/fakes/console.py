@@ -1,0 +1,178 @@
+"""Somebody at a console before a fake house: as a script, or at a real terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import pty
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from adapters.console import chat
+from adapters.room import LocalRoom
+from bot.commands import Ask, Catalogue, Command, Option, OptionKind
+from bot.events import Commanded, Event
+from bot.model import LOCAL, ChannelId, MessageId, Place, Role
+from bot.ports.world import World
+from bot.replies import (
+    Button,
+    Card,
+    Drawn,
+    Field,
+    FieldKind,
+    Form,
+    Reply,
+    Silence,
+)
+from tests.fakes.house import FakeHouse, StillClock
+from tests.fakes.room_store import MemoryStore, as_store
+
+PLACE = Place(LOCAL, ChannelId("general"))
+CONFIRM = Card("Start?", buttons=(Button("Confirm", "start:1"), Button("Cancel", "cancel:1")))
+TEACH = Form(
+    "teach:1",
+    "Teach",
+    (
+        Field("prompt", "Question", FieldKind.TEXT),
+        Field("kind", "Kind", FieldKind.CHOICE, choices=(("a", "Apple"),), required=False),
+        Field("file", "File", FieldKind.FILE, required=False),
+        Field("short", "Short", max_length=3, required=False),
+    ),
+    "Save",
+)
+
+
+async def _run(ask: Ask, world: World) -> Reply:
+    return Silence()
+
+
+def catalogue() -> Catalogue:
+    options = (Option("file", OptionKind.FILE, rest=True), Option("starter"), Option("assistant"))
+    teach = Command("teach", Role.MEMBER, _run, (Option("text", rest=True),))
+    return Catalogue(
+        (
+            Command("import", Role.CURATOR, _run, options),
+            Command("jobs", Role.MEMBER, _run),
+            teach,
+        )
+    )
+
+
+class Scene:
+    """A console before a fake house; the store outlives every run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = MemoryStore()
+        self.house = FakeHouse()
+        self.clock = StillClock()
+        self.folder = folder
+        self.runs = 0
+        self.restart()
+
+    def restart(self) -> None:
+        self.runs += 1
+        self.room = LocalRoom(
+            as_store(self.store),
+            self.clock,
+            lambda change: None,
+            exports=self.folder / "exports",
+            run=f"run{self.runs}",
+        )
+
+    async def run(self, *lines: str) -> list[str]:
+        """What a script of these lines prints."""
+        output = io.StringIO()
+        assert await self.talk(io.StringIO("\n".join(lines)), output) == 0
+        return output.getvalue().split("\n")[:-1]
+
+    async def talk(self, source: TextIO, output: TextIO, *, is_terminal: bool = False) -> int:
+        return await chat(
+            self.house,
+            self.room,
+            catalogue(),
+            self.clock,
+            input=source,
+            output=output,
+            is_terminal=is_terminal,
+        )
+
+    def answers(self, *replies: Drawn) -> None:
+        """Every event is answered with the next of these."""
+        waiting = iter(replies)
+
+        async def answer(event: Event) -> None:
+            if reply := next(waiting, None):
+                await self.room.post(event.place, reply, key=f"answer/{event.key}")
+
+        self.house.answer = answer
+
+    def opens(self, form: Form) -> None:
+        async def answer(event: Event) -> None:
+            if isinstance(event.what, Commanded):
+                await self.room.open_form(event, form)
+
+        self.house.answer = answer
+
+    def happened(self) -> list[object]:
+        return [event.what for event in self.house.events]
+
+
+async def nobody(message: MessageId) -> None:
+    return None
+
+
+class Terminal:
+    """A real terminal with somebody at it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.shown = ""
+        os.set_blocking(fd, False)
+        asyncio.get_running_loop().add_reader(fd, self._read)
+
+    def type(self, text: str) -> None:
+        os.write(self._fd, text.encode())
+
+    async def sees(self, text: str) -> None:
+        await until(lambda: text in self.shown, lambda: f"{text!r} is not in {self.shown!r}")
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._fd)
+
+    def _read(self) -> None:
+        try:
+            seen = os.read(self._fd, 65_536).decode(errors="replace")
+        except OSError:
+            return
+        self.shown += seen
+        if "\x1b[6n" in seen:
+            self.type("\x1b[1;1R")
+
+
+@contextmanager
+def open_terminal() -> Iterator[tuple[Terminal, TextIO, TextIO]]:
+    near, far = pty.openpty()
+    with ExitStack() as stack:
+        stack.callback(os.close, near)
+        stack.callback(os.close, far)
+        source = stack.enter_context(os.fdopen(os.dup(far)))
+        output = stack.enter_context(os.fdopen(os.dup(far), "w"))
+        terminal = Terminal(near)
+        stack.callback(terminal.close)
+        yield terminal, source, output
+
+
+async def until(
+    is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "it never came"
+) -> None:
+    try:
+        async with asyncio.timeout(10):
+            while not is_so():
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        pytest.fail(complaint())

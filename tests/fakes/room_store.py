@@ -1,0 +1,96 @@
+"""The room's records in memory, to the letter of `bot.ports.store.Room`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import cast
+
+from bot.model import ChannelId, RoomMessage, User, UserId
+from bot.ports.store import Store
+
+
+class MemoryRoom:
+    def __init__(self) -> None:
+        self.messages: dict[int, RoomMessage] = {}
+        self.writes = 0
+
+    async def post(
+        self,
+        channel: ChannelId,
+        *,
+        author: User,
+        text: str,
+        body: str | None,
+        is_own: bool,
+        at: datetime,
+        thread: int | None = None,
+        reply_to: int | None = None,
+        key: str | None = None,
+    ) -> RoomMessage:
+        standing = next((m for m in self.messages.values() if key and m.key == key), None)
+        if standing:
+            edited = await self.edit(standing.number, text=text, body=body, at=at)
+            assert edited
+            return edited
+        self.writes += 1
+        number = len(self.messages) + 1
+        self.messages[number] = RoomMessage(
+            number, channel, thread, author, text, body, is_own, at, None, reply_to, key
+        )
+        return self.messages[number]
+
+    async def edit(
+        self, number: int, *, text: str, body: str | None, at: datetime
+    ) -> RoomMessage | None:
+        if number not in self.messages:
+            return None
+        self.writes += 1
+        self.messages[number] = replace(self.messages[number], text=text, body=body, edited_at=at)
+        return self.messages[number]
+
+    async def get(self, number: int) -> RoomMessage | None:
+        return self.messages.get(number)
+
+    async def page(
+        self,
+        channel: ChannelId,
+        *,
+        before: int | None = None,
+        thread: int | None = None,
+        limit: int = 50,
+    ) -> Sequence[RoomMessage]:
+        found = [m for m in self.messages.values() if m.channel == channel]
+        if before is not None:
+            found = [m for m in found if m.number < before]
+        if thread is not None:
+            found = [m for m in found if thread in (m.number, m.thread)]
+        return found[-limit:]
+
+    async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None:
+        message = self.messages[number]
+        kept = tuple(r for r in message.reactions if r != (emoji, user))
+        added = ((emoji, user),) if on else ()
+        self.messages[number] = replace(message, reactions=kept + added)
+
+
+class MemoryStore:
+    """A store that holds nothing but the room."""
+
+    def __init__(self) -> None:
+        self.room = MemoryRoom()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[MemoryStore]:
+        yield self
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[MemoryStore]:
+        yield self
+
+
+def as_store(store: MemoryStore) -> Store:
+    """The other nouns are missing, and a room asks for none of them."""
+    return cast(Store, store)

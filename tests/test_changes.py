@@ -1,0 +1,35 @@
+"""What a watcher of the room is told when it is too slow."""
+
+from __future__ import annotations
+
+from adapters.changes import Missed, Reacted, Streaming, Watch
+from bot.model import UserId
+
+MINA = UserId("mina")
+
+
+def test_a_slow_watcher_loses_live_pieces_first() -> None:
+    watch = Watch(limit=3)
+
+    for change in (Streaming(1, "a"), Streaming(2, "b"), Reacted(1, "x", MINA), Missed()):
+        watch.tell(change)
+
+    assert watch.take() == [Reacted(1, "x", MINA), Missed()]
+
+
+def test_a_watcher_that_is_far_too_slow_is_told_so() -> None:
+    watch = Watch(limit=3)
+
+    for number in range(4):
+        watch.tell(Reacted(number, "x", MINA))
+
+    assert watch.take() == [Missed(), Reacted(3, "x", MINA)]
+
+
+def test_a_growing_answer_takes_one_place_in_the_queue() -> None:
+    watch = Watch()
+
+    for text in ("a", "ab", "abc"):
+        watch.tell(Streaming(1, text))
+
+    assert watch.take() == [Streaming(1, "abc")]

@@ -1,0 +1,398 @@
+"""The local workspace's platform, through the doors that the core uses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import pytest
+
+from adapters.changes import (
+    Change,
+    FileSent,
+    FormOpened,
+    Posted,
+    Reacted,
+    Streaming,
+    Updated,
+)
+from adapters.console.buttons import labels
+from adapters.drawing import draw
+from adapters.room import ASSISTANT, LocalRoom, drawn, is_gone
+from bot.errors import EmptyAnswer, HostBroken, MessageGone, SurfaceError
+from bot.events import Attachment, Commanded, Event
+from bot.model import LOCAL, ChannelId, MessageId, Place, User, UserId
+from bot.ports.surface import CanOpenForm, CanReadFile, CanSendFile, CanStream, Surface
+from bot.replies import (
+    Button,
+    Card,
+    Chart,
+    Document,
+    Drawn,
+    Form,
+    Line,
+    Listing,
+    Series,
+    Stream,
+    Text,
+    Tone,
+)
+from tests.fakes.house import StillClock
+from tests.fakes.room_store import MemoryStore, as_store
+
+GENERAL = ChannelId("general")
+PLACE = Place(LOCAL, GENERAL)
+MINA = User(UserId("mina"), "Mina")
+
+
+class Scene:
+    """A room over a store that outlives it."""
+
+    def __init__(self, folder: Path, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+        self.heard: list[Change] = []
+        self.exports = folder / "exports"
+        self.room = LocalRoom(
+            as_store(self.store), StillClock(), self.heard.append, exports=self.exports, run="one"
+        )
+
+    def texts(self) -> list[str]:
+        return [message.text for message in self.store.room.messages.values()]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def _event() -> Event:
+    return Event("console:one:1", PLACE, MINA, StillClock().now(), Commanded("export"))
+
+
+async def _pieces(texts: Iterable[str], error: BaseException | None = None) -> AsyncIterator[str]:
+    for text in texts:
+        yield text
+    if error:
+        raise error
+
+
+async def _nobody(message: MessageId) -> None:
+    return None
+
+
+def _stream(*texts: str, error: BaseException | None = None) -> Stream:
+    return Stream(_pieces(texts, error), _nobody, (Button("👍", "vote:1"),))
+
+
+async def _say_it(scene: Scene, stream: Stream, key: str = "answer") -> MessageId:
+    return await scene.room.stream(PLACE, stream, key=key, asker=MINA.id)
+
+
+def test_the_room_has_every_gift_that_the_core_may_use(scene: Scene) -> None:
+    surface: Surface = scene.room
+
+    for gift in (CanStream, CanOpenForm, CanSendFile, CanReadFile):
+        assert isinstance(surface, gift)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Text("Hello", buttons=(Button("Yes", "yes", is_primary=True),)),
+        Card("Hello", lines=("a",), tone=Tone.BUSY, buttons=(Button("No", "no"),)),
+        Card("Hello", chart=Chart("c", "x", [Series("s", [(1, 2)])], "sum")),
+        Listing("Hello", (Line("1", "a", buttons=(Button("Open", "o:1"),)),), total=1),
+    ],
+)
+async def test_a_reply_keeps_its_buttons_over_a_restart(tmp_path: Path, reply: Drawn) -> None:
+    scene = Scene(tmp_path)
+
+    await scene.room.post(PLACE, reply, key="a")
+
+    message = await Scene(tmp_path, scene.store).room.message(1)
+    assert message
+    assert draw(drawn(message)) == draw(reply)
+    assert labels(drawn(message)) == labels(reply)
+
+
+async def test_posting_twice_with_one_key_edits(scene: Scene) -> None:
+    first = await scene.room.post(PLACE, Text("one"), key="a")
+    second = await scene.room.post(PLACE, Text("two"), key="a")
+
+    assert first == second == "1"
+    assert scene.texts() == ["two"]
+    assert [type(change) for change in scene.heard] == [Posted, Updated]
+
+
+async def test_a_body_that_cannot_be_read_is_shown_as_its_text(scene: Scene) -> None:
+    await scene.store.room.post(
+        GENERAL, author=ASSISTANT, text="plain", body='{"card": 1}', is_own=True,
+        at=StillClock().now(),
+    )  # fmt: skip
+
+    message = await scene.room.message(1)
+
+    assert message
+    assert drawn(message) == Text("plain")
+
+
+@pytest.mark.parametrize("message", ["9", "not a number"])
+async def test_what_is_not_there_is_said_to_be_gone(scene: Scene, message: str) -> None:
+    with pytest.raises(MessageGone):
+        await scene.room.edit(PLACE, MessageId(message), Text("new"))
+    with pytest.raises(MessageGone):
+        await scene.room.react(PLACE, MessageId(message), "🎓")
+
+
+async def test_a_stream_is_written_at_its_first_text_and_at_its_end(scene: Scene) -> None:
+    message = await _say_it(scene, _stream("", "So ", "sorry ", "about ", "that!"))
+
+    kept = await scene.room.message(int(message))
+    assert kept
+    assert drawn(kept) == Text("So sorry about that!", buttons=(Button("👍", "vote:1"),))
+    assert kept.text == "So sorry about that!"
+    assert scene.store.room.writes == 2
+
+
+async def test_watchers_see_a_stream_grow(scene: Scene) -> None:
+    with scene.room.watch() as watch:
+        await _say_it(scene, _stream("a", "b"))
+
+        posted, *live, updated = watch.take()
+        assert isinstance(posted, Posted)
+        assert posted.is_partial
+        assert live == [Streaming(1, "ab", is_final=True)]
+        assert isinstance(updated, Updated)
+        assert not updated.is_partial
+
+
+async def test_a_stream_tells_where_it_stands_before_it_goes_on(scene: Scene) -> None:
+    told: list[tuple[MessageId, list[str]]] = []
+
+    async def posted(message: MessageId) -> None:
+        told.append((message, scene.texts()))
+
+    await _say_it(scene, Stream(_pieces(["one", " two"]), posted))
+
+    assert told == [("1", ["one"])]
+
+
+async def test_an_error_in_a_stream_leaves_what_was_shown(scene: Scene) -> None:
+    with pytest.raises(HostBroken):
+        await _say_it(scene, _stream("So ", "sorry", error=HostBroken()))
+
+    kept = await scene.room.message(1)
+    assert kept
+    assert drawn(kept) == Text("So sorry")
+
+
+async def test_a_cancelled_stream_leaves_what_was_shown(scene: Scene) -> None:
+    async def endless() -> AsyncIterator[str]:
+        yield "So "
+        yield "far"
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(_say_it(scene, Stream(endless(), _nobody)))
+    with scene.room.watch() as watch:
+        async for change in watch:
+            if change == Streaming(1, "So far"):
+                break
+    task.cancel()
+    await asyncio.wait({task})
+
+    assert task.cancelled()
+    assert scene.texts() == ["So far"]
+    assert isinstance(scene.heard[-1], Updated)
+
+
+async def test_a_stream_that_died_halfway_is_edited_not_posted_twice(
+    scene: Scene, tmp_path: Path
+) -> None:
+    await scene.room.post(PLACE, Text("So sor"), key="answer")
+    later = Scene(tmp_path, scene.store)
+
+    await _say_it(later, _stream("So sorry", "!"))
+
+    assert later.texts() == ["So sorry!"]
+    assert [type(change) for change in later.heard] == [
+        Updated,
+        Streaming,
+        Streaming,
+        Updated,
+    ]
+
+
+async def test_the_error_of_an_empty_stream_passes_through(scene: Scene) -> None:
+    with pytest.raises(EmptyAnswer, match="sandbox"):
+        await _say_it(scene, _stream(error=EmptyAnswer(host="sandbox")))
+
+    assert scene.texts() == []
+
+
+async def test_a_stream_of_blanks_is_an_empty_answer(scene: Scene) -> None:
+    with pytest.raises(EmptyAnswer):
+        await _say_it(scene, _stream(" ", "\n"))
+
+    assert scene.texts() == []
+
+
+async def test_a_character_that_came_in_two_halves_is_whole_again(scene: Scene) -> None:
+    await _say_it(scene, _stream("a", "\ud83d", "\ude00", "\ud83d"))
+
+    assert scene.texts() == ["a😀\ufffd"]
+
+
+async def test_a_long_text_is_kept_whole(scene: Scene) -> None:
+    await scene.room.post(PLACE, Text("long " * 20_000), key="a")
+
+    assert len(scene.texts()[0]) == 100_000
+
+
+async def test_history_follows_the_replies(scene: Scene) -> None:
+    await scene.room.say(GENERAL, MINA, "@attune one")
+    await scene.room.post(PLACE, Text("two"), key="answer/room:1")
+    await scene.room.say(GENERAL, MINA, "by the way")
+    await scene.room.say(GENERAL, MINA, "three", reply_to=2)
+
+    history = await scene.room.history(PLACE, MessageId("4"), 10)
+
+    assert [said.text for said in history] == ["one", "two"]
+    assert [said.is_own for said in history] == [False, True]
+    assert await scene.room.history(PLACE, MessageId("4"), 1) == [history[1]]
+
+
+async def test_the_plain_channel_has_no_history(scene: Scene) -> None:
+    await scene.room.say(GENERAL, MINA, "one")
+    await scene.room.say(GENERAL, MINA, "two")
+
+    assert await scene.room.history(PLACE, MessageId("2"), 10) == []
+
+
+async def test_the_history_of_a_thread_is_the_thread_without_what_was_deleted(
+    scene: Scene,
+) -> None:
+    await scene.room.say(GENERAL, MINA, "root")
+    await scene.room.say(GENERAL, MINA, "elsewhere")
+    for text in ("oops", "more", "now"):
+        await scene.room.say(GENERAL, MINA, text, thread=1)
+    await scene.room.delete(3)
+
+    place = Place(LOCAL, GENERAL, MessageId("1"))
+    history = await scene.room.history(place, MessageId("5"), 10)
+
+    assert [said.text for said in history] == ["root", "more"]
+
+
+async def test_a_message_is_found_in_its_own_channel_only(scene: Scene) -> None:
+    await scene.room.say(GENERAL, MINA, "@Attune, hello @attune")
+
+    said = await scene.room.fetch(PLACE, MessageId("1"))
+
+    assert said
+    assert said.text == "hello @attune"
+    assert await scene.room.fetch(Place(LOCAL, ChannelId("other")), MessageId("1")) is None
+
+
+async def test_a_deleted_message_is_gone_with_its_text(scene: Scene) -> None:
+    await scene.room.say(GENERAL, MINA, "secret")
+
+    await scene.room.delete(1)
+
+    message = await scene.room.message(1)
+    assert message
+    assert is_gone(message)
+    assert await scene.room.fetch(PLACE, MessageId("1")) is None
+
+
+async def test_a_reaction_is_kept_and_told(scene: Scene) -> None:
+    await scene.room.say(GENERAL, MINA, "hello")
+
+    await scene.room.react(PLACE, MessageId("1"), "🎓")
+
+    message = await scene.room.message(1)
+    assert message
+    assert message.reactions == (("🎓", ASSISTANT.id),)
+    assert scene.heard[-1] == Reacted(1, "🎓", ASSISTANT.id)
+
+
+async def test_an_opened_form_reaches_the_views(scene: Scene) -> None:
+    form, event = Form("teach", "Teach", (), "Save"), _event()
+
+    await scene.room.open_form(event, form)
+
+    assert scene.heard == [FormOpened(MINA, form, event)]
+
+
+async def _chunks() -> AsyncIterator[bytes]:
+    yield b"one\n"
+    yield b"two\n"
+
+
+async def test_a_file_is_written_beside_older_ones_and_its_path_is_said(scene: Scene) -> None:
+    for _ in range(2):
+        document = Document("rows.jsonl", _chunks(), "2 rows")
+        await scene.room.send_file(_event(), document)
+
+    second = scene.exports / "rows-2.jsonl"
+    assert second.read_bytes() == (scene.exports / "rows.jsonl").read_bytes() == b"one\ntwo\n"
+    assert scene.texts() == [f"2 rows\n{second}"]
+    assert scene.heard[-1] == FileSent(MINA, "rows-2.jsonl", second, 8)
+
+
+@pytest.mark.parametrize("name", ["../../rows", "..", "/etc/rows", "a\\..\\rows", ""])
+async def test_a_file_never_leaves_the_exports(scene: Scene, name: str) -> None:
+    await scene.room.send_file(_event(), Document(name, _chunks(), "rows"))
+
+    assert len(list(scene.exports.iterdir())) == 1
+
+
+async def test_a_file_that_broke_off_is_not_kept(scene: Scene) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise HostBroken
+
+    with pytest.raises(HostBroken):
+        await scene.room.send_file(_event(), Document("rows", broken(), "rows"))
+
+    assert list(scene.exports.iterdir()) == []
+
+
+async def test_a_file_is_read_in_blocks(scene: Scene, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(b"x" * 100_000)
+
+    attachment = Attachment("rows.jsonl", str(file))
+    blocks = [block async for block in scene.room.read_file(PLACE, attachment)]
+
+    assert [len(block) for block in blocks] == [65_536, 34_464]
+
+
+async def test_a_file_that_vanished_is_an_error_of_the_surface(
+    scene: Scene, tmp_path: Path
+) -> None:
+    attachment = Attachment("rows.jsonl", str(tmp_path / "rows.jsonl"))
+
+    with pytest.raises(SurfaceError, match="No such file"):
+        await anext(aiter(scene.room.read_file(PLACE, attachment)))
+
+
+async def test_every_watcher_hears_everything(scene: Scene) -> None:
+    with scene.room.watch() as one, scene.room.watch() as other:
+        for number in range(50):
+            await scene.room.say(GENERAL, MINA, str(number))
+
+        assert len(one.take()) == len(other.take()) == 50
+
+
+async def test_a_closed_watch_ends(scene: Scene) -> None:
+    watch = scene.room.watch()
+    await scene.room.say(GENERAL, MINA, "hello")
+
+    watch.close()
+
+    assert len([change async for change in watch]) == 1
+
+
+def test_keys_of_events_never_repeat_within_a_run(scene: Scene) -> None:
+    assert [scene.room.new_key("console") for _ in range(2)] == ["console:one:1", "console:one:2"]
