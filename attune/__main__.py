@@ -147,6 +147,14 @@ def doctor() -> None:
 
 
 @app.command()
+def health() -> None:
+    """Whether a service answers here; for health checks."""
+    from attune.running import is_healthy
+
+    raise typer.Exit(0 if is_healthy(_settings()) else 1)
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database to this version's form."""
     from storage.migrations import migrate as bring

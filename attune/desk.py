@@ -18,7 +18,7 @@ from bot import assistants, datasets
 from bot.commands import Ask
 from bot.errors import BadInput, NotFound
 from bot.events import Commanded, Event
-from bot.imports import plan_import, read_import
+from bot.imports import Plan, plan_import, read_import
 from bot.model import (
     ChannelId,
     ExampleState,
@@ -52,10 +52,7 @@ async def import_file(
     settings: Settings, file: Path, *, workspace: WorkspaceId, assistant: str | None, words: Words
 ) -> datasets.Tally:
     """Rows that the operator imports count as approved. Raises Refusal."""
-    if not file.is_file():
-        raise NotFound(noun=words("noun.file"), name=file)
-    with file.open("rb") as head:
-        plan = plan_import(head.read(_BLOCK), file.name)
+    plan = _plan(file, words)
     if isinstance(plan, Problem):
         raise BadInput(problem=words(f"row.{plan.code}", **plan.details))
     async with desk(settings) as store:
@@ -122,6 +119,13 @@ async def _ask(
         assistant=chosen,
         options=options or {},
     )
+
+
+def _plan(file: Path, words: Words) -> Plan | Problem:
+    if not file.is_file():
+        raise NotFound(noun=words("noun.file"), name=file)
+    with file.open("rb") as head:
+        return plan_import(head.read(_BLOCK), file.name)
 
 
 def _blocks(file: Path) -> Iterator[bytes]:

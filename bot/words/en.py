@@ -33,6 +33,7 @@ SENTENCES: Mapping[str, str] = {
     "noun.assistant": "assistant",
     "noun.command": "command",
     "noun.example": "example",
+    "noun.file": "file",
     "noun.job": "job",
     "noun.message": "message",
     "noun.model": "model",

@@ -1,0 +1,109 @@
+"""`attune run`: the house with its doors to the web, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI, Response
+
+from attune.bootstrap import House
+from attune.service import house
+from attune.settings import Settings
+from bot.errors import AttuneError, SettingsError
+
+
+async def serve(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT. Raises SettingsError for an open door without a password."""
+    _refuse_open_door(settings)
+    async with house(settings) as built:
+        server = _Server(
+            uvicorn.Config(
+                doors(built),
+                host=settings.studio_host,
+                port=settings.studio_port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        with _stop_on_signals(server):
+            await server.serve()
+
+
+def doors(built: House) -> FastAPI:
+    """What machines ask: is it alive, is it ready."""
+    app = FastAPI(title="Attune", openapi_url=None)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz(response: Response) -> dict[str, str]:
+        try:
+            async with built.store.reading() as records:
+                await records.workspaces.all()
+        except AttuneError as error:
+            response.status_code = 503
+            return {"status": error.sentence}
+        return {"status": "ready"}
+
+    return app
+
+
+def is_healthy(settings: Settings) -> bool:
+    """Asked by the container's own health check."""
+    url = f"http://127.0.0.1:{settings.studio_port}/healthz"
+    with contextlib.suppress(urllib.error.URLError, TimeoutError):
+        with urllib.request.urlopen(url, timeout=4) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    return False
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals are ours."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _refuse_open_door(settings: Settings) -> None:
+    if settings.studio_password is not None or _is_loopback(settings.studio_host):
+        return
+    raise SettingsError(
+        variable="ATTUNE_STUDIO_HOST",
+        problem=f"{settings.studio_host} can be reached by others and there is no password",
+        remedy="Set ATTUNE_STUDIO_PASSWORD, or ATTUNE_STUDIO_HOST=127.0.0.1.",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextmanager
+def _stop_on_signals(server: uvicorn.Server) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for each in signals:
+        loop.add_signal_handler(each, setattr, server, "should_exit", True)
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)
