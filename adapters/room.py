@@ -109,9 +109,14 @@ class LocalRoom:
                 )
         return [to_said(message) for message in found if not is_gone(message)]
 
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        async with self._store.reading() as records:
+            found = await records.room.page(place.channel, before=_number(before), limit=limit)
+        return [to_said(message) for message in found if not is_gone(message)]
+
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         """Kept at the first text and at the end; what comes between is only shown live."""
-        written, message, is_whole = "", None, False
+        written, message = "", None
         try:
             async for piece in stream.pieces:
                 written += piece
@@ -122,10 +127,9 @@ class LocalRoom:
                         place, Text(_storable(written)), key=key, is_partial=True
                     )
                     await stream.posted(_id(message))
-            is_whole = True
         finally:
             if message:
-                await self._close(message.number, written, stream, is_whole=is_whole)
+                await self._close(message.number, written)
         if message is None:
             raise EmptyAnswer
         return _id(message)
@@ -237,9 +241,9 @@ class LocalRoom:
             message = await records.room.edit(number, text=text, body=body, at=self._clock.now())
         return _found(message)
 
-    async def _close(self, number: int, written: str, stream: Stream, *, is_whole: bool) -> None:
-        buttons = stream.buttons if is_whole else ()
-        message = await self._rewrite(number, Text(_storable(written), buttons=buttons))
+    async def _close(self, number: int, written: str) -> None:
+        """The answer alone: here people vote with reactions, so it needs no buttons."""
+        message = await self._rewrite(number, Text(_storable(written)))
         self._tell(Streaming(number, message.text, is_final=True))
         self._tell(Updated(message))
 

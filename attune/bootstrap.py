@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from adapters.room import LocalRoom
 
-from attune.clock import SystemClock
 from attune.embedded import KEY_VARIABLE, Address
 from attune.settings import Settings
 from attune.starters import starters
@@ -22,7 +21,7 @@ from bot.errors import PlaceClosed
 from bot.events import Event
 from bot.model import JobWish, WorkspaceId
 from bot.outbox import deliver
-from bot.ports.store import Store
+from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.ports.world import World
 from bot.tuning.watching import Watcher
@@ -53,7 +52,7 @@ class House:
     room: LocalRoom
     store: Store
     surfaces: Surfaces
-    clock: SystemClock
+    clock: Clock
     topics: Topics
     wake: asyncio.Event
     news: asyncio.Event
@@ -86,10 +85,15 @@ class House:
 
 
 def build(
-    settings: Settings, *, store: Store, hosts: ConfiguredHosts, group: asyncio.TaskGroup
+    settings: Settings,
+    *,
+    store: Store,
+    hosts: ConfiguredHosts,
+    group: asyncio.TaskGroup,
+    clock: Clock,
 ) -> House:
     """Wire every part; nothing runs yet."""
-    clock, wake, news = SystemClock(), asyncio.Event(), asyncio.Event()
+    wake, news = asyncio.Event(), asyncio.Event()
     topics = Topics()
     busy: set[asyncio.Task[None]] = set()
     room = LocalRoom(

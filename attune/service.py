@@ -13,6 +13,7 @@ from storage.database import Database
 from storage.migrations import migrate
 
 from attune.bootstrap import House, build, configured_hosts
+from attune.clock import SystemClock
 from attune.embedded import embedded_tuner
 from attune.settings import Settings
 from bot.errors import SettingsError
@@ -36,7 +37,9 @@ async def house(settings: Settings) -> AsyncIterator[House]:
             asyncio.TaskGroup() as group,
         ):
             hosts = configured_hosts(settings, address)
-            built = build(settings, store=database, hosts=hosts, group=group)
+            built = build(
+                settings, store=database, hosts=hosts, group=group, clock=SystemClock()
+            )
             loops = [
                 group.create_task(tuner.keep(), name="embedded tuner"),
                 group.create_task(_watch(built), name="watcher"),
