@@ -161,10 +161,7 @@ def migrate() -> None:
 
     settings = _settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        bring(settings.database)
-    except AttuneError as error:
-        _fail(error.sentence)
+    _run(bring(settings.database))
     typer.echo("The database is up to date.")
 
 

@@ -40,7 +40,7 @@ _BLOCK = 64 * 1024
 async def desk(settings: Settings) -> AsyncIterator[Database]:
     """The store alone; a running service does not mind."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    migrate(settings.database)
+    await migrate(settings.database)
     database = await Database.open(settings.database)
     try:
         yield database

@@ -56,7 +56,7 @@ def _folder(folder: Path) -> Finding:
 
 async def _database(settings: Settings) -> Finding:
     try:
-        migrate(settings.database)
+        await migrate(settings.database)
         database = await Database.open(settings.database)
         await database.close()
     except SettingsError as error:

@@ -30,7 +30,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
     """The house, open and running; on leaving everything in it has stopped."""
     folder = settings.data_dir
     with data_lock(folder):
-        await asyncio.to_thread(migrate, settings.database)
+        await migrate(settings.database)
         async with (
             embedded_tuner(folder / "tuner") as (tuner, address),
             _database(settings) as database,

@@ -95,6 +95,7 @@ class Dispatch:
             return None
         async with self._world.store.writing() as records:
             is_fresh = await records.inbox.receive(
+                event.place.workspace,
                 event.key,
                 message_key=event.message_key,
                 payload=to_json(event),
