@@ -37,9 +37,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
             asyncio.TaskGroup() as group,
         ):
             hosts = configured_hosts(settings, address)
-            built = build(
-                settings, store=database, hosts=hosts, group=group, clock=SystemClock()
-            )
+            built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
             loops = [
                 group.create_task(tuner.keep(), name="embedded tuner"),
                 group.create_task(_watch(built), name="watcher"),

@@ -17,8 +17,8 @@ from bot.replies import (
     Stream,
     Text,
 )
+from bot.words import Words
 from tests.fakes.console import PLACE, Scene, nobody, until
-from tests.fakes.house import SENTENCES
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ async def test_wait_prints_what_comes_until_all_is_quiet(scene: Scene) -> None:
         "#1 attune: step 1",
         "#1* attune: step 2",
         "#1* attune: step 3",
-        SENTENCES["console.quiet"],
+        Words("en")("console.quiet"),
         "#2 you: done",
     ]
 

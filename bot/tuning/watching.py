@@ -9,6 +9,7 @@ listing could no longer lag is the effect tried again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -49,6 +50,9 @@ _PATIENCE_GONE = 6
 _WARMING = timedelta(minutes=30)
 _LONGEST_WAIT = 300.0
 _AT_ONCE = 8
+_VISIBLE = frozenset(
+    ("phase", "status", "wish", "step", "total_steps", "train_loss", "valid_loss", "trouble")
+)
 _BAD_ENDS = {"failed": Phase.FAILED, "cancelled": Phase.CANCELLED}
 _FILES = ((Split.TRAIN, "training_file"), (Split.VALIDATION, "validation_file"))
 
@@ -76,21 +80,32 @@ class Watcher:
         return min(waits) if waits else None
 
     async def _forget_files(self) -> None:
-        """Somebody's words were erased here: the hosts' copies of them go too."""
+        """Our words do not stay at a host that is not to learn from them (any more)."""
         async with self._store.reading() as records:
             jobs = await records.jobs.forgetting()
         for job in jobs:
             try:
-                await self._remove_files(job)
+                await self._forget(job)
             except (HostError, NotFound) as error:
                 log.warning("A host keeps a file", extra={"job": job.id, "why": error.key})
-                continue
-            gone = {"wish": None, "training_file": None, "validation_file": None}
-            async with self._store.writing() as records:
-                await records.jobs.change(job.workspace, job.id, when=None, **gone)
-                await records.audit.add(
-                    job.workspace, None, "files.deleted", at=self._clock.now(), job=job.id
-                )
+
+    async def _forget(self, job: Job) -> None:
+        host = self._hosts.get(job.host)
+        known = {file for file in (job.training_file, job.validation_file) if file}
+        if job.attempted_at is not None:
+            if self._may_lag(job, host):
+                return
+            prefix = f"attune-{job.start}-"
+            known |= {file.id async for file in host.files() if file.name.startswith(prefix)}
+        for file in known:
+            with contextlib.suppress(HostForgot):
+                await host.delete_file(file)
+        now, gone = self._clock.now(), {"training_file": None, "validation_file": None}
+        async with self._store.writing() as records:
+            await records.jobs.change(
+                job.workspace, job.id, when=None, wish=None, attempted_at=None, **gone
+            )
+            await records.audit.add(job.workspace, None, "files.deleted", at=now, job=job.id)
 
     async def _advance(self, job: Job) -> None:
         async with self._gate:
@@ -128,13 +143,11 @@ class Watcher:
     async def _must_not_go_on(self, job: Job) -> bool:
         """Until create, permission may be taken back and the start cancelled."""
         if job.wish is JobWish.CANCEL:
-            await self._remove_files(job)
             await self._end(job, Phase.CANCELLED)
             return True
         async with self._store.reading() as records:
             forbidden = await records.snapshots.forbidden(job.workspace, job.snapshot)
         if forbidden:
-            await self._remove_files(job)
             await self._end(job, Phase.ABANDONED, trouble_code="permission")
         return bool(forbidden)
 
@@ -154,7 +167,7 @@ class Watcher:
             if found is not None:
                 return await self._record(job, _done(field, found))
             if self._may_lag(job, host):
-                return None
+                return await self._look_again(job, host)
         lines = await self._lines(job, split)
         await self._attempt(job)
         uploaded = await host.upload(name, lines)
@@ -166,7 +179,7 @@ class Watcher:
             if found is not None:
                 return await self._adopt(job, found)
             if self._may_lag(job, host):
-                return None
+                return await self._look_again(job, host)
         if await self._must_not_go_on(job):
             return None
         await self._attempt(job)
@@ -197,7 +210,6 @@ class Watcher:
         if remote.status == "succeeded" and remote.model is not None:
             await self._trained(job, remote, host, told)
         elif remote.status in _BAD_ENDS:
-            await self._remove_files(job)
             await self._end(
                 job,
                 _BAD_ENDS[remote.status],
@@ -292,7 +304,6 @@ class Watcher:
         if is_before_job and isinstance(error, HostRefused | HostBusy | HostUnreachable):
             await self._record(job, {"attempted_at": None}, tell=False)
         if is_before_job and isinstance(error, HostRefused):
-            await self._remove_files(job)
             code = error.code or error.key
             return await self._end(job, Phase.FAILED, trouble_code=code, trouble=error.sentence)
         is_gone = isinstance(error, HostForgot) and job.phase is Phase.WATCHING
@@ -325,21 +336,14 @@ class Watcher:
         until = job.attempted_at + timedelta(seconds=host.profile.listing_lag)
         return self._clock.now() < until
 
+    async def _look_again(self, job: Job, host: Host) -> None:
+        await self._postpone(job, min(5.0, host.profile.poll_seconds))
+
     async def _lines(self, job: Job, split: Split) -> Iterator[bytes]:
         async with self._store.reading() as records:
             assistant = await records.assistants.get(job.workspace, job.assistant)
             rows = [row async for row in records.snapshots.rows(job.workspace, job.snapshot, split)]
         return _training_lines(rows, assistant)
-
-    async def _remove_files(self, job: Job) -> None:
-        """Our words do not stay at a host that does not train on them."""
-        host = self._hosts.get(job.host)
-        known = [file for file in (job.training_file, job.validation_file) if file]
-        for file in known:
-            try:
-                await host.delete_file(file)
-            except HostForgot:
-                continue
 
     async def _end(self, job: Job, phase: Phase, **changes: object) -> None:
         async with self._store.writing() as records:
@@ -348,8 +352,9 @@ class Watcher:
     async def _write_end(self, records: Records, job: Job, phase: Phase, **changes: object) -> None:
         now = self._clock.now()
         changes.setdefault("finished_at", job.finished_at or now)
+        wish = None if phase is Phase.SUCCEEDED else JobWish.FORGET
         await records.jobs.change(
-            job.workspace, job.id, when=None, phase=phase, wish=None, attempted_at=None, **changes
+            job.workspace, job.id, when=None, phase=phase, wish=wish, **changes
         )
         await records.audit.add(job.workspace, None, f"job.{phase}", at=now, job=job.id)
         await facts.tell_status(records, job, at=now)
@@ -372,8 +377,7 @@ class Watcher:
             await records.jobs.change(
                 job.workspace, job.id, when=None, next_look=next_look, **changes
             )
-            is_news = any(getattr(fresh, name) != value for name, value in changes.items())
-            if tell and is_news:
+            if tell and _is_news(fresh, changes):
                 await facts.tell_status(records, job, at=now)
 
     async def _postpone(self, job: Job, seconds: float) -> None:
@@ -395,6 +399,11 @@ def _training_lines(rows: Iterable[SnapshotRow], assistant: Assistant) -> Iterat
     for row in rows:
         if row.row is not None:
             yield training_line(row.row, assistant.instructions)
+
+
+def _is_news(job: Job, changes: Mapping[str, object]) -> bool:
+    """Only what the status message shows is worth an edit."""
+    return any(name in _VISIBLE and getattr(job, name) != value for name, value in changes.items())
 
 
 def _done(field: str, file: RemoteFile) -> dict[str, object]:
