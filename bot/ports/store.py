@@ -354,7 +354,13 @@ class Outbox(Protocol):
 
 class Inbox(Protocol):
     async def receive(
-        self, key: str, *, message_key: str | None, payload: str, at: datetime
+        self,
+        workspace: WorkspaceId,
+        key: str,
+        *,
+        message_key: str | None,
+        payload: str,
+        at: datetime,
     ) -> bool:
         """False if the event, or its message, is known already."""
         ...
