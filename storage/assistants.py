@@ -1,0 +1,202 @@
+"""Assistants, and the channels they are bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from bot.errors import BadInput, NotFound
+from bot.model import Assistant, AssistantId, Binding, ChannelId, Deployment, WorkspaceId
+from storage.connection import Connection
+from storage.tables import assistants, bindings, deployments
+
+
+class Assistants:
+    """Keeps assistants; at most one of a workspace is its default."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, workspace: WorkspaceId, assistant: Assistant) -> Assistant:
+        await self._make_room_for(workspace, assistant)
+        statement = insert(assistants).values(workspace=workspace, **_values(assistant))
+        with _unique(assistant.name):
+            row = await self._connection.first(statement.returning(assistants.c.id))
+        if row is None:
+            raise NotFound(noun="assistant", name=assistant.name)
+        return replace(assistant, id=row.id, workspace=workspace)
+
+    async def get(self, workspace: WorkspaceId, assistant: AssistantId) -> Assistant:
+        found = await self._find(workspace, assistants.c.id == assistant)
+        if found is None:
+            raise NotFound(noun="assistant", name=assistant)
+        return found
+
+    async def named(self, workspace: WorkspaceId, name: str) -> Assistant | None:
+        return await self._find(workspace, assistants.c.name_key == name.casefold())
+
+    async def default(self, workspace: WorkspaceId) -> Assistant | None:
+        return await self._find(workspace, assistants.c.is_default)
+
+    async def all(self, workspace: WorkspaceId) -> Sequence[Assistant]:
+        statement = select(assistants).where(assistants.c.workspace == workspace)
+        rows = await self._connection.rows(statement.order_by(assistants.c.id))
+        return [_assistant(row) for row in rows]
+
+    async def update(self, workspace: WorkspaceId, assistant: Assistant) -> None:
+        if not await self._connection.has(assistants, workspace, assistant.id):
+            return
+        await self._make_room_for(workspace, assistant)
+        with _unique(assistant.name):
+            await self._connection.run(
+                update(assistants)
+                .where(assistants.c.workspace == workspace, assistants.c.id == assistant.id)
+                .values(_values(assistant))
+            )
+
+    async def bind(self, workspace: WorkspaceId, binding: Binding) -> None:
+        if not await self._connection.has(assistants, workspace, binding.assistant):
+            return
+        said = {"assistant": binding.assistant, "always": binding.always}
+        statement = self._connection.insert(bindings).values(
+            workspace=workspace, channel=binding.channel, **said
+        )
+        await self._connection.run(
+            statement.on_conflict_do_update(index_elements=["workspace", "channel"], set_=said)
+        )
+
+    async def unbind(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
+        own = and_(bindings.c.workspace == workspace, bindings.c.channel == channel)
+        return await self._connection.changed(delete(bindings).where(own)) > 0
+
+    async def binding(self, workspace: WorkspaceId, channel: ChannelId) -> Binding | None:
+        own = and_(bindings.c.workspace == workspace, bindings.c.channel == channel)
+        row = await self._connection.first(select(bindings).where(own))
+        return None if row is None else Binding(row.channel, row.assistant, row.always)
+
+    async def bindings(self, workspace: WorkspaceId) -> Sequence[Binding]:
+        statement = select(bindings).where(bindings.c.workspace == workspace)
+        rows = await self._connection.rows(statement.order_by(bindings.c.channel))
+        return [Binding(row.channel, row.assistant, row.always) for row in rows]
+
+    async def answering(
+        self, workspace: WorkspaceId, channel: ChannelId
+    ) -> tuple[Assistant, Binding | None, Deployment | None] | None:
+        row = await self._connection.first(_ANSWERING, workspace=workspace, channel=channel)
+        if row is None:
+            return None
+        binding = None if row.bound is None else Binding(row.bound, row.id, row.always)
+        return _assistant(row), binding, _deployment(row)
+
+    async def _find(
+        self, workspace: WorkspaceId, condition: ColumnElement[bool]
+    ) -> Assistant | None:
+        statement = select(assistants).where(assistants.c.workspace == workspace, condition)
+        row = await self._connection.first(statement)
+        return None if row is None else _assistant(row)
+
+    async def _make_room_for(self, workspace: WorkspaceId, assistant: Assistant) -> None:
+        """A new default takes the place of the old one."""
+        if assistant.is_default:
+            others = and_(assistants.c.workspace == workspace, assistants.c.is_default)
+            await self._connection.run(update(assistants).where(others).values(is_default=False))
+
+
+def _answering() -> Select[tuple[object, ...]]:
+    bound = and_(
+        bindings.c.workspace == assistants.c.workspace,
+        bindings.c.assistant == assistants.c.id,
+        bindings.c.channel == bindparam("channel"),
+    )
+    each = deployments.alias("each")
+    newest = (
+        select(func.max(each.c.id))
+        .where(each.c.workspace == assistants.c.workspace, each.c.assistant == assistants.c.id)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            *assistants.c,
+            bindings.c.channel.label("bound"),
+            bindings.c.always,
+            *(column.label(f"deployment_{column.name}") for column in deployments.c),
+        )
+        .outerjoin_from(assistants, bindings, bound)
+        .outerjoin(deployments, deployments.c.id == newest)
+        .where(assistants.c.workspace == bindparam("workspace"))
+        .where(or_(bindings.c.channel.is_not(None), assistants.c.is_default))
+        .order_by(bindings.c.channel.is_(None))
+        .limit(1)
+    )
+
+
+# Asked for every message, and the longest statement of the house to put together.
+_ANSWERING = _answering()
+
+
+@contextmanager
+def _unique(name: str) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        if "name_key" in str(error.orig):
+            raise BadInput(problem=f"There is an assistant called “{name}” already.") from error
+        raise
+
+
+def _values(assistant: Assistant) -> dict[str, object]:
+    return {
+        "name": assistant.name,
+        "name_key": assistant.name.casefold(),
+        "instructions": assistant.instructions,
+        "sampling": assistant.sampling,
+        "language": assistant.language,
+        "chat_host": assistant.chat_host,
+        "training_host": assistant.training_host,
+        "base": assistant.base,
+        "is_default": assistant.is_default,
+        "history": assistant.history,
+        "few_shot": assistant.few_shot,
+    }
+
+
+def _assistant(row: Row[Any]) -> Assistant:
+    return Assistant(
+        id=row.id,
+        workspace=row.workspace,
+        name=row.name,
+        instructions=row.instructions,
+        sampling=row.sampling,
+        language=row.language,
+        chat_host=row.chat_host,
+        training_host=row.training_host,
+        base=row.base,
+        is_default=row.is_default,
+        history=row.history,
+        few_shot=row.few_shot,
+    )
+
+
+def _deployment(row: Row[Any]) -> Deployment | None:
+    if row.deployment_id is None:
+        return None
+    return Deployment(
+        **{column.name: row._mapping[f"deployment_{column.name}"] for column in deployments.c}
+    )

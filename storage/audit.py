@@ -1,0 +1,47 @@
+"""The audit: who did what, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import insert, select
+
+from bot.model import AuditEntry, UserId, WorkspaceId
+from storage.connection import Connection
+from storage.tables import audit
+
+
+class Audit:
+    """Keeps what was done; entries are only ever added."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(
+        self,
+        workspace: WorkspaceId,
+        user: UserId | None,
+        what: str,
+        *,
+        at: datetime,
+        **details: object,
+    ) -> None:
+        entry = {"workspace": workspace, "user": user, "what": what, "at": at, "details": details}
+        await self._connection.run(insert(audit).values(entry))
+
+    async def page(
+        self,
+        workspace: WorkspaceId,
+        *,
+        what: str | None = None,
+        user: UserId | None = None,
+        limit: int = 20,
+    ) -> Sequence[AuditEntry]:
+        statement = select(audit).where(audit.c.workspace == workspace)
+        if what is not None:
+            statement = statement.where(audit.c.what.startswith(what, autoescape=True))
+        if user is not None:
+            statement = statement.where(audit.c.user == user)
+        rows = await self._connection.rows(statement.order_by(audit.c.id.desc()).limit(limit))
+        return [AuditEntry(row.at, row.user, row.what, row.details) for row in rows]

@@ -1,0 +1,119 @@
+"""How values of the house are kept in columns, and come back as they went in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from sqlalchemy import DateTime, Dialect, Enum, Row, Text, TypeDecorator
+
+from bot.model import Job, Place, Turn
+
+T = TypeVar("T")
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping | MappingProxyType):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} cannot be kept as JSON")
+
+
+as_json = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
+).encode
+
+
+class Utc(TypeDecorator[datetime]):
+    """A moment: aware in the house, UTC without its zone in the table."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone cannot be kept")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """Mappings and lists as text, letters readable; None stays NULL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
+        return None if value is None else as_json(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class Frozen(TypeDecorator[T]):
+    """A small frozen dataclass as JSON; lists come back as tuples."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, kind: type[T]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: T | None, dialect: Dialect) -> str | None:
+        return None if value is None else as_json(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> T | None:
+        if value is None:
+            return None
+        fields = json.loads(value).items()
+        return self.kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields})
+
+
+def one_of(words: type[StrEnum], name: str) -> Enum:
+    """A column that holds only these words, which its CHECK `name` guards."""
+    return Enum(
+        words,
+        name=name,
+        native_enum=False,
+        create_constraint=True,
+        length=32,
+        values_callable=lambda kind: [word.value for word in kind],
+    )
+
+
+def columns_of(kind: type[Job | Turn], changes: Mapping[str, object]) -> dict[str, object]:
+    """Fields by name as columns by name; a name that cannot be set raises TypeError."""
+    settable = {field.name for field in fields(kind)} - {"id", "workspace"}
+    if unknown := changes.keys() - settable:
+        raise TypeError(f"{kind.__name__} lets nobody set {', '.join(sorted(unknown))}")
+    values = dict(changes)
+    if "place" in values:
+        place = values.pop("place")
+        if not isinstance(place, Place):
+            raise TypeError("place must be a Place")
+        values |= {"channel": place.channel, "thread": place.thread}
+    return values
+
+
+def all_columns_of(thing: Job | Turn) -> dict[str, object]:
+    """Every field except the id and the workspace, as columns."""
+    names = (field.name for field in fields(thing) if field.name not in ("id", "workspace"))
+    return columns_of(type(thing), {name: getattr(thing, name) for name in names})
+
+
+def fields_of(row: Row[Any]) -> dict[str, Any]:
+    """Columns by name as fields by name."""
+    values = row._asdict()
+    values["place"] = Place(values["workspace"], values.pop("channel"), values.pop("thread"))
+    return values

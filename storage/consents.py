@@ -1,0 +1,30 @@
+"""Consents: who lets their words be trained on, by their latest word."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from bot.model import Consent, UserId, WorkspaceId
+from storage.connection import Connection
+from storage.tables import consents
+
+
+class Consents:
+    """Keeps each person's latest word."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def put(self, workspace: WorkspaceId, consent: Consent) -> None:
+        said = {"version": consent.version, "given": consent.given, "at": consent.at}
+        insert = self._connection.insert(consents).values(
+            workspace=workspace, user=consent.user, **said
+        )
+        await self._connection.run(
+            insert.on_conflict_do_update(index_elements=["workspace", "user"], set_=said)
+        )
+
+    async def get(self, workspace: WorkspaceId, user: UserId) -> Consent | None:
+        own = (consents.c.workspace == workspace) & (consents.c.user == user)
+        row = await self._connection.first(select(consents).where(own))
+        return None if row is None else Consent(row.user, row.version, row.given, row.at)

@@ -1,0 +1,97 @@
+"""The store itself: one transaction at a time for writing, any number for reading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from storage.connection import Connection, unhurried
+from storage.engine import Duty, address_of, create_file, engine_for, is_sqlite, reachable
+from storage.erasure import WISH, scrub
+from storage.migrations import migrate
+from storage.records import Records
+
+
+class Database:
+    """Keeps records in SQLite or PostgreSQL.
+
+    What `writing` committed outlives the death of the process. A task that is
+    cancelled inside a transaction leaves it only once the statement in hand
+    has come back, and what it had written is undone, unless it was the commit
+    itself: then all of it lasts.
+    """
+
+    def __init__(self, address: URL) -> None:
+        self._writers = engine_for(address, Duty.WRITE)
+        self._readers = engine_for(address, Duty.READ)
+        self._path = Path(address.database or "") if is_sqlite(address) else None
+        self._turn = asyncio.Lock()
+        self._writer: asyncio.Task[object] | None = None
+        self._has_residue = False
+
+    @classmethod
+    async def open(cls, url: str) -> Database:
+        """Open the database, made or migrated first where it must be."""
+        address = address_of(url)
+        create_file(address)
+        await migrate(url)
+        database = cls(address)
+        await database._scrub()
+        return database
+
+    async def close(self) -> None:
+        await self._writers.dispose()
+        await self._readers.dispose()
+        if self._has_residue:
+            await self._scrub()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Records]:
+        if self._writer is asyncio.current_task():
+            raise RuntimeError("a task that is writing would wait for itself")
+        # Waiting here, not in SQLite, costs no polling and is first come, first served.
+        async with self._turn:
+            self._writer = asyncio.current_task()
+            try:
+                async with _transaction(self._writers) as connection:
+                    yield Records(connection)
+                    if connection.has_erased and self._path:
+                        self._has_residue = True
+                        await connection.tell(WISH)
+                if self._has_residue:
+                    await self._scrub()
+            finally:
+                self._writer = None
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Records]:
+        async with _transaction(self._readers) as connection:
+            yield Records(connection)
+
+    async def _scrub(self) -> None:
+        if self._path:
+            self._has_residue = not await unhurried(asyncio.to_thread(scrub, self._path))
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncIterator[Connection]:
+    connection = engine.connect()
+    try:
+        await unhurried(_begin(connection))
+        yield Connection(connection)
+        await unhurried(connection.commit())
+    finally:
+        # Closing rolls back what was not committed.
+        if connection.sync_connection is not None:
+            await unhurried(connection.close())
+
+
+async def _begin(connection: AsyncConnection) -> None:
+    with reachable(connection.engine.url):
+        await connection.start()
+        await connection.begin()

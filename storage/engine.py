@@ -1,0 +1,133 @@
+"""Engines: an address from the settings as something that can be connected to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from bot.errors import SettingsError
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+}
+
+# NORMAL syncs the disk at checkpoints, not at every commit. Killing the process
+# loses nothing, since what it committed is with the operating system; cutting
+# the power may lose the last commits, never the file. FULL would cost every
+# event a sync of several milliseconds.
+_PRAGMAS = (
+    "busy_timeout = 5000",
+    "journal_mode = WAL",
+    "synchronous = NORMAL",
+    "secure_delete = ON",
+    "wal_autocheckpoint = 4000",
+    "cache_size = -8192",
+)
+
+
+class Duty(StrEnum):
+    """What an engine is for."""
+
+    WRITE = "write"
+    READ = "read"
+    MIGRATE = "migrate"
+
+
+def address_of(url: str) -> URL:
+    """The URL with its async driver; refuses what cannot last."""
+    try:
+        address = make_url(url)
+    except ArgumentError as error:
+        raise _wrong("it is not an address of a database") from error
+    address = address.set(drivername=_DRIVERS.get(address.drivername, address.drivername))
+    if is_sqlite(address) and address.database in (None, "", ":memory:"):
+        raise _wrong("a database in memory forgets everything")
+    return address
+
+
+def is_sqlite(address: URL) -> bool:
+    return address.get_backend_name() == "sqlite"
+
+
+def create_file(address: URL) -> None:
+    """Make the file before SQLite does, so that nobody else on the machine can ever read it."""
+    if is_sqlite(address) and not (path := Path(address.database or "")).exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        except OSError as error:
+            raise _wrong(f"{path} cannot be created ({error.strerror})") from error
+
+
+def engine_for(address: URL, duty: Duty) -> AsyncEngine:
+    """Connections end their own transactions, so the pool resets nothing."""
+    try:
+        if is_sqlite(address):
+            return _sqlite(address, duty)
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return create_async_engine(
+            address,
+            pool_reset_on_return=None,
+            max_overflow=-1,
+            execution_options=options if duty is Duty.READ else {},
+        )
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise _wrong(f"the driver of {address.drivername} is not installed") from error
+
+
+def _sqlite(address: URL, duty: Duty) -> AsyncEngine:
+    # Readers are never made to wait for one another, hence no limit to overflow.
+    engine = create_async_engine(address, pool_reset_on_return=None, max_overflow=-1)
+    pragmas = [*_PRAGMAS]
+    if duty is not Duty.MIGRATE:
+        # A migration may have to drop and remake a table that others refer to.
+        pragmas.append("foreign_keys = ON")
+    if duty is Duty.READ:
+        pragmas.append("query_only = ON")
+    # Without IMMEDIATE two transactions that read first and write later would
+    # both be refused at once, busy_timeout or not.
+    begin = "BEGIN" if duty is Duty.READ else "BEGIN IMMEDIATE"
+
+    def connected(connection: DBAPIConnection, record: object) -> None:
+        # The driver must not begin transactions of its own:
+        # https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#sqlite-transactions
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def began(connection: Connection) -> None:
+        # Past the cursor: one way to the driver's thread instead of three.
+        if driver := connection.connection.dbapi_connection:
+            driver.run_async(lambda sqlite: sqlite.execute(begin))
+
+    event.listen(engine.sync_engine, "connect", connected)
+    event.listen(engine.sync_engine, "begin", began)
+    return engine
+
+
+@contextmanager
+def reachable(address: URL) -> Iterator[None]:
+    """Say in words that the database cannot be used."""
+    try:
+        yield
+    except (DBAPIError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        place = address.render_as_string(hide_password=True)
+        raise _wrong(f"{place} cannot be used ({cause})") from error
+
+
+def _wrong(problem: str) -> SettingsError:
+    remedy = "Write sqlite:////folder/attune.db or postgresql://user@host/name, or leave it out."
+    return SettingsError(variable="DATABASE_URL", problem=problem, remedy=remedy)

@@ -1,0 +1,124 @@
+"""Which examples are meant, and how they are read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, and_, exists, or_, select
+
+from bot.model import (
+    AssistantId,
+    Example,
+    ExampleFilter,
+    ExampleState,
+    NewExample,
+    WorkspaceId,
+)
+from bot.rows import fingerprint
+from storage.connection import Connection
+from storage.examples.values import example_of
+from storage.tables import IS_LIVING, example_authors, example_tags, examples
+
+LIVING = (ExampleState.PROPOSED, ExampleState.APPROVED)
+
+_SHOWN = [column for column in examples.c if column.name not in ("search_text", "fingerprint")]
+
+
+async def read(
+    connection: Connection,
+    workspace: WorkspaceId,
+    *conditions: ColumnElement[bool],
+    limit: int,
+) -> list[Example]:
+    """The oldest examples that meet the conditions, with authors and tags."""
+    rows = await connection.rows(
+        select(*_SHOWN)
+        .where(examples.c.workspace == workspace, *conditions)
+        .order_by(examples.c.id)
+        .limit(limit)
+    )
+    ids = [row.id for row in rows]
+    authors = await _lists(connection, example_authors, workspace, ids)
+    tags = await _lists(connection, example_tags, workspace, ids)
+    return [example_of(row, authors[row.id], tags[row.id]) for row in rows]
+
+
+async def _lists(
+    connection: Connection, table: Table, workspace: WorkspaceId, ids: Sequence[int]
+) -> Mapping[int, list[Any]]:
+    lists: dict[int, list[Any]] = defaultdict(list)
+    if ids:
+        own = select(table).where(belonging_to(table, workspace, ids))
+        for row in await connection.rows(own.order_by(table.c.position)):
+            lists[row.example].append(row.item)
+    return lists
+
+
+def these(workspace: WorkspaceId, ids: Sequence[int]) -> ColumnElement[bool]:
+    return and_(examples.c.workspace == workspace, examples.c.id.in_(ids))
+
+
+def belonging_to(table: Table, workspace: WorkspaceId, ids: Sequence[int]) -> ColumnElement[bool]:
+    return and_(table.c.workspace == workspace, table.c.example.in_(ids))
+
+
+def of_assistant(workspace: WorkspaceId, assistant: AssistantId) -> ColumnElement[bool]:
+    return and_(examples.c.workspace == workspace, examples.c.assistant == assistant)
+
+
+def matching(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
+    wanted = {
+        "assistant": filters.assistant,
+        "state": filters.state,
+        "method": filters.method,
+        "origin": filters.origin,
+        "held_out": filters.held_out,
+    }
+    yield from (examples.c[name] == value for name, value in wanted.items() if value is not None)
+    if filters.search:
+        yield examples.c.search_text.contains(filters.search.casefold(), autoescape=True)
+    if filters.author is not None:
+        yield _has(example_authors, filters.author)
+    if filters.tag is not None:
+        yield _has(example_tags, filters.tag)
+
+
+def _has(table: Table, item: str) -> ColumnElement[bool]:
+    own = and_(table.c.workspace == examples.c.workspace, table.c.example == examples.c.id)
+    return exists().where(own, table.c.item == item)
+
+
+def twins_of(example: NewExample) -> ColumnElement[bool]:
+    """Living ones of the same assistant that say the same or were taken from the same message."""
+    same = []
+    if example.row is not None:
+        same.append(examples.c.fingerprint == fingerprint(example.row))
+    if example.source is not None:
+        same.append(
+            and_(
+                examples.c.channel == example.source.channel,
+                examples.c.message == example.source.message,
+                examples.c.method == example.method,
+            )
+        )
+    return and_(examples.c.assistant == example.assistant, IS_LIVING, or_(*same))
+
+
+def without_living_twin() -> ColumnElement[bool]:
+    """It may come back to life: nothing living says the same or is of the same message."""
+    twin = examples.alias("twin")
+    near = and_(
+        twin.c.workspace == examples.c.workspace,
+        twin.c.assistant == examples.c.assistant,
+        twin.c.state.in_(LIVING),
+    )
+    same_text = exists().where(near, twin.c.fingerprint == examples.c.fingerprint)
+    same_message = exists().where(
+        near,
+        twin.c.method == examples.c.method,
+        twin.c.channel == examples.c.channel,
+        twin.c.message == examples.c.message,
+    )
+    return and_(~same_text, ~same_message)

@@ -1,0 +1,95 @@
+"""Examples by the thousand: one statement for all of them, and no look at any single one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Insert, Integer, Table, Text, and_, bindparam, func, insert, select
+
+from bot.model import AssistantId, NewExample, WorkspaceId
+from storage.columns import as_json
+from storage.connection import Connection, its_own
+from storage.examples.values import searchable
+from storage.tables import IS_LIVING, example_authors, example_tags, examples
+
+Marked = Mapping[tuple[AssistantId, str], NewExample]
+
+_EXAMPLE = [column.name for column in examples.c if column.name not in ("id", "editor")]
+_ITEM = ["position", "item", "workspace", "assistant", "mark", "newest"]
+
+
+async def add_marked(
+    connection: Connection, workspace: WorkspaceId, new: Marked, *, at: datetime
+) -> int:
+    """Add living examples with text, told apart by assistant and fingerprint; how many were new."""
+    own = examples.c.workspace == workspace
+    newest = select(func.coalesce(func.max(examples.c.id), 0)).where(own)
+    last = (await connection.run(newest)).scalar_one()
+    moment = connection.moment(at)
+    with its_own("assistant", ", ".join(sorted({str(assistant) for assistant, _ in new}))):
+        await connection.many(
+            connection.insert(examples).on_conflict_do_nothing(),
+            _EXAMPLE,
+            [_values(workspace, example, mark, moment) for (_, mark), example in new.items()],
+        )
+    authors = {key: example.authors for key, example in new.items() if example.authors}
+    tags = {key: example.tags for key, example in new.items() if example.tags}
+    await _add_items(connection, example_authors, workspace, authors, last)
+    await _add_items(connection, example_tags, workspace, tags, last)
+    count = select(func.count()).where(own, examples.c.id > last)
+    return int((await connection.run(count)).scalar_one())
+
+
+def _values(
+    workspace: WorkspaceId, example: NewExample, mark: str, moment: object
+) -> tuple[object, ...]:
+    source = example.source
+    return (
+        workspace,
+        example.assistant,
+        example.method.value,
+        example.state.value,
+        as_json(example.row),
+        searchable(example.row),
+        mark,
+        1,
+        moment,
+        example.origin.value,
+        source and source.channel,
+        source and source.message,
+        source and source.thread,
+        source and source.permalink,
+        False,
+        moment,
+        moment,
+    )
+
+
+async def _add_items(
+    connection: Connection,
+    table: Table,
+    workspace: WorkspaceId,
+    items: Mapping[tuple[AssistantId, str], tuple[str, ...]],
+    last: int,
+) -> None:
+    rows = [
+        (position, item, workspace, assistant, mark, last)
+        for (assistant, mark), own in items.items()
+        for position, item in enumerate(dict.fromkeys(own))
+    ]
+    await connection.many(_item_of_a_new_one(table), _ITEM, rows)
+
+
+def _item_of_a_new_one(table: Table) -> Insert:
+    """An author or tag for what this batch made, found again by its fingerprint."""
+    own = and_(
+        examples.c.workspace == bindparam("workspace"),
+        examples.c.assistant == bindparam("assistant"),
+        examples.c.fingerprint == bindparam("mark"),
+        examples.c.id > bindparam("newest"),
+        IS_LIVING,
+    )
+    position, item = bindparam("position", type_=Integer), bindparam("item", type_=Text)
+    found = select(examples.c.workspace, examples.c.id, position, item).where(own)
+    return insert(table).from_select(["workspace", "example", "position", "item"], found)

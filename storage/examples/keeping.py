@@ -1,0 +1,253 @@
+"""The noun itself: an example's way from proposed to erased."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Table, and_, delete, func, insert, select, update
+
+from bot.errors import BadInput, NotFound
+from bot.model import (
+    AssistantId,
+    ChannelId,
+    Example,
+    ExampleFilter,
+    ExampleId,
+    ExampleState,
+    MessageId,
+    NewExample,
+    Revision,
+    Row,
+    UserId,
+    WorkspaceId,
+)
+from bot.rows import Method, fingerprint
+from storage.connection import Connection, its_own, parts
+from storage.examples.finding import (
+    LIVING,
+    belonging_to,
+    matching,
+    of_assistant,
+    read,
+    these,
+    twins_of,
+    without_living_twin,
+)
+from storage.examples.importing import add_marked
+from storage.examples.values import columns_of, text_columns_of
+from storage.permission import permitted
+from storage.tables import (
+    IS_LIVING,
+    example_authors,
+    example_tags,
+    revisions,
+)
+from storage.tables import (
+    examples as table,
+)
+
+PAGE = 500
+
+_ERASED: dict[str, object] = {
+    **dict.fromkeys(("row", "search_text", "fingerprint", "editor")),
+    **dict.fromkeys(("channel", "message", "thread", "permalink")),
+    "state": ExampleState.WITHDRAWN,
+}
+
+
+class Examples:
+    """Keeps examples; of a living one there is never a second with the same meaning."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(
+        self, workspace: WorkspaceId, example: NewExample, *, at: datetime
+    ) -> tuple[Example, bool]:
+        statement = self._connection.insert(table).on_conflict_do_nothing().returning(table.c.id)
+        values = columns_of(workspace, example, at=at)
+        with its_own("assistant", example.assistant):
+            row = await self._connection.first(statement, **values)
+        if row is None:
+            return await self._first(workspace, twins_of(example), example.assistant), False
+        await self._put_list(example_authors, workspace, row.id, example.authors)
+        await self._put_list(example_tags, workspace, row.id, example.tags)
+        return await self.get(workspace, row.id), True
+
+    async def add_many(
+        self, workspace: WorkspaceId, examples: Sequence[NewExample], *, at: datetime
+    ) -> int:
+        new = 0
+        marked: dict[tuple[AssistantId, str], NewExample] = {}
+        for example in examples:
+            if example.row is not None and example.state in LIVING:
+                marked.setdefault((example.assistant, fingerprint(example.row)), example)
+            else:
+                new += (await self.add(workspace, example, at=at))[1]
+        return new + await add_marked(self._connection, workspace, marked, at=at)
+
+    async def get(self, workspace: WorkspaceId, example: ExampleId) -> Example:
+        return await self._first(workspace, table.c.id == example, example)
+
+    async def by_source(
+        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
+    ) -> Example | None:
+        taken = and_(table.c.channel == channel, table.c.message == message, IS_LIVING)
+        found = await read(self._connection, workspace, taken, limit=1)
+        return found[0] if found else None
+
+    async def page(
+        self,
+        workspace: WorkspaceId,
+        filters: ExampleFilter,
+        *,
+        after: ExampleId | None = None,
+        limit: int = 20,
+    ) -> Sequence[Example]:
+        beyond = table.c.id > (after or 0)
+        return await read(self._connection, workspace, *matching(filters), beyond, limit=limit)
+
+    async def count(self, workspace: WorkspaceId, filters: ExampleFilter) -> int:
+        own = and_(table.c.workspace == workspace, *matching(filters))
+        counted = select(func.count()).select_from(table).where(own)
+        return int((await self._connection.run(counted)).scalar_one())
+
+    async def revise(
+        self, workspace: WorkspaceId, example: ExampleId, row: Row, editor: UserId, *, at: datetime
+    ) -> Example:
+        before = await self.get(workspace, example)
+        await self._refuse_a_second(before, row)
+        own = these(workspace, [example])
+        await self._connection.run(
+            insert(revisions).from_select(
+                ["workspace", "example", "number", "row", "editor", "at"],
+                select(
+                    table.c.workspace,
+                    table.c.id,
+                    table.c.revision,
+                    table.c.row,
+                    table.c.editor,
+                    table.c.revised_at,
+                ).where(own),
+            )
+        )
+        number = before.revision + 1
+        told = {"revision": number, "editor": editor, "revised_at": at, "updated_at": at}
+        await self._connection.run(
+            update(table).where(own).values({**told, **text_columns_of(row)})
+        )
+        return replace(before, row=row, revision=number, updated_at=at)
+
+    async def revisions(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Revision]:
+        earlier = select(
+            revisions.c.number, revisions.c.row, revisions.c.editor, revisions.c.at
+        ).where(belonging_to(revisions, workspace, [example]))
+        in_force = select(table.c.revision, table.c.row, table.c.editor, table.c.revised_at).where(
+            these(workspace, [example])
+        )
+        rows = await self._connection.rows(earlier.union_all(in_force).order_by("number"))
+        return [Revision(row.number, row.row, row.editor, row.at) for row in rows]
+
+    async def set_state(
+        self,
+        workspace: WorkspaceId,
+        examples: Sequence[ExampleId],
+        state: ExampleState,
+        *,
+        at: datetime,
+    ) -> int:
+        changed = 0
+        for part in parts(examples):
+            own = these(workspace, part)
+            if state in LIVING:
+                # The dead come back one by one: of two that say the same only the first may.
+                dead = select(table.c.id).where(own, table.c.state.not_in(LIVING))
+                for row in await self._connection.rows(dead):
+                    alone = and_(these(workspace, [row.id]), without_living_twin())
+                    changed += await self._move(alone, state, at)
+                own = and_(own, IS_LIVING)
+            changed += await self._move(own, state, at)
+        return changed
+
+    async def set_tags(
+        self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
+    ) -> None:
+        if await self._connection.has(table, workspace, example):
+            old = belonging_to(example_tags, workspace, [example])
+            await self._connection.run(delete(example_tags).where(old))
+            await self._put_list(example_tags, workspace, example, tags)
+
+    async def hold_out(
+        self, workspace: WorkspaceId, assistant: AssistantId, examples: Sequence[ExampleId]
+    ) -> None:
+        own = of_assistant(workspace, assistant)
+        old = and_(own, table.c.held_out)
+        await self._connection.run(update(table).where(old).values(held_out=False))
+        for part in parts(examples):
+            new = and_(own, table.c.id.in_(part))
+            await self._connection.run(update(table).where(new).values(held_out=True))
+
+    async def by_author(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]:
+        own = and_(example_authors.c.workspace == workspace, example_authors.c.item == user)
+        statement = select(example_authors.c.example).distinct().where(own)
+        rows = await self._connection.rows(statement.order_by(example_authors.c.example))
+        return [ExampleId(row.example) for row in rows]
+
+    async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:
+        for part in parts(examples):
+            for child in (revisions, example_authors, example_tags):
+                own = belonging_to(child, workspace, part)
+                await self._connection.run(delete(child).where(own))
+            gone = update(table).where(these(workspace, part)).values(_ERASED)
+            await self._connection.run(gone)
+        self._connection.has_erased = True
+
+    async def trainable(
+        self, workspace: WorkspaceId, assistant: AssistantId, method: Method
+    ) -> AsyncIterator[Example]:
+        wanted = and_(table.c.assistant == assistant, table.c.method == method, permitted())
+        last = 0
+        while found := await read(
+            self._connection, workspace, wanted, table.c.id > last, limit=PAGE
+        ):
+            for example in found:
+                yield example
+            last = found[-1].id
+
+    async def _first(
+        self, workspace: WorkspaceId, condition: ColumnElement[bool], name: int
+    ) -> Example:
+        found = await read(self._connection, workspace, condition, limit=1)
+        if not found:
+            raise NotFound(noun="example", name=name)
+        return found[0]
+
+    async def _put_list(
+        self, child: Table, workspace: WorkspaceId, example: int, items: Sequence[str]
+    ) -> None:
+        rows = [
+            (workspace, example, position, item)
+            for position, item in enumerate(dict.fromkeys(items))
+        ]
+        names = ["workspace", "example", "position", "item"]
+        await self._connection.many(insert(child), names, rows)
+
+    async def _refuse_a_second(self, example: Example, row: Row) -> None:
+        twins = and_(
+            table.c.assistant == example.assistant,
+            table.c.fingerprint == fingerprint(row),
+            table.c.id != example.id,
+            IS_LIVING,
+        )
+        if example.state in LIVING and (
+            found := await read(self._connection, example.workspace, twins, limit=1)
+        ):
+            raise BadInput(problem=f"Example {found[0].id} says exactly this already.")
+
+    async def _move(self, own: ColumnElement[bool], state: ExampleState, at: datetime) -> int:
+        others = and_(own, table.c.state != state)
+        return await self._connection.changed(
+            update(table).where(others).values(state=state, updated_at=at)
+        )

@@ -1,0 +1,84 @@
+"""An example as columns, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row as Found
+
+from bot.model import Example, NewExample, Row, Source, UserId, WorkspaceId
+from bot.rows import fingerprint
+
+
+def columns_of(workspace: WorkspaceId, example: NewExample, *, at: datetime) -> dict[str, object]:
+    source = example.source
+    return {
+        "workspace": workspace,
+        "assistant": example.assistant,
+        "method": example.method,
+        "state": example.state,
+        "revision": 1,
+        "revised_at": at,
+        "origin": example.origin,
+        "channel": source and source.channel,
+        "message": source and source.message,
+        "thread": source and source.thread,
+        "permalink": source and source.permalink,
+        "held_out": False,
+        "created_at": at,
+        "updated_at": at,
+        **text_columns_of(example.row),
+    }
+
+
+def text_columns_of(row: Row | None) -> dict[str, object]:
+    """The text and what is drawn from it: they come, change and go together."""
+    if row is None:
+        return {"row": None, "search_text": None, "fingerprint": None}
+    return {"row": row, "search_text": searchable(row), "fingerprint": fingerprint(row)}
+
+
+def searchable(value: object) -> str:
+    """Every text of a row, folded so that upper and lower case are the same in any script."""
+    texts: list[str] = []
+    _collect(value, texts)
+    return "\n".join(texts).casefold()
+
+
+def _collect(value: object, texts: list[str]) -> None:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(inner, str):
+                _collect(inner, texts)
+            elif key in ("content", "text", "arguments"):
+                texts.append(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _collect(inner, texts)
+
+
+def example_of(row: Found[Any], authors: Sequence[UserId], tags: Sequence[str]) -> Example:
+    return Example(
+        id=row.id,
+        workspace=row.workspace,
+        assistant=row.assistant,
+        method=row.method,
+        state=row.state,
+        row=row.row,
+        revision=row.revision,
+        origin=row.origin,
+        authors=tuple(authors),
+        source=_source_of(row),
+        tags=tuple(tags),
+        held_out=row.held_out,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _source_of(row: Found[Any]) -> Source | None:
+    if row.message is None:
+        return None
+    return Source(row.channel, row.message, row.thread, row.permalink)

@@ -1,0 +1,203 @@
+"""Jobs: each start, its story as the host told it, and its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, or_, select, update
+
+from bot.errors import NotFound
+from bot.model import (
+    AssistantId,
+    Checkpoint,
+    HostName,
+    Job,
+    JobEvent,
+    JobId,
+    ModelName,
+    Phase,
+    WorkspaceId,
+)
+from storage.columns import all_columns_of, columns_of, fields_of
+from storage.connection import Connection, its_own
+from storage.tables import checkpoints, job_events, job_metrics, jobs
+
+_OPEN = [phase for phase in Phase if not phase.is_over and phase is not Phase.ESTIMATED]
+
+# An estimate that nobody confirmed may have been dropped by its asker, or by time.
+_UNCONFIRMED = (Phase.ESTIMATED, Phase.CANCELLED, Phase.ABANDONED)
+
+
+class Jobs:
+    """Keeps jobs; of one start there is never a second."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, workspace: WorkspaceId, job: Job) -> Job:
+        statement = self._connection.insert(jobs).values(workspace=workspace, **all_columns_of(job))
+        with its_own("snapshot", job.snapshot):
+            await self._connection.run(statement.on_conflict_do_nothing(index_elements=["start"]))
+        return await self._one(workspace, jobs.c.start == job.start, job.start)
+
+    async def get(self, workspace: WorkspaceId, job: JobId) -> Job:
+        return await self._one(workspace, jobs.c.id == job, job)
+
+    async def change(
+        self,
+        workspace: WorkspaceId,
+        job: JobId,
+        *,
+        when: Sequence[Phase] | None = None,
+        **changes: object,
+    ) -> bool:
+        own = and_(jobs.c.workspace == workspace, jobs.c.id == job)
+        if when is not None:
+            own = and_(own, jobs.c.phase.in_(when))
+        if not changes:
+            return await self._connection.first(select(jobs.c.id).where(own)) is not None
+        statement = update(jobs).where(own).values(columns_of(Job, changes))
+        return await self._connection.changed(statement) > 0
+
+    async def page(
+        self,
+        workspace: WorkspaceId,
+        *,
+        assistant: AssistantId | None = None,
+        before: JobId | None = None,
+        limit: int = 10,
+    ) -> Sequence[Job]:
+        told = or_(jobs.c.confirmed_at.is_not(None), jobs.c.phase.not_in(_UNCONFIRMED))
+        statement = select(jobs).where(jobs.c.workspace == workspace, told)
+        if assistant is not None:
+            statement = statement.where(jobs.c.assistant == assistant)
+        if before is not None:
+            statement = statement.where(jobs.c.id < before)
+        newest = statement.order_by(jobs.c.id.desc()).limit(limit)
+        return [_job(row) for row in await self._connection.rows(newest)]
+
+    async def open(self) -> Sequence[Job]:
+        return await self._open(jobs.c.phase.in_(_OPEN))
+
+    async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]:
+        return await self._open(and_(jobs.c.workspace == workspace, jobs.c.phase.in_(_OPEN)))
+
+    async def add_events(
+        self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
+    ) -> int:
+        known = await self.event_ids(workspace, job)
+        new = {event.id: event for event in events if event.id not in known}
+        if not new or not await self._connection.has(jobs, workspace, job):
+            return 0
+        told = sorted(new.values(), key=lambda event: event.at)
+        insert = self._connection.insert(job_events).values(
+            [_event_values(workspace, job, event) for event in told]
+        )
+        await self._connection.run(insert.on_conflict_do_nothing())
+        for event in told:
+            if event.step is not None and event.metrics:
+                await self._put_metrics(workspace, job, event)
+        return len(new)
+
+    async def events(
+        self, workspace: WorkspaceId, job: JobId, *, last: int | None = None
+    ) -> Sequence[JobEvent]:
+        its = and_(job_metrics.c.job == job_events.c.job, job_metrics.c.event == job_events.c.id)
+        rows = await self._connection.rows(
+            select(*_EVENT, job_metrics.c.metrics)
+            .outerjoin_from(job_events, job_metrics, its)
+            .where(job_events.c.workspace == workspace, job_events.c.job == job)
+            .order_by(job_events.c.at.desc(), job_events.c.number.desc())
+            .limit(last)
+        )
+        return [_event(row) for row in reversed(rows)]
+
+    async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]:
+        own = and_(job_events.c.workspace == workspace, job_events.c.job == job)
+        rows = await self._connection.rows(select(job_events.c.id).where(own))
+        return frozenset(row.id for row in rows)
+
+    async def add_checkpoints(
+        self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
+    ) -> None:
+        if await self._connection.has(jobs, workspace, job):
+            for checkpoint in checkpoints:
+                await self._put_checkpoint(workspace, job, checkpoint)
+
+    async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]:
+        own = and_(checkpoints.c.workspace == workspace, checkpoints.c.job == job)
+        statement = select(checkpoints).where(own).order_by(checkpoints.c.step)
+        rows = await self._connection.rows(statement)
+        return [Checkpoint(row.step, row.model, row.metrics) for row in rows]
+
+    async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
+        rows = await self._connection.rows(
+            select(jobs.c.trained_tokens, jobs.c.running_at, jobs.c.finished_at)
+            .where(jobs.c.phase == Phase.SUCCEEDED, jobs.c.host == host, jobs.c.base == base)
+            .where(jobs.c.trained_tokens.is_not(None), jobs.c.running_at.is_not(None))
+            .where(jobs.c.finished_at.is_not(None))
+            .order_by(jobs.c.finished_at.desc(), jobs.c.id.desc())
+            .limit(20)
+        )
+        return [
+            (row.trained_tokens, (row.finished_at - row.running_at).total_seconds()) for row in rows
+        ]
+
+    async def _one(
+        self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
+    ) -> Job:
+        own = and_(jobs.c.workspace == workspace, condition)
+        row = await self._connection.first(select(jobs).where(own))
+        if row is None:
+            raise NotFound(noun="job", name=name)
+        return _job(row)
+
+    async def _open(self, condition: ColumnElement[bool]) -> Sequence[Job]:
+        rows = await self._connection.rows(select(jobs).where(condition).order_by(jobs.c.id))
+        return [_job(row) for row in rows]
+
+    async def _put_metrics(self, workspace: WorkspaceId, job: JobId, event: JobEvent) -> None:
+        said = {"event": event.id, "metrics": event.metrics}
+        insert = self._connection.insert(job_metrics).values(
+            workspace=workspace, job=job, step=event.step, **said
+        )
+        await self._connection.run(
+            insert.on_conflict_do_update(index_elements=["job", "step"], set_=said)
+        )
+
+    async def _put_checkpoint(
+        self, workspace: WorkspaceId, job: JobId, checkpoint: Checkpoint
+    ) -> None:
+        said = {"model": checkpoint.model, "metrics": checkpoint.metrics}
+        insert = self._connection.insert(checkpoints).values(
+            workspace=workspace, job=job, step=checkpoint.step, **said
+        )
+        await self._connection.run(
+            insert.on_conflict_do_update(index_elements=["job", "step"], set_=said)
+        )
+
+
+_EVENT = [column for column in job_events.c if column.name not in ("number", "workspace", "job")]
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(**fields_of(row))
+
+
+def _event(row: Row[Any]) -> JobEvent:
+    values = row._asdict()
+    return JobEvent(**{**values, "metrics": row.metrics or {}})
+
+
+def _event_values(workspace: WorkspaceId, job: JobId, event: JobEvent) -> dict[str, object]:
+    return {
+        "workspace": workspace,
+        "job": job,
+        "id": event.id,
+        "at": event.at,
+        "level": event.level,
+        "message": event.message,
+        "step": event.step,
+        "total_steps": event.total_steps,
+    }

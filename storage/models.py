@@ -1,0 +1,68 @@
+"""Models: bases, and what jobs made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Row, and_, or_, select, update
+
+from bot.model import AssistantId, Model, ModelName, SnapshotId, WorkspaceId
+from storage.connection import Connection
+from storage.tables import assistants, jobs, models
+
+
+class Models:
+    """Keeps models by name; a deleted one keeps its place, so that its lineage stays whole."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, workspace: WorkspaceId, model: Model) -> None:
+        own = await self._connection.has(assistants, workspace, model.assistant)
+        if own and model.job is not None:
+            own = await self._connection.has(jobs, workspace, model.job)
+        if own:
+            values = {field.name: getattr(model, field.name) for field in fields(model)}
+            insert = self._connection.insert(models).values({**values, "workspace": workspace})
+            await self._connection.run(insert.on_conflict_do_nothing())
+
+    async def find(self, workspace: WorkspaceId, name: ModelName) -> Model | None:
+        own = and_(models.c.workspace == workspace, models.c.name == name)
+        row = await self._connection.first(select(*_SHOWN).where(own))
+        return None if row is None else _model(row)
+
+    async def all(self, workspace: WorkspaceId, assistant: AssistantId) -> Sequence[Model]:
+        rows = await self._connection.rows(
+            select(*_SHOWN)
+            .where(models.c.workspace == workspace, models.c.assistant == assistant)
+            .where(models.c.is_deleted.is_(False))
+            .order_by(models.c.id.desc())
+        )
+        return [_model(row) for row in rows]
+
+    async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
+        own = and_(models.c.workspace == workspace, models.c.is_tainted.is_(False))
+        made = select(jobs.c.id).where(
+            jobs.c.workspace == workspace, jobs.c.snapshot.in_(snapshots)
+        )
+        descent = select(models.c.name).where(own, models.c.job.in_(made)).cte(recursive=True)
+        child = models.alias("child")
+        heirs = select(child.c.name).where(
+            child.c.workspace == workspace, child.c.parent == descent.c.name
+        )
+        names = select(descent.union(heirs).c.name)
+        tainted = update(models).where(own, or_(models.c.name.in_(names)))
+        return await self._connection.changed(tainted.values(is_tainted=True))
+
+    async def delete(self, workspace: WorkspaceId, name: ModelName) -> None:
+        own = and_(models.c.workspace == workspace, models.c.name == name)
+        await self._connection.run(update(models).where(own).values(is_deleted=True))
+
+
+_SHOWN = [column for column in models.c if column.name != "id"]
+
+
+def _model(row: Row[Any]) -> Model:
+    return Model(**row._asdict())

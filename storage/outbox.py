@@ -1,0 +1,114 @@
+"""The outbox: facts that channels must hear, until they have heard them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, case, delete, exists, func, not_, select, update
+
+from bot.model import ChannelId, MessageId, Notice, NoticeId, Place, WorkspaceId
+from storage.connection import Connection
+from storage.tables import IS_BEHIND, notices
+
+
+class Outbox:
+    """Keeps facts; a changed fact is due again, and its message is edited."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def put(
+        self,
+        key: str,
+        place: Place,
+        kind: str,
+        *,
+        subject: int | None = None,
+        details: Mapping[str, object] | None = None,
+        at: datetime,
+    ) -> None:
+        insert = self._connection.insert(notices).values(
+            key=key,
+            workspace=place.workspace,
+            channel=place.channel,
+            thread=place.thread,
+            kind=kind,
+            subject=subject,
+            details=details or {},
+            version=1,
+            delivered=0,
+            attempts=0,
+            due_at=at,
+        )
+        # A fact that waits for a slow platform keeps waiting, whatever else happens to it.
+        waiting = case((IS_BEHIND, notices.c.due_at), else_=insert.excluded.due_at)
+        await self._connection.run(
+            insert.on_conflict_do_update(
+                index_elements=["key"],
+                set_={
+                    "kind": insert.excluded.kind,
+                    "subject": insert.excluded.subject,
+                    "details": insert.excluded.details,
+                    "version": notices.c.version + 1,
+                    "due_at": waiting,
+                },
+                where=notices.c.workspace == insert.excluded.workspace,
+            )
+        )
+
+    async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
+        rows = await self._connection.rows(
+            select(notices)
+            .where(IS_BEHIND, notices.c.due_at <= now)
+            .order_by(notices.c.due_at, notices.c.id)
+            .limit(limit)
+        )
+        return [_notice(row) for row in rows]
+
+    async def delivered(self, notice: NoticeId, *, version: int, message: MessageId | None) -> None:
+        further = and_(notices.c.delivered < version, notices.c.version >= version)
+        told = {
+            "delivered": case((further, version), else_=notices.c.delivered),
+            "message": func.coalesce(message, notices.c.message),
+            "attempts": 0,
+        }
+        await self._connection.run(update(notices).where(notices.c.id == notice).values(told))
+
+    async def postpone(self, notice: NoticeId, *, until: datetime) -> None:
+        later = {"due_at": until, "attempts": notices.c.attempts + 1}
+        await self._connection.run(update(notices).where(notices.c.id == notice).values(later))
+
+    async def drop(self, notice: NoticeId) -> None:
+        await self._connection.run(delete(notices).where(notices.c.id == notice))
+
+    async def by_message(
+        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
+    ) -> Notice | None:
+        own = and_(
+            notices.c.workspace == workspace,
+            notices.c.channel == channel,
+            notices.c.message == message,
+        )
+        row = await self._connection.first(select(notices).where(own))
+        return None if row is None else _notice(row)
+
+    async def is_empty(self) -> bool:
+        behind = not_(exists().select_from(notices).where(IS_BEHIND))
+        return bool((await self._connection.run(select(behind))).scalar())
+
+
+def _notice(row: Row[Any]) -> Notice:
+    return Notice(
+        id=row.id,
+        key=row.key,
+        place=Place(row.workspace, row.channel, row.thread),
+        kind=row.kind,
+        subject=row.subject,
+        details=row.details,
+        version=row.version,
+        delivered=row.delivered,
+        message=row.message,
+        attempts=row.attempts,
+    )

@@ -1,0 +1,63 @@
+"""The one rule of what may be trained on."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, and_, exists, not_, or_
+
+from bot.model import LOCAL, ExampleState, Origin, Sources
+from storage.tables import consents, example_authors, examples, workspaces
+
+_OWN_WORDS = (Origin.STUDIO, Origin.CONSOLE, Origin.IMPORT)
+
+
+def permitted() -> ColumnElement[bool]:
+    """Whether the example at hand may be trained on now; true or false, never NULL.
+
+    Its origin must be within the workspace's sources, and for forms and
+    messages every author must have consented. A message without a known author
+    has nobody who could consent. In the local workspace the words are the
+    operator's own, so silence is consent there. An author who took consent
+    back is excluded everywhere, whatever the origin.
+    """
+    return and_(
+        examples.c.state == ExampleState.APPROVED,
+        examples.c.row.is_not(None),
+        not_(_has_author(_consent(given=False))),
+        or_(
+            examples.c.origin.in_(_OWN_WORDS),
+            and_(examples.c.origin == Origin.FORM, _reaches(Sources.FORMS), _has_consent()),
+            and_(
+                examples.c.origin == Origin.MESSAGE,
+                _reaches(Sources.MESSAGES),
+                _has_consent(),
+                _has_author(),
+            ),
+        ),
+    )
+
+
+def _reaches(step: Sources) -> ColumnElement[bool]:
+    allowed = exists().where(
+        workspaces.c.id == examples.c.workspace, workspaces.c.sources >= int(step)
+    )
+    return or_(examples.c.workspace == LOCAL, allowed)
+
+
+def _has_consent() -> ColumnElement[bool]:
+    return or_(examples.c.workspace == LOCAL, not_(_has_author(not_(_consent(given=True)))))
+
+
+def _has_author(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(
+        example_authors.c.workspace == examples.c.workspace,
+        example_authors.c.example == examples.c.id,
+        *conditions,
+    )
+
+
+def _consent(*, given: bool) -> ColumnElement[bool]:
+    return exists().where(
+        consents.c.workspace == example_authors.c.workspace,
+        consents.c.user == example_authors.c.item,
+        consents.c.given.is_(given),
+    )

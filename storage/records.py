@@ -1,0 +1,42 @@
+"""Every noun over one transaction."""
+
+from __future__ import annotations
+
+from bot.ports import store
+from storage.assistants import Assistants
+from storage.audit import Audit
+from storage.connection import Connection
+from storage.consents import Consents
+from storage.deployments import Deployments
+from storage.examples import Examples
+from storage.inbox import Inbox
+from storage.jobs import Jobs
+from storage.models import Models
+from storage.outbox import Outbox
+from storage.roles import Roles
+from storage.room import Room
+from storage.snapshots import Snapshots
+from storage.spending import Spending
+from storage.turns import Turns
+from storage.workspaces import Workspaces
+
+
+class Records:
+    """What `writing` and `reading` give; it is of no use once they have ended."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.workspaces: store.Workspaces = Workspaces(connection)
+        self.roles: store.Roles = Roles(connection)
+        self.assistants: store.Assistants = Assistants(connection)
+        self.examples: store.Examples = Examples(connection)
+        self.snapshots: store.Snapshots = Snapshots(connection)
+        self.jobs: store.Jobs = Jobs(connection)
+        self.models: store.Models = Models(connection)
+        self.deployments: store.Deployments = Deployments(connection)
+        self.turns: store.Turns = Turns(connection)
+        self.outbox: store.Outbox = Outbox(connection)
+        self.inbox: store.Inbox = Inbox(connection)
+        self.audit: store.Audit = Audit(connection)
+        self.spending: store.Spending = Spending(connection)
+        self.consents: store.Consents = Consents(connection)
+        self.room: store.Room = Room(connection)

@@ -1,0 +1,42 @@
+"""Roles that were given by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+
+from bot.model import Role, UserId, WorkspaceId
+from storage.connection import Connection
+from storage.tables import roles
+
+
+class Roles:
+    """Keeps who may do what."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, workspace: WorkspaceId, user: UserId) -> Role | None:
+        own = (roles.c.workspace == workspace) & (roles.c.user == user)
+        row = await self._connection.first(select(roles.c.role).where(own))
+        return None if row is None else Role(row.role)
+
+    async def put(self, workspace: WorkspaceId, user: UserId, role: Role | None) -> None:
+        if role is None:
+            own = (roles.c.workspace == workspace) & (roles.c.user == user)
+            await self._connection.run(delete(roles).where(own))
+            return
+        insert = self._connection.insert(roles).values(
+            workspace=workspace, user=user, role=int(role)
+        )
+        await self._connection.run(
+            insert.on_conflict_do_update(
+                index_elements=["workspace", "user"], set_={"role": int(role)}
+            )
+        )
+
+    async def all(self, workspace: WorkspaceId) -> Sequence[tuple[UserId, Role]]:
+        statement = select(roles.c.user, roles.c.role).where(roles.c.workspace == workspace)
+        rows = await self._connection.rows(statement.order_by(roles.c.role.desc(), roles.c.user))
+        return [(row.user, Role(row.role)) for row in rows]

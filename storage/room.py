@@ -1,0 +1,117 @@
+"""The room: the local workspace's own messages, where we are the platform."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, delete, or_, select, update
+
+from bot.model import LOCAL, ChannelId, RoomMessage, User, UserId
+from storage.connection import Connection
+from storage.tables import room_messages, room_reactions
+
+Reactions = Mapping[int, Sequence[tuple[str, UserId]]]
+
+
+class Room:
+    """Keeps messages by number, with their reactions in the order they came."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def post(
+        self,
+        channel: ChannelId,
+        *,
+        author: User,
+        text: str,
+        body: str | None,
+        is_own: bool,
+        at: datetime,
+        thread: int | None = None,
+        reply_to: int | None = None,
+        key: str | None = None,
+    ) -> RoomMessage:
+        insert = self._connection.insert(room_messages).values(
+            workspace=LOCAL,
+            channel=channel,
+            thread=thread,
+            author=author,
+            text=text,
+            body=body,
+            is_own=is_own,
+            at=at,
+            reply_to=reply_to,
+            key=key,
+        )
+        edited = insert.on_conflict_do_update(
+            index_elements=["key"], set_={"text": text, "body": body, "edited_at": at}
+        )
+        row = (await self._connection.run(edited.returning(*_SHOWN))).one()
+        return _message(row, await self._reactions([row.number]))
+
+    async def edit(
+        self, number: int, *, text: str, body: str | None, at: datetime
+    ) -> RoomMessage | None:
+        own = room_messages.c.number == number
+        changes = {"text": text, "body": body, "edited_at": at}
+        await self._connection.run(update(room_messages).where(own).values(changes))
+        return await self.get(number)
+
+    async def get(self, number: int) -> RoomMessage | None:
+        own = room_messages.c.number == number
+        row = await self._connection.first(select(*_SHOWN).where(own))
+        return None if row is None else _message(row, await self._reactions([number]))
+
+    async def page(
+        self,
+        channel: ChannelId,
+        *,
+        before: int | None = None,
+        thread: int | None = None,
+        limit: int = 50,
+    ) -> Sequence[RoomMessage]:
+        statement = select(*_SHOWN).where(room_messages.c.channel == channel)
+        if before is not None:
+            statement = statement.where(room_messages.c.number < before)
+        if thread is not None:
+            statement = statement.where(
+                or_(room_messages.c.number == thread, room_messages.c.thread == thread)
+            )
+        newest = statement.order_by(room_messages.c.number.desc()).limit(limit)
+        rows = (await self._connection.rows(newest))[::-1]
+        reactions = await self._reactions([row.number for row in rows])
+        return [_message(row, reactions) for row in rows]
+
+    async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None:
+        if not on:
+            own = and_(
+                room_reactions.c.number == number,
+                room_reactions.c.emoji == emoji,
+                room_reactions.c.user == user,
+            )
+            await self._connection.run(delete(room_reactions).where(own))
+        elif await self.get(number) is not None:
+            insert = self._connection.insert(room_reactions).values(
+                workspace=LOCAL, number=number, emoji=emoji, user=user
+            )
+            await self._connection.run(insert.on_conflict_do_nothing())
+
+    async def _reactions(self, numbers: Sequence[int]) -> Reactions:
+        reactions: dict[int, list[tuple[str, UserId]]] = defaultdict(list)
+        if numbers:
+            own = room_reactions.c.number.in_(numbers)
+            statement = select(room_reactions).where(own).order_by(room_reactions.c.position)
+            for row in await self._connection.rows(statement):
+                reactions[row.number].append((row.emoji, row.user))
+        return reactions
+
+
+_SHOWN = [column for column in room_messages.c if column.name != "workspace"]
+
+
+def _message(row: Row[Any], reactions: Reactions) -> RoomMessage:
+    return RoomMessage(**row._asdict(), reactions=tuple(reactions.get(row.number, ())))

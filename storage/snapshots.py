@@ -1,0 +1,128 @@
+"""Snapshots: the frozen list of rows that one job trains on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import Select, and_, case, func, insert, not_, or_, select
+
+from bot.errors import NotFound
+from bot.model import (
+    AssistantId,
+    ExampleId,
+    Snapshot,
+    SnapshotId,
+    SnapshotRow,
+    Split,
+    WorkspaceId,
+)
+from bot.rows import Method
+from storage.connection import Connection, its_own, parts
+from storage.permission import permitted
+from storage.tables import examples, revisions, snapshot_rows, snapshots
+
+PAGE = 500
+
+_ROW = ["workspace", "snapshot", "position", "example", "revision", "split", "sha256"]
+
+
+class Snapshots:
+    """Keeps the list; the text stays with the examples, where it can be erased."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def freeze(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        rows: Sequence[SnapshotRow],
+        *,
+        at: datetime,
+    ) -> Snapshot:
+        training = sum(row.split is Split.TRAIN for row in rows)
+        new = insert(snapshots).values(
+            workspace=workspace,
+            assistant=assistant,
+            method=method,
+            training_rows=training,
+            validation_rows=len(rows) - training,
+            created_at=at,
+        )
+        with its_own("assistant", assistant):
+            number = (await self._connection.run(new.returning(snapshots.c.id))).scalar_one()
+        frozen = [
+            (workspace, number, position, row.example, row.revision, row.split.value, row.sha256)
+            for position, row in enumerate(rows)
+        ]
+        with its_own("example", "–"):
+            await self._connection.many(insert(snapshot_rows), _ROW, frozen)
+        return await self.get(workspace, number)
+
+    async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot:
+        own = and_(snapshots.c.workspace == workspace, snapshots.c.id == snapshot)
+        row = await self._connection.first(select(snapshots).where(own))
+        if row is None:
+            raise NotFound(noun="snapshot", name=snapshot)
+        return Snapshot(**row._asdict())
+
+    async def rows(
+        self, workspace: WorkspaceId, snapshot: SnapshotId, split: Split | None = None
+    ) -> AsyncIterator[SnapshotRow]:
+        wanted = _frozen_text(workspace, snapshot)
+        if split is not None:
+            wanted = wanted.where(snapshot_rows.c.split == split)
+        last = -1
+        while rows := await self._connection.rows(
+            wanted.where(snapshot_rows.c.position > last)
+            .order_by(snapshot_rows.c.position)
+            .limit(PAGE)
+        ):
+            for row in rows:
+                yield SnapshotRow(row.example, row.revision, row.split, row.sha256, row.text)
+            last = rows[-1].position
+
+    async def forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
+        text = _frozen_text(workspace, snapshot).selected_columns.text
+        counted = (
+            _frozen_text(workspace, snapshot)
+            .with_only_columns(func.count())
+            .where(or_(not_(permitted()), text.is_(None)))
+        )
+        return int((await self._connection.run(counted)).scalar_one())
+
+    async def holding(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
+    ) -> Sequence[SnapshotId]:
+        found: set[SnapshotId] = set()
+        for part in parts(examples):
+            own = and_(snapshot_rows.c.workspace == workspace, snapshot_rows.c.example.in_(part))
+            statement = select(snapshot_rows.c.snapshot).distinct().where(own)
+            found.update(row.snapshot for row in await self._connection.rows(statement))
+        return sorted(found)
+
+
+def _frozen_text(workspace: WorkspaceId, snapshot: SnapshotId) -> Select[tuple[object, ...]]:
+    """Each row with the text of its revision: the one in force, or an earlier one."""
+    in_force = snapshot_rows.c.revision == examples.c.revision
+    text = case((in_force, examples.c.row), else_=revisions.c.row).label("text")
+    example = and_(
+        examples.c.workspace == snapshot_rows.c.workspace,
+        examples.c.id == snapshot_rows.c.example,
+    )
+    earlier = and_(
+        revisions.c.workspace == snapshot_rows.c.workspace,
+        revisions.c.example == snapshot_rows.c.example,
+        revisions.c.number == snapshot_rows.c.revision,
+    )
+    return (
+        select(*snapshot_rows.c, text)
+        .join_from(snapshot_rows, examples, example)
+        .outerjoin(revisions, earlier)
+        .where(
+            snapshot_rows.c.workspace == workspace,
+            snapshot_rows.c.snapshot == snapshot,
+        )
+    )

@@ -1,0 +1,39 @@
+"""Spending: tokens by person and UTC day."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy import and_, case, func, select
+
+from bot.model import UserId, WorkspaceId
+from storage.connection import Connection
+from storage.tables import spending
+
+
+class Spending:
+    """Keeps sums, not single purchases."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, workspace: WorkspaceId, user: UserId, day: date, tokens: int) -> None:
+        insert = self._connection.insert(spending).values(
+            workspace=workspace, user=user, day=day, tokens=tokens
+        )
+        await self._connection.run(
+            insert.on_conflict_do_update(
+                index_elements=["workspace", "day", "user"],
+                set_={"tokens": spending.c.tokens + insert.excluded.tokens},
+            )
+        )
+
+    async def spent(self, workspace: WorkspaceId, user: UserId, day: date) -> tuple[int, int]:
+        theirs = case((spending.c.user == user, spending.c.tokens), else_=0)
+        sums = select(
+            func.coalesce(func.sum(theirs), 0).label("person"),
+            func.coalesce(func.sum(spending.c.tokens), 0).label("whole"),
+        )
+        own = and_(spending.c.workspace == workspace, spending.c.day == day)
+        row = (await self._connection.run(sums.where(own))).one()
+        return int(row.person), int(row.whole)

@@ -1,0 +1,528 @@
+"""Every table, once.
+
+Each has its workspace, and a child names its parent together with the
+workspace, so that the database itself refuses a link across workspaces.
+Inbox, outbox, audit, spending and the room stand free of `workspaces`: an
+event may come before its workspace is known, and a note of its leaving may
+stay after everything else is erased.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+)
+from sqlalchemy.schema import SchemaItem
+
+from bot.model import (
+    Estimate,
+    ExampleState,
+    Hyperparameters,
+    JobWish,
+    ModelKind,
+    Origin,
+    Phase,
+    Sampling,
+    Split,
+    TurnState,
+    User,
+)
+from bot.rows import Method
+from storage.columns import Frozen, Json, Utc, one_of
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False)
+
+
+def _id(name: str = "id") -> Column[int]:
+    return Column(name, Integer, primary_key=True, autoincrement=True)
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False)
+
+
+def _check(name: str, rule: str) -> CheckConstraint:
+    return CheckConstraint(rule, name=name)
+
+
+def _of_workspace() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["workspace"], ["workspaces.id"])
+
+
+def _of(table: str, column: str) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["workspace", column], [f"{table}.workspace", f"{table}.id"])
+
+
+def _numbered(name: str, *items: SchemaItem) -> Table:
+    """A table whose ids are spoken aloud or kept elsewhere, so that none is ever given twice."""
+    return Table(name, metadata, _id(), _text("workspace"), *items, sqlite_autoincrement=True)
+
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("name"),
+    _number("sources"),
+    Column("person_cap", BigInteger),
+    Column("workspace_cap", BigInteger),
+    _check("sources", "sources BETWEEN 1 AND 3"),
+    _check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    _text("workspace"),
+    _text("user"),
+    _number("role"),
+    PrimaryKeyConstraint("workspace", "user"),
+    _of_workspace(),
+    _check("role", "role BETWEEN 1 AND 5"),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    _text("workspace"),
+    _text("user"),
+    _number("version"),
+    _flag("given"),
+    Column("at", Utc, nullable=False),
+    PrimaryKeyConstraint("workspace", "user"),
+    _of_workspace(),
+)
+
+assistants = _numbered(
+    "assistants",
+    _text("name"),
+    _text("name_key"),
+    _text("instructions"),
+    Column("sampling", Frozen(Sampling), nullable=False),
+    Column("language", Text),
+    _text("chat_host"),
+    _text("training_host"),
+    _text("base"),
+    _flag("is_default"),
+    _flag("history"),
+    _number("few_shot"),
+    UniqueConstraint("workspace", "id"),
+    UniqueConstraint("workspace", "name_key"),
+    _of_workspace(),
+    _check("few_shot", "few_shot >= 0"),
+)
+Index(
+    "uq_assistants_default",
+    assistants.c.workspace,
+    unique=True,
+    sqlite_where=assistants.c.is_default,
+    postgresql_where=assistants.c.is_default,
+)
+
+bindings = Table(
+    "bindings",
+    metadata,
+    _text("workspace"),
+    _text("channel"),
+    _number("assistant"),
+    _flag("always"),
+    PrimaryKeyConstraint("workspace", "channel"),
+    _of("assistants", "assistant"),
+)
+
+# The text of the revision in force stands in `examples`, that of earlier ones
+# in `revisions`: each text is kept once, and an import touches one table.
+examples = _numbered(
+    "examples",
+    _number("assistant"),
+    Column("method", one_of(Method, "method"), nullable=False),
+    Column("state", one_of(ExampleState, "state"), nullable=False),
+    Column("row", Json),
+    Column("search_text", Text),
+    Column("fingerprint", Text),
+    _number("revision"),
+    Column("editor", Text),
+    Column("revised_at", Utc, nullable=False),
+    Column("origin", one_of(Origin, "origin"), nullable=False),
+    Column("channel", Text),
+    Column("message", Text),
+    Column("thread", Text),
+    Column("permalink", Text),
+    _flag("held_out"),
+    Column("created_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+    UniqueConstraint("workspace", "id"),
+    _of("assistants", "assistant"),
+    _check("revision", "revision >= 1"),
+    _check("source", "(channel IS NULL) = (message IS NULL)"),
+)
+# Pages run in the order of ids within a state; the assistant is read along, for counting.
+Index(None, examples.c.workspace, examples.c.state, examples.c.id, examples.c.assistant)
+# Written out, not bound: SQLite takes a partial index only where a query repeats its words.
+IS_LIVING = examples.c.state.in_([literal_column("'proposed'"), literal_column("'approved'")])
+Index(
+    "uq_examples_fingerprint",
+    examples.c.workspace,
+    examples.c.assistant,
+    examples.c.fingerprint,
+    unique=True,
+    sqlite_where=IS_LIVING,
+    postgresql_where=IS_LIVING,
+)
+Index(
+    "uq_examples_source",
+    examples.c.workspace,
+    examples.c.channel,
+    examples.c.message,
+    examples.c.assistant,
+    examples.c.method,
+    unique=True,
+    sqlite_where=IS_LIVING & examples.c.message.is_not(None),
+    postgresql_where=IS_LIVING & examples.c.message.is_not(None),
+)
+
+example_authors = Table(
+    "example_authors",
+    metadata,
+    _text("workspace"),
+    _number("example"),
+    _number("position"),
+    _text("item"),
+    PrimaryKeyConstraint("workspace", "example", "position"),
+    _of("examples", "example"),
+)
+Index(None, example_authors.c.workspace, example_authors.c.item)
+
+example_tags = Table(
+    "example_tags",
+    metadata,
+    _text("workspace"),
+    _number("example"),
+    _number("position"),
+    _text("item"),
+    PrimaryKeyConstraint("workspace", "example", "position"),
+    _of("examples", "example"),
+)
+Index(None, example_tags.c.workspace, example_tags.c.item)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    _text("workspace"),
+    _number("example"),
+    _number("number"),
+    Column("row", Json),
+    Column("editor", Text),
+    Column("at", Utc, nullable=False),
+    PrimaryKeyConstraint("workspace", "example", "number"),
+    _of("examples", "example"),
+    _check("number", "number >= 1"),
+)
+
+snapshots = _numbered(
+    "snapshots",
+    _number("assistant"),
+    Column("method", one_of(Method, "method"), nullable=False),
+    _number("training_rows"),
+    _number("validation_rows"),
+    Column("created_at", Utc, nullable=False),
+    UniqueConstraint("workspace", "id"),
+    _of("assistants", "assistant"),
+    _check("rows", "training_rows >= 0 AND validation_rows >= 0"),
+)
+
+snapshot_rows = Table(
+    "snapshot_rows",
+    metadata,
+    _text("workspace"),
+    _number("snapshot"),
+    _number("position"),
+    _number("example"),
+    _number("revision"),
+    Column("split", one_of(Split, "split"), nullable=False),
+    _text("sha256"),
+    PrimaryKeyConstraint("snapshot", "position"),
+    _of("snapshots", "snapshot"),
+    _of("examples", "example"),
+)
+Index(None, snapshot_rows.c.workspace, snapshot_rows.c.example)
+
+jobs = _numbered(
+    "jobs",
+    _number("assistant"),
+    _number("snapshot"),
+    Column("start", Text, nullable=False, unique=True),
+    _text("channel"),
+    Column("thread", Text),
+    _text("asked_by"),
+    _text("host"),
+    _text("base"),
+    Column("method", one_of(Method, "method"), nullable=False),
+    Column("hyperparameters", Frozen(Hyperparameters), nullable=False),
+    Column("suffix", Text),
+    Column("seed", BigInteger),
+    _flag("use_when_done"),
+    Column("estimate", Frozen(Estimate), nullable=False),
+    Column("phase", one_of(Phase, "phase"), nullable=False),
+    Column("wish", one_of(JobWish, "wish")),
+    Column("training_file", Text),
+    Column("validation_file", Text),
+    Column("attempted_at", Utc),
+    _number("attempts"),
+    Column("host_job", Text),
+    Column("status", Text),
+    Column("resolved", Json, nullable=False),
+    Column("trained_tokens", BigInteger),
+    Column("model", Text),
+    Column("trouble", Text),
+    Column("trouble_code", Text),
+    Column("step", Integer),
+    Column("total_steps", Integer),
+    Column("train_loss", Float),
+    Column("valid_loss", Float),
+    Column("next_look", Utc),
+    Column("created_at", Utc),
+    Column("confirmed_at", Utc),
+    Column("running_at", Utc),
+    Column("finished_at", Utc),
+    UniqueConstraint("workspace", "id"),
+    _of("assistants", "assistant"),
+    _of("snapshots", "snapshot"),
+    _check("attempts", "attempts >= 0"),
+    _check("trained_tokens", "trained_tokens >= 0"),
+    _check("steps", "step >= 0 AND total_steps >= 0"),
+)
+Index(None, jobs.c.phase)
+Index(None, jobs.c.workspace, jobs.c.snapshot)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    _id("number"),
+    _text("workspace"),
+    _number("job"),
+    _text("id"),
+    Column("at", Utc, nullable=False),
+    _text("level"),
+    _text("message"),
+    Column("step", Integer),
+    Column("total_steps", Integer),
+    UniqueConstraint("job", "id"),
+    _of("jobs", "job"),
+    sqlite_autoincrement=True,
+)
+Index(None, job_events.c.workspace, job_events.c.job, job_events.c.at)
+
+job_metrics = Table(
+    "job_metrics",
+    metadata,
+    _text("workspace"),
+    _number("job"),
+    _number("step"),
+    _text("event"),
+    Column("metrics", Json, nullable=False),
+    PrimaryKeyConstraint("job", "step"),
+    _of("jobs", "job"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    _text("workspace"),
+    _number("job"),
+    _number("step"),
+    _text("model"),
+    Column("metrics", Json, nullable=False),
+    PrimaryKeyConstraint("job", "step"),
+    _of("jobs", "job"),
+    _check("step", "step >= 0"),
+)
+
+models = _numbered(
+    "models",
+    _number("assistant"),
+    _text("name"),
+    _text("host"),
+    Column("kind", one_of(ModelKind, "kind"), nullable=False),
+    Column("parent", Text),
+    Column("job", Integer),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_on", Text),
+    _flag("is_tainted"),
+    _flag("is_deleted"),
+    UniqueConstraint("workspace", "name"),
+    _of("assistants", "assistant"),
+    _of("jobs", "job"),
+)
+
+deployments = _numbered(
+    "deployments",
+    _number("assistant"),
+    _text("model"),
+    _text("host"),
+    _text("by"),
+    Column("since", Utc, nullable=False),
+    Column("after", Text),
+    _of("assistants", "assistant"),
+)
+Index(None, deployments.c.workspace, deployments.c.assistant)
+
+turns = _numbered(
+    "turns",
+    _number("assistant"),
+    _text("channel"),
+    Column("thread", Text),
+    _text("event_key"),
+    _text("asker"),
+    _text("question"),
+    _text("reply"),
+    _text("model"),
+    _text("host"),
+    Column("state", one_of(TurnState, "state"), nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("message", Text),
+    Column("prompt", Json, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("first_text_seconds", Float),
+    Column("seconds", Float),
+    UniqueConstraint("workspace", "id"),
+    UniqueConstraint("workspace", "event_key"),
+    _of("assistants", "assistant"),
+    _check("tokens", "prompt_tokens >= 0 AND completion_tokens >= 0"),
+    _check("durations", "first_text_seconds >= 0 AND seconds >= 0"),
+)
+Index(None, turns.c.workspace, turns.c.channel, turns.c.message)
+Index(None, turns.c.workspace, turns.c.asker)
+
+votes = Table(
+    "votes",
+    metadata,
+    _text("workspace"),
+    _number("turn"),
+    _text("user"),
+    _number("value"),
+    Column("reason", Text),
+    Column("at", Utc, nullable=False),
+    PrimaryKeyConstraint("turn", "user"),
+    _of("turns", "turn"),
+    _check("value", "value IN (-1, 1)"),
+)
+Index(None, votes.c.workspace, votes.c.user)
+
+notices = _numbered(
+    "notices",
+    Column("key", Text, nullable=False, unique=True),
+    _text("channel"),
+    Column("thread", Text),
+    _text("kind"),
+    Column("subject", Integer),
+    Column("details", Json, nullable=False),
+    _number("version"),
+    _number("delivered"),
+    Column("message", Text),
+    _number("attempts"),
+    Column("due_at", Utc, nullable=False),
+    _check("versions", "version >= 1 AND delivered BETWEEN 0 AND version"),
+    _check("attempts", "attempts >= 0"),
+)
+IS_BEHIND = notices.c.delivered < notices.c.version
+Index("ix_notices_due", notices.c.due_at, sqlite_where=IS_BEHIND, postgresql_where=IS_BEHIND)
+Index(None, notices.c.workspace, notices.c.channel, notices.c.message)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("message_key", Text, unique=True),
+    _text("workspace"),
+    _text("state"),
+    _text("payload"),
+    Column("received_at", Utc, nullable=False),
+    _number("attempts"),
+    _check("state", "state IN ('received', 'running', 'done')"),
+    _check("erased", "state <> 'done' OR payload = ''"),
+    _check("attempts", "attempts >= 0"),
+)
+Index(None, inbox.c.state, inbox.c.received_at)
+
+audit = _numbered(
+    "audit",
+    Column("at", Utc, nullable=False),
+    Column("user", Text),
+    _text("what"),
+    Column("details", Json, nullable=False),
+)
+Index(None, audit.c.workspace)
+
+spending = Table(
+    "spending",
+    metadata,
+    _text("workspace"),
+    Column("day", Date, nullable=False),
+    _text("user"),
+    Column("tokens", BigInteger, nullable=False),
+    PrimaryKeyConstraint("workspace", "day", "user"),
+    _check("tokens", "tokens >= 0"),
+)
+
+room_messages = Table(
+    "room_messages",
+    metadata,
+    _id("number"),
+    _text("workspace"),
+    _text("channel"),
+    Column("thread", Integer),
+    Column("author", Frozen(User), nullable=False),
+    _text("text"),
+    Column("body", Text),
+    _flag("is_own"),
+    Column("at", Utc, nullable=False),
+    Column("edited_at", Utc),
+    Column("reply_to", Integer),
+    Column("key", Text, unique=True),
+    sqlite_autoincrement=True,
+)
+Index(None, room_messages.c.channel, room_messages.c.thread)
+
+room_reactions = Table(
+    "room_reactions",
+    metadata,
+    _id("position"),
+    _text("workspace"),
+    _number("number"),
+    _text("emoji"),
+    _text("user"),
+    UniqueConstraint("number", "emoji", "user"),
+    ForeignKeyConstraint(["number"], ["room_messages.number"]),
+)

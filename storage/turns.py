@@ -1,0 +1,123 @@
+"""Turns: questions and the bot's replies, with what people thought of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
+
+from bot.errors import NotFound
+from bot.model import ChannelId, MessageId, Turn, TurnId, UserId, Vote, WorkspaceId
+from storage.columns import all_columns_of, columns_of, fields_of
+from storage.connection import Connection, its_own
+from storage.tables import turns, votes
+
+
+class Turns:
+    """Keeps turns; of one event there is never a second."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, workspace: WorkspaceId, turn: Turn) -> Turn:
+        statement = self._connection.insert(turns).on_conflict_do_nothing().returning(turns.c.id)
+        values = {**all_columns_of(turn), "workspace": workspace}
+        with its_own("assistant", turn.assistant):
+            row = await self._connection.first(statement, **values)
+        if row is not None:
+            place = replace(turn.place, workspace=workspace)
+            return replace(turn, id=row.id, workspace=workspace, place=place)
+        return await self._one(workspace, turns.c.event_key == turn.event_key, turn.event_key)
+
+    async def change(self, workspace: WorkspaceId, turn: TurnId, **changes: object) -> None:
+        values = columns_of(Turn, changes)
+        if values:
+            own = and_(turns.c.workspace == workspace, turns.c.id == turn)
+            await self._connection.run(update(turns).where(own).values(values))
+
+    async def get(self, workspace: WorkspaceId, turn: TurnId) -> Turn:
+        return await self._one(workspace, turns.c.id == turn, turn)
+
+    async def by_message(
+        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
+    ) -> Turn | None:
+        at = and_(turns.c.channel == channel, turns.c.message == message)
+        return await self._find(workspace, at)
+
+    async def by_event(self, workspace: WorkspaceId, event_key: str) -> Turn | None:
+        return await self._find(workspace, turns.c.event_key == event_key)
+
+    async def count_by(self, workspace: WorkspaceId, user: UserId) -> int:
+        own = and_(turns.c.workspace == workspace, turns.c.asker == user)
+        counted = select(func.count()).select_from(turns).where(own)
+        return int((await self._connection.run(counted)).scalar_one())
+
+    async def of(
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = 1000
+    ) -> Sequence[Turn]:
+        own = and_(turns.c.workspace == workspace, turns.c.asker == user)
+        newest = select(turns).where(own).order_by(turns.c.id.desc()).limit(limit)
+        return [_turn(row) for row in await self._connection.rows(newest)]
+
+    async def erase(self, workspace: WorkspaceId, user: UserId) -> int:
+        own = and_(turns.c.workspace == workspace, turns.c.asker == user)
+        theirs = votes.c.turn.in_(select(turns.c.id).where(own))
+        await self._connection.run(
+            delete(votes).where(votes.c.workspace == workspace, (votes.c.user == user) | theirs)
+        )
+        self._connection.has_erased = True
+        return await self._connection.changed(delete(turns).where(own))
+
+    async def vote(self, workspace: WorkspaceId, vote: Vote) -> None:
+        if not await self._connection.has(turns, workspace, vote.turn):
+            return
+        insert = self._connection.insert(votes).values(
+            workspace=workspace,
+            turn=vote.turn,
+            user=vote.user,
+            value=vote.value,
+            reason=vote.reason,
+            at=vote.at,
+        )
+        said = insert.excluded
+        await self._connection.run(
+            insert.on_conflict_do_update(
+                index_elements=["turn", "user"],
+                set_={
+                    "value": said.value,
+                    "reason": func.coalesce(said.reason, votes.c.reason),
+                    "at": said.at,
+                },
+            )
+        )
+
+    async def unvote(self, workspace: WorkspaceId, turn: TurnId, user: UserId, value: int) -> None:
+        own = and_(votes.c.workspace == workspace, votes.c.turn == turn, votes.c.user == user)
+        await self._connection.run(delete(votes).where(own, votes.c.value == value))
+
+    async def votes(self, workspace: WorkspaceId, turn: TurnId) -> Sequence[Vote]:
+        own = and_(votes.c.workspace == workspace, votes.c.turn == turn)
+        rows = await self._connection.rows(
+            select(votes).where(own).order_by(votes.c.at, votes.c.user)
+        )
+        return [Vote(row.turn, row.user, row.value, row.reason, row.at) for row in rows]
+
+    async def _find(self, workspace: WorkspaceId, condition: ColumnElement[bool]) -> Turn | None:
+        own = and_(turns.c.workspace == workspace, condition)
+        row = await self._connection.first(select(turns).where(own))
+        return None if row is None else _turn(row)
+
+    async def _one(
+        self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
+    ) -> Turn:
+        found = await self._find(workspace, condition)
+        if found is None:
+            raise NotFound(noun="turn", name=name)
+        return found
+
+
+def _turn(row: Row[Any]) -> Turn:
+    values = fields_of(row)
+    return Turn(**{**values, "prompt": tuple(values["prompt"])})

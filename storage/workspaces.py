@@ -1,0 +1,60 @@
+"""Workspaces: a Slack team, a Discord guild, or the local one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, delete, select, update
+
+from bot.model import Sources, Workspace, WorkspaceId
+from storage.connection import Connection
+from storage.tables import metadata, workspaces
+
+
+class Workspaces:
+    """Keeps what holds for a whole workspace."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def find(self, workspace: WorkspaceId) -> Workspace | None:
+        row = await self._connection.first(select(workspaces).where(workspaces.c.id == workspace))
+        return None if row is None else _workspace(row)
+
+    async def add(self, workspace: Workspace) -> None:
+        values = {
+            "id": workspace.id,
+            "name": workspace.name,
+            "sources": int(workspace.sources),
+            "person_cap": workspace.person_cap,
+            "workspace_cap": workspace.workspace_cap,
+        }
+        insert = self._connection.insert(workspaces).values(values)
+        await self._connection.run(insert.on_conflict_do_nothing())
+
+    async def all(self) -> Sequence[Workspace]:
+        rows = await self._connection.rows(select(workspaces).order_by(workspaces.c.id))
+        return [_workspace(row) for row in rows]
+
+    async def set_sources(self, workspace: WorkspaceId, sources: Sources) -> None:
+        await self._set(workspace, sources=int(sources))
+
+    async def set_caps(
+        self, workspace: WorkspaceId, *, person: int | None, whole: int | None
+    ) -> None:
+        await self._set(workspace, person_cap=person, workspace_cap=whole)
+
+    async def erase(self, workspace: WorkspaceId) -> None:
+        for table in reversed(metadata.sorted_tables):
+            owner = workspaces.c.id if table is workspaces else table.c.workspace
+            await self._connection.run(delete(table).where(owner == workspace))
+        self._connection.has_erased = True
+
+    async def _set(self, workspace: WorkspaceId, **values: int | None) -> None:
+        own = workspaces.c.id == workspace
+        await self._connection.run(update(workspaces).where(own).values(values))
+
+
+def _workspace(row: Row[Any]) -> Workspace:
+    return Workspace(row.id, row.name, Sources(row.sources), row.person_cap, row.workspace_cap)
