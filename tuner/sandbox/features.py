@@ -50,11 +50,19 @@ class Vocabulary:
         share = math.log(total / (self.counts.get(key, 0) + 1)) / math.log(total / 2)
         return 0.3 + 0.7 * min(1.0, max(0.0, share))
 
-    def weight(self, word: Word) -> float:
+    def worth(self, word: Word) -> float:
+        """How much it tells that two questions both say this word."""
+        return word.worth * self._rarity_of(word)
+
+    def cost(self, word: Word) -> float:
+        """How much it counts that only one of two questions says this word."""
+        return word.cost * self._rarity_of(word)
+
+    def _rarity_of(self, word: Word) -> float:
         own = self.rarity(word.stem)
         if word.ideas:
             own = 0.5 * own + 0.5 * min(self.rarity(f"#{idea}") for idea in word.ideas)
-        return word.weight * own
+        return own
 
     def read(self, text: str) -> list[Word]:
         """The words of a question, typing errors mended where the intended word is plain."""
@@ -147,7 +155,7 @@ def vector(
     _add(sums, _of_question(question, text, vocabulary), size=size, share=1.0)
     if earlier.strip():
         said = words.read(earlier)[:LONGEST_QUESTION]
-        context = ((f"^{word.stem}", vocabulary.weight(word)) for word in _distinct(said))
+        context = ((f"^{word.stem}", vocabulary.worth(word)) for word in _distinct(said))
         _add(sums, context, size=size, share=CONTEXT_SHARE)
     places = np.array(sorted(sums), dtype=np.int32)
     values = np.array([sums[place] for place in places.tolist()], dtype=np.float32)
@@ -174,12 +182,12 @@ def _of_question(
         yield f"{before}_{word.stem}", 0.08
         before = word.stem
     for word in _distinct(question):
-        weight = vocabulary.weight(word)
+        weight = vocabulary.worth(word)
         yield word.stem, weight
         for idea in sorted(word.ideas):
             yield f"#{idea}", 0.9 * weight * vocabulary.rarity(f"#{idea}") / len(word.ideas) ** 0.5
-        for part in word.parts if len(word.parts) > 1 or word.parts != (word.stem,) else ():
-            yield part, 0.5 * weight
+        for part in word.parts if len(word.parts) > 1 else ():
+            yield part, 0.5 * weight * words.worth_of(part)
         yield from _letters(word, weight)
     yield "=" + (" ".join(word.stem for word in question) or words.marks(text)), 0.2
 

@@ -29,6 +29,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,12 @@ import numpy.typing as npt
 
 from tuner.sandbox import words
 from tuner.sandbox.evidence import Question, cover, prepare, strength
-from tuner.sandbox.features import Floats, Indices, Vector, Vocabulary, split_context, vector
+from tuner.sandbox.features import LONGEST_QUESTION, Floats, Indices, Vector, Vocabulary, split_context, vector
 from tuner.sandbox.replying import Candidate, Reply, choose
 
 FORMAT = 1
 CANDIDATES = 12
-DEFAULT_LIMIT = 0.6
+DEFAULT_LIMIT = 0.48
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Model:
     beta: float = 0.1
     _by_reply: dict[int, list[int]] = field(default_factory=dict)
     _prepared: dict[int, Question] = field(default_factory=dict)
+    _said_by: dict[int, Question] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -91,7 +93,7 @@ class Model:
         count = min(CANDIDATES, len(scores))
         nearest = np.argpartition(-scores, count - 1)[:count] if count else []
         return [
-            Candidate(number, float(logs[number]), self._strength(asked, number))
+            Candidate(number, float(logs[number]), *self._strength(asked, number))
             for number in map(int, nearest)
         ]
 
@@ -109,12 +111,21 @@ class Model:
             found, self.replies, limit=self.limit, temperature=temperature, seed=seed
         )
 
-    def _strength(self, asked: Question, reply: int) -> float:
+    def _strength(self, asked: Question, reply: int) -> tuple[float, frozenset[str]]:
         if not self._by_reply:
             for number, lesson in enumerate(self.lessons):
                 self._by_reply.setdefault(lesson.reply, []).append(number)
         lessons = self._by_reply.get(reply, ())
-        return max((strength(cover(asked, self.prepared(n))) for n in lessons), default=0.0)
+        said = self._said(reply)
+        prepared = (self.prepared(lesson) for lesson in lessons)
+        found = ((strength(cover(asked, taught, said)), taught.stems) for taught in prepared)
+        return max(found, key=itemgetter(0), default=(0.0, frozenset()))
+
+    def _said(self, reply: int) -> Question:
+        if reply not in self._said_by:
+            found = words.read(self.replies[reply])[:LONGEST_QUESTION]
+            self._said_by[reply] = prepare(found, "", self.vocabulary)
+        return self._said_by[reply]
 
     def prepared(self, lesson: int) -> Question:
         """A lesson's question ready to be compared; made when first needed."""

@@ -11,9 +11,16 @@ from pathlib import Path
 LEXICON = Path(__file__).with_name("words")
 LONGEST_TEXT = 4_000
 LONGEST_PHRASE = 4
-CONTENT_WEIGHT = 1.0
-PHRASE_OF_GENERIC_WORDS = 0.5
-TIERS = {"function": 0.04, "question": 0.15, "chat": 0.18, "common": 0.5}
+CONTENT = (1.0, 1.0)
+LISTED = (1.0, 0.7)
+LONE_CHARACTER = (0.5, 0.45)
+PHRASE_OF_GENERIC_WORDS = (0.6, 0.3)
+TIERS = {
+    "function": (0.04, 0.03),
+    "question": (0.15, 0.08),
+    "chat": (0.18, 0.1),
+    "common": (0.6, 0.25),
+}
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 PIECE = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+")
 CONTRACTIONS = (
@@ -27,12 +34,17 @@ MARKS_TO_PLAIN = str.maketrans({"’": "'", "‘": "'", "`": "'", "ß": "ss"})
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word or known phrase; `parts` are the stems with a meaning of their own inside it."""
+    """One word or known phrase.
+
+    `parts` are the stems of a phrase (or the one stem); `worth` is how much it tells
+    when both sides say it, `cost` how much it counts against them when only one does.
+    """
 
     stem: str
     parts: tuple[str, ...]
     ideas: frozenset[int]
-    weight: float
+    worth: float
+    cost: float
     known: bool
 
 
@@ -41,7 +53,7 @@ class Lexicon:
     """`ideas` maps a phrase of stems to the groups it belongs to."""
 
     ideas: dict[tuple[str, ...], frozenset[int]]
-    weights: dict[str, float]
+    weights: dict[str, tuple[float, float]]
     by_length: dict[int, tuple[str, ...]]
 
 
@@ -110,7 +122,7 @@ def _without_double(root: str, ending: str) -> str:
 @cache
 def lexicon() -> Lexicon:
     """The built-in groups of words, read when the first text is."""
-    weights: dict[str, float] = {}
+    weights: dict[str, tuple[float, float]] = {}
     for name in ("generic.txt", "generic-zh.txt"):
         for line in (LEXICON / name).read_text(encoding="utf-8").splitlines():
             tier, _, listed = line.partition(": ")
@@ -194,15 +206,21 @@ def _read_characters(text: str) -> list[Word]:
     return found
 
 
+def worth_of(stem: str) -> float:
+    """How much a single stem tells, by the built-in lists."""
+    return lexicon().weights.get(stem, CONTENT)[0]
+
+
 def _word(phrase: tuple[str, ...], ideas: frozenset[int]) -> Word:
     lists = lexicon()
     if len(phrase) > 1:
-        parts = tuple(word for word in phrase if lists.weights.get(word, CONTENT_WEIGHT) >= 0.3)
-        weight = CONTENT_WEIGHT if parts else PHRASE_OF_GENERIC_WORDS
-        inner = (lists.ideas.get((part,), frozenset()) for part in parts)
-        return Word(" ".join(phrase), parts, ideas.union(*inner), weight, True)
+        telling = [word for word in phrase if worth_of(word) >= 0.3]
+        inner = (lists.ideas.get((part,), frozenset()) for part in telling)
+        weight = LISTED if telling else PHRASE_OF_GENERIC_WORDS
+        return Word(" ".join(phrase), phrase, ideas.union(*inner), *weight, True)
     word = phrase[0]
-    lone_character = len(word) == 1 and _is_character(word)
-    content = 0.5 if lone_character and not ideas else CONTENT_WEIGHT
-    weight = lists.weights.get(word, content)
-    return Word(word, (word,), ideas, weight, bool(ideas) or word in lists.weights)
+    listed = word in lists.weights or bool(ideas)
+    weight = lists.weights.get(word, LISTED if ideas else CONTENT)
+    if len(word) == 1 and _is_character(word) and not listed:
+        weight = LONE_CHARACTER
+    return Word(word, (word,), ideas, *weight, listed)
