@@ -16,8 +16,8 @@ from tuner.sandbox.words import LEXICON
 if TYPE_CHECKING:
     from tuner.sandbox.scorer import Model
 
-LEAST_LIMIT = 0.48
-MOST_LIMIT = 0.62
+LEAST_LIMIT = 0.46
+MOST_LIMIT = 0.6
 ABOVE = 0.02
 ASKED_AT_MOST = 60
 USUAL_SHARE = 0.9

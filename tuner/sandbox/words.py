@@ -12,7 +12,8 @@ LEXICON = Path(__file__).with_name("words")
 LONGEST_TEXT = 4_000
 LONGEST_PHRASE = 4
 CONTENT = (1.0, 1.0)
-LISTED = (1.0, 0.7)
+LISTED = (1.0, 0.55)
+TOPIC = (1.0, 1.0)
 LONE_CHARACTER = (0.5, 0.45)
 PHRASE_OF_GENERIC_WORDS = (0.6, 0.3)
 TIERS = {
@@ -129,8 +130,10 @@ def lexicon() -> Lexicon:
             for word in listed.split():
                 weights.setdefault(stem(word), TIERS[tier])
     found: dict[tuple[str, ...], set[int]] = {}
-    for number, phrase in _grouped():
+    for number, phrase, is_topic in _grouped():
         found.setdefault(phrase, set()).add(number)
+        if is_topic and len(phrase) == 1:
+            weights.setdefault(phrase[0], TOPIC)
     ideas = {phrase: frozenset(numbers) for phrase, numbers in found.items()}
     known = {word for phrase in ideas for word in phrase} | weights.keys()
     by_length: dict[int, list[str]] = {}
@@ -139,13 +142,14 @@ def lexicon() -> Lexicon:
     return Lexicon(ideas, weights, {size: tuple(words) for size, words in by_length.items()})
 
 
-def _grouped() -> Iterator[tuple[int, tuple[str, ...]]]:
+def _grouped() -> Iterator[tuple[int, tuple[str, ...], bool]]:
+    """Each phrase with its group; "!" marks groups of topics, which others do not paraphrase."""
     number = 0
     for name in ("concepts-en.txt", "concepts-zh.txt"):
         for line in (LEXICON / name).read_text(encoding="utf-8").splitlines():
             number += 1
-            for phrase in line.split(","):
-                yield number, tuple(stem(word) for word in phrase.split())
+            for phrase in line.removeprefix("! ").split(","):
+                yield number, tuple(map(stem, phrase.split())), line.startswith("! ")
 
 
 @cache
