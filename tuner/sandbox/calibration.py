@@ -1,9 +1,11 @@
 """Finds how well a question must be covered before a lesson may be spoken.
 
 Every lesson in turn plays a question that nobody taught: how well would the other lessons seem
-to cover it? A set of near neighbours asks for more coverage than a set of strangers.
+to cover it? A set of near neighbours asks for more coverage than a set of strangers, and a large
+set for more than a small one, since something in it is near to anything.
 """
 
+import math
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
@@ -16,18 +18,20 @@ from tuner.sandbox.words import LEXICON
 if TYPE_CHECKING:
     from tuner.sandbox.scorer import Model
 
-LEAST_LIMIT = 0.46
-MOST_LIMIT = 0.6
+LEAST_LIMIT = 0.45
+MORE_PER_TENFOLD = 0.05
+MOST_LIMIT = 0.56
 ABOVE = 0.02
 ASKED_AT_MOST = 60
-USUAL_SHARE = 0.9
+USUAL_SHARE = 0.8
 
 
 def limit_of(model: "Model") -> float:
     """The least coverage at which this model's lessons may be spoken."""
     seen = [*_strangers(model), *_neighbours(model)]
     usual = float(np.quantile(seen, USUAL_SHARE)) if seen else 0.0
-    return min(MOST_LIMIT, max(LEAST_LIMIT, usual + ABOVE))
+    least = LEAST_LIMIT + MORE_PER_TENFOLD * max(0.0, math.log10(len(model.lessons) / 10))
+    return min(MOST_LIMIT, max(least, usual + ABOVE))
 
 
 def _neighbours(model: "Model") -> Iterator[float]:

@@ -18,6 +18,7 @@ LONG_ROOT = 6
 IN_REPLY = 0.4
 ASKED_SHARE = 0.62
 CLASH_SHARE = 0.25
+TELLING = 0.3
 TINY = 1e-9
 
 
@@ -65,8 +66,10 @@ def likeness(word: Word, worth: float, other: Question) -> float:
     if shared:
         return SAME_IDEA * min(1.0, shared / worth)
     if len(word.parts) > 1:
-        said = sum(worth_of(part) for part in word.parts if part in other.stems)
-        return SAME_PART * said / sum(worth_of(part) for part in word.parts)
+        worths = [worth_of(part) for part in word.parts]
+        pairs = zip(word.parts, worths, strict=True)
+        said = sum(w for part, w in pairs if part in other.stems and w >= TELLING)
+        return SAME_PART * said / sum(worths)
     return SAME_ROOT if _shares_root(word.stem, other) else 0.0
 
 

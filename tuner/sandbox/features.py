@@ -56,7 +56,9 @@ class Vocabulary:
 
     def cost(self, word: Word) -> float:
         """How much it counts that only one of two questions says this word."""
-        return word.cost * self._rarity_of(word)
+        often = self.counts.get(word.stem, 0)
+        often = max([often, *(self.counts.get(f"#{idea}", 0) for idea in word.ideas)])
+        return word.cost * max(0.3, 1 - often / (self.questions + 4))
 
     def _rarity_of(self, word: Word) -> float:
         own = self.rarity(word.stem)

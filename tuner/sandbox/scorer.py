@@ -41,7 +41,8 @@ from tuner.sandbox.features import LONGEST_QUESTION, Floats, Indices, Vector, Vo
 from tuner.sandbox.replying import Candidate, Reply, choose
 
 FORMAT = 1
-CANDIDATES = 12
+CANDIDATES = 10
+ALIKE = 6
 DEFAULT_LIMIT = 0.48
 
 
@@ -68,6 +69,7 @@ class Model:
     beta: float = 0.1
     _by_reply: dict[int, list[int]] = field(default_factory=dict)
     _prepared: dict[int, Question] = field(default_factory=dict)
+    _stacked: dict[str, npt.NDArray[np.generic]] | None = None
     _said_by: dict[int, Question] = field(default_factory=dict)
 
     @property
@@ -91,11 +93,25 @@ class Model:
         scores = self.scores(seen).astype(np.float64)
         logs = scores - log_total(scores[None, :])[0]
         count = min(CANDIDATES, len(scores))
-        nearest = np.argpartition(-scores, count - 1)[:count] if count else []
+        probable = np.argpartition(-scores, count - 1)[:count].tolist() if count else []
         return [
             Candidate(number, float(logs[number]), *self._strength(asked, number))
-            for number in map(int, nearest)
+            for number in sorted({*probable, *self._alike(seen)})
         ]
+
+    def _alike(self, seen: Vector) -> list[int]:
+        """The replies of the lessons whose features are most like the question's."""
+        if self._stacked is None:
+            self._stacked = _pack_vectors(self.vectors)
+        dense = np.zeros(self.size, dtype=np.float32)
+        dense[seen.places] = seen.values
+        places, values = self._stacked["lesson_place"], self._stacked["lesson_value"]
+        sums = np.concatenate([[0.0], np.cumsum(dense[places] * values, dtype=np.float64)])
+        starts = self._stacked["lesson_start"]
+        likeness = sums[starts[1:]] - sums[starts[:-1]]
+        count = min(ALIKE, len(likeness))
+        nearest = np.argpartition(-likeness, count - 1)[:count].tolist() if count else []
+        return [self.lessons[lesson].reply for lesson in nearest]
 
     def reply(
         self,

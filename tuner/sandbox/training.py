@@ -94,8 +94,12 @@ def _auto(table: Sequence[tuple[float, int]], rows: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Questions as dense rows, with the numbers of the right (and of the rejected) replies."""
+    """Questions as rows, with the numbers of the right (and of the rejected) replies.
 
+    Only the columns that some question touches are laid out; `places` says which they are.
+    """
+
+    places: Ints
     features: Floats
     right: Ints
     rejected: Ints | None
@@ -111,15 +115,16 @@ class Split:
     rejected: Ints | None
     texts: list[str]
 
-    def batch(self, chosen: Sequence[int], size: int) -> Batch:
+    def batch(self, chosen: Sequence[int]) -> Batch:
         """Some of the questions, laid out as rows."""
-        features = np.zeros((len(chosen), size), dtype=np.float32)
-        for row, number in enumerate(chosen):
-            found = self.vectors[number]
-            features[row, found.places] = found.values
         listed = list(chosen)
+        places = np.unique(np.concatenate([self.vectors[n].places for n in listed]))
+        features = np.zeros((len(listed), len(places)), dtype=np.float32)
+        for row, number in enumerate(listed):
+            found = self.vectors[number]
+            features[row, np.searchsorted(places, found.places)] = found.values
         rejected = None if self.rejected is None else self.rejected[listed]
-        return Batch(features, self.right[listed], rejected, [self.texts[n] for n in listed])
+        return Batch(places, features, self.right[listed], rejected, [self.texts[n] for n in listed])
 
 
 class Training:
@@ -169,7 +174,7 @@ class Training:
         if at == 0 and self.step:
             self._order = self._random.permutation(len(self._order))
         chosen = self._order[at * size : (at + 1) * size].tolist()
-        batch = self._train.batch(chosen, self._model.size)
+        batch = self._train.batch(chosen)
         before = self._step(batch)
         epoch = self.step // self._per_epoch + 1
         partial = self._validated(full=False)
@@ -188,8 +193,7 @@ class Training:
         model = self._model
         before, slope = _slope(model, batch)
         rate *= np.float32(FIRST_STEP if batch.rejected is None else 1.0 / model.beta**2)
-        touched = np.flatnonzero(batch.features.any(axis=0))
-        model.weights[touched] -= batch.features[:, touched].T @ (slope * rate)
+        model.weights[batch.places] -= batch.features.T @ (slope * rate)
         return before
 
     def _validated(self, *, full: bool) -> tuple[float | None, float | None]:
@@ -254,7 +258,7 @@ def figures(model: Model, measured: Split, chosen: Sequence[int]) -> tuple[float
     """Mean loss and accuracy over some questions of a split, a few at a time."""
     total = accurate = 0.0
     for first in range(0, len(chosen), 64):
-        batch = measured.batch(chosen[first : first + 64], model.size)
+        batch = measured.batch(chosen[first : first + 64])
         mean, share = _slope(model, batch)[0]
         total += mean * len(batch.right)
         accurate += share * len(batch.right)
@@ -278,11 +282,11 @@ def split(model: Model, targets: Sequence[Target]) -> Split:
 
 def _slope(model: Model, batch: Batch) -> tuple[tuple[float, float], Floats]:
     """Mean loss and accuracy of a batch, and the gradient of its summed loss by the scores."""
-    scores = _with_none(batch.features @ model.weights)
+    scores = _with_none(batch.features @ model.weights[batch.places])
     if batch.rejected is None:
         return _choice_slope(model, batch, scores)
     if model.reference is not None:
-        scores = scores - _with_none(batch.features @ model.reference)
+        scores = scores - _with_none(batch.features @ model.reference[batch.places])
     rows = np.arange(len(scores))
     margins = (scores[rows, batch.right] - scores[rows, batch.rejected]).astype(np.float64)
     slope = np.zeros_like(scores)

@@ -15,7 +15,7 @@ CONTENT = (1.0, 1.0)
 LISTED = (1.0, 0.55)
 TOPIC = (1.0, 1.0)
 LONE_CHARACTER = (0.5, 0.45)
-PHRASE_OF_GENERIC_WORDS = (0.6, 0.3)
+PHRASE_OF_GENERIC_WORDS = (0.6, 0.45)
 TIERS = {
     "function": (0.04, 0.03),
     "question": (0.15, 0.08),
