@@ -52,12 +52,7 @@ def read(path: Path) -> Domain:
     return domain
 
 
-PRODUCTS = (
-    "Falcon|Comet|Aurora|Willow|Granite|Pebble|Meadow|Tundra|Cobalt|Saffron|Juniper|Harbor|"
-    "Lantern|Maple|Nimbus|Orchid|Pioneer|Quartz|Raven|Summit|Thistle|Umbra|Velvet|Walnut|"
-    "Yonder|Zephyr|Atlas|Breeze|Cedar|Drift|Ember|Fjord|Glacier|Hazel|Indigo|Jasper|Kestrel|"
-    "Lotus|Marble|Nectar"
-).split("|")
+PRODUCTS = (FOLDER / "products.names").read_text(encoding="utf-8").split()
 KINDS = (
     ("How much is the {} backpack?", "What does the {} backpack cost?", "price of the {}?"),
     ("Is the {} backpack in stock?", "Do you have the {} available?", "is the {} sold out?"),
@@ -159,7 +154,9 @@ def main() -> None:
     each = "--each" in sys.argv
     domains = [read(path) for path in sorted(FOLDER.glob("*.txt")) if path.stem != "unrelated"]
     chosen = [name for name in sys.argv[1:] if not name.startswith("-")]
-    print(f"{'domain':<16}{'lessons':>8}{'recall':>8}{'own':>8}{'wrong':>8}{'refused':>9}{'typos':>8}")
+    print(
+        f"{'domain':<16}{'lessons':>8}{'recall':>8}{'own':>8}{'wrong':>8}{'refused':>9}{'typos':>8}"
+    )
     for domain in [*domains, products(known=2), products()]:
         if chosen and domain.name not in chosen:
             continue

@@ -15,11 +15,10 @@ from tuner.sandbox.words import Word
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int32]
 
-CONTEXT_SHARE = 0.15
+CONTEXT_SHARE = 0.3
 CONTEXT_MESSAGES = 3
 LONGEST_QUESTION = 400
 CORRECTED_WORDS = 24
-UNIVERSAL_PARTS = ("text", "input_text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +92,7 @@ class Vocabulary:
                 self._by_length.setdefault(len(key), []).append(key)
         return self._by_length
 
-    def _nearest(
-        self, stem: str, listed: Mapping[int, Sequence[str]], *, far: bool
-    ) -> str | None:
+    def _nearest(self, stem: str, listed: Mapping[int, Sequence[str]], *, far: bool) -> str | None:
         reach = 2 if far else 1
         best, least = None, reach + 1
         for size in range(len(stem) - reach, len(stem) + reach + 1):
@@ -171,7 +168,7 @@ def _add(
     found = list(features)
     length = math.sqrt(sum(value * value for _, value in found)) or 1.0
     for name, value in found:
-        code = zlib.crc32(name.encode())
+        code = zlib.crc32(name.encode("utf-8", "surrogatepass"))
         place = (code >> 1) % size
         sums[place] = sums.get(place, 0.0) + (share if code & 1 else -share) * value / length
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-
 from tuner.sandbox import words
 from tuner.sandbox.evidence import Question, cover, prepare, strength
 from tuner.sandbox.features import Vocabulary, split_context, text_of
@@ -27,7 +26,11 @@ def base_reply(
     asked_text, _ = split_context(messages)
     asked = prepare(vocabulary.read(asked_text), words.marks(asked_text), vocabulary)
     found = [
-        Candidate(number, 0.0, strength(cover(asked, _prepared(question, vocabulary), _prepared(reply, vocabulary))))
+        Candidate(
+            number,
+            0.0,
+            strength(cover(asked, _prepared(question, vocabulary), _prepared(reply, vocabulary))),
+        )
         for number, (question, reply) in enumerate(exchanges)
     ]
     replies = [reply for _, reply in exchanges]

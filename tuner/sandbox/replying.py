@@ -10,6 +10,7 @@ NOTHING_TAUGHT = "I have not been taught anything yet."
 
 COVERAGE_SHARE = 12.0
 LEAST_LOG = -6.0
+CONTINUES = 3.0
 STILL_CLOSE = 0.7
 TORN = 1.0
 SURE = 0.95
@@ -26,20 +27,23 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A taught reply: its log probability, how well its best lesson covers the question, and how
+    """A taught reply: its log probability, and how well its best lesson covers the question.
 
-    that lesson asks it.
+    `asked_as` holds the words of that lesson's question; `continues` says that the lesson was
+    taught after exactly what was said before this question.
     """
 
     number: int
     log: float
     strength: float
     asked_as: frozenset[str] = frozenset()
+    continues: bool = False
 
     @property
     def total(self) -> float:
         """Coverage first; where two replies are covered alike, the scorer decides."""
-        return COVERAGE_SHARE * self.strength + max(self.log, LEAST_LOG)
+        known = CONTINUES if self.continues else 0.0
+        return COVERAGE_SHARE * self.strength + max(self.log, LEAST_LOG) + known
 
 
 def choose(

@@ -5,7 +5,8 @@ A model file is a zip of plain numpy arrays (`.npz`, nothing pickled):
     format         int64 []        the version of this layout
     replies        uint8 [..]      a JSON list of the distinct taught replies (classes 0..C-1)
     weights        float32 [D, C]  the score of reply c for features x is `x @ weights[:, c]`
-    questions      uint8 [..]      a JSON list of [question, what was said before], per lesson
+    questions      uint8 [..]      a JSON list of the lessons' questions
+    earlier        uint8 [..]      a JSON list of what was said before each of them
     lesson_reply   int32 [N]       which reply each lesson teaches
     lesson_start   int64 [N + 1]   lesson n has the features lesson_start[n]:lesson_start[n + 1]
     lesson_place   int32 [..]      rows of `weights` that are not zero in a lesson's features
@@ -29,7 +30,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,15 @@ import numpy.typing as npt
 
 from tuner.sandbox import words
 from tuner.sandbox.evidence import Question, cover, prepare, strength
-from tuner.sandbox.features import LONGEST_QUESTION, Floats, Indices, Vector, Vocabulary, split_context, vector
+from tuner.sandbox.features import (
+    LONGEST_QUESTION,
+    Floats,
+    Indices,
+    Vector,
+    Vocabulary,
+    split_context,
+    vector,
+)
 from tuner.sandbox.replying import Candidate, Reply, choose
 
 FORMAT = 1
@@ -95,7 +103,7 @@ class Model:
         count = min(CANDIDATES, len(scores))
         probable = np.argpartition(-scores, count - 1)[:count].tolist() if count else []
         return [
-            Candidate(number, float(logs[number]), *self._strength(asked, number))
+            Candidate(number, float(logs[number]), *self._strength(asked, earlier, number))
             for number in sorted({*probable, *self._alike(seen)})
         ]
 
@@ -123,19 +131,26 @@ class Model:
         """Picks the taught reply for the last user message, or refuses."""
         question, earlier = split_context(messages)
         found = self.candidates(question, earlier)
-        return choose(
-            found, self.replies, limit=self.limit, temperature=temperature, seed=seed
-        )
+        return choose(found, self.replies, limit=self.limit, temperature=temperature, seed=seed)
 
-    def _strength(self, asked: Question, reply: int) -> tuple[float, frozenset[str]]:
+    def _strength(
+        self, asked: Question, earlier: str, reply: int
+    ) -> tuple[float, frozenset[str], bool]:
+        """The best lesson of a reply: how well it covers, how it asks, and whether what was said
+
+        before is the same too.
+        """
         if not self._by_reply:
             for number, lesson in enumerate(self.lessons):
                 self._by_reply.setdefault(lesson.reply, []).append(number)
-        lessons = self._by_reply.get(reply, ())
-        said = self._said(reply)
-        prepared = (self.prepared(lesson) for lesson in lessons)
-        found = ((strength(cover(asked, taught, said)), taught.stems) for taught in prepared)
-        return max(found, key=itemgetter(0), default=(0.0, frozenset()))
+        said, best = self._said(reply), (0.0, False, frozenset[str]())
+        for number in self._by_reply.get(reply, ()):
+            taught = self.prepared(number)
+            found = strength(cover(asked, taught, said))
+            continues = bool(earlier) and self.lessons[number].earlier == earlier
+            if (found, continues) > best[:2]:
+                best = found, continues, taught.stems
+        return best[0], best[2], best[1]
 
     def _said(self, reply: int) -> Question:
         if reply not in self._said_by:
@@ -157,7 +172,8 @@ class Model:
             "format": np.array(FORMAT),
             "replies": _pack(self.replies),
             "weights": self.weights,
-            "questions": _pack([[lesson.question, lesson.earlier] for lesson in self.lessons]),
+            "questions": _pack([lesson.question for lesson in self.lessons]),
+            "earlier": _pack([lesson.earlier for lesson in self.lessons]),
             "lesson_reply": np.array([lesson.reply for lesson in self.lessons], dtype=np.int32),
             **_pack_vectors(self.vectors),
             "words": _pack(list(self.vocabulary.counts)),
@@ -183,18 +199,18 @@ class Model:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             if int(file["format"]) != FORMAT:
                 raise ValueError("This model file was written by another version of the sandbox.")
-            asked = _unpack(file["questions"])
-            taught = file["lesson_reply"].tolist()
+            asked, earlier = _unpack(file["questions"]), _unpack(file["earlier"])
+            taught = zip(asked, earlier, file["lesson_reply"].tolist(), strict=True)
             counts = zip(_unpack(file["words"]), file["word_count"].tolist(), strict=True)
             return cls(
                 replies=_unpack(file["replies"]),
                 weights=file["weights"],
-                lessons=[Lesson(q, e, r) for (q, e), r in zip(asked, taught, strict=True)],
+                lessons=[Lesson(*lesson) for lesson in taught],
                 vectors=_unpack_vectors(file),
                 vocabulary=Vocabulary(int(file["counted"]), Counter(dict(counts))),
                 limit=float(file["limit"]),
-                reference=file["reference"] if "reference" in file else None,
-                beta=float(file["beta"]) if "beta" in file else 0.1,
+                reference=file.get("reference"),
+                beta=float(file.get("beta", 0.1)),
             )
 
 
@@ -212,7 +228,11 @@ def _pack(value: object) -> npt.NDArray[np.uint8]:
 
 
 def _unpack(packed: npt.NDArray[np.uint8]) -> list[str]:
-    listed: list[str] = json.loads(packed.tobytes().decode("utf-8", "surrogatepass"))
+    return [str(text) for text in _decode(packed)]
+
+
+def _decode(packed: npt.NDArray[np.uint8]) -> list[object]:
+    listed: list[object] = json.loads(packed.tobytes().decode("utf-8", "surrogatepass"))
     return listed
 
 

@@ -28,8 +28,8 @@ NONE_OF_THESE = -1
 FIRST_STEP = 3.0
 FEWEST_STEPS = 30
 TOKEN = re.compile(rf"[{words.CJK}]|[^\s{words.CJK}]+")
-AUTO_EPOCHS = ((50, 30), (300, 20), (1_000, 10), (5_000, 6), (math.inf, 3))
-AUTO_BATCHES = ((50, 4), (300, 8), (1_000, 16), (math.inf, 64))
+AUTO_EPOCHS = ((50, 30), (300, 25), (1_000, 15), (5_000, 8), (math.inf, 3))
+AUTO_BATCHES = ((50, 4), (1_000, 8), (math.inf, 32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,7 @@ class Metrics:
     full_valid_mean_token_accuracy: float | None = None
 
 
-def resolve(
-    requested: Mapping[str, object], *, rows: int, method: Method
-) -> Hyperparameters:
+def resolve(requested: Mapping[str, object], *, rows: int, method: Method) -> Hyperparameters:
     """Puts numbers in place of "auto" and of what is absent."""
     rows = max(rows, 1)
     epochs = _number(requested, "n_epochs")
@@ -124,7 +122,9 @@ class Split:
             found = self.vectors[number]
             features[row, np.searchsorted(places, found.places)] = found.values
         rejected = None if self.rejected is None else self.rejected[listed]
-        return Batch(places, features, self.right[listed], rejected, [self.texts[n] for n in listed])
+        return Batch(
+            places, features, self.right[listed], rejected, [self.texts[n] for n in listed]
+        )
 
 
 class Training:
@@ -297,9 +297,7 @@ def _slope(model: Model, batch: Batch) -> tuple[tuple[float, float], Floats]:
     return (float(losses.mean()), float((margins > 0).mean())), slope[:, :-1]
 
 
-def _choice_slope(
-    model: Model, batch: Batch, scores: Floats
-) -> tuple[tuple[float, float], Floats]:
+def _choice_slope(model: Model, batch: Batch, scores: Floats) -> tuple[tuple[float, float], Floats]:
     rows = np.arange(len(scores))
     shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
     totals = shifted.sum(axis=1, keepdims=True)
@@ -319,12 +317,13 @@ def _with_none(scores: Floats) -> Floats:
 
 
 def _share(replies: Sequence[str], pick: int, right: int, text: str) -> float:
-    if pick == right != NONE_OF_THESE:
+    if pick == right:
         return 1.0
     if pick == len(replies):
         return 0.0
     said, wanted = TOKEN.findall(replies[pick]), TOKEN.findall(text)
-    return sum(a == b for a, b in zip(said, wanted, strict=False)) / len(wanted)
+    in_place: list[bool] = [a == b for a, b in zip(said, wanted, strict=False)]
+    return sum(in_place) / len(wanted)
 
 
 def _begun(targets: Sequence[Target], start_from: Model | None) -> Model:
