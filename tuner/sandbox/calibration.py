@@ -18,7 +18,7 @@ from tuner.sandbox.words import LEXICON
 if TYPE_CHECKING:
     from tuner.sandbox.scorer import Model
 
-LEAST_LIMIT = 0.45
+LEAST_LIMIT = 0.42
 MORE_PER_TENFOLD = 0.05
 MOST_LIMIT = 0.56
 ABOVE = 0.02

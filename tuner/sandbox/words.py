@@ -11,9 +11,9 @@ from pathlib import Path
 LEXICON = Path(__file__).with_name("words")
 LONGEST_TEXT = 4_000
 LONGEST_PHRASE = 4
-CONTENT = (1.0, 1.0)
-LISTED = (1.0, 0.55)
-TOPIC = (1.0, 1.0)
+CONTENT = (1.0, 1.25)
+LISTED = (1.0, 0.4)
+TOPIC = (1.0, 1.25)
 LONE_CHARACTER = (0.5, 0.45)
 PHRASE_OF_GENERIC_WORDS = (0.6, 0.45)
 TIERS = {
