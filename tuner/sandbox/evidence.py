@@ -14,6 +14,7 @@ from tuner.sandbox.words import Word, worth_of
 SAME_IDEA = 0.88
 SAME_PART = 0.85
 SAME_ROOT = 0.75
+TELLS_APART = 1.0
 LONG_ROOT = 6
 IN_REPLY = 0.4
 ASKED_SHARE = 0.62
@@ -37,10 +38,14 @@ class Question:
 def prepare(found: Sequence[Word], marks: str, vocabulary: Vocabulary) -> Question:
     """Weighs the words of a question; `marks` stands for it when it has no words."""
     distinct = {word.stem: word for word in found}
+    apart = vocabulary.tells_apart(found)
     return Question(
         tuple(distinct.values()),
         tuple(vocabulary.worth(word) for word in distinct.values()),
-        tuple(vocabulary.cost(word) for word in distinct.values()),
+        tuple(
+            max(vocabulary.cost(word), TELLS_APART if word.stem in apart else 0.0)
+            for word in distinct.values()
+        ),
         frozenset(stem for word in found for stem in (word.stem, *word.parts)),
         _worth_of_ideas(distinct.values(), vocabulary),
         "" if distinct else marks,

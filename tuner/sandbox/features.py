@@ -59,6 +59,12 @@ class Vocabulary:
         often = max([often, *(self.counts.get(f"#{idea}", 0) for idea in word.ideas)])
         return word.cost * max(0.3, 1 - often / (self.questions + 4))
 
+    def tells_apart(self, question: Sequence[Word]) -> frozenset[str]:
+        """The words that only this lesson says, where others ask alike about something else."""
+        shared = any(word.worth >= 0.5 and self.counts.get(word.stem, 0) >= 3 for word in question)
+        own = (word for word in question if word.worth >= 0.5)
+        return frozenset(w.stem for w in own if shared and self.counts.get(w.stem, 0) == 1)
+
     def _rarity_of(self, word: Word) -> float:
         own = self.rarity(word.stem)
         if word.ideas:

@@ -20,6 +20,7 @@ TIERS = {
     "function": (0.04, 0.03),
     "question": (0.15, 0.08),
     "chat": (0.18, 0.1),
+    "self": (0.35, 0.15),
     "common": (0.6, 0.25),
 }
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
