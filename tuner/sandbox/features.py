@@ -39,7 +39,7 @@ class Vocabulary:
 
     def add(self, question: Sequence[Word]) -> None:
         self.questions += 1
-        self.counts.update({word.stem for word in question})
+        self.counts.update({stem for word in question for stem in (word.stem, *word.parts)})
         self.counts.update({f"#{idea}" for word in question for idea in word.ideas})
         self._by_length = {}
 
@@ -73,21 +73,26 @@ class Vocabulary:
 
     def read(self, text: str) -> list[Word]:
         """The words of a question, typing errors mended where the intended word is plain."""
-        found, mended, repairs = words.read(text)[:LONGEST_QUESTION], False, 0
-        stems = []
-        for word in found:
-            stem = word.stem
-            if not word.known and stem not in self.counts and repairs < CORRECTED_WORDS:
-                repairs += 1
-                stem = self._mended(stem)
-                mended = mended or stem != word.stem
-            stems.append(stem)
-        return words.read_stems(" ".join(stems).split()) if mended else found
+        repairs = iter(range(CORRECTED_WORDS))
 
-    def _mended(self, stem: str) -> str:
-        if len(stem) < 4 or not stem.isalpha() or not stem.isascii():
-            return stem
-        taught = self._nearest(stem, self._taught_by_length(), far=len(stem) >= 8)
+        def stem_of(piece: str) -> str:
+            stem = words.stem(piece)
+            strange = not self._knows(stem) and len(piece) >= 4 and piece.isalpha()
+            if not strange or not piece.isascii() or next(repairs, None) is None:
+                return stem
+            return self._mended(piece, stem)
+
+        return words.read(text, stem_of=stem_of)[:LONGEST_QUESTION]
+
+    def _knows(self, stem: str) -> bool:
+        return stem in self.counts or words.is_known(stem)
+
+    def _mended(self, piece: str, stem: str) -> str:
+        swapped = (
+            piece[:at] + piece[at + 1] + piece[at] + piece[at + 2 :] for at in range(len(piece) - 1)
+        )
+        meant = next((word for word in map(words.stem, swapped) if self._knows(word)), None)
+        taught = meant or self._nearest(stem, self._taught_by_length(), far=len(stem) >= 8)
         if taught or len(stem) < 5:
             return taught or stem
         return self._nearest(stem, words.lexicon().by_length, far=False) or stem

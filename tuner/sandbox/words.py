@@ -2,10 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 
 LEXICON = Path(__file__).with_name("words")
@@ -86,7 +85,8 @@ def marks(text: str) -> str:
 
 @cache
 def stem(word: str) -> str:
-    """A light stem: plurals and the regular verb endings fall away."""
+    """A light stem: plurals and verb endings fall away, irregular forms become the plain one."""
+    word = irregular().get(word, word)
     if len(word) <= 3 or not word.isascii() or not word.isalpha():
         return word
     for ending, least, put in ENDINGS:
@@ -119,6 +119,13 @@ def _without_double(root: str, ending: str) -> str:
     if ending in ("ing", "ed") and root[-1:] == root[-2:-1] and root[-1] not in "lsz":
         return root[:-1]
     return root[:-1] if root.endswith("e") and len(root) > 3 and ending != "eed" else root
+
+
+@cache
+def irregular() -> dict[str, str]:
+    """The plain form of each irregular one."""
+    lines = (LEXICON / "irregular.txt").read_text(encoding="utf-8").splitlines()
+    return {form: line.split()[0] for line in lines for form in line.split()[1:]}
 
 
 @cache
@@ -160,7 +167,7 @@ def is_known(word: str) -> bool:
     return word in lists.by_length.get(len(word), ())
 
 
-def read(text: str) -> list[Word]:
+def read(text: str, *, stem_of: Callable[[str], str] = stem) -> list[Word]:
     """The words of a text, known phrases joined into one word."""
     found: list[Word] = []
     run: list[str] = []
@@ -170,17 +177,8 @@ def read(text: str) -> list[Word]:
             run = []
             found += _read_characters(piece)
         else:
-            run.append(stem(piece))
+            run.append(stem_of(piece))
     return found + _read_run(run)
-
-
-def read_stems(stems: list[str]) -> list[Word]:
-    """Words from stems that are known already, as after typing errors were mended."""
-    found: list[Word] = []
-    for is_run, group in groupby(stems, key=lambda word: not _is_character(word[0])):
-        listed = list(group)
-        found += _read_run(listed) if is_run else _read_characters("".join(listed))
-    return found
 
 
 def _is_character(letter: str) -> bool:
