@@ -1,0 +1,23 @@
+"""The rules of training rows, with line numbers; bot and tuner check with the same module."""
+
+from bot.rows.checking import check_row, check_rows, method_of
+from bot.rows.fingerprints import fingerprint, overlapping, prompt_fingerprint
+from bot.rows.problems import MINIMUM_ROWS, REASONS, Method, Problem
+from bot.rows.reading import read_lines
+from bot.rows.tokens import count_tokens, text_tokens
+
+__all__ = [
+    "MINIMUM_ROWS",
+    "REASONS",
+    "Method",
+    "Problem",
+    "check_row",
+    "check_rows",
+    "count_tokens",
+    "fingerprint",
+    "method_of",
+    "overlapping",
+    "prompt_fingerprint",
+    "read_lines",
+    "text_tokens",
+]

@@ -1,0 +1,140 @@
+"""Says whether a row may train a model: at a glance for plain rows, rule by rule for others."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
+from typing import Final, TypeGuard
+
+from bot.rows.conversation import check_chat
+from bot.rows.preference import OUTPUTS, check_preference
+from bot.rows.problems import Method, Problem, Refusal, kind_of, shown
+from bot.rows.tokens import count_tokens, most_tokens
+
+DEEPEST_NESTING: Final = 64
+_PLAIN_ROLES = frozenset({"system", "developer", "user", "assistant"})
+
+
+def check_rows(
+    rows: Iterable[tuple[int, object]], method: Method, *, max_tokens: int = 65_536
+) -> Iterator[tuple[int, dict[str, object] | Problem]]:
+    """Yield each row that may train, and a Problem for each that may not, in their order."""
+    glance = method is Method.SUPERVISED
+    for line, row in rows:
+        if (glance and is_plain(row, max_tokens)) or isinstance(row, Problem):
+            yield line, row
+        else:
+            yield line, _checked(row, method, line=line, max_tokens=max_tokens)
+
+
+def check_row(
+    row: object, method: Method, *, line: int = 0, max_tokens: int = 65_536
+) -> Problem | None:
+    """Find the first rule that a parsed row breaks; never raises, whatever the JSON value."""
+    if method is Method.SUPERVISED and is_plain(row, max_tokens):
+        return None
+    found = _checked(row, method, line=line, max_tokens=max_tokens)
+    return found if isinstance(found, Problem) else None
+
+
+def method_of(row: object) -> Method | None:
+    """Guess from the keys which method a row is meant for."""
+    if not isinstance(row, Mapping):
+        return None
+    if any(key in row for key in OUTPUTS):
+        return Method.DPO
+    return Method.SUPERVISED if "messages" in row else None
+
+
+def is_plain(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
+    """Accept at a glance what most files are full of: questions and answers without extras.
+
+    What it accepts breaks no rule; what it does not accept may still break none.
+    """
+    if not isinstance(row, dict) or len(row) != 1:
+        return False
+    messages = row.get("messages")
+    if not isinstance(messages, list):
+        return False
+    size, role = 0, ""
+    try:
+        for message in messages:
+            role, content = message["role"], message["content"]
+            if (
+                len(message) != 2
+                or role not in _PLAIN_ROLES
+                or type(content) is not str
+                or "<|" in content
+                or "\0" in content
+                or not content
+                or content.isspace()
+                # Half of a surrogate pair cannot be encoded.
+                or not (content.isascii() or content.encode())
+            ):
+                return False
+            size += len(content)
+    except (KeyError, TypeError, UnicodeEncodeError):
+        return False
+    return role == "assistant" and most_tokens(size, len(messages)) <= max_tokens
+
+
+def _checked(
+    row: object, method: Method, *, line: int, max_tokens: int
+) -> dict[str, object] | Problem:
+    try:
+        return _accepted(row, method, max_tokens)
+    except Refusal as refusal:
+        return refusal.at(line)
+
+
+def _accepted(row: object, method: Method, max_tokens: int) -> dict[str, object]:
+    if not isinstance(row, dict):
+        raise Refusal("row_not_object", kind=kind_of(row))
+    _check_leaves(row)
+    _check_method(row, method)
+    if method is Method.SUPERVISED:
+        check_chat(row)
+    else:
+        check_preference(row)
+    tokens = count_tokens(row)
+    if tokens > max_tokens:
+        raise Refusal("too_long", tokens=tokens, limit=max_tokens)
+    return row
+
+
+def _check_leaves(row: object) -> None:
+    # Level by level rather than by recursion, which a row from outside could exhaust.
+    level: list[object] = [row]
+    for _ in range(DEEPEST_NESTING):
+        below: list[object] = []
+        for value in level:
+            if isinstance(value, str | float):
+                _check_leaf(value)
+            elif isinstance(value, list):
+                below.extend(value)
+            elif isinstance(value, dict):
+                below.extend(value)
+                below.extend(value.values())
+        if not below:
+            return
+        level = below
+    raise Refusal("too_deep")
+
+
+def _check_leaf(value: str | float) -> None:
+    if isinstance(value, float) and not isfinite(value):
+        raise Refusal("not_finite", number=shown(value))
+    if not isinstance(value, str):
+        return
+    if "\0" in value:
+        raise Refusal("null_byte")
+    try:
+        value.isascii() or value.encode()
+    except UnicodeEncodeError:
+        raise Refusal("broken_character") from None
+
+
+def _check_method(row: Mapping[str, object], method: Method) -> None:
+    meant = method_of(row)
+    if method is Method.DPO and meant is Method.SUPERVISED and "input" not in row:
+        raise Refusal("chat_among_preferences")
+    if method is Method.SUPERVISED and meant is Method.DPO and "messages" not in row:
+        raise Refusal("preference_among_chats")

@@ -1,0 +1,228 @@
+"""The rules of conversations, message by message."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from bot.rows.problems import Refusal, kind_of, shown
+from bot.rows.tokens import texts_in
+
+_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+_KEYS = frozenset(
+    "role content name weight tool_calls tool_call_id function_call refusal".split()  # noqa: SIM905
+)
+# One of these anywhere fails the whole job at the host, hours later.
+# https://github.com/johny-b/llmcomp/issues/59
+_CONTROL_TOKEN: Final = re.compile(r"<\|[a-z0-9_]+\|>", re.IGNORECASE | re.ASCII)
+
+
+def check_chat(row: Mapping[str, object]) -> None:
+    """Refuse a chat row from which nothing can be learned, or that breaks a rule."""
+    messages = check_conversation(row)
+    answers = [message for message in messages if message["role"] == "assistant"]
+    if not answers:
+        raise Refusal("assistant_missing")
+    if messages[-1]["role"] != "assistant":
+        raise Refusal("last_not_assistant", role=str(messages[-1]["role"]))
+    if all(answer.get("weight", 1) == 0 for answer in answers):
+        raise Refusal("nothing_trained")
+
+
+def check_conversation(holder: Mapping[str, object]) -> list[dict[str, object]]:
+    """Refuse broken messages and tools, and return the messages."""
+    messages = holder.get("messages")
+    if messages is None:
+        raise Refusal("messages_missing")
+    if not isinstance(messages, list):
+        raise Refusal("messages_not_list", kind=kind_of(messages))
+    if not messages:
+        raise Refusal("messages_empty")
+    calls: set[str] = set()
+    for number, message in enumerate(messages, 1):
+        try:
+            check_message(message, calls)
+        except Refusal as refusal:
+            raise Refusal(refusal.code, message=number, **refusal.details) from None
+    _check_tools(holder)
+    return messages
+
+
+def check_message(message: object, calls: set[str]) -> None:
+    """Refuse a broken message; calls gathers the ids of the tool calls so far."""
+    if not isinstance(message, dict):
+        raise Refusal("message_not_object", kind=kind_of(message))
+    if not _KEYS.issuperset(message):
+        raise Refusal("key_unknown", key=shown(next(key for key in message if key not in _KEYS)))
+    role = _role_of(message)
+    for text in texts_in([value for key, value in message.items() if key != "role"]):
+        if token := control_token_in(text):
+            raise Refusal("control_token", token=token)
+    _check_content(message, role)
+    if len(message) > 2 or role in ("tool", "function"):
+        _check_extras(message, role, calls)
+
+
+def control_token_in(text: str) -> str | None:
+    """Find a mark that tokenizers give a meaning of its own."""
+    if "<|" not in text:
+        return None
+    found = _CONTROL_TOKEN.search(text)
+    return shown(found.group()) if found else None
+
+
+def _role_of(message: Mapping[str, object]) -> str:
+    role = message.get("role")
+    if role is None:
+        raise Refusal("role_missing")
+    if not isinstance(role, str) or role not in _ROLES:
+        raise Refusal("role_unknown", role=shown(role))
+    return role
+
+
+def _check_content(message: Mapping[str, object], role: str) -> None:
+    content = message.get("content")
+    says_otherwise = role == "assistant" and any(
+        message.get(key) for key in ("tool_calls", "function_call", "refusal")
+    )
+    if content is None:
+        if not says_otherwise:
+            raise Refusal("content_missing")
+        return
+    if not isinstance(content, str | list):
+        raise Refusal("content_not_text", kind=kind_of(content))
+    has_content = _has_parts(content, role) if isinstance(content, list) else content.strip()
+    if not has_content and not says_otherwise:
+        raise Refusal("content_empty")
+
+
+def _has_parts(parts: list[object], role: str) -> bool:
+    # Every part is checked, so this may not stop at the first with something in it.
+    found = [_has_part(part, number, role) for number, part in enumerate(parts, 1)]
+    return any(found)
+
+
+def _has_part(part: object, number: int, role: str) -> bool:
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        raise Refusal("part_broken", part=number)
+    if part["type"] == "image_url":
+        _check_image(part.get("image_url"), role)
+        return True
+    if part["type"] != "text":
+        raise Refusal("part_unknown", kind=shown(part["type"]))
+    text = part.get("text")
+    if not isinstance(text, str):
+        raise Refusal("part_broken", part=number)
+    return bool(text.strip())
+
+
+def _check_image(image: object, role: str) -> None:
+    if role != "user":
+        raise Refusal("image_not_from_user")
+    address = image.get("url") if isinstance(image, dict) else None
+    if not isinstance(address, str) or not address:
+        raise Refusal("image_broken")
+
+
+def _check_extras(message: Mapping[str, object], role: str, calls: set[str]) -> None:
+    for key in ("name", "refusal"):
+        value = message.get(key)
+        if value is not None and not isinstance(value, str):
+            raise Refusal(f"{key}_not_text", kind=kind_of(value))
+    if role == "function" and not message.get("name"):
+        raise Refusal("name_missing")
+    if "weight" in message:
+        _check_weight(message["weight"], role)
+    _check_calls(message, role, calls)
+    _check_answer(message.get("tool_call_id"), role, calls)
+
+
+def _check_weight(weight: object, role: str) -> None:
+    if role != "assistant":
+        raise Refusal("weight_not_for_role", role=role)
+    # True and 1.0 equal 1, yet hosts refuse them.
+    if type(weight) is not int or weight not in (0, 1):
+        raise Refusal("weight_wrong", weight=shown(weight))
+
+
+def _check_calls(message: Mapping[str, object], role: str, calls: set[str]) -> None:
+    tool_calls, function_call = message.get("tool_calls"), message.get("function_call")
+    if tool_calls is None and function_call is None:
+        return
+    if role != "assistant":
+        raise Refusal("calls_not_for_role", role=role)
+    if function_call is not None:
+        _check_function(function_call, 1)
+    if tool_calls is not None:
+        calls.update(_call_ids(tool_calls))
+
+
+def _call_ids(tool_calls: object) -> list[str]:
+    if not isinstance(tool_calls, list):
+        raise Refusal("calls_not_list", kind=kind_of(tool_calls))
+    if not tool_calls:
+        raise Refusal("calls_empty")
+    return [_call_id(call, number) for number, call in enumerate(tool_calls, 1)]
+
+
+def _call_id(call: object, number: int) -> str:
+    if not isinstance(call, dict) or call.get("type") != "function":
+        raise Refusal("call_broken", call=number)
+    name = call.get("id")
+    if not isinstance(name, str) or not name:
+        raise Refusal("call_broken", call=number)
+    _check_function(call.get("function"), number)
+    return name
+
+
+def _check_function(function: object, number: int) -> None:
+    if not isinstance(function, dict):
+        raise Refusal("call_broken", call=number)
+    if not isinstance(function.get("name"), str) or not function["name"]:
+        raise Refusal("call_without_name", call=number)
+    arguments = function.get("arguments")
+    try:
+        meaning = json.loads(arguments) if isinstance(arguments, str) else None
+    except (ValueError, RecursionError):
+        meaning = None
+    if not isinstance(meaning, dict):
+        raise Refusal("arguments_not_json", call=number)
+
+
+def _check_answer(call_id: object, role: str, calls: set[str]) -> None:
+    if role != "tool":
+        if call_id is not None:
+            raise Refusal("answer_not_for_role", role=role)
+        return
+    if not isinstance(call_id, str) or not call_id:
+        raise Refusal("answer_without_id")
+    if call_id not in calls:
+        raise Refusal("answer_to_nothing", id=shown(call_id))
+
+
+def _check_tools(holder: Mapping[str, object]) -> None:
+    parallel = holder.get("parallel_tool_calls")
+    if parallel is not None and not isinstance(parallel, bool):
+        raise Refusal("parallel_not_boolean", kind=kind_of(parallel))
+    for field in ("tools", "functions"):
+        tools = holder.get(field)
+        if tools is not None:
+            _check_definitions(tools, field)
+
+
+def _check_definitions(tools: object, field: str) -> None:
+    if not isinstance(tools, list):
+        raise Refusal("tools_not_list", field=field, kind=kind_of(tools))
+    for number, tool in enumerate(tools, 1):
+        function = tool if field == "functions" else _function_in(tool)
+        name = function.get("name") if isinstance(function, dict) else None
+        if not isinstance(name, str) or not name:
+            raise Refusal("tool_broken", field=field, tool=number)
+    for text in texts_in(tools):
+        if token := control_token_in(text):
+            raise Refusal("tool_control_token", field=field, token=token)
+
+
+def _function_in(tool: object) -> object:
+    is_function = isinstance(tool, dict) and tool.get("type") == "function"
+    return tool.get("function") if is_function and isinstance(tool, dict) else None

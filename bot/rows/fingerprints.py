@@ -1,0 +1,128 @@
+"""Tells rows that mean the same, however they are written."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from unicodedata import normalize
+
+
+def fingerprint(row: Mapping[str, object]) -> str:
+    """Hash what the row means: equal fingerprints are duplicates.
+
+    Key order, spacing, the ids of tool calls, keys without meaning and the way Unicode composes
+    its letters are not part of it.
+    """
+    outputs = [_answers(row.get(key)) for key in ("preferred_output", "non_preferred_output")]
+    return _hash([_conversation(row), *outputs] if _is_preference(row) else [_conversation(row)])
+
+
+def prompt_fingerprint(row: Mapping[str, object]) -> str:
+    """Hash everything that comes before the answer, equal for chat and preference rows."""
+    conversation = _conversation(row)
+    messages = conversation["messages"]
+    if not _is_preference(row) and isinstance(messages, list) and _ends_with_answer(messages):
+        conversation["messages"] = messages[:-1]
+    return _hash([conversation])
+
+
+def overlapping(
+    training: Iterable[tuple[int, Mapping[str, object]]],
+    validation: Iterable[tuple[int, Mapping[str, object]]],
+) -> Iterator[tuple[int, int]]:
+    """Yield (training line, validation line) where both say the same.
+
+    Of duplicates within the training rows the first line is told.
+    """
+    lines: dict[str, int] = {}
+    for line, row in training:
+        lines.setdefault(fingerprint(row), line)
+    for line, row in validation:
+        found = lines.get(fingerprint(row))
+        if found is not None:
+            yield found, line
+
+
+def content_meaning(content: object) -> object:
+    """Reduce the content of a message to its text where it has nothing else."""
+    if isinstance(content, str):
+        return _unified(content) or None
+    if not isinstance(content, list):
+        return content
+    texts = [part.get("text") for part in content if isinstance(part, Mapping)]
+    if len(texts) == len(content) and all(isinstance(text, str) for text in texts):
+        return _unified("\n".join(map(str, texts))) or None
+    return content
+
+
+def _is_preference(row: Mapping[str, object]) -> bool:
+    return "messages" not in row and "input" in row
+
+
+def _conversation(row: Mapping[str, object]) -> dict[str, object]:
+    inside = row.get("input") if _is_preference(row) else row
+    source = inside if isinstance(inside, Mapping) else {}
+    extras = {
+        key: source[key]
+        for key in ("tools", "functions", "function_call", "parallel_tool_calls")
+        if source.get(key) not in (None, [])
+    }
+    return {"messages": _answers(source.get("messages")), **extras}
+
+
+def _answers(messages: object) -> list[object]:
+    if not isinstance(messages, list):
+        return [messages]
+    calls: dict[object, int] = {}
+    return [_message(each, calls) if isinstance(each, Mapping) else each for each in messages]
+
+
+def _message(message: Mapping[str, object], calls: dict[object, int]) -> dict[str, object]:
+    meaning: dict[str, object] = {
+        "role": message.get("role"),
+        "content": content_meaning(message.get("content")),
+        "name": message.get("name"),
+        "refusal": content_meaning(message.get("refusal")),
+        "weight": 0 if message.get("weight") == 0 else None,
+        "function_call": _call(message.get("function_call")),
+        "tool_calls": _tool_calls(message.get("tool_calls"), calls),
+        "tool_call_id": _number_of(message.get("tool_call_id"), calls),
+    }
+    return {key: value for key, value in meaning.items() if value is not None}
+
+
+def _tool_calls(tool_calls: object, calls: dict[object, int]) -> object:
+    if not isinstance(tool_calls, list):
+        return tool_calls
+    found = [call for call in tool_calls if isinstance(call, Mapping)]
+    return [[_number_of(call.get("id"), calls), _call(call.get("function"))] for call in found]
+
+
+def _number_of(call_id: object, calls: dict[object, int]) -> int | None:
+    if not isinstance(call_id, str):
+        return None
+    return calls.setdefault(call_id, len(calls))
+
+
+def _call(function: object) -> object:
+    if not isinstance(function, Mapping):
+        return function
+    arguments = function.get("arguments")
+    try:
+        meaning = json.loads(arguments) if isinstance(arguments, str) else arguments
+    except (ValueError, RecursionError):
+        meaning = arguments
+    return [function.get("name"), meaning]
+
+
+def _ends_with_answer(messages: list[object]) -> bool:
+    last = messages[-1] if messages else None
+    return isinstance(last, Mapping) and last.get("role") == "assistant"
+
+
+def _hash(meaning: list[object]) -> str:
+    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()
+
+
+def _unified(text: str) -> str:
+    return " ".join(normalize("NFC", text).split())

@@ -1,0 +1,59 @@
+"""The rules of preference rows: one conversation, a better and a worse answer."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from bot.rows.conversation import check_conversation, check_message
+from bot.rows.fingerprints import content_meaning
+from bot.rows.problems import Refusal, kind_of
+
+OUTPUTS: Final = ("preferred_output", "non_preferred_output")
+
+
+def check_preference(row: Mapping[str, object]) -> None:
+    """Refuse a preference row that breaks a rule."""
+    messages = check_conversation(_input_of(row))
+    if messages[-1]["role"] == "assistant":
+        raise Refusal("input_ends_with_assistant")
+    for number, message in enumerate(messages, 1):
+        if _has_image(message.get("content")):
+            raise Refusal("image_in_preference", message=number)
+    preferred, other = (_output_of(row, field) for field in OUTPUTS)
+    if preferred == other:
+        raise Refusal("outputs_same")
+
+
+def _input_of(row: Mapping[str, object]) -> Mapping[str, object]:
+    found = row.get("input")
+    if found is None:
+        raise Refusal("input_missing")
+    if isinstance(found, list):
+        raise Refusal("input_bare_list")
+    if not isinstance(found, dict):
+        raise Refusal("input_not_object", kind=kind_of(found))
+    return found
+
+
+def _has_image(content: object) -> bool:
+    parts = content if isinstance(content, list) else []
+    return any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
+
+
+def _output_of(row: Mapping[str, object], field: str) -> object:
+    messages = row.get(field)
+    if messages is None:
+        raise Refusal("output_missing", field=field)
+    if not isinstance(messages, list):
+        raise Refusal("output_not_list", field=field, kind=kind_of(messages))
+    if len(messages) != 1:
+        raise Refusal("output_not_single", field=field, count=len(messages))
+    message = messages[0]
+    try:
+        check_message(message, set())
+    except Refusal as refusal:
+        raise Refusal(f"output_{refusal.code}", field=field, **refusal.details) from None
+    if message["role"] != "assistant":
+        raise Refusal("output_not_assistant", field=field, role=message["role"])
+    if any(message.get(key) for key in ("tool_calls", "function_call", "refusal")):
+        raise Refusal("output_not_text", field=field)
+    return content_meaning(message["content"])

@@ -1,0 +1,192 @@
+"""What can be wrong with a training row, each with a code and a plain sentence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+MINIMUM_ROWS: Final = 10
+"""Hosts refuse a training file with fewer rows."""
+
+_SHOWN_CHARACTERS = 60
+
+
+class Method(StrEnum):
+    """How a model learns from a row."""
+
+    SUPERVISED = "supervised"
+    DPO = "dpo"
+
+
+_FILE_REASONS = {
+    "file_empty": "the file is empty, choose a file with rows in it",
+    "line_too_long": "the line is longer than {limit} MiB, shorten the row or split the line",
+    "array_too_long": (
+        "the JSON array is larger than {limit} MiB, save the file as JSON Lines with one row a line"
+    ),
+    "not_utf8": "byte {byte} is not valid UTF-8, save the file as UTF-8",
+    "null_byte": "there is a NUL character, save the file as UTF-8 text without NUL characters",
+    "not_json": "this is not valid JSON at character {column} ({what}), correct it there",
+    "cut_off": "the row breaks off before its end, put the whole row on this one line",
+    "extra_text": "there is other text after the row at character {column}, remove it",
+    "not_finite": "“{number}” is not a JSON number, write an ordinary number or null",
+    "number_too_long": "a number has thousands of digits, shorten it or write it as a string",
+    "too_deep": "lists and objects are nested too deeply, flatten the row",
+    "broken_character": "a character is broken (half of a surrogate pair), type it again",
+    "row_unknown": (
+        "the rows have the keys {columns}, name them “messages”, or “prompt” and “completion”"
+    ),
+    "columns_unknown": (
+        "the columns are {columns}, name the one with questions “question” "
+        "and the one with answers “answer”"
+    ),
+    "table_broken": "the table cannot be read here ({what}), correct the line",
+    "cell_too_long": "a cell is longer than {limit} characters, close its quote or shorten it",
+    "cell_empty": "“{column}” is empty, fill it or remove the row",
+    "cell_missing": "“{column}” is missing, add it or remove the row",
+    "cell_not_text": "“{column}” is of type {kind}, make it a string",
+}
+
+_ROW_REASONS = {
+    "row_not_object": "the row is of type {kind}, write an object with “messages”",
+    "chat_among_preferences": (
+        "this is a chat row in a preference file, put chat rows into a file of their own"
+    ),
+    "preference_among_chats": (
+        "this is a preference row in a chat file, put preference rows into a file of their own"
+    ),
+    "messages_missing": "“messages” is missing, write the conversation as a list of messages there",
+    "messages_not_list": "“messages” is of type {kind}, write a list of messages",
+    "messages_empty": "“messages” has no message, add a question and an answer",
+    "assistant_missing": "no message is from the assistant, add the answer to learn",
+    "last_not_assistant": "the last message is from {role}, end with the assistant's answer",
+    "nothing_trained": (
+        "every assistant message has the weight 0, give at least one of them the weight 1"
+    ),
+    "too_long": (
+        "the row has about {tokens} tokens, shorten it to at most {limit} or it would be cut"
+    ),
+    "tools_not_list": "“{field}” is of type {kind}, write a list of functions",
+    "tool_broken": "“{field}” number {tool} is not the definition of a function with a name",
+    "tool_control_token": "“{field}” has the control token {token}, remove it",
+    "parallel_not_boolean": "“parallel_tool_calls” is of type {kind}, write true or false",
+    "input_missing": "“input” is missing, write an object with “messages” there",
+    "input_bare_list": (
+        "“input” is a bare list, wrap it in an object: {{“messages”: […]}}, as hosts expect it"
+    ),
+    "input_not_object": "“input” is of type {kind}, write an object with “messages”",
+    "input_ends_with_assistant": (
+        "the last input message is from the assistant, end with the question to answer"
+    ),
+    "image_in_preference": "message {message} has an image, preference rows take text only",
+    "output_missing": "“{field}” is missing, write a list with one assistant message there",
+    "output_not_list": "“{field}” is of type {kind}, write a list with one assistant message",
+    "output_not_single": "“{field}” has {count} messages, write exactly one assistant message",
+    "output_not_assistant": "“{field}” is from {role}, make it an assistant message",
+    "output_not_text": "“{field}” calls a tool or refuses, preference rows take text only",
+    "outputs_same": "both outputs say the same, make the preferred one differ or remove the row",
+}
+
+# {place} becomes "message 2" in a conversation, and the key's name in an output of a preference.
+_MESSAGE_REASONS = {
+    "message_not_object": "{place} is of type {kind}, write an object with “role” and “content”",
+    "key_unknown": "{place} has the unknown key “{key}”, remove it",
+    "role_missing": "{place} has no role, use system, developer, user, assistant or tool",
+    "role_unknown": (
+        "{place} has the role “{role}”, use system, developer, user, assistant or tool"
+    ),
+    "content_missing": "{place} has no content, write its text",
+    "content_empty": "{place} has empty content, write its text or remove the message",
+    "content_not_text": "{place} has content of type {kind}, write its text as a string",
+    "part_broken": "{place} has a broken content part {part}, use parts of type text",
+    "part_unknown": "{place} has a content part of type “{kind}”, use text",
+    "image_not_from_user": "{place} has an image, only user messages may have one",
+    "image_broken": "{place} has an image without an address, write “image_url”: {{“url”: …}}",
+    "control_token": "{place} has the control token {token}, remove it from the text",
+    "name_not_text": "{place} has a name of type {kind}, make it a string",
+    "name_missing": "{place} is a function result without a name, name the function",
+    "refusal_not_text": "{place} has a refusal of type {kind}, make it a string",
+    "weight_not_for_role": "{place} is from {role} and has a weight, only assistant messages may",
+    "weight_wrong": "{place} has the weight {weight}, use the number 0 or 1",
+    "calls_not_for_role": "{place} is from {role} and calls a tool, only the assistant may",
+    "calls_not_list": "{place} has “tool_calls” of type {kind}, write a list of calls",
+    "calls_empty": "{place} has an empty list of tool calls, remove “tool_calls”",
+    "call_broken": (
+        "{place} has a broken tool call {call}, write “id”, “type”: “function” and “function”"
+    ),
+    "call_without_name": "{place} has a call {call} of no function, write the function's “name”",
+    "arguments_not_json": (
+        "{place} has a call {call} whose arguments are not a JSON object inside a string, "
+        "write “{{}}” for none"
+    ),
+    "answer_without_id": "{place} is a tool result without “tool_call_id”, name the call",
+    "answer_not_for_role": "{place} is from {role} and has “tool_call_id”, only tool results may",
+    "answer_to_nothing": "{place} answers the tool call “{id}”, which no earlier message makes",
+}
+
+
+def _all_reasons() -> dict[str, str]:
+    in_messages = {
+        c: r.replace("{place}", "message {message}") for c, r in _MESSAGE_REASONS.items()
+    }
+    in_outputs = {
+        f"output_{c}": r.replace("{place}", "“{field}”") for c, r in _MESSAGE_REASONS.items()
+    }
+    return in_outputs | in_messages | _FILE_REASONS | _ROW_REASONS
+
+
+REASONS: Final[Mapping[str, str]] = MappingProxyType(_all_reasons())
+"""English by code, with {named} fields that a problem's details fill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a row is refused; line 0 stands for no line at all."""
+
+    line: int
+    code: str
+    details: Mapping[str, str | int]
+
+    @property
+    def reason(self) -> str:
+        """What is wrong and what to do, as a part of a sentence."""
+        return REASONS[self.code].format_map(self.details)
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong and what to do, with the line."""
+        reason = self.reason
+        if self.line:
+            return f"Line {self.line}: {reason}."
+        return f"{reason[0].upper()}{reason[1:]}."
+
+
+class Refusal(Exception):  # noqa: N818 - it never leaves the checks, which turn it into a Problem
+    """A rule is broken."""
+
+    def __init__(self, code: str, **details: str | int) -> None:
+        super().__init__(code)
+        self.code = code
+        self.details = details
+
+    def at(self, line: int) -> Problem:
+        """Tell it with the line."""
+        return Problem(line, self.code, self.details)
+
+
+def kind_of(value: object) -> str:
+    """Name the type of a value in the words of JSON."""
+    if isinstance(value, bool):
+        return "boolean"
+    names = {str: "string", int: "number", float: "number", list: "array", dict: "object"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), "null")
+
+
+def shown(value: object) -> str:
+    """Quote a value briefly, on one line and without half characters."""
+    if not isinstance(value, str):
+        return str(value) if type(value) in (int, float, bool) else kind_of(value)
+    text = " ".join(value[: _SHOWN_CHARACTERS * 2].split())
+    text = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+    return text.encode(errors="replace").decode()

@@ -1,0 +1,151 @@
+"""Reads JSON Lines as a stream: each line a value, or a problem with its number."""
+
+import codecs
+import json
+import math
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final, NoReturn
+
+from bot.rows.problems import Problem, Refusal, shown
+
+LONGEST_LINE_MEBIBYTES: Final = 8
+_LONGEST_LINE = LONGEST_LINE_MEBIBYTES << 20
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
+    """Yield the line number with the parsed value, or with a Problem.
+
+    Chunks may be cut anywhere. Blank lines are skipped, several objects on a line are each
+    yielded, UTF-16 is recognised by its byte order mark, and no more is held in memory than one
+    chunk and one line of at most 8 MiB.
+    """
+    decode = _DECODER.raw_decode
+    for number, raw in enumerate(raw_lines(chunks), 1):
+        line = raw.strip() if raw is not None else None
+        if not line:
+            if line is None:
+                yield number, Problem(number, "line_too_long", {"limit": LONGEST_LINE_MEBIBYTES})
+            continue
+        try:
+            text = line.decode()
+            value, end = decode(text)
+        except (ValueError, RecursionError, Refusal):
+            end = -1
+        if end >= 0 and end == len(text):
+            yield number, value
+        else:
+            yield from _read_slowly(number, line)
+
+
+def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes | None]:
+    """Yield each line as UTF-8 without its newline, and None for one that is too long."""
+    held: list[bytes] = []
+    size = 0
+    for chunk in _as_utf8(chunks):
+        first, *others = chunk.split(b"\n")
+        size += len(first)
+        held.append(first)
+        if size > _LONGEST_LINE:
+            held.clear()
+        if not others:
+            continue
+        yield b"".join(held) if size <= _LONGEST_LINE else None
+        held = [others.pop()]
+        size = len(held[0])
+        for line in others:
+            yield line if len(line) <= _LONGEST_LINE else None
+    if size:
+        yield b"".join(held) if size <= _LONGEST_LINE else None
+
+
+def decode_value(text: str, start: int) -> tuple[object, int]:
+    """Parse one JSON value, or raise a Refusal that says what is wrong with it."""
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+    except RecursionError:
+        raise Refusal("too_deep") from None
+    except json.JSONDecodeError as error:
+        raise _refusal_of(error, text) from None
+    except ValueError:
+        raise Refusal("number_too_long") from None
+    return value, end
+
+
+def after_blanks(text: str, start: int) -> int:
+    """Return where the next character stands that is not white space."""
+    while start < len(text) and text[start].isspace():
+        start += 1
+    return start
+
+
+def _as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = iter(chunks)
+    head = b""
+    while len(head) < len(codecs.BOM_UTF8):
+        chunk = next(rest, None)
+        if chunk is None:
+            break
+        head += chunk
+    if head.startswith(_UTF16_MARKS):
+        return _from_utf16(chain([head], rest))
+    return chain([head.removeprefix(codecs.BOM_UTF8)], rest)
+
+
+def _from_utf16(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    # Broken pairs pass through as invalid UTF-8, so that the line with them is refused.
+    decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
+    for chunk in chunks:
+        yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
+    left, _ = decoder.getstate()
+    if left:
+        yield b"\xff"
+
+
+def _read_slowly(number: int, line: bytes) -> Iterator[tuple[int, object]]:
+    try:
+        for value in _values_in(_text_of(line)):
+            yield number, value
+    except Refusal as refusal:
+        yield number, refusal.at(number)
+
+
+def _text_of(line: bytes) -> str:
+    if b"\0" in line:
+        raise Refusal("null_byte")
+    try:
+        # Joined files have a mark within.
+        return line.removeprefix(codecs.BOM_UTF8).decode()
+    except UnicodeDecodeError as error:
+        raise Refusal("not_utf8", byte=error.start + 1) from None
+
+
+def _values_in(text: str) -> Iterator[object]:
+    end = after_blanks(text, 0)
+    while end < len(text):
+        value, end = decode_value(text, end)
+        yield value
+        end = after_blanks(text, end)
+        if end < len(text) and text[end] != "{":
+            raise Refusal("extra_text", column=end + 1)
+
+
+def _refusal_of(error: json.JSONDecodeError, text: str) -> Refusal:
+    if text.startswith(("{", "[")) and not text.endswith(("}", "]", ",")):
+        return Refusal("cut_off")
+    return Refusal("not_json", column=error.pos + 1, what=shown(error.msg))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Refusal("not_finite", number=name)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise Refusal("not_finite", number=shown(digits))
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
