@@ -1,0 +1,212 @@
+"""Reads what hosts answer into our nouns, forgiving what they leave out or shape differently."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from math import isfinite
+
+import httpx2
+
+from adapters.openai.errors import NonsenseError
+from bot.model import Checkpoint, JobEvent, ModelName
+from bot.ports.provider import RemoteFile, RemoteJob, RemoteModel, Usage
+
+Json = Mapping[str, object]
+
+LONG_AGO = datetime.fromtimestamp(0, UTC)
+_LAST_SECOND_OF_9999 = 253_402_300_799
+_TRAILING_NUMBER = re.compile(r"(\d{1,18})\D*$")
+
+
+def document(response: httpx2.Response) -> Json:
+    """The JSON object of an answer, whatever content type it claims."""
+    body = response.json()
+    if not isinstance(body, dict):
+        raise NonsenseError("The answer is not a JSON object.")
+    return body
+
+
+def page(body: Json) -> tuple[Sequence[Json], bool | None]:
+    """The rows of one page, and whether the host says that more follow.
+
+    A page without rows must say so: taking nonsense for "nothing there" would
+    make the caller act a second time.
+    """
+    rows = body.get("data", "missing")
+    if rows is not None and not isinstance(rows, list):
+        raise NonsenseError("The list has no data.")
+    more = body.get("has_more")
+    found = [row for row in rows or () if isinstance(row, dict)]
+    return found, more if isinstance(more, bool) else None
+
+
+def text_of(chunk: object) -> str:
+    """The text a chunk of a streamed answer brings, if any."""
+    match chunk:
+        case {"choices": [{"delta": {"content": str(text)}}, *_]}:
+            return text
+    return ""
+
+
+def usage_of(chunk: object) -> Usage | None:
+    match chunk:
+        case {"usage": {"prompt_tokens": int(asked), "completion_tokens": int(answered)}}:
+            return Usage(asked, answered)
+    return None
+
+
+def remote_file(row: Json) -> RemoteFile:
+    return RemoteFile(
+        id=_id(row),
+        name=_text(row.get("filename")) or "",
+        bytes=_whole(row.get("bytes")) or 0,
+        created_at=moment(row.get("created_at")) or LONG_AGO,
+    )
+
+
+def remote_job(row: Json) -> RemoteJob:
+    code, message = _error(row.get("error"))
+    model = _text(row.get("fine_tuned_model"))
+    return RemoteJob(
+        id=_id(row),
+        status=_status(row.get("status")),
+        training_file=_text(row.get("training_file")) or "",
+        model=ModelName(model) if model else None,
+        trained_tokens=_whole(row.get("trained_tokens")),
+        error_code=code,
+        error_message=message,
+        resolved=_resolved(row),
+        estimated_finish=moment(row.get("estimated_finish")),
+        created_at=moment(row.get("created_at")),
+    )
+
+
+def remote_model(row: Json) -> RemoteModel:
+    return RemoteModel(
+        name=ModelName(_id(row)),
+        owner=_text(row.get("owned_by")) or "",
+        expires_on=_text(row.get("shutdown_date")),
+    )
+
+
+def checkpoint(row: Json) -> Checkpoint | None:
+    """None for one that no model name belongs to: it could not be used."""
+    model = _text(row.get("fine_tuned_model_checkpoint"))
+    metrics = _object(row.get("metrics"))
+    step = _whole(row.get("step_number")) or _whole(metrics.get("step")) or 0
+    return Checkpoint(step, ModelName(model), _numbers(metrics)) if model else None
+
+
+def job_event(row: Json) -> JobEvent:
+    data = _object(row.get("data"))
+    return JobEvent(
+        id=_text(row.get("id")) or "|".join(map(str, event_content(row))),
+        at=moment(row.get("created_at")) or LONG_AGO,
+        level=_text(row.get("level")) or "info",
+        message=_text(row.get("message")) or "",
+        step=_whole(data.get("step")),
+        total_steps=_whole(data.get("total_steps")),
+        metrics=_numbers(data),
+    )
+
+
+def event_content(row: Json) -> tuple[str, ...]:
+    """What makes an event the same one even where the host invents new ids at every call."""
+    step = _object(row.get("data")).get("step")
+    return (str(row.get("created_at")), str(row.get("message")), str(step))
+
+
+def oldest_first(newest_first: Iterable[JobEvent]) -> list[JobEvent]:
+    """By time, then step, then the number at the end of the id.
+
+    Times are whole seconds, so an event without a step ("completed") borrows
+    the step of the one the host told before it.
+    """
+    keyed: list[tuple[tuple[datetime, int, bool, int], JobEvent]] = []
+    step = -1
+    for event in reversed(list(newest_first)):
+        step = step if event.step is None else event.step
+        keyed.append(((event.at, step, event.step is None, _trailing_number(event.id)), event))
+    return [event for _, event in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def moment(value: object) -> datetime | None:
+    """A time given as seconds, as digits or as ISO 8601; without a zone it is UTC."""
+    number = _float(value)
+    if number is not None:
+        return datetime.fromtimestamp(number, UTC) if 0 < number <= _LAST_SECOND_OF_9999 else None
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return at.replace(tzinfo=at.tzinfo or UTC) if at else None
+
+
+def identity(row: Json) -> str | None:
+    return _text(row.get("id"))
+
+
+def _id(row: Json) -> str:
+    found = identity(row)
+    if found is None:
+        raise NonsenseError("The answer has no id.")
+    return found
+
+
+def _status(value: object) -> str:
+    nested = _object(value)
+    return _text(value) or _text(nested.get("status")) or _text(nested.get("state")) or "unknown"
+
+
+def _error(value: object) -> tuple[str | None, str | None]:
+    """Healthy jobs carry None, {} or an object of Nones."""
+    fields = _object(value)
+    return _text(fields.get("code")), _text(fields.get("message")) or _text(value)
+
+
+def _resolved(row: Json) -> Mapping[str, object]:
+    """The hyperparameters a host has settled on, wherever it tells them."""
+    method = _object(row.get("method"))
+    places = [row, *(_object(part) for part in method.values())]
+    return {
+        name: value
+        for place in places
+        for name, value in _object(place.get("hyperparameters")).items()
+        if value is not None and value != "auto"
+    }
+
+
+def _numbers(fields: Json) -> dict[str, float]:
+    found = {name: _float(value) for name, value in fields.items()}
+    unwanted = ("step", "total_steps")
+    return {n: value for n, value in found.items() if value is not None and n not in unwanted}
+
+
+def _float(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None
+
+
+def _whole(value: object) -> int | None:
+    number = _float(value)
+    return None if number is None else int(number)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _object(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _trailing_number(identifier: str) -> int:
+    found = _TRAILING_NUMBER.search(identifier)
+    return int(found[1]) if found else 0

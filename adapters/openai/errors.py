@@ -1,0 +1,157 @@
+"""Turns everything the openai package can raise into our own tree of errors, in one place."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import mktime_tz, parsedate_tz
+from math import isfinite
+
+import httpx2
+import openai
+
+from bot.errors import (
+    HostBroken,
+    HostBusy,
+    HostError,
+    HostForgot,
+    HostRefused,
+    HostSilent,
+    HostUnreachable,
+    KeyRefused,
+    TrainingClosed,
+)
+
+LONGEST_MESSAGE = 500
+
+
+class NonsenseError(ValueError):
+    """The host answered with something that is not in the protocol."""
+
+
+_NEVER_LEFT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+    ssl.SSLCertVerificationError,
+)
+_UNREADABLE = (
+    NonsenseError,
+    json.JSONDecodeError,
+    UnicodeDecodeError,
+    httpx2.DecodingError,
+    httpx2.TooManyRedirects,
+    openai.InvalidWebhookSignatureError,
+)
+_OUTCOME_UNKNOWN = (
+    TimeoutError,
+    httpx2.HTTPError,
+    openai.APIConnectionError,
+    openai.WebSocketConnectionClosedError,
+    openai.WebSocketQueueFullError,
+)
+_BY_STATUS: Mapping[int, type[HostError]] = {
+    401: KeyRefused,
+    404: HostForgot,
+    408: HostSilent,
+    429: HostBusy,
+}
+
+
+@contextmanager
+def translated(*, host: str, key_variable: str, secret: str = "") -> Iterator[None]:
+    """Around awaits and async iteration alike: only HostErrors come out.
+
+    `secret` is struck from the host's words, since some hosts repeat the key they refuse.
+    """
+    try:
+        yield
+    except (openai.OpenAIError, *_OUTCOME_UNKNOWN, *_UNREADABLE, ssl.SSLError) as error:
+        message = _words(error)
+        raise _kind(error)(
+            host=host,
+            message=_plain(message.replace(secret, "…") if secret else message),
+            code=_text(getattr(error, "code", None)),
+            param=_text(getattr(error, "param", None)),
+            retry_after=_wait_of(error),
+            variable=key_variable,
+        ) from error
+
+
+def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
+    """What Retry-After (seconds or a date) or retry-after-ms asks for."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is not None:
+        return seconds
+    date = parsedate_tz(value) if value else None
+    return max(0.0, mktime_tz(date) - time.time()) if date else None
+
+
+def _kind(error: Exception) -> type[HostError]:
+    if isinstance(error, openai.APIStatusError):
+        return _kind_of_status(error)
+    if isinstance(error, openai.ContentFilterFinishReasonError):
+        return HostRefused
+    # The package wraps what the transport raised; the wrapped one says how far we came.
+    root = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
+    if isinstance(root, _NEVER_LEFT):
+        return HostUnreachable
+    if isinstance(root, _UNREADABLE):
+        return HostBroken
+    if isinstance(error, (*_OUTCOME_UNKNOWN, ssl.SSLError)):
+        return HostSilent
+    return HostBroken
+
+
+def _kind_of_status(error: openai.APIStatusError) -> type[HostError]:
+    if error.code == "training_not_available":
+        return TrainingClosed
+    if isinstance(error, openai.AuthenticationError):
+        return KeyRefused
+    fallback = HostRefused if 400 <= error.status_code < 500 else HostBroken
+    return _BY_STATUS.get(error.status_code, fallback)
+
+
+def _words(error: Exception) -> str:
+    """The host's own words where it has any; a page of HTML counts as none."""
+    body = getattr(error, "body", None)
+    if isinstance(body, Mapping):
+        body = body.get("message") or body.get("detail") or body.get("error")
+    if isinstance(body, str) and body.strip() and not body.lstrip().startswith("<"):
+        return body
+    if isinstance(error, openai.APIStatusError):
+        return f"HTTP {error.status_code} {error.response.reason_phrase}"
+    return str(error) or type(error).__name__
+
+
+def _plain(text: str) -> str:
+    """One line of printable characters, of bounded length."""
+    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * LONGEST_MESSAGE])
+    return " ".join(printable.split())[:LONGEST_MESSAGE]
+
+
+def _wait_of(error: Exception) -> float | None:
+    if isinstance(error, openai.APIStatusError):
+        return seconds_to_wait(error.response.headers)
+    return None
+
+
+def _text(value: object) -> str | None:
+    return _plain(value) if isinstance(value, str) else None
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return max(0.0, number) if isfinite(number) else None

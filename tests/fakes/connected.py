@@ -1,0 +1,100 @@
+"""The real client on real connections to the fake host, and short words to use it with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from adapters.openai.client import OpenAIHost, Patience
+from bot.model import HostName, Hyperparameters, ModelName, Sampling
+from bot.ports.provider import Delta, Host, JobRequest, Profile
+from bot.rows import Method
+from tests.fakes.faults import Fault, reshaped
+from tests.fakes.faulty_host import FaultyHost
+
+PLAIN = Profile("custom")
+BASE = ModelName("base")
+QUESTION = [{"role": "user", "content": "Hi"}]
+ROW = b'{"messages": []}'
+UPLOAD, CREATE = "POST /files", "POST /fine_tuning/jobs"
+JOB, EVENTS = "GET /fine_tuning/jobs/{id}", "GET /fine_tuning/jobs/{id}/events"
+CHAT = "POST /chat/completions"
+SOON = Patience(connect=1.0, poll=0.1, upload=0.1, piece=0.1)
+
+
+@asynccontextmanager
+async def connected(
+    fake: FaultyHost,
+    *,
+    profile: Profile = PLAIN,
+    key: str | None = None,
+    chat_base_url: str | None = None,
+    retries: int = 0,
+    patience: Patience | None = None,
+) -> AsyncIterator[OpenAIHost]:
+    client = OpenAIHost(
+        HostName("here"),
+        profile=profile,
+        base_url=fake.url,
+        chat_base_url=chat_base_url,
+        key=fake.key if key is None else key,
+        key_variable="THE_KEY",
+        retries=retries,
+        patience=patience,
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def ask(host: Host, sampling: Sampling | None = None) -> list[Delta]:
+    return [delta async for delta in host.chat(BASE, QUESTION, sampling or Sampling())]
+
+
+async def text(host: Host) -> str:
+    return "".join(delta.text for delta in await ask(host))
+
+
+def request(
+    training_file: str,
+    *,
+    validation_file: str | None = None,
+    method: Method = Method.SUPERVISED,
+    hyperparameters: Hyperparameters | None = None,
+    suffix: str | None = None,
+    seed: int | None = None,
+) -> JobRequest:
+    return JobRequest(
+        start="s1",
+        base=BASE,
+        training_file=training_file,
+        validation_file=validation_file,
+        method=method,
+        hyperparameters=hyperparameters or Hyperparameters(),
+        suffix=suffix,
+        seed=seed,
+    )
+
+
+async def a_job(host: Host) -> str:
+    file = await host.upload("a.jsonl", [ROW])
+    return (await host.create_job(request(file.id))).id
+
+
+def with_(**fields: object) -> Fault:
+    """The true answer, but for some fields."""
+    return reshaped(lambda body: {**body, **fields})
+
+
+def listing(*rows: dict[str, object]) -> Fault:
+    """A page of these rows in place of the true ones."""
+    return reshaped(lambda body: {**body, "data": list(rows), "has_more": False})
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for what must come true, for five seconds at most."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.002)

@@ -1,0 +1,380 @@
+"""A host that speaks the OpenAI protocol on loopback, strict in what it takes, wrong on demand.
+
+async with faulty_host() as host:
+    host.fail("POST /files", cut_after())
+    ...
+    assert len(host.files) == 1
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import uvicorn
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.applications import Starlette
+from starlette.datastructures import UploadFile
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from tests.fakes import openai_rules
+from tests.fakes.faults import Call, Fault, refusal
+from tests.fakes.openai_rules import Body, RejectedError
+from tests.fakes.openai_shapes import (
+    DAWN,
+    OVER,
+    FakeFile,
+    FakeJob,
+    Json,
+    checkpoint_json,
+    chunk,
+    event_json,
+    file_json,
+    job_json,
+    model_json,
+    piece_chunk,
+    usage_json,
+)
+
+Listed = TypeVar("Listed", FakeFile, FakeJob)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it came in; `body` is the JSON, if there was any."""
+
+    route: str
+    path: str
+    query: dict[str, str]
+    body: Body
+
+
+class FaultyHost:
+    """The state of the fake; tests set its fields, look at them, and plan faults.
+
+    `life` is given to every new job. A new file or job is missing from lists
+    for `lag_seconds` of the fake clock and for `lag_listings` calls of the list.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.key = "sk-fake"
+        self.now = DAWN
+        self.files: dict[str, FakeFile] = {}
+        self.jobs: dict[str, FakeJob] = {}
+        self.asked: list[Asked] = []
+        self.bases = ["base"]
+        self.tuned: list[str] = []
+        self.life: Sequence[str] = ("queued", "running", "running", "succeeded")
+        self.lag_seconds = 0
+        self.lag_listings = 0
+        self.page_rows = 1000
+        self.ignores_after = False
+        self.omits_has_more = False
+        self.invents_event_ids = False
+        self.is_legacy = False
+        self.refuses_stream_options = False
+        self.loading_calls = 0
+        self.loading_status = 404
+        self.pieces: Sequence[str] = ("Hello", " from", " the model")
+        self.piece_seconds = 0.0
+        self.stopped_streams = 0
+        self._listings: dict[str, int] = defaultdict(int)
+        self._planned: dict[str, deque[Fault]] = defaultdict(deque)
+        self._always: dict[str, Fault] = {}
+        self._released = asyncio.Event()
+        self._born = 0
+
+    def fail(self, route: str, *faults: Fault) -> None:
+        """The next calls of a route (`POST /files`, `GET /fine_tuning/jobs/{id}`), in turn."""
+        self._planned[route].extend(faults)
+
+    def fail_always(self, route: str, fault: Fault) -> None:
+        self._always[route] = fault
+
+    def recover(self) -> None:
+        """Forget every planned fault."""
+        self._planned.clear()
+        self._always.clear()
+
+    def release(self) -> None:
+        """Let go of every call that hangs."""
+        self._released.set()
+        self._released = asyncio.Event()
+
+    def advance(self, seconds: int) -> None:
+        self.now += seconds
+
+    def count(self, route: str) -> int:
+        return sum(asked.route == route for asked in self.asked)
+
+    def last(self, route: str) -> Asked:
+        return next(asked for asked in reversed(self.asked) if asked.route == route)
+
+    def forget(self, job: str) -> None:
+        """The job vanishes: 404 from now on."""
+        del self.jobs[job]
+
+    def app(self) -> ASGIApp:
+        routes = [
+            self._route("POST /files", self._upload),
+            self._route("GET /files", self._list_files),
+            self._route("GET /files/{id}", self._retrieve_file),
+            self._route("GET /files/{id}/content", self._read_file),
+            self._route("DELETE /files/{id}", self._delete_file),
+            self._route("POST /fine_tuning/jobs", self._create_job),
+            self._route("GET /fine_tuning/jobs", self._list_jobs),
+            self._route("GET /fine_tuning/jobs/{id}", self._retrieve_job),
+            self._route("POST /fine_tuning/jobs/{id}/cancel", self._turn("cancelled")),
+            self._route("POST /fine_tuning/jobs/{id}/pause", self._turn("paused")),
+            self._route("POST /fine_tuning/jobs/{id}/resume", self._turn("queued")),
+            self._route("GET /fine_tuning/jobs/{id}/events", self._list_events),
+            self._route("GET /fine_tuning/jobs/{id}/checkpoints", self._list_checkpoints),
+            self._route("POST /chat/completions", self._chat),
+            self._route("GET /models", self._list_models),
+            self._route("DELETE /models/{id:path}", self._delete_model),
+        ]
+        return _with_transport(Starlette(routes=routes))
+
+    def _route(self, name: str, act: Callable[[Request], Awaitable[Response]]) -> Route:
+        verb, path = name.split(" ")
+
+        async def endpoint(request: Request) -> Response:
+            self.asked.append(await self._recorded(name, request))
+            fault = self._next_fault(name)
+            call = Call(request, lambda: self._checked(act, request), self._released.wait)
+            return await (fault(call) if fault else call.act())
+
+        return Route(f"/v1{path}", endpoint, methods=[verb])
+
+    async def _recorded(self, name: str, request: Request) -> Asked:
+        query = dict(request.query_params)
+        return Asked(name, request.url.path, query, await _body(request))
+
+    def _next_fault(self, name: str) -> Fault | None:
+        planned = self._planned[name]
+        return planned.popleft() if planned else self._always.get(name)
+
+    async def _checked(
+        self, act: Callable[[Request], Awaitable[Response]], request: Request
+    ) -> Response:
+        if request.headers.get("authorization") != f"Bearer {self.key}":
+            return refusal(401, "Incorrect API key provided.", code="invalid_api_key")
+        try:
+            return await act(request)
+        except RejectedError as error:
+            return refusal(400, error.message, param=error.param)
+        except KeyError as error:
+            return refusal(404, f"No such object: {error.args[0]}")
+
+    async def _upload(self, request: Request) -> Response:
+        async with request.form() as form:
+            part = form.get("file")
+            if not isinstance(part, UploadFile) or set(form) != {"file", "purpose"}:
+                raise RejectedError("Missing required parameter: 'file'.", "file")
+            name, content = part.filename or "", await part.read()
+            openai_rules.check_upload(form["purpose"], name, content)
+        new = FakeFile(self._id("file-"), name, content, self.now, self._listings["files"])
+        self.files[new.id] = new
+        return JSONResponse(file_json(new))
+
+    async def _list_files(self, request: Request) -> Response:
+        rows = [file_json(file) for file in self._listed("files", self.files)]
+        return self._page(request, rows)
+
+    async def _retrieve_file(self, request: Request) -> Response:
+        return JSONResponse(file_json(self.files[request.path_params["id"]]))
+
+    async def _read_file(self, request: Request) -> Response:
+        return Response(self.files[request.path_params["id"]].content)
+
+    async def _delete_file(self, request: Request) -> Response:
+        gone = self.files.pop(request.path_params["id"])
+        return JSONResponse({"id": gone.id, "object": "file", "deleted": True})
+
+    async def _create_job(self, request: Request) -> Response:
+        body = await _body(request)
+        openai_rules.check_job(body, is_legacy=self.is_legacy)
+        for name in ("training_file", "validation_file"):
+            if name in body and body[name] not in self.files:
+                raise RejectedError(f"No such file: {body[name]}", name)
+        if body["model"] not in (*self.bases, *self.tuned):
+            raise RejectedError(f"Model {body['model']} is not available for fine-tuning.", "model")
+        job = FakeJob(
+            id=self._id("ftjob-"),
+            body=body,
+            created_at=self.now,
+            listings_before=self._listings["jobs"],
+            life=deque(self.life),
+            status="validating_files",
+        )
+        self.jobs[job.id] = job
+        self._tell(job, "Created fine-tuning job")
+        return JSONResponse(self._job_json(job))
+
+    async def _list_jobs(self, request: Request) -> Response:
+        return self._page(request, [self._job_json(j) for j in self._listed("jobs", self.jobs)])
+
+    async def _retrieve_job(self, request: Request) -> Response:
+        job = self.jobs[request.path_params["id"]]
+        if job.life and job.status not in OVER:
+            self._live(job, job.life.popleft())
+        return JSONResponse(self._job_json(job))
+
+    def _turn(self, status: str) -> Callable[[Request], Awaitable[Response]]:
+        async def act(request: Request) -> Response:
+            job = self.jobs[request.path_params["id"]]
+            if job.status in OVER:
+                raise RejectedError(f"Job has already completed with status: {job.status}")
+            job.status = status
+            self._tell(job, f"The job is {status}")
+            return JSONResponse(self._job_json(job))
+
+        return act
+
+    async def _list_events(self, request: Request) -> Response:
+        events = self.jobs[request.path_params["id"]].events[::-1]
+        if self.invents_event_ids:
+            events = [{**event, "id": self._id("ftevent-")} for event in events]
+        return self._page(request, events)
+
+    async def _list_checkpoints(self, request: Request) -> Response:
+        job = self.jobs[request.path_params["id"]]
+        return self._page(request, [checkpoint_json(job)] if job.model else [])
+
+    async def _chat(self, request: Request) -> Response:
+        body = await _body(request)
+        openai_rules.check_chat(body)
+        if self.refuses_stream_options and "stream_options" in body:
+            raise RejectedError("Unknown parameter: 'stream_options'.", "stream_options")
+        if self.loading_calls > 0:
+            self.loading_calls -= 1
+            return refusal(self.loading_status, "The model is still being loaded.")
+        if body["model"] not in (*self.bases, *self.tuned):
+            return refusal(404, "The model does not exist.", code="model_not_found")
+        return StreamingResponse(self._stream(body), media_type="text/event-stream")
+
+    async def _stream(self, body: Body) -> AsyncIterator[bytes]:
+        try:
+            for piece in self.pieces:
+                await asyncio.sleep(self.piece_seconds)
+                yield piece_chunk(piece)
+            yield chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+            if "stream_options" in body:
+                yield chunk([], usage=usage_json(7, len(self.pieces)))
+            yield b"data: [DONE]\n\n"
+        except asyncio.CancelledError:
+            self.stopped_streams += 1
+            raise
+
+    async def _list_models(self, request: Request) -> Response:
+        rows = [model_json(name) for name in (*self.bases, *self.tuned)]
+        return JSONResponse({"object": "list", "data": rows})
+
+    async def _delete_model(self, request: Request) -> Response:
+        name = request.path_params["id"]
+        if name not in self.tuned:
+            raise KeyError(name)
+        self.tuned.remove(name)
+        return JSONResponse({"id": name, "object": "model", "deleted": True})
+
+    def _live(self, job: FakeJob, status: str) -> None:
+        job.status = status
+        if status == "running":
+            job.step += 1
+            metrics = {"step": job.step, "total_steps": job.life.count("running") + job.step}
+            loss = round(2 / (1 + job.step), 3)
+            words = f"Step {job.step}/{metrics['total_steps']}: training loss={loss}"
+            self._tell(job, words, data={**metrics, "train_loss": loss, "valid_loss": None})
+        elif status == "succeeded":
+            job.model = f"ft:{job.body['model']}:team:{job.body.get('suffix', '')}:{job.id}"
+            self.tuned.append(job.model)
+            self._tell(job, "The job has successfully completed")
+
+    def _tell(self, job: FakeJob, message: str, data: Json | None = None) -> None:
+        job.events.append(event_json(self._id("ftevent-"), self.now, message, data))
+
+    def _job_json(self, job: FakeJob) -> Json:
+        return job_json(job, self.now)
+
+    def _listed(self, noun: str, things: Mapping[str, Listed]) -> list[Listed]:
+        """Newest first, without what the listing does not know yet."""
+        before = self._listings[noun]
+        self._listings[noun] += 1
+        return [
+            thing
+            for thing in list(things.values())[::-1]
+            if self.now - thing.created_at >= self.lag_seconds
+            and before - thing.listings_before >= self.lag_listings
+        ]
+
+    def _page(self, request: Request, rows: Sequence[Json]) -> Response:
+        limit = min(int(request.query_params.get("limit", 20)), self.page_rows)
+        after = None if self.ignores_after else request.query_params.get("after")
+        ids = [row["id"] for row in rows]
+        start = ids.index(after) + 1 if after in ids else 0
+        page: Json = {"object": "list", "data": rows[start : start + limit]}
+        if not self.omits_has_more:
+            page["has_more"] = start + limit < len(rows)
+        return JSONResponse(page)
+
+    def _id(self, prefix: str) -> str:
+        self._born += 1
+        return f"{prefix}{self._born:06}"
+
+
+@asynccontextmanager
+async def faulty_host() -> AsyncIterator[FaultyHost]:
+    """A running fake on a free port of loopback."""
+    host = FaultyHost()
+    config = uvicorn.Config(host.app(), log_config=None, lifespan="off", ws="none")
+    config.load()
+    state = ServerState()
+    # uvicorn.Server takes 0.2 s to stop and handles signals; its protocol alone does neither.
+    server = await asyncio.get_running_loop().create_server(
+        lambda: H11Protocol(config, state, {}), "127.0.0.1", 0
+    )
+    host.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    try:
+        yield host
+    finally:
+        server.close()
+        await _tear_down(state)
+
+
+async def _tear_down(state: ServerState) -> None:
+    for connection in list(state.connections):
+        connection.transport.abort()
+    for task in list(state.tasks):
+        task.cancel()
+    await asyncio.gather(*state.tasks, return_exceptions=True)
+
+
+async def _body(request: Request) -> Body:
+    """The JSON object of a request; a multipart body is left unread, so that a fault can cut it."""
+    if request.headers.get("content-type") != "application/json":
+        return {}
+    try:
+        body = json.loads(await request.body() or b"{}")
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _with_transport(app: ASGIApp) -> ASGIApp:
+    """Lets a fault tear the connection down; ASGI itself has no word for that."""
+
+    async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["transport"] = getattr(getattr(send, "__self__", None), "transport", None)
+        await app(scope, receive, send)
+
+    return outermost
