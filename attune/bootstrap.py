@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
-
 from adapters.room import LocalRoom
 from attune.embedded import KEY_VARIABLE, Address
 from attune.settings import Settings

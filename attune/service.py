@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from storage.database import Database
-from storage.migrations import migrate
-
 from attune.bootstrap import House, build, configured_hosts
 from attune.clock import SystemClock
 from attune.embedded import embedded_tuner
 from attune.settings import Settings
 from bot.errors import SettingsError
+from storage.database import Database
+from storage.migrations import migrate
 
 log = logging.getLogger(__name__)
 
