@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, or_, select, update
@@ -15,8 +16,10 @@ from bot.model import (
     Job,
     JobEvent,
     JobId,
+    JobWish,
     ModelName,
     Phase,
+    SnapshotId,
     WorkspaceId,
 )
 from storage.columns import all_columns_of, columns_of, fields_of
@@ -82,6 +85,17 @@ class Jobs:
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]:
         return await self._open(and_(jobs.c.workspace == workspace, jobs.c.phase.in_(_OPEN)))
+
+    async def forget_files(
+        self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId], *, at: datetime
+    ) -> None:
+        over = [phase for phase in Phase if phase.is_over]
+        own = and_(jobs.c.workspace == workspace, jobs.c.snapshot.in_(snapshots))
+        statement = update(jobs).where(own, jobs.c.phase.in_(over))
+        await self._connection.run(statement.values(wish=JobWish.FORGET, next_look=at))
+
+    async def forgetting(self) -> Sequence[Job]:
+        return await self._open(jobs.c.wish == JobWish.FORGET)
 
     async def add_events(
         self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
