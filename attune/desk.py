@@ -7,9 +7,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from storage.database import Database
-from storage.migrations import migrate
-
 from attune.bootstrap import configured_hosts
 from attune.clock import SystemClock
 from attune.embedded import Address
@@ -31,6 +28,8 @@ from bot.model import (
 from bot.replies import Document
 from bot.rows import Problem
 from bot.words import Words
+from storage.database import Database
+from storage.migrations import migrate
 
 OPERATOR = User(UserId("operator"), "operator", is_platform_admin=True)
 _BLOCK = 64 * 1024
@@ -54,7 +53,7 @@ async def import_file(
     """Rows that the operator imports count as approved. Raises Refusal."""
     plan = _plan(file, words)
     if isinstance(plan, Problem):
-        raise BadInput(problem=words(f"row.{plan.code}", **plan.details))
+        raise BadInput(problem=words.problem(plan))
     async with desk(settings) as store:
         ask = await _ask(settings, store, workspace, assistant, words)
         return await datasets.import_rows(
@@ -102,7 +101,7 @@ async def _ask(
             chosen = await records.assistants.named(workspace, assistant)
     await hosts.close()
     if found is None or chosen is None:
-        raise NotFound(noun=words("noun.assistant"), name=assistant or workspace)
+        raise NotFound(noun="assistant", name=assistant or workspace)
     event = Event(
         key=f"cli:{secrets.token_hex(8)}",
         place=Place(workspace, ChannelId("cli")),
@@ -123,7 +122,7 @@ async def _ask(
 
 def _plan(file: Path, words: Words) -> Plan | Problem:
     if not file.is_file():
-        raise NotFound(noun=words("noun.file"), name=file)
+        raise NotFound(noun="file", name=file)
     with file.open("rb") as head:
         return plan_import(head.read(_BLOCK), file.name)
 

@@ -149,7 +149,7 @@ async def chosen(ask: Ask, records: Records) -> Assistant:
         return ask.assistant
     found = await records.assistants.named(ask.id, name)
     if found is None:
-        raise NotFound(noun=ask.words("noun.assistant"), name=name)
+        raise NotFound(noun="assistant", name=name)
     return found
 
 

@@ -18,7 +18,7 @@ from bot import (
     privacy,
 )
 from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind
-from bot.errors import NotFound
+from bot.errors import NotFound, NotNow
 from bot.events import Deleted, Edited, Spoken
 from bot.model import ExampleState, JobWish, Role, Said
 from bot.outbox import Wording
@@ -329,7 +329,7 @@ def _explained(topic: str, words: Words) -> Reply:
     """One command with its options; a group's name lists the group."""
     listed = [c for c in COMMANDS if c.path == topic or c.path.startswith(f"{topic} ")]
     if not listed:
-        raise NotFound(noun=words("noun.command"), name=topic)
+        raise NotFound(noun="command", name=topic)
     if len(listed) > 1:
         lines = tuple(Line(f"/tune {c.path}", words(c.key)) for c in listed)
         return Listing(words("help.title"), lines)
@@ -410,7 +410,7 @@ async def _forget(ask: Ask, world: World) -> Reply:
 
 def _marked(ask: Ask) -> Said:
     if ask.message is None:
-        raise NotFound(noun=ask.words("noun.message"), name="")
+        raise NotNow(problem=ask.words("message.gone"))
     return ask.message
 
 

@@ -277,13 +277,14 @@ def _check_number(option: Option, value: str, words: Words) -> None:
     low = option.least if option.least is not None else float("-inf")
     high = option.most if option.most is not None else float("inf")
     if not low <= number <= high:
-        raise BadInput(
-            problem=words("option.range", option=option.name, least=_plain(low), most=_plain(high))
-        )
+        raise BadInput(problem=_out_of_range(option, words))
 
 
-def _plain(number: float) -> str:
-    return f"{number:g}"
+def _out_of_range(option: Option, words: Words) -> str:
+    if option.most is None:
+        return words("option.least", option=option.name, least=f"{option.least:g}")
+    least, most = f"{option.least or 0:g}", f"{option.most:g}"
+    return words("option.range", option=option.name, least=least, most=most)
 
 
 def _unknown(command: Command, token: str, words: Words) -> str:

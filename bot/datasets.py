@@ -62,7 +62,7 @@ async def import_file(ask: Ask, *, store: Store, surface: Surface) -> Reply:
         spool.seek(0)
         plan = plan_import(spool.read(_HEAD), ask.attachment.name)
         if isinstance(plan, Problem):
-            raise BadInput(problem=ask.words(f"row.{plan.code}", **plan.details))
+            raise BadInput(problem=ask.words.problem(plan))
         tally = await import_rows(
             read_import(_blocks(spool), plan),
             assistant=ask.assistant.id,
@@ -251,10 +251,7 @@ def _report(ask: Ask, name: str, plan: Plan | None, tally: Tally) -> Card:
 def refusal_lines(tally: Tally, words: Words) -> tuple[str, ...]:
     """The first refused rows with their reasons, and how many more there are."""
     shown = tally.problems[:_SHOWN_PROBLEMS]
-    lines = [
-        words("import.problem", line=p.line, reason=words(f"row.{p.code}", **p.details))
-        for p in shown
-    ]
+    lines = [words.problem(problem) for problem in shown]
     if tally.refused > len(shown):
         lines.append(words("import.more", count=tally.refused - len(shown)))
     return tuple(lines)

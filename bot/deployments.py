@@ -72,13 +72,13 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
     if model.job is not None:
         notes.append(words("model.job", job=model.job))
     if model.parent and model.kind is not ModelKind.BASE:
-        notes.append(words("model.parent", model=model.parent))
+        notes.append(words("model.parent", parent=model.parent))
     if model.is_tainted:
         notes.append(words("model.tainted"))
     buttons: tuple[Button, ...] = ()
     if model.name != answering:
         buttons = (Button(words("button.use"), f"model.use:{model.name}"[:100]),)
-    return Line(str(model.job or "–"), model.name, " · ".join(notes), buttons)
+    return Line(model.name.rpartition(":")[2], model.name, " · ".join(notes), buttons)
 
 
 async def _wanted(ask: Ask, name: str, records: Records) -> Model:
@@ -89,7 +89,7 @@ async def _wanted(ask: Ask, name: str, records: Records) -> Model:
         return _base(ask)
     matches = [model for model in found if _matches(model, name)]
     if len(matches) != 1 and name not in [model.name for model in matches]:
-        raise NotFound(noun=ask.words("noun.model"), name=name)
+        raise NotFound(noun="model", name=name)
     return next((model for model in matches if model.name == name), matches[0])
 
 

@@ -72,7 +72,7 @@ class NotAllowed(Refusal):
 
 
 class OverCap(Refusal):
-    """Today's {cap} tokens for {whom} are used up. It starts anew at midnight UTC."""
+    """Today's {cap} tokens for {whom} are used up. The count starts anew at midnight UTC."""
 
 
 class NotFound(Refusal):

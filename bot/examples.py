@@ -258,7 +258,7 @@ async def _exchange(ask: Ask, marked: Said, *, store: Store, surface: Surface) -
     before = await _said_before(marked, surface)
     messages = _as_messages([*before, marked], marked)
     if not any(message["role"] == "user" for message in messages):
-        raise NotFound(noun=ask.words("noun.question"), name=marked.text[:40])
+        raise NotFound(noun="question", name=marked.text[:40])
     authors = dict.fromkeys(said.author.id for said in [*before, marked] if not said.is_own)
     return Exchange({"messages": messages}, tuple(authors))
 
@@ -386,8 +386,8 @@ def _line(example: Example, words: Words) -> Line:
         text=text,
         note=" · ".join([*notes, *(f"#{tag}" for tag in example.tags)]),
         buttons=(
-            Button(words("button.edit_number", id=example.id), f"example.edit:{example.id}"),
-            Button(words("button.withdraw_number", id=example.id), f"example.drop:{example.id}"),
+            Button(words("button.edit"), f"example.edit:{example.id}"),
+            Button(words("button.withdraw"), f"example.drop:{example.id}"),
         ),
     )
 
@@ -419,7 +419,7 @@ def _number(ask: Ask) -> ExampleId:
     try:
         return ExampleId(int(ask.argument))
     except ValueError:
-        raise NotFound(noun=ask.words("noun.example"), name=ask.argument) from None
+        raise NotFound(noun="example", name=ask.argument) from None
 
 
 def _some(line: str) -> tuple[str, ...]:
@@ -438,7 +438,7 @@ def _row(question: str, answer: str) -> Row:
 def _checked(row: Row, words: Words) -> Row:
     problem = check_row(row, Method.DPO if "input" in row else Method.SUPERVISED)
     if problem is not None:
-        raise BadInput(problem=words(f"row.{problem.code}", **problem.details))
+        raise BadInput(problem=words.problem(problem))
     return row
 
 

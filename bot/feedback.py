@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.commands import Ask
-from bot.errors import BadInput, NotFound
+from bot.errors import BadInput, NotFound, NotNow
 from bot.model import (
     ExampleState,
     MessageId,
@@ -53,7 +53,7 @@ async def click(ask: Ask, value: int, *, store: Store) -> Reply:
     """The feedback buttons under an answer; a click can open the form at once."""
     turn = await _turn_at(ask, ask.clicked, store=store)
     if turn is None:
-        raise NotFound(noun=ask.words("noun.answer"), name="")
+        raise NotNow(problem=ask.words("feedback.not_an_answer"))
     async with store.writing() as records:
         await records.turns.vote(ask.id, Vote(turn.id, ask.by, value, None, ask.now))
     if value == BAD:
@@ -71,7 +71,7 @@ async def improve_form(ask: Ask, message: MessageId, *, store: Store) -> Reply:
     """The message shortcut "Improve this reply"."""
     turn = await _turn_at(ask, message, store=store)
     if turn is None:
-        raise NotFound(noun=ask.words("noun.answer"), name="")
+        raise NotNow(problem=ask.words("feedback.not_an_answer"))
     return _form(ask, turn)
 
 
@@ -144,7 +144,7 @@ def _may_teach(ask: Ask) -> bool:
 def _refuse_bad(ask: Ask, row: Row, method: Method) -> None:
     problem = check_row(row, method)
     if problem is not None:
-        raise BadInput(problem=ask.words(f"row.{problem.code}", **problem.details))
+        raise BadInput(problem=ask.words.problem(problem))
 
 
 def _form(ask: Ask, turn: Turn) -> Form:
@@ -164,7 +164,7 @@ def _turn_id(ask: Ask) -> TurnId:
     try:
         return TurnId(int(ask.argument))
     except ValueError:
-        raise NotFound(noun=ask.words("noun.answer"), name=ask.argument) from None
+        raise NotFound(noun="answer", name=ask.argument) from None
 
 
 async def _turn_at(ask: Ask, message: MessageId | None, *, store: Store) -> Turn | None:

@@ -20,7 +20,7 @@ def number(ask: Ask) -> JobId:
     try:
         return JobId(int(said.lstrip("#")))
     except ValueError:
-        raise NotFound(noun=ask.words("noun.job"), name=said) from None
+        raise NotFound(noun="job", name=said) from None
 
 
 async def tell_status(records: Records, job: Job, *, at: datetime, locale: str = "") -> None:

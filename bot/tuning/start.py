@@ -66,7 +66,9 @@ async def start(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     host = hosts.get(HostName(ask.text("host") or ask.assistant.training_host))
     method = Method(ask.text("method") or Method.SUPERVISED)
     if method not in host.profile.methods:
-        raise BadInput(problem=ask.words("start.method", host=host.name, method=method))
+        raise BadInput(
+            problem=ask.words("start.method", host=host.name, method=ask.words(f"method.{method}"))
+        )
     async with store.reading() as records:
         base = await _base(ask, host, records)
         candidates = await _candidates(ask, method, host, records)
@@ -264,8 +266,7 @@ async def _candidates(
         row = example.row or {}
         problem = check_row(row, method, max_tokens=host.profile.max_row_tokens)
         if problem is not None:
-            reason = ask.words(f"row.{problem.code}", **problem.details)
-            raise BadRow(example=example.id, reason=reason)
+            raise BadRow(example=example.id, reason=ask.words.reason(problem))
         sha256 = fingerprint(row)
         found.setdefault(
             sha256,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bot import errors
 from bot.errors import AttuneError, Details, template
+from bot.rows import Problem
 from bot.words import en, zh
 
 _CATALOGUES: Mapping[str, Mapping[str, str]] = {"en": en.SENTENCES, "zh": zh.SENTENCES}
@@ -27,7 +28,23 @@ class Words:
     def error(self, error: AttuneError) -> str:
         """The sentence of an error; the English one is its class's docstring."""
         sentence = self._sentences.get(error.key) or template(type(error))
-        return sentence.format_map(Details(error.details))
+        return sentence.format_map(Details(self._said(error.details)))
+
+    def problem(self, problem: Problem) -> str:
+        """A whole sentence about a row; its line only where there is one."""
+        reason = self.reason(problem)
+        if problem.line:
+            return self("import.problem", line=problem.line, reason=reason)
+        return self("row.alone", reason=reason[:1].upper() + reason[1:])
+
+    def reason(self, problem: Problem) -> str:
+        """What is wrong with a row, to stand inside a sentence."""
+        return self(f"row.{problem.code}", **problem.details)
+
+    def _said(self, details: Mapping[str, object]) -> dict[str, object]:
+        """The details, the noun of an error in this language."""
+        noun = f"noun.{details.get('noun')}"
+        return {**details, "noun": self(noun)} if self.has(noun) else dict(details)
 
     def has(self, key: str) -> bool:
         return key in self._sentences

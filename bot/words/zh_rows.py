@@ -1,0 +1,103 @@
+"""What can be wrong with a training row, in Chinese; the English stands with the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_FILE_REASONS = {
+    "file_empty": "文件是空的，请选一个有内容的文件",
+    "line_too_long": "这一行超过 {limit} MiB，请缩短这条数据，或把这一行拆开",
+    "array_too_long": "JSON 数组超过 {limit} MiB，请存成 JSON Lines，每行一条数据",
+    "not_utf8": "第 {byte} 个字节不是有效的 UTF-8，请把文件存成 UTF-8",
+    "null_byte": "里面有 NUL 字符，请存成不含 NUL 字符的 UTF-8 文本",
+    "not_json": "第 {column} 个字符处不是有效的 JSON（{what}），请在那里改正",
+    "cut_off": "这条数据没写完就断了，请把整条写在这一行里",
+    "extra_text": "这条数据之后，第 {column} 个字符处还有别的文字，请删掉",
+    "not_finite": "“{number}”不是 JSON 数字，请写普通数字或 null",
+    "number_too_long": "有个数字长达几千位，请缩短，或写成字符串",
+    "too_deep": "列表和对象嵌套得太深，请减少层数",
+    "broken_character": "有个字符不完整（代理对只有一半），请重新输入",
+    "row_unknown": "数据里的键是 {columns}，请改用“messages”，或“prompt”和“completion”",
+    "columns_unknown": "列名是 {columns}，请把问题那一列叫作“question”，回答那一列叫作“answer”",
+    "table_broken": "表格在这里读不下去（{what}），请改正这一行",
+    "cell_too_long": "有个单元格超过 {limit} 个字符，请补上它的引号或缩短内容",
+    "cells_too_many": "这一行有 {count} 个单元格，却只有 {expected} 列，含分隔符的单元格请加引号",
+    "cell_empty": "“{column}”是空的，请填上或删掉这条数据",
+    "cell_missing": "缺少“{column}”，请补上或删掉这条数据",
+    "cell_not_text": "“{column}”是 {kind} 类型，请改成字符串",
+}
+
+_ROW_REASONS = {
+    "row_not_object": "这条数据是 {kind} 类型，请写成带“messages”的对象",
+    "chat_among_preferences": "这是对话数据，却在偏好文件里，请把对话数据单独放一个文件",
+    "preference_among_chats": "这是偏好数据，却在对话文件里，请把偏好数据单独放一个文件",
+    "messages_missing": "缺少“messages”，请在那里把对话写成消息列表",
+    "messages_not_list": "“messages”是 {kind} 类型，请写成消息列表",
+    "messages_empty": "“messages”里没有消息，请加上一个问题和一个回答",
+    "assistant_missing": "没有助手的消息，请加上要学的回答",
+    "last_not_assistant": "最后一条消息来自 {role}，请以助手的回答结尾",
+    "nothing_trained": "所有助手消息的权重都是 0，请至少给一条设为 1",
+    "too_long": "这条数据约有 {tokens} 个 token，请缩短到 {limit} 个以内，否则会被截断",
+    "tools_not_list": "“{field}”是 {kind} 类型，请写成函数列表",
+    "tool_broken": "“{field}”的第 {tool} 项不是带名称的函数定义",
+    "tool_control_token": "“{field}”里有控制符 {token}，请删掉",
+    "parallel_not_boolean": "“parallel_tool_calls”是 {kind} 类型，请写 true 或 false",
+    "input_missing": "缺少“input”，请在那里写一个带“messages”的对象",
+    "input_bare_list": "“input”直接写成了列表，请按模型服务的要求包成对象：{{“messages”: […]}}",
+    "input_not_object": "“input”是 {kind} 类型，请写成带“messages”的对象",
+    "input_ends_with_assistant": "输入的最后一条消息来自助手，请以要回答的问题结尾",
+    "image_in_preference": "第 {message} 条消息里有图片，偏好数据只能有文字",
+    "output_missing": "缺少“{field}”，请在那里写只有一条助手消息的列表",
+    "output_not_list": "“{field}”是 {kind} 类型，请写成只有一条助手消息的列表",
+    "output_not_single": "“{field}”有 {count} 条消息，请只写一条助手消息",
+    "output_not_assistant": "“{field}”来自 {role}，请改成助手消息",
+    "output_not_text": "“{field}”调用了工具或拒绝回答，偏好数据只能有文字",
+    "outputs_same": "两个回答一样，请让较好的那个有所不同，或删掉这条数据",
+}
+
+_MESSAGE_REASONS = {
+    "message_not_object": "{place}是 {kind} 类型，请写成带“role”和“content”的对象",
+    "key_unknown": "{place}有未知的键“{key}”，请删掉",
+    "role_missing": "{place}没有角色，请用 system、developer、user、assistant 或 tool",
+    "role_unknown": "{place}的角色是“{role}”，请用 system、developer、user、assistant 或 tool",
+    "content_missing": "{place}没有内容，请写上文字",
+    "content_empty": "{place}的内容是空的，请写上文字或删掉这条消息",
+    "content_not_text": "{place}的内容是 {kind} 类型，请把文字写成字符串",
+    "part_broken": "{place}的第 {part} 个内容片段有误，请用 text 类型的片段",
+    "part_unknown": "{place}有“{kind}”类型的内容片段，请用 text",
+    "image_not_from_user": "{place}里有图片，只有用户消息可以带图片",
+    "image_broken": "{place}里的图片没有地址，请写“image_url”: {{“url”: …}}",
+    "control_token": "{place}里有控制符 {token}，请从文字里删掉",
+    "name_not_text": "{place}的名称是 {kind} 类型，请改成字符串",
+    "name_missing": "{place}是函数结果却没有名称，请写上函数名",
+    "refusal_not_text": "{place}的拒答内容是 {kind} 类型，请改成字符串",
+    "weight_not_for_role": "{place}来自 {role} 却有权重，只有助手消息可以有",
+    "weight_wrong": "{place}的权重是 {weight}，请用数字 0 或 1",
+    "calls_not_for_role": "{place}来自 {role} 却调用了工具，只有助手可以调用",
+    "calls_not_list": "{place}的“tool_calls”是 {kind} 类型，请写成调用列表",
+    "calls_empty": "{place}的工具调用列表是空的，请删掉“tool_calls”",
+    "call_broken": "{place}的第 {call} 个工具调用有误，请写上“id”、“type”: “function”和“function”",
+    "call_without_name": "{place}的第 {call} 个调用没有指明函数，请写上函数的“name”",
+    "arguments_not_json": "{place}的第 {call} 个调用，参数不是写在字符串里的 JSON 对象，没有参数请写“{{}}”",
+    "answer_without_id": "{place}是工具结果却没有“tool_call_id”，请写明是哪个调用",
+    "answer_not_for_role": "{place}来自 {role} 却有“tool_call_id”，只有工具结果可以有",
+    "answer_to_nothing": "{place}回应的工具调用“{id}”，前面的消息里没有",
+}
+
+
+def _all_reasons() -> dict[str, str]:
+    """Every rule for messages twice, as the rules do: in a conversation and in an output."""
+    in_messages = {
+        code: reason.replace("{place}", "第 {message} 条消息")
+        for code, reason in _MESSAGE_REASONS.items()
+    }
+    in_outputs = {
+        f"output_{code}": reason.replace("{place}", "“{field}”")
+        for code, reason in _MESSAGE_REASONS.items()
+    }
+    return in_outputs | in_messages | _FILE_REASONS | _ROW_REASONS
+
+
+REASONS: Final[Mapping[str, str]] = _all_reasons()
+"""Chinese by code; a part of a sentence, without its full stop."""

@@ -1,0 +1,162 @@
+"""The catalogue of words holds together, in every language."""
+
+import ast
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from bot import errors
+from bot.catalogue import COMMANDS
+from bot.errors import EmptyAnswer, NotNow, template
+from bot.model import ExampleState, JobWish, ModelKind, Origin, Phase, Role, Sources
+from bot.redaction import findings
+from bot.rows import Method
+from bot.words import LANGUAGES, Words, best_language, en, error_keys, zh
+
+ROOT = Path(__file__).parent.parent
+SAYING = ("words", "say", "LineError")
+"""Calls whose first argument is a key."""
+ENGLISH = dict(en.SENTENCES) | {
+    key: template(getattr(errors, key.removeprefix("error."))) for key in error_keys()
+}
+PERSONAL = "4111 1111 1111 1111, sk-abcdefghijklmnopqrstuvwx, ada@example.org, +44 20 7946 0958"
+DISCORD_DESCRIPTION = 100
+"""https://docs.discord.com/developers/interactions/application-commands"""
+
+
+def fields_of(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(sentence) if name is not None}
+
+
+def keys_said(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and node.args and name_of(node.func) in SAYING:
+            yield from texts_in(node.args[0])
+        elif isinstance(node, ast.Assign) and [name_of(target) for target in node.targets] == [
+            "key"
+        ]:
+            yield from (text for text in texts_in(node.value) if "." in text)
+
+
+def name_of(called: ast.expr) -> str:
+    if isinstance(called, ast.Attribute):
+        return called.attr
+    return called.id if isinstance(called, ast.Name) else ""
+
+
+def texts_in(value: ast.expr) -> Iterator[str]:
+    if isinstance(value, ast.IfExp):
+        yield from texts_in(value.body)
+        yield from texts_in(value.orelse)
+    elif isinstance(value, ast.Constant) and isinstance(value.value, str):
+        yield value.value
+
+
+def keys(prefix: str, *names: str | Enum) -> list[str]:
+    return [f"{prefix}.{n.name.lower() if isinstance(n, Role | Sources) else n}" for n in names]
+
+
+DRAWN = [
+    *keys("phase", *(phase for phase in Phase if phase is not Phase.WATCHING)),
+    *keys("ended", *(phase for phase in Phase if phase.is_over)),
+    *keys("state", *ExampleState),
+    *keys("origin", *Origin),
+    *keys("method", *Method),
+    *keys("model", *ModelKind),
+    *keys("role", *Role),
+    *keys("role.ask", *Role),
+    *keys("finding", *findings(PERSONAL)),
+    *keys("job.wish", *JobWish),
+    *keys("job.asked", *(wish for wish in JobWish if wish is not JobWish.FORGET)),
+    *keys("sources", *Sources),
+    *keys("sources.rule", "local", "slack", "discord"),
+    *(command.key for command in COMMANDS),
+    *(f"option.{option.name}" for command in COMMANDS for option in command.options),
+]
+"""Keys put together while the house runs, which no search for literal ones finds."""
+
+
+def test_chinese_says_all_that_english_says_and_nothing_else() -> None:
+    assert set(zh.SENTENCES) == set(ENGLISH)
+
+
+@pytest.mark.parametrize("key", sorted(ENGLISH))
+def test_chinese_names_the_same_details(key: str) -> None:
+    assert fields_of(zh.SENTENCES[key]) == fields_of(ENGLISH[key])
+
+
+def test_every_key_that_is_said_has_a_sentence() -> None:
+    files = [file for wing in ("bot", "adapters", "attune") for file in (ROOT / wing).rglob("*.py")]
+
+    said = {key for file in files for key in keys_said(file.read_text(encoding="utf-8"))}
+
+    assert "welcome" in said
+    assert said - set(ENGLISH) == set()
+
+
+@pytest.mark.parametrize("sentences", [en.SENTENCES, zh.SENTENCES], ids=LANGUAGES)
+def test_every_key_put_together_has_a_sentence(sentences: dict[str, str]) -> None:
+    assert set(DRAWN) - set(sentences) == set()
+
+
+def test_every_kind_of_finding_is_known_to_this_test() -> None:
+    assert list(findings(PERSONAL)) == ["card", "secret", "email", "phone"]
+
+
+@pytest.mark.parametrize("sentences", [en.SENTENCES, zh.SENTENCES], ids=LANGUAGES)
+def test_descriptions_of_commands_and_options_fit_discord(sentences: dict[str, str]) -> None:
+    described = {key: sentences[key] for key in DRAWN if key.startswith(("command.", "option."))}
+
+    assert [key for key, text in described.items() if len(text) > DISCORD_DESCRIPTION] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "The message is gone."), ("zh", "这条消息已经不在了。")]
+)
+def test_an_error_speaks_the_language_of_the_asker(language: str, said: str) -> None:
+    assert Words(language).error(errors.MessageGone()) == said
+
+
+def test_the_details_of_an_error_are_put_in() -> None:
+    assert "“sandbox”" in Words("zh").error(EmptyAnswer(host="sandbox"))
+    assert Words("zh").error(NotNow(problem="等一下")) == "等一下"
+
+
+def test_one_and_many_are_told_apart() -> None:
+    words = Words("en")
+
+    assert words("examples.title", count=1) == "1 example"
+    assert words("examples.title", count=0) == "0 examples"
+    assert words("import.more", count=3) == "… and 3 more refused rows."
+
+
+def test_chinese_has_one_form_for_any_number() -> None:
+    counted = [
+        key for key, sentence in ENGLISH.items() if "|" in sentence and "{count}" in sentence
+    ]
+
+    assert [key for key in counted if "|" in zh.SENTENCES[key]] == []
+    assert Words("zh")("examples.title", count=1) == "1 条示例"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_bar_that_is_meant_survives(language: str) -> None:
+    assert "|" in Words(language)("assistant.too_many_stops")
+
+
+@pytest.mark.parametrize("locale", ["zh", "zh-CN", "zh_TW", "zh-TW", "ZH-hant"])
+def test_all_kinds_of_chinese_get_chinese(locale: str) -> None:
+    assert best_language(locale) == "zh"
+
+
+@pytest.mark.parametrize("locale", ["en", "en-GB", "fr", "", None])
+def test_everybody_else_gets_english(locale: str | None) -> None:
+    assert best_language(locale) == "en"
+
+
+def test_a_language_knows_which_keys_it_has() -> None:
+    assert Words("zh").has("status.queued")
+    assert not Words("zh").has("status.dreaming")
