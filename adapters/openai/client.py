@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -116,7 +124,7 @@ class OpenAIHost:
 
     async def chat(
         self, model: ModelName, messages: Sequence[Mapping[str, str]], sampling: Sampling
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; closing the iterator stops the request."""
         body = {"model": model, "messages": messages, "stream": True, **_asked(sampling)}
         usage, is_empty = None, True
