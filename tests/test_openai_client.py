@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import cast
 
 import pytest
 
@@ -106,7 +105,7 @@ async def test_a_refusal_for_another_reason_is_not_asked_again(
 async def test_closing_the_iterator_stops_the_model(fake: FaultyHost, host: OpenAIHost) -> None:
     fake.pieces, fake.piece_seconds = ["word "] * 10_000, 0.001
 
-    answer = cast(AsyncGenerator[Delta, None], host.chat(BASE, QUESTION, Sampling()))
+    answer = host.chat(BASE, QUESTION, Sampling())
     async with aclosing(answer):
         await anext(answer)
 

@@ -124,7 +124,7 @@ class OpenAIHost:
 
     async def chat(
         self, model: ModelName, messages: Sequence[Mapping[str, str]], sampling: Sampling
-    ) -> AsyncGenerator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; closing the iterator stops the request."""
         body = {"model": model, "messages": messages, "stream": True, **_asked(sampling)}
         usage, is_empty = None, True
