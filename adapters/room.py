@@ -99,14 +99,18 @@ class LocalRoom:
         return to_said(found) if found and is_here else None
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
-        number = _number(before)
+        if place.thread:
+            return await self.nearby(place, before, limit)
         async with self._store.reading() as records:
-            if place.thread is None:
-                found = await _chain(records, number, limit)
-            else:
-                found = await records.room.page(
-                    place.channel, before=number, thread=_number(place.thread), limit=limit
-                )
+            found = await _chain(records, _number(before), limit)
+        return [to_said(message) for message in found if not is_gone(message)]
+
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        thread = _number(place.thread) if place.thread else None
+        async with self._store.reading() as records:
+            found = await records.room.page(
+                place.channel, before=_number(before), thread=thread, limit=limit
+            )
         return [to_said(message) for message in found if not is_gone(message)]
 
     async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -86,7 +86,7 @@ async def test_an_answer_is_complete_before_the_next_line_is_read(scene: Scene) 
 
 
 async def test_a_streamed_answer_is_printed_once_and_whole(scene: Scene) -> None:
-    async def pieces() -> AsyncIterator[str]:
+    async def pieces() -> AsyncGenerator[str]:
         for piece in ("So ", "sorry ", "about that!"):
             await asyncio.sleep(0.001)
             yield piece

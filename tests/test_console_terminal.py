@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -50,7 +50,7 @@ async def test_a_person_is_answered_while_the_prompt_stays(scene: Scene) -> None
 
     async def act(terminal: Terminal) -> None:
         terminal.type("/tune jobs\r")
-        await terminal.sees(" Confirm ")
+        await terminal.sees("Start?")
         terminal.type("/click Confirm\r")
         await until(lambda: len(scene.house.events) == 2)
 
@@ -74,7 +74,7 @@ async def test_the_last_messages_are_shown_at_the_start(scene: Scene) -> None:
 async def test_ctrl_c_stops_the_answer_that_is_being_written(scene: Scene) -> None:
     stopped = asyncio.Event()
 
-    async def endless() -> AsyncIterator[str]:
+    async def endless() -> AsyncGenerator[str]:
         yield "So far"
         await stopped.wait()
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 
 import pytest
 
 from adapters.changes import (
-    Change,
-    FileSent,
     FormOpened,
     Posted,
     Reacted,
@@ -19,16 +17,14 @@ from adapters.changes import (
 )
 from adapters.console.buttons import labels
 from adapters.drawing import draw
-from adapters.room import ASSISTANT, LocalRoom, drawn, is_gone
-from bot.errors import EmptyAnswer, HostBroken, MessageGone, SurfaceError
-from bot.events import Attachment, Commanded, Event
-from bot.model import LOCAL, ChannelId, MessageId, Place, User, UserId
+from adapters.room import ASSISTANT, drawn, is_gone
+from bot.errors import EmptyAnswer, HostBroken, MessageGone
+from bot.model import LOCAL, ChannelId, MessageId, Place
 from bot.ports.surface import CanOpenForm, CanReadFile, CanSendFile, CanStream, Surface
 from bot.replies import (
     Button,
     Card,
     Chart,
-    Document,
     Drawn,
     Form,
     Line,
@@ -39,38 +35,15 @@ from bot.replies import (
     Tone,
 )
 from tests.fakes.house import StillClock
-from tests.fakes.room_store import MemoryStore, as_store
-
-GENERAL = ChannelId("general")
-PLACE = Place(LOCAL, GENERAL)
-MINA = User(UserId("mina"), "Mina")
-
-
-class Scene:
-    """A room over a store that outlives it."""
-
-    def __init__(self, folder: Path, store: MemoryStore | None = None) -> None:
-        self.store = store or MemoryStore()
-        self.heard: list[Change] = []
-        self.exports = folder / "exports"
-        self.room = LocalRoom(
-            as_store(self.store), StillClock(), self.heard.append, exports=self.exports, run="one"
-        )
-
-    def texts(self) -> list[str]:
-        return [message.text for message in self.store.room.messages.values()]
+from tests.fakes.room_scene import GENERAL, MINA, PLACE, RoomScene, command
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
+def scene(tmp_path: Path) -> RoomScene:
+    return RoomScene(tmp_path)
 
 
-def _event() -> Event:
-    return Event("console:one:1", PLACE, MINA, StillClock().now(), Commanded("export"))
-
-
-async def _pieces(texts: Iterable[str], error: BaseException | None = None) -> AsyncIterator[str]:
+async def _pieces(texts: Iterable[str], error: BaseException | None = None) -> AsyncGenerator[str]:
     for text in texts:
         yield text
     if error:
@@ -85,11 +58,11 @@ def _stream(*texts: str, error: BaseException | None = None) -> Stream:
     return Stream(_pieces(texts, error), _nobody, (Button("👍", "vote:1"),))
 
 
-async def _say_it(scene: Scene, stream: Stream, key: str = "answer") -> MessageId:
+async def _say_it(scene: RoomScene, stream: Stream, key: str = "answer") -> MessageId:
     return await scene.room.stream(PLACE, stream, key=key, asker=MINA.id)
 
 
-def test_the_room_has_every_gift_that_the_core_may_use(scene: Scene) -> None:
+def test_the_room_has_every_gift_that_the_core_may_use(scene: RoomScene) -> None:
     surface: Surface = scene.room
 
     for gift in (CanStream, CanOpenForm, CanSendFile, CanReadFile):
@@ -106,17 +79,17 @@ def test_the_room_has_every_gift_that_the_core_may_use(scene: Scene) -> None:
     ],
 )
 async def test_a_reply_keeps_its_buttons_over_a_restart(tmp_path: Path, reply: Drawn) -> None:
-    scene = Scene(tmp_path)
+    scene = RoomScene(tmp_path)
 
     await scene.room.post(PLACE, reply, key="a")
 
-    message = await Scene(tmp_path, scene.store).room.message(1)
+    message = await RoomScene(tmp_path, scene.store).room.message(1)
     assert message
     assert draw(drawn(message)) == draw(reply)
     assert labels(drawn(message)) == labels(reply)
 
 
-async def test_posting_twice_with_one_key_edits(scene: Scene) -> None:
+async def test_posting_twice_with_one_key_edits(scene: RoomScene) -> None:
     first = await scene.room.post(PLACE, Text("one"), key="a")
     second = await scene.room.post(PLACE, Text("two"), key="a")
 
@@ -125,7 +98,7 @@ async def test_posting_twice_with_one_key_edits(scene: Scene) -> None:
     assert [type(change) for change in scene.heard] == [Posted, Updated]
 
 
-async def test_a_body_that_cannot_be_read_is_shown_as_its_text(scene: Scene) -> None:
+async def test_a_body_that_cannot_be_read_is_shown_as_its_text(scene: RoomScene) -> None:
     await scene.store.room.post(
         GENERAL, author=ASSISTANT, text="plain", body='{"card": 1}', is_own=True,
         at=StillClock().now(),
@@ -138,14 +111,14 @@ async def test_a_body_that_cannot_be_read_is_shown_as_its_text(scene: Scene) -> 
 
 
 @pytest.mark.parametrize("message", ["9", "not a number"])
-async def test_what_is_not_there_is_said_to_be_gone(scene: Scene, message: str) -> None:
+async def test_what_is_not_there_is_said_to_be_gone(scene: RoomScene, message: str) -> None:
     with pytest.raises(MessageGone):
         await scene.room.edit(PLACE, MessageId(message), Text("new"))
     with pytest.raises(MessageGone):
         await scene.room.react(PLACE, MessageId(message), "🎓")
 
 
-async def test_a_stream_is_written_at_its_first_text_and_at_its_end(scene: Scene) -> None:
+async def test_a_stream_is_written_at_its_first_text_and_at_its_end(scene: RoomScene) -> None:
     message = await _say_it(scene, _stream("", "So ", "sorry ", "about ", "that!"))
 
     kept = await scene.room.message(int(message))
@@ -155,7 +128,7 @@ async def test_a_stream_is_written_at_its_first_text_and_at_its_end(scene: Scene
     assert scene.store.room.writes == 2
 
 
-async def test_watchers_see_a_stream_grow(scene: Scene) -> None:
+async def test_watchers_see_a_stream_grow(scene: RoomScene) -> None:
     with scene.room.watch() as watch:
         await _say_it(scene, _stream("a", "b"))
 
@@ -167,7 +140,7 @@ async def test_watchers_see_a_stream_grow(scene: Scene) -> None:
         assert not updated.is_partial
 
 
-async def test_a_stream_tells_where_it_stands_before_it_goes_on(scene: Scene) -> None:
+async def test_a_stream_tells_where_it_stands_before_it_goes_on(scene: RoomScene) -> None:
     told: list[tuple[MessageId, list[str]]] = []
 
     async def posted(message: MessageId) -> None:
@@ -178,7 +151,7 @@ async def test_a_stream_tells_where_it_stands_before_it_goes_on(scene: Scene) ->
     assert told == [("1", ["one"])]
 
 
-async def test_an_error_in_a_stream_leaves_what_was_shown(scene: Scene) -> None:
+async def test_an_error_in_a_stream_leaves_what_was_shown(scene: RoomScene) -> None:
     with pytest.raises(HostBroken):
         await _say_it(scene, _stream("So ", "sorry", error=HostBroken()))
 
@@ -187,8 +160,8 @@ async def test_an_error_in_a_stream_leaves_what_was_shown(scene: Scene) -> None:
     assert drawn(kept) == Text("So sorry")
 
 
-async def test_a_cancelled_stream_leaves_what_was_shown(scene: Scene) -> None:
-    async def endless() -> AsyncIterator[str]:
+async def test_a_cancelled_stream_leaves_what_was_shown(scene: RoomScene) -> None:
+    async def endless() -> AsyncGenerator[str]:
         yield "So "
         yield "far"
         await asyncio.Event().wait()
@@ -207,10 +180,10 @@ async def test_a_cancelled_stream_leaves_what_was_shown(scene: Scene) -> None:
 
 
 async def test_a_stream_that_died_halfway_is_edited_not_posted_twice(
-    scene: Scene, tmp_path: Path
+    scene: RoomScene, tmp_path: Path
 ) -> None:
     await scene.room.post(PLACE, Text("So sor"), key="answer")
-    later = Scene(tmp_path, scene.store)
+    later = RoomScene(tmp_path, scene.store)
 
     await _say_it(later, _stream("So sorry", "!"))
 
@@ -223,33 +196,33 @@ async def test_a_stream_that_died_halfway_is_edited_not_posted_twice(
     ]
 
 
-async def test_the_error_of_an_empty_stream_passes_through(scene: Scene) -> None:
+async def test_the_error_of_an_empty_stream_passes_through(scene: RoomScene) -> None:
     with pytest.raises(EmptyAnswer, match="sandbox"):
         await _say_it(scene, _stream(error=EmptyAnswer(host="sandbox")))
 
     assert scene.texts() == []
 
 
-async def test_a_stream_of_blanks_is_an_empty_answer(scene: Scene) -> None:
+async def test_a_stream_of_blanks_is_an_empty_answer(scene: RoomScene) -> None:
     with pytest.raises(EmptyAnswer):
         await _say_it(scene, _stream(" ", "\n"))
 
     assert scene.texts() == []
 
 
-async def test_a_character_that_came_in_two_halves_is_whole_again(scene: Scene) -> None:
+async def test_a_character_that_came_in_two_halves_is_whole_again(scene: RoomScene) -> None:
     await _say_it(scene, _stream("a", "\ud83d", "\ude00", "\ud83d"))
 
     assert scene.texts() == ["a😀\ufffd"]
 
 
-async def test_a_long_text_is_kept_whole(scene: Scene) -> None:
+async def test_a_long_text_is_kept_whole(scene: RoomScene) -> None:
     await scene.room.post(PLACE, Text("long " * 20_000), key="a")
 
     assert len(scene.texts()[0]) == 100_000
 
 
-async def test_history_follows_the_replies(scene: Scene) -> None:
+async def test_history_follows_the_replies(scene: RoomScene) -> None:
     await scene.room.say(GENERAL, MINA, "@attune one")
     await scene.room.post(PLACE, Text("two"), key="answer/room:1")
     await scene.room.say(GENERAL, MINA, "by the way")
@@ -262,15 +235,25 @@ async def test_history_follows_the_replies(scene: Scene) -> None:
     assert await scene.room.history(PLACE, MessageId("4"), 1) == [history[1]]
 
 
-async def test_the_plain_channel_has_no_history(scene: Scene) -> None:
+async def test_the_plain_channel_has_no_history(scene: RoomScene) -> None:
     await scene.room.say(GENERAL, MINA, "one")
     await scene.room.say(GENERAL, MINA, "two")
 
     assert await scene.room.history(PLACE, MessageId("2"), 10) == []
 
 
+async def test_what_stands_just_above_is_nearby(scene: RoomScene) -> None:
+    for text in ("one", "oops", "three", "four"):
+        await scene.room.say(GENERAL, MINA, text)
+    await scene.room.delete(2)
+
+    nearby = await scene.room.nearby(PLACE, MessageId("4"), 3)
+
+    assert [said.text for said in nearby] == ["one", "three"]
+
+
 async def test_the_history_of_a_thread_is_the_thread_without_what_was_deleted(
-    scene: Scene,
+    scene: RoomScene,
 ) -> None:
     await scene.room.say(GENERAL, MINA, "root")
     await scene.room.say(GENERAL, MINA, "elsewhere")
@@ -284,7 +267,7 @@ async def test_the_history_of_a_thread_is_the_thread_without_what_was_deleted(
     assert [said.text for said in history] == ["root", "more"]
 
 
-async def test_a_message_is_found_in_its_own_channel_only(scene: Scene) -> None:
+async def test_a_message_is_found_in_its_own_channel_only(scene: RoomScene) -> None:
     await scene.room.say(GENERAL, MINA, "@Attune, hello @attune")
 
     said = await scene.room.fetch(PLACE, MessageId("1"))
@@ -294,7 +277,7 @@ async def test_a_message_is_found_in_its_own_channel_only(scene: Scene) -> None:
     assert await scene.room.fetch(Place(LOCAL, ChannelId("other")), MessageId("1")) is None
 
 
-async def test_a_deleted_message_is_gone_with_its_text(scene: Scene) -> None:
+async def test_a_deleted_message_is_gone_with_its_text(scene: RoomScene) -> None:
     await scene.room.say(GENERAL, MINA, "secret")
 
     await scene.room.delete(1)
@@ -305,7 +288,7 @@ async def test_a_deleted_message_is_gone_with_its_text(scene: Scene) -> None:
     assert await scene.room.fetch(PLACE, MessageId("1")) is None
 
 
-async def test_a_reaction_is_kept_and_told(scene: Scene) -> None:
+async def test_a_reaction_is_kept_and_told(scene: RoomScene) -> None:
     await scene.room.say(GENERAL, MINA, "hello")
 
     await scene.room.react(PLACE, MessageId("1"), "🎓")
@@ -316,68 +299,15 @@ async def test_a_reaction_is_kept_and_told(scene: Scene) -> None:
     assert scene.heard[-1] == Reacted(1, "🎓", ASSISTANT.id)
 
 
-async def test_an_opened_form_reaches_the_views(scene: Scene) -> None:
-    form, event = Form("teach", "Teach", (), "Save"), _event()
+async def test_an_opened_form_reaches_the_views(scene: RoomScene) -> None:
+    form, event = Form("teach", "Teach", (), "Save"), command()
 
     await scene.room.open_form(event, form)
 
     assert scene.heard == [FormOpened(MINA, form, event)]
 
 
-async def _chunks() -> AsyncIterator[bytes]:
-    yield b"one\n"
-    yield b"two\n"
-
-
-async def test_a_file_is_written_beside_older_ones_and_its_path_is_said(scene: Scene) -> None:
-    for _ in range(2):
-        document = Document("rows.jsonl", _chunks(), "2 rows")
-        await scene.room.send_file(_event(), document)
-
-    second = scene.exports / "rows-2.jsonl"
-    assert second.read_bytes() == (scene.exports / "rows.jsonl").read_bytes() == b"one\ntwo\n"
-    assert scene.texts() == [f"2 rows\n{second}"]
-    assert scene.heard[-1] == FileSent(MINA, "rows-2.jsonl", second, 8)
-
-
-@pytest.mark.parametrize("name", ["../../rows", "..", "/etc/rows", "a\\..\\rows", ""])
-async def test_a_file_never_leaves_the_exports(scene: Scene, name: str) -> None:
-    await scene.room.send_file(_event(), Document(name, _chunks(), "rows"))
-
-    assert len(list(scene.exports.iterdir())) == 1
-
-
-async def test_a_file_that_broke_off_is_not_kept(scene: Scene) -> None:
-    async def broken() -> AsyncIterator[bytes]:
-        yield b"one"
-        raise HostBroken
-
-    with pytest.raises(HostBroken):
-        await scene.room.send_file(_event(), Document("rows", broken(), "rows"))
-
-    assert list(scene.exports.iterdir()) == []
-
-
-async def test_a_file_is_read_in_blocks(scene: Scene, tmp_path: Path) -> None:
-    file = tmp_path / "rows.jsonl"
-    file.write_bytes(b"x" * 100_000)
-
-    attachment = Attachment("rows.jsonl", str(file))
-    blocks = [block async for block in scene.room.read_file(PLACE, attachment)]
-
-    assert [len(block) for block in blocks] == [65_536, 34_464]
-
-
-async def test_a_file_that_vanished_is_an_error_of_the_surface(
-    scene: Scene, tmp_path: Path
-) -> None:
-    attachment = Attachment("rows.jsonl", str(tmp_path / "rows.jsonl"))
-
-    with pytest.raises(SurfaceError, match="No such file"):
-        await anext(aiter(scene.room.read_file(PLACE, attachment)))
-
-
-async def test_every_watcher_hears_everything(scene: Scene) -> None:
+async def test_every_watcher_hears_everything(scene: RoomScene) -> None:
     with scene.room.watch() as one, scene.room.watch() as other:
         for number in range(50):
             await scene.room.say(GENERAL, MINA, str(number))
@@ -385,7 +315,7 @@ async def test_every_watcher_hears_everything(scene: Scene) -> None:
         assert len(one.take()) == len(other.take()) == 50
 
 
-async def test_a_closed_watch_ends(scene: Scene) -> None:
+async def test_a_closed_watch_ends(scene: RoomScene) -> None:
     watch = scene.room.watch()
     await scene.room.say(GENERAL, MINA, "hello")
 
@@ -394,5 +324,5 @@ async def test_a_closed_watch_ends(scene: Scene) -> None:
     assert len([change async for change in watch]) == 1
 
 
-def test_keys_of_events_never_repeat_within_a_run(scene: Scene) -> None:
+def test_keys_of_events_never_repeat_within_a_run(scene: RoomScene) -> None:
     assert [scene.room.new_key("console") for _ in range(2)] == ["console:one:1", "console:one:2"]

@@ -1,0 +1,35 @@
+"""A room over a store that outlives it, and what its views heard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from adapters.changes import Change
+from adapters.room import LocalRoom
+from bot.events import Commanded, Event
+from bot.model import LOCAL, ChannelId, Place, User, UserId
+from tests.fakes.house import StillClock
+from tests.fakes.room_store import MemoryStore, as_store
+
+GENERAL = ChannelId("general")
+PLACE = Place(LOCAL, GENERAL)
+MINA = User(UserId("mina"), "Mina")
+
+
+class RoomScene:
+    """A room over a store that outlives it."""
+
+    def __init__(self, folder: Path, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+        self.heard: list[Change] = []
+        self.exports = folder / "exports"
+        self.room = LocalRoom(
+            as_store(self.store), StillClock(), self.heard.append, exports=self.exports, run="one"
+        )
+
+    def texts(self) -> list[str]:
+        return [message.text for message in self.store.room.messages.values()]
+
+
+def command() -> Event:
+    return Event("console:one:1", PLACE, MINA, StillClock().now(), Commanded("export"))
