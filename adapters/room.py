@@ -113,11 +113,6 @@ class LocalRoom:
             )
         return [to_said(message) for message in found if not is_gone(message)]
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
-        async with self._store.reading() as records:
-            found = await records.room.page(place.channel, before=_number(before), limit=limit)
-        return [to_said(message) for message in found if not is_gone(message)]
-
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         """Kept at the first text and at the end; what comes between is only shown live."""
         written, message = "", None

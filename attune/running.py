@@ -62,10 +62,11 @@ def doors(built: House) -> FastAPI:
 def is_healthy(settings: Settings) -> bool:
     """Asked by the container's own health check."""
     url = f"http://127.0.0.1:{settings.studio_port}/healthz"
-    with contextlib.suppress(urllib.error.URLError, TimeoutError):
+    try:
         with urllib.request.urlopen(url, timeout=4) as answer:
             return bool(answer.status == 200)
-    return False
+    except (urllib.error.URLError, TimeoutError):
+        return False
 
 
 class _Server(uvicorn.Server):
