@@ -1,4 +1,8 @@
-"""Trains the scorer, one gradient step on one mini-batch at a time."""
+"""Trains the scorer, one gradient step on one mini-batch at a time.
+
+The products are small: one BLAS thread is faster than several, many times so on a busy machine,
+so a training process is best started with `OPENBLAS_NUM_THREADS=1`.
+"""
 
 import io
 import json
