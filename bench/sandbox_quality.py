@@ -12,7 +12,7 @@ from pathlib import Path
 from tuner import sandbox
 
 FOLDER = Path(__file__).with_name("quality")
-HELD_BACK = ("vet", "coworking")
+HELD_BACK = ("coworking", "florist")
 
 
 @dataclass(slots=True)

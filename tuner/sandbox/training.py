@@ -33,7 +33,7 @@ FIRST_STEP = 3.0
 FEWEST_STEPS = 30
 TOKEN = re.compile(rf"[{words.CJK}]|[^\s{words.CJK}]+")
 AUTO_EPOCHS = ((50, 30), (300, 25), (1_000, 15), (5_000, 8), (math.inf, 3))
-AUTO_BATCHES = ((50, 4), (1_000, 8), (math.inf, 32))
+AUTO_BATCHES = ((50, 4), (300, 8), (1_000, 16), (math.inf, 32))
 
 
 @dataclass(frozen=True, slots=True)
