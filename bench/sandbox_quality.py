@@ -3,6 +3,7 @@
 Run it with `python -m bench.sandbox_quality`; `--each` prints every miss as well.
 """
 
+import math
 import random
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from tuner import sandbox
 
 FOLDER = Path(__file__).with_name("quality")
-HELD_BACK = ("vet", "coworking")
+HELD_BACK = ("coworking", "florist")
 
 
 @dataclass(slots=True)
@@ -146,7 +147,8 @@ def asked(
         if each and reply.text != right:
             kind = "refused " if reply.refused else "WRONG   "
             print(f"    {kind} {question} -> {reply.text} ({reply.confidence:.2f})")
-    return own / max(len(questions), 1), wrong / max(len(questions), 1)
+    count = len(questions) or math.nan
+    return own / count, wrong / count
 
 
 def main() -> None:
@@ -164,7 +166,10 @@ def main() -> None:
         shown = (found.recall, found.own, found.wrong, found.refused, typos)
         mark = " (held back)" if domain.name in HELD_BACK else ""
         print(f"{domain.name:<16}{len(domain.lessons):>8}", end="")
-        print("".join(f"{value:>8.0%}" for value in shown) + mark)
+        print(
+            "".join(f"{value:>8.0%}" if not math.isnan(value) else f"{'-':>8}" for value in shown)
+            + mark
+        )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ NOTHING_TAUGHT = "I have not been taught anything yet."
 
 COVERAGE_SHARE = 12.0
 LEAST_LOG = -6.0
-CONTINUES = 3.0
+IDENTICAL = 3.0
 STILL_CLOSE = 0.7
 TORN = 1.0
 SURE = 0.95
@@ -29,20 +29,20 @@ class Reply:
 class Candidate:
     """A taught reply: its log probability, and how well its best lesson covers the question.
 
-    `asked_as` holds the words of that lesson's question; `continues` says that the lesson was
-    taught after exactly what was said before this question.
+    `asked_as` holds the words of that lesson's question; `identical` counts what is letter for
+    letter as it was taught: the question, and what was said before it.
     """
 
     number: int
     log: float
     strength: float
     asked_as: frozenset[str] = frozenset()
-    continues: bool = False
+    identical: int = 0
 
     @property
     def total(self) -> float:
         """Coverage first; where two replies are covered alike, the scorer decides."""
-        known = CONTINUES if self.continues else 0.0
+        known = IDENTICAL * self.identical
         return COVERAGE_SHARE * self.strength + max(self.log, LEAST_LOG) + known
 
 
@@ -54,7 +54,11 @@ def choose(
     temperature: float,
     seed: int | None,
 ) -> Reply:
-    """Picks the best candidate; only replies about as good as the best are drawn from."""
+    """Picks the best candidate.
+
+    Chance only decides between replies that were taught for the same words and are about as
+    probable, so that a temperature never turns a sure answer into another one.
+    """
     ranked = rank(candidates)
     best = ranked[0] if ranked else Candidate(-1, -math.inf, 0.0)
     if best.strength < limit or is_torn(ranked):
@@ -79,6 +83,8 @@ def is_torn(ranked: Sequence[Candidate]) -> bool:
 def _drawn(
     ranked: Sequence[Candidate], best: Candidate, *, temperature: float, seed: int | None
 ) -> Candidate:
-    close = [found for found in ranked if found.total >= best.total - STILL_CLOSE * temperature]
+    least = best.total - STILL_CLOSE * temperature
+    alike = (found for found in ranked if found.asked_as == best.asked_as)
+    close = [found for found in alike if found.total >= least]
     weights = [math.exp((found.total - best.total) / temperature) for found in close]
     return random.Random(seed).choices(close, weights)[0]

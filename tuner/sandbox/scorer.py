@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,7 @@ from tuner.sandbox.replying import Candidate, Reply, choose
 FORMAT = 1
 CANDIDATES = 10
 ALIKE = 6
+LESSONS_COMPARED = 12
 DEFAULT_LIMIT = 0.48
 
 
@@ -100,15 +102,17 @@ class Model:
         seen, asked = self.features(question, earlier)
         scores = self.scores(seen).astype(np.float64)
         logs = scores - log_total(scores[None, :])[0]
-        count = min(CANDIDATES, len(scores))
+        likeness = self._likeness(seen)
+        count, nearest = min(CANDIDATES, len(scores)), np.argsort(-likeness)[:ALIKE].tolist()
         probable = np.argpartition(-scores, count - 1)[:count].tolist() if count else []
+        replies = {*probable, *(self.lessons[lesson].reply for lesson in nearest)}
         return [
-            Candidate(number, float(logs[number]), *self._strength(asked, earlier, number))
-            for number in sorted({*probable, *self._alike(seen)})
+            self._best(asked, question, earlier, reply, float(logs[reply]), likeness)
+            for reply in sorted(replies)
         ]
 
-    def _alike(self, seen: Vector) -> list[int]:
-        """The replies of the lessons whose features are most like the question's."""
+    def _likeness(self, seen: Vector) -> npt.NDArray[np.float64]:
+        """How alike the question's features are to those of every lesson."""
         if self._stacked is None:
             self._stacked = _pack_vectors(self.vectors)
         dense = np.zeros(self.size, dtype=np.float32)
@@ -116,10 +120,8 @@ class Model:
         places, values = self._stacked["lesson_place"], self._stacked["lesson_value"]
         sums = np.concatenate([[0.0], np.cumsum(dense[places] * values, dtype=np.float64)])
         starts = self._stacked["lesson_start"]
-        likeness = sums[starts[1:]] - sums[starts[:-1]]
-        count = min(ALIKE, len(likeness))
-        nearest = np.argpartition(-likeness, count - 1)[:count].tolist() if count else []
-        return [self.lessons[lesson].reply for lesson in nearest]
+        alike: npt.NDArray[np.float64] = sums[starts[1:]] - sums[starts[:-1]]
+        return alike
 
     def reply(
         self,
@@ -133,24 +135,31 @@ class Model:
         found = self.candidates(question, earlier)
         return choose(found, self.replies, limit=self.limit, temperature=temperature, seed=seed)
 
-    def _strength(
-        self, asked: Question, earlier: str, reply: int
-    ) -> tuple[float, frozenset[str], bool]:
-        """The best lesson of a reply: how well it covers, how it asks, and whether what was said
+    def _best(
+        self,
+        asked: Question,
+        question: str,
+        earlier: str,
+        reply: int,
+        log: float,
+        likeness: npt.NDArray[np.float64],
+    ) -> Candidate:
+        """A reply by that of its lessons which suits the question best."""
+        said, best = self._said(reply), Candidate(reply, log, 0.0)
+        for number in sorted(self._taught(reply), key=lambda n: -likeness[n])[:LESSONS_COMPARED]:
+            lesson, taught = self.lessons[number], self.prepared(number)
+            found = strength(cover(asked, taught, said))
+            identical = (lesson.question == question) + bool(earlier and lesson.earlier == earlier)
+            candidate = Candidate(reply, log, found, taught.stems, identical)
+            best = max(best, candidate, key=attrgetter("total"))
+        return best
 
-        before is the same too.
-        """
+    def _taught(self, reply: int) -> Sequence[int]:
+        """The numbers of the lessons that teach a reply."""
         if not self._by_reply:
             for number, lesson in enumerate(self.lessons):
                 self._by_reply.setdefault(lesson.reply, []).append(number)
-        said, best = self._said(reply), (0.0, False, frozenset[str]())
-        for number in self._by_reply.get(reply, ()):
-            taught = self.prepared(number)
-            found = strength(cover(asked, taught, said))
-            continues = bool(earlier) and self.lessons[number].earlier == earlier
-            if (found, continues) > best[:2]:
-                best = found, continues, taught.stems
-        return best[0], best[2], best[1]
+        return self._by_reply.get(reply, ())
 
     def _said(self, reply: int) -> Question:
         if reply not in self._said_by:

@@ -1,4 +1,8 @@
-"""Trains the scorer, one gradient step on one mini-batch at a time."""
+"""Trains the scorer, one gradient step on one mini-batch at a time.
+
+The products are small: one BLAS thread is faster than several, many times so on a busy machine,
+so a training process is best started with `OPENBLAS_NUM_THREADS=1`.
+"""
 
 import io
 import json
@@ -29,7 +33,7 @@ FIRST_STEP = 3.0
 FEWEST_STEPS = 30
 TOKEN = re.compile(rf"[{words.CJK}]|[^\s{words.CJK}]+")
 AUTO_EPOCHS = ((50, 30), (300, 25), (1_000, 15), (5_000, 8), (math.inf, 3))
-AUTO_BATCHES = ((50, 4), (1_000, 8), (math.inf, 32))
+AUTO_BATCHES = ((50, 4), (300, 8), (1_000, 16), (math.inf, 32))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 LEXICON = Path(__file__).with_name("words")
 LONGEST_TEXT = 4_000
+REMEMBERED = 20_000
 LONGEST_PHRASE = 4
 CONTENT = (1.0, 1.25)
 LISTED = (1.0, 0.4)
@@ -56,6 +57,7 @@ class Lexicon:
     ideas: dict[tuple[str, ...], frozenset[int]]
     weights: dict[str, tuple[float, float]]
     by_length: dict[int, tuple[str, ...]]
+    known: frozenset[str]
 
 
 def normalise(text: str) -> str:
@@ -83,7 +85,7 @@ def marks(text: str) -> str:
     return "".join(normalise(text).split())[:80]
 
 
-@cache
+@lru_cache(maxsize=REMEMBERED)
 def stem(word: str) -> str:
     """A light stem: plurals and verb endings fall away, irregular forms become the plain one."""
     word = irregular().get(word, word)
@@ -147,7 +149,9 @@ def lexicon() -> Lexicon:
     by_length: dict[int, list[str]] = {}
     for word in sorted(known):
         by_length.setdefault(len(word), []).append(word)
-    return Lexicon(ideas, weights, {size: tuple(words) for size, words in by_length.items()})
+    return Lexicon(
+        ideas, weights, {size: tuple(words) for size, words in by_length.items()}, frozenset(known)
+    )
 
 
 def _grouped() -> Iterator[tuple[int, tuple[str, ...], bool]]:
@@ -160,11 +164,9 @@ def _grouped() -> Iterator[tuple[int, tuple[str, ...], bool]]:
                 yield number, tuple(map(stem, phrase.split())), line.startswith("! ")
 
 
-@cache
 def is_known(word: str) -> bool:
     """Whether a stem is in the built-in lists, so that it is not taken for a typing error."""
-    lists = lexicon()
-    return word in lists.by_length.get(len(word), ())
+    return word in lexicon().known
 
 
 def read(text: str, *, stem_of: Callable[[str], str] = stem) -> list[Word]:
