@@ -100,7 +100,6 @@ async def test_a_streamed_answer_is_printed_once_and_whole(scene: Scene) -> None
     assert await scene.run("@attune hi") == [
         "#1 you: @attune hi",
         "#2 attune: So sorry about that!",
-        "  [👍] [👎]",
     ]
 
 

@@ -37,7 +37,7 @@ async def _visit(scene: Scene, act: Callable[[Terminal], Awaitable[None]]) -> st
 
 async def test_an_empty_room_welcomes_with_the_four_steps(scene: Scene) -> None:
     async def act(terminal: Terminal) -> None:
-        await terminal.sees("write me a limerick")
+        await terminal.sees("write a limerick")
 
     shown = await _visit(scene, act)
 

@@ -123,7 +123,7 @@ async def test_a_stream_is_written_at_its_first_text_and_at_its_end(scene: RoomS
 
     kept = await scene.room.message(int(message))
     assert kept
-    assert drawn(kept) == Text("So sorry about that!", buttons=(Button("👍", "vote:1"),))
+    assert drawn(kept) == Text("So sorry about that!")
     assert kept.text == "So sorry about that!"
     assert scene.store.room.writes == 2
 
