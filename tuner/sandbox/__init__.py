@@ -1,0 +1,24 @@
+"""The embedded engine: a small scorer that learns to pick from the replies it was taught."""
+
+from tuner.sandbox.prompting import base_reply
+from tuner.sandbox.replying import NOT_TAUGHT, NOTHING_TAUGHT, Reply
+from tuner.sandbox.scorer import Model
+from tuner.sandbox.training import Hyperparameters, Metrics, Training, loss, resolve
+
+BASE = "sandbox"
+LABEL = "sandbox: picks from your examples"
+
+__all__ = [
+    "BASE",
+    "LABEL",
+    "NOTHING_TAUGHT",
+    "NOT_TAUGHT",
+    "Hyperparameters",
+    "Metrics",
+    "Model",
+    "Reply",
+    "Training",
+    "base_reply",
+    "loss",
+    "resolve",
+]

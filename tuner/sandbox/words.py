@@ -1,0 +1,208 @@
+"""Turns a question into weighted words and the ideas that they stand for."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+LEXICON = Path(__file__).with_name("words")
+LONGEST_TEXT = 4_000
+LONGEST_PHRASE = 4
+CONTENT_WEIGHT = 1.0
+PHRASE_OF_GENERIC_WORDS = 0.5
+TIERS = {"function": 0.04, "question": 0.15, "chat": 0.18, "common": 0.5}
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+PIECE = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+")
+CONTRACTIONS = (
+    (re.compile(r"\b(ca)n't\b"), "can not"),
+    (re.compile(r"\b(wo)n't\b"), "will not"),
+    (re.compile(r"n't\b"), " not"),
+    (re.compile(r"'(?:s|re|ve|ll|d|m)\b"), ""),
+)
+MARKS_TO_PLAIN = str.maketrans({"’": "'", "‘": "'", "`": "'", "ß": "ss"})
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word or known phrase; `parts` are the stems with a meaning of their own inside it."""
+
+    stem: str
+    parts: tuple[str, ...]
+    ideas: frozenset[int]
+    weight: float
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """`ideas` maps a phrase of stems to the groups it belongs to."""
+
+    ideas: dict[tuple[str, ...], frozenset[int]]
+    weights: dict[str, float]
+    by_length: dict[int, tuple[str, ...]]
+
+
+def normalise(text: str) -> str:
+    """The same letters for the same word: compatibility forms, case and accents are folded."""
+    if len(text) > LONGEST_TEXT:
+        text = text[: LONGEST_TEXT // 2] + " " + text[-LONGEST_TEXT // 2 :]
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(MARKS_TO_PLAIN)
+    if not folded.isascii():
+        bare = (c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
+        folded = unicodedata.normalize("NFC", "".join(bare))
+    return folded
+
+
+def pieces(text: str) -> list[str]:
+    """The words of a text in order; a run of Chinese or Japanese is one piece."""
+    plain = normalise(text)
+    if "'" in plain:
+        for pattern, replacement in CONTRACTIONS:
+            plain = pattern.sub(replacement, plain)
+    return PIECE.findall(plain)
+
+
+def marks(text: str) -> str:
+    """What remains of a text without words, such as an emoji or a lone question mark."""
+    return "".join(normalise(text).split())[:80]
+
+
+@cache
+def stem(word: str) -> str:
+    """A light stem: plurals and the regular verb endings fall away."""
+    if len(word) <= 3 or not word.isascii() or not word.isalpha():
+        return word
+    for ending, least, put in ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= least:
+            word = _without_double(word[: -len(ending)] + put, ending)
+            break
+    return word[:-1] if len(word) > 5 and word.endswith("ll") else word
+
+
+ENDINGS = (
+    ("sses", 2, "ss"),
+    ("ies", 2, "y"),
+    ("ied", 2, "y"),
+    ("ing", 3, ""),
+    ("eed", 2, "eed"),
+    ("ed", 3, ""),
+    ("ss", 1, "ss"),
+    ("us", 2, "us"),
+    ("is", 2, "is"),
+    ("ches", 2, "ch"),
+    ("shes", 2, "sh"),
+    ("xes", 2, "x"),
+    ("es", 3, ""),
+    ("s", 3, ""),
+    ("e", 3, ""),
+)
+
+
+def _without_double(root: str, ending: str) -> str:
+    if ending in ("ing", "ed") and root[-1:] == root[-2:-1] and root[-1] not in "lsz":
+        return root[:-1]
+    return root[:-1] if root.endswith("e") and len(root) > 3 and ending != "eed" else root
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The built-in groups of words, read when the first text is."""
+    weights: dict[str, float] = {}
+    for name in ("generic.txt", "generic-zh.txt"):
+        for line in (LEXICON / name).read_text(encoding="utf-8").splitlines():
+            tier, _, listed = line.partition(": ")
+            for word in listed.split():
+                weights.setdefault(stem(word), TIERS[tier])
+    found: dict[tuple[str, ...], set[int]] = {}
+    for number, phrase in _grouped():
+        found.setdefault(phrase, set()).add(number)
+    ideas = {phrase: frozenset(numbers) for phrase, numbers in found.items()}
+    known = {word for phrase in ideas for word in phrase} | weights.keys()
+    by_length: dict[int, list[str]] = {}
+    for word in sorted(known):
+        by_length.setdefault(len(word), []).append(word)
+    return Lexicon(ideas, weights, {size: tuple(words) for size, words in by_length.items()})
+
+
+def _grouped() -> Iterator[tuple[int, tuple[str, ...]]]:
+    number = 0
+    for name in ("concepts-en.txt", "concepts-zh.txt"):
+        for line in (LEXICON / name).read_text(encoding="utf-8").splitlines():
+            number += 1
+            for phrase in line.split(","):
+                yield number, tuple(stem(word) for word in phrase.split())
+
+
+@cache
+def is_known(word: str) -> bool:
+    """Whether a stem is in the built-in lists, so that it is not taken for a typing error."""
+    lists = lexicon()
+    return word in lists.by_length.get(len(word), ())
+
+
+def read(text: str) -> list[Word]:
+    """The words of a text, known phrases joined into one word."""
+    found: list[Word] = []
+    run: list[str] = []
+    for piece in pieces(text):
+        if _is_character(piece[0]):
+            found += _read_run(run)
+            run = []
+            found += _read_characters(piece)
+        else:
+            run.append(stem(piece))
+    return found + _read_run(run)
+
+
+def read_stems(stems: list[str]) -> list[Word]:
+    """Words from stems that are known already, as after typing errors were mended."""
+    found: list[Word] = []
+    for is_run, group in groupby(stems, key=lambda word: not _is_character(word[0])):
+        listed = list(group)
+        found += _read_run(listed) if is_run else _read_characters("".join(listed))
+    return found
+
+
+def _is_character(letter: str) -> bool:
+    return "\u3040" <= letter <= "\u9fff" or "\uf900" <= letter <= "\ufaff"
+
+
+def _read_run(stems: list[str]) -> list[Word]:
+    ideas, at, found = lexicon().ideas, 0, []
+    while at < len(stems):
+        for size in range(min(LONGEST_PHRASE, len(stems) - at), 0, -1):
+            phrase = tuple(stems[at : at + size])
+            if size == 1 or phrase in ideas:
+                found.append(_word(phrase, ideas.get(phrase, frozenset())))
+                at += size
+                break
+    return found
+
+
+def _read_characters(text: str) -> list[Word]:
+    lists, at, found = lexicon(), 0, []
+    while at < len(text):
+        for size in range(min(LONGEST_PHRASE + 1, len(text) - at), 0, -1):
+            part = text[at : at + size]
+            if size == 1 or (part,) in lists.ideas or part in lists.weights:
+                found.append(_word((part,), lists.ideas.get((part,), frozenset())))
+                at += size
+                break
+    return found
+
+
+def _word(phrase: tuple[str, ...], ideas: frozenset[int]) -> Word:
+    lists = lexicon()
+    if len(phrase) > 1:
+        parts = tuple(word for word in phrase if lists.weights.get(word, CONTENT_WEIGHT) >= 0.3)
+        weight = CONTENT_WEIGHT if parts else PHRASE_OF_GENERIC_WORDS
+        inner = (lists.ideas.get((part,), frozenset()) for part in parts)
+        return Word(" ".join(phrase), parts, ideas.union(*inner), weight, True)
+    word = phrase[0]
+    lone_character = len(word) == 1 and _is_character(word)
+    content = 0.5 if lone_character and not ideas else CONTENT_WEIGHT
+    weight = lists.weights.get(word, content)
+    return Word(word, (word,), ideas, weight, bool(ideas) or word in lists.weights)
