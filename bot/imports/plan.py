@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from bot.imports.columns import guess_columns, is_enough, is_preference
@@ -78,10 +79,10 @@ def _plan_json(head: bytes, text: str, encoding: str) -> Plan | Problem:
     is_array = text.lstrip().startswith("[")
     first = _first_of_array(text) if is_array else _first_of_lines(head)
     if isinstance(first, Problem):
-        found = _FIRST_KEY.search(text)
+        is_longer_than_head = is_array or "\n" not in text.strip()
+        found = _FIRST_KEY.search(text) if is_longer_than_head else None
         if found is None or first.code != "cut_off":
             return first
-        # The first row is longer than the head.
         first = {"messages" if found.group(1) == "messages" else "preferred_output": None}
     method = method_of(first)
     if method is Method.DPO and not _is_flat(first):
@@ -107,12 +108,9 @@ def _is_flat(row: object) -> bool:
 
 
 def _first_of_lines(head: bytes) -> object:
-    first: object = None
-    for _, value in read_lines([head]):
-        if not isinstance(value, Problem):
-            return value
-        first = first or value
-    return first
+    values = [value for _, value in islice(read_lines([head]), _ROWS_LOOKED_AT)]
+    objects = [value for value in values if isinstance(value, dict)]
+    return next(iter(objects + values), Problem(0, "file_empty", {}))
 
 
 def _first_of_array(text: str) -> object:

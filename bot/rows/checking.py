@@ -122,30 +122,32 @@ def _check_leaves(row: object) -> int:
     for _ in range(DEEPEST_NESTING):
         below: list[object] = []
         for value in level:
-            if isinstance(value, str | float):
-                characters += _check_leaf(value)
+            if isinstance(value, dict):
+                below += [*value, *value.values()]
             elif isinstance(value, list):
-                below.extend(value)
-            elif isinstance(value, dict):
-                below.extend(value)
-                below.extend(value.values())
+                below += value
+            elif isinstance(value, str) and value.isascii() and "\0" not in value:
+                characters += len(value)
+            else:
+                characters += _leaf_characters(value)
         if not below:
             return characters
         level = below
     raise Refusal("too_deep")
 
 
-def _check_leaf(value: str | float) -> int:
-    if isinstance(value, float):
-        if not isfinite(value):
-            raise Refusal("not_finite", number=shown(value))
+def _leaf_characters(value: object) -> int:
+    if isinstance(value, float) and not isfinite(value):
+        raise Refusal("not_finite", number=shown(value))
+    if not isinstance(value, str):
         return 0
     if "\0" in value:
         raise Refusal("null_byte")
     try:
-        return len(value) if value.isascii() or value.encode() else 0
+        value.encode()
     except UnicodeEncodeError:
         raise Refusal("broken_character") from None
+    return len(value)
 
 
 def _check_method(row: Mapping[str, object], method: Method) -> None:

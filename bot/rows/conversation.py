@@ -14,6 +14,7 @@ _KEYS = frozenset({"role", "content", "name", "weight", "refusal"}) | {
     "tool_call_id",
     "function_call",
 }
+_PLAIN_KEYS = frozenset({"role", "content"})
 # One of these anywhere fails the whole job at the host, hours later.
 # https://github.com/johny-b/llmcomp/issues/59
 _CONTROL_TOKEN: Final = re.compile(r"<\|[a-z0-9_]+\|>", re.IGNORECASE | re.ASCII)
@@ -57,20 +58,18 @@ def check_message(message: object, calls: set[str]) -> None:
     if not _KEYS.issuperset(message):
         raise Refusal("key_unknown", key=shown(next(key for key in message if key not in _KEYS)))
     role = _role_of(message)
-    for text in texts_in([value for key, value in message.items() if key != "role"]):
-        if token := control_token_in(text):
-            raise Refusal("control_token", token=token)
+    is_plain = message.keys() == _PLAIN_KEYS
+    _check_control_tokens(message["content"] if is_plain else list(message.values()))
     _check_content(message, role)
-    if len(message) > 2 or role in ("tool", "function"):
+    if not is_plain or role in ("tool", "function"):
         _check_extras(message, role, calls)
 
 
-def control_token_in(text: str) -> str | None:
-    """Find a mark that tokenizers give a meaning of its own."""
-    if "<|" not in text:
-        return None
-    found = _CONTROL_TOKEN.search(text)
-    return shown(found.group()) if found else None
+def _check_control_tokens(value: object) -> None:
+    for text in texts_in(value):
+        found = _CONTROL_TOKEN.search(text) if "<|" in text else None
+        if found:
+            raise Refusal("control_token", token=shown(found.group()))
 
 
 def _role_of(message: Mapping[str, object]) -> str:
@@ -220,9 +219,10 @@ def _check_definitions(tools: object, field: str) -> None:
         name = function.get("name") if isinstance(function, dict) else None
         if not isinstance(name, str) or not name:
             raise Refusal("tool_broken", field=field, tool=number)
-    for text in texts_in(tools):
-        if token := control_token_in(text):
-            raise Refusal("tool_control_token", field=field, token=token)
+    try:
+        _check_control_tokens(tools)
+    except Refusal as refusal:
+        raise Refusal("tool_control_token", field=field, **refusal.details) from None
 
 
 def _function_in(tool: object) -> object:

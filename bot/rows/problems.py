@@ -189,7 +189,9 @@ def kind_of(value: object) -> str:
 def shown(value: object) -> str:
     """Quote a value briefly, on one line and without half characters."""
     if not isinstance(value, str):
-        return str(value) if type(value) in (int, float, bool) else kind_of(value)
+        # A number may have more digits than Python is willing to print.
+        is_short = isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**9)
+        return str(value) if is_short else kind_of(value)
     text = " ".join(value[: _SHOWN_CHARACTERS * 2].split())
     text = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
     return text.encode(errors="replace").decode()

@@ -3,6 +3,7 @@
 import codecs
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final, NoReturn
@@ -11,6 +12,7 @@ from bot.rows.problems import Problem, Refusal, shown
 
 LONGEST_LINE_MEBIBYTES: Final = 8
 _LONGEST_LINE = LONGEST_LINE_MEBIBYTES << 20
+_BLANKS = re.compile(r"\s*")
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -75,9 +77,8 @@ def decode_value(text: str, start: int) -> tuple[object, int]:
 
 def after_blanks(text: str, start: int) -> int:
     """Return where the next character stands that is not white space."""
-    while start < len(text) and text[start].isspace():
-        start += 1
-    return start
+    found = _BLANKS.match(text, start)
+    return found.end() if found else start
 
 
 def as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -126,10 +127,10 @@ def _values_in(text: str) -> Iterator[object]:
     end = after_blanks(text, 0)
     while end < len(text):
         value, end = decode_value(text, end)
-        yield value
         end = after_blanks(text, end)
         if end < len(text) and text[end] != "{":
             raise Refusal("extra_text", column=end + 1)
+        yield value
 
 
 def _refusal_of(error: json.JSONDecodeError, text: str) -> Refusal:

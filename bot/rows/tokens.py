@@ -62,9 +62,9 @@ def texts_in(value: object) -> Iterator[str]:
             yield each
         elif isinstance(each, list):
             left.extend(each)
-        elif isinstance(each, Mapping) and "image_url" in each:
+        elif isinstance(each, dict) and "image_url" in each:
             yield _IMAGE_TEXT
-        elif isinstance(each, Mapping):
+        elif isinstance(each, dict):
             left.extend(each)
             left.extend(each.values())
 
