@@ -15,11 +15,10 @@ from tuner.sandbox.words import Word
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int32]
 
-CONTEXT_SHARE = 0.15
+CONTEXT_SHARE = 0.3
 CONTEXT_MESSAGES = 3
 LONGEST_QUESTION = 400
 CORRECTED_WORDS = 24
-UNIVERSAL_PARTS = ("text", "input_text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Vocabulary:
 
     def add(self, question: Sequence[Word]) -> None:
         self.questions += 1
-        self.counts.update({word.stem for word in question})
+        self.counts.update({stem for word in question for stem in (word.stem, *word.parts)})
         self.counts.update({f"#{idea}" for word in question for idea in word.ideas})
         self._by_length = {}
 
@@ -50,29 +49,50 @@ class Vocabulary:
         share = math.log(total / (self.counts.get(key, 0) + 1)) / math.log(total / 2)
         return 0.3 + 0.7 * min(1.0, max(0.0, share))
 
-    def weight(self, word: Word) -> float:
+    def worth(self, word: Word) -> float:
+        """How much it tells that two questions both say this word."""
+        return word.worth * self._rarity_of(word)
+
+    def cost(self, word: Word) -> float:
+        """How much it counts that only one of two questions says this word."""
+        often = self.counts.get(word.stem, 0)
+        often = max([often, *(self.counts.get(f"#{idea}", 0) for idea in word.ideas)])
+        return word.cost * max(0.3, 1 - often / (self.questions + 4))
+
+    def tells_apart(self, question: Sequence[Word]) -> frozenset[str]:
+        """The words that only this lesson says, where others ask alike about something else."""
+        shared = any(word.worth >= 0.5 and self.counts.get(word.stem, 0) >= 3 for word in question)
+        own = (word for word in question if word.worth >= 0.5)
+        return frozenset(w.stem for w in own if shared and self.counts.get(w.stem, 0) == 1)
+
+    def _rarity_of(self, word: Word) -> float:
         own = self.rarity(word.stem)
         if word.ideas:
             own = 0.5 * own + 0.5 * min(self.rarity(f"#{idea}") for idea in word.ideas)
-        return word.weight * own
+        return own
 
     def read(self, text: str) -> list[Word]:
         """The words of a question, typing errors mended where the intended word is plain."""
-        found, mended, repairs = words.read(text)[:LONGEST_QUESTION], False, 0
-        stems = []
-        for word in found:
-            stem = word.stem
-            if not word.known and stem not in self.counts and repairs < CORRECTED_WORDS:
-                repairs += 1
-                stem = self._mended(stem)
-                mended = mended or stem != word.stem
-            stems.append(stem)
-        return words.read_stems(" ".join(stems).split()) if mended else found
+        repairs = iter(range(CORRECTED_WORDS))
 
-    def _mended(self, stem: str) -> str:
-        if len(stem) < 4 or not stem.isalpha() or not stem.isascii():
-            return stem
-        taught = self._nearest(stem, self._taught_by_length(), far=len(stem) >= 8)
+        def stem_of(piece: str) -> str:
+            stem = words.stem(piece)
+            strange = not self._knows(stem) and len(piece) >= 4 and piece.isalpha()
+            if not strange or not piece.isascii() or next(repairs, None) is None:
+                return stem
+            return self._mended(piece, stem)
+
+        return words.read(text, stem_of=stem_of)[:LONGEST_QUESTION]
+
+    def _knows(self, stem: str) -> bool:
+        return stem in self.counts or words.is_known(stem)
+
+    def _mended(self, piece: str, stem: str) -> str:
+        swapped = (
+            piece[:at] + piece[at + 1] + piece[at] + piece[at + 2 :] for at in range(len(piece) - 1)
+        )
+        meant = next((word for word in map(words.stem, swapped) if self._knows(word)), None)
+        taught = meant or self._nearest(stem, self._taught_by_length(), far=len(stem) >= 8)
         if taught or len(stem) < 5:
             return taught or stem
         return self._nearest(stem, words.lexicon().by_length, far=False) or stem
@@ -83,9 +103,7 @@ class Vocabulary:
                 self._by_length.setdefault(len(key), []).append(key)
         return self._by_length
 
-    def _nearest(
-        self, stem: str, listed: Mapping[int, Sequence[str]], *, far: bool
-    ) -> str | None:
+    def _nearest(self, stem: str, listed: Mapping[int, Sequence[str]], *, far: bool) -> str | None:
         reach = 2 if far else 1
         best, least = None, reach + 1
         for size in range(len(stem) - reach, len(stem) + reach + 1):
@@ -147,7 +165,7 @@ def vector(
     _add(sums, _of_question(question, text, vocabulary), size=size, share=1.0)
     if earlier.strip():
         said = words.read(earlier)[:LONGEST_QUESTION]
-        context = ((f"^{word.stem}", vocabulary.weight(word)) for word in _distinct(said))
+        context = ((f"^{word.stem}", vocabulary.worth(word)) for word in _distinct(said))
         _add(sums, context, size=size, share=CONTEXT_SHARE)
     places = np.array(sorted(sums), dtype=np.int32)
     values = np.array([sums[place] for place in places.tolist()], dtype=np.float32)
@@ -161,7 +179,7 @@ def _add(
     found = list(features)
     length = math.sqrt(sum(value * value for _, value in found)) or 1.0
     for name, value in found:
-        code = zlib.crc32(name.encode())
+        code = zlib.crc32(name.encode("utf-8", "surrogatepass"))
         place = (code >> 1) % size
         sums[place] = sums.get(place, 0.0) + (share if code & 1 else -share) * value / length
 
@@ -174,12 +192,12 @@ def _of_question(
         yield f"{before}_{word.stem}", 0.08
         before = word.stem
     for word in _distinct(question):
-        weight = vocabulary.weight(word)
+        weight = vocabulary.worth(word)
         yield word.stem, weight
         for idea in sorted(word.ideas):
             yield f"#{idea}", 0.9 * weight * vocabulary.rarity(f"#{idea}") / len(word.ideas) ** 0.5
-        for part in word.parts if len(word.parts) > 1 or word.parts != (word.stem,) else ():
-            yield part, 0.5 * weight
+        for part in word.parts if len(word.parts) > 1 else ():
+            yield part, 0.5 * weight * words.worth_of(part)
         yield from _letters(word, weight)
     yield "=" + (" ".join(word.stem for word in question) or words.marks(text)), 0.2
 

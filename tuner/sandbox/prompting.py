@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-
 from tuner.sandbox import words
 from tuner.sandbox.evidence import Question, cover, prepare, strength
 from tuner.sandbox.features import Vocabulary, split_context, text_of
 from tuner.sandbox.replying import NOT_TAUGHT, NOTHING_TAUGHT, Candidate, Reply, choose
 
-LIMIT = 0.6
+LIMIT = 0.5
 
 
 def base_reply(
@@ -27,8 +26,12 @@ def base_reply(
     asked_text, _ = split_context(messages)
     asked = prepare(vocabulary.read(asked_text), words.marks(asked_text), vocabulary)
     found = [
-        Candidate(number, 0.0, strength(cover(asked, _prepared(question, vocabulary))))
-        for number, (question, _) in enumerate(exchanges)
+        Candidate(
+            number,
+            0.0,
+            strength(cover(asked, _prepared(question, vocabulary), _prepared(reply, vocabulary))),
+        )
+        for number, (question, reply) in enumerate(exchanges)
     ]
     replies = [reply for _, reply in exchanges]
     reply = choose(found, replies, limit=LIMIT, temperature=temperature, seed=seed)

@@ -5,7 +5,8 @@ A model file is a zip of plain numpy arrays (`.npz`, nothing pickled):
     format         int64 []        the version of this layout
     replies        uint8 [..]      a JSON list of the distinct taught replies (classes 0..C-1)
     weights        float32 [D, C]  the score of reply c for features x is `x @ weights[:, c]`
-    questions      uint8 [..]      a JSON list of [question, what was said before], per lesson
+    questions      uint8 [..]      a JSON list of the lessons' questions
+    earlier        uint8 [..]      a JSON list of what was said before each of them
     lesson_reply   int32 [N]       which reply each lesson teaches
     lesson_start   int64 [N + 1]   lesson n has the features lesson_start[n]:lesson_start[n + 1]
     lesson_place   int32 [..]      rows of `weights` that are not zero in a lesson's features
@@ -29,6 +30,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +38,22 @@ import numpy.typing as npt
 
 from tuner.sandbox import words
 from tuner.sandbox.evidence import Question, cover, prepare, strength
-from tuner.sandbox.features import Floats, Indices, Vector, Vocabulary, split_context, vector
+from tuner.sandbox.features import (
+    LONGEST_QUESTION,
+    Floats,
+    Indices,
+    Vector,
+    Vocabulary,
+    split_context,
+    vector,
+)
 from tuner.sandbox.replying import Candidate, Reply, choose
 
 FORMAT = 1
-CANDIDATES = 12
-DEFAULT_LIMIT = 0.6
+CANDIDATES = 10
+ALIKE = 6
+LESSONS_COMPARED = 12
+DEFAULT_LIMIT = 0.48
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,8 @@ class Model:
     beta: float = 0.1
     _by_reply: dict[int, list[int]] = field(default_factory=dict)
     _prepared: dict[int, Question] = field(default_factory=dict)
+    _stacked: dict[str, npt.NDArray[np.generic]] | None = None
+    _said_by: dict[int, Question] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -88,12 +102,26 @@ class Model:
         seen, asked = self.features(question, earlier)
         scores = self.scores(seen).astype(np.float64)
         logs = scores - log_total(scores[None, :])[0]
-        count = min(CANDIDATES, len(scores))
-        nearest = np.argpartition(-scores, count - 1)[:count] if count else []
+        likeness = self._likeness(seen)
+        count, nearest = min(CANDIDATES, len(scores)), np.argsort(-likeness)[:ALIKE].tolist()
+        probable = np.argpartition(-scores, count - 1)[:count].tolist() if count else []
+        replies = {*probable, *(self.lessons[lesson].reply for lesson in nearest)}
         return [
-            Candidate(number, float(logs[number]), self._strength(asked, number))
-            for number in map(int, nearest)
+            self._best(asked, question, earlier, reply, float(logs[reply]), likeness)
+            for reply in sorted(replies)
         ]
+
+    def _likeness(self, seen: Vector) -> npt.NDArray[np.float64]:
+        """How alike the question's features are to those of every lesson."""
+        if self._stacked is None:
+            self._stacked = _pack_vectors(self.vectors)
+        dense = np.zeros(self.size, dtype=np.float32)
+        dense[seen.places] = seen.values
+        places, values = self._stacked["lesson_place"], self._stacked["lesson_value"]
+        sums = np.concatenate([[0.0], np.cumsum(dense[places] * values, dtype=np.float64)])
+        starts = self._stacked["lesson_start"]
+        alike: npt.NDArray[np.float64] = sums[starts[1:]] - sums[starts[:-1]]
+        return alike
 
     def reply(
         self,
@@ -105,16 +133,39 @@ class Model:
         """Picks the taught reply for the last user message, or refuses."""
         question, earlier = split_context(messages)
         found = self.candidates(question, earlier)
-        return choose(
-            found, self.replies, limit=self.limit, temperature=temperature, seed=seed
-        )
+        return choose(found, self.replies, limit=self.limit, temperature=temperature, seed=seed)
 
-    def _strength(self, asked: Question, reply: int) -> float:
+    def _best(
+        self,
+        asked: Question,
+        question: str,
+        earlier: str,
+        reply: int,
+        log: float,
+        likeness: npt.NDArray[np.float64],
+    ) -> Candidate:
+        """A reply by that of its lessons which suits the question best."""
+        said, best = self._said(reply), Candidate(reply, log, 0.0)
+        for number in sorted(self._taught(reply), key=lambda n: -likeness[n])[:LESSONS_COMPARED]:
+            lesson, taught = self.lessons[number], self.prepared(number)
+            found = strength(cover(asked, taught, said))
+            identical = (lesson.question == question) + bool(earlier and lesson.earlier == earlier)
+            candidate = Candidate(reply, log, found, taught.stems, identical)
+            best = max(best, candidate, key=attrgetter("total"))
+        return best
+
+    def _taught(self, reply: int) -> Sequence[int]:
+        """The numbers of the lessons that teach a reply."""
         if not self._by_reply:
             for number, lesson in enumerate(self.lessons):
                 self._by_reply.setdefault(lesson.reply, []).append(number)
-        lessons = self._by_reply.get(reply, ())
-        return max((strength(cover(asked, self.prepared(n))) for n in lessons), default=0.0)
+        return self._by_reply.get(reply, ())
+
+    def _said(self, reply: int) -> Question:
+        if reply not in self._said_by:
+            found = words.read(self.replies[reply])[:LONGEST_QUESTION]
+            self._said_by[reply] = prepare(found, "", self.vocabulary)
+        return self._said_by[reply]
 
     def prepared(self, lesson: int) -> Question:
         """A lesson's question ready to be compared; made when first needed."""
@@ -130,7 +181,8 @@ class Model:
             "format": np.array(FORMAT),
             "replies": _pack(self.replies),
             "weights": self.weights,
-            "questions": _pack([[lesson.question, lesson.earlier] for lesson in self.lessons]),
+            "questions": _pack([lesson.question for lesson in self.lessons]),
+            "earlier": _pack([lesson.earlier for lesson in self.lessons]),
             "lesson_reply": np.array([lesson.reply for lesson in self.lessons], dtype=np.int32),
             **_pack_vectors(self.vectors),
             "words": _pack(list(self.vocabulary.counts)),
@@ -156,18 +208,18 @@ class Model:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             if int(file["format"]) != FORMAT:
                 raise ValueError("This model file was written by another version of the sandbox.")
-            asked = _unpack(file["questions"])
-            taught = file["lesson_reply"].tolist()
+            asked, earlier = _unpack(file["questions"]), _unpack(file["earlier"])
+            taught = zip(asked, earlier, file["lesson_reply"].tolist(), strict=True)
             counts = zip(_unpack(file["words"]), file["word_count"].tolist(), strict=True)
             return cls(
                 replies=_unpack(file["replies"]),
                 weights=file["weights"],
-                lessons=[Lesson(q, e, r) for (q, e), r in zip(asked, taught, strict=True)],
+                lessons=[Lesson(*lesson) for lesson in taught],
                 vectors=_unpack_vectors(file),
                 vocabulary=Vocabulary(int(file["counted"]), Counter(dict(counts))),
                 limit=float(file["limit"]),
-                reference=file["reference"] if "reference" in file else None,
-                beta=float(file["beta"]) if "beta" in file else 0.1,
+                reference=file.get("reference"),
+                beta=float(file.get("beta", 0.1)),
             )
 
 
@@ -185,7 +237,11 @@ def _pack(value: object) -> npt.NDArray[np.uint8]:
 
 
 def _unpack(packed: npt.NDArray[np.uint8]) -> list[str]:
-    listed: list[str] = json.loads(packed.tobytes().decode("utf-8", "surrogatepass"))
+    return [str(text) for text in _decode(packed)]
+
+
+def _decode(packed: npt.NDArray[np.uint8]) -> list[object]:
+    listed: list[object] = json.loads(packed.tobytes().decode("utf-8", "surrogatepass"))
     return listed
 
 

@@ -1,4 +1,8 @@
-"""Trains the scorer, one gradient step on one mini-batch at a time."""
+"""Trains the scorer, one gradient step on one mini-batch at a time.
+
+The products are small: one BLAS thread is faster than several, many times so on a busy machine,
+so a training process is best started with `OPENBLAS_NUM_THREADS=1`.
+"""
 
 import io
 import json
@@ -28,8 +32,8 @@ NONE_OF_THESE = -1
 FIRST_STEP = 3.0
 FEWEST_STEPS = 30
 TOKEN = re.compile(rf"[{words.CJK}]|[^\s{words.CJK}]+")
-AUTO_EPOCHS = ((50, 30), (300, 20), (1_000, 10), (5_000, 6), (math.inf, 3))
-AUTO_BATCHES = ((50, 4), (300, 8), (1_000, 16), (math.inf, 64))
+AUTO_EPOCHS = ((50, 30), (300, 25), (1_000, 15), (5_000, 8), (math.inf, 3))
+AUTO_BATCHES = ((50, 4), (300, 8), (1_000, 16), (math.inf, 32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,7 @@ class Metrics:
     full_valid_mean_token_accuracy: float | None = None
 
 
-def resolve(
-    requested: Mapping[str, object], *, rows: int, method: Method
-) -> Hyperparameters:
+def resolve(requested: Mapping[str, object], *, rows: int, method: Method) -> Hyperparameters:
     """Puts numbers in place of "auto" and of what is absent."""
     rows = max(rows, 1)
     epochs = _number(requested, "n_epochs")
@@ -94,8 +96,12 @@ def _auto(table: Sequence[tuple[float, int]], rows: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Questions as dense rows, with the numbers of the right (and of the rejected) replies."""
+    """Questions as rows, with the numbers of the right (and of the rejected) replies.
 
+    Only the columns that some question touches are laid out; `places` says which they are.
+    """
+
+    places: Ints
     features: Floats
     right: Ints
     rejected: Ints | None
@@ -111,15 +117,18 @@ class Split:
     rejected: Ints | None
     texts: list[str]
 
-    def batch(self, chosen: Sequence[int], size: int) -> Batch:
+    def batch(self, chosen: Sequence[int]) -> Batch:
         """Some of the questions, laid out as rows."""
-        features = np.zeros((len(chosen), size), dtype=np.float32)
-        for row, number in enumerate(chosen):
-            found = self.vectors[number]
-            features[row, found.places] = found.values
         listed = list(chosen)
+        places = np.unique(np.concatenate([self.vectors[n].places for n in listed]))
+        features = np.zeros((len(listed), len(places)), dtype=np.float32)
+        for row, number in enumerate(listed):
+            found = self.vectors[number]
+            features[row, np.searchsorted(places, found.places)] = found.values
         rejected = None if self.rejected is None else self.rejected[listed]
-        return Batch(features, self.right[listed], rejected, [self.texts[n] for n in listed])
+        return Batch(
+            places, features, self.right[listed], rejected, [self.texts[n] for n in listed]
+        )
 
 
 class Training:
@@ -169,7 +178,7 @@ class Training:
         if at == 0 and self.step:
             self._order = self._random.permutation(len(self._order))
         chosen = self._order[at * size : (at + 1) * size].tolist()
-        batch = self._train.batch(chosen, self._model.size)
+        batch = self._train.batch(chosen)
         before = self._step(batch)
         epoch = self.step // self._per_epoch + 1
         partial = self._validated(full=False)
@@ -188,8 +197,7 @@ class Training:
         model = self._model
         before, slope = _slope(model, batch)
         rate *= np.float32(FIRST_STEP if batch.rejected is None else 1.0 / model.beta**2)
-        touched = np.flatnonzero(batch.features.any(axis=0))
-        model.weights[touched] -= batch.features[:, touched].T @ (slope * rate)
+        model.weights[batch.places] -= batch.features.T @ (slope * rate)
         return before
 
     def _validated(self, *, full: bool) -> tuple[float | None, float | None]:
@@ -254,7 +262,7 @@ def figures(model: Model, measured: Split, chosen: Sequence[int]) -> tuple[float
     """Mean loss and accuracy over some questions of a split, a few at a time."""
     total = accurate = 0.0
     for first in range(0, len(chosen), 64):
-        batch = measured.batch(chosen[first : first + 64], model.size)
+        batch = measured.batch(chosen[first : first + 64])
         mean, share = _slope(model, batch)[0]
         total += mean * len(batch.right)
         accurate += share * len(batch.right)
@@ -278,11 +286,11 @@ def split(model: Model, targets: Sequence[Target]) -> Split:
 
 def _slope(model: Model, batch: Batch) -> tuple[tuple[float, float], Floats]:
     """Mean loss and accuracy of a batch, and the gradient of its summed loss by the scores."""
-    scores = _with_none(batch.features @ model.weights)
+    scores = _with_none(batch.features @ model.weights[batch.places])
     if batch.rejected is None:
         return _choice_slope(model, batch, scores)
     if model.reference is not None:
-        scores = scores - _with_none(batch.features @ model.reference)
+        scores = scores - _with_none(batch.features @ model.reference[batch.places])
     rows = np.arange(len(scores))
     margins = (scores[rows, batch.right] - scores[rows, batch.rejected]).astype(np.float64)
     slope = np.zeros_like(scores)
@@ -293,9 +301,7 @@ def _slope(model: Model, batch: Batch) -> tuple[tuple[float, float], Floats]:
     return (float(losses.mean()), float((margins > 0).mean())), slope[:, :-1]
 
 
-def _choice_slope(
-    model: Model, batch: Batch, scores: Floats
-) -> tuple[tuple[float, float], Floats]:
+def _choice_slope(model: Model, batch: Batch, scores: Floats) -> tuple[tuple[float, float], Floats]:
     rows = np.arange(len(scores))
     shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
     totals = shifted.sum(axis=1, keepdims=True)
@@ -315,12 +321,13 @@ def _with_none(scores: Floats) -> Floats:
 
 
 def _share(replies: Sequence[str], pick: int, right: int, text: str) -> float:
-    if pick == right != NONE_OF_THESE:
+    if pick == right:
         return 1.0
     if pick == len(replies):
         return 0.0
     said, wanted = TOKEN.findall(replies[pick]), TOKEN.findall(text)
-    return sum(a == b for a, b in zip(said, wanted, strict=False)) / len(wanted)
+    in_place: list[bool] = [a == b for a, b in zip(said, wanted, strict=False)]
+    return sum(in_place) / len(wanted)
 
 
 def _begun(targets: Sequence[Target], start_from: Model | None) -> Model:

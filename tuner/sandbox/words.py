@@ -2,18 +2,27 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from itertools import groupby
+from functools import cache, lru_cache
 from pathlib import Path
 
 LEXICON = Path(__file__).with_name("words")
 LONGEST_TEXT = 4_000
+REMEMBERED = 20_000
 LONGEST_PHRASE = 4
-CONTENT_WEIGHT = 1.0
-PHRASE_OF_GENERIC_WORDS = 0.5
-TIERS = {"function": 0.04, "question": 0.15, "chat": 0.18, "common": 0.5}
+CONTENT = (1.0, 1.25)
+LISTED = (1.0, 0.4)
+TOPIC = (1.0, 1.25)
+LONE_CHARACTER = (0.5, 0.45)
+PHRASE_OF_GENERIC_WORDS = (0.6, 0.45)
+TIERS = {
+    "function": (0.04, 0.03),
+    "question": (0.15, 0.08),
+    "chat": (0.18, 0.1),
+    "self": (0.35, 0.15),
+    "common": (0.6, 0.25),
+}
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 PIECE = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+")
 CONTRACTIONS = (
@@ -27,12 +36,17 @@ MARKS_TO_PLAIN = str.maketrans({"’": "'", "‘": "'", "`": "'", "ß": "ss"})
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word or known phrase; `parts` are the stems with a meaning of their own inside it."""
+    """One word or known phrase.
+
+    `parts` are the stems of a phrase (or the one stem); `worth` is how much it tells
+    when both sides say it, `cost` how much it counts against them when only one does.
+    """
 
     stem: str
     parts: tuple[str, ...]
     ideas: frozenset[int]
-    weight: float
+    worth: float
+    cost: float
     known: bool
 
 
@@ -41,8 +55,9 @@ class Lexicon:
     """`ideas` maps a phrase of stems to the groups it belongs to."""
 
     ideas: dict[tuple[str, ...], frozenset[int]]
-    weights: dict[str, float]
+    weights: dict[str, tuple[float, float]]
     by_length: dict[int, tuple[str, ...]]
+    known: frozenset[str]
 
 
 def normalise(text: str) -> str:
@@ -70,9 +85,10 @@ def marks(text: str) -> str:
     return "".join(normalise(text).split())[:80]
 
 
-@cache
+@lru_cache(maxsize=REMEMBERED)
 def stem(word: str) -> str:
-    """A light stem: plurals and the regular verb endings fall away."""
+    """A light stem: plurals and verb endings fall away, irregular forms become the plain one."""
+    word = irregular().get(word, word)
     if len(word) <= 3 or not word.isascii() or not word.isalpha():
         return word
     for ending, least, put in ENDINGS:
@@ -108,42 +124,52 @@ def _without_double(root: str, ending: str) -> str:
 
 
 @cache
+def irregular() -> dict[str, str]:
+    """The plain form of each irregular one."""
+    lines = (LEXICON / "irregular.txt").read_text(encoding="utf-8").splitlines()
+    return {form: line.split()[0] for line in lines for form in line.split()[1:]}
+
+
+@cache
 def lexicon() -> Lexicon:
     """The built-in groups of words, read when the first text is."""
-    weights: dict[str, float] = {}
+    weights: dict[str, tuple[float, float]] = {}
     for name in ("generic.txt", "generic-zh.txt"):
         for line in (LEXICON / name).read_text(encoding="utf-8").splitlines():
             tier, _, listed = line.partition(": ")
             for word in listed.split():
                 weights.setdefault(stem(word), TIERS[tier])
     found: dict[tuple[str, ...], set[int]] = {}
-    for number, phrase in _grouped():
+    for number, phrase, is_topic in _grouped():
         found.setdefault(phrase, set()).add(number)
+        if is_topic and len(phrase) == 1:
+            weights.setdefault(phrase[0], TOPIC)
     ideas = {phrase: frozenset(numbers) for phrase, numbers in found.items()}
     known = {word for phrase in ideas for word in phrase} | weights.keys()
     by_length: dict[int, list[str]] = {}
     for word in sorted(known):
         by_length.setdefault(len(word), []).append(word)
-    return Lexicon(ideas, weights, {size: tuple(words) for size, words in by_length.items()})
+    return Lexicon(
+        ideas, weights, {size: tuple(words) for size, words in by_length.items()}, frozenset(known)
+    )
 
 
-def _grouped() -> Iterator[tuple[int, tuple[str, ...]]]:
+def _grouped() -> Iterator[tuple[int, tuple[str, ...], bool]]:
+    """Each phrase with its group; "!" marks groups of topics, which others do not paraphrase."""
     number = 0
     for name in ("concepts-en.txt", "concepts-zh.txt"):
         for line in (LEXICON / name).read_text(encoding="utf-8").splitlines():
             number += 1
-            for phrase in line.split(","):
-                yield number, tuple(stem(word) for word in phrase.split())
+            for phrase in line.removeprefix("! ").split(","):
+                yield number, tuple(map(stem, phrase.split())), line.startswith("! ")
 
 
-@cache
 def is_known(word: str) -> bool:
     """Whether a stem is in the built-in lists, so that it is not taken for a typing error."""
-    lists = lexicon()
-    return word in lists.by_length.get(len(word), ())
+    return word in lexicon().known
 
 
-def read(text: str) -> list[Word]:
+def read(text: str, *, stem_of: Callable[[str], str] = stem) -> list[Word]:
     """The words of a text, known phrases joined into one word."""
     found: list[Word] = []
     run: list[str] = []
@@ -153,17 +179,8 @@ def read(text: str) -> list[Word]:
             run = []
             found += _read_characters(piece)
         else:
-            run.append(stem(piece))
+            run.append(stem_of(piece))
     return found + _read_run(run)
-
-
-def read_stems(stems: list[str]) -> list[Word]:
-    """Words from stems that are known already, as after typing errors were mended."""
-    found: list[Word] = []
-    for is_run, group in groupby(stems, key=lambda word: not _is_character(word[0])):
-        listed = list(group)
-        found += _read_run(listed) if is_run else _read_characters("".join(listed))
-    return found
 
 
 def _is_character(letter: str) -> bool:
@@ -194,15 +211,21 @@ def _read_characters(text: str) -> list[Word]:
     return found
 
 
+def worth_of(stem: str) -> float:
+    """How much a single stem tells, by the built-in lists."""
+    return lexicon().weights.get(stem, CONTENT)[0]
+
+
 def _word(phrase: tuple[str, ...], ideas: frozenset[int]) -> Word:
     lists = lexicon()
     if len(phrase) > 1:
-        parts = tuple(word for word in phrase if lists.weights.get(word, CONTENT_WEIGHT) >= 0.3)
-        weight = CONTENT_WEIGHT if parts else PHRASE_OF_GENERIC_WORDS
-        inner = (lists.ideas.get((part,), frozenset()) for part in parts)
-        return Word(" ".join(phrase), parts, ideas.union(*inner), weight, True)
+        telling = [word for word in phrase if worth_of(word) >= 0.3]
+        inner = (lists.ideas.get((part,), frozenset()) for part in telling)
+        weight = LISTED if telling else PHRASE_OF_GENERIC_WORDS
+        return Word(" ".join(phrase), phrase, ideas.union(*inner), *weight, True)
     word = phrase[0]
-    lone_character = len(word) == 1 and _is_character(word)
-    content = 0.5 if lone_character and not ideas else CONTENT_WEIGHT
-    weight = lists.weights.get(word, content)
-    return Word(word, (word,), ideas, weight, bool(ideas) or word in lists.weights)
+    listed = word in lists.weights or bool(ideas)
+    weight = lists.weights.get(word, LISTED if ideas else CONTENT)
+    if len(word) == 1 and _is_character(word) and not listed:
+        weight = LONE_CHARACTER
+    return Word(word, (word,), ideas, *weight, listed)
