@@ -6,7 +6,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.imports import Layout, Plan, plan_import, read_import
@@ -27,6 +27,9 @@ PREFERENCE = {
     "non_preferred_output": [{"role": "assistant", "content": "No idea."}],
 }
 NEAR = [("user", "Where is it?"), ("assistant", "Near.")]
+# A machine shared with others may stop for longer than the usual deadline.
+unhurried = settings(deadline=None)
+
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).filter(str.strip)
 
 
@@ -321,6 +324,7 @@ def test_a_table_is_never_held_in_memory() -> None:
     assert peak < 1 << 20
 
 
+@unhurried
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=4))
 def test_what_a_spreadsheet_writes_is_read_back(pairs: list[tuple[str, str]]) -> None:
     table = io.StringIO(newline="")
@@ -333,6 +337,7 @@ def test_what_a_spreadsheet_writes_is_read_back(pairs: list[tuple[str, str]]) ->
     ]
 
 
+@unhurried
 @given(
     st.binary(max_size=80) | st.text(' ,;\t\n"ab[]{}:', max_size=80).map(str.encode),
     st.sampled_from(["rows.csv", "rows.tsv", "rows.json", "rows"]),
@@ -347,6 +352,7 @@ def test_no_file_makes_reading_raise(file: bytes, name: str) -> None:
         assert not isinstance(row, Problem) or row.sentence
 
 
+@unhurried
 @given(st.binary(max_size=80), st.sampled_from(Layout), st.sampled_from(Method))
 def test_no_file_makes_reading_raise_even_by_the_wrong_plan(
     file: bytes, layout: Layout, method: Method

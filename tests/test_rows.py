@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from string import Formatter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.rows import (
@@ -188,6 +188,9 @@ BROKEN_LINES: list[tuple[str, bytes]] = [
     ("line_too_long", b'{"a": "' + b"a" * (8 << 20) + b'"}'),
 ]
 
+# A machine shared with others may stop for longer than the usual deadline.
+unhurried = settings(deadline=None)
+
 texts = st.text(st.characters()) | st.sampled_from(
     ["Hi", " ", "<|im_end|>", "\0", "\ud800", "你好"]
 )
@@ -308,6 +311,7 @@ def test_a_control_token_is_named() -> None:
     assert problem.details == {"message": 1, "token": "<|fim_suffix|>"}
 
 
+@unhurried
 @given(json_values, st.sampled_from(Method))
 def test_checking_never_raises(row: object, method: Method) -> None:
     problem = check_row(row, method)
@@ -315,6 +319,7 @@ def test_checking_never_raises(row: object, method: Method) -> None:
     assert problem is None or problem.sentence
 
 
+@unhurried
 @given(st.data(), st.sampled_from([*ACCEPTED.values(), preference()]), st.sampled_from(Method))
 def test_checking_a_spoilt_row_never_raises(
     st_data: st.DataObject, row: object, to: Method
@@ -330,6 +335,7 @@ def test_checking_a_spoilt_row_never_raises(
         assert count_tokens(spoilt) > 0
 
 
+@unhurried
 @given(near_rows | json_values, st.integers(0, 60))
 def test_what_passes_at_a_glance_breaks_no_rule(row: object, max_tokens: int) -> None:
     if is_plain(row, max_tokens):
@@ -338,6 +344,7 @@ def test_what_passes_at_a_glance_breaks_no_rule(row: object, max_tokens: int) ->
         assert count_tokens(row) <= max_tokens
 
 
+@unhurried
 @given(st.lists(near_rows, max_size=5), st.integers(1, 40))
 def test_rows_survive_any_cut_of_the_file(rows: list[object], size: int) -> None:
     file = "\r\n\n".join(json.dumps(row) for row in rows).encode()
@@ -346,6 +353,7 @@ def test_rows_survive_any_cut_of_the_file(rows: list[object], size: int) -> None
     assert [value for _, value in read_lines(chunks)] == rows
 
 
+@unhurried
 @given(st.lists(st.binary(max_size=30), max_size=6))
 def test_reading_never_raises(chunks: list[bytes]) -> None:
     for line, value in read_lines(chunks):
@@ -503,7 +511,7 @@ GREETINGS = [
 
 @pytest.mark.parametrize(("tokens", "text"), GREETINGS)
 def test_the_estimate_is_near_the_real_count(tokens: int, text: str) -> None:
-    assert text_tokens(text) == pytest.approx(tokens, rel=0.35)
+    assert text_tokens(text) == pytest.approx(tokens, rel=0.25)
 
 
 def test_each_message_and_each_row_costs_a_little_more_than_its_text() -> None:
@@ -517,6 +525,7 @@ def test_an_image_costs_no_more_for_a_long_address() -> None:
     assert count_tokens(asked(content=[long])) < 120
 
 
+@unhurried
 @given(texts)
 def test_no_text_is_estimated_above_two_tokens_a_character(text: str) -> None:
     assert text_tokens(text) <= 2 * len(text)
