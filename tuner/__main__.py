@@ -4,21 +4,24 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
 from tuner.errors import CannotStart
 from tuner.server import Settings, serve
 
+KEY_VARIABLE = "ATTUNE_TUNER_KEY"
+
 
 def main() -> None:
     options = _parser().parse_args()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     settings = Settings(
         host=options.host,
         port=options.port,
         data=options.data.resolve(),
-        api_keys=tuple(options.api_key),
+        api_keys=tuple(options.api_key or _key_of_environment()),
         min_examples=options.min_examples,
         parent_pipe=options.die_with_parent,
     )
@@ -29,12 +32,20 @@ def main() -> None:
         sys.exit(str(error))
 
 
+def _key_of_environment() -> list[str]:
+    """A key on the command line can be read by everybody on the machine; this one cannot."""
+    key = os.environ.get(KEY_VARIABLE)
+    return [key] if key else []
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tuner", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8100, help="0 takes a free one")
     parser.add_argument("--data", type=Path, required=True, help="the folder to keep all state in")
-    parser.add_argument("--api-key", action="append", required=True, help="may be given again")
+    parser.add_argument(
+        "--api-key", action="append", help=f"may be given again; else {KEY_VARIABLE} is read"
+    )
     parser.add_argument("--min-examples", type=int, default=10)
     parser.add_argument("--announce", action="store_true", help="print the address as JSON")
     parser.add_argument("--die-with-parent", action="store_true", help="stop when stdin ends")

@@ -10,8 +10,6 @@ Refusal                 a request that cannot be carried out (400)
 CannotStart             the server cannot stand on this machine as it was told
 """
 
-# ruff: noqa: N818 - each name reads as what happened, and is shown as a sentence
-
 from typing import ClassVar
 
 

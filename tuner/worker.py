@@ -57,7 +57,7 @@ class Stop:
         self._asked.set()
 
 
-class Rejected(Exception):  # noqa: N818 - it carries the verdict, nothing is broken
+class Rejected(Exception):
     """The files cannot train; `error` is what the job will show."""
 
     def __init__(self, code: str, message: str, param: str) -> None:
