@@ -173,7 +173,7 @@ def _settings(ask: Ask, job: Job) -> list[tuple[str, str]]:
     """Each setting; "auto" is shown with what it will probably become."""
     words, asked = ask.words, job.hyperparameters
     auto = words("auto")
-    epochs = words("auto.epochs", count=job.estimate.epochs or 0)
+    epochs = words("auto.epochs", count=job.estimate.epochs or 0) if job.estimate.price else auto
     return [
         ("method", words(f"method.{job.method}")),
         ("epochs", str(asked.n_epochs) if asked.n_epochs else epochs),

@@ -1,0 +1,32 @@
+"""Examples: proposed from a message or a form, approved, edited, withdrawn."""
+
+from bot.examples.capture import (
+    APPROVED,
+    PROPOSED,
+    approve_marked,
+    propose,
+    source_edited,
+    teach,
+    teach_form,
+    unpropose,
+)
+from bot.examples.editing import edit_form, edited, listing, withdraw
+from bot.examples.review import judge, review, skip
+
+__all__ = [
+    "APPROVED",
+    "PROPOSED",
+    "approve_marked",
+    "edit_form",
+    "edited",
+    "judge",
+    "listing",
+    "propose",
+    "review",
+    "skip",
+    "source_edited",
+    "teach",
+    "teach_form",
+    "unpropose",
+    "withdraw",
+]

@@ -1,0 +1,136 @@
+"""Searching, editing and withdrawing examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot.commands import Ask
+from bot.errors import NotNow
+from bot.examples.keeping import number, set_state
+from bot.examples.texts import checked, parts, with_parts
+from bot.model import (
+    Example,
+    ExampleFilter,
+    ExampleId,
+    ExampleState,
+    UserId,
+)
+from bot.ports.store import Store
+from bot.replies import (
+    Button,
+    Field,
+    FieldKind,
+    Form,
+    Line,
+    Listing,
+    Reply,
+    Text,
+)
+from bot.rows import Method
+from bot.words import Words
+
+_PAGE = 10
+
+
+async def edit_form(ask: Ask, *, store: Store) -> Reply:
+    """The text of an example, to be changed."""
+    async with store.reading() as records:
+        example = await records.examples.get(ask.id, number(ask))
+    if example.row is None:
+        raise NotNow(problem=ask.words("example.pointer_only", id=example.id))
+    names = parts(example.row)
+    return Form(
+        id=f"example.edit:{example.id}",
+        title=ask.words("example.edit_title", id=example.id),
+        fields=tuple(
+            Field(name, ask.words(f"part.{name.rstrip('0123456789')}"), FieldKind.TEXT, text)
+            for name, text in names.items()
+        ),
+        submit=ask.words("example.save"),
+    )
+
+
+async def edited(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
+    """The form came back: a new revision."""
+    chosen = number(ask)
+    async with store.writing() as records:
+        example = await records.examples.get(ask.id, chosen)
+        if example.row is None:
+            raise NotNow(problem=ask.words("example.pointer_only", id=chosen))
+        row = checked(with_parts(example.row, values), ask.words)
+        await records.examples.revise(ask.id, chosen, row, ask.by, at=ask.now)
+        await records.audit.add(ask.id, ask.by, "example.edited", at=ask.now, example=chosen)
+    return Text(ask.words("example.saved", id=chosen))
+
+
+async def withdraw(ask: Ask, *, store: Store) -> Reply:
+    example = number(ask)
+    await set_state(ask, example, ExampleState.WITHDRAWN, store=store)
+    return Text(ask.words("example.withdrawn", id=example))
+
+
+async def listing(ask: Ask, *, store: Store) -> Reply:
+    """`/tune examples`: a page, or the one that `edit:` or `withdraw:` names."""
+    page = _PAGE
+    after = ask.integer("after") or _from_button(ask)
+    filters = _filters(ask)
+    async with store.reading() as records:
+        found = await records.examples.page(
+            ask.id, filters, after=ExampleId(after) if after else None, limit=page + 1
+        )
+        total = await records.examples.count(ask.id, filters)
+    shown, words = found[:page], ask.words
+    more = None
+    if len(found) > page:
+        last = shown[-1].id
+        more = Button(words("list.more"), f"examples.more:{last}:{ask.text('search') or ''}"[:100])
+    return Listing(
+        title=words("examples.title", count=total),
+        lines=tuple(_line(example, words) for example in shown),
+        empty=words("examples.empty"),
+        more=more,
+        total=total,
+        replaces=bool(ask.argument),
+    )
+
+
+def _line(example: Example, words: Words) -> Line:
+    texts = list(parts(example.row).values()) if example.row else []
+    text = " → ".join(_short(one) for one in (texts[-2:] or [words("example.no_text")]))
+    notes = [words(f"state.{example.state}"), words(f"origin.{example.origin}")]
+    if example.held_out:
+        notes.append(words("example.held_out"))
+    if example.method is Method.DPO:
+        notes.append(words("example.preference"))
+    return Line(
+        id=str(example.id),
+        text=text,
+        note=" · ".join([*notes, *(f"#{tag}" for tag in example.tags)]),
+        buttons=(
+            Button(words("button.edit"), f"example.edit:{example.id}"),
+            Button(words("button.withdraw"), f"example.drop:{example.id}"),
+        ),
+    )
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= 70 else flat[:69] + "…"
+
+
+def _filters(ask: Ask) -> ExampleFilter:
+    search = ask.argument.partition(":")[2]
+    state, author = ask.text("state"), ask.text("author")
+    return ExampleFilter(
+        assistant=ask.assistant.id,
+        state=ExampleState(state) if state else None,
+        search=ask.text("search") or search or None,
+        author=UserId(author) if author else None,
+        tag=ask.text("tag"),
+    )
+
+
+def _from_button(ask: Ask) -> int | None:
+    """`examples.more:<last shown>:<search>` goes on where the page ended."""
+    last = ask.argument.partition(":")[0]
+    return int(last) if last.isdecimal() else None

@@ -1,0 +1,91 @@
+"""The queue of proposed examples, one card after the other."""
+
+from __future__ import annotations
+
+from bot.commands import Ask
+from bot.examples.keeping import number, set_state
+from bot.examples.texts import parts
+from bot.model import (
+    Example,
+    ExampleFilter,
+    ExampleId,
+    ExampleState,
+)
+from bot.ports.store import Store
+from bot.redaction import findings
+from bot.replies import (
+    Button,
+    Card,
+    Fact,
+    Reply,
+)
+from bot.words import Words
+
+
+async def review(
+    ask: Ask, *, store: Store, after: ExampleId | None = None, done: str = ""
+) -> Reply:
+    """The next proposed example, as a card that is replaced by the one after it."""
+    waiting = ExampleFilter(assistant=ask.assistant.id, state=ExampleState.PROPOSED)
+    async with store.reading() as records:
+        page = await records.examples.page(ask.id, waiting, after=after, limit=1)
+        if not page and after is not None:
+            page = await records.examples.page(ask.id, waiting, limit=1)
+        left = await records.examples.count(ask.id, waiting)
+    if not page:
+        return Card(ask.words("review.empty"), lines=_some(done), replaces=bool(done))
+    return _review_card(ask, page[0], left, done)
+
+
+async def judge(ask: Ask, state: ExampleState, *, store: Store) -> Reply:
+    """Approve or reject from the review card; the next one takes its place."""
+    example = number(ask)
+    await set_state(ask, example, state, store=store)
+    done = ask.words(f"example.{state}", id=example)
+    return await review(ask, store=store, after=example, done=done)
+
+
+async def skip(ask: Ask, *, store: Store) -> Reply:
+    example = number(ask)
+    return await review(ask, store=store, after=example, done=ask.words("review.skipped"))
+
+
+def _review_card(ask: Ask, example: Example, left: int, done: str) -> Card:
+    words = ask.words
+    return Card(
+        title=words("review.title", id=example.id, count=left),
+        lines=(*_some(done), *_spoken_lines(example, words), *_warnings(example, words)),
+        facts=(
+            Fact(words("fact.origin"), words(f"origin.{example.origin}")),
+            Fact(words("fact.authors"), ", ".join(example.authors) or "–"),
+        ),
+        buttons=review_buttons(example, words),
+        replaces=bool(done),
+    )
+
+
+def review_buttons(example: Example, words: Words) -> tuple[Button, ...]:
+    return (
+        Button(words("button.approve"), f"example.approve:{example.id}", is_primary=True),
+        Button(words("button.edit"), f"example.edit:{example.id}"),
+        Button(words("button.reject"), f"example.reject:{example.id}", is_danger=True),
+        Button(words("button.skip"), f"example.skip:{example.id}"),
+    )
+
+
+def _spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
+    if example.row is None:
+        return (words("example.pointer_only", id=example.id),)
+    return tuple(
+        f"{words('part.' + name.rstrip('0123456789'))}: {text}"
+        for name, text in parts(example.row).items()
+    )
+
+
+def _warnings(example: Example, words: Words) -> tuple[str, ...]:
+    text = "\n".join(parts(example.row).values()) if example.row else ""
+    return tuple(words("review.warning", what=words(f"finding.{kind}")) for kind in findings(text))
+
+
+def _some(line: str) -> tuple[str, ...]:
+    return (line,) if line else ()
