@@ -683,6 +683,17 @@ class TestJobs:
             ]
             assert await records.jobs.open_in(HOME) == everywhere
 
+    async def test_only_finished_jobs_forget_their_files(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            for phase in (Phase.WATCHING, Phase.SUCCEEDED):
+                await records.jobs.add(HOME, replace(a_job(snapshot, phase), phase=phase))
+
+            await records.jobs.forget_files(HOME, [snapshot.id], at=NOW)
+
+            assert [job.phase for job in await records.jobs.forgetting()] == [Phase.SUCCEEDED]
+
     async def test_a_known_event_is_not_told_twice(self, store: Store) -> None:
         assistant = await furnished(store)
         first = JobEvent("e1", NOW, "info", "started")

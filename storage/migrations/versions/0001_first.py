@@ -426,7 +426,9 @@ def upgrade() -> None:
             "'succeeded', 'failed', 'cancelled', 'abandoned')",
             name=op.f("ck_jobs_phase"),
         ),
-        sa.CheckConstraint("wish IN ('cancel', 'pause', 'resume')", name=op.f("ck_jobs_wish")),
+        sa.CheckConstraint(
+            "wish IN ('cancel', 'pause', 'resume', 'forget')", name=op.f("ck_jobs_wish")
+        ),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
             ["assistants.workspace", "assistants.id"],
