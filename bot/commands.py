@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,7 +104,7 @@ class Ask:
     def integer(self, name: str) -> int | None:
         """None for a missing option and for "auto"; raises BadInput."""
         number = self.number(name)
-        if number is not None and number != int(number):
+        if number is not None and (number != int(number) or abs(number) > _LARGEST):
             raise BadInput(problem=self.words("option.integer", option=name))
         return None if number is None else int(number)
 
@@ -113,7 +114,7 @@ class Ask:
         if value is None or value.lower() == "auto":
             return None
         try:
-            return float(value.rstrip("%").replace(",", "."))
+            return _as_number(value)
         except ValueError:
             problem = self.words("option.number", option=name, value=value)
             raise BadInput(problem=problem) from None
@@ -127,6 +128,9 @@ class Ask:
         return default
 
 
+# The largest number that the store can look for.
+_LARGEST = 2**63 - 1
+
 Handler = Callable[[Ask, World], Awaitable[Reply]]
 
 
@@ -138,6 +142,7 @@ class Command:
     role: Role
     run: Handler
     options: tuple[Option, ...] = ()
+    costs_tokens: bool = False
 
     @property
     def key(self) -> str:
@@ -236,7 +241,7 @@ def parse(command: Command, line: str, words: Words) -> dict[str, str]:
     names = {option.name for option in command.options}
     for token in _tokens(line):
         name, colon, value = _named(token)
-        if colon and name.lower() in names and not loose:
+        if colon and name.lower() in names:
             named[name.lower()] = value
         else:
             loose.append(token)
@@ -270,7 +275,7 @@ def _check_value(option: Option, value: str, words: Words) -> None:
 
 def _check_number(option: Option, value: str, words: Words) -> None:
     try:
-        number = float(value.rstrip("%").replace(",", "."))
+        number = _as_number(value)
     except ValueError:
         problem = words("option.number", option=option.name, value=value)
         raise BadInput(problem=problem) from None
@@ -278,6 +283,21 @@ def _check_number(option: Option, value: str, words: Words) -> None:
     high = option.most if option.most is not None else float("inf")
     if not low <= number <= high:
         raise BadInput(problem=_out_of_range(option, words))
+
+
+def whole_number(text: str) -> int:
+    """The number that names a thing. Raises ValueError, also where no thing can have it."""
+    number = int(text)
+    if abs(number) > _LARGEST:
+        raise ValueError(text)
+    return number
+
+
+def _as_number(value: str) -> float:
+    number = float(value.rstrip("%").replace(",", "."))
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _out_of_range(option: Option, words: Words) -> str:

@@ -11,6 +11,7 @@ from bot.ports.store import Records, Store
 from bot.replies import Button, Line, Listing, Reply, Text
 
 LATEST = "latest"
+_ROLLED_BACK = "model.rolled_back"
 
 
 async def use(ask: Ask, name: str, *, store: Store) -> Reply:
@@ -34,11 +35,16 @@ async def use(ask: Ask, name: str, *, store: Store) -> Reply:
 
 
 async def rollback(ask: Ask, *, store: Store) -> Reply:
-    """Back to what answered before the model that answers now."""
+    """Back to what answered before the model that answers now.
+
+    Doing it twice would go forth again, so the audit remembers for which event it was done.
+    """
     async with store.writing() as records:
         current = await records.deployments.current(ask.id, ask.assistant.id)
         if current is None:
             raise NotNow(problem=ask.words("rollback.nothing"))
+        if await _is_done(ask, records):
+            return Text(ask.words("use.already", model=current.model))
         name = current.after or ask.assistant.base
         model = await _wanted(ask, name, records)
         await records.deployments.add(
@@ -49,8 +55,15 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             by=ask.by,
             at=ask.now,
         )
-        await records.audit.add(ask.id, ask.by, "model.rolled_back", at=ask.now, model=name)
+        await records.audit.add(
+            ask.id, ask.by, _ROLLED_BACK, at=ask.now, model=name, event=ask.event.key
+        )
     return Text(ask.words("rollback.done", model=model.name, before=current.model))
+
+
+async def _is_done(ask: Ask, records: Records) -> bool:
+    entries = await records.audit.page(ask.id, what=_ROLLED_BACK)
+    return any(entry.details.get("event") == ask.event.key for entry in entries)
 
 
 async def models(ask: Ask, *, store: Store) -> Reply:
