@@ -26,6 +26,7 @@ from bot.replies import (
     Progress,
     Reply,
     Series,
+    Text,
     Tone,
 )
 from bot.rows import count_tokens
@@ -78,6 +79,12 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
         buttons=_after_success(job, words),
         tone=Tone.GOOD,
     )
+
+
+async def word_refused(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """A wish that the host did not grant."""
+    details = notice.details
+    return Text(words(f"job.refused.{details['wish']}", id=notice.subject, why=details.get("why")))
 
 
 async def status(ask: Ask, *, store: Store) -> Reply:
@@ -208,10 +215,12 @@ def _why(job: Job, words: Words) -> tuple[str, ...]:
     """Why a job ended badly, in plain words and the host's own."""
     if job.phase not in (Phase.FAILED, Phase.ABANDONED):
         return ()
-    key = f"trouble.{job.trouble_code}"
+    key, trouble = f"trouble.{job.trouble_code}", job.trouble or words("trouble.unsaid")
     if words.has(key):
-        return (words(key, message=job.trouble or ""),)
-    return (words("trouble.host", message=job.trouble or "–", code=job.trouble_code or "–"),)
+        return (words(key, message=trouble),)
+    if job.trouble_code is None:
+        return (trouble,)
+    return (words("trouble.host", message=trouble, code=job.trouble_code),)
 
 
 def _facts(job: Job, words: Words, checkpoints: Sequence[str]) -> list[tuple[str, str]]:
