@@ -1047,6 +1047,12 @@ class TestRoom:
         assert first == second == message.number
         assert (message.text, message.at, message.edited_at) == ("b", NOW, later(1))
 
+    async def test_posting_again_takes_no_number(self, store: Store) -> None:
+        await self.say(store, "a", key="k")
+        await self.say(store, "b", key="k")
+
+        assert await self.say(store, "c") == 2
+
     async def test_a_message_is_edited(self, store: Store) -> None:
         number = await self.say(store, "a")
 
