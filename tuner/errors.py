@@ -1,0 +1,85 @@
+"""Every way in which the tuner says no.
+
+Refusal                 a request that cannot be carried out (400)
+├── WrongKey            no key, or not one of ours (401)
+├── Unknown             no such file, job, model or page (404)
+├── WrongMethod         the page exists, the verb does not (405)
+├── Clash               another piece of work is in the way; worth a retry (409)
+├── TooLarge            more bytes than we take (413)
+└── WrongMedia          not JSON, or not multipart, where that is needed (415)
+CannotStart             the server cannot stand on this machine as it was told
+"""
+
+# ruff: noqa: N818 - each name reads as what happened, and is shown as a sentence
+
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """The request cannot be carried out as it stands."""
+
+    status: ClassVar[int] = 400
+    code: str | None = None
+
+    def __init__(
+        self, sentence: str = "", *, param: str | None = None, code: str | None = None
+    ) -> None:
+        self.sentence = sentence or (type(self).__doc__ or "")
+        self.param = param
+        self.code = code or type(self).code
+        super().__init__(self.sentence)
+
+    def body(self) -> dict[str, object]:
+        return {
+            "error": {
+                "message": self.sentence,
+                "type": "invalid_request_error",
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+class WrongKey(Refusal):
+    """Send one of this server's keys as `Authorization: Bearer KEY`."""
+
+    status = 401
+    code = "invalid_api_key"
+
+
+class Unknown(Refusal):
+    """There is nothing under this address."""
+
+    status = 404
+
+
+class WrongMethod(Refusal):
+    """This address does not answer that method."""
+
+    status = 405
+    code = "method_not_supported"
+
+
+class Clash(Refusal):
+    """Something else is using this; try again when it is done."""
+
+    status = 409
+    code = "conflict"
+
+
+class TooLarge(Refusal):
+    """The request is larger than this server takes."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class WrongMedia(Refusal):
+    """Send JSON, with the header `Content-Type: application/json`."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class CannotStart(Exception):
+    """The tuner cannot start."""

@@ -1,0 +1,28 @@
+"""What a worker is told: written by the server before the worker starts."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tuner.folder import write_atomically
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Paths are absolute; `hyperparameters` are as asked for, "auto" included."""
+
+    method: str
+    training: str
+    validation: str | None
+    start_from: str | None
+    hyperparameters: Mapping[str, object]
+    seed: int
+    min_examples: int
+
+    @classmethod
+    def read(cls, path: Path) -> "Spec":
+        return cls(**json.loads(path.read_bytes()))
+
+    def write(self, path: Path) -> None:
+        write_atomically(path, json.dumps(asdict(self)).encode())

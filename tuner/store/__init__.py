@@ -1,0 +1,1 @@
+"""Where the tuner's files, jobs and models last."""

@@ -1,0 +1,89 @@
+"""The database file: its engine, its pragmas, its two kinds of transaction, its identifiers."""
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection as RawConnection
+
+from sqlalchemy import Connection, create_engine, event, insert, inspect, select, update
+
+from tuner.errors import CannotStart, Refusal
+from tuner.store import tables
+
+_IDENTIFIER = re.compile(r"(file-|ftjob-|ftevent-|ftckpt_)([0-9a-f]{10})[0-9a-f]{14}")
+
+
+class Database:
+    """Durable state: what a committed `writing` block said is still true after a power cut."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=-1)
+        self._writer = self._engine.execution_options(is_writing=True)
+        event.listen(self._engine, "connect", _configure)
+        event.listen(self._engine, "begin", _begin)
+        self._prepare(path)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        with self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _prepare(self, path: Path) -> None:
+        with self.writing() as connection:
+            if not inspect(connection).has_table("schema_version"):
+                _create(connection)
+            found = connection.execute(select(tables.schema_version.c.version)).scalar_one()
+        if found > tables.SCHEMA_VERSION:
+            self.close()
+            raise CannotStart(
+                f"{path} was written by a newer version of this program (schema {found}, this one"
+                f" knows {tables.SCHEMA_VERSION}). Start the newer version, or use another folder."
+            )
+
+
+def next_identifier(connection: Connection, prefix: str) -> tuple[int, str]:
+    """A new number and the identifier that carries it."""
+    count = update(tables.sequence).values(value=tables.sequence.c.value + 1)
+    number = connection.execute(count.returning(tables.sequence.c.value)).scalar_one()
+    return number, f"{prefix}{number:010x}{secrets.token_hex(7)}"
+
+
+def number_in(identifier: str, *, param: str) -> int:
+    """Where a page goes on: the number that an identifier carries."""
+    match = _IDENTIFIER.fullmatch(identifier)
+    if match is None:
+        raise Refusal(f"'{param}' must be the id of a row of an earlier page.", param=param)
+    return int(match[2], 16)
+
+
+def _create(connection: Connection) -> None:
+    tables.metadata.create_all(connection)
+    connection.execute(insert(tables.schema_version).values(version=tables.SCHEMA_VERSION))
+    connection.execute(insert(tables.sequence).values(value=0))
+
+
+def _configure(connection: RawConnection, _record: object) -> None:
+    # The driver would begin transactions late and never for reads; we begin them ourselves.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "busy_timeout = 20000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    is_writing = connection.get_execution_options().get("is_writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")

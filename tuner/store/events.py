@@ -1,0 +1,64 @@
+"""What happened in a job, in order: written once, read newest first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert
+
+from tuner.store import tables
+from tuner.store.database import Database, next_identifier
+
+_event = tables.events.c
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    number: int
+    id: str
+    job: str
+    created_at: int
+    level: str
+    message: str
+    data: Mapping[str, object] | None
+    step: int | None
+
+
+def record(
+    connection: Connection,
+    job_id: str,
+    message: str,
+    *,
+    at: int,
+    level: str = "info",
+    data: Mapping[str, object] | None = None,
+    step: int | None = None,
+) -> None:
+    """Say it once: the second event of a step, told by a resumed worker, is dropped."""
+    number, event_id = next_identifier(connection, "ftevent-")
+    row = {
+        "number": number,
+        "id": event_id,
+        "job": job_id,
+        "created_at": at,
+        "level": level,
+        "message": message,
+        "data": data,
+        "step": step,
+    }
+    connection.execute(insert(tables.events).values(row).on_conflict_do_nothing(["job", "step"]))
+
+
+def events_page(database: Database, job_id: str, *, after: int | None, limit: int) -> list[Event]:
+    query = select(tables.events).where(_event.job == job_id)
+    if after is not None:
+        query = query.where(_event.number < after)
+    with database.reading() as connection:
+        rows = connection.execute(query.order_by(_event.number.desc()).limit(limit))
+        return [Event(**row._mapping) for row in rows]
+
+
+def metrics_of(connection: Connection, job_id: str) -> list[Mapping[str, object]]:
+    """The numbers of every step, in order."""
+    steps = select(_event.data).where(_event.job == job_id, _event.step.is_not(None))
+    return list(connection.execute(steps.order_by(_event.step)).scalars())

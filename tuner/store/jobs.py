@@ -1,0 +1,239 @@
+"""Fine-tuning jobs as their owners see and steer them."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
+
+from tuner.errors import Refusal, Unknown
+from tuner.store import tables
+from tuner.store.database import Database, next_identifier
+from tuner.store.events import record
+
+_job = tables.jobs.c
+
+
+class Status(StrEnum):
+    VALIDATING = "validating_files"
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a client asks for; the names of files and the start model are already checked."""
+
+    model: str
+    training_file: str
+    validation_file: str | None
+    method: str
+    hyperparameters: Mapping[str, object]
+    suffix: str | None
+    seed: int
+    metadata: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`model` is what it starts from, `model_name` what it makes."""
+
+    number: int
+    id: str
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+    estimated_finish: int | None
+    status: Status
+    model: str
+    model_name: str
+    suffix: str | None
+    seed: int
+    method: str
+    hyperparameters: dict[str, object]
+    training_file: str
+    validation_file: str | None
+    metadata: dict[str, str] | None
+    error: dict[str, object] | None
+    trained_tokens: int | None
+    result_file: str | None
+    is_checked: bool
+    events_offset: int
+    last_step: int
+    deaths: int
+    last_saved: int
+    progress_at_death: int
+
+    @property
+    def progress(self) -> int:
+        """Grows with every new step told or saved: a resumed worker first repeats told ones."""
+        return self.last_step + self.last_saved
+
+
+class Jobs:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def get(self, job_id: str) -> Job:
+        with self.database.reading() as connection:
+            return get_within(connection, job_id)
+
+    def page(
+        self,
+        *,
+        after: int | None,
+        limit: int,
+        metadata: Mapping[str, str] | None,
+        is_without_metadata: bool = False,
+    ) -> list[Job]:
+        """Newest first; every pair of `metadata` must be on the job."""
+        query = select(tables.jobs).order_by(_job.number.desc()).limit(limit)
+        if after is not None:
+            query = query.where(_job.number < after)
+        if is_without_metadata:
+            query = query.where(_job.metadata.is_(None))
+        for key, value in (metadata or {}).items():
+            query = query.where(_carries(key, value))
+        with self.database.reading() as connection:
+            return [_as_job(row._mapping) for row in connection.execute(query)]
+
+    def find(self, job_id: str) -> Job | None:
+        query = select(tables.jobs).where(_job.id == job_id)
+        with self.database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+            return None if row is None else _as_job(row._mapping)
+
+    def in_status(self, *statuses: Status) -> list[Job]:
+        """Oldest first."""
+        query = select(tables.jobs).where(_job.status.in_(statuses)).order_by(_job.number)
+        with self.database.reading() as connection:
+            return [_as_job(row._mapping) for row in connection.execute(query)]
+
+    def cancel(self, job_id: str) -> Job:
+        return self._steer(
+            job_id,
+            (Status.VALIDATING, Status.QUEUED, Status.RUNNING, Status.PAUSED),
+            lambda _: Status.CANCELLED,
+            "The job was cancelled",
+        )
+
+    def pause(self, job_id: str) -> Job:
+        return self._steer(
+            job_id,
+            (Status.VALIDATING, Status.QUEUED, Status.RUNNING),
+            lambda _: Status.PAUSED,
+            "The job was paused",
+        )
+
+    def resume(self, job_id: str) -> Job:
+        return self._steer(job_id, (Status.PAUSED,), waiting, "The job was resumed")
+
+    def _steer(
+        self,
+        job_id: str,
+        allowed: tuple[Status, ...],
+        target: Callable[[Job], Status],
+        message: str,
+    ) -> Job:
+        with self.database.writing() as connection:
+            job = get_within(connection, job_id)
+            if job.status not in allowed:
+                raise Refusal(_not_now(job, message), code="invalid_job_state")
+            move(connection, job, target(job), message)
+            return get_within(connection, job_id)
+
+
+def waiting(job: Job) -> Status:
+    """Where a job stands in line again: its files need checking only once."""
+    return Status.QUEUED if job.is_checked else Status.VALIDATING
+
+
+def create(connection: Connection, order: Order, *, base: str) -> Job:
+    number, job_id = next_identifier(connection, "ftjob-")
+    now = int(time.time())
+    row = {
+        "number": number,
+        "id": job_id,
+        "created_at": now,
+        "status": Status.VALIDATING,
+        "model": order.model,
+        "model_name": f"ft:{base}:attune:{_slug(order.suffix)}:{secrets.token_hex(4)}",
+        "suffix": order.suffix,
+        "seed": order.seed,
+        "method": order.method,
+        "hyperparameters": order.hyperparameters,
+        "training_file": order.training_file,
+        "validation_file": order.validation_file,
+        "metadata": order.metadata,
+    }
+    connection.execute(insert(tables.jobs).values(row))
+    record(connection, job_id, f"Created fine-tuning job: {job_id}", at=now)
+    record(connection, job_id, "Validating training file: " + order.training_file, at=now)
+    return get_within(connection, job_id)
+
+
+def get_within(connection: Connection, job_id: str) -> Job:
+    row = connection.execute(select(tables.jobs).where(_job.id == job_id)).one_or_none()
+    if row is None:
+        raise Unknown(
+            f"Could not find fine tune: {job_id}",
+            param="fine_tuning_job_id",
+            code="fine_tune_not_found",
+        )
+    return _as_job(row._mapping)
+
+
+def move(
+    connection: Connection,
+    job: Job,
+    status: Status,
+    *messages: str,
+    level: str = "info",
+    **values: object,
+) -> None:
+    """Change the status and say so, in one transaction."""
+    now = int(time.time())
+    changes: dict[str, object] = {"status": status, **values}
+    if status is not Status.RUNNING:
+        changes["estimated_finish"] = None
+    if status.is_final:
+        changes["finished_at"] = now
+    connection.execute(update(tables.jobs).where(_job.id == job.id).values(changes))
+    _say(connection, job.id, messages, at=now, level=level)
+
+
+def _say(
+    connection: Connection, job_id: str, messages: Iterable[str], *, at: int, level: str
+) -> None:
+    for message in messages:
+        record(connection, job_id, message, at=at, level=level)
+
+
+def _not_now(job: Job, message: str) -> str:
+    word = message.removeprefix("The job was ")
+    return f"{job.id} is {job.status.value.replace('_', ' ')}, so it cannot be {word}."
+
+
+def _carries(key: str, value: str) -> ColumnElement[bool]:
+    pairs = func.json_each(_job.metadata).table_valued("key", "value")
+    return select(1).where(pairs.c.key == key, pairs.c.value == value).exists()
+
+
+def _slug(suffix: str | None) -> str:
+    """The part of a model's name: colons and slashes have a meaning in names and addresses."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in suffix or "")
+
+
+def _as_job(row: RowMapping) -> Job:
+    typed = {"status": Status(row["status"]), "is_checked": bool(row["is_checked"])}
+    return Job(**{**row, **typed})

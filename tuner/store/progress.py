@@ -1,0 +1,198 @@
+"""What the runner writes of a job: what its worker reported, and each step of its life.
+
+Every function here runs in one transaction and does nothing to a job that has moved on
+(cancelled while its worker wrote the last line), so that a job ends exactly once.
+"""
+
+import csv
+import io
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, select, update
+
+from tuner.folder import KEPT_CHECKPOINTS, write_atomically
+from tuner.store import jobs, tables
+from tuner.store.events import metrics_of, record
+from tuner.store.files import Arrival, Files
+from tuner.store.jobs import Job, Jobs, Status, move
+from tuner.store.models import add_model
+
+DEATHS_ALLOWED = 3
+
+Line = Mapping[str, object]
+
+_RESULT_COLUMNS = {
+    "step": "step",
+    "train_loss": "train_loss",
+    "train_accuracy": "train_mean_token_accuracy",
+    "valid_loss": "valid_loss",
+    "valid_mean_token_accuracy": "valid_mean_token_accuracy",
+}
+
+
+class Progress:
+    def __init__(self, jobs: Jobs, files: Files, drafts: Path) -> None:
+        self._database = jobs.database
+        self._files = files
+        self._drafts = drafts
+
+    def absorb(self, job_id: str, lines: Sequence[Line], offset: int) -> None:
+        """Take over what a worker wrote up to this byte of its events."""
+        with self._database.writing() as connection:
+            job = jobs.get_within(connection, job_id)
+            if job.status.is_final:
+                return
+            for line in lines:
+                _absorb_line(connection, job, line)
+            _note_progress(connection, job, lines, offset)
+
+    def start(self, job_id: str) -> bool:
+        """Give a queued job its turn; False if it has left the queue."""
+        with self._database.writing() as connection:
+            job = jobs.get_within(connection, job_id)
+            if job.status is not Status.QUEUED:
+                return False
+            started_at = job.started_at or int(time.time())
+            move(connection, job, Status.RUNNING, "Fine-tuning job started", started_at=started_at)
+        return True
+
+    def queue_checked(self, job_id: str, rows: object) -> None:
+        with self._database.writing() as connection:
+            job = jobs.get_within(connection, job_id)
+            if job.status is Status.VALIDATING:
+                message = f"Files validated, {rows} training rows, moving job to queued state"
+                move(connection, job, Status.QUEUED, message, is_checked=1, deaths=0)
+
+    def fail(self, job_id: str, error: Mapping[str, object]) -> None:
+        with self._database.writing() as connection:
+            job = jobs.get_within(connection, job_id)
+            if not job.status.is_final:
+                message = f"The job failed: {error['message']}"
+                move(connection, job, Status.FAILED, message, level="error", error=error)
+
+    def succeed(self, job_id: str, *, trained_tokens: int) -> None:
+        """The model, the result file, the last events and the final status, all or nothing."""
+        with self._database.writing() as connection:
+            job = jobs.get_within(connection, job_id)
+            if job.status is not Status.RUNNING:
+                return
+            draft = self._drafts / f"{job.id}.csv"
+            write_atomically(draft, _step_metrics(metrics_of(connection, job.id)))
+            arrival = Arrival(filename="step_metrics.csv", purpose="fine-tune-results")
+            result = self._files.keep_within(connection, draft, arrival)
+            add_model(connection, job.model_name, job.id)
+            move(
+                connection,
+                job,
+                Status.SUCCEEDED,
+                f"New fine-tuned model created: {job.model_name}",
+                "The job has successfully completed",
+                trained_tokens=trained_tokens,
+                result_file=result.id,
+            )
+
+    def note_death(self, job_id: str, reason: str) -> None:
+        """A worker died by itself: back in line, unless it keeps dying at the same place."""
+        with self._database.writing() as connection:
+            job = jobs.get_within(connection, job_id)
+            if job.status not in (Status.VALIDATING, Status.RUNNING):
+                return
+            deaths = 1 if job.progress > job.progress_at_death else job.deaths + 1
+            if deaths >= DEATHS_ALLOWED:
+                sentence = (
+                    f"The training process ended by itself {deaths} times without progress"
+                    f" ({reason}), last at step {job.last_step}."
+                )
+                error = {"code": "worker_died", "message": sentence, "param": None}
+                move(connection, job, Status.FAILED, sentence, level="error", error=error)
+            else:
+                message = f"The training process ended by itself ({reason}), starting it again"
+                counts = {"deaths": deaths, "progress_at_death": job.progress}
+                move(connection, job, jobs.waiting(job), message, level="warn", **counts)
+
+    def requeue(self, job_id: str) -> None:
+        """After a restart of the server: nobody works on it, so it waits in line again."""
+        with self._database.writing() as connection:
+            job = jobs.get_within(connection, job_id)
+            if job.status is Status.RUNNING:
+                message = "The server restarted, moving job to queued state"
+                move(connection, job, Status.QUEUED, message)
+
+
+def _absorb_line(connection: Connection, job: Job, line: Line) -> None:
+    match line["kind"]:
+        case "step":
+            _absorb_step(connection, job, line)
+        case "checkpoint":
+            _absorb_checkpoint(connection, job, line)
+        case "started":
+            values = {"hyperparameters": line["hyperparameters"]}
+            connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(values))
+
+
+def _absorb_step(connection: Connection, job: Job, line: Line) -> None:
+    data = {key: line[key] for key in line if key not in ("kind", "at", "epoch")}
+    record(
+        connection,
+        job.id,
+        _sentence(data),
+        at=_whole(line["at"]),
+        data={key: value for key, value in data.items() if value is not None},
+        step=_whole(line["step"]),
+    )
+
+
+def _absorb_checkpoint(connection: Connection, job: Job, line: Line) -> None:
+    step, metrics = _whole(line["step"]), line["metrics"]
+    model = tables.models.c
+    known = select(model.step).where(model.job == job.id, model.step >= step).limit(1)
+    if connection.execute(known).first() or not isinstance(metrics, Mapping):
+        return
+    name = f"{job.model_name}:ckpt-step-{step}"
+    add_model(connection, name, job.id, step=step, metrics=metrics, at=_whole(line["at"]))
+    message = f"Checkpoint created at step {step} with Snapshot ID: {name}"
+    record(connection, job.id, message, at=_whole(line["at"]))
+    newest = select(model.step).where(model.job == job.id).order_by(model.step.desc())
+    kept = connection.execute(newest.limit(KEPT_CHECKPOINTS)).scalars().all()
+    connection.execute(delete(tables.models).where(model.job == job.id, model.step.not_in(kept)))
+
+
+def _note_progress(connection: Connection, job: Job, lines: Sequence[Line], offset: int) -> None:
+    values: dict[str, object] = {"events_offset": offset}
+    saved = [_whole(line["step"]) for line in lines if line["kind"] == "saved"]
+    values["last_saved"] = max([*saved, job.last_saved])
+    steps = [line for line in lines if line["kind"] == "step"]
+    if steps:
+        step, total = _whole(steps[-1]["step"]), _whole(steps[-1]["total_steps"])
+        values["last_step"] = max(step, job.last_step)
+        if job.status is Status.RUNNING and job.started_at is not None:
+            now = time.time()
+            left = (now - job.started_at) / step * (total - step)
+            values["estimated_finish"] = int(now + left)
+    connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(values))
+
+
+def _sentence(data: Line) -> str:
+    parts = [f"training loss={data['train_loss']:.2f}"]
+    for key, name in (("valid_loss", "validation"), ("full_valid_loss", "full validation")):
+        if data.get(key) is not None:
+            parts.append(f"{name} loss={data[key]:.2f}")
+    return f"Step {data['step']}/{data['total_steps']}: {', '.join(parts)}"
+
+
+def _step_metrics(steps: Sequence[Line]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_RESULT_COLUMNS)
+    for step in steps:
+        writer.writerow([step.get(key, "") for key in _RESULT_COLUMNS.values()])
+    return text.getvalue().encode()
+
+
+def _whole(value: object) -> int:
+    """A number from a worker's line, which JSON leaves untyped."""
+    if not isinstance(value, int):
+        raise TypeError(f"a worker wrote {value!r} where a whole number belongs")
+    return value
