@@ -1,0 +1,54 @@
+"""Starts the tuner by itself: `python -m tuner --data DIR --api-key KEY`."""
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+
+from tuner.errors import CannotStart
+from tuner.server import Settings, serve
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    settings = Settings(
+        host=options.host,
+        port=options.port,
+        data=options.data.resolve(),
+        api_keys=tuple(options.api_key),
+        min_examples=options.min_examples,
+        parent_pipe=options.die_with_parent,
+    )
+    announce = _announce_json if options.announce else _announce
+    try:
+        asyncio.run(serve(settings, on_ready=announce))
+    except CannotStart as error:
+        sys.exit(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tuner", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8100, help="0 takes a free one")
+    parser.add_argument("--data", type=Path, required=True, help="the folder to keep all state in")
+    parser.add_argument("--api-key", action="append", required=True, help="may be given again")
+    parser.add_argument("--min-examples", type=int, default=10)
+    parser.add_argument("--announce", action="store_true", help="print the address as JSON")
+    parser.add_argument("--die-with-parent", action="store_true", help="stop when stdin ends")
+    return parser
+
+
+def _announce(url: str) -> None:
+    sys.stderr.write(f"The tuner answers on {url}/v1\n")
+
+
+def _announce_json(url: str) -> None:
+    sys.stdout.write(json.dumps({"url": url}) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The web side of the tuner: the OpenAI protocol, noun by noun."""
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from tuner.api import chat, files, jobs, models
+from tuner.api.envelope import Envelope
+from tuner.api.keys import require_key
+from tuner.api.place import Place
+from tuner.errors import Refusal, TooLarge, Unknown, WrongMethod
+
+__all__ = ["Place", "build"]
+
+
+def build(place: Place) -> FastAPI:
+    """The application, ready for a server; everything it needs is in `place`."""
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.state.place = place
+    api = APIRouter(prefix="/v1", dependencies=[Depends(require_key)], redirect_slashes=False)
+    for noun in (files, jobs, models, chat):
+        api.include_router(noun.router)
+    app.include_router(api)
+    app.add_api_route("/healthz", healthz, methods=["GET", "HEAD"])
+    app.add_exception_handler(Refusal, say_no)
+    app.add_exception_handler(HTTPException, say_no_for_framework)
+    app.add_exception_handler(RequestValidationError, say_no_for_framework)
+    app.add_middleware(Envelope)
+    return app
+
+
+def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+def say_no(_request: Request, error: Exception) -> JSONResponse:
+    refusal = error if isinstance(error, Refusal) else Refusal()
+    return JSONResponse(refusal.body(), status_code=refusal.status)
+
+
+def say_no_for_framework(request: Request, error: Exception) -> JSONResponse:
+    """What the framework refuses by itself, in the protocol's words."""
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    address = f"{request.method} {request.url.path}"
+    match status:
+        case 404:
+            refusal: Refusal = Unknown(f"Unknown request URL: {address}", code="unknown_url")
+        case 405:
+            refusal = WrongMethod(f"Not allowed: {address}")
+        case 413:
+            refusal = TooLarge()
+        case _:
+            refusal = Refusal()
+    return say_no(request, refusal)

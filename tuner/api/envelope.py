@@ -1,0 +1,87 @@
+"""What every answer carries, whatever it says: an id, the time it took, and never a bare 500."""
+
+import asyncio
+import logging
+import secrets
+import time
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 20.0
+DRAIN_BYTES = 2 << 30
+
+
+class Envelope:
+    """Outermost but for the server itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        exchange = _Exchange(scope, receive, send)
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except Exception:
+            log.exception("a request failed", extra={"request_id": exchange.request_id})
+            if exchange.has_begun:
+                raise
+            await _apology()(scope, exchange.receive, exchange.send)
+
+
+class _Exchange:
+    """One request and its answer, watched from outside."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.request_id = f"req_{secrets.token_hex(16)}"
+        self.has_begun = False
+        self._receive = receive
+        self._send = send
+        self._began = time.monotonic()
+        names = {name for name, _ in scope["headers"]}
+        self._has_body = bool(names & {b"content-length", b"transfer-encoding"})
+        self._is_waiting = b"expect" in names
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._is_waiting = False
+        if not message.get("more_body", False):
+            self._has_body = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await self._drain()
+            self.has_begun = True
+            spent = round((time.monotonic() - self._began) * 1000)
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.request_id
+            headers["openai-processing-ms"] = str(spent)
+        await self._send(message)
+
+    async def _drain(self) -> None:
+        """Take in the rest of a refused upload: closing now would reset the connection, and the
+        client would report that instead of our sentence."""
+        left = DRAIN_BYTES
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self._has_body and not self._is_waiting and left > 0:
+                    message = await self.receive()
+                    left -= len(message.get("body", b""))
+        except TimeoutError:
+            return
+
+
+def _apology() -> JSONResponse:
+    error = {
+        "message": "The server had an error while processing your request.",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
+    return JSONResponse({"error": error}, status_code=500)

@@ -1,0 +1,222 @@
+"""Routes about files."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
+
+from bot.rows import Problem, method_of, read_lines
+from tuner.api.multipart import LARGEST_FILE, UploadForm
+from tuner.api.paging import envelope, page_of, with_ends
+from tuner.api.place import place_of
+from tuner.api.reading import Gone, read_as
+from tuner.errors import Refusal, TooLarge, Unknown
+from tuner.store.files import Arrival, StoredFile
+
+router = APIRouter()
+
+CHUNK = 1 << 18
+FORM_ALLOWANCE = 1 << 20
+FINE_TUNE = "fine-tune"
+OTHER_PURPOSES = ("assistants", "batch", "vision", "user_data", "evals")
+LONGEST_NAME = 255
+
+
+class Expiry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    anchor: Literal["created_at"]
+    seconds: int = Field(ge=3600, le=2_592_000)
+
+
+class Fields(BaseModel):
+    expires_after: Expiry | None = None
+
+
+@router.post("/files")
+async def create_file(request: Request) -> dict[str, object]:
+    """Nothing is ours, and nothing is left, before the last byte is on the disk and checked."""
+    place = place_of(request)
+    _refuse_too_large(request)
+    with _draft(place.drafts) as (draft, file):
+        form = UploadForm(request.headers.get("content-type", ""), file)
+        try:
+            await form.read(request.stream())
+        except ClientDisconnect as error:
+            raise Gone from error
+        arrival = await asyncio.to_thread(_examine, form, draft, file)
+        stored = await asyncio.to_thread(place.files.keep, draft, arrival)
+    return shown(stored)
+
+
+@router.get("/files")
+def list_files(request: Request) -> dict[str, object]:
+    page = page_of(request, default_limit=10_000, others=("order", "purpose"))
+    order = request.query_params.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise Refusal("'order' must be 'asc' or 'desc'.", param="order")
+    rows = place_of(request).files.page(
+        after=page.after,
+        limit=page.one_more,
+        newest_first=order == "desc",
+        purpose=request.query_params.get("purpose"),
+    )
+    return with_ends(envelope([shown(row) for row in rows], page), empty="")
+
+
+@router.get("/files/{file_id}")
+def retrieve_file(request: Request, file_id: str) -> dict[str, object]:
+    return shown(place_of(request).files.get(file_id))
+
+
+@router.delete("/files/{file_id}")
+def delete_file(request: Request, file_id: str) -> dict[str, object]:
+    place_of(request).files.remove(file_id)
+    return {"id": file_id, "object": "file", "deleted": True}
+
+
+@router.get("/files/{file_id}/content")
+def file_content(request: Request, file_id: str) -> StreamingResponse:
+    place = place_of(request)
+    stored = place.files.get(file_id)
+    try:
+        # Opened here: a file deleted from now on is still sent whole.
+        file = place.files.path(stored.id).open("rb")
+    except FileNotFoundError as error:
+        raise Unknown(f"No such File object: {file_id}", param="file_id") from error
+    headers = {"content-length": str(stored.bytes)}
+    return StreamingResponse(_chunks(file), media_type="application/octet-stream", headers=headers)
+
+
+def _refuse_too_large(request: Request) -> None:
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length) > LARGEST_FILE + FORM_ALLOWANCE:
+        raise TooLarge(f"The file is larger than {LARGEST_FILE // 1_000_000} MB.", param="file")
+
+
+@contextmanager
+def _draft(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    descriptor, name = tempfile.mkstemp(dir=folder)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - it is a descriptor, not a path
+            yield Path(name), file
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _examine(form: UploadForm, draft: Path, file: IO[bytes]) -> Arrival:
+    """The file is whole: put it on the disk for good, and see whether it is what it says."""
+    seconds_to_live = _read_fields(form.fields)
+    filename = _read_name(form.filename)
+    file.flush()
+    os.fsync(file.fileno())
+    rows, method = _read_rows(draft)
+    return Arrival(
+        filename=filename,
+        purpose=FINE_TUNE,
+        rows=rows,
+        method=method,
+        seconds_to_live=seconds_to_live,
+    )
+
+
+def _read_fields(fields: Mapping[str, str]) -> int | None:
+    """The seconds to live, where they are given."""
+    expiry: dict[str, object] = {}
+    for name, text in fields.items():
+        if name.startswith("expires_after[") and name.endswith("]"):
+            expiry[name[len("expires_after[") : -1]] = text
+        elif name != "purpose":
+            raise Refusal(
+                f"Unrecognized request argument supplied: {name}",
+                param=name,
+                code="unknown_parameter",
+            )
+    _read_purpose(fields.get("purpose"))
+    if not expiry:
+        return None
+    expires_after = read_as(Fields, {"expires_after": expiry}).expires_after
+    return expires_after.seconds if expires_after else None
+
+
+def _read_purpose(purpose: str | None) -> None:
+    if purpose is None:
+        raise Refusal(
+            "Missing required parameter: 'purpose'.",
+            param="purpose",
+            code="missing_required_parameter",
+        )
+    if purpose in OTHER_PURPOSES:
+        raise Refusal(
+            f"This server only tunes: upload with the purpose '{FINE_TUNE}', not '{purpose}'.",
+            param="purpose",
+            code="unsupported_purpose",
+        )
+    if purpose != FINE_TUNE:
+        raise Refusal(f"'{purpose[:64]}' is not a purpose; use '{FINE_TUNE}'.", param="purpose")
+
+
+def _read_name(filename: str | None) -> str:
+    if filename is None:
+        raise Refusal(
+            "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
+        )
+    name = filename.replace("\\", "/").rpartition("/")[2]
+    if not name.lower().endswith(".jsonl") or len(name) > LONGEST_NAME:
+        raise Refusal(
+            f"A file with the purpose '{FINE_TUNE}' must have a name that ends in .jsonl, of at"
+            f" most {LONGEST_NAME} characters.",
+            param="file",
+            code="invalid_file_format",
+        )
+    return name
+
+
+def _read_rows(path: Path) -> tuple[int, str | None]:
+    """How many rows there are, and for which method the first is."""
+    count, method = 0, None
+    with path.open("rb") as file:
+        for line, row in read_lines(_chunks(file)):
+            if isinstance(row, Problem):
+                raise _bad_file(row.sentence)
+            if not isinstance(row, dict):
+                raise _bad_file(f"Line {line}: each line must be a JSON object.")
+            count += 1
+            method = method or method_of(row)
+    if not count:
+        raise _bad_file("The file is empty.")
+    return count, method
+
+
+def _bad_file(sentence: str) -> Refusal:
+    return Refusal(
+        f"Invalid file format for Fine-Tuning API. {sentence}",
+        param="file",
+        code="invalid_file_format",
+    )
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def shown(stored: StoredFile) -> dict[str, object]:
+    body: dict[str, object] = {
+        "id": stored.id,
+        "object": "file",
+        "bytes": stored.bytes,
+        "created_at": stored.created_at,
+        "filename": stored.filename,
+        "purpose": stored.purpose,
+        "status": "processed",
+    }
+    return body if stored.expires_at is None else {**body, "expires_at": stored.expires_at}

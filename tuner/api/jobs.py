@@ -1,0 +1,260 @@
+"""Routes about fine-tuning jobs."""
+
+import secrets
+from collections.abc import Callable, Mapping
+
+from fastapi import APIRouter, Request
+from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
+
+from bot.rows import Method
+from tuner.api.models import BASE
+from tuner.api.paging import envelope, page_of, with_ends
+from tuner.api.place import Place, place_of
+from tuner.api.reading import json_body, read_as
+from tuner.api.shapes import LARGEST_SEED, CreateJob, SupervisedNumbers
+from tuner.errors import Refusal, Unknown
+from tuner.store import jobs, models
+from tuner.store.events import Event, events_page
+from tuner.store.files import StoredFile
+from tuner.store.jobs import Job, Order
+from tuner.store.models import StoredModel
+
+router = APIRouter(prefix="/fine_tuning/jobs")
+
+
+@router.post("")
+async def create_job(request: Request) -> dict[str, object]:
+    body = await json_body(request)
+    return await run_in_threadpool(_create, place_of(request), body)
+
+
+@router.get("")
+def list_jobs(request: Request) -> dict[str, object]:
+    pairs = _metadata_pairs(request)
+    page = page_of(
+        request, default_limit=20, others=("metadata", *(f"metadata[{key}]" for key in pairs))
+    )
+    found = place_of(request).jobs.page(
+        after=page.after,
+        limit=page.one_more,
+        metadata=pairs,
+        is_without_metadata=request.query_params.get("metadata") == "null",
+    )
+    return envelope([shown(job) for job in found], page)
+
+
+@router.get("/{job_id}")
+def retrieve_job(request: Request, job_id: str) -> dict[str, object]:
+    return shown(place_of(request).jobs.get(job_id))
+
+
+@router.post("/{job_id}/cancel")
+def cancel_job(request: Request, job_id: str) -> dict[str, object]:
+    place = place_of(request)
+    answer = _steer(request, place.jobs.cancel, job_id)
+    place.runner.tidy(job_id)
+    return answer
+
+
+@router.post("/{job_id}/pause")
+def pause_job(request: Request, job_id: str) -> dict[str, object]:
+    return _steer(request, place_of(request).jobs.pause, job_id)
+
+
+@router.post("/{job_id}/resume")
+def resume_job(request: Request, job_id: str) -> dict[str, object]:
+    return _steer(request, place_of(request).jobs.resume, job_id)
+
+
+@router.get("/{job_id}/events")
+def list_events(request: Request, job_id: str) -> dict[str, object]:
+    page, place = page_of(request, default_limit=20), place_of(request)
+    job = place.jobs.get(job_id)
+    rows = events_page(place.database, job.id, after=page.after, limit=page.one_more)
+    return envelope([_shown_event(row) for row in rows], page)
+
+
+@router.get("/{job_id}/checkpoints")
+def list_checkpoints(request: Request, job_id: str) -> dict[str, object]:
+    page, place = page_of(request, default_limit=10), place_of(request)
+    job = place.jobs.get(job_id)
+    rows = place.models.checkpoints(job.id, after=page.after, limit=page.one_more)
+    return with_ends(envelope([_shown_checkpoint(row) for row in rows], page), empty=None)
+
+
+def _steer(request: Request, action: Callable[[str], Job], job_id: str) -> dict[str, object]:
+    job = action(job_id)
+    place_of(request).runner.wake()
+    return shown(job)
+
+
+def _metadata_pairs(request: Request) -> dict[str, str]:
+    return {
+        name[len("metadata[") : -1]: value
+        for name, value in request.query_params.items()
+        if name.startswith("metadata[") and name.endswith("]")
+    }
+
+
+def _create(place: Place, body: dict[str, object]) -> dict[str, object]:
+    _refuse_reinforcement(body)
+    wanted = read_as(CreateJob, body)
+    method, numbers = _method_of(wanted)
+    order = Order(
+        model=wanted.model,
+        training_file=wanted.training_file,
+        validation_file=wanted.validation_file,
+        method=method,
+        hyperparameters=numbers,
+        suffix=wanted.suffix,
+        seed=secrets.randbelow(LARGEST_SEED) if wanted.seed is None else wanted.seed,
+        metadata=wanted.metadata,
+    )
+    # One transaction: no file or model can be deleted between the look and the job.
+    with place.database.writing() as connection:
+        _check(place, connection, order)
+        job = jobs.create(connection, order, base=BASE)
+    place.runner.wake()
+    return shown(job)
+
+
+def _refuse_reinforcement(body: Mapping[str, object]) -> None:
+    method = body.get("method")
+    if isinstance(method, dict) and method.get("type") == "reinforcement":
+        raise Refusal(
+            "Reinforcement fine-tuning is not offered here; use 'supervised' or 'dpo'.",
+            param="method.type",
+            code="unsupported_method",
+        )
+
+
+def _method_of(wanted: CreateJob) -> tuple[Method, dict[str, object]]:
+    """The method, and its numbers as asked for: "auto" where nothing else is said."""
+    if wanted.method is None:
+        return Method.SUPERVISED, _numbers(wanted.hyperparameters, Method.SUPERVISED)
+    if wanted.hyperparameters is not None:
+        raise Refusal(
+            "Give the hyperparameters under 'method' or at the top level, not both.",
+            param="hyperparameters",
+        )
+    method = Method(wanted.method.type)
+    other = "dpo" if method is Method.SUPERVISED else "supervised"
+    if getattr(wanted.method, other) is not None:
+        raise Refusal(f"'{other}' does not belong to the method '{method}'.", param="method")
+    given = wanted.method.supervised if method is Method.SUPERVISED else wanted.method.dpo
+    return method, _numbers(given.hyperparameters if given else None, method)
+
+
+def _numbers(given: SupervisedNumbers | None, method: Method) -> dict[str, object]:
+    names = ["n_epochs", "batch_size", "learning_rate_multiplier"]
+    if method is Method.DPO:
+        names.append("beta")
+    asked = given.model_dump(exclude_none=True) if given else {}
+    return {name: asked.get(name, "auto") for name in names}
+
+
+def _check(place: Place, connection: Connection, order: Order) -> None:
+    """What can be known without reading the files; the rest is found while validating them."""
+    _check_model(connection, order.model)
+    training = _file_of(place, connection, order.training_file, param="training_file")
+    _check_file(training, order, param="training_file")
+    if (training.rows or 0) < place.min_examples:
+        raise Refusal(
+            f"Training file has {training.rows} example(s), but must have at least"
+            f" {place.min_examples} examples",
+            param="training_file",
+            code="too_few_examples",
+        )
+    if order.validation_file is not None:
+        validation = _file_of(place, connection, order.validation_file, param="validation_file")
+        _check_file(validation, order, param="validation_file")
+        if validation.id == training.id:
+            raise Refusal(
+                "The validation file is the training file; the same rows must not be in both.",
+                param="validation_file",
+                code="overlapping_examples",
+            )
+
+
+def _check_model(connection: Connection, model: str) -> None:
+    if model == BASE:
+        return
+    try:
+        models.get_within(connection, model)
+    except Unknown as error:
+        raise Refusal(
+            f"The model '{model}' is not available for fine-tuning; use '{BASE}' or a model that"
+            " was tuned here.",
+            param="model",
+            code="model_not_available",
+        ) from error
+
+
+def _file_of(place: Place, connection: Connection, file_id: str, *, param: str) -> StoredFile:
+    try:
+        return place.files.get_within(connection, file_id)
+    except Unknown as error:
+        raise Refusal(f"invalid {param}: {file_id}", param=param, code="file_not_found") from error
+
+
+def _check_file(stored: StoredFile, order: Order, *, param: str) -> None:
+    if stored.purpose != "fine-tune":
+        raise Refusal(f"{stored.id} has the purpose '{stored.purpose}'.", param=param)
+    if stored.method is not None and stored.method != order.method:
+        raise Refusal(
+            f"{stored.id} holds rows for the method '{stored.method}', not '{order.method}'.",
+            param=param,
+            code="wrong_method",
+        )
+
+
+def shown(job: Job) -> dict[str, object]:
+    has_model = job.status is jobs.Status.SUCCEEDED
+    return {
+        "id": job.id,
+        "object": "fine_tuning.job",
+        "created_at": job.created_at,
+        "finished_at": job.finished_at,
+        "estimated_finish": job.estimated_finish,
+        "status": job.status,
+        "model": job.model,
+        "fine_tuned_model": job.model_name if has_model else None,
+        "organization_id": "attune",
+        "training_file": job.training_file,
+        "validation_file": job.validation_file,
+        "result_files": [job.result_file] if job.result_file else [],
+        "trained_tokens": job.trained_tokens,
+        "seed": job.seed,
+        "hyperparameters": {k: v for k, v in job.hyperparameters.items() if k != "beta"},
+        "method": {"type": job.method, job.method: {"hyperparameters": job.hyperparameters}},
+        "integrations": [],
+        "metadata": job.metadata,
+        "error": job.error,
+        "user_provided_suffix": job.suffix,
+    }
+
+
+def _shown_event(event: Event) -> dict[str, object]:
+    body: dict[str, object] = {
+        "id": event.id,
+        "object": "fine_tuning.job.event",
+        "created_at": event.created_at,
+        "level": event.level,
+        "message": event.message,
+        "type": "message" if event.step is None else "metrics",
+        "data": event.data or {},
+    }
+    return body
+
+
+def _shown_checkpoint(model: StoredModel) -> dict[str, object]:
+    return {
+        "id": model.checkpoint,
+        "object": "fine_tuning.job.checkpoint",
+        "created_at": model.created_at,
+        "fine_tuning_job_id": model.job,
+        "fine_tuned_model_checkpoint": model.id,
+        "step_number": model.step,
+        "metrics": model.metrics,
+    }

@@ -1,0 +1,22 @@
+"""Who may ask: bearer keys."""
+
+import hmac
+
+from starlette.requests import Request
+
+from tuner.api.place import place_of
+from tuner.errors import WrongKey
+
+
+async def require_key(request: Request) -> None:
+    """Every key is compared whole, so that the time taken tells nothing about any of them."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not given.strip():
+        raise WrongKey("You didn't provide an API key. " + (WrongKey.__doc__ or ""))
+    found = [_is_same(key, given.strip()) for key in place_of(request).keys]
+    if not any(found):
+        raise WrongKey("Incorrect API key provided. " + (WrongKey.__doc__ or ""))
+
+
+def _is_same(key: str, given: str) -> bool:
+    return hmac.compare_digest(key.encode(), given.encode("latin-1", "replace"))

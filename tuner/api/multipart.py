@@ -1,0 +1,123 @@
+"""Takes in an upload form: the file goes to the disk as it comes, the rest into small texts."""
+
+from collections.abc import AsyncIterator
+from typing import IO
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from tuner.errors import Refusal, TooLarge, WrongMedia
+
+LARGEST_FILE = 512_000_000
+LARGEST_FIELD = 4096
+MOST_PARTS = 16
+
+
+class UploadForm:
+    """One multipart body; `fields` and `filename` are whole once `read` has returned."""
+
+    def __init__(self, content_type: str, file: IO[bytes]) -> None:
+        self.fields: dict[str, str] = {}
+        self.filename: str | None = None
+        self._file = file
+        self._size = 0
+        self._parts = 0
+        self._is_ended = False
+        self._clear()
+        self._parser = MultipartParser(
+            _boundary(content_type),
+            {
+                "on_part_begin": self._begin_part,
+                "on_header_field": self._take_header_name,
+                "on_header_value": self._take_header_value,
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._open_part,
+                "on_part_data": self._take_data,
+                "on_part_end": self._end_part,
+                "on_end": self._end,
+            },
+        )
+
+    async def read(self, stream: AsyncIterator[bytes]) -> None:
+        try:
+            async for chunk in stream:
+                self._parser.write(chunk)
+            self._parser.finalize()
+        except FormParserError as error:
+            raise Refusal("The body is not a whole multipart form.") from error
+        if not self._is_ended:
+            raise Refusal("The multipart form ends before its last boundary.")
+
+    def _begin_part(self) -> None:
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise Refusal("The form has too many parts.")
+        self._clear()
+
+    def _clear(self) -> None:
+        self._header_name = b""
+        self._header_value = b""
+        self._disposition = b""
+        self._name = ""
+        self._is_file = False
+        self._text = bytearray()
+
+    def _take_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def _take_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._header_name.lower() == b"content-disposition":
+            self._disposition = self._header_value
+        self._header_name, self._header_value = b"", b""
+
+    def _open_part(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._name = _text(options.get(b"name", b""), "name")
+        self._is_file = b"filename" in options
+        if self._name in self.fields or (self._is_file and self.filename is not None):
+            raise Refusal(f"'{self._name}' was given twice.", param=self._name)
+        if self._is_file != (self._name == "file"):
+            raise Refusal("The part 'file', and only that, must be a file.", param=self._name)
+        if self._is_file:
+            self.filename = _text(options[b"filename"], "filename")
+
+    def _take_data(self, data: bytes, start: int, end: int) -> None:
+        if not self._is_file:
+            self._text += data[start:end]
+            if len(self._text) > LARGEST_FIELD:
+                raise Refusal(f"'{self._name}' is too long.", param=self._name)
+            return
+        self._size += end - start
+        if self._size > LARGEST_FILE:
+            raise TooLarge(f"The file is larger than {LARGEST_FILE // 1_000_000} MB.", param="file")
+        self._file.write(data[start:end])
+
+    def _end_part(self) -> None:
+        if not self._is_file:
+            self.fields[self._name] = _text(bytes(self._text), self._name)
+
+    def _end(self) -> None:
+        self._is_ended = True
+
+
+def _boundary(content_type: str) -> bytes:
+    media, options = parse_options_header(content_type)
+    if media != b"multipart/form-data":
+        raise WrongMedia("Send the file as multipart/form-data.")
+    boundary = options.get(b"boundary", b"")
+    if not 1 <= len(boundary) <= 200:
+        raise Refusal("The Content-Type header names no boundary.")
+    return boundary
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise Refusal(f"'{name}' is not UTF-8.", param=name) from error
+    if "\0" in text:
+        raise Refusal(f"'{name}' contains a NUL character.", param=name)
+    return text

@@ -1,0 +1,63 @@
+"""Pages: what a client asks for in the query, and the envelope that it gets."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from tuner.errors import Refusal
+from tuner.store.database import number_in
+
+LARGEST_PAGE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`after` is the number of the last row that the client has."""
+
+    after: int | None
+    limit: int
+
+    @property
+    def one_more(self) -> int:
+        """Ask for one row too many, and know whether there are more."""
+        return self.limit + 1
+
+
+def page_of(request: Request, *, default_limit: int, others: Collection[str] = ()) -> Page:
+    """The page in this query; any parameter but the known ones is refused."""
+    query = request.query_params
+    for name in query:
+        if name not in ("after", "limit") and name not in others:
+            raise Refusal(
+                f"Unrecognized request argument supplied: {name}",
+                param=name,
+                code="unknown_parameter",
+            )
+        if "\0" in query[name]:
+            raise Refusal(f"'{name}' contains a NUL character.", param=name)
+    after = query.get("after")
+    return Page(
+        after=number_in(after, param="after") if after else None,
+        limit=_limit(query.get("limit"), default_limit),
+    )
+
+
+def _limit(text: str | None, default: int) -> int:
+    if text is None:
+        return default
+    is_number = text.isascii() and text.isdigit() and len(text) <= 9
+    if not is_number or not 1 <= int(text) <= LARGEST_PAGE:
+        raise Refusal(f"'limit' must be a number from 1 to {LARGEST_PAGE}.", param="limit")
+    return int(text)
+
+
+def envelope(rows: Sequence[dict[str, object]], page: Page) -> dict[str, object]:
+    return {"object": "list", "data": rows[: page.limit], "has_more": len(rows) > page.limit}
+
+
+def with_ends(body: dict[str, object], *, empty: str | None) -> dict[str, object]:
+    """The same with the ids of the first and last row; `empty` where there is none."""
+    rows = body["data"]
+    ids = [row["id"] for row in rows] if isinstance(rows, list) else []
+    return {**body, "first_id": ids[0] if ids else empty, "last_id": ids[-1] if ids else empty}

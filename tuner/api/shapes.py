@@ -1,0 +1,99 @@
+"""What a client may send to create a job or a chat completion."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Auto = Literal["auto"]
+LARGEST_SEED = 2**31 - 1
+
+EpochCount = Annotated[StrictInt, Field(ge=1, le=50)]
+BatchSize = Annotated[StrictInt, Field(ge=1, le=256)]
+RateMultiplier = Annotated[Number, Field(gt=0, le=1e6)]
+Beta = Annotated[Number, Field(gt=0, le=2)]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SupervisedNumbers(Shape):
+    n_epochs: Auto | EpochCount | None = None
+    batch_size: Auto | BatchSize | None = None
+    learning_rate_multiplier: Auto | RateMultiplier | None = None
+
+
+class DpoNumbers(SupervisedNumbers):
+    beta: Auto | Beta | None = None
+
+
+class Supervised(Shape):
+    hyperparameters: SupervisedNumbers | None = None
+
+
+class Dpo(Shape):
+    hyperparameters: DpoNumbers | None = None
+
+
+class MethodShape(Shape):
+    type: Literal["supervised", "dpo"]
+    supervised: Supervised | None = None
+    dpo: Dpo | None = None
+
+
+def _within_limits(metadata: dict[str, str]) -> dict[str, str]:
+    if len(metadata) > 16:
+        raise ValueError("at most 16 pairs are kept")
+    for key, value in metadata.items():
+        if len(key) > 64 or len(value) > 512:
+            raise ValueError("a key has at most 64 characters and a value at most 512")
+    return metadata
+
+
+MetadataShape = Annotated[dict[StrictStr, StrictStr], AfterValidator(_within_limits)]
+
+
+class CreateJob(Shape):
+    model: StrictStr
+    training_file: StrictStr
+    validation_file: StrictStr | None = None
+    method: MethodShape | None = None
+    hyperparameters: SupervisedNumbers | None = None
+    suffix: Annotated[StrictStr, Field(min_length=1, max_length=64)] | None = None
+    seed: Annotated[StrictInt, Field(ge=0, le=LARGEST_SEED)] | None = None
+    metadata: MetadataShape | None = None
+    integrations: Annotated[list[object], Field(max_length=0)] | None = None
+
+
+class StreamOptions(Shape):
+    include_usage: Annotated[bool, Field(strict=True)] | None = None
+    include_obfuscation: Annotated[bool, Field(strict=True)] | None = None
+
+
+StopText = Annotated[StrictStr, Field(min_length=1, max_length=1000)]
+Penalty = Annotated[Number, Field(ge=-2, le=2)]
+TokenCount = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+
+
+class CreateChat(Shape):
+    """Parameters with an effect, and those that may be given because they cannot have one."""
+
+    model: StrictStr
+    messages: Annotated[list[dict[str, object]], Field(min_length=1, max_length=2048)]
+    stream: Annotated[bool, Field(strict=True)] | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[StrictInt, Field(ge=1, le=128)] | None = None
+    stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
+    max_tokens: TokenCount | None = None
+    max_completion_tokens: TokenCount | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
+
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    user: StrictStr | None = None
+    safety_identifier: Annotated[StrictStr, Field(max_length=64)] | None = None
+    prompt_cache_key: StrictStr | None = None
+    metadata: MetadataShape | None = None

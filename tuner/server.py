@@ -1,0 +1,209 @@
+"""The tuner as a server: takes its folder, stands up, and goes down in one breath."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from tuner.answers import Answers
+from tuner.api import Place, build
+from tuner.errors import CannotStart
+from tuner.runner import Runner
+from tuner.store.database import Database
+from tuner.store.files import Files
+from tuner.store.jobs import Jobs
+from tuner.store.models import Models
+from tuner.store.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`port` 0 takes a free one; `parent_pipe` ends the server when its stdin ends."""
+
+    host: str
+    port: int
+    data: Path
+    api_keys: tuple[str, ...]
+    min_examples: int = 10
+    parent_pipe: bool = False
+    slots: int = 1
+
+
+async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
+    """Until cancelled or told by SIGTERM or SIGINT; `on_ready` gets the address once it answers.
+
+    When it returns, no worker is left and every job waits for the next start.
+    """
+    if not settings.api_keys or not all(settings.api_keys):
+        raise CannotStart("The tuner needs at least one key: --api-key KEY.")
+    with _data_lock(settings.data), _listening(settings) as listener, _place(settings) as place:
+        server = _Server(place, lambda: on_ready(_url_of(listener)))
+        with _stop_on_signals(server), _stop_with_parent(server, settings):
+            await _run(server, listener, place.runner)
+
+
+async def _run(server: "_Server", listener: socket.socket, runner: Runner) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(runner.run(), name="runner")
+        try:
+            await _until_stopped(server, tasks.create_task(server.serve([listener]), name="web"))
+        finally:
+            running.cancel()
+
+
+async def _until_stopped(server: "_Server", web: asyncio.Task[None]) -> None:
+    """Cancelled, the web side first finishes what it is answering."""
+    try:
+        await asyncio.shield(web)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await web
+        raise
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals are ours, and which says when it is up."""
+
+    def __init__(self, place: Place, on_started: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                build(place),
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextmanager
+def _place(settings: Settings) -> Iterator[Place]:
+    """Everything that the routes work on; what a crash left half done is swept first."""
+    folders = {name: settings.data / name for name in ("files", "jobs", "drafts")}
+    for folder in folders.values():
+        folder.mkdir(exist_ok=True)
+    for draft in folders["drafts"].iterdir():
+        draft.unlink()
+    database = Database(settings.data / "tuner.db")
+    files, jobs, models = Files(database, folders["files"]), Jobs(database), Models(database)
+    files.sweep()
+    runner = Runner(
+        folders["jobs"],
+        jobs=jobs,
+        files=files,
+        models=models,
+        progress=Progress(jobs, files, folders["drafts"]),
+        min_examples=settings.min_examples,
+        slots=settings.slots,
+    )
+    try:
+        yield Place(
+            keys=settings.api_keys,
+            min_examples=settings.min_examples,
+            drafts=folders["drafts"],
+            database=database,
+            files=files,
+            jobs=jobs,
+            models=models,
+            runner=runner,
+            answers=Answers(),
+        )
+    finally:
+        database.close()
+
+
+@contextmanager
+def _data_lock(data: Path) -> Iterator[None]:
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (data / "lock").open("ab")
+    except OSError as error:
+        raise CannotStart(f"The data folder {data} cannot be used: {error.strerror}.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CannotStart(
+                f"Another tuner is using {data}. Stop it first, or give this one its own --data."
+            ) from error
+        yield
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family)
+    except (OSError, OverflowError) as error:
+        where = f"{settings.host}:{settings.port}"
+        raise CannotStart(f"Cannot listen on {where}: {error}.") from error
+    with listener:
+        # asyncio sets this only on sockets that name their protocol, which this one does not;
+        # without it each answer waits 40 ms for the client's delayed acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield listener
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextmanager
+def _stop_on_signals(server: _Server) -> Iterator[None]:
+    """Only where signals are ours to take: in a thread, the owner cancels instead."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for each in signals:
+        loop.add_signal_handler(each, _stop, server)
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+
+def _stop(server: _Server) -> None:
+    server.should_exit = True
+
+
+@contextmanager
+def _stop_with_parent(server: _Server, settings: Settings) -> Iterator[None]:
+    """Our stdin is a pipe that our parent holds open; the kernel closes it however it dies."""
+    if settings.parent_pipe:
+        watch = threading.Thread(target=_await_end, args=(server,), name="parent", daemon=True)
+        watch.start()
+    yield
+
+
+def _await_end(server: _Server) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    _stop(server)
