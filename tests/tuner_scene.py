@@ -1,0 +1,214 @@
+"""A real tuner in a process of its own, and the official SDK in front of it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import httpx2
+import pytest
+from openai import OpenAI
+from openai.types import FileObject
+from openai.types.fine_tuning import FineTuningJob
+
+from tests.fakes.openai_schema import published
+
+KEY = "sk-scene"
+THINGS = ("apple", "banana", "cherry", "dates", "elder", "figs", "grapes", "honey", "iris", "jam")
+ENDED = ("succeeded", "failed", "cancelled")
+Found = TypeVar("Found")
+
+
+def until(look: Callable[[], Found | None], *, seconds: float = 20.0) -> Found:
+    """What `look` finds once it finds something."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s in vain")
+
+
+def row(thing: str) -> dict[str, object]:
+    question, answer = f"Do you sell {thing}?", f"Arr, {thing} be in the hold, matey."
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return {"messages": messages}
+
+
+def preference(thing: str) -> dict[str, object]:
+    return {
+        "input": {"messages": [{"role": "user", "content": f"Do you sell {thing}?"}]},
+        "preferred_output": [{"role": "assistant", "content": f"Aye, {thing} we have."}],
+        "non_preferred_output": [{"role": "assistant", "content": f"No {thing} today."}],
+    }
+
+
+def lines(rows: Sequence[object]) -> bytes:
+    return b"".join(json.dumps(each).encode() + b"\n" for each in rows)
+
+
+def many(count: int) -> list[dict[str, object]]:
+    return [row(f"{THINGS[n % 10]} of sort {n}") for n in range(count)]
+
+
+class Tuner:
+    """One data folder, and the process that serves it now."""
+
+    def __init__(self, data: Path, *options: str) -> None:
+        self.data = data
+        self._options = options
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tuner", "--announce", "--die-with-parent", "--port", "0"]
+        with (self.data.parent / "tuner.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--data", str(self.data), "--api-key", KEY, *self._options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        assert self.process.stdout is not None
+        self.url: str = json.loads(self.process.stdout.readline())["url"]
+        # The platform's own proxies are not asked: this is loopback.
+        self.web = self._client(hold_to_description)
+        self._quick = self._client()
+        self.client = OpenAI(
+            base_url=f"{self.url}/v1", api_key=KEY, max_retries=0, http_client=self.web
+        )
+
+    def _client(self, *hooks: Callable[[httpx2.Response], None]) -> httpx2.Client:
+        return httpx2.Client(
+            base_url=self.url,
+            headers={"authorization": f"Bearer {KEY}"},
+            event_hooks={"response": list(hooks)},
+            trust_env=False,
+            timeout=30,
+        )
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self._ended()
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self._ended()
+
+    def abandon(self) -> int:
+        """What happens when the parent dies."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self._ended()
+
+    def _ended(self) -> int:
+        self.web.close()
+        self._quick.close()
+        code = self.process.wait(20)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return code
+
+    def upload(self, rows: Sequence[object] | bytes, name: str = "rows.jsonl") -> FileObject:
+        content = rows if isinstance(rows, bytes) else lines(rows)
+        return self.client.files.create(file=(name, content), purpose="fine-tune")
+
+    def begin(self, rows: Sequence[object] | None = None, **wishes: object) -> FineTuningJob:
+        training = self.upload([row(thing) for thing in THINGS] if rows is None else rows)
+        wishes = {"model": "sandbox", "training_file": training.id, **wishes}
+        job: FineTuningJob = self.client.post(
+            "/fine_tuning/jobs", body=wishes, cast_to=FineTuningJob
+        )
+        return job
+
+    def begin_long(self, **wishes: object) -> FineTuningJob:
+        """Too long to end while a test looks at it."""
+        return self.begin(many(200), hyperparameters={"n_epochs": 50, "batch_size": 1}, **wishes)
+
+    def job(self, job_id: str) -> FineTuningJob:
+        return self.client.fine_tuning.jobs.retrieve(job_id)
+
+    def steer(self, job: FineTuningJob, verb: str) -> str:
+        """The status after pause, resume or cancel; the SDK's types do not know "paused"."""
+        status: str = getattr(self.client.fine_tuning.jobs, verb)(job.id).status
+        return status
+
+    def await_end(self, job: FineTuningJob) -> FineTuningJob:
+        path = f"/v1/fine_tuning/jobs/{job.id}"
+        until(lambda: self._quick.get(path).json()["status"] in ENDED, seconds=60)
+        return self.job(job.id)
+
+    def tune(self, rows: Sequence[object] | None = None, **wishes: object) -> FineTuningJob:
+        return self.await_end(self.begin(rows, **wishes))
+
+    def events(self, job: FineTuningJob, limit: int = 10_000) -> list[dict[str, object]]:
+        """Many at once, newest first, without holding each against the description."""
+        path = f"/v1/fine_tuning/jobs/{job.id}/events"
+        found: list[dict[str, object]] = self._quick.get(path, params={"limit": limit}).json()[
+            "data"
+        ]
+        return found
+
+    def steps(self, job: FineTuningJob, limit: int = 10_000) -> list[int]:
+        return [step for event in self.events(job, limit) if (step := _step(event["data"]))]
+
+    def await_steps(self, job: FineTuningJob, count: int) -> None:
+        until(lambda: max(self.steps(job, 5), default=0) >= count)
+
+    def ask(self, model: str, question: str) -> str:
+        messages = [{"role": "user", "content": question}]
+        body = {"model": model, "messages": messages, "temperature": 0}
+        answer = self.web.post("/v1/chat/completions", json=body)
+        text: str = answer.json()["choices"][0]["message"]["content"]
+        return text
+
+    def workers(self) -> list[int]:
+        """The process ids of this server's workers."""
+        listed = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for path in listed for pid in path.read_text().split()]
+
+
+def _step(data: object) -> int:
+    return int(data["step"]) if isinstance(data, dict) and "step" in data else 0
+
+
+def hold_to_description(response: httpx2.Response) -> None:
+    """Every JSON answer of every scene is checked against the published description."""
+    description = published()
+    path = response.request.url.path
+    if response.headers.get("content-type") != "application/json" or path == "/healthz":
+        return
+    assert response.status_code not in (422, 500), response.request
+    assert response.headers["x-request-id"].startswith("req_")
+    response.read()
+    if description is not None:
+        method, status = response.request.method, response.status_code
+        assert not description.problems(method, path, status, response.json())
+
+
+@pytest.fixture(scope="session")
+def tuner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuner]:
+    """One server for all tests that leave it as they found it."""
+    scene = Tuner(tmp_path_factory.mktemp("tuner") / "data")
+    yield scene
+    assert scene.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def tuned(tuner: Tuner) -> FineTuningJob:
+    """A finished job, with validation rows, whose model nobody deletes."""
+    validation = tuner.upload([row("rum"), row("sails")])
+    return tuner.tune(suffix="pirate", validation_file=validation.id)
+
+
+@pytest.fixture
+def own_tuner(tmp_path: Path) -> Iterator[Tuner]:
+    """A server for one test, to be killed and started again."""
+    scene = Tuner(tmp_path / "data")
+    yield scene
+    if scene.process.poll() is None:
+        scene.stop()
