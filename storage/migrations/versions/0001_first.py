@@ -435,7 +435,8 @@ def upgrade() -> None:
             name=op.f("ck_jobs_phase"),
         ),
         sa.CheckConstraint(
-            "wish = 'cancel' OR wish = 'pause' OR wish = 'resume'", name=op.f("ck_jobs_wish")
+            "wish = 'cancel' OR wish = 'pause' OR wish = 'resume' OR wish = 'forget'",
+            name=op.f("ck_jobs_wish"),
         ),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
