@@ -100,6 +100,11 @@ class Room:
             )
             await self._connection.run(insert.on_conflict_do_nothing())
 
+    async def channels(self) -> Sequence[ChannelId]:
+        channel = room_messages.c.channel
+        rows = await self._connection.rows(select(channel).distinct().order_by(channel))
+        return [ChannelId(row.channel) for row in rows]
+
     async def _reactions(self, numbers: Sequence[int]) -> Reactions:
         reactions: dict[int, list[tuple[str, UserId]]] = defaultdict(list)
         if numbers:
