@@ -146,6 +146,7 @@ COMMANDS = (
             clock=world.clock,
         ),
         (_text("question", rest=True, required=True),),
+        asks_model=True,
     ),
     Command(
         "consent",

@@ -70,6 +70,7 @@ class Ask:
     assistant: Assistant
     binding: Binding | None = None
     deployment: Deployment | None = None
+    spent: tuple[int, int] = (0, 0)
     options: Mapping[str, str] = field(default_factory=dict)
     argument: str = ""
     attachment: Attachment | None = None
@@ -132,12 +133,16 @@ Handler = Callable[[Ask, World], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A word after `/tune`; groups have a space in their path ("assistant show")."""
+    """A word after `/tune`; groups have a space in their path ("assistant show").
+
+    One that asks a model costs tokens, so it stands under the caps.
+    """
 
     path: str
     role: Role
     run: Handler
     options: tuple[Option, ...] = ()
+    asks_model: bool = False
 
     @property
     def key(self) -> str:

@@ -468,6 +468,9 @@ class Room(Protocol):
         ...
 
     async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None: ...
+    async def channels(self) -> Sequence[ChannelId]:
+        """Where anything was said, by name."""
+        ...
 
 
 class Records(Protocol):
