@@ -199,6 +199,7 @@ FOR_EVERYBODY = {
     "room.edit",
     "room.get",
     "room.page",
+    "room.channels",
     "room.react",
 }
 
