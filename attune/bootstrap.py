@@ -23,6 +23,7 @@ from bot.outbox import deliver
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.ports.world import World
+from bot.replies import Reply
 from bot.tuning.watching import Watcher
 from bot.words import Words
 
@@ -59,6 +60,9 @@ class House:
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self.dispatch.handle(event)
+
+    async def ask(self, event: Event) -> Reply:
+        return await self.dispatch.ask(event)
 
     def watch(self, topic: str) -> AsyncIterator[str]:
         return self.topics.watch(topic)

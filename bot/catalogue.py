@@ -17,7 +17,7 @@ from bot import (
     feedback,
     privacy,
 )
-from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind
+from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind, plain
 from bot.errors import NotFound, NotNow
 from bot.events import Deleted, Edited, Spoken
 from bot.model import ExampleState, JobWish, Role, Said
@@ -146,6 +146,7 @@ COMMANDS = (
             clock=world.clock,
         ),
         (_text("question", rest=True, required=True),),
+        asks_model=True,
     ),
     Command(
         "consent",
@@ -347,7 +348,7 @@ def _range(option: Option) -> str:
     if option.choices:
         return " | ".join(option.choices)
     if option.least is not None and option.most is not None:
-        return f"{option.least:g}…{option.most:g}"
+        return f"{plain(option.least)}…{plain(option.most)}"
     return ""
 
 

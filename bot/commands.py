@@ -70,6 +70,7 @@ class Ask:
     assistant: Assistant
     binding: Binding | None = None
     deployment: Deployment | None = None
+    spent: tuple[int, int] = (0, 0)
     options: Mapping[str, str] = field(default_factory=dict)
     argument: str = ""
     attachment: Attachment | None = None
@@ -132,12 +133,16 @@ Handler = Callable[[Ask, World], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A word after `/tune`; groups have a space in their path ("assistant show")."""
+    """A word after `/tune`; groups have a space in their path ("assistant show").
+
+    One that asks a model costs tokens, so it stands under the caps.
+    """
 
     path: str
     role: Role
     run: Handler
     options: tuple[Option, ...] = ()
+    asks_model: bool = False
 
     @property
     def key(self) -> str:
@@ -147,6 +152,11 @@ class Command:
     @property
     def rest(self) -> Option | None:
         return next((option for option in self.options if option.rest), None)
+
+    @property
+    def takes_a_sentence(self) -> bool:
+        """All that follows is one text: its quotes and colons are its own."""
+        return len(self.options) == 1 and self.options[0].rest
 
     def __post_init__(self) -> None:
         _within("path", self.path, 32 * 2 + 1)
@@ -231,12 +241,14 @@ def parse(command: Command, line: str, words: Words) -> dict[str, str]:
     `name:value` and `name=value`, quotes where there are blanks; what has no
     name goes to the `rest` option as it was written. Raises BadInput.
     """
+    if command.takes_a_sentence and not line.startswith(f"{command.options[0].name}:"):
+        return checked(command, {command.options[0].name: line.strip()}, words)
     named: dict[str, str] = {}
     loose: list[str] = []
     names = {option.name for option in command.options}
     for token in _tokens(line):
         name, colon, value = _named(token)
-        if colon and name.lower() in names and not loose:
+        if colon and name.lower() in names:
             named[name.lower()] = value
         else:
             loose.append(token)
@@ -280,10 +292,15 @@ def _check_number(option: Option, value: str, words: Words) -> None:
         raise BadInput(problem=_out_of_range(option, words))
 
 
+def plain(number: float) -> str:
+    """A number as people write it: no exponent, no needless zeros."""
+    return str(int(number)) if number == int(number) else f"{number:g}"
+
+
 def _out_of_range(option: Option, words: Words) -> str:
     if option.most is None:
-        return words("option.least", option=option.name, least=f"{option.least:g}")
-    least, most = f"{option.least or 0:g}", f"{option.most:g}"
+        return words("option.least", option=option.name, least=plain(option.least or 0))
+    least, most = plain(option.least or 0), plain(option.most)
     return words("option.range", option=option.name, least=least, most=most)
 
 

@@ -23,7 +23,7 @@ from bot.events import (
     from_json,
     to_json,
 )
-from bot.model import MessageId
+from bot.model import Assistant, Binding, Deployment, MessageId
 from bot.ports.store import Records
 from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
 from bot.ports.world import World
@@ -34,6 +34,7 @@ from bot.replies import (
     Form,
     Listing,
     Receipt,
+    Refused,
     Reply,
     Silence,
     Stream,
@@ -93,17 +94,22 @@ class Dispatch:
         """Once this returns the platform may be acknowledged."""
         if event.user.is_bot or not await self._concerns_us(event):
             return None
-        async with self._world.store.writing() as records:
-            is_fresh = await records.inbox.receive(
-                event.place.workspace,
-                event.key,
-                message_key=event.message_key,
-                payload=to_json(event),
-                at=self._world.clock.now(),
-            )
-        if not is_fresh:
+        if not await self._receive(event):
             return None
         return self._spawn(self._run(event), f"event {event.what.kind}")
+
+    async def ask(self, event: Event) -> Reply:
+        """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
+        if event.user.is_bot or not await self._receive(event):
+            return Silence()
+        told: list[Reply] = []
+
+        async def run() -> None:
+            told.append(await self._told(event))
+
+        # Waited for, not awaited: a page that closes must not cancel what it asked for.
+        await asyncio.wait({self._spawn(run(), f"question {event.what.kind}")})
+        return told[0] if told else Silence()
 
     async def recover(self) -> None:
         """Events promised before a crash are worked on again; stale questions are let go."""
@@ -128,8 +134,35 @@ class Dispatch:
             binding = await records.assistants.binding(place.workspace, place.channel)
         return binding is not None and binding.always
 
+    async def _receive(self, event: Event) -> bool:
+        """The promise; False if the event is known already."""
+        async with self._world.store.writing() as records:
+            return await records.inbox.receive(
+                event.place.workspace,
+                event.key,
+                message_key=event.message_key,
+                payload=to_json(event),
+                at=self._world.clock.now(),
+            )
+
+    async def _told(self, event: Event) -> Reply:
+        """What `ask` gives back; here too errors become words."""
+        words = Words(event.locale)
+        try:
+            ask = await self._ask(event)
+            words = ask.words
+            reply = await self._reply(ask)
+        except AttuneError as error:
+            reply = Refused(words.error(error))
+        except Exception:
+            log.exception("A question could not be handled", extra={"kind": event.what.kind})
+            reply = Refused(words.error(AttuneError()))
+        await self._finish(event)
+        self._world.changed(event.what.kind)
+        return reply
+
     async def _run(self, event: Event) -> None:
-        """The only place where errors become words for people."""
+        """Errors become words for the place where they happened."""
         words = Words(event.locale)
         try:
             ask = await self._ask(event)
@@ -168,12 +201,13 @@ class Dispatch:
     async def _known(self, event: Event, records: Records) -> Ask | None:
         place = event.place
         workspace = await records.workspaces.find(place.workspace)
-        answering = await records.assistants.answering(place.workspace, place.channel)
+        answering = await _answering(event, records)
         if workspace is None or answering is None:
             return None
         assistant, binding, deployment = answering
         words = Words(assistant.language or event.locale)
         stored = await records.roles.get(workspace.id, event.user.id)
+        spent = (0, 0)
         if workspace.person_cap is not None or workspace.workspace_cap is not None:
             today = self._world.clock.now().date()
             spent = await records.spending.spent(workspace.id, event.user.id, today)
@@ -190,6 +224,7 @@ class Dispatch:
             assistant=assistant,
             binding=binding,
             deployment=deployment,
+            spent=spent,
         )
 
     async def _reply(self, ask: Ask) -> Reply:
@@ -213,6 +248,9 @@ class Dispatch:
                 return await self._do(marking, replace(ask, message=message))
             case Reacted() as what:
                 return await self._reaction(ask, what)
+            case Spoken():
+                access.within_caps(ask.workspace, ask.spent, ask.words)
+                return await self._do(self._catalogue.happening("spoken"), ask)
             case _:
                 return await self._do(self._catalogue.happening(ask.event.what.kind), ask)
 
@@ -223,6 +261,8 @@ class Dispatch:
             options = checked(command, what.options, ask.words)
         else:
             options = parse(command, line, ask.words)
+        if command.asks_model:
+            access.within_caps(ask.workspace, ask.spent, ask.words)
         filled = replace(ask, options=options, attachment=what.attachment)
         return await command.run(filled, self._world)
 
@@ -304,6 +344,19 @@ class Dispatch:
     async def _finish(self, event: Event) -> None:
         async with self._world.store.writing() as records:
             await records.inbox.finish(event.key)
+
+
+async def _answering(
+    event: Event, records: Records
+) -> tuple[Assistant, Binding | None, Deployment | None] | None:
+    """The assistant that the event names, else the one of its channel. Raises NotFound."""
+    workspace = event.place.workspace
+    if event.assistant is None:
+        return await records.assistants.answering(workspace, event.place.channel)
+    named = await records.assistants.named(workspace, event.assistant)
+    if named is None:
+        raise NotFound(noun="assistant", name=event.assistant)
+    return named, None, await records.deployments.current(workspace, named.id)
 
 
 def _is_command(text: str) -> bool:

@@ -68,7 +68,7 @@ class Refusal(AttuneError):
 
 
 class NotAllowed(Refusal):
-    """Only a {role} can do that. Ask {who}."""
+    """That needs the role “{role}”. Ask {who}."""
 
 
 class OverCap(Refusal):

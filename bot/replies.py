@@ -82,7 +82,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A framed message; `replaces` puts it in place of the message whose button was clicked."""
+    """A framed message; `replaces` puts it in place of the message whose button was clicked.
+
+    `trend` is a chart that still grows, for surfaces that redraw it at no cost.
+    """
 
     title: str
     lines: tuple[str, ...] = ()
@@ -91,6 +94,7 @@ class Card:
     buttons: tuple[Button, ...] = ()
     progress: Progress | None = None
     chart: Chart | None = None
+    trend: Chart | None = None
     tone: Tone = Tone.PLAIN
     private: bool = False
     replaces: bool = False
@@ -132,12 +136,17 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a listing: a number to call it by, its text, small print, and what can be done."""
+    """One row of a listing: a number to call it by, its text, small print, and what can be done.
+
+    `facts` say the same as the small print, one by one, for surfaces with room for columns.
+    """
 
     id: str
     text: str
     note: str = ""
     buttons: tuple[Button, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    tone: Tone = Tone.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,5 +198,12 @@ class Silence:
     """Nothing to say."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why something was not done, in words; only for those who asked and wait for the reply."""
+
+    text: str
+
+
 Drawn = Text | Card | Listing
-Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Silence
+Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Silence | Refused

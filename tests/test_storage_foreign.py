@@ -136,6 +136,7 @@ CALLS: dict[str, Call] = {
     "jobs.change": lambda r, h: r.jobs.change(FOREIGN, h.job.id, phase=Phase.FAILED),
     "jobs.page": lambda r, _: r.jobs.page(FOREIGN),
     "jobs.open_in": lambda r, _: r.jobs.open_in(FOREIGN),
+    "jobs.forget_files": lambda r, h: r.jobs.forget_files(FOREIGN, [h.snapshot.id], at=NOW),
     "jobs.add_events": lambda r, h: r.jobs.add_events(
         FOREIGN, h.job.id, [JobEvent("X", NOW, "info", "X", 1, 2, {"train_loss": 1.0})]
     ),
@@ -193,10 +194,12 @@ FOR_EVERYBODY = {
     "inbox.finish",
     "inbox.unfinished",
     "inbox.forget_before",
+    "jobs.forgetting",
     "room.post",
     "room.edit",
     "room.get",
     "room.page",
+    "room.channels",
     "room.react",
 }
 

@@ -12,6 +12,7 @@ from bot.model import MessageId, Row, WorkspaceId
 from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
+from bot.replies import Reply
 
 
 class Surfaces(Protocol):
@@ -56,6 +57,10 @@ class House(Protocol):
         The platform may be acknowledged as soon as this returns; the task ends
         when the event is answered and never raises.
         """
+        ...
+
+    async def ask(self, event: Event) -> Reply:
+        """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
         ...
 
     def watch(self, topic: str) -> AsyncIterator[str]:

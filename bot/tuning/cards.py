@@ -46,10 +46,12 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     """The one live message of a job, as it stands now."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     assistant = await records.assistants.get(job.workspace, job.assistant)
+    events = await records.jobs.events(job.workspace, job.id)
     return Card(
         title=words("job.title", id=job.id, name=assistant.name),
         lines=_status_lines(job, words),
         progress=_progress(job),
+        trend=None if job.phase.is_over else chart(events, words),
         buttons=_controls(job, words),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )

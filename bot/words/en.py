@@ -283,7 +283,6 @@ SENTENCES: Mapping[str, str] = {
     "job.asked.resume": "Training {id} will go on.",
     "job.none_running": "No training is running. /tune jobs shows the earlier ones.",
     "job.over": "Training {id} is over already.",
-    "job.too_early": "Training {id} has not begun at the host yet. Try again in a moment.",
     "jobs.title": "Trainings",
     "jobs.empty": "No training yet. /tune start prices the first one.",
     "status.no_job": "No training yet",

@@ -310,7 +310,6 @@ SENTENCES: Mapping[str, str] = {
     "job.asked.resume": "即将继续训练 {id}。",
     "job.none_running": "现在没有训练在进行，用 /tune jobs 看以前的。",
     "job.over": "训练 {id} 已经结束。",
-    "job.too_early": "训练 {id} 在模型服务上还没开始，请稍后再试。",
     "jobs.title": "训练",
     "jobs.empty": "还没有训练过。用 /tune start 估算第一次的费用。",
     "status.no_job": "还没有训练过",

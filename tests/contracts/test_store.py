@@ -683,6 +683,17 @@ class TestJobs:
             ]
             assert await records.jobs.open_in(HOME) == everywhere
 
+    async def test_only_finished_jobs_forget_their_files(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            for phase in (Phase.WATCHING, Phase.SUCCEEDED):
+                await records.jobs.add(HOME, replace(a_job(snapshot, phase), phase=phase))
+
+            await records.jobs.forget_files(HOME, [snapshot.id], at=NOW)
+
+            assert [job.phase for job in await records.jobs.forgetting()] == [Phase.SUCCEEDED]
+
     async def test_a_known_event_is_not_told_twice(self, store: Store) -> None:
         assistant = await furnished(store)
         first = JobEvent("e1", NOW, "info", "started")
@@ -1035,6 +1046,12 @@ class TestRoom:
 
         assert first == second == message.number
         assert (message.text, message.at, message.edited_at) == ("b", NOW, later(1))
+
+    async def test_posting_again_takes_no_number(self, store: Store) -> None:
+        await self.say(store, "a", key="k")
+        await self.say(store, "b", key="k")
+
+        assert await self.say(store, "c") == 2
 
     async def test_a_message_is_edited(self, store: Store) -> None:
         number = await self.say(store, "a")
