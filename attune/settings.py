@@ -23,7 +23,11 @@ class Settings(BaseSettings):
     """Names are the environment's own; ecosystem names where one exists."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
     )
 
     data_dir: Path = Field(

@@ -18,7 +18,7 @@ from bot import (
     privacy,
 )
 from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind, plain
-from bot.errors import NotFound, NotNow
+from bot.errors import NotNow, UnknownCommand
 from bot.events import Deleted, Edited, Spoken
 from bot.model import ExampleState, JobWish, Role, Said
 from bot.outbox import Wording
@@ -330,7 +330,7 @@ def _explained(topic: str, words: Words) -> Reply:
     """One command with its options; a group's name lists the group."""
     listed = [c for c in COMMANDS if c.path == topic or c.path.startswith(f"{topic} ")]
     if not listed:
-        raise NotFound(noun="command", name=topic)
+        raise UnknownCommand(name=topic)
     if len(listed) > 1:
         lines = tuple(Line(f"/tune {c.path}", words(c.key)) for c in listed)
         return Listing(words("help.title"), lines)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from bot.errors import BadInput, NotFound
+from bot.errors import BadInput, NotFound, UnknownCommand
 from bot.events import Attachment, Event
 from bot.model import (
     Assistant,
@@ -207,7 +207,7 @@ class Catalogue:
             for command in self.commands:
                 if command.path == path and len(tokens) >= length:
                     return command, _after(words, length)
-        raise NotFound(noun="command", name=" ".join(tokens[:1]) or "/tune")
+        raise UnknownCommand(noun="command", name=" ".join(tokens[:1]) or "/tune")
 
     def button(self, action: str) -> tuple[Deed, str]:
         return _deed(self.buttons, action)

@@ -27,6 +27,7 @@ async def use(ask: Ask, name: str, *, store: Store) -> Reply:
             host=model.host,
             by=ask.by,
             at=ask.now,
+            after=current.model if current else None,
         )
         await records.audit.add(ask.id, ask.by, "model.used", at=ask.now, model=model.name)
     key = "use.tainted" if model.is_tainted else "use.done"
@@ -34,12 +35,14 @@ async def use(ask: Ask, name: str, *, store: Store) -> Reply:
 
 
 async def rollback(ask: Ask, *, store: Store) -> Reply:
-    """Back to what answered before the model that answers now."""
+    """Back to what answered before the model that answers now; again, one step further."""
     async with store.writing() as records:
-        current = await records.deployments.current(ask.id, ask.assistant.id)
-        if current is None:
+        history = await records.deployments.history(ask.id, ask.assistant.id)
+        current = history[0] if history else None
+        if current is None or (current.after is None and current.model == ask.assistant.base):
             raise NotNow(problem=ask.words("rollback.nothing"))
         name = current.after or ask.assistant.base
+        earlier = next((one for one in history[1:] if one.model == name), None)
         model = await _wanted(ask, name, records)
         await records.deployments.add(
             ask.id,
@@ -48,6 +51,7 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             host=model.host,
             by=ask.by,
             at=ask.now,
+            after=earlier.after if earlier else None,
         )
         await records.audit.add(ask.id, ask.by, "model.rolled_back", at=ask.now, model=name)
     return Text(ask.words("rollback.done", model=model.name, before=current.model))

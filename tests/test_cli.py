@@ -122,7 +122,7 @@ def test_a_second_service_is_refused_in_a_sentence(folder: Path) -> None:
         result = attune("chat")
 
     assert result.exit_code == 2
-    assert "another Attune runs on" in result.output
+    assert "Another Attune runs on" in result.output
 
 
 def test_an_open_door_needs_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,11 +143,33 @@ def test_the_doctor_finds_a_fresh_folder_well() -> None:
 
 def test_the_doctor_names_a_host_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("ATTUNE_BASE_MODEL", "some-model")
 
     result = attune("doctor")
 
     assert result.exit_code == 1
     assert "✗ Host default: The host “default” cannot be reached." in result.output
+
+
+def test_the_doctor_works_beside_a_running_service(folder: Path) -> None:
+    with data_lock(folder / "data"):
+        result = attune("doctor")
+
+    assert result.exit_code == 0
+    assert "✓ Attune runs on this folder" in result.output
+
+
+def test_a_host_of_ones_own_must_name_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+
+    result = attune("import", "rows.jsonl", "--workspace", "slack:T1")
+
+    assert result.exit_code == 2
+    assert "ATTUNE_BASE_MODEL" in attune("doctor").output
+
+
+def test_a_workspace_must_be_one() -> None:
+    assert attune("export", "--workspace", "nonsense").exit_code == 2
 
 
 def test_nobody_is_healthy_where_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ CALLS: dict[str, Call] = {
     "models.taint": lambda r, h: r.models.taint(FOREIGN, [h.snapshot.id]),
     "models.delete": lambda r, h: r.models.delete(FOREIGN, h.model.name),
     "deployments.add": lambda r, h: r.deployments.add(
-        FOREIGN, h.assistant.id, model=h.model.name, host=HOST, by=BOB, at=NOW
+        FOREIGN, h.assistant.id, model=h.model.name, host=HOST, by=BOB, at=NOW, after=None
     ),
     "deployments.current": lambda r, h: r.deployments.current(FOREIGN, h.assistant.id),
     "deployments.history": lambda r, h: r.deployments.history(FOREIGN, h.assistant.id),
@@ -245,7 +245,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     name, base = ModelName("ft:ada"), assistant.base
     model = Model(HOME, assistant.id, name, HOST, ModelKind.TUNED, base, job.id, NOW)
     await r.models.add(HOME, model)
-    await r.deployments.add(HOME, assistant.id, model=name, host=HOST, by=ANN, at=NOW)
+    await r.deployments.add(HOME, assistant.id, model=name, host=HOST, by=ANN, at=NOW, after=None)
     turn = await r.turns.add(HOME, replace(a_turn(assistant.id), message=MESSAGE))
     await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))

@@ -85,7 +85,7 @@ async def listing(ask: Ask, *, store: Store) -> Reply:
         last = shown[-1].id
         more = Button(words("list.more"), f"examples.more:{last}:{ask.text('search') or ''}"[:100])
     return Listing(
-        title=words("examples.title", count=total),
+        title=words("examples.title"),
         lines=tuple(_line(example, words) for example in shown),
         empty=words("examples.empty"),
         more=more,

@@ -300,7 +300,11 @@ class Deployments(Protocol):
         host: HostName,
         by: UserId,
         at: datetime,
-    ) -> Deployment: ...
+        after: ModelName | None,
+    ) -> Deployment:
+        """`after` is what a rollback of this one goes back to; None is the base."""
+        ...
+
     async def current(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Deployment | None: ...

@@ -503,6 +503,7 @@ def _model(job: Job, name: ModelName, kind: ModelKind, at: datetime) -> Model:
 
 
 async def _put_to_use(records: Records, job: Job, *, at: datetime) -> None:
+    current = await records.deployments.current(job.workspace, job.assistant)
     await records.deployments.add(
         job.workspace,
         job.assistant,
@@ -510,5 +511,6 @@ async def _put_to_use(records: Records, job: Job, *, at: datetime) -> None:
         host=job.host,
         by=job.asked_by,
         at=at,
+        after=current.model if current else None,
     )
     await records.audit.add(job.workspace, job.asked_by, "model.used", at=at, model=job.model)

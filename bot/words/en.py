@@ -195,7 +195,7 @@ SENTENCES: Mapping[str, str] = {
     "example.edit_title": "Edit example {id}",
     "example.save": "Save",
     "example.saved": "Example {id} is saved.",
-    "examples.title": "{count} example|{count} examples",
+    "examples.title": "Examples",
     "examples.empty": "Nothing yet. React with 🎓 to a good answer, or try /tune teach.",
     "fact.origin": "Origin",
     "fact.authors": "Authors",
@@ -473,7 +473,9 @@ SENTENCES: Mapping[str, str] = {
     "console.reacted": "{name} put {emoji} on #{number}.",
     "console.missed": "Some messages came too fast to be shown. The room has kept them.",
     "console.quiet": "All is quiet: no job runs, and everything has been said.",
-    "console.toolbar": ("/ for commands · /click LABEL · Ctrl-C stops an answer · Ctrl-D leaves"),
+    "console.toolbar": (
+        "@attune QUESTION asks · / for commands · /click LABEL · Ctrl-C stops an answer · Ctrl-D leaves"
+    ),
     "console.welcome": "Teach your assistant in four steps",
     "console.welcome.import": "Bring in a starter: /tune import starter:limericks",
     "console.welcome.train": "Train: /tune start, then /click LAST Confirm",
