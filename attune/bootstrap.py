@@ -75,7 +75,7 @@ class House:
             return False
         async with self.store.reading() as records:
             jobs = await records.jobs.open_in(workspace)
-            is_told = await records.outbox.is_empty()
+            is_told = await records.outbox.is_empty(workspace)
         is_running = any(job.status != "paused" or job.wish is JobWish.RESUME for job in jobs)
         return is_told and not is_running
 
@@ -96,8 +96,9 @@ def build(
     hosts: ConfiguredHosts,
     group: asyncio.TaskGroup,
     clock: Clock,
+    platforms: Mapping[str, Surface] | None = None,
 ) -> House:
-    """Wire every part; nothing runs yet."""
+    """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
     wake, news = asyncio.Event(), asyncio.Event()
     topics = Topics()
     busy: set[asyncio.Task[None]] = set()
@@ -108,7 +109,7 @@ def build(
         exports=settings.data_dir / "exports",
         run=secrets.token_hex(4),
     )
-    surfaces, answers = Surfaces({"local": room}), Answers()
+    surfaces, answers = Surfaces({"local": room, **(platforms or {})}), Answers()
 
     def changed(topic: str) -> None:
         topics.publish(topic)

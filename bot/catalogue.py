@@ -146,7 +146,7 @@ COMMANDS = (
             clock=world.clock,
         ),
         (_text("question", rest=True, required=True),),
-        asks_model=True,
+        costs_tokens=True,
     ),
     Command(
         "consent",
@@ -311,6 +311,7 @@ CATALOGUE = Catalogue(
 WORDINGS: Mapping[str, Wording] = {
     facts.STATUS: cards.word_status,
     facts.ENDED: cards.word_ended,
+    facts.REFUSED: cards.word_refused,
     chat.FELL_BACK: chat.word_fell_back,
 }
 
@@ -451,9 +452,12 @@ async def _answer(ask: Ask, world: World) -> Reply:
 
 async def _source_edited(ask: Ask, world: World) -> Reply:
     what = ask.event.what
-    if isinstance(what, Edited):
-        await examples.source_edited(ask, what.message, what.text, store=world.store)
-    return Silence()
+    if not isinstance(what, Edited):
+        return Silence()
+    surface = world.surfaces.of(ask.id)
+    if await examples.source_edited(ask, what.message, store=world.store, surface=surface):
+        return Silence()
+    return await privacy.source_deleted(ask, (what.message,), store=world.store)
 
 
 async def _source_deleted(ask: Ask, world: World) -> Reply:

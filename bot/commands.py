@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,6 @@ class Ask:
     assistant: Assistant
     binding: Binding | None = None
     deployment: Deployment | None = None
-    spent: tuple[int, int] = (0, 0)
     options: Mapping[str, str] = field(default_factory=dict)
     argument: str = ""
     attachment: Attachment | None = None
@@ -104,7 +104,7 @@ class Ask:
     def integer(self, name: str) -> int | None:
         """None for a missing option and for "auto"; raises BadInput."""
         number = self.number(name)
-        if number is not None and number != int(number):
+        if number is not None and (number != int(number) or abs(number) > _LARGEST):
             raise BadInput(problem=self.words("option.integer", option=name))
         return None if number is None else int(number)
 
@@ -114,7 +114,7 @@ class Ask:
         if value is None or value.lower() == "auto":
             return None
         try:
-            return float(value.rstrip("%").replace(",", "."))
+            return _as_number(value)
         except ValueError:
             problem = self.words("option.number", option=name, value=value)
             raise BadInput(problem=problem) from None
@@ -127,6 +127,9 @@ class Ask:
             return False
         return default
 
+
+# The largest number that the store can look for.
+_LARGEST = 2**63 - 1
 
 Handler = Callable[[Ask, World], Awaitable[Reply]]
 
@@ -142,7 +145,7 @@ class Command:
     role: Role
     run: Handler
     options: tuple[Option, ...] = ()
-    asks_model: bool = False
+    costs_tokens: bool = False
 
     @property
     def key(self) -> str:
@@ -282,7 +285,7 @@ def _check_value(option: Option, value: str, words: Words) -> None:
 
 def _check_number(option: Option, value: str, words: Words) -> None:
     try:
-        number = float(value.rstrip("%").replace(",", "."))
+        number = _as_number(value)
     except ValueError:
         problem = words("option.number", option=option.name, value=value)
         raise BadInput(problem=problem) from None
@@ -295,6 +298,21 @@ def _check_number(option: Option, value: str, words: Words) -> None:
 def plain(number: float) -> str:
     """A number as people write it: no exponent, no needless zeros."""
     return str(int(number)) if number == int(number) else f"{number:g}"
+
+
+def whole_number(text: str) -> int:
+    """The number that names a thing. Raises ValueError, also where no thing can have it."""
+    number = int(text)
+    if abs(number) > _LARGEST:
+        raise ValueError(text)
+    return number
+
+
+def _as_number(value: str) -> float:
+    number = float(value.rstrip("%").replace(",", "."))
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _out_of_range(option: Option, words: Words) -> str:

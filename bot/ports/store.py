@@ -373,7 +373,9 @@ class Outbox(Protocol):
     async def by_message(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Notice | None: ...
-    async def is_empty(self) -> bool: ...
+    async def is_empty(self, workspace: WorkspaceId | None = None) -> bool:
+        """Whether everything has been told, in every workspace or in one."""
+        ...
 
 
 class Inbox(Protocol):
