@@ -53,7 +53,7 @@ def _whole(file: Path) -> Run:
 def _inside(file: Path) -> None:
     with TemporaryDirectory() as data:
         settings = Settings.model_validate({"ATTUNE_DATA_DIR": data})
-        tally = asyncio.run(
+        _, tally = asyncio.run(
             import_file(settings, file, workspace=LOCAL, assistant=None, words=Words("en"))
         )
     assert tally.new == ROWS

@@ -300,7 +300,11 @@ class Deployments(Protocol):
         host: HostName,
         by: UserId,
         at: datetime,
-    ) -> Deployment: ...
+        after: ModelName | None,
+    ) -> Deployment:
+        """`after` is what a rollback of this one goes back to; None is the base."""
+        ...
+
     async def current(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Deployment | None: ...
@@ -369,7 +373,9 @@ class Outbox(Protocol):
     async def by_message(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Notice | None: ...
-    async def is_empty(self) -> bool: ...
+    async def is_empty(self, workspace: WorkspaceId | None = None) -> bool:
+        """Whether everything has been told, in every workspace or in one."""
+        ...
 
 
 class Inbox(Protocol):
