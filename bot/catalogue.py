@@ -15,12 +15,13 @@ from bot import (
     deployments,
     examples,
     feedback,
+    overview,
     privacy,
 )
 from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind
 from bot.errors import NotFound, NotNow
 from bot.events import Deleted, Edited, Spoken
-from bot.model import ExampleState, JobWish, Role, Said
+from bot.model import ExampleState, JobWish, Origin, Role, Said
 from bot.outbox import Wording
 from bot.ports.world import World
 from bot.replies import Line, Listing, Reply, Silence, Text
@@ -99,6 +100,9 @@ COMMANDS = (
             _choice("state", *(state.value for state in ExampleState)),
             _text("author"),
             _text("tag"),
+            _choice("origin", *(origin.value for origin in Origin)),
+            _METHOD,
+            _integer("limit", 1, 200),
             Option("after", OptionKind.INTEGER, least=0),
             Option("edit", OptionKind.EXAMPLE),
             Option("withdraw", OptionKind.EXAMPLE),
@@ -212,6 +216,15 @@ BUTTONS = (
     Deed("example.edit", _C, lambda ask, world: examples.edit_form(ask, store=world.store)),
     Deed("example.drop", _C, lambda ask, world: examples.withdraw(ask, store=world.store)),
     Deed("examples.more", _M, lambda ask, world: examples.listing(ask, store=world.store)),
+    Deed("tour", _M, lambda ask, world: _tour(ask, world)),
+    Deed("counts", _M, lambda ask, world: overview.counts(ask, store=world.store)),
+    Deed("channel", _M, lambda ask, world: overview.channel(ask)),
+    Deed("answers", _M, lambda ask, world: chat.about_answers(ask, store=world.store)),
+    Deed("workspaces", _A, lambda ask, world: overview.workspaces(ask, store=world.store)),
+    Deed("starter", _C, lambda ask, world: _starter(ask, world)),
+    Deed(
+        "job.start", _T, lambda ask, world: start.start(ask, store=world.store, hosts=world.hosts)
+    ),
     Deed("job.confirm", _T, lambda ask, world: _confirm(ask, world)),
     Deed("job.decline", _T, lambda ask, world: start.decline(ask, store=world.store)),
     Deed("job.cancel", _T, lambda ask, world: _wish(ask, world, JobWish.CANCEL)),
@@ -376,10 +389,18 @@ async def _examples(ask: Ask, world: World) -> Reply:
 async def _import(ask: Ask, world: World) -> Reply:
     starter = ask.text("starter")
     if starter:
-        return await datasets.import_starter(
-            ask, starter, starters=world.starters, store=world.store
-        )
+        return await _starter(replace(ask, argument=starter), world)
     return await datasets.import_file(ask, store=world.store, surface=world.surfaces.of(ask.id))
+
+
+async def _starter(ask: Ask, world: World) -> Reply:
+    return await datasets.import_starter(
+        ask, ask.argument, starters=world.starters, store=world.store
+    )
+
+
+async def _tour(ask: Ask, world: World) -> Reply:
+    return await overview.tour(ask, store=world.store, starters=world.starters)
 
 
 async def _judge(ask: Ask, world: World, state: ExampleState) -> Reply:

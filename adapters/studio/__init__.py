@@ -1,0 +1,38 @@
+"""The studio: the room and the workshop as web pages, on the service's own server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from nicegui import app as nicegui_app
+from nicegui import ui
+
+from adapters.studio.pages.room import room_page
+from adapters.studio.visit import Studio
+
+__all__ = ["Studio", "open_studio"]
+
+_ASSETS = Path(__file__).parent / "assets"
+
+
+def open_studio(app: FastAPI, studio: Studio) -> None:
+    """Hang the pages onto an application; what has a route there already keeps it."""
+    nicegui_app.add_static_files("/studio-assets", _ASSETS, max_cache_age=0)
+
+    @ui.page("/", response_timeout=30)
+    async def home(request: Request) -> None:
+        await room_page(studio, request, "general")
+
+    @ui.page("/room/{channel}", response_timeout=30)
+    async def room(request: Request, channel: str) -> None:
+        await room_page(studio, request, channel)
+
+    ui.run_with(
+        app,
+        title="Attune",
+        favicon=_ASSETS / "favicon.svg",
+        reconnect_timeout=20,
+        tailwind=False,
+        show_welcome_message=False,
+    )
