@@ -215,6 +215,11 @@ BUTTONS = (
     Deed("example.skip", _C, lambda ask, world: examples.skip(ask, store=world.store)),
     Deed("example.edit", _C, lambda ask, world: examples.edit_form(ask, store=world.store)),
     Deed("example.drop", _C, lambda ask, world: examples.withdraw(ask, store=world.store)),
+    Deed("example.undo", _C, lambda ask, world: examples.undo(ask, store=world.store)),
+    Deed("example.show", _M, lambda ask, world: examples.show(ask, store=world.store)),
+    Deed("example.revisions", _M, lambda ask, world: examples.revisions(ask, store=world.store)),
+    Deed("example.similar", _M, lambda ask, world: examples.similar(ask, store=world.store)),
+    Deed("example.context", _C, lambda ask, world: _context(ask, world)),
     Deed("examples.more", _M, lambda ask, world: examples.listing(ask, store=world.store)),
     Deed("tour", _M, lambda ask, world: _tour(ask, world)),
     Deed("counts", _M, lambda ask, world: overview.counts(ask, store=world.store)),
@@ -401,6 +406,11 @@ async def _starter(ask: Ask, world: World) -> Reply:
 
 async def _tour(ask: Ask, world: World) -> Reply:
     return await overview.tour(ask, store=world.store, starters=world.starters)
+
+
+async def _context(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.context(ask, store=world.store, surface=surface)
 
 
 async def _judge(ask: Ask, world: World, state: ExampleState) -> Reply:

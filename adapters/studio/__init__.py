@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from nicegui import app as nicegui_app
 from nicegui import ui
 
+from adapters.studio.pages.review import review_page
 from adapters.studio.pages.room import room_page
 from adapters.studio.visit import Studio
 
@@ -18,6 +19,7 @@ _ASSETS = Path(__file__).parent / "assets"
 
 def open_studio(app: FastAPI, studio: Studio) -> None:
     """Hang the pages onto an application; what has a route there already keeps it."""
+    ui.button.default_props("no-caps")
     nicegui_app.add_static_files("/studio-assets", _ASSETS, max_cache_age=0)
 
     @ui.page("/", response_timeout=30)
@@ -27,6 +29,10 @@ def open_studio(app: FastAPI, studio: Studio) -> None:
     @ui.page("/room/{channel}", response_timeout=30)
     async def room(request: Request, channel: str) -> None:
         await room_page(studio, request, channel)
+
+    @ui.page("/review", response_timeout=30)
+    async def review(request: Request) -> None:
+        await review_page(studio, request)
 
     ui.run_with(
         app,

@@ -12,7 +12,10 @@ Kind = Literal["positive", "warning"]
 
 
 def notify(text: str, *, kind: Kind = "positive") -> None:
-    ui.notification(text, type=kind, position="top", timeout=3, close_button=False)
+    """Slate for what went well, amber for what did not."""
+    icon = "check_circle" if kind == "positive" else "info"
+    color = "blue-grey-10" if kind == "positive" else "amber-9"
+    ui.notification(text, position="top", timeout=3, icon=icon, color=color)
 
 
 def tell(reply: Reply) -> bool:

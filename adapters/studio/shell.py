@@ -18,10 +18,7 @@ from bot.replies import Listing
 
 CHANNELS = ("general", "support", "brand-voice")
 _QUIET_SECONDS = 0.25
-_GROUPS = (
-    ("teach", ("review", "examples", "preferences")),
-    ("train", ("jobs", "models", "compare")),
-)
+_GROUPS = (("teach", ("review",)),)
 
 
 @dataclass(slots=True)

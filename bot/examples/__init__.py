@@ -11,22 +11,28 @@ from bot.examples.capture import (
     unpropose,
 )
 from bot.examples.editing import edit_form, edited, listing, withdraw
+from bot.examples.looking import context, revisions, show, similar, undo
 from bot.examples.review import judge, review, skip
 
 __all__ = [
     "APPROVED",
     "PROPOSED",
     "approve_marked",
+    "context",
     "edit_form",
     "edited",
     "judge",
     "listing",
     "propose",
     "review",
+    "revisions",
+    "show",
+    "similar",
     "skip",
     "source_edited",
     "teach",
     "teach_form",
+    "undo",
     "unpropose",
     "withdraw",
 ]
