@@ -8,6 +8,8 @@ import secrets
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 
+from dotenv import dotenv_values
+
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from adapters.room import LocalRoom
 from attune.embedded import KEY_VARIABLE, Address
@@ -16,7 +18,7 @@ from attune.starters import starters
 from attune.topics import Topics
 from bot.catalogue import CATALOGUE, WORDINGS
 from bot.dispatch import Answers, Dispatch, Spawn
-from bot.errors import PlaceClosed
+from bot.errors import PlaceClosed, SettingsError
 from bot.events import Event
 from bot.model import JobWish, WorkspaceId
 from bot.outbox import deliver
@@ -76,7 +78,7 @@ class House:
             return False
         async with self.store.reading() as records:
             jobs = await records.jobs.open_in(workspace)
-            is_told = await records.outbox.is_empty()
+            is_told = await records.outbox.is_empty(workspace)
         is_running = any(job.status != "paused" or job.wish is JobWish.RESUME for job in jobs)
         return is_told and not is_running
 
@@ -97,8 +99,9 @@ def build(
     hosts: ConfiguredHosts,
     group: asyncio.TaskGroup,
     clock: Clock,
+    platforms: Mapping[str, Surface] | None = None,
 ) -> House:
-    """Wire every part; nothing runs yet."""
+    """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
     wake, news = asyncio.Event(), asyncio.Event()
     topics = Topics()
     busy: set[asyncio.Task[None]] = set()
@@ -109,7 +112,7 @@ def build(
         exports=settings.data_dir / "exports",
         run=secrets.token_hex(4),
     )
-    surfaces, answers = Surfaces({"local": room}), Answers()
+    surfaces, answers = Surfaces({"local": room, **(platforms or {})}), Answers()
 
     def changed(topic: str) -> None:
         topics.publish(topic)
@@ -159,13 +162,29 @@ def configured_hosts(settings: Settings, tuner: Address) -> ConfiguredHosts:
         keys["OPENAI_API_KEY"] = settings.openai_api_key.get_secret_value()
     if settings.hosts is not None:
         configs.extend(read_hosts(settings.hosts))
+    _refuse_without_base(configs)
     return ConfiguredHosts(configs, keys={**_environment_keys(configs), **keys})
 
 
+def _refuse_without_base(configs: list[HostConfig]) -> None:
+    """A host that is not known to us must say what can be tuned there."""
+    for config in configs:
+        if not config.bases and not config.prices and not config.kind.prices:
+            is_default = config.name == "default"
+            raise SettingsError(
+                variable="ATTUNE_BASE_MODEL" if is_default else "ATTUNE_HOSTS",
+                problem=f"the host {config.name} names no model to start from",
+                remedy="Set it to one that the host can tune."
+                if is_default
+                else "Give it bases = [...].",
+            )
+
+
 def _environment_keys(configs: list[HostConfig]) -> dict[str, str]:
-    """The keys that the hosts file names by their variables."""
+    """The keys that the hosts file names, from the environment or `.env` like all settings."""
     wanted = {config.key_env for config in configs if config.key_env}
-    return {name: os.environ[name] for name in wanted if name in os.environ}
+    known = {**dotenv_values(".env"), **os.environ}
+    return {name: value for name in wanted if (value := known.get(name))}
 
 
 def _spawning(group: asyncio.TaskGroup, busy: set[asyncio.Task[None]]) -> Spawn:

@@ -13,7 +13,7 @@ from attune.bootstrap import House, build, configured_hosts
 from attune.clock import SystemClock
 from attune.embedded import embedded_tuner
 from attune.settings import Settings
-from bot.errors import SettingsError
+from bot.errors import FolderTaken, SettingsError
 from storage.database import Database
 from storage.migrations import migrate
 
@@ -52,7 +52,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
 
 @contextmanager
 def data_lock(folder: Path) -> Iterator[None]:
-    """One service a folder. Raises SettingsError for the second."""
+    """One service a folder. Raises FolderTaken for the second."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = (folder / "lock").open("ab")
@@ -66,11 +66,7 @@ def data_lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SettingsError(
-                variable="ATTUNE_DATA_DIR",
-                problem=f"another Attune runs on {folder}",
-                remedy="Stop that one first, or give this one a folder of its own.",
-            ) from error
+            raise FolderTaken(folder=folder) from error
         yield
 
 

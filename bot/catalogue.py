@@ -18,8 +18,8 @@ from bot import (
     overview,
     privacy,
 )
-from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind
-from bot.errors import NotFound, NotNow
+from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind, plain
+from bot.errors import NotNow, UnknownCommand
 from bot.events import Deleted, Edited, Spoken
 from bot.model import ExampleState, JobWish, Origin, Role, Said
 from bot.outbox import Wording
@@ -150,6 +150,7 @@ COMMANDS = (
             clock=world.clock,
         ),
         (_text("question", rest=True, required=True),),
+        costs_tokens=True,
     ),
     Command(
         "consent",
@@ -328,6 +329,7 @@ CATALOGUE = Catalogue(
 WORDINGS: Mapping[str, Wording] = {
     facts.STATUS: cards.word_status,
     facts.ENDED: cards.word_ended,
+    facts.REFUSED: cards.word_refused,
     chat.FELL_BACK: chat.word_fell_back,
 }
 
@@ -347,7 +349,7 @@ def _explained(topic: str, words: Words) -> Reply:
     """One command with its options; a group's name lists the group."""
     listed = [c for c in COMMANDS if c.path == topic or c.path.startswith(f"{topic} ")]
     if not listed:
-        raise NotFound(noun="command", name=topic)
+        raise UnknownCommand(name=topic)
     if len(listed) > 1:
         lines = tuple(Line(f"/tune {c.path}", words(c.key)) for c in listed)
         return Listing(words("help.title"), lines)
@@ -365,7 +367,7 @@ def _range(option: Option) -> str:
     if option.choices:
         return " | ".join(option.choices)
     if option.least is not None and option.most is not None:
-        return f"{option.least:g}…{option.most:g}"
+        return f"{plain(option.least)}…{plain(option.most)}"
     return ""
 
 
@@ -481,9 +483,12 @@ async def _answer(ask: Ask, world: World) -> Reply:
 
 async def _source_edited(ask: Ask, world: World) -> Reply:
     what = ask.event.what
-    if isinstance(what, Edited):
-        await examples.source_edited(ask, what.message, what.text, store=world.store)
-    return Silence()
+    if not isinstance(what, Edited):
+        return Silence()
+    surface = world.surfaces.of(ask.id)
+    if await examples.source_edited(ask, what.message, store=world.store, surface=surface):
+        return Silence()
+    return await privacy.source_deleted(ask, (what.message,), store=world.store)
 
 
 async def _source_deleted(ask: Ask, world: World) -> Reply:

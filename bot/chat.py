@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from bot.commands import Ask
-from bot.errors import EmptyAnswer, HostBroken, HostError, HostRefused, NotAllowed
+from bot.errors import HostBusy, HostError, HostUnreachable, KeyRefused, NotAllowed, NotFound
 from bot.model import (
     HostName,
     MessageId,
@@ -54,16 +54,20 @@ async def answer(
     clock: Clock,
     running: Running,
 ) -> Reply:
-    """The answer as a stream; its turn is stored as soon as the first words stand."""
+    """The answer as a stream; its turn is stored as soon as the first words stand.
+
+    An answer that was cut off is written again, one that came to its end is left as it is.
+    """
     history: Sequence[Said] = ()
     if ask.assistant.history and (message.place.thread or message.reply_to):
         history = await surface.history(message.place, message.id, _HISTORY)
-    shots: Sequence[Message] = ()
-    if ask.assistant.few_shot:
-        async with store.reading() as records:
-            shots = await few_shot(
-                records, ask.id, ask.assistant, message.text, count=ask.assistant.few_shot
-            )
+    async with store.reading() as records:
+        known = await records.turns.by_event(ask.id, ask.event.key)
+        if known is not None and known.state in (TurnState.DONE, TurnState.STOPPED):
+            return Silence()
+        shots = await few_shot(
+            records, ask.id, ask.assistant, message.text, count=ask.assistant.few_shot
+        )
     messages = prompt(ask.assistant, message.text, history=history, shots=shots)
     writer = Writer(
         ask, message.text, messages, store=store, hosts=hosts, clock=clock, running=running
@@ -159,14 +163,28 @@ class Writer:
                 async for delta in deltas:
                     yield delta
             return
-        except (HostRefused, HostBroken, EmptyAnswer) as error:
-            base = Answering(self._ask.assistant.base, self._ask.assistant.chat_host)
-            if self._text or wanted == base:
+        except (HostError, NotFound) as error:
+            if self._text or not self._may_base_answer(error):
                 raise
-            await self._tell_fallback(error)
-        async with aclosing(self._from(base)) as deltas:
+            failure = error
+        is_told = False
+        async with aclosing(self._from(self._base)) as deltas:
             async for delta in deltas:
+                if not is_told:
+                    await self._tell_fallback(wanted.model, failure)
+                    is_told = True
                 yield delta
+
+    def _may_base_answer(self, error: HostError | NotFound) -> bool:
+        """Where the base stands at the same host, it is no better off with a host that is away."""
+        wanted, base = self._wanted(), self._base
+        if isinstance(error, HostBusy | HostUnreachable | KeyRefused):
+            return wanted.host != base.host
+        return wanted != base
+
+    @property
+    def _base(self) -> Answering:
+        return Answering(self._ask.assistant.base, self._ask.assistant.chat_host)
 
     async def _from(self, answering: Answering) -> AsyncGenerator[Delta]:
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
@@ -177,9 +195,9 @@ class Writer:
                 yield delta
 
     def _wanted(self) -> Answering:
-        deployment, assistant = self._ask.deployment, self._ask.assistant
+        deployment = self._ask.deployment
         if deployment is None:
-            return Answering(assistant.base, assistant.chat_host)
+            return self._base
         return Answering(deployment.model, deployment.host)
 
     def _note(self, text: str) -> None:
@@ -226,10 +244,9 @@ class Writer:
         asked = sum(text_tokens(message["content"]) for message in self._messages)
         return Usage(asked, text_tokens(text))
 
-    async def _tell_fallback(self, error: HostError) -> None:
+    async def _tell_fallback(self, model: ModelName, error: HostError | NotFound) -> None:
         """Once a day and model, so that a broken model does not flood the channel."""
         log.warning("A tuned model failed, the base answers", extra={"why": error.key})
-        model = self._turn.model
         key = f"{self._ask.id}.{model}.{self._ask.now.date()}.fell_back"
         async with self._store.writing() as records:
             await records.outbox.put(

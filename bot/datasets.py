@@ -237,15 +237,20 @@ def _report(ask: Ask, name: str, plan: Plan | None, tally: Tally) -> Card:
         Fact(words("import.known"), str(tally.known)),
         Fact(words("import.refused"), str(tally.refused)),
     ]
-    if plan is not None and plan.columns:
-        columns = ", ".join(f"{ours} ← {theirs}" for ours, theirs in plan.columns.items())
-        facts.append(Fact(words("import.columns"), columns))
     return Card(
         title=words("import.title", name=name),
-        lines=refusal_lines(tally, words),
+        lines=(*(column_lines(plan, words) if plan else ()), *refusal_lines(tally, words)),
         facts=tuple(facts),
         tone=Tone.GOOD if tally.new or tally.known else Tone.BAD,
     )
+
+
+def column_lines(plan: Plan, words: Words) -> tuple[str, ...]:
+    """Which columns were taken for what, where there are columns."""
+    if not plan.columns:
+        return ()
+    columns = ", ".join(f"{ours} ← {theirs}" for ours, theirs in plan.columns.items())
+    return (f"{words('import.columns')}: {columns}",)
 
 
 def refusal_lines(tally: Tally, words: Words) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from bot.ports.store import Records, Store
 from bot.replies import Button, Line, Listing, Reply, Text
 
 LATEST = "latest"
+_ROLLED_BACK = "model.rolled_back"
 
 
 async def use(ask: Ask, name: str, *, store: Store) -> Reply:
@@ -27,6 +28,7 @@ async def use(ask: Ask, name: str, *, store: Store) -> Reply:
             host=model.host,
             by=ask.by,
             at=ask.now,
+            after=current.model if current else None,
         )
         await records.audit.add(ask.id, ask.by, "model.used", at=ask.now, model=model.name)
     key = "use.tainted" if model.is_tainted else "use.done"
@@ -34,12 +36,19 @@ async def use(ask: Ask, name: str, *, store: Store) -> Reply:
 
 
 async def rollback(ask: Ask, *, store: Store) -> Reply:
-    """Back to what answered before the model that answers now."""
+    """Back to what answered before the model that answers now; again, one step further.
+
+    The audit remembers for which event it was done: run again after a crash it does nothing.
+    """
     async with store.writing() as records:
-        current = await records.deployments.current(ask.id, ask.assistant.id)
-        if current is None:
+        history = await records.deployments.history(ask.id, ask.assistant.id)
+        current = history[0] if history else None
+        if current is None or (current.after is None and current.model == ask.assistant.base):
             raise NotNow(problem=ask.words("rollback.nothing"))
+        if await _is_done(ask, records):
+            return Text(ask.words("use.already", model=current.model))
         name = current.after or ask.assistant.base
+        earlier = next((one for one in history[1:] if one.model == name), None)
         model = await _wanted(ask, name, records)
         await records.deployments.add(
             ask.id,
@@ -48,9 +57,17 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             host=model.host,
             by=ask.by,
             at=ask.now,
+            after=earlier.after if earlier else None,
         )
-        await records.audit.add(ask.id, ask.by, "model.rolled_back", at=ask.now, model=name)
+        await records.audit.add(
+            ask.id, ask.by, _ROLLED_BACK, at=ask.now, model=name, event=ask.event.key
+        )
     return Text(ask.words("rollback.done", model=model.name, before=current.model))
+
+
+async def _is_done(ask: Ask, records: Records) -> bool:
+    entries = await records.audit.page(ask.id, what=_ROLLED_BACK)
+    return any(entry.details.get("event") == ask.event.key for entry in entries)
 
 
 async def models(ask: Ask, *, store: Store) -> Reply:

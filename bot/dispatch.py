@@ -15,6 +15,7 @@ from bot.errors import AttuneError, BadInput, NotFound
 from bot.events import (
     Clicked,
     Commanded,
+    Edited,
     Event,
     Marked,
     Reacted,
@@ -23,7 +24,7 @@ from bot.events import (
     from_json,
     to_json,
 )
-from bot.model import Assistant, Binding, Deployment, MessageId
+from bot.model import Assistant, Binding, Deployment, InboxRow, MessageId, Place
 from bot.ports.store import Records
 from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
 from bot.ports.world import World
@@ -106,7 +107,7 @@ class Dispatch:
 
         async def run() -> None:
             told.append(await self._told(event))
-            await self._finish(event)
+            await self._finish(event.key)
             self._world.changed(event.what.kind)
 
         # Waited for, not awaited: a page that closes must not cancel what it asked for.
@@ -122,20 +123,30 @@ class Dispatch:
         async with self._world.store.reading() as records:
             unfinished = await records.inbox.unfinished()
         for row in unfinished:
-            event = from_json(row.payload)
+            event = _read(row)
+            if event is None:
+                await self._finish(row.key)
+                continue
             is_stale = row.received_at + _FRESH_FOR < self._world.clock.now()
             if row.attempts >= _TRIES or (is_stale and isinstance(event.what, Spoken)):
-                await self._finish(event)
+                await self._finish(row.key)
                 continue
             async with self._world.store.writing() as records:
                 await records.inbox.begin(row.key)
             self._spawn(self._run(event), f"event {event.what.kind} again")
 
     async def _concerns_us(self, event: Event) -> bool:
-        """Words not meant for us leave no trace, unless the channel is always answered."""
-        if not isinstance(event.what, Spoken) or event.what.is_addressed:
-            return True
-        place = event.place
+        """What is not meant for us leaves no trace, not even in the inbox."""
+        match event.what:
+            case Reacted(emoji=emoji, is_removed=is_removed):
+                return self._catalogue.reaction(emoji, is_removed=is_removed) is not None
+            case Spoken(is_addressed=False):
+                return await self._is_answered_unasked(event.place)
+            case Edited(message=message):
+                return await self._has_taught(event.place, message)
+        return True
+
+    async def _is_answered_unasked(self, place: Place) -> bool:
         async with self._world.store.reading() as records:
             binding = await records.assistants.binding(place.workspace, place.channel)
         return binding is not None and binding.always
@@ -165,6 +176,11 @@ class Dispatch:
             reply = Refused(words.error(AttuneError()))
         return reply
 
+    async def _has_taught(self, place: Place, message: MessageId) -> bool:
+        async with self._world.store.reading() as records:
+            source = place.workspace, place.channel, message
+            return await records.examples.by_source(*source) is not None
+
     async def _run(self, event: Event) -> None:
         """Errors become words for the place where they happened."""
         words = Words(event.locale)
@@ -184,7 +200,7 @@ class Dispatch:
             await self._apologise(event, words.error(AttuneError()))
         finally:
             self._answers.leave()
-        await self._finish(event)
+        await self._finish(event.key)
         self._world.changed(event.what.kind)
 
     async def _ask(self, event: Event) -> Ask:
@@ -211,11 +227,6 @@ class Dispatch:
         assistant, binding, deployment = answering
         words = Words(assistant.language or event.locale)
         stored = await records.roles.get(workspace.id, event.user.id)
-        if workspace.person_cap is not None or workspace.workspace_cap is not None:
-            today = self._world.clock.now().date()
-            spent = await records.spending.spent(workspace.id, event.user.id, today)
-            if isinstance(event.what, Spoken):
-                access.within_caps(workspace, spent, words)
         return Ask(
             event=event,
             workspace=workspace,
@@ -250,12 +261,23 @@ class Dispatch:
                 return await self._do(marking, replace(ask, message=message))
             case Reacted() as what:
                 return await self._reaction(ask, what)
-            case _:
-                return await self._do(self._catalogue.happening(ask.event.what.kind), ask)
+            case Spoken():
+                await self._within_caps(ask)
+        return await self._do(self._catalogue.happening(ask.event.what.kind), ask)
+
+    async def _within_caps(self, ask: Ask) -> None:
+        """What costs tokens is refused once today's are spent."""
+        if ask.workspace.person_cap is None and ask.workspace.workspace_cap is None:
+            return
+        async with self._world.store.reading() as records:
+            spent = await records.spending.spent(ask.id, ask.by, ask.now.date())
+        access.within_caps(ask.workspace, spent, ask.words)
 
     async def _command(self, ask: Ask, what: Commanded) -> Reply:
         command, line = self._catalogue.command(what.words.strip() or "help")
         access.require(ask.role, command.role, ask.words)
+        if command.costs_tokens:
+            await self._within_caps(ask)
         if what.options:
             options = checked(command, what.options, ask.words)
         else:
@@ -337,10 +359,25 @@ class Dispatch:
                 await surface.post(event.place, text, key=key)
         except AttuneError as error:
             log.warning("An error could not be told", extra={"why": error.key})
+        except Exception:
+            log.exception("An error could not be told")
 
-    async def _finish(self, event: Event) -> None:
-        async with self._world.store.writing() as records:
-            await records.inbox.finish(event.key)
+    async def _finish(self, key: str) -> None:
+        """Should even this fail, the event waits for the next start; the house goes on."""
+        try:
+            async with self._world.store.writing() as records:
+                await records.inbox.finish(key)
+        except Exception:
+            log.exception("An event could not be put away")
+
+
+def _read(row: InboxRow) -> Event | None:
+    """The event as it was promised; None if an older version wrote it in another form."""
+    try:
+        return from_json(row.payload)
+    except ValueError:
+        log.warning("A promised event cannot be read any more")
+        return None
 
 
 async def _answering(

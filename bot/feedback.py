@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.commands import Ask
+from bot.commands import Ask, whole_number
 from bot.errors import BadInput, NotFound, NotNow
 from bot.model import (
     ExampleState,
@@ -162,7 +162,7 @@ def _form(ask: Ask, turn: Turn) -> Form:
 
 def _turn_id(ask: Ask) -> TurnId:
     try:
-        return TurnId(int(ask.argument))
+        return TurnId(whole_number(ask.argument))
     except ValueError:
         raise NotFound(noun="answer", name=ask.argument) from None
 

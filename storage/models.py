@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Row, and_, or_, select, update
+from sqlalchemy import Row, and_, select, update
 
 from bot.model import AssistantId, Model, ModelName, SnapshotId, WorkspaceId
 from storage.connection import Connection
@@ -43,18 +43,21 @@ class Models:
         return [_model(row) for row in rows]
 
     async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
-        own = and_(models.c.workspace == workspace, models.c.is_tainted.is_(False))
+        """What was trained on from one of these models learned the row from it."""
+        own = models.c.workspace == workspace
         made = select(jobs.c.id).where(
             jobs.c.workspace == workspace, jobs.c.snapshot.in_(snapshots)
         )
-        descent = select(models.c.name).where(own, models.c.job.in_(made)).cte(recursive=True)
+        line = select(models.c.name).where(own, models.c.job.in_(made)).cte(recursive=True)
         child = models.alias("child")
         heirs = select(child.c.name).where(
-            child.c.workspace == workspace, child.c.parent == descent.c.name
+            child.c.workspace == workspace, child.c.parent == line.c.name
         )
-        names = select(descent.union(heirs).c.name)
-        tainted = update(models).where(own, or_(models.c.name.in_(names)))
-        return await self._connection.changed(tainted.values(is_tainted=True))
+        rows = await self._connection.rows(select(line.union(heirs).c.name))
+        clean = and_(
+            own, models.c.name.in_([row.name for row in rows]), models.c.is_tainted.is_(False)
+        )
+        return await self._connection.changed(update(models).where(clean).values(is_tainted=True))
 
     async def delete(self, workspace: WorkspaceId, name: ModelName) -> None:
         own = and_(models.c.workspace == workspace, models.c.name == name)

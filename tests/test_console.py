@@ -13,7 +13,6 @@ import pytest
 from bot.events import Deleted, Edited, Event, Reacted, Spoken
 from bot.model import MessageId
 from bot.replies import (
-    Button,
     Stream,
     Text,
 )
@@ -92,7 +91,7 @@ async def test_a_streamed_answer_is_printed_once_and_whole(scene: Scene) -> None
             yield piece
 
     async def answer(event: Event) -> None:
-        stream = Stream(pieces(), nobody, (Button("👍", "up"), Button("👎", "down")))
+        stream = Stream(pieces(), nobody)
         await scene.room.stream(event.place, stream, key="a", asker=event.user.id)
 
     scene.house.answer = answer

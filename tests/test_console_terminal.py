@@ -29,9 +29,8 @@ async def _visit(scene: Scene, act: Callable[[Terminal], Awaitable[None]]) -> st
         talk = asyncio.create_task(scene.talk(source, output, is_terminal=True))
         await terminal.sees("› ")
         await act(terminal)
-        terminal.type("\x04")
-        async with asyncio.timeout(10):
-            assert await talk == 0
+        await terminal.presses("\x04", talk.done)
+        assert talk.result() == 0
         return terminal.shown
 
 
@@ -90,8 +89,7 @@ async def test_ctrl_c_stops_the_answer_that_is_being_written(scene: Scene) -> No
     async def act(terminal: Terminal) -> None:
         terminal.type("@attune hi\r")
         await terminal.sees("So far")
-        terminal.type("\x03")
-        await until(stopped.is_set)
+        await terminal.presses("\x03", stopped.is_set)
 
     await _visit(scene, act)
 

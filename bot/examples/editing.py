@@ -81,8 +81,8 @@ async def withdraw(ask: Ask, *, store: Store) -> Reply:
 async def listing(ask: Ask, *, store: Store) -> Reply:
     """`/tune examples`: a page, or the one that `edit:` or `withdraw:` names."""
     page = ask.integer("limit") or _PAGE
-    after = ask.integer("after") or _from_button(ask)
-    filters = _filters(ask)
+    last, filters = _page_of(ask)
+    after = ask.integer("after") or last
     async with store.reading() as records:
         found = await records.examples.page(
             ask.id, filters, after=ExampleId(after) if after else None, limit=page + 1
@@ -91,10 +91,9 @@ async def listing(ask: Ask, *, store: Store) -> Reply:
     shown, words = found[:page], ask.words
     more = None
     if len(found) > page:
-        last = shown[-1].id
-        more = Button(words("list.more"), f"examples.more:{last}:{ask.text('search') or ''}"[:100])
+        more = Button(words("list.more"), _more(shown[-1].id, filters))
     return Listing(
-        title=words("examples.title", count=total),
+        title=words("examples.title"),
         lines=tuple(_line(example, words) for example in shown),
         empty=words("examples.empty"),
         more=more,
@@ -143,22 +142,24 @@ def _short(text: str) -> str:
     return flat if len(flat) <= 70 else flat[:69] + "…"
 
 
-def _filters(ask: Ask) -> ExampleFilter:
-    search = ask.argument.partition(":")[2]
-    state, author = ask.text("state"), ask.text("author")
+def _page_of(ask: Ask) -> tuple[int | None, ExampleFilter]:
+    """After which example, and what is looked for: as the button says, or the options."""
+    last, state, author, tag, search = [*ask.argument.split(":", 4), *[""] * 5][:5]
+    state, author = ask.text("state") or state, ask.text("author") or author
     origin, method = ask.text("origin"), ask.text("method")
-    return ExampleFilter(
+    filters = ExampleFilter(
         assistant=ask.assistant.id,
         state=ExampleState(state) if state else None,
         search=ask.text("search") or search or None,
         author=UserId(author) if author else None,
         origin=Origin(origin) if origin else None,
         method=Method(method) if method else None,
-        tag=ask.text("tag"),
+        tag=ask.text("tag") or tag or None,
     )
+    return (int(last) if last.isdecimal() else None), filters
 
 
-def _from_button(ask: Ask) -> int | None:
-    """`examples.more:<last shown>:<search>` goes on where the page ended."""
-    last = ask.argument.partition(":")[0]
-    return int(last) if last.isdecimal() else None
+def _more(last: ExampleId, filters: ExampleFilter) -> str:
+    """`examples.more:<last shown>:<state>:<author>:<tag>:<search>` goes on with the same."""
+    wanted = (filters.state, filters.author, filters.tag, filters.search)
+    return ":".join(["examples.more", str(last), *(value or "" for value in wanted)])[:100]

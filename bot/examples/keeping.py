@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.commands import Ask
+from bot.commands import Ask, whole_number
 from bot.errors import NotFound, NotNow
 from bot.model import (
     Example,
@@ -37,6 +37,6 @@ async def change_state(ask: Ask, records: Records, example: ExampleId, state: Ex
 
 def number(ask: Ask) -> ExampleId:
     try:
-        return ExampleId(int(ask.argument))
+        return ExampleId(whole_number(ask.argument))
     except ValueError:
         raise NotFound(noun="example", name=ask.argument) from None

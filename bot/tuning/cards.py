@@ -26,6 +26,7 @@ from bot.replies import (
     Progress,
     Reply,
     Series,
+    Text,
     Tone,
 )
 from bot.rows import count_tokens
@@ -80,6 +81,12 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
         buttons=_after_success(job, words),
         tone=Tone.GOOD,
     )
+
+
+async def word_refused(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """A wish that the host did not grant."""
+    details = notice.details
+    return Text(words(f"job.refused.{details['wish']}", id=notice.subject, why=details.get("why")))
 
 
 async def status(ask: Ask, *, store: Store) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.commands import Ask
+from bot.commands import Ask, whole_number
 from bot.errors import NotFound
 from bot.model import Job, JobId
 from bot.ports.store import Records
@@ -12,13 +12,14 @@ from bot.words import Words
 
 STATUS = "job.status"
 ENDED = "job.ended"
+REFUSED = "job.refused"
 
 
 def number(ask: Ask) -> JobId:
     """The job that a button or an option names."""
     said = ask.argument or ask.text("job") or ""
     try:
-        return JobId(int(said.lstrip("#")))
+        return JobId(whole_number(said.lstrip("#")))
     except ValueError:
         raise NotFound(noun="job", name=said) from None
 

@@ -49,7 +49,9 @@ log = logging.getLogger(__name__)
 _PATIENCE_GONE = 6
 _WARMING = timedelta(minutes=30)
 _LONGEST_WAIT = 300.0
+_HURRY = 0.1
 _AT_ONCE = 8
+_NOT_YET_RUNNING = ("validating_files", "queued")
 _VISIBLE = frozenset(
     ("phase", "status", "wish", "step", "total_steps", "train_loss", "valid_loss", "trouble")
 )
@@ -199,8 +201,9 @@ class Watcher:
         )
 
     async def _watch(self, job: Job, host: Host) -> None:
-        await self._act_on_wish(job, host)
         remote = await host.job(job.host_job or "")
+        if _can_be_granted(job.wish, remote.status):
+            remote = await self._act_on_wish(job, host, remote)
         async with self._store.reading() as records:
             seen = await records.jobs.event_ids(job.workspace, job.id)
         events = await host.job_events(remote.id, seen)
@@ -230,7 +233,9 @@ class Watcher:
         if _is_granted(job.wish, remote.status):
             changes["wish"] = None
         changes |= {"attempts": 0, "trouble": None}
-        await self._record(job, changes, wait=host.profile.poll_seconds)
+        poll = host.profile.poll_seconds
+        is_hurried = job.wish is not None and "wish" not in changes
+        await self._record(job, changes, wait=min(poll, _HURRY) if is_hurried else poll)
 
     async def _trained(
         self, job: Job, remote: RemoteJob, host: Host, told: Mapping[str, object]
@@ -253,21 +258,24 @@ class Watcher:
             },
         )
 
-    async def _act_on_wish(self, job: Job, host: Host) -> None:
-        if job.wish is None or job.attempted_at is not None:
-            return
-        act = {
-            JobWish.CANCEL: host.cancel_job,
-            JobWish.PAUSE: host.pause_job,
-            JobWish.RESUME: host.resume_job,
-        }[job.wish]
+    async def _act_on_wish(self, job: Job, host: Host, remote: RemoteJob) -> RemoteJob:
+        """The job as it is after it; a host that says no keeps the job as it was."""
         try:
-            await act(job.host_job or "")
+            match job.wish:
+                case JobWish.CANCEL:
+                    return await host.cancel_job(remote.id)
+                case JobWish.PAUSE:
+                    return await host.pause_job(remote.id)
+                case JobWish.RESUME:
+                    return await host.resume_job(remote.id)
+                case _:
+                    return remote
         except (HostForgot, KeyRefused):
             raise
         except HostRefused as error:
             trouble = str(error.details.get("message", ""))
             await self._record(job, {"wish": None, "trouble": trouble})
+            return await host.job(remote.id)
 
     async def _warm(self, job: Job, host: Host) -> None:
         """A model is announced only once it has answered."""
@@ -454,6 +462,13 @@ def _told(remote: RemoteJob, events: Sequence[JobEvent]) -> dict[str, object]:
     return told
 
 
+def _can_be_granted(wish: JobWish | None, status: str) -> bool:
+    """Nothing can be asked of an ended job, and nothing but cancelling before it runs."""
+    if status in ("succeeded", *_BAD_ENDS):
+        return False
+    return wish is not JobWish.PAUSE or status not in _NOT_YET_RUNNING
+
+
 def _is_granted(wish: JobWish | None, status: str) -> bool:
     if wish is JobWish.PAUSE:
         return status == "paused"
@@ -488,6 +503,7 @@ def _model(job: Job, name: ModelName, kind: ModelKind, at: datetime) -> Model:
 
 
 async def _put_to_use(records: Records, job: Job, *, at: datetime) -> None:
+    current = await records.deployments.current(job.workspace, job.assistant)
     await records.deployments.add(
         job.workspace,
         job.assistant,
@@ -495,5 +511,6 @@ async def _put_to_use(records: Records, job: Job, *, at: datetime) -> None:
         host=job.host,
         by=job.asked_by,
         at=at,
+        after=current.model if current else None,
     )
     await records.audit.add(job.workspace, job.asked_by, "model.used", at=at, model=job.model)

@@ -138,6 +138,19 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._fd, text.encode())
 
+    async def presses(self, key: str, is_so: Callable[[], bool]) -> None:
+        """Again and again: between two prompts the terminal itself swallows such keys."""
+        presses = 0
+
+        def is_so_now() -> bool:
+            nonlocal presses
+            if presses % 100 == 0 and not is_so():
+                self.type(key)
+            presses += 1
+            return is_so()
+
+        await until(is_so_now)
+
     async def sees(self, text: str) -> None:
         await until(lambda: text in self.shown, lambda: f"{text!r} is not in {self.shown!r}")
 

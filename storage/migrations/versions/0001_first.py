@@ -142,8 +142,8 @@ def upgrade() -> None:
         "assistants",
         ["workspace"],
         unique=True,
-        sqlite_where="is_default",
-        postgresql_where="is_default",
+        sqlite_where=sa.text("is_default"),
+        postgresql_where=sa.text("is_default"),
     )
     op.create_table(
         "consents",
@@ -240,6 +240,18 @@ def upgrade() -> None:
             "(channel IS NULL) = (message IS NULL)", name=op.f("ck_examples_source")
         ),
         sa.CheckConstraint("revision >= 1", name=op.f("ck_examples_revision")),
+        sa.CheckConstraint(
+            "method = 'supervised' OR method = 'dpo'", name=op.f("ck_examples_method")
+        ),
+        sa.CheckConstraint(
+            "state = 'proposed' OR state = 'approved' OR state = 'rejected' OR state = 'withdrawn'",
+            name=op.f("ck_examples_state"),
+        ),
+        sa.CheckConstraint(
+            "origin = 'studio' OR origin = 'console' OR origin = 'import' OR "
+            "origin = 'form' OR origin = 'message'",
+            name=op.f("ck_examples_origin"),
+        ),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
             ["assistants.workspace", "assistants.id"],
@@ -282,6 +294,9 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "training_rows >= 0 AND validation_rows >= 0", name=op.f("ck_snapshots_rows")
         ),
+        sa.CheckConstraint(
+            "method = 'supervised' OR method = 'dpo'", name=op.f("ck_snapshots_method")
+        ),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
             ["assistants.workspace", "assistants.id"],
@@ -317,6 +332,10 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint(
             "prompt_tokens >= 0 AND completion_tokens >= 0", name=op.f("ck_turns_tokens")
+        ),
+        sa.CheckConstraint(
+            "state = 'streaming' OR state = 'done' OR state = 'stopped' OR state = 'failed'",
+            name=op.f("ck_turns_state"),
         ),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
@@ -407,6 +426,18 @@ def upgrade() -> None:
         sa.CheckConstraint("attempts >= 0", name=op.f("ck_jobs_attempts")),
         sa.CheckConstraint("step >= 0 AND total_steps >= 0", name=op.f("ck_jobs_steps")),
         sa.CheckConstraint("trained_tokens >= 0", name=op.f("ck_jobs_trained_tokens")),
+        sa.CheckConstraint("method = 'supervised' OR method = 'dpo'", name=op.f("ck_jobs_method")),
+        sa.CheckConstraint(
+            "phase = 'estimated' OR phase = 'confirmed' OR phase = 'uploading' OR "
+            "phase = 'creating' OR phase = 'watching' OR phase = 'warming' OR "
+            "phase = 'succeeded' OR phase = 'failed' OR phase = 'cancelled' OR "
+            "phase = 'abandoned'",
+            name=op.f("ck_jobs_phase"),
+        ),
+        sa.CheckConstraint(
+            "wish = 'cancel' OR wish = 'pause' OR wish = 'resume' OR wish = 'forget'",
+            name=op.f("ck_jobs_wish"),
+        ),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
             ["assistants.workspace", "assistants.id"],
@@ -449,6 +480,9 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("split", sa.String(32), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "split = 'train' OR split = 'validation'", name=op.f("ck_snapshot_rows_split")
+        ),
         sa.ForeignKeyConstraint(
             ["workspace", "example"],
             ["examples.workspace", "examples.id"],
@@ -539,6 +573,9 @@ def upgrade() -> None:
         sa.Column("expires_on", sa.Text(), nullable=True),
         sa.Column("is_tainted", sa.Boolean(), nullable=False),
         sa.Column("is_deleted", sa.Boolean(), nullable=False),
+        sa.CheckConstraint(
+            "kind = 'base' OR kind = 'tuned' OR kind = 'checkpoint'", name=op.f("ck_models_kind")
+        ),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
             ["assistants.workspace", "assistants.id"],

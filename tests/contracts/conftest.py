@@ -1,0 +1,35 @@
+"""The stores that must keep the contract: a file always, PostgreSQL where one is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bot.ports.store import Store
+from storage.database import Database
+from storage.engine import Duty, address_of, engine_for
+
+POSTGRES = os.environ.get("ATTUNE_TEST_POSTGRES")
+
+
+@pytest.fixture(params=["sqlite", *(["postgres"] if POSTGRES else [])])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    url = f"sqlite:///{tmp_path}/attune.db"
+    if request.param == "postgres" and POSTGRES:
+        url = POSTGRES
+        await emptied(url)
+    database = await Database.open(url)
+    yield database
+    await database.close()
+
+
+async def emptied(url: str) -> None:
+    engine = engine_for(address_of(url), Duty.MIGRATE)
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP SCHEMA public CASCADE"))
+        await connection.execute(text("CREATE SCHEMA public"))
+    await engine.dispose()

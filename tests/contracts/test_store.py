@@ -1,0 +1,1103 @@
+"""What every store must keep, said noun by noun."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any, cast
+
+import pytest
+
+from bot.errors import BadInput, NotFound
+from bot.model import (
+    LOCAL,
+    AssistantId,
+    Binding,
+    Checkpoint,
+    Consent,
+    ExampleFilter,
+    ExampleId,
+    ExampleState,
+    HostName,
+    JobEvent,
+    JobWish,
+    MessageId,
+    Model,
+    ModelKind,
+    ModelName,
+    NoticeId,
+    Origin,
+    Phase,
+    Place,
+    Role,
+    Sources,
+    Split,
+    TurnState,
+    User,
+    UserId,
+    Vote,
+    Workspace,
+)
+from bot.ports.store import Store
+from bot.rows import Method
+from tests.stores import (
+    ANN,
+    BASE,
+    BOB,
+    FOREIGN,
+    GENERAL,
+    HOME,
+    HOST,
+    NOW,
+    PLACE,
+    RANDOM,
+    a_job,
+    a_row,
+    a_source,
+    a_turn,
+    an_assistant,
+    an_example,
+    frozen,
+    furnished,
+    hash_of,
+    later,
+    texts_of,
+)
+
+APPROVED = ExampleState.APPROVED
+TUNED = ModelName("ft:ada")
+
+
+def a_model(assistant: AssistantId, name: str = TUNED) -> Model:
+    kind = ModelKind.TUNED
+    return Model(HOME, assistant, ModelName(name), HOST, kind, BASE, None, NOW, "2027-01-14")
+
+
+class TestTransactions:
+    async def test_what_was_written_is_read(self, store: Store) -> None:
+        await furnished(store)
+
+        async with store.reading() as records:
+            assert await records.workspaces.find(HOME) == Workspace(HOME, "Home", Sources.MESSAGES)
+
+    async def test_nothing_of_a_failed_transaction_lasts(self, store: Store) -> None:
+        async def fail() -> None:
+            async with store.writing() as records:
+                await records.workspaces.add(Workspace(HOME, "Home", Sources.FORMS))
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await fail()
+
+        async with store.reading() as records:
+            assert await records.workspaces.all() == []
+
+    async def test_a_reader_does_not_wait_for_a_writer(self, store: Store) -> None:
+        await furnished(store)
+
+        async with store.writing() as writing, asyncio.timeout(2), store.reading() as reading:
+            await writing.workspaces.set_sources(HOME, Sources.OUTSIDE)
+            seen = await reading.workspaces.find(HOME)
+
+        assert seen is not None
+        assert seen.sources is Sources.MESSAGES
+
+    async def test_writers_wait_for_one_another(self, store: Store) -> None:
+        await furnished(store)
+
+        async def spend() -> None:
+            async with store.writing() as records:
+                await records.spending.add(HOME, ANN, date(2026, 11, 21), 1)
+
+        await asyncio.gather(*(spend() for _ in range(20)))
+
+        async with store.reading() as records:
+            assert await records.spending.spent(HOME, ANN, date(2026, 11, 21)) == (20, 20)
+
+    async def test_a_writer_that_would_wait_for_itself_is_told(self, store: Store) -> None:
+        async with store.writing():
+            with pytest.raises(RuntimeError, match="wait for itself"):
+                async with store.writing():
+                    pass
+
+    async def test_a_reader_cannot_write(self, store: Store) -> None:
+        async with store.reading() as records:
+            with pytest.raises(Exception, match=r"read-?only"):
+                await records.workspaces.add(Workspace(HOME, "Home", Sources.FORMS))
+
+    async def test_a_moment_without_a_zone_is_refused(self, store: Store) -> None:
+        async with store.writing() as records:
+            with pytest.raises(Exception, match="time zone"):
+                await records.audit.add(HOME, ANN, "look", at=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+class TestWorkspaces:
+    async def test_adding_one_twice_changes_nothing(self, store: Store) -> None:
+        await furnished(store)
+
+        async with store.writing() as records:
+            await records.workspaces.add(Workspace(HOME, "Other", Sources.OUTSIDE))
+            kept = await records.workspaces.find(HOME)
+
+        assert kept == Workspace(HOME, "Home", Sources.MESSAGES)
+
+    async def test_sources_and_caps_are_set(self, store: Store) -> None:
+        await furnished(store)
+
+        async with store.writing() as records:
+            await records.workspaces.set_sources(HOME, Sources.FORMS)
+            await records.workspaces.set_caps(HOME, person=10, whole=None)
+            kept = await records.workspaces.find(HOME)
+
+        assert kept == Workspace(HOME, "Home", Sources.FORMS, 10, None)
+
+    async def test_erasing_takes_everything_but_other_workspaces(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one", "two")
+            job = await records.jobs.add(HOME, a_job(snapshot))
+            turn = await records.turns.add(HOME, a_turn(assistant))
+            await records.turns.vote(HOME, Vote(turn.id, BOB, 1, None, NOW))
+            await records.models.add(HOME, replace(a_model(assistant), job=job.id))
+            await records.inbox.receive(HOME, "key", message_key=None, payload="{}", at=NOW)
+
+        async with store.writing() as records:
+            await records.workspaces.erase(HOME)
+
+        async with store.reading() as records:
+            assert [each.id for each in await records.workspaces.all()] == [FOREIGN]
+            assert await records.examples.count(HOME, ExampleFilter()) == 0
+            assert await records.inbox.unfinished() == []
+
+
+class TestRoles:
+    async def test_a_role_is_given_changed_and_taken(self, store: Store) -> None:
+        await furnished(store)
+
+        async with store.writing() as records:
+            await records.roles.put(HOME, ANN, Role.CURATOR)
+            await records.roles.put(HOME, ANN, Role.ADMIN)
+            await records.roles.put(HOME, BOB, Role.TRAINER)
+            await records.roles.put(HOME, BOB, None)
+
+            assert await records.roles.get(HOME, ANN) is Role.ADMIN
+            assert await records.roles.get(HOME, BOB) is None
+            assert await records.roles.all(HOME) == [(ANN, Role.ADMIN)]
+
+
+class TestAssistants:
+    async def test_it_comes_back_as_it_went_in(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.reading() as records:
+            kept = await records.assistants.get(HOME, assistant)
+
+        assert kept == replace(an_assistant(), id=assistant)
+
+    async def test_its_name_has_no_upper_case(self, store: Store) -> None:
+        async with store.writing() as records:
+            await records.workspaces.add(Workspace(HOME, "Home", Sources.FORMS))
+            kept = await records.assistants.add(HOME, an_assistant("Émile"))
+
+            assert await records.assistants.named(HOME, "éMILE") == kept
+
+    async def test_a_second_of_the_same_name_is_refused(self, store: Store) -> None:
+        await furnished(store)
+
+        with pytest.raises(BadInput, match="ADA"):
+            async with store.writing() as records:
+                await records.assistants.add(HOME, an_assistant("ADA", is_default=False))
+
+    async def test_a_new_default_takes_the_place_of_the_old(self, store: Store) -> None:
+        await furnished(store)
+
+        async with store.writing() as records:
+            new = await records.assistants.add(HOME, an_assistant("Bea"))
+
+            assert await records.assistants.default(HOME) == new
+            assert [each.is_default for each in await records.assistants.all(HOME)] == [False, True]
+
+    async def test_it_is_updated(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            changed = replace(await records.assistants.get(HOME, assistant), name="Eva", few_shot=3)
+
+            await records.assistants.update(HOME, changed)
+
+            assert await records.assistants.named(HOME, "eva") == changed
+
+    async def test_one_that_is_not_there_is_not_found(self, store: Store) -> None:
+        async with store.reading() as records:
+            with pytest.raises(NotFound):
+                await records.assistants.get(HOME, AssistantId(7))
+
+    async def test_a_channel_is_bound_bound_anew_and_unbound(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            await records.assistants.bind(HOME, Binding(GENERAL, assistant, always=False))
+            await records.assistants.bind(HOME, Binding(GENERAL, assistant, always=True))
+            bindings = await records.assistants.bindings(HOME)
+
+            assert bindings == [Binding(GENERAL, assistant, always=True)]
+            assert await records.assistants.unbind(HOME, GENERAL)
+            assert not await records.assistants.unbind(HOME, GENERAL)
+            assert await records.assistants.binding(HOME, GENERAL) is None
+
+    async def test_nobody_answers_where_there_is_no_assistant(self, store: Store) -> None:
+        async with store.reading() as records:
+            assert await records.assistants.answering(HOME, GENERAL) is None
+
+    async def test_the_bound_one_answers_else_the_default(self, store: Store) -> None:
+        default = await furnished(store)
+        async with store.writing() as records:
+            bound = await records.assistants.add(HOME, an_assistant("Bea", is_default=False))
+            binding = Binding(GENERAL, bound.id, always=True)
+            await records.assistants.bind(HOME, binding)
+            for model in ("first", "second"):
+                deployment = await records.deployments.add(
+                    HOME, bound.id, model=ModelName(model), host=HOST, by=ANN, at=NOW, after=None
+                )
+
+            here = await records.assistants.answering(HOME, GENERAL)
+            elsewhere = await records.assistants.answering(HOME, RANDOM)
+
+        assert here == (bound, binding, deployment)
+        assert elsewhere == (replace(an_assistant(), id=default), None, None)
+
+
+class TestExamples:
+    async def test_it_comes_back_as_it_went_in(self, store: Store) -> None:
+        assistant = await furnished(store)
+        new = replace(an_example(assistant), authors=(BOB, ANN), tags=("z", "a"), source=a_source())
+
+        async with store.writing() as records:
+            kept, is_new = await records.examples.add(HOME, new, at=NOW)
+
+            assert is_new
+            assert (kept.row, kept.authors, kept.tags) == (new.row, (BOB, ANN), ("z", "a"))
+            assert (kept.source, kept.revision, kept.created_at) == (a_source(), 1, NOW)
+            assert await records.examples.get(HOME, kept.id) == kept
+
+    async def test_the_same_row_is_kept_once(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            first, _ = await records.examples.add(HOME, an_example(assistant), at=NOW)
+            second, is_new = await records.examples.add(HOME, an_example(assistant), at=later(1))
+
+        assert (second, is_new) == (first, False)
+
+    async def test_the_same_message_is_kept_once(self, store: Store) -> None:
+        assistant = await furnished(store)
+        pointer = replace(an_example(assistant, None), source=a_source())
+        marked = replace(an_example(assistant, "other words"), source=a_source())
+
+        async with store.writing() as records:
+            first, _ = await records.examples.add(HOME, pointer, at=NOW)
+            second, is_new = await records.examples.add(HOME, marked, at=NOW)
+
+        assert (second, is_new) == (first, False)
+
+    async def test_a_message_gives_an_example_and_a_preference(self, store: Store) -> None:
+        assistant = await furnished(store)
+        example = replace(an_example(assistant), source=a_source())
+        preference = replace(an_example(assistant, "x"), method=Method.DPO, source=a_source())
+
+        async with store.writing() as records:
+            await records.examples.add(HOME, example, at=NOW)
+            _, is_new = await records.examples.add(HOME, preference, at=NOW)
+
+        assert is_new
+
+    async def test_a_rejected_one_may_be_proposed_again(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            first, _ = await records.examples.add(HOME, an_example(assistant), at=NOW)
+            await records.examples.set_state(HOME, [first.id], ExampleState.REJECTED, at=NOW)
+            second, is_new = await records.examples.add(HOME, an_example(assistant), at=NOW)
+
+        assert is_new
+        assert second.id != first.id
+
+    async def test_many_are_added_without_duplicates(self, store: Store) -> None:
+        assistant = await furnished(store)
+        tagged = replace(an_example(assistant, "two"), tags=("x", "y"), authors=(BOB, ANN))
+        pointer = replace(an_example(assistant, None), source=a_source())
+        new = [an_example(assistant, "one"), tagged, an_example(assistant, "one"), pointer]
+
+        async with store.writing() as records:
+            await records.examples.add(HOME, an_example(assistant, "one"), at=NOW)
+            assert await records.examples.add_many(HOME, new, at=later(1)) == 2
+            kept = await records.examples.page(HOME, ExampleFilter())
+
+        assert [each.row for each in kept] == [a_row("one"), None, a_row("two")]
+        assert (kept[2].tags, kept[2].authors) == (("x", "y"), (BOB, ANN))
+        assert (kept[2].created_at, kept[2].revision) == (later(1), 1)
+
+    async def test_an_import_gives_no_authors_to_what_was_there(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            kept, _ = await records.examples.add(HOME, an_example(assistant), at=NOW)
+            again = replace(an_example(assistant), authors=(BOB,))
+            assert await records.examples.add_many(HOME, [again], at=NOW) == 0
+
+            assert (await records.examples.get(HOME, kept.id)).authors == (ANN,)
+
+    async def test_it_is_found_by_the_message_it_came_from(self, store: Store) -> None:
+        assistant = await furnished(store)
+        new = replace(an_example(assistant), source=a_source("1"))
+
+        async with store.writing() as records:
+            kept, _ = await records.examples.add(HOME, new, at=NOW)
+            assert await records.examples.by_source(HOME, GENERAL, MessageId("1")) == kept
+
+            await records.examples.set_state(HOME, [kept.id], ExampleState.WITHDRAWN, at=NOW)
+            assert await records.examples.by_source(HOME, GENERAL, MessageId("1")) is None
+
+    @pytest.mark.parametrize(
+        ("filters", "found"),
+        [
+            (ExampleFilter(), ["one", "100% ÉTÉ", "three_x"]),
+            (ExampleFilter(assistant=AssistantId(99)), []),
+            (ExampleFilter(state=ExampleState.PROPOSED), ["three_x"]),
+            (ExampleFilter(method=Method.DPO), []),
+            (ExampleFilter(search="été"), ["100% ÉTÉ"]),
+            (ExampleFilter(search="0%"), ["100% ÉTÉ"]),
+            (ExampleFilter(search="%"), ["100% ÉTÉ"]),
+            (ExampleFilter(search="E_X"), ["three_x"]),
+            (ExampleFilter(search="_"), ["three_x"]),
+            (ExampleFilter(search="assistant"), []),
+            (ExampleFilter(author=BOB), ["100% ÉTÉ"]),
+            (ExampleFilter(origin=Origin.FORM), ["three_x"]),
+            (ExampleFilter(tag="t"), ["100% ÉTÉ"]),
+            (ExampleFilter(held_out=True), ["one"]),
+            (ExampleFilter(held_out=False, state=APPROVED), ["100% ÉTÉ"]),
+        ],
+    )
+    async def test_filters_narrow_what_is_found(
+        self, store: Store, filters: ExampleFilter, found: list[str]
+    ) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            one, _ = await records.examples.add(HOME, an_example(assistant, "one"), at=NOW)
+            two = replace(an_example(assistant, "100% ÉTÉ"), authors=(ANN, BOB), tags=("t",))
+            await records.examples.add(HOME, two, at=NOW)
+            three = replace(an_example(assistant, "three_x"), state=ExampleState.PROPOSED)
+            await records.examples.add(HOME, replace(three, origin=Origin.FORM), at=NOW)
+            await records.examples.hold_out(HOME, assistant, [one.id])
+
+            page = await records.examples.page(HOME, filters)
+
+            assert [example.row for example in page] == [a_row(text) for text in found]
+            assert await records.examples.count(HOME, filters) == len(found)
+
+    async def test_pages_follow_one_another(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            new = [an_example(assistant, str(n)) for n in range(5)]
+            await records.examples.add_many(HOME, new, at=NOW)
+
+            first = await records.examples.page(HOME, ExampleFilter(), limit=3)
+            rest = await records.examples.page(HOME, ExampleFilter(), after=first[-1].id, limit=3)
+
+        assert [each.row for each in (*first, *rest)] == [a_row(str(n)) for n in range(5)]
+
+    async def test_an_edit_makes_a_revision(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            kept, _ = await records.examples.add(HOME, an_example(assistant, "one"), at=NOW)
+            edited = await records.examples.revise(HOME, kept.id, a_row("two"), BOB, at=later(5))
+            told = await records.examples.revisions(HOME, kept.id)
+
+            assert edited == await records.examples.get(HOME, kept.id)
+            assert (edited.row, edited.revision, edited.updated_at) == (a_row("two"), 2, later(5))
+            assert [(each.number, each.row, each.editor, each.at) for each in told] == [
+                (1, a_row("one"), None, NOW),
+                (2, a_row("two"), BOB, later(5)),
+            ]
+            assert await records.examples.count(HOME, ExampleFilter(search="one")) == 0
+
+    async def test_an_edit_cannot_repeat_another_example(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            one, _ = await records.examples.add(HOME, an_example(assistant, "one"), at=NOW)
+            await records.examples.add(HOME, an_example(assistant, "two"), at=NOW)
+
+            with pytest.raises(BadInput, match="already"):
+                await records.examples.revise(HOME, one.id, a_row("two"), ANN, at=NOW)
+
+    async def test_only_what_changes_state_is_counted(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            new = [an_example(assistant, str(n)) for n in range(3)]
+            await records.examples.add_many(HOME, new, at=NOW)
+            ids = [each.id for each in await records.examples.page(HOME, ExampleFilter())]
+
+            rejected = ExampleState.REJECTED
+            assert await records.examples.set_state(HOME, ids[:2], rejected, at=later(1)) == 2
+            assert await records.examples.set_state(HOME, ids, rejected, at=later(2)) == 1
+            assert (await records.examples.get(HOME, ids[0])).updated_at == later(1)
+
+    async def test_of_two_dead_twins_one_comes_back(self, store: Store) -> None:
+        assistant = await furnished(store)
+        dead = replace(an_example(assistant), state=ExampleState.REJECTED)
+
+        async with store.writing() as records:
+            ids = [(await records.examples.add(HOME, dead, at=NOW))[0].id for _ in range(2)]
+
+            assert await records.examples.set_state(HOME, ids, APPROVED, at=NOW) == 1
+            assert (await records.examples.get(HOME, ids[1])).state is ExampleState.REJECTED
+
+    async def test_tags_are_replaced(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            kept, _ = await records.examples.add(HOME, an_example(assistant), at=NOW)
+            await records.examples.set_tags(HOME, kept.id, ["b", "a", "b"])
+            assert (await records.examples.get(HOME, kept.id)).tags == ("b", "a")
+
+            await records.examples.set_tags(HOME, kept.id, [])
+            assert (await records.examples.get(HOME, kept.id)).tags == ()
+
+    async def test_exactly_the_named_are_held_out(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            new = [an_example(assistant, str(n)) for n in range(3)]
+            await records.examples.add_many(HOME, new, at=NOW)
+            ids = [each.id for each in await records.examples.page(HOME, ExampleFilter())]
+
+            await records.examples.hold_out(HOME, assistant, ids[:2])
+            await records.examples.hold_out(HOME, assistant, ids[1:])
+
+            held = await records.examples.page(HOME, ExampleFilter(held_out=True))
+            assert [each.id for each in held] == ids[1:]
+
+    async def test_erasing_leaves_an_empty_withdrawn_example(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            new = replace(an_example(assistant), source=a_source(), tags=("t",))
+            kept, _ = await records.examples.add(HOME, new, at=NOW)
+            await records.examples.revise(HOME, kept.id, a_row("edited"), BOB, at=NOW)
+
+            await records.examples.erase(HOME, [kept.id])
+
+            gone = await records.examples.get(HOME, kept.id)
+            assert (gone.row, gone.authors, gone.source, gone.tags) == (None, (), None, ())
+            assert gone.state is ExampleState.WITHDRAWN
+            assert [each.row for each in await records.examples.revisions(HOME, kept.id)] == [None]
+            assert await records.examples.by_author(HOME, ANN) == []
+
+    async def test_authors_are_asked_for(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            one, _ = await records.examples.add(HOME, an_example(assistant, "one"), at=NOW)
+            two, _ = await records.examples.add(HOME, an_example(assistant, "two"), at=NOW)
+
+            assert await records.examples.by_author(HOME, ANN) == [one.id, two.id]
+            assert await records.examples.by_author(HOME, BOB) == []
+
+    async def test_more_than_a_page_can_be_trained_on(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            new = [an_example(assistant, str(n)) for n in range(1203)]
+            await records.examples.add_many(HOME, new, at=NOW)
+
+            supervised = Method.SUPERVISED
+            trainable = records.examples.trainable(HOME, assistant, supervised)
+            rows = [example.row async for example in trainable]
+
+        assert rows == [a_row(str(n)) for n in range(1203)]
+
+
+class TestSnapshots:
+    async def test_rows_come_back_in_frozen_order(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one", "two", "three")
+
+            assert (snapshot.training_rows, snapshot.validation_rows) == (2, 1)
+            assert await records.snapshots.get(HOME, snapshot.id) == snapshot
+            assert await texts_of(records, snapshot.id) == [
+                a_row("one"),
+                a_row("two"),
+                a_row("three"),
+            ]
+
+    async def test_a_split_is_read_alone(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one", "two")
+            rows = records.snapshots.rows(HOME, snapshot.id, Split.VALIDATION)
+
+            assert [row.sha256 async for row in rows] == [hash_of("two")]
+
+    async def test_a_later_edit_does_not_reach_a_snapshot(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            (example,) = await records.examples.page(HOME, ExampleFilter())
+
+            await records.examples.revise(HOME, example.id, a_row("two"), BOB, at=NOW)
+            await records.examples.revise(HOME, example.id, a_row("three"), BOB, at=NOW)
+
+            assert await texts_of(records, snapshot.id) == [a_row("one")]
+            assert await records.snapshots.forbidden(HOME, snapshot.id) == 0
+
+    async def test_an_erased_row_leaves_its_hash(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one", "two")
+            first, *_ = await records.examples.page(HOME, ExampleFilter())
+            await records.examples.revise(HOME, first.id, a_row("edited"), BOB, at=NOW)
+
+            await records.examples.erase(HOME, [first.id])
+            await records.examples.revise(HOME, first.id, a_row("anew"), BOB, at=NOW)
+
+            rows = [row async for row in records.snapshots.rows(HOME, snapshot.id)]
+            assert [row.row for row in rows] == [None, a_row("two")]
+            assert rows[0].sha256 == hash_of("one")
+            assert await records.snapshots.forbidden(HOME, snapshot.id) == 1
+
+    async def test_consent_taken_back_forbids_rows(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one", "two")
+            await records.consents.put(HOME, Consent(ANN, 1, given=False, at=NOW))
+
+            assert await records.snapshots.forbidden(HOME, snapshot.id) == 2
+
+    async def test_snapshots_that_hold_an_example_are_named(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            first = await frozen(records, assistant, "one", "two")
+            second = await frozen(records, assistant, "one")
+            one, two = await records.examples.page(HOME, ExampleFilter())
+
+            assert await records.snapshots.holding(HOME, [one.id]) == [first.id, second.id]
+            assert await records.snapshots.holding(HOME, [two.id]) == [first.id]
+            assert await records.snapshots.holding(HOME, [ExampleId(99)]) == []
+
+
+class TestJobs:
+    async def test_it_comes_back_as_it_went_in(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            kept = await records.jobs.add(HOME, a_job(snapshot))
+
+            assert kept == replace(a_job(snapshot), id=kept.id)
+            assert await records.jobs.get(HOME, kept.id) == kept
+
+    async def test_one_start_is_one_job(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            first = await records.jobs.add(HOME, a_job(snapshot))
+            second = await records.jobs.add(HOME, replace(a_job(snapshot), suffix="other"))
+
+        assert second == first
+
+    async def test_any_field_can_be_changed(self, store: Store) -> None:
+        assistant = await furnished(store)
+        changes: dict[str, Any] = {
+            "phase": Phase.WATCHING,
+            "place": Place(HOME, RANDOM, None),
+            "wish": JobWish.CANCEL,
+            "resolved": {"n_epochs": 3},
+            "next_look": later(10),
+            "train_loss": 0.5,
+            "model": TUNED,
+        }
+        async with store.writing() as records:
+            job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
+
+            assert await records.jobs.change(HOME, job.id, **changes)
+
+            changed = await records.jobs.get(HOME, job.id)
+            assert {name: getattr(changed, name) for name in changes} == changes
+
+    @pytest.mark.parametrize("name", ["colour", "id", "workspace", "channel"])
+    async def test_other_names_cannot_be_set(self, store: Store, name: str) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
+
+            with pytest.raises(TypeError, match=name):
+                await records.jobs.change(HOME, job.id, **cast(dict[str, Any], {name: 1}))
+
+    async def test_a_change_may_depend_on_the_phase(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
+            early, late = [Phase.CONFIRMED], [Phase.WATCHING, Phase.WARMING]
+
+            assert not await records.jobs.change(HOME, job.id, when=late, phase=Phase.FAILED)
+            assert await records.jobs.change(HOME, job.id, when=early, phase=Phase.UPLOADING)
+            assert (await records.jobs.get(HOME, job.id)).phase is Phase.UPLOADING
+
+    async def test_pages_leave_out_what_was_never_confirmed(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            for start in ("a", "b", "c"):
+                await records.jobs.add(HOME, a_job(snapshot, start))
+            doubt = replace(a_job(snapshot, "d"), phase=Phase.ESTIMATED, confirmed_at=None)
+            await records.jobs.add(HOME, doubt)
+
+            newest = await records.jobs.page(HOME, limit=2)
+            rest = await records.jobs.page(HOME, before=newest[-1].id)
+            other = await records.jobs.page(HOME, assistant=AssistantId(99))
+
+        assert [job.start for job in newest] == ["c", "b"]
+        assert [job.start for job in rest] == ["a"]
+        assert other == []
+
+    async def test_open_jobs_are_confirmed_and_not_over(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            for phase in Phase:
+                await records.jobs.add(HOME, replace(a_job(snapshot, phase), phase=phase))
+
+            everywhere = await records.jobs.open()
+
+            assert [job.phase for job in everywhere] == [
+                Phase.CONFIRMED,
+                Phase.UPLOADING,
+                Phase.CREATING,
+                Phase.WATCHING,
+                Phase.WARMING,
+            ]
+            assert await records.jobs.open_in(HOME) == everywhere
+
+    async def test_only_finished_jobs_forget_their_files(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            for phase in (Phase.WATCHING, Phase.SUCCEEDED):
+                await records.jobs.add(HOME, replace(a_job(snapshot, phase), phase=phase))
+
+            await records.jobs.forget_files(HOME, [snapshot.id], at=NOW)
+
+            assert [job.phase for job in await records.jobs.forgetting()] == [Phase.SUCCEEDED]
+
+    async def test_a_known_event_is_not_told_twice(self, store: Store) -> None:
+        assistant = await furnished(store)
+        first = JobEvent("e1", NOW, "info", "started")
+        second = JobEvent("e2", later(1), "info", "step", 1, 9, {"train_loss": 0.5})
+        async with store.writing() as records:
+            job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
+
+            assert await records.jobs.add_events(HOME, job.id, [first]) == 1
+            assert await records.jobs.add_events(HOME, job.id, [second, first]) == 1
+            assert await records.jobs.events(HOME, job.id) == [first, second]
+            assert await records.jobs.events(HOME, job.id, last=1) == [second]
+            assert await records.jobs.event_ids(HOME, job.id) == {"e1", "e2"}
+
+    async def test_a_step_told_anew_has_its_metrics_once(self, store: Store) -> None:
+        assistant = await furnished(store)
+        before = JobEvent("e1", NOW, "info", "step", 1, 9, {"train_loss": 0.5})
+        after = JobEvent("e2", later(9), "info", "step", 1, 9, {"train_loss": 0.4})
+        async with store.writing() as records:
+            job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
+
+            await records.jobs.add_events(HOME, job.id, [before])
+            await records.jobs.add_events(HOME, job.id, [after])
+
+            told = await records.jobs.events(HOME, job.id)
+            assert [event.metrics for event in told] == [{}, {"train_loss": 0.4}]
+
+    async def test_checkpoints_are_kept_by_step(self, store: Store) -> None:
+        assistant = await furnished(store)
+        old = Checkpoint(5, ModelName("a"), {})
+        new = Checkpoint(5, ModelName("b"), {"valid_loss": 0.1})
+        first = Checkpoint(1, ModelName("c"), {})
+        async with store.writing() as records:
+            job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
+
+            await records.jobs.add_checkpoints(HOME, job.id, [old, new, first])
+
+            assert await records.jobs.checkpoints(HOME, job.id) == [first, new]
+
+    async def test_past_successes_tell_how_long_it_takes(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            for seconds in (10, 20):
+                done = replace(
+                    a_job(snapshot, f"start-{seconds}"),
+                    phase=Phase.SUCCEEDED,
+                    trained_tokens=1000,
+                    running_at=NOW,
+                    finished_at=later(seconds),
+                )
+                await records.jobs.add(HOME, done)
+
+            assert await records.jobs.durations(HOST, BASE) == [(1000, 20.0), (1000, 10.0)]
+            assert await records.jobs.durations(HostName("other"), BASE) == []
+
+
+class TestModels:
+    async def test_a_name_is_kept_once(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            await records.models.add(HOME, a_model(assistant))
+            await records.models.add(HOME, replace(a_model(assistant), expires_on=None))
+
+            assert await records.models.find(HOME, TUNED) == a_model(assistant)
+            assert await records.models.find(HOME, ModelName("other")) is None
+
+    async def test_the_newest_stands_first_and_a_deleted_one_nowhere(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            for name in ("a", "b", "c"):
+                await records.models.add(HOME, a_model(assistant, name))
+            await records.models.delete(HOME, ModelName("b"))
+
+            assert [each.name for each in await records.models.all(HOME, assistant)] == ["c", "a"]
+
+    async def test_what_learned_from_an_erased_row_is_marked(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            job = await records.jobs.add(HOME, a_job(snapshot))
+            made = replace(a_model(assistant, "made"), job=job.id)
+            heir = replace(a_model(assistant, "heir"), parent=made.name)
+            for model in (made, heir, a_model(assistant, "other")):
+                await records.models.add(HOME, model)
+
+            assert await records.models.taint(HOME, [snapshot.id]) == 2
+            assert await records.models.taint(HOME, [snapshot.id]) == 0
+
+            kept = await records.models.all(HOME, assistant)
+            assert [model.name for model in kept if model.is_tainted] == ["heir", "made"]
+
+
+class TestDeployments:
+    async def test_the_newest_is_in_force_and_knows_what_it_followed(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            assert await records.deployments.current(HOME, assistant) is None
+            for model, after in ((BASE, None), (TUNED, BASE)):
+                last = await records.deployments.add(
+                    HOME, assistant, model=model, host=HOST, by=ANN, at=NOW, after=after
+                )
+
+            assert (last.model, last.after, last.by, last.since) == (TUNED, BASE, ANN, NOW)
+            assert await records.deployments.current(HOME, assistant) == last
+            history = await records.deployments.history(HOME, assistant)
+            assert [each.model for each in history] == [TUNED, BASE]
+
+
+class TestTurns:
+    async def test_one_event_is_one_turn(self, store: Store) -> None:
+        assistant = await furnished(store)
+
+        async with store.writing() as records:
+            first = await records.turns.add(HOME, a_turn(assistant))
+            second = await records.turns.add(HOME, replace(a_turn(assistant), question="other"))
+
+            assert first == replace(a_turn(assistant), id=first.id)
+            assert second == first
+            assert await records.turns.get(HOME, first.id) == first
+            assert await records.turns.by_event(HOME, "event-1") == first
+
+    async def test_it_is_completed(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            turn = await records.turns.add(HOME, a_turn(assistant))
+
+            message = MessageId("300.1")
+            await records.turns.change(HOME, turn.id, message=message, state=TurnState.DONE)
+
+            told = replace(turn, message=message, state=TurnState.DONE)
+            assert await records.turns.by_message(HOME, GENERAL, message) == told
+            with pytest.raises(TypeError):
+                await records.turns.change(HOME, turn.id, colour="red")
+
+    async def test_an_askers_turns_are_counted_shown_and_erased(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            for key in ("a", "b"):
+                mine = await records.turns.add(HOME, a_turn(assistant, key))
+            theirs = await records.turns.add(HOME, replace(a_turn(assistant, "c"), asker=BOB))
+            for turn in (mine, theirs):
+                for user in (ANN, BOB):
+                    await records.turns.vote(HOME, Vote(turn.id, user, 1, None, NOW))
+
+            assert await records.turns.count_by(HOME, ANN) == 2
+            assert [turn.event_key for turn in await records.turns.of(HOME, ANN)] == ["b", "a"]
+            assert await records.turns.erase(HOME, ANN) == 2
+            assert await records.turns.of(HOME, ANN) == []
+            assert [vote.user for vote in await records.turns.votes(HOME, theirs.id)] == [BOB]
+
+    async def test_a_persons_last_vote_counts(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            turn = await records.turns.add(HOME, a_turn(assistant))
+
+            await records.turns.vote(HOME, Vote(turn.id, ANN, -1, "too long", NOW))
+            await records.turns.vote(HOME, Vote(turn.id, ANN, 1, None, later(1)))
+
+            assert await records.turns.votes(HOME, turn.id) == [
+                Vote(turn.id, ANN, 1, "too long", later(1))
+            ]
+
+    async def test_only_the_vote_that_stands_is_taken_back(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            turn = await records.turns.add(HOME, a_turn(assistant))
+            await records.turns.vote(HOME, Vote(turn.id, ANN, 1, None, NOW))
+
+            await records.turns.unvote(HOME, turn.id, ANN, -1)
+            assert len(await records.turns.votes(HOME, turn.id)) == 1
+
+            await records.turns.unvote(HOME, turn.id, ANN, 1)
+            assert await records.turns.votes(HOME, turn.id) == []
+
+
+class TestOutbox:
+    async def test_a_fact_is_due_until_it_is_delivered(self, store: Store) -> None:
+        async with store.writing() as records:
+            await records.outbox.put("k", PLACE, "job", subject=7, details={"a": [1]}, at=NOW)
+            (notice,) = await records.outbox.due(now=NOW)
+
+            assert (notice.place, notice.kind, notice.subject) == (PLACE, "job", 7)
+            assert (notice.details, notice.version, notice.delivered) == ({"a": [1]}, 1, 0)
+            assert not await records.outbox.is_empty()
+
+            await records.outbox.delivered(notice.id, version=1, message=MessageId("9"))
+
+            assert await records.outbox.due(now=NOW) == []
+            assert await records.outbox.is_empty()
+            told = await records.outbox.by_message(HOME, GENERAL, MessageId("9"))
+            assert told is not None
+            assert told.delivered == 1
+
+    async def test_a_changed_fact_is_due_again_for_its_message(self, store: Store) -> None:
+        async with store.writing() as records:
+            await records.outbox.put("k", PLACE, "job", at=NOW)
+            (notice,) = await records.outbox.due(now=NOW)
+            await records.outbox.put("k", PLACE, "job", details={"b": 2}, at=later(1))
+
+            await records.outbox.delivered(notice.id, version=1, message=MessageId("9"))
+
+            (again,) = await records.outbox.due(now=later(1))
+            assert (again.id, again.version, again.delivered) == (notice.id, 2, 1)
+            assert (again.message, again.details) == (MessageId("9"), {"b": 2})
+
+    async def test_a_postponed_fact_waits_even_if_it_changes(self, store: Store) -> None:
+        async with store.writing() as records:
+            await records.outbox.put("k", PLACE, "job", at=NOW)
+            (notice,) = await records.outbox.due(now=NOW)
+
+            await records.outbox.postpone(notice.id, until=later(60))
+            await records.outbox.put("k", PLACE, "job", at=later(1))
+
+            assert await records.outbox.due(now=later(59)) == []
+            (again,) = await records.outbox.due(now=later(60))
+            assert again.attempts == 1
+
+    async def test_the_oldest_facts_are_told_first(self, store: Store) -> None:
+        async with store.writing() as records:
+            for key, seconds in (("b", 2.0), ("a", 1.0), ("c", 3.0)):
+                await records.outbox.put(key, PLACE, "job", at=later(seconds))
+
+            due = await records.outbox.due(now=later(9), limit=2)
+
+        assert [notice.key for notice in due] == ["a", "b"]
+
+    async def test_a_dropped_fact_is_gone(self, store: Store) -> None:
+        async with store.writing() as records:
+            await records.outbox.put("k", PLACE, "job", at=NOW)
+            await records.outbox.drop((await records.outbox.due(now=NOW))[0].id)
+            await records.outbox.drop(NoticeId(99))
+
+            assert await records.outbox.is_empty()
+
+    async def test_no_workspace_can_change_the_fact_of_another(self, store: Store) -> None:
+        async with store.writing() as records:
+            await records.outbox.put("k", PLACE, "job", at=NOW)
+            await records.outbox.put("k", replace(PLACE, workspace=FOREIGN), "other", at=NOW)
+
+            (notice,) = await records.outbox.due(now=NOW)
+            assert (notice.place, notice.kind, notice.version) == (PLACE, "job", 1)
+
+
+class TestInbox:
+    async def test_an_event_is_received_once(self, store: Store) -> None:
+        async with store.writing() as records:
+            inbox = records.inbox
+            assert await inbox.receive(HOME, "a", message_key="m", payload="{}", at=NOW)
+            assert not await inbox.receive(HOME, "a", message_key=None, payload="{}", at=NOW)
+            assert not await inbox.receive(HOME, "b", message_key="m", payload="{}", at=NOW)
+            assert await inbox.receive(HOME, "c", message_key=None, payload="{}", at=NOW)
+            assert await inbox.receive(HOME, "d", message_key=None, payload="{}", at=NOW)
+
+    async def test_what_was_not_finished_is_told_oldest_first(self, store: Store) -> None:
+        async with store.writing() as records:
+            for key, seconds in (("b", 2.0), ("a", 1.0), ("c", 3.0)):
+                at = later(seconds)
+                await records.inbox.receive(HOME, key, message_key=None, payload=f"of {key}", at=at)
+            await records.inbox.begin("b")
+            await records.inbox.finish("c")
+
+            rows = await records.inbox.unfinished()
+
+        assert [(row.key, row.payload, row.attempts) for row in rows] == [
+            ("a", "of a", 0),
+            ("b", "of b", 1),
+        ]
+        assert rows[0].received_at == later(1)
+
+    async def test_old_keys_are_forgotten_only_when_done(self, store: Store) -> None:
+        async with store.writing() as records:
+            for key in ("done", "open"):
+                await records.inbox.receive(HOME, key, message_key=None, payload="{}", at=NOW)
+            await records.inbox.finish("done")
+
+            await records.inbox.forget_before(later(1))
+
+            receive = records.inbox.receive
+            assert await receive(HOME, "done", message_key=None, payload="{}", at=NOW)
+            assert not await receive(HOME, "open", message_key=None, payload="{}", at=NOW)
+
+
+class TestAudit:
+    async def test_entries_are_read_newest_first_and_by_beginning(self, store: Store) -> None:
+        async with store.writing() as records:
+            await records.audit.add(HOME, ANN, "job.start", at=NOW, rows=3)
+            await records.audit.add(HOME, None, "job.done", at=later(1))
+            await records.audit.add(HOME, BOB, "role.give", at=later(2))
+
+            everything = await records.audit.page(HOME)
+            jobs = await records.audit.page(HOME, what="job.")
+            anns = await records.audit.page(HOME, user=ANN)
+
+        assert [entry.what for entry in everything] == ["role.give", "job.done", "job.start"]
+        assert [entry.what for entry in jobs] == ["job.done", "job.start"]
+        assert [(entry.at, entry.details) for entry in anns] == [(NOW, {"rows": 3})]
+
+
+class TestSpending:
+    async def test_tokens_are_summed_by_person_and_day(self, store: Store) -> None:
+        today, tomorrow = date(2026, 11, 21), date(2026, 11, 22)
+        async with store.writing() as records:
+            for user, day, tokens in ((ANN, today, 5), (ANN, today, 6), (BOB, today, 7)):
+                await records.spending.add(HOME, user, day, tokens)
+
+            assert await records.spending.spent(HOME, ANN, today) == (11, 18)
+            assert await records.spending.spent(HOME, ANN, tomorrow) == (0, 0)
+
+
+class TestConsents:
+    async def test_the_last_word_counts(self, store: Store) -> None:
+        await furnished(store)
+
+        async with store.writing() as records:
+            await records.consents.put(HOME, Consent(ANN, 1, given=True, at=NOW))
+            await records.consents.put(HOME, Consent(ANN, 2, given=False, at=later(1)))
+
+            last = Consent(ANN, 2, given=False, at=later(1))
+            assert await records.consents.get(HOME, ANN) == last
+            assert await records.consents.get(HOME, BOB) is None
+
+
+class TestRoom:
+    author = User(ANN, "Ann", is_platform_admin=True)
+
+    async def say(self, store: Store, text: str, **more: object) -> int:
+        values: dict[str, Any] = {"body": None, "is_own": False, "at": NOW, **more}
+        async with store.writing() as records:
+            post = records.room.post(GENERAL, author=self.author, text=text, **values)
+            return (await post).number
+
+    async def test_messages_are_numbered_from_one(self, store: Store) -> None:
+        assert [await self.say(store, "a"), await self.say(store, "b")] == [1, 2]
+
+        async with store.reading() as records:
+            message = await records.room.get(1)
+            assert message is not None
+            assert (message.author, message.text, message.at) == (self.author, "a", NOW)
+            assert await records.room.get(3) is None
+
+    async def test_the_same_key_edits(self, store: Store) -> None:
+        first = await self.say(store, "a", key="k")
+        second = await self.say(store, "b", key="k", at=later(1))
+
+        async with store.reading() as records:
+            (message,) = await records.room.page(GENERAL)
+
+        assert first == second == message.number
+        assert (message.text, message.at, message.edited_at) == ("b", NOW, later(1))
+
+    async def test_posting_again_takes_no_number(self, store: Store) -> None:
+        await self.say(store, "a", key="k")
+        await self.say(store, "b", key="k")
+
+        assert await self.say(store, "c") == 2
+
+    async def test_a_message_is_edited(self, store: Store) -> None:
+        number = await self.say(store, "a")
+
+        async with store.writing() as records:
+            edited = await records.room.edit(number, text="b", body="{}", at=later(1))
+
+            assert edited == await records.room.get(number)
+            assert edited is not None
+            assert (edited.text, edited.body, edited.edited_at) == ("b", "{}", later(1))
+            assert await records.room.edit(99, text="b", body=None, at=NOW) is None
+
+    async def test_a_page_is_the_newest_and_reads_downwards(self, store: Store) -> None:
+        root = await self.say(store, "root")
+        for text in ("a", "b", "c"):
+            await self.say(store, text, thread=root if text != "b" else None)
+
+        async with store.reading() as records:
+            page = await records.room.page(GENERAL, limit=2)
+            before = await records.room.page(GENERAL, before=page[0].number)
+            thread = await records.room.page(GENERAL, thread=root)
+
+        assert [message.text for message in page] == ["b", "c"]
+        assert [message.text for message in before] == ["root", "a"]
+        assert [message.text for message in thread] == ["root", "a", "c"]
+
+    async def test_a_reaction_stands_once_until_it_is_taken_off(self, store: Store) -> None:
+        number = await self.say(store, "a")
+
+        async with store.writing() as records:
+            for emoji, user in (("👍", ANN), ("🎓", BOB), ("👍", ANN)):
+                await records.room.react(number, emoji, user)
+            await records.room.react(99, "👍", UserId("U3"))
+            message = await records.room.get(number)
+            assert message is not None
+            assert message.reactions == (("👍", ANN), ("🎓", BOB))
+
+            await records.room.react(number, "👍", ANN, on=False)
+            message = await records.room.get(number)
+            assert message is not None
+            assert message.reactions == (("🎓", BOB),)
+
+    async def test_it_belongs_to_the_local_workspace(self, store: Store) -> None:
+        await self.say(store, "a")
+
+        async with store.writing() as records:
+            await records.workspaces.erase(LOCAL)
+
+            assert await records.room.page(GENERAL) == []

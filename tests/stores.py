@@ -1,0 +1,155 @@
+"""A workspace with an assistant, and things to put into it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from bot.model import (
+    Assistant,
+    AssistantId,
+    ChannelId,
+    Estimate,
+    ExampleState,
+    HostName,
+    Hyperparameters,
+    Job,
+    JobId,
+    MessageId,
+    ModelName,
+    NewExample,
+    Origin,
+    Phase,
+    Place,
+    Row,
+    Sampling,
+    Snapshot,
+    SnapshotId,
+    SnapshotRow,
+    Source,
+    Sources,
+    Split,
+    Turn,
+    TurnId,
+    TurnState,
+    UserId,
+    Workspace,
+    WorkspaceId,
+)
+from bot.ports.store import Records, Store
+from bot.rows import Method
+
+HOME = WorkspaceId("slack:T1")
+FOREIGN = WorkspaceId("slack:T2")
+ANN, BOB = UserId("U1"), UserId("U2")
+GENERAL, RANDOM = ChannelId("C1"), ChannelId("C2")
+HOST, BASE = HostName("sandbox"), ModelName("base")
+NOW = datetime(2026, 11, 21, 12, 30, 15, 123456, tzinfo=UTC)
+PLACE = Place(HOME, GENERAL, MessageId("100.1"))
+
+
+def later(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def an_assistant(name: str = "Ada", *, is_default: bool = True) -> Assistant:
+    return Assistant(
+        id=AssistantId(0),
+        workspace=HOME,
+        name=name,
+        instructions="Be kind.",
+        sampling=Sampling(temperature=0.5, stop=("END",)),
+        language="en",
+        chat_host=HOST,
+        training_host=HOST,
+        base=BASE,
+        is_default=is_default,
+    )
+
+
+def a_row(text: str = "Good morning") -> Row:
+    said = [{"role": "user", "content": text}, {"role": "assistant", "content": "Hello!"}]
+    return {"messages": said}
+
+
+def an_example(assistant: AssistantId, text: str | None = "Good morning") -> NewExample:
+    return NewExample(
+        assistant=assistant,
+        method=Method.SUPERVISED,
+        state=ExampleState.APPROVED,
+        row=None if text is None else a_row(text),
+        origin=Origin.STUDIO,
+        authors=(ANN,),
+    )
+
+
+def a_source(message: str = "200.1") -> Source:
+    return Source(GENERAL, MessageId(message), MessageId("100.1"), "https://example.org/200")
+
+
+def a_turn(assistant: AssistantId, event_key: str = "event-1") -> Turn:
+    return Turn(
+        id=TurnId(0),
+        workspace=HOME,
+        assistant=assistant,
+        place=PLACE,
+        event_key=event_key,
+        asker=ANN,
+        question="How are you?",
+        reply="",
+        model=BASE,
+        host=HOST,
+        state=TurnState.STREAMING,
+        at=NOW,
+        prompt=({"role": "user", "content": "How are you?"},),
+    )
+
+
+def a_job(snapshot: Snapshot, start: str = "start-1") -> Job:
+    return Job(
+        id=JobId(0),
+        workspace=HOME,
+        assistant=snapshot.assistant,
+        snapshot=snapshot.id,
+        start=start,
+        place=PLACE,
+        asked_by=ANN,
+        host=HOST,
+        base=BASE,
+        method=Method.SUPERVISED,
+        hyperparameters=Hyperparameters(n_epochs=3),
+        suffix="ada",
+        seed=2**40,
+        use_when_done=True,
+        estimate=Estimate(10, 2, 5000, 3, 0.25, None),
+        phase=Phase.CONFIRMED,
+        created_at=NOW,
+        confirmed_at=NOW,
+    )
+
+
+async def furnished(store: Store) -> AssistantId:
+    """Two workspaces; the assistant is at home in the first."""
+    async with store.writing() as records:
+        await records.workspaces.add(Workspace(HOME, "Home", Sources.MESSAGES))
+        await records.workspaces.add(Workspace(FOREIGN, "Foreign", Sources.MESSAGES))
+        return (await records.assistants.add(HOME, an_assistant())).id
+
+
+async def frozen(records: Records, assistant: AssistantId, *texts: str) -> Snapshot:
+    """A snapshot of new examples; the last one is for validation."""
+    rows = []
+    for text in texts:
+        example, _ = await records.examples.add(HOME, an_example(assistant, text), at=NOW)
+        rows.append(SnapshotRow(example.id, example.revision, Split.TRAIN, hash_of(text), None))
+    rows[-1] = replace(rows[-1], split=Split.VALIDATION)
+    return await records.snapshots.freeze(HOME, assistant, Method.SUPERVISED, rows, at=NOW)
+
+
+def hash_of(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+async def texts_of(records: Records, snapshot: SnapshotId) -> list[Row | None]:
+    return [row.row async for row in records.snapshots.rows(HOME, snapshot)]

@@ -1,0 +1,316 @@
+"""Nothing crosses: whatever is called with another workspace finds nothing and changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from bot.errors import NotFound
+from bot.model import (
+    Assistant,
+    Binding,
+    Checkpoint,
+    Consent,
+    Example,
+    ExampleFilter,
+    ExampleState,
+    Job,
+    JobEvent,
+    MessageId,
+    Model,
+    ModelKind,
+    ModelName,
+    Phase,
+    Role,
+    Snapshot,
+    SnapshotRow,
+    Sources,
+    Split,
+    Turn,
+    Vote,
+    Workspace,
+)
+from bot.ports.store import Records
+from bot.rows import Method
+from storage.database import Database
+from tests.stores import (
+    ANN,
+    BOB,
+    FOREIGN,
+    GENERAL,
+    HOME,
+    HOST,
+    NOW,
+    PLACE,
+    a_job,
+    a_row,
+    a_source,
+    a_turn,
+    an_example,
+    frozen,
+    furnished,
+    hash_of,
+)
+
+MESSAGE = MessageId("200.1")
+TODAY = date(2026, 11, 21)
+SUPERVISED = Method.SUPERVISED
+
+
+@dataclass(frozen=True)
+class Household:
+    """One of everything, at home."""
+
+    assistant: Assistant
+    example: Example
+    snapshot: Snapshot
+    row: SnapshotRow
+    job: Job
+    model: Model
+    turn: Turn
+
+
+Call = Callable[[Records, Household], Awaitable[object] | AsyncIterator[object]]
+
+CALLS: dict[str, Call] = {
+    "workspaces.find": lambda r, _: r.workspaces.find(FOREIGN),
+    "workspaces.add": lambda r, _: r.workspaces.add(Workspace(FOREIGN, "Other", Sources.FORMS)),
+    "workspaces.set_sources": lambda r, _: r.workspaces.set_sources(FOREIGN, Sources.OUTSIDE),
+    "workspaces.set_caps": lambda r, _: r.workspaces.set_caps(FOREIGN, person=1, whole=1),
+    "workspaces.erase": lambda r, _: r.workspaces.erase(FOREIGN),
+    "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),
+    "roles.put": lambda r, _: r.roles.put(FOREIGN, ANN, Role.MEMBER),
+    "roles.all": lambda r, _: r.roles.all(FOREIGN),
+    "assistants.add": lambda r, h: r.assistants.add(FOREIGN, h.assistant),
+    "assistants.get": lambda r, h: r.assistants.get(FOREIGN, h.assistant.id),
+    "assistants.named": lambda r, h: r.assistants.named(FOREIGN, h.assistant.name),
+    "assistants.default": lambda r, _: r.assistants.default(FOREIGN),
+    "assistants.all": lambda r, _: r.assistants.all(FOREIGN),
+    "assistants.update": lambda r, h: r.assistants.update(FOREIGN, replace(h.assistant, name="X")),
+    "assistants.bind": lambda r, h: r.assistants.bind(
+        FOREIGN, Binding(GENERAL, h.assistant.id, always=False)
+    ),
+    "assistants.unbind": lambda r, _: r.assistants.unbind(FOREIGN, GENERAL),
+    "assistants.binding": lambda r, _: r.assistants.binding(FOREIGN, GENERAL),
+    "assistants.bindings": lambda r, _: r.assistants.bindings(FOREIGN),
+    "assistants.answering": lambda r, _: r.assistants.answering(FOREIGN, GENERAL),
+    "examples.add": lambda r, h: r.examples.add(FOREIGN, an_example(h.assistant.id), at=NOW),
+    "examples.add_many": lambda r, h: r.examples.add_many(
+        FOREIGN, [an_example(h.assistant.id)], at=NOW
+    ),
+    "examples.get": lambda r, h: r.examples.get(FOREIGN, h.example.id),
+    "examples.by_source": lambda r, _: r.examples.by_source(FOREIGN, GENERAL, MESSAGE),
+    "examples.page": lambda r, _: r.examples.page(FOREIGN, ExampleFilter()),
+    "examples.count": lambda r, _: r.examples.count(FOREIGN, ExampleFilter()),
+    "examples.revise": lambda r, h: r.examples.revise(
+        FOREIGN, h.example.id, a_row("X"), BOB, at=NOW
+    ),
+    "examples.revisions": lambda r, h: r.examples.revisions(FOREIGN, h.example.id),
+    "examples.set_state": lambda r, h: r.examples.set_state(
+        FOREIGN, [h.example.id], ExampleState.REJECTED, at=NOW
+    ),
+    "examples.set_tags": lambda r, h: r.examples.set_tags(FOREIGN, h.example.id, ["X"]),
+    "examples.hold_out": lambda r, h: r.examples.hold_out(FOREIGN, h.assistant.id, [h.example.id]),
+    "examples.by_author": lambda r, _: r.examples.by_author(FOREIGN, ANN),
+    "examples.erase": lambda r, h: r.examples.erase(FOREIGN, [h.example.id]),
+    "examples.trainable": lambda r, h: r.examples.trainable(FOREIGN, h.assistant.id, SUPERVISED),
+    "snapshots.freeze": lambda r, h: r.snapshots.freeze(
+        FOREIGN, h.assistant.id, SUPERVISED, [h.row], at=NOW
+    ),
+    "snapshots.get": lambda r, h: r.snapshots.get(FOREIGN, h.snapshot.id),
+    "snapshots.rows": lambda r, h: r.snapshots.rows(FOREIGN, h.snapshot.id),
+    "snapshots.forbidden": lambda r, h: r.snapshots.forbidden(FOREIGN, h.snapshot.id),
+    "snapshots.holding": lambda r, h: r.snapshots.holding(FOREIGN, [h.example.id]),
+    "jobs.add": lambda r, h: r.jobs.add(FOREIGN, h.job),
+    "jobs.get": lambda r, h: r.jobs.get(FOREIGN, h.job.id),
+    "jobs.change": lambda r, h: r.jobs.change(FOREIGN, h.job.id, phase=Phase.FAILED),
+    "jobs.page": lambda r, _: r.jobs.page(FOREIGN),
+    "jobs.open_in": lambda r, _: r.jobs.open_in(FOREIGN),
+    "jobs.forget_files": lambda r, h: r.jobs.forget_files(FOREIGN, [h.snapshot.id], at=NOW),
+    "jobs.add_events": lambda r, h: r.jobs.add_events(
+        FOREIGN, h.job.id, [JobEvent("X", NOW, "info", "X", 1, 2, {"train_loss": 1.0})]
+    ),
+    "jobs.events": lambda r, h: r.jobs.events(FOREIGN, h.job.id),
+    "jobs.event_ids": lambda r, h: r.jobs.event_ids(FOREIGN, h.job.id),
+    "jobs.add_checkpoints": lambda r, h: r.jobs.add_checkpoints(
+        FOREIGN, h.job.id, [Checkpoint(1, ModelName("X"), {})]
+    ),
+    "jobs.checkpoints": lambda r, h: r.jobs.checkpoints(FOREIGN, h.job.id),
+    "models.add": lambda r, h: r.models.add(FOREIGN, h.model),
+    "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
+    "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
+    "models.taint": lambda r, h: r.models.taint(FOREIGN, [h.snapshot.id]),
+    "models.delete": lambda r, h: r.models.delete(FOREIGN, h.model.name),
+    "deployments.add": lambda r, h: r.deployments.add(
+        FOREIGN, h.assistant.id, model=h.model.name, host=HOST, by=BOB, at=NOW, after=None
+    ),
+    "deployments.current": lambda r, h: r.deployments.current(FOREIGN, h.assistant.id),
+    "deployments.history": lambda r, h: r.deployments.history(FOREIGN, h.assistant.id),
+    "turns.add": lambda r, h: r.turns.add(FOREIGN, h.turn),
+    "turns.change": lambda r, h: r.turns.change(FOREIGN, h.turn.id, reply="X"),
+    "turns.get": lambda r, h: r.turns.get(FOREIGN, h.turn.id),
+    "turns.by_message": lambda r, _: r.turns.by_message(FOREIGN, GENERAL, MESSAGE),
+    "turns.by_event": lambda r, h: r.turns.by_event(FOREIGN, h.turn.event_key),
+    "turns.count_by": lambda r, _: r.turns.count_by(FOREIGN, ANN),
+    "turns.of": lambda r, _: r.turns.of(FOREIGN, ANN),
+    "turns.erase": lambda r, _: r.turns.erase(FOREIGN, ANN),
+    "turns.vote": lambda r, h: r.turns.vote(FOREIGN, Vote(h.turn.id, ANN, -1, "X", NOW)),
+    "turns.unvote": lambda r, h: r.turns.unvote(FOREIGN, h.turn.id, ANN, 1),
+    "turns.votes": lambda r, h: r.turns.votes(FOREIGN, h.turn.id),
+    "outbox.by_message": lambda r, _: r.outbox.by_message(FOREIGN, GENERAL, MESSAGE),
+    "inbox.receive": lambda r, _: r.inbox.receive(
+        FOREIGN, "event", message_key="message", payload="X", at=NOW
+    ),
+    "audit.add": lambda r, _: r.audit.add(FOREIGN, ANN, "X", at=NOW),
+    "audit.page": lambda r, _: r.audit.page(FOREIGN),
+    "spending.add": lambda r, _: r.spending.add(FOREIGN, ANN, TODAY, 1),
+    "spending.spent": lambda r, _: r.spending.spent(FOREIGN, ANN, TODAY),
+    "consents.put": lambda r, _: r.consents.put(FOREIGN, Consent(ANN, 9, given=False, at=NOW)),
+    "consents.get": lambda r, _: r.consents.get(FOREIGN, ANN),
+}
+
+# These serve the loops of the whole installation, or the local workspace alone.
+FOR_EVERYBODY = {
+    "workspaces.all",
+    "jobs.open",
+    "jobs.durations",
+    "outbox.put",
+    "outbox.due",
+    "outbox.delivered",
+    "outbox.postpone",
+    "outbox.drop",
+    "outbox.is_empty",
+    "inbox.begin",
+    "inbox.finish",
+    "inbox.unfinished",
+    "inbox.forget_before",
+    "jobs.forgetting",
+    "room.post",
+    "room.edit",
+    "room.get",
+    "room.page",
+    "room.channels",
+    "room.react",
+}
+
+
+def methods_of_the_port() -> Iterator[tuple[str, list[str]]]:
+    for noun, protocol in get_type_hints(Records).items():
+        for name, method in inspect.getmembers(protocol, inspect.isfunction):
+            if not name.startswith("_"):
+                yield f"{noun}.{name}", list(inspect.signature(method).parameters)
+
+
+def test_every_method_of_the_port_is_tried() -> None:
+    named = {name for name, parameters in methods_of_the_port() if "workspace" in parameters}
+
+    assert named == set(CALLS)
+    assert {name for name, _ in methods_of_the_port()} - named == FOR_EVERYBODY
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Household]:
+    path = tmp_path_factory.mktemp("home") / "attune.db"
+    return path, asyncio.run(furnish(path))
+
+
+async def furnish(path: Path) -> Household:
+    store = await Database.open(f"sqlite:///{path}")
+    assistant = await furnished(store)
+    async with store.writing() as records:
+        household = await fill(records, await records.assistants.get(HOME, assistant))
+    await store.close()
+    return household
+
+
+async def fill(r: Records, assistant: Assistant) -> Household:
+    new = replace(an_example(assistant.id), source=a_source(), tags=("t",))
+    example, _ = await r.examples.add(HOME, new, at=NOW)
+    await r.examples.revise(HOME, example.id, a_row("Edited"), ANN, at=NOW)
+    snapshot = await frozen(r, assistant.id, "one", "two")
+    job = await r.jobs.add(HOME, a_job(snapshot))
+    event = JobEvent("e", NOW, "info", "step", 1, 2, {"train_loss": 0.5})
+    await r.jobs.add_events(HOME, job.id, [event])
+    await r.jobs.add_checkpoints(HOME, job.id, [Checkpoint(1, ModelName("c"), {})])
+    name, base = ModelName("ft:ada"), assistant.base
+    model = Model(HOME, assistant.id, name, HOST, ModelKind.TUNED, base, job.id, NOW)
+    await r.models.add(HOME, model)
+    await r.deployments.add(HOME, assistant.id, model=name, host=HOST, by=ANN, at=NOW, after=None)
+    turn = await r.turns.add(HOME, replace(a_turn(assistant.id), message=MESSAGE))
+    await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
+    await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))
+    await r.roles.put(HOME, ANN, Role.ADMIN)
+    await r.consents.put(HOME, Consent(ANN, 1, given=True, at=NOW))
+    await r.spending.add(HOME, ANN, TODAY, 5)
+    await r.audit.add(HOME, ANN, "job.start", at=NOW)
+    await r.inbox.receive(HOME, "event", message_key="message", payload="{}", at=NOW)
+    await r.outbox.put("notice", PLACE, "job", at=NOW)
+    (notice,) = await r.outbox.due(now=NOW)
+    await r.outbox.delivered(notice.id, version=1, message=MESSAGE)
+    row = SnapshotRow(example.id, 1, Split.TRAIN, hash_of("row"), None)
+    return Household(assistant, example, snapshot, row, job, model, turn)
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_foreign_workspace_finds_and_changes_nothing(
+    name: str, home: tuple[Path, Household], tmp_path: Path
+) -> None:
+    path = tmp_path / "attune.db"
+    shutil.copy(home[0], path)
+    before = belongings(path)
+
+    found = await tried(path, CALLS[name], home[1])
+
+    assert is_nothing(found)
+    assert belongings(path) == before
+
+
+async def tried(path: Path, call: Call, household: Household) -> object:
+    store = await Database.open(f"sqlite:///{path}")
+    found: object = None
+    with suppress(NotFound):
+        async with store.writing() as records:
+            result = call(records, household)
+            if isinstance(result, AsyncIterator):
+                found = [each async for each in result]
+            else:
+                found = await result
+    await store.close()
+    return found
+
+
+def is_nothing(found: object) -> bool:
+    """Nothing, or only what the foreign workspace has made for itself just now."""
+    if isinstance(found, Workspace):
+        return found.id == FOREIGN
+    if isinstance(found, Assistant):
+        return found.workspace == FOREIGN
+    return not found or found == (0, 0)
+
+
+def belongings(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row that is not the foreign workspace's."""
+    kept = {}
+    with closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (table,) in tables.fetchall():
+            rows = connection.execute(f'SELECT * FROM "{table}"').fetchall()
+            if not table.startswith("sqlite_"):
+                kept[table] = [row for row in rows if FOREIGN not in row]
+    return kept
+
+
+def test_every_table_has_something_to_lose(home: tuple[Path, Household]) -> None:
+    empty = {table for table, rows in belongings(home[0]).items() if not rows}
+
+    assert empty == {"room_messages", "room_reactions"}

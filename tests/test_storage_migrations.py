@@ -1,0 +1,121 @@
+"""The tables are the sum of the migrations, and a database is never opened by halves."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from bot.errors import SettingsError
+from storage import migrations
+from storage.database import Database
+from storage.migrations import HEAD, migrate, upgrade
+from storage.tables import metadata
+from tests.stores import HOME, an_assistant, furnished
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "attune.db"
+
+
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def shape(connection: Connection) -> dict[str, object]:
+    """Everything the database knows of its tables, CHECKs and partial indexes too."""
+    look = inspect(connection)
+    tables = [name for name in look.get_table_names() if name != "alembic_version"]
+    return {
+        name: (
+            [{**column, "type": str(column["type"])} for column in look.get_columns(name)],
+            look.get_pk_constraint(name),
+            sorted(look.get_foreign_keys(name), key=str),
+            sorted(look.get_unique_constraints(name), key=str),
+            sorted(look.get_check_constraints(name), key=str),
+            indexes(connection, name),
+        )
+        for name in tables
+    }
+
+
+def indexes(connection: Connection, table: str) -> list[str]:
+    wanted = text("SELECT sql FROM sqlite_master WHERE tbl_name = :table AND type = 'index'")
+    return sorted(sql for (sql,) in connection.execute(wanted, {"table": table}) if sql)
+
+
+def test_the_tables_are_the_sum_of_the_migrations() -> None:
+    engines = create_engine("sqlite://"), create_engine("sqlite://")
+    with engines[0].begin() as migrated, engines[1].begin() as made:
+        upgrade(migrated, None)
+        metadata.create_all(made)
+
+        assert compare_metadata(MigrationContext.configure(migrated), metadata) == []
+        assert shape(migrated) == shape(made)
+    for engine in engines:
+        engine.dispose()
+
+
+def test_the_head_is_the_last_migration() -> None:
+    script = ScriptDirectory(str(Path(migrations.__file__).parent))
+
+    assert script.get_heads() == [HEAD]
+
+
+async def test_data_survives_another_start(path: Path) -> None:
+    store = await Database.open(url(path))
+    assistant = await furnished(store)
+    await store.close()
+
+    await migrate(url(path))
+
+    store = await Database.open(url(path))
+    async with store.reading() as records:
+        assert (await records.assistants.get(HOME, assistant)).name == an_assistant().name
+    await store.close()
+
+
+async def test_a_newer_database_is_refused_in_words(path: Path) -> None:
+    await (await Database.open(url(path))).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+
+    with pytest.raises(SettingsError, match=r"DATABASE_URL is wrong: .* newer Attune"):
+        await Database.open(url(path))
+
+
+async def test_only_its_owner_can_read_the_file(path: Path) -> None:
+    await (await Database.open(url(path))).close()
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_a_file_that_is_no_database_is_refused_in_words(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("Dear diary, " * 100)
+
+    with pytest.raises(SettingsError, match="not a database"):
+        await Database.open(url(path))
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("nonsense", "not an address"),
+        ("sqlite://", "forgets everything"),
+        ("sqlite:///:memory:", "forgets everything"),
+        ("oracle+nothing://host/name", "not installed"),
+        ("sqlite:////proc/nowhere/attune.db", "cannot be created"),
+    ],
+)
+async def test_an_address_of_no_use_is_refused_in_words(address: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        await Database.open(address)

@@ -1,0 +1,135 @@
+"""No row is trained on without permission: the query against the rule in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.model import (
+    LOCAL,
+    Consent,
+    Example,
+    ExampleState,
+    NewExample,
+    Origin,
+    Role,
+    SnapshotRow,
+    Sources,
+    Split,
+    UserId,
+    Workspace,
+    WorkspaceId,
+)
+from bot.ports.store import Records
+from bot.rows import Method
+from storage.database import Database
+from tests.stores import HOME, NOW, a_row, an_assistant, an_example
+
+PEOPLE = [UserId(f"U{number}") for number in range(4)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One workspace, what its people said about their words, and its examples."""
+
+    workspace: WorkspaceId
+    sources: Sources
+    consents: dict[UserId, bool]
+    examples: tuple[NewExample, ...]
+
+
+def may_be_trained_on(case: Case, example: Example) -> bool:
+    """The rule, said once more in another language than SQL."""
+    if example.state is not ExampleState.APPROVED or example.row is None:
+        return False
+    if any(case.consents.get(author) is False for author in example.authors):
+        return False
+    if example.origin in (Origin.STUDIO, Origin.CONSOLE, Origin.IMPORT):
+        return True
+    is_local = case.workspace == LOCAL
+    sources = Sources.MESSAGES if is_local else case.sources
+    needed = Sources.FORMS if example.origin is Origin.FORM else Sources.MESSAGES
+    agreed = all(case.consents.get(author, is_local) for author in example.authors)
+    known = bool(example.authors) or example.origin is Origin.FORM
+    return sources >= needed and agreed and known
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    base = an_example(an_assistant().id)
+    examples = [
+        replace(
+            base,
+            row=draw(st.sampled_from([a_row(str(number)), a_row(str(number)), None])),
+            state=draw(st.sampled_from([ExampleState.APPROVED, *ExampleState])),
+            origin=draw(st.sampled_from(Origin)),
+            authors=tuple(draw(st.lists(st.sampled_from(PEOPLE), unique=True, max_size=3))),
+        )
+        for number in range(draw(st.integers(1, 8)))
+    ]
+    return Case(
+        workspace=draw(st.sampled_from([LOCAL, HOME])),
+        sources=draw(st.sampled_from(Sources)),
+        consents=draw(st.dictionaries(st.sampled_from(PEOPLE), st.booleans())),
+        examples=tuple(examples),
+    )
+
+
+async def check(store: Database, case: Case) -> None:
+    async with store.writing() as records:
+        kept = await keep(records, case)
+        assistant = kept[0].assistant
+        allowed = [example for example in kept if may_be_trained_on(case, example)]
+
+        trainable = records.examples.trainable(case.workspace, assistant, Method.SUPERVISED)
+        assert [example async for example in trainable] == allowed
+
+        rows = [SnapshotRow(e.id, e.revision, Split.TRAIN, "hash", None) for e in kept]
+        snapshot = await records.snapshots.freeze(
+            case.workspace, assistant, Method.SUPERVISED, rows, at=NOW
+        )
+        forbidden = await records.snapshots.forbidden(case.workspace, snapshot.id)
+        assert forbidden == len(kept) - len(allowed)
+
+        raise ForgottenError
+
+
+class ForgottenError(Exception):
+    """Undoes what the case wrote."""
+
+
+async def keep(records: Records, case: Case) -> list[Example]:
+    other = WorkspaceId("slack:other")
+    for workspace in (case.workspace, other):
+        await records.workspaces.add(Workspace(workspace, "A team", case.sources))
+        await records.roles.put(workspace, PEOPLE[0], Role.ADMIN)
+    for user, given_ in case.consents.items():
+        await records.consents.put(case.workspace, Consent(user, 1, not given_, NOW))
+        await records.consents.put(case.workspace, Consent(user, 2, given_, NOW))
+        # What somebody says elsewhere counts only there.
+        await records.consents.put(other, Consent(user, 1, not given_, NOW))
+    assistant = await records.assistants.add(case.workspace, an_assistant())
+    kept = []
+    for example in case.examples:
+        owned = replace(example, assistant=assistant.id)
+        kept.append((await records.examples.add(case.workspace, owned, at=NOW))[0])
+    return kept
+
+
+def test_what_is_trainable_is_exactly_what_is_permitted(tmp_path: Path) -> None:
+    with asyncio.Runner() as runner:
+        store = runner.run(Database.open(f"sqlite:///{tmp_path}/attune.db"))
+
+        @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(case=cases())
+        def holds(case: Case) -> None:
+            with suppress(ForgottenError):
+                runner.run(check(store, case))
+
+        holds()
+        runner.run(store.close())
