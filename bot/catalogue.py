@@ -26,7 +26,7 @@ from bot.outbox import Wording
 from bot.ports.world import World
 from bot.replies import Line, Listing, Reply, Silence, Text
 from bot.rows import Method
-from bot.tuning import cards, control, facts, start
+from bot.tuning import cards, control, facts, start, story
 from bot.words import Words
 
 _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
@@ -149,7 +149,7 @@ COMMANDS = (
             hosts=world.hosts,
             clock=world.clock,
         ),
-        (_text("question", rest=True, required=True),),
+        (_text("question", rest=True, required=True), _yes_no("checkpoints")),
         costs_tokens=True,
     ),
     Command(
@@ -227,6 +227,8 @@ BUTTONS = (
     Deed("channel", _M, lambda ask, world: overview.channel(ask)),
     Deed("answers", _M, lambda ask, world: chat.about_answers(ask, store=world.store)),
     Deed("workspaces", _A, lambda ask, world: overview.workspaces(ask, store=world.store)),
+    Deed("hosts", _M, lambda ask, world: administration.hosts(ask, hosts=world.hosts)),
+    Deed("host.test", _A, lambda ask, world: administration.test_host(ask, hosts=world.hosts)),
     Deed("starter", _C, lambda ask, world: _starter(ask, world)),
     Deed(
         "job.start", _T, lambda ask, world: start.start(ask, store=world.store, hosts=world.hosts)
@@ -236,8 +238,15 @@ BUTTONS = (
     Deed("job.cancel", _T, lambda ask, world: _wish(ask, world, JobWish.CANCEL)),
     Deed("job.pause", _T, lambda ask, world: _wish(ask, world, JobWish.PAUSE)),
     Deed("job.resume", _T, lambda ask, world: _wish(ask, world, JobWish.RESUME)),
+    Deed("job.show", _M, lambda ask, world: cards.status(ask, store=world.store)),
+    Deed("job.events", _M, lambda ask, world: story.events(ask, store=world.store)),
+    Deed("job.numbers", _M, lambda ask, world: story.numbers(ask, store=world.store)),
+    Deed(
+        "job.again", _T, lambda ask, world: story.again(ask, store=world.store, hosts=world.hosts)
+    ),
     Deed("jobs.more", _M, lambda ask, world: cards.jobs(ask, store=world.store)),
     Deed("model.use", _T, lambda ask, world: deployments.use(ask, ask.argument, store=world.store)),
+    Deed("model.history", _M, lambda ask, world: deployments.history(ask, store=world.store)),
     Deed("model.rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
     Deed("feedback.why", _M, lambda ask, world: feedback.why_form(ask, store=world.store)),
     Deed(
@@ -269,6 +278,7 @@ FORMS = (
         _C,
         lambda ask, world: examples.edited(ask, ask.options, store=world.store),
     ),
+    Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
     Deed(
         "feedback",
         _M,

@@ -8,6 +8,9 @@ from fastapi import FastAPI, Request
 from nicegui import app as nicegui_app
 from nicegui import ui
 
+from adapters.studio.pages.compare import compare_page
+from adapters.studio.pages.jobs import jobs_page
+from adapters.studio.pages.models import models_page
 from adapters.studio.pages.review import review_page
 from adapters.studio.pages.room import room_page
 from adapters.studio.visit import Studio
@@ -33,6 +36,22 @@ def open_studio(app: FastAPI, studio: Studio) -> None:
     @ui.page("/review", response_timeout=30)
     async def review(request: Request) -> None:
         await review_page(studio, request)
+
+    @ui.page("/jobs", response_timeout=30)
+    async def jobs(request: Request) -> None:
+        await jobs_page(studio, request, None)
+
+    @ui.page("/jobs/{number}", response_timeout=30)
+    async def job(request: Request, number: str) -> None:
+        await jobs_page(studio, request, number)
+
+    @ui.page("/models", response_timeout=30)
+    async def models(request: Request) -> None:
+        await models_page(studio, request)
+
+    @ui.page("/compare", response_timeout=30)
+    async def compare(request: Request) -> None:
+        await compare_page(studio, request)
 
     ui.run_with(
         app,

@@ -69,8 +69,9 @@ def draw_button(button: Button, click: Click, *, is_small: bool = False) -> ui.b
 class CardView:
     """A card; while a job runs its bar and chart move without a flicker."""
 
-    def __init__(self, card: Card, click: Click) -> None:
+    def __init__(self, card: Card, click: Click, *, can_zoom: bool = False) -> None:
         self._click = click
+        self._can_zoom = can_zoom
         self._card = card
         with ui.element("section").classes(f"card {_TONES[card.tone]}") as self._frame:
             self._draw()
@@ -84,8 +85,11 @@ class CardView:
             label.set_content(to_html(line))
         if reply.progress:
             self._bar.set_value(share_done(reply.progress))
-        if self._chart and reply.trend:
-            self._chart.options.update(charts.options(reply.trend))
+        for value, fact in zip(self._values, reply.facts, strict=True):
+            value.set_text(fact.value)
+        chart = reply.chart or reply.trend
+        if self._chart and chart:
+            self._chart.options.update(charts.options(chart, can_zoom=self._can_zoom))
             self._chart.update()
         return True
 
@@ -97,32 +101,36 @@ class CardView:
             self._bar = ui.linear_progress(share_done(card.progress), show_value=False, size="8px")
             self._bar.props(f'rounded aria-label="{card.title.replace(chr(34), "")}"')
         self._lines = [draw_text(line).classes("line") for line in card.lines]
-        draw_facts(card.facts)
+        self._values = draw_facts(card.facts)
         _draw_columns(card)
         chart = card.chart or card.trend
-        self._chart = draw_chart(chart) if chart else None
+        self._chart = draw_chart(chart, can_zoom=self._can_zoom) if chart else None
         draw_buttons(card.buttons, self._click)
 
 
 def draw_chart(chart: Chart, *, can_zoom: bool = False) -> ui.echart:
     drawn = ui.echart(charts.options(chart, can_zoom=can_zoom)).classes("chart")
+    if can_zoom:
+        drawn.classes("tall")
     drawn.props(f'role=img aria-label="{chart.title}: {chart.summary}"')
     if chart.summary:
         ui.label(chart.summary).classes("fine")
     return drawn
 
 
-def draw_facts(facts: Sequence[Fact]) -> None:
-    """Label and value, as a list that screen readers announce as such."""
+def draw_facts(facts: Sequence[Fact]) -> list[ui.label]:
+    """Label and value, as a list that screen readers announce as such; back come the values."""
+    values: list[ui.label] = []
     if not facts:
-        return
+        return values
     with ui.element("dl").classes("facts"):
         for fact in facts:
             with ui.element("div"):
                 with ui.element("dt"):
                     ui.label(fact.label)
                 with ui.element("dd"):
-                    ui.label(fact.value)
+                    values.append(ui.label(fact.value))
+    return values
 
 
 def draw_listing(listing: Listing, click: Click) -> None:
@@ -171,11 +179,11 @@ def _shape(card: Card) -> tuple[object, ...]:
     return (
         card.title,
         len(card.lines),
-        card.facts,
+        tuple(fact.label for fact in card.facts),
         card.columns,
         card.buttons,
         card.progress is None,
-        card.chart,
+        card.chart is None,
         card.trend is None,
         card.tone,
     )

@@ -14,11 +14,14 @@ from nicegui import Client, background_tasks, ui
 
 from adapters.studio.visit import DIRECT, Studio, Visit
 from bot.model import LOCAL, ChannelId, WorkspaceId
-from bot.replies import Listing
+from bot.replies import Listing, Tone
 
 CHANNELS = ("general", "support", "brand-voice")
 _QUIET_SECONDS = 0.25
-_GROUPS = (("teach", ("review",)),)
+_GROUPS = (
+    ("teach", ("review",)),
+    ("train", ("jobs", "models", "compare")),
+)
 
 
 @dataclass(slots=True)
@@ -116,6 +119,25 @@ class _Following:
             with self._client:
                 await self._refresh()
             await asyncio.sleep(_QUIET_SECONDS)
+
+
+def title_of(title: str) -> None:
+    ui.label(title).classes("top-title").props("role=heading aria-level=1")
+
+
+def pill(text: str, tone: Tone) -> None:
+    """A state in its colour."""
+    colour = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy"}.get(tone, "")
+    ui.label(text).classes(f"pill {colour}")
+
+
+def empty(icon: str, title: str, note: str = "") -> None:
+    """Where there is nothing yet: what could be here, and how it comes."""
+    with ui.element("div").classes("empty"):
+        ui.icon(icon).props("aria-hidden=true")
+        ui.label(title).classes("empty-title")
+        if note:
+            ui.label(note)
 
 
 def remember(name: str, value: str) -> None:

@@ -16,7 +16,7 @@ from adapters.studio.shell import follow, shell, visit_of
 from adapters.studio.visit import Studio, Visit
 from bot import events
 from bot.events import Attachment
-from bot.replies import Card, Form, Line, Listing, Refused, Tone
+from bot.replies import Card, Form, Line, Listing, Refused
 
 _PAGE = 200
 _SHORTCUTS = (
@@ -282,7 +282,3 @@ def draw_exchange(card: Card) -> None:
             with ui.element("div").classes(f"part {column.note}"):
                 ui.label(column.title).classes("part-name")
                 drawing.draw_text(column.text)
-
-
-def tone_class(tone: Tone) -> str:
-    return {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy"}.get(tone, "")
