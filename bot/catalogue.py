@@ -31,6 +31,8 @@ from bot.words import Words
 
 _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
 
+_PROBLEMS_WITH_ROOM = 500
+
 
 def _text(name: str, *, rest: bool = False, required: bool = False) -> Option:
     return Option(name, rest=rest, required=required)
@@ -272,6 +274,8 @@ BUTTONS = (
 )
 
 FORMS = (
+    Deed("import", _C, lambda ask, world: _import_whole(ask, world)),
+    Deed("examples", _C, lambda ask, world: examples.bulk(ask, ask.options, store=world.store)),
     Deed("teach", _M, lambda ask, world: _taught(ask, world)),
     Deed(
         "example.edit",
@@ -408,6 +412,14 @@ async def _import(ask: Ask, world: World) -> Reply:
     if starter:
         return await _starter(replace(ask, argument=starter), world)
     return await datasets.import_file(ask, store=world.store, surface=world.surfaces.of(ask.id))
+
+
+async def _import_whole(ask: Ask, world: World) -> Reply:
+    """With every refused row named, for a surface that has room for them."""
+    surface = world.surfaces.of(ask.id)
+    return await datasets.import_file(
+        ask, store=world.store, surface=surface, shown=_PROBLEMS_WITH_ROOM
+    )
 
 
 async def _starter(ask: Ask, world: World) -> Reply:

@@ -18,6 +18,7 @@ from bot.replies import Field, FieldKind, Form
 
 # What is wrong, in words; empty once the form may close.
 Submit = Callable[[Mapping[str, str], Attachment | None], Awaitable[str]]
+Take = Callable[[Attachment], Awaitable[None]]
 
 _MOST_BYTES = 512 * 1024 * 1024
 
@@ -69,7 +70,7 @@ class _FormDialog:
             drawn.props(f'hint="{_quoted(field.hint)}"')
         self._inputs[field.name] = drawn
 
-    def _take(self, attachment: Attachment) -> None:
+    async def _take(self, attachment: Attachment) -> None:
         self._attachment = attachment
 
     def _close(self) -> None:
@@ -101,7 +102,7 @@ class _FormDialog:
         self._problem.set_visibility(True)
 
 
-def take_file(take: Callable[[Attachment], None], *, label: str) -> ui.upload:
+def take_file(take: Take, *, label: str) -> ui.upload:
     """A place to drop a file; it lies in a folder of ours until it is read."""
 
     async def uploaded(arrived: browser.UploadEventArguments) -> None:
@@ -109,7 +110,7 @@ def take_file(take: Callable[[Attachment], None], *, label: str) -> ui.upload:
         path = Path(folder) / "upload"
         await arrived.file.save(path)
         name = Path(arrived.file.name.replace("\\", "/")).name or "upload"
-        take(Attachment(name, str(path), arrived.file.size()))
+        await take(Attachment(name, str(path), arrived.file.size()))
 
     return (
         ui.upload(label=label, on_upload=uploaded, auto_upload=True, max_file_size=_MOST_BYTES)

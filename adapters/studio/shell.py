@@ -19,7 +19,7 @@ from bot.replies import Listing, Tone
 CHANNELS = ("general", "support", "brand-voice")
 _QUIET_SECONDS = 0.25
 _GROUPS = (
-    ("teach", ("review",)),
+    ("teach", ("review", "examples", "preferences")),
     ("train", ("jobs", "models", "compare")),
 )
 

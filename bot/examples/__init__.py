@@ -1,5 +1,6 @@
 """Examples: proposed from a message or a form, approved, edited, withdrawn."""
 
+from bot.examples.bulk import bulk
 from bot.examples.capture import (
     APPROVED,
     PROPOSED,
@@ -18,6 +19,7 @@ __all__ = [
     "APPROVED",
     "PROPOSED",
     "approve_marked",
+    "bulk",
     "context",
     "edit_form",
     "edited",

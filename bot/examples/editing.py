@@ -102,6 +102,11 @@ async def listing(ask: Ask, *, store: Store) -> Reply:
     )
 
 
+def wanted(ask: Ask) -> ExampleFilter:
+    """What the options look for."""
+    return _page_of(ask)[1]
+
+
 def _line(example: Example, words: Words) -> Line:
     texts = list(parts(example.row).values()) if example.row else []
     text = " → ".join(_short(one) for one in (texts[-2:] or [words("example.no_text")]))
