@@ -66,6 +66,9 @@ class House:
     async def ask(self, event: Event) -> Reply:
         return await self.dispatch.ask(event)
 
+    async def look(self, event: Event) -> Reply:
+        return await self.dispatch.look(event)
+
     def watch(self, topic: str) -> AsyncIterator[str]:
         return self.topics.watch(topic)
 

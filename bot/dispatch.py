@@ -107,10 +107,16 @@ class Dispatch:
 
         async def run() -> None:
             told.append(await self._told(event))
+            await self._finish(event.key)
+            self._world.changed(event.what.kind)
 
         # Waited for, not awaited: a page that closes must not cancel what it asked for.
         await asyncio.wait({self._spawn(run(), f"question {event.what.kind}")})
         return told[0] if told else Silence()
+
+    async def look(self, event: Event) -> Reply:
+        """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
+        return await self._told(event)
 
     async def recover(self) -> None:
         """Events promised before a crash are worked on again; stale questions are let go."""
@@ -157,7 +163,7 @@ class Dispatch:
             )
 
     async def _told(self, event: Event) -> Reply:
-        """What `ask` gives back; here too errors become words."""
+        """What `ask` and `look` give back; here too errors become words."""
         words = Words(event.locale)
         try:
             ask = await self._ask(event)
@@ -168,8 +174,6 @@ class Dispatch:
         except Exception:
             log.exception("A question could not be handled", extra={"kind": event.what.kind})
             reply = Refused(words.error(AttuneError()))
-        await self._finish(event.key)
-        self._world.changed(event.what.kind)
         return reply
 
     async def _has_taught(self, place: Place, message: MessageId) -> bool:

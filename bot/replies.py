@@ -30,10 +30,11 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A labelled value on a card."""
+    """A labelled value; `name` is what it is called in code, for surfaces that arrange by it."""
 
     label: str
     value: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.words.zh_rows import REASONS
+from bot.words.zh_studio import SENTENCES as STUDIO
 
 _ERRORS = {
     "error.AttuneError": "出了点谁也没料到的问题，请告诉负责运行机器人的人。",
@@ -510,4 +511,4 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.wait": "等它完成，进展会显示在房间里。",
     "console.welcome.ask": "提问：@attune 写一首关于茶的打油诗",
     "console.welcome.more": "其余的都在 /tune help 里。",
-} | (_ERRORS | {f"row.{code}": sentence for code, sentence in REASONS.items()})
+} | (_ERRORS | dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})
