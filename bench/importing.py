@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from attune.desk import import_file
 from attune.settings import Settings
-from bench.figures import Figure, seconds
+from bench.figures import Figure, processor_seconds
 from bench.processes import Run, megabytes, run_attune
 from bench.rows import ROWS, load, write
 from bot.model import LOCAL
@@ -31,9 +31,9 @@ def measure() -> Iterable[Figure]:
         write(small, _FEW_ROWS)
         bare, wholes, inside = [], [], []
         for _ in range(_ROUNDS):
-            bare.append(seconds(partial(load, path)))
+            bare.append(processor_seconds(partial(load, path)))
             wholes.append(_whole(path))
-            inside.append(seconds(partial(_inside, path)))
+            inside.append(processor_seconds(partial(_inside, path)))
         yield _times(f"import {ROWS:,} rows, start-up included", _median(wholes), median(bare))
         yield _times(f"import {ROWS:,} rows, in a running process", median(inside), median(bare))
         more = max(run.peak_bytes for run in wholes) - _whole(small).peak_bytes
@@ -53,14 +53,14 @@ def _whole(file: Path) -> Run:
 def _inside(file: Path) -> None:
     with TemporaryDirectory() as data:
         settings = Settings.model_validate({"ATTUNE_DATA_DIR": data})
-        tally = asyncio.run(
+        _, tally = asyncio.run(
             import_file(settings, file, workspace=LOCAL, assistant=None, words=Words("en"))
         )
     assert tally.new == ROWS
 
 
 def _median(runs: Iterable[Run]) -> float:
-    return median(run.seconds for run in runs)
+    return median(run.processor_seconds for run in runs)
 
 
 def _times(name: str, taken: float, bare: float) -> Figure:

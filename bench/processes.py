@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -31,9 +32,10 @@ runpy.run_module("attune", run_name="__main__", alter_sys=True)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a finished process took."""
+    """What a finished process took: on the clock, of the processor, of memory at its peak."""
 
     seconds: float
+    processor_seconds: float
     peak_bytes: int
 
 
@@ -46,7 +48,7 @@ def environment(data: Path, **variables: str) -> Mapping[str, str]:
 
 def run_attune(*words: str, data: Path) -> Run:
     """A whole `attune …` with nothing on its stdin, from the start of Python to its end."""
-    start = perf_counter()
+    start, before = perf_counter(), _processor_seconds()
     done = subprocess.run(
         [sys.executable, "-c", _TELLS_ITS_PEAK, *words],
         env=environment(data),
@@ -56,10 +58,10 @@ def run_attune(*words: str, data: Path) -> Run:
         text=True,
         check=False,
     )
-    taken = perf_counter() - start
+    taken, worked = perf_counter() - start, _processor_seconds() - before
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return Run(taken, _kibibytes("VmHWM", done.stderr) * _KIB)
+    return Run(taken, worked, _kibibytes("VmHWM", done.stderr) * _KIB)
 
 
 @contextmanager
@@ -106,6 +108,12 @@ def wait_until(condition: Callable[[], bool], *, every: float = 0.02) -> None:
 
 def megabytes(amount: int) -> str:
     return f"{amount / 1e6:.0f} MB"
+
+
+def _processor_seconds() -> float:
+    """Of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _kibibytes(field: str, status: str) -> int:

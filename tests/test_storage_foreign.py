@@ -82,6 +82,11 @@ class Household:
 
 Call = Callable[[Records, Household], Awaitable[object] | AsyncIterator[object]]
 
+
+async def opposite(answer: Awaitable[bool]) -> bool:
+    return not await answer
+
+
 CALLS: dict[str, Call] = {
     "workspaces.find": lambda r, _: r.workspaces.find(FOREIGN),
     "workspaces.add": lambda r, _: r.workspaces.add(Workspace(FOREIGN, "Other", Sources.FORMS)),
@@ -135,6 +140,7 @@ CALLS: dict[str, Call] = {
     "jobs.get": lambda r, h: r.jobs.get(FOREIGN, h.job.id),
     "jobs.change": lambda r, h: r.jobs.change(FOREIGN, h.job.id, phase=Phase.FAILED),
     "jobs.page": lambda r, _: r.jobs.page(FOREIGN),
+    "outbox.is_empty": lambda r, _: opposite(r.outbox.is_empty(FOREIGN)),
     "jobs.open_in": lambda r, _: r.jobs.open_in(FOREIGN),
     "jobs.forget_files": lambda r, h: r.jobs.forget_files(FOREIGN, [h.snapshot.id], at=NOW),
     "jobs.add_events": lambda r, h: r.jobs.add_events(
@@ -189,7 +195,6 @@ FOR_EVERYBODY = {
     "outbox.delivered",
     "outbox.postpone",
     "outbox.drop",
-    "outbox.is_empty",
     "inbox.begin",
     "inbox.finish",
     "inbox.unfinished",

@@ -71,6 +71,7 @@ DRAWN = [
     *keys("finding", *findings(PERSONAL)),
     *keys("job.wish", *JobWish),
     *keys("job.asked", *(wish for wish in JobWish if wish is not JobWish.FORGET)),
+    *keys("job.refused", *(wish for wish in JobWish if wish is not JobWish.FORGET)),
     *keys("sources", *Sources),
     *keys("sources.rule", "local", "slack", "discord"),
     *(command.key for command in COMMANDS),

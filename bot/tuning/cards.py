@@ -85,8 +85,10 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
 
 async def word_refused(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """A wish that the host did not grant."""
-    details = notice.details
-    return Text(words(f"job.refused.{details['wish']}", id=notice.subject, why=details.get("why")))
+    wish, why = notice.details["wish"], notice.details["why"]
+    if why is None:
+        return Text(words("job.refused.late", id=notice.subject))
+    return Text(words(f"job.refused.{wish}", id=notice.subject, why=why))
 
 
 async def status(ask: Ask, *, store: Store) -> Reply:
@@ -217,10 +219,12 @@ def _why(job: Job, words: Words) -> tuple[str, ...]:
     """Why a job ended badly, in plain words and the host's own."""
     if job.phase not in (Phase.FAILED, Phase.ABANDONED):
         return ()
-    key = f"trouble.{job.trouble_code}"
+    key, trouble = f"trouble.{job.trouble_code}", job.trouble or words("trouble.unsaid")
     if words.has(key):
-        return (words(key, message=job.trouble or ""),)
-    return (words("trouble.host", message=job.trouble or "–", code=job.trouble_code or "–"),)
+        return (words(key, message=trouble),)
+    if job.trouble_code is None:
+        return (trouble,)
+    return (words("trouble.host", message=trouble, code=job.trouble_code),)
 
 
 def _facts(job: Job, words: Words, checkpoints: Sequence[str]) -> list[tuple[str, str]]:
