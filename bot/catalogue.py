@@ -15,20 +15,23 @@ from bot import (
     deployments,
     examples,
     feedback,
+    overview,
     privacy,
 )
-from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind
-from bot.errors import NotFound, NotNow
+from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind, plain
+from bot.errors import NotNow, UnknownCommand
 from bot.events import Deleted, Edited, Spoken
-from bot.model import ExampleState, JobWish, Role, Said
+from bot.model import ExampleState, JobWish, Origin, Role, Said
 from bot.outbox import Wording
 from bot.ports.world import World
 from bot.replies import Line, Listing, Reply, Silence, Text
 from bot.rows import Method
-from bot.tuning import cards, control, facts, start
+from bot.tuning import cards, control, facts, start, story
 from bot.words import Words
 
 _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
+
+_PROBLEMS_WITH_ROOM = 500
 
 
 def _text(name: str, *, rest: bool = False, required: bool = False) -> Option:
@@ -99,6 +102,9 @@ COMMANDS = (
             _choice("state", *(state.value for state in ExampleState)),
             _text("author"),
             _text("tag"),
+            _choice("origin", *(origin.value for origin in Origin)),
+            _METHOD,
+            _integer("limit", 1, 200),
             Option("after", OptionKind.INTEGER, least=0),
             Option("edit", OptionKind.EXAMPLE),
             Option("withdraw", OptionKind.EXAMPLE),
@@ -145,7 +151,7 @@ COMMANDS = (
             hosts=world.hosts,
             clock=world.clock,
         ),
-        (_text("question", rest=True, required=True),),
+        (_text("question", rest=True, required=True), _yes_no("checkpoints")),
         costs_tokens=True,
     ),
     Command(
@@ -202,7 +208,7 @@ COMMANDS = (
         "admin audit",
         _A,
         lambda ask, world: administration.audit(ask, store=world.store),
-        (_text("what", rest=True), Option("user", OptionKind.USER)),
+        (_text("what", rest=True), Option("user", OptionKind.USER), _integer("limit", 1, 200)),
     ),
 )
 
@@ -212,14 +218,37 @@ BUTTONS = (
     Deed("example.skip", _C, lambda ask, world: examples.skip(ask, store=world.store)),
     Deed("example.edit", _C, lambda ask, world: examples.edit_form(ask, store=world.store)),
     Deed("example.drop", _C, lambda ask, world: examples.withdraw(ask, store=world.store)),
+    Deed("example.undo", _C, lambda ask, world: examples.undo(ask, store=world.store)),
+    Deed("example.show", _M, lambda ask, world: examples.show(ask, store=world.store)),
+    Deed("example.revisions", _M, lambda ask, world: examples.revisions(ask, store=world.store)),
+    Deed("example.similar", _M, lambda ask, world: examples.similar(ask, store=world.store)),
+    Deed("example.context", _C, lambda ask, world: _context(ask, world)),
     Deed("examples.more", _M, lambda ask, world: examples.listing(ask, store=world.store)),
+    Deed("tour", _M, lambda ask, world: _tour(ask, world)),
+    Deed("counts", _M, lambda ask, world: overview.counts(ask, store=world.store)),
+    Deed("channel", _M, lambda ask, world: overview.channel(ask)),
+    Deed("answers", _M, lambda ask, world: chat.about_answers(ask, store=world.store)),
+    Deed("workspaces", _A, lambda ask, world: overview.workspaces(ask, store=world.store)),
+    Deed("hosts", _M, lambda ask, world: administration.hosts(ask, hosts=world.hosts)),
+    Deed("host.test", _A, lambda ask, world: administration.test_host(ask, hosts=world.hosts)),
+    Deed("starter", _C, lambda ask, world: _starter(ask, world)),
+    Deed(
+        "job.start", _T, lambda ask, world: start.start(ask, store=world.store, hosts=world.hosts)
+    ),
     Deed("job.confirm", _T, lambda ask, world: _confirm(ask, world)),
     Deed("job.decline", _T, lambda ask, world: start.decline(ask, store=world.store)),
     Deed("job.cancel", _T, lambda ask, world: _wish(ask, world, JobWish.CANCEL)),
     Deed("job.pause", _T, lambda ask, world: _wish(ask, world, JobWish.PAUSE)),
     Deed("job.resume", _T, lambda ask, world: _wish(ask, world, JobWish.RESUME)),
+    Deed("job.show", _M, lambda ask, world: cards.status(ask, store=world.store)),
+    Deed("job.events", _M, lambda ask, world: story.events(ask, store=world.store)),
+    Deed("job.numbers", _M, lambda ask, world: story.numbers(ask, store=world.store)),
+    Deed(
+        "job.again", _T, lambda ask, world: story.again(ask, store=world.store, hosts=world.hosts)
+    ),
     Deed("jobs.more", _M, lambda ask, world: cards.jobs(ask, store=world.store)),
     Deed("model.use", _T, lambda ask, world: deployments.use(ask, ask.argument, store=world.store)),
+    Deed("model.history", _M, lambda ask, world: deployments.history(ask, store=world.store)),
     Deed("model.rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
     Deed("feedback.why", _M, lambda ask, world: feedback.why_form(ask, store=world.store)),
     Deed(
@@ -230,6 +259,8 @@ BUTTONS = (
     Deed(
         "feedback.bad", _M, lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store)
     ),
+    Deed("consents", _A, lambda ask, world: privacy.consents(ask, store=world.store)),
+    Deed("bindings", _M, lambda ask, world: assistants.bindings(ask, store=world.store)),
     Deed(
         "consent.on",
         _M,
@@ -245,12 +276,15 @@ BUTTONS = (
 )
 
 FORMS = (
+    Deed("import", _C, lambda ask, world: _import_whole(ask, world)),
+    Deed("examples", _C, lambda ask, world: examples.bulk(ask, ask.options, store=world.store)),
     Deed("teach", _M, lambda ask, world: _taught(ask, world)),
     Deed(
         "example.edit",
         _C,
         lambda ask, world: examples.edited(ask, ask.options, store=world.store),
     ),
+    Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
     Deed(
         "feedback",
         _M,
@@ -331,7 +365,7 @@ def _explained(topic: str, words: Words) -> Reply:
     """One command with its options; a group's name lists the group."""
     listed = [c for c in COMMANDS if c.path == topic or c.path.startswith(f"{topic} ")]
     if not listed:
-        raise NotFound(noun="command", name=topic)
+        raise UnknownCommand(name=topic)
     if len(listed) > 1:
         lines = tuple(Line(f"/tune {c.path}", words(c.key)) for c in listed)
         return Listing(words("help.title"), lines)
@@ -349,7 +383,7 @@ def _range(option: Option) -> str:
     if option.choices:
         return " | ".join(option.choices)
     if option.least is not None and option.most is not None:
-        return f"{option.least:g}…{option.most:g}"
+        return f"{plain(option.least)}…{plain(option.most)}"
     return ""
 
 
@@ -378,10 +412,31 @@ async def _examples(ask: Ask, world: World) -> Reply:
 async def _import(ask: Ask, world: World) -> Reply:
     starter = ask.text("starter")
     if starter:
-        return await datasets.import_starter(
-            ask, starter, starters=world.starters, store=world.store
-        )
+        return await _starter(replace(ask, argument=starter), world)
     return await datasets.import_file(ask, store=world.store, surface=world.surfaces.of(ask.id))
+
+
+async def _import_whole(ask: Ask, world: World) -> Reply:
+    """With every refused row named, for a surface that has room for them."""
+    surface = world.surfaces.of(ask.id)
+    return await datasets.import_file(
+        ask, store=world.store, surface=surface, shown=_PROBLEMS_WITH_ROOM
+    )
+
+
+async def _starter(ask: Ask, world: World) -> Reply:
+    return await datasets.import_starter(
+        ask, ask.argument, starters=world.starters, store=world.store
+    )
+
+
+async def _tour(ask: Ask, world: World) -> Reply:
+    return await overview.tour(ask, store=world.store, starters=world.starters)
+
+
+async def _context(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.context(ask, store=world.store, surface=surface)
 
 
 async def _judge(ask: Ask, world: World, state: ExampleState) -> Reply:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from bot.errors import BadInput, NotFound
+from bot.errors import BadInput, NotFound, UnknownCommand
 from bot.events import Attachment, Event
 from bot.model import (
     Assistant,
@@ -133,10 +133,15 @@ _LARGEST = 2**63 - 1
 
 Handler = Callable[[Ask, World], Awaitable[Reply]]
 
+_TOKEN = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A word after `/tune`; groups have a space in their path ("assistant show")."""
+    """A word after `/tune`; groups have a space in their path ("assistant show").
+
+    One that asks a model costs tokens, so it stands under the caps.
+    """
 
     path: str
     role: Role
@@ -202,7 +207,7 @@ class Catalogue:
             for command in self.commands:
                 if command.path == path and len(tokens) >= length:
                     return command, _after(words, length)
-        raise NotFound(noun="command", name=" ".join(tokens[:1]) or "/tune")
+        raise UnknownCommand(noun="command", name=" ".join(tokens[:1]) or "/tune")
 
     def button(self, action: str) -> tuple[Deed, str]:
         return _deed(self.buttons, action)
@@ -239,14 +244,14 @@ def parse(command: Command, line: str, words: Words) -> dict[str, str]:
     named: dict[str, str] = {}
     loose: list[str] = []
     names = {option.name for option in command.options}
-    for token in _tokens(line):
+    for token in _TOKEN.findall(line):
         name, colon, value = _named(token)
         if colon and name.lower() in names:
-            named[name.lower()] = value
+            named[name.lower()] = value.replace('"', "")
         else:
             loose.append(token)
     if loose and command.rest:
-        named.setdefault(command.rest.name, " ".join(loose))
+        named.setdefault(command.rest.name, _bare(" ".join(loose)))
     elif loose:
         raise BadInput(problem=_unknown(command, loose[0], words))
     return checked(command, named, words)
@@ -285,6 +290,11 @@ def _check_number(option: Option, value: str, words: Words) -> None:
         raise BadInput(problem=_out_of_range(option, words))
 
 
+def plain(number: float) -> str:
+    """A number as people write it: no exponent, no needless zeros."""
+    return str(int(number)) if number == int(number) else f"{number:g}"
+
+
 def whole_number(text: str) -> int:
     """The number that names a thing. Raises ValueError, also where no thing can have it."""
     number = int(text)
@@ -302,8 +312,8 @@ def _as_number(value: str) -> float:
 
 def _out_of_range(option: Option, words: Words) -> str:
     if option.most is None:
-        return words("option.least", option=option.name, least=f"{option.least:g}")
-    least, most = f"{option.least or 0:g}", f"{option.most:g}"
+        return words("option.least", option=option.name, least=plain(option.least or 0))
+    least, most = plain(option.least or 0), plain(option.most)
     return words("option.range", option=option.name, least=least, most=most)
 
 
@@ -314,16 +324,10 @@ def _unknown(command: Command, token: str, words: Words) -> str:
     return words("option.unknown", command=command.path, token=token, options=known)
 
 
-def _tokens(line: str) -> Sequence[str]:
-    lexer = shlex.shlex(line, posix=True, punctuation_chars="")
-    lexer.whitespace_split = True
-    lexer.quotes = '"'
-    lexer.escape = ""
-    lexer.commenters = ""
-    try:
-        return list(lexer)
-    except ValueError:
-        return line.split()
+def _bare(text: str) -> str:
+    """Without the quotes around all of it; quotes inside a sentence are its own."""
+    is_quoted = len(text) > 1 and text[0] == text[-1] == '"' and text.count('"') == 2
+    return text[1:-1] if is_quoted else text
 
 
 def _named(token: str) -> tuple[str, str, str]:

@@ -24,7 +24,7 @@ from bot.events import (
     from_json,
     to_json,
 )
-from bot.model import InboxRow, MessageId, Place
+from bot.model import Assistant, Binding, Deployment, InboxRow, MessageId, Place
 from bot.ports.store import Records
 from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
 from bot.ports.world import World
@@ -35,6 +35,7 @@ from bot.replies import (
     Form,
     Listing,
     Receipt,
+    Refused,
     Reply,
     Silence,
     Stream,
@@ -94,17 +95,28 @@ class Dispatch:
         """Once this returns the platform may be acknowledged."""
         if event.user.is_bot or not await self._concerns_us(event):
             return None
-        async with self._world.store.writing() as records:
-            is_fresh = await records.inbox.receive(
-                event.place.workspace,
-                event.key,
-                message_key=event.message_key,
-                payload=to_json(event),
-                at=self._world.clock.now(),
-            )
-        if not is_fresh:
+        if not await self._receive(event):
             return None
         return self._spawn(self._run(event), f"event {event.what.kind}")
+
+    async def ask(self, event: Event) -> Reply:
+        """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
+        if event.user.is_bot or not await self._receive(event):
+            return Silence()
+        told: list[Reply] = []
+
+        async def run() -> None:
+            told.append(await self._told(event))
+            await self._finish(event.key)
+            self._world.changed(event.what.kind)
+
+        # Waited for, not awaited: a page that closes must not cancel what it asked for.
+        await asyncio.wait({self._spawn(run(), f"question {event.what.kind}")})
+        return told[0] if told else Silence()
+
+    async def look(self, event: Event) -> Reply:
+        """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
+        return await self._told(event)
 
     async def recover(self) -> None:
         """Events promised before a crash are worked on again; stale questions are let go."""
@@ -139,13 +151,38 @@ class Dispatch:
             binding = await records.assistants.binding(place.workspace, place.channel)
         return binding is not None and binding.always
 
+    async def _receive(self, event: Event) -> bool:
+        """The promise; False if the event is known already."""
+        async with self._world.store.writing() as records:
+            return await records.inbox.receive(
+                event.place.workspace,
+                event.key,
+                message_key=event.message_key,
+                payload=to_json(event),
+                at=self._world.clock.now(),
+            )
+
+    async def _told(self, event: Event) -> Reply:
+        """What `ask` and `look` give back; here too errors become words."""
+        words = Words(event.locale)
+        try:
+            ask = await self._ask(event)
+            words = ask.words
+            reply = await self._reply(ask)
+        except AttuneError as error:
+            reply = Refused(words.error(error))
+        except Exception:
+            log.exception("A question could not be handled", extra={"kind": event.what.kind})
+            reply = Refused(words.error(AttuneError()))
+        return reply
+
     async def _has_taught(self, place: Place, message: MessageId) -> bool:
         async with self._world.store.reading() as records:
             source = place.workspace, place.channel, message
             return await records.examples.by_source(*source) is not None
 
     async def _run(self, event: Event) -> None:
-        """The only place where errors become words for people."""
+        """Errors become words for the place where they happened."""
         words = Words(event.locale)
         try:
             ask = await self._ask(event)
@@ -184,7 +221,7 @@ class Dispatch:
     async def _known(self, event: Event, records: Records) -> Ask | None:
         place = event.place
         workspace = await records.workspaces.find(place.workspace)
-        answering = await records.assistants.answering(place.workspace, place.channel)
+        answering = await _answering(event, records)
         if workspace is None or answering is None:
             return None
         assistant, binding, deployment = answering
@@ -341,6 +378,19 @@ def _read(row: InboxRow) -> Event | None:
     except ValueError:
         log.warning("A promised event cannot be read any more")
         return None
+
+
+async def _answering(
+    event: Event, records: Records
+) -> tuple[Assistant, Binding | None, Deployment | None] | None:
+    """The assistant that the event names, else the one of its channel. Raises NotFound."""
+    workspace = event.place.workspace
+    if event.assistant is None:
+        return await records.assistants.answering(workspace, event.place.channel)
+    named = await records.assistants.named(workspace, event.assistant)
+    if named is None:
+        raise NotFound(noun="assistant", name=event.assistant)
+    return named, None, await records.deployments.current(workspace, named.id)
 
 
 def _is_command(text: str) -> bool:

@@ -35,6 +35,12 @@ class Room:
         reply_to: int | None = None,
         key: str | None = None,
     ) -> RoomMessage:
+        # An upsert would burn a number each time, and people count them.
+        stands = await self._by_key(key)
+        if stands is not None:
+            edited = await self.edit(stands, text=text, body=body, at=at)
+            assert edited is not None
+            return edited
         insert = self._connection.insert(room_messages).values(
             workspace=LOCAL,
             channel=channel,
@@ -47,19 +53,17 @@ class Room:
             reply_to=reply_to,
             key=key,
         )
-        edited = insert.on_conflict_do_update(
-            index_elements=["key"], set_={"text": text, "body": body, "edited_at": at}
-        )
-        row = (await self._connection.run(edited.returning(*_SHOWN))).one()
-        return _message(row, await self._reactions([row.number]))
+        row = (await self._connection.run(insert.returning(*_SHOWN))).one()
+        return _message(row, {})
 
     async def edit(
         self, number: int, *, text: str, body: str | None, at: datetime
     ) -> RoomMessage | None:
         own = room_messages.c.number == number
         changes = {"text": text, "body": body, "edited_at": at}
-        await self._connection.run(update(room_messages).where(own).values(changes))
-        return await self.get(number)
+        rewritten = update(room_messages).where(own).values(changes).returning(*_SHOWN)
+        row = (await self._connection.run(rewritten)).one_or_none()
+        return None if row is None else _message(row, await self._reactions([number]))
 
     async def get(self, number: int) -> RoomMessage | None:
         own = room_messages.c.number == number
@@ -99,6 +103,19 @@ class Room:
                 workspace=LOCAL, number=number, emoji=emoji, user=user
             )
             await self._connection.run(insert.on_conflict_do_nothing())
+
+    async def _by_key(self, key: str | None) -> int | None:
+        if key is None:
+            return None
+        row = await self._connection.first(
+            select(room_messages.c.number).where(room_messages.c.key == key)
+        )
+        return None if row is None else int(row.number)
+
+    async def channels(self) -> Sequence[ChannelId]:
+        channel = room_messages.c.channel
+        rows = await self._connection.rows(select(channel).distinct().order_by(channel))
+        return [ChannelId(row.channel) for row in rows]
 
     async def _reactions(self, numbers: Sequence[int]) -> Reactions:
         reactions: dict[int, list[tuple[str, UserId]]] = defaultdict(list)

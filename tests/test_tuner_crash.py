@@ -36,12 +36,15 @@ def result(tuner: Tuner, job: FineTuningJob) -> str:
 def check_whole(tuner: Tuner, job: FineTuningJob, undisturbed: str) -> None:
     ended = tuner.await_end(job)
     said = [str(event["message"]) for event in tuner.events(job)]
+    checkpoints = tuner.client.fine_tuning.jobs.checkpoints.list(job.id).data
+    told = [each for each in said if each.startswith("Checkpoint")]
     models = [m.id for m in tuner.client.models.list() if "ckpt" not in m.id]
     assert ended.status == "succeeded", said[:3]
     assert tuner.steps(job) == list(range(STEPS, 0, -1))
     assert models == ["sandbox", ended.fine_tuned_model]
     assert said.count("The job has successfully completed") == 1
-    assert len([each for each in said if each.startswith("Checkpoint")]) == 6
+    assert len(told) == len(set(told))
+    assert [c.step_number for c in checkpoints] == [600, 500, 400]
     assert result(tuner, ended) == undisturbed
     assert "honey of sort 17 be in" in tuner.ask(models[1], "Do you sell honey of sort 17?")
 

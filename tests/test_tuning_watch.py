@@ -269,13 +269,15 @@ async def test_a_job_pauses_and_goes_on(scene: Scene) -> None:
     assert (await scene.job()).phase is Phase.SUCCEEDED
 
 
-async def test_a_job_not_yet_at_the_host_cannot_pause(scene: Scene) -> None:
+async def test_a_wish_to_pause_waits_until_the_host_runs_the_job(scene: Scene) -> None:
     await scene.learn(12)
     await scene.confirm()
 
     await scene.command("pause")
+    await scene.settle()
 
-    assert "has not begun at the host yet" in await scene.last()
+    assert [job.status for job in scene.host.jobs.values()] == ["paused"]
+    assert (await scene.job()).wish is None
 
 
 async def test_a_host_that_cannot_pause_is_no_reason_to_lose_the_job(scene: Scene) -> None:
@@ -311,7 +313,7 @@ async def test_cancelling_what_has_just_succeeded_keeps_the_model(scene: Scene) 
     await scene.settle()
 
     assert (await scene.job()).phase is Phase.SUCCEEDED
-    assert "could not be cancelled" in "".join(await scene.texts())
+    assert "Training 1 had ended before that." in "".join(await scene.texts())
 
 
 async def test_a_member_may_look_but_not_steer(scene: Scene) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NoReturn
 
 from bot.rows import Method, Problem, check_rows, count_tokens, overlapping, read_lines
-from tuner.folder import JobFolder, read_json, write_atomically
+from tuner.folder import KEPT_CHECKPOINTS, JobFolder, read_json, write_atomically
 from tuner.spec import Spec
 
 if TYPE_CHECKING:
@@ -151,6 +151,8 @@ class Course:
         self._folder = folder
         self._spec = spec
         self._stop = stop
+        self._began = time.monotonic()
+        self._spent_on_checkpoints = 0.0
         self._save_after = 0.0
 
     def run(self) -> dict[str, object]:
@@ -199,14 +201,22 @@ class Course:
         metrics = training.advance()
         _refuse_divergence(metrics)
         tell(events, "step", asdict(metrics))
-        if metrics.step % (metrics.total_steps // epochs) == 0:
+        per_epoch = metrics.total_steps // epochs
+        if metrics.step % per_epoch == 0 and self._is_worth_keeping(metrics, per_epoch):
             self._keep_checkpoint(training, events, metrics)
-            self._save(training, events)
-        elif time.monotonic() > self._save_after:
+        if time.monotonic() > self._save_after:
             self._save(training, events)
 
+    def _is_worth_keeping(self, metrics: "Metrics", per_epoch: int) -> bool:
+        """The last epochs always; earlier ones, which will be dropped, while they cost little."""
+        epochs_left = (metrics.total_steps - metrics.step) // per_epoch
+        elapsed = time.monotonic() - self._began
+        return epochs_left < KEPT_CHECKPOINTS or self._spent_on_checkpoints < elapsed / 5
+
     def _keep_checkpoint(self, training: "Training", events: IO[bytes], metrics: "Metrics") -> None:
+        began = time.monotonic()
         training.model().save(self._folder.checkpoint(metrics.step))
+        self._spent_on_checkpoints += time.monotonic() - began
         numbers = asdict(metrics)
         del numbers["total_steps"], numbers["epoch"]
         known = {key: value for key, value in numbers.items() if value is not None}
@@ -217,6 +227,7 @@ class Course:
         began = time.monotonic()
         os.fsync(events.fileno())
         write_atomically(self._folder.state, training.state())
+        tell(events, "saved", {"step": training.step})
         now = time.monotonic()
         self._save_after = now + max(0.1, 20 * (now - began))
 

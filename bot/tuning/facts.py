@@ -37,7 +37,7 @@ async def tell_ended(records: Records, job: Job, *, at: datetime) -> None:
 
 
 async def tell_refused(
-    records: Records, job: Job, wish: JobWish, why: str, *, at: datetime
+    records: Records, job: Job, wish: JobWish, why: str | None, *, at: datetime
 ) -> None:
     """What was asked of the host will not be done."""
     details = {"wish": wish, "why": why}

@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from bot.datasets import training_line
 from bot.errors import (
     EmptyAnswer,
     HostBroken,
@@ -30,21 +29,26 @@ from bot.errors import (
     NotFound,
 )
 from bot.model import (
-    Assistant,
     Job,
-    JobEvent,
     JobWish,
-    Model,
-    ModelKind,
     ModelName,
     Phase,
     Sampling,
-    SnapshotRow,
     Split,
 )
-from bot.ports.provider import Host, Hosts, JobRequest, RemoteFile, RemoteJob
+from bot.ports.provider import Host, Hosts, RemoteFile, RemoteJob
 from bot.ports.store import Clock, Records, Store
 from bot.tuning import facts
+from bot.tuning.harvest import keep_models, put_to_use
+from bot.tuning.hosting import (
+    file_name,
+    find_file,
+    find_job,
+    is_granted,
+    news_of,
+    request,
+    training_lines,
+)
 
 T = TypeVar("T")
 
@@ -53,7 +57,10 @@ log = logging.getLogger(__name__)
 _PATIENCE_GONE = 6
 _WARMING = timedelta(minutes=30)
 _LONGEST_WAIT = 300.0
+_HURRY = 0.1
 _AT_ONCE = 8
+_ENDS_WISHED = {JobWish.CANCEL: "cancelled"}
+_NOT_YET_RUNNING = ("validating_files", "queued")
 _VISIBLE = frozenset(
     ("phase", "status", "wish", "step", "total_steps", "train_loss", "valid_loss", "trouble")
 )
@@ -174,7 +181,7 @@ class Watcher:
     async def _upload(self, job: Job, host: Host, split: Split, field: str) -> None:
         name = file_name(job, split)
         if job.attempted_at is not None:
-            found = await _find_file(host, name)
+            found = await find_file(host, name)
             if found is not None:
                 return await self._record(job, _done(field, found))
             if self._may_lag(job, host):
@@ -184,14 +191,14 @@ class Watcher:
 
     async def _create(self, job: Job, host: Host) -> None:
         if job.attempted_at is not None:
-            found = await _find_job(host, job.training_file or "")
+            found = await find_job(host, job.training_file or "")
             if found is not None:
                 return await self._adopt(job, found)
             if self._may_lag(job, host):
                 return await self._look_again(job, host)
         if await self._must_not_go_on(job):
             return None
-        return await self._adopt(job, await self._attempt(job, host.create_job(_request(job))))
+        return await self._adopt(job, await self._attempt(job, host.create_job(request(job))))
 
     async def _adopt(self, job: Job, remote: RemoteJob) -> None:
         await self._record(
@@ -207,14 +214,18 @@ class Watcher:
         )
 
     async def _watch(self, job: Job, host: Host) -> None:
-        await self._act_on_wish(job, host)
         remote = await host.job(job.host_job or "")
+        is_over = remote.status == "succeeded" or remote.status in _BAD_ENDS
+        if job.wish is not None and not is_over:
+            remote = await self._act_on_wish(job, job.wish, host, remote)
+        elif job.wish is not None and _ENDS_WISHED.get(job.wish) != remote.status:
+            await self._refused(job, job.wish, why=None)
         async with self._store.reading() as records:
             seen = await records.jobs.event_ids(job.workspace, job.id)
         events = await self._extras(job, host.job_events(remote.id, seen))
         async with self._store.writing() as records:
             await records.jobs.add_events(job.workspace, job.id, events)
-        told = _told(remote, events)
+        told = news_of(remote, events)
         if remote.status == "succeeded" and remote.model is not None:
             await self._trained(job, remote, host, told)
         elif remote.status in _BAD_ENDS:
@@ -235,10 +246,12 @@ class Watcher:
         changes = dict(told)
         if remote.status == "running" and job.running_at is None:
             changes["running_at"] = self._clock.now()
-        if _is_granted(job.wish, remote.status):
+        if is_granted(job.wish, remote.status):
             changes["wish"] = None
         changes |= {"attempts": 0, "trouble": None}
-        await self._record(job, changes, wait=host.profile.poll_seconds)
+        poll = host.profile.poll_seconds
+        is_hurried = job.wish is not None and "wish" not in changes
+        await self._record(job, changes, wait=min(poll, _HURRY) if is_hurried else poll)
 
     async def _trained(
         self, job: Job, remote: RemoteJob, host: Host, told: Mapping[str, object]
@@ -261,6 +274,35 @@ class Watcher:
             },
         )
 
+    async def _act_on_wish(
+        self, job: Job, wish: JobWish, host: Host, remote: RemoteJob
+    ) -> RemoteJob:
+        """The job as it is after it; a wish that cannot be granted is told of, and forgotten."""
+        if wish is JobWish.PAUSE and remote.status in _NOT_YET_RUNNING:
+            return remote
+        try:
+            match wish:
+                case JobWish.CANCEL:
+                    return await host.cancel_job(remote.id)
+                case JobWish.PAUSE:
+                    return await host.pause_job(remote.id)
+                case JobWish.RESUME:
+                    return await host.resume_job(remote.id)
+                case _:
+                    return remote
+        except KeyRefused:
+            raise
+        except HostRefused as error:
+            await self._refused(job, wish, why=error.sentence)
+            return remote
+
+    async def _refused(self, job: Job, wish: JobWish, *, why: str | None) -> None:
+        at = self._clock.now()
+        async with self._store.writing() as records:
+            await records.jobs.change(job.workspace, job.id, when=None, wish=None)
+            await facts.tell_refused(records, job, wish, why, at=at)
+            await facts.tell_status(records, job, at=at)
+
     async def _extras(self, job: Job, asked: Awaitable[Sequence[T]]) -> Sequence[T]:
         """Events and checkpoints tell more; a host that does not give them trains all the same."""
         try:
@@ -271,26 +313,6 @@ class Watcher:
             log.warning("A host tells less of a job", extra={"job": job.id, "why": error.key})
             return ()
 
-    async def _act_on_wish(self, job: Job, host: Host) -> None:
-        """A host that cannot do it is no reason to stop watching, but to say so."""
-        if job.wish is None or job.attempted_at is not None:
-            return
-        act = {
-            JobWish.CANCEL: host.cancel_job,
-            JobWish.PAUSE: host.pause_job,
-            JobWish.RESUME: host.resume_job,
-        }[job.wish]
-        try:
-            await act(job.host_job or "")
-        except KeyRefused:
-            raise
-        except HostRefused as error:
-            async with self._store.writing() as records:
-                await records.jobs.change(job.workspace, job.id, when=None, wish=None)
-                at = self._clock.now()
-                await facts.tell_refused(records, job, job.wish, error.sentence, at=at)
-                await facts.tell_status(records, job, at=at)
-
     async def _warm(self, job: Job, host: Host) -> None:
         """A model is announced only once it has answered."""
         model = ModelName(job.model or "")
@@ -298,9 +320,9 @@ class Watcher:
         if not answers:
             return
         async with self._store.writing() as records:
-            is_tainted = await _keep_models(records, job, at=self._clock.now())
+            is_tainted = await keep_models(records, job, at=self._clock.now())
             if job.use_when_done and answers == "yes":
-                await _put_to_use(records, job, at=self._clock.now())
+                await put_to_use(records, job, at=self._clock.now())
             await self._write_end(
                 records,
                 job,
@@ -382,7 +404,7 @@ class Watcher:
         async with self._store.reading() as records:
             assistant = await records.assistants.get(job.workspace, job.assistant)
             rows = [row async for row in records.snapshots.rows(job.workspace, job.snapshot, split)]
-        return _training_lines(rows, assistant)
+        return training_lines(rows, assistant)
 
     async def _end(self, job: Job, phase: Phase, **changes: object) -> None:
         async with self._store.writing() as records:
@@ -428,18 +450,6 @@ class Watcher:
         return max(0.0, (moment - self._clock.now()).total_seconds())
 
 
-def file_name(job: Job, split: Split) -> str:
-    """By this name a file is found again after a crash."""
-    part = "training" if split is Split.TRAIN else "validation"
-    return f"attune-{job.start}-{part}.jsonl"
-
-
-def _training_lines(rows: Iterable[SnapshotRow], assistant: Assistant) -> Iterator[bytes]:
-    for row in rows:
-        if row.row is not None:
-            yield training_line(row.row, assistant.instructions)
-
-
 def _is_news(job: Job, changes: Mapping[str, object]) -> bool:
     """Only what the status message shows is worth an edit."""
     return any(name in _VISIBLE and getattr(job, name) != value for name, value in changes.items())
@@ -447,95 +457,3 @@ def _is_news(job: Job, changes: Mapping[str, object]) -> bool:
 
 def _done(field: str, file: RemoteFile) -> dict[str, object]:
     return {field: file.id, "attempted_at": None, "attempts": 0}
-
-
-async def _find_file(host: Host, name: str) -> RemoteFile | None:
-    """The file of that name; should there be several, one stays."""
-    found = [file async for file in host.files() if file.name == name]
-    for stray in found[1:]:
-        with contextlib.suppress(HostForgot):
-            await host.delete_file(stray.id)
-    return found[0] if found else None
-
-
-async def _find_job(host: Host, training_file: str) -> RemoteJob | None:
-    async for remote in host.jobs():
-        if remote.training_file == training_file:
-            return remote
-    return None
-
-
-def _request(job: Job) -> JobRequest:
-    return JobRequest(
-        start=job.start,
-        base=job.base,
-        training_file=job.training_file or "",
-        validation_file=job.validation_file,
-        method=job.method,
-        hyperparameters=job.hyperparameters,
-        suffix=job.suffix,
-        seed=job.seed,
-    )
-
-
-def _told(remote: RemoteJob, events: Sequence[JobEvent]) -> dict[str, object]:
-    """What the host says now; numbers come only from its events."""
-    told: dict[str, object] = {"status": remote.status}
-    if remote.resolved:
-        told["resolved"] = remote.resolved
-    for event in events:
-        if event.step is not None:
-            told["step"] = event.step
-        if event.total_steps is not None:
-            told["total_steps"] = event.total_steps
-        for metric in ("train_loss", "valid_loss"):
-            if metric in event.metrics:
-                told[metric] = event.metrics[metric]
-    return told
-
-
-def _is_granted(wish: JobWish | None, status: str) -> bool:
-    if wish is JobWish.PAUSE:
-        return status == "paused"
-    return wish is JobWish.RESUME and status in ("queued", "running")
-
-
-async def _keep_models(records: Records, job: Job, *, at: datetime) -> bool:
-    """The model and its checkpoints; marked, and True, where a row was erased meanwhile."""
-    checkpoints = await records.jobs.checkpoints(job.workspace, job.id)
-    for checkpoint in checkpoints:
-        if checkpoint.model != job.model:
-            await records.models.add(
-                job.workspace, _model(job, checkpoint.model, ModelKind.CHECKPOINT, at)
-            )
-    name = ModelName(job.model or "")
-    await records.models.add(job.workspace, _model(job, name, ModelKind.TUNED, at))
-    is_tainted = bool(await records.snapshots.forbidden(job.workspace, job.snapshot))
-    if is_tainted:
-        await records.models.taint(job.workspace, [job.snapshot])
-    return is_tainted
-
-
-def _model(job: Job, name: ModelName, kind: ModelKind, at: datetime) -> Model:
-    return Model(
-        workspace=job.workspace,
-        assistant=job.assistant,
-        name=name,
-        host=job.host,
-        kind=kind,
-        parent=job.base,
-        job=job.id,
-        created_at=at,
-    )
-
-
-async def _put_to_use(records: Records, job: Job, *, at: datetime) -> None:
-    await records.deployments.add(
-        job.workspace,
-        job.assistant,
-        model=ModelName(job.model or ""),
-        host=job.host,
-        by=job.asked_by,
-        at=at,
-    )
-    await records.audit.add(job.workspace, job.asked_by, "model.used", at=at, model=job.model)

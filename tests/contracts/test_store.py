@@ -257,7 +257,7 @@ class TestAssistants:
             await records.assistants.bind(HOME, binding)
             for model in ("first", "second"):
                 deployment = await records.deployments.add(
-                    HOME, bound.id, model=ModelName(model), host=HOST, by=ANN, at=NOW
+                    HOME, bound.id, model=ModelName(model), host=HOST, by=ANN, at=NOW, after=None
                 )
 
             here = await records.assistants.answering(HOME, GENERAL)
@@ -794,9 +794,9 @@ class TestDeployments:
 
         async with store.writing() as records:
             assert await records.deployments.current(HOME, assistant) is None
-            for model in (BASE, TUNED):
+            for model, after in ((BASE, None), (TUNED, BASE)):
                 last = await records.deployments.add(
-                    HOME, assistant, model=model, host=HOST, by=ANN, at=NOW
+                    HOME, assistant, model=model, host=HOST, by=ANN, at=NOW, after=after
                 )
 
             assert (last.model, last.after, last.by, last.since) == (TUNED, BASE, ANN, NOW)
@@ -1046,6 +1046,12 @@ class TestRoom:
 
         assert first == second == message.number
         assert (message.text, message.at, message.edited_at) == ("b", NOW, later(1))
+
+    async def test_posting_again_takes_no_number(self, store: Store) -> None:
+        await self.say(store, "a", key="k")
+        await self.say(store, "b", key="k")
+
+        assert await self.say(store, "c") == 2
 
     async def test_a_message_is_edited(self, store: Store) -> None:
         number = await self.say(store, "a")

@@ -71,7 +71,13 @@ class Job:
     events_offset: int
     last_step: int
     deaths: int
-    step_at_death: int
+    last_saved: int
+    progress_at_death: int
+
+    @property
+    def progress(self) -> int:
+        """Grows with every new step told or saved: a resumed worker first repeats told ones."""
+        return self.last_step + self.last_saved
 
 
 class Jobs:

@@ -99,7 +99,7 @@ class Progress:
             job = jobs.get_within(connection, job_id)
             if job.status not in (Status.VALIDATING, Status.RUNNING):
                 return
-            deaths = 1 if job.last_step > job.step_at_death else job.deaths + 1
+            deaths = 1 if job.progress > job.progress_at_death else job.deaths + 1
             if deaths >= DEATHS_ALLOWED:
                 sentence = (
                     f"The training process ended by itself {deaths} times without progress"
@@ -109,7 +109,7 @@ class Progress:
                 move(connection, job, Status.FAILED, sentence, level="error", error=error)
             else:
                 message = f"The training process ended by itself ({reason}), starting it again"
-                counts = {"deaths": deaths, "step_at_death": job.last_step}
+                counts = {"deaths": deaths, "progress_at_death": job.progress}
                 move(connection, job, jobs.waiting(job), message, level="warn", **counts)
 
     def requeue(self, job_id: str) -> None:
@@ -161,6 +161,8 @@ def _absorb_checkpoint(connection: Connection, job: Job, line: Line) -> None:
 
 def _note_progress(connection: Connection, job: Job, lines: Sequence[Line], offset: int) -> None:
     values: dict[str, object] = {"events_offset": offset}
+    saved = [_whole(line["step"]) for line in lines if line["kind"] == "saved"]
+    values["last_saved"] = max([*saved, job.last_saved])
     steps = [line for line in lines if line["kind"] == "step"]
     if steps:
         step, total = _whole(steps[-1]["step"]), _whole(steps[-1]["total_steps"])

@@ -63,7 +63,8 @@ jobs = Table(
     Column("events_offset", Integer, nullable=False, server_default="0"),
     Column("last_step", Integer, nullable=False, server_default="0"),
     Column("deaths", Integer, nullable=False, server_default="0"),
-    Column("step_at_death", Integer, nullable=False, server_default="0"),
+    Column("last_saved", Integer, nullable=False, server_default="0"),
+    Column("progress_at_death", Integer, nullable=False, server_default="0"),
     CheckConstraint(
         "status IN ('validating_files', 'queued', 'running', 'paused',"
         " 'succeeded', 'failed', 'cancelled')",
