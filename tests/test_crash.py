@@ -105,7 +105,8 @@ class Bot:
         return found
 
     def count(self, what: str) -> int:
-        return int(ask(self.data / "tuner" / "tuner.db", f"SELECT count(*) FROM {what}")[0][0])
+        ((found,),) = ask(self.data / "tuner" / "tuner.db", f"SELECT count(*) FROM {what}")
+        return int(str(found))
 
     def messages(self) -> list[str]:
         return [

@@ -142,6 +142,7 @@ CALLS: dict[str, Call] = {
     "jobs.page": lambda r, _: r.jobs.page(FOREIGN),
     "outbox.is_empty": lambda r, _: opposite(r.outbox.is_empty(FOREIGN)),
     "turns.has_answered": lambda r, h: r.turns.has_answered(FOREIGN, h.turn.model),
+    "consents.all": lambda r, _: r.consents.all(FOREIGN),
     "jobs.open_in": lambda r, _: r.jobs.open_in(FOREIGN),
     "jobs.forget_files": lambda r, h: r.jobs.forget_files(FOREIGN, [h.snapshot.id], at=NOW),
     "jobs.add_events": lambda r, h: r.jobs.add_events(
