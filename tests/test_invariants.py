@@ -267,7 +267,7 @@ async def test_no_log_line_holds_a_secret_or_a_word_of_anybody(
         raise ValueError(CANARY)
 
     monkeypatch.setattr("bot.tuning.cards.status", broken)
-    monkeypatch.setattr("bot.tuning.watching._find_job", broken)
+    monkeypatch.setattr("bot.tuning.watching.find_job", broken)
     await scene.command(f"status {CANARY}")
     scene.host.fail(CREATE, cut_after())
     await scene.confirm()
@@ -335,7 +335,7 @@ def test_a_folder_in_use_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with data_lock(tmp_path), pytest.raises(SettingsError) as refused, data_lock(tmp_path):
         raise AssertionError("two services on one folder")
 
-    assert "another Attune runs on" in refused.value.sentence
+    assert "Another Attune runs on" in refused.value.sentence
     assert "Stop that one first" in refused.value.sentence
 
 
@@ -356,7 +356,7 @@ def test_beside_a_service_only_errands_are_run(tmp_path: Path) -> None:
         taken = attune(tmp_path, "export")
 
     assert second.returncode == 2
-    assert "another Attune runs on" in second.stderr
+    assert "Another Attune runs on" in second.stderr
     assert "Traceback" not in second.stderr
     assert (brought.returncode, brought.stdout.splitlines()[0]) == (0, "New: 1")
     assert json.loads(taken.stdout)["messages"][1]["content"] == "at nine"
