@@ -267,9 +267,11 @@ async def trainable(scene: Scene) -> int:
 
 
 async def test_an_objection_takes_the_lesson_out_again(scene: Scene) -> None:
-    await scene.learn(12)
     await taught(scene)
     await scene.react(2, "✅")
+    await scene.learn(12)
+    await scene.command("start")
+    assert "13 to learn from" in (await scene.last_card()).facts[0].value
 
     await scene.command("consent off", by="mina")
     await scene.command("start")

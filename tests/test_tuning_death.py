@@ -39,9 +39,9 @@ async def price(folder: Path) -> None:
 class Story:
     """The same start, from yes to the end, as often as it is killed."""
 
-    def __init__(self, folder: Path, host: FaultyHost) -> None:
+    def __init__(self, folder: Path, host: FaultyHost, *, lag_seconds: int = 0) -> None:
         host.life = ("succeeded",)
-        host.lag_seconds = 30
+        host.lag_seconds = lag_seconds
         self.scene = Scene(folder, host)
 
     async def yes(self) -> None:
@@ -109,7 +109,7 @@ async def test_death_again_and_again_is_outlived(tmp_path: Path, priced: Path, s
     fate = random.Random(seed)
     copy_data(priced, tmp_path)
     async with faulty_host() as host:
-        story = Story(tmp_path, host)
+        story = Story(tmp_path, host, lag_seconds=30)
         lives = 1
 
         while not await story.live(fate.randint(1, 25)):
