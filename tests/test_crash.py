@@ -20,6 +20,8 @@ from typing import IO
 
 import pytest
 
+from attune.embedded import embedded_tuner
+
 KILLS = int(os.environ.get("ATTUNE_KILLS", "6"))
 KILLS_EACH = 3
 SECONDS = 60.0
@@ -95,14 +97,7 @@ class Bot:
         return code
 
     def family(self) -> list[tuple[int, str]]:
-        """Every process that works on our data folder, found by its command line."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):
-                line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if str(self.data) in line:
-                    found.append((int(path.parent.name), line))
-        return found
+        return family(self.data)
 
     def count(self, what: str) -> int:
         ((found,),) = ask(self.data / "tuner" / "tuner.db", f"SELECT count(*) FROM {what}")
@@ -112,6 +107,17 @@ class Bot:
         return [
             str(text) for (text,) in ask(self.data / "attune.db", "SELECT text FROM room_messages")
         ]
+
+
+def family(folder: Path) -> list[tuple[int, str]]:
+    """Every process that works on a folder, found by its command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(folder) in line:
+                found.append((int(path.parent.name), line))
+    return found
 
 
 def ask(database: Path, question: str) -> list[tuple[object, ...]]:
@@ -181,3 +187,14 @@ def test_a_bot_that_is_told_to_stop_leaves_nothing_behind(tmp_path: Path) -> Non
     assert bot.end() == 0
 
     assert bot.family() == []
+
+
+async def test_a_tuner_that_is_killed_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    async with embedded_tuner(tmp_path) as tuner:
+        for pid, _ in family(tmp_path):
+            os.kill(pid, signal.SIGKILL)
+
+        address = await tuner.address()
+
+        assert address.url.startswith("http://127.0.0.1:")
+    assert family(tmp_path) == []
