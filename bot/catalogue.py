@@ -15,6 +15,7 @@ from bot import (
     deployments,
     examples,
     feedback,
+    home,
     privacy,
 )
 from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind
@@ -23,7 +24,7 @@ from bot.events import Deleted, Edited, Spoken
 from bot.model import ExampleState, JobWish, Role, Said
 from bot.outbox import Wording
 from bot.ports.world import World
-from bot.replies import Line, Listing, Reply, Silence, Text
+from bot.replies import Button, Line, Listing, Reply, Silence, Text
 from bot.rows import Method
 from bot.tuning import cards, control, facts, start
 from bot.words import Words
@@ -88,7 +89,7 @@ _NAMED = Option("name", OptionKind.ASSISTANT, rest=True)
 
 COMMANDS = (
     Command("help", _M, lambda ask, world: show_help(ask), (_text("topic", rest=True),)),
-    Command("teach", _M, lambda ask, world: _teach_form(ask)),
+    Command("teach", _M, lambda ask, world: _teach_form(ask), opens_form=True),
     Command("review", _C, lambda ask, world: examples.review(ask, store=world.store)),
     Command(
         "examples",
@@ -109,6 +110,7 @@ COMMANDS = (
         _C,
         lambda ask, world: _import(ask, world),
         (_text("starter"), Option("file", OptionKind.FILE, rest=True)),
+        opens_form=True,
     ),
     Command(
         "export",
@@ -196,7 +198,12 @@ COMMANDS = (
         lambda ask, world: administration.budget(ask, store=world.store),
         (_text("person"), _text("workspace")),
     ),
-    Command("admin sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
+    Command(
+        "admin sources",
+        _A,
+        lambda ask, world: privacy.sources(ask, store=world.store),
+        opens_form=True,
+    ),
     Command(
         "admin audit",
         _A,
@@ -209,7 +216,12 @@ BUTTONS = (
     Deed("example.approve", _C, lambda ask, world: _judge(ask, world, ExampleState.APPROVED)),
     Deed("example.reject", _C, lambda ask, world: _judge(ask, world, ExampleState.REJECTED)),
     Deed("example.skip", _C, lambda ask, world: examples.skip(ask, store=world.store)),
-    Deed("example.edit", _C, lambda ask, world: examples.edit_form(ask, store=world.store)),
+    Deed(
+        "example.edit",
+        _C,
+        lambda ask, world: examples.edit_form(ask, store=world.store),
+        opens_form=True,
+    ),
     Deed("example.drop", _C, lambda ask, world: examples.withdraw(ask, store=world.store)),
     Deed("examples.more", _M, lambda ask, world: examples.listing(ask, store=world.store)),
     Deed("job.confirm", _T, lambda ask, world: _confirm(ask, world)),
@@ -220,14 +232,22 @@ BUTTONS = (
     Deed("jobs.more", _M, lambda ask, world: cards.jobs(ask, store=world.store)),
     Deed("model.use", _T, lambda ask, world: deployments.use(ask, ask.argument, store=world.store)),
     Deed("model.rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
-    Deed("feedback.why", _M, lambda ask, world: feedback.why_form(ask, store=world.store)),
+    Deed(
+        "feedback.why",
+        _M,
+        lambda ask, world: feedback.why_form(ask, store=world.store),
+        opens_form=True,
+    ),
     Deed(
         "feedback.good",
         _M,
         lambda ask, world: feedback.click(ask, feedback.GOOD, store=world.store),
     ),
     Deed(
-        "feedback.bad", _M, lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store)
+        "feedback.bad",
+        _M,
+        lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store),
+        opens_form=True,
     ),
     Deed(
         "consent.on",
@@ -239,11 +259,26 @@ BUTTONS = (
         _M,
         lambda ask, world: privacy.switch_consent(ask, given=False, store=world.store),
     ),
+    Deed("privacy.my_data", _M, lambda ask, world: privacy.my_data(ask, store=world.store)),
+    Deed("privacy.ask_forget", _M, lambda ask, world: privacy.ask_forget(ask)),
     Deed("privacy.forget", _M, lambda ask, world: _forget(ask, world)),
     Deed("privacy.keep", _M, lambda ask, world: privacy.keep(ask)),
+    Deed("welcome.try", _M, lambda ask, world: _try_me(ask)),
+    Deed(
+        "welcome.approvers",
+        _M,
+        lambda ask, world: administration.approvers(ask, store=world.store),
+    ),
+    Deed(
+        "welcome.sources",
+        _A,
+        lambda ask, world: privacy.sources(ask, store=world.store),
+        opens_form=True,
+    ),
 )
 
 FORMS = (
+    Deed("import", _C, lambda ask, world: _import(ask, world)),
     Deed("teach", _M, lambda ask, world: _taught(ask, world)),
     Deed(
         "example.edit",
@@ -286,6 +321,7 @@ SHORTCUTS = (
         "improve",
         _M,
         lambda ask, world: feedback.improve_form(ask, _marked(ask).id, store=world.store),
+        opens_form=True,
     ),
 )
 
@@ -295,6 +331,7 @@ HAPPENINGS = (
     Deed("deleted", _M, lambda ask, world: _source_deleted(ask, world)),
     Deed("joined", _M, lambda ask, world: _welcome(ask)),
     Deed("left", _M, lambda ask, world: privacy.left(ask, store=world.store)),
+    Deed("visited", _M, lambda ask, world: home.home(ask, store=world.store)),
 )
 
 CATALOGUE = Catalogue(
@@ -311,6 +348,7 @@ WORDINGS: Mapping[str, Wording] = {
     facts.STATUS: cards.word_status,
     facts.ENDED: cards.word_ended,
     chat.FELL_BACK: chat.word_fell_back,
+    privacy.CONSENT_WANTED: privacy.word_consent_wanted,
 }
 
 
@@ -379,7 +417,10 @@ async def _import(ask: Ask, world: World) -> Reply:
         return await datasets.import_starter(
             ask, starter, starters=world.starters, store=world.store
         )
-    return await datasets.import_file(ask, store=world.store, surface=world.surfaces.of(ask.id))
+    surface = world.surfaces.of(ask.id)
+    if ask.attachment is None and ask.workspace.platform != "local":
+        return datasets.import_form(ask.words)
+    return await datasets.import_file(ask, store=world.store, surface=surface)
 
 
 async def _judge(ask: Ask, world: World, state: ExampleState) -> Reply:
@@ -416,7 +457,9 @@ def _marked(ask: Ask) -> Said:
 
 async def _propose(ask: Ask, world: World) -> Reply:
     surface = world.surfaces.of(ask.id)
-    return await examples.propose(ask, _marked(ask), store=world.store, surface=surface)
+    reply = await examples.propose(ask, _marked(ask), store=world.store, surface=surface)
+    world.changed("notices")
+    return reply
 
 
 async def _approve(ask: Ask, world: World) -> Reply:
@@ -463,4 +506,14 @@ async def _source_deleted(ask: Ask, world: World) -> Reply:
 
 
 async def _welcome(ask: Ask) -> Reply:
-    return Text(ask.words("welcome"))
+    words = ask.words
+    buttons = (
+        Button(words("welcome.try"), "welcome.try", is_primary=True),
+        Button(words("welcome.approvers"), "welcome.approvers"),
+        Button(words("welcome.sources"), "welcome.sources"),
+    )
+    return Text(words("welcome"), buttons=buttons)
+
+
+async def _try_me(ask: Ask) -> Reply:
+    return Text(ask.words("welcome.how"), private=True)

@@ -59,8 +59,9 @@ async def answer(
     if ask.assistant.history and (message.place.thread or message.reply_to):
         history = await surface.history(message.place, message.id, _HISTORY)
     shots: Sequence[Message] = ()
-    if ask.assistant.few_shot:
-        async with store.reading() as records:
+    async with store.reading() as records:
+        broken_off = await records.turns.by_event(ask.id, ask.event.key)
+        if ask.assistant.few_shot:
             shots = await few_shot(
                 records, ask.id, ask.assistant, message.text, count=ask.assistant.few_shot
             )
@@ -68,7 +69,12 @@ async def answer(
     writer = Writer(
         ask, message.text, messages, store=store, hosts=hosts, clock=clock, running=running
     )
-    return Stream(writer.pieces(), writer.posted, buttons=_feedback_buttons(ask.words))
+    return Stream(
+        writer.pieces(),
+        writer.posted,
+        buttons=_feedback_buttons(ask.words),
+        standing=broken_off.message if broken_off else None,
+    )
 
 
 async def stop(ask: Ask, message: MessageId, *, store: Store, running: Running) -> Reply:

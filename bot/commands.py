@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bot.errors import BadInput, NotFound
-from bot.events import Attachment, Event
+from bot.events import Attachment, Clicked, Commanded, Event, Marked, What
 from bot.model import (
     Assistant,
     Binding,
@@ -138,6 +138,7 @@ class Command:
     role: Role
     run: Handler
     options: tuple[Option, ...] = ()
+    opens_form: bool = False
 
     @property
     def key(self) -> str:
@@ -166,6 +167,7 @@ class Deed:
     name: str
     role: Role
     run: Handler
+    opens_form: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,20 @@ class Catalogue:
 
     def happening(self, kind: str) -> Deed:
         return next(deed for deed in self.happenings if deed.name == kind)
+
+    def may_open_form(self, what: What) -> bool:
+        """Whether a form is the likely answer, so that a surface can make ready for it."""
+        match what:
+            case Commanded(words=words):
+                path = " ".join(words.lower().split())
+                return any(one.opens_form for one in self.commands if one.path == path)
+            case Clicked(action=action):
+                name = action.partition(":")[0]
+                return any(deed.opens_form for deed in self.buttons if deed.name == name)
+            case Marked(shortcut=shortcut):
+                return any(deed.opens_form for deed in self.shortcuts if deed.name == shortcut)
+            case _:
+                return False
 
     def complete(self, line: str) -> Iterator[str]:
         """Words that can stand at the end of what was typed after `/tune `."""

@@ -126,7 +126,11 @@ class Dispatch:
         place = event.place
         async with self._world.store.reading() as records:
             binding = await records.assistants.binding(place.workspace, place.channel)
-        return binding is not None and binding.always
+            if binding is not None and binding.always:
+                return True
+            # A thread that began with a question to us goes on with it.
+            root = event.root_key
+            return root is not None and bool(await records.turns.by_event(place.workspace, root))
 
     async def _run(self, event: Event) -> None:
         """The only place where errors become words for people."""
