@@ -6,7 +6,6 @@ import os
 import sys
 
 from adapters.console import chat
-
 from attune.service import house
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 
 from attune.bootstrap import House
 from attune.service import house
@@ -56,7 +56,19 @@ def doors(built: House) -> FastAPI:
             return {"status": error.sentence}
         return {"status": "ready"}
 
+    _let_slack_in(app, built)
     return app
+
+
+def _let_slack_in(app: FastAPI, built: House) -> None:
+    """HTTP mode: Slack signs what it sends, so this stands outside any password."""
+    slack = built.slack
+    if slack is None:
+        return
+
+    @app.post("/slack/{path:path}")
+    async def from_slack(request: Request, path: str) -> Response:
+        return await slack.handle_http(request)
 
 
 def is_healthy(settings: Settings) -> bool:
