@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from attune import service
 from attune.bootstrap import House, build, configured_hosts
 from attune.clock import SystemClock
@@ -130,6 +132,12 @@ async def slack_scene(folder: Path) -> AsyncIterator[Scene]:
             yield scene
         finally:
             await scene.stop()
+
+
+@pytest.fixture
+async def in_slack(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with slack_scene(tmp_path) as scene:
+        yield scene
 
 
 async def until(is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "") -> None:

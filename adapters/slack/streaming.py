@@ -36,6 +36,7 @@ class Part:
     began: float
     is_stream: bool
     shown: str = ""
+    is_full: bool = False
     wrote_at: float = 0.0
 
 
@@ -70,6 +71,7 @@ class Answering:
         self._part: Part | None = None
         self._first: MessageId | None = None
         self._news = asyncio.Event()
+        self._ending = asyncio.Event()
         self._is_complete = False
         self._is_stopped = False
 
@@ -114,7 +116,7 @@ class Answering:
         with contextlib.suppress(SurfaceError):
             await self._wire.call("chat.stopStream", self._at(standing), patience=0)
         text = self._take_some()
-        self._part = Part(standing, self._now(), is_stream=False)
+        self._part = Part(standing, self._now(), is_stream=False, is_full=bool(self._pending))
         try:
             await self._update(self._part, text)
         except MessageGone:
@@ -124,19 +126,23 @@ class Answering:
     async def _open(self) -> None:
         """The first words in a new message; streamed where that is possible now."""
         text = self._take_some()
+        is_full = bool(self._pending)
+        self._part = await self._placed(text)
+        self._part.is_full = is_full
+
+    async def _placed(self, text: str) -> Part:
         pacing = self._wire.pacing
         if self._spot.thread and pacing.may_stream():
             pacing.streams += 1
             try:
-                self._part = await self._start_stream(text)
-                return
+                return await self._start_stream(text)
             except MessageGone:
                 pacing.streams -= 1
                 raise
             except SurfaceError as error:
                 pacing.streams -= 1
                 log.info("A stream was refused", extra={"why": code(error)})
-        self._part = await self._post(text)
+        return await self._post(text)
 
     async def _start_stream(self, text: str) -> Part:
         args = {
@@ -151,7 +157,7 @@ class Answering:
         answer = await self._wire.call(
             "chat.startStream", args, channel=self._spot.channel, is_repeatable=False, patience=0
         )
-        return Part(str(answer["ts"]), self._now(), True, text, self._now())
+        return Part(str(answer["ts"]), self._now(), True, text, wrote_at=self._now())
 
     async def _post(self, text: str) -> Part:
         payload = answer_payloads(text)[0]
@@ -165,7 +171,7 @@ class Answering:
             "unfurl_media": False,
         }
         answer = await self._wire.call("chat.postMessage", args, channel=self._spot.channel)
-        return Part(str(answer["ts"]), self._now(), False, text, self._now())
+        return Part(str(answer["ts"]), self._now(), False, text, wrote_at=self._now())
 
     async def _write(self) -> None:
         """Brings what has come to Slack, no faster than its budgets let us."""
@@ -173,12 +179,22 @@ class Answering:
             await self._news.wait()
             self._news.clear()
             part = self._part
-            if part is None or self._is_complete or self._is_stopped:
+            if self._is_complete or self._is_stopped:
+                continue
+            if part is None:
+                if self._pending.strip():
+                    await self._open()
                 continue
             pause = _FLUSH_SECONDS if part.is_stream else _UPDATE_SECONDS
-            await asyncio.sleep(max(0.0, part.wrote_at + pause - self._now()))
+            await self._rest(part.wrote_at + pause - self._now())
             if not self._is_complete and self._pending:
                 await self._go_on(part)
+
+    async def _rest(self, seconds: float) -> None:
+        """The end of the answer does not wait."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._ending.wait()
 
     async def _go_on(self, part: Part) -> None:
         if self._must_roll(part, self._pending):
@@ -191,19 +207,18 @@ class Answering:
 
     def _must_roll(self, part: Part, more: str) -> bool:
         is_old = part.is_stream and self._now() - part.began > _LIFE_SECONDS
-        return is_old or len(part.shown) + len(more) > _SOFT
+        return part.is_full or is_old or len(part.shown) + len(more) > _SOFT
 
     async def _roll(self, part: Part) -> None:
         """This message is closed, the next goes on; an open code block is carried along."""
-        room = max(0, _SOFT - len(part.shown))
-        is_full = len(part.shown) + len(self._pending) > _SOFT
+        room = 0 if part.is_full else max(0, _SOFT - len(part.shown))
+        is_full = part.is_full or len(part.shown) + len(self._pending) > _SOFT
         cut = _boundary(self._pending, room) if is_full else _line_end(self._pending)
         last, rest = self._pending[:cut], self._pending[cut:]
         self._pending = ""
         whole = part.shown + last
         fence = open_fence(whole)
         await self._close(part, last + close_fence(whole))
-        rest = rest if fence else rest.lstrip("\n")
         self._pending = (f"{fence}\n{rest}" if fence else rest) + self._pending
         self._part = None
         if self._pending.strip():
@@ -234,9 +249,13 @@ class Answering:
         else:
             # Whether it was written cannot be known; the whole text settles it.
             self._left_stream(part)
-            with contextlib.suppress(SurfaceError):
-                await self._wire.call("chat.stopStream", self._at(part.ts), patience=1)
+            await self._end_silently(part)
             await self._update(part, "")
+
+    async def _end_silently(self, part: Part) -> None:
+        """A message that is still being streamed cannot be updated."""
+        with contextlib.suppress(SurfaceError):
+            await self._wire.call("chat.stopStream", self._at(part.ts), patience=1)
 
     async def _update(self, part: Part, text: str, blocks: list[Json] | None = None) -> None:
         part.shown += text
@@ -254,6 +273,8 @@ class Answering:
         await self._end(writer)
         if self._first is None:
             raise EmptyAnswer(host="–")
+        if self._part is None and self._pending.strip() and not self._is_stopped:
+            await self._open()
         while self._part and self._must_roll(self._part, self._pending) and self._pending:
             await self._roll(self._part)
         if self._part is not None and not self._is_stopped:
@@ -303,11 +324,13 @@ class Answering:
             if code(error) == "stopped_by_user":
                 self._is_stopped = True
                 return
+            await self._end_silently(part)
             await self._update(part, text, blocks)
 
     async def _end(self, writer: asyncio.Task[None] | None) -> None:
         """Lets the write in hand come to its end."""
         self._is_complete = True
+        self._ending.set()
         self._news.set()
         if writer is None:
             return
@@ -332,7 +355,7 @@ class Answering:
         text = self._take()
         if len(text) <= _SOFT:
             return text
-        cut = _boundary(text, _SOFT)
+        cut = _boundary(text, _SOFT) or _SOFT
         text, rest = text[:cut], text[cut:]
         fence = open_fence(text)
         self._pending = (f"{fence}\n{rest}" if fence else rest) + self._pending
@@ -356,4 +379,4 @@ def _boundary(text: str, most: int) -> int:
         at = text.rfind(mark, 0, most)
         if at >= 0:
             return at + len(mark)
-    return most
+    return 0

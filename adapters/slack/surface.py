@@ -22,7 +22,7 @@ from adapters.slack.wire import Json, Wire, code
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Attachment, Clicked, Commanded, Event, Reacted
 from bot.model import MessageId, Place, Said, UserId
-from bot.replies import Button, Card, Document, Drawn, Form, Stream, Text
+from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,9 @@ class SlackSurface:
             return await self._publish(place, reply)
         try:
             channel = await self._people.channel(place)
-            return await self._post(place, channel, reply, key)
+            message = await self._post(place, channel, reply, key)
+            await self._end_waiting(key, reply)
+            return message
         except PlaceClosed:
             url = self._response_url(key)
             if url is None:
@@ -242,6 +244,12 @@ class SlackSurface:
             with contextlib.suppress(SurfaceError):
                 grip.view = await self._open_view(grip, view)
 
+    async def _end_waiting(self, key: str, reply: Drawn) -> None:
+        """A form that was opened in expectation says what was answered instead."""
+        grip = self._grips.get(key)
+        if grip is not None and grip.view is not None:
+            await self._told_in_form(grip, reply)
+
     async def _post(self, place: Place, channel: str, reply: Drawn, key: str) -> MessageId:
         payloads = outbound.payloads(reply)
         known = await self._posted_before(channel, place.thread, key)
@@ -388,12 +396,14 @@ class SlackSurface:
         is_home = grip.event.place.channel.startswith(("U", "W")) and isinstance(
             grip.event.what, Clicked
         )
+        # What can be clicked must stand in a message, where a later click finds it.
+        has_buttons = not isinstance(reply, Listing) and bool(reply.buttons)
         async with grip.lock:
-            if grip.view is None and not is_home:
+            if grip.view is None and (has_buttons or not is_home):
                 return False
             title, close = "Attune", self._say("slack.close", grip.event.locale)
             view = outbound.notice(title, outbound.words(reply), close=close)
-            return await self._put_view(grip, view)
+            return await self._put_view(grip, view) and not has_buttons
 
     async def _show_form(self, grip: Grip, view: Json) -> bool:
         async with grip.lock:

@@ -64,11 +64,12 @@ class Flow:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        text = self._held + piece
+        # What is whole is made safe first, so that only what is not can be held back.
+        text = safe(self._held + piece)
         unfinished = _UNFINISHED.search(text)
         cut = unfinished.start() if unfinished else len(text)
         self._held = text[cut:]
-        return safe(text[:cut])
+        return text[:cut]
 
     def rest(self) -> str:
         held, self._held = self._held, ""
