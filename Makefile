@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 .PHONY: run setup dev check test test-all bench lock clean
 
 run: setup
-	@$(BIN)/attune chat
+	@$(BIN)/attune run
 
 setup: $(BASE)
 

@@ -202,10 +202,17 @@ class LocalRoom:
         async with self._store.reading() as records:
             return await records.room.get(number)
 
-    async def recent(self, channel: ChannelId, *, limit: int) -> Sequence[RoomMessage]:
+    async def recent(
+        self, channel: ChannelId, *, limit: int, before: int | None = None
+    ) -> Sequence[RoomMessage]:
         """The newest so many, oldest first."""
         async with self._store.reading() as records:
-            return await records.room.page(channel, limit=limit)
+            return await records.room.page(channel, before=before, limit=limit)
+
+    async def channels(self) -> Sequence[ChannelId]:
+        """Where anything was said, by name."""
+        async with self._store.reading() as records:
+            return await records.room.channels()
 
     def new_key(self, view: str) -> str:
         """A key for an event that no message stands for."""

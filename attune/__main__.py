@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Coroutine
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Never, TypeVar
 
@@ -12,8 +14,27 @@ import typer
 
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
+from bot.rows import Method
 
 Result = TypeVar("Result")
+
+
+class Format(StrEnum):
+    """How an export is written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def _workspace(said: str) -> str:
+    if said != "local" and not re.fullmatch(r"(slack|discord):[A-Za-z0-9]+", said):
+        raise typer.BadParameter("Write local, slack:T… or discord:…")
+    return said
+
+
+Workspace = Annotated[str, typer.Option(help="PLATFORM:ID, or local", callback=_workspace)]
+Assistant = Annotated[str | None, typer.Option(help="Its name; the default one if left out")]
+
 
 app = typer.Typer(
     name="attune",
@@ -22,9 +43,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-Workspace = Annotated[str, typer.Option(help="PLATFORM:ID, or local")]
-Assistant = Annotated[str | None, typer.Option(help="Its name; the default one if left out")]
 
 
 @app.command()
@@ -48,12 +66,12 @@ def run() -> None:
 def import_(file: Path, workspace: Workspace = "local", assistant: Assistant = None) -> None:
     """Learn from a file: JSONL, CSV or TSV; every refused row is named."""
     from attune.desk import import_file
-    from bot.datasets import refusal_lines
+    from bot.datasets import column_lines, refusal_lines
     from bot.model import WorkspaceId
     from bot.words import Words
 
     words = Words(_locale())
-    tally = _run(
+    plan, tally = _run(
         import_file(
             _settings(),
             file,
@@ -64,7 +82,7 @@ def import_(file: Path, workspace: Workspace = "local", assistant: Assistant = N
     )
     for name in ("new", "known", "refused"):
         typer.echo(f"{words('import.' + name)}: {getattr(tally, name)}")
-    for line in refusal_lines(tally, words):
+    for line in (*column_lines(plan, words), *refusal_lines(tally, words)):
         typer.echo(line)
     if not tally.new and not tally.known:
         raise typer.Exit(1)
@@ -75,8 +93,8 @@ def export(
     out: Annotated[Path | None, typer.Option(help="A file instead of the screen")] = None,
     workspace: Workspace = "local",
     assistant: Assistant = None,
-    format: Annotated[str, typer.Option(help="jsonl or csv")] = "jsonl",  # noqa: A002
-    method: Annotated[str, typer.Option(help="supervised or dpo")] = "supervised",
+    format: Annotated[Format, typer.Option()] = Format.JSONL,  # noqa: A002
+    method: Annotated[Method, typer.Option()] = Method.SUPERVISED,
 ) -> None:
     """The approved examples, as they are trained."""
     from attune.desk import export_file

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dotenv import dotenv_values
+
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from adapters.room import LocalRoom
 from adapters.slack.wire import Access
@@ -25,6 +27,7 @@ from bot.outbox import deliver
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.ports.world import World
+from bot.replies import Reply
 from bot.tuning.watching import Watcher
 from bot.words import Words
 
@@ -66,6 +69,12 @@ class House:
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self.dispatch.handle(event)
 
+    async def ask(self, event: Event) -> Reply:
+        return await self.dispatch.ask(event)
+
+    async def look(self, event: Event) -> Reply:
+        return await self.dispatch.look(event)
+
     def watch(self, topic: str) -> AsyncIterator[str]:
         return self.topics.watch(topic)
 
@@ -75,7 +84,7 @@ class House:
             return False
         async with self.store.reading() as records:
             jobs = await records.jobs.open_in(workspace)
-            is_told = await records.outbox.is_empty()
+            is_told = await records.outbox.is_empty(workspace)
         is_running = any(job.status != "paused" or job.wish is JobWish.RESUME for job in jobs)
         return is_told and not is_running
 
@@ -96,8 +105,9 @@ def build(
     hosts: ConfiguredHosts,
     group: asyncio.TaskGroup,
     clock: Clock,
+    platforms: Mapping[str, Surface] | None = None,
 ) -> House:
-    """Wire every part; nothing runs yet."""
+    """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
     wake, news = asyncio.Event(), asyncio.Event()
     topics = Topics()
     busy: set[asyncio.Task[None]] = set()
@@ -109,10 +119,9 @@ def build(
         run=secrets.token_hex(4),
     )
     slack = slack_of(settings, clock)
-    platforms: dict[str, Surface] = {"local": room}
-    if slack is not None:
-        platforms["slack"] = slack.surface
-    surfaces, answers = Surfaces(platforms), Answers()
+    beside: dict[str, Surface] = {"slack": slack.surface} if slack is not None else {}
+    surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
+    answers = Answers()
 
     def changed(topic: str) -> None:
         topics.publish(topic)
@@ -204,13 +213,29 @@ def configured_hosts(settings: Settings, tuner: Address) -> ConfiguredHosts:
         keys["OPENAI_API_KEY"] = settings.openai_api_key.get_secret_value()
     if settings.hosts is not None:
         configs.extend(read_hosts(settings.hosts))
+    _refuse_without_base(configs)
     return ConfiguredHosts(configs, keys={**_environment_keys(configs), **keys})
 
 
+def _refuse_without_base(configs: list[HostConfig]) -> None:
+    """A host that is not known to us must say what can be tuned there."""
+    for config in configs:
+        if not config.bases and not config.prices and not config.kind.prices:
+            is_default = config.name == "default"
+            raise SettingsError(
+                variable="ATTUNE_BASE_MODEL" if is_default else "ATTUNE_HOSTS",
+                problem=f"the host {config.name} names no model to start from",
+                remedy="Set it to one that the host can tune."
+                if is_default
+                else "Give it bases = [...].",
+            )
+
+
 def _environment_keys(configs: list[HostConfig]) -> dict[str, str]:
-    """The keys that the hosts file names by their variables."""
+    """The keys that the hosts file names, from the environment or `.env` like all settings."""
     wanted = {config.key_env for config in configs if config.key_env}
-    return {name: os.environ[name] for name in wanted if name in os.environ}
+    known = {**dotenv_values(".env"), **os.environ}
+    return {name: value for name in wanted if (value := known.get(name))}
 
 
 def _spawning(group: asyncio.TaskGroup, busy: set[asyncio.Task[None]]) -> Spawn:

@@ -49,14 +49,14 @@ async def desk(settings: Settings) -> AsyncIterator[Database]:
 
 async def import_file(
     settings: Settings, file: Path, *, workspace: WorkspaceId, assistant: str | None, words: Words
-) -> datasets.Tally:
+) -> tuple[Plan, datasets.Tally]:
     """Rows that the operator imports count as approved. Raises Refusal."""
     plan = _plan(file, words)
     if isinstance(plan, Problem):
         raise BadInput(problem=words.problem(plan))
     async with desk(settings) as store:
         ask = await _ask(settings, store, workspace, assistant, words)
-        return await datasets.import_rows(
+        tally = await datasets.import_rows(
             read_import(_blocks(file), plan),
             assistant=ask.assistant.id,
             method=plan.method,
@@ -64,6 +64,7 @@ async def import_file(
             ask=ask,
             store=store,
         )
+    return plan, tally
 
 
 async def export_file(

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.openai.profiles import ConfiguredHosts
+from adapters.openai.profiles import SANDBOX, ConfiguredHosts
 from attune.bootstrap import configured_hosts, slack_access
-from attune.embedded import embedded_tuner
+from attune.embedded import Address, embedded_tuner
 from attune.service import data_lock
 from attune.settings import Settings
-from bot.errors import HostError, SettingsError
+from bot.errors import FolderTaken, HostError, SettingsError
 from bot.model import HostName
 from bot.words import Words
 from storage.database import Database
@@ -69,14 +69,18 @@ async def _database(settings: Settings) -> Finding:
 
 
 async def _hosts(settings: Settings) -> AsyncIterator[Finding]:
-    """Each host is asked for its models; the embedded one is started for that if it is not up."""
+    """Each host is asked for its models; a running service has the embedded one for itself."""
     try:
         with data_lock(settings.data_dir):
-            async with embedded_tuner(settings.data_dir / "tuner") as (_, address):
-                hosts = configured_hosts(settings, address)
-                for name in hosts.names():
-                    yield await _host(name, hosts)
-                await hosts.close()
+            async with embedded_tuner(settings.data_dir / "tuner") as tuner:
+                address = await tuner.address()
+                async for finding in _models(configured_hosts(settings, address)):
+                    yield finding
+    except FolderTaken:
+        yield Finding("Attune runs on this folder", True)
+        hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
+        async for finding in _models(hosts, without=SANDBOX):
+            yield finding
     except SettingsError as error:
         yield Finding("Hosts", False, error.sentence)
 
@@ -98,9 +102,18 @@ async def _slack(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding(said, True) if found.is_well else Finding("Slack", False, said)
 
 
+async def _models(
+    hosts: ConfiguredHosts, *, without: HostName | None = None
+) -> AsyncIterator[Finding]:
+    for name in hosts.names():
+        if name != without:
+            yield await _host(name, hosts)
+    await hosts.close()
+
+
 async def _host(name: HostName, hosts: ConfiguredHosts) -> Finding:
     try:
         models = await hosts.get(name).models()
     except HostError as error:
         return Finding(f"Host {name}", False, error.sentence)
-    return Finding(f"Host {name}: answers, {len(models)} models", True)
+    return Finding(f"Host {name}: answers; models: {len(models)}", True)

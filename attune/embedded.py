@@ -41,9 +41,13 @@ class EmbeddedTuner:
         self._process: asyncio.subprocess.Process | None = None
         self._port = 0
 
-    async def start(self) -> Address:
-        """Raises SettingsError if it does not come up."""
-        url = await self._spawn()
+    async def start(self) -> None:
+        """Does not wait until it stands; `address` does."""
+        await self._spawn()
+
+    async def address(self) -> Address:
+        """To be asked once. Raises SettingsError if it does not come up."""
+        url = await self._announced()
         self._port = int(url.rpartition(":")[2])
         return Address(url, self._key)
 
@@ -56,6 +60,7 @@ class EmbeddedTuner:
             await asyncio.sleep(_PAUSE_SECONDS)
             with contextlib.suppress(SettingsError):
                 await self._spawn()
+                await self._announced()
 
     async def stop(self) -> None:
         """Its stdin ends, and so does it; a deaf one is killed."""
@@ -71,7 +76,7 @@ class EmbeddedTuner:
             process.kill()
             await process.wait()
 
-    async def _spawn(self) -> str:
+    async def _spawn(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -87,6 +92,10 @@ class EmbeddedTuner:
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
+
+    async def _announced(self) -> str:
+        """Where it listens, as soon as it does."""
+        assert self._process is not None
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(_START_SECONDS):
@@ -101,9 +110,11 @@ class EmbeddedTuner:
 
 
 @asynccontextmanager
-async def embedded_tuner(data: Path) -> AsyncIterator[tuple[EmbeddedTuner, Address]]:
+async def embedded_tuner(data: Path) -> AsyncIterator[EmbeddedTuner]:
+    """Standing up when the block begins, gone when it ends."""
     tuner = EmbeddedTuner(data)
     try:
-        yield tuner, await tuner.start()
+        await tuner.start()
+        yield tuner
     finally:
         await tuner.stop()

@@ -8,14 +8,16 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from attune.bootstrap import House, build, configured_hosts
 from attune.clock import SystemClock
 from attune.embedded import embedded_tuner
 from attune.settings import Settings
-from bot.errors import SettingsError
-from storage.database import Database
-from storage.migrations import migrate
+from bot.errors import FolderTaken, SettingsError
+
+if TYPE_CHECKING:
+    from attune.bootstrap import House
+    from storage.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -29,32 +31,33 @@ async def house(settings: Settings) -> AsyncIterator[House]:
     """The house, open and running; on leaving everything in it has stopped."""
     folder = settings.data_dir
     with data_lock(folder):
-        await migrate(settings.database)
-        async with (
-            embedded_tuner(folder / "tuner") as (tuner, address),
-            _database(settings) as database,
-            asyncio.TaskGroup() as group,
-        ):
-            hosts = configured_hosts(settings, address)
-            built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
-            loops = [
-                group.create_task(tuner.keep(), name="embedded tuner"),
-                group.create_task(_watch(built), name="watcher"),
-                group.create_task(_deliver(built), name="courier"),
-            ]
-            if built.slack is not None:
-                loops.append(group.create_task(built.slack.run(built), name="slack"))
-            try:
-                await built.dispatch.recover()
-                yield built
-            finally:
-                await _finish(built, loops)
-                await hosts.close()
+        async with embedded_tuner(folder / "tuner") as tuner:
+            # Half a second passes until it stands; the rest of the house loads meanwhile.
+            from attune.bootstrap import build, configured_hosts
+
+            async with _database(settings) as database, asyncio.TaskGroup() as group:
+                hosts = configured_hosts(settings, await tuner.address())
+                built = build(
+                    settings, store=database, hosts=hosts, group=group, clock=SystemClock()
+                )
+                loops = [
+                    group.create_task(tuner.keep(), name="embedded tuner"),
+                    group.create_task(_watch(built), name="watcher"),
+                    group.create_task(_deliver(built), name="courier"),
+                ]
+                if built.slack is not None:
+                    loops.append(group.create_task(built.slack.run(built), name="slack"))
+                try:
+                    await built.dispatch.recover()
+                    yield built
+                finally:
+                    await _finish(built, loops)
+                    await hosts.close()
 
 
 @contextmanager
 def data_lock(folder: Path) -> Iterator[None]:
-    """One service a folder. Raises SettingsError for the second."""
+    """One service a folder. Raises FolderTaken for the second."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = (folder / "lock").open("ab")
@@ -68,16 +71,14 @@ def data_lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SettingsError(
-                variable="ATTUNE_DATA_DIR",
-                problem=f"another Attune runs on {folder}",
-                remedy="Stop that one first, or give this one a folder of its own.",
-            ) from error
+            raise FolderTaken(folder=folder) from error
         yield
 
 
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[Database]:
+    from storage.database import Database
+
     database = await Database.open(settings.database)
     try:
         yield database

@@ -23,31 +23,115 @@ class Settings(BaseSettings):
     """Names are the environment's own; ecosystem names where one exists."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
     )
 
-    database_url: str = Field(default="", alias="DATABASE_URL")
-    data_dir: Path = Field(default=Path("data"), alias="ATTUNE_DATA_DIR")
-    openai_api_key: SecretStr | None = Field(default=None, alias="OPENAI_API_KEY")
-    openai_base_url: str = Field(default="", alias="OPENAI_BASE_URL")
-    base_model: str = Field(default="", alias="ATTUNE_BASE_MODEL")
-    hosts: Path | None = Field(default=None, alias="ATTUNE_HOSTS")
-    admins: str = Field(default="", alias="ATTUNE_ADMINS")
-    slack_bot_token: SecretStr | None = Field(default=None, alias="SLACK_BOT_TOKEN")
-    slack_app_token: SecretStr | None = Field(default=None, alias="SLACK_APP_TOKEN")
-    slack_signing_secret: SecretStr | None = Field(default=None, alias="SLACK_SIGNING_SECRET")
-    slack_mode: Literal["socket", "http"] = Field(default="socket", alias="SLACK_MODE")
-    slack_api_url: str = Field(default="https://slack.com/api/", alias="SLACK_API_URL")
-    discord_token: SecretStr | None = Field(default=None, alias="DISCORD_TOKEN")
-    discord_api_url: str = Field(default="", alias="DISCORD_API_URL")
-    discord_gateway_url: str = Field(default="", alias="DISCORD_GATEWAY_URL")
-    studio_host: str = Field(default="127.0.0.1", alias="ATTUNE_STUDIO_HOST")
-    studio_port: int = Field(default=8080, ge=0, le=65535, alias="ATTUNE_STUDIO_PORT")
-    studio_password: SecretStr | None = Field(default=None, alias="ATTUNE_STUDIO_PASSWORD")
-    public_url: str = Field(default="", alias="ATTUNE_PUBLIC_URL")
-    secret_key: SecretStr | None = Field(default=None, alias="ATTUNE_SECRET_KEY")
+    data_dir: Path = Field(
+        default=Path("data"),
+        alias="ATTUNE_DATA_DIR",
+        description="The folder in which everything is kept; made when it is missing.",
+    )
+    database_url: str = Field(
+        default="",
+        alias="DATABASE_URL",
+        description="Where the database is, if not in the data folder: `sqlite+aiosqlite:///PATH`.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="warning", alias="ATTUNE_LOG_LEVEL"
+        default="warning",
+        alias="ATTUNE_LOG_LEVEL",
+        description="How much is logged; message text and keys never are.",
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        alias="OPENAI_API_KEY",
+        description="The key of the host called `default`.",
+    )
+    openai_base_url: str = Field(
+        default="",
+        alias="OPENAI_BASE_URL",
+        description="The address of the host called `default`; empty means OpenAI itself.",
+    )
+    base_model: str = Field(
+        default="",
+        alias="ATTUNE_BASE_MODEL",
+        description="The model that assistants on the host `default` start from.",
+    )
+    hosts: Path | None = Field(
+        default=None,
+        alias="ATTUNE_HOSTS",
+        description="A TOML file that names further hosts.",
+    )
+    admins: str = Field(
+        default="",
+        alias="ATTUNE_ADMINS",
+        description="People who are admins wherever they write: `slack:U123,discord:456`.",
+    )
+    studio_host: str = Field(
+        default="127.0.0.1",
+        alias="ATTUNE_STUDIO_HOST",
+        description="The address on which `attune run` listens.",
+    )
+    studio_port: int = Field(
+        default=8080,
+        ge=0,
+        le=65535,
+        alias="ATTUNE_STUDIO_PORT",
+        description="The port on which `attune run` listens.",
+    )
+    studio_password: SecretStr | None = Field(
+        default=None,
+        alias="ATTUNE_STUDIO_PASSWORD",
+        description="Needed to listen on an address that others can reach.",
+    )
+    public_url: str = Field(
+        default="",
+        alias="ATTUNE_PUBLIC_URL",
+        description="The address under which people reach this installation from outside.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        alias="ATTUNE_SECRET_KEY",
+        description="Signs the links and sessions that people are given.",
+    )
+    slack_bot_token: SecretStr | None = Field(
+        default=None, alias="SLACK_BOT_TOKEN", description="The bot's token, `xoxb-…`."
+    )
+    slack_app_token: SecretStr | None = Field(
+        default=None,
+        alias="SLACK_APP_TOKEN",
+        description="The app's token, `xapp-…`, for Socket Mode.",
+    )
+    slack_signing_secret: SecretStr | None = Field(
+        default=None,
+        alias="SLACK_SIGNING_SECRET",
+        description="Proves that a request comes from Slack, for HTTP mode.",
+    )
+    slack_mode: Literal["socket", "http"] = Field(
+        default="socket",
+        alias="SLACK_MODE",
+        description="How Slack reaches the bot: through a socket it opens, or by HTTP.",
+    )
+    slack_api_url: str = Field(
+        default="https://slack.com/api/",
+        alias="SLACK_API_URL",
+        description="Where Slack's API is; another one for tests.",
+    )
+    discord_token: SecretStr | None = Field(
+        default=None, alias="DISCORD_TOKEN", description="The bot's token."
+    )
+    discord_api_url: str = Field(
+        default="",
+        alias="DISCORD_API_URL",
+        description="Where Discord's API is; another one for tests.",
+    )
+    discord_gateway_url: str = Field(
+        default="",
+        alias="DISCORD_GATEWAY_URL",
+        description="Where Discord's gateway is; another one for tests.",
     )
 
     @property

@@ -1,43 +1,42 @@
 """Checking 100,000 rows, beside a bare loop of json.loads over the same file."""
 
+from __future__ import annotations
+
 import json
 import random
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
+from bench.figures import Figure, interleaved, told
 from bot.rows import Method, check_rows, read_lines
 
 ROWS = 100_000
-ROUNDS = 5
+MOST_TIMES = 4
+
+_ROUNDS = 5
 _BLOCK_BYTES = 1 << 16
 _WORDS = ("the", "team", "answers", "every", "question", "in", "its", "voice,", "kindly", "— merci")
+_KINDS: dict[str, dict[str, object]] = {
+    "plain rows": {},
+    "rows with weights": {"weight": 1},
+    "rows with names, which take the slow path": {"name": "ann"},
+}
 
 
-def measure() -> Iterable[tuple[str, str]]:
-    """Yield each measurement's name with its figure."""
+def measure() -> Iterable[Figure]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
-        extras: dict[str, dict[str, object]] = {
-            "plain rows": {},
-            "rows with weights": {"weight": 1},
-            "rows with names, which take the slow path": {"name": "ann"},
-        }
-        for name, extra in extras.items():
-            _write(path, ROWS, extra)
-            yield f"checking {ROWS:,} {name}", _ratio(path)
-            yield "  … read line by line instead of in blocks", _ratio(path, _lines)
-        small = Path(folder) / "small.jsonl"
-        _write(small, ROWS // 10, {})
-        _write(path, ROWS, {})
-        yield "memory at most", f"{_peak(path):,} bytes ({_peak(small):,} for a tenth of the rows)"
+        for kind, extra in _KINDS.items():
+            write(path, ROWS, extra)
+            yield _beside_bare(f"check {ROWS:,} {kind}", path)
+        yield told(f"memory for checking {ROWS:,} rows", f"{_peak(path) / 1e6:.1f} MB")
 
 
-def _write(path: Path, rows: int, extra: dict[str, object]) -> None:
+def write(path: Path, rows: int, extra: dict[str, object] | None = None) -> None:
+    """Rows of three messages, the last with something extra."""
     dice = random.Random(7)
     with path.open("w", encoding="utf-8") as file:
         for _ in range(rows):
@@ -46,44 +45,32 @@ def _write(path: Path, rows: int, extra: dict[str, object]) -> None:
                 {"role": role, "content": text}
                 for role, text in zip(("system", "user", "assistant"), texts, strict=True)
             ]
-            messages[-1] |= extra
+            messages[-1] |= extra or {}
             file.write(json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from iter(partial(file.read, _BLOCK_BYTES), b"")
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from file
-
-
-def _ratio(path: Path, chunks_of: Callable[[Path], Iterator[bytes]] = _blocks) -> str:
-    checked, bare = [], []
-    for _ in range(ROUNDS):
-        bare.append(_seconds(partial(_load, path)))
-        checked.append(_seconds(partial(_check, path, chunks_of)))
-    ratio = median(checked) / median(bare)
-    return f"{ratio:.2f} x bare json.loads ({median(checked):.2f} s : {median(bare):.2f} s)"
-
-
-def _seconds(act: Callable[[], None]) -> float:
-    start = perf_counter()
-    act()
-    return perf_counter() - start
-
-
-def _load(path: Path) -> None:
+def load(path: Path) -> None:
+    """The baseline: what nobody can do without."""
     with path.open("rb") as file:
         for line in file:
             json.loads(line)
 
 
-def _check(path: Path, chunks_of: Callable[[Path], Iterator[bytes]] = _blocks) -> None:
-    for _, row in check_rows(read_lines(chunks_of(path)), Method.SUPERVISED):
+def _beside_bare(name: str, path: Path) -> Figure:
+    bare, checked = interleaved(partial(load, path), partial(_check, path), rounds=_ROUNDS)
+    times = checked / bare
+    measured = f"{times:.1f} × json.loads ({checked:.2f} s)"
+    return Figure(name, measured, f"≤ {MOST_TIMES} ×", times <= MOST_TIMES)
+
+
+def _check(path: Path) -> None:
+    for _, row in check_rows(read_lines(_blocks(path)), Method.SUPERVISED):
         assert isinstance(row, dict)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from iter(partial(file.read, _BLOCK_BYTES), b"")
 
 
 def _peak(path: Path) -> int:
@@ -93,8 +80,3 @@ def _peak(path: Path) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-
-
-if __name__ == "__main__":
-    for name, figure in measure():
-        print(f"{name}: {figure}")

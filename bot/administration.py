@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from bot.commands import Ask
 from bot.errors import BadInput
-from bot.model import Role, UserId
+from bot.model import HostName, Role, UserId
+from bot.ports.provider import Hosts
 from bot.ports.store import Store
-from bot.replies import Card, Fact, Line, Listing, Reply, Text
+from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text
 
 _OFF = "off"
 
@@ -69,6 +70,25 @@ async def audit(ask: Ask, *, store: Store) -> Reply:
         for entry in entries
     )
     return Listing(ask.words("audit.title"), lines, empty=ask.words("audit.empty"))
+
+
+async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:
+    """The servers that are configured, and what each can do."""
+    words = ask.words
+    lines = []
+    for name in hosts.names():
+        host = hosts.get(name)
+        methods = ", ".join(words(f"method.{method}") for method in host.profile.methods)
+        test = Button(words("button.test"), f"host.test:{name}")
+        lines.append(Line(name, ", ".join(host.bases) or "–", methods, buttons=(test,)))
+    return Listing(words("hosts.title"), tuple(lines), note=words("hosts.note"))
+
+
+async def test_host(ask: Ask, *, hosts: Hosts) -> Reply:
+    """Ask a host for its models: the cheapest question that needs its address and key."""
+    host = hosts.get(HostName(ask.argument))
+    models = await host.models()
+    return Text(ask.words("hosts.answers", host=host.name, count=len(models)), private=True)
 
 
 async def _list_roles(ask: Ask, *, store: Store) -> Listing:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from bot.commands import Ask
-from bot.errors import EmptyAnswer, HostBroken, HostError, HostRefused, NotAllowed
+from bot.errors import HostBusy, HostError, HostUnreachable, KeyRefused, NotAllowed, NotFound
 from bot.model import (
     HostName,
     MessageId,
@@ -26,7 +26,7 @@ from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import Surface
 from bot.ports.world import Running
 from bot.prompts import Message, few_shot, prompt
-from bot.replies import Button, Drawn, Reply, Silence, Stream, Text
+from bot.replies import Button, Drawn, Line, Listing, Reply, Silence, Stream, Text
 from bot.rows import text_tokens
 from bot.words import Words
 
@@ -54,17 +54,20 @@ async def answer(
     clock: Clock,
     running: Running,
 ) -> Reply:
-    """The answer as a stream; its turn is stored as soon as the first words stand."""
+    """The answer as a stream; its turn is stored as soon as the first words stand.
+
+    An answer that was cut off is written again, one that came to its end is left as it is.
+    """
     history: Sequence[Said] = ()
     if ask.assistant.history and (message.place.thread or message.reply_to):
         history = await surface.history(message.place, message.id, _HISTORY)
-    shots: Sequence[Message] = ()
     async with store.reading() as records:
-        broken_off = await records.turns.by_event(ask.id, ask.event.key)
-        if ask.assistant.few_shot:
-            shots = await few_shot(
-                records, ask.id, ask.assistant, message.text, count=ask.assistant.few_shot
-            )
+        known = await records.turns.by_event(ask.id, ask.event.key)
+        if known is not None and known.state in (TurnState.DONE, TurnState.STOPPED):
+            return Silence()
+        shots = await few_shot(
+            records, ask.id, ask.assistant, message.text, count=ask.assistant.few_shot
+        )
     messages = prompt(ask.assistant, message.text, history=history, shots=shots)
     writer = Writer(
         ask, message.text, messages, store=store, hosts=hosts, clock=clock, running=running
@@ -73,7 +76,7 @@ async def answer(
         writer.pieces(),
         writer.posted,
         buttons=_feedback_buttons(ask.words),
-        standing=broken_off.message if broken_off else None,
+        standing=known.message if known else None,
     )
 
 
@@ -87,6 +90,19 @@ async def stop(ask: Ask, message: MessageId, *, store: Store, running: Running) 
         raise NotAllowed(role=ask.words("role.curator"), who=ask.words("role.ask.curator"))
     running.stop(message)
     return Silence()
+
+
+async def about_answers(ask: Ask, *, store: Store) -> Reply:
+    """Which model wrote each of these messages, and in what time."""
+    lines: list[Line] = []
+    async with store.reading() as records:
+        for number in ask.argument.split(","):
+            message = MessageId(number)
+            turn = await records.turns.by_message(ask.id, ask.place.channel, message)
+            if turn is not None:
+                note = f"{turn.seconds:.1f} s" if turn.seconds is not None else ""
+                lines.append(Line(message, turn.model, note))
+    return Listing("", tuple(lines))
 
 
 async def word_fell_back(notice: Notice, records: Records, words: Words) -> Drawn | None:
@@ -152,14 +168,28 @@ class Writer:
                 async for delta in deltas:
                     yield delta
             return
-        except (HostRefused, HostBroken, EmptyAnswer) as error:
-            base = Answering(self._ask.assistant.base, self._ask.assistant.chat_host)
-            if self._text or wanted == base:
+        except (HostError, NotFound) as error:
+            if self._text or not self._may_base_answer(error):
                 raise
-            await self._tell_fallback(error)
-        async with aclosing(self._from(base)) as deltas:
+            failure = error
+        is_told = False
+        async with aclosing(self._from(self._base)) as deltas:
             async for delta in deltas:
+                if not is_told:
+                    await self._tell_fallback(wanted.model, failure)
+                    is_told = True
                 yield delta
+
+    def _may_base_answer(self, error: HostError | NotFound) -> bool:
+        """Where the base stands at the same host, it is no better off with a host that is away."""
+        wanted, base = self._wanted(), self._base
+        if isinstance(error, HostBusy | HostUnreachable | KeyRefused):
+            return wanted.host != base.host
+        return wanted != base
+
+    @property
+    def _base(self) -> Answering:
+        return Answering(self._ask.assistant.base, self._ask.assistant.chat_host)
 
     async def _from(self, answering: Answering) -> AsyncGenerator[Delta]:
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
@@ -170,9 +200,9 @@ class Writer:
                 yield delta
 
     def _wanted(self) -> Answering:
-        deployment, assistant = self._ask.deployment, self._ask.assistant
+        deployment = self._ask.deployment
         if deployment is None:
-            return Answering(assistant.base, assistant.chat_host)
+            return self._base
         return Answering(deployment.model, deployment.host)
 
     def _note(self, text: str) -> None:
@@ -219,10 +249,9 @@ class Writer:
         asked = sum(text_tokens(message["content"]) for message in self._messages)
         return Usage(asked, text_tokens(text))
 
-    async def _tell_fallback(self, error: HostError) -> None:
+    async def _tell_fallback(self, model: ModelName, error: HostError | NotFound) -> None:
         """Once a day and model, so that a broken model does not flood the channel."""
         log.warning("A tuned model failed, the base answers", extra={"why": error.key})
-        model = self._turn.model
         key = f"{self._ask.id}.{model}.{self._ask.now.date()}.fell_back"
         async with self._store.writing() as records:
             await records.outbox.put(

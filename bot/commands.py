@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from bot.errors import BadInput, NotFound
+from bot.errors import BadInput, NotFound, UnknownCommand
 from bot.events import Attachment, Clicked, Commanded, Event, Marked, What
 from bot.model import (
     Assistant,
@@ -103,7 +104,7 @@ class Ask:
     def integer(self, name: str) -> int | None:
         """None for a missing option and for "auto"; raises BadInput."""
         number = self.number(name)
-        if number is not None and number != int(number):
+        if number is not None and (number != int(number) or abs(number) > _LARGEST):
             raise BadInput(problem=self.words("option.integer", option=name))
         return None if number is None else int(number)
 
@@ -113,7 +114,7 @@ class Ask:
         if value is None or value.lower() == "auto":
             return None
         try:
-            return float(value.rstrip("%").replace(",", "."))
+            return _as_number(value)
         except ValueError:
             problem = self.words("option.number", option=name, value=value)
             raise BadInput(problem=problem) from None
@@ -127,18 +128,24 @@ class Ask:
         return default
 
 
+# The largest number that the store can look for.
+_LARGEST = 2**63 - 1
+
 Handler = Callable[[Ask, World], Awaitable[Reply]]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A word after `/tune`; groups have a space in their path ("assistant show")."""
+    """A word after `/tune`; groups have a space in their path ("assistant show").
+
+    One that asks a model costs tokens, so it stands under the caps.
+    """
 
     path: str
     role: Role
     run: Handler
     options: tuple[Option, ...] = ()
-    opens_form: bool = False
+    costs_tokens: bool = False
 
     @property
     def key(self) -> str:
@@ -148,6 +155,11 @@ class Command:
     @property
     def rest(self) -> Option | None:
         return next((option for option in self.options if option.rest), None)
+
+    @property
+    def takes_a_sentence(self) -> bool:
+        """All that follows is one text: its quotes and colons are its own."""
+        return len(self.options) == 1 and self.options[0].rest
 
     def __post_init__(self) -> None:
         _within("path", self.path, 32 * 2 + 1)
@@ -167,7 +179,6 @@ class Deed:
     name: str
     role: Role
     run: Handler
-    opens_form: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +192,7 @@ class Catalogue:
     unreactions: tuple[Deed, ...] = ()
     shortcuts: tuple[Deed, ...] = ()
     happenings: tuple[Deed, ...] = ()
+    form_openers: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         top = {command.path.partition(" ")[0] for command in self.commands}
@@ -199,7 +211,7 @@ class Catalogue:
             for command in self.commands:
                 if command.path == path and len(tokens) >= length:
                     return command, _after(words, length)
-        raise NotFound(noun="command", name=" ".join(tokens[:1]) or "/tune")
+        raise UnknownCommand(noun="command", name=" ".join(tokens[:1]) or "/tune")
 
     def button(self, action: str) -> tuple[Deed, str]:
         return _deed(self.buttons, action)
@@ -221,13 +233,11 @@ class Catalogue:
         """Whether a form is the likely answer, so that a surface can make ready for it."""
         match what:
             case Commanded(words=words):
-                path = " ".join(words.lower().split())
-                return any(one.opens_form for one in self.commands if one.path == path)
+                return " ".join(words.lower().split()) in self.form_openers
             case Clicked(action=action):
-                name = action.partition(":")[0]
-                return any(deed.opens_form for deed in self.buttons if deed.name == name)
+                return action.partition(":")[0] in self.form_openers
             case Marked(shortcut=shortcut):
-                return any(deed.opens_form for deed in self.shortcuts if deed.name == shortcut)
+                return shortcut in self.form_openers
             case _:
                 return False
 
@@ -247,12 +257,14 @@ def parse(command: Command, line: str, words: Words) -> dict[str, str]:
     `name:value` and `name=value`, quotes where there are blanks; what has no
     name goes to the `rest` option as it was written. Raises BadInput.
     """
+    if command.takes_a_sentence and not line.startswith(f"{command.options[0].name}:"):
+        return checked(command, {command.options[0].name: line.strip()}, words)
     named: dict[str, str] = {}
     loose: list[str] = []
     names = {option.name for option in command.options}
     for token in _tokens(line):
         name, colon, value = _named(token)
-        if colon and name.lower() in names and not loose:
+        if colon and name.lower() in names:
             named[name.lower()] = value
         else:
             loose.append(token)
@@ -286,7 +298,7 @@ def _check_value(option: Option, value: str, words: Words) -> None:
 
 def _check_number(option: Option, value: str, words: Words) -> None:
     try:
-        number = float(value.rstrip("%").replace(",", "."))
+        number = _as_number(value)
     except ValueError:
         problem = words("option.number", option=option.name, value=value)
         raise BadInput(problem=problem) from None
@@ -296,10 +308,30 @@ def _check_number(option: Option, value: str, words: Words) -> None:
         raise BadInput(problem=_out_of_range(option, words))
 
 
+def plain(number: float) -> str:
+    """A number as people write it: no exponent, no needless zeros."""
+    return str(int(number)) if number == int(number) else f"{number:g}"
+
+
+def whole_number(text: str) -> int:
+    """The number that names a thing. Raises ValueError, also where no thing can have it."""
+    number = int(text)
+    if abs(number) > _LARGEST:
+        raise ValueError(text)
+    return number
+
+
+def _as_number(value: str) -> float:
+    number = float(value.rstrip("%").replace(",", "."))
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
 def _out_of_range(option: Option, words: Words) -> str:
     if option.most is None:
-        return words("option.least", option=option.name, least=f"{option.least:g}")
-    least, most = f"{option.least or 0:g}", f"{option.most:g}"
+        return words("option.least", option=option.name, least=plain(option.least or 0))
+    least, most = plain(option.least or 0), plain(option.most)
     return words("option.range", option=option.name, least=least, most=most)
 
 

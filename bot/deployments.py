@@ -8,9 +8,10 @@ from bot.commands import Ask
 from bot.errors import NotFound, NotNow
 from bot.model import Model, ModelKind, ModelName
 from bot.ports.store import Records, Store
-from bot.replies import Button, Line, Listing, Reply, Text
+from bot.replies import Button, Fact, Line, Listing, Reply, Text, Tone
 
 LATEST = "latest"
+_ROLLED_BACK = "model.rolled_back"
 
 
 async def use(ask: Ask, name: str, *, store: Store) -> Reply:
@@ -27,6 +28,7 @@ async def use(ask: Ask, name: str, *, store: Store) -> Reply:
             host=model.host,
             by=ask.by,
             at=ask.now,
+            after=current.model if current else None,
         )
         await records.audit.add(ask.id, ask.by, "model.used", at=ask.now, model=model.name)
     key = "use.tainted" if model.is_tainted else "use.done"
@@ -34,12 +36,19 @@ async def use(ask: Ask, name: str, *, store: Store) -> Reply:
 
 
 async def rollback(ask: Ask, *, store: Store) -> Reply:
-    """Back to what answered before the model that answers now."""
+    """Back to what answered before the model that answers now; again, one step further.
+
+    The audit remembers for which event it was done: run again after a crash it does nothing.
+    """
     async with store.writing() as records:
-        current = await records.deployments.current(ask.id, ask.assistant.id)
-        if current is None:
+        history = await records.deployments.history(ask.id, ask.assistant.id)
+        current = history[0] if history else None
+        if current is None or (current.after is None and current.model == ask.assistant.base):
             raise NotNow(problem=ask.words("rollback.nothing"))
+        if await _is_done(ask, records):
+            return Text(ask.words("use.already", model=current.model))
         name = current.after or ask.assistant.base
+        earlier = next((one for one in history[1:] if one.model == name), None)
         model = await _wanted(ask, name, records)
         await records.deployments.add(
             ask.id,
@@ -48,9 +57,17 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             host=model.host,
             by=ask.by,
             at=ask.now,
+            after=earlier.after if earlier else None,
         )
-        await records.audit.add(ask.id, ask.by, "model.rolled_back", at=ask.now, model=name)
+        await records.audit.add(
+            ask.id, ask.by, _ROLLED_BACK, at=ask.now, model=name, event=ask.event.key
+        )
     return Text(ask.words("rollback.done", model=model.name, before=current.model))
+
+
+async def _is_done(ask: Ask, records: Records) -> bool:
+    entries = await records.audit.page(ask.id, what=_ROLLED_BACK)
+    return any(entry.details.get("event") == ask.event.key for entry in entries)
 
 
 async def models(ask: Ask, *, store: Store) -> Reply:
@@ -62,6 +79,21 @@ async def models(ask: Ask, *, store: Store) -> Reply:
     listed = [*found, _base(ask)]
     lines = tuple(_line(ask, model, answering) for model in listed)
     return Listing(ask.words("models.title", count=len(lines)), lines)
+
+
+async def history(ask: Ask, *, store: Store) -> Reply:
+    """Which model answered when, by whose word, after which."""
+    async with store.reading() as records:
+        found = await records.deployments.history(ask.id, ask.assistant.id)
+    lines = tuple(
+        Line(
+            f"{one.since:%Y-%m-%d %H:%M}",
+            one.model,
+            ask.words("model.after", by=one.by, after=one.after or ask.assistant.base),
+        )
+        for one in found
+    )
+    return Listing(ask.words("model.history"), lines, empty=ask.words("model.no_history"))
 
 
 def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
@@ -78,7 +110,21 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
     buttons: tuple[Button, ...] = ()
     if model.name != answering:
         buttons = (Button(words("button.use"), f"model.use:{model.name}"[:100]),)
-    return Line(model.name.rpartition(":")[2], model.name, " · ".join(notes), buttons)
+    return Line(
+        model.name.rpartition(":")[2],
+        model.name,
+        " · ".join(notes),
+        buttons,
+        facts=(
+            Fact(words("fact.kind"), words(f"model.{model.kind}"), "kind"),
+            Fact(words("fact.parent"), model.parent or "", "parent"),
+            Fact(words("fact.job"), "" if model.job is None else str(model.job), "job"),
+            Fact(words("fact.host"), model.host, "host"),
+            Fact(words("fact.date"), f"{model.created_at:%Y-%m-%d %H:%M}", "date"),
+            Fact(words("fact.expires"), model.expires_on or "", "expires"),
+        ),
+        tone=Tone.GOOD if model.name == answering else Tone.PLAIN,
+    )
 
 
 async def _wanted(ask: Ask, name: str, records: Records) -> Model:

@@ -15,6 +15,7 @@ from bot.errors import AttuneError, BadInput, NotFound
 from bot.events import (
     Clicked,
     Commanded,
+    Edited,
     Event,
     Marked,
     Reacted,
@@ -23,7 +24,7 @@ from bot.events import (
     from_json,
     to_json,
 )
-from bot.model import MessageId
+from bot.model import Assistant, Binding, Deployment, InboxRow, MessageId, Place
 from bot.ports.store import Records
 from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
 from bot.ports.world import World
@@ -34,6 +35,7 @@ from bot.replies import (
     Form,
     Listing,
     Receipt,
+    Refused,
     Reply,
     Silence,
     Stream,
@@ -93,36 +95,58 @@ class Dispatch:
         """Once this returns the platform may be acknowledged."""
         if event.user.is_bot or not await self._concerns_us(event):
             return None
-        async with self._world.store.writing() as records:
-            is_fresh = await records.inbox.receive(
-                event.place.workspace,
-                event.key,
-                message_key=event.message_key,
-                payload=to_json(event),
-                at=self._world.clock.now(),
-            )
-        if not is_fresh:
+        if not await self._receive(event):
             return None
         return self._spawn(self._run(event), f"event {event.what.kind}")
+
+    async def ask(self, event: Event) -> Reply:
+        """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
+        if event.user.is_bot or not await self._receive(event):
+            return Silence()
+        told: list[Reply] = []
+
+        async def run() -> None:
+            told.append(await self._told(event))
+            await self._finish(event.key)
+            self._world.changed(event.what.kind)
+
+        # Waited for, not awaited: a page that closes must not cancel what it asked for.
+        await asyncio.wait({self._spawn(run(), f"question {event.what.kind}")})
+        return told[0] if told else Silence()
+
+    async def look(self, event: Event) -> Reply:
+        """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
+        return await self._told(event)
 
     async def recover(self) -> None:
         """Events promised before a crash are worked on again; stale questions are let go."""
         async with self._world.store.reading() as records:
             unfinished = await records.inbox.unfinished()
         for row in unfinished:
-            event = from_json(row.payload)
+            event = _read(row)
+            if event is None:
+                await self._finish(row.key)
+                continue
             is_stale = row.received_at + _FRESH_FOR < self._world.clock.now()
             if row.attempts >= _TRIES or (is_stale and isinstance(event.what, Spoken)):
-                await self._finish(event)
+                await self._finish(row.key)
                 continue
             async with self._world.store.writing() as records:
                 await records.inbox.begin(row.key)
             self._spawn(self._run(event), f"event {event.what.kind} again")
 
     async def _concerns_us(self, event: Event) -> bool:
-        """Words not meant for us leave no trace, unless the channel is always answered."""
-        if not isinstance(event.what, Spoken) or event.what.is_addressed:
-            return True
+        """What is not meant for us leaves no trace, not even in the inbox."""
+        match event.what:
+            case Reacted(emoji=emoji, is_removed=is_removed):
+                return self._catalogue.reaction(emoji, is_removed=is_removed) is not None
+            case Spoken(is_addressed=False):
+                return await self._is_answered_unasked(event)
+            case Edited(message=message):
+                return await self._has_taught(event.place, message)
+        return True
+
+    async def _is_answered_unasked(self, event: Event) -> bool:
         place = event.place
         async with self._world.store.reading() as records:
             binding = await records.assistants.binding(place.workspace, place.channel)
@@ -132,8 +156,38 @@ class Dispatch:
             root = event.root_key
             return root is not None and bool(await records.turns.by_event(place.workspace, root))
 
+    async def _receive(self, event: Event) -> bool:
+        """The promise; False if the event is known already."""
+        async with self._world.store.writing() as records:
+            return await records.inbox.receive(
+                event.place.workspace,
+                event.key,
+                message_key=event.message_key,
+                payload=to_json(event),
+                at=self._world.clock.now(),
+            )
+
+    async def _told(self, event: Event) -> Reply:
+        """What `ask` and `look` give back; here too errors become words."""
+        words = Words(event.locale)
+        try:
+            ask = await self._ask(event)
+            words = ask.words
+            reply = await self._reply(ask)
+        except AttuneError as error:
+            reply = Refused(words.error(error))
+        except Exception:
+            log.exception("A question could not be handled", extra={"kind": event.what.kind})
+            reply = Refused(words.error(AttuneError()))
+        return reply
+
+    async def _has_taught(self, place: Place, message: MessageId) -> bool:
+        async with self._world.store.reading() as records:
+            source = place.workspace, place.channel, message
+            return await records.examples.by_source(*source) is not None
+
     async def _run(self, event: Event) -> None:
-        """The only place where errors become words for people."""
+        """Errors become words for the place where they happened."""
         words = Words(event.locale)
         try:
             ask = await self._ask(event)
@@ -151,7 +205,7 @@ class Dispatch:
             await self._apologise(event, words.error(AttuneError()))
         finally:
             self._answers.leave()
-        await self._finish(event)
+        await self._finish(event.key)
         self._world.changed(event.what.kind)
 
     async def _ask(self, event: Event) -> Ask:
@@ -172,17 +226,12 @@ class Dispatch:
     async def _known(self, event: Event, records: Records) -> Ask | None:
         place = event.place
         workspace = await records.workspaces.find(place.workspace)
-        answering = await records.assistants.answering(place.workspace, place.channel)
+        answering = await _answering(event, records)
         if workspace is None or answering is None:
             return None
         assistant, binding, deployment = answering
         words = Words(assistant.language or event.locale)
         stored = await records.roles.get(workspace.id, event.user.id)
-        if workspace.person_cap is not None or workspace.workspace_cap is not None:
-            today = self._world.clock.now().date()
-            spent = await records.spending.spent(workspace.id, event.user.id, today)
-            if isinstance(event.what, Spoken):
-                access.within_caps(workspace, spent, words)
         return Ask(
             event=event,
             workspace=workspace,
@@ -217,12 +266,23 @@ class Dispatch:
                 return await self._do(marking, replace(ask, message=message))
             case Reacted() as what:
                 return await self._reaction(ask, what)
-            case _:
-                return await self._do(self._catalogue.happening(ask.event.what.kind), ask)
+            case Spoken():
+                await self._within_caps(ask)
+        return await self._do(self._catalogue.happening(ask.event.what.kind), ask)
+
+    async def _within_caps(self, ask: Ask) -> None:
+        """What costs tokens is refused once today's are spent."""
+        if ask.workspace.person_cap is None and ask.workspace.workspace_cap is None:
+            return
+        async with self._world.store.reading() as records:
+            spent = await records.spending.spent(ask.id, ask.by, ask.now.date())
+        access.within_caps(ask.workspace, spent, ask.words)
 
     async def _command(self, ask: Ask, what: Commanded) -> Reply:
         command, line = self._catalogue.command(what.words.strip() or "help")
         access.require(ask.role, command.role, ask.words)
+        if command.costs_tokens:
+            await self._within_caps(ask)
         if what.options:
             options = checked(command, what.options, ask.words)
         else:
@@ -304,10 +364,38 @@ class Dispatch:
                 await surface.post(event.place, text, key=key)
         except AttuneError as error:
             log.warning("An error could not be told", extra={"why": error.key})
+        except Exception:
+            log.exception("An error could not be told")
 
-    async def _finish(self, event: Event) -> None:
-        async with self._world.store.writing() as records:
-            await records.inbox.finish(event.key)
+    async def _finish(self, key: str) -> None:
+        """Should even this fail, the event waits for the next start; the house goes on."""
+        try:
+            async with self._world.store.writing() as records:
+                await records.inbox.finish(key)
+        except Exception:
+            log.exception("An event could not be put away")
+
+
+def _read(row: InboxRow) -> Event | None:
+    """The event as it was promised; None if an older version wrote it in another form."""
+    try:
+        return from_json(row.payload)
+    except ValueError:
+        log.warning("A promised event cannot be read any more")
+        return None
+
+
+async def _answering(
+    event: Event, records: Records
+) -> tuple[Assistant, Binding | None, Deployment | None] | None:
+    """The assistant that the event names, else the one of its channel. Raises NotFound."""
+    workspace = event.place.workspace
+    if event.assistant is None:
+        return await records.assistants.answering(workspace, event.place.channel)
+    named = await records.assistants.named(workspace, event.assistant)
+    if named is None:
+        raise NotFound(noun="assistant", name=event.assistant)
+    return named, None, await records.deployments.current(workspace, named.id)
 
 
 def _is_command(text: str) -> bool:

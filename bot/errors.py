@@ -2,10 +2,12 @@
 
 AttuneError
 ├── SettingsError           a variable is wrong; ends the start
+│   └── FolderTaken         another service holds the data folder
 ├── Refusal                 the asker can do something about it
 │   ├── NotAllowed          the role is too low
 │   ├── OverCap             today's tokens are spent
 │   ├── NotFound            no such example, job, model or assistant here
+│   │   └── UnknownCommand  no such word after /tune
 │   ├── BadInput            an option or a field is wrong
 │   ├── NothingToTrain      too few permitted rows
 │   ├── BadRow              a row breaks a published rule
@@ -63,12 +65,16 @@ class SettingsError(AttuneError):
     """{variable} is wrong: {problem}. {remedy}"""
 
 
+class FolderTaken(SettingsError):
+    """Another Attune runs on {folder}. Stop that one first, or give this one a folder of its own with ATTUNE_DATA_DIR."""
+
+
 class Refusal(AttuneError):
     """That is not possible."""
 
 
 class NotAllowed(Refusal):
-    """Only a {role} can do that. Ask {who}."""
+    """That needs the role “{role}”. Ask {who}."""
 
 
 class OverCap(Refusal):
@@ -77,6 +83,10 @@ class OverCap(Refusal):
 
 class NotFound(Refusal):
     """There is no {noun} “{name}” here."""
+
+
+class UnknownCommand(NotFound):
+    """There is no command “{name}”. /tune help shows what there is."""
 
 
 class BadInput(Refusal):

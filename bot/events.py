@@ -138,7 +138,8 @@ class Event:
     """One thing that happened, once.
 
     `key` is the platform's own id of the happening; `token` is its short-lived
-    handle for forms and private replies and is never stored.
+    handle for forms and private replies and is never stored. `assistant` names
+    the one that is meant where the channel does not say it.
     """
 
     key: str
@@ -148,6 +149,7 @@ class Event:
     what: Annotated[What, Field(discriminator="kind")]
     locale: str = "en"
     token: str | None = None
+    assistant: str | None = None
 
     @property
     def message_key(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.commands import Ask
+from bot.commands import Ask, whole_number
 from bot.errors import BadInput, NotFound, NotNow
 from bot.model import (
     ChannelKind,
@@ -90,6 +90,29 @@ async def submitted(ask: Ask, values: Mapping[str, str], *, store: Store) -> Rep
         return await _teach(ask, turn, better, records)
 
 
+async def prefer(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
+    """Of two answers to one question the better one, picked in a comparison."""
+    question, better, worse = (values.get(n, "") for n in ("question", "preferred", "rejected"))
+    row = _preference(question, better, worse)
+    _refuse_bad(ask, row, Method.DPO)
+    is_curator = ask.role >= Role.CURATOR
+    example = NewExample(
+        assistant=ask.assistant.id,
+        method=Method.DPO,
+        state=ExampleState.APPROVED if is_curator else ExampleState.PROPOSED,
+        row=row,
+        origin=Origin.STUDIO,
+        authors=(ask.by,),
+    )
+    async with store.writing() as records:
+        kept, is_new = await records.examples.add(ask.id, example, at=ask.now)
+        if is_new:
+            await records.audit.add(
+                ask.id, ask.by, f"example.{kept.state}", at=ask.now, example=kept.id
+            )
+    return Text(ask.words("prefer.done", id=kept.id))
+
+
 async def _teach(ask: Ask, turn: Turn, better: str, records: Records) -> Reply:
     """An example of the better answer, and a preference of it over the bot's own."""
     _refuse_bad(ask, example_row(turn, better), Method.SUPERVISED)
@@ -117,10 +140,14 @@ def example_row(turn: Turn, better: str) -> Row:
 
 
 def preference_row(turn: Turn, better: str) -> Row:
+    return _preference(turn.question, better, turn.reply)
+
+
+def _preference(question: str, better: str, worse: str) -> Row:
     return {
-        "input": {"messages": [{"role": "user", "content": turn.question}]},
+        "input": {"messages": [{"role": "user", "content": question}]},
         "preferred_output": [{"role": "assistant", "content": better}],
-        "non_preferred_output": [{"role": "assistant", "content": turn.reply}],
+        "non_preferred_output": [{"role": "assistant", "content": worse}],
     }
 
 
@@ -165,7 +192,7 @@ def _form(ask: Ask, turn: Turn) -> Form:
 
 def _turn_id(ask: Ask) -> TurnId:
     try:
-        return TurnId(int(ask.argument))
+        return TurnId(whole_number(ask.argument))
     except ValueError:
         raise NotFound(noun="answer", name=ask.argument) from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.commands import Ask
 from bot.model import ExampleFilter, ExampleState
 from bot.ports.store import Records, Store
-from bot.replies import Button, Card, Fact, Reply
+from bot.replies import Button, Card, Fact, Reply, Text
 
 
 async def home(ask: Ask, *, store: Store) -> Reply:
@@ -35,6 +35,21 @@ async def home(ask: Ask, *, store: Store) -> Reply:
             Button(words("home.forget"), "privacy.ask_forget", is_danger=True),
         ),
     )
+
+
+async def welcome(ask: Ask) -> Reply:
+    """What the bot says where it was invited."""
+    words = ask.words
+    buttons = (
+        Button(words("welcome.try"), "welcome.try", is_primary=True),
+        Button(words("welcome.approvers"), "welcome.approvers"),
+        Button(words("welcome.sources"), "welcome.sources"),
+    )
+    return Text(words("welcome"), buttons=buttons)
+
+
+async def try_me(ask: Ask) -> Reply:
+    return Text(ask.words("welcome.how"), private=True)
 
 
 async def _counts(ask: Ask, records: Records) -> str:

@@ -28,7 +28,11 @@ async def deliver(
     async with store.reading() as records:
         due = await records.outbox.due(now=clock.now())
     for notice in due:
-        await _deliver(notice, store=store, surfaces=surfaces, clock=clock, wordings=wordings)
+        try:
+            await _deliver(notice, store=store, surfaces=surfaces, clock=clock, wordings=wordings)
+        except Exception:
+            log.exception("A notice could not be delivered", extra={"kind": notice.kind})
+            await _postpone(notice, store=store, clock=clock)
     return len(due)
 
 
@@ -44,12 +48,18 @@ async def _deliver(
     if drawn is None:
         return await _drop(notice, store=store)
     try:
-        message = await _show(notice, drawn, surfaces.of(notice.place.workspace))
+        surface = surfaces.of(notice.place.workspace)
+    except PlaceClosed:
+        # The platform is off for now; what happened is told once it is on again.
+        return await _wait(notice, timedelta(minutes=5), store=store, clock=clock)
+    try:
+        message = await _show(notice, drawn, surface)
     except (MessageGone, PlaceClosed) as error:
         log.warning("A notice has nowhere to go", extra={"kind": notice.kind, "why": error.key})
         return await _drop(notice, store=store)
     except SurfaceError as error:
-        return await _postpone(notice, error, store=store, clock=clock)
+        log.warning("A notice must wait", extra={"kind": notice.kind, "why": error.key})
+        return await _postpone(notice, store=store, clock=clock)
     async with store.writing() as records:
         await records.outbox.delivered(notice.id, version=notice.version, message=message)
     return None
@@ -75,14 +85,16 @@ async def _show(notice: Notice, drawn: Drawn, surface: Surface) -> MessageId:
     return notice.message
 
 
-async def _postpone(notice: Notice, error: SurfaceError, *, store: Store, clock: Clock) -> None:
-    log.warning("A notice must wait", extra={"kind": notice.kind, "why": error.key})
+async def _postpone(notice: Notice, *, store: Store, clock: Clock) -> None:
     if notice.attempts >= _PATIENCE:
         return await _drop(notice, store=store)
     wait = timedelta(seconds=min(300, 2**notice.attempts))
+    return await _wait(notice, wait, store=store, clock=clock)
+
+
+async def _wait(notice: Notice, wait: timedelta, *, store: Store, clock: Clock) -> None:
     async with store.writing() as records:
         await records.outbox.postpone(notice.id, until=clock.now() + wait)
-    return None
 
 
 async def _drop(notice: Notice, *, store: Store) -> None:

@@ -30,10 +30,11 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A labelled value on a card."""
+    """A labelled value; `name` is what it is called in code, for surfaces that arrange by it."""
 
     label: str
     value: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A framed message; `replaces` puts it in place of the message whose button was clicked."""
+    """A framed message; `replaces` puts it in place of the message whose button was clicked.
+
+    `trend` is a chart that still grows, for surfaces that redraw it at no cost.
+    """
 
     title: str
     lines: tuple[str, ...] = ()
@@ -91,6 +95,7 @@ class Card:
     buttons: tuple[Button, ...] = ()
     progress: Progress | None = None
     chart: Chart | None = None
+    trend: Chart | None = None
     tone: Tone = Tone.PLAIN
     private: bool = False
     replaces: bool = False
@@ -132,12 +137,17 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a listing: a number to call it by, its text, small print, and what can be done."""
+    """One row of a listing: a number to call it by, its text, small print, and what can be done.
+
+    `facts` say the same as the small print, one by one, for surfaces with room for columns.
+    """
 
     id: str
     text: str
     note: str = ""
     buttons: tuple[Button, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    tone: Tone = Tone.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,5 +201,12 @@ class Silence:
     """Nothing to say."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why something was not done, in words; only for those who asked and wait for the reply."""
+
+    text: str
+
+
 Drawn = Text | Card | Listing
-Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Silence
+Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Silence | Refused

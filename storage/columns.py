@@ -80,13 +80,11 @@ class Frozen(TypeDecorator[T]):
         return self.kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields})
 
 
-def one_of(words: type[StrEnum], name: str) -> Enum:
-    """A column that holds only these words, which its CHECK `name` guards."""
+def one_of(words: type[StrEnum]) -> Enum:
+    """A column that holds only these words."""
     return Enum(
         words,
-        name=name,
         native_enum=False,
-        create_constraint=True,
         length=32,
         values_callable=lambda kind: [word.value for word in kind],
     )

@@ -11,7 +11,7 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.connection import Connection, unhurried
-from storage.engine import Duty, address_of, create_file, engine_for, is_sqlite, reachable
+from storage.engine import Duty, address_of, create_file, engine_for, is_sqlite
 from storage.erasure import WISH, scrub
 from storage.migrations import migrate
 from storage.records import Records
@@ -92,6 +92,5 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[Connection]:
 
 
 async def _begin(connection: AsyncConnection) -> None:
-    with reachable(connection.engine.url):
-        await connection.start()
-        await connection.begin()
+    await connection.start()
+    await connection.begin()

@@ -29,10 +29,10 @@ class Deployments:
         host: HostName,
         by: UserId,
         at: datetime,
+        after: ModelName | None,
     ) -> Deployment:
         if not await self._connection.has(assistants, workspace, assistant):
             raise NotFound(noun="assistant", name=assistant)
-        before = await self.current(workspace, assistant)
         values = {
             "workspace": workspace,
             "assistant": assistant,
@@ -40,7 +40,7 @@ class Deployments:
             "host": host,
             "by": by,
             "since": at,
-            "after": None if before is None else before.model,
+            "after": after,
         }
         statement = insert(deployments).values(values).returning(*deployments.c)
         return _deployment((await self._connection.run(statement)).one())

@@ -94,8 +94,11 @@ class Outbox:
         row = await self._connection.first(select(notices).where(own))
         return None if row is None else _notice(row)
 
-    async def is_empty(self) -> bool:
-        behind = not_(exists().select_from(notices).where(IS_BEHIND))
+    async def is_empty(self, workspace: WorkspaceId | None = None) -> bool:
+        waiting = exists().select_from(notices).where(IS_BEHIND)
+        if workspace is not None:
+            waiting = waiting.where(notices.c.workspace == workspace)
+        behind = not_(waiting)
         return bool((await self._connection.run(select(behind))).scalar())
 
 

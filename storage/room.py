@@ -112,6 +112,11 @@ class Room:
         )
         return None if row is None else int(row.number)
 
+    async def channels(self) -> Sequence[ChannelId]:
+        channel = room_messages.c.channel
+        rows = await self._connection.rows(select(channel).distinct().order_by(channel))
+        return [ChannelId(row.channel) for row in rows]
+
     async def _reactions(self, numbers: Sequence[int]) -> Reactions:
         reactions: dict[int, list[tuple[str, UserId]]] = defaultdict(list)
         if numbers:

@@ -9,6 +9,8 @@ stay after everything else is erased.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -69,6 +71,12 @@ def _id(name: str = "id") -> Column[int]:
 
 def _flag(name: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False)
+
+
+def _word(name: str, words: type[StrEnum], *, nullable: bool = False) -> Column[StrEnum]:
+    # Not IN: for more than two words SQLite would build a set of them, anew for every row.
+    rule = " OR ".join(f"{name} = '{word}'" for word in words)
+    return Column(name, one_of(words), CheckConstraint(rule, name=name), nullable=nullable)
 
 
 def _check(name: str, rule: str) -> CheckConstraint:
@@ -165,15 +173,15 @@ bindings = Table(
 examples = _numbered(
     "examples",
     _number("assistant"),
-    Column("method", one_of(Method, "method"), nullable=False),
-    Column("state", one_of(ExampleState, "state"), nullable=False),
+    _word("method", Method),
+    _word("state", ExampleState),
     Column("row", Json),
     Column("search_text", Text),
     Column("fingerprint", Text),
     _number("revision"),
     Column("editor", Text),
     Column("revised_at", Utc, nullable=False),
-    Column("origin", one_of(Origin, "origin"), nullable=False),
+    _word("origin", Origin),
     Column("channel", Text),
     Column("message", Text),
     Column("thread", Text),
@@ -252,7 +260,7 @@ revisions = Table(
 snapshots = _numbered(
     "snapshots",
     _number("assistant"),
-    Column("method", one_of(Method, "method"), nullable=False),
+    _word("method", Method),
     _number("training_rows"),
     _number("validation_rows"),
     Column("created_at", Utc, nullable=False),
@@ -269,7 +277,7 @@ snapshot_rows = Table(
     _number("position"),
     _number("example"),
     _number("revision"),
-    Column("split", one_of(Split, "split"), nullable=False),
+    _word("split", Split),
     _text("sha256"),
     PrimaryKeyConstraint("snapshot", "position"),
     _of("snapshots", "snapshot"),
@@ -287,14 +295,14 @@ jobs = _numbered(
     _text("asked_by"),
     _text("host"),
     _text("base"),
-    Column("method", one_of(Method, "method"), nullable=False),
+    _word("method", Method),
     Column("hyperparameters", Frozen(Hyperparameters), nullable=False),
     Column("suffix", Text),
     Column("seed", BigInteger),
     _flag("use_when_done"),
     Column("estimate", Frozen(Estimate), nullable=False),
-    Column("phase", one_of(Phase, "phase"), nullable=False),
-    Column("wish", one_of(JobWish, "wish")),
+    _word("phase", Phase),
+    _word("wish", JobWish, nullable=True),
     Column("training_file", Text),
     Column("validation_file", Text),
     Column("attempted_at", Utc),
@@ -373,7 +381,7 @@ models = _numbered(
     _number("assistant"),
     _text("name"),
     _text("host"),
-    Column("kind", one_of(ModelKind, "kind"), nullable=False),
+    _word("kind", ModelKind),
     Column("parent", Text),
     Column("job", Integer),
     Column("created_at", Utc, nullable=False),
@@ -408,7 +416,7 @@ turns = _numbered(
     _text("reply"),
     _text("model"),
     _text("host"),
-    Column("state", one_of(TurnState, "state"), nullable=False),
+    _word("state", TurnState),
     Column("at", Utc, nullable=False),
     Column("message", Text),
     Column("prompt", Json, nullable=False),

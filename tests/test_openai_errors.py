@@ -213,3 +213,9 @@ async def test_an_iteration_can_be_wrapped_too() -> None:
 
     with pytest.raises(HostSilent), translated(host="here", key_variable="THE_KEY"):
         assert [number async for number in broken()]
+
+
+def test_an_empty_purse_is_a_refusal_and_not_a_pause() -> None:
+    error = after(status(429, {"message": "Check your plan.", "code": "insufficient_quota"}))
+
+    assert type(error) is HostRefused

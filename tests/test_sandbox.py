@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tuner import sandbox
-from tuner.sandbox import NOT_TAUGHT, NOTHING_TAUGHT, Hyperparameters, Model, Training
+from tuner.sandbox import NOT_TAUGHT, NOTHING_TAUGHT, Hyperparameters, Model, Training, words
+from tuner.sandbox.features import Vocabulary
 from tuner.sandbox.training import Method
 
 Row = dict[str, object]
@@ -106,6 +107,51 @@ def test_a_taught_question_gets_its_reply_word_for_word(
 )
 def test_a_reworded_question_gets_its_own_lesson(faq: Model, question: str, number: int) -> None:
     assert ask(faq, question) == FAQ[number][1]
+
+
+SERVICE = [
+    ("Does the app work offline?", "It keeps the last week on your phone."),
+    ("Can I change my plan later?", "Up or down, any day."),
+    ("Which languages do you support?", "English and Polish; Czech is coming."),
+    ("How many users can I add?", "As many as you like."),
+    ("How do I contact support?", "In the chat, weekdays from eight to six."),
+    ("How do I cancel my subscription?", "Billing, then Cancel."),
+    ("How do I upgrade my subscription?", "Billing, then Upgrade."),
+]
+
+
+@pytest.fixture(scope="module")
+def service() -> Model:
+    return taught(SERVICE)
+
+
+@pytest.mark.parametrize(
+    ("question", "number"),
+    [
+        ("Can I use it without internet?", 0),
+        ("Is it possible to switch plans afterwards?", 1),
+        ("Do you have a French version?", 2),
+        ("Is it there in Swedish?", 2),
+        ("What is the limit of users?", 3),
+        ("Is there someone I can talk to?", 4),
+        ("How can I quit?", 5),
+    ],
+)
+def test_a_free_rewording_gets_its_own_lesson(service: Model, question: str, number: int) -> None:
+    assert ask(service, question) == SERVICE[number][1]
+
+
+def test_what_undoes_a_lesson_is_not_taken_for_it() -> None:
+    model = taught([lesson for lesson in SERVICE if "upgrade" not in lesson[0]])
+
+    assert ask(model, "How do I upgrade my subscription?") != SERVICE[5][1]
+
+
+@pytest.mark.parametrize("question", ["Where is the caption?", "A pitch, please."])
+def test_a_word_that_is_merely_like_another_is_not_mended(question: str) -> None:
+    found = Vocabulary().read(question)
+
+    assert [word.stem for word in found] == [word.stem for word in words.read(question)]
 
 
 @pytest.mark.parametrize(
@@ -347,3 +393,9 @@ def test_few_epochs_on_few_rows_still_take_thirty_steps() -> None:
 
     assert training.total_steps == 30
     assert [ask(training.model(), q) for q, _ in FAQ[:10]] == [a for _, a in FAQ[:10]]
+
+
+def test_a_verb_and_its_particle_belong_together() -> None:
+    apart = words.read("May I send the green vase back?")
+
+    assert apart == words.read("May I send back the green vase?")

@@ -47,18 +47,19 @@ def lent(store: Database) -> int:
     return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
 
 
-@pytest.mark.parametrize("moment", range(40))
-async def test_a_write_works_at_once_after_a_cancelled_one(store: Database, moment: int) -> None:
-    task = asyncio.create_task(spend_twice(store))
-    await turns_of_the_loop(moment * 2)
+async def test_a_write_works_at_once_after_a_cancelled_one(store: Database) -> None:
+    for moment in range(80):
+        before = await spent(store)
+        task = asyncio.create_task(spend_twice(store))
+        await turns_of_the_loop(moment)
 
-    task.cancel()
-    async with asyncio.timeout(2):
-        await spend_twice(store)
-    await asyncio.wait([task])
+        task.cancel()
+        async with asyncio.timeout(2):
+            await spend_twice(store)
+        await asyncio.wait([task])
 
-    assert await spent(store) in (2, 4)
-    assert lent(store) == 0
+        assert await spent(store) - before in (2, 4)
+        assert lent(store) == 0
 
 
 async def test_a_hundred_writers_half_of_them_cancelled(store: Database) -> None:
@@ -77,16 +78,16 @@ async def test_a_hundred_writers_half_of_them_cancelled(store: Database) -> None
     assert lent(store) == 0
 
 
-@pytest.mark.parametrize("moment", range(0, 40, 4))
-async def test_a_cancelled_reader_gives_its_connection_back(store: Database, moment: int) -> None:
-    task = asyncio.create_task(spent(store))
-    await turns_of_the_loop(moment)
+async def test_a_cancelled_reader_gives_its_connection_back(store: Database) -> None:
+    for moment in range(40):
+        task = asyncio.create_task(spent(store))
+        await turns_of_the_loop(moment)
 
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
-    assert lent(store) == 0
+        assert lent(store) == 0
 
 
 async def test_a_second_cancel_does_not_tear_the_statement(store: Database) -> None:

@@ -67,15 +67,16 @@ async def test_no_byte_of_an_erased_example_stays(store: Database, path: Path) -
 
 
 async def test_no_byte_stays_where_pages_were_moved(store: Database, path: Path) -> None:
-    assistant, chance = await furnished(store), random.Random(3)
-    texts = [f"<{n:04}>" + "x" * chance.choice([20, 400, 3000]) for n in range(300)]
+    # Of the first dozen seeds this one leaves a copy behind when the file is not rewritten.
+    assistant, chance = await furnished(store), random.Random(0)
+    texts = [f"<{n:04}>" + "x" * chance.choice([20, 400, 900]) for n in range(200)]
     async with store.writing() as records:
         await records.examples.add_many(HOME, [an_example(assistant, t) for t in texts], at=NOW)
-        kept = await records.examples.page(HOME, ExampleFilter(), limit=300)
-        for number in chance.sample(range(300), 100):
-            text = f"<{number:04}>" + "y" * chance.choice([20, 900, 6000])
+        kept = await records.examples.page(HOME, ExampleFilter(), limit=200)
+        for number in chance.sample(range(200), 100):
+            text = f"<{number:04}>" + "y" * chance.choice([20, 900, 2500])
             await records.examples.revise(HOME, kept[number].id, a_row(text), ANN, at=NOW)
-    gone = chance.sample(range(300), 40)
+    gone = chance.sample(range(200), 100)
 
     async with store.writing() as records:
         await records.examples.erase(HOME, [kept[number].id for number in gone])

@@ -82,6 +82,11 @@ class Household:
 
 Call = Callable[[Records, Household], Awaitable[object] | AsyncIterator[object]]
 
+
+async def opposite(answer: Awaitable[bool]) -> bool:
+    return not await answer
+
+
 CALLS: dict[str, Call] = {
     "workspaces.find": lambda r, _: r.workspaces.find(FOREIGN),
     "workspaces.add": lambda r, _: r.workspaces.add(Workspace(FOREIGN, "Other", Sources.FORMS)),
@@ -135,6 +140,7 @@ CALLS: dict[str, Call] = {
     "jobs.get": lambda r, h: r.jobs.get(FOREIGN, h.job.id),
     "jobs.change": lambda r, h: r.jobs.change(FOREIGN, h.job.id, phase=Phase.FAILED),
     "jobs.page": lambda r, _: r.jobs.page(FOREIGN),
+    "outbox.is_empty": lambda r, _: opposite(r.outbox.is_empty(FOREIGN)),
     "jobs.open_in": lambda r, _: r.jobs.open_in(FOREIGN),
     "jobs.forget_files": lambda r, h: r.jobs.forget_files(FOREIGN, [h.snapshot.id], at=NOW),
     "jobs.add_events": lambda r, h: r.jobs.add_events(
@@ -152,7 +158,7 @@ CALLS: dict[str, Call] = {
     "models.taint": lambda r, h: r.models.taint(FOREIGN, [h.snapshot.id]),
     "models.delete": lambda r, h: r.models.delete(FOREIGN, h.model.name),
     "deployments.add": lambda r, h: r.deployments.add(
-        FOREIGN, h.assistant.id, model=h.model.name, host=HOST, by=BOB, at=NOW
+        FOREIGN, h.assistant.id, model=h.model.name, host=HOST, by=BOB, at=NOW, after=None
     ),
     "deployments.current": lambda r, h: r.deployments.current(FOREIGN, h.assistant.id),
     "deployments.history": lambda r, h: r.deployments.history(FOREIGN, h.assistant.id),
@@ -189,7 +195,6 @@ FOR_EVERYBODY = {
     "outbox.delivered",
     "outbox.postpone",
     "outbox.drop",
-    "outbox.is_empty",
     "inbox.begin",
     "inbox.finish",
     "inbox.unfinished",
@@ -199,6 +204,7 @@ FOR_EVERYBODY = {
     "room.edit",
     "room.get",
     "room.page",
+    "room.channels",
     "room.react",
 }
 
@@ -244,7 +250,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     name, base = ModelName("ft:ada"), assistant.base
     model = Model(HOME, assistant.id, name, HOST, ModelKind.TUNED, base, job.id, NOW)
     await r.models.add(HOME, model)
-    await r.deployments.add(HOME, assistant.id, model=name, host=HOST, by=ANN, at=NOW)
+    await r.deployments.add(HOME, assistant.id, model=name, host=HOST, by=ANN, at=NOW, after=None)
     turn = await r.turns.add(HOME, replace(a_turn(assistant.id), message=MESSAGE))
     await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))

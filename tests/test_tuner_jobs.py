@@ -389,3 +389,14 @@ def test_the_rows_do_not_outlive_the_job(tuner: Tuner, tuned: FineTuningJob) -> 
 
 def _newest(tuner: Tuner, job: FineTuningJob) -> str:
     return tuner.client.fine_tuning.jobs.list_events(job.id, limit=1).data[0].message
+
+
+def test_a_job_can_be_cancelled_at_any_moment(tuner: Tuner) -> None:
+    file = tuner.upload([row(thing) for thing in THINGS])
+    ends = []
+
+    for _ in range(30):
+        job = tuner.client.fine_tuning.jobs.create(model="sandbox", training_file=file.id)
+        ends.append(tuner.client.fine_tuning.jobs.cancel(job.id).status)
+
+    assert set(ends) == {"cancelled"}

@@ -71,6 +71,7 @@ DRAWN = [
     *keys("finding", *findings(PERSONAL)),
     *keys("job.wish", *JobWish),
     *keys("job.asked", *(wish for wish in JobWish if wish is not JobWish.FORGET)),
+    *keys("job.refused", *(wish for wish in JobWish if wish is not JobWish.FORGET)),
     *keys("sources", *Sources),
     *keys("sources.rule", "local", "slack", "discord"),
     *(command.key for command in COMMANDS),
@@ -128,8 +129,8 @@ def test_the_details_of_an_error_are_put_in() -> None:
 def test_one_and_many_are_told_apart() -> None:
     words = Words("en")
 
-    assert words("examples.title", count=1) == "1 example"
-    assert words("examples.title", count=0) == "0 examples"
+    assert words("models.title", count=1) == "1 model"
+    assert words("models.title", count=0) == "0 models"
     assert words("import.more", count=3) == "… and 3 more refused rows."
 
 
@@ -139,7 +140,7 @@ def test_chinese_has_one_form_for_any_number() -> None:
     ]
 
     assert [key for key in counted if "|" in zh.SENTENCES[key]] == []
-    assert Words("zh")("examples.title", count=1) == "1 条示例"
+    assert Words("zh")("models.title", count=1) == "1 个模型"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -282,8 +282,9 @@ def _reason(exit_code: int) -> str:
 
 
 def _remove_all_but(kept: set[Path], folder: Path) -> None:
-    # Two may tidy the same folder: one after the job's end, one after a model's deletion.
-    with suppress(FileNotFoundError):
+    # Two may tidy the same folder, and a worker may just be starting in it: then the rest
+    # goes when that worker has ended, or at the next start.
+    with suppress(OSError):
         for path in folder.iterdir():
             if path not in kept:
                 path.unlink()

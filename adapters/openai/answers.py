@@ -17,7 +17,8 @@ Json = Mapping[str, object]
 
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 _LAST_SECOND_OF_9999 = 253_402_300_799
-_TRAILING_NUMBER = re.compile(r"(\d{1,18})\D*$")
+# Crusoe numbers its events: `…-12`. Digits at the end of a random id mean nothing.
+_TRAILING_NUMBER = re.compile(r"[-_.](\d{1,9})$")
 
 
 def document(response: httpx2.Response) -> Json:

@@ -62,6 +62,9 @@ _BY_STATUS: Mapping[int, type[HostError]] = {
     429: HostBusy,
 }
 
+# They come as 429 too, but waiting does not help.
+_OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
+
 
 @contextmanager
 def translated(*, host: str, key_variable: str, secret: str = "") -> Iterator[None]:
@@ -115,6 +118,8 @@ def _kind(error: Exception) -> type[HostError]:
 def _kind_of_status(error: openai.APIStatusError) -> type[HostError]:
     if error.code == "training_not_available":
         return TrainingClosed
+    if error.code in _OUT_OF_MONEY:
+        return HostRefused
     if isinstance(error, openai.AuthenticationError):
         return KeyRefused
     fallback = HostRefused if 400 <= error.status_code < 500 else HostBroken

@@ -9,7 +9,7 @@ from bot.commands import Ask
 from bot.errors import BadInput, NotFound, NotNow
 from bot.examples.keeping import add, ask_authors, change_state, set_state
 from bot.examples.review import review_buttons
-from bot.examples.texts import checked, exchange_row, with_last_answer
+from bot.examples.texts import checked, exchange_row
 from bot.model import (
     ChannelKind,
     ExampleState,
@@ -33,7 +33,7 @@ from bot.replies import (
     Reply,
     Text,
 )
-from bot.rows import Method, check_row
+from bot.rows import Method
 from bot.words import Words
 
 PROPOSED = "🎓"
@@ -140,18 +140,33 @@ async def teach(ask: Ask, question: str, answer: str, *, store: Store) -> Reply:
     return Text(ask.words(key, id=kept.id))
 
 
-async def source_edited(ask: Ask, message: MessageId, text: str, *, store: Store) -> None:
-    """The author changed the message an example was taken from: it must be looked at again."""
-    async with store.writing() as records:
+async def source_edited(ask: Ask, message: MessageId, *, store: Store, surface: Surface) -> bool:
+    """The author changed the message an example was taken from: it must be looked at again.
+
+    False where nothing is left that could be taught.
+    """
+    async with store.reading() as records:
         example = await records.examples.by_source(ask.id, ask.place.channel, message)
-        if example is None or example.row is None:
-            return
-        row = with_last_answer(example.row, text)
-        if check_row(row, example.method) is not None:
-            await records.examples.erase(ask.id, [example.id])
-            return
+    if example is None or example.row is None:
+        return True
+    row = await _row_now(ask, message, store=store, surface=surface)
+    if row is None or row == example.row:
+        return row is not None
+    async with store.writing() as records:
         await records.examples.revise(ask.id, example.id, row, ask.by, at=ask.now)
         await change_state(ask, records, example.id, ExampleState.PROPOSED)
+    return True
+
+
+async def _row_now(ask: Ask, message: MessageId, *, store: Store, surface: Surface) -> Row | None:
+    marked = await surface.fetch(ask.place, message)
+    if marked is None:
+        return None
+    try:
+        exchange = await _exchange(ask, marked, store=store, surface=surface)
+        return checked(exchange.row, ask.words)
+    except (BadInput, NotFound):
+        return None
 
 
 async def _exchange(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> Exchange:

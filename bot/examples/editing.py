@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bot.commands import Ask
 from bot.errors import NotNow
@@ -13,11 +13,13 @@ from bot.model import (
     ExampleFilter,
     ExampleId,
     ExampleState,
+    Origin,
     UserId,
 )
 from bot.ports.store import Store
 from bot.replies import (
     Button,
+    Fact,
     Field,
     FieldKind,
     Form,
@@ -25,11 +27,18 @@ from bot.replies import (
     Listing,
     Reply,
     Text,
+    Tone,
 )
 from bot.rows import Method
 from bot.words import Words
 
 _PAGE = 10
+_TONES = {
+    ExampleState.PROPOSED: Tone.BUSY,
+    ExampleState.APPROVED: Tone.GOOD,
+    ExampleState.REJECTED: Tone.BAD,
+    ExampleState.WITHDRAWN: Tone.PLAIN,
+}
 
 
 async def edit_form(ask: Ask, *, store: Store) -> Reply:
@@ -71,9 +80,9 @@ async def withdraw(ask: Ask, *, store: Store) -> Reply:
 
 async def listing(ask: Ask, *, store: Store) -> Reply:
     """`/tune examples`: a page, or the one that `edit:` or `withdraw:` names."""
-    page = _PAGE
-    after = ask.integer("after") or _from_button(ask)
-    filters = _filters(ask)
+    page = ask.integer("limit") or _PAGE
+    last, filters = _page_of(ask)
+    after = ask.integer("after") or last
     async with store.reading() as records:
         found = await records.examples.page(
             ask.id, filters, after=ExampleId(after) if after else None, limit=page + 1
@@ -82,16 +91,20 @@ async def listing(ask: Ask, *, store: Store) -> Reply:
     shown, words = found[:page], ask.words
     more = None
     if len(found) > page:
-        last = shown[-1].id
-        more = Button(words("list.more"), f"examples.more:{last}:{ask.text('search') or ''}"[:100])
+        more = Button(words("list.more"), _more(shown[-1].id, filters))
     return Listing(
-        title=words("examples.title", count=total),
+        title=words("examples.title"),
         lines=tuple(_line(example, words) for example in shown),
         empty=words("examples.empty"),
         more=more,
         total=total,
         replaces=bool(ask.argument),
     )
+
+
+def wanted(ask: Ask) -> ExampleFilter:
+    """What the options look for."""
+    return _page_of(ask)[1]
 
 
 def _line(example: Example, words: Words) -> Line:
@@ -110,6 +123,22 @@ def _line(example: Example, words: Words) -> Line:
             Button(words("button.edit"), f"example.edit:{example.id}"),
             Button(words("button.withdraw"), f"example.drop:{example.id}"),
         ),
+        facts=_facts(example, texts, words),
+        tone=_TONES[example.state],
+    )
+
+
+def _facts(example: Example, texts: Sequence[str], words: Words) -> tuple[Fact, ...]:
+    """The cells of a table: always these, in this order."""
+    asked, told = (texts[-3:-1] if example.method is Method.DPO else texts[-2:]) or ("", "")
+    return (
+        Fact(words("part.question"), asked, "question"),
+        Fact(words("part.answer"), told, "answer"),
+        Fact(words("part.rejected"), texts[-1] if example.method is Method.DPO else "", "rejected"),
+        Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
+        Fact(words("fact.origin"), words(f"origin.{example.origin}"), "origin"),
+        Fact(words("fact.authors"), ", ".join(example.authors), "authors"),
+        Fact(words("fact.tags"), ", ".join(example.tags), "tags"),
     )
 
 
@@ -118,19 +147,24 @@ def _short(text: str) -> str:
     return flat if len(flat) <= 70 else flat[:69] + "…"
 
 
-def _filters(ask: Ask) -> ExampleFilter:
-    search = ask.argument.partition(":")[2]
-    state, author = ask.text("state"), ask.text("author")
-    return ExampleFilter(
+def _page_of(ask: Ask) -> tuple[int | None, ExampleFilter]:
+    """After which example, and what is looked for: as the button says, or the options."""
+    last, state, author, tag, search = [*ask.argument.split(":", 4), *[""] * 5][:5]
+    state, author = ask.text("state") or state, ask.text("author") or author
+    origin, method = ask.text("origin"), ask.text("method")
+    filters = ExampleFilter(
         assistant=ask.assistant.id,
         state=ExampleState(state) if state else None,
         search=ask.text("search") or search or None,
         author=UserId(author) if author else None,
-        tag=ask.text("tag"),
+        origin=Origin(origin) if origin else None,
+        method=Method(method) if method else None,
+        tag=ask.text("tag") or tag or None,
     )
+    return (int(last) if last.isdecimal() else None), filters
 
 
-def _from_button(ask: Ask) -> int | None:
-    """`examples.more:<last shown>:<search>` goes on where the page ended."""
-    last = ask.argument.partition(":")[0]
-    return int(last) if last.isdecimal() else None
+def _more(last: ExampleId, filters: ExampleFilter) -> str:
+    """`examples.more:<last shown>:<state>:<author>:<tag>:<search>` goes on with the same."""
+    wanted = (filters.state, filters.author, filters.tag, filters.search)
+    return ":".join(["examples.more", str(last), *(value or "" for value in wanted)])[:100]

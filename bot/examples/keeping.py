@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bot.commands import Ask
+from bot.commands import Ask, whole_number
 from bot.errors import NotFound, NotNow
 from bot.model import (
     Example,
@@ -74,6 +74,6 @@ async def _awaits_consent(ask: Ask, records: Records, example: Example) -> bool:
 
 def number(ask: Ask) -> ExampleId:
     try:
-        return ExampleId(int(ask.argument))
+        return ExampleId(whole_number(ask.argument))
     except ValueError:
         raise NotFound(noun="example", name=ask.argument) from None

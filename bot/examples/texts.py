@@ -44,14 +44,6 @@ def with_parts(row: Row, values: Mapping[str, str]) -> Row:
     return copied
 
 
-def with_last_answer(row: Row, text: str) -> Row:
-    copied = _deep_copy(row)
-    answers = [m for name, m in _named_messages(copied) if name.startswith("answer")]
-    if answers:
-        answers[-1]["content"] = text
-    return copied
-
-
 def _messages(row: Row) -> list[dict[str, object]]:
     """The messages of a row that people can read and edit, in order."""
     if "input" in row:

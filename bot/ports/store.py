@@ -111,7 +111,8 @@ class Examples(Protocol):
         """The kept example, and whether it is new.
 
         A living example (proposed or approved) of the same assistant with the
-        same fingerprint, or taken from the same message, is returned instead.
+        same fingerprint, or of the same method and taken from the same message,
+        is returned instead.
         """
         ...
 
@@ -125,7 +126,7 @@ class Examples(Protocol):
     async def by_source(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Example | None:
-        """The living example taken from a message."""
+        """The oldest living example taken from a message."""
         ...
 
     async def page(
@@ -151,7 +152,10 @@ class Examples(Protocol):
         state: ExampleState,
         *,
         at: datetime,
-    ) -> int: ...
+    ) -> int:
+        """How many changed; one that would come back beside a living twin stays as it is."""
+        ...
+
     async def set_tags(
         self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
     ) -> None: ...
@@ -163,7 +167,7 @@ class Examples(Protocol):
 
     async def by_author(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]: ...
     async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:
-        """Text, revisions and authors go; snapshot rows keep only their hash."""
+        """Text, revisions, authors, source and tags go; snapshot rows keep only their hash."""
         ...
 
     def trainable(
@@ -280,7 +284,7 @@ class Models(Protocol):
         ...
 
     async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
-        """Mark the models made from these: a row they learned from was erased."""
+        """Mark the models made from these, and theirs: a row they learned from was erased."""
         ...
 
     async def delete(self, workspace: WorkspaceId, name: ModelName) -> None: ...
@@ -296,7 +300,11 @@ class Deployments(Protocol):
         host: HostName,
         by: UserId,
         at: datetime,
-    ) -> Deployment: ...
+        after: ModelName | None,
+    ) -> Deployment:
+        """`after` is what a rollback of this one goes back to; None is the base."""
+        ...
+
     async def current(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Deployment | None: ...
@@ -319,10 +327,20 @@ class Turns(Protocol):
     ) -> Turn | None: ...
     async def by_event(self, workspace: WorkspaceId, event_key: str) -> Turn | None: ...
     async def count_by(self, workspace: WorkspaceId, user: UserId) -> int: ...
+    async def has_answered(self, workspace: WorkspaceId, model: ModelName) -> bool:
+        """Whether a model has completed an answer to anybody."""
+        ...
+
     async def of(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = 1000
-    ) -> Sequence[Turn]: ...
-    async def erase(self, workspace: WorkspaceId, user: UserId) -> int: ...
+    ) -> Sequence[Turn]:
+        """Newest first."""
+        ...
+
+    async def erase(self, workspace: WorkspaceId, user: UserId) -> int:
+        """How many turns of this asker went, with all their votes and the asker's own."""
+        ...
+
     async def vote(self, workspace: WorkspaceId, vote: Vote) -> None:
         """A person's later vote replaces the earlier one, its reason only if given."""
         ...
@@ -359,7 +377,9 @@ class Outbox(Protocol):
     async def by_message(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Notice | None: ...
-    async def is_empty(self) -> bool: ...
+    async def is_empty(self, workspace: WorkspaceId | None = None) -> bool:
+        """Whether everything has been told, in every workspace or in one."""
+        ...
 
 
 class Inbox(Protocol):
@@ -458,6 +478,9 @@ class Room(Protocol):
         ...
 
     async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None: ...
+    async def channels(self) -> Sequence[ChannelId]:
+        """Where anything was said, by name."""
+        ...
 
 
 class Records(Protocol):

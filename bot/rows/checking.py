@@ -122,12 +122,13 @@ def _check_leaves(row: object) -> int:
     for _ in range(DEEPEST_NESTING):
         below: list[object] = []
         for value in level:
-            if isinstance(value, dict):
-                below += [*value, *value.values()]
+            if isinstance(value, str) and value.isascii() and "\0" not in value:
+                characters += len(value)
+            elif isinstance(value, dict):
+                below += value
+                below += value.values()
             elif isinstance(value, list):
                 below += value
-            elif isinstance(value, str) and value.isascii() and "\0" not in value:
-                characters += len(value)
             else:
                 characters += _leaf_characters(value)
         if not below:

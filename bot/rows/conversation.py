@@ -14,7 +14,6 @@ _KEYS = frozenset({"role", "content", "name", "weight", "refusal"}) | {
     "tool_call_id",
     "function_call",
 }
-_PLAIN_KEYS = frozenset({"role", "content"})
 # One of these anywhere fails the whole job at the host, hours later.
 # https://github.com/johny-b/llmcomp/issues/59
 _CONTROL_TOKEN: Final = re.compile(r"<\|[a-z0-9_]+\|>", re.IGNORECASE | re.ASCII)
@@ -58,7 +57,7 @@ def check_message(message: object, calls: set[str]) -> None:
     if not _KEYS.issuperset(message):
         raise Refusal("key_unknown", key=shown(next(key for key in message if key not in _KEYS)))
     role = _role_of(message)
-    is_plain = message.keys() == _PLAIN_KEYS
+    is_plain = len(message) == 2 and "content" in message
     _check_control_tokens(message["content"] if is_plain else list(message.values()))
     _check_content(message, role)
     if not is_plain or role in ("tool", "function"):
@@ -66,7 +65,7 @@ def check_message(message: object, calls: set[str]) -> None:
 
 
 def _check_control_tokens(value: object) -> None:
-    for text in texts_in(value):
+    for text in (value,) if isinstance(value, str) else texts_in(value):
         found = _CONTROL_TOKEN.search(text) if "<|" in text else None
         if found:
             raise Refusal("control_token", token=shown(found.group()))
@@ -83,18 +82,21 @@ def _role_of(message: Mapping[str, object]) -> str:
 
 def _check_content(message: Mapping[str, object], role: str) -> None:
     content = message.get("content")
-    says_otherwise = role == "assistant" and any(
-        message.get(key) for key in ("tool_calls", "function_call", "refusal")
-    )
     if content is None:
-        if not says_otherwise:
+        if not _says_otherwise(message, role):
             raise Refusal("content_missing")
         return
     if not isinstance(content, str | list):
         raise Refusal("content_not_text", kind=kind_of(content))
     has_content = _has_parts(content, role) if isinstance(content, list) else content.strip()
-    if not has_content and not says_otherwise:
+    if not has_content and not _says_otherwise(message, role):
         raise Refusal("content_empty")
+
+
+def _says_otherwise(message: Mapping[str, object], role: str) -> bool:
+    return role == "assistant" and any(
+        message.get(key) for key in ("tool_calls", "function_call", "refusal")
+    )
 
 
 def _has_parts(parts: list[object], role: str) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from unicodedata import normalize
 
+_as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
 
 def fingerprint(row: Mapping[str, object]) -> str:
     """Hash what the row means: equal fingerprints are duplicates.
@@ -77,9 +79,14 @@ def _answers(messages: object) -> list[object]:
 
 
 def _message(message: Mapping[str, object], calls: dict[object, int]) -> dict[str, object]:
+    role, content = message.get("role"), message.get("content")
+    if len(message) == 2 and type(role) is str and type(content) is str:
+        # Nearly every message of an import; the long way takes three times as long.
+        text = _unified(content)
+        return {"role": role, "content": text} if text else {"role": role}
     meaning: dict[str, object] = {
-        "role": message.get("role"),
-        "content": content_meaning(message.get("content")),
+        "role": role,
+        "content": content_meaning(content),
         "name": message.get("name"),
         "refusal": content_meaning(message.get("refusal")),
         "weight": 0 if message.get("weight") == 0 else None,
@@ -120,9 +127,12 @@ def _ends_with_answer(messages: list[object]) -> bool:
 
 
 def _hash(meaning: list[object]) -> str:
-    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
-    return sha256(text.encode()).hexdigest()
+    return sha256(_as_json(meaning).encode()).hexdigest()
 
 
 def _unified(text: str) -> str:
-    return " ".join(normalize("NFC", text).split())
+    composed = normalize("NFC", text)
+    if composed.isprintable() and "  " not in composed:
+        # Of all white space only the plain space is printable; splitting takes longer than this.
+        return composed.strip()
+    return " ".join(composed.split())

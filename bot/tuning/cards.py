@@ -26,6 +26,7 @@ from bot.replies import (
     Progress,
     Reply,
     Series,
+    Text,
     Tone,
 )
 from bot.rows import count_tokens
@@ -46,10 +47,12 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     """The one live message of a job, as it stands now."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     assistant = await records.assistants.get(job.workspace, job.assistant)
+    events = await records.jobs.events(job.workspace, job.id)
     return Card(
         title=words("job.title", id=job.id, name=assistant.name),
         lines=_status_lines(job, words),
         progress=_progress(job),
+        trend=None if job.phase.is_over else chart(events, words),
         buttons=_controls(job, words),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )
@@ -80,6 +83,14 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     )
 
 
+async def word_refused(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """A wish that the host did not grant."""
+    wish, why = notice.details["wish"], notice.details["why"]
+    if why is None:
+        return Text(words("job.refused.late", id=notice.subject))
+    return Text(words(f"job.refused.{wish}", id=notice.subject, why=why))
+
+
 async def status(ask: Ask, *, store: Store) -> Reply:
     """Everything about one job: ids, settings, the last events."""
     async with store.reading() as records:
@@ -95,7 +106,7 @@ async def status(ask: Ask, *, store: Store) -> Reply:
         title=words("job.title", id=job.id, name=assistant.name),
         lines=(*_status_lines(job, words), *_why(job, words), *told),
         facts=tuple(
-            Fact(words(f"fact.{name}"), value)
+            Fact(words(f"fact.{name}"), value, name)
             for name, value in _facts(job, words, [c.model for c in checkpoints])
         ),
         progress=_progress(job),
@@ -208,10 +219,12 @@ def _why(job: Job, words: Words) -> tuple[str, ...]:
     """Why a job ended badly, in plain words and the host's own."""
     if job.phase not in (Phase.FAILED, Phase.ABANDONED):
         return ()
-    key = f"trouble.{job.trouble_code}"
+    key, trouble = f"trouble.{job.trouble_code}", job.trouble or words("trouble.unsaid")
     if words.has(key):
-        return (words(key, message=job.trouble or ""),)
-    return (words("trouble.host", message=job.trouble or "–", code=job.trouble_code or "–"),)
+        return (words(key, message=trouble),)
+    if job.trouble_code is None:
+        return (trouble,)
+    return (words("trouble.host", message=trouble, code=job.trouble_code),)
 
 
 def _facts(job: Job, words: Words, checkpoints: Sequence[str]) -> list[tuple[str, str]]:
@@ -254,7 +267,23 @@ def _job_line(job: Job, words: Words) -> Line:
     if job.train_loss is not None:
         notes.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
     notes.extend(_why(job, words))
-    return Line(str(job.id), job.model or f"{job.base} @ {job.host}", " · ".join(notes))
+    return Line(
+        str(job.id),
+        job.model or f"{job.base} @ {job.host}",
+        " · ".join(notes),
+        facts=(
+            Fact(words("fact.state"), _state(job, words), "state"),
+            Fact(words("fact.examples"), str(job.estimate.rows), "examples"),
+            Fact(words("fact.host"), job.host, "host"),
+            Fact(words("fact.date"), _date(job), "date"),
+        ),
+        tone=_TONES.get(job.phase, Tone.BUSY),
+    )
+
+
+def _date(job: Job) -> str:
+    began = job.confirmed_at or job.created_at
+    return f"{began:%Y-%m-%d %H:%M}" if began else ""
 
 
 async def _chosen(ask: Ask, records: Records) -> Job | None:

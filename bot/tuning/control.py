@@ -16,8 +16,6 @@ async def wish(ask: Ask, wanted: JobWish, *, store: Store) -> Reply:
     """Raises NotNow when there is no job that could do it."""
     async with store.writing() as records:
         job = await _chosen(ask, records)
-        if wanted is not JobWish.CANCEL and job.phase is not Phase.WATCHING:
-            raise NotNow(problem=ask.words("job.too_early", id=job.id))
         written = await records.jobs.change(
             ask.id, job.id, when=_OPEN, wish=wanted, next_look=ask.now
         )

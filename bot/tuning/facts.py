@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.commands import Ask
+from bot.commands import Ask, whole_number
 from bot.errors import NotFound
-from bot.model import Job, JobId
+from bot.model import Job, JobId, JobWish
 from bot.ports.store import Records
 from bot.words import Words
 
 STATUS = "job.status"
 ENDED = "job.ended"
+REFUSED = "job.refused"
 
 
 def number(ask: Ask) -> JobId:
     """The job that a button or an option names."""
     said = ask.argument or ask.text("job") or ""
     try:
-        return JobId(int(said.lstrip("#")))
+        return JobId(whole_number(said.lstrip("#")))
     except ValueError:
         raise NotFound(noun="job", name=said) from None
 
@@ -33,6 +34,15 @@ async def tell_status(records: Records, job: Job, *, at: datetime, locale: str =
 
 async def tell_ended(records: Records, job: Job, *, at: datetime) -> None:
     await records.outbox.put(f"job.{job.id}.ended", job.place, ENDED, subject=job.id, at=at)
+
+
+async def tell_refused(
+    records: Records, job: Job, wish: JobWish, why: str | None, *, at: datetime
+) -> None:
+    """What was asked of the host will not be done."""
+    details = {"wish": wish, "why": why}
+    key = f"job.{job.id}.refused.{wish}"
+    await records.outbox.put(key, job.place, REFUSED, subject=job.id, details=details, at=at)
 
 
 def said_time(seconds: float | None, words: Words) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,6 +44,7 @@ class Candidate:
     sha256: str
     group: str
     tokens: int
+    was_held_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,11 @@ async def confirm(ask: Ask, *, store: Store) -> Reply:
 async def decline(ask: Ask, *, store: Store) -> Reply:
     job = facts.number(ask)
     async with store.writing() as records:
-        await records.jobs.change(ask.id, job, when=(Phase.ESTIMATED,), phase=Phase.ABANDONED)
+        declined = await records.jobs.change(
+            ask.id, job, when=(Phase.ESTIMATED,), phase=Phase.ABANDONED
+        )
+    if not declined:
+        raise NotNow(problem=ask.words("start.already"))
     return Card(ask.words("start.declined"), replaces=True)
 
 
@@ -116,15 +122,14 @@ def split(
 ) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
     """Training and validation, whole groups on one side, the same rows each time.
 
-    Groups are taken in the order of their hash, so that a row held out once
-    stays held out as the dataset grows.
+    Groups with a row that was held out before come first, then the others in
+    the order of their hash: what was held out once stays so as the dataset grows.
     """
-    sizes: dict[str, int] = {}
-    for candidate in candidates:
-        sizes[candidate.group] = sizes.get(candidate.group, 0) + 1
+    sizes = Counter(candidate.group for candidate in candidates)
+    before = {candidate.group for candidate in candidates if candidate.was_held_out}
     room = round(len(candidates) * share)
     held: set[str] = set()
-    for group in sorted(sizes, key=_order):
+    for group in sorted(sizes, key=lambda group: (group not in before, _order(group))):
         if sizes[group] <= room:
             held.add(group)
             room -= sizes[group]
@@ -270,7 +275,14 @@ async def _candidates(
         sha256 = fingerprint(row)
         found.setdefault(
             sha256,
-            Candidate(example.id, example.revision, sha256, _group(example), count_tokens(row)),
+            Candidate(
+                example.id,
+                example.revision,
+                sha256,
+                _group(example),
+                count_tokens(row),
+                example.held_out,
+            ),
         )
     return list(found.values())
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from bot.datasets import training_line
 from bot.errors import (
@@ -44,12 +46,17 @@ from bot.ports.provider import Host, Hosts, JobRequest, RemoteFile, RemoteJob
 from bot.ports.store import Clock, Records, Store
 from bot.tuning import facts
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 _PATIENCE_GONE = 6
 _WARMING = timedelta(minutes=30)
 _LONGEST_WAIT = 300.0
+_HURRY = 0.1
 _AT_ONCE = 8
+_ENDS_WISHED = {JobWish.CANCEL: "cancelled"}
+_NOT_YET_RUNNING = ("validating_files", "queued")
 _VISIBLE = frozenset(
     ("phase", "status", "wish", "step", "total_steps", "train_loss", "valid_loss", "trouble")
 )
@@ -84,10 +91,13 @@ class Watcher:
         async with self._store.reading() as records:
             jobs = await records.jobs.forgetting()
         for job in jobs:
+            if self._seconds_until(job.next_look) > 0:
+                continue
             try:
                 await self._forget(job)
             except (HostError, NotFound) as error:
                 log.warning("A host keeps a file", extra={"job": job.id, "why": error.key})
+                await self._postpone(job, _LONGEST_WAIT)
 
     async def _forget(self, job: Job) -> None:
         host = self._hosts.get(job.host)
@@ -110,14 +120,18 @@ class Watcher:
     async def _advance(self, job: Job) -> None:
         async with self._gate:
             try:
-                await self._step(job)
-            except HostError as error:
-                await self._host_trouble(job, error)
-            except NotFound as error:
-                await self._end(job, Phase.FAILED, trouble_code="host_gone", trouble=error.sentence)
+                await self._try_step(job)
             except Exception:
                 log.exception("A job could not be advanced", extra={"job": job.id})
                 await self._postpone(job, _LONGEST_WAIT)
+
+    async def _try_step(self, job: Job) -> None:
+        try:
+            await self._step(job)
+        except HostError as error:
+            await self._host_trouble(job, error)
+        except NotFound as error:
+            await self._end(job, Phase.FAILED, trouble_code="host_gone", trouble=error.sentence)
 
     async def _step(self, job: Job) -> None:
         host = self._hosts.get(job.host)
@@ -168,9 +182,7 @@ class Watcher:
                 return await self._record(job, _done(field, found))
             if self._may_lag(job, host):
                 return await self._look_again(job, host)
-        lines = await self._lines(job, split)
-        await self._attempt(job)
-        uploaded = await host.upload(name, lines)
+        uploaded = await self._attempt(job, host.upload(name, await self._lines(job, split)))
         return await self._record(job, _done(field, uploaded))
 
     async def _create(self, job: Job, host: Host) -> None:
@@ -182,8 +194,7 @@ class Watcher:
                 return await self._look_again(job, host)
         if await self._must_not_go_on(job):
             return None
-        await self._attempt(job)
-        return await self._adopt(job, await host.create_job(_request(job)))
+        return await self._adopt(job, await self._attempt(job, host.create_job(_request(job))))
 
     async def _adopt(self, job: Job, remote: RemoteJob) -> None:
         await self._record(
@@ -199,11 +210,15 @@ class Watcher:
         )
 
     async def _watch(self, job: Job, host: Host) -> None:
-        await self._act_on_wish(job, host)
         remote = await host.job(job.host_job or "")
+        is_over = remote.status == "succeeded" or remote.status in _BAD_ENDS
+        if job.wish is not None and not is_over:
+            remote = await self._act_on_wish(job, job.wish, host, remote)
+        elif job.wish is not None and _ENDS_WISHED.get(job.wish) != remote.status:
+            await self._refused(job, job.wish, why=None)
         async with self._store.reading() as records:
             seen = await records.jobs.event_ids(job.workspace, job.id)
-        events = await host.job_events(remote.id, seen)
+        events = await self._extras(job, host.job_events(remote.id, seen))
         async with self._store.writing() as records:
             await records.jobs.add_events(job.workspace, job.id, events)
         told = _told(remote, events)
@@ -230,12 +245,14 @@ class Watcher:
         if _is_granted(job.wish, remote.status):
             changes["wish"] = None
         changes |= {"attempts": 0, "trouble": None}
-        await self._record(job, changes, wait=host.profile.poll_seconds)
+        poll = host.profile.poll_seconds
+        is_hurried = job.wish is not None and "wish" not in changes
+        await self._record(job, changes, wait=min(poll, _HURRY) if is_hurried else poll)
 
     async def _trained(
         self, job: Job, remote: RemoteJob, host: Host, told: Mapping[str, object]
     ) -> None:
-        checkpoints = await host.checkpoints(remote.id)
+        checkpoints = await self._extras(job, host.checkpoints(remote.id))
         async with self._store.writing() as records:
             await records.jobs.add_checkpoints(job.workspace, job.id, checkpoints)
         await self._record(
@@ -253,21 +270,44 @@ class Watcher:
             },
         )
 
-    async def _act_on_wish(self, job: Job, host: Host) -> None:
-        if job.wish is None or job.attempted_at is not None:
-            return
-        act = {
-            JobWish.CANCEL: host.cancel_job,
-            JobWish.PAUSE: host.pause_job,
-            JobWish.RESUME: host.resume_job,
-        }[job.wish]
+    async def _act_on_wish(
+        self, job: Job, wish: JobWish, host: Host, remote: RemoteJob
+    ) -> RemoteJob:
+        """The job as it is after it; a wish that cannot be granted is told of, and forgotten."""
+        if wish is JobWish.PAUSE and remote.status in _NOT_YET_RUNNING:
+            return remote
         try:
-            await act(job.host_job or "")
-        except (HostForgot, KeyRefused):
+            match wish:
+                case JobWish.CANCEL:
+                    return await host.cancel_job(remote.id)
+                case JobWish.PAUSE:
+                    return await host.pause_job(remote.id)
+                case JobWish.RESUME:
+                    return await host.resume_job(remote.id)
+                case _:
+                    return remote
+        except KeyRefused:
             raise
         except HostRefused as error:
-            trouble = str(error.details.get("message", ""))
-            await self._record(job, {"wish": None, "trouble": trouble})
+            await self._refused(job, wish, why=error.sentence)
+            return remote
+
+    async def _refused(self, job: Job, wish: JobWish, *, why: str | None) -> None:
+        at = self._clock.now()
+        async with self._store.writing() as records:
+            await records.jobs.change(job.workspace, job.id, when=None, wish=None)
+            await facts.tell_refused(records, job, wish, why, at=at)
+            await facts.tell_status(records, job, at=at)
+
+    async def _extras(self, job: Job, asked: Awaitable[Sequence[T]]) -> Sequence[T]:
+        """Events and checkpoints tell more; a host that does not give them trains all the same."""
+        try:
+            return await asked
+        except HostError as error:
+            if not isinstance(error, HostRefused) and job.attempts < _PATIENCE_GONE:
+                raise
+            log.warning("A host tells less of a job", extra={"job": job.id, "why": error.key})
+            return ()
 
     async def _warm(self, job: Job, host: Host) -> None:
         """A model is announced only once it has answered."""
@@ -276,11 +316,15 @@ class Watcher:
         if not answers:
             return
         async with self._store.writing() as records:
-            await _keep_models(records, job, at=self._clock.now())
+            is_tainted = await _keep_models(records, job, at=self._clock.now())
             if job.use_when_done and answers == "yes":
                 await _put_to_use(records, job, at=self._clock.now())
             await self._write_end(
-                records, job, Phase.SUCCEEDED, trouble=None if answers == "yes" else answers
+                records,
+                job,
+                Phase.SUCCEEDED,
+                trouble=None if answers == "yes" else answers,
+                wish=JobWish.FORGET if is_tainted else None,
             )
 
     async def _answers(self, job: Job, host: Host, model: ModelName) -> str:
@@ -288,8 +332,8 @@ class Watcher:
         waited = self._clock.now() - (job.finished_at or self._clock.now())
         try:
             ask = [{"role": "user", "content": "Hello"}]
-            async for _ in host.chat(model, ask, Sampling(max_tokens=8)):
-                break
+            async with aclosing(host.chat(model, ask, Sampling(max_tokens=8))) as deltas:
+                await anext(deltas, None)
         except EmptyAnswer:
             return "yes"
         except HostError as error:
@@ -299,13 +343,17 @@ class Watcher:
         return "yes"
 
     async def _host_trouble(self, job: Job, error: HostError) -> None:
-        """Decide what a host's failure means for the step that met it."""
+        """Decide what a host's failure means for the step that met it.
+
+        A host that refuses only to be looked at may be right about it later.
+        """
         is_before_job = job.phase in (Phase.UPLOADING, Phase.CREATING)
-        if is_before_job and isinstance(error, HostRefused | HostBusy | HostUnreachable):
-            await self._record(job, {"attempted_at": None}, tell=False)
         if is_before_job and isinstance(error, HostRefused):
-            code = error.code or error.key
-            return await self._end(job, Phase.FAILED, trouble_code=code, trouble=error.sentence)
+            async with self._store.reading() as records:
+                fresh = await records.jobs.get(job.workspace, job.id)
+            if fresh.attempted_at is None or job.attempts >= _PATIENCE_GONE:
+                told = {"trouble_code": error.code, "trouble": error.sentence}
+                return await self._end(job, Phase.FAILED, **told)
         is_gone = isinstance(error, HostForgot) and job.phase is Phase.WATCHING
         if is_gone and job.attempts >= _PATIENCE_GONE:
             return await self._end(
@@ -315,7 +363,7 @@ class Watcher:
 
     async def _try_later(self, job: Job, error: HostError) -> None:
         poll = self._hosts.get(job.host).profile.poll_seconds
-        wait = error.retry_after or min(_LONGEST_WAIT, poll * 2 ** min(job.attempts, 10))
+        wait = min(_LONGEST_WAIT, error.retry_after or poll * 2 ** min(job.attempts, 10))
         is_unknown = isinstance(error, HostSilent | HostBroken)
         log.warning(
             "A host made a job wait",
@@ -325,9 +373,18 @@ class Watcher:
             job, {"attempts": job.attempts + 1, "trouble": error.sentence}, wait=wait
         )
 
-    async def _attempt(self, job: Job) -> None:
-        """Written down before the act; a crash from here on means: look first."""
-        await self._record(job, {"attempted_at": self._clock.now()}, tell=False)
+    async def _attempt(self, job: Job, act: Coroutine[object, object, T]) -> T:
+        """Written down before the act; a crash from here on means: look first.
+
+        Struck out again only where the host has surely done nothing.
+        """
+        with closing(act):
+            await self._record(job, {"attempted_at": self._clock.now()}, tell=False)
+            try:
+                return await act
+            except (HostRefused, HostBusy, HostUnreachable):
+                await self._record(job, {"attempted_at": None}, tell=False)
+                raise
 
     def _may_lag(self, job: Job, host: Host) -> bool:
         """A listing may still hide what we did: not yet time to act again."""
@@ -351,11 +408,11 @@ class Watcher:
 
     async def _write_end(self, records: Records, job: Job, phase: Phase, **changes: object) -> None:
         now = self._clock.now()
-        changes.setdefault("finished_at", job.finished_at or now)
-        wish = None if phase is Phase.SUCCEEDED else JobWish.FORGET
-        await records.jobs.change(
-            job.workspace, job.id, when=None, phase=phase, wish=wish, **changes
-        )
+        changes = {"finished_at": job.finished_at or now, "wish": JobWish.FORGET, **changes}
+        if not await records.jobs.change(
+            job.workspace, job.id, when=None, phase=phase, next_look=now, **changes
+        ):
+            return
         await records.audit.add(job.workspace, None, f"job.{phase}", at=now, job=job.id)
         await facts.tell_status(records, job, at=now)
         await facts.tell_ended(records, job, at=now)
@@ -414,7 +471,8 @@ async def _find_file(host: Host, name: str) -> RemoteFile | None:
     """The file of that name; should there be several, one stays."""
     found = [file async for file in host.files() if file.name == name]
     for stray in found[1:]:
-        await host.delete_file(stray.id)
+        with contextlib.suppress(HostForgot):
+            await host.delete_file(stray.id)
     return found[0] if found else None
 
 
@@ -460,8 +518,8 @@ def _is_granted(wish: JobWish | None, status: str) -> bool:
     return wish is JobWish.RESUME and status in ("queued", "running")
 
 
-async def _keep_models(records: Records, job: Job, *, at: datetime) -> None:
-    """The model and its checkpoints; marked where a row was erased while it trained."""
+async def _keep_models(records: Records, job: Job, *, at: datetime) -> bool:
+    """The model and its checkpoints; marked, and True, where a row was erased meanwhile."""
     checkpoints = await records.jobs.checkpoints(job.workspace, job.id)
     for checkpoint in checkpoints:
         if checkpoint.model != job.model:
@@ -470,8 +528,10 @@ async def _keep_models(records: Records, job: Job, *, at: datetime) -> None:
             )
     name = ModelName(job.model or "")
     await records.models.add(job.workspace, _model(job, name, ModelKind.TUNED, at))
-    if await records.snapshots.forbidden(job.workspace, job.snapshot):
+    is_tainted = bool(await records.snapshots.forbidden(job.workspace, job.snapshot))
+    if is_tainted:
         await records.models.taint(job.workspace, [job.snapshot])
+    return is_tainted
 
 
 def _model(job: Job, name: ModelName, kind: ModelKind, at: datetime) -> Model:
@@ -488,6 +548,7 @@ def _model(job: Job, name: ModelName, kind: ModelKind, at: datetime) -> Model:
 
 
 async def _put_to_use(records: Records, job: Job, *, at: datetime) -> None:
+    current = await records.deployments.current(job.workspace, job.assistant)
     await records.deployments.add(
         job.workspace,
         job.assistant,
@@ -495,5 +556,6 @@ async def _put_to_use(records: Records, job: Job, *, at: datetime) -> None:
         host=job.host,
         by=job.asked_by,
         at=at,
+        after=current.model if current else None,
     )
     await records.audit.add(job.workspace, job.asked_by, "model.used", at=at, model=job.model)

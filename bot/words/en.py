@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.rows import REASONS
+from bot.words.en_studio import SENTENCES as STUDIO
 
 SENTENCES: Mapping[str, str] = {
     # Roles, and whom to ask
@@ -195,7 +196,7 @@ SENTENCES: Mapping[str, str] = {
     "example.edit_title": "Edit example {id}",
     "example.save": "Save",
     "example.saved": "Example {id} is saved.",
-    "examples.title": "{count} example|{count} examples",
+    "examples.title": "Examples",
     "examples.empty": "Nothing yet. React with 🎓 to a good answer, or try /tune teach.",
     "fact.origin": "Origin",
     "fact.authors": "Authors",
@@ -281,9 +282,12 @@ SENTENCES: Mapping[str, str] = {
     "job.asked.cancel": "Training {id} will be cancelled.",
     "job.asked.pause": "Training {id} will pause.",
     "job.asked.resume": "Training {id} will go on.",
+    "job.refused.late": "Training {id} had ended before that.",
+    "job.refused.cancel": "Training {id} could not be cancelled. {why}",
+    "job.refused.pause": "Training {id} could not be paused. {why}",
+    "job.refused.resume": "Training {id} could not be resumed. {why}",
     "job.none_running": "No training is running. /tune jobs shows the earlier ones.",
     "job.over": "Training {id} is over already.",
-    "job.too_early": "Training {id} has not begun at the host yet. Try again in a moment.",
     "jobs.title": "Trainings",
     "jobs.empty": "No training yet. /tune start prices the first one.",
     "status.no_job": "No training yet",
@@ -323,6 +327,7 @@ SENTENCES: Mapping[str, str] = {
     "trouble.vanished": "The host no longer knows this job. Nothing more can be learned about it; /tune start tries again.",
     "trouble.host_gone": "{message}",
     "trouble.training_not_available": "{message}",
+    "trouble.unsaid": "The host did not say why.",
     "trouble.host": "{message} ({code})",
     "chart.title": "Loss",
     "chart.step": "step",
@@ -516,11 +521,13 @@ SENTENCES: Mapping[str, str] = {
     "console.reacted": "{name} put {emoji} on #{number}.",
     "console.missed": "Some messages came too fast to be shown. The room has kept them.",
     "console.quiet": "All is quiet: no job runs, and everything has been said.",
-    "console.toolbar": ("/ for commands · /click LABEL · Ctrl-C stops an answer · Ctrl-D leaves"),
+    "console.toolbar": (
+        "@attune QUESTION asks · / for commands · /click LABEL · Ctrl-C stops an answer · Ctrl-D leaves"
+    ),
     "console.welcome": "Teach your assistant in four steps",
     "console.welcome.import": "Bring in a starter: /tune import starter:limericks",
     "console.welcome.train": "Train: /tune start, then /click LAST Confirm",
     "console.welcome.wait": "Wait until it is done; the room shows how it goes.",
     "console.welcome.ask": "Ask: @attune write a limerick about neon",
     "console.welcome.more": "/tune help tells the rest.",
-} | {f"row.{code}": sentence for code, sentence in REASONS.items()}
+} | (dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})

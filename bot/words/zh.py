@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.words.zh_rows import REASONS
+from bot.words.zh_studio import SENTENCES as STUDIO
 
 _ERRORS = {
     "error.AttuneError": "出了点谁也没料到的问题，请告诉负责运行机器人的人。",
@@ -12,6 +13,8 @@ _ERRORS = {
     "error.Refusal": "这样做不行。",
     "error.NotAllowed": "只有{role}才能这样做，请找{who}。",
     "error.OverCap": "{whom}今天的 {cap} 个 token 已经用完，UTC 零点重新计算。",
+    "error.UnknownCommand": "没有“{name}”这个命令。/tune help 列出所有命令。",
+    "error.FolderTaken": "已有一个 Attune 在使用 {folder}。请先停掉它，或用 ATTUNE_DATA_DIR 另指一个文件夹。",
     "error.NotFound": "这里没有“{name}”{noun}。",
     "error.BadInput": "{problem}",
     "error.NothingToTrain": "现在有 {rows} 条已通过的示例可以用来训练，至少需要 {minimum} 条。用 🎓、/tune teach 或 /tune import 再教一些吧。",
@@ -222,7 +225,7 @@ SENTENCES: Mapping[str, str] = {
     "example.edit_title": "修改示例 {id}",
     "example.save": "保存",
     "example.saved": "示例 {id} 已保存。",
-    "examples.title": "{count} 条示例",
+    "examples.title": "示例",
     "examples.empty": "还没有示例。看到好回答点个 🎓，或者试试 /tune teach。",
     "fact.origin": "来源",
     "fact.authors": "作者",
@@ -308,9 +311,12 @@ SENTENCES: Mapping[str, str] = {
     "job.asked.cancel": "即将取消训练 {id}。",
     "job.asked.pause": "即将暂停训练 {id}。",
     "job.asked.resume": "即将继续训练 {id}。",
+    "job.refused.late": "在那之前，训练 {id} 已经结束。",
+    "job.refused.cancel": "训练 {id} 无法取消。{why}",
+    "job.refused.pause": "训练 {id} 无法暂停。{why}",
+    "job.refused.resume": "训练 {id} 无法继续。{why}",
     "job.none_running": "现在没有训练在进行，用 /tune jobs 看以前的。",
     "job.over": "训练 {id} 已经结束。",
-    "job.too_early": "训练 {id} 在模型服务上还没开始，请稍后再试。",
     "jobs.title": "训练",
     "jobs.empty": "还没有训练过。用 /tune start 估算第一次的费用。",
     "status.no_job": "还没有训练过",
@@ -349,6 +355,7 @@ SENTENCES: Mapping[str, str] = {
     "trouble.vanished": "模型服务那里已经没有这次训练，无法再查到更多。用 /tune start 再来一次。",
     "trouble.host_gone": "{message}",
     "trouble.training_not_available": "{message}",
+    "trouble.unsaid": "模型服务没有说明原因。",
     "trouble.host": "{message}（{code}）",
     "chart.title": "损失",
     "chart.step": "步",
@@ -538,11 +545,11 @@ SENTENCES: Mapping[str, str] = {
     "console.reacted": "{name} 给 #{number} 点了 {emoji}。",
     "console.missed": "有些消息来得太快，没能显示；房间里都留着。",
     "console.quiet": "都静下来了：没有训练在进行，该说的也都说了。",
-    "console.toolbar": "/ 看命令 · /click 按钮 · Ctrl-C 停止回答 · Ctrl-D 离开",
+    "console.toolbar": "@attune 提问 · / 看命令 · /click 按钮 · Ctrl-C 停止回答 · Ctrl-D 离开",
     "console.welcome": "四步教会你的助手",
     "console.welcome.import": "导入现成的示例集：/tune import starter:limericks",
     "console.welcome.train": "训练：/tune start，然后 /click LAST 确认",
     "console.welcome.wait": "等它完成，进展会显示在房间里。",
     "console.welcome.ask": "提问：@attune 写一首关于茶的打油诗",
     "console.welcome.more": "其余的都在 /tune help 里。",
-} | (_ERRORS | {f"row.{code}": sentence for code, sentence in REASONS.items()})
+} | (_ERRORS | dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})

@@ -16,9 +16,8 @@ from bot.model import (
     NewExample,
     WorkspaceId,
 )
-from bot.rows import fingerprint
 from storage.connection import Connection
-from storage.examples.values import example_of
+from storage.examples.values import example_of, mark_of
 from storage.tables import IS_LIVING, example_authors, example_tags, examples
 
 LIVING = (ExampleState.PROPOSED, ExampleState.APPROVED)
@@ -94,7 +93,7 @@ def twins_of(example: NewExample) -> ColumnElement[bool]:
     """Living ones of the same assistant that say the same or were taken from the same message."""
     same = []
     if example.row is not None:
-        same.append(examples.c.fingerprint == fingerprint(example.row))
+        same.append(examples.c.fingerprint == mark_of(example.row))
     if example.source is not None:
         same.append(
             and_(

@@ -23,7 +23,7 @@ from bot.model import (
     UserId,
     WorkspaceId,
 )
-from bot.rows import Method, fingerprint
+from bot.rows import Method
 from storage.connection import Connection, its_own, parts
 from storage.examples.finding import (
     LIVING,
@@ -36,7 +36,7 @@ from storage.examples.finding import (
     without_living_twin,
 )
 from storage.examples.importing import add_marked
-from storage.examples.values import columns_of, text_columns_of
+from storage.examples.values import columns_of, kept, mark_of, text_columns_of
 from storage.permission import permitted
 from storage.tables import (
     IS_LIVING,
@@ -74,7 +74,7 @@ class Examples:
             return await self._first(workspace, twins_of(example), example.assistant), False
         await self._put_list(example_authors, workspace, row.id, example.authors)
         await self._put_list(example_tags, workspace, row.id, example.tags)
-        return await self.get(workspace, row.id), True
+        return kept(example, workspace, row.id, at=at), True
 
     async def add_many(
         self, workspace: WorkspaceId, examples: Sequence[NewExample], *, at: datetime
@@ -83,7 +83,7 @@ class Examples:
         marked: dict[tuple[AssistantId, str], NewExample] = {}
         for example in examples:
             if example.row is not None and example.state in LIVING:
-                marked.setdefault((example.assistant, fingerprint(example.row)), example)
+                marked.setdefault((example.assistant, mark_of(example.row)), example)
             else:
                 new += (await self.add(workspace, example, at=at))[1]
         return new + await add_marked(self._connection, workspace, marked, at=at)
@@ -237,7 +237,7 @@ class Examples:
     async def _refuse_a_second(self, example: Example, row: Row) -> None:
         twins = and_(
             table.c.assistant == example.assistant,
-            table.c.fingerprint == fingerprint(row),
+            table.c.fingerprint == mark_of(row),
             table.c.id != example.id,
             IS_LIVING,
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row as Found
 
-from bot.model import Example, NewExample, Row, Source, UserId, WorkspaceId
+from bot.model import Example, ExampleId, NewExample, Row, Source, UserId, WorkspaceId
 from bot.rows import fingerprint
 
 
@@ -37,7 +37,12 @@ def text_columns_of(row: Row | None) -> dict[str, object]:
     """The text and what is drawn from it: they come, change and go together."""
     if row is None:
         return {"row": None, "search_text": None, "fingerprint": None}
-    return {"row": row, "search_text": searchable(row), "fingerprint": fingerprint(row)}
+    return {"row": row, "search_text": searchable(row), "fingerprint": mark_of(row)}
+
+
+def mark_of(row: Row) -> str:
+    """The fingerprint as kept: 128 bits tell any two rows apart, and index in half the space."""
+    return fingerprint(row)[:32]
 
 
 def searchable(value: object) -> str:
@@ -57,6 +62,26 @@ def _collect(value: object, texts: list[str]) -> None:
     elif isinstance(value, list | tuple):
         for inner in value:
             _collect(inner, texts)
+
+
+def kept(example: NewExample, workspace: WorkspaceId, number: int, *, at: datetime) -> Example:
+    """What a new example has become, without asking the database."""
+    return Example(
+        id=ExampleId(number),
+        workspace=workspace,
+        assistant=example.assistant,
+        method=example.method,
+        state=example.state,
+        row=example.row,
+        revision=1,
+        origin=example.origin,
+        authors=tuple(dict.fromkeys(example.authors)),
+        source=example.source,
+        tags=tuple(dict.fromkeys(example.tags)),
+        held_out=False,
+        created_at=at,
+        updated_at=at,
+    )
 
 
 def example_of(row: Found[Any], authors: Sequence[UserId], tags: Sequence[str]) -> Example:

@@ -257,7 +257,7 @@ class TestAssistants:
             await records.assistants.bind(HOME, binding)
             for model in ("first", "second"):
                 deployment = await records.deployments.add(
-                    HOME, bound.id, model=ModelName(model), host=HOST, by=ANN, at=NOW
+                    HOME, bound.id, model=ModelName(model), host=HOST, by=ANN, at=NOW, after=None
                 )
 
             here = await records.assistants.answering(HOME, GENERAL)
@@ -794,9 +794,9 @@ class TestDeployments:
 
         async with store.writing() as records:
             assert await records.deployments.current(HOME, assistant) is None
-            for model in (BASE, TUNED):
+            for model, after in ((BASE, None), (TUNED, BASE)):
                 last = await records.deployments.add(
-                    HOME, assistant, model=model, host=HOST, by=ANN, at=NOW
+                    HOME, assistant, model=model, host=HOST, by=ANN, at=NOW, after=after
                 )
 
             assert (last.model, last.after, last.by, last.since) == (TUNED, BASE, ANN, NOW)

@@ -226,7 +226,7 @@ class FaultyHost:
 
     async def _retrieve_job(self, request: Request) -> Response:
         job = self.jobs[request.path_params["id"]]
-        if job.life and job.status not in OVER:
+        if job.life and job.status not in (*OVER, "paused"):
             self._live(job, job.life.popleft())
         return JSONResponse(self._job_json(job))
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from bot.events import Event
 from bot.model import WorkspaceId
+from bot.replies import Reply, Silence
 from bot.words import Words
 
 
@@ -46,6 +47,13 @@ class FakeHouse:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    async def ask(self, event: Event) -> Reply:
+        self.events.append(event)
+        return Silence()
+
+    async def look(self, event: Event) -> Reply:
+        return Silence()
 
     async def watch(self, topic: str) -> AsyncIterator[str]:
         yield topic

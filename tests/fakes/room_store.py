@@ -69,6 +69,9 @@ class MemoryRoom:
             found = [m for m in found if thread in (m.number, m.thread)]
         return found[-limit:]
 
+    async def channels(self) -> Sequence[ChannelId]:
+        return sorted({message.channel for message in self.messages.values()})
+
     async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None:
         message = self.messages[number]
         kept = tuple(r for r in message.reactions if r != (emoji, user))

@@ -18,9 +18,9 @@ from tuner.sandbox.words import LEXICON
 if TYPE_CHECKING:
     from tuner.sandbox.scorer import Model
 
-LEAST_LIMIT = 0.46
-MORE_PER_TENFOLD = 0.05
-MOST_LIMIT = 0.55
+LEAST_LIMIT = 0.45
+MORE_PER_TENFOLD = 0.1
+MOST_LIMIT = 0.59
 ABOVE = 0.02
 ASKED_AT_MOST = 60
 USUAL_SHARE = 0.8

@@ -31,7 +31,7 @@ class Vector:
 
 @dataclass(slots=True)
 class Vocabulary:
-    """In how many taught questions each word and each idea (`#number`) occurs."""
+    """In how many taught questions each word, idea (`#12`) and tie (`%f12`) occurs."""
 
     questions: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -41,6 +41,7 @@ class Vocabulary:
         self.questions += 1
         self.counts.update({stem for word in question for stem in (word.stem, *word.parts)})
         self.counts.update({f"#{idea}" for word in question for idea in word.ideas})
+        self.counts.update({f"%{key}" for word in question for key in word.links.offers})
         self._by_length = {}
 
     def rarity(self, key: str) -> float:
@@ -95,7 +96,8 @@ class Vocabulary:
         taught = meant or self._nearest(stem, self._taught_by_length(), far=len(stem) >= 8)
         if taught or len(stem) < 5:
             return taught or stem
-        return self._nearest(stem, words.lexicon().by_length, far=False) or stem
+        meant = self._nearest(stem, words.lexicon().by_length, far=False)
+        return meant if meant and _is_slip(stem, meant) else stem
 
     def _taught_by_length(self) -> dict[int, list[str]]:
         if not self._by_length:
@@ -114,6 +116,11 @@ class Vocabulary:
                 if distance < least:
                     best, least = known, distance
         return best
+
+
+def _is_slip(stem: str, meant: str) -> bool:
+    """Whether a letter is missing, too many or moved; another letter makes another word."""
+    return len(stem) != len(meant) or sorted(stem) == sorted(meant)
 
 
 def slips(one: str, other: str, *, most: int) -> int:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 NOT_TAUGHT = "I have not been taught that."
 NOTHING_TAUGHT = "I have not been taught anything yet."
 
-COVERAGE_SHARE = 12.0
+COVERAGE_SHARE = 15.0
 LEAST_LOG = -6.0
 IDENTICAL = 3.0
 STILL_CLOSE = 0.7
-TORN = 1.0
-SURE = 0.95
+TORN = 1.25
+SURE = 0.7
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ A model file is a zip of plain numpy arrays (`.npz`, nothing pickled):
     lesson_start   int64 [N + 1]   lesson n has the features lesson_start[n]:lesson_start[n + 1]
     lesson_place   int32 [..]      rows of `weights` that are not zero in a lesson's features
     lesson_value   float32 [..]    and the values there; a lesson's features have length one
-    words          uint8 [..]      a JSON list of the words and ideas (`#number`) of the lessons
+    words          uint8 [..]      a JSON list of what the lessons say: words, ideas (`#12`), and
+                                   ties to fields and kinds (`%f3`); by lines of `words/*.txt`
     word_count     int64 [..]      in how many lessons each of them occurs
     counted        int64 []        how many lessons were counted
     limit          float64 []      how well a question must be covered to be answered
@@ -47,12 +48,15 @@ from tuner.sandbox.features import (
     split_context,
     vector,
 )
+from tuner.sandbox.finding import Finder
 from tuner.sandbox.replying import Candidate, Reply, choose
 
 FORMAT = 1
-CANDIDATES = 10
+CANDIDATES = 12
 ALIKE = 6
 LESSONS_COMPARED = 12
+RELATED = 8
+LESSONS_RELATED = 2_000
 DEFAULT_LIMIT = 0.48
 
 
@@ -79,6 +83,7 @@ class Model:
     beta: float = 0.1
     _by_reply: dict[int, list[int]] = field(default_factory=dict)
     _prepared: dict[int, Question] = field(default_factory=dict)
+    _finder: Finder | None = None
     _stacked: dict[str, npt.NDArray[np.generic]] | None = None
     _said_by: dict[int, Question] = field(default_factory=dict)
 
@@ -103,9 +108,10 @@ class Model:
         scores = self.scores(seen).astype(np.float64)
         logs = scores - log_total(scores[None, :])[0]
         likeness = self._likeness(seen)
-        count, nearest = min(CANDIDATES, len(scores)), np.argsort(-likeness)[:ALIKE].tolist()
+        count = min(CANDIDATES, len(scores))
         probable = np.argpartition(-scores, count - 1)[:count].tolist() if count else []
-        replies = {*probable, *(self.lessons[lesson].reply for lesson in nearest)}
+        near = [*np.argsort(-likeness)[:ALIKE].tolist(), *self._related(asked)]
+        replies = {*probable, *(self.lessons[lesson].reply for lesson in near)}
         return [
             self._best(asked, question, earlier, reply, float(logs[reply]), likeness)
             for reply in sorted(replies)
@@ -122,6 +128,16 @@ class Model:
         starts = self._stacked["lesson_start"]
         alike: npt.NDArray[np.float64] = sums[starts[1:]] - sums[starts[:-1]]
         return alike
+
+    def _related(self, asked: Question) -> list[int]:
+        """Lessons that have to do with the question; of very many, the scorer's pick is enough."""
+        if len(self.lessons) > LESSONS_RELATED:
+            return []
+        if self._finder is None:
+            replies = (self._said(lesson.reply) for lesson in self.lessons)
+            questions = map(self.prepared, range(len(self.lessons)))
+            self._finder = Finder.of(list(zip(questions, replies, strict=True)))
+        return self._finder.nearest(asked, count=RELATED)
 
     def reply(
         self,

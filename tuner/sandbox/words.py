@@ -11,10 +11,14 @@ LEXICON = Path(__file__).with_name("words")
 LONGEST_TEXT = 4_000
 REMEMBERED = 20_000
 LONGEST_PHRASE = 4
+LONGEST_GAP = 4
+PARTICLES = frozenset(("back", "off", "up", "out", "away"))
 CONTENT = (1.0, 1.25)
 LISTED = (1.0, 0.4)
 TOPIC = (1.0, 1.25)
 LONE_CHARACTER = (0.5, 0.45)
+COUNTED = (0.8, 0.4)
+SMALL_NUMBER = 2
 PHRASE_OF_GENERIC_WORDS = (0.6, 0.45)
 TIERS = {
     "function": (0.04, 0.03),
@@ -23,6 +27,7 @@ TIERS = {
     "self": (0.35, 0.15),
     "common": (0.6, 0.25),
 }
+FIELD, NAME, MEMBER = "f", "n", "m"
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 PIECE = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+")
 CONTRACTIONS = (
@@ -48,13 +53,41 @@ class Word:
     worth: float
     cost: float
     known: bool
+    links: "Links"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a word has to do with others that do not mean the same.
+
+    It `offers` the ties that others `seek`: both sides of a field ("radiator" and "freezing")
+    offer and seek the field; one of a kind ("French") seeks its name ("language") and is sought
+    by it, while two of a kind do not meet. `acts` are doings that those of `against` undo.
+    """
+
+    offers: frozenset[str] = frozenset()
+    seeks: frozenset[str] = frozenset()
+    acts: frozenset[int] = frozenset()
+    against: frozenset[int] = frozenset()
+
+    def __or__(self, other: "Links") -> "Links":
+        return Links(
+            self.offers | other.offers,
+            self.seeks | other.seeks,
+            self.acts | other.acts,
+            self.against | other.against,
+        )
+
+
+UNLINKED = Links()
 
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """`ideas` maps a phrase of stems to the groups it belongs to."""
+    """`ideas` maps a phrase of stems to the groups it belongs to, `links` to its looser ties."""
 
     ideas: dict[tuple[str, ...], frozenset[int]]
+    links: dict[tuple[str, ...], Links]
     weights: dict[str, tuple[float, float]]
     by_length: dict[int, tuple[str, ...]]
     known: frozenset[str]
@@ -145,23 +178,62 @@ def lexicon() -> Lexicon:
         if is_topic and len(phrase) == 1:
             weights.setdefault(phrase[0], TOPIC)
     ideas = {phrase: frozenset(numbers) for phrase, numbers in found.items()}
-    known = {word for phrase in ideas for word in phrase} | weights.keys()
+    links = _linked()
+    phrases = ideas.keys() | links.keys()
+    known = {word for phrase in phrases for word in phrase} | weights.keys()
     by_length: dict[int, list[str]] = {}
     for word in sorted(known):
         by_length.setdefault(len(word), []).append(word)
-    return Lexicon(
-        ideas, weights, {size: tuple(words) for size, words in by_length.items()}, frozenset(known)
-    )
+    lengths = {size: tuple(listed) for size, listed in by_length.items()}
+    return Lexicon(ideas, links, weights, lengths, frozenset(known))
 
 
 def _grouped() -> Iterator[tuple[int, tuple[str, ...], bool]]:
     """Each phrase with its group; "!" marks groups of topics, which others do not paraphrase."""
     number = 0
-    for name in ("concepts-en.txt", "concepts-zh.txt"):
+    for name in ("concepts-en.txt", "concepts-zh.txt", "concepts-more.txt"):
         for line in (LEXICON / name).read_text(encoding="utf-8").splitlines():
             number += 1
             for phrase in line.removeprefix("! ").split(","):
                 yield number, tuple(map(stem, phrase.split())), line.startswith("! ")
+
+
+def _linked() -> dict[tuple[str, ...], Links]:
+    found: dict[tuple[str, ...], Links] = {}
+    for listed, links in (*_fields(), *_kinds(), *_opposites()):
+        for phrase in listed.split(","):
+            key = tuple(map(stem, phrase.split()))
+            found[key] = found.get(key, UNLINKED) | links
+    return found
+
+
+def _fields() -> Iterator[tuple[str, Links]]:
+    for number, line in enumerate(_lines("fields.txt")):
+        yield line, Links(frozenset({f"{FIELD}{number}"}), frozenset({f"{FIELD}{number}"}))
+
+
+def _kinds() -> Iterator[tuple[str, Links]]:
+    """Names before the ">", what they are the names of behind it."""
+    for number, line in enumerate(_lines("kinds.txt")):
+        names, _, members = line.partition(">")
+        name, member = frozenset({f"{NAME}{number}"}), frozenset({f"{MEMBER}{number}"})
+        yield names, Links(offers=name, seeks=member)
+        yield members, Links(offers=member, seeks=name)
+
+
+def _opposites() -> Iterator[tuple[str, Links]]:
+    """Doings on either side of a "/" rule each other out."""
+    number = 0
+    for line in _lines("opposites.txt"):
+        sides = line.split("/")
+        numbers = frozenset(range(number, number + len(sides)))
+        for side in sides:
+            yield side, Links(acts=frozenset({number}), against=numbers - {number})
+            number += 1
+
+
+def _lines(name: str) -> list[str]:
+    return (LEXICON / name).read_text(encoding="utf-8").splitlines()
 
 
 def is_known(word: str) -> bool:
@@ -188,15 +260,30 @@ def _is_character(letter: str) -> bool:
 
 
 def _read_run(stems: list[str]) -> list[Word]:
-    ideas, at, found = lexicon().ideas, 0, []
+    lists, at, found = lexicon(), 0, []
+    ideas, links = lists.ideas, lists.links
+    stems = _rejoined(stems, lists)
     while at < len(stems):
         for size in range(min(LONGEST_PHRASE, len(stems) - at), 0, -1):
             phrase = tuple(stems[at : at + size])
-            if size == 1 or phrase in ideas:
+            if size == 1 or phrase in ideas or phrase in links:
                 found.append(_word(phrase, ideas.get(phrase, frozenset())))
                 at += size
                 break
     return found
+
+
+def _rejoined(stems: list[str], lists: Lexicon) -> list[str]:
+    """“send the vase back” reads like “send back the vase”."""
+    for at, particle in enumerate(stems):
+        if particle not in PARTICLES:
+            continue
+        for verb in range(at - 2, max(-1, at - 2 - LONGEST_GAP), -1):
+            phrase = (stems[verb], particle)
+            if phrase in lists.ideas or phrase in lists.links:
+                moved = [particle, *stems[verb + 1 : at]]
+                return stems[: verb + 1] + moved + stems[at + 1 :]
+    return stems
 
 
 def _read_characters(text: str) -> list[Word]:
@@ -218,14 +305,19 @@ def worth_of(stem: str) -> float:
 
 def _word(phrase: tuple[str, ...], ideas: frozenset[int]) -> Word:
     lists = lexicon()
+    links = lists.links.get(phrase, UNLINKED)
     if len(phrase) > 1:
         telling = [word for word in phrase if worth_of(word) >= 0.3]
         inner = (lists.ideas.get((part,), frozenset()) for part in telling)
         weight = LISTED if telling else PHRASE_OF_GENERIC_WORDS
-        return Word(" ".join(phrase), phrase, ideas.union(*inner), *weight, True)
+        for part in telling:
+            links |= lists.links.get((part,), UNLINKED)
+        return Word(" ".join(phrase), phrase, ideas.union(*inner), *weight, True, links)
     word = phrase[0]
     listed = word in lists.weights or bool(ideas)
     weight = lists.weights.get(word, LISTED if ideas else CONTENT)
     if len(word) == 1 and _is_character(word) and not listed:
         weight = LONE_CHARACTER
-    return Word(word, (word,), ideas, *weight, listed)
+    elif len(word) <= SMALL_NUMBER and word.isdecimal():
+        weight = COUNTED
+    return Word(word, (word,), ideas, *weight, listed or links is not UNLINKED, links)

@@ -240,13 +240,16 @@ def upgrade() -> None:
             "(channel IS NULL) = (message IS NULL)", name=op.f("ck_examples_source")
         ),
         sa.CheckConstraint("revision >= 1", name=op.f("ck_examples_revision")),
-        sa.CheckConstraint("method IN ('supervised', 'dpo')", name=op.f("ck_examples_method")),
         sa.CheckConstraint(
-            "state IN ('proposed', 'approved', 'rejected', 'withdrawn')",
+            "method = 'supervised' OR method = 'dpo'", name=op.f("ck_examples_method")
+        ),
+        sa.CheckConstraint(
+            "state = 'proposed' OR state = 'approved' OR state = 'rejected' OR state = 'withdrawn'",
             name=op.f("ck_examples_state"),
         ),
         sa.CheckConstraint(
-            "origin IN ('studio', 'console', 'import', 'form', 'message')",
+            "origin = 'studio' OR origin = 'console' OR origin = 'import' OR "
+            "origin = 'form' OR origin = 'message'",
             name=op.f("ck_examples_origin"),
         ),
         sa.ForeignKeyConstraint(
@@ -291,7 +294,9 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "training_rows >= 0 AND validation_rows >= 0", name=op.f("ck_snapshots_rows")
         ),
-        sa.CheckConstraint("method IN ('supervised', 'dpo')", name=op.f("ck_snapshots_method")),
+        sa.CheckConstraint(
+            "method = 'supervised' OR method = 'dpo'", name=op.f("ck_snapshots_method")
+        ),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
             ["assistants.workspace", "assistants.id"],
@@ -329,7 +334,8 @@ def upgrade() -> None:
             "prompt_tokens >= 0 AND completion_tokens >= 0", name=op.f("ck_turns_tokens")
         ),
         sa.CheckConstraint(
-            "state IN ('streaming', 'done', 'stopped', 'failed')", name=op.f("ck_turns_state")
+            "state = 'streaming' OR state = 'done' OR state = 'stopped' OR state = 'failed'",
+            name=op.f("ck_turns_state"),
         ),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
@@ -420,14 +426,17 @@ def upgrade() -> None:
         sa.CheckConstraint("attempts >= 0", name=op.f("ck_jobs_attempts")),
         sa.CheckConstraint("step >= 0 AND total_steps >= 0", name=op.f("ck_jobs_steps")),
         sa.CheckConstraint("trained_tokens >= 0", name=op.f("ck_jobs_trained_tokens")),
-        sa.CheckConstraint("method IN ('supervised', 'dpo')", name=op.f("ck_jobs_method")),
+        sa.CheckConstraint("method = 'supervised' OR method = 'dpo'", name=op.f("ck_jobs_method")),
         sa.CheckConstraint(
-            "phase IN ('estimated', 'confirmed', 'uploading', 'creating', 'watching', 'warming', "
-            "'succeeded', 'failed', 'cancelled', 'abandoned')",
+            "phase = 'estimated' OR phase = 'confirmed' OR phase = 'uploading' OR "
+            "phase = 'creating' OR phase = 'watching' OR phase = 'warming' OR "
+            "phase = 'succeeded' OR phase = 'failed' OR phase = 'cancelled' OR "
+            "phase = 'abandoned'",
             name=op.f("ck_jobs_phase"),
         ),
         sa.CheckConstraint(
-            "wish IN ('cancel', 'pause', 'resume', 'forget')", name=op.f("ck_jobs_wish")
+            "wish = 'cancel' OR wish = 'pause' OR wish = 'resume' OR wish = 'forget'",
+            name=op.f("ck_jobs_wish"),
         ),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
@@ -471,7 +480,9 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("split", sa.String(32), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
-        sa.CheckConstraint("split IN ('train', 'validation')", name=op.f("ck_snapshot_rows_split")),
+        sa.CheckConstraint(
+            "split = 'train' OR split = 'validation'", name=op.f("ck_snapshot_rows_split")
+        ),
         sa.ForeignKeyConstraint(
             ["workspace", "example"],
             ["examples.workspace", "examples.id"],
@@ -562,7 +573,9 @@ def upgrade() -> None:
         sa.Column("expires_on", sa.Text(), nullable=True),
         sa.Column("is_tainted", sa.Boolean(), nullable=False),
         sa.Column("is_deleted", sa.Boolean(), nullable=False),
-        sa.CheckConstraint("kind IN ('base', 'tuned', 'checkpoint')", name=op.f("ck_models_kind")),
+        sa.CheckConstraint(
+            "kind = 'base' OR kind = 'tuned' OR kind = 'checkpoint'", name=op.f("ck_models_kind")
+        ),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
             ["assistants.workspace", "assistants.id"],

@@ -1,0 +1,45 @@
+"""Prints every figure beside its goal: `python -m bench`, or `python -m bench rows idling`.
+
+The exit status is 1 if a goal is missed. Figures of one machine are for that machine, and a
+busy one is slower: where it matters they are ratios to a bare baseline.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from bench import first_text, idling, importing, rows, starting, training
+from bench.figures import NO_GOAL, Figure
+
+MODULES = (rows, importing, starting, first_text, training, idling)
+
+
+def main() -> int:
+    table = Table("what", "measured", "goal", "")
+    missed = 0
+    with Live(table, console=Console()):
+        for figure in _figures(sys.argv[1:]):
+            table.add_row(figure.name, figure.measured, figure.goal, _verdict(figure))
+            missed += not figure.is_met
+    return 1 if missed else 0
+
+
+def _figures(chosen: list[str]) -> Iterator[Figure]:
+    for module in MODULES:
+        if not chosen or module.__name__.removeprefix("bench.") in chosen:
+            yield from module.measure()
+
+
+def _verdict(figure: Figure) -> str:
+    if figure.goal == NO_GOAL:
+        return ""
+    return "[green]met[/]" if figure.is_met else "[red]missed[/]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""The first words of an answer: through the whole core, and from the bare SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+from openai import AsyncOpenAI
+
+from adapters.openai.profiles import ConfiguredHosts, default_host
+from attune.bootstrap import Surfaces
+from attune.clock import SystemClock
+from bench.figures import Figure, interleaved_results
+from bench.processes import running
+from bot.catalogue import CATALOGUE
+from bot.dispatch import Answers, Dispatch
+from bot.events import Event, Spoken
+from bot.model import ChannelId, MessageId, Place, Said, User, UserId, WorkspaceId
+from bot.ports.world import World
+from bot.replies import Drawn, Stream
+from storage.database import Database
+
+MANY = 100
+MOST_MORE_SECONDS = 0.010
+MOST_SECONDS_FOR_MANY = 1.5
+
+_ROUNDS = {1: 15, MANY: 5}
+_RESTING_SECONDS = 0.2
+_WORKSPACE = WorkspaceId("bench:team")
+
+Round = Callable[[], Awaitable[float]]
+
+
+def measure() -> Iterable[Figure]:
+    with (
+        TemporaryDirectory() as folder,
+        running("-m", "bench.streaming_host", data=Path(folder)) as host,
+    ):
+        assert host.stdout is not None
+        address = host.stdout.readline().strip()
+        taken = asyncio.run(_taken(address, Path(folder)))
+    more = taken[1][0] - taken[1][1]
+    yield Figure(
+        "first text for one asker, beside the bare SDK",
+        f"+{_shown(more)} ({_shown(taken[1][0])} : {_shown(taken[1][1])})",
+        f"≤ +{_shown(MOST_MORE_SECONDS)}",
+        more <= MOST_MORE_SECONDS,
+    )
+    ours, bare = taken[MANY]
+    yield Figure(
+        f"first text for the last of {MANY} askers at once",
+        f"{_shown(ours)} (bare SDK {_shown(bare)})",
+        f"≤ {_shown(MOST_SECONDS_FOR_MANY)}",
+        ours <= MOST_SECONDS_FOR_MANY,
+    )
+
+
+class Ear:
+    """A platform that hears when each answer begins; implements Surface and CanStream."""
+
+    def __init__(self) -> None:
+        self.first_heard: dict[str, float] = {}
+
+    async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
+        message = MessageId(f"answer-{key}")
+        async for piece in stream.pieces:
+            if piece and key not in self.first_heard:
+                self.first_heard[key] = perf_counter()
+                await stream.posted(message)
+        return message
+
+    async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
+        raise AssertionError(reply)
+
+    async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
+        raise AssertionError(reply)
+
+    async def react(self, place: Place, message: MessageId, emoji: str) -> None:
+        raise AssertionError(emoji)
+
+    async def fetch(self, place: Place, message: MessageId) -> Said | None:
+        return None
+
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        return ()
+
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        return ()
+
+
+async def _taken(address: str, folder: Path) -> dict[int, list[float]]:
+    """By number of askers: seconds until the last one's first text, ours and bare."""
+    async with _core(address, folder) as ours, _sdk(address) as bare:
+        taken = {}
+        for askers, rounds in _ROUNDS.items():
+            acts = partial(ours, askers), partial(bare, askers)
+            await interleaved_results(*acts, rounds=1, pause=_RESTING_SECONDS)
+            taken[askers] = await interleaved_results(*acts, rounds=rounds, pause=_RESTING_SECONDS)
+        return taken
+
+
+@asynccontextmanager
+async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awaitable[float]]]:
+    """Dispatch, chat, client and store as in service, with an ear for a surface."""
+    async with AsyncExitStack() as stack:
+        database = await Database.open(f"sqlite:///{folder}/bench.db")
+        stack.push_async_callback(database.close)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        host = default_host(base_url=address, has_key=True, bases=["base"])
+        hosts = ConfiguredHosts([host], keys={"OPENAI_API_KEY": "bench"})
+        stack.push_async_callback(hosts.close)
+        ear, answers = Ear(), Answers()
+        world = World(
+            store=database,
+            hosts=hosts,
+            surfaces=Surfaces({"bench": ear}),
+            clock=SystemClock(),
+            running=answers,
+            admins=frozenset(),
+            starters={},
+            wake=lambda: None,
+            changed=lambda topic: None,
+        )
+        dispatch = Dispatch(
+            world=world,
+            catalogue=CATALOGUE,
+            answers=answers,
+            spawn=lambda work, name: group.create_task(work, name=name),
+        )
+        numbers = itertools.count(1)
+        yield lambda askers: _mentioned(dispatch, ear, [next(numbers) for _ in range(askers)])
+
+
+async def _mentioned(dispatch: Dispatch, ear: Ear, numbers: Sequence[int]) -> float:
+    """Everybody calls at once; over when the last answer is, told when the last one began."""
+    start = perf_counter()
+    promised = await asyncio.gather(*(dispatch.handle(_mention(number)) for number in numbers))
+    await asyncio.gather(*(task for task in promised if task))
+    return max(ear.first_heard[f"bench-{number}"] for number in numbers) - start
+
+
+def _mention(number: int) -> Event:
+    place = Place(_WORKSPACE, ChannelId(f"channel-{number % MANY}"))
+    user, now = User(UserId(f"user-{number % MANY}"), "ann"), datetime.now(UTC)
+    said = Said(place, MessageId(str(number)), user, "How do I reset my password?", now)
+    return Event(f"bench-{number}", place, user, now, Spoken(said, is_addressed=True))
+
+
+@asynccontextmanager
+async def _sdk(address: str) -> AsyncIterator[Callable[[int], Awaitable[float]]]:
+    async with AsyncOpenAI(base_url=address, api_key="bench", max_retries=0) as client:
+        yield partial(_called, client)
+
+
+async def _called(client: AsyncOpenAI, askers: int) -> float:
+    start = perf_counter()
+    return max(await asyncio.gather(*(_first_text(client) for _ in range(askers)))) - start
+
+
+async def _first_text(client: AsyncOpenAI) -> float:
+    """When it came; the rest of the answer is heard out, as ours is."""
+    stream = await client.chat.completions.create(
+        model="base",
+        messages=[{"role": "user", "content": "How do I reset my password?"}],
+        stream=True,
+    )
+    first = None
+    async for chunk in stream:
+        if first is None and chunk.choices and chunk.choices[0].delta.content:
+            first = perf_counter()
+    assert first is not None
+    return first
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"

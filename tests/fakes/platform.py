@@ -1,0 +1,86 @@
+"""A chat platform that remembers what it was told; it can whisper, stream and open forms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from bot.errors import EmptyAnswer, MessageGone
+from bot.events import Event
+from bot.model import ChannelId, MessageId, Place, Said, User, UserId, WorkspaceId
+from bot.replies import Document, Drawn, Form, Stream, Text
+
+CHANNEL = ChannelId("C1")
+
+
+@dataclass(slots=True)
+class FakePlatform:
+    """Implements `bot.ports.surface.Surface` and its gifts, in memory."""
+
+    channel: ChannelId = CHANNEL
+    said: list[Said] = field(default_factory=list)
+    posts: dict[str, Drawn] = field(default_factory=dict)
+    whispers: list[Drawn] = field(default_factory=list)
+    forms: list[Form] = field(default_factory=list)
+    files: list[bytes] = field(default_factory=list)
+    reactions: list[tuple[MessageId, str]] = field(default_factory=list)
+
+    def hears(self, text: str, *, by: str, reply_to: int | None = None) -> Said:
+        """Somebody writes a message that is not for us."""
+        number = MessageId(str(len(self.said) + 1))
+        place = Place(WorkspaceId("slack:T1"), self.channel)
+        answered = None if reply_to is None else MessageId(str(reply_to))
+        at = datetime(2026, 11, 3, 9, tzinfo=UTC)
+        self.said.append(Said(place, number, User(UserId(by), by), text, at, answered))
+        return self.said[-1]
+
+    async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
+        self.posts[key] = reply
+        return MessageId(f"own{list(self.posts).index(key)}")
+
+    async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
+        number = int(message.removeprefix("own"))
+        if number >= len(self.posts):
+            raise MessageGone
+        self.posts[list(self.posts)[number]] = reply
+
+    async def react(self, place: Place, message: MessageId, emoji: str) -> None:
+        self.reactions.append((message, emoji))
+
+    async def fetch(self, place: Place, message: MessageId) -> Said | None:
+        return next((said for said in self.said if said.id == message), None)
+
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        said = await self.fetch(place, before)
+        chain: list[Said] = []
+        while said is not None and said.reply_to is not None:
+            said = await self.fetch(place, said.reply_to)
+            if said is not None:
+                chain.insert(0, said)
+        return chain
+
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        earlier = [said for said in self.said if int(said.id) < int(before)]
+        return earlier[-limit:]
+
+    async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
+        text, message = "", None
+        async for piece in stream.pieces:
+            text += piece
+            if message is None:
+                message = await self.post(place, Text(text), key=key)
+                await stream.posted(message)
+            self.posts[key] = Text(text)
+        if message is None:
+            raise EmptyAnswer
+        return message
+
+    async def whisper(self, event: Event, reply: Drawn) -> None:
+        self.whispers.append(reply)
+
+    async def open_form(self, event: Event, form: Form) -> None:
+        self.forms.append(form)
+
+    async def send_file(self, event: Event, document: Document) -> None:
+        self.files.append(b"".join([chunk async for chunk in document.chunks]))

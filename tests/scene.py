@@ -1,0 +1,447 @@
+"""Given · say · hear: the real house over a real database and a host that can go wrong.
+
+async def test_…(scene: Scene) -> None:
+    await scene.learn(12)
+    await scene.confirm()
+
+    await scene.settle()
+
+    assert len(scene.host.jobs) == 1
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Coroutine, Generator, Sequence
+from contextlib import asynccontextmanager
+from contextvars import Context
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from fastapi import Response
+
+from adapters.console.conversation import OWNER, Conversation
+from adapters.openai.client import OpenAIHost, Patience
+from adapters.openai.profiles import ConfiguredHosts, HostConfig
+from adapters.room import drawn
+from attune.bootstrap import House, build
+from attune.settings import Settings
+from bot.catalogue import CATALOGUE
+from bot.events import Event, Spoken, What
+from bot.model import (
+    LOCAL,
+    ChannelId,
+    Example,
+    ExampleFilter,
+    ExampleState,
+    Job,
+    MessageId,
+    Model,
+    Place,
+    Role,
+    RoomMessage,
+    Said,
+    User,
+    UserId,
+    WorkspaceId,
+)
+from bot.ports.store import Records, Store
+from bot.replies import Card, Drawn, Listing, Text
+from storage.database import Database
+from tests.fakes.faults import Call, Cut, Fault
+from tests.fakes.faulty_host import FaultyHost, faulty_host
+from tests.fakes.platform import FakePlatform
+
+T = TypeVar("T")
+
+GENERAL = ChannelId("general")
+SLACK = WorkspaceId("slack:T1")
+KEY = "the key of the fake host"
+PATIENCE = 3000
+OTHER_WORK = timedelta(seconds=30)
+
+
+class Death(BaseException):
+    """The process is gone: nothing more is written, nothing more is asked."""
+
+
+class Fate:
+    """Counts the moments at which something outside changes, and ends the life at one of them."""
+
+    def __init__(self, dies_at: int = 0) -> None:
+        self.moments = 0
+        self.is_dead = False
+        self._dies_at = dies_at
+
+    def check(self) -> None:
+        if self.is_dead:
+            raise Death
+
+    def strike(self) -> None:
+        self.check()
+        self.moments += 1
+        if self.moments == self._dies_at:
+            self.is_dead = True
+            raise Death
+
+
+class MortalStore:
+    """A store whose process may die just before and just after each commit."""
+
+    def __init__(self, store: Store, fate: Fate) -> None:
+        self._store = store
+        self._fate = fate
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Records]:
+        self._fate.check()
+        async with self._store.writing() as records:
+            yield records
+            self._fate.strike()
+        self._fate.strike()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Records]:
+        self._fate.check()
+        async with self._store.reading() as records:
+            yield records
+
+
+class MovedClock:
+    """A clock that moves only when told."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 11, 3, 10, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self._now
+
+    def move(self, wait: timedelta) -> None:
+        self._now += wait
+
+    async def sleep(self, wait: timedelta) -> None:
+        self.move(wait)
+        await asyncio.sleep(0)
+
+
+class Tasks(asyncio.TaskGroup):
+    """A group that keeps its tasks to itself, so that a whole life can be ended at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[asyncio.Task[Any]] = []
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(coro, name=name, context=context)
+        self.all.append(task)
+        return task
+
+    async def end(self) -> None:
+        for task in self.all:
+            task.cancel()
+        await asyncio.gather(*self.all, return_exceptions=True)
+
+    def raise_failures(self) -> None:
+        """What the house promises never to happen: an event's task that raises."""
+        for task in self.all:
+            if task.done() and not task.cancelled() and (error := task.exception()):
+                raise error
+        self.all = [task for task in self.all if not task.done()]
+
+
+class Scene:
+    """One installation, its people, its host, and as many lives of its process as it takes."""
+
+    def __init__(self, folder: Path, host: FaultyHost) -> None:
+        self.folder = folder
+        self.host = host
+        self.clock = MovedClock()
+        self.slack = FakePlatform()
+        self.configs: list[HostConfig] = [self.config("sandbox")]
+        self.fate = Fate()
+        self.admins = ""
+
+    def config(self, name: str, **more: Any) -> HostConfig:
+        settings = {"profile": "custom", "bases": ("base",), "key_env": "KEY", **more}
+        return HostConfig(name=name, base_url=self.host.url, **settings)
+
+    async def start(self) -> None:
+        """A new life over what the last one left."""
+        self.database = await Database.open(f"sqlite:///{self.folder}/attune.db")
+        self.store = MortalStore(self.database, self.fate)
+        self.hosts = ConfiguredHosts(self.configs, keys={"KEY": self.host.key})
+        self.tasks = Tasks()
+        self.house: House = build(
+            Settings.model_construct(data_dir=self.folder, admins=self.admins),
+            store=self.store,
+            hosts=self.hosts,
+            group=self.tasks,
+            clock=self.clock,
+            platforms={"slack": self.slack},
+        )
+        self._watch = self.house.room.watch()
+        self._talk = Conversation(
+            self.house, self.house.room, CATALOGUE, self.clock, locale="en", channel=GENERAL
+        )
+        await self.house.dispatch.recover()
+
+    async def end(self) -> None:
+        """As kill -9 does it: nothing is said or written any more."""
+        self.fate.is_dead = True
+        await self.tasks.end()
+        self._watch.__exit__(None, None, None)
+        await self.hosts.close()
+        await self.database.close()
+
+    async def restart(self, dies_at: int = 0) -> None:
+        await self.end()
+        self.fate = Fate(dies_at)
+        await self.start()
+
+    def dies_with_calls(self, *routes: str) -> None:
+        """The process may also die just before and just after the host has acted."""
+        for route in routes:
+            self.host.fail_always(route, self._mortal())
+
+    def _mortal(self) -> Fault:
+        async def fault(call: Call) -> Response:
+            try:
+                self.fate.strike()
+                response = await call.act()
+                self.fate.strike()
+            except Death:
+                return Cut()
+            return response
+
+        return fault
+
+    # Saying
+
+    async def do(self, line: str, *, by: str = "you") -> None:
+        """A line as at the console, answered whole."""
+        outcome = await self._begin(line, by)
+        if not isinstance(outcome, str):
+            await outcome
+        self.tasks.raise_failures()
+        for change in self._watch.take():
+            self._talk.hear(change)
+
+    async def _begin(self, line: str, by: str) -> Any:
+        self._talk.speaker = OWNER if by == "you" else User(UserId(by), by)
+        return await self._talk.take(line)
+
+    async def say(self, text: str, *, by: str = "you") -> None:
+        await self.do(text, by=by)
+
+    async def command(self, words: str, *, by: str = "you") -> None:
+        await self.do(f"/tune {words}", by=by)
+
+    async def click(self, label: str, *, on: int | str = "LAST", by: str = "you") -> None:
+        await self.do(f"/click {on} {label}", by=by)
+
+    async def react(
+        self, on: int | str, emoji: str, *, by: str = "you", is_removed: bool = False
+    ) -> None:
+        await self.do(f"/react {on} {emoji}{' off' if is_removed else ''}", by=by)
+
+    async def submit(self, *, by: str = "you", **values: str) -> None:
+        """Fill in the form that is open, and send it."""
+        for name, value in values.items():
+            await self.do(f"/fill {name} {value}", by=by)
+        await self.do("/submit", by=by)
+
+    async def ask_only(self, text: str, *, by: str = "you") -> None:
+        """A question whose answer is not waited for."""
+        outcome = await self._begin(text, by)
+        if not isinstance(outcome, str):
+            outcome.close()
+
+    async def handle(self, event: Event) -> bool:
+        """An event to its end; False if it was dropped."""
+        task = await self.house.handle(event)
+        if task is not None:
+            await asyncio.wait({task})
+            self.tasks.raise_failures()
+        return task is not None
+
+    def event(self, what: What, *, key: str, by: str | User = "you", **place: Any) -> Event:
+        user = _user(by)
+        where = Place(**{"workspace": LOCAL, "channel": GENERAL, **place})
+        return Event(key=key, place=where, user=user, at=self.clock.now(), what=what)
+
+    async def slack_event(self, what: What, *, key: str, by: str | User = "you") -> bool:
+        return await self.handle(
+            self.event(what, key=key, by=by, workspace=SLACK, channel=self.slack.channel)
+        )
+
+    def spoken(
+        self, text: str, *, number: int | str, by: str | User = "you", is_addressed: bool = True
+    ) -> Spoken:
+        place = Place(LOCAL, GENERAL)
+        said = Said(place, MessageId(str(number)), _user(by), text, self.clock.now())
+        return Spoken(said, is_addressed=is_addressed)
+
+    # Common beginnings
+
+    async def learn(self, rows: int, *, origin: str = "rows.csv") -> None:
+        """So many approved examples."""
+        lines = [f"question {n},answer {n}" for n in range(rows)]
+        path = self.folder / origin
+        path.write_text("\n".join(["question,answer", *lines]))
+        await self.command(f"import {path}")
+
+    async def confirm(self, options: str = "", *, by: str = "you") -> None:
+        await self.command(f"start {options}".strip(), by=by)
+        await self.click("Confirm", by=by)
+
+    async def tuned(self, options: str = "") -> Job:
+        """A model, in use."""
+        await self.learn(12)
+        await self.confirm(options)
+        await self.settle()
+        return await self.job()
+
+    async def grant(self, user: str, role: Role, workspace: WorkspaceId = LOCAL) -> None:
+        async with self.store.writing() as records:
+            await records.roles.put(workspace, UserId(user), role)
+
+    # Time
+
+    def advance(self, seconds: float) -> None:
+        self.clock.move(timedelta(seconds=seconds))
+        self.host.now = int(self.clock.now().timestamp())
+
+    async def turn(self) -> float | None:
+        """One look of the watcher, one round of the courier."""
+        wait = await self.house.watcher.look()
+        await self.house.deliver()
+        return wait
+
+    async def settle(self, *, turns: int = PATIENCE) -> None:
+        """Until nothing is left to do, however long that takes by the clock."""
+        for _ in range(turns):
+            if self.house.busy:
+                await asyncio.wait(set(self.house.busy))
+            self.fate.check()
+            self.tasks.raise_failures()
+            wait = await self.turn()
+            if await self._is_settled():
+                return
+            self.advance(OTHER_WORK.total_seconds() if wait is None else wait)
+        raise AssertionError(f"not settled after {turns} turns: {await self.texts()}")
+
+    async def _is_settled(self) -> bool:
+        async with self.database.reading() as records:
+            is_removing = bool(await records.jobs.forgetting())
+        return not is_removing and await self.house.is_quiet(LOCAL)
+
+    # Hearing
+
+    async def messages(self) -> Sequence[RoomMessage]:
+        return await self.house.room.recent(GENERAL, limit=1000)
+
+    async def texts(self) -> list[str]:
+        """What the assistant said, oldest first, as it stands now."""
+        return [message.text for message in await self.messages() if message.is_own]
+
+    async def last(self) -> str:
+        return (await self.texts())[-1]
+
+    async def last_card(self) -> Card:
+        """The newest message that is a card."""
+        return next(c for c in reversed(await self._drawn()) if isinstance(c, Card))
+
+    async def last_listing(self) -> Listing:
+        return next(c for c in reversed(await self._drawn()) if isinstance(c, Listing))
+
+    async def last_text(self) -> Text:
+        return next(c for c in reversed(await self._drawn()) if isinstance(c, Text))
+
+    async def said(self, part: str) -> list[str]:
+        return [text for text in await self.texts() if part in text]
+
+    async def number_of(self, part: str) -> int:
+        """The number of the newest message that says this."""
+        found = [m.number for m in await self.messages() if part in m.text]
+        assert found, f"nobody said {part!r}: {await self.texts()}"
+        return found[-1]
+
+    async def _drawn(self) -> list[Drawn]:
+        return [drawn(message) for message in await self.messages() if message.is_own]
+
+    async def jobs(self) -> Sequence[Job]:
+        async with self.database.reading() as records:
+            return await records.jobs.page(LOCAL, limit=100)
+
+    async def job(self) -> Job:
+        (job,) = await self.jobs()
+        return job
+
+    async def models(self) -> Sequence[Model]:
+        async with self.database.reading() as records:
+            assistant = await records.assistants.default(LOCAL)
+            assert assistant is not None
+            return await records.models.all(LOCAL, assistant.id)
+
+    async def examples(
+        self, state: ExampleState | None = None, workspace: WorkspaceId = LOCAL
+    ) -> Sequence[Example]:
+        async with self.database.reading() as records:
+            return await records.examples.page(workspace, ExampleFilter(state=state), limit=1000)
+
+    async def audited(self, what: str, workspace: WorkspaceId = LOCAL) -> int:
+        async with self.database.reading() as records:
+            return len(await records.audit.page(workspace, what=what, limit=1000))
+
+
+def _user(by: str | User) -> User:
+    if isinstance(by, User):
+        return by
+    return OWNER if by == OWNER.name else User(UserId(by), by)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that is only migrated: making one takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("empty")
+
+    async def make() -> None:
+        await (await Database.open(f"sqlite:///{folder}/attune.db")).close()
+
+    asyncio.run(make())
+    return folder
+
+
+@pytest.fixture
+def quick_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that hangs is given up after a second, and only the house tries again."""
+    patience = Patience(connect=1.0, poll=1.0, upload=1.0, piece=1.0)
+    quick = partial(OpenAIHost, retries=0, patience=patience)
+    monkeypatch.setattr("adapters.openai.profiles.OpenAIHost", quick)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, empty_store: Path, quick_hosts: None) -> AsyncIterator[Scene]:
+    """A house that has just opened."""
+    copy_data(empty_store, tmp_path)
+    async with faulty_host() as host:
+        made = Scene(tmp_path, host)
+        await made.start()
+        yield made
+        await made.end()
+
+
+def copy_data(source: Path, target: Path) -> None:
+    """What a process that ended had on disk."""
+    for path in source.glob("attune.db*"):
+        shutil.copy(path, target / path.name)

@@ -1,0 +1,178 @@
+"""The `attune` command, as somebody types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from attune.__main__ import app
+from attune.service import data_lock
+
+ROWS = [
+    {"messages": [{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": f"a{n}"}]}
+    for n in range(3)
+]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATTUNE_DATA_DIR", str(tmp_path / "data"))
+    for name in ("LANG", "LC_ALL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def rows(folder: Path) -> Path:
+    file = folder / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return file
+
+
+def attune(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def test_import_says_what_came_of_every_row(rows: Path) -> None:
+    with rows.open("a") as file:
+        file.write('{"messages": []}\n')
+
+    result = attune("import", str(rows))
+
+    assert result.exit_code == 0
+    assert result.output.splitlines()[:3] == ["New: 3", "Known already: 0", "Refused: 1"]
+    assert "Line 4: “messages” has no message" in result.output
+
+
+def test_importing_again_finds_only_what_is_known(rows: Path) -> None:
+    attune("import", str(rows))
+
+    result = attune("import", str(rows))
+
+    assert result.output.splitlines()[:2] == ["New: 0", "Known already: 3"]
+
+
+def test_a_file_without_a_good_row_ends_in_one(folder: Path) -> None:
+    (folder / "bad.jsonl").write_text('{"messages": []}\n')
+
+    assert attune("import", str(folder / "bad.jsonl")).exit_code == 1
+
+
+def test_a_missing_file_is_named() -> None:
+    result = attune("import", "nowhere.jsonl")
+
+    assert result.exit_code == 2
+    assert "There is no file “nowhere.jsonl” here." in result.output
+
+
+def test_what_is_imported_can_be_exported_as_it_is_trained(rows: Path, folder: Path) -> None:
+    attune("import", str(rows))
+
+    attune("export", "--out", "out.jsonl")
+
+    lines = (folder / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == ROWS
+
+
+def test_import_works_while_a_service_runs(rows: Path, folder: Path) -> None:
+    with data_lock(folder / "data"):
+        assert attune("import", str(rows)).exit_code == 0
+
+
+def test_another_workspace_has_rows_of_its_own(rows: Path) -> None:
+    attune("import", str(rows), "--workspace", "slack:T1")
+
+    result = attune("export")
+
+    assert "There are no approved examples to export." in result.output
+
+
+def test_an_unknown_assistant_is_named(rows: Path) -> None:
+    result = attune("import", str(rows), "--assistant", "nobody")
+
+    assert "There is no assistant “nobody” here." in result.output
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "remedy"),
+    [
+        ("SLACK_MODE", "carrier-pigeon", "Write socket or http."),
+        ("ATTUNE_STUDIO_PORT", "99999", "Write a number from 0 to 65535."),
+        ("ATTUNE_ADMINS", "U123", "Write a list like slack:U123,discord:456."),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_remedy(
+    variable: str, value: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    result = attune("migrate")
+
+    assert result.exit_code == 2
+    assert variable in result.output
+    assert remedy in result.output
+
+
+def test_a_second_service_is_refused_in_a_sentence(folder: Path) -> None:
+    with data_lock(folder / "data"):
+        result = attune("chat")
+
+    assert result.exit_code == 2
+    assert "Another Attune runs on" in result.output
+
+
+def test_an_open_door_needs_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTUNE_STUDIO_HOST", "0.0.0.0")
+
+    result = attune("run")
+
+    assert result.exit_code == 2
+    assert "Set ATTUNE_STUDIO_PASSWORD" in result.output
+
+
+def test_the_doctor_finds_a_fresh_folder_well() -> None:
+    result = attune("doctor")
+
+    assert result.exit_code == 0, result.output
+    assert "✓ Host sandbox: answers" in result.output
+
+
+def test_the_doctor_names_a_host_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("ATTUNE_BASE_MODEL", "some-model")
+
+    result = attune("doctor")
+
+    assert result.exit_code == 1
+    assert "✗ Host default: The host “default” cannot be reached." in result.output
+
+
+def test_the_doctor_works_beside_a_running_service(folder: Path) -> None:
+    with data_lock(folder / "data"):
+        result = attune("doctor")
+
+    assert result.exit_code == 0
+    assert "✓ Attune runs on this folder" in result.output
+
+
+def test_a_host_of_ones_own_must_name_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+
+    result = attune("import", "rows.jsonl", "--workspace", "slack:T1")
+
+    assert result.exit_code == 2
+    assert "ATTUNE_BASE_MODEL" in attune("doctor").output
+
+
+def test_a_workspace_must_be_one() -> None:
+    assert attune("export", "--workspace", "nonsense").exit_code == 2
+
+
+def test_nobody_is_healthy_where_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTUNE_STUDIO_PORT", "9")
+
+    assert attune("health").exit_code == 1

@@ -1,0 +1,522 @@
+"""The one way in: every event once, by those who may, and never silently lost."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.catalogue import CATALOGUE
+from bot.commands import Command, Deed
+from bot.events import Clicked, Commanded, Edited, Marked, Reacted, Submitted, What, to_json
+from bot.model import LOCAL, ChannelId, MessageId, Place, Role, Said, TurnState, User, UserId
+from bot.words import Words
+from tests.fakes.connected import CHAT, until
+from tests.fakes.faults import answers, hangs
+from tests.scene import GENERAL, Scene
+
+WORDS = Words("en")
+NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+WHO = {
+    role: WORDS(f"role.ask.{role.name.lower()}")
+    for role in (Role.CURATOR, Role.TRAINER, Role.ADMIN)
+}
+GUARDED = [command for command in CATALOGUE.commands if command.role > Role.MEMBER]
+
+
+async def inbox(scene: Scene) -> list[str]:
+    async with scene.database.reading() as records:
+        return [row.payload for row in await records.inbox.unfinished()]
+
+
+async def promise(scene: Scene, what: What, *, key: str, age: float = 0.0) -> None:
+    """An event that was acknowledged before the process died."""
+    event = scene.event(what, key=key)
+    async with scene.database.writing() as records:
+        await records.inbox.receive(
+            LOCAL,
+            key,
+            message_key=event.message_key,
+            payload=to_json(event),
+            at=scene.clock.now() - timedelta(seconds=age),
+        )
+
+
+async def test_an_event_that_is_known_is_dropped(scene: Scene) -> None:
+    event = scene.event(Commanded("help"), key="e1")
+
+    assert await scene.handle(event)
+    assert not await scene.handle(event)
+
+    assert len(await scene.texts()) == 1
+
+
+async def test_a_message_that_arrives_as_two_events_is_answered_once(scene: Scene) -> None:
+    mention = scene.spoken("hi", number="171.1")
+
+    await scene.handle(scene.event(mention, key="app_mention"))
+    await scene.handle(scene.event(mention, key="message"))
+
+    assert scene.host.count(CHAT) == 1
+
+
+async def test_the_same_event_at_the_same_time_is_answered_once(scene: Scene) -> None:
+    event = scene.event(scene.spoken("hi", number="171.1"), key="e1")
+
+    await asyncio.gather(*(scene.handle(event) for _ in range(5)))
+
+    assert scene.host.count(CHAT) == 1
+
+
+async def test_bots_are_not_heard(scene: Scene) -> None:
+    robot = User(UserId("b"), "robot", is_bot=True)
+
+    event = scene.event(scene.spoken("hi", number=1, by=robot), key="e1", by=robot)
+
+    assert not await scene.handle(event)
+    assert await scene.texts() == []
+
+
+async def test_words_for_others_leave_no_trace(scene: Scene) -> None:
+    said = scene.spoken("our secret", number=1, is_addressed=False)
+
+    assert not await scene.handle(scene.event(said, key="e1"))
+
+    assert b"our secret" not in everything(scene)
+    assert await scene.handle(scene.event(scene.spoken("hi", number=2), key="e1"))
+
+
+async def test_an_emoji_that_means_nothing_leaves_no_trace(scene: Scene) -> None:
+    wave = Reacted(MessageId("1"), "👋")
+
+    assert not await scene.handle(scene.event(wave, key="e1"))
+
+
+async def test_an_edit_of_words_never_taught_leaves_no_trace(scene: Scene) -> None:
+    await scene.say("an ordinary word")
+
+    assert not await scene.handle(scene.event(Edited(MessageId("1"), "another"), key="e1"))
+
+
+async def test_a_channel_may_be_answered_unasked(scene: Scene) -> None:
+    await scene.command("assistant bind attune always:yes")
+
+    await scene.say("nobody is called here")
+
+    assert await scene.last() == "Hello from the model"
+
+
+async def test_other_channels_are_not_answered_unasked(scene: Scene) -> None:
+    await scene.command("assistant bind attune always:yes")
+    said = scene.spoken("nobody is called", number=9, is_addressed=False)
+
+    assert not await scene.handle(scene.event(said, key="e9", channel=ChannelId("other")))
+
+
+async def test_a_command_may_be_written_to_the_assistant(scene: Scene) -> None:
+    await scene.say("@attune tune status")
+
+    assert "No training yet" in await scene.last()
+    assert scene.host.count(CHAT) == 0
+
+
+async def test_what_the_model_says_is_never_a_command(scene: Scene) -> None:
+    scene.host.pieces = ("/tune admin roles mallory role:admin",)
+
+    await scene.say("@attune what do I write?")
+    await scene.settle()
+
+    assert await scene.last() == "/tune admin roles mallory role:admin"
+    assert await scene.audited("role") == 0
+
+
+@pytest.mark.parametrize("command", GUARDED, ids=lambda command: command.path)
+async def test_a_member_may_not_command_what_needs_more(scene: Scene, command: Command) -> None:
+    await scene.command(command.path, by="mina")
+
+    assert WHO[command.role] in await scene.last()
+    assert await scene.audited("") == 0
+
+
+@pytest.mark.parametrize("command", GUARDED, ids=lambda command: command.path)
+async def test_the_role_below_may_not_command_it_either(scene: Scene, command: Command) -> None:
+    await scene.do("/tune help")
+    await scene.grant("mina", Role(command.role - 1))
+
+    await scene.command(command.path, by="mina")
+
+    assert WHO[command.role] in await scene.last()
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        pytest.param((kind, deed), id=f"{kind} {deed.name}")
+        for kind, deeds in (
+            ("button", CATALOGUE.buttons),
+            ("form", CATALOGUE.forms),
+            ("reaction", CATALOGUE.reactions),
+            ("shortcut", CATALOGUE.shortcuts),
+        )
+        for deed in deeds
+        if deed.role > Role.MEMBER
+    ],
+)
+async def test_every_click_is_checked_whoever_could_see_the_button(
+    scene: Scene, deed: tuple[str, Deed]
+) -> None:
+    kind, wanted = deed
+    await scene.learn(12)
+    await scene.command("start")
+    before = await scene.audited("")
+
+    await scene.handle(scene.event(doing(kind, f"{wanted.name}"), key="e1", by="mina"))
+
+    assert WHO[wanted.role] in await scene.last()
+    assert await scene.audited("") == before
+
+
+def doing(kind: str, name: str) -> What:
+    said = Said(Place(LOCAL, GENERAL), MessageId("1"), User(UserId("mina"), "mina"), "x", NOON)
+    ways: dict[str, What] = {
+        "button": Clicked(f"{name}:1", MessageId("1")),
+        "form": Submitted(f"{name}:1", {}),
+        "reaction": Reacted(MessageId("1"), name),
+        "shortcut": Marked(name, said),
+    }
+    return ways[kind]
+
+
+async def test_a_member_may_not_confirm_what_a_trainer_priced(scene: Scene) -> None:
+    await scene.learn(12)
+    await scene.command("start")
+
+    await scene.click("Confirm", by="mina")
+    await scene.settle()
+
+    assert WHO[Role.TRAINER] in await scene.last()
+    assert scene.host.files == {}
+
+
+async def test_examples_are_edited_by_curators_only_in_whatever_way(scene: Scene) -> None:
+    await scene.learn(1)
+
+    await scene.command("examples withdraw:1", by="mina")
+
+    assert WHO[Role.CURATOR] in await scene.last()
+    assert len(await scene.examples()) == 1
+
+
+async def test_a_role_that_was_granted_counts_and_one_taken_away_does_not(scene: Scene) -> None:
+    await scene.command("admin roles mina role:curator")
+    await scene.command("review", by="mina")
+    assert "Nothing waits" in await scene.last()
+
+    await scene.command("admin roles mina role:member")
+    await scene.command("review", by="mina")
+
+    assert WHO[Role.CURATOR] in await scene.last()
+
+
+async def test_admins_of_one_workspace_are_nobody_in_another(scene: Scene) -> None:
+    await scene.command("admin roles mina role:admin")
+
+    await scene.slack_event(Commanded("admin audit"), key="e1", by="mina")
+
+    assert WHO[Role.ADMIN] in str(scene.slack.whispers[-1])
+
+
+async def test_the_operators_list_of_admins_names_platforms(scene: Scene) -> None:
+    scene.admins = "slack:mina"
+    await scene.restart()
+
+    await scene.slack_event(Commanded("admin audit"), key="e1", by="mina")
+    await scene.command("admin audit", by="mina")
+
+    assert len(scene.slack.posts) == 1
+    assert WHO[Role.ADMIN] in await scene.last()
+
+
+async def test_a_person_past_the_cap_is_not_answered(scene: Scene) -> None:
+    await scene.command("admin budget person:5")
+    await scene.say("@attune first", by="mina")
+
+    await scene.say("@attune second", by="mina")
+
+    assert "5 tokens" in await scene.last()
+    assert scene.host.count(CHAT) == 1
+
+
+async def test_the_cap_of_the_workspace_counts_everybody(scene: Scene) -> None:
+    await scene.command("admin budget workspace:5")
+    await scene.say("@attune first", by="mina")
+
+    await scene.say("@attune second", by="omar")
+
+    assert scene.host.count(CHAT) == 1
+
+
+async def test_a_comparison_costs_tokens_too(scene: Scene) -> None:
+    await scene.command("admin budget person:5")
+    await scene.command("compare hello", by="mina")
+
+    await scene.command("compare hello", by="mina")
+
+    assert "5 tokens" in await scene.last()
+    assert scene.host.count(CHAT) == 1
+
+
+async def test_a_command_costs_no_tokens_however_it_is_said(scene: Scene) -> None:
+    await scene.command("admin budget person:5")
+    await scene.say("@attune first", by="mina")
+
+    await scene.say("@attune tune status", by="mina")
+
+    assert "No training yet" in await scene.last()
+
+
+async def test_the_cap_is_new_the_next_day(scene: Scene) -> None:
+    await scene.command("admin budget person:5")
+    await scene.say("@attune first", by="mina")
+    scene.advance(24 * 3600)
+
+    await scene.say("@attune second", by="mina")
+
+    assert scene.host.count(CHAT) == 2
+
+
+async def test_a_promised_event_runs_again_after_a_restart(scene: Scene) -> None:
+    await promise(scene, Commanded("status"), key="e1")
+
+    await scene.restart()
+    await scene.settle()
+
+    assert "No training yet" in await scene.last()
+    assert await inbox(scene) == []
+
+
+async def test_a_young_question_is_answered_after_a_restart(scene: Scene) -> None:
+    await promise(scene, scene.spoken("hi", number=1), key="e1", age=9 * 60)
+
+    await scene.restart()
+    await scene.settle()
+
+    assert await scene.last() == "Hello from the model"
+
+
+async def test_a_question_older_than_ten_minutes_is_let_go(scene: Scene) -> None:
+    await promise(scene, scene.spoken("hi", number=1), key="e1", age=11 * 60)
+
+    await scene.restart()
+    await scene.settle()
+
+    assert await scene.texts() == []
+    assert await inbox(scene) == []
+
+
+async def test_an_old_command_is_still_done(scene: Scene) -> None:
+    await promise(scene, Commanded("assistant create Ada"), key="e1", age=3600)
+
+    await scene.restart()
+    await scene.settle()
+
+    assert "Ada" in await scene.last()
+
+
+async def test_an_event_that_kills_the_process_each_time_is_given_up(scene: Scene) -> None:
+    scene.host.fail_always(CHAT, hangs())
+    await promise(scene, scene.spoken("hi", number=1), key="e1")
+
+    for _ in range(4):
+        await scene.restart()
+
+    assert await inbox(scene) == []
+
+
+async def test_an_event_that_cannot_be_read_does_not_stop_the_start(scene: Scene) -> None:
+    async with scene.database.writing() as records:
+        await records.inbox.receive(
+            LOCAL, "old", message_key=None, payload='{"what": "of old"}', at=scene.clock.now()
+        )
+    await promise(scene, Commanded("status"), key="e1")
+
+    await scene.restart()
+    await scene.settle()
+
+    assert "No training yet" in await scene.last()
+    assert await inbox(scene) == []
+
+
+async def test_a_half_streamed_answer_is_finished_in_the_same_message(scene: Scene) -> None:
+    scene.host.piece_seconds = 0.3
+    await scene.ask_only("@attune hi")
+    while "Hello" not in await scene.texts():
+        await asyncio.sleep(0.01)
+
+    await scene.restart()
+    await scene.settle()
+
+    assert await scene.texts() == ["Hello from the model"]
+    async with scene.database.reading() as records:
+        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
+    assert turn is not None
+    assert (turn.state, turn.reply) == (TurnState.DONE, "Hello from the model")
+
+
+async def test_an_answer_that_was_whole_is_not_written_anew(scene: Scene) -> None:
+    await scene.say("@attune hi")
+    async with scene.database.reading() as records:
+        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
+    assert turn is not None
+    question = scene.event(scene.spoken("hi", number=1), key=turn.event_key)
+
+    scene.host.pieces = ("Something else",)
+    await scene.house.dispatch._run(question)
+
+    assert await scene.texts() == ["Hello from the model"]
+
+
+async def test_going_back_twice_takes_two_wishes(scene: Scene) -> None:
+    """A crash after the deed and before its event was done runs the event again."""
+    await scene.tuned()
+    event = scene.event(Commanded("rollback"), key="e1")
+    await scene.handle(event)
+
+    await scene.house.dispatch._run(event)
+
+    await scene.say("@attune hi")
+    assert scene.host.last(CHAT).body["model"] == "base"
+
+
+async def test_the_payload_is_erased_at_done(scene: Scene) -> None:
+    await scene.slack_event(Commanded("help a-very-rare-word"), key="e1")
+
+    assert await inbox(scene) == []
+    assert b"a-very-rare-word" not in inbox_file(scene)
+
+
+async def test_what_nobody_foresaw_is_told_in_a_plain_sentence(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.tuning.cards.status", broken)
+
+    await scene.say("@attune tune status canary-in-the-text")
+
+    assert "nobody had foreseen" in await scene.last()
+    assert "An event could not be handled" in caplog.messages
+    assert "canary" not in "".join(caplog.messages)
+
+
+async def test_an_event_never_takes_the_house_down(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.tuning.cards.status", broken)
+    monkeypatch.setattr(scene.house.room, "post", broken)
+
+    await scene.command("status")
+
+    assert await inbox(scene) == []
+
+
+async def broken(*_: object, **__: object) -> None:
+    raise ZeroDivisionError("canary")
+
+
+async def test_a_host_that_fails_is_told_in_a_sentence(scene: Scene) -> None:
+    scene.host.fail(CHAT, answers(500, "The engine is on fire."))
+
+    await scene.say("@attune hi")
+
+    assert "The engine is on fire." in await scene.last()
+
+
+async def test_an_unknown_button_is_told_in_a_sentence(scene: Scene) -> None:
+    await scene.handle(scene.event(Clicked("of.old:1"), key="e1"))
+
+    assert "There is no button" in await scene.last()
+
+
+async def test_the_asker_stops_an_answer(scene: Scene) -> None:
+    scene.host.piece_seconds = 0.2
+    await scene.ask_only("@attune hi", by="mina")
+    while "Hello" not in await scene.texts():
+        await asyncio.sleep(0.01)
+
+    await scene.react(2, "❌", by="mina")
+    await scene.settle()
+
+    assert await scene.texts() == ["Hello"]
+    assert scene.host.stopped_streams == 1
+    assert await inbox(scene) == []
+
+
+async def test_a_stranger_does_not_stop_an_answer(scene: Scene) -> None:
+    scene.host.piece_seconds = 0.1
+    await scene.ask_only("@attune hi", by="mina")
+    while "Hello" not in await scene.texts():
+        await asyncio.sleep(0.01)
+
+    await scene.react(2, "❌", by="omar")
+    await scene.settle()
+
+    assert "Hello from the model" in await scene.texts()
+    assert scene.host.stopped_streams == 0
+
+
+async def test_a_cancelled_event_leaves_no_open_transaction(scene: Scene) -> None:
+    scene.host.fail(CHAT, hangs())
+    await scene.ask_only("@attune hi")
+    await until(lambda: scene.host.count(CHAT) == 1)
+
+    for task in set(scene.house.busy):
+        task.cancel()
+    await asyncio.wait(set(scene.house.busy))
+
+    async with asyncio.timeout(1):
+        await scene.command("status")
+    assert "No training yet" in await scene.last()
+
+
+async def test_every_reply_goes_to_where_the_question_came_from(scene: Scene) -> None:
+    elsewhere = Place(LOCAL, ChannelId("elsewhere"), MessageId("7"))
+    said = scene.spoken("hi", number=70)
+
+    await scene.handle(
+        scene.event(said, key="e1", channel=elsewhere.channel, thread=elsewhere.thread)
+    )
+
+    assert await scene.texts() == []
+    (message,) = await scene.house.room.recent(elsewhere.channel, limit=10)
+    assert (message.text, message.thread) == ("Hello from the model", 7)
+
+
+async def test_a_refusal_is_for_the_asker_alone_where_that_is_possible(scene: Scene) -> None:
+    await scene.slack_event(Commanded("review"), key="e1", by="mina")
+
+    assert scene.slack.posts == {}
+    assert WHO[Role.CURATOR] in str(scene.slack.whispers[-1])
+
+
+async def test_numbers_beyond_all_numbers_are_refused_in_words(scene: Scene) -> None:
+    for words in ("examples after:inf", "admin budget person:inf", "start validation:nan"):
+        await scene.command(words)
+
+        assert "nobody had foreseen" not in await scene.last(), words
+
+
+@pytest.mark.parametrize(
+    "words", ["status 99999999999999999999", "cancel x", "examples edit:99999999999999999999"]
+)
+async def test_a_thing_that_is_not_there_is_told_by_name(scene: Scene, words: str) -> None:
+    await scene.command(words)
+
+    assert "There is no" in await scene.last()
+
+
+def everything(scene: Scene) -> bytes:
+    return b"".join(path.read_bytes() for path in scene.folder.glob("attune.db*"))
+
+
+def inbox_file(scene: Scene) -> bytes:
+    return (scene.folder / "attune.db").read_bytes()
