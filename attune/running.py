@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from adapters.studio import Studio, open_studio
+from adapters.studio import Door, Sessions, Studio, open_studio
 from attune.bootstrap import House
 from attune.measures import Measures
 from attune.service import house
@@ -29,7 +29,7 @@ async def serve(settings: Settings) -> None:
     _refuse_open_door(settings)
     async with house(settings) as built:
         app = doors(built)
-        open_studio(app, _studio(built, settings))
+        open_studio(app, _studio(built, settings), _door(built, settings))
         server = _Server(
             uvicorn.Config(
                 app,
@@ -106,6 +106,12 @@ def _studio(built: House, settings: Settings) -> Studio:
         clock=built.clock,
         has_password=settings.studio_password is not None,
     )
+
+
+def _door(built: House, settings: Settings) -> Door:
+    password = settings.studio_password
+    sessions = Sessions(password.get_secret_value(), built.clock) if password else None
+    return Door(settings.studio_host, settings.public_url, sessions)
 
 
 class _Server(uvicorn.Server):

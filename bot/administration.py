@@ -12,6 +12,7 @@ from bot.ports.store import Store
 from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text
 
 _OFF = "off"
+_AUDIT_PAGE = 20
 
 
 async def roles(ask: Ask, *, store: Store) -> Reply:
@@ -56,10 +57,13 @@ async def budget(ask: Ask, *, store: Store) -> Reply:
 
 async def audit(ask: Ask, *, store: Store) -> Reply:
     """Who did what, newest first."""
-    user = ask.text("user")
+    user, limit = ask.text("user"), ask.integer("limit") or _AUDIT_PAGE
     async with store.reading() as records:
         entries = await records.audit.page(
-            ask.id, what=ask.text("what"), user=UserId(user) if user else None, limit=20
+            ask.id,
+            what=ask.text("what"),
+            user=UserId(user) if user else None,
+            limit=limit,
         )
     lines = tuple(
         Line(

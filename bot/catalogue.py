@@ -209,7 +209,7 @@ COMMANDS = (
         "admin audit",
         _A,
         lambda ask, world: administration.audit(ask, store=world.store),
-        (_text("what", rest=True), Option("user", OptionKind.USER)),
+        (_text("what", rest=True), Option("user", OptionKind.USER), _integer("limit", 1, 200)),
     ),
 )
 
@@ -262,6 +262,8 @@ BUTTONS = (
         _M,
         lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store),
     ),
+    Deed("consents", _A, lambda ask, world: privacy.consents(ask, store=world.store)),
+    Deed("bindings", _M, lambda ask, world: assistants.bindings(ask, store=world.store)),
     Deed(
         "consent.on",
         _M,

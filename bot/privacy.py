@@ -17,9 +17,12 @@ from bot.replies import (
     Field,
     FieldKind,
     Form,
+    Line,
+    Listing,
     Reply,
     Silence,
     Text,
+    Tone,
 )
 from bot.words import Words
 
@@ -62,6 +65,25 @@ async def switch_consent(ask: Ask, *, given: bool, store: Store) -> Reply:
         what = "consent.given" if given else "consent.revoked"
         await records.audit.add(ask.id, ask.by, what, at=ask.now, version=CONSENT_VERSION)
     return Text(ask.words("consent.thanks" if given else "consent.revoked"), private=True)
+
+
+async def consents(ask: Ask, *, store: Store) -> Reply:
+    """Everybody's latest word on whether they may be learned from."""
+    async with store.reading() as records:
+        held = await records.consents.all(ask.id)
+    words = ask.words
+    lines = tuple(
+        Line(
+            one.user,
+            words("consent.is_given" if one.given else "consent.is_withheld"),
+            words("consent.since", at=f"{one.at:%Y-%m-%d %H:%M}", version=one.version),
+            tone=Tone.GOOD if one.given else Tone.BAD,
+        )
+        for one in held
+    )
+    source = words(f"sources.{ask.workspace.sources.name.lower()}")
+    note = words("sources.now", sources=source)
+    return Listing(words("consents.title"), lines, empty=words("consents.empty"), note=note)
 
 
 async def my_data(ask: Ask, *, store: Store) -> Reply:

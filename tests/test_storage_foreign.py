@@ -141,6 +141,8 @@ CALLS: dict[str, Call] = {
     "jobs.change": lambda r, h: r.jobs.change(FOREIGN, h.job.id, phase=Phase.FAILED),
     "jobs.page": lambda r, _: r.jobs.page(FOREIGN),
     "outbox.is_empty": lambda r, _: opposite(r.outbox.is_empty(FOREIGN)),
+    "turns.has_answered": lambda r, h: r.turns.has_answered(FOREIGN, h.turn.model),
+    "consents.all": lambda r, _: r.consents.all(FOREIGN),
     "jobs.open_in": lambda r, _: r.jobs.open_in(FOREIGN),
     "jobs.forget_files": lambda r, h: r.jobs.forget_files(FOREIGN, [h.snapshot.id], at=NOW),
     "jobs.add_events": lambda r, h: r.jobs.add_events(

@@ -8,25 +8,32 @@ from fastapi import FastAPI, Request
 from nicegui import app as nicegui_app
 from nicegui import ui
 
+from adapters.studio.guard import Door, Guard
+from adapters.studio.login import add_login
 from adapters.studio.pages.compare import compare_page
 from adapters.studio.pages.examples import examples_page
 from adapters.studio.pages.jobs import jobs_page
 from adapters.studio.pages.models import models_page
 from adapters.studio.pages.review import review_page
 from adapters.studio.pages.room import room_page
+from adapters.studio.pages.run import RUN_PAGES, RunPage, run_page
+from adapters.studio.sessions import Sessions
 from adapters.studio.visit import Studio
 
-__all__ = ["Studio", "open_studio"]
+__all__ = ["Door", "Sessions", "Studio", "open_studio"]
 
 _ASSETS = Path(__file__).parent / "assets"
 
 
-def open_studio(app: FastAPI, studio: Studio) -> None:
-    """Hang the pages onto an application; what has a route there already keeps it."""
+def open_studio(app: FastAPI, studio: Studio, door: Door) -> None:
+    """Hang the pages onto an application, and stand guard before all of it."""
+    app.add_middleware(Guard, door=door)
+    if door.sessions is not None:
+        add_login(app, door, door.sessions, studio.house)
     ui.button.default_props("no-caps")
     nicegui_app.add_static_files("/studio-assets", _ASSETS, max_cache_age=0)
 
-    for hang in (_room_pages, _teach_pages, _train_pages):
+    for hang in (_room_pages, _teach_pages, _train_pages, _run_pages):
         hang(studio)
     ui.run_with(
         app,
@@ -78,3 +85,14 @@ def _train_pages(studio: Studio) -> None:
     @ui.page("/compare", response_timeout=30)
     async def compare(request: Request) -> None:
         await compare_page(studio, request)
+
+
+def _run_pages(studio: Studio) -> None:
+    for name, page in RUN_PAGES.items():
+        _hang(studio, name, page)
+
+
+def _hang(studio: Studio, name: str, page: RunPage) -> None:
+    @ui.page(f"/{name}", response_timeout=30)
+    async def run(request: Request) -> None:
+        await run_page(studio, request, name, page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,9 +19,11 @@ from bot.replies import Listing, Tone
 
 CHANNELS = ("general", "support", "brand-voice")
 _QUIET_SECONDS = 0.25
+_WORKSPACE = re.compile(r"(slack|discord):\w+")
 _GROUPS = (
     ("teach", ("review", "examples", "preferences")),
     ("train", ("jobs", "models", "compare")),
+    ("run", ("workspaces", "assistants", "hosts", "roles", "privacy", "spending", "audit")),
 )
 
 
@@ -48,8 +51,9 @@ def visit_of(studio: Studio, request: Request) -> Visit:
     cookies = request.cookies
     wanted = cookies.get("attune-language") or request.headers.get("accept-language", "en")
     visit = Visit(studio, locale="zh" if wanted.lower().startswith("zh") else "en")
-    visit.workspace = WorkspaceId(unquote(cookies.get("attune-workspace", "")) or LOCAL)
-    visit.assistant = request.query_params.get("assistant") or None
+    workspace = unquote(cookies.get("attune-workspace", ""))
+    visit.workspace = WorkspaceId(workspace) if _WORKSPACE.fullmatch(workspace) else LOCAL
+    visit.assistant = unquote(cookies.get("attune-assistant", "")) or None
     visit.speak_as(unquote(cookies.get("attune-speaker", ""))[:80])
     return visit
 
@@ -158,6 +162,8 @@ def _sidebar(
     ):
         ui.html(_LOGO, sanitize=False)
         ui.label("Attune")
+    if visit.assistant or visit.workspace != LOCAL:
+        _draw_context(visit)
     with ui.element("nav").props(f'aria-label="{visit.say("studio.navigation")}"'):
         ui.label(visit.say("studio.group.room")).classes("group")
         for channel in _listed(channels):
@@ -173,6 +179,23 @@ def _sidebar(
                 frame.badges[name] = badge
     with ui.element("div").classes("foot"):
         _switches(visit, is_dark=is_dark)
+
+
+def _draw_context(visit: Visit) -> None:
+    """Which workspace and assistant the pages are about, where it is not the usual one."""
+
+    def back() -> None:
+        remember("assistant", "")
+        remember("workspace", "")
+        ui.navigate.reload()
+
+    with ui.element("div").classes("context"):
+        ui.label(visit.say("studio.working_with")).classes("context-label")
+        name = visit.assistant or visit.workspace
+        ui.label(name).classes("context-name")
+        close = ui.button(icon="close", color=None, on_click=back).classes("quiet")
+        close.props("flat round dense size=xs").tooltip(visit.say("studio.back_to_default"))
+        close.props(f'aria-label="{visit.say("studio.back_to_default")}"')
 
 
 def _listed(channels: Sequence[ChannelId]) -> list[ChannelId]:

@@ -441,6 +441,9 @@ class Spending(Protocol):
 class Consents(Protocol):
     async def put(self, workspace: WorkspaceId, consent: Consent) -> None: ...
     async def get(self, workspace: WorkspaceId, user: UserId) -> Consent | None: ...
+    async def all(self, workspace: WorkspaceId) -> Sequence[Consent]:
+        """Everybody's, by name."""
+        ...
 
 
 class Room(Protocol):

@@ -21,7 +21,7 @@ _WAITING = 8
 
 async def room_page(studio: Studio, request: Request, channel: str) -> None:
     visit = visit_of(studio, request)
-    visit.channel, visit.workspace = ChannelId(channel), LOCAL
+    visit.channel, visit.workspace, visit.assistant = ChannelId(channel), LOCAL, None
     channels = await studio.room.channels()
     title = channel_title(visit, visit.channel)
     with shell(visit, request, here=f"room:{channel}", title=title, channels=channels) as frame:
