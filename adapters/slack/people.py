@@ -99,10 +99,6 @@ class People:
         self._kinds[place.channel] = (self._now() + _KEEP_SECONDS, kind)
         return replace(place, kind=kind)
 
-    def forget_channel(self, channel: str) -> None:
-        """It was shared, archived or made private."""
-        self._kinds.pop(channel, None)
-
     async def channel(self, place: Place) -> str:
         """Where to post: a person's id stands for what we two share."""
         if not place.channel.startswith(("U", "W")):
