@@ -142,7 +142,7 @@ async def in_slack(tmp_path: Path) -> AsyncIterator[Scene]:
 
 async def until(is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "") -> None:
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not is_so():
                 await asyncio.sleep(0.005)
     except TimeoutError:
