@@ -141,8 +141,6 @@ CALLS: dict[str, Call] = {
     "jobs.change": lambda r, h: r.jobs.change(FOREIGN, h.job.id, phase=Phase.FAILED),
     "jobs.page": lambda r, _: r.jobs.page(FOREIGN),
     "outbox.is_empty": lambda r, _: opposite(r.outbox.is_empty(FOREIGN)),
-    "turns.has_answered": lambda r, h: r.turns.has_answered(FOREIGN, h.turn.model),
-    "consents.all": lambda r, _: r.consents.all(FOREIGN),
     "jobs.open_in": lambda r, _: r.jobs.open_in(FOREIGN),
     "jobs.forget_files": lambda r, h: r.jobs.forget_files(FOREIGN, [h.snapshot.id], at=NOW),
     "jobs.add_events": lambda r, h: r.jobs.add_events(
@@ -170,6 +168,7 @@ CALLS: dict[str, Call] = {
     "turns.by_message": lambda r, _: r.turns.by_message(FOREIGN, GENERAL, MESSAGE),
     "turns.by_event": lambda r, h: r.turns.by_event(FOREIGN, h.turn.event_key),
     "turns.count_by": lambda r, _: r.turns.count_by(FOREIGN, ANN),
+    "turns.has_answered": lambda r, h: r.turns.has_answered(FOREIGN, h.turn.model),
     "turns.of": lambda r, _: r.turns.of(FOREIGN, ANN),
     "turns.erase": lambda r, _: r.turns.erase(FOREIGN, ANN),
     "turns.vote": lambda r, h: r.turns.vote(FOREIGN, Vote(h.turn.id, ANN, -1, "X", NOW)),
@@ -185,6 +184,7 @@ CALLS: dict[str, Call] = {
     "spending.spent": lambda r, _: r.spending.spent(FOREIGN, ANN, TODAY),
     "consents.put": lambda r, _: r.consents.put(FOREIGN, Consent(ANN, 9, given=False, at=NOW)),
     "consents.get": lambda r, _: r.consents.get(FOREIGN, ANN),
+    "consents.all": lambda r, _: r.consents.all(FOREIGN),
 }
 
 # These serve the loops of the whole installation, or the local workspace alone.

@@ -20,7 +20,7 @@ from adapters.studio.pages.run import RUN_PAGES, RunPage, run_page
 from adapters.studio.sessions import Sessions
 from adapters.studio.visit import Studio
 
-__all__ = ["Door", "Sessions", "Studio", "open_studio"]
+__all__ = ["Door", "Sessions", "Studio", "hang_pages", "open_studio"]
 
 _ASSETS = Path(__file__).parent / "assets"
 
@@ -30,11 +30,7 @@ def open_studio(app: FastAPI, studio: Studio, door: Door) -> None:
     app.add_middleware(Guard, door=door)
     if door.sessions is not None:
         add_login(app, door, door.sessions, studio.house)
-    ui.button.default_props("no-caps")
-    nicegui_app.add_static_files("/studio-assets", _ASSETS, max_cache_age=0)
-
-    for hang in (_room_pages, _teach_pages, _train_pages, _run_pages):
-        hang(studio)
+    hang_pages(studio)
     ui.run_with(
         app,
         title="Attune",
@@ -43,6 +39,14 @@ def open_studio(app: FastAPI, studio: Studio, door: Door) -> None:
         tailwind=False,
         show_welcome_message=False,
     )
+
+
+def hang_pages(studio: Studio) -> None:
+    """Every page, onto the one application that NiceGUI has in a process."""
+    ui.button.default_props("no-caps")
+    nicegui_app.add_static_files("/studio-assets", _ASSETS, max_cache_age=0)
+    for hang in (_room_pages, _teach_pages, _train_pages, _run_pages):
+        hang(studio)
 
 
 def _room_pages(studio: Studio) -> None:

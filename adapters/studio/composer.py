@@ -69,7 +69,7 @@ class Composer:
         ):
             self._speaker = button
             button.props(f'aria-label="{self._visit.say("studio.speak_as")}"').mark("speaker")
-            with ui.menu() as menu, ui.column().classes("q-pa-md"):
+            with ui.menu().props("no-refocus") as menu, ui.column().classes("q-pa-md"):
                 ui.label(self._visit.say("studio.speak_as")).classes("fine")
                 other = ui.input(self._visit.say("studio.name"), value="").props("dense outlined")
                 other.mark("speak-as")
@@ -77,6 +77,7 @@ class Composer:
                 def take() -> None:
                     self._speak_as(str(other.value or "").strip()[:80])
                     menu.close()
+                    ui.run_javascript("attune.focus('.bottom textarea')")
 
                 other.on("keydown.enter", take)
                 ui.button(self._visit.say("studio.take"), on_click=take).props("unelevated no-caps")

@@ -61,7 +61,7 @@ class Door:
         name = _name_of(host)
         known = {*_LOOPBACK, self.host.lower(), urlsplit(self.public_url).hostname or ""}
         # Behind a password any name may lead here: a stranger's page never has the cookie.
-        return name in known or (self.sessions is not None and not self.public_url)
+        return name in known - {""} or (self.sessions is not None and not self.public_url)
 
 
 class Guard:

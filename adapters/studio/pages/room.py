@@ -14,9 +14,10 @@ from adapters.studio.tour import Tour
 from adapters.studio.visit import DIRECT, Studio, Visit
 from bot import events
 from bot.model import LOCAL, ChannelId
-from bot.replies import Card, Form, Line, Listing, Refused
+from bot.replies import Button, Card, Form, Line, Listing, Refused
 
 _WAITING = 8
+_JUDGEMENTS = ("approve", "edit", "reject")
 
 
 async def room_page(studio: Studio, request: Request, channel: str) -> None:
@@ -137,7 +138,8 @@ class _RoomPage:
             by = [facts.get("authors", ""), facts.get("origin", "")]
             ui.label(" · ".join(part for part in by if part)).classes("fine")
             with ui.row().classes("waiting-buttons"):
-                for button in line.buttons:
+                for key in _JUDGEMENTS:
+                    button = Button(self._visit.say(f"button.{key}"), f"example.{key}:{line.id}")
                     draw_button(button, self._judge, is_small=True)
 
     async def _judge(self, action: str) -> None:
