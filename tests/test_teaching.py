@@ -248,14 +248,16 @@ async def test_with_permission_the_text_is_kept_and_waits_for_its_authors(scene:
     await scene.restart()
     await raise_sources(scene, "Slack's letter of 3 May")
     answer = await marked_on_slack(scene)
-    await scene.slack_event(Reacted(answer.id, "✅"), key="e2", by="ada")
-    assert await trainable(scene) == 0
+    for author in ("ada", "mina"):
+        await scene.slack_event(Reacted(answer.id, "✅"), key=f"early {author}", by="ada")
+        assert await trainable(scene) == 0
+        await scene.slack_event(Clicked("consent.on"), key=f"yes {author}", by=author)
 
-    await scene.slack_event(Clicked("consent.on"), key="e3", by="ada")
-    assert await trainable(scene) == 0
-    await scene.slack_event(Clicked("consent.on"), key="e4", by="mina")
-
+    await scene.slack_event(Reacted(answer.id, "✅"), key="now", by="ada")
     assert await trainable(scene) == 1
+    await scene.slack_event(Clicked("consent.off"), key="no", by="mina")
+
+    assert await trainable(scene) == 0
 
 
 async def trainable(scene: Scene) -> int:
