@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from adapters.studio import Door, Sessions, Studio, open_studio
@@ -73,7 +73,19 @@ def doors(built: House) -> FastAPI:
         measures.open_jobs.set(sum(jobs))
         return Response(generate_latest(measures.registry), media_type=CONTENT_TYPE_LATEST)
 
+    _let_slack_in(app, built)
     return app
+
+
+def _let_slack_in(app: FastAPI, built: House) -> None:
+    """HTTP mode: Slack signs what it sends, so this stands outside any password."""
+    slack = built.slack
+    if slack is None:
+        return
+
+    @app.post("/slack/{path:path}")
+    async def from_slack(request: Request, path: str) -> Response:
+        return await slack.handle_http(request)
 
 
 def is_healthy(settings: Settings) -> bool:

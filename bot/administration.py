@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.commands import Ask
 from bot.errors import BadInput
 from bot.model import HostName, Role, UserId
@@ -26,6 +28,12 @@ async def roles(ask: Ask, *, store: Store) -> Reply:
             ask.id, ask.by, "role.granted", at=ask.now, user_id=user, role=wanted
         )
     return Text(ask.words("roles.granted", user=user, role=ask.words(f"role.{wanted}")))
+
+
+async def approvers(ask: Ask, *, store: Store) -> Reply:
+    """Who may approve what is proposed; shown to whoever asks."""
+    listing = await _list_roles(ask, store=store)
+    return replace(listing, note=ask.words("roles.who_grants"), private=True)
 
 
 async def budget(ask: Ask, *, store: Store) -> Reply:
@@ -87,7 +95,7 @@ async def test_host(ask: Ask, *, hosts: Hosts) -> Reply:
     return Text(ask.words("hosts.answers", host=host.name, count=len(models)), private=True)
 
 
-async def _list_roles(ask: Ask, *, store: Store) -> Reply:
+async def _list_roles(ask: Ask, *, store: Store) -> Listing:
     async with store.reading() as records:
         granted = await records.roles.all(ask.id)
     lines = tuple(

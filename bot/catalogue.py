@@ -15,6 +15,7 @@ from bot import (
     deployments,
     examples,
     feedback,
+    home,
     overview,
     privacy,
 )
@@ -257,7 +258,9 @@ BUTTONS = (
         lambda ask, world: feedback.click(ask, feedback.GOOD, store=world.store),
     ),
     Deed(
-        "feedback.bad", _M, lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store)
+        "feedback.bad",
+        _M,
+        lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store),
     ),
     Deed("consents", _A, lambda ask, world: privacy.consents(ask, store=world.store)),
     Deed("bindings", _M, lambda ask, world: assistants.bindings(ask, store=world.store)),
@@ -271,18 +274,24 @@ BUTTONS = (
         _M,
         lambda ask, world: privacy.switch_consent(ask, given=False, store=world.store),
     ),
+    Deed("privacy.my_data", _M, lambda ask, world: privacy.my_data(ask, store=world.store)),
+    Deed("privacy.ask_forget", _M, lambda ask, world: privacy.ask_forget(ask)),
     Deed("privacy.forget", _M, lambda ask, world: _forget(ask, world)),
     Deed("privacy.keep", _M, lambda ask, world: privacy.keep(ask)),
+    Deed("welcome.try", _M, lambda ask, world: home.try_me(ask)),
+    Deed(
+        "welcome.approvers", _M, lambda ask, world: administration.approvers(ask, store=world.store)
+    ),
+    Deed("welcome.sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
 )
 
 FORMS = (
     Deed("import", _C, lambda ask, world: _import_whole(ask, world)),
+    Deed("import.file", _C, lambda ask, world: _import(ask, world)),
     Deed("examples", _C, lambda ask, world: examples.bulk(ask, ask.options, store=world.store)),
     Deed("teach", _M, lambda ask, world: _taught(ask, world)),
     Deed(
-        "example.edit",
-        _C,
-        lambda ask, world: examples.edited(ask, ask.options, store=world.store),
+        "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
     ),
     Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
     Deed(
@@ -328,9 +337,22 @@ HAPPENINGS = (
     Deed("spoken", _M, lambda ask, world: _answer(ask, world)),
     Deed("edited", _M, lambda ask, world: _source_edited(ask, world)),
     Deed("deleted", _M, lambda ask, world: _source_deleted(ask, world)),
-    Deed("joined", _M, lambda ask, world: _welcome(ask)),
+    Deed("joined", _M, lambda ask, world: home.welcome(ask)),
     Deed("left", _M, lambda ask, world: privacy.left(ask, store=world.store)),
+    Deed("visited", _M, lambda ask, world: home.home(ask, store=world.store)),
 )
+
+FORM_OPENERS = frozenset(
+    [
+        "teach",
+        "import",
+        "improve",
+        "feedback.why",
+        "feedback.bad",
+        "example.edit",
+        "welcome.sources",
+    ]
+) | {"admin sources"}
 
 CATALOGUE = Catalogue(
     commands=COMMANDS,
@@ -340,6 +362,7 @@ CATALOGUE = Catalogue(
     unreactions=UNREACTIONS,
     shortcuts=SHORTCUTS,
     happenings=HAPPENINGS,
+    form_openers=FORM_OPENERS,
 )
 
 WORDINGS: Mapping[str, Wording] = {
@@ -347,6 +370,7 @@ WORDINGS: Mapping[str, Wording] = {
     facts.ENDED: cards.word_ended,
     facts.REFUSED: cards.word_refused,
     chat.FELL_BACK: chat.word_fell_back,
+    privacy.CONSENT_WANTED: privacy.word_consent_wanted,
 }
 
 
@@ -413,7 +437,10 @@ async def _import(ask: Ask, world: World) -> Reply:
     starter = ask.text("starter")
     if starter:
         return await _starter(replace(ask, argument=starter), world)
-    return await datasets.import_file(ask, store=world.store, surface=world.surfaces.of(ask.id))
+    surface = world.surfaces.of(ask.id)
+    if ask.attachment is None and ask.workspace.platform != "local":
+        return datasets.import_form(ask.words)
+    return await datasets.import_file(ask, store=world.store, surface=surface)
 
 
 async def _import_whole(ask: Ask, world: World) -> Reply:
@@ -453,10 +480,6 @@ async def _wish(ask: Ask, world: World, wanted: JobWish) -> Reply:
     reply = await control.wish(ask, wanted, store=world.store)
     world.wake()
     return reply
-
-
-async def _vote(ask: Ask, world: World, value: int) -> Reply:
-    return await feedback.click(ask, value, store=world.store)
 
 
 async def _forget(ask: Ask, world: World) -> Reply:
@@ -520,7 +543,3 @@ async def _source_deleted(ask: Ask, world: World) -> Reply:
     if isinstance(what, Deleted):
         return await privacy.source_deleted(ask, what.messages, store=world.store)
     return Silence()
-
-
-async def _welcome(ask: Ask) -> Reply:
-    return Text(ask.words("welcome"))

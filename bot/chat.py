@@ -72,7 +72,12 @@ async def answer(
     writer = Writer(
         ask, message.text, messages, store=store, hosts=hosts, clock=clock, running=running
     )
-    return Stream(writer.pieces(), writer.posted, buttons=_feedback_buttons(ask.words))
+    return Stream(
+        writer.pieces(),
+        writer.posted,
+        buttons=_feedback_buttons(ask.words),
+        standing=known.message if known else None,
+    )
 
 
 async def stop(ask: Ask, message: MessageId, *, store: Store, running: Running) -> Reply:

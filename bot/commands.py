@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bot.errors import BadInput, NotFound, UnknownCommand
-from bot.events import Attachment, Event
+from bot.events import Attachment, Clicked, Commanded, Event, Marked, What
 from bot.model import (
     Assistant,
     Binding,
@@ -189,6 +189,7 @@ class Catalogue:
     unreactions: tuple[Deed, ...] = ()
     shortcuts: tuple[Deed, ...] = ()
     happenings: tuple[Deed, ...] = ()
+    form_openers: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         top = {command.path.partition(" ")[0] for command in self.commands}
@@ -224,6 +225,18 @@ class Catalogue:
 
     def happening(self, kind: str) -> Deed:
         return next(deed for deed in self.happenings if deed.name == kind)
+
+    def may_open_form(self, what: What) -> bool:
+        """Whether a form is the likely answer, so that a surface can make ready for it."""
+        match what:
+            case Commanded(words=words):
+                return " ".join(words.lower().split()) in self.form_openers
+            case Clicked(action=action):
+                return action.partition(":")[0] in self.form_openers
+            case Marked(shortcut=shortcut):
+                return shortcut in self.form_openers
+            case _:
+                return False
 
     def complete(self, line: str) -> Iterator[str]:
         """Words that can stand at the end of what was typed after `/tune `."""

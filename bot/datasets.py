@@ -24,7 +24,7 @@ from bot.model import (
 )
 from bot.ports.store import Store
 from bot.ports.surface import CanReadFile, Surface
-from bot.replies import Card, Document, Fact, Reply, Tone
+from bot.replies import Card, Document, Fact, Field, FieldKind, Form, Reply, Tone
 from bot.rows import Method, Problem
 from bot.words import Words
 
@@ -74,6 +74,16 @@ async def import_file(
             store=store,
         )
     return _report(ask, ask.attachment.name, plan, tally, shown=shown)
+
+
+def import_form(words: Words) -> Form:
+    """Where a file is handed over, on surfaces whose commands take none."""
+    return Form(
+        id="import.file",
+        title=words("import.form"),
+        fields=(Field("file", words("option.file"), FieldKind.FILE),),
+        submit=words("import.submit"),
+    )
 
 
 async def import_starter(

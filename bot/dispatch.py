@@ -141,15 +141,20 @@ class Dispatch:
             case Reacted(emoji=emoji, is_removed=is_removed):
                 return self._catalogue.reaction(emoji, is_removed=is_removed) is not None
             case Spoken(is_addressed=False):
-                return await self._is_answered_unasked(event.place)
+                return await self._is_answered_unasked(event)
             case Edited(message=message):
                 return await self._has_taught(event.place, message)
         return True
 
-    async def _is_answered_unasked(self, place: Place) -> bool:
+    async def _is_answered_unasked(self, event: Event) -> bool:
+        place = event.place
         async with self._world.store.reading() as records:
             binding = await records.assistants.binding(place.workspace, place.channel)
-        return binding is not None and binding.always
+            if binding is not None and binding.always:
+                return True
+            # A thread that began with a question to us goes on with it.
+            root = event.root_key
+            return root is not None and bool(await records.turns.by_event(place.workspace, root))
 
     async def _receive(self, event: Event) -> bool:
         """The promise; False if the event is known already."""

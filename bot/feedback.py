@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from bot.commands import Ask, whole_number
 from bot.errors import BadInput, NotFound, NotNow
 from bot.model import (
+    ChannelKind,
     ExampleState,
     MessageId,
     NewExample,
@@ -165,7 +166,9 @@ def _new(ask: Ask, turn: Turn, row: Row, method: Method, authors: tuple[UserId, 
 
 def _may_teach(ask: Ask) -> bool:
     """The question came as a chat message, so its text needs the widest permission."""
-    return ask.workspace.platform == "local" or ask.workspace.sources >= Sources.MESSAGES
+    if ask.workspace.platform == "local":
+        return True
+    return ask.workspace.sources >= Sources.MESSAGES and ask.place.kind is ChannelKind.OPEN
 
 
 def _refuse_bad(ask: Ask, row: Row, method: Method) -> None:

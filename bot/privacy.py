@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from bot.commands import Ask
 from bot.errors import BadInput
-from bot.model import Consent, Example, ExampleId, MessageId, Sources, Turn
+from bot.model import Consent, Example, ExampleId, MessageId, Notice, Sources, Turn
 from bot.ports.store import Records, Store
 from bot.replies import (
     Button,
     Card,
     Document,
+    Drawn,
     Field,
     FieldKind,
     Form,
@@ -23,8 +24,10 @@ from bot.replies import (
     Text,
     Tone,
 )
+from bot.words import Words
 
 CONSENT_VERSION = 1
+CONSENT_WANTED = "consent.wanted"
 
 
 async def consent(ask: Ask, *, store: Store) -> Reply:
@@ -40,11 +43,18 @@ async def consent(ask: Ask, *, store: Store) -> Reply:
     return Card(
         title=words("consent.given" if given else "consent.not_given"),
         lines=(words("consent.text"),),
-        buttons=(
-            Button(words("button.consent_on"), "consent.on"),
-            Button(words("button.consent_off"), "consent.off"),
-        ),
+        buttons=_switches(words),
         private=True,
+    )
+
+
+async def word_consent_wanted(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """Asks an author where the message was marked; the clicker's own word counts."""
+    text = words("consent.wanted", name=notice.details.get("name"))
+    return Card(
+        title=words("consent.wanted_title"),
+        lines=(text, words("consent.text")),
+        buttons=_switches(words),
     )
 
 
@@ -193,6 +203,13 @@ async def left(ask: Ask, *, store: Store) -> Reply:
     async with store.writing() as records:
         await records.workspaces.erase(ask.id)
     return Silence()
+
+
+def _switches(words: Words) -> tuple[Button, ...]:
+    return (
+        Button(words("button.consent_on"), "consent.on"),
+        Button(words("button.consent_off"), "consent.off"),
+    )
 
 
 async def _as_lines(
