@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,9 @@ from adapters.studio import Studio, hang_pages
 from adapters.studio.markup import to_html
 from bot.catalogue import CATALOGUE
 from bot.events import Attachment, Clicked, Commanded, Event, Submitted
-from bot.model import LOCAL, ChannelId, Place, UserId
+from bot.model import LOCAL, ChannelId, MessageId, Place, UserId
 from bot.model import User as Person
-from bot.replies import Card, Document, Form, Listing, Refused, Reply, Text, Tone
+from bot.replies import Card, Document, Form, Listing, Refused, Reply, Stream, Text, Tone
 from tests.scene import Scene
 
 pytestmark = [
@@ -259,6 +259,33 @@ async def test_a_line_is_said_in_the_room(window: User, scene: Scene) -> None:
         while not await said():
             await asyncio.sleep(0.01)
     assert await said() == ["Hello everybody"]
+
+
+async def test_an_answer_is_stopped_while_it_is_written(window: User, scene: Scene) -> None:
+    room, is_enough = scene.house.room, asyncio.Event()
+
+    async def pieces() -> AsyncGenerator[str]:
+        yield "Once upon"
+        await is_enough.wait()
+
+    async def posted(message: MessageId) -> None:
+        return None
+
+    await window.open("/room/support")
+    place = Place(LOCAL, ChannelId("support"))
+    writing = asyncio.create_task(
+        room.stream(place, Stream(pieces(), posted), key="answer", asker=OWNER.id)
+    )
+    await window.should_see("Stop", retries=20)
+
+    window.find(marker="stop").click()
+
+    async with asyncio.timeout(5):
+        while ("❌", OWNER.id) not in ((await room.recent(place.channel, limit=1))[0].reactions):
+            await asyncio.sleep(0.01)
+    is_enough.set()
+    await writing
+    await window.should_not_see("Stop", retries=20)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from nicegui import ui
 
 from adapters.studio.chat import Conversation, Room
 from adapters.studio.composer import Composer
-from adapters.studio.drawing import draw_button
+from adapters.studio.drawing import draw_button, draw_text
 from adapters.studio.notes import tell
 from adapters.studio.shell import channel_title, follow, shell, visit_of
 from adapters.studio.tour import Tour
@@ -134,7 +134,7 @@ class _RoomPage:
         facts = {fact.name: fact.value for fact in line.facts}
         with ui.element("article").classes("waiting"):
             ui.label(facts.get("question", line.text)).classes("waiting-question")
-            ui.label(facts.get("answer", "")).classes("waiting-answer")
+            draw_text(facts.get("answer", "")).classes("waiting-answer")
             by = [facts.get("authors", ""), facts.get("origin", "")]
             ui.label(" · ".join(part for part in by if part)).classes("fine")
             with ui.row().classes("waiting-buttons"):
