@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.base
 DEV := $(VENV)/.dev
 
-.PHONY: run setup dev check test test-all bench lock clean
+.PHONY: run setup dev check test test-all chromium bench lock clean
 
 run: setup
-	@$(BIN)/attune chat
+	@$(BIN)/attune run
 
 setup: $(BASE)
 
@@ -24,8 +24,15 @@ check: $(DEV)
 test: $(DEV)
 	$(BIN)/python -m pytest -m "not browser and not torch"
 
-test-all: $(DEV)
+test-all: $(DEV) chromium
 	$(BIN)/python -m pytest
+
+# The browser's tests need one; as root on Debian or Ubuntu it is fetched, else it is asked for.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || \
+		{ echo "Install Chromium first, for example: sudo apt-get install chromium"; exit 1; }
 
 bench: $(DEV)
 	$(BIN)/python -m bench

@@ -164,6 +164,33 @@ def doctor() -> None:
     raise typer.Exit(0 if _run(report()) else 1)
 
 
+slack = typer.Typer(help="Connect Slack.", no_args_is_help=True)
+app.add_typer(slack, name="slack")
+
+
+@slack.command()
+def manifest() -> None:
+    """The manifest to paste at api.slack.com/apps."""
+    import json
+
+    from adapters.slack.manifest import manifest as drawn
+    from bot.catalogue import CATALOGUE
+    from bot.errors import SettingsError
+
+    settings = _settings()
+    is_http = settings.slack_mode == "http"
+    if is_http and not settings.public_url:
+        _fail(
+            SettingsError(
+                variable="ATTUNE_PUBLIC_URL",
+                problem="HTTP mode needs the address that Slack can reach",
+                remedy="Write it like https://attune.example.org.",
+            ).sentence
+        )
+    described = drawn(CATALOGUE, public_url=settings.public_url, is_http=is_http)
+    typer.echo(json.dumps(described, indent=2))
+
+
 @app.command()
 def health() -> None:
     """Whether a service answers here; for health checks."""

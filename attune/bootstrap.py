@@ -7,11 +7,13 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from adapters.room import LocalRoom
+from adapters.slack.wire import Access
 from attune.embedded import KEY_VARIABLE, Address
 from attune.settings import Settings
 from attune.starters import starters
@@ -28,6 +30,9 @@ from bot.ports.world import World
 from bot.replies import Reply
 from bot.tuning.watching import Watcher
 from bot.words import Words
+
+if TYPE_CHECKING:
+    from adapters.slack.gateway import Slack
 
 
 class Surfaces:
@@ -59,12 +64,16 @@ class House:
     wake: asyncio.Event
     news: asyncio.Event
     busy: set[asyncio.Task[None]]
+    slack: Slack | None = None
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self.dispatch.handle(event)
 
     async def ask(self, event: Event) -> Reply:
         return await self.dispatch.ask(event)
+
+    async def look(self, event: Event) -> Reply:
+        return await self.dispatch.look(event)
 
     def watch(self, topic: str) -> AsyncIterator[str]:
         return self.topics.watch(topic)
@@ -80,7 +89,7 @@ class House:
         return is_told and not is_running
 
     def say(self, key: str, locale: str = "en", **details: object) -> str:
-        return Words(locale)(key, **details)
+        return _say(key, locale, **details)
 
     async def deliver(self) -> int:
         """Bring every notice up to its fact."""
@@ -109,7 +118,10 @@ def build(
         exports=settings.data_dir / "exports",
         run=secrets.token_hex(4),
     )
-    surfaces, answers = Surfaces({"local": room, **(platforms or {})}), Answers()
+    slack = slack_of(settings, clock)
+    beside: dict[str, Surface] = {"slack": slack.surface} if slack is not None else {}
+    surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
+    answers = Answers()
 
     def changed(topic: str) -> None:
         topics.publish(topic)
@@ -130,7 +142,49 @@ def build(
         world=world, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
     )
     watcher = Watcher(store=store, hosts=hosts, clock=clock)
-    return House(dispatch, watcher, room, store, surfaces, clock, topics, wake, news, busy)
+    return House(dispatch, watcher, room, store, surfaces, clock, topics, wake, news, busy, slack)
+
+
+def slack_of(settings: Settings, clock: Clock) -> Slack | None:
+    """Slack's door, where its tokens are set."""
+    access = slack_access(settings)
+    if access is None:
+        return None
+    # Its libraries cost a third of a second, so only those who use them wait.
+    from adapters.slack.gateway import Slack
+
+    return Slack(access, CATALOGUE, clock, _say)
+
+
+def slack_access(settings: Settings) -> Access | None:
+    """Raises SettingsError where a token has no partner."""
+    if settings.slack_bot_token is None:
+        return None
+    is_http = settings.slack_mode == "http"
+    app_token, secret = settings.slack_app_token, settings.slack_signing_secret
+    if is_http and secret is None:
+        raise SettingsError(
+            variable="SLACK_SIGNING_SECRET",
+            problem="HTTP mode cannot tell Slack from strangers without it",
+            remedy="Copy the Signing Secret from the app's Basic Information.",
+        )
+    if not is_http and app_token is None:
+        raise SettingsError(
+            variable="SLACK_APP_TOKEN",
+            problem="Socket Mode needs it beside SLACK_BOT_TOKEN",
+            remedy="Make an app-level token (xapp-…) with the scope connections:write.",
+        )
+    return Access(
+        bot_token=settings.slack_bot_token.get_secret_value(),
+        app_token=app_token.get_secret_value() if app_token else "",
+        signing_secret=secret.get_secret_value() if secret else "",
+        api_url=settings.slack_api_url,
+        is_http=is_http,
+    )
+
+
+def _say(key: str, locale: str = "en", **details: object) -> str:
+    return Words(locale)(key, **details)
 
 
 def configured_hosts(settings: Settings, tuner: Address) -> ConfiguredHosts:

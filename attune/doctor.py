@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.openai.profiles import SANDBOX, ConfiguredHosts
-from attune.bootstrap import configured_hosts
+from attune.bootstrap import configured_hosts, slack_access
 from attune.embedded import Address, embedded_tuner
 from attune.service import data_lock
 from attune.settings import Settings
 from bot.errors import FolderTaken, HostError, SettingsError
 from bot.model import HostName
+from bot.words import Words
 from storage.database import Database
 from storage.migrations import migrate
 
@@ -34,6 +35,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     yield _folder(settings.data_dir)
     yield await _database(settings)
     async for finding in _hosts(settings):
+        yield finding
+    async for finding in _slack(settings):
         yield finding
 
 
@@ -80,6 +83,23 @@ async def _hosts(settings: Settings) -> AsyncIterator[Finding]:
             yield finding
     except SettingsError as error:
         yield Finding("Hosts", False, error.sentence)
+
+
+async def _slack(settings: Settings) -> AsyncIterator[Finding]:
+    """Tokens, scopes and Socket Mode, where Slack is configured."""
+    try:
+        access = slack_access(settings)
+    except SettingsError as error:
+        yield Finding("Slack", False, error.sentence)
+        return
+    if access is None:
+        return
+    from adapters.slack.checks import examine as examine_slack
+
+    words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
+    async for found in examine_slack(access):
+        said = words(found.key, **found.details)
+        yield Finding(said, True) if found.is_well else Finding("Slack", False, said)
 
 
 async def _models(

@@ -47,7 +47,13 @@ class EmbeddedTuner:
 
     async def address(self) -> Address:
         """To be asked once. Raises SettingsError if it does not come up."""
-        url = await self._announced()
+        try:
+            url = await self._announced()
+        except SettingsError:
+            if not await self._was_killed():
+                raise
+            await self._spawn()
+            url = await self._announced()
         self._port = int(url.rpartition(":")[2])
         return Address(url, self._key)
 
@@ -92,6 +98,14 @@ class EmbeddedTuner:
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
+
+    async def _was_killed(self) -> bool:
+        """From outside, so that it says nothing about the folder."""
+        assert self._process is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PAUSE_SECONDS):
+                return await self._process.wait() < 0
+        return False
 
     async def _announced(self) -> str:
         """Where it listens, as soon as it does."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import signal
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from adapters.studio import Door, Sessions, Studio, open_studio
 from attune.bootstrap import House
+from attune.measures import Measures
 from attune.service import house
 from attune.settings import Settings
+from bot.catalogue import CATALOGUE
 from bot.errors import AttuneError, SettingsError
 
 
@@ -23,9 +28,11 @@ async def serve(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises SettingsError for an open door without a password."""
     _refuse_open_door(settings)
     async with house(settings) as built:
+        app = doors(built)
+        open_studio(app, _studio(built, settings), _door(built, settings))
         server = _Server(
             uvicorn.Config(
-                doors(built),
+                app,
                 host=settings.studio_host,
                 port=settings.studio_port,
                 log_config=None,
@@ -39,8 +46,9 @@ async def serve(settings: Settings) -> None:
 
 
 def doors(built: House) -> FastAPI:
-    """What machines ask: is it alive, is it ready."""
+    """What machines ask: is it alive, is it ready, and its numbers."""
     app = FastAPI(title="Attune", openapi_url=None)
+    measures = Measures(built)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -56,7 +64,28 @@ def doors(built: House) -> FastAPI:
             return {"status": error.sentence}
         return {"status": "ready"}
 
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        async with built.store.reading() as records:
+            workspaces = await records.workspaces.all()
+            jobs = [len(await records.jobs.open_in(one.id)) for one in workspaces]
+        measures.workspaces.set(len(workspaces))
+        measures.open_jobs.set(sum(jobs))
+        return Response(generate_latest(measures.registry), media_type=CONTENT_TYPE_LATEST)
+
+    _let_slack_in(app, built)
     return app
+
+
+def _let_slack_in(app: FastAPI, built: House) -> None:
+    """HTTP mode: Slack signs what it sends, so this stands outside any password."""
+    slack = built.slack
+    if slack is None:
+        return
+
+    @app.post("/slack/{path:path}")
+    async def from_slack(request: Request, path: str) -> Response:
+        return await slack.handle_http(request)
 
 
 def is_healthy(settings: Settings) -> bool:
@@ -69,8 +98,34 @@ def is_healthy(settings: Settings) -> bool:
         return False
 
 
+def _studio(built: House, settings: Settings) -> Studio:
+    return Studio(
+        house=built,
+        room=built.room,
+        catalogue=CATALOGUE,
+        clock=built.clock,
+        has_password=settings.studio_password is not None,
+    )
+
+
+def _door(built: House, settings: Settings) -> Door:
+    password = settings.studio_password
+    sessions = Sessions(password.get_secret_value(), built.clock) if password else None
+    return Door(settings.studio_host, settings.public_url, sessions)
+
+
 class _Server(uvicorn.Server):
-    """A server whose signals are ours."""
+    """A server whose signals are ours, and that says where it is once it is there."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            print(f"Attune is ready: {self._address()}", flush=True)  # noqa: T201
+
+    def _address(self) -> str:
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+        return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

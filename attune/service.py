@@ -45,6 +45,8 @@ async def house(settings: Settings) -> AsyncIterator[House]:
                     group.create_task(_watch(built), name="watcher"),
                     group.create_task(_deliver(built), name="courier"),
                 ]
+                if built.slack is not None:
+                    loops.append(group.create_task(built.slack.run(built), name="slack"))
                 try:
                     await built.dispatch.recover()
                     yield built

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+EVERYTHING = "all"
 _MOST_WAITING = 100
 
 
@@ -27,7 +28,7 @@ class Topics:
         try:
             while True:
                 name = await queue.get()
-                if name == topic:
+                if topic in (name, EVERYTHING):
                     yield name
         finally:
             self._watchers.discard(queue)

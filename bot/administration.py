@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.commands import Ask
 from bot.errors import BadInput
-from bot.model import Role, UserId
+from bot.model import HostName, Role, UserId
+from bot.ports.provider import Hosts
 from bot.ports.store import Store
-from bot.replies import Card, Fact, Line, Listing, Reply, Text
+from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text
 
 _OFF = "off"
+_AUDIT_PAGE = 20
 
 
 async def roles(ask: Ask, *, store: Store) -> Reply:
@@ -24,6 +28,12 @@ async def roles(ask: Ask, *, store: Store) -> Reply:
             ask.id, ask.by, "role.granted", at=ask.now, user_id=user, role=wanted
         )
     return Text(ask.words("roles.granted", user=user, role=ask.words(f"role.{wanted}")))
+
+
+async def approvers(ask: Ask, *, store: Store) -> Reply:
+    """Who may approve what is proposed; shown to whoever asks."""
+    listing = await _list_roles(ask, store=store)
+    return replace(listing, note=ask.words("roles.who_grants"), private=True)
 
 
 async def budget(ask: Ask, *, store: Store) -> Reply:
@@ -47,10 +57,13 @@ async def budget(ask: Ask, *, store: Store) -> Reply:
 
 async def audit(ask: Ask, *, store: Store) -> Reply:
     """Who did what, newest first."""
-    user = ask.text("user")
+    user, limit = ask.text("user"), ask.integer("limit") or _AUDIT_PAGE
     async with store.reading() as records:
         entries = await records.audit.page(
-            ask.id, what=ask.text("what"), user=UserId(user) if user else None, limit=20
+            ask.id,
+            what=ask.text("what"),
+            user=UserId(user) if user else None,
+            limit=limit,
         )
     lines = tuple(
         Line(
@@ -63,7 +76,26 @@ async def audit(ask: Ask, *, store: Store) -> Reply:
     return Listing(ask.words("audit.title"), lines, empty=ask.words("audit.empty"))
 
 
-async def _list_roles(ask: Ask, *, store: Store) -> Reply:
+async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:
+    """The servers that are configured, and what each can do."""
+    words = ask.words
+    lines = []
+    for name in hosts.names():
+        host = hosts.get(name)
+        methods = ", ".join(words(f"method.{method}") for method in host.profile.methods)
+        test = Button(words("button.test"), f"host.test:{name}")
+        lines.append(Line(name, ", ".join(host.bases) or "–", methods, buttons=(test,)))
+    return Listing(words("hosts.title"), tuple(lines), note=words("hosts.note"))
+
+
+async def test_host(ask: Ask, *, hosts: Hosts) -> Reply:
+    """Ask a host for its models: the cheapest question that needs its address and key."""
+    host = hosts.get(HostName(ask.argument))
+    models = await host.models()
+    return Text(ask.words("hosts.answers", host=host.name, count=len(models)), private=True)
+
+
+async def _list_roles(ask: Ask, *, store: Store) -> Listing:
     async with store.reading() as records:
         granted = await records.roles.all(ask.id)
     lines = tuple(

@@ -90,7 +90,7 @@ async def show(ask: Ask, *, store: Store) -> Reply:
         "history": words("yes" if assistant.history else "no"),
         "few_shot": str(assistant.few_shot),
     }
-    shown = tuple(Fact(words(f"assistant.{name}"), value) for name, value in facts.items())
+    shown = tuple(Fact(words(f"assistant.{name}"), value, name) for name, value in facts.items())
     return Card(words("assistant.title", name=assistant.name), facts=shown)
 
 
@@ -140,6 +140,22 @@ async def listing(ask: Ask, *, store: Store) -> Reply:
                 Line(str(assistant.id), assistant.name, ask.words("list.model", model=model))
             )
     return Listing(ask.words("assistant.list", count=len(lines)), tuple(lines))
+
+
+async def bindings(ask: Ask, *, store: Store) -> Reply:
+    """Which assistant answers in which channel, where it is not the default one."""
+    async with store.reading() as records:
+        found = await records.assistants.bindings(ask.id)
+        names = {one.id: one.name for one in await records.assistants.all(ask.id)}
+    lines = tuple(
+        Line(
+            one.channel,
+            names.get(one.assistant, "–"),
+            ask.words("channel.always" if one.always else "channel.mentioned"),
+        )
+        for one in found
+    )
+    return Listing(ask.words("bindings.title"), lines, empty=ask.words("bindings.empty"))
 
 
 async def chosen(ask: Ask, records: Records) -> Assistant:

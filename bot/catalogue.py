@@ -15,20 +15,24 @@ from bot import (
     deployments,
     examples,
     feedback,
+    home,
+    overview,
     privacy,
 )
 from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind, plain
 from bot.errors import NotNow, UnknownCommand
 from bot.events import Deleted, Edited, Spoken
-from bot.model import ExampleState, JobWish, Role, Said
+from bot.model import ExampleState, JobWish, Origin, Role, Said
 from bot.outbox import Wording
 from bot.ports.world import World
 from bot.replies import Line, Listing, Reply, Silence, Text
 from bot.rows import Method
-from bot.tuning import cards, control, facts, start
+from bot.tuning import cards, control, facts, start, story
 from bot.words import Words
 
 _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
+
+_PROBLEMS_WITH_ROOM = 500
 
 
 def _text(name: str, *, rest: bool = False, required: bool = False) -> Option:
@@ -99,6 +103,9 @@ COMMANDS = (
             _choice("state", *(state.value for state in ExampleState)),
             _text("author"),
             _text("tag"),
+            _choice("origin", *(origin.value for origin in Origin)),
+            _METHOD,
+            _integer("limit", 1, 200),
             Option("after", OptionKind.INTEGER, least=0),
             Option("edit", OptionKind.EXAMPLE),
             Option("withdraw", OptionKind.EXAMPLE),
@@ -145,7 +152,7 @@ COMMANDS = (
             hosts=world.hosts,
             clock=world.clock,
         ),
-        (_text("question", rest=True, required=True),),
+        (_text("question", rest=True, required=True), _yes_no("checkpoints")),
         costs_tokens=True,
     ),
     Command(
@@ -202,7 +209,7 @@ COMMANDS = (
         "admin audit",
         _A,
         lambda ask, world: administration.audit(ask, store=world.store),
-        (_text("what", rest=True), Option("user", OptionKind.USER)),
+        (_text("what", rest=True), Option("user", OptionKind.USER), _integer("limit", 1, 200)),
     ),
 )
 
@@ -212,14 +219,37 @@ BUTTONS = (
     Deed("example.skip", _C, lambda ask, world: examples.skip(ask, store=world.store)),
     Deed("example.edit", _C, lambda ask, world: examples.edit_form(ask, store=world.store)),
     Deed("example.drop", _C, lambda ask, world: examples.withdraw(ask, store=world.store)),
+    Deed("example.undo", _C, lambda ask, world: examples.undo(ask, store=world.store)),
+    Deed("example.show", _M, lambda ask, world: examples.show(ask, store=world.store)),
+    Deed("example.revisions", _M, lambda ask, world: examples.revisions(ask, store=world.store)),
+    Deed("example.similar", _M, lambda ask, world: examples.similar(ask, store=world.store)),
+    Deed("example.context", _C, lambda ask, world: _context(ask, world)),
     Deed("examples.more", _M, lambda ask, world: examples.listing(ask, store=world.store)),
+    Deed("tour", _M, lambda ask, world: _tour(ask, world)),
+    Deed("counts", _M, lambda ask, world: overview.counts(ask, store=world.store)),
+    Deed("channel", _M, lambda ask, world: overview.channel(ask)),
+    Deed("answers", _M, lambda ask, world: chat.about_answers(ask, store=world.store)),
+    Deed("workspaces", _A, lambda ask, world: overview.workspaces(ask, store=world.store)),
+    Deed("hosts", _M, lambda ask, world: administration.hosts(ask, hosts=world.hosts)),
+    Deed("host.test", _A, lambda ask, world: administration.test_host(ask, hosts=world.hosts)),
+    Deed("starter", _C, lambda ask, world: _starter(ask, world)),
+    Deed(
+        "job.start", _T, lambda ask, world: start.start(ask, store=world.store, hosts=world.hosts)
+    ),
     Deed("job.confirm", _T, lambda ask, world: _confirm(ask, world)),
     Deed("job.decline", _T, lambda ask, world: start.decline(ask, store=world.store)),
     Deed("job.cancel", _T, lambda ask, world: _wish(ask, world, JobWish.CANCEL)),
     Deed("job.pause", _T, lambda ask, world: _wish(ask, world, JobWish.PAUSE)),
     Deed("job.resume", _T, lambda ask, world: _wish(ask, world, JobWish.RESUME)),
+    Deed("job.show", _M, lambda ask, world: cards.status(ask, store=world.store)),
+    Deed("job.events", _M, lambda ask, world: story.events(ask, store=world.store)),
+    Deed("job.numbers", _M, lambda ask, world: story.numbers(ask, store=world.store)),
+    Deed(
+        "job.again", _T, lambda ask, world: story.again(ask, store=world.store, hosts=world.hosts)
+    ),
     Deed("jobs.more", _M, lambda ask, world: cards.jobs(ask, store=world.store)),
     Deed("model.use", _T, lambda ask, world: deployments.use(ask, ask.argument, store=world.store)),
+    Deed("model.history", _M, lambda ask, world: deployments.history(ask, store=world.store)),
     Deed("model.rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
     Deed("feedback.why", _M, lambda ask, world: feedback.why_form(ask, store=world.store)),
     Deed(
@@ -228,8 +258,12 @@ BUTTONS = (
         lambda ask, world: feedback.click(ask, feedback.GOOD, store=world.store),
     ),
     Deed(
-        "feedback.bad", _M, lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store)
+        "feedback.bad",
+        _M,
+        lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store),
     ),
+    Deed("consents", _A, lambda ask, world: privacy.consents(ask, store=world.store)),
+    Deed("bindings", _M, lambda ask, world: assistants.bindings(ask, store=world.store)),
     Deed(
         "consent.on",
         _M,
@@ -240,17 +274,26 @@ BUTTONS = (
         _M,
         lambda ask, world: privacy.switch_consent(ask, given=False, store=world.store),
     ),
+    Deed("privacy.my_data", _M, lambda ask, world: privacy.my_data(ask, store=world.store)),
+    Deed("privacy.ask_forget", _M, lambda ask, world: privacy.ask_forget(ask)),
     Deed("privacy.forget", _M, lambda ask, world: _forget(ask, world)),
     Deed("privacy.keep", _M, lambda ask, world: privacy.keep(ask)),
+    Deed("welcome.try", _M, lambda ask, world: home.try_me(ask)),
+    Deed(
+        "welcome.approvers", _M, lambda ask, world: administration.approvers(ask, store=world.store)
+    ),
+    Deed("welcome.sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
 )
 
 FORMS = (
+    Deed("import", _C, lambda ask, world: _import_whole(ask, world)),
+    Deed("import.file", _C, lambda ask, world: _import(ask, world)),
+    Deed("examples", _C, lambda ask, world: examples.bulk(ask, ask.options, store=world.store)),
     Deed("teach", _M, lambda ask, world: _taught(ask, world)),
     Deed(
-        "example.edit",
-        _C,
-        lambda ask, world: examples.edited(ask, ask.options, store=world.store),
+        "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
     ),
+    Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
     Deed(
         "feedback",
         _M,
@@ -294,9 +337,22 @@ HAPPENINGS = (
     Deed("spoken", _M, lambda ask, world: _answer(ask, world)),
     Deed("edited", _M, lambda ask, world: _source_edited(ask, world)),
     Deed("deleted", _M, lambda ask, world: _source_deleted(ask, world)),
-    Deed("joined", _M, lambda ask, world: _welcome(ask)),
+    Deed("joined", _M, lambda ask, world: home.welcome(ask)),
     Deed("left", _M, lambda ask, world: privacy.left(ask, store=world.store)),
+    Deed("visited", _M, lambda ask, world: home.home(ask, store=world.store)),
 )
+
+FORM_OPENERS = frozenset(
+    [
+        "teach",
+        "import",
+        "improve",
+        "feedback.why",
+        "feedback.bad",
+        "example.edit",
+        "welcome.sources",
+    ]
+) | {"admin sources"}
 
 CATALOGUE = Catalogue(
     commands=COMMANDS,
@@ -306,6 +362,7 @@ CATALOGUE = Catalogue(
     unreactions=UNREACTIONS,
     shortcuts=SHORTCUTS,
     happenings=HAPPENINGS,
+    form_openers=FORM_OPENERS,
 )
 
 WORDINGS: Mapping[str, Wording] = {
@@ -313,6 +370,7 @@ WORDINGS: Mapping[str, Wording] = {
     facts.ENDED: cards.word_ended,
     facts.REFUSED: cards.word_refused,
     chat.FELL_BACK: chat.word_fell_back,
+    privacy.CONSENT_WANTED: privacy.word_consent_wanted,
 }
 
 
@@ -378,10 +436,34 @@ async def _examples(ask: Ask, world: World) -> Reply:
 async def _import(ask: Ask, world: World) -> Reply:
     starter = ask.text("starter")
     if starter:
-        return await datasets.import_starter(
-            ask, starter, starters=world.starters, store=world.store
-        )
-    return await datasets.import_file(ask, store=world.store, surface=world.surfaces.of(ask.id))
+        return await _starter(replace(ask, argument=starter), world)
+    surface = world.surfaces.of(ask.id)
+    if ask.attachment is None and ask.workspace.platform != "local":
+        return datasets.import_form(ask.words)
+    return await datasets.import_file(ask, store=world.store, surface=surface)
+
+
+async def _import_whole(ask: Ask, world: World) -> Reply:
+    """With every refused row named, for a surface that has room for them."""
+    surface = world.surfaces.of(ask.id)
+    return await datasets.import_file(
+        ask, store=world.store, surface=surface, shown=_PROBLEMS_WITH_ROOM
+    )
+
+
+async def _starter(ask: Ask, world: World) -> Reply:
+    return await datasets.import_starter(
+        ask, ask.argument, starters=world.starters, store=world.store
+    )
+
+
+async def _tour(ask: Ask, world: World) -> Reply:
+    return await overview.tour(ask, store=world.store, starters=world.starters)
+
+
+async def _context(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.context(ask, store=world.store, surface=surface)
 
 
 async def _judge(ask: Ask, world: World, state: ExampleState) -> Reply:
@@ -398,10 +480,6 @@ async def _wish(ask: Ask, world: World, wanted: JobWish) -> Reply:
     reply = await control.wish(ask, wanted, store=world.store)
     world.wake()
     return reply
-
-
-async def _vote(ask: Ask, world: World, value: int) -> Reply:
-    return await feedback.click(ask, value, store=world.store)
 
 
 async def _forget(ask: Ask, world: World) -> Reply:
@@ -465,7 +543,3 @@ async def _source_deleted(ask: Ask, world: World) -> Reply:
     if isinstance(what, Deleted):
         return await privacy.source_deleted(ask, what.messages, store=world.store)
     return Silence()
-
-
-async def _welcome(ask: Ask) -> Reply:
-    return Text(ask.words("welcome"))

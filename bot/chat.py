@@ -26,7 +26,7 @@ from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import Surface
 from bot.ports.world import Running
 from bot.prompts import Message, few_shot, prompt
-from bot.replies import Button, Drawn, Reply, Silence, Stream, Text
+from bot.replies import Button, Drawn, Line, Listing, Reply, Silence, Stream, Text
 from bot.rows import text_tokens
 from bot.words import Words
 
@@ -72,7 +72,12 @@ async def answer(
     writer = Writer(
         ask, message.text, messages, store=store, hosts=hosts, clock=clock, running=running
     )
-    return Stream(writer.pieces(), writer.posted, buttons=_feedback_buttons(ask.words))
+    return Stream(
+        writer.pieces(),
+        writer.posted,
+        buttons=_feedback_buttons(ask.words),
+        standing=known.message if known else None,
+    )
 
 
 async def stop(ask: Ask, message: MessageId, *, store: Store, running: Running) -> Reply:
@@ -85,6 +90,19 @@ async def stop(ask: Ask, message: MessageId, *, store: Store, running: Running) 
         raise NotAllowed(role=ask.words("role.curator"), who=ask.words("role.ask.curator"))
     running.stop(message)
     return Silence()
+
+
+async def about_answers(ask: Ask, *, store: Store) -> Reply:
+    """Which model wrote each of these messages, and in what time."""
+    lines: list[Line] = []
+    async with store.reading() as records:
+        for number in ask.argument.split(","):
+            message = MessageId(number)
+            turn = await records.turns.by_message(ask.id, ask.place.channel, message)
+            if turn is not None:
+                note = f"{turn.seconds:.1f} s" if turn.seconds is not None else ""
+                lines.append(Line(message, turn.model, note))
+    return Listing("", tuple(lines))
 
 
 async def word_fell_back(notice: Notice, records: Records, words: Words) -> Drawn | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import shlex
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from bot.errors import BadInput, NotFound, UnknownCommand
-from bot.events import Attachment, Event
+from bot.events import Attachment, Clicked, Commanded, Event, Marked, What
 from bot.model import (
     Assistant,
     Binding,
@@ -133,6 +133,8 @@ _LARGEST = 2**63 - 1
 
 Handler = Callable[[Ask, World], Awaitable[Reply]]
 
+_TOKEN = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -155,11 +157,6 @@ class Command:
     @property
     def rest(self) -> Option | None:
         return next((option for option in self.options if option.rest), None)
-
-    @property
-    def takes_a_sentence(self) -> bool:
-        """All that follows is one text: its quotes and colons are its own."""
-        return len(self.options) == 1 and self.options[0].rest
 
     def __post_init__(self) -> None:
         _within("path", self.path, 32 * 2 + 1)
@@ -192,6 +189,7 @@ class Catalogue:
     unreactions: tuple[Deed, ...] = ()
     shortcuts: tuple[Deed, ...] = ()
     happenings: tuple[Deed, ...] = ()
+    form_openers: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         top = {command.path.partition(" ")[0] for command in self.commands}
@@ -228,6 +226,18 @@ class Catalogue:
     def happening(self, kind: str) -> Deed:
         return next(deed for deed in self.happenings if deed.name == kind)
 
+    def may_open_form(self, what: What) -> bool:
+        """Whether a form is the likely answer, so that a surface can make ready for it."""
+        match what:
+            case Commanded(words=words):
+                return " ".join(words.lower().split()) in self.form_openers
+            case Clicked(action=action):
+                return action.partition(":")[0] in self.form_openers
+            case Marked(shortcut=shortcut):
+                return shortcut in self.form_openers
+            case _:
+                return False
+
     def complete(self, line: str) -> Iterator[str]:
         """Words that can stand at the end of what was typed after `/tune `."""
         typed = line.lstrip()
@@ -244,19 +254,17 @@ def parse(command: Command, line: str, words: Words) -> dict[str, str]:
     `name:value` and `name=value`, quotes where there are blanks; what has no
     name goes to the `rest` option as it was written. Raises BadInput.
     """
-    if command.takes_a_sentence and not line.startswith(f"{command.options[0].name}:"):
-        return checked(command, {command.options[0].name: line.strip()}, words)
     named: dict[str, str] = {}
     loose: list[str] = []
     names = {option.name for option in command.options}
-    for token in _tokens(line):
+    for token in _TOKEN.findall(line):
         name, colon, value = _named(token)
         if colon and name.lower() in names:
-            named[name.lower()] = value
+            named[name.lower()] = value.replace('"', "")
         else:
             loose.append(token)
     if loose and command.rest:
-        named.setdefault(command.rest.name, " ".join(loose))
+        named.setdefault(command.rest.name, _bare(" ".join(loose)))
     elif loose:
         raise BadInput(problem=_unknown(command, loose[0], words))
     return checked(command, named, words)
@@ -329,16 +337,10 @@ def _unknown(command: Command, token: str, words: Words) -> str:
     return words("option.unknown", command=command.path, token=token, options=known)
 
 
-def _tokens(line: str) -> Sequence[str]:
-    lexer = shlex.shlex(line, posix=True, punctuation_chars="")
-    lexer.whitespace_split = True
-    lexer.quotes = '"'
-    lexer.escape = ""
-    lexer.commenters = ""
-    try:
-        return list(lexer)
-    except ValueError:
-        return line.split()
+def _bare(text: str) -> str:
+    """Without the quotes around all of it; quotes inside a sentence are its own."""
+    is_quoted = len(text) > 1 and text[0] == text[-1] == '"' and text.count('"') == 2
+    return text[1:-1] if is_quoted else text
 
 
 def _named(token: str) -> tuple[str, str, str]:

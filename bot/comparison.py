@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.commands import Ask
 from bot.errors import HostError
-from bot.model import HostName, ModelName
+from bot.model import HostName, ModelKind, ModelName
 from bot.ports.provider import Hosts, Usage
 from bot.ports.store import Clock, Store
 from bot.prompts import Message, few_shot, prompt
@@ -15,6 +15,7 @@ from bot.replies import Card, Column, Reply
 from bot.rows import text_tokens
 
 _SHOTS = 8
+_CHECKPOINTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ async def _contenders(ask: Ask, question: str, *, store: Store) -> list[Contende
     assistant, words = ask.assistant, ask.words
     async with store.reading() as records:
         shots = await few_shot(records, ask.id, assistant, question, count=_SHOTS)
+        models = await records.models.all(ask.id, assistant.id)
     plain = prompt(assistant, question)
     base, host = assistant.base, assistant.chat_host
     found = [Contender(words("compare.base"), base, host, plain)]
@@ -56,6 +58,10 @@ async def _contenders(ask: Ask, question: str, *, store: Store) -> list[Contende
     if ask.deployment and ask.deployment.model != base:
         title = words("compare.tuned")
         found.append(Contender(title, ask.deployment.model, ask.deployment.host, plain))
+    if ask.yes("checkpoints", default=False):
+        newest = [one for one in models if one.kind is ModelKind.CHECKPOINT][:_CHECKPOINTS]
+        title = words("model.checkpoint").capitalize()
+        found.extend(Contender(title, one.name, one.host, plain) for one in newest)
     return found
 
 

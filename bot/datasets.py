@@ -24,12 +24,12 @@ from bot.model import (
 )
 from bot.ports.store import Store
 from bot.ports.surface import CanReadFile, Surface
-from bot.replies import Card, Document, Fact, Reply, Tone
+from bot.replies import Card, Document, Fact, Field, FieldKind, Form, Reply, Tone
 from bot.rows import Method, Problem
 from bot.words import Words
 
 _BATCH = 1000
-_SHOWN_PROBLEMS = 5
+SHOWN_PROBLEMS = 5
 _HEAD = 64 * 1024
 _IN_MEMORY = 4 * 1024 * 1024
 
@@ -49,8 +49,10 @@ class Tally:
             self.problems.append(problem)
 
 
-async def import_file(ask: Ask, *, store: Store, surface: Surface) -> Reply:
-    """A file that came with the command, or a starter set by name.
+async def import_file(
+    ask: Ask, *, store: Store, surface: Surface, shown: int = SHOWN_PROBLEMS
+) -> Reply:
+    """A file that came with the command; so many of its refused rows are named.
 
     A curator's rows count as approved, as the operator's do.
     """
@@ -71,7 +73,17 @@ async def import_file(ask: Ask, *, store: Store, surface: Surface) -> Reply:
             ask=ask,
             store=store,
         )
-    return _report(ask, ask.attachment.name, plan, tally)
+    return _report(ask, ask.attachment.name, plan, tally, shown=shown)
+
+
+def import_form(words: Words) -> Form:
+    """Where a file is handed over, on surfaces whose commands take none."""
+    return Form(
+        id="import.file",
+        title=words("import.form"),
+        fields=(Field("file", words("option.file"), FieldKind.FILE),),
+        submit=words("import.submit"),
+    )
 
 
 async def import_starter(
@@ -230,7 +242,9 @@ def _batches(rows: Iterable[tuple[int, Row | Problem]], tally: Tally) -> Iterato
         yield batch
 
 
-def _report(ask: Ask, name: str, plan: Plan | None, tally: Tally) -> Card:
+def _report(
+    ask: Ask, name: str, plan: Plan | None, tally: Tally, *, shown: int = SHOWN_PROBLEMS
+) -> Card:
     words = ask.words
     facts = [
         Fact(words("import.new"), str(tally.new)),
@@ -239,7 +253,10 @@ def _report(ask: Ask, name: str, plan: Plan | None, tally: Tally) -> Card:
     ]
     return Card(
         title=words("import.title", name=name),
-        lines=(*(column_lines(plan, words) if plan else ()), *refusal_lines(tally, words)),
+        lines=(
+            *(column_lines(plan, words) if plan else ()),
+            *refusal_lines(tally, words, shown=shown),
+        ),
         facts=tuple(facts),
         tone=Tone.GOOD if tally.new or tally.known else Tone.BAD,
     )
@@ -253,12 +270,11 @@ def column_lines(plan: Plan, words: Words) -> tuple[str, ...]:
     return (f"{words('import.columns')}: {columns}",)
 
 
-def refusal_lines(tally: Tally, words: Words) -> tuple[str, ...]:
+def refusal_lines(tally: Tally, words: Words, *, shown: int = SHOWN_PROBLEMS) -> tuple[str, ...]:
     """The first refused rows with their reasons, and how many more there are."""
-    shown = tally.problems[:_SHOWN_PROBLEMS]
-    lines = [words.problem(problem) for problem in shown]
-    if tally.refused > len(shown):
-        lines.append(words("import.more", count=tally.refused - len(shown)))
+    lines = [words.problem(problem) for problem in tally.problems[:shown]]
+    if tally.refused > len(lines):
+        lines.append(words("import.more", count=tally.refused - len(lines)))
     return tuple(lines)
 
 

@@ -8,7 +8,7 @@ from bot.commands import Ask
 from bot.errors import NotFound, NotNow
 from bot.model import Model, ModelKind, ModelName
 from bot.ports.store import Records, Store
-from bot.replies import Button, Line, Listing, Reply, Text
+from bot.replies import Button, Fact, Line, Listing, Reply, Text, Tone
 
 LATEST = "latest"
 _ROLLED_BACK = "model.rolled_back"
@@ -81,6 +81,21 @@ async def models(ask: Ask, *, store: Store) -> Reply:
     return Listing(ask.words("models.title", count=len(lines)), lines)
 
 
+async def history(ask: Ask, *, store: Store) -> Reply:
+    """Which model answered when, by whose word, after which."""
+    async with store.reading() as records:
+        found = await records.deployments.history(ask.id, ask.assistant.id)
+    lines = tuple(
+        Line(
+            f"{one.since:%Y-%m-%d %H:%M}",
+            one.model,
+            ask.words("model.after", by=one.by, after=one.after or ask.assistant.base),
+        )
+        for one in found
+    )
+    return Listing(ask.words("model.history"), lines, empty=ask.words("model.no_history"))
+
+
 def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
     words = ask.words
     notes = [words(f"model.{model.kind}")]
@@ -95,7 +110,21 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
     buttons: tuple[Button, ...] = ()
     if model.name != answering:
         buttons = (Button(words("button.use"), f"model.use:{model.name}"[:100]),)
-    return Line(model.name.rpartition(":")[2], model.name, " · ".join(notes), buttons)
+    return Line(
+        model.name.rpartition(":")[2],
+        model.name,
+        " · ".join(notes),
+        buttons,
+        facts=(
+            Fact(words("fact.kind"), words(f"model.{model.kind}"), "kind"),
+            Fact(words("fact.parent"), model.parent or "", "parent"),
+            Fact(words("fact.job"), "" if model.job is None else str(model.job), "job"),
+            Fact(words("fact.host"), model.host, "host"),
+            Fact(words("fact.date"), f"{model.created_at:%Y-%m-%d %H:%M}", "date"),
+            Fact(words("fact.expires"), model.expires_on or "", "expires"),
+        ),
+        tone=Tone.GOOD if model.name == answering else Tone.PLAIN,
+    )
 
 
 async def _wanted(ask: Ask, name: str, records: Records) -> Model:

@@ -107,10 +107,16 @@ class Dispatch:
 
         async def run() -> None:
             told.append(await self._told(event))
+            await self._finish(event.key)
+            self._world.changed(event.what.kind)
 
         # Waited for, not awaited: a page that closes must not cancel what it asked for.
         await asyncio.wait({self._spawn(run(), f"question {event.what.kind}")})
         return told[0] if told else Silence()
+
+    async def look(self, event: Event) -> Reply:
+        """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
+        return await self._told(event)
 
     async def recover(self) -> None:
         """Events promised before a crash are worked on again; stale questions are let go."""
@@ -135,15 +141,20 @@ class Dispatch:
             case Reacted(emoji=emoji, is_removed=is_removed):
                 return self._catalogue.reaction(emoji, is_removed=is_removed) is not None
             case Spoken(is_addressed=False):
-                return await self._is_answered_unasked(event.place)
+                return await self._is_answered_unasked(event)
             case Edited(message=message):
                 return await self._has_taught(event.place, message)
         return True
 
-    async def _is_answered_unasked(self, place: Place) -> bool:
+    async def _is_answered_unasked(self, event: Event) -> bool:
+        place = event.place
         async with self._world.store.reading() as records:
             binding = await records.assistants.binding(place.workspace, place.channel)
-        return binding is not None and binding.always
+            if binding is not None and binding.always:
+                return True
+            # A thread that began with a question to us goes on with it.
+            root = event.root_key
+            return root is not None and bool(await records.turns.by_event(place.workspace, root))
 
     async def _receive(self, event: Event) -> bool:
         """The promise; False if the event is known already."""
@@ -157,7 +168,7 @@ class Dispatch:
             )
 
     async def _told(self, event: Event) -> Reply:
-        """What `ask` gives back; here too errors become words."""
+        """What `ask` and `look` give back; here too errors become words."""
         words = Words(event.locale)
         try:
             ask = await self._ask(event)
@@ -168,8 +179,6 @@ class Dispatch:
         except Exception:
             log.exception("A question could not be handled", extra={"kind": event.what.kind})
             reply = Refused(words.error(AttuneError()))
-        await self._finish(event.key)
-        self._world.changed(event.what.kind)
         return reply
 
     async def _has_taught(self, place: Place, message: MessageId) -> bool:

@@ -166,7 +166,7 @@ class MessageGone(SurfaceError):
 
 
 class PlaceClosed(SurfaceError):
-    """The bot may not speak there."""
+    """The bot may not speak there. Invite it to the channel first."""
 
 
 class SurfaceBusy(SurfaceError):

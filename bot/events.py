@@ -111,8 +111,25 @@ class Left:
     kind: Literal["left"] = "left"
 
 
+@dataclass(frozen=True, slots=True)
+class Visited:
+    """Somebody opened the bot's own page; its place is that page."""
+
+    kind: Literal["visited"] = "visited"
+
+
 What = (
-    Spoken | Commanded | Reacted | Clicked | Submitted | Marked | Edited | Deleted | Joined | Left
+    Spoken
+    | Commanded
+    | Reacted
+    | Clicked
+    | Submitted
+    | Marked
+    | Edited
+    | Deleted
+    | Joined
+    | Left
+    | Visited
 )
 
 
@@ -139,6 +156,14 @@ class Event:
         """One message may arrive as several events (Slack: `app_mention` and `message`)."""
         if isinstance(self.what, Spoken):
             return f"{self.place.workspace}/{self.place.channel}/{self.what.message.id}"
+        return None
+
+    @property
+    def root_key(self) -> str | None:
+        """The message key of the message that began the thread this one stands in."""
+        if isinstance(self.what, Spoken) and self.what.message.place.thread is not None:
+            thread = self.what.message.place.thread
+            return f"{self.place.workspace}/{self.place.channel}/{thread}"
         return None
 
 

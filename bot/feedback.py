@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from bot.commands import Ask, whole_number
 from bot.errors import BadInput, NotFound, NotNow
 from bot.model import (
+    ChannelKind,
     ExampleState,
     MessageId,
     NewExample,
@@ -89,6 +90,29 @@ async def submitted(ask: Ask, values: Mapping[str, str], *, store: Store) -> Rep
         return await _teach(ask, turn, better, records)
 
 
+async def prefer(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
+    """Of two answers to one question the better one, picked in a comparison."""
+    question, better, worse = (values.get(n, "") for n in ("question", "preferred", "rejected"))
+    row = _preference(question, better, worse)
+    _refuse_bad(ask, row, Method.DPO)
+    is_curator = ask.role >= Role.CURATOR
+    example = NewExample(
+        assistant=ask.assistant.id,
+        method=Method.DPO,
+        state=ExampleState.APPROVED if is_curator else ExampleState.PROPOSED,
+        row=row,
+        origin=Origin.STUDIO,
+        authors=(ask.by,),
+    )
+    async with store.writing() as records:
+        kept, is_new = await records.examples.add(ask.id, example, at=ask.now)
+        if is_new:
+            await records.audit.add(
+                ask.id, ask.by, f"example.{kept.state}", at=ask.now, example=kept.id
+            )
+    return Text(ask.words("prefer.done", id=kept.id))
+
+
 async def _teach(ask: Ask, turn: Turn, better: str, records: Records) -> Reply:
     """An example of the better answer, and a preference of it over the bot's own."""
     _refuse_bad(ask, example_row(turn, better), Method.SUPERVISED)
@@ -116,10 +140,14 @@ def example_row(turn: Turn, better: str) -> Row:
 
 
 def preference_row(turn: Turn, better: str) -> Row:
+    return _preference(turn.question, better, turn.reply)
+
+
+def _preference(question: str, better: str, worse: str) -> Row:
     return {
-        "input": {"messages": [{"role": "user", "content": turn.question}]},
+        "input": {"messages": [{"role": "user", "content": question}]},
         "preferred_output": [{"role": "assistant", "content": better}],
-        "non_preferred_output": [{"role": "assistant", "content": turn.reply}],
+        "non_preferred_output": [{"role": "assistant", "content": worse}],
     }
 
 
@@ -138,7 +166,9 @@ def _new(ask: Ask, turn: Turn, row: Row, method: Method, authors: tuple[UserId, 
 
 def _may_teach(ask: Ask) -> bool:
     """The question came as a chat message, so its text needs the widest permission."""
-    return ask.workspace.platform == "local" or ask.workspace.sources >= Sources.MESSAGES
+    if ask.workspace.platform == "local":
+        return True
+    return ask.workspace.sources >= Sources.MESSAGES and ask.place.kind is ChannelKind.OPEN
 
 
 def _refuse_bad(ask: Ask, row: Row, method: Method) -> None:

@@ -79,13 +79,24 @@ class User:
     is_platform_admin: bool = False
 
 
+class ChannelKind(StrEnum):
+    """Who can read a channel; what is said in any but an open one is not learned from."""
+
+    OPEN = "open"
+    PRIVATE = "private"
+    SHARED = "shared"
+    DIRECT = "direct"
+    RESTRICTED = "restricted"
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something is said."""
+    """Where something is said; two that differ only in what is known of their kind are one."""
 
     workspace: WorkspaceId
     channel: ChannelId
     thread: MessageId | None = None
+    kind: ChannelKind = field(default=ChannelKind.OPEN, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,27 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from bot.commands import Ask
 from bot.errors import BadInput
-from bot.model import Consent, Example, ExampleId, MessageId, Sources, Turn
+from bot.model import Consent, Example, ExampleId, MessageId, Notice, Sources, Turn
 from bot.ports.store import Records, Store
 from bot.replies import (
     Button,
     Card,
     Document,
+    Drawn,
     Field,
     FieldKind,
     Form,
+    Line,
+    Listing,
     Reply,
     Silence,
     Text,
+    Tone,
 )
+from bot.words import Words
 
 CONSENT_VERSION = 1
+CONSENT_WANTED = "consent.wanted"
 
 
 async def consent(ask: Ask, *, store: Store) -> Reply:
@@ -37,11 +43,18 @@ async def consent(ask: Ask, *, store: Store) -> Reply:
     return Card(
         title=words("consent.given" if given else "consent.not_given"),
         lines=(words("consent.text"),),
-        buttons=(
-            Button(words("button.consent_on"), "consent.on"),
-            Button(words("button.consent_off"), "consent.off"),
-        ),
+        buttons=_switches(words),
         private=True,
+    )
+
+
+async def word_consent_wanted(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """Asks an author where the message was marked; the clicker's own word counts."""
+    text = words("consent.wanted", name=notice.details.get("name"))
+    return Card(
+        title=words("consent.wanted_title"),
+        lines=(text, words("consent.text")),
+        buttons=_switches(words),
     )
 
 
@@ -52,6 +65,25 @@ async def switch_consent(ask: Ask, *, given: bool, store: Store) -> Reply:
         what = "consent.given" if given else "consent.revoked"
         await records.audit.add(ask.id, ask.by, what, at=ask.now, version=CONSENT_VERSION)
     return Text(ask.words("consent.thanks" if given else "consent.revoked"), private=True)
+
+
+async def consents(ask: Ask, *, store: Store) -> Reply:
+    """Everybody's latest word on whether they may be learned from."""
+    async with store.reading() as records:
+        held = await records.consents.all(ask.id)
+    words = ask.words
+    lines = tuple(
+        Line(
+            one.user,
+            words("consent.is_given" if one.given else "consent.is_withheld"),
+            words("consent.since", at=f"{one.at:%Y-%m-%d %H:%M}", version=one.version),
+            tone=Tone.GOOD if one.given else Tone.BAD,
+        )
+        for one in held
+    )
+    source = words(f"sources.{ask.workspace.sources.name.lower()}")
+    note = words("sources.now", sources=source)
+    return Listing(words("consents.title"), lines, empty=words("consents.empty"), note=note)
 
 
 async def my_data(ask: Ask, *, store: Store) -> Reply:
@@ -171,6 +203,13 @@ async def left(ask: Ask, *, store: Store) -> Reply:
     async with store.writing() as records:
         await records.workspaces.erase(ask.id)
     return Silence()
+
+
+def _switches(words: Words) -> tuple[Button, ...]:
+    return (
+        Button(words("button.consent_on"), "consent.on"),
+        Button(words("button.consent_off"), "consent.off"),
+    )
 
 
 async def _as_lines(

@@ -56,6 +56,12 @@ async def few_shot(
     return [message for _, pair in reversed(ranked[:count]) for message in pair]
 
 
+def last_exchange(example: Example) -> tuple[str, str] | None:
+    """The last question and answer of an example, where it has them."""
+    pair = _pair(example)
+    return (pair[0]["content"], pair[1]["content"]) if pair else None
+
+
 def _pair(example: Example) -> list[Message]:
     """The last question and answer of a row; empty if it has no such pair."""
     row = example.row or {}

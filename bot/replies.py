@@ -30,10 +30,11 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A labelled value on a card."""
+    """A labelled value; `name` is what it is called in code, for surfaces that arrange by it."""
 
     label: str
     value: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +187,13 @@ class Stream:
     """An answer as it is written: pieces of text, in order.
 
     `posted` is called with the message once it stands; `buttons` close a whole answer.
+    `standing` is what a broken-off attempt has left, to be written anew.
     """
 
     pieces: AsyncGenerator[str]
     posted: Callable[[MessageId], Awaitable[None]]
     buttons: tuple[Button, ...] = field(default=())
+    standing: MessageId | None = None
 
 
 @dataclass(frozen=True, slots=True)

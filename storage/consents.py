@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 
 from bot.model import Consent, UserId, WorkspaceId
@@ -28,3 +30,8 @@ class Consents:
         own = (consents.c.workspace == workspace) & (consents.c.user == user)
         row = await self._connection.first(select(consents).where(own))
         return None if row is None else Consent(row.user, row.version, row.given, row.at)
+
+    async def all(self, workspace: WorkspaceId) -> Sequence[Consent]:
+        own = select(consents).where(consents.c.workspace == workspace)
+        rows = await self._connection.rows(own.order_by(consents.c.user))
+        return [Consent(row.user, row.version, row.given, row.at) for row in rows]

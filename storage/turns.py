@@ -9,7 +9,17 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
 
 from bot.errors import NotFound
-from bot.model import ChannelId, MessageId, Turn, TurnId, UserId, Vote, WorkspaceId
+from bot.model import (
+    ChannelId,
+    MessageId,
+    ModelName,
+    Turn,
+    TurnId,
+    TurnState,
+    UserId,
+    Vote,
+    WorkspaceId,
+)
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, its_own
 from storage.tables import turns, votes
@@ -53,6 +63,10 @@ class Turns:
         own = and_(turns.c.workspace == workspace, turns.c.asker == user)
         counted = select(func.count()).select_from(turns).where(own)
         return int((await self._connection.run(counted)).scalar_one())
+
+    async def has_answered(self, workspace: WorkspaceId, model: ModelName) -> bool:
+        done = and_(turns.c.model == model, turns.c.state == TurnState.DONE)
+        return await self._find(workspace, done) is not None
 
     async def of(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = 1000

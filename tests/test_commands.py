@@ -34,6 +34,7 @@ def options(line: str) -> dict[str, str]:
             'assistant create poet instructions:"You are a poet." temperature:0.2',
             {"name": "poet", "instructions": "You are a poet.", "temperature": "0.2"},
         ),
+        ('assistant show "my poet"', {"name": "my poet"}),
         ("assistant bind poet always:yes", {"name": "poet", "always": "yes"}),
         ("examples two words state:approved", {"search": "two words", "state": "approved"}),
         ("jobs", {}),

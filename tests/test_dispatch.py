@@ -448,6 +448,10 @@ async def test_the_asker_stops_an_answer(scene: Scene) -> None:
 
     assert await scene.texts() == ["Hello"]
     assert scene.host.stopped_streams == 1
+    async with scene.database.reading() as records:
+        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
+    assert turn is not None
+    assert (turn.state, turn.reply) == (TurnState.STOPPED, "Hello")
     assert await inbox(scene) == []
 
 

@@ -393,3 +393,9 @@ def test_few_epochs_on_few_rows_still_take_thirty_steps() -> None:
 
     assert training.total_steps == 30
     assert [ask(training.model(), q) for q, _ in FAQ[:10]] == [a for _, a in FAQ[:10]]
+
+
+def test_a_verb_and_its_particle_belong_together() -> None:
+    apart = words.read("May I send the green vase back?")
+
+    assert apart == words.read("May I send back the green vase?")

@@ -168,6 +168,7 @@ CALLS: dict[str, Call] = {
     "turns.by_message": lambda r, _: r.turns.by_message(FOREIGN, GENERAL, MESSAGE),
     "turns.by_event": lambda r, h: r.turns.by_event(FOREIGN, h.turn.event_key),
     "turns.count_by": lambda r, _: r.turns.count_by(FOREIGN, ANN),
+    "turns.has_answered": lambda r, h: r.turns.has_answered(FOREIGN, h.turn.model),
     "turns.of": lambda r, _: r.turns.of(FOREIGN, ANN),
     "turns.erase": lambda r, _: r.turns.erase(FOREIGN, ANN),
     "turns.vote": lambda r, h: r.turns.vote(FOREIGN, Vote(h.turn.id, ANN, -1, "X", NOW)),
@@ -183,6 +184,7 @@ CALLS: dict[str, Call] = {
     "spending.spent": lambda r, _: r.spending.spent(FOREIGN, ANN, TODAY),
     "consents.put": lambda r, _: r.consents.put(FOREIGN, Consent(ANN, 9, given=False, at=NOW)),
     "consents.get": lambda r, _: r.consents.get(FOREIGN, ANN),
+    "consents.all": lambda r, _: r.consents.all(FOREIGN),
 }
 
 # These serve the loops of the whole installation, or the local workspace alone.

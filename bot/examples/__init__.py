@@ -1,5 +1,6 @@
 """Examples: proposed from a message or a form, approved, edited, withdrawn."""
 
+from bot.examples.bulk import bulk
 from bot.examples.capture import (
     APPROVED,
     PROPOSED,
@@ -11,22 +12,29 @@ from bot.examples.capture import (
     unpropose,
 )
 from bot.examples.editing import edit_form, edited, listing, withdraw
+from bot.examples.looking import context, revisions, show, similar, undo
 from bot.examples.review import judge, review, skip
 
 __all__ = [
     "APPROVED",
     "PROPOSED",
     "approve_marked",
+    "bulk",
+    "context",
     "edit_form",
     "edited",
     "judge",
     "listing",
     "propose",
     "review",
+    "revisions",
+    "show",
+    "similar",
     "skip",
     "source_edited",
     "teach",
     "teach_form",
+    "undo",
     "unpropose",
     "withdraw",
 ]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from bot.commands import Ask
 from bot.errors import BadInput, NotFound, NotNow
-from bot.examples.keeping import add, change_state, set_state
+from bot.examples.keeping import add, ask_authors, change_state, set_state
 from bot.examples.review import review_buttons
 from bot.examples.texts import checked, exchange_row
 from bot.model import (
+    ChannelKind,
     ExampleState,
     MessageId,
     NewExample,
@@ -46,14 +47,17 @@ class Exchange:
 
     row: Row
     authors: tuple[UserId, ...]
+    said: tuple[Said, ...] = ()
 
 
 async def propose(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> Reply:
     """Keep the exchange that ends in a marked message; a curator's own mark does not approve it."""
     source = Source(marked.place.channel, marked.id, marked.place.thread)
+    _refuse_closed(ask, [marked])
     if ask.workspace.sources < Sources.MESSAGES:
         return await _keep_pointer(ask, marked, source, store=store)
     exchange = await _exchange(ask, marked, store=store, surface=surface)
+    _refuse_closed(ask, exchange.said)
     example = NewExample(
         assistant=ask.assistant.id,
         method=Method.SUPERVISED,
@@ -64,6 +68,8 @@ async def propose(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> 
         source=source,
     )
     kept, is_new = await add(ask, example, store=store)
+    names = {said.author.id: said.author.name for said in exchange.said}
+    await ask_authors(ask, exchange.authors, names, store=store)
     key = "example.proposed" if is_new else "example.known"
     text = ask.words(key, id=kept.id, state=ask.words(f"state.{kept.state}"))
     buttons = review_buttons(kept, ask.words) if kept.state is ExampleState.PROPOSED else ()
@@ -173,7 +179,21 @@ async def _exchange(ask: Ask, marked: Said, *, store: Store, surface: Surface) -
     if not any(message["role"] == "user" for message in messages):
         raise NotFound(noun="question", name=marked.text[:40])
     authors = dict.fromkeys(said.author.id for said in [*before, marked] if not said.is_own)
-    return Exchange({"messages": messages}, tuple(authors))
+    return Exchange({"messages": messages}, tuple(authors), (*before, marked))
+
+
+def _refuse_closed(ask: Ask, said: Sequence[Said]) -> None:
+    """Closed channels, guests and bots have not agreed to be learned from."""
+    if ask.workspace.platform == "local":
+        return
+    kind = ask.place.kind
+    if kind is not ChannelKind.OPEN:
+        raise NotNow(problem=ask.words(f"excluded.{kind}"))
+    for one in said:
+        if one.author.is_guest:
+            raise NotNow(problem=ask.words("excluded.guest"))
+        if one.author.is_bot and not one.is_own:
+            raise NotNow(problem=ask.words("excluded.bot"))
 
 
 async def _said_before(marked: Said, surface: Surface) -> Sequence[Said]:

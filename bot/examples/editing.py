@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bot.commands import Ask
 from bot.errors import NotNow
@@ -13,11 +13,13 @@ from bot.model import (
     ExampleFilter,
     ExampleId,
     ExampleState,
+    Origin,
     UserId,
 )
 from bot.ports.store import Store
 from bot.replies import (
     Button,
+    Fact,
     Field,
     FieldKind,
     Form,
@@ -25,11 +27,18 @@ from bot.replies import (
     Listing,
     Reply,
     Text,
+    Tone,
 )
 from bot.rows import Method
 from bot.words import Words
 
 _PAGE = 10
+_TONES = {
+    ExampleState.PROPOSED: Tone.BUSY,
+    ExampleState.APPROVED: Tone.GOOD,
+    ExampleState.REJECTED: Tone.BAD,
+    ExampleState.WITHDRAWN: Tone.PLAIN,
+}
 
 
 async def edit_form(ask: Ask, *, store: Store) -> Reply:
@@ -71,7 +80,7 @@ async def withdraw(ask: Ask, *, store: Store) -> Reply:
 
 async def listing(ask: Ask, *, store: Store) -> Reply:
     """`/tune examples`: a page, or the one that `edit:` or `withdraw:` names."""
-    page = _PAGE
+    page = ask.integer("limit") or _PAGE
     last, filters = _page_of(ask)
     after = ask.integer("after") or last
     async with store.reading() as records:
@@ -93,6 +102,11 @@ async def listing(ask: Ask, *, store: Store) -> Reply:
     )
 
 
+def wanted(ask: Ask) -> ExampleFilter:
+    """What the options look for."""
+    return _page_of(ask)[1]
+
+
 def _line(example: Example, words: Words) -> Line:
     texts = list(parts(example.row).values()) if example.row else []
     text = " → ".join(_short(one) for one in (texts[-2:] or [words("example.no_text")]))
@@ -109,6 +123,22 @@ def _line(example: Example, words: Words) -> Line:
             Button(words("button.edit"), f"example.edit:{example.id}"),
             Button(words("button.withdraw"), f"example.drop:{example.id}"),
         ),
+        facts=_facts(example, texts, words),
+        tone=_TONES[example.state],
+    )
+
+
+def _facts(example: Example, texts: Sequence[str], words: Words) -> tuple[Fact, ...]:
+    """The cells of a table: always these, in this order."""
+    asked, told = (texts[-3:-1] if example.method is Method.DPO else texts[-2:]) or ("", "")
+    return (
+        Fact(words("part.question"), asked, "question"),
+        Fact(words("part.answer"), told, "answer"),
+        Fact(words("part.rejected"), texts[-1] if example.method is Method.DPO else "", "rejected"),
+        Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
+        Fact(words("fact.origin"), words(f"origin.{example.origin}"), "origin"),
+        Fact(words("fact.authors"), ", ".join(example.authors), "authors"),
+        Fact(words("fact.tags"), ", ".join(example.tags), "tags"),
     )
 
 
@@ -121,11 +151,14 @@ def _page_of(ask: Ask) -> tuple[int | None, ExampleFilter]:
     """After which example, and what is looked for: as the button says, or the options."""
     last, state, author, tag, search = [*ask.argument.split(":", 4), *[""] * 5][:5]
     state, author = ask.text("state") or state, ask.text("author") or author
+    origin, method = ask.text("origin"), ask.text("method")
     filters = ExampleFilter(
         assistant=ask.assistant.id,
         state=ExampleState(state) if state else None,
         search=ask.text("search") or search or None,
         author=UserId(author) if author else None,
+        origin=Origin(origin) if origin else None,
+        method=Method(method) if method else None,
         tag=ask.text("tag") or tag or None,
     )
     return (int(last) if last.isdecimal() else None), filters

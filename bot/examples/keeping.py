@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from bot.commands import Ask, whole_number
 from bot.errors import NotFound, NotNow
 from bot.model import (
@@ -9,6 +11,8 @@ from bot.model import (
     ExampleId,
     ExampleState,
     NewExample,
+    Origin,
+    UserId,
 )
 from bot.ports.store import Records, Store
 
@@ -22,17 +26,50 @@ async def add(ask: Ask, example: NewExample, *, store: Store) -> tuple[Example, 
     return kept, is_new
 
 
+async def ask_authors(
+    ask: Ask, authors: Sequence[UserId], names: Mapping[UserId, str], *, store: Store
+) -> None:
+    """Each author who has not said yes or no is asked once, in the channel."""
+    if ask.workspace.platform == "local":
+        return
+    async with store.writing() as records:
+        for author in authors:
+            if await records.consents.get(ask.id, author) is not None:
+                continue
+            name = names.get(author, ask.user.name if author == ask.by else author)
+            await records.outbox.put(
+                f"{ask.id}.{author}.consent",
+                ask.place,
+                "consent.wanted",
+                details={"name": name, "locale": ask.event.locale},
+                at=ask.now,
+            )
+
+
 async def set_state(ask: Ask, example: ExampleId, state: ExampleState, *, store: Store) -> None:
     async with store.writing() as records:
         found = await records.examples.get(ask.id, example)
         if state is ExampleState.APPROVED and found.row is None:
             raise NotNow(problem=ask.words("example.pointer_only", id=example))
+        if state is ExampleState.APPROVED and await _awaits_consent(ask, records, found):
+            raise NotNow(problem=ask.words("example.awaits_consent", id=example))
         await change_state(ask, records, example, state)
 
 
 async def change_state(ask: Ask, records: Records, example: ExampleId, state: ExampleState) -> None:
     await records.examples.set_state(ask.id, [example], state, at=ask.now)
     await records.audit.add(ask.id, ask.by, f"example.{state}", at=ask.now, example=example)
+
+
+async def _awaits_consent(ask: Ask, records: Records, example: Example) -> bool:
+    """What people said in a channel waits until each of them has agreed."""
+    if ask.workspace.platform == "local" or example.origin is not Origin.MESSAGE:
+        return False
+    for author in example.authors:
+        held = await records.consents.get(ask.id, author)
+        if held is None or not held.given:
+            return True
+    return False
 
 
 def number(ask: Ask) -> ExampleId:

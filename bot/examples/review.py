@@ -54,7 +54,7 @@ def _review_card(ask: Ask, example: Example, left: int, done: str) -> Card:
     words = ask.words
     return Card(
         title=words("review.title", id=example.id, count=left),
-        lines=(*_some(done), *_spoken_lines(example, words), *_warnings(example, words)),
+        lines=(*_some(done), *_spoken_lines(example, words), *warnings(example, words)),
         facts=(
             Fact(words("fact.origin"), words(f"origin.{example.origin}")),
             Fact(words("fact.authors"), ", ".join(example.authors) or "–"),
@@ -82,7 +82,7 @@ def _spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
     )
 
 
-def _warnings(example: Example, words: Words) -> tuple[str, ...]:
+def warnings(example: Example, words: Words) -> tuple[str, ...]:
     text = "\n".join(parts(example.row).values()) if example.row else ""
     return tuple(words("review.warning", what=words(f"finding.{kind}")) for kind in findings(text))
 

@@ -63,8 +63,12 @@ class House(Protocol):
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
         ...
 
+    async def look(self, event: Event) -> Reply:
+        """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
+        ...
+
     def watch(self, topic: str) -> AsyncIterator[str]:
-        """Names of what changed under a topic (`room`, `jobs`, `examples`), from now on."""
+        """Names of what changed under a topic (`room`, `notices`; `all` for any), from now on."""
         ...
 
     async def is_quiet(self, workspace: WorkspaceId) -> bool:

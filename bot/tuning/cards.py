@@ -106,7 +106,7 @@ async def status(ask: Ask, *, store: Store) -> Reply:
         title=words("job.title", id=job.id, name=assistant.name),
         lines=(*_status_lines(job, words), *_why(job, words), *told),
         facts=tuple(
-            Fact(words(f"fact.{name}"), value)
+            Fact(words(f"fact.{name}"), value, name)
             for name, value in _facts(job, words, [c.model for c in checkpoints])
         ),
         progress=_progress(job),
@@ -267,7 +267,23 @@ def _job_line(job: Job, words: Words) -> Line:
     if job.train_loss is not None:
         notes.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
     notes.extend(_why(job, words))
-    return Line(str(job.id), job.model or f"{job.base} @ {job.host}", " · ".join(notes))
+    return Line(
+        str(job.id),
+        job.model or f"{job.base} @ {job.host}",
+        " · ".join(notes),
+        facts=(
+            Fact(words("fact.state"), _state(job, words), "state"),
+            Fact(words("fact.examples"), str(job.estimate.rows), "examples"),
+            Fact(words("fact.host"), job.host, "host"),
+            Fact(words("fact.date"), _date(job), "date"),
+        ),
+        tone=_TONES.get(job.phase, Tone.BUSY),
+    )
+
+
+def _date(job: Job) -> str:
+    began = job.confirmed_at or job.created_at
+    return f"{began:%Y-%m-%d %H:%M}" if began else ""
 
 
 async def _chosen(ask: Ask, records: Records) -> Job | None:

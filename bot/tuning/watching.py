@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from bot.datasets import training_line
 from bot.errors import (
     EmptyAnswer,
     HostBroken,
@@ -30,21 +29,26 @@ from bot.errors import (
     NotFound,
 )
 from bot.model import (
-    Assistant,
     Job,
-    JobEvent,
     JobWish,
-    Model,
-    ModelKind,
     ModelName,
     Phase,
     Sampling,
-    SnapshotRow,
     Split,
 )
-from bot.ports.provider import Host, Hosts, JobRequest, RemoteFile, RemoteJob
+from bot.ports.provider import Host, Hosts, RemoteFile, RemoteJob
 from bot.ports.store import Clock, Records, Store
 from bot.tuning import facts
+from bot.tuning.harvest import keep_models, put_to_use
+from bot.tuning.hosting import (
+    file_name,
+    find_file,
+    find_job,
+    is_granted,
+    news_of,
+    request,
+    training_lines,
+)
 
 T = TypeVar("T")
 
@@ -177,7 +181,7 @@ class Watcher:
     async def _upload(self, job: Job, host: Host, split: Split, field: str) -> None:
         name = file_name(job, split)
         if job.attempted_at is not None:
-            found = await _find_file(host, name)
+            found = await find_file(host, name)
             if found is not None:
                 return await self._record(job, _done(field, found))
             if self._may_lag(job, host):
@@ -187,14 +191,14 @@ class Watcher:
 
     async def _create(self, job: Job, host: Host) -> None:
         if job.attempted_at is not None:
-            found = await _find_job(host, job.training_file or "")
+            found = await find_job(host, job.training_file or "")
             if found is not None:
                 return await self._adopt(job, found)
             if self._may_lag(job, host):
                 return await self._look_again(job, host)
         if await self._must_not_go_on(job):
             return None
-        return await self._adopt(job, await self._attempt(job, host.create_job(_request(job))))
+        return await self._adopt(job, await self._attempt(job, host.create_job(request(job))))
 
     async def _adopt(self, job: Job, remote: RemoteJob) -> None:
         await self._record(
@@ -221,7 +225,7 @@ class Watcher:
         events = await self._extras(job, host.job_events(remote.id, seen))
         async with self._store.writing() as records:
             await records.jobs.add_events(job.workspace, job.id, events)
-        told = _told(remote, events)
+        told = news_of(remote, events)
         if remote.status == "succeeded" and remote.model is not None:
             await self._trained(job, remote, host, told)
         elif remote.status in _BAD_ENDS:
@@ -242,7 +246,7 @@ class Watcher:
         changes = dict(told)
         if remote.status == "running" and job.running_at is None:
             changes["running_at"] = self._clock.now()
-        if _is_granted(job.wish, remote.status):
+        if is_granted(job.wish, remote.status):
             changes["wish"] = None
         changes |= {"attempts": 0, "trouble": None}
         poll = host.profile.poll_seconds
@@ -316,9 +320,9 @@ class Watcher:
         if not answers:
             return
         async with self._store.writing() as records:
-            is_tainted = await _keep_models(records, job, at=self._clock.now())
+            is_tainted = await keep_models(records, job, at=self._clock.now())
             if job.use_when_done and answers == "yes":
-                await _put_to_use(records, job, at=self._clock.now())
+                await put_to_use(records, job, at=self._clock.now())
             await self._write_end(
                 records,
                 job,
@@ -400,7 +404,7 @@ class Watcher:
         async with self._store.reading() as records:
             assistant = await records.assistants.get(job.workspace, job.assistant)
             rows = [row async for row in records.snapshots.rows(job.workspace, job.snapshot, split)]
-        return _training_lines(rows, assistant)
+        return training_lines(rows, assistant)
 
     async def _end(self, job: Job, phase: Phase, **changes: object) -> None:
         async with self._store.writing() as records:
@@ -446,18 +450,6 @@ class Watcher:
         return max(0.0, (moment - self._clock.now()).total_seconds())
 
 
-def file_name(job: Job, split: Split) -> str:
-    """By this name a file is found again after a crash."""
-    part = "training" if split is Split.TRAIN else "validation"
-    return f"attune-{job.start}-{part}.jsonl"
-
-
-def _training_lines(rows: Iterable[SnapshotRow], assistant: Assistant) -> Iterator[bytes]:
-    for row in rows:
-        if row.row is not None:
-            yield training_line(row.row, assistant.instructions)
-
-
 def _is_news(job: Job, changes: Mapping[str, object]) -> bool:
     """Only what the status message shows is worth an edit."""
     return any(name in _VISIBLE and getattr(job, name) != value for name, value in changes.items())
@@ -465,97 +457,3 @@ def _is_news(job: Job, changes: Mapping[str, object]) -> bool:
 
 def _done(field: str, file: RemoteFile) -> dict[str, object]:
     return {field: file.id, "attempted_at": None, "attempts": 0}
-
-
-async def _find_file(host: Host, name: str) -> RemoteFile | None:
-    """The file of that name; should there be several, one stays."""
-    found = [file async for file in host.files() if file.name == name]
-    for stray in found[1:]:
-        with contextlib.suppress(HostForgot):
-            await host.delete_file(stray.id)
-    return found[0] if found else None
-
-
-async def _find_job(host: Host, training_file: str) -> RemoteJob | None:
-    async for remote in host.jobs():
-        if remote.training_file == training_file:
-            return remote
-    return None
-
-
-def _request(job: Job) -> JobRequest:
-    return JobRequest(
-        start=job.start,
-        base=job.base,
-        training_file=job.training_file or "",
-        validation_file=job.validation_file,
-        method=job.method,
-        hyperparameters=job.hyperparameters,
-        suffix=job.suffix,
-        seed=job.seed,
-    )
-
-
-def _told(remote: RemoteJob, events: Sequence[JobEvent]) -> dict[str, object]:
-    """What the host says now; numbers come only from its events."""
-    told: dict[str, object] = {"status": remote.status}
-    if remote.resolved:
-        told["resolved"] = remote.resolved
-    for event in events:
-        if event.step is not None:
-            told["step"] = event.step
-        if event.total_steps is not None:
-            told["total_steps"] = event.total_steps
-        for metric in ("train_loss", "valid_loss"):
-            if metric in event.metrics:
-                told[metric] = event.metrics[metric]
-    return told
-
-
-def _is_granted(wish: JobWish | None, status: str) -> bool:
-    if wish is JobWish.PAUSE:
-        return status == "paused"
-    return wish is JobWish.RESUME and status in ("queued", "running")
-
-
-async def _keep_models(records: Records, job: Job, *, at: datetime) -> bool:
-    """The model and its checkpoints; marked, and True, where a row was erased meanwhile."""
-    checkpoints = await records.jobs.checkpoints(job.workspace, job.id)
-    for checkpoint in checkpoints:
-        if checkpoint.model != job.model:
-            await records.models.add(
-                job.workspace, _model(job, checkpoint.model, ModelKind.CHECKPOINT, at)
-            )
-    name = ModelName(job.model or "")
-    await records.models.add(job.workspace, _model(job, name, ModelKind.TUNED, at))
-    is_tainted = bool(await records.snapshots.forbidden(job.workspace, job.snapshot))
-    if is_tainted:
-        await records.models.taint(job.workspace, [job.snapshot])
-    return is_tainted
-
-
-def _model(job: Job, name: ModelName, kind: ModelKind, at: datetime) -> Model:
-    return Model(
-        workspace=job.workspace,
-        assistant=job.assistant,
-        name=name,
-        host=job.host,
-        kind=kind,
-        parent=job.base,
-        job=job.id,
-        created_at=at,
-    )
-
-
-async def _put_to_use(records: Records, job: Job, *, at: datetime) -> None:
-    current = await records.deployments.current(job.workspace, job.assistant)
-    await records.deployments.add(
-        job.workspace,
-        job.assistant,
-        model=ModelName(job.model or ""),
-        host=job.host,
-        by=job.asked_by,
-        at=at,
-        after=current.model if current else None,
-    )
-    await records.audit.add(job.workspace, job.asked_by, "model.used", at=at, model=job.model)

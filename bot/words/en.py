@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.rows import REASONS
+from bot.words.en_studio import SENTENCES as STUDIO
 
 SENTENCES: Mapping[str, str] = {
     # Roles, and whom to ask
@@ -449,6 +450,48 @@ SENTENCES: Mapping[str, str] = {
     "sources.unknown": "Choose outside, forms or messages.",
     "sources.permission_needed": "Say who permits that and where it is written down.",
     "sources.forms_needed": "Text typed into forms may not be learned from here. An admin can allow it with /tune admin sources.",
+    "welcome.try": "Try me",
+    "welcome.approvers": "Who may approve",
+    "welcome.sources": "What may I learn from",
+    "welcome.how": (
+        "Mention me in a message, like: @Attune what can you do? I answer in its thread. "
+        "/tune teach shows me a better answer."
+    ),
+    "home.title": "{name} at a glance",
+    "home.examples": "Examples",
+    "home.model": "Answers with",
+    "home.job": "Training now",
+    "home.sources": "I may learn from",
+    "home.my_data": "My data",
+    "home.forget": "Delete my data",
+    "import.form": "Import a file",
+    "import.submit": "Import",
+    "roles.who_grants": "Admins approve too; they give roles with /tune admin roles.",
+    "consent.wanted_title": "May I learn from this?",
+    "consent.wanted": "{name}, a message of yours was marked here as a lesson.",
+    "example.awaits_consent": "Example {id} waits: not everybody whose words it holds has agreed to be learned from.",
+    "excluded.private": "This channel is private, so I do not learn from it.",
+    "excluded.shared": "This channel is shared with another organisation, so I do not learn from it.",
+    "excluded.direct": "Direct messages are never learned from.",
+    "excluded.restricted": "This channel is age-restricted, so I do not learn from it.",
+    "excluded.guest": "A guest took part in this, so I do not learn from it.",
+    "excluded.bot": "Another bot took part in this, so I do not learn from it.",
+    # Slack
+    "slack.close": "Close",
+    "slack.moment": "One moment …",
+    "slack.thinking": "is thinking …",
+    "slack.form_late": "Click to go on: the form opens here.",
+    "slack.file_sent": "I sent you {name} as a direct message.",
+    "slack.doctor.token": "Slack: the bot token works in {team}.",
+    "slack.doctor.token_bad": "Slack refuses the bot token ({code}). Install the app to the workspace and copy its Bot User OAuth Token (xoxb-…) into SLACK_BOT_TOKEN.",
+    "slack.doctor.scopes": "Slack: all scopes are there.",
+    "slack.doctor.scopes_missing": "Slack: the scopes {scopes} are missing. Paste the output of “attune slack manifest” into the app again and reinstall it.",
+    "slack.doctor.declined": "Slack: optional scopes that were declined: {scopes}. What needs them stays off.",
+    "slack.doctor.socket": "Slack: Socket Mode opens.",
+    "slack.doctor.socket_bad": "Slack: Socket Mode does not open ({code}). Make an app-level token (xapp-…) with the scope connections:write and put it into SLACK_APP_TOKEN.",
+    "slack.doctor.events": "Slack: events are subscribed by the manifest; if mentions go unanswered, paste it again.",
+    "slack.doctor.http": "Slack: HTTP mode has its signing secret; events come to /slack/events at ATTUNE_PUBLIC_URL.",
+    "slack.doctor.no_secret": "Slack: HTTP mode needs the app's Signing Secret in SLACK_SIGNING_SECRET.",
     # The room in the terminal
     "console.unknown": "There is no /{word} here. There is {words}.",
     "console.usage": "Write it as {usage}.",
@@ -487,4 +530,4 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.wait": "Wait until it is done; the room shows how it goes.",
     "console.welcome.ask": "Ask: @attune write a limerick about neon",
     "console.welcome.more": "/tune help tells the rest.",
-} | {f"row.{code}": sentence for code, sentence in REASONS.items()}
+} | (dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.words.zh_rows import REASONS
+from bot.words.zh_studio import SENTENCES as STUDIO
 
 _ERRORS = {
     "error.AttuneError": "出了点谁也没料到的问题，请告诉负责运行机器人的人。",
@@ -31,7 +32,7 @@ _ERRORS = {
     "error.EmptyAnswer": "“{host}”上的模型给了空的回答，请再试一次。",
     "error.SurfaceError": "聊天平台没能办到：{message}",
     "error.MessageGone": "这条消息已经不在了。",
-    "error.PlaceClosed": "机器人不能在那里发言。",
+    "error.PlaceClosed": "机器人不能在那里发言。请先邀请它进频道。",
     "error.SurfaceBusy": "聊天平台要求稍等一会儿。",
 }
 
@@ -476,6 +477,47 @@ SENTENCES: Mapping[str, str] = {
     "sources.unknown": "请从 outside、forms、messages 中选一个。",
     "sources.permission_needed": "请写明由谁许可，写在哪里。",
     "sources.forms_needed": "这里不能学习表单里填的文字。管理员可以用 /tune admin sources 放开。",
+    "welcome.try": "试一试",
+    "welcome.approvers": "谁可以审批",
+    "welcome.sources": "我可以学什么",
+    "welcome.how": (
+        "在消息里 @我 就行，比如：@Attune 你会什么？我会在讨论串里回答。"
+        "用 /tune teach 可以教我更好的回答。"
+    ),
+    "home.title": "{name} 概览",
+    "home.examples": "示例",
+    "home.model": "当前模型",
+    "home.job": "正在训练",
+    "home.sources": "可以学习的内容",
+    "home.my_data": "我的数据",
+    "home.forget": "删除我的数据",
+    "import.form": "导入文件",
+    "import.submit": "导入",
+    "roles.who_grants": "管理员也可以审批，他们用 /tune admin roles 授予角色。",
+    "consent.wanted_title": "我可以从中学习吗？",
+    "consent.wanted": "{name}，你在这里的一条消息被标记成了示例。",
+    "example.awaits_consent": "示例 {id} 还要等：里面有人还没有同意让我学习他的话。",
+    "excluded.private": "这是私有频道，我不从这里学习。",
+    "excluded.shared": "这个频道与其他组织共享，我不从这里学习。",
+    "excluded.direct": "私信内容从不用来学习。",
+    "excluded.restricted": "这个频道有年龄限制，我不从这里学习。",
+    "excluded.guest": "有访客参与其中，我不从这里学习。",
+    "excluded.bot": "有其他机器人参与其中，我不从这里学习。",
+    "slack.close": "关闭",
+    "slack.moment": "请稍等……",
+    "slack.thinking": "正在思考……",
+    "slack.form_late": "点击继续，表单会在这里打开。",
+    "slack.file_sent": "{name} 已经用私信发给你了。",
+    "slack.doctor.token": "Slack：机器人令牌在 {team} 可用。",
+    "slack.doctor.token_bad": "Slack 不接受机器人令牌（{code}）。请把应用安装到工作区，再把 Bot User OAuth Token（xoxb-…）填进 SLACK_BOT_TOKEN。",
+    "slack.doctor.scopes": "Slack：权限齐全。",
+    "slack.doctor.scopes_missing": "Slack：缺少权限 {scopes}。请把“attune slack manifest”的输出重新粘贴到应用里，再重新安装。",
+    "slack.doctor.declined": "Slack：未授予的可选权限：{scopes}。需要它们的功能会关闭。",
+    "slack.doctor.socket": "Slack：Socket Mode 可以连接。",
+    "slack.doctor.socket_bad": "Slack：Socket Mode 连不上（{code}）。请创建带 connections:write 权限的应用级令牌（xapp-…），填进 SLACK_APP_TOKEN。",
+    "slack.doctor.events": "Slack：事件由清单订阅；如果 @我 没有回应，请重新粘贴清单。",
+    "slack.doctor.http": "Slack：HTTP 模式已有签名密钥；事件会发到 ATTUNE_PUBLIC_URL 的 /slack/events。",
+    "slack.doctor.no_secret": "Slack：HTTP 模式需要把应用的 Signing Secret 填进 SLACK_SIGNING_SECRET。",
     # The console
     "console.unknown": "没有 /{word} 这个命令，有这些：{words}。",
     "console.usage": "请这样写：{usage}。",
@@ -510,4 +552,4 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.wait": "等它完成，进展会显示在房间里。",
     "console.welcome.ask": "提问：@attune 写一首关于茶的打油诗",
     "console.welcome.more": "其余的都在 /tune help 里。",
-} | (_ERRORS | {f"row.{code}": sentence for code, sentence in REASONS.items()})
+} | (_ERRORS | dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})

@@ -52,6 +52,9 @@ class FakeHouse:
         self.events.append(event)
         return Silence()
 
+    async def look(self, event: Event) -> Reply:
+        return Silence()
+
     async def watch(self, topic: str) -> AsyncIterator[str]:
         yield topic
 

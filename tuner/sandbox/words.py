@@ -11,6 +11,8 @@ LEXICON = Path(__file__).with_name("words")
 LONGEST_TEXT = 4_000
 REMEMBERED = 20_000
 LONGEST_PHRASE = 4
+LONGEST_GAP = 4
+PARTICLES = frozenset(("back", "off", "up", "out", "away"))
 CONTENT = (1.0, 1.25)
 LISTED = (1.0, 0.4)
 TOPIC = (1.0, 1.25)
@@ -260,6 +262,7 @@ def _is_character(letter: str) -> bool:
 def _read_run(stems: list[str]) -> list[Word]:
     lists, at, found = lexicon(), 0, []
     ideas, links = lists.ideas, lists.links
+    stems = _rejoined(stems, lists)
     while at < len(stems):
         for size in range(min(LONGEST_PHRASE, len(stems) - at), 0, -1):
             phrase = tuple(stems[at : at + size])
@@ -268,6 +271,19 @@ def _read_run(stems: list[str]) -> list[Word]:
                 at += size
                 break
     return found
+
+
+def _rejoined(stems: list[str], lists: Lexicon) -> list[str]:
+    """“send the vase back” reads like “send back the vase”."""
+    for at, particle in enumerate(stems):
+        if particle not in PARTICLES:
+            continue
+        for verb in range(at - 2, max(-1, at - 2 - LONGEST_GAP), -1):
+            phrase = (stems[verb], particle)
+            if phrase in lists.ideas or phrase in lists.links:
+                moved = [particle, *stems[verb + 1 : at]]
+                return stems[: verb + 1] + moved + stems[at + 1 :]
+    return stems
 
 
 def _read_characters(text: str) -> list[Word]:

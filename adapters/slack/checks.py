@@ -1,0 +1,51 @@
+"""What `attune doctor` asks of Slack."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from adapters.slack.gateway import ApiWire
+from adapters.slack.manifest import OPTIONAL_SCOPES, SCOPES
+from adapters.slack.wire import Access
+from bot.errors import SurfaceError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing the doctor looked at: a key of the catalogue with its details."""
+
+    key: str
+    is_well: bool
+    details: Mapping[str, object]
+
+
+async def examine(access: Access) -> AsyncIterator[Finding]:
+    """Tokens, scopes, Socket Mode or HTTP, in the order in which they are set up."""
+    wire = ApiWire(access)
+    try:
+        try:
+            answer, held = await wire.scopes()
+        except SurfaceError as error:
+            yield Finding("slack.doctor.token_bad", False, dict(error.details))
+            return
+        yield Finding("slack.doctor.token", True, {"team": answer.get("team", "?")})
+        missing = sorted(set(SCOPES) - held) if held else []
+        names = {"scopes": ", ".join(missing)}
+        key = "slack.doctor.scopes_missing" if missing else "slack.doctor.scopes"
+        yield Finding(key, not missing, names)
+        declined = sorted(set(OPTIONAL_SCOPES) - held) if held else []
+        if declined:
+            yield Finding("slack.doctor.declined", True, {"scopes": ", ".join(declined)})
+        if access.is_http:
+            is_signed = bool(access.signing_secret)
+            key = "slack.doctor.http" if is_signed else "slack.doctor.no_secret"
+            yield Finding(key, is_signed, {})
+            return
+        problem = await wire.app_token_problem()
+        key = "slack.doctor.socket_bad" if problem else "slack.doctor.socket"
+        yield Finding(key, problem is None, {"code": problem})
+        if problem is None:
+            yield Finding("slack.doctor.events", True, {})
+    finally:
+        await wire.close()

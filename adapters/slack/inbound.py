@@ -1,0 +1,397 @@
+"""Slack's payloads in neutral words; pure."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.slack.emoji import meaning
+from bot.events import (
+    Attachment,
+    Clicked,
+    Commanded,
+    Deleted,
+    Edited,
+    Event,
+    Joined,
+    Left,
+    Marked,
+    Reacted,
+    Spoken,
+    Submitted,
+    Visited,
+    What,
+)
+from bot.model import ChannelId, ChannelKind, MessageId, Place, Said, User, UserId, WorkspaceId
+
+Payload = Mapping[str, Any]
+
+HOME = "home:"
+EPHEMERAL = "ephemeral:"
+COMMAND = "command:"
+FIRST = "first:"
+PART = "#"
+"""A text longer than one input is asked for in several: `answer#0`, `answer#1`."""
+
+_SPOKEN_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
+_LINK = re.compile(r"<([^<>\n]+)>")
+_COMMAND = re.compile(r"\s*/?tune(?:\s+|$)", re.IGNORECASE)
+_NO_TIME = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """Who we are in a workspace."""
+
+    team: str
+    user: str
+    bot: str
+    name: str = ""
+
+    @property
+    def workspace(self) -> WorkspaceId:
+        return WorkspaceId(f"slack:{self.team}")
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What an interaction lets us do for a short while."""
+
+    trigger: str | None = None
+    response_url: str | None = None
+
+
+def handle_of(body: Payload) -> Handle:
+    return Handle(body.get("trigger_id") or None, body.get("response_url") or None)
+
+
+def read(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
+    """What a payload means to us; nothing for most of them."""
+    if "command" in body:
+        yield from _command(body, bot, now)
+        return
+    match body.get("type"):
+        case "event_callback":
+            yield from _event(body, bot, now)
+        case "block_actions":
+            yield from _clicks(body, bot, now)
+        case "view_submission":
+            yield _submission(body, bot, now)
+        case "message_action":
+            yield from _marked(body, bot, now)
+        case "shortcut":
+            place = Place(bot.workspace, ChannelId(body["user"]["id"]), kind=ChannelKind.DIRECT)
+            yield _interaction(body, bot, now, place, Commanded("teach"))
+
+
+def said(message: Payload, channel: str, bot: Bot) -> Said:
+    """A message as the API or a payload holds it."""
+    user = str(message.get("user") or message.get("bot_id") or "")
+    is_own = user == bot.user or (bool(message.get("bot_id")) and message["bot_id"] == bot.bot)
+    ts, thread = str(message["ts"]), message.get("thread_ts")
+    return Said(
+        place=Place(bot.workspace, ChannelId(channel), _thread(thread, ts), _kind(channel)),
+        id=MessageId(ts),
+        author=User(UserId(user), user, is_bot=bool(message.get("bot_id"))),
+        text=plain(str(message.get("text") or ""), bot),
+        at=at(ts),
+        is_own=is_own,
+    )
+
+
+def at(ts: str) -> datetime:
+    try:
+        return datetime.fromtimestamp(float(ts), UTC)
+    except ValueError:
+        return _NO_TIME
+
+
+def plain(text: str, bot: Bot, *, is_command: bool = False) -> str:
+    """What a person wrote, without Slack's markup and without our own name.
+
+    https://docs.slack.dev/messaging/formatting-message-text: `&`, `<` and `>`
+    are escaped, and what stands between angle brackets is a mention or a link.
+    """
+
+    def bare(match: re.Match[str]) -> str:
+        return _bare(match[1], bot, is_command=is_command)
+
+    return html.unescape(_LINK.sub(bare, text)).strip()
+
+
+def _bare(inner: str, bot: Bot, *, is_command: bool) -> str:
+    target, _, label = inner.partition("|")
+    if target.startswith("@"):
+        if target[1:] == bot.user:
+            return ""
+        return target[1:] if is_command else f"@{label or target[1:]}"
+    if target.startswith("#"):
+        return target[1:] if is_command else f"#{label or target[1:]}"
+    if target.startswith("!"):
+        return label or f"@{target[1:].partition('^')[0]}"
+    address = target.removeprefix("mailto:")
+    return f"{label} ({address})" if label and label not in target else address
+
+
+def _command(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
+    if body["command"] != "/tune":
+        return
+    words = plain(str(body.get("text") or ""), bot, is_command=True)
+    place = _place(bot, str(body["channel_id"]))
+    yield Event(
+        key=f"{bot.workspace}/command/{body['trigger_id']}",
+        place=place,
+        user=_user(str(body["user_id"]), str(body.get("user_name") or "")),
+        at=now,
+        what=Commanded(words),
+        token=str(body["trigger_id"]),
+    )
+
+
+def _event(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
+    event: Payload = body["event"]
+    key = f"{bot.workspace}/event/{body.get('event_id')}"
+    channel = str(event.get("channel") or "")
+    match event.get("type"):
+        case "message" | "app_mention":
+            yield from _message(event, key, bot, now)
+        case "reaction_added" | "reaction_removed":
+            yield from _reaction(event, key, bot, now)
+        case "member_joined_channel" if event.get("user") == bot.user:
+            by = str(event.get("inviter") or "slack")
+            yield Event(key, _place(bot, channel), _user(by), now, Joined(channel))
+        case "app_home_opened" if event.get("tab") == "home":
+            user = str(event["user"])
+            yield visit(bot, user, now, key=key)
+        case "agent_session_stopped":
+            yield from _stops(event, key, bot, now)
+        case _ if _is_end(event):
+            yield _left(bot, key, now)
+
+
+def _stops(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
+    """Slack's own stop button says what ❌ says."""
+    place, user = _place(bot, str(event.get("channel") or "")), _user(str(event["user"]))
+    for ts in event.get("streaming_message_ts") or ():
+        yield Event(f"{key}/{ts}", place, user, now, Reacted(MessageId(ts), "❌"))
+
+
+def _is_end(event: Payload) -> bool:
+    """Uninstalled, or our own token taken back; a person's token is none of ours."""
+    if event.get("type") == "tokens_revoked":
+        return bool((event.get("tokens") or {}).get("bot"))
+    return event.get("type") == "app_uninstalled"
+
+
+def visit(bot: Bot, user: str, now: datetime, *, key: str) -> Event:
+    """Somebody looks at our home tab."""
+    place = Place(bot.workspace, ChannelId(f"{HOME}{user}"), kind=ChannelKind.DIRECT)
+    return Event(key, place, _user(user), now, Visited())
+
+
+def _left(bot: Bot, key: str, now: datetime) -> Event:
+    return Event(key, Place(bot.workspace, ChannelId("")), _user("slack"), now, Left())
+
+
+def _message(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
+    match event.get("subtype"):
+        case "message_changed":
+            yield from _edited(event, key, bot, now)
+        case "message_deleted":
+            gone = (MessageId(str(event["deleted_ts"])),)
+            place = _place(bot, str(event["channel"]))
+            author = str((event.get("previous_message") or {}).get("user") or "slack")
+            yield Event(key, place, _user(author), now, Deleted(gone))
+        case subtype if subtype in _SPOKEN_SUBTYPES:
+            if event.get("user") and not event.get("bot_id"):
+                yield _spoken(event, bot)
+
+
+def _edited(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
+    message: Payload = event.get("message") or {}
+    before: Payload = event.get("previous_message") or {}
+    place = _place(bot, str(event["channel"]))
+    user = _user(str(message.get("user") or before.get("user") or "slack"))
+    if message.get("bot_id") or user.id == bot.user:
+        return
+    if message.get("subtype") == "tombstone":
+        yield Event(key, place, user, now, Deleted((MessageId(str(message["ts"])),)))
+    elif message.get("text") != before.get("text"):
+        text = plain(str(message.get("text") or ""), bot)
+        yield Event(key, place, user, now, Edited(MessageId(str(message["ts"])), text))
+
+
+def _spoken(event: Payload, bot: Bot) -> Event:
+    """`app_mention` and `message` of one message are one event, so they share their key."""
+    channel, ts = str(event["channel"]), str(event["ts"])
+    is_direct = event.get("channel_type") == "im" or channel.startswith("D")
+    raw = str(event.get("text") or "")
+    is_addressed = (
+        is_direct or event.get("type") == "app_mention" or re.search(rf"<@{bot.user}[|>]", raw)
+    )
+    message = said(event, channel, bot)
+    kind = _kind(channel, str(event.get("channel_type") or ""))
+    place = Place(bot.workspace, ChannelId(channel), message.place.thread or MessageId(ts), kind)
+    what: What = Spoken(message, is_addressed=bool(is_addressed), is_direct=is_direct)
+    if is_addressed and _COMMAND.match(message.text):
+        words = _COMMAND.sub("", plain(raw, bot, is_command=True), count=1)
+        what = Commanded(words, attachment=_attached(event))
+    key = f"{bot.workspace}/{channel}/{ts}"
+    return Event(key, place, _user(str(event["user"])), at(ts), what)
+
+
+def _attached(event: Payload) -> Attachment | None:
+    for file in event.get("files") or ():
+        return _attachment(file)
+    return None
+
+
+def _attachment(file: Payload) -> Attachment:
+    return Attachment(str(file.get("name") or file["id"]), str(file["id"]), file.get("size"))
+
+
+def _reaction(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
+    emoji, item = meaning(str(event.get("reaction"))), event.get("item") or {}
+    if emoji is None or item.get("type") != "message":
+        return
+    what = Reacted(
+        MessageId(str(item["ts"])), emoji, is_removed=event["type"] == "reaction_removed"
+    )
+    yield Event(key, _place(bot, str(item["channel"])), _user(str(event["user"])), now, what)
+
+
+def _clicks(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
+    container: Payload = body.get("container") or {}
+    user = str(body["user"]["id"])
+    for action in body.get("actions") or ():
+        value = str(action.get("value") or "")
+        if not value:
+            continue
+        message = _clicked(container, action)
+        place = _clicked_place(body, bot, user)
+        what: What = Clicked(value, message)
+        if value.startswith(COMMAND):
+            what = Commanded(value.removeprefix(COMMAND))
+        key = f"{bot.workspace}/action/{action.get('action_ts')}/{user}"
+        yield _interaction(body, bot, now, place, what, key=key)
+
+
+def _clicked(container: Payload, action: Payload) -> MessageId | None:
+    block = str(action.get("block_id") or "")
+    if block.startswith(FIRST):
+        return MessageId(block.removeprefix(FIRST).partition("/")[0])
+    ts = container.get("message_ts")
+    if not ts:
+        return None
+    return MessageId(f"{EPHEMERAL}{ts}" if container.get("is_ephemeral") else str(ts))
+
+
+def _clicked_place(body: Payload, bot: Bot, user: str) -> Place:
+    """A click in the home tab or a form is answered between the two of us."""
+    container: Payload = body.get("container") or {}
+    channel = (body.get("channel") or {}).get("id") or container.get("channel_id")
+    if not channel:
+        return Place(bot.workspace, ChannelId(user), kind=ChannelKind.DIRECT)
+    message: Payload = body.get("message") or {}
+    thread = message.get("thread_ts") or container.get("thread_ts")
+    return _place(bot, str(channel), str(thread) if thread else None)
+
+
+def _submission(body: Payload, bot: Bot, now: datetime) -> Event:
+    view: Payload = body["view"]
+    values, attachment = _values(view)
+    what = Submitted(str(view.get("callback_id")), values, attachment)
+    key = f"{bot.workspace}/view/{view['id']}/{view.get('hash') or ''}"
+    place = place_from(str(view.get("private_metadata") or ""), bot, str(body["user"]["id"]))
+    return _interaction(body, bot, now, place, what, key=key)
+
+
+def place_to_json(place: Place) -> str:
+    """For a form's private metadata: where its answer belongs."""
+    return json.dumps({"channel": place.channel, "thread": place.thread, "kind": place.kind})
+
+
+def place_from(metadata: str, bot: Bot, user: str) -> Place:
+    try:
+        kept = json.loads(metadata)
+        channel, thread, kind = kept["channel"], kept["thread"], ChannelKind(kept["kind"])
+    except (ValueError, KeyError, TypeError):
+        return Place(bot.workspace, ChannelId(user), kind=ChannelKind.DIRECT)
+    return Place(bot.workspace, ChannelId(channel), thread, kind)
+
+
+def _values(view: Payload) -> tuple[dict[str, str], Attachment | None]:
+    values: dict[str, str] = {}
+    attachment = None
+    for block, inputs in (view.get("state") or {}).get("values", {}).items():
+        for value in inputs.values():
+            if value.get("type") == "file_input":
+                files = value.get("files") or ()
+                attachment = _attachment(files[0]) if files else attachment
+            else:
+                name = block.partition(PART)[0]
+                values[name] = values.get(name, "") + _value(value)
+    return values, attachment
+
+
+def _value(value: Payload) -> str:
+    match value.get("type"):
+        case "static_select" | "radio_buttons":
+            return str((value.get("selected_option") or {}).get("value", ""))
+        case "checkboxes":
+            return "yes" if value.get("selected_options") else "no"
+        case _:
+            return str(value.get("value") or "")
+
+
+def _marked(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
+    message: Payload = body["message"]
+    channel = str(body["channel"]["id"])
+    marked = said(message, channel, bot)
+    what = Marked(str(body["callback_id"]), marked)
+    yield _interaction(body, bot, now, marked.place, what)
+
+
+def _interaction(
+    body: Payload, bot: Bot, now: datetime, place: Place, what: What, *, key: str | None = None
+) -> Event:
+    trigger = str(body.get("trigger_id") or "")
+    user: Payload = body["user"]
+    name = str(user.get("username") or user.get("name") or "")
+    return Event(
+        key=key or f"{bot.workspace}/trigger/{trigger}",
+        place=place,
+        user=_user(str(user["id"]), name),
+        at=now,
+        what=what,
+        token=trigger or None,
+    )
+
+
+def _place(bot: Bot, channel: str, thread: str | None = None) -> Place:
+    return Place(
+        bot.workspace, ChannelId(channel), MessageId(thread) if thread else None, _kind(channel)
+    )
+
+
+def _kind(channel: str, said_kind: str = "") -> ChannelKind:
+    """What an id or the event itself tells; the rest is looked up."""
+    if channel.startswith(("D", "U", "W")) or said_kind == "im":
+        return ChannelKind.DIRECT
+    if channel.startswith("G") or said_kind in ("group", "mpim"):
+        return ChannelKind.PRIVATE
+    return ChannelKind.OPEN
+
+
+def _thread(thread: object, ts: str) -> MessageId | None:
+    """A message that begins a thread is not in one."""
+    return MessageId(str(thread)) if thread and str(thread) != ts else None
+
+
+def _user(user: str, name: str = "") -> User:
+    return User(UserId(user), name or user)

@@ -1,0 +1,119 @@
+"""The app as Slack is told about it: drawn from the catalogue, with the least it needs; pure."""
+
+from __future__ import annotations
+
+from adapters.slack.wire import Json
+from bot.commands import Catalogue
+
+SCOPES = (
+    "app_mentions:read",
+    "assistant:write",
+    "channels:history",
+    "channels:read",
+    "chat:write",
+    "commands",
+    "files:write",
+    "im:history",
+    "im:read",
+    "im:write",
+    "reactions:read",
+    "users:read",
+)
+OPTIONAL_SCOPES = ("files:read", "groups:history", "groups:read", "reactions:write")
+EVENTS = (
+    "agent_session_stopped",
+    "app_home_opened",
+    "app_mention",
+    "app_uninstalled",
+    "member_joined_channel",
+    "message.channels",
+    "message.groups",
+    "message.im",
+    "reaction_added",
+    "reaction_removed",
+    "tokens_revoked",
+)
+PATH = "/slack/events"
+_HINT = 1000
+_SHORTCUTS = {
+    "save": ("Save as example", "Propose this exchange as a lesson"),
+    "improve": ("Improve this reply", "Say what the answer should have been"),
+}
+
+
+def manifest(catalogue: Catalogue, *, public_url: str = "", is_http: bool = False) -> Json:
+    """What to paste at api.slack.com/apps; HTTP mode needs the address that Slack can reach."""
+    address: Json = {"request_url": f"{public_url.rstrip('/')}{PATH}"} if is_http else {}
+    return {
+        "_metadata": {"major_version": 2, "minor_version": 1},
+        "display_information": {
+            "name": "Attune",
+            "description": "Teach your team's own assistant without leaving Slack.",
+            "background_color": "#1f2937",
+        },
+        "features": _features(catalogue, address),
+        "oauth_config": {
+            "scopes": {
+                "bot": sorted((*SCOPES, *OPTIONAL_SCOPES)),
+                "bot_optional": sorted(OPTIONAL_SCOPES),
+            }
+        },
+        "settings": {
+            "event_subscriptions": {**address, "bot_events": list(EVENTS)},
+            "interactivity": {"is_enabled": True, **address},
+            "org_deploy_enabled": False,
+            "socket_mode_enabled": not is_http,
+            "token_rotation_enabled": False,
+        },
+    }
+
+
+def _features(catalogue: Catalogue, address: Json) -> Json:
+    command = {
+        "command": "/tune",
+        "description": "Teach, train and choose your assistant.",
+        "usage_hint": _usage(catalogue),
+        "should_escape": True,
+    }
+    if address:
+        command["url"] = address["request_url"]
+    return {
+        "app_home": {
+            "home_tab_enabled": True,
+            "messages_tab_enabled": True,
+            "messages_tab_read_only_enabled": False,
+        },
+        "bot_user": {"display_name": "Attune", "always_online": True},
+        "agent_view": {
+            "agent_description": (
+                "Answers in your team's own voice. Nothing is learned from without permission."
+            ),
+            "suggested_prompts": [{"title": "What can you do?", "message": "tune help"}],
+        },
+        "slash_commands": [command],
+        "shortcuts": _shortcuts(catalogue),
+    }
+
+
+def _usage(catalogue: Catalogue) -> str:
+    words = dict.fromkeys(command.path.partition(" ")[0] for command in catalogue.commands)
+    return " | ".join(words)[:_HINT]
+
+
+def _shortcuts(catalogue: Catalogue) -> list[Json]:
+    found: list[Json] = [
+        {"name": name, "type": "message", "callback_id": deed.name, "description": description}
+        for deed in catalogue.shortcuts
+        if deed.name in _SHORTCUTS
+        for name, description in [_SHORTCUTS[deed.name]]
+    ]
+    if any(command.path == "teach" for command in catalogue.commands):
+        found.append(
+            {
+                "name": "New example",
+                "type": "global",
+                "callback_id": "teach",
+                "description": "Write a lesson: a question and the right answer",
+            }
+        )
+    return found

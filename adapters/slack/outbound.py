@@ -1,0 +1,321 @@
+"""Replies in Slack's blocks; pure.
+
+What the core says is drawn as plain text, in which nothing is special;
+only a model's answer is markdown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from adapters.slack.inbound import FIRST, PART, place_to_json
+from adapters.slack.texts import LONGEST_MARKDOWN, chunks, escaped, safe, split
+from adapters.slack.wire import Json
+from bot.model import MessageId, Place
+from bot.replies import (
+    Button,
+    Card,
+    Column,
+    Drawn,
+    Fact,
+    Field,
+    FieldKind,
+    Form,
+    Line,
+    Listing,
+    Progress,
+    Text,
+)
+
+METADATA = "attune_post"
+_BLOCKS, _SECTION, _HEADER, _BUTTONS = 50, 3000, 150, 25
+_FIELD, _FIELDS, _LABEL, _INPUT = 2000, 10, 75, 3000
+_FALLBACK = 3800
+_BAR = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One message: its blocks, and the text for notifications and search."""
+
+    text: str
+    blocks: list[Json]
+
+
+def payloads(reply: Drawn) -> list[Payload]:
+    """One message, or several where Slack's limits are too small for one."""
+    blocks = list(_blocks(reply))
+    text = next(chunks(escaped(_words(reply)), _FALLBACK))
+    pages = [blocks[at : at + _BLOCKS] for at in range(0, len(blocks), _BLOCKS)]
+    return [Payload(text, page) for page in pages]
+
+
+def metadata(key: str) -> Json:
+    """By which a post is found again; readable by other apps, so it holds nothing but the key."""
+    return {"event_type": METADATA, "event_payload": {"key": key}}
+
+
+def key_of(message: Json) -> str | None:
+    held = message.get("metadata") or {}
+    if held.get("event_type") != METADATA:
+        return None
+    return str((held.get("event_payload") or {}).get("key"))
+
+
+def answer_payloads(text: str) -> list[Payload]:
+    """A model's answer as it stands, for places that cannot stream it."""
+    return [
+        Payload(escaped(piece), [{"type": "markdown", "text": piece}])
+        for piece in split(safe(text))
+    ]
+
+
+def feedback(buttons: Sequence[Button], first: MessageId) -> list[Json]:
+    """Slack's own pair of thumbs; `first` is the message by which the answer is known."""
+    if len(buttons) != 2:
+        return list(_actions(buttons))
+    good, bad = (
+        {"text": _plain(button.label, _LABEL), "value": button.action} for button in buttons
+    )
+    element: Json = {"type": "feedback_buttons", "action_id": "feedback"}
+    element |= {"positive_button": good, "negative_button": bad}
+    return [
+        {"type": "context_actions", "block_id": f"{FIRST}{first}/0", "elements": [element]},
+    ]
+
+
+def modal(form: Form, place: Place, *, close: str) -> Json:
+    blocks: list[Json] = [_section(part) for part in chunks(form.note, _SECTION) if part]
+    for field in form.fields:
+        blocks += _inputs(field)
+    return {
+        "type": "modal",
+        "callback_id": form.id,
+        "private_metadata": place_to_json(place),
+        "title": _plain(form.title, 24),
+        "submit": _plain(form.submit, 24),
+        "close": _plain(close, 24),
+        "blocks": blocks,
+    }
+
+
+def notice(title: str, text: str, *, close: str) -> Json:
+    """A form without inputs: something to read."""
+    return {
+        "type": "modal",
+        "title": _plain(title, 24),
+        "close": _plain(close, 24),
+        "blocks": [_section(part) for part in chunks(safe(text), _SECTION)][:100],
+    }
+
+
+def home(reply: Drawn) -> Json:
+    return {"type": "home", "blocks": list(_blocks(reply))[:100]}
+
+
+def words(reply: Drawn) -> str:
+    """What a reply says, without its buttons."""
+    return _words(reply)
+
+
+def _blocks(reply: Drawn) -> Iterator[Json]:
+    match reply:
+        case Text():
+            yield from _sections(reply.text)
+            yield from _actions(reply.buttons)
+        case Card():
+            yield from _card(reply)
+        case Listing():
+            yield from _listing(reply)
+        case _:
+            assert_never(reply)
+
+
+def _card(card: Card) -> Iterator[Json]:
+    yield from _title(card.title)
+    for line in card.lines:
+        yield from _sections(line)
+    if card.progress:
+        yield _section(_bar(card.progress))
+    for at in range(0, len(card.facts), _FIELDS):
+        yield {"type": "section", "fields": [_fact(fact) for fact in card.facts[at : at + _FIELDS]]}
+    for column in card.columns:
+        yield from _column(column)
+    if card.chart and card.chart.summary:
+        yield _context(card.chart.summary)
+    yield from _actions(card.buttons)
+
+
+def _listing(listing: Listing) -> Iterator[Json]:
+    yield from _title(listing.title)
+    if not listing.lines and listing.empty:
+        yield _section(listing.empty)
+    for line in listing.lines:
+        yield from _line(line)
+    if listing.note:
+        yield _context(listing.note)
+    if listing.more:
+        yield from _actions([listing.more])
+
+
+def _line(line: Line) -> Iterator[Json]:
+    text = line.text if line.id in ("", line.text) else f"{line.id}  {line.text}"
+    if len(line.buttons) == 0 and len(text) + len(line.note) < _SECTION:
+        yield _section(f"{text}\n{line.note}" if line.note else text)
+        return
+    yield from _sections(text)
+    if line.note:
+        yield _context(line.note)
+    yield from _actions(line.buttons)
+
+
+def _title(title: str) -> Iterator[Json]:
+    """A title that is too long for a header is said in full below."""
+    if len(title) <= _HEADER:
+        yield {"type": "header", "text": _plain(title or "–", _HEADER)}
+    else:
+        yield from _sections(title)
+
+
+def _column(column: Column) -> Iterator[Json]:
+    title = f"{column.title} ({column.note})" if column.note else column.title
+    yield {"type": "section", "text": {"type": "mrkdwn", "text": f"*{_bold(title)}*"}}
+    yield from _sections(column.text)
+
+
+def _fact(fact: Fact) -> Json:
+    value = next(chunks(escaped(fact.value or "–"), _FIELD - 300))
+    return {"type": "mrkdwn", "text": f"*{_bold(fact.label)[:250]}*\n{value}"}
+
+
+def _bold(text: str) -> str:
+    return next(chunks(escaped(text.replace("*", "∗")), 2900))
+
+
+def _sections(text: str) -> Iterator[Json]:
+    for part in chunks(safe(text), _SECTION):
+        if part.strip():
+            yield _section(part)
+
+
+def _section(text: str) -> Json:
+    return {"type": "section", "text": _plain(text or "–", _SECTION)}
+
+
+def _context(text: str) -> Json:
+    return {"type": "context", "elements": [_plain(text, 2000)]}
+
+
+def _actions(buttons: Sequence[Button]) -> Iterator[Json]:
+    for at in range(0, len(buttons), _BUTTONS):
+        yield {
+            "type": "actions",
+            "elements": [_button(button) for button in buttons[at : at + _BUTTONS]],
+        }
+
+
+def _button(button: Button) -> Json:
+    drawn: Json = {
+        "type": "button",
+        "text": _plain(button.label, _LABEL),
+        "action_id": button.action,
+        "value": button.action,
+    }
+    if button.is_primary or button.is_danger:
+        drawn["style"] = "danger" if button.is_danger else "primary"
+    return drawn
+
+
+def _bar(progress: Progress) -> str:
+    share = min(1.0, max(0.0, progress.done / progress.total)) if progress.total > 0 else 0.0
+    full = round(share * _BAR)
+    return f"{'█' * full}{'░' * (_BAR - full)} {share:.0%} ({progress.done}/{progress.total})"
+
+
+def _inputs(field: Field) -> list[Json]:
+    """A value longer than an input is asked for in several."""
+    if field.kind is not FieldKind.TEXT or len(field.value) <= _INPUT:
+        return [_input(field, field.name, field.label, field.value)]
+    parts = list(chunks(field.value, _INPUT))
+    return [
+        _input(field, f"{field.name}{PART}{n}", f"{field.label} ({n + 1}/{len(parts)})", part)
+        for n, part in enumerate(parts)
+    ]
+
+
+def _input(field: Field, block: str, label: str, value: str) -> Json:
+    drawn: Json = {
+        "type": "input",
+        "block_id": block,
+        "label": _plain(label, 2000),
+        "optional": not field.required,
+        "element": {**_element(field, value), "action_id": "input"},
+    }
+    if field.hint:
+        drawn["hint"] = _plain(field.hint, 2000)
+    return drawn
+
+
+def _element(field: Field, value: str) -> Json:
+    match field.kind:
+        case FieldKind.CHOICE:
+            options = [_option(label, known) for known, label in field.choices]
+            chosen = [option for option in options if option["value"] == value]
+            first: Json = {"initial_option": chosen[0]} if chosen else {}
+            return {"type": "static_select", "options": options, **first}
+        case FieldKind.TOGGLE:
+            options = [_option(field.label, "yes")]
+            on: Json = {"initial_options": options} if value == "yes" else {}
+            return {"type": "checkboxes", "options": options, **on}
+        case FieldKind.FILE:
+            return {"type": "file_input", "max_files": 1}
+        case FieldKind.NUMBER:
+            element: Json = {"type": "number_input", "is_decimal_allowed": True}
+        case _:
+            is_long = field.kind is FieldKind.TEXT
+            most = min(field.max_length, _INPUT)
+            element = {"type": "plain_text_input", "multiline": is_long, "max_length": most}
+    return {**element, "initial_value": value} if value else element
+
+
+def _option(label: str, value: str) -> Json:
+    return {"text": _plain(label, 75), "value": value[:150]}
+
+
+def _plain(text: str, most: int) -> Json:
+    shown = safe(text) or "–"
+    shown = shown if len(shown) <= most else shown[: most - 1] + "…"
+    return {"type": "plain_text", "text": shown, "emoji": True}
+
+
+def _words(reply: Drawn) -> str:
+    match reply:
+        case Text():
+            return reply.text
+        case Card():
+            facts = (f"{fact.label}: {fact.value}" for fact in reply.facts)
+            columns = (f"{column.title}: {column.text}" for column in reply.columns)
+            return "\n".join((reply.title, *reply.lines, *facts, *columns))
+        case Listing():
+            lines = (f"{line.text} {line.note}".strip() for line in reply.lines)
+            return "\n".join((reply.title, *lines) if reply.lines else (reply.title, reply.empty))
+        case _:
+            assert_never(reply)
+
+
+__all__ = [
+    "LONGEST_MARKDOWN",
+    "METADATA",
+    "Payload",
+    "answer_payloads",
+    "feedback",
+    "home",
+    "key_of",
+    "metadata",
+    "modal",
+    "notice",
+    "payloads",
+    "words",
+]

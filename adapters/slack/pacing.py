@@ -1,0 +1,112 @@
+"""How much may be said how fast: budgets per method, and one post a second in a channel."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
+
+_WINDOW_SECONDS = 60.0
+_POST_GAP_SECONDS = 1.0
+
+# https://docs.slack.dev/apis/web-api/rate-limits: calls per method, workspace and minute.
+_TIER_2, _TIER_3, _TIER_4 = 20, 50, 100
+_PER_MINUTE = {
+    "chat.startStream": _TIER_2,
+    "chat.stopStream": _TIER_2,
+    "chat.appendStream": _TIER_4,
+    "chat.update": _TIER_3,
+    "chat.postEphemeral": _TIER_4,
+    "conversations.history": _TIER_3,
+    "conversations.info": _TIER_3,
+    "conversations.open": _TIER_3,
+    "conversations.replies": _TIER_3,
+    "files.completeUploadExternal": _TIER_4,
+    "files.getUploadURLExternal": _TIER_4,
+    "files.info": _TIER_4,
+    "reactions.add": _TIER_3,
+    "users.info": _TIER_4,
+    "views.open": _TIER_4,
+    "views.publish": _TIER_4,
+    "views.update": _TIER_4,
+}
+_POSTING = frozenset(("chat.postMessage", "chat.postEphemeral", "chat.startStream"))
+
+
+class Budget:
+    """So many calls in any minute, and none while Slack asks for a pause."""
+
+    def __init__(self, most: int, now: Callable[[], float]) -> None:
+        self._most = most
+        self._now = now
+        self._taken: deque[float] = deque()
+        self._closed_until = 0.0
+
+    @property
+    def left(self) -> int:
+        now = self._now()
+        while self._taken and self._taken[0] <= now - _WINDOW_SECONDS:
+            self._taken.popleft()
+        return 0 if now < self._closed_until else self._most - len(self._taken)
+
+    @property
+    def wait(self) -> float:
+        """Seconds until a call may be made."""
+        if self.left > 0:
+            return 0.0
+        free = self._taken[0] + _WINDOW_SECONDS if len(self._taken) >= self._most else 0.0
+        return max(self._closed_until, free) - self._now()
+
+    def take(self) -> None:
+        self._taken.append(self._now())
+
+    def close_for(self, seconds: float) -> None:
+        self._closed_until = max(self._closed_until, self._now() + seconds)
+
+
+class Pacing:
+    """Holds calls back until they may be made, so that Slack need not refuse them."""
+
+    def __init__(
+        self, now: Callable[[], float], sleep: Callable[[float], Awaitable[object]]
+    ) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._budgets: dict[str, Budget] = {}
+        self._next_post: defaultdict[str, float] = defaultdict(float)
+        self.streams = 0
+        """Streams that are open, each of which will need a stop."""
+
+    async def turn(self, method: str, channel: str | None = None) -> None:
+        """Waits for this call's turn and takes it."""
+        budget = self.budget(method)
+        while (wait := budget.wait) > 0:
+            await self._sleep(wait)
+        budget.take()
+        if channel is not None and method in _POSTING:
+            await self._post_turn(channel)
+
+    def may_stream(self) -> bool:
+        """Whether a stream can be begun now and ended in time."""
+        begun = self.budget("chat.startStream").left
+        return begun > 0 and self.budget("chat.stopStream").left > self.streams
+
+    def has_left(self, method: str, *, reserve: int = 0) -> bool:
+        return self.budget(method).left > reserve
+
+    def refused(self, method: str, seconds: float) -> None:
+        """Slack said 429: that method rests."""
+        self.budget(method).close_for(seconds)
+
+    def budget(self, method: str) -> Budget:
+        if method not in self._budgets:
+            self._budgets[method] = Budget(_PER_MINUTE.get(method, 600), self._now)
+        return self._budgets[method]
+
+    async def _post_turn(self, channel: str) -> None:
+        now = self._now()
+        mine = max(now, self._next_post[channel])
+        if len(self._next_post) > 10_000:
+            self._next_post.clear()
+        self._next_post[channel] = mine + _POST_GAP_SECONDS
+        if mine > now:
+            await self._sleep(mine - now)

@@ -1,0 +1,492 @@
+"""Slack as a place where people talk: the surface that the core speaks through."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from adapters.pictures import draw_chart
+from adapters.slack import inbound, outbound
+from adapters.slack.emoji import name_of
+from adapters.slack.inbound import COMMAND, EPHEMERAL, HOME, Bot, Handle
+from adapters.slack.outbound import Payload
+from adapters.slack.people import People
+from adapters.slack.streaming import Answering, Spot
+from adapters.slack.wire import Json, Wire, code
+from bot.errors import MessageGone, PlaceClosed, SurfaceError
+from bot.events import Attachment, Clicked, Commanded, Event, Reacted
+from bot.model import MessageId, Place, Said, UserId
+from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
+
+log = logging.getLogger(__name__)
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+_KNOWN_EVENTS = 5000
+_TRIGGER_SECONDS = 2.8
+_RESPONSE_SECONDS = 1700.0
+_THINKING_AFTER_SECONDS = 0.7
+_LOOK_BACK = 100
+_PAGE = 200
+_MOST_PAGES = 5
+
+
+@dataclass(slots=True)
+class Grip:
+    """What we hold of an event of this process: its handle, and the form shown for it."""
+
+    event: Event
+    handle: Handle
+    taken_at: float
+    view: str | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class SlackSurface:
+    """Implements the surface port with all its gifts; `say` words what Slack itself must tell."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        people: People,
+        bot: Callable[[], Bot],
+        say: Callable[..., str],
+        *,
+        ready: Callable[[], Awaitable[None]],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wire = wire
+        self._people = people
+        self._bot = bot
+        self._say = say
+        self._ready = ready
+        self._now = now
+        self._grips: OrderedDict[str, Grip] = OrderedDict()
+        self._responses: OrderedDict[str, str] = OrderedDict()
+        self._threads: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def take(self, event: Event, handle: Handle) -> Grip:
+        """Remembers an event of this process: what answers it cannot have been posted before."""
+        grip = Grip(event, handle, self._now())
+        _remember(self._grips, event.key, grip)
+        clicked = event.what.message if isinstance(event.what, Clicked) else None
+        if clicked and clicked.startswith(EPHEMERAL) and handle.response_url:
+            _remember(self._responses, clicked, handle.response_url)
+        return grip
+
+    async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
+        await self._ready()
+        if place.channel.startswith(HOME):
+            return await self._publish(place, reply)
+        try:
+            channel = await self._people.channel(place)
+            message = await self._post(place, channel, reply, key)
+            await self._end_waiting(key, reply)
+            return message
+        except PlaceClosed:
+            url = self._response_url(key)
+            if url is None:
+                raise
+            await self._respond(url, reply)
+            return MessageId(f"{EPHEMERAL}{key}")
+
+    async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
+        await self._ready()
+        if message.startswith(EPHEMERAL):
+            await self._edit_ephemeral(message, reply)
+            return
+        channel = await self._people.channel(place)
+        first, *more = outbound.payloads(reply)
+        args = {"channel": channel, "ts": message, "text": first.text, "blocks": first.blocks}
+        await self._wire.call("chat.update", args)
+        for payload in more:
+            await self._send(channel, place.thread or message, payload, {})
+
+    async def react(self, place: Place, message: MessageId, emoji: str) -> None:
+        """A receipt is a courtesy: without the scope for it there is none."""
+        await self._ready()
+        name = name_of(emoji)
+        if name is None:
+            return
+        channel = await self._people.channel(place)
+        try:
+            args = {"channel": channel, "timestamp": message, "name": name}
+            await self._wire.call("reactions.add", args)
+        except SurfaceError as error:
+            if code(error) not in ("already_reacted", "missing_scope", "too_many_reactions"):
+                raise
+
+    async def fetch(self, place: Place, message: MessageId) -> Said | None:
+        await self._ready()
+        channel = await self._people.channel(place)
+        args = {"channel": channel, "ts": message, "limit": 1, "inclusive": True}
+        try:
+            answer = await self._wire.call("conversations.replies", args)
+        except MessageGone:
+            return None
+        for found in answer.get("messages", ()):
+            if found.get("ts") == message:
+                return await self._said(found, channel)
+        return None
+
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        if place.thread is None:
+            return await self.nearby(place, before, limit)
+        await self._ready()
+        channel = await self._people.channel(place)
+        args = {"channel": channel, "ts": place.thread, "latest": before, "limit": _PAGE}
+        found = [one async for one in self._pages("conversations.replies", args)]
+        earlier = [one for one in found if float(one["ts"]) < float(before)]
+        return await self._told(earlier[-limit:], channel)
+
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        if place.thread is not None:
+            return await self.history(place, before, limit)
+        await self._ready()
+        channel = await self._people.channel(place)
+        args = {"channel": channel, "latest": before, "inclusive": False, "limit": limit}
+        answer = await self._wire.call("conversations.history", args)
+        return await self._told(list(reversed(answer.get("messages", ()))), channel)
+
+    async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
+        await self._ready()
+        channel = await self._people.channel(place)
+        grip = self._grips.get(key)
+        locale = grip.event.locale if grip else "en"
+        spot = Spot(channel, place.thread, self._bot().team, asker, key)
+        status = asyncio.create_task(self._think(spot, locale), name="slack status")
+        shown = stream
+
+        async def posted(message: MessageId) -> None:
+            status.cancel()
+            await stream.posted(message)
+
+        shown = Stream(stream.pieces, posted, stream.buttons, stream.standing)
+        try:
+            return await Answering(self._wire, spot, shown, now=self._now).run()
+        finally:
+            status.cancel()
+
+    async def whisper(self, event: Event, reply: Drawn) -> None:
+        """Only to the asker: in the form that waits, beside the question, or between us two."""
+        await self._ready()
+        grip = self._grips.get(event.key)
+        if grip is not None and await self._told_in_form(grip, reply):
+            return
+        if event.place.channel.startswith(HOME):
+            await self._publish(event.place, reply)
+            return
+        url = self._response_url(event.key)
+        if isinstance(event.what, Commanded) and url is not None:
+            await self._respond(url, reply)
+            return
+        try:
+            await self._whisper(event, reply)
+        except PlaceClosed:
+            if url is None:
+                raise
+            await self._respond(url, reply)
+
+    async def open_form(self, event: Event, form: Form) -> None:
+        """At once while the click is fresh; later a button opens it."""
+        await self._ready()
+        grip = self._grips.get(event.key)
+        view = outbound.modal(form, event.place, close=self._say("slack.close", event.locale))
+        if grip is not None and await self._show_form(grip, view):
+            return
+        action = _again(event)
+        text = self._say("slack.form_late", event.locale)
+        if action is None:
+            await self.whisper(event, Text(text, private=True))
+            return
+        button = Button(form.title, action, is_primary=True)
+        await self.whisper(event, Text(text, private=True, buttons=(button,)))
+
+    async def send_file(self, event: Event, document: Document) -> None:
+        """Files are for the asker: into our direct messages, said so where it was asked."""
+        await self._ready()
+        data = b"".join([chunk async for chunk in document.chunks])
+        channel = await self._people.channel(event.place)
+        is_direct = channel.startswith("D")
+        target = channel if is_direct else await self._people.direct(event.user.id)
+        thread = event.place.thread if is_direct else None
+        await self._wire.upload(
+            target, document.name, data, comment=document.text, thread=thread, alt=document.text
+        )
+        if not is_direct:
+            text = self._say("slack.file_sent", event.locale, name=document.name)
+            await self.whisper(event, Text(text, private=True))
+
+    async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
+        await self._ready()
+        answer = await self._wire.call("files.info", {"file": attachment.reference})
+        file: Json = answer["file"]
+        url = str(file.get("url_private_download") or file.get("url_private") or "")
+        async for block in self._wire.download(url):
+            yield block
+
+    async def open_waiting(self, grip: Grip) -> None:
+        """A form that is filled later, when the answer takes longer than its trigger lives."""
+        async with grip.lock:
+            if grip.view is not None or not self._is_fresh(grip):
+                return
+            locale = grip.event.locale
+            view = outbound.notice(
+                "Attune", self._say("slack.moment", locale), close=self._say("slack.close", locale)
+            )
+            with contextlib.suppress(SurfaceError):
+                grip.view = await self._open_view(grip, view)
+
+    async def _end_waiting(self, key: str, reply: Drawn) -> None:
+        """A form that was opened in expectation says what was answered instead."""
+        grip = self._grips.get(key)
+        if grip is not None and grip.view is not None:
+            await self._told_in_form(grip, reply)
+
+    async def _post(self, place: Place, channel: str, reply: Drawn, key: str) -> MessageId:
+        payloads = outbound.payloads(reply)
+        known = await self._posted_before(channel, place.thread, key)
+        if known is not None:
+            await self.edit(place, known, reply)
+            return known
+        message = await self._send_once(channel, place.thread, payloads[0], key)
+        for payload in payloads[1:]:
+            await self._send(channel, place.thread or message, payload, {})
+        if isinstance(reply, Card) and reply.chart:
+            await self._send_chart(channel, place.thread or message, reply)
+        return message
+
+    async def _send_once(
+        self, channel: str, thread: MessageId | None, payload: Payload, key: str
+    ) -> MessageId:
+        """When Slack does not say whether it posted, we look before we post again."""
+        held = {"metadata": outbound.metadata(key)}
+        for attempt in range(3):
+            try:
+                return await self._send(channel, thread, payload, held)
+            except SurfaceError as error:
+                if not error.details.get("is_unknown") or attempt == 2:
+                    raise
+                await asyncio.sleep(0.3 * 2**attempt)
+                found = await self._look_up(channel, thread, key)
+                if found is not None:
+                    return found
+        raise SurfaceError(message="unreachable")
+
+    async def _send(
+        self, channel: str, thread: MessageId | None, payload: Payload, more: Mapping[str, object]
+    ) -> MessageId:
+        args: dict[str, object] = {
+            "channel": channel,
+            "text": payload.text,
+            "blocks": payload.blocks,
+            "unfurl_links": False,
+            "unfurl_media": False,
+            **more,
+        }
+        if thread is not None:
+            args["thread_ts"] = thread
+        answer = await self._wire.call(
+            "chat.postMessage", args, channel=channel, is_repeatable=not more
+        )
+        return MessageId(str(answer["ts"]))
+
+    async def _posted_before(
+        self, channel: str, thread: MessageId | None, key: str
+    ) -> MessageId | None:
+        """Only what an earlier run may have posted needs looking for."""
+        if key in self._grips or key.removesuffix(".error") in self._grips:
+            return None
+        try:
+            return await self._look_up(channel, thread, key)
+        except PlaceClosed:
+            raise
+        except SurfaceError as error:
+            log.warning("Earlier posts cannot be looked up", extra={"why": code(error)})
+            return None
+
+    async def _look_up(self, channel: str, thread: MessageId | None, key: str) -> MessageId | None:
+        args: dict[str, object] = {
+            "channel": channel,
+            "limit": _LOOK_BACK,
+            "include_all_metadata": True,
+        }
+        if thread is None:
+            found: Sequence[Json] = (await self._wire.call("conversations.history", args))[
+                "messages"
+            ]
+        else:
+            args |= {"ts": thread, "limit": _PAGE}
+            found = [one async for one in self._pages("conversations.replies", args)]
+        for message in found:
+            if outbound.key_of(message) == key:
+                return MessageId(str(message["ts"]))
+        return None
+
+    async def _send_chart(self, channel: str, thread: MessageId, card: Card) -> None:
+        """A missing picture is no reason to lose the message."""
+        if card.chart is None:
+            return
+        try:
+            picture = await asyncio.to_thread(draw_chart, card.chart)
+            summary = card.chart.summary
+            await self._wire.upload(
+                channel, "chart.png", picture, comment="", thread=thread, alt=summary
+            )
+        except SurfaceError as error:
+            log.warning("A chart could not be uploaded", extra={"why": code(error)})
+
+    async def _publish(self, place: Place, reply: Drawn) -> MessageId:
+        user = place.channel.removeprefix(HOME)
+        args = {"user_id": user, "view": outbound.home(reply)}
+        await self._wire.call("views.publish", args)
+        return MessageId(place.channel)
+
+    async def _edit_ephemeral(self, message: MessageId, reply: Drawn) -> None:
+        """Only its `response_url` reaches it, and only for half an hour."""
+        url = self._responses.get(message)
+        if url is None:
+            raise MessageGone
+        first = outbound.payloads(reply)[0]
+        await self._wire.respond(
+            url, {"replace_original": True, "text": first.text, "blocks": first.blocks}
+        )
+
+    async def _respond(self, url: str, reply: Drawn) -> None:
+        for payload in outbound.payloads(reply)[:5]:
+            await self._wire.respond(
+                url,
+                {
+                    "response_type": "ephemeral",
+                    "replace_original": False,
+                    "text": payload.text,
+                    "blocks": payload.blocks,
+                },
+            )
+
+    async def _whisper(self, event: Event, reply: Drawn) -> None:
+        channel = await self._people.channel(event.place)
+        thread = event.place.thread
+        if isinstance(event.what, Reacted):
+            known = self._threads.get((channel, event.what.message))
+            thread = MessageId(known) if known else thread
+        for payload in outbound.payloads(reply):
+            if channel.startswith("D"):
+                await self._send(channel, thread, payload, {})
+                continue
+            args: dict[str, object] = {
+                "channel": channel,
+                "user": event.user.id,
+                "text": payload.text,
+                "blocks": payload.blocks,
+            }
+            if thread is not None:
+                args["thread_ts"] = thread
+            await self._wire.call("chat.postEphemeral", args, channel=channel)
+
+    async def _told_in_form(self, grip: Grip, reply: Drawn) -> bool:
+        """Where a form was opened, or the home tab clicked, the answer stands in a form."""
+        is_home = grip.event.place.channel.startswith(("U", "W")) and isinstance(
+            grip.event.what, Clicked
+        )
+        # What can be clicked must stand in a message, where a later click finds it.
+        has_buttons = not isinstance(reply, Listing) and bool(reply.buttons)
+        async with grip.lock:
+            if grip.view is None and (has_buttons or not is_home):
+                return False
+            title, close = "Attune", self._say("slack.close", grip.event.locale)
+            view = outbound.notice(title, outbound.words(reply), close=close)
+            return await self._put_view(grip, view) and not has_buttons
+
+    async def _show_form(self, grip: Grip, view: Json) -> bool:
+        async with grip.lock:
+            return await self._put_view(grip, view)
+
+    async def _put_view(self, grip: Grip, view: Json) -> bool:
+        try:
+            if grip.view is not None:
+                await self._wire.call("views.update", {"view_id": grip.view, "view": view})
+                return True
+            if not self._is_fresh(grip):
+                return False
+            grip.view = await self._open_view(grip, view)
+        except SurfaceError as error:
+            log.info("A form could not be opened", extra={"why": code(error)})
+            return False
+        return True
+
+    async def _open_view(self, grip: Grip, view: Json) -> str:
+        args = {"trigger_id": grip.handle.trigger, "view": view}
+        answer = await self._wire.call("views.open", args, is_repeatable=False, patience=0)
+        return str(answer["view"]["id"])
+
+    def _is_fresh(self, grip: Grip) -> bool:
+        """Slack takes a trigger once, within three seconds."""
+        age = self._now() - grip.taken_at
+        return bool(grip.handle.trigger) and age < _TRIGGER_SECONDS
+
+    def _response_url(self, key: str) -> str | None:
+        grip = self._grips.get(key) or self._grips.get(key.removesuffix(".error"))
+        if grip is None or self._now() - grip.taken_at > _RESPONSE_SECONDS:
+            return None
+        return grip.handle.response_url
+
+    async def _think(self, spot: Spot, locale: str) -> None:
+        """A word of patience where the model is slow."""
+        await asyncio.sleep(_THINKING_AFTER_SECONDS)
+        if spot.thread is None:
+            return
+        args = {
+            "channel_id": spot.channel,
+            "thread_ts": spot.thread,
+            "status": self._say("slack.thinking", locale),
+        }
+        try:
+            await self._wire.call("assistant.threads.setStatus", args, patience=0)
+        except SurfaceError as error:
+            log.info("A status could not be shown", extra={"why": code(error)})
+
+    async def _pages(self, method: str, args: Mapping[str, object]) -> AsyncIterator[Json]:
+        cursor = ""
+        for _ in range(_MOST_PAGES):
+            more = {"cursor": cursor} if cursor else {}
+            answer = await self._wire.call(method, {**args, **more})
+            for message in answer.get("messages", ()):
+                yield message
+            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return
+
+    async def _told(self, messages: Sequence[Json], channel: str) -> Sequence[Said]:
+        said = [inbound.said(one, channel, self._bot()) for one in messages if one.get("text")]
+        return await self._people.described(said)
+
+    async def _said(self, message: Json, channel: str) -> Said:
+        (described,) = await self._people.described([inbound.said(message, channel, self._bot())])
+        if described.place.thread:
+            _remember(self._threads, (channel, described.id), described.place.thread)
+        return described
+
+
+def _again(event: Event) -> str | None:
+    """An action that asks for the same once more."""
+    match event.what:
+        case Commanded(words=words) if len(COMMAND + words) <= 100:
+            return COMMAND + words
+        case Clicked(action=action):
+            return action
+        case _:
+            return None
+
+
+def _remember(kept: OrderedDict[Key, Value], key: Key, value: Value) -> None:
+    kept[key] = value
+    while len(kept) > _KNOWN_EVENTS:
+        kept.popitem(last=False)

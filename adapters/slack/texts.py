@@ -1,0 +1,134 @@
+"""Text that others wrote, made safe for Slack, and long text in pieces; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+LONGEST_MARKDOWN = 11_500
+"""Slack takes 12,000 characters of markdown in a message; fences need some room."""
+
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = "\u00ad\u200b-\u200f\u2060-\u2064\ufeff\ufe00-\ufe0f"
+_GAP = rf"[\s{_UNSEEN}]*"
+_OPEN = r"(?:[<＜﹤]|&(?:amp;)*(?:lt|\#0*60|\#x0*3c);?)"
+_CLOSE = r"(?:[>＞﹥]|&(?:amp;)*(?:gt|\#0*62|\#x0*3e);?)"
+# https://docs.slack.dev/messaging/formatting-message-text: what stands between angle
+# brackets after @, ! or # is alive. A comment or a doctype is not, so code keeps those.
+_ALIVE = re.compile(
+    rf"{_OPEN}{_GAP}(?:"
+    rf"[!！﹗]{_GAP}(?P<group>here|channel|everyone|group|subteam|date)(?P<rest>[^<>＞\n]*)"
+    rf"|[@＠﹫]{_GAP}(?P<user>[^<>＞\n]+?)"
+    rf"|[#＃﹟]{_GAP}(?P<channel>C[A-Z0-9]+[^<>＞\n]*?)"
+    rf"){_CLOSE}",
+    re.IGNORECASE,
+)
+_LINKED = re.compile(
+    rf"{_OPEN}(?P<url>[a-z][a-z0-9+.-]*:[^<>|\n]+)\|(?P<label>[^<>\n]*){_CLOSE}", re.IGNORECASE
+)
+_CALL = re.compile(rf"[@＠﹫][{_UNSEEN}]*(?=(?:here|channel|everyone|group)(?!\w))", re.IGNORECASE)
+_IMAGE = re.compile(r"!(?=\[[^\]\n]*\]\()")
+_UNFINISHED = re.compile(
+    r"(?:[<＜﹤][^<>＞\n]{0,200}|&[\w#;&]{0,60}(?:[^<>\n]{0,100})?|[@＠﹫]\S{0,12}|!\[?[^\]\n]{0,20})$"
+)
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
+_JOINER = "\u2060"
+
+
+def safe(text: str) -> str:
+    """Nothing in it can ping, load a picture or turn the reading direction."""
+    text = _TURNING.sub("", text)
+    text = _ALIVE.sub(_dead, text)
+    text = _LINKED.sub(lambda found: f"{found['label']} ({found['url']})", text)
+    text = _CALL.sub(f"@{_JOINER}", text)
+    return _IMAGE.sub("", text)
+
+
+def escaped(text: str) -> str:
+    """For mrkdwn and the fallback text, where only these three are special."""
+    return safe(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _dead(found: re.Match[str]) -> str:
+    if found["group"]:
+        return f"@{_JOINER}{found['group']}"
+    if found["user"]:
+        return f"@{_JOINER}{found['user'].partition('|')[0]}"
+    return f"#{_JOINER}{found['channel'].partition('|')[0]}"
+
+
+class Flow:
+    """Makes a text safe while it comes; holds back only what may still become alive."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        # What is whole is made safe first, so that only what is not can be held back.
+        text = safe(self._held + piece)
+        unfinished = _UNFINISHED.search(text)
+        cut = unfinished.start() if unfinished else len(text)
+        self._held = text[cut:]
+        return text[:cut]
+
+    def rest(self) -> str:
+        held, self._held = self._held, ""
+        return safe(held)
+
+
+def open_fence(text: str) -> str:
+    """The line that opened the code block in which a text ends; empty outside of one."""
+    opened = ""
+    for match in _FENCE.finditer(text):
+        marks, info = match[1], match[2]
+        if not opened:
+            opened = match[0].strip()
+        elif opened.startswith(marks[0] * 3) and _closes(marks, opened) and not info.strip():
+            opened = ""
+    return opened
+
+
+def close_fence(text: str) -> str:
+    """What must follow so that an open code block ends."""
+    fence = open_fence(text)
+    if not fence:
+        return ""
+    marks = fence[: _length(fence)]
+    return f"\n{marks}" if not text.endswith("\n") else marks
+
+
+def split(text: str, most: int = LONGEST_MARKDOWN) -> Iterator[str]:
+    """Pieces of at most so many characters; code blocks go on in the next one."""
+    while len(text) > most:
+        room = most - 80
+        cut = _boundary(text, room)
+        piece, text = text[:cut], text[cut:]
+        fence = open_fence(piece)
+        yield piece + close_fence(piece)
+        text = f"{fence[:60]}\n{text}" if fence else text.lstrip("\n")
+    yield text
+
+
+def chunks(text: str, most: int) -> Iterator[str]:
+    """Pieces of plain text, broken between words where that is possible."""
+    while len(text) > most:
+        cut = _boundary(text, most)
+        yield text[:cut]
+        text = text[cut:]
+    yield text
+
+
+def _boundary(text: str, most: int) -> int:
+    for mark in ("\n\n", "\n", " "):
+        at = text.rfind(mark, most // 2, most)
+        if at > 0:
+            return at + len(mark)
+    return most
+
+
+def _closes(marks: str, opened: str) -> bool:
+    return len(marks) >= _length(opened)
+
+
+def _length(fence: str) -> int:
+    return len(fence) - len(fence.lstrip(fence[0]))

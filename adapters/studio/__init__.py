@@ -1,0 +1,102 @@
+"""The studio: the room and the workshop as web pages, on the service's own server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from nicegui import app as nicegui_app
+from nicegui import ui
+
+from adapters.studio.guard import Door, Guard
+from adapters.studio.login import add_login
+from adapters.studio.pages.compare import compare_page
+from adapters.studio.pages.examples import examples_page
+from adapters.studio.pages.jobs import jobs_page
+from adapters.studio.pages.models import models_page
+from adapters.studio.pages.review import review_page
+from adapters.studio.pages.room import room_page
+from adapters.studio.pages.run import RUN_PAGES, RunPage, run_page
+from adapters.studio.sessions import Sessions
+from adapters.studio.visit import Studio
+
+__all__ = ["Door", "Sessions", "Studio", "hang_pages", "open_studio"]
+
+_ASSETS = Path(__file__).parent / "assets"
+
+
+def open_studio(app: FastAPI, studio: Studio, door: Door) -> None:
+    """Hang the pages onto an application, and stand guard before all of it."""
+    app.add_middleware(Guard, door=door)
+    if door.sessions is not None:
+        add_login(app, door, door.sessions, studio.house)
+    hang_pages(studio)
+    ui.run_with(
+        app,
+        title="Attune",
+        favicon=_ASSETS / "favicon.svg",
+        reconnect_timeout=20,
+        tailwind=False,
+        show_welcome_message=False,
+    )
+
+
+def hang_pages(studio: Studio) -> None:
+    """Every page, onto the one application that NiceGUI has in a process."""
+    ui.button.default_props("no-caps")
+    nicegui_app.add_static_files("/studio-assets", _ASSETS, max_cache_age=0)
+    for hang in (_room_pages, _teach_pages, _train_pages, _run_pages):
+        hang(studio)
+
+
+def _room_pages(studio: Studio) -> None:
+    @ui.page("/", response_timeout=30)
+    async def home(request: Request) -> None:
+        await room_page(studio, request, "general")
+
+    @ui.page("/room/{channel}", response_timeout=30)
+    async def room(request: Request, channel: str) -> None:
+        await room_page(studio, request, channel)
+
+
+def _teach_pages(studio: Studio) -> None:
+    @ui.page("/review", response_timeout=30)
+    async def review(request: Request) -> None:
+        await review_page(studio, request)
+
+    @ui.page("/examples", response_timeout=30)
+    async def examples(request: Request) -> None:
+        await examples_page(studio, request, method="supervised")
+
+    @ui.page("/preferences", response_timeout=30)
+    async def preferences(request: Request) -> None:
+        await examples_page(studio, request, method="dpo")
+
+
+def _train_pages(studio: Studio) -> None:
+    @ui.page("/jobs", response_timeout=30)
+    async def jobs(request: Request) -> None:
+        await jobs_page(studio, request, None)
+
+    @ui.page("/jobs/{number}", response_timeout=30)
+    async def job(request: Request, number: str) -> None:
+        await jobs_page(studio, request, number)
+
+    @ui.page("/models", response_timeout=30)
+    async def models(request: Request) -> None:
+        await models_page(studio, request)
+
+    @ui.page("/compare", response_timeout=30)
+    async def compare(request: Request) -> None:
+        await compare_page(studio, request)
+
+
+def _run_pages(studio: Studio) -> None:
+    for name, page in RUN_PAGES.items():
+        _hang(studio, name, page)
+
+
+def _hang(studio: Studio, name: str, page: RunPage) -> None:
+    @ui.page(f"/{name}", response_timeout=30)
+    async def run(request: Request) -> None:
+        await run_page(studio, request, name, page)

@@ -1,0 +1,308 @@
+"""The room: what is said in a channel, live, and everything one can do there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+
+from nicegui import Client, background_tasks, ui
+
+from adapters.changes import (
+    Change,
+    FileSent,
+    FormOpened,
+    Missed,
+    Posted,
+    Reacted,
+    Streaming,
+    Updated,
+    Watch,
+)
+from adapters.room import mentions, to_said, without_call
+from adapters.studio.forms import open_form
+from adapters.studio.message import MessageView, is_answer
+from adapters.studio.notes import tell
+from adapters.studio.visit import DIRECT, Visit
+from bot import events
+from bot.commands import OptionKind
+from bot.events import Attachment
+from bot.model import LOCAL, MessageId, Place, RoomMessage
+from bot.replies import Field, FieldKind, Form, Listing, Refused
+
+_SHOWN = 60
+
+
+class Conversation:
+    """The messages of a channel, or of one thread, in one window."""
+
+    def __init__(self, visit: Visit, room: Room, *, thread: int | None = None) -> None:
+        self._visit = visit
+        self._room = room
+        self._thread = thread
+        self._views: dict[int, MessageView] = {}
+        self._answers: dict[int, set[int]] = defaultdict(set)
+        self._earlier = ui.button(visit.say("studio.earlier"), on_click=self._load_earlier)
+        self._earlier.props("flat no-caps dense").classes("earlier")
+        self._earlier.set_visibility(False)
+        self._column = ui.element("div").classes("messages")
+        self._column.props('role=log aria-live=polite aria-relevant="additions text"')
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._views
+
+    @property
+    def oldest(self) -> int | None:
+        return min(self._views, default=None)
+
+    async def load(self) -> None:
+        """What stands there now, and with which model each answer was written."""
+        self._views.clear()
+        self._column.clear()
+        page = await self._room.read(thread=self._thread)
+        for message in page:
+            self._add(message)
+        self._earlier.set_visibility(len(page) >= _SHOWN)
+        await self._tell_models([m for m in page if is_answer(m)])
+
+    async def hear(self, change: Change) -> bool:
+        """Show a change that belongs here; whether something new stands below."""
+        match change:
+            case Posted():
+                return await self._posted(change)
+            case Updated():
+                await self._updated(change)
+            case Streaming() if change.number in self._views and not change.is_final:
+                self._views[change.number].stream(change.text)
+                return True
+            case Reacted() if change.number in self._views:
+                await self._reload(change.number)
+        return False
+
+    async def _posted(self, change: Posted) -> bool:
+        message = change.message
+        if not self._belongs(message):
+            self._count(message)
+            return False
+        self._add(message, is_partial=change.is_partial)
+        if is_answer(message) and not change.is_partial:
+            await self._tell_models([message])
+        return True
+
+    async def _updated(self, change: Updated) -> None:
+        view = self._views.get(change.message.number)
+        if view is None:
+            return
+        view.update(change.message, is_partial=change.is_partial)
+        if is_answer(change.message) and not change.is_partial:
+            await self._tell_models([change.message])
+
+    async def _reload(self, number: int) -> None:
+        message = await self._visit.studio.room.message(number)
+        if message is not None:
+            self._views[number].message = message
+            self._views[number].react()
+
+    def _add(self, message: RoomMessage, *, is_partial: bool = False) -> None:
+        if not self._belongs(message):
+            self._count(message)
+            return
+        if message.number in self._views:
+            self._views[message.number].update(message, is_partial=is_partial)
+            return
+        with self._column:
+            view = MessageView(self._visit, message, self._room, is_partial=is_partial)
+        self._views[message.number] = view
+        if self._answers[message.number]:
+            view.count_replies(len(self._answers[message.number]))
+
+    def _belongs(self, message: RoomMessage) -> bool:
+        if message.channel != self._visit.channel:
+            return False
+        return (
+            self._thread in (message.thread, message.number)
+            if self._thread
+            else (message.thread is None)
+        )
+
+    def _count(self, message: RoomMessage) -> None:
+        """An answer in a thread is told below the message that began it."""
+        if message.thread is None or self._thread is not None:
+            return
+        answers = self._answers[message.thread]
+        answers.add(message.number)
+        if view := self._views.get(message.thread):
+            view.count_replies(len(answers))
+
+    async def _load_earlier(self) -> None:
+        page = await self._room.read(thread=self._thread, before=self.oldest)
+        self._earlier.set_visibility(len(page) >= _SHOWN)
+        for message in page:
+            self._add(message)
+        for index, number in enumerate(sorted(self._views)):
+            self._views[number].frame.move(target_index=index)
+        await self._tell_models([m for m in page if is_answer(m)])
+
+    async def _tell_models(self, messages: list[RoomMessage]) -> None:
+        if not messages:
+            return
+        numbers = ",".join(str(message.number) for message in messages)
+        told = await self._visit.look(
+            events.Clicked(f"answers:{numbers}"), Place(LOCAL, self._visit.channel)
+        )
+        if isinstance(told, Listing):
+            for line in told.lines:
+                if view := self._views.get(int(line.id)):
+                    view.tell_model(line.text, line.note)
+
+
+class Room:
+    """What a person does in the room, for the page, its threads and every message."""
+
+    def __init__(self, visit: Visit, client: Client) -> None:
+        self._visit = visit
+        self._client = client
+        self._conversations: list[Conversation] = []
+        self.show_thread: Callable[[int], Awaitable[None]] | None = None
+
+    def add(self, conversation: Conversation) -> None:
+        self._conversations.append(conversation)
+
+    def remove(self, conversation: Conversation) -> None:
+        self._conversations.remove(conversation)
+
+    def listen(self) -> None:
+        """Live from now on, until the window is closed."""
+        watch = self._visit.studio.room.watch()
+        task = background_tasks.create(self._follow(watch), name="studio: room")
+        self._client.on_delete(task.cancel)
+
+    async def read(
+        self, *, thread: int | None = None, before: int | None = None
+    ) -> list[RoomMessage]:
+        """A page of the channel; of a thread all that is near enough."""
+        room, limit = self._visit.studio.room, _SHOWN if thread is None else 500
+        page = await room.recent(self._visit.channel, limit=limit, before=before)
+        return [m for m in page if thread is None or thread in (m.thread, m.number)]
+
+    async def speak(self, text: str, *, thread: int | None = None) -> None:
+        """A line from the composer: a command, or words for the channel."""
+        if text.startswith("/"):
+            await self._command(text)
+            return
+        visit = self._visit
+        message = await visit.studio.room.say(
+            visit.channel, visit.speaker, text, thread=thread, reply_to=thread
+        )
+        is_direct = visit.channel == DIRECT
+        what = events.Spoken(
+            to_said(message),
+            is_addressed=is_direct or mentions(text) or await self._is_ours(thread),
+            is_direct=is_direct,
+        )
+        await visit.send(what, place_of(message), key=f"room:{message.number}")
+
+    async def react(self, message: RoomMessage, emoji: str) -> None:
+        """Put an emoji on, or take one's own off again."""
+        room, me = self._visit.studio.room, self._visit.speaker.id
+        now = await room.message(message.number)
+        is_removed = now is not None and (emoji, me) in now.reactions
+        await room.mark(message.number, emoji, me, is_removed=is_removed)
+        what = events.Reacted(_id(message), emoji, is_removed)
+        await self._visit.send(what, place_of(message))
+
+    async def click(self, message: RoomMessage, action: str) -> None:
+        task = await self._visit.send(events.Clicked(action, _id(message)), place_of(message))
+        if task is not None:
+            # The button spins until the click has had its effect.
+            await _ended(task)
+
+    async def improve(self, message: RoomMessage) -> None:
+        await self._visit.send(events.Marked("improve", to_said(message)), place_of(message))
+
+    async def rewrite(self, message: RoomMessage) -> None:
+        say = self._visit.say
+        form = Form(
+            "rewrite",
+            say("studio.act.edit"),
+            (Field("text", say("studio.message"), FieldKind.TEXT, message.text),),
+            say("example.save"),
+        )
+
+        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
+            await self._visit.studio.room.correct(message.number, values["text"])
+            what = events.Edited(_id(message), without_call(values["text"]))
+            await self._visit.send(what, place_of(message))
+            return ""
+
+        open_form(self._visit, form, submit)
+
+    async def take_back(self, message: RoomMessage) -> None:
+        await self._visit.studio.room.delete(message.number)
+        await self._visit.send(events.Deleted((_id(message),)), place_of(message))
+
+    async def open_thread(self, number: int) -> None:
+        if self.show_thread is not None:
+            await self.show_thread(number)
+
+    def open(self, form: Form, place: Place) -> None:
+        """A form of the house, as a dialog of this window."""
+
+        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
+            what = events.Submitted(form.id, values, attachment)
+            reply = await self._visit.ask(what, place, by=self._visit.speaker)
+            if isinstance(reply, Refused):
+                return reply.text
+            tell(reply)
+            return ""
+
+        open_form(self._visit, form, submit)
+
+    async def _command(self, text: str) -> None:
+        words = text.removeprefix("/").removeprefix("tune").strip()
+        found = next((c for c in self._visit.studio.catalogue.commands if c.path == words), None)
+        if found and any(option.kind is OptionKind.FILE for option in found.options):
+            ui.navigate.to("/examples?import=1")
+            return
+        await self._visit.send(events.Commanded(words))
+
+    async def _is_ours(self, thread: int | None) -> bool:
+        """A thread that the assistant began, or has spoken in, is answered without a call."""
+        if thread is None:
+            return False
+        return any(message.is_own for message in await self.read(thread=thread))
+
+    async def _follow(self, watch: Watch) -> None:
+        with watch:
+            async for change in watch:
+                with self._client:
+                    await self._show(change)
+
+    async def _show(self, change: Change) -> None:
+        match change:
+            case FormOpened() if change.event.key in self._visit.sent:
+                self.open(change.form, change.event.place)
+            case FileSent() if change.user == self._visit.speaker:
+                ui.download.file(change.path, change.name)
+            case Missed():
+                for conversation in self._conversations:
+                    await conversation.load()
+            case _:
+                is_below = [await one.hear(change) for one in self._conversations]
+                if any(is_below):
+                    ui.run_javascript("attune.toBottom(false)")
+
+
+def place_of(message: RoomMessage) -> Place:
+    thread = None if message.thread is None else MessageId(str(message.thread))
+    return Place(LOCAL, message.channel, thread)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    # Waited for, not awaited: closing a window must not cancel what the house does.
+    await asyncio.wait({task})
+
+
+def _id(message: RoomMessage) -> MessageId:
+    return MessageId(str(message.number))

@@ -1,0 +1,165 @@
+"""Where one writes: Enter sends, a slash completes, and one may speak as another."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import islice
+
+from nicegui import events as browser
+from nicegui import ui
+
+from adapters.room import ASSISTANT
+from adapters.studio.notes import notify
+from adapters.studio.shell import remember
+from adapters.studio.visit import OWNER, Visit
+
+_MOST_OFFERED = 7
+
+# Enter sends, with what stands in the field at that moment; arrows and Tab choose a completion.
+_KEYS = """(e) => {
+  if (e.isComposing) return;
+  const isChoosing = e.target.closest('.composer').dataset.choosing === '1';
+  const moves = { ArrowDown: 1, ArrowUp: -1 };
+  if (isChoosing && (e.key in moves)) { e.preventDefault(); emit('move', moves[e.key]); }
+  else if (isChoosing && e.key === 'Tab') { e.preventDefault(); emit('take', e.target.value); }
+  else if (isChoosing && e.key === 'Escape') { e.preventDefault(); emit('drop', ''); }
+  else if (e.key === 'Enter' && !e.shiftKey) { e.preventDefault(); emit('send', e.target.value); }
+}"""
+
+
+class Composer:
+    """The line at the bottom of the room or of a thread."""
+
+    def __init__(
+        self,
+        visit: Visit,
+        send: Callable[[str], Awaitable[None]],
+        *,
+        hint: str,
+        can_speak_as: bool = False,
+    ) -> None:
+        self._visit = visit
+        self._send = send
+        self._offered: list[str] = []
+        self._chosen = -1
+        with ui.element("div").classes("composer") as self._frame:
+            self._offers = ui.element("div").classes("offers").props("role=listbox")
+            self._offers.set_visibility(False)
+            with ui.element("div").classes("composer-line"):
+                if can_speak_as:
+                    self._draw_speaker()
+                self._field = ui.textarea(placeholder=hint, on_change=self._typed)
+                self._field.props("outlined autogrow dense rows=1 input-style='max-height:160px'")
+                self._field.props(f'aria-label="{hint}"').classes("composer-field").mark("composer")
+                self._field.on("keydown", self._pressed, js_handler=_KEYS)
+                button = ui.button(icon="send", on_click=self._clicked).props("round unelevated")
+                button.props(f'aria-label="{visit.say("studio.send")}"').mark("send")
+
+    def write(self, text: str) -> None:
+        """Put words into the field, for the person to send."""
+        self._field.set_value(text)
+        ui.run_javascript("attune.focus('.composer textarea')")
+
+    def _draw_speaker(self) -> None:
+        name = self._visit.speaker.name
+        with (
+            ui.button(name, icon="person", color=None)
+            .props("flat dense no-caps")
+            .classes("speaker quiet") as button
+        ):
+            self._speaker = button
+            button.props(f'aria-label="{self._visit.say("studio.speak_as")}"').mark("speaker")
+            with ui.menu().props("no-refocus") as menu, ui.column().classes("q-pa-md"):
+                ui.label(self._visit.say("studio.speak_as")).classes("fine")
+                other = ui.input(self._visit.say("studio.name"), value="").props("dense outlined")
+                other.mark("speak-as")
+
+                def take() -> None:
+                    self._speak_as(str(other.value or "").strip()[:80])
+                    menu.close()
+                    ui.run_javascript("attune.focus('.bottom textarea')")
+
+                other.on("keydown.enter", take)
+                ui.button(self._visit.say("studio.take"), on_click=take).props("unelevated no-caps")
+
+    def _speak_as(self, name: str) -> None:
+        if name.casefold() == ASSISTANT.name:
+            notify(self._visit.say("console.name_taken", name=name), kind="warning")
+            return
+        self._visit.speak_as(name)
+        self._speaker.set_text(self._visit.speaker.name)
+        remember("speaker", "" if self._visit.speaker == OWNER else name)
+
+    async def _clicked(self) -> None:
+        await self._finish(str(self._field.value or ""))
+
+    async def _pressed(self, event: browser.GenericEventArguments) -> None:
+        kind, value = event.args
+        if kind == "move":
+            self._choose((self._chosen + int(value)) % max(1, len(self._offered)))
+        elif kind == "take":
+            self._take(self._offered[max(0, self._chosen)])
+        elif kind == "drop":
+            self._offer([])
+        elif self._chosen >= 0 and self._offered:
+            self._take(self._offered[self._chosen])
+        else:
+            await self._finish(str(value))
+
+    async def _finish(self, text: str) -> None:
+        self._offer([])
+        if not text.strip():
+            return
+        self._field.set_value("")
+        await self._send(text.strip())
+
+    def _typed(self, change: browser.ValueChangeEventArguments[str | None]) -> None:
+        text = change.value or ""
+        self._offer(self._completions(text) if text.startswith("/") and "\n" not in text else [])
+
+    def _completions(self, text: str) -> list[str]:
+        head, _, rest = text[1:].partition(" ")
+        typed = rest if head == "tune" else text[1:]
+        found = self._visit.studio.catalogue.complete(typed)
+        lines = [f"/tune {words}" for words in islice(found, _MOST_OFFERED)]
+        return [line for line in lines if line != text]
+
+    def _offer(self, lines: list[str]) -> None:
+        if lines == self._offered:
+            return
+        self._offered, self._chosen = lines, -1
+        self._offers.set_visibility(bool(lines))
+        self._frame.props(f"data-choosing={'1' if lines else '0'}")
+        self._draw_offers()
+
+    def _choose(self, chosen: int) -> None:
+        self._chosen = chosen
+        self._draw_offers()
+
+    def _draw_offers(self) -> None:
+        self._offers.clear()
+        with self._offers:
+            for index, line in enumerate(self._offered):
+                self._draw_offer(index, line)
+
+    def _draw_offer(self, index: int, line: str) -> None:
+        is_chosen = index == self._chosen
+        row = ui.element("div").classes("offer" + (" chosen" if is_chosen else ""))
+        row.props(f"role=option aria-selected={'true' if is_chosen else 'false'}")
+        row.on("click", lambda: self._take(line))
+        with row:
+            ui.label(line).classes("offer-words")
+            ui.label(self._about(line)).classes("fine")
+
+    def _about(self, line: str) -> str:
+        """What a command or its option is for."""
+        words = line.removeprefix("/tune ")
+        for command in self._visit.studio.catalogue.commands:
+            if command.path == words:
+                return self._visit.say(command.key)
+        name = words.rpartition(" ")[2].partition(":")[0]
+        options = {o.name for c in self._visit.studio.catalogue.commands for o in c.options}
+        return self._visit.say(f"option.{name}") if name in options else ""
+
+    def _take(self, line: str) -> None:
+        self.write(line if line.endswith(":") else f"{line} ")

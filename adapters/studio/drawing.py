@@ -1,0 +1,189 @@
+"""Neutral replies as elements of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from nicegui import ui
+
+from adapters.drawing import share_done
+from adapters.studio import charts
+from adapters.studio.markup import to_html
+from bot.replies import Button, Card, Chart, Drawn, Fact, Line, Listing, Text, Tone
+
+Click = Callable[[str], Awaitable[None]]
+
+_TONES = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy", Tone.PLAIN: "plain"}
+
+
+def draw(reply: Drawn, click: Click) -> Callable[[Drawn], bool] | None:
+    """Draw a reply; what comes back brings it up to a newer one in place, or says it cannot."""
+    match reply:
+        case Text():
+            draw_text(reply.text)
+            draw_buttons(reply.buttons, click)
+        case Card():
+            return CardView(reply, click).take
+        case Listing():
+            draw_listing(reply, click)
+    return None
+
+
+def draw_text(text: str) -> ui.html:
+    """Marks of emphasis become such, all else is shown as it was written."""
+    return ui.html(to_html(text), sanitize=False).classes("said")
+
+
+def draw_buttons(buttons: Sequence[Button], click: Click) -> None:
+    if not buttons:
+        return
+    with ui.row().classes("buttons"):
+        for button in buttons:
+            draw_button(button, click)
+
+
+def draw_button(button: Button, click: Click, *, is_small: bool = False) -> ui.button:
+    """A click is answered at once by a spinner, so nobody clicks twice."""
+
+    async def clicked() -> None:
+        drawn.props("loading")
+        try:
+            await click(button.action)
+        finally:
+            if not drawn.is_deleted:
+                drawn.props(remove="loading")
+
+    drawn = ui.button(button.label, on_click=clicked).props("no-caps")
+    drawn.mark(button.action.partition(":")[0])
+    if button.is_primary:
+        drawn.props("unelevated")
+    elif button.is_danger:
+        drawn.props("flat color=negative")
+    else:
+        drawn.props("outline")
+    if is_small:
+        drawn.props("dense size=sm")
+    return drawn
+
+
+class CardView:
+    """A card; while a job runs its bar and chart move without a flicker."""
+
+    def __init__(self, card: Card, click: Click, *, can_zoom: bool = False) -> None:
+        self._click = click
+        self._can_zoom = can_zoom
+        self._card = card
+        with ui.element("section").classes(f"card {_TONES[card.tone]}") as self._frame:
+            self._draw()
+
+    def take(self, reply: Drawn) -> bool:
+        """False where only drawing anew will do."""
+        if not isinstance(reply, Card) or _shape(reply) != _shape(self._card):
+            return False
+        self._card = reply
+        for label, line in zip(self._lines, reply.lines, strict=True):
+            label.set_content(to_html(line))
+        if reply.progress:
+            self._bar.set_value(share_done(reply.progress))
+        for value, fact in zip(self._values, reply.facts, strict=True):
+            value.set_text(fact.value)
+        chart = reply.chart or reply.trend
+        if self._chart and chart:
+            self._chart.options.update(charts.options(chart, can_zoom=self._can_zoom))
+            self._chart.update()
+        return True
+
+    def _draw(self) -> None:
+        card = self._card
+        with ui.element("div").classes("card-head"):
+            ui.label(card.title).classes("card-title").props("role=heading aria-level=3")
+        if card.progress:
+            self._bar = ui.linear_progress(share_done(card.progress), show_value=False, size="8px")
+            self._bar.props(f'rounded aria-label="{card.title.replace(chr(34), "")}"')
+        self._lines = [draw_text(line).classes("line") for line in card.lines]
+        self._values = draw_facts(card.facts)
+        _draw_columns(card)
+        chart = card.chart or card.trend
+        self._chart = draw_chart(chart, can_zoom=self._can_zoom) if chart else None
+        draw_buttons(card.buttons, self._click)
+
+
+def draw_chart(chart: Chart, *, can_zoom: bool = False) -> ui.echart:
+    drawn = ui.echart(charts.options(chart, can_zoom=can_zoom)).classes("chart")
+    if can_zoom:
+        drawn.classes("tall")
+    drawn.props(f'role=img aria-label="{chart.title}: {chart.summary}"')
+    if chart.summary:
+        ui.label(chart.summary).classes("fine")
+    return drawn
+
+
+def draw_facts(facts: Sequence[Fact]) -> list[ui.label]:
+    """Label and value, as a list that screen readers announce as such; back come the values."""
+    values: list[ui.label] = []
+    if not facts:
+        return values
+    with ui.element("dl").classes("facts"):
+        for fact in facts:
+            with ui.element("div"):
+                with ui.element("dt"):
+                    ui.label(fact.label)
+                with ui.element("dd"):
+                    values.append(ui.label(fact.value))
+    return values
+
+
+def draw_listing(listing: Listing, click: Click) -> None:
+    with ui.element("section").classes("card plain"):
+        title = listing.title
+        if title:
+            ui.label(title).classes("card-title").props("role=heading aria-level=3")
+        if not listing.lines and listing.empty:
+            ui.label(listing.empty).classes("fine")
+        with ui.element("ul").classes("lines"):
+            for line in listing.lines:
+                draw_line(line, click)
+        if listing.note:
+            ui.label(listing.note).classes("fine")
+        if listing.more:
+            draw_buttons((listing.more,), click)
+
+
+def draw_line(line: Line, click: Click) -> None:
+    with ui.element("li").classes(f"line-row {_TONES[line.tone]}"):
+        ui.label(line.id).classes("line-id")
+        with ui.element("div").classes("line-body"):
+            draw_text(line.text)
+            if line.note:
+                ui.label(line.note).classes("fine")
+        if line.buttons:
+            with ui.element("div").classes("line-buttons"):
+                for button in line.buttons:
+                    draw_button(button, click, is_small=True)
+
+
+def _draw_columns(card: Card) -> None:
+    if not card.columns:
+        return
+    with ui.element("div").classes("contenders"):
+        for column in card.columns:
+            with ui.element("article").classes("contender"):
+                ui.label(column.title).classes("contender-title").props("role=heading aria-level=4")
+                draw_text(column.text)
+                if column.note:
+                    ui.label(column.note).classes("fine")
+
+
+def _shape(card: Card) -> tuple[object, ...]:
+    """Cards of one shape differ only in what `take` can change."""
+    return (
+        card.title,
+        len(card.lines),
+        tuple(fact.label for fact in card.facts),
+        card.columns,
+        card.buttons,
+        card.progress is None,
+        card.chart is None,
+        card.trend is None,
+        card.tone,
+    )

@@ -1,0 +1,146 @@
+"""Forms as dialogs: a refusal leaves them open, with everything that was typed."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nicegui import events as browser
+from nicegui import ui
+from nicegui.elements.mixins.value_element import ValueElement
+
+from adapters.studio.visit import Visit
+from bot.events import Attachment
+from bot.replies import Field, FieldKind, Form
+
+# What is wrong, in words; empty once the form may close.
+Submit = Callable[[Mapping[str, str], Attachment | None], Awaitable[str]]
+Take = Callable[[Attachment], Awaitable[None]]
+
+_MOST_BYTES = 512 * 1024 * 1024
+
+
+def open_form(visit: Visit, form: Form, submit: Submit) -> None:
+    """Show a form; it closes when `submit` says nothing."""
+    _FormDialog(visit, form, submit).open()
+
+
+class _FormDialog:
+    def __init__(self, visit: Visit, form: Form, submit: Submit) -> None:
+        self._visit = visit
+        self._form = form
+        self._submit = submit
+        self._inputs: dict[str, ValueElement[Any]] = {}
+        self._attachment: Attachment | None = None
+
+    def open(self) -> None:
+        with (
+            ui.dialog().props('aria-labelledby="form-title"') as dialog,
+            ui.card().classes("form-card"),
+        ):
+            self._dialog = dialog
+            ui.label(self._form.title).classes("form-title").props("id=form-title role=heading")
+            if self._form.note:
+                ui.label(self._form.note).classes("fine")
+            for index, field in enumerate(self._form.fields):
+                self._draw(field, is_first=index == 0)
+            self._problem = ui.label().classes("problem").props("role=alert")
+            self._problem.set_visibility(False)
+            with ui.row().classes("form-buttons"):
+                ui.button(self._visit.say("studio.cancel"), on_click=self._close).props("flat")
+                self._button = ui.button(self._form.submit, on_click=self._send)
+                self._button.props("unelevated").mark("form-submit")
+            dialog.on("keydown.enter.ctrl", self._send)
+            dialog.on("keydown.enter.meta", self._send)
+            dialog.on("hide", dialog.delete)
+        dialog.open()
+
+    def _draw(self, field: Field, *, is_first: bool) -> None:
+        if field.kind is FieldKind.FILE:
+            take_file(self._take, label=field.label)
+            return
+        drawn = _element(field)
+        drawn.classes("w-full").mark(f"field-{field.name}")
+        if is_first:
+            drawn.props("autofocus")
+        if field.hint:
+            drawn.props(f'hint="{_quoted(field.hint)}"')
+        self._inputs[field.name] = drawn
+
+    async def _take(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+
+    def _close(self) -> None:
+        self._dialog.close()
+
+    async def _send(self) -> None:
+        values = {name: _as_text(drawn.value) for name, drawn in self._inputs.items()}
+        missing = [f.label for f in self._form.fields if f.required and self._lacks(f, values)]
+        if missing:
+            self._complain(self._visit.say("console.missing_fields", fields=", ".join(missing)))
+            return
+        self._button.props("loading")
+        try:
+            problem = await self._submit(values, self._attachment)
+        finally:
+            self._button.props(remove="loading")
+        if problem:
+            self._complain(problem)
+        else:
+            self._dialog.close()
+
+    def _lacks(self, field: Field, values: Mapping[str, str]) -> bool:
+        if field.kind is FieldKind.FILE:
+            return self._attachment is None
+        return not values.get(field.name, "").strip()
+
+    def _complain(self, problem: str) -> None:
+        self._problem.set_text(problem)
+        self._problem.set_visibility(True)
+
+
+def take_file(take: Take, *, label: str) -> ui.upload:
+    """A place to drop a file; it lies in a folder of ours until it is read."""
+
+    async def uploaded(arrived: browser.UploadEventArguments) -> None:
+        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="attune-upload-")
+        path = Path(folder) / "upload"
+        await arrived.file.save(path)
+        name = Path(arrived.file.name.replace("\\", "/")).name or "upload"
+        await take(Attachment(name, str(path), arrived.file.size()))
+
+    return (
+        ui.upload(label=label, on_upload=uploaded, auto_upload=True, max_file_size=_MOST_BYTES)
+        .props("flat bordered")
+        .classes("w-full")
+    )
+
+
+def _element(field: Field) -> ValueElement[Any]:
+    match field.kind:
+        case FieldKind.TEXT:
+            area = ui.textarea(field.label, value=field.value)
+            return area.props(f"outlined autogrow maxlength={max(field.max_length, 20_000)}")
+        case FieldKind.CHOICE:
+            choices = dict(field.choices)
+            value = field.value if field.value in choices else None
+            chosen = ui.select(choices, label=field.label, value=value)
+            return chosen.props("outlined" if field.required else "outlined clearable")
+        case FieldKind.TOGGLE:
+            return ui.switch(field.label, value=field.value == "yes")
+        case _:
+            line = ui.input(field.label, value=field.value)
+            return line.props(f"outlined maxlength={field.max_length}")
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def _quoted(text: str) -> str:
+    return text.replace('"', "&quot;")

@@ -1,0 +1,161 @@
+"""The door: which hosts, origins and sessions may come in, and what every answer carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import URL, Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.studio.sessions import COOKIE, Sessions
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_OPEN = ("/healthz", "/readyz", "/metrics", "/login")
+_SIGNED = "/slack/"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+# NiceGUI compiles templates in the browser, hence eval; nothing may come from elsewhere.
+_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "object-src 'none'",
+        "frame-ancestors 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+    )
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the studio stands; without sessions it is open, so only for this machine."""
+
+    host: str
+    public_url: str = ""
+    sessions: Sessions | None = None
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach it by https."""
+        return self.public_url.startswith("https://")
+
+    def knows(self, host: str) -> bool:
+        """Whether a Host header is one of ours: another site's name may point here too."""
+        name = _name_of(host)
+        known = {*_LOOPBACK, self.host.lower(), urlsplit(self.public_url).hostname or ""}
+        # Behind a password any name may lead here: a stranger's page never has the cookie.
+        return name in known - {""} or (self.sessions is not None and not self.public_url)
+
+
+class Guard:
+    """Stands before everything, also before websockets."""
+
+    def __init__(self, app: ASGIApp, *, door: Door) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        refusal = self._refusal(connection)
+        if refusal is not None:
+            await _refuse(refusal, scope, receive, send)
+        elif self._is_stranger(connection):
+            await self._to_login(connection, scope, receive, send)
+        else:
+            await self._app(scope, receive, _with_headers(send, is_secure=self._door.is_secure))
+
+    def _refusal(self, connection: HTTPConnection) -> str | None:
+        """Why nobody is let in this way, whoever they are."""
+        if connection.url.path.startswith(_SIGNED) or connection.url.path in _OPEN[:3]:
+            return None
+        host = connection.headers.get("host", "")
+        if not self._door.knows(host):
+            return "This name does not lead here. Set ATTUNE_PUBLIC_URL to allow it."
+        if _changes_something(connection.scope) and not self._is_ours(connection.headers, host):
+            return "This request comes from another site."
+        return None
+
+    def _is_ours(self, headers: Headers, host: str) -> bool:
+        """Browsers always name the origin of what can do harm."""
+        origin = headers.get("origin")
+        if origin is None:
+            return headers.get("sec-fetch-site") == "same-origin"
+        ours = {host.lower(), urlsplit(self._door.public_url).netloc.lower()}
+        return urlsplit(origin).netloc.lower() in ours - {""}
+
+    def _is_stranger(self, connection: HTTPConnection) -> bool:
+        sessions, path = self._door.sessions, connection.url.path
+        if sessions is None or path in _OPEN or path.startswith(_SIGNED):
+            return False
+        return not sessions.knows(connection.cookies.get(COOKIE, ""))
+
+    async def _to_login(
+        self, connection: HTTPConnection, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if scope["type"] == "websocket" or scope["method"] not in _READING:
+            await _refuse("Log in first.", scope, receive, send, status=401)
+            return
+        wanted = URL(scope=scope)
+        target = f"{wanted.path}?{wanted.query}" if wanted.query else wanted.path
+        page = URL("/login").include_query_params(next=target)
+        answer = RedirectResponse(str(page), status_code=303)
+        await answer(scope, receive, _with_headers(send, is_secure=self._door.is_secure))
+
+
+async def _refuse(
+    why: str, scope: Scope, receive: Receive, send: Send, *, status: int = 403
+) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": why})
+        return
+    await PlainTextResponse(why, status_code=status, headers=_HEADERS)(scope, receive, send)
+
+
+def _changes_something(scope: Scope) -> bool:
+    return scope["type"] == "websocket" or scope["method"] not in _READING
+
+
+def _with_headers(send: Send, *, is_secure: bool) -> Send:
+    async def send_more(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _all_headers(is_secure=is_secure):
+                headers.setdefault(name, value)
+        await send(message)
+
+    return send_more
+
+
+def _all_headers(*, is_secure: bool) -> Iterable[tuple[str, str]]:
+    yield from _HEADERS.items()
+    if is_secure:
+        yield "strict-transport-security", "max-age=31536000"
+
+
+def _name_of(host: str) -> str:
+    """Without its port; IPv6 keeps its brackets."""
+    host = host.lower()
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]

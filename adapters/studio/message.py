@@ -1,0 +1,230 @@
+"""One message of the room: who, when, what, and all that can be done with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from nicegui import ui
+
+from adapters.room import ASSISTANT, drawn, is_gone
+from adapters.studio import drawing
+from adapters.studio.markup import to_html
+from adapters.studio.visit import Visit
+from bot.model import RoomMessage
+from bot.replies import Card, Drawn, Text
+
+Act = Callable[[], Awaitable[None]]
+
+TEACH, APPROVE, GOOD, BAD, STOP = "🎓", "✅", "👍", "👎", "❌"
+_FACES = ("#ef5f8f", "#26a69a", "#5c6bc0", "#ff8a50", "#8e6bc0", "#3d9fd8", "#7aa63a", "#c2705a")
+
+
+class Deeds(Protocol):
+    """What the room does when somebody acts on a message."""
+
+    async def react(self, message: RoomMessage, emoji: str) -> None: ...
+    async def click(self, message: RoomMessage, action: str) -> None: ...
+    async def improve(self, message: RoomMessage) -> None: ...
+    async def open_thread(self, number: int) -> None: ...
+    async def rewrite(self, message: RoomMessage) -> None: ...
+    async def take_back(self, message: RoomMessage) -> None: ...
+
+
+class MessageView:
+    """Drawn once, then brought up to date in place."""
+
+    def __init__(
+        self, visit: Visit, message: RoomMessage, deeds: Deeds, *, is_partial: bool = False
+    ) -> None:
+        self._visit = visit
+        self._deeds = deeds
+        self.message = message
+        self._is_partial = is_partial
+        self._take: Callable[[Drawn], bool] | None = None
+        self._text: ui.html | None = None
+        self._replies = 0
+        with (
+            ui.element("article")
+            .classes("message")
+            .props(
+                f'data-number={message.number} aria-label="{_attribute(message.author.name)}"'
+            ) as self.frame
+        ):
+            self._draw()
+
+    def update(self, message: RoomMessage, *, is_partial: bool = False) -> None:
+        """A newer state of the same message."""
+        was_partial, self._is_partial = self._is_partial, is_partial
+        reactions_differ = message.reactions != self.message.reactions
+        self.message = message
+        if is_partial or was_partial or is_gone(message):
+            self._redraw()
+            return
+        if self._take is None or not self._take(drawn(message)):
+            self._redraw()
+        elif reactions_differ:
+            self.react()
+
+    def stream(self, text: str) -> None:
+        """The answer so far."""
+        if self._text is None:
+            self._is_partial = True
+            self._redraw()
+        if self._text is not None:
+            self._text.set_content(to_html(text) + '<span class="caret"></span>')
+
+    def react(self) -> None:
+        """Draw the reactions anew."""
+        self._reactions.clear()
+        with self._reactions:
+            self._draw_reactions()
+
+    def tell_model(self, model: str, note: str) -> None:
+        self._chip.set_text(f"{model} · {note}" if note else model)
+        self._chip.set_visibility(True)
+
+    def count_replies(self, count: int) -> None:
+        self._replies = count
+        self._thread.set_text(self._visit.say("studio.replies", count=count))
+        self._thread.set_visibility(count > 0)
+
+    def _redraw(self) -> None:
+        chip = self._chip.text if self._chip.visible else ""
+        self.frame.clear()
+        with self.frame:
+            self._draw()
+        if chip:
+            self.tell_model(chip, "")
+        self.count_replies(self._replies)
+
+    def _draw(self) -> None:
+        author = self.message.author
+        _face(author.name, is_own=self.message.is_own)
+        with ui.element("div").classes("message-body"):
+            self._draw_head()
+            with ui.element("div").classes("message-content"):
+                self._draw_content()
+            self._reactions = ui.element("div").classes("reactions")
+            with self._reactions:
+                self._draw_reactions()
+            self._thread = ui.button(on_click=self._open_thread).props("flat dense no-caps size=sm")
+            self._thread.classes("thread-link")
+            self._thread.set_visibility(False)
+        if not is_gone(self.message):
+            self._draw_actions()
+
+    def _draw_head(self) -> None:
+        message = self.message
+        with ui.element("div").classes("message-head"):
+            ui.label(_shown(message.author.name)).classes("author")
+            with ui.element("time").props(f'datetime="{message.at.isoformat()}"').classes("fine"):
+                ui.label(f"{message.at.astimezone():%H:%M}")
+            self._chip = ui.label().classes("chip")
+            self._chip.set_visibility(False)
+            if message.edited_at is not None and not message.is_own:
+                ui.label(self._visit.say("studio.edited")).classes("fine")
+
+    def _draw_content(self) -> None:
+        self._take, self._text = None, None
+        if is_gone(self.message):
+            ui.label(self._visit.say("console.deleted")).classes("fine")
+        elif self._is_partial:
+            self._text = drawing.draw_text(self.message.text)
+            self._draw_stop()
+        else:
+            reply = drawn(self.message)
+            if isinstance(reply, Text) and reply.private:
+                ui.element("div").classes("private-mark")
+            self._take = drawing.draw(reply, self._click)
+
+    def _draw_stop(self) -> None:
+        async def stop() -> None:
+            await self._deeds.react(self.message, STOP)
+
+        button = ui.button(self._visit.say("studio.stop"), icon="stop_circle", on_click=stop)
+        button.props("outline dense no-caps size=sm").classes("stop").mark("stop")
+
+    def _draw_reactions(self) -> None:
+        mine = {emoji for emoji, user in self.message.reactions if user == self._visit.speaker.id}
+        for emoji, count in Counter(emoji for emoji, _ in self.message.reactions).items():
+            chip = ui.button(f"{emoji} {count}", color=None, on_click=self._reacting(emoji))
+            chip.props("flat dense no-caps size=sm").classes("reaction")
+            pressed = "true" if emoji in mine else "false"
+            chip.props(f"aria-pressed={pressed}")
+            if emoji in mine:
+                chip.classes("mine")
+
+    def _draw_actions(self) -> None:
+        is_answer = self.message.is_own and isinstance(drawn(self.message), Text)
+        with ui.element("div").classes("actions").props("role=toolbar"):
+            if is_answer or not self.message.is_own:
+                self._action(TEACH, "studio.act.teach", self._reacting(TEACH))
+                self._action(APPROVE, "studio.act.approve", self._reacting(APPROVE))
+            if is_answer:
+                self._action(GOOD, "studio.act.good", self._reacting(GOOD))
+                self._action(BAD, "studio.act.bad", self._reacting(BAD))
+                self._icon("auto_fix_high", "studio.act.improve", self._improve)
+            if self.message.thread is None:
+                self._icon("reply", "studio.act.reply", self._open_thread)
+            if self.message.author.id == self._visit.speaker.id and not self.message.is_own:
+                self._icon("edit", "studio.act.edit", self._rewrite)
+                self._icon("delete", "studio.act.delete", self._take_back)
+
+    def _action(self, emoji: str, key: str, act: Act) -> None:
+        button = ui.button(emoji, on_click=act).props("flat dense size=sm")
+        self._name(button, key)
+
+    def _icon(self, icon: str, key: str, act: Act) -> None:
+        button = ui.button(icon=icon, on_click=act).props("flat dense size=sm color=grey-8")
+        self._name(button, key)
+
+    def _name(self, button: ui.button, key: str) -> None:
+        text = self._visit.say(key)
+        button.props(f'aria-label="{_attribute(text)}"').tooltip(text)
+        button.mark(key.removeprefix("studio."))
+
+    def _reacting(self, emoji: str) -> Act:
+        async def react() -> None:
+            await self._deeds.react(self.message, emoji)
+
+        return react
+
+    async def _click(self, action: str) -> None:
+        await self._deeds.click(self.message, action)
+
+    async def _improve(self) -> None:
+        await self._deeds.improve(self.message)
+
+    async def _open_thread(self) -> None:
+        await self._deeds.open_thread(self.message.number)
+
+    async def _rewrite(self) -> None:
+        await self._deeds.rewrite(self.message)
+
+    async def _take_back(self) -> None:
+        await self._deeds.take_back(self.message)
+
+
+def is_answer(message: RoomMessage) -> bool:
+    """Whether the assistant wrote it in plain words."""
+    return message.is_own and not isinstance(drawn(message), Card)
+
+
+def _face(name: str, *, is_own: bool) -> None:
+    face = ui.element("div").classes("face").props("aria-hidden=true")
+    with face:
+        ui.label("A" if is_own else name[:1].upper())
+    digest = hashlib.sha256(name.encode()).digest()[0]
+    colour = "#5c6bc0" if is_own else _FACES[digest % len(_FACES)]
+    face.style(f"background:{colour}")
+
+
+def _shown(name: str) -> str:
+    return "Attune" if name == ASSISTANT.name else name
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;")

@@ -1,0 +1,366 @@
+"""Examples and preferences: found, read, edited, changed in bulk, brought in and taken out."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from fastapi import Request
+from nicegui import events as browser
+from nicegui import ui
+
+from adapters.studio import drawing
+from adapters.studio.deeds import Deeds
+from adapters.studio.forms import open_form, take_file
+from adapters.studio.notes import tell
+from adapters.studio.pages.review import draw_exchange
+from adapters.studio.shell import empty, follow, shell, title_of, visit_of
+from adapters.studio.visit import Studio, Visit
+from bot import events
+from bot.events import Attachment
+from bot.model import LOCAL, ExampleState, Origin
+from bot.replies import Card, Field, Form, Line, Listing, Refused, Reply, Tone
+
+_PAGE = 50
+_PILL = """
+<q-td :props="props"><span class="pill" :class="props.row.tone">{{ props.value }}</span></q-td>
+"""
+_TEXT = """
+<q-td :props="props"><div class="clip">{{ props.value }}</div></q-td>
+"""
+_COLUMNS = ("question", "answer", "state", "origin", "authors", "tags")
+
+
+async def examples_page(studio: Studio, request: Request, *, method: str) -> None:
+    visit = visit_of(studio, request)
+    here = "examples" if method == "supervised" else "preferences"
+    title = visit.say(f"studio.{here}")
+    channels = await studio.room.channels()
+    with shell(visit, request, here=here, title=title, channels=channels) as frame:
+        page = _Examples(visit, here, method, state=request.query_params.get("state", ""))
+        with frame.top:
+            title_of(title)
+            page.draw_top()
+        with ui.element("main").classes("page").props("id=main"):
+            page.draw()
+    await page.refresh()
+    follow(visit, page.refresh)
+    if "import" in request.query_params:
+        page.open_import()
+
+
+class _Examples:
+    def __init__(self, visit: Visit, here: str, method: str, *, state: str) -> None:
+        self._visit = visit
+        self._here = here
+        self._filters = {"method": method, "state": state}
+        # Where each page began: the way back, as the store only goes forward.
+        self._began: list[str] = [""]
+        self._listed: Listing | None = None
+        self._deeds = Deeds(visit, self.refresh)
+
+    def draw_top(self) -> None:
+        say = self._visit.say
+        ui.space()
+        if self._visit.workspace == LOCAL:
+            bring = ui.button(say("studio.import"), icon="upload_file", on_click=self.open_import)
+            bring.props("flat").classes("only-icon-on-phones").mark("import")
+        with ui.button(say("studio.export"), icon="download").props("flat") as button:
+            button.classes("only-icon-on-phones")
+            with ui.menu():
+                ui.menu_item(say("studio.export_jsonl"), self._exporting("jsonl"))
+                ui.menu_item(say("studio.export_csv"), self._exporting("csv"))
+        write = ui.button(say("studio.write"), icon="add", on_click=self._write)
+        write.props("unelevated").classes("only-icon-on-phones").mark("write")
+
+    def draw(self) -> None:
+        self._draw_filters()
+        self._bulk = ui.element("div").classes("bar bulk").props("role=toolbar")
+        with self._bulk:
+            self._draw_bulk()
+        self._bulk.set_visibility(False)
+        self._table = self._draw_table()
+        self._nothing = ui.element("div").classes("stack")
+        with ui.element("div").classes("bar pager"):
+            self._range = ui.label().classes("fine").props("aria-live=polite")
+            ui.space()
+            self._back = self._turner("chevron_left", "studio.previous", self._previous)
+            self._on = self._turner("chevron_right", "studio.next", self._next)
+
+    async def refresh(self) -> None:
+        """This page as it is now."""
+        options = {**self._filters, "limit": str(_PAGE), "after": self._began[-1]}
+        told = await self._visit.list("examples", options)
+        if isinstance(told, Listing) and told != self._listed:
+            self._listed = told
+            self._show(told)
+
+    def open_import(self) -> None:
+        """A place to drop a file, and what came of it."""
+        say = self._visit.say
+        with ui.dialog() as dialog, ui.card().classes("form-card"):
+            ui.label(say("studio.import")).classes("form-title").props("role=heading")
+            ui.label(say("studio.import.note")).classes("fine")
+            area = ui.element("div").classes("w-full")
+
+            async def take(attachment: Attachment) -> None:
+                await self._import(attachment, area)
+
+            with area:
+                take_file(take, label=say("studio.drop_file"))
+            with ui.row().classes("form-buttons"):
+                ui.button(say("studio.close"), on_click=dialog.close).props("flat")
+            dialog.on("hide", dialog.delete)
+        dialog.open()
+
+    async def _import(self, attachment: Attachment, area: ui.element) -> None:
+        area.clear()
+        with area:
+            ui.linear_progress(show_value=False).props("indeterminate rounded")
+            ui.label(self._visit.say("studio.importing")).classes("fine").props("role=status")
+        try:
+            reply = await self._visit.ask(events.Submitted("import", {}, attachment))
+        finally:
+            folder = Path(attachment.reference).parent
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        area.clear()
+        with area:
+            self._report(reply)
+        self._began = [""]
+        await self.refresh()
+
+    def _report(self, reply: Reply) -> None:
+        """What came in, and row by row what did not."""
+        if isinstance(reply, Refused):
+            ui.label(reply.text).classes("problem").props("role=alert")
+        elif isinstance(reply, Card):
+            ui.label(reply.title).classes("card-title").props("role=status")
+            drawing.draw_facts(reply.facts)
+            with ui.element("ul").classes("report"):
+                for line in reply.lines:
+                    with ui.element("li"):
+                        ui.label(line)
+
+    def _draw_filters(self) -> None:
+        say = self._visit.say
+        with ui.element("div").classes("bar").props("role=search"):
+            search = ui.input(placeholder=say("studio.search"), on_change=self._filtering("search"))
+            search.props("outlined dense debounce=250 clearable").classes("grow").mark("search")
+            search.props(f'aria-label="{say("studio.search")}"')
+            self._choice("state", [one.value for one in ExampleState], "state")
+            self._choice("origin", [one.value for one in Origin], "origin")
+            for name, key in (("author", "studio.author"), ("tag", "studio.tags")):
+                field = ui.input(say(key), on_change=self._filtering(name))
+                field.props("outlined dense debounce=250 clearable").classes("narrow").mark(name)
+
+    def _choice(self, name: str, values: list[str], words: str) -> None:
+        say = self._visit.say
+        offered = {"": say("studio.any")} | {one: say(f"{words}.{one}") for one in values}
+        field = ui.select(
+            offered,
+            label=say(f"studio.{name}"),
+            value=self._filters.get(name, ""),
+            on_change=self._filtering(name),
+        )
+        field.props("outlined dense").classes("narrow").mark(f"filter-{name}")
+
+    def _filtering(
+        self, name: str
+    ) -> Callable[[browser.ValueChangeEventArguments[str | None]], Awaitable[None]]:
+        async def filtered(change: browser.ValueChangeEventArguments[str | None]) -> None:
+            self._filters[name] = change.value or ""
+            self._began = [""]
+            await self.refresh()
+
+        return filtered
+
+    def _draw_bulk(self) -> None:
+        say = self._visit.say
+        self._count = ui.label().classes("fine")
+        self._everything = ui.checkbox()
+        for key, state in (
+            ("studio.approve", "approved"),
+            ("studio.reject", "rejected"),
+            ("studio.withdraw", "withdrawn"),
+        ):
+            button = ui.button(say(key), on_click=self._changing(state)).props("outline dense")
+            button.mark(f"bulk-{state}")
+        ui.button(say("studio.tag"), on_click=self._tag).props("outline dense").mark("bulk-tag")
+        ui.button(say("studio.clear"), on_click=self._clear).props("flat dense")
+
+    def _draw_table(self) -> ui.table:
+        columns = [self._column(name) for name in ("id", *_COLUMNS)]
+        if self._filters["method"] == "dpo":
+            columns.insert(3, self._column("rejected"))
+        table = ui.table(
+            columns=columns, rows=[], row_key="id", selection="multiple", on_select=self._selected
+        )
+        table.props(f'flat :rows-per-page-options="[0]" hide-pagination :grid="{_GRID}"')
+        table.classes("w-full examples")
+        table.add_slot("body-cell-state", _PILL)
+        for name in ("question", "answer", "rejected"):
+            table.add_slot(f"body-cell-{name}", _TEXT)
+        table.on("rowClick", self._opened, js_handler="(event, row) => emit(row.id)")
+        return table
+
+    def _column(self, name: str) -> dict[str, object]:
+        keys = {"id": "#", "question": "part.question", "answer": "part.answer"}
+        keys |= {"rejected": "part.rejected"}
+        key = keys.get(name, f"fact.{name}")
+        label = key if name == "id" else self._visit.say(key)
+        return {"name": name, "label": label, "field": name, "align": "left"}
+
+    def _turner(self, icon: str, key: str, turn: Callable[[], Awaitable[None]]) -> ui.button:
+        button = ui.button(icon=icon, on_click=turn).props("flat round dense")
+        return button.props(f'aria-label="{self._visit.say(key)}"').mark(key)
+
+    def _show(self, listed: Listing) -> None:
+        self._table.rows = [_row(line) for line in listed.lines]
+        self._table.selected = []
+        self._table.update()
+        self._tell_selected()
+        first = (len(self._began) - 1) * _PAGE + 1
+        last, count = first + len(listed.lines) - 1, listed.total or 0
+        self._range.set_text(
+            self._visit.say("studio.range", first=first, last=last, count=f"{count:,}")
+        )
+        self._back.set_enabled(len(self._began) > 1)
+        self._on.set_enabled(listed.more is not None)
+        self._table.set_visibility(bool(listed.lines))
+        self._nothing.clear()
+        if not listed.lines:
+            with self._nothing:
+                self._draw_nothing()
+
+    def _draw_nothing(self) -> None:
+        say = self._visit.say
+        if any(text for name, text in self._filters.items() if name != "method"):
+            empty("search_off", say("studio.nothing_found"))
+        elif self._here == "examples":
+            empty("school", say("studio.examples.empty"), say("studio.examples.empty.note"))
+        else:
+            empty(
+                "thumbs_up_down",
+                say("studio.preferences.empty"),
+                say("studio.preferences.empty.note"),
+            )
+
+    async def _next(self) -> None:
+        if self._listed and self._listed.lines:
+            self._began.append(self._listed.lines[-1].id)
+            await self.refresh()
+
+    async def _previous(self) -> None:
+        if len(self._began) > 1:
+            self._began.pop()
+            await self.refresh()
+
+    def _selected(self, event: browser.TableSelectionEventArguments) -> None:
+        self._tell_selected()
+
+    def _tell_selected(self) -> None:
+        count = len(self._table.selected)
+        self._bulk.set_visibility(count > 0)
+        self._count.set_text(self._visit.say("studio.selected", count=count))
+        total = self._listed.total if self._listed else 0
+        self._everything.set_text(self._visit.say("studio.all_found", count=f"{total or 0:,}"))
+        self._everything.set_visibility((total or 0) > count)
+        if not count:
+            self._everything.set_value(False)
+
+    def _clear(self) -> None:
+        self._table.selected = []
+        self._table.update()
+        self._tell_selected()
+
+    def _changing(self, what: str) -> Callable[[], Awaitable[None]]:
+        async def change() -> None:
+            tell(await self._change(what, {}))
+
+        return change
+
+    async def _change(self, what: str, values: Mapping[str, str]) -> Reply:
+        ids = ",".join(str(row["id"]) for row in self._table.selected)
+        chosen = {**self._filters, "all": "yes"} if self._everything.value else {"ids": ids}
+        reply = await self._visit.ask(events.Submitted(f"examples:{what}", {**chosen, **values}))
+        if not isinstance(reply, Refused):
+            self._clear()
+            await self.refresh()
+        return reply
+
+    def _tag(self) -> None:
+        say = self._visit.say
+        field = Field("name", say("studio.tags"), max_length=40)
+        form = Form("tag", say("studio.tag"), (field,), say("example.save"))
+
+        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
+            reply = await self._change("tag", values)
+            if isinstance(reply, Refused):
+                return reply.text
+            tell(reply)
+            return ""
+
+        open_form(self._visit, form, submit)
+
+    async def _opened(self, event: browser.GenericEventArguments) -> None:
+        number = str(event.args)
+        card = await self._visit.see(f"example.show:{number}")
+        if not isinstance(card, Card):
+            tell(card)
+            return
+        with ui.dialog() as dialog, ui.element("div").classes("asking"):
+
+            async def act(action: str) -> None:
+                dialog.close()
+                await self._act(action)
+
+            self._draw_example(card, act)
+            await self._draw_revisions(number, card)
+            dialog.on("hide", dialog.delete)
+        dialog.open()
+
+    async def _act(self, action: str) -> None:
+        """A judgement answers with the next in the queue, which nobody asked for here."""
+        reply = await self._visit.click(action)
+        if isinstance(reply, Card):
+            await self.refresh()
+        else:
+            await self._deeds.take(reply)
+
+    def _draw_example(self, card: Card, act: drawing.Click) -> None:
+        with ui.element("section").classes("card plain"):
+            ui.label(card.title).classes("card-title").props("role=heading aria-level=2")
+            for line in card.lines:
+                ui.label(line).classes("warning")
+            draw_exchange(card)
+            drawing.draw_facts(card.facts)
+            drawing.draw_buttons(card.buttons, act)
+
+    async def _draw_revisions(self, number: str, card: Card) -> None:
+        revision = next((f.value for f in card.facts if f.name == "revision"), "1")
+        if revision == "1":
+            return
+        told = await self._visit.see(f"example.revisions:{number}")
+        if isinstance(told, Card):
+            drawing.CardView(told, self._deeds.click)
+
+    async def _write(self) -> None:
+        await self._deeds.run("teach")
+
+    def _exporting(self, kind: str) -> Callable[[], Awaitable[None]]:
+        async def export() -> None:
+            options = {"format": kind, "method": self._filters["method"]}
+            await self._deeds.run("export", options)
+
+        return export
+
+
+_GRID = "Quasar.Screen.lt.sm"
+
+
+def _row(line: Line) -> dict[str, str]:
+    tones = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy"}
+    facts = {fact.name: fact.value for fact in line.facts}
+    return {"id": line.id, "tone": tones.get(line.tone, ""), **facts}

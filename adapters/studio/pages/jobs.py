@@ -1,0 +1,160 @@
+"""The jobs: their history, and each one live with its chart, settings and story."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from nicegui import ui
+
+from adapters.studio import drawing
+from adapters.studio.deeds import Deeds
+from adapters.studio.shell import empty, follow, pill, shell, title_of, visit_of
+from adapters.studio.visit import Studio, Visit
+from bot.model import LOCAL
+from bot.replies import Button, Card, Line, Listing
+
+_SETTINGS = (
+    "method",
+    "base",
+    "host",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "beta",
+    "validation",
+    "suffix",
+    "seed",
+    "use",
+)
+
+
+async def jobs_page(studio: Studio, request: Request, job: str | None) -> None:
+    visit = visit_of(studio, request)
+    title = visit.say("studio.jobs")
+    channels = await studio.room.channels()
+    with shell(visit, request, here="jobs", title=title, channels=channels) as frame:
+        page = _Jobs(visit, job)
+        with frame.top:
+            title_of(title)
+            page.draw_top()
+        page.draw()
+    await page.refresh()
+    follow(visit, page.refresh)
+
+
+class _Jobs:
+    def __init__(self, visit: Visit, chosen: str | None) -> None:
+        self._visit = visit
+        self._chosen = chosen
+        self._deeds = Deeds(visit, self.refresh)
+        self._listed: Listing | None = None
+        self._story: Listing | None = None
+        self._view: drawing.CardView | None = None
+        self._drawn: str | None = None
+
+    def draw_top(self) -> None:
+        ui.space()
+        if self._visit.workspace != LOCAL:
+            return
+        button = ui.button(self._visit.say("studio.train_with"), icon="tune", on_click=self._settle)
+        button.props("flat").mark("train-with")
+        train = ui.button(self._visit.say("studio.train"), icon="bolt", on_click=self._train)
+        train.props("unelevated").mark("train")
+
+    def draw(self) -> None:
+        with ui.element("main").classes("page split").props("id=main"):
+            self._list = ui.element("div").classes("chooser")
+            with ui.element("div").classes("stack"):
+                self._detail = ui.element("div").classes("stack")
+                self._told = ui.element("div").classes("stack story")
+
+    async def refresh(self) -> None:
+        listed = await self._visit.list("jobs")
+        if not isinstance(listed, Listing):
+            return
+        if listed != self._listed:
+            self._choose_newest(listed)
+            self._listed = listed
+            self._draw_list(listed)
+        if self._chosen is not None:
+            await self._show(self._chosen)
+
+    def _choose_newest(self, listed: Listing) -> None:
+        """At first, and when a training begins while one looks."""
+        known = {line.id for line in self._listed.lines} if self._listed else set()
+        newest = listed.lines[0].id if listed.lines else None
+        if newest is not None and (self._chosen is None or (known and newest not in known)):
+            self._chosen = newest
+            ui.run_javascript("window.scrollTo({ top: 0 })")
+
+    def _draw_list(self, listed: Listing) -> None:
+        self._list.clear()
+        with self._list:
+            if not listed.lines:
+                empty("model_training", listed.empty, self._visit.say("studio.jobs.empty.note"))
+            for line in listed.lines:
+                self._draw_row(line)
+
+    def _draw_row(self, line: Line) -> None:
+        facts = {fact.name: fact.value for fact in line.facts}
+
+        async def choose() -> None:
+            self._chosen = line.id
+            if self._listed is not None:
+                self._draw_list(self._listed)
+            await self._show(line.id)
+
+        row = ui.element("button").classes("choice").props(f"type=button id=job-{line.id}")
+        row.on("click", choose)
+        if line.id == self._chosen:
+            row.classes("here").props("aria-current=true")
+        with row:
+            with ui.element("div").classes("choice-head"):
+                ui.label(f"{self._visit.say('fact.job')} {line.id}").classes("choice-title")
+                pill(facts.get("state", ""), line.tone)
+            ui.label(line.text).classes("mono clip-line")
+            ui.label(facts.get("date", "")).classes("fine")
+
+    async def _show(self, number: str) -> None:
+        card = await self._visit.see(f"job.show:{number}")
+        if not isinstance(card, Card) or number != self._chosen:
+            return
+        is_same = self._drawn == number and self._view is not None
+        if not (is_same and self._view is not None and self._view.take(card)):
+            self._draw_detail(number, card)
+        await self._tell_story(number)
+
+    def _draw_detail(self, number: str, card: Card) -> None:
+        say = self._visit.say
+        self._detail.clear()
+        with self._detail:
+            self._view = drawing.CardView(card, self._deeds.click, can_zoom=True)
+            with ui.row().classes("bar"):
+                for key, action in (
+                    ("studio.again", "job.again"),
+                    ("studio.numbers", "job.numbers"),
+                ):
+                    button = Button(say(key), f"{action}:{number}")
+                    drawing.draw_button(button, self._deeds.click)
+        self._drawn = number
+
+    async def _tell_story(self, number: str) -> None:
+        story = await self._visit.see(f"job.events:{number}")
+        if not isinstance(story, Listing) or story == self._story:
+            return
+        self._story = story
+        self._told.clear()
+        with self._told:
+            drawing.draw_listing(story, self._deeds.click)
+
+    async def _train(self) -> None:
+        await self._deeds.click("job.start")
+
+    async def _settle(self) -> None:
+        hosts = await self._visit.see("hosts")
+        offered = {line.id: line.id for line in hosts.lines} if isinstance(hosts, Listing) else {}
+        self._deeds.fill_in(
+            "start",
+            title=self._visit.say("studio.train_with"),
+            names=_SETTINGS,
+            choices={"host": offered},
+        )

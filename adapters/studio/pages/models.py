@@ -1,0 +1,100 @@
+"""The models: which was made from which, which answers now, and the way back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from fastapi import Request
+from nicegui import ui
+
+from adapters.studio import drawing
+from adapters.studio.deeds import Deeds
+from adapters.studio.shell import follow, pill, shell, title_of, visit_of
+from adapters.studio.visit import Studio, Visit
+from bot.replies import Button, Line, Listing, Tone
+
+
+async def models_page(studio: Studio, request: Request) -> None:
+    visit = visit_of(studio, request)
+    title = visit.say("studio.models")
+    channels = await studio.room.channels()
+    with shell(visit, request, here="models", title=title, channels=channels) as frame:
+        page = _Models(visit)
+        with frame.top:
+            title_of(title)
+            ui.space()
+            page.draw_top()
+        with ui.element("main").classes("page two").props("id=main"):
+            page.draw()
+    await page.refresh()
+    follow(visit, page.refresh)
+
+
+class _Models:
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._deeds = Deeds(visit, self.refresh)
+        self._seen: tuple[object, object] | None = None
+
+    def draw_top(self) -> None:
+        back = Button(self._visit.say("button.rollback"), "model.rollback")
+        drawing.draw_button(back, self._deeds.click)
+
+    def draw(self) -> None:
+        self._tree = ui.element("div").classes("stack")
+        self._history = ui.element("div").classes("stack")
+
+    async def refresh(self) -> None:
+        models = await self._visit.list("models")
+        history = await self._visit.see("model.history")
+        if (models, history) == self._seen:
+            return
+        self._seen = (models, history)
+        self._tree.clear()
+        self._history.clear()
+        if isinstance(models, Listing):
+            with self._tree, ui.element("section").classes("card plain"):
+                ui.label(models.title).classes("card-title").props("role=heading aria-level=2")
+                self._draw_tree(models)
+        if isinstance(history, Listing):
+            with self._history:
+                drawing.draw_listing(history, self._deeds.click)
+
+    def _draw_tree(self, models: Listing) -> None:
+        """Every model below the one it was made from."""
+        below: dict[str, list[Line]] = defaultdict(list)
+        names = {line.text for line in models.lines}
+        roots = []
+        for line in reversed(models.lines):
+            parent = _facts(line).get("parent", "")
+            if parent in names and parent != line.text:
+                below[parent].append(line)
+            else:
+                roots.append(line)
+        with ui.element("ul").classes("tree"):
+            for line in roots:
+                self._draw_branch(line, below)
+
+    def _draw_branch(self, line: Line, below: dict[str, list[Line]]) -> None:
+        facts = _facts(line)
+        with ui.element("li").classes("branch"):
+            with ui.element("div").classes("branch-line"):
+                with ui.element("div").classes("line-body"):
+                    ui.label(line.text).classes("mono branch-name")
+                    ui.label(line.note).classes("fine")
+                if line.tone is Tone.GOOD:
+                    pill(self._visit.say("model.answering"), Tone.GOOD)
+                if facts.get("job"):
+                    text = f"{self._visit.say('fact.job')} {facts['job']}"
+                    ui.link(text, f"/jobs/{facts['job']}").classes("fine")
+                for button in line.buttons:
+                    drawing.draw_button(button, self._deeds.click, is_small=True)
+            children = below.pop(line.text, [])
+            if children:
+                with ui.element("ul").classes("tree"):
+                    for child in children:
+                        self._draw_branch(child, below)
+
+
+def _facts(line: Line) -> dict[str, str]:
+    return {fact.name: fact.value for fact in line.facts}

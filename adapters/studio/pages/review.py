@@ -1,0 +1,284 @@
+"""The review queue: judged with one key each, with all that helps to judge beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from fastapi import Request
+from nicegui import background_tasks, ui
+from nicegui import events as browser
+
+from adapters.studio import drawing
+from adapters.studio.forms import open_form
+from adapters.studio.notes import notify, tell
+from adapters.studio.shell import follow, shell, visit_of
+from adapters.studio.visit import Studio, Visit
+from bot import events
+from bot.events import Attachment
+from bot.replies import Card, Form, Line, Listing, Refused
+
+_PAGE = 200
+_SHORTCUTS = (
+    ("J", "studio.next"),
+    ("K", "studio.previous"),
+    ("A", "button.approve"),
+    ("E", "button.edit"),
+    ("R", "button.reject"),
+    ("U", "studio.undo"),
+)
+
+
+async def review_page(studio: Studio, request: Request) -> None:
+    visit = visit_of(studio, request)
+    title = visit.say("studio.review")
+    channels = await studio.room.channels()
+    with shell(visit, request, here="review", title=title, channels=channels) as frame:
+        page = _Queue(visit)
+        with frame.top:
+            ui.label(title).classes("top-title").props("role=heading aria-level=1")
+            page.draw_top()
+        page.draw()
+    await page.load()
+    follow(visit, page.catch_up)
+
+
+class _Queue:
+    """What waits, which one is open, and what was judged in this window."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._lines: dict[str, Line] = {}
+        self._rows: dict[str, ui.element] = {}
+        self._judged: list[str] = []
+        self._open: str | None = None
+        self._turn = asyncio.Lock()
+
+    def draw_top(self) -> None:
+        self._where = ui.label().classes("fine")
+        ui.space()
+        with ui.element("div").classes("keys only-wide").props("aria-hidden=true"):
+            for key, name in _SHORTCUTS:
+                with ui.element("span"):
+                    ui.html(f"<kbd>{key}</kbd>{self._visit.say(name)}", sanitize=False)
+
+    def draw(self) -> None:
+        ui.keyboard(self._pressed)
+        with ui.element("main").classes("review").props("id=main"):
+            self._list = ui.element("div").classes("queue")
+            self._list.props(f'role=listbox aria-label="{self._visit.say("studio.queue")}"')
+            self._detail = ui.element("div").classes("stack detail")
+            self._beside = ui.element("aside").classes("stack beside")
+
+    async def load(self) -> None:
+        """The queue as it stands; what was open stays open."""
+        self._lines.clear()
+        await self._fetch(None)
+        self._draw_list()
+        await self._show(next(iter(self._lines), None))
+
+    async def catch_up(self) -> None:
+        """Others may have proposed or judged meanwhile."""
+        told = await self._page(None)
+        if told is None:
+            return
+        waiting = {line.id: line for line in told.lines}
+        new = [line for line in waiting.values() if line.id not in self._lines]
+        self._lines.update((line.id, line) for line in new)
+        for line in new:
+            self._draw_row(line)
+        if told.more is None:
+            for number in [n for n in self._rows if n not in waiting]:
+                self._rows[number].classes(add="judged")
+        self._tell_where()
+        if self._open is None and new:
+            await self._show(new[0].id)
+
+    async def _fetch(self, after: str | None) -> None:
+        told = await self._page(after)
+        if told is not None:
+            self._lines.update((line.id, line) for line in told.lines)
+            if told.more and told.lines and len(self._lines) < _PAGE * 5:
+                await self._fetch(told.lines[-1].id)
+
+    async def _page(self, after: str | None) -> Listing | None:
+        wanted = {"state": "proposed", "limit": str(_PAGE), "after": after or ""}
+        told = await self._visit.list("examples", wanted)
+        return told if isinstance(told, Listing) else None
+
+    def _draw_list(self) -> None:
+        self._list.clear()
+        self._rows.clear()
+        for line in self._lines.values():
+            self._draw_row(line)
+
+    def _draw_row(self, line: Line) -> None:
+        facts = {fact.name: fact.value for fact in line.facts}
+
+        async def choose() -> None:
+            await self._show(line.id)
+
+        with self._list, ui.element("div").classes("queue-row") as row:
+            row.props(f"role=option tabindex=-1 id=row-{line.id}").on("click", choose)
+            ui.label(facts.get("question") or line.text).classes("queue-question")
+            ui.label(facts.get("answer", "")).classes("queue-answer fine")
+        self._rows[line.id] = row
+
+    async def _show(self, number: str | None) -> None:
+        if self._open in self._rows:
+            self._rows[self._open].classes(remove="here").props("aria-selected=false")
+        self._open = number
+        self._tell_where()
+        self._detail.clear()
+        self._beside.clear()
+        if number is None:
+            with self._detail:
+                self._draw_empty()
+            return
+        self._rows[number].classes(add="here").props("aria-selected=true")
+        ui.run_javascript(
+            f"document.getElementById('row-{number}')?.scrollIntoView({{block:'nearest'}})"
+        )
+        told = await self._visit.see(f"example.show:{number}")
+        if self._open != number or not isinstance(told, Card):
+            return
+        with self._detail:
+            self._draw_example(told)
+        # Keys may come faster than these are found: they fill in when they can.
+        background_tasks.create(self._draw_beside(number, told), name="studio: beside")
+
+    def _draw_example(self, card: Card) -> None:
+        with ui.element("section").classes("card plain"):
+            ui.label(card.title).classes("card-title").props("role=heading aria-level=2")
+            for line in card.lines:
+                ui.label(line).classes("warning").props("role=note")
+            draw_exchange(card)
+            drawing.draw_facts(card.facts)
+            with ui.row().classes("buttons"):
+                for button in card.buttons:
+                    drawing.draw_button(button, self._act)
+                undo = ui.button(self._visit.say("studio.undo"), icon="undo", on_click=self._undo)
+                undo.props("flat no-caps").mark("undo")
+
+    async def _draw_beside(self, number: str, card: Card) -> None:
+        for action in ("example.context", "example.similar"):
+            told = await self._visit.see(f"{action}:{number}")
+            if self._open == number and isinstance(told, Listing):
+                with self._beside:
+                    drawing.draw_listing(told, self._act)
+        revision = next((f.value for f in card.facts if f.name == "revision"), "1")
+        if self._open == number and revision != "1":
+            told = await self._visit.see(f"example.revisions:{number}")
+            if isinstance(told, Card):
+                with self._detail:
+                    drawing.CardView(told, self._act)
+
+    def _draw_empty(self) -> None:
+        say = self._visit.say
+        with ui.element("div").classes("empty"):
+            ui.icon("task_alt")
+            ui.label(say("studio.all_reviewed")).classes("empty-title")
+            ui.label(say("studio.all_reviewed.note"))
+            with ui.row().classes("buttons"):
+                back = ui.button(say("studio.to_room"), on_click=lambda: ui.navigate.to("/"))
+                back.props("unelevated no-caps")
+                if self._judged:
+                    undo = ui.button(say("studio.undo"), icon="undo", on_click=self._undo)
+                    undo.props("flat no-caps")
+
+    def _tell_where(self) -> None:
+        waiting = self._waiting()
+        if self._open in waiting:
+            at = waiting.index(self._open) + 1
+            self._where.set_text(self._visit.say("studio.of", at=at, count=len(waiting)))
+        else:
+            self._where.set_text(str(len(waiting)))
+
+    def _waiting(self) -> list[str]:
+        return [n for n in self._lines if n not in self._judged]
+
+    async def _pressed(self, key: browser.KeyEventArguments) -> None:
+        if not key.action.keydown or key.modifiers.ctrl or key.modifiers.meta:
+            return
+        deeds: Mapping[str, Callable[[], Awaitable[None]]] = {
+            "j": self._next,
+            "arrowdown": self._next,
+            "k": self._previous,
+            "arrowup": self._previous,
+            "a": lambda: self._judge("example.approve"),
+            "r": lambda: self._judge("example.reject"),
+            "e": lambda: self._judge("example.edit"),
+            "u": self._undo,
+        }
+        deed = deeds.get(str(key.key.name).lower())
+        if deed is not None:
+            async with self._turn:
+                await deed()
+
+    async def _next(self) -> None:
+        await self._step(1)
+
+    async def _previous(self) -> None:
+        await self._step(-1)
+
+    async def _step(self, by: int) -> None:
+        waiting = self._waiting()
+        if not waiting:
+            await self._show(None)
+            return
+        at = waiting.index(self._open) if self._open in waiting else 0
+        await self._show(waiting[max(0, min(len(waiting) - 1, at + by))])
+
+    async def _judge(self, action: str) -> None:
+        if self._open is not None:
+            await self._act(f"{action}:{self._open}")
+
+    async def _act(self, action: str) -> None:
+        """A key or a button on the open example."""
+        reply = await self._visit.click(action)
+        if isinstance(reply, Form):
+            self._edit(reply)
+        elif isinstance(reply, Refused):
+            tell(reply)
+        elif action.startswith(("example.approve", "example.reject")):
+            await self._move_on(action.rpartition(":")[2])
+        else:
+            tell(reply)
+
+    async def _move_on(self, number: str) -> None:
+        waiting = self._waiting()
+        at = waiting.index(number) if number in waiting else 0
+        self._judged.append(number)
+        if number in self._rows:
+            self._rows[number].classes(add="judged")
+        left = self._waiting()
+        await self._show(left[min(at, len(left) - 1)] if left else None)
+
+    async def _undo(self) -> None:
+        if not self._judged:
+            notify(self._visit.say("studio.undone"), kind="warning")
+            return
+        number = self._judged.pop()
+        if tell(await self._visit.click(f"example.undo:{number}")):
+            self._rows[number].classes(remove="judged")
+            await self._show(number)
+
+    def _edit(self, form: Form) -> None:
+        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
+            reply = await self._visit.ask(events.Submitted(form.id, values))
+            if isinstance(reply, Refused):
+                return reply.text
+            tell(reply)
+            await self._show(self._open)
+            return ""
+
+        open_form(self._visit, form, submit)
+
+
+def draw_exchange(card: Card) -> None:
+    """The texts of an example, one under the other."""
+    with ui.element("div").classes("exchange"):
+        for column in card.columns:
+            with ui.element("div").classes(f"part {column.note}"):
+                ui.label(column.title).classes("part-name")
+                drawing.draw_text(column.text)

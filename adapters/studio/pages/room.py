@@ -1,0 +1,178 @@
+"""The page of a channel: the conversation, a composer, and beside it what waits or a thread."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from nicegui import ui
+
+from adapters.studio.chat import Conversation, Room
+from adapters.studio.composer import Composer
+from adapters.studio.drawing import draw_button, draw_text
+from adapters.studio.notes import tell
+from adapters.studio.shell import channel_title, follow, shell, visit_of
+from adapters.studio.tour import Tour
+from adapters.studio.visit import DIRECT, Studio, Visit
+from bot import events
+from bot.model import LOCAL, ChannelId
+from bot.replies import Button, Card, Form, Line, Listing, Refused
+
+_WAITING = 8
+_JUDGEMENTS = ("approve", "edit", "reject")
+
+
+async def room_page(studio: Studio, request: Request, channel: str) -> None:
+    visit = visit_of(studio, request)
+    visit.channel, visit.workspace, visit.assistant = ChannelId(channel), LOCAL, None
+    channels = await studio.room.channels()
+    title = channel_title(visit, visit.channel)
+    with shell(visit, request, here=f"room:{channel}", title=title, channels=channels) as frame:
+        page = _RoomPage(visit)
+        with frame.top:
+            page.draw_top(title)
+        page.draw()
+    await page.open()
+
+
+class _RoomPage:
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._room = Room(visit, ui.context.client)
+        self._thread: Conversation | None = None
+        self._waiting: Listing | None = None
+
+    def draw_top(self, title: str) -> None:
+        say = self._visit.say
+        ui.label(title).classes("top-title").props("role=heading aria-level=1")
+        ui.label(say("studio.answered_by")).classes("fine only-wide")
+        self._model = ui.label().classes("chip only-wide").mark("model")
+        ui.space()
+        teach = ui.button(say("studio.teach"), icon="school", on_click=self._teach)
+        teach.props("flat no-caps").classes("only-icon-on-phones").mark("teach")
+        train = ui.button(say("studio.train"), icon="bolt", on_click=self._train)
+        train.props("unelevated no-caps").classes("only-icon-on-phones").mark("train")
+        aside = ui.button(icon="view_sidebar", on_click=lambda: self._aside.toggle())
+        aside.props(f'flat round dense aria-label="{say("studio.aside")}"')
+
+    def draw(self) -> None:
+        say, visit = self._visit.say, self._visit
+        drawer = ui.right_drawer(top_corner=True, bottom_corner=True)
+        with drawer.props("width=320 breakpoint=1180 show-if-above") as self._aside:
+            self._aside.classes("aside").props(f'aria-label="{say("studio.aside")}"')
+            self._panel = ui.element("div").classes("panel")
+        with ui.element("main").classes("room").props("id=main"):
+            self._conversation = Conversation(visit, self._room)
+            self._tour = Tour(visit, self._tour_click, self._write)
+        with ui.footer().classes("bottom"):
+            is_direct = visit.channel == DIRECT
+            key = "studio.hint_direct" if is_direct else "studio.hint"
+            hint = say(key, channel=visit.channel)
+            self._composer = Composer(visit, self._speak, hint=hint, can_speak_as=True)
+
+    async def open(self) -> None:
+        self._room.add(self._conversation)
+        self._room.show_thread = self._open_thread
+        await self._conversation.load()
+        self._room.listen()
+        await self._refresh()
+        follow(self._visit, self._refresh)
+        ui.run_javascript("attune.toBottom(true)")
+
+    async def _refresh(self) -> None:
+        await self._tell_answering()
+        await self._tour.refresh(is_compact=not self._conversation.is_empty)
+        if self._thread is None:
+            await self._show_waiting()
+
+    async def _tell_answering(self) -> None:
+        told = await self._visit.see("channel")
+        if isinstance(told, Card):
+            model = next((f.value for f in told.facts if f.name == "model"), "")
+            self._model.set_text(model)
+
+    async def _speak(self, text: str) -> None:
+        await self._room.speak(text)
+        ui.run_javascript("attune.toBottom(true)")
+
+    def _write(self, text: str) -> None:
+        self._composer.write(text)
+
+    async def _teach(self) -> None:
+        await self._visit.send(events.Commanded("teach"))
+
+    async def _train(self) -> None:
+        await self._visit.send(events.Clicked("job.start"))
+
+    async def _tour_click(self, action: str) -> None:
+        if action == "/teach":
+            await self._teach()
+            return
+        if action.startswith("starter"):
+            tell(await self._visit.click(action))
+        else:
+            await self._visit.send(events.Clicked(action))
+
+    async def _show_waiting(self) -> None:
+        told = await self._visit.list("examples", {"state": "proposed"})
+        if not isinstance(told, Listing) or told == self._waiting:
+            return
+        self._waiting = told
+        say = self._visit.say
+        self._panel.clear()
+        with self._panel:
+            with ui.element("div").classes("panel-head"):
+                ui.label(say("studio.waiting")).classes("panel-title")
+                if told.total:
+                    ui.badge(str(told.total), color=None).classes("count")
+            if not told.lines:
+                ui.label(say("studio.nothing_waits")).classes("fine panel-empty")
+            for line in told.lines[:_WAITING]:
+                self._draw_waiting(line)
+            if (told.total or 0) > len(told.lines[:_WAITING]):
+                ui.link(say("studio.see_all"), "/review").classes("fine")
+
+    def _draw_waiting(self, line: Line) -> None:
+        facts = {fact.name: fact.value for fact in line.facts}
+        with ui.element("article").classes("waiting"):
+            ui.label(facts.get("question", line.text)).classes("waiting-question")
+            draw_text(facts.get("answer", "")).classes("waiting-answer")
+            by = [facts.get("authors", ""), facts.get("origin", "")]
+            ui.label(" · ".join(part for part in by if part)).classes("fine")
+            with ui.row().classes("waiting-buttons"):
+                for key in _JUDGEMENTS:
+                    button = Button(self._visit.say(f"button.{key}"), f"example.{key}:{line.id}")
+                    draw_button(button, self._judge, is_small=True)
+
+    async def _judge(self, action: str) -> None:
+        reply = await self._visit.click(action)
+        if isinstance(reply, Form):
+            self._room.open(reply, self._visit.place)
+        elif isinstance(reply, Refused):
+            tell(reply)
+
+    async def _open_thread(self, number: int) -> None:
+        if self._thread is not None:
+            self._room.remove(self._thread)
+        say = self._visit.say
+        self._panel.clear()
+        with self._panel:
+            with ui.element("div").classes("panel-head"):
+                ui.label(say("studio.thread")).classes("panel-title")
+                ui.space()
+                close = ui.button(icon="close", on_click=self._close_thread)
+                close.props(f'flat round dense size=sm aria-label="{say("studio.close")}"')
+            self._thread = Conversation(self._visit, self._room, thread=number)
+
+            async def speak(text: str) -> None:
+                await self._room.speak(text, thread=number)
+
+            Composer(self._visit, speak, hint=say("studio.hint_thread"))
+        self._room.add(self._thread)
+        await self._thread.load()
+        self._aside.show()
+        ui.run_javascript("attune.focus('.aside .composer textarea')")
+
+    async def _close_thread(self) -> None:
+        if self._thread is not None:
+            self._room.remove(self._thread)
+        self._thread, self._waiting = None, None
+        await self._show_waiting()

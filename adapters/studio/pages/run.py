@@ -1,0 +1,313 @@
+"""Running it: workspaces, assistants, hosts, roles, permissions, spending and the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from fastapi import Request
+from nicegui import ui
+
+from adapters.studio import drawing
+from adapters.studio.deeds import Deeds
+from adapters.studio.forms import open_form
+from adapters.studio.shell import follow, pill, remember, shell, title_of, visit_of
+from adapters.studio.visit import DIRECT, Studio, Visit
+from bot import events
+from bot.events import Attachment
+from bot.model import ChannelId, Place
+from bot.replies import Card, Field, FieldKind, Form, Line, Listing, Refused, Reply, Tone
+
+_ASSISTANT = (
+    "instructions",
+    "base",
+    "chat_host",
+    "training_host",
+    "language",
+    "temperature",
+    "max_tokens",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "stop",
+    "history",
+    "few_shot",
+)
+
+
+class Run:
+    """What one of these pages shows, drawn anew only when it differs."""
+
+    def __init__(self, visit: Visit) -> None:
+        self.visit = visit
+        self.deeds = Deeds(visit, self.refresh)
+        self.filters: dict[str, str] = {}
+        self._seen: list[Reply] = []
+
+    def draw_top(self) -> None:
+        """What can be begun here, at the right of the bar."""
+
+    def draw(self) -> None:
+        self._body = ui.element("div").classes("stack")
+
+    async def look(self) -> list[Reply]:
+        """The replies that the page is made of."""
+        raise NotImplementedError
+
+    def draw_reply(self, reply: Reply) -> None:
+        if isinstance(reply, Card | Listing):
+            drawing.draw(reply, self.deeds.click)
+        elif isinstance(reply, Refused):
+            ui.label(reply.text).classes("problem")
+
+    async def refresh(self) -> None:
+        told = await self.look()
+        if told == self._seen:
+            return
+        self._seen = told
+        self._body.clear()
+        with self._body:
+            for reply in told:
+                self.draw_reply(reply)
+
+    def button(
+        self, key: str, icon: str, act: Callable[[], Awaitable[None]], *, is_primary: bool = True
+    ) -> None:
+        button = ui.button(self.visit.say(key), icon=icon, on_click=act)
+        button.props("unelevated" if is_primary else "flat").mark(key.removeprefix("studio."))
+        button.classes("only-icon-on-phones")
+
+
+RunPage = type[Run]
+
+
+async def run_page(studio: Studio, request: Request, name: str, page: RunPage) -> None:
+    visit = visit_of(studio, request)
+    title = visit.say(f"studio.{name}")
+    channels = await studio.room.channels()
+    with shell(visit, request, here=name, title=title, channels=channels) as frame:
+        shown = page(visit)
+        with frame.top:
+            title_of(title)
+            ui.space()
+            shown.draw_top()
+        with ui.element("main").classes("page").props("id=main"):
+            shown.draw()
+    await shown.refresh()
+    follow(visit, shown.refresh)
+
+
+class Workspaces(Run):
+    """Every place that is served; one of them is what the other pages are about."""
+
+    async def look(self) -> list[Reply]:
+        return [await self.visit.see("workspaces")]
+
+    def draw_reply(self, reply: Reply) -> None:
+        if not isinstance(reply, Listing):
+            super().draw_reply(reply)
+            return
+        with ui.element("section").classes("card plain"), ui.element("ul").classes("lines"):
+            for line in reply.lines:
+                self._draw_workspace(line)
+
+    def _draw_workspace(self, line: Line) -> None:
+        def switch() -> None:
+            remember("assistant", "")
+            remember("workspace", line.id)
+            ui.navigate.reload()
+
+        with ui.element("li").classes("line-row"):
+            with ui.element("div").classes("line-body"):
+                ui.label(line.text).classes("choice-title")
+                ui.label(line.note).classes("fine")
+            if line.id == self.visit.workspace:
+                pill(self.visit.say("studio.here"), Tone.GOOD)
+            else:
+                ui.button(self.visit.say("studio.switch"), on_click=switch).props("outline dense")
+
+
+class Assistants(Run):
+    """Who answers: each one's setup, and the channels it answers in."""
+
+    def draw_top(self) -> None:
+        self.button("studio.bind", "tag", self._bind, is_primary=False)
+        self.button("studio.new_assistant", "add", self._create)
+
+    async def look(self) -> list[Reply]:
+        return [await self.visit.list("assistant list"), await self.visit.see("bindings")]
+
+    def draw_reply(self, reply: Reply) -> None:
+        if isinstance(reply, Listing) and reply.lines and reply.lines[0].id.isdecimal():
+            with ui.element("section").classes("card plain"), ui.element("ul").classes("lines"):
+                for line in reply.lines:
+                    self._draw_assistant(line)
+        else:
+            super().draw_reply(reply)
+
+    def _draw_assistant(self, line: Line) -> None:
+        say, name = self.visit.say, line.text
+
+        async def show() -> None:
+            await self.deeds.run("assistant show", {"name": name})
+
+        async def edit() -> None:
+            await self._edit(name)
+
+        def work() -> None:
+            remember("assistant", name)
+            ui.navigate.to("/examples")
+
+        with ui.element("li").classes("line-row"):
+            with ui.element("div").classes("line-body"):
+                ui.label(name).classes("choice-title")
+                ui.label(line.note).classes("fine")
+            with ui.element("div").classes("line-buttons"):
+                ui.button(say("studio.show"), on_click=show).props("outline dense").mark("show")
+                ui.button(say("button.edit"), on_click=edit).props("outline dense").mark("edit")
+                ui.button(say("studio.work_with"), on_click=work).props("flat dense")
+
+    async def _edit(self, name: str) -> None:
+        card = await self.visit.list("assistant show", {"name": name})
+        known = {f.name: f.value for f in card.facts} if isinstance(card, Card) else {}
+        none = self.visit.say("none")
+        values = {one: known.get(one, "") for one in _ASSISTANT}
+        values |= {"history": "", "language": ""}
+        if values["instructions"] == none:
+            values["instructions"] = ""
+        self.deeds.fill_in(
+            "assistant edit",
+            title=self.visit.say("assistant.title", name=name),
+            names=_ASSISTANT,
+            values=values,
+            choices=await self._hosts(),
+            fixed={"name": name},
+        )
+
+    async def _create(self) -> None:
+        self.deeds.fill_in(
+            "assistant create",
+            title=self.visit.say("studio.new_assistant"),
+            names=("name", *_ASSISTANT),
+            choices=await self._hosts(),
+        )
+
+    async def _hosts(self) -> Mapping[str, Mapping[str, str]]:
+        told = await self.visit.see("hosts")
+        hosts = {line.id: line.id for line in told.lines} if isinstance(told, Listing) else {}
+        return {"chat_host": hosts, "training_host": hosts}
+
+    async def _bind(self) -> None:
+        say = self.visit.say
+        told = await self.visit.list("assistant list")
+        names = [line.text for line in told.lines] if isinstance(told, Listing) else []
+        channels = [c for c in await self.visit.studio.room.channels() if c != DIRECT]
+        form = Form(
+            "bind",
+            say("studio.bind"),
+            (
+                Field(
+                    "name",
+                    say("noun.assistant").capitalize(),
+                    FieldKind.CHOICE,
+                    names[0] if names else "",
+                    choices=tuple((name, name) for name in names),
+                ),
+                Field("channel", say("studio.channel"), value=str(next(iter(channels), "support"))),
+                Field("always", say("option.always"), FieldKind.TOGGLE, required=False),
+            ),
+            say("example.save"),
+        )
+
+        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
+            options = {"name": values["name"], "always": values["always"]}
+            channel = ChannelId(values["channel"].strip().lstrip("#"))
+            what = events.Commanded("assistant bind", options)
+            reply = await self.visit.ask(what, Place(self.visit.workspace, channel))
+            if isinstance(reply, Refused):
+                return reply.text
+            await self.deeds.take(reply)
+            return ""
+
+        open_form(self.visit, form, submit)
+
+
+class Hosts(Run):
+    """The servers that answer and train, each with a test of its connection."""
+
+    async def look(self) -> list[Reply]:
+        return [await self.visit.see("hosts")]
+
+
+class Roles(Run):
+    """Who may do what."""
+
+    def draw_top(self) -> None:
+        self.button("studio.grant", "person_add", self._grant)
+
+    async def look(self) -> list[Reply]:
+        return [await self.visit.list("admin roles")]
+
+    async def _grant(self) -> None:
+        self.deeds.fill_in(
+            "admin roles", title=self.visit.say("studio.grant"), names=("user", "role")
+        )
+
+
+class Privacy(Run):
+    """What may be learned from, and who has agreed to it."""
+
+    def draw_top(self) -> None:
+        self.button("studio.change_sources", "verified_user", self._change)
+
+    async def look(self) -> list[Reply]:
+        return [await self.visit.see("consents")]
+
+    async def _change(self) -> None:
+        await self.deeds.run("admin sources")
+
+
+class Spending(Run):
+    """Tokens of today, and their caps."""
+
+    def draw_top(self) -> None:
+        self.button("studio.set_caps", "savings", self._cap)
+
+    async def look(self) -> list[Reply]:
+        return [await self.visit.list("admin budget")]
+
+    async def _cap(self) -> None:
+        self.deeds.fill_in(
+            "admin budget", title=self.visit.say("studio.set_caps"), names=("person", "workspace")
+        )
+
+
+class Audit(Run):
+    """Who did what, and when."""
+
+    def draw(self) -> None:
+        with ui.element("div").classes("bar"):
+            for name, key in (("what", "studio.what"), ("user", "studio.person")):
+                field = ui.input(self.visit.say(key), on_change=self._filtering(name))
+                field.props("outlined dense debounce=250 clearable").mark(name)
+        super().draw()
+
+    async def look(self) -> list[Reply]:
+        return [await self.visit.list("admin audit", {**self.filters, "limit": "200"})]
+
+    def _filtering(self, name: str) -> Callable[..., Awaitable[None]]:
+        async def filtered(change: object) -> None:
+            self.filters[name] = str(getattr(change, "value", "") or "")
+            await self.refresh()
+
+        return filtered
+
+
+RUN_PAGES: Mapping[str, RunPage] = {
+    "workspaces": Workspaces,
+    "assistants": Assistants,
+    "hosts": Hosts,
+    "roles": Roles,
+    "privacy": Privacy,
+    "spending": Spending,
+    "audit": Audit,
+}

@@ -1,0 +1,255 @@
+"""What every page has around it: the sidebar, the bar above, language and light."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
+
+from fastapi import Request
+from nicegui import Client, background_tasks, ui
+
+from adapters.studio.visit import DIRECT, Studio, Visit
+from bot.model import LOCAL, ChannelId, WorkspaceId
+from bot.replies import Listing, Tone
+
+CHANNELS = ("general", "support", "brand-voice")
+_QUIET_SECONDS = 0.25
+_WORKSPACE = re.compile(r"(slack|discord):\w+")
+_GROUPS = (
+    ("teach", ("review", "examples", "preferences")),
+    ("train", ("jobs", "models", "compare")),
+    ("run", ("workspaces", "assistants", "hosts", "roles", "privacy", "spending", "audit")),
+)
+
+
+@dataclass(slots=True)
+class Frame:
+    """The parts of the shell that a page fills or refreshes."""
+
+    visit: Visit
+    badges: dict[str, ui.badge]
+    top: ui.row = field(init=False)
+
+    async def count(self) -> None:
+        """The numbers in the sidebar, as they are now."""
+        told = await self.visit.see("counts")
+        if not isinstance(told, Listing):
+            return
+        for line in told.lines:
+            if badge := self.badges.get(line.id):
+                badge.set_text(line.text)
+                badge.set_visibility(line.text != "0")
+
+
+def visit_of(studio: Studio, request: Request) -> Visit:
+    """A new window, as its cookies and address describe it."""
+    cookies = request.cookies
+    wanted = cookies.get("attune-language") or request.headers.get("accept-language", "en")
+    visit = Visit(studio, locale="zh" if wanted.lower().startswith("zh") else "en")
+    workspace = unquote(cookies.get("attune-workspace", ""))
+    visit.workspace = WorkspaceId(workspace) if _WORKSPACE.fullmatch(workspace) else LOCAL
+    visit.assistant = unquote(cookies.get("attune-assistant", "")) or None
+    visit.speak_as(unquote(cookies.get("attune-speaker", ""))[:80])
+    return visit
+
+
+@contextmanager
+def shell(
+    visit: Visit, request: Request, *, here: str, title: str, channels: Sequence[ChannelId]
+) -> Iterator[Frame]:
+    """The page around a page; what is drawn inside goes into its middle."""
+    ui.page_title(f"{title} · Attune")
+    ui.add_head_html(_HEAD)
+    ui.colors(primary="#3f51b5", secondary="#26a69a", accent="#5c6bc0", negative="#c62828")
+    ui.query("html").props(f"lang={visit.locale}")
+    is_dark = {"1": True, "0": False}.get(request.cookies.get("attune-dark", ""))
+    ui.dark_mode(is_dark)
+    ui.html(f'<a class="skip" href="#main">{visit.say("studio.skip")}</a>', sanitize=False)
+    frame = Frame(visit, {})
+    drawer = ui.left_drawer(top_corner=True, bottom_corner=True).props(
+        "width=230 breakpoint=900 show-if-above no-swipe-open"
+    )
+    with drawer.classes("sidebar"):
+        _sidebar(frame, here, channels, is_dark=is_dark)
+    with ui.header().classes("top"):
+        opener = ui.button(icon="menu", on_click=drawer.toggle).props("flat round dense")
+        opener.classes("menu").props(f'aria-label="{visit.say("studio.navigation")}"')
+        frame.top = ui.row().classes("top-row")
+    yield frame
+    follow(visit, frame.count, at_once=True)
+
+
+def follow(visit: Visit, refresh: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+    """Call again whenever something changed, not more than a few times a second."""
+    client = ui.context.client
+    following = _Following(visit, client, refresh)
+    following.start(at_once=at_once)
+    client.on_delete(following.stop)
+
+
+class _Following:
+    def __init__(
+        self, visit: Visit, client: Client, refresh: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._visit = visit
+        self._client = client
+        self._refresh = refresh
+        self._news = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, *, at_once: bool) -> None:
+        if at_once:
+            self._news.set()
+        for work, name in ((self._listen(), "listen"), (self._turn(), "refresh")):
+            self._tasks.append(background_tasks.create(work, name=f"studio: {name}"))
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _listen(self) -> None:
+        async for _ in self._visit.studio.house.watch("all"):
+            self._news.set()
+
+    async def _turn(self) -> None:
+        while not self._client.is_deleted:
+            await self._news.wait()
+            self._news.clear()
+            with self._client:
+                await self._refresh()
+            await asyncio.sleep(_QUIET_SECONDS)
+
+
+def title_of(title: str) -> None:
+    ui.label(title).classes("top-title").props("role=heading aria-level=1")
+
+
+def pill(text: str, tone: Tone) -> None:
+    """A state in its colour."""
+    colour = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy"}.get(tone, "")
+    ui.label(text).classes(f"pill {colour}")
+
+
+def empty(icon: str, title: str, note: str = "") -> None:
+    """Where there is nothing yet: what could be here, and how it comes."""
+    with ui.element("div").classes("empty"):
+        ui.icon(icon).props("aria-hidden=true")
+        ui.label(title).classes("empty-title")
+        if note:
+            ui.label(note)
+
+
+def remember(name: str, value: str) -> None:
+    """Keep a choice of this browser in a cookie of its own; it holds no secret."""
+    ui.run_javascript(f"attune.remember({json.dumps(name)}, {json.dumps(value)})")
+
+
+def channel_title(visit: Visit, channel: ChannelId) -> str:
+    return visit.say("studio.direct") if channel == DIRECT else f"# {channel}"
+
+
+def _sidebar(
+    frame: Frame, here: str, channels: Sequence[ChannelId], *, is_dark: bool | None
+) -> None:
+    visit = frame.visit
+    with (
+        ui.element("a").props(f'href="/" aria-label="{visit.say("studio.home")}"').classes("brand")
+    ):
+        ui.html(_LOGO, sanitize=False)
+        ui.label("Attune")
+    if visit.assistant or visit.workspace != LOCAL:
+        _draw_context(visit)
+    with ui.element("nav").props(f'aria-label="{visit.say("studio.navigation")}"'):
+        ui.label(visit.say("studio.group.room")).classes("group")
+        for channel in _listed(channels):
+            _entry(
+                f"/room/{quote(channel)}",
+                channel_title(visit, channel),
+                is_here=here == f"room:{channel}",
+            )
+        for group, names in _GROUPS:
+            ui.label(visit.say(f"studio.group.{group}")).classes("group")
+            for name in names:
+                badge = _entry(f"/{name}", visit.say(f"studio.{name}"), is_here=here == name)
+                frame.badges[name] = badge
+    with ui.element("div").classes("foot"):
+        _switches(visit, is_dark=is_dark)
+
+
+def _draw_context(visit: Visit) -> None:
+    """Which workspace and assistant the pages are about, where it is not the usual one."""
+
+    def back() -> None:
+        remember("assistant", "")
+        remember("workspace", "")
+        ui.navigate.reload()
+
+    with ui.element("div").classes("context"):
+        ui.label(visit.say("studio.working_with")).classes("context-label")
+        name = visit.assistant or visit.workspace
+        ui.label(name).classes("context-name")
+        close = ui.button(icon="close", color=None, on_click=back).classes("quiet")
+        close.props("flat round dense size=xs").tooltip(visit.say("studio.back_to_default"))
+        close.props(f'aria-label="{visit.say("studio.back_to_default")}"')
+
+
+def _listed(channels: Sequence[ChannelId]) -> list[ChannelId]:
+    """The usual channels, those where something was said, and the direct message last."""
+    spoken = [channel for channel in channels if channel not in (DIRECT, "cli")]
+    return [*dict.fromkeys([*map(ChannelId, CHANNELS), *spoken]), DIRECT]
+
+
+def _entry(address: str, text: str, *, is_here: bool) -> ui.badge:
+    entry = ui.element("a").props(f'href="{address}"').classes("entry")
+    if is_here:
+        entry.classes("here").props("aria-current=page")
+    with entry:
+        ui.label(text)
+        badge = ui.badge("", color=None).classes("count")
+    badge.set_visibility(False)
+    return badge
+
+
+def _switches(visit: Visit, *, is_dark: bool | None) -> None:
+    def light() -> None:
+        nonlocal is_dark
+        is_dark = not is_dark
+        ui.dark_mode(is_dark)
+        remember("dark", "1" if is_dark else "0")
+
+    def language() -> None:
+        remember("language", "en" if visit.locale == "zh" else "zh")
+        ui.navigate.reload()
+
+    dark = (
+        ui.button(icon="dark_mode", color=None, on_click=light)
+        .classes("quiet")
+        .props("flat round dense size=sm")
+    )
+    dark.props(f'aria-label="{visit.say("studio.dark")}"').tooltip(visit.say("studio.dark"))
+    other = ui.button(visit.say("studio.language"), color=None, on_click=language)
+    other.classes("quiet").props("flat dense no-caps size=sm icon=translate").mark("language")
+    if visit.studio.has_password:
+        with ui.element("form").props("method=post action=/logout").classes("logout"):
+            ui.html(
+                f'<button type="submit" class="plain">{visit.say("studio.logout")}</button>',
+                sanitize=False,
+            )
+
+
+_HEAD = """
+<link rel="stylesheet" href="/studio-assets/studio.css">
+<script src="/studio-assets/studio.js"></script>
+<meta name="referrer" content="same-origin">
+"""
+
+_LOGO = (
+    '<svg viewBox="0 0 24 24" width="26" height="26" aria-hidden="true"><g stroke="#9fa8da" '
+    'stroke-width="2" stroke-linecap="round"><path d="M3 10v4M7 7v10M11 3v18M15 7v10M19 9v6"/>'
+    "</g></svg>"
+)

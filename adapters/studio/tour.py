@@ -1,0 +1,102 @@
+"""The tour: four steps, each marked as done when it really happened."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from adapters.studio.drawing import Click, draw_button
+from adapters.studio.visit import Visit
+from bot.replies import Line, Listing, Tone
+
+_CLOSE = 'flat round dense size=sm aria-label="{}"'
+
+
+class Tour:
+    """Drawn where the room begins; drawn anew when a step was done."""
+
+    def __init__(self, visit: Visit, click: Click, write: Callable[[str], None]) -> None:
+        self._visit = visit
+        self._click = click
+        self._write = write
+        self._told: Listing | None = None
+        self._frame = (
+            ui.element("section").classes("tour").props(f'aria-label="{visit.say("tour.title")}"')
+        )
+        self._frame.set_visibility(False)
+
+    async def refresh(self, *, is_compact: bool) -> None:
+        """Small where there is something to read already."""
+        self._frame.classes(add="compact" if is_compact else "", remove="compact")
+        told = await self._visit.see("tour")
+        if not isinstance(told, Listing) or told == self._told:
+            return
+        is_first_look, self._told = self._told is None, told
+        is_done = all(line.tone is Tone.GOOD for line in told.lines)
+        # A newcomer sees the last step turn green; who comes back later needs no tour.
+        self._frame.set_visibility(not (is_done and is_first_look))
+        self._frame.clear()
+        with self._frame:
+            with ui.element("div").classes("tour-head"):
+                ui.label(told.title).classes("tour-title").props("role=heading aria-level=2")
+                if is_done:
+                    close = ui.button(icon="close", on_click=self._close)
+                    close.props(
+                        f'flat round dense size=sm aria-label="{self._say("studio.close")}"'
+                    )
+            with ui.element("ol").classes("steps"):
+                for index, line in enumerate(told.lines, start=1):
+                    self._draw_step(index, line)
+
+    def _close(self) -> None:
+        self._frame.set_visibility(False)
+
+    def _say(self, key: str) -> str:
+        return self._visit.say(key)
+
+    def _draw_step(self, index: int, line: Line) -> None:
+        state = {Tone.GOOD: "done", Tone.BUSY: "current"}.get(line.tone, "later")
+        step = ui.element("li").classes(f"step {state}")
+        if state == "current":
+            step.props("aria-current=step")
+        with step:
+            with ui.element("span").classes("step-mark").props("aria-hidden=true"):
+                if state == "done":
+                    ui.icon("check")
+                else:
+                    ui.label(str(index))
+            with ui.element("div").classes("step-body"):
+                ui.label(line.text).classes("step-name")
+                ui.label(line.note).classes("fine")
+                if state == "current":
+                    self._draw_ways(line)
+
+    def _draw_ways(self, line: Line) -> None:
+        with ui.row().classes("buttons"):
+            for button in line.buttons:
+                draw_button(button, self._click)
+            if line.id == "teach":
+                self._other("studio.import", self._go_import)
+                self._other("studio.teach", self._teach)
+            elif line.id == "ask":
+                question = next((f.value for f in line.facts if f.name == "question"), "")
+                self._other("studio.try_it", self._try(question), is_primary=True)
+
+    def _other(
+        self, key: str, act: Callable[[], Awaitable[None]], *, is_primary: bool = False
+    ) -> None:
+        button = ui.button(self._say(key), on_click=act).props("no-caps")
+        button.props("unelevated" if is_primary else "outline").mark(key.removeprefix("studio."))
+
+    async def _go_import(self) -> None:
+        ui.navigate.to("/examples?import=1")
+
+    async def _teach(self) -> None:
+        await self._click("/teach")
+
+    def _try(self, question: str) -> Callable[[], Awaitable[None]]:
+        async def write() -> None:
+            self._write(f"@attune {question}")
+
+        return write

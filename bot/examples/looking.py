@@ -1,0 +1,183 @@
+"""One example seen from all sides: its words, its origin, its like, its past, its thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bot.commands import Ask
+from bot.examples.keeping import change_state, number
+from bot.examples.review import review_buttons, warnings
+from bot.examples.texts import parts
+from bot.model import Example, ExampleFilter, ExampleState, MessageId, Origin, Place, Row
+from bot.ports.store import Records, Store
+from bot.ports.surface import Surface
+from bot.replies import Button, Card, Column, Fact, Line, Listing, Reply, Text
+from bot.words import Words
+
+_ALIKE = 0.35
+_CANDIDATES = 60
+_SHOWN = 5
+_NEARBY = 6
+
+
+async def show(ask: Ask, *, store: Store) -> Reply:
+    """An example whole: every text of it, where it came from, whether it may be trained on."""
+    async with store.reading() as records:
+        example = await records.examples.get(ask.id, number(ask))
+        consent = await _consent(ask, example, records)
+    words = ask.words
+    facts = (
+        Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
+        Fact(words("fact.origin"), words(f"origin.{example.origin}"), "origin"),
+        Fact(words("fact.authors"), ", ".join(example.authors) or "–", "authors"),
+        Fact(words("fact.consent"), consent, "consent"),
+        Fact(words("fact.tags"), ", ".join(example.tags) or "–", "tags"),
+        Fact(words("fact.revision"), str(example.revision), "revision"),
+        Fact(words("fact.date"), f"{example.created_at:%Y-%m-%d %H:%M}", "date"),
+    )
+    return Card(
+        title=words("example.title", id=example.id),
+        lines=warnings(example, words),
+        facts=facts,
+        columns=_columns(example.row, words) if example.row else (),
+        buttons=_ways(example, words),
+    )
+
+
+async def revisions(ask: Ask, *, store: Store) -> Reply:
+    """Every revision beside the others, the newest first."""
+    async with store.reading() as records:
+        example = await records.examples.get(ask.id, number(ask))
+        found = await records.examples.revisions(ask.id, example.id)
+    words = ask.words
+    columns = tuple(
+        Column(
+            words("example.revision", number=one.number),
+            "\n\n".join(parts(one.row).values()) if one.row else words("example.no_text"),
+            f"{one.editor or '–'} · {one.at:%Y-%m-%d %H:%M}",
+        )
+        for one in reversed(found)
+    )
+    return Card(words("example.revisions", id=example.id), columns=columns)
+
+
+async def similar(ask: Ask, *, store: Store) -> Reply:
+    """Examples that ask nearly the same, the most alike first."""
+    async with store.reading() as records:
+        example = await records.examples.get(ask.id, number(ask))
+        question = _question(example)
+        candidates = await _candidates(ask, example, question, records)
+    ranked = sorted(
+        ((_likeness(question, _question(one)), one) for one in candidates),
+        reverse=True,
+        key=lambda pair: pair[0],
+    )
+    alike = [(likeness, one) for likeness, one in ranked if likeness >= _ALIKE]
+    lines = tuple(
+        Line(
+            id=str(one.id),
+            text=_question(one),
+            note=f"{likeness:.0%} · {ask.words(f'state.{one.state}')} · {_answer(one)}",
+            buttons=(Button(ask.words("button.withdraw"), f"example.drop:{one.id}"),),
+        )
+        for likeness, one in alike[:_SHOWN]
+    )
+    return Listing(ask.words("example.similar"), lines, empty=ask.words("example.no_similar"))
+
+
+async def context(ask: Ask, *, store: Store, surface: Surface) -> Reply:
+    """What stands around the message that an example was taken from."""
+    async with store.reading() as records:
+        example = await records.examples.get(ask.id, number(ask))
+    source, title = example.source, ask.words("example.context")
+    if source is None or example.origin is not Origin.MESSAGE:
+        return Listing(title, (), empty=ask.words("example.no_context"))
+    place = Place(ask.id, source.channel, source.thread)
+    marked = await surface.fetch(place, MessageId(source.message))
+    before = await surface.nearby(place, MessageId(source.message), _NEARBY)
+    said = [*before, marked] if marked else list(before)
+    lines = tuple(Line(one.author.name, one.text, f"{one.at:%Y-%m-%d %H:%M}") for one in said)
+    return Listing(f"{title} #{source.channel}", lines, empty=ask.words("message.gone"))
+
+
+async def undo(ask: Ask, *, store: Store) -> Reply:
+    """Back among those that wait, as if nobody had judged it."""
+    example = number(ask)
+    async with store.writing() as records:
+        await records.examples.get(ask.id, example)
+        await change_state(ask, records, example, ExampleState.PROPOSED)
+    return Text(ask.words("example.waits_again", id=example))
+
+
+async def _consent(ask: Ask, example: Example, records: Records) -> str:
+    words = ask.words
+    held = [await records.consents.get(ask.id, author) for author in example.authors]
+    if any(one is not None and not one.given for one in held):
+        return words("consent.state.withheld")
+    if ask.workspace.platform == "local" or example.origin in (
+        Origin.STUDIO,
+        Origin.CONSOLE,
+        Origin.IMPORT,
+    ):
+        return words("consent.state.own")
+    return words("consent.state.given" if all(held) else "consent.state.waiting")
+
+
+async def _candidates(ask: Ask, example: Example, question: str, records: Records) -> list[Example]:
+    """Those that share a telling piece of the question; of a large dataset never all."""
+    found: dict[int, Example] = {}
+    for piece in _telling(question):
+        filters = ExampleFilter(assistant=example.assistant, method=example.method, search=piece)
+        for one in await records.examples.page(ask.id, filters, limit=_CANDIDATES):
+            if one.id != example.id and one.state in (
+                ExampleState.PROPOSED,
+                ExampleState.APPROVED,
+            ):
+                found[one.id] = one
+    return list(found.values())
+
+
+def _telling(question: str) -> Iterable[str]:
+    pieces = sorted(set(question.split()), key=len, reverse=True)[:3]
+    return [piece[:12].strip(".,;:!?，。？！") or piece for piece in pieces]
+
+
+def _likeness(one: str, other: str) -> float:
+    """Shared runs of three characters: works for words and for Chinese alike."""
+    ours, theirs = _runs(one), _runs(other)
+    return len(ours & theirs) / len(ours | theirs) if ours and theirs else 0.0
+
+
+def _runs(text: str) -> frozenset[str]:
+    flat = f" {' '.join(text.casefold().split())} "
+    return frozenset(flat[at : at + 3] for at in range(len(flat) - 2))
+
+
+def _question(example: Example) -> str:
+    texts = parts(example.row) if example.row else {}
+    asked = [text for name, text in texts.items() if name.startswith("question")]
+    return asked[-1] if asked else ""
+
+
+def _answer(example: Example) -> str:
+    texts = list(parts(example.row).values()) if example.row else []
+    flat = " ".join(texts[-1].split()) if texts else ""
+    return flat if len(flat) <= 120 else f"{flat[:119]}…"
+
+
+def _columns(row: Row, words: Words) -> tuple[Column, ...]:
+    """Each text under what it is; `note` is the part's name in code."""
+    return tuple(
+        Column(words(f"part.{name.rstrip('0123456789')}"), text, name.rstrip("0123456789"))
+        for name, text in parts(row).items()
+    )
+
+
+def _ways(example: Example, words: Words) -> tuple[Button, ...]:
+    if example.state is ExampleState.PROPOSED:
+        return review_buttons(example, words)[:3]
+    edit = Button(words("button.edit"), f"example.edit:{example.id}")
+    if example.state is ExampleState.APPROVED:
+        drop = Button(words("button.withdraw"), f"example.drop:{example.id}", is_danger=True)
+        return (edit, drop)
+    return (Button(words("button.approve"), f"example.approve:{example.id}", is_primary=True), edit)

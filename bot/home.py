@@ -1,0 +1,74 @@
+"""The bot's own page for one person: how things stand, and their own switches."""
+
+from __future__ import annotations
+
+from bot.commands import Ask
+from bot.model import ExampleFilter, ExampleState
+from bot.ports.store import Records, Store
+from bot.replies import Button, Card, Fact, Reply, Text
+
+
+async def home(ask: Ask, *, store: Store) -> Reply:
+    """Counts, the running training, the model that answers, consent and erasure."""
+    words = ask.words
+    async with store.reading() as records:
+        facts = (
+            Fact(words("home.examples"), await _counts(ask, records)),
+            Fact(words("home.model"), await _model(ask, records)),
+            Fact(words("home.job"), await _job(ask, records)),
+            Fact(words("home.sources"), words(f"sources.{ask.workspace.sources.name.lower()}")),
+        )
+        held = await records.consents.get(ask.id, ask.by)
+    is_given = held.given if held else ask.workspace.platform == "local"
+    switch = (
+        Button(words("button.consent_off"), "consent.off")
+        if is_given
+        else Button(words("button.consent_on"), "consent.on")
+    )
+    return Card(
+        words("home.title", name=ask.assistant.name),
+        lines=(words("consent.given" if is_given else "consent.not_given"),),
+        facts=facts,
+        buttons=(
+            switch,
+            Button(words("home.my_data"), "privacy.my_data"),
+            Button(words("home.forget"), "privacy.ask_forget", is_danger=True),
+        ),
+    )
+
+
+async def welcome(ask: Ask) -> Reply:
+    """What the bot says where it was invited."""
+    words = ask.words
+    buttons = (
+        Button(words("welcome.try"), "welcome.try", is_primary=True),
+        Button(words("welcome.approvers"), "welcome.approvers"),
+        Button(words("welcome.sources"), "welcome.sources"),
+    )
+    return Text(words("welcome"), buttons=buttons)
+
+
+async def try_me(ask: Ask) -> Reply:
+    return Text(ask.words("welcome.how"), private=True)
+
+
+async def _counts(ask: Ask, records: Records) -> str:
+    counted = {
+        state: await records.examples.count(
+            ask.id, ExampleFilter(assistant=ask.assistant.id, state=state)
+        )
+        for state in (ExampleState.APPROVED, ExampleState.PROPOSED)
+    }
+    return " · ".join(f"{count} {ask.words(f'state.{state}')}" for state, count in counted.items())
+
+
+async def _model(ask: Ask, records: Records) -> str:
+    deployment = await records.deployments.current(ask.id, ask.assistant.id)
+    return deployment.model if deployment else ask.assistant.base
+
+
+async def _job(ask: Ask, records: Records) -> str:
+    running = await records.jobs.open_in(ask.id)
+    if not running:
+        return ask.words("none")
+    return ", ".join(f"{job.id} ({job.status or job.phase})" for job in running)

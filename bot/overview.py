@@ -1,0 +1,134 @@
+"""Overview: how far a workspace has come, and what waits in it, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.commands import Ask
+from bot.model import ExampleFilter, ExampleState, ModelName, Phase, Row
+from bot.ports.store import Records, Store
+from bot.prompts import last_exchange
+from bot.replies import Button, Card, Fact, Line, Listing, Reply, Tone
+from bot.rows import Method
+
+_RECENT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Which steps of the tour are done, and what to ask at its end."""
+
+    has_examples: bool
+    has_started: bool
+    has_trained: bool
+    has_asked: bool
+    question: str
+
+    @property
+    def steps(self) -> tuple[tuple[str, bool], ...]:
+        return (
+            ("teach", self.has_examples),
+            ("train", self.has_started),
+            ("wait", self.has_trained),
+            ("ask", self.has_asked),
+        )
+
+
+async def tour(ask: Ask, *, store: Store, starters: Mapping[str, Sequence[Row]]) -> Reply:
+    """The four steps to the first tuned answer; a step is done when it really happened."""
+    async with store.reading() as records:
+        way = await _way(ask, records)
+    words = ask.words
+    steps = way.steps
+    current = next((name for name, is_done in steps if not is_done), "")
+    buttons: Mapping[str, tuple[Button, ...]] = {
+        "teach": _starter_buttons(ask, starters),
+        "train": (Button(words("tour.train.button"), "job.start", is_primary=True),),
+    }
+    lines = tuple(
+        Line(
+            id=name,
+            text=words(f"tour.{name}"),
+            note=words(f"tour.{name}.note"),
+            buttons=buttons.get(name, ()) if name == current else (),
+            facts=(Fact(words("part.question"), way.question, "question"),),
+            tone=Tone.GOOD if is_done else Tone.BUSY if name == current else Tone.PLAIN,
+        )
+        for name, is_done in steps
+    )
+    return Listing(words("tour.title" if current else "tour.done"), lines)
+
+
+async def counts(ask: Ask, *, store: Store) -> Reply:
+    """What waits and what there is, a line for each noun."""
+    mine = ask.assistant.id
+    async with store.reading() as records:
+        examples = records.examples
+        numbers = {
+            "review": await examples.count(
+                ask.id, ExampleFilter(assistant=mine, state=ExampleState.PROPOSED)
+            ),
+            "examples": await examples.count(
+                ask.id, ExampleFilter(assistant=mine, method=Method.SUPERVISED)
+            ),
+            "preferences": await examples.count(
+                ask.id, ExampleFilter(assistant=mine, method=Method.DPO)
+            ),
+            "jobs": len(await records.jobs.open_in(ask.id)),
+        }
+    return Listing("", tuple(Line(name, str(number)) for name, number in numbers.items()))
+
+
+async def channel(ask: Ask) -> Reply:
+    """Who answers here, and with which model."""
+    answering = ask.deployment.model if ask.deployment else ask.assistant.base
+    is_always = ask.binding is not None and ask.binding.always
+    key = "channel.always" if is_always else "channel.mentioned"
+    return Card(
+        ask.assistant.name,
+        lines=(ask.words(key),),
+        facts=(
+            Fact(ask.words("assistant.model"), answering, "model"),
+            Fact(ask.words("assistant.training_host"), ask.assistant.training_host, "host"),
+            Fact(ask.words("yes"), "yes" if is_always else "no", "always"),
+        ),
+    )
+
+
+async def workspaces(ask: Ask, *, store: Store) -> Reply:
+    """Every workspace of the installation, for those who run it."""
+    async with store.reading() as records:
+        found = await records.workspaces.all()
+    lines = tuple(
+        Line(one.id, one.name, ask.words(f"sources.{one.sources.name.lower()}")) for one in found
+    )
+    return Listing(ask.words("workspaces.title"), lines)
+
+
+def _starter_buttons(ask: Ask, starters: Mapping[str, Sequence[Row]]) -> tuple[Button, ...]:
+    return tuple(
+        Button(ask.words(f"starter.{name}"), f"starter:{name}", is_primary=True)
+        for name in starters
+    )
+
+
+async def _way(ask: Ask, records: Records) -> _Way:
+    mine = ask.assistant.id
+    first = await records.examples.page(
+        ask.id, ExampleFilter(assistant=mine, state=ExampleState.APPROVED), limit=1
+    )
+    jobs = await records.jobs.page(ask.id, assistant=mine, limit=_RECENT)
+    tuned = [job.model for job in jobs if job.phase is Phase.SUCCEEDED and job.model]
+    pair = last_exchange(first[0]) if first else None
+    return _Way(
+        has_examples=bool(first) or bool(jobs),
+        has_started=bool(jobs),
+        has_trained=bool(tuned),
+        has_asked=await _has_asked(ask, records, tuned),
+        question=pair[0] if pair else "",
+    )
+
+
+async def _has_asked(ask: Ask, records: Records, tuned: Sequence[ModelName]) -> bool:
+    return any([await records.turns.has_answered(ask.id, model) for model in tuned])

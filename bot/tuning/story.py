@@ -1,0 +1,86 @@
+"""A job's story at length: its events, its numbers as a file, and the same start again."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from bot.commands import Ask
+from bot.errors import NotNow
+from bot.model import Job, JobEvent
+from bot.ports.provider import Hosts
+from bot.ports.store import Store
+from bot.replies import Document, Line, Listing, Reply, Tone
+from bot.tuning import facts, start
+
+_TONES = {"error": Tone.BAD, "warn": Tone.BUSY}
+_SHOWN = 200
+
+
+async def events(ask: Ask, *, store: Store) -> Reply:
+    """What the host told, the newest first."""
+    async with store.reading() as records:
+        job = await records.jobs.get(ask.id, facts.number(ask))
+        told = await records.jobs.events(ask.id, job.id, last=_SHOWN)
+    lines = tuple(
+        Line(
+            f"{one.at:%H:%M:%S}",
+            one.message,
+            ", ".join(f"{name} {value:.4g}" for name, value in one.metrics.items()),
+            tone=_TONES.get(one.level, Tone.PLAIN),
+        )
+        for one in reversed(told)
+        if one.message
+    )
+    return Listing(ask.words("job.events"), lines, empty=ask.words("job.no_events"))
+
+
+async def numbers(ask: Ask, *, store: Store) -> Reply:
+    """Every step's measures as CSV, in the columns that hosts use for result files."""
+    async with store.reading() as records:
+        job = await records.jobs.get(ask.id, facts.number(ask))
+        told = await records.jobs.events(ask.id, job.id)
+    measured = [one for one in told if one.step is not None and one.metrics]
+    if not measured:
+        raise NotNow(problem=ask.words("job.no_numbers", id=job.id))
+    return Document(f"job-{job.id}-metrics.csv", _csv(measured), ask.words("job.numbers"))
+
+
+async def again(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+    """The same settings on today's examples, priced anew."""
+    async with store.reading() as records:
+        job = await records.jobs.get(ask.id, facts.number(ask))
+        assistant = await records.assistants.get(ask.id, job.assistant)
+    # The room that heard of the first one hears of this one too.
+    event = replace(ask.event, place=job.place)
+    same = replace(ask, event=event, assistant=assistant, argument="", options=_options(job))
+    return await start.start(same, store=store, hosts=hosts)
+
+
+def _options(job: Job) -> dict[str, str]:
+    asked = job.hyperparameters
+    values = {
+        "base": job.base,
+        "host": job.host,
+        "method": job.method.value,
+        "epochs": asked.n_epochs,
+        "batch_size": asked.batch_size,
+        "learning_rate": asked.learning_rate_multiplier,
+        "beta": asked.beta,
+        "suffix": job.suffix,
+        "seed": job.seed,
+        "use": "yes" if job.use_when_done else "no",
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+async def _csv(measured: Sequence[JobEvent]) -> AsyncIterator[bytes]:
+    names = list(dict.fromkeys(name for one in measured for name in one.metrics))
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["step", *names])
+    for one in measured:
+        writer.writerow([one.step, *(one.metrics.get(name, "") for name in names)])
+    yield text.getvalue().encode()

@@ -1,0 +1,909 @@
+"""A Slack on loopback: real WebSocket and HTTP, strict by the vendor's own rules.
+
+async with fake_slack() as slack:
+    slack.mention("U1", "C1", "hello")
+    ...
+    assert slack.texts("C1")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from tests.fakes.slack_rules import (
+    ACK_SECONDS,
+    EVENT_SCOPES,
+    FORM_ONLY,
+    MARKDOWN,
+    RESPONSES,
+    SCOPES,
+    SOCKETS,
+    STREAM_SECONDS,
+    TEXT,
+    TRIGGER_SECONDS,
+    Json,
+    RefusedError,
+    Tiers,
+    check_blocks,
+    check_view,
+    live,
+)
+
+BOT, BOT_ID, TEAM, APP = "UBOT", "BBOT", "T1", "A1"
+ALL_SCOPES = frozenset(
+    scope for scopes in (*SCOPES.values(), *EVENT_SCOPES.values()) for scope in scopes
+) - {"connections:write"} | {"commands"}
+
+
+@dataclass(slots=True)
+class Channel:
+    """`kind` is public, private, shared or im."""
+
+    id: str
+    kind: str = "public"
+    members: set[str] = field(default_factory=set)
+    messages: list[Json] = field(default_factory=list)
+    is_archived: bool = False
+
+    def find(self, ts: object) -> Json | None:
+        return next((one for one in self.messages if one["ts"] == ts), None)
+
+
+@dataclass(slots=True)
+class Call:
+    """A call of the Web API as it came in."""
+
+    method: str
+    args: Json
+    at: float
+
+
+@dataclass(slots=True)
+class Delivery:
+    """An envelope on its way; `acks` holds the seconds each acknowledgement took."""
+
+    envelope: Json
+    sent: int = 0
+    acked: asyncio.Event = field(default_factory=asyncio.Event)
+    acks: list[float] = field(default_factory=list)
+    response: Json | None = None
+
+
+@dataclass(slots=True)
+class Stream:
+    began: float
+    text: str = ""
+    state: str = "streaming"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a call gets in place of its answer; `is_done` does it all the same."""
+
+    status: int = 200
+    error: str = "internal_error"
+    retry_after: int | None = None
+    is_done: bool = False
+    is_cut: bool = False
+
+
+class FakeSlack:
+    """The state of the fake; tests set its fields, look at them, and plan faults."""
+
+    def __init__(self) -> None:
+        self.bot_token, self.app_token = "xoxb-fake", "xapp-fake"
+        self.scopes = set(ALL_SCOPES)
+        self.is_revoked = False
+        self.users: dict[str, Json] = {}
+        self.channels: dict[str, Channel] = {}
+        self.calls: list[Call] = []
+        self.ephemerals: list[Json] = []
+        self.views: dict[str, Json] = {}
+        self.homes: dict[str, Json] = {}
+        self.files: dict[str, Json] = {}
+        self.responses: defaultdict[str, list[Json]] = defaultdict(list)
+        self.statuses: list[Json] = []
+        self.streams: dict[tuple[str, str], Stream] = {}
+        self.refusals: list[tuple[str, str]] = []
+        self.pings: list[str] = []
+        self.tiers = Tiers()
+        self.deliveries: list[Delivery] = []
+        self.retry_waits = (0.05, 0.2, 0.4)
+        self.ack_seconds = ACK_SECONDS
+        self.stream_seconds = STREAM_SECONDS
+        self.url = ""
+        self.sockets: list[web.WebSocketResponse] = []
+        self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self._triggers: dict[str, float] = {}
+        self._count = itertools.count(1)
+        self._turn = itertools.count()
+        self._waiting: dict[str, tuple[Delivery, float]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tickets: set[str] = set()
+        self._start = time.time()
+        for user in ("U1", "U2", "U3"):
+            self.add_user(user)
+        self.add_channel("C1")
+
+    # People and places
+
+    def add_user(self, user: str, **facts: object) -> None:
+        profile = {"display_name": f"name-{user}"}
+        known = {"id": user, "team_id": TEAM, "name": user.lower(), "profile": profile}
+        self.users[user] = {**known, "locale": "en-US", **facts}
+
+    def add_channel(self, channel: str, kind: str = "public", *, has_bot: bool = True) -> Channel:
+        members = set(self.users) | ({BOT} if has_bot else set())
+        self.channels[channel] = Channel(channel, kind, members)
+        return self.channels[channel]
+
+    def fail(self, method: str, *faults: Fault) -> None:
+        """The next calls of the method go wrong like this."""
+        self._faults[method].extend(faults)
+
+    # What people do
+
+    def say(self, user: str, channel: str, text: str, *, thread: str | None = None) -> str:
+        """A message; where it calls the bot it comes as `app_mention` too, as Slack does."""
+        ts = self.put(user, channel, text, thread=thread)
+        kind = {"im": "im", "private": "group"}.get(self.channels[channel].kind, "channel")
+        event = {"type": "message", "channel": channel, "user": user, "text": text, "ts": ts}
+        event |= {"event_ts": ts, "channel_type": kind}
+        if thread:
+            event["thread_ts"] = thread
+        if f"<@{BOT}>" in text and kind != "im":
+            self.event({**event, "type": "app_mention"})
+        self.event(event)
+        return ts
+
+    def mention(self, user: str, channel: str, text: str, *, thread: str | None = None) -> str:
+        return self.say(user, channel, f"<@{BOT}> {text}", thread=thread)
+
+    def put(self, user: str, channel: str, text: str, *, thread: str | None = None) -> str:
+        """A message of which the bot hears nothing."""
+        ts = self._ts()
+        message: Json = {"type": "message", "user": user, "text": text, "ts": ts}
+        if thread:
+            message["thread_ts"] = thread
+            root = self.channels[channel].find(thread)
+            if root is not None:
+                root["thread_ts"] = thread
+        self.channels[channel].messages.append(message)
+        return ts
+
+    def react(self, user: str, channel: str, ts: str, name: str, *, removed: bool = False) -> None:
+        item = {"type": "message", "channel": channel, "ts": ts}
+        kind = "reaction_removed" if removed else "reaction_added"
+        self.event(
+            {"type": kind, "user": user, "reaction": name, "item": item, "event_ts": self._ts()}
+        )
+
+    def edit(self, user: str, channel: str, ts: str, text: str) -> None:
+        message = self.channels[channel].find(ts)
+        assert message is not None
+        before = dict(message)
+        message["text"] = text
+        event = {"type": "message", "subtype": "message_changed", "channel": channel}
+        self.event({**event, "message": dict(message), "previous_message": before, "hidden": True})
+
+    def delete(self, channel: str, ts: str) -> None:
+        message = self.channels[channel].find(ts)
+        assert message is not None
+        self.channels[channel].messages.remove(message)
+        event = {"type": "message", "subtype": "message_deleted", "channel": channel}
+        self.event({**event, "deleted_ts": ts, "previous_message": message, "hidden": True})
+
+    def command(self, user: str, channel: str, text: str) -> Delivery:
+        trigger = self.trigger()
+        payload = {"command": "/tune", "text": text, "user_id": user, "user_name": user.lower()}
+        payload |= {"team_id": TEAM, "channel_id": channel, "channel_name": "somewhere"}
+        payload |= {"trigger_id": trigger, "response_url": self._response_url(user, channel)}
+        return self.send("slash_commands", payload, accepts_response=True)
+
+    def click(self, user: str, message: Json, label: str) -> Delivery:
+        """A button of a posted, ephemeral or home message, by its label."""
+        block, element = _element(message["blocks"], label)
+        action = {"action_ts": self._ts(), "block_id": block.get("block_id", "b"), **element}
+        channel = message.get("channel")
+        payload = self._interaction("block_actions", user)
+        is_ephemeral = message.get("is_ephemeral", False)
+        if message.get("type") == "home":
+            payload["container"] = {"type": "view", "view_id": message["id"]}
+        else:
+            container = {"type": "message", "message_ts": message["ts"], "channel_id": channel}
+            payload["container"] = {**container, "is_ephemeral": is_ephemeral}
+            payload["channel"] = {"id": channel}
+            payload["message"] = {k: v for k, v in message.items() if k in ("ts", "thread_ts")}
+            payload["response_url"] = self._response_url(user, str(channel), message)
+        return self.send("interactive", {**payload, "actions": [action]})
+
+    def shortcut(self, user: str, callback: str, channel: str, ts: str) -> Delivery:
+        message = self.channels[channel].find(ts)
+        payload = self._interaction("message_action", user)
+        payload |= {"callback_id": callback, "channel": {"id": channel}, "message": message}
+        payload["response_url"] = self._response_url(user, channel)
+        return self.send("interactive", payload)
+
+    def global_shortcut(self, user: str, callback: str) -> Delivery:
+        return self.send(
+            "interactive", {**self._interaction("shortcut", user), "callback_id": callback}
+        )
+
+    def submit(self, user: str, view: Json, **values: object) -> Delivery:
+        """A form comes back; what is not given keeps what the form was opened with."""
+        state: Json = {}
+        for block in view["blocks"]:
+            if block["type"] == "input":
+                given = values.get(block["block_id"].partition("#")[0])
+                if given is None or "#" in block["block_id"]:
+                    given = block["element"].get("initial_value", "")
+                state[block["block_id"]] = {"input": _typed(block["element"], given)}
+        payload = self._interaction("view_submission", user)
+        payload["view"] = {**view, "state": {"values": state}}
+        return self.send("interactive", payload, accepts_response=True)
+
+    def visit(self, user: str) -> None:
+        self.event({"type": "app_home_opened", "user": user, "channel": "D0", "tab": "home"})
+
+    def press_stop(self, user: str, channel: str, ts: str) -> None:
+        """Slack ends the stream by itself and tells of it."""
+        stream = self.streams[channel, ts]
+        stream.state = "stopped_by_user"
+        event = {"type": "agent_session_stopped", "channel": channel, "user": user}
+        self.event({**event, "streaming_message_ts": [ts], "event_ts": self._ts()})
+
+    def uninstall(self) -> None:
+        self.event({"type": "app_uninstalled"})
+
+    def join(self, channel: str) -> None:
+        self.channels[channel].members.add(BOT)
+        event = {"type": "member_joined_channel", "user": BOT, "channel": channel, "team": TEAM}
+        self.event({**event, "inviter": "U1", "event_ts": self._ts()})
+
+    # What it all looks like
+
+    def texts(self, channel: str) -> list[str]:
+        """What the bot's messages in a channel say, oldest first."""
+        return [shown(message) for message in self.own(channel)]
+
+    def own(self, channel: str) -> list[Json]:
+        return [
+            {**one, "channel": channel}
+            for one in self.channels[channel].messages
+            if one["user"] == BOT
+        ]
+
+    def called(self, method: str) -> list[Json]:
+        return [call.args for call in self.calls if call.method == method]
+
+    # Deliveries
+
+    def event(self, event: Json, **outer: object) -> Delivery:
+        """apis/events-api: an event, resent until it is acknowledged, three times at most."""
+        payload = {
+            "type": "event_callback",
+            "team_id": TEAM,
+            "api_app_id": APP,
+            "event_id": f"Ev{next(self._count)}",
+            "event_time": int(time.time()),
+            "authorizations": [
+                {"team_id": TEAM, "user_id": BOT, "is_bot": True, "enterprise_id": None}
+            ],
+            "event": event,
+            **outer,
+        }
+        scopes = EVENT_SCOPES.get(str(event["type"]), ())
+        if scopes and not self.scopes & set(scopes):
+            return Delivery(payload)
+        return self.send("events_api", payload)
+
+    def send(self, kind: str, payload: Json, *, accepts_response: bool = False) -> Delivery:
+        envelope = {
+            "type": kind,
+            "envelope_id": f"env-{next(self._count)}",
+            "payload": payload,
+            "accepts_response_payload": accepts_response,
+        }
+        delivery = Delivery(envelope)
+        self.deliveries.append(delivery)
+        self._spawn(self._deliver(delivery))
+        return delivery
+
+    async def refresh(self) -> None:
+        """apis/events-api/using-socket-mode: the server asks for a new connection."""
+        for socket in self.sockets[:1]:
+            await socket.send_json({"type": "disconnect", "reason": "refresh_requested"})
+
+    async def cut(self) -> None:
+        """Every connection is lost without a word."""
+        for socket in list(self.sockets):
+            if socket._req is not None and socket._req.transport is not None:
+                socket._req.transport.abort()
+
+    def trigger(self) -> str:
+        trigger = f"trigger-{next(self._count)}"
+        self._triggers[trigger] = time.monotonic()
+        return trigger
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        is_event = delivery.envelope["type"] == "events_api"
+        for attempt, wait in enumerate((0.0, *(self.retry_waits if is_event else ()))):
+            await asyncio.sleep(wait)
+            envelope = dict(delivery.envelope)
+            if attempt:
+                envelope |= {"retry_attempt": attempt, "retry_reason": "timeout"}
+                envelope["envelope_id"] = f"{delivery.envelope['envelope_id']}-{attempt}"
+            socket = await self._next_socket()
+            delivery.sent += 1
+            self._waiting[envelope["envelope_id"]] = (delivery, time.monotonic())
+            try:
+                await socket.send_json(envelope)
+            except ConnectionError:
+                continue
+            try:
+                async with asyncio.timeout(self.ack_seconds):
+                    await delivery.acked.wait()
+                return
+            except TimeoutError:
+                continue
+
+    async def _next_socket(self) -> web.WebSocketResponse:
+        while not self.sockets:
+            await asyncio.sleep(0.01)
+        return self.sockets[next(self._turn) % len(self.sockets)]
+
+    async def socket(self, request: web.Request) -> web.WebSocketResponse:
+        ticket = request.query.get("ticket", "")
+        if ticket not in self._tickets:
+            raise web.HTTPForbidden
+        self._tickets.discard(ticket)
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        if len(self.sockets) >= SOCKETS:
+            await socket.send_json({"type": "disconnect", "reason": "too_many_websockets"})
+            await socket.close()
+            return socket
+        await socket.send_json(
+            {
+                "type": "hello",
+                "num_connections": len(self.sockets) + 1,
+                "connection_info": {"app_id": APP},
+                "debug_info": {"host": "fake", "approximate_connection_time": 3600},
+            }
+        )
+        self.sockets.append(socket)
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    self._acknowledged(json.loads(message.data))
+        finally:
+            self.sockets.remove(socket)
+        return socket
+
+    def _acknowledged(self, answer: Json) -> None:
+        known = self._waiting.pop(str(answer.get("envelope_id")), None)
+        if known is None:
+            return
+        delivery, sent_at = known
+        delivery.acks.append(time.monotonic() - sent_at)
+        delivery.response = answer.get("payload")
+        delivery.acked.set()
+
+    # The Web API
+
+    async def api(self, request: web.Request) -> web.StreamResponse:
+        method = request.match_info["method"]
+        args, is_json = await _arguments(request)
+        fault = self._faults[method].popleft() if self._faults[method] else None
+        if fault is not None and not fault.is_done:
+            return _failed(request, fault)
+        try:
+            self._allow(method, request, is_json=is_json)
+            seconds = self.tiers.retry_after(method, args.get("channel"))
+            if seconds:
+                raise RefusedError("ratelimited", seconds=seconds)
+            self.calls.append(Call(method, args, time.monotonic()))
+            handler: Callable[[Json], Json] = getattr(self, "_" + method.replace(".", "_"))
+            answer = {"ok": True, **handler(args)}
+        except RefusedError as error:
+            self.refusals.append((method, error.code))
+            if error.code == "ratelimited":
+                after = {"Retry-After": str(error.more["seconds"])}
+                return web.json_response(
+                    {"ok": False, "error": error.code}, status=429, headers=after
+                )
+            return web.json_response({"ok": False, "error": error.code, **error.more})
+        if fault is not None:
+            return _failed(request, fault)
+        return web.json_response(answer, headers={"x-oauth-scopes": ",".join(sorted(self.scopes))})
+
+    def _allow(self, method: str, request: web.Request, *, is_json: bool) -> None:
+        """authentication/tokens: a bearer token of the right kind, with one of the scopes."""
+        if method not in SCOPES:
+            raise RefusedError("unknown_method")
+        self._authenticate(method, request)
+        needed = SCOPES[method]
+        is_app = method == "apps.connections.open"
+        if needed and not is_app and not self.scopes & set(needed):
+            raise RefusedError("missing_scope", needed=needed[0])
+        if is_json and method in FORM_ONLY:
+            raise RefusedError("invalid_arguments")
+
+    def _authenticate(self, method: str, request: web.Request) -> None:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not token:
+            raise RefusedError("not_authed")
+        if method == "apps.connections.open":
+            if token != self.app_token:
+                code = "not_allowed_token_type" if token.startswith("xoxb") else "invalid_auth"
+                raise RefusedError(code)
+            return
+        if token == self.app_token:
+            raise RefusedError("not_allowed_token_type")
+        if token != self.bot_token:
+            raise RefusedError("invalid_auth")
+        if self.is_revoked:
+            raise RefusedError("token_revoked")
+
+    def _auth_test(self, args: Json) -> Json:
+        return {"team_id": TEAM, "team": "Team", "user_id": BOT, "bot_id": BOT_ID, "user": "attune"}
+
+    def _apps_connections_open(self, args: Json) -> Json:
+        ticket = f"ticket-{next(self._count)}"
+        self._tickets.add(ticket)
+        return {"url": f"{self.url.replace('http', 'ws', 1)}/link?ticket={ticket}"}
+
+    def _chat_postMessage(self, args: Json) -> Json:  # noqa: N802
+        channel = self._member(args)
+        message = self._drawn(args)
+        if args.get("thread_ts"):
+            if channel.find(args["thread_ts"]) is None:
+                raise RefusedError("thread_not_found")
+            message["thread_ts"] = args["thread_ts"]
+        if args.get("metadata"):
+            message["metadata"] = args["metadata"]
+        message |= {"ts": self._ts(), "user": BOT, "bot_id": BOT_ID, "type": "message"}
+        message["unfurl"] = args.get("unfurl_links") is not False
+        message["unfurl"] |= args.get("unfurl_media") is not False
+        channel.messages.append(message)
+        return {"channel": channel.id, "ts": message["ts"], "message": message}
+
+    def _chat_update(self, args: Json) -> Json:
+        channel = self._member(args)
+        message = channel.find(args.get("ts"))
+        if message is None:
+            raise RefusedError("message_not_found")
+        if message["user"] != BOT:
+            raise RefusedError("cant_update_message")
+        stream = self.streams.get((channel.id, message["ts"]))
+        if stream is not None and self._state(stream) == "streaming":
+            # reference/methods/chat.update: a message that is being streamed cannot be changed.
+            raise RefusedError("streaming_state_conflict")
+        drawn = self._drawn(args)
+        # reference/methods/chat.update: text without blocks removes the blocks.
+        message.pop("blocks", None)
+        message.update(drawn)
+        if args.get("metadata"):
+            message["metadata"] = args["metadata"]
+        return {"channel": channel.id, "ts": message["ts"]}
+
+    def _chat_postEphemeral(self, args: Json) -> Json:  # noqa: N802
+        channel = self._member(args)
+        if args.get("user") not in channel.members:
+            raise RefusedError("user_not_in_channel")
+        ts = self._ts()
+        drawn = {**self._drawn(args), "channel": channel.id, "user": args["user"], "ts": ts}
+        if args.get("thread_ts"):
+            drawn["thread_ts"] = args["thread_ts"]
+        self.ephemerals.append({**drawn, "is_ephemeral": True})
+        return {"message_ts": ts}
+
+    def _chat_startStream(self, args: Json) -> Json:  # noqa: N802
+        channel = self._member(args)
+        if not args.get("thread_ts"):
+            raise RefusedError("invalid_arguments")
+        if channel.find(args["thread_ts"]) is None:
+            raise RefusedError("thread_not_found")
+        if channel.kind != "im" and not (
+            args.get("recipient_user_id") and args.get("recipient_team_id")
+        ):
+            raise RefusedError("missing_recipient_user_id")
+        ts = self._ts()
+        text = _streamed(args)
+        message: Json = {"ts": ts, "user": BOT, "bot_id": BOT_ID, "type": "message"}
+        message |= {"thread_ts": args["thread_ts"], "text": text, "unfurl": False}
+        channel.messages.append(message)
+        self.streams[channel.id, ts] = Stream(time.monotonic(), text)
+        self._heard(message)
+        return {"channel": channel.id, "ts": ts}
+
+    def _chat_appendStream(self, args: Json) -> Json:  # noqa: N802
+        channel, message, stream = self._streaming(args)
+        text = _streamed(args)
+        if not text:
+            raise RefusedError("no_text")
+        self._written(message, stream, text)
+        return {"channel": channel.id, "ts": message["ts"]}
+
+    def _chat_stopStream(self, args: Json) -> Json:  # noqa: N802
+        channel, message, stream = self._streaming(args)
+        check_blocks(args.get("blocks"))
+        self._written(message, stream, _streamed(args))
+        stream.state = "stopped"
+        message["blocks"] = [
+            {"type": "markdown", "text": stream.text or "…"},
+            *(args.get("blocks") or ()),
+        ]
+        if args.get("metadata"):
+            message["metadata"] = args["metadata"]
+        return {"channel": channel.id, "ts": message["ts"], "message": message}
+
+    def _streaming(self, args: Json) -> tuple[Channel, Json, Stream]:
+        channel = self._member(args)
+        message = channel.find(args.get("ts"))
+        stream = self.streams.get((channel.id, str(args.get("ts"))))
+        if message is None:
+            raise RefusedError("message_not_found")
+        state = self._state(stream) if stream else "stopped"
+        if stream is None or state in ("stopped", "expired"):
+            raise RefusedError("message_not_in_streaming_state")
+        if state == "stopped_by_user":
+            raise RefusedError("stopped_by_user")
+        return channel, message, stream
+
+    def _state(self, stream: Stream) -> str:
+        if stream.state == "streaming" and time.monotonic() - stream.began > self.stream_seconds:
+            stream.state = "expired"
+        return stream.state
+
+    def _written(self, message: Json, stream: Stream, text: str) -> None:
+        if len(stream.text) + len(text) > MARKDOWN:
+            raise RefusedError("msg_too_long")
+        stream.text += text
+        message["text"] = stream.text
+        self._heard(message)
+
+    def _assistant_threads_setStatus(self, args: Json) -> Json:  # noqa: N802
+        self.statuses.append(args)
+        return {}
+
+    def _conversations_history(self, args: Json) -> Json:
+        channel = self._member(args, code="not_in_channel")
+        found = [one for one in channel.messages if one.get("thread_ts") in (None, one["ts"])]
+        return self._page(list(reversed(_between(found, args))), args)
+
+    def _conversations_replies(self, args: Json) -> Json:
+        """With a reply's own ts that reply alone; with a root's, the whole thread."""
+        channel = self._member(args, code="not_in_channel")
+        one = channel.find(args.get("ts"))
+        if one is None:
+            raise RefusedError("thread_not_found")
+        if one.get("thread_ts") not in (None, one["ts"]):
+            return {"messages": [_copy(one, args)], "has_more": False}
+        replies = [m for m in channel.messages if m.get("thread_ts") == one["ts"] and m is not one]
+        return self._page([one, *_between(replies, args)], args)
+
+    def _page(self, found: list[Json], args: Json) -> Json:
+        limit, start = int(args.get("limit", 100)), int(args.get("cursor") or 0)
+        if limit > 1000:
+            raise RefusedError("invalid_limit")
+        page = [_copy(one, args) for one in found[start : start + limit]]
+        more = start + limit < len(found)
+        cursor = {"next_cursor": str(start + limit) if more else ""}
+        return {"messages": page, "has_more": more, "response_metadata": cursor}
+
+    def _conversations_info(self, args: Json) -> Json:
+        channel = self.channels.get(str(args.get("channel")))
+        if channel is None or (channel.kind == "private" and BOT not in channel.members):
+            raise RefusedError("channel_not_found")
+        return {
+            "channel": {
+                "id": channel.id,
+                "is_private": channel.kind == "private",
+                "is_ext_shared": channel.kind == "shared",
+                "is_im": channel.kind == "im",
+            }
+        }
+
+    def _conversations_open(self, args: Json) -> Json:
+        user = str(args.get("users"))
+        if user not in self.users:
+            raise RefusedError("user_not_found")
+        channel = f"D{user}"
+        if channel not in self.channels:
+            self.channels[channel] = Channel(channel, "im", {user, BOT})
+        return {"channel": {"id": channel}}
+
+    def _users_info(self, args: Json) -> Json:
+        user = self.users.get(str(args.get("user")))
+        if user is None:
+            raise RefusedError("user_not_found")
+        return {"user": user}
+
+    def _reactions_add(self, args: Json) -> Json:
+        message = self._member(args).find(args.get("timestamp"))
+        if message is None:
+            raise RefusedError("message_not_found")
+        held = message.setdefault("reactions", [])
+        if args["name"] in held:
+            raise RefusedError("already_reacted")
+        held.append(args["name"])
+        return {}
+
+    def _views_open(self, args: Json) -> Json:
+        born = self._triggers.pop(str(args.get("trigger_id")), None)
+        if born is None:
+            raise RefusedError("exchanged_trigger_id")
+        if time.monotonic() - born > TRIGGER_SECONDS:
+            raise RefusedError("expired_trigger_id")
+        check_view(args.get("view"), "modal")
+        view = {**args["view"], "id": f"V{next(self._count)}", "hash": self._ts()}
+        self.views[view["id"]] = view
+        return {"view": view}
+
+    def _views_update(self, args: Json) -> Json:
+        if args.get("view_id") not in self.views:
+            raise RefusedError("not_found")
+        check_view(args.get("view"), "modal")
+        view = {**args["view"], "id": args["view_id"], "hash": self._ts()}
+        self.views[view["id"]] = view
+        return {"view": view}
+
+    def _views_publish(self, args: Json) -> Json:
+        check_view(args.get("view"), "home")
+        view = {**args["view"], "id": f"V{next(self._count)}"}
+        self.homes[str(args["user_id"])] = view
+        return {"view": view}
+
+    def _files_getUploadURLExternal(self, args: Json) -> Json:  # noqa: N802
+        if not args.get("filename") or int(args.get("length") or 0) <= 0:
+            raise RefusedError("invalid_arguments")
+        file = f"F{next(self._count)}"
+        self.files[file] = {"id": file, "name": args["filename"], "length": int(args["length"])}
+        return {"file_id": file, "upload_url": f"{self.url}/upload/{file}"}
+
+    def _files_completeUploadExternal(self, args: Json) -> Json:  # noqa: N802
+        for one in args["files"]:
+            file = self.files.get(one["id"])
+            if file is None or "bytes" not in file or "channel" in file:
+                raise RefusedError("file_not_found")
+            if len(file["bytes"]) != file["length"]:
+                raise RefusedError("posting_to_channel_denied")
+            self._member({"channel": args.get("channel_id")})
+            file |= {"channel": args.get("channel_id"), "thread": args.get("thread_ts")}
+            file["comment"] = args.get("initial_comment")
+        return {"files": args["files"]}
+
+    def _files_info(self, args: Json) -> Json:
+        file = self.files.get(str(args.get("file")))
+        if file is None:
+            raise RefusedError("file_not_found")
+        url = f"{self.url}/download/{file['id']}"
+        return {"file": {"id": file["id"], "name": file["name"], "url_private_download": url}}
+
+    def give_file(self, name: str, data: bytes) -> Json:
+        """A person hands over a file."""
+        file = f"F{next(self._count)}"
+        self.files[file] = {"id": file, "name": name, "bytes": data, "length": len(data)}
+        return {"id": file, "name": name, "size": len(data)}
+
+    async def upload(self, request: web.Request) -> web.Response:
+        file = self.files.get(request.match_info["file"])
+        if file is None:
+            raise web.HTTPNotFound
+        file["bytes"] = await request.read()
+        return web.Response(text="OK")
+
+    async def download(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer {self.bot_token}":
+            raise web.HTTPForbidden
+        return web.Response(body=self.files[request.match_info["file"]]["bytes"])
+
+    async def respond(self, request: web.Request) -> web.Response:
+        """interactivity/handling-user-interaction: five answers, each a message or a change."""
+        number = request.match_info["number"]
+        kept = self.responses[number]
+        body = await request.json()
+        if len(kept) > RESPONSES:
+            return web.Response(status=404, text="used_url")
+        check_blocks(body.get("blocks"))
+        self.pings += live(body)
+        kept.append(body)
+        origin: Json = kept[0]
+        if body.get("replace_original") and origin["message"]:
+            origin["message"]["blocks"] = body["blocks"]
+            origin["message"]["text"] = body.get("text")
+        else:
+            ephemeral = {**body, "user": origin["user"], "channel": origin["channel"]}
+            self.ephemerals.append({**ephemeral, "ts": self._ts(), "is_ephemeral": True})
+        return web.Response(text="ok")
+
+    def _member(self, args: Json, code: str = "not_in_channel") -> Channel:
+        channel = self.channels.get(str(args.get("channel")))
+        if channel is None or (channel.kind == "private" and BOT not in channel.members):
+            raise RefusedError("channel_not_found")
+        if channel.is_archived:
+            raise RefusedError("is_archived")
+        if BOT not in channel.members:
+            raise RefusedError(code)
+        return channel
+
+    def _drawn(self, args: Json) -> Json:
+        text = args.get("text")
+        if not text and not args.get("blocks"):
+            raise RefusedError("no_text")
+        if text and len(text) > TEXT:
+            raise RefusedError("msg_too_long")
+        check_blocks(args.get("blocks"))
+        drawn = {"text": text, **({"blocks": args["blocks"]} if args.get("blocks") else {})}
+        self._heard({**args, **drawn})
+        return drawn
+
+    def _heard(self, message: Mapping[str, Any]) -> None:
+        """A streamed text is markdown, so what is alive there is alive."""
+        stream = [{"type": "markdown", "text": message.get("text") or ""}]
+        has_stream = (message.get("ts"), "thread_ts" in message) != (None, False)
+        blocks = message.get("blocks") or (stream if has_stream and "bot_id" in message else [])
+        self.pings += live({**message, "blocks": blocks})
+
+    def _interaction(self, kind: str, user: str) -> Json:
+        who = {"id": user, "username": user.lower(), "team_id": TEAM}
+        return {"type": kind, "user": who, "team": {"id": TEAM}, "trigger_id": self.trigger()}
+
+    def _response_url(self, user: str, channel: str, message: Json | None = None) -> str:
+        number = str(next(self._count))
+        origin = message if message and message.get("is_ephemeral") else None
+        self.responses[number].append({"user": user, "channel": channel, "message": origin})
+        return f"{self.url}/respond/{number}"
+
+    def _ts(self) -> str:
+        number = next(self._count)
+        return f"{int(self._start) + number // 1000}.{number:06d}"
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        for socket in list(self.sockets):
+            await socket.close()
+
+
+@asynccontextmanager
+async def fake_slack() -> AsyncIterator[FakeSlack]:
+    slack = FakeSlack()
+    app = web.Application()
+    app.router.add_route("*", "/api/{method}", slack.api)
+    app.router.add_get("/link", slack.socket)
+    app.router.add_post("/upload/{file}", slack.upload)
+    app.router.add_get("/download/{file}", slack.download)
+    app.router.add_post("/respond/{number}", slack.respond)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    slack.url = f"http://127.0.0.1:{port}"
+    try:
+        yield slack
+    finally:
+        await slack.close()
+        await runner.cleanup()
+
+
+def shown(message: Mapping[str, Any]) -> str:
+    """What a person reads in a message."""
+    blocks = message.get("blocks")
+    if not blocks:
+        return str(message.get("text") or "")
+    lines = []
+    for block in blocks:
+        text = block.get("text")
+        lines.append(text if isinstance(text, str) else (text or {}).get("text", ""))
+        lines += [part["text"] for part in block.get("fields") or ()]
+        if block["type"] == "context":
+            lines += [part["text"] for part in block["elements"]]
+    return "\n".join(line for line in lines if line)
+
+
+def labels(message: Mapping[str, Any]) -> list[str]:
+    """The buttons of a message."""
+    return [label for _, _, label in _elements(message.get("blocks") or ())]
+
+
+def _elements(blocks: Any) -> list[tuple[Json, Json, str]]:
+    found = []
+    for block in blocks:
+        for element in block.get("elements") or ():
+            if element.get("type") == "button":
+                held = {"type": "button", "action_id": element["action_id"]}
+                label = element["text"]["text"]
+                found.append((block, {**held, "value": element.get("value")}, label))
+            elif element.get("type") == "feedback_buttons":
+                for name in ("positive_button", "negative_button"):
+                    button = element[name]
+                    held = {"type": "feedback_buttons", "action_id": element["action_id"]}
+                    found.append(
+                        (block, {**held, "value": button["value"]}, button["text"]["text"])
+                    )
+    return found
+
+
+def _element(blocks: Any, label: str) -> tuple[Json, Json]:
+    for block, element, known in _elements(blocks):
+        if known == label:
+            return block, element
+    raise AssertionError(f"no button {label!r} in {[one[2] for one in _elements(blocks)]}")
+
+
+def _typed(element: Json, given: object) -> Json:
+    match element["type"]:
+        case "static_select":
+            chosen = [one for one in element["options"] if one["value"] == given]
+            return {"type": "static_select", "selected_option": chosen[0] if chosen else None}
+        case "file_input":
+            return {"type": "file_input", "files": [given] if given else []}
+        case "checkboxes":
+            return {"type": "checkboxes", "selected_options": [given] if given else []}
+        case kind:
+            return {"type": kind, "value": given or None}
+
+
+async def _arguments(request: web.Request) -> tuple[Json, bool]:
+    if request.content_type == "application/json":
+        return await request.json(), True
+    args: Json = dict(request.query)
+    args.update({name: str(value) for name, value in (await request.post()).items()})
+    return args, False
+
+
+def _streamed(args: Json) -> str:
+    text = "".join(
+        one["text"] for one in args.get("chunks") or () if one["type"] == "markdown_text"
+    )
+    text += args.get("markdown_text") or ""
+    if len(text) > MARKDOWN:
+        raise RefusedError("msg_too_long")
+    return text
+
+
+def _between(messages: list[Json], args: Json) -> list[Json]:
+    """`latest` and `oldest` leave themselves out unless `inclusive` is asked for."""
+    is_inclusive = str(args.get("inclusive", "")).lower() in ("true", "1")
+    latest, oldest = float(args.get("latest") or "inf"), float(args.get("oldest") or 0)
+    return [
+        one
+        for one in messages
+        if oldest < float(one["ts"]) < latest
+        or (is_inclusive and float(one["ts"]) in (latest, oldest))
+    ]
+
+
+def _copy(message: Json, args: Json) -> Json:
+    """Metadata is told only to those who ask for it."""
+    wants = str(args.get("include_all_metadata", "")).lower() in ("true", "1")
+    return {name: value for name, value in message.items() if name != "metadata" or wants}
+
+
+def _failed(request: web.Request, fault: Fault) -> web.StreamResponse:
+    if fault.is_cut:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+    if fault.status != 200:
+        after = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        return web.Response(status=fault.status, text="out of order", headers=after)
+    return web.json_response({"ok": False, "error": fault.error})

@@ -1,0 +1,149 @@
+"""The whole house with a Slack on loopback before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from attune import service
+from attune.bootstrap import House, build, configured_hosts
+from attune.clock import SystemClock
+from attune.embedded import Address
+from attune.settings import Settings
+from storage.database import Database
+from storage.migrations import migrate
+from tests.fakes.faulty_host import FaultyHost, faulty_host
+from tests.fakes.slack import FakeSlack, fake_slack
+from tests.fakes.slack_rules import Json
+
+ADMIN = "U1"
+
+
+class Scene:
+    """A fake Slack, a fake host, and the real house between them; the data outlives a restart."""
+
+    def __init__(self, slack: FakeSlack, host: FaultyHost, folder: Path) -> None:
+        self.slack = slack
+        self.host = host
+        self.folder = folder
+        self._stack: AsyncExitStack | None = None
+        self.house: House | None = None
+
+    async def start(self, **settings: str) -> None:
+        self._stack = AsyncExitStack()
+        self.house = await self._stack.enter_async_context(opened(self.settings(**settings)))
+        if settings.get("SLACK_MODE") != "http":
+            await until(lambda: len(self.slack.sockets) == 2)
+
+    async def stop(self) -> None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()
+
+    async def restart(self) -> None:
+        await self.stop()
+        await until(lambda: not self.slack.sockets)
+        await self.start()
+
+    def settings(self, **more: str) -> Settings:
+        known = {
+            "ATTUNE_DATA_DIR": str(self.folder),
+            "SLACK_BOT_TOKEN": self.slack.bot_token,
+            "SLACK_APP_TOKEN": self.slack.app_token,
+            "SLACK_API_URL": f"{self.slack.url}/api/",
+            "OPENAI_BASE_URL": self.host.url,
+            "OPENAI_API_KEY": self.host.key,
+            "ATTUNE_BASE_MODEL": "base",
+            "ATTUNE_ADMINS": f"slack:{ADMIN}",
+        }
+        return Settings.model_validate(known | more)
+
+    async def hear(self, channel: str, count: int = 1) -> list[str]:
+        """The bot's messages in a channel, once there are so many and the house is quiet."""
+        await until(
+            lambda: len(self.slack.own(channel)) >= count and self.is_idle(),
+            lambda: f"{self.slack.texts(channel)} {self.slack.refusals}",
+        )
+        return self.slack.texts(channel)
+
+    async def whispered(self, count: int = 1) -> list[Json]:
+        await until(
+            lambda: len(self.slack.ephemerals) >= count,
+            lambda: f"{self.slack.ephemerals} {self.slack.refusals}",
+        )
+        return self.slack.ephemerals
+
+    async def view(self, count: int = 1) -> Json:
+        """The newest form."""
+        await until(lambda: len(self.slack.views) >= count, lambda: str(self.slack.refusals))
+        return list(self.slack.views.values())[-1]
+
+    async def settled(self) -> None:
+        """All that was delivered is acknowledged and worked on."""
+        await until(lambda: all(one.acked.is_set() for one in self.slack.deliveries))
+        await until(self.is_idle)
+
+    def is_idle(self) -> bool:
+        return self.house is not None and not self.house.busy
+
+    async def allow_messages(self) -> None:
+        """The admin lets the bot learn from marked messages."""
+        self.slack.command(ADMIN, "C1", "admin sources")
+        form = await self.view(len(self.slack.views) + 1)
+        self.slack.submit(ADMIN, form, sources="messages", permission="Letter of 1 May")
+        await self.hear("C1", len(self.slack.own("C1")) + 1)
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[House]:
+    """The house without its embedded tuner, which takes a second to start."""
+    await migrate(settings.database)
+    database = await Database.open(settings.database)
+    hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
+    try:
+        async with asyncio.TaskGroup() as group:
+            built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
+            assert built.slack is not None
+            loops = [
+                group.create_task(built.slack.run(built), name="slack"),
+                group.create_task(service._deliver(built), name="courier"),
+                group.create_task(service._watch(built), name="watcher"),
+            ]
+            try:
+                await built.dispatch.recover()
+                yield built
+            finally:
+                await service._finish(built, loops)
+    finally:
+        await hosts.close()
+        await database.close()
+
+
+@asynccontextmanager
+async def slack_scene(folder: Path) -> AsyncIterator[Scene]:
+    async with fake_slack() as slack, faulty_host() as host:
+        scene = Scene(slack, host, folder)
+        await scene.start()
+        try:
+            yield scene
+        finally:
+            await scene.stop()
+
+
+@pytest.fixture
+async def in_slack(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with slack_scene(tmp_path) as scene:
+        yield scene
+
+
+async def until(is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "") -> None:
+    try:
+        async with asyncio.timeout(30):
+            while not is_so():
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"it never came: {complaint()}") from None

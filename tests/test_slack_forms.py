@@ -1,0 +1,233 @@
+"""Forms, shortcuts, files, the home tab and the welcome in Slack."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from adapters.slack import gateway, surface
+from tests.fakes.slack import labels, shown
+from tests.slack_scene import Scene, until
+
+ROWS = b'{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ahoy"}]}\n'
+
+
+async def allow_forms(scene: Scene) -> None:
+    scene.slack.command("U1", "C1", "admin sources")
+    scene.slack.submit("U1", await scene.view(), sources="forms", permission="Letter of 1 May")
+    await scene.hear("C1")
+
+
+async def test_a_lesson_is_typed_into_a_form(in_slack: Scene) -> None:
+    await allow_forms(in_slack)
+    in_slack.slack.command("U2", "C1", "teach")
+    form = await in_slack.view(2)
+
+    in_slack.slack.submit("U2", form, question="Hi", answer="Ahoy")
+
+    assert "Saved as example 1" in (await in_slack.hear("C1", 2))[-1]
+
+
+async def test_without_permission_a_typed_lesson_is_refused_in_words(in_slack: Scene) -> None:
+    in_slack.slack.command("U2", "C1", "teach")
+
+    in_slack.slack.submit("U2", await in_slack.view(), question="Hi", answer="Ahoy")
+
+    assert "may not be learned from here" in (await in_slack.whispered())[0]["text"]
+
+
+async def test_a_global_shortcut_opens_the_same_form(in_slack: Scene) -> None:
+    await allow_forms(in_slack)
+    in_slack.slack.global_shortcut("U2", "teach")
+
+    in_slack.slack.submit("U2", await in_slack.view(2), question="Hi", answer="Ahoy")
+
+    await until(lambda: "DU2" in in_slack.slack.channels)
+    assert "Saved as example 1" in (await in_slack.hear("DU2"))[0]
+
+
+async def test_in_a_thread_a_button_opens_the_form(in_slack: Scene) -> None:
+    root = in_slack.slack.put("U2", "C1", "a thread")
+    in_slack.slack.mention("U2", "C1", "tune teach", thread=root)
+    (whisper,) = await in_slack.whispered()
+
+    in_slack.slack.click("U2", whisper, "Teach me")
+
+    assert (await in_slack.view())["callback_id"] == "teach"
+
+
+async def test_a_slow_answer_still_opens_its_form(
+    in_slack: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.1)
+    assert in_slack.house is not None
+    handle = in_slack.house.dispatch.handle
+
+    async def slow(event: object) -> object:
+        await asyncio.sleep(0.5)
+        return await handle(event)  # type: ignore[arg-type]
+
+    in_slack.house.dispatch.handle = slow  # type: ignore[method-assign,assignment]
+    in_slack.slack.command("U2", "C1", "teach")
+
+    first = await in_slack.view()
+    assert not any(block["type"] == "input" for block in first["blocks"])
+    await until(lambda: in_slack.slack.views[first["id"]].get("callback_id") == "teach")
+
+
+async def test_a_refusal_is_told_in_the_form_that_waits(
+    in_slack: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
+    assert in_slack.house is not None
+    handle = in_slack.house.dispatch.handle
+
+    async def slow(event: object) -> object:
+        await asyncio.sleep(0.3)
+        return await handle(event)  # type: ignore[arg-type]
+
+    in_slack.house.dispatch.handle = slow  # type: ignore[method-assign,assignment]
+    in_slack.slack.command("U2", "C1", "admin sources")
+
+    await in_slack.view()
+    await until(lambda: "admin" in shown(list(in_slack.slack.views.values())[-1]))
+
+
+async def test_a_trigger_that_is_too_old_leaves_a_button(
+    in_slack: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surface, "_TRIGGER_SECONDS", 0.0)
+
+    in_slack.slack.command("U2", "C1", "teach")
+
+    assert labels((await in_slack.whispered())[0]) == ["Teach me"]
+
+
+async def test_a_text_longer_than_an_input_comes_back_whole(in_slack: Scene) -> None:
+    in_slack.slack.mention("U1", "C1", "tune import starter:limericks")
+    in_slack.host.pieces = ["word " * 1500]
+    in_slack.slack.mention("U2", "C1", "hello")
+    await in_slack.hear("C1", 2)
+    answer = next(one for one in in_slack.slack.own("C1") if "word" in one["text"])
+
+    in_slack.slack.click("U2", answer, "👎")
+
+    inputs = [b for b in (await in_slack.view())["blocks"] if b["type"] == "input"]
+    better = [b for b in inputs if b["block_id"].startswith("better")]
+    whole = "".join(block["element"]["initial_value"] for block in better)
+    assert whole.strip() == ("word " * 1500).strip()
+
+
+async def test_improving_a_reply_opens_the_form(in_slack: Scene) -> None:
+    in_slack.slack.mention("U2", "C1", "hello")
+    await in_slack.hear("C1")
+
+    in_slack.slack.shortcut("U2", "improve", "C1", in_slack.slack.own("C1")[0]["ts"])
+
+    assert (await in_slack.view())["callback_id"].startswith("feedback:")
+
+
+async def test_a_file_is_imported_by_a_form(in_slack: Scene) -> None:
+    in_slack.slack.command("U1", "C1", "import")
+    form = await in_slack.view()
+
+    in_slack.slack.submit("U1", form, file=in_slack.slack.give_file("rows.jsonl", ROWS))
+
+    assert "Imported rows.jsonl" in (await in_slack.hear("C1"))[0]
+
+
+async def test_a_file_in_a_message_is_imported(in_slack: Scene) -> None:
+    file = in_slack.slack.give_file("rows.jsonl", ROWS)
+    ts = in_slack.slack.put("U1", "C1", "import")
+    event = {"type": "message", "subtype": "file_share", "channel": "C1", "user": "U1", "ts": ts}
+
+    in_slack.slack.event({**event, "text": "<@UBOT> tune import", "files": [file]})
+
+    assert "Imported rows.jsonl" in (await in_slack.hear("C1"))[0]
+
+
+async def test_an_export_goes_to_the_asker_alone(in_slack: Scene) -> None:
+    in_slack.slack.mention("U1", "C1", "tune import starter:limericks")
+    await in_slack.hear("C1")
+
+    in_slack.slack.command("U1", "C1", "export")
+
+    await until(lambda: any("channel" in file for file in in_slack.slack.files.values()))
+    (file,) = in_slack.slack.files.values()
+    assert file["channel"] == "DU1"
+    assert b"messages" in file["bytes"]
+    assert "direct message" in (await in_slack.whispered())[0]["text"]
+
+
+async def test_without_the_scope_for_files_the_refusal_says_so(in_slack: Scene) -> None:
+    in_slack.slack.scopes.discard("files:read")
+    in_slack.slack.command("U1", "C1", "import")
+    form = await in_slack.view()
+
+    in_slack.slack.submit("U1", form, file=in_slack.slack.give_file("rows.jsonl", ROWS))
+
+    assert "files:read" in (await in_slack.whispered())[0]["text"]
+
+
+async def test_the_home_tab_shows_how_things_stand(in_slack: Scene) -> None:
+    in_slack.slack.visit("U2")
+
+    await until(lambda: "U2" in in_slack.slack.homes)
+    assert "Answers with" in shown(in_slack.slack.homes["U2"])
+    assert labels(in_slack.slack.homes["U2"]) == [
+        "Yes, learn from me",
+        "My data",
+        "Delete my data",
+    ]
+
+
+async def test_the_switch_in_the_home_tab_turns(in_slack: Scene) -> None:
+    in_slack.slack.visit("U2")
+    await until(lambda: "U2" in in_slack.slack.homes)
+
+    in_slack.slack.click("U2", in_slack.slack.homes["U2"], "Yes, learn from me")
+
+    await until(lambda: labels(in_slack.slack.homes["U2"])[0] == "No, leave me out")
+    assert "Thank you" in shown(await in_slack.view())
+
+
+async def test_my_data_can_be_erased_from_the_home_tab(in_slack: Scene) -> None:
+    in_slack.slack.visit("U2")
+    await until(lambda: "U2" in in_slack.slack.homes)
+
+    in_slack.slack.click("U2", in_slack.slack.homes["U2"], "Delete my data")
+    await until(lambda: "DU2" in in_slack.slack.channels)
+    await in_slack.hear("DU2")
+    in_slack.slack.click("U2", in_slack.slack.own("DU2")[0], "Erase it all")
+
+    await until(lambda: "Erased" in in_slack.slack.texts("DU2")[0])
+
+
+async def test_joining_a_channel_says_hello_once(in_slack: Scene) -> None:
+    in_slack.slack.add_channel("C5", has_bot=False)
+
+    in_slack.slack.join("C5")
+
+    (welcome,) = await in_slack.hear("C5")
+    assert "never train" in welcome
+    assert labels(in_slack.slack.own("C5")[0]) == [
+        "Try me",
+        "Who may approve",
+        "What may I learn from",
+    ]
+
+
+async def test_the_buttons_of_the_welcome_work(in_slack: Scene) -> None:
+    in_slack.slack.join("C1")
+    await in_slack.hear("C1")
+    welcome = in_slack.slack.own("C1")[0]
+
+    in_slack.slack.click("U2", welcome, "Try me")
+    await in_slack.whispered()
+    in_slack.slack.click("U2", welcome, "Who may approve")
+    whispers = await in_slack.whispered(2)
+    in_slack.slack.click("U1", welcome, "What may I learn from")
+
+    assert "Mention me" in whispers[0]["text"]
+    assert "Slack's App Developer Policy" in str(await in_slack.view())

@@ -1,0 +1,66 @@
+"""A training from Slack: priced, confirmed, followed in one message, and told with its chart."""
+
+from __future__ import annotations
+
+from bot.model import ChannelId, Place, UserId, WorkspaceId
+from bot.replies import Card, Chart, Series
+from tests.slack_scene import Scene, until
+
+TEAM = WorkspaceId("slack:T1")
+STARTER = "tune import starter:limericks"
+
+
+async def test_a_training_is_followed_to_its_end(in_slack: Scene) -> None:
+    in_slack.host.life = ("succeeded",)
+    in_slack.slack.mention("U1", "C1", STARTER)
+    await in_slack.hear("C1")
+    in_slack.slack.command("U1", "C1", "start host:default base:base")
+    await in_slack.hear("C1", 2)
+    estimate = in_slack.slack.own("C1")[1]
+
+    in_slack.slack.click("U1", estimate, "Confirm")
+
+    await until(
+        lambda: any("succeeded" in text for text in in_slack.slack.texts("C1")),
+        lambda: str(in_slack.slack.texts("C1")),
+    )
+
+
+async def test_a_chart_is_uploaded_beside_its_card(in_slack: Scene) -> None:
+    assert in_slack.house is not None
+    chart = Chart("Loss", "step", (Series("training", [(1, 2.0), (2, 1.0)]),), "from 2 to 1")
+    place = Place(TEAM, ChannelId("C1"))
+
+    message = await in_slack.house.surfaces.of(TEAM).post(
+        place, Card("It succeeded", chart=chart), key="job-1.ended"
+    )
+
+    (file,) = in_slack.slack.files.values()
+    assert (file["name"], file["channel"], file["thread"]) == ("chart.png", "C1", message)
+    assert file["bytes"].startswith(b"\x89PNG")
+
+
+async def test_only_a_trainer_confirms(in_slack: Scene) -> None:
+    in_slack.slack.mention("U1", "C1", STARTER)
+    await in_slack.hear("C1")
+    in_slack.slack.command("U1", "C1", "start host:default base:base")
+    await in_slack.hear("C1", 2)
+
+    in_slack.slack.click("U2", in_slack.slack.own("C1")[1], "Confirm")
+
+    assert (await in_slack.whispered())[0]["user"] == UserId("U2")
+    assert in_slack.host.jobs == {}
+
+
+async def test_a_training_begun_in_a_thread_is_told_there(in_slack: Scene) -> None:
+    in_slack.host.life = ("succeeded",)
+    root = in_slack.slack.put("U1", "C1", "let us train")
+    in_slack.slack.mention("U1", "C1", STARTER, thread=root)
+    await in_slack.hear("C1")
+    in_slack.slack.mention("U1", "C1", "tune start host:default base:base", thread=root)
+    await in_slack.hear("C1", 2)
+
+    in_slack.slack.click("U1", in_slack.slack.own("C1")[1], "Confirm")
+
+    await until(lambda: any("succeeded" in text for text in in_slack.slack.texts("C1")))
+    assert {one["thread_ts"] for one in in_slack.slack.own("C1")} == {root}

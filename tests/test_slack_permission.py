@@ -1,0 +1,190 @@
+"""What may be learned from in Slack: pointers, opt-in, exclusions, erasure."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.model import ExampleFilter, UserId, WorkspaceId
+from tests.fakes.slack import labels
+from tests.slack_scene import Scene, until
+
+TEAM = WorkspaceId("slack:T1")
+
+
+async def exchange(scene: Scene, channel: str = "C1") -> str:
+    """U2 asks, U3 answers well."""
+    scene.slack.put("U2", channel, "How do we greet?")
+    return scene.slack.put("U3", channel, "With <https://example.org|Ahoy> &amp; a wave")
+
+
+async def counted(scene: Scene) -> int:
+    assert scene.house is not None
+    async with scene.house.store.reading() as records:
+        return await records.examples.count(TEAM, ExampleFilter())
+
+
+async def test_by_default_a_mark_keeps_only_a_pointer(in_slack: Scene) -> None:
+    answer = await exchange(in_slack)
+
+    in_slack.slack.react("U2", "C1", answer, "mortar_board")
+
+    assert "Kept as a pointer" in (await in_slack.whispered())[0]["text"]
+
+
+async def test_a_pointer_cannot_be_approved(in_slack: Scene) -> None:
+    answer = await exchange(in_slack)
+    in_slack.slack.react("U2", "C1", answer, "mortar_board")
+    await in_slack.whispered()
+
+    in_slack.slack.react("U1", "C1", answer, "white_check_mark")
+
+    assert "only a pointer" in (await in_slack.whispered(2))[1]["text"]
+
+
+async def test_with_permission_every_author_is_asked_in_the_channel(in_slack: Scene) -> None:
+    await in_slack.allow_messages()
+    answer = await exchange(in_slack)
+
+    in_slack.slack.react("U1", "C1", answer, "mortar_board")
+
+    asked = (await in_slack.hear("C1", 3))[1:]
+    assert sorted(text.split(",")[0].split("\n")[-1] for text in asked) == ["name-U2", "name-U3"]
+    assert "mortar_board" in (in_slack.slack.channels["C1"].find(answer) or {})["reactions"]
+
+
+async def test_an_example_waits_until_all_its_authors_agree(in_slack: Scene) -> None:
+    in_slack.slack.tiers.is_on = False
+    await in_slack.allow_messages()
+    answer = await exchange(in_slack)
+    in_slack.slack.react("U1", "C1", answer, "mortar_board")
+    await in_slack.hear("C1", 3)
+
+    in_slack.slack.react("U1", "C1", answer, "white_check_mark")
+    refused = (await in_slack.whispered(2))[1]["text"]
+    question = in_slack.slack.own("C1")[1]
+    for user in ("U2", "U3"):
+        in_slack.slack.click(user, question, "Yes, learn from me")
+    await in_slack.whispered(4)
+    in_slack.slack.react("U1", "C1", answer, "heavy_check_mark")
+
+    assert "waits" in refused
+    assert "approved" in (await in_slack.whispered(5))[4]["text"]
+
+
+async def test_each_author_is_asked_once(in_slack: Scene) -> None:
+    in_slack.slack.tiers.is_on = False
+    await in_slack.allow_messages()
+    for _ in range(2):
+        in_slack.slack.react("U1", "C1", await exchange(in_slack), "mortar_board")
+        await in_slack.settled()
+
+    await in_slack.hear("C1", 3)
+
+    assert len(in_slack.slack.own("C1")) == 3
+
+
+@pytest.mark.parametrize(
+    ("channel", "kind", "word"),
+    [("C7", "private", "private"), ("C8", "shared", "shared"), ("D9", "im", "Direct")],
+)
+async def test_closed_places_are_not_learned_from(
+    in_slack: Scene, channel: str, kind: str, word: str
+) -> None:
+    await in_slack.allow_messages()
+    in_slack.slack.add_channel(channel, kind)
+    answer = await exchange(in_slack, channel)
+
+    in_slack.slack.react("U1", channel, answer, "mortar_board")
+
+    await in_slack.settled()
+    told = [one["text"] for one in in_slack.slack.ephemerals] + in_slack.slack.texts(channel)
+    assert any(word in text for text in told)
+    assert await counted(in_slack) == 0
+
+
+@pytest.mark.parametrize("facts", [{"is_restricted": True}, {"team_id": "T9"}])
+async def test_guests_are_not_learned_from(in_slack: Scene, facts: dict[str, object]) -> None:
+    await in_slack.allow_messages()
+    in_slack.slack.add_user("U3", **facts)
+
+    in_slack.slack.react("U1", "C1", await exchange(in_slack), "mortar_board")
+
+    assert "guest" in (await in_slack.whispered())[0]["text"]
+    assert await counted(in_slack) == 0
+
+
+async def test_a_shortcut_saves_the_exchange_too(in_slack: Scene) -> None:
+    await in_slack.allow_messages()
+    answer = await exchange(in_slack)
+
+    in_slack.slack.shortcut("U1", "save", "C1", answer)
+
+    whisper = (await in_slack.whispered())[0]
+    assert "Saved as example" in whisper["text"]
+    assert labels(whisper)[0] == "Approve"
+
+
+async def test_what_is_kept_reads_as_people_read_it(in_slack: Scene) -> None:
+    await in_slack.allow_messages()
+    in_slack.slack.react("U1", "C1", await exchange(in_slack), "mortar_board")
+    await in_slack.whispered()
+
+    assert in_slack.house is not None
+    async with in_slack.house.store.reading() as records:
+        (example,) = await records.examples.page(TEAM, ExampleFilter())
+
+    assert "With Ahoy (https://example.org) & a wave" in str(example.row)
+
+
+async def test_a_deleted_message_takes_its_example_along(in_slack: Scene) -> None:
+    await in_slack.allow_messages()
+    answer = await exchange(in_slack)
+    in_slack.slack.react("U1", "C1", answer, "mortar_board")
+    await in_slack.whispered()
+
+    in_slack.slack.delete("C1", answer)
+    await in_slack.settled()
+
+    assert in_slack.house is not None
+    async with in_slack.house.store.reading() as records:
+        assert await records.examples.by_author(TEAM, UserId("U3")) == []
+
+
+async def test_an_edited_message_changes_its_example(in_slack: Scene) -> None:
+    await in_slack.allow_messages()
+    answer = await exchange(in_slack)
+    in_slack.slack.react("U1", "C1", answer, "mortar_board")
+    await in_slack.whispered()
+
+    in_slack.slack.edit("U3", "C1", answer, "With a bow")
+    await in_slack.settled()
+
+    assert in_slack.house is not None
+    async with in_slack.house.store.reading() as records:
+        (example,) = await records.examples.page(TEAM, ExampleFilter())
+    assert "With a bow" in str(example.row)
+
+
+async def test_uninstalling_erases_everything(in_slack: Scene) -> None:
+    in_slack.slack.mention("U2", "C1", "hello")
+    await in_slack.hear("C1")
+
+    in_slack.slack.uninstall()
+
+    await in_slack.settled()
+    assert in_slack.house is not None
+    async with in_slack.house.store.reading() as records:
+        assert await records.workspaces.find(TEAM) is None
+    await until(lambda: not in_slack.slack.sockets)
+
+
+async def test_a_persons_revoked_token_is_none_of_ours(in_slack: Scene) -> None:
+    in_slack.slack.mention("U2", "C1", "hello")
+    await in_slack.hear("C1")
+
+    in_slack.slack.event({"type": "tokens_revoked", "tokens": {"oauth": ["U2"], "bot": []}})
+
+    await in_slack.settled()
+    assert in_slack.house is not None
+    async with in_slack.house.store.reading() as records:
+        assert await records.workspaces.find(TEAM) is not None

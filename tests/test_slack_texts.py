@@ -1,0 +1,187 @@
+"""Hostile, long and strange texts on their way to Slack."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.slack.outbound import answer_payloads, payloads
+from adapters.slack.texts import Flow, close_fence, escaped, open_fence, safe, split
+from bot.replies import Button, Card, Chart, Column, Fact, Line, Listing, Progress, Series, Text
+from tests.fakes.slack_rules import check_blocks, live
+from tests.slack_scene import Scene
+
+CALLS = ["<!here>", "<!channel>", "<!everyone>", "<!subteam^S1|@team>", "<@U1>", "<@U1|ann>"]
+SPELLINGS = [
+    *CALLS,
+    *(call.upper().replace("U1", "U1") for call in CALLS),
+    *(call.replace("<", "＜").replace(">", "＞") for call in CALLS),
+    *(call.replace("!", "！").replace("@", "＠") for call in CALLS),
+    *(call.replace("<", "<\u200b") for call in CALLS),
+    *(call.replace("<", "< ") for call in CALLS),
+    *(call.replace("<", "&lt;").replace(">", "&gt;") for call in CALLS),
+    *(call.replace("<", "&amp;lt;").replace(">", "&amp;gt;") for call in CALLS),
+    *(call.replace("<", "&#60;").replace(">", "&#62;") for call in CALLS),
+    *(call.replace("<", "&#x3c;").replace(">", "&#x3E;") for call in CALLS),
+    *(f"```\n{call}\n```" for call in CALLS),
+    *(f"**{call}**" for call in CALLS),
+    *(f"[{call}](https://example.org)" for call in CALLS),
+    "@here",
+    "@channel!",
+    "@everyone",
+    "＠channel",
+    "@\u200bhere",
+    "\u202e<!here>",
+    "<<!here>>",
+    "<!<!here>here>",
+]
+HARMLESS = ["a < b > c", "<!DOCTYPE html>", "<!-- here -->", "ann@example.org", "x <- y", "# here"]
+
+
+def pings(text: str) -> list[str]:
+    """However Slack, or somebody who copies it, may read it."""
+    seen = unicodedata.normalize("NFKC", text)
+    message = {"text": "", "blocks": [{"type": "markdown", "text": seen}]}
+    return live(message)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_nothing_a_model_writes_can_ping(spelling: str) -> None:
+    assert pings(safe(f"Hello {spelling} there")) == []
+    assert pings(escaped(f"Hello {spelling} there")) == []
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_nor_when_it_comes_letter_by_letter(spelling: str) -> None:
+    flow = Flow()
+
+    text = "".join(flow.feed(letter) for letter in f"Hello {spelling} there") + flow.rest()
+
+    assert pings(text) == []
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_is_harmless_stays_as_it_is(text: str) -> None:
+    flow = Flow()
+
+    assert safe(text) == text
+    assert "".join(flow.feed(letter) for letter in text) + flow.rest() == text
+
+
+def test_the_first_word_is_not_held_back() -> None:
+    assert Flow().feed("Hello") == "Hello"
+
+
+def test_pictures_become_links() -> None:
+    assert safe("![x](https://evil.example/?q=secret)") == "[x](https://evil.example/?q=secret)"
+
+
+def test_a_link_with_a_false_face_shows_its_address() -> None:
+    assert safe("<https://evil.example|https://bank.example>") == (
+        "https://bank.example (https://evil.example)"
+    )
+
+
+@given(st.text(max_size=300), st.integers(1, 7))
+def test_pieces_are_made_safe_as_the_whole_is(text: str, size: int) -> None:
+    flow = Flow()
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+
+    shown = "".join(flow.feed(piece) for piece in pieces) + flow.rest()
+
+    assert pings(shown) == []
+
+
+@given(st.text(alphabet="ab `~\n", max_size=400), st.integers(100, 200))
+def test_no_letter_is_lost_by_splitting(text: str, most: int) -> None:
+    parts = list(split(text, most))
+
+    assert all(len(part) <= most for part in parts)
+    letters = "".join(parts).replace("`", "").replace("~", "").replace("\n", "")
+    wanted = text.replace("`", "").replace("~", "").replace("\n", "")
+    assert len(letters.replace(" ", "")) >= len(wanted.replace(" ", ""))
+
+
+def test_code_goes_on_in_the_next_message() -> None:
+    text = "```python\n" + "x = 1\n" * 100 + "```\nThe end."
+
+    parts = list(split(text, 200))
+
+    assert all(open_fence(part) == "" for part in parts)
+    assert all(part.startswith("```python\n") for part in parts[:-1])
+
+
+@pytest.mark.parametrize("fence", ["```", "~~~~", "```js"])
+def test_an_open_code_block_is_closed_with_its_own_marks(fence: str) -> None:
+    text = f"{fence}\ncode"
+
+    assert open_fence(text + close_fence(text)) == ""
+
+
+def a_card() -> Card:
+    hostile = " ".join(SPELLINGS)
+    return Card(
+        title=hostile,
+        lines=(hostile, "x" * 40_000, ""),
+        facts=tuple(Fact("*bold*", hostile * 9) for _ in range(23)),
+        columns=(Column("Base", hostile, "note"),),
+        buttons=tuple(Button("b" * 100, f"do:{number}") for number in range(30)),
+        progress=Progress(3, 0),
+        chart=Chart("Loss", "step", (Series("a", [(0, 1)]),), hostile),
+    )
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Text(" ".join(SPELLINGS)),
+        Text("x" * 40_000),
+        Text(""),
+        Text("&" * 5000),
+        a_card(),
+        Listing("", (), empty="Nothing"),
+        Listing(
+            "t" * 400,
+            tuple(Line(str(n), "y" * 5000, "note", (Button("Go", f"go:{n}"),)) for n in range(20)),
+        ),
+    ],
+)
+def test_every_reply_keeps_to_slacks_limits(reply: Text | Card | Listing) -> None:
+    for payload in payloads(reply):
+        check_blocks(payload.blocks)
+        assert len(payload.text) <= 4000
+        assert live({"text": payload.text, "blocks": payload.blocks}) == []
+
+
+def test_a_long_text_is_shown_whole() -> None:
+    text = " ".join(f"word{number}" for number in range(9000))
+
+    shown = "".join(
+        block["text"]["text"] for payload in payloads(Text(text)) for block in payload.blocks
+    )
+
+    assert shown == text
+
+
+@pytest.mark.parametrize("text", ["x" * 40_000, "```\n" + "y\n" * 9000, "\n" * 20_000 + "z"])
+def test_every_answer_keeps_to_slacks_limits(text: str) -> None:
+    for payload in answer_payloads(text):
+        check_blocks(payload.blocks)
+
+
+@pytest.mark.parametrize("spelling", [*SPELLINGS[:7], "\u202eabc", "```\nopen", "x" * 40_000])
+async def test_in_the_channel_nothing_pings_or_unfurls(in_slack: Scene, spelling: str) -> None:
+    in_slack.host.pieces = [spelling[at : at + 3] for at in range(0, len(spelling), 3)]
+    if len(spelling) > 1000:
+        in_slack.host.pieces = [spelling]
+
+    in_slack.slack.mention("U2", "C1", "be bad")
+
+    await in_slack.hear("C1")
+    await in_slack.settled()
+    assert in_slack.slack.pings == []
+    assert not any(message.get("unfurl") for message in in_slack.slack.own("C1"))
+    assert [one for one in in_slack.slack.refusals if one[0].startswith("chat.")] == []

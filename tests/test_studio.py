@@ -1,0 +1,348 @@
+"""The studio's pages over the real house, seen and used without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+
+import pytest
+from nicegui import Client
+from nicegui.testing import User
+from nicegui.testing.user_simulation import user_simulation
+
+from adapters.studio import Studio, hang_pages
+from adapters.studio.markup import to_html
+from bot.catalogue import CATALOGUE
+from bot.events import Attachment, Clicked, Commanded, Event, Submitted
+from bot.model import LOCAL, ChannelId, MessageId, Place, UserId
+from bot.model import User as Person
+from bot.replies import Card, Document, Form, Listing, Refused, Reply, Stream, Text, Tone
+from tests.scene import Scene
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
+]
+
+OWNER = Person(UserId("you"), "you", is_platform_admin=True)
+MINA = Person(UserId("Mina"), "Mina")
+
+
+class Desk:
+    """Asks the house as the pages do."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._count = 0
+
+    async def ask(self, what: Clicked | Commanded | Submitted, *, by: Person = OWNER) -> Reply:
+        return await self._scene.house.ask(self._event(what, by))
+
+    async def look(self, action: str, *, by: Person = OWNER) -> Reply:
+        return await self._scene.house.look(self._event(Clicked(action), by))
+
+    async def listing(self, **options: str) -> Listing:
+        reply = await self.ask(Commanded("examples", options))
+        assert isinstance(reply, Listing)
+        return reply
+
+    def _event(self, what: Clicked | Commanded | Submitted, by: Person) -> Event:
+        self._count += 1
+        place = Place(LOCAL, ChannelId("general"))
+        return Event(f"page:{self._count}", place, by, self._scene.clock.now(), what)
+
+
+@pytest.fixture
+def desk(scene: Scene) -> Desk:
+    return Desk(scene)
+
+
+@pytest.fixture
+async def window(scene: Scene) -> AsyncIterator[User]:
+    async with user_simulation() as user:
+        house = scene.house
+        hang_pages(Studio(house, house.room, CATALOGUE, scene.clock, has_password=False))
+        yield user
+        # Else NiceGUI unloads the modules that the pages came from.
+        Client.page_routes.clear()
+
+
+# What a page asks
+
+
+async def test_a_page_holds_the_reply_and_the_room_stays_silent(scene: Scene, desk: Desk) -> None:
+    reply = await desk.ask(Commanded("teach"))
+
+    assert isinstance(reply, Form)
+    assert await scene.messages() == []
+
+
+async def test_a_refusal_comes_back_in_words(desk: Desk) -> None:
+    reply = await desk.ask(Clicked("starter:limericks"), by=MINA)
+
+    assert isinstance(reply, Refused)
+    assert "curator" in reply.text
+
+
+async def test_an_event_is_answered_once(scene: Scene) -> None:
+    place = Place(LOCAL, ChannelId("general"))
+    event = Event("page:once", place, OWNER, scene.clock.now(), Commanded("help"))
+
+    first, second = await scene.house.ask(event), await scene.house.ask(event)
+
+    assert isinstance(first, Listing)
+    assert not isinstance(second, Listing)
+
+
+async def test_an_unknown_assistant_is_told(scene: Scene) -> None:
+    place = Place(LOCAL, ChannelId("general"))
+    now = scene.clock.now()
+    event = Event("page:who", place, OWNER, now, Clicked("counts"), assistant="nobody")
+
+    reply = await scene.house.look(event)
+
+    assert isinstance(reply, Refused)
+    assert "nobody" in reply.text
+
+
+# The tour
+
+
+async def steps(desk: Desk) -> list[str]:
+    told = await desk.look("tour")
+    assert isinstance(told, Listing)
+    return [line.id for line in told.lines if line.tone is Tone.GOOD]
+
+
+async def test_the_tour_marks_what_really_happened(scene: Scene, desk: Desk) -> None:
+    begun = await steps(desk)
+    await desk.ask(Clicked("starter:limericks"))
+    taught = await steps(desk)
+    await scene.tuned()
+    tuned = await steps(desk)
+    await scene.say("@attune hello")
+    await scene.settle()
+
+    assert begun == []
+    assert taught == ["teach"]
+    assert tuned == ["teach", "train", "wait"]
+    assert await steps(desk) == ["teach", "train", "wait", "ask"]
+
+
+# Examples
+
+
+async def test_filters_find_by_state_origin_and_method(scene: Scene, desk: Desk) -> None:
+    await scene.learn(12)
+
+    assert (await desk.listing(state="approved", origin="import")).total == 12
+    assert (await desk.listing(state="proposed")).total == 0
+    assert (await desk.listing(method="dpo")).total == 0
+    assert len((await desk.listing(limit="5")).lines) == 5
+
+
+async def test_bulk_changes_the_chosen_ones(scene: Scene, desk: Desk) -> None:
+    await scene.learn(12)
+    ids = ",".join(line.id for line in (await desk.listing(limit="3")).lines)
+
+    told = await desk.ask(Submitted("examples:withdrawn", {"ids": ids}))
+
+    assert isinstance(told, Text)
+    assert (await desk.listing(state="withdrawn")).total == 3
+
+
+async def test_bulk_changes_all_that_were_found(scene: Scene, desk: Desk) -> None:
+    await scene.learn(12)
+
+    await desk.ask(Submitted("examples:tag", {"all": "yes", "state": "approved", "name": "Shop"}))
+
+    assert (await desk.listing(tag="shop")).total == 12
+
+
+async def test_bulk_without_a_choice_changes_nothing(scene: Scene, desk: Desk) -> None:
+    await scene.learn(12)
+
+    await desk.ask(Submitted("examples:withdrawn", {}))
+
+    assert (await desk.listing(state="approved")).total == 12
+
+
+async def test_a_member_changes_nothing_in_bulk(scene: Scene, desk: Desk) -> None:
+    await scene.learn(12)
+
+    told = await desk.ask(Submitted("examples:withdrawn", {"all": "yes"}), by=MINA)
+
+    assert isinstance(told, Refused)
+    assert (await desk.listing(state="approved")).total == 12
+
+
+async def test_a_judgement_can_be_taken_back(scene: Scene, desk: Desk) -> None:
+    await scene.learn(12)
+
+    await desk.ask(Clicked("example.reject:1"))
+    await desk.ask(Clicked("example.undo:1"))
+
+    assert [line.id for line in (await desk.listing(state="proposed")).lines] == ["1"]
+
+
+async def test_an_edit_can_be_compared_with_what_it_was(scene: Scene, desk: Desk) -> None:
+    await scene.learn(12)
+
+    await desk.ask(Submitted("example.edit:1", {"answer": "Quite another answer."}))
+
+    told = await desk.look("example.revisions:1")
+    assert isinstance(told, Card)
+    assert ["Quite another" in column.text for column in told.columns] == [True, False]
+
+
+async def test_every_refused_row_of_a_file_is_named(tmp_path: Path, desk: Desk) -> None:
+    good = {"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]}
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join([json.dumps(good), *["no"] * 20]), encoding="utf-8")
+
+    told = await desk.ask(Submitted("import", {}, Attachment(file.name, str(file))))
+
+    assert isinstance(told, Card)
+    assert len([line for line in told.lines if line.startswith("Line ")]) == 20
+
+
+# Training
+
+
+async def test_a_job_can_be_had_again_and_as_a_file(scene: Scene, desk: Desk) -> None:
+    await scene.learn(12)
+    job = await scene.tuned("epochs:2")
+
+    again = await desk.ask(Clicked(f"job.again:{job.id}"))
+    numbers = await desk.ask(Clicked(f"job.numbers:{job.id}"))
+
+    assert isinstance(again, Card)
+    assert "2" in [fact.value for fact in again.facts]
+    assert isinstance(numbers, Document)
+    assert b"".join([part async for part in numbers.chunks]).startswith(b"step,")
+
+
+async def test_the_better_answer_becomes_a_preference(desk: Desk) -> None:
+    values = {"question": "Hi?", "preferred": "Hello!", "rejected": "What?"}
+
+    await desk.ask(Submitted("prefer", values))
+
+    found = await desk.listing(method="dpo")
+    assert [fact.value for fact in found.lines[0].facts][:3] == ["Hi?", "Hello!", "What?"]
+
+
+# The pages
+
+
+async def test_a_newcomer_is_met_by_the_tour(window: User) -> None:
+    await window.open("/")
+
+    await window.should_see("Teach your assistant in four steps")
+    window.find("Limericks about elements").click()
+
+    await window.should_see("Train now", retries=20)
+
+
+async def test_a_line_is_said_in_the_room(window: User, scene: Scene) -> None:
+    await window.open("/room/support")
+    window.find(marker="composer").type("Hello everybody")
+
+    window.find(marker="send").click()
+
+    async def said() -> list[str]:
+        messages = await scene.house.room.recent(ChannelId("support"), limit=5)
+        return [message.text for message in messages]
+
+    async with asyncio.timeout(5):
+        while not await said():
+            await asyncio.sleep(0.01)
+    assert await said() == ["Hello everybody"]
+
+
+async def test_an_answer_is_stopped_while_it_is_written(window: User, scene: Scene) -> None:
+    room, is_enough = scene.house.room, asyncio.Event()
+
+    async def pieces() -> AsyncGenerator[str]:
+        yield "Once upon"
+        await is_enough.wait()
+
+    async def posted(message: MessageId) -> None:
+        return None
+
+    await window.open("/room/support")
+    place = Place(LOCAL, ChannelId("support"))
+    writing = asyncio.create_task(
+        room.stream(place, Stream(pieces(), posted), key="answer", asker=OWNER.id)
+    )
+    await window.should_see("Stop", retries=20)
+
+    window.find(marker="stop").click()
+
+    async with asyncio.timeout(5):
+        while ("❌", OWNER.id) not in ((await room.recent(place.channel, limit=1))[0].reactions):
+            await asyncio.sleep(0.01)
+    is_enough.set()
+    await writing
+    await window.should_not_see("Stop", retries=20)
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/review", "All reviewed"),
+        ("/examples", "No examples yet"),
+        ("/preferences", "No preferences yet"),
+        ("/jobs", "No training yet"),
+        ("/models", "base"),
+        ("/compare", "One question, every model side by side"),
+        ("/workspaces", "local"),
+        ("/assistants", "answers with base"),
+        ("/hosts", "sandbox"),
+        ("/roles", "Nobody was granted a role"),
+        ("/privacy", "Nobody has said anything yet."),
+        ("/spending", "Tokens today"),
+        ("/audit", "Nothing yet."),
+    ],
+)
+async def test_every_page_stands_before_anything_happened(
+    window: User, path: str, title: str
+) -> None:
+    await window.open(path)
+
+    await window.should_see(title, retries=20)
+
+
+async def test_the_review_is_judged_by_its_buttons(window: User, scene: Scene, desk: Desk) -> None:
+    await scene.learn(12)
+    await desk.ask(Clicked("example.undo:1"))
+    await window.open("/review")
+    await window.should_see("Example 1", retries=20)
+
+    window.find(marker="example.approve").click()
+
+    await window.should_see("All reviewed", retries=20)
+    assert (await desk.listing(state="approved")).total == 12
+
+
+# What is shown can do nothing
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ('<img src=x onerror="x()">', "&lt;img src=x onerror=&quot;x()&quot;&gt;"),
+        ("**yes** *no* `<b>`", "<strong>yes</strong> <em>no</em> <code>&lt;b&gt;</code>"),
+        ("```js\n<b>\n```", "<pre><code>&lt;b&gt;\n</code></pre>"),
+        ("javascript:alert(1)", "javascript:alert(1)"),
+        ('https://a.example/"onclick=x', "onclick=x"),
+    ],
+)
+def test_words_never_become_a_command(written: str, shown: str) -> None:
+    made = to_html(written)
+
+    assert shown in made
+    assert "<script" not in made
+    assert '"onclick' not in made

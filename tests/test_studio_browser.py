@@ -1,0 +1,239 @@
+"""The whole way in a real browser, by mouse and keyboard, at a desk and on a phone."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
+
+from attune.settings import environment
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESK: ViewportSize = {"width": 1440, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+PATIENCE = 30_000
+NAMELESS = """
+() => [...document.querySelectorAll("button, a, input, textarea")]
+  .filter((one) => !(one.innerText.trim() || one.ariaLabel || one.labels?.length))
+  .map((one) => one.outerHTML)
+"""
+
+
+@asynccontextmanager
+async def served(folder: Path, **settings: str) -> AsyncIterator[str]:
+    """`attune run` in a process of its own; where it says it is."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "attune",
+        "run",
+        stdout=asyncio.subprocess.PIPE,
+        env={
+            **environment(),
+            "ATTUNE_DATA_DIR": str(folder),
+            "ATTUNE_STUDIO_PORT": "0",
+            **settings,
+        },
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            line = (await process.stdout.readline()).decode()
+        yield line.split()[-1]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await process.wait() == 0
+
+
+@pytest.fixture
+async def studio(tmp_path: Path) -> AsyncIterator[str]:
+    async with served(tmp_path) as address:
+        yield address
+
+
+class Windows:
+    """Opens windows and notes whatever goes wrong in one, or leaves this machine."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.troubles: list[str] = []
+
+    async def open(
+        self,
+        address: str,
+        *,
+        size: ViewportSize = DESK,
+        locale: str = "en",
+        light: Literal["light", "dark"] = "light",
+    ) -> Page:
+        context = await self._browser.new_context(viewport=size, locale=locale, color_scheme=light)
+        page = await context.new_page()
+        page.set_default_timeout(PATIENCE)
+        home = "/".join(address.split("/")[:3])
+        page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        page.on("request", lambda request: self._note(request.url, home))
+        await page.goto(address)
+        return page
+
+    def _note(self, url: str, home: str) -> None:
+        if not url.startswith((home, home.replace("http", "ws", 1), "data:", "blob:")):
+            self.troubles.append(f"asked {url}")
+
+
+@pytest.fixture
+async def windows() -> AsyncIterator[Windows]:
+    if CHROMIUM is None:
+        pytest.fail("Chromium is missing; make test-all installs it")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        windows = Windows(browser)
+        yield windows
+        await browser.close()
+    assert windows.troubles == []
+
+
+async def go_the_newcomers_way(page: Page) -> int:
+    """From the address to the first tuned answer; how many clicks and keys it took."""
+    await page.get_by_role("button", name="Limericks about elements").click()
+    await page.get_by_role("button", name="Train now").click()
+    await page.get_by_role("button", name="Confirm").click()
+    await page.get_by_role("button", name="Ask it now").click()
+    await expect(page.locator(".bottom textarea").first).to_have_value(re.compile("@attune"))
+    await page.keyboard.press("Enter")
+    await page.get_by_text("It blushes a red-orange hue.").first.wait_for()
+    return 5
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_a_newcomer_reaches_a_tuned_answer(
+    windows: Windows, studio: str, size: ViewportSize
+) -> None:
+    page = await windows.open(studio, size=size)
+    beside = await windows.open(studio)
+
+    steps = await go_the_newcomers_way(page)
+
+    assert steps <= 12
+    await expect(page.locator(".step.done")).to_have_count(4, timeout=PATIENCE)
+    await beside.get_by_text("It blushes a red-orange hue.").first.wait_for()
+
+
+async def test_the_room_is_used_by_mouse_and_keyboard(windows: Windows, studio: str) -> None:
+    page = await windows.open(f"{studio}/room/support")
+    field = page.locator(".bottom textarea").first
+    await field.fill("How do I return a gift?")
+    await page.keyboard.press("Enter")
+    await page.get_by_text("How do I return a gift?").wait_for()
+
+    await page.locator(".message").first.hover()
+    await page.get_by_role("button", name="Reply in a thread").click()
+    await page.locator(".panel textarea").fill("Send it back within a month.")
+    await page.keyboard.press("Enter")
+
+    await page.get_by_role("button", name="1 reply").wait_for()
+    await field.fill("/tune te")
+    await page.get_by_role("option", name="/tune teach").wait_for()
+    await page.keyboard.press("Tab")
+    await expect(field).to_have_value("/tune teach ")
+    await page.keyboard.press("Enter")
+    await page.get_by_label("When somebody asks").fill("Do you ship to Iceland?")
+    await page.get_by_label("I should answer").fill("We do, twice a week.")
+    await page.keyboard.press("Control+Enter")
+    await page.get_by_text("Learned as example 1").wait_for()
+
+
+async def test_the_queue_is_reviewed_by_keyboard_alone(windows: Windows, studio: str) -> None:
+    page = await windows.open(f"{studio}/room/support")
+    for number in range(3):
+        await _propose(page, number)
+    await page.goto(f"{studio}/review")
+    await page.get_by_text("1 of 3").wait_for()
+
+    await page.keyboard.press("a")
+    await page.get_by_text("1 of 2").wait_for()
+    await page.keyboard.press("r")
+    await page.get_by_text("1 of 1").wait_for()
+    await page.keyboard.press("u")
+    await page.get_by_text("1 of 2").wait_for()
+    await page.keyboard.press("a")
+    await page.keyboard.press("a")
+
+    await page.get_by_text("All reviewed").wait_for()
+
+
+async def _propose(page: Page, number: int) -> None:
+    field = page.locator(".bottom textarea").first
+    await field.fill(f"@attune question {number}?")
+    await page.keyboard.press("Enter")
+    answer = page.locator(".message").nth(number * 3 + 1)
+    await answer.get_by_role("button", name="Teach this").wait_for(state="attached")
+    await answer.hover()
+    await answer.get_by_role("button", name="Teach this").click()
+    await page.get_by_text(f"Saved as example {number + 1}.").wait_for()
+
+
+async def test_a_dropped_file_is_imported_and_reported(
+    windows: Windows, studio: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("question,answer\nWhere?,Here.\nWhen?,\n", encoding="utf-8")
+    page = await windows.open(f"{studio}/examples?import=1")
+
+    await page.locator("input[type=file]").set_input_files(file)
+
+    await page.get_by_text("Imported rows.csv").wait_for()
+    await page.locator(".report").get_by_text("Line 3").wait_for()
+    await page.get_by_role("button", name="Close").click()
+    await page.get_by_role("cell", name="Where?").wait_for()
+
+
+async def test_the_studio_speaks_chinese_and_goes_dark(windows: Windows, studio: str) -> None:
+    page = await windows.open(studio, locale="zh-CN", light="dark")
+
+    await page.get_by_text("四步教会你的助手").wait_for()
+
+    await expect(page.locator("body.body--dark")).to_be_attached()
+    await expect(page.locator("html")).to_have_attribute("lang", "zh")
+
+
+async def test_a_password_stands_before_everything(windows: Windows, tmp_path: Path) -> None:
+    settings = {"ATTUNE_STUDIO_HOST": "0.0.0.0", "ATTUNE_STUDIO_PASSWORD": "open sesame"}
+    async with served(tmp_path, **settings) as address:
+        page = await windows.open(address)
+        await page.get_by_label("Password").fill("wrong")
+        await page.keyboard.press("Enter")
+        await page.get_by_text("That is not the password.").wait_for()
+        await page.get_by_label("Password").fill("open sesame")
+        await page.keyboard.press("Enter")
+
+        await page.get_by_text("Teach your assistant in four steps").wait_for()
+
+
+async def test_everything_has_a_name_for_screen_readers(windows: Windows, studio: str) -> None:
+    page = await windows.open(studio)
+    await page.get_by_text("Teach your assistant in four steps").wait_for()
+
+    nameless = await page.evaluate(NAMELESS)
+
+    assert nameless == []
