@@ -24,8 +24,9 @@ check: $(DEV)
 test: $(DEV)
 	$(BIN)/python -m pytest -m "not browser and not torch"
 
-test-all: $(DEV) chromium
-	$(BIN)/python -m pytest
+# All of `make test`, then what needs a browser or torch; TESTED=yes where the first is done.
+test-all: $(DEV) chromium $(if $(TESTED),,test)
+	$(BIN)/python -m pytest -m "browser or torch"
 
 # The browser's tests need one; as root on Debian or Ubuntu it is fetched, else it is asked for.
 chromium:
