@@ -25,16 +25,19 @@ from bot.errors import AttuneError, SettingsError
 
 
 async def serve(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT. Raises SettingsError for an open door without a password."""
+    """Until SIGTERM or SIGINT. Raises SettingsError for a taken port and an unguarded door."""
     _refuse_open_door(settings)
+    with _listening(settings) as listener:
+        await _serve(settings, listener)
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with house(settings) as built:
         app = doors(built)
         open_studio(app, _studio(built, settings), _door(built, settings))
         server = _Server(
             uvicorn.Config(
                 app,
-                host=settings.studio_host,
-                port=settings.studio_port,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -42,7 +45,7 @@ async def serve(settings: Settings) -> None:
             )
         )
         with _stop_on_signals(server):
-            await server.serve()
+            await server.serve([listener])
 
 
 def doors(built: House) -> FastAPI:
@@ -130,6 +133,23 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """The door is ours before anything else starts. Raises SettingsError where it is not."""
+    family = socket.AF_INET6 if ":" in settings.studio_host else socket.AF_INET
+    address = (settings.studio_host, settings.studio_port)
+    try:
+        listener = socket.create_server(address, family=family)
+    except OSError as error:
+        raise SettingsError(
+            variable="ATTUNE_STUDIO_PORT",
+            problem=f"{address[0]}:{address[1]} cannot be had ({error.strerror})",
+            remedy="Stop what listens there, or choose another port; 0 takes a free one.",
+        ) from error
+    with listener:
+        yield listener
 
 
 def _refuse_open_door(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,40 +13,77 @@ from tempfile import TemporaryDirectory
 from bench.figures import Figure, interleaved, told
 from bot.rows import Method, check_rows, read_lines
 
+Messages = list[dict[str, object]]
+Row = dict[str, object]
+
 ROWS = 100_000
 MOST_TIMES = 4
 
 _ROUNDS = 5
 _BLOCK_BYTES = 1 << 16
 _WORDS = ("the", "team", "answers", "every", "question", "in", "its", "voice,", "kindly", "— merci")
-_KINDS: dict[str, dict[str, object]] = {
-    "plain rows": {},
-    "rows with weights": {"weight": 1},
-    "rows with names, which take the slow path": {"name": "ann"},
+_FUNCTION = {"name": "look_up", "arguments": '{"order": 7}'}
+_CALLING = [
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "call_1", "type": "function", "function": _FUNCTION}],
+    },
+    {"role": "tool", "tool_call_id": "call_1", "content": "It left on Monday."},
+]
+_TOOL = {
+    "name": "look_up",
+    "description": "Finds an order.",
+    "parameters": {"type": "object", "properties": {"order": {"type": "integer"}}},
+}
+
+
+def plain(messages: Messages) -> Row:
+    return {"messages": messages}
+
+
+def _weighted(messages: Messages) -> Row:
+    return {"messages": [*messages[:-1], {**messages[-1], "weight": 1}]}
+
+
+def _named(messages: Messages) -> Row:
+    return {"messages": [*messages[:-1], {**messages[-1], "name": "ann"}]}
+
+
+def _calling(messages: Messages) -> Row:
+    """These are checked rule by rule, the others at a glance."""
+    tools = [{"type": "function", "function": _TOOL}]
+    return {"messages": [*messages[:-1], *_CALLING, messages[-1]], "tools": tools}
+
+
+_KINDS = {
+    "plain rows": plain,
+    "rows with weights": _weighted,
+    "rows with names": _named,
+    "rows with tools": _calling,
 }
 
 
 def measure() -> Iterable[Figure]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
-        for kind, extra in _KINDS.items():
-            write(path, ROWS, extra)
+        for kind, shape in _KINDS.items():
+            write(path, ROWS, shape)
             yield _beside_bare(f"check {ROWS:,} {kind}", path)
         yield told(f"memory for checking {ROWS:,} rows", f"{_peak(path) / 1e6:.1f} MB")
 
 
-def write(path: Path, rows: int, extra: dict[str, object] | None = None) -> None:
-    """Rows of three messages, the last with something extra."""
+def write(path: Path, rows: int, shape: Callable[[Messages], Row] = plain) -> None:
+    """Rows of a system message, a question and an answer, put into shape."""
     dice = random.Random(7)
     with path.open("w", encoding="utf-8") as file:
         for _ in range(rows):
             texts = [" ".join(dice.choices(_WORDS, k=n)) for n in (8, 15, 40)]
-            messages: list[dict[str, object]] = [
+            messages: Messages = [
                 {"role": role, "content": text}
                 for role, text in zip(("system", "user", "assistant"), texts, strict=True)
             ]
-            messages[-1] |= extra or {}
-            file.write(json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
+            file.write(json.dumps(shape(messages), ensure_ascii=False) + "\n")
 
 
 def load(path: Path) -> None:

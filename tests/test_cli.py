@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,16 @@ def test_an_open_door_needs_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert result.exit_code == 2
     assert "Set ATTUNE_STUDIO_PASSWORD" in result.output
+
+
+def test_a_taken_port_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("ATTUNE_STUDIO_PORT", str(taken.getsockname()[1]))
+
+        result = attune("run")
+
+    assert result.exit_code == 2
+    assert "choose another port" in result.output
 
 
 def test_the_doctor_finds_a_fresh_folder_well() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Final, TypeGuard
 
-from bot.rows.conversation import check_chat
+from bot.rows.conversation import CONTROL_MARK, check_chat
 from bot.rows.preference import OUTPUTS, check_preference
 from bot.rows.problems import Method, Problem, Refusal, kind_of, shown
 from bot.rows.tokens import ROW_TOKENS, count_tokens, most_tokens
@@ -61,7 +61,7 @@ def is_plain(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
         for message in messages:
             role, content = message["role"], message["content"]
             if (
-                (len(message) != 2 and not _has_only_weight(message))
+                (len(message) != 2 and not _has_plain_extra(message))
                 or role not in _PLAIN_ROLES
                 or type(content) is not str
                 or "<|" in content
@@ -72,7 +72,7 @@ def is_plain(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
                 or not (content.isascii() or content.encode())
             ):
                 return False
-            size += len(content)
+            size += len(content) + len(message.get("name", ""))
     except (KeyError, TypeError, UnicodeEncodeError):
         return False
     if role != "assistant" or messages[-1].get("weight") == 0:
@@ -80,10 +80,14 @@ def is_plain(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
     return most_tokens(size, len(messages)) <= max_tokens
 
 
-def _has_only_weight(message: dict[str, object]) -> bool:
-    weight = message.get("weight")
-    is_right = type(weight) is int and weight in (0, 1)
-    return is_right and len(message) == 3 and message["role"] == "assistant"
+def _has_plain_extra(message: dict[str, object]) -> bool:
+    """A role, a content and one thing more: a name, or the weight of an answer."""
+    if len(message) != 3:
+        return False
+    name, weight = message.get("name"), message.get("weight")
+    if type(name) is str:
+        return name.isascii() and "<|" not in name and "\0" not in name
+    return type(weight) is int and weight in (0, 1) and message["role"] == "assistant"
 
 
 def _checked(
@@ -98,13 +102,11 @@ def _checked(
 def _accepted(row: object, method: Method, max_tokens: int) -> dict[str, object]:
     if not isinstance(row, dict):
         raise Refusal("row_not_object", kind=kind_of(row))
-    characters = _check_leaves(row)
+    text = _text_of(row)
     _check_method(row, method)
-    if method is Method.SUPERVISED:
-        check_chat(row)
-    else:
-        check_preference(row)
-    if characters * _MOST_TOKENS_PER_CHARACTER + ROW_TOKENS > max_tokens:
+    check = check_chat if method is Method.SUPERVISED else check_preference
+    check(row, is_marked=CONTROL_MARK in text)
+    if len(text) * _MOST_TOKENS_PER_CHARACTER + ROW_TOKENS > max_tokens:
         _check_length(row, max_tokens)
     return row
 
@@ -115,40 +117,37 @@ def _check_length(row: dict[str, object], max_tokens: int) -> None:
         raise Refusal("too_long", tokens=tokens, limit=max_tokens)
 
 
-def _check_leaves(row: object) -> int:
+def _text_of(row: object) -> str:
+    """All keys and texts of a row, joined: most of them are a word long, and none is broken."""
+    texts: list[str] = []
     # Level by level rather than by recursion, which a row from outside could exhaust.
     level: list[object] = [row]
-    characters = 0
     for _ in range(DEEPEST_NESTING):
         below: list[object] = []
         for value in level:
-            if isinstance(value, str) and value.isascii() and "\0" not in value:
-                characters += len(value)
+            if isinstance(value, str):
+                texts.append(value)
             elif isinstance(value, dict):
-                below += value
+                texts += value
                 below += value.values()
             elif isinstance(value, list):
                 below += value
-            else:
-                characters += _leaf_characters(value)
+            elif isinstance(value, float) and not isfinite(value):
+                raise Refusal("not_finite", number=shown(value))
         if not below:
-            return characters
+            return _unbroken("".join(texts))
         level = below
     raise Refusal("too_deep")
 
 
-def _leaf_characters(value: object) -> int:
-    if isinstance(value, float) and not isfinite(value):
-        raise Refusal("not_finite", number=shown(value))
-    if not isinstance(value, str):
-        return 0
-    if "\0" in value:
+def _unbroken(text: str) -> str:
+    if "\0" in text:
         raise Refusal("null_byte")
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
         raise Refusal("broken_character") from None
-    return len(value)
+    return text
 
 
 def _check_method(row: Mapping[str, object], method: Method) -> None:

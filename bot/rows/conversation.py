@@ -14,14 +14,19 @@ _KEYS = frozenset({"role", "content", "name", "weight", "refusal"}) | {
     "tool_call_id",
     "function_call",
 }
+CONTROL_MARK: Final = "<|"
+"""Every control token begins so."""
 # One of these anywhere fails the whole job at the host, hours later.
 # https://github.com/johny-b/llmcomp/issues/59
 _CONTROL_TOKEN: Final = re.compile(r"<\|[a-z0-9_]+\|>", re.IGNORECASE | re.ASCII)
 
 
-def check_chat(row: Mapping[str, object]) -> None:
-    """Refuse a chat row from which nothing can be learned, or that breaks a rule."""
-    messages = check_conversation(row)
+def check_chat(row: Mapping[str, object], *, is_marked: bool) -> None:
+    """Refuse a chat row from which nothing can be learned, or that breaks a rule.
+
+    Only where the row `is_marked`, having the mark in some text, it is searched for control tokens.
+    """
+    messages = check_conversation(row, is_marked=is_marked)
     answers = [message for message in messages if message["role"] == "assistant"]
     if not answers:
         raise Refusal("assistant_missing")
@@ -31,7 +36,7 @@ def check_chat(row: Mapping[str, object]) -> None:
         raise Refusal("nothing_trained")
 
 
-def check_conversation(holder: Mapping[str, object]) -> list[dict[str, object]]:
+def check_conversation(holder: Mapping[str, object], *, is_marked: bool) -> list[dict[str, object]]:
     """Refuse broken messages and tools, and return the messages."""
     messages = holder.get("messages")
     if messages is None:
@@ -43,14 +48,14 @@ def check_conversation(holder: Mapping[str, object]) -> list[dict[str, object]]:
     calls: set[str] = set()
     for number, message in enumerate(messages, 1):
         try:
-            check_message(message, calls)
+            check_message(message, calls, is_marked=is_marked)
         except Refusal as refusal:
             raise Refusal(refusal.code, message=number, **refusal.details) from None
-    _check_tools(holder)
+    _check_tools(holder, is_marked=is_marked)
     return messages
 
 
-def check_message(message: object, calls: set[str]) -> None:
+def check_message(message: object, calls: set[str], *, is_marked: bool) -> None:
     """Refuse a broken message; calls gathers the ids of the tool calls so far."""
     if not isinstance(message, dict):
         raise Refusal("message_not_object", kind=kind_of(message))
@@ -58,15 +63,16 @@ def check_message(message: object, calls: set[str]) -> None:
         raise Refusal("key_unknown", key=shown(next(key for key in message if key not in _KEYS)))
     role = _role_of(message)
     is_plain = len(message) == 2 and "content" in message
-    _check_control_tokens(message["content"] if is_plain else list(message.values()))
+    if is_marked:
+        _check_control_tokens(list(message.values()))
     _check_content(message, role)
     if not is_plain or role in ("tool", "function"):
         _check_extras(message, role, calls)
 
 
 def _check_control_tokens(value: object) -> None:
-    for text in (value,) if isinstance(value, str) else texts_in(value):
-        found = _CONTROL_TOKEN.search(text) if "<|" in text else None
+    for text in texts_in(value):
+        found = _CONTROL_TOKEN.search(text)
         if found:
             raise Refusal("control_token", token=shown(found.group()))
 
@@ -203,7 +209,7 @@ def _check_answer(call_id: object, role: str, calls: set[str]) -> None:
         raise Refusal("answer_to_nothing", id=shown(call_id))
 
 
-def _check_tools(holder: Mapping[str, object]) -> None:
+def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> None:
     parallel = holder.get("parallel_tool_calls")
     if parallel is not None and not isinstance(parallel, bool):
         raise Refusal("parallel_not_boolean", kind=kind_of(parallel))
@@ -211,6 +217,8 @@ def _check_tools(holder: Mapping[str, object]) -> None:
         tools = holder.get(field)
         if tools is not None:
             _check_definitions(tools, field)
+            if is_marked:
+                _check_unmarked(tools, field)
 
 
 def _check_definitions(tools: object, field: str) -> None:
@@ -221,6 +229,9 @@ def _check_definitions(tools: object, field: str) -> None:
         name = function.get("name") if isinstance(function, dict) else None
         if not isinstance(name, str) or not name:
             raise Refusal("tool_broken", field=field, tool=number)
+
+
+def _check_unmarked(tools: object, field: str) -> None:
     try:
         _check_control_tokens(tools)
     except Refusal as refusal:

@@ -10,15 +10,15 @@ from bot.rows.problems import Refusal, kind_of
 OUTPUTS: Final = ("preferred_output", "non_preferred_output")
 
 
-def check_preference(row: Mapping[str, object]) -> None:
+def check_preference(row: Mapping[str, object], *, is_marked: bool) -> None:
     """Refuse a preference row that breaks a rule."""
-    messages = check_conversation(_input_of(row))
+    messages = check_conversation(_input_of(row), is_marked=is_marked)
     if messages[-1]["role"] == "assistant":
         raise Refusal("input_ends_with_assistant")
     for number, message in enumerate(messages, 1):
         if _has_image(message.get("content")):
             raise Refusal("image_in_preference", message=number)
-    preferred, other = (_output_of(row, field) for field in OUTPUTS)
+    preferred, other = (_output_of(row, field, is_marked=is_marked) for field in OUTPUTS)
     if preferred == other:
         raise Refusal("outputs_same")
 
@@ -39,7 +39,7 @@ def _has_image(content: object) -> bool:
     return any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
 
 
-def _output_of(row: Mapping[str, object], field: str) -> object:
+def _output_of(row: Mapping[str, object], field: str, *, is_marked: bool) -> object:
     messages = row.get(field)
     if messages is None:
         raise Refusal("output_missing", field=field)
@@ -49,7 +49,7 @@ def _output_of(row: Mapping[str, object], field: str) -> object:
         raise Refusal("output_not_single", field=field, count=len(messages))
     message = messages[0]
     try:
-        check_message(message, set())
+        check_message(message, set(), is_marked=is_marked)
     except Refusal as refusal:
         raise Refusal(f"output_{refusal.code}", field=field, **refusal.details) from None
     if message["role"] != "assistant":
