@@ -337,13 +337,14 @@ class Scene:
 
     async def settle(self, *, turns: int = PATIENCE) -> None:
         """Until nothing is left to do, however long that takes by the clock."""
-        for _ in range(turns):
+        for count in range(turns):
             if self.house.busy:
                 await asyncio.wait(set(self.house.busy))
             self.fate.check()
             self.tasks.raise_failures()
             wait = await self.turn()
-            if await self._is_settled():
+            # Paused jobs go on being looked at, so now and then one has to ask.
+            if (wait is None or count % 8 == 7) and await self._is_settled():
                 return
             self.advance(OTHER_WORK.total_seconds() if wait is None else wait)
         raise AssertionError(f"not settled after {turns} turns: {await self.texts()}")
