@@ -31,7 +31,7 @@ QUIET = (
 )
 DESK: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-PATIENCE = 30_000
+PATIENCE = 60_000
 NAMELESS = """
 () => [...document.querySelectorAll("button, a, input, textarea")]
   .filter((one) => !(one.innerText.trim() || one.ariaLabel || one.labels?.length))
@@ -90,6 +90,7 @@ class Windows:
         context = await self._browser.new_context(viewport=size, locale=locale, color_scheme=light)
         page = await context.new_page()
         page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
         home = "/".join(address.split("/")[:3])
         page.on("pageerror", lambda error: self.troubles.append(str(error)))
         page.on("request", lambda request: self._note(request.url, home))
