@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
+from adapters.discord.wire import Access as DiscordAccess
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from adapters.room import LocalRoom
 from adapters.slack.wire import Access
@@ -32,6 +33,7 @@ from bot.tuning.watching import Watcher
 from bot.words import Words
 
 if TYPE_CHECKING:
+    from adapters.discord.door import Discord
     from adapters.slack.gateway import Slack
 
 
@@ -65,6 +67,7 @@ class House:
     news: asyncio.Event
     busy: set[asyncio.Task[None]]
     slack: Slack | None = None
+    discord: Discord | None = None
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self.dispatch.handle(event)
@@ -119,7 +122,10 @@ def build(
         run=secrets.token_hex(4),
     )
     slack = slack_of(settings, clock)
+    discord = discord_of(settings, clock)
     beside: dict[str, Surface] = {"slack": slack.surface} if slack is not None else {}
+    if discord is not None:
+        beside["discord"] = discord.surface
     surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
     answers = Answers()
 
@@ -142,7 +148,9 @@ def build(
         world=world, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
     )
     watcher = Watcher(store=store, hosts=hosts, clock=clock)
-    return House(dispatch, watcher, room, store, surfaces, clock, topics, wake, news, busy, slack)
+    return House(
+        dispatch, watcher, room, store, surfaces, clock, topics, wake, news, busy, slack, discord
+    )
 
 
 def slack_of(settings: Settings, clock: Clock) -> Slack | None:
@@ -180,6 +188,27 @@ def slack_access(settings: Settings) -> Access | None:
         signing_secret=secret.get_secret_value() if secret else "",
         api_url=settings.slack_api_url,
         is_http=is_http,
+    )
+
+
+def discord_of(settings: Settings, clock: Clock) -> Discord | None:
+    """Discord's door, where its token is set."""
+    access = discord_access(settings)
+    if access is None:
+        return None
+    from adapters.discord.door import Discord
+
+    return Discord(access, CATALOGUE, clock, _say, folder=settings.data_dir)
+
+
+def discord_access(settings: Settings) -> DiscordAccess | None:
+    if settings.discord_token is None:
+        return None
+    return DiscordAccess(
+        token=settings.discord_token.get_secret_value(),
+        api_url=settings.discord_api_url,
+        gateway_url=settings.discord_gateway_url,
+        guild=settings.discord_guild,
     )
 
 
