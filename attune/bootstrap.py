@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dotenv import dotenv_values
 
 from adapters.discord.wire import Access as DiscordAccess
+from adapters.links import SignedLinks
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from adapters.room import LocalRoom
 from adapters.slack.wire import Access
@@ -25,6 +26,7 @@ from bot.errors import PlaceClosed, SettingsError
 from bot.events import Event
 from bot.model import JobWish, WorkspaceId
 from bot.outbox import deliver
+from bot.ports.links import Links
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.ports.world import World
@@ -66,6 +68,7 @@ class House:
     wake: asyncio.Event
     news: asyncio.Event
     busy: set[asyncio.Task[None]]
+    links: Links
     slack: Slack | None = None
     discord: Discord | None = None
 
@@ -127,7 +130,7 @@ def build(
     if discord is not None:
         beside["discord"] = discord.surface
     surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
-    answers = Answers()
+    answers, links = Answers(), links_of(settings)
 
     def changed(topic: str) -> None:
         topics.publish(topic)
@@ -138,6 +141,7 @@ def build(
         hosts=hosts,
         surfaces=surfaces,
         clock=clock,
+        links=links,
         running=answers,
         admins=settings.admin_keys,
         starters=starters(),
@@ -149,7 +153,27 @@ def build(
     )
     watcher = Watcher(store=store, hosts=hosts, clock=clock)
     return House(
-        dispatch, watcher, room, store, surfaces, clock, topics, wake, news, busy, slack, discord
+        dispatch,
+        watcher,
+        room,
+        store,
+        surfaces,
+        clock,
+        topics,
+        wake,
+        news,
+        busy,
+        links,
+        slack,
+        discord,
+    )
+
+
+def links_of(settings: Settings) -> Links:
+    """Without a key of the operator's, links end with the process."""
+    key = settings.secret_key
+    return SignedLinks(
+        settings.public_url, key.get_secret_value() if key else secrets.token_hex(32)
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from adapters.discord.names import CHOOSE, FIRST, PART
@@ -49,7 +49,7 @@ _COLOURS = {
     Tone.BAD: 0xEF4444,
     Tone.BUSY: 0x2563EB,
 }
-_PRIMARY, _SECONDARY, _DANGER = 1, 2, 4
+_PRIMARY, _SECONDARY, _DANGER, _LINK = 1, 2, 4, 5
 _CHART = "chart.png"
 
 
@@ -107,7 +107,7 @@ def answer(text: str, buttons: Sequence[Button] = (), first: MessageId | None = 
     """A part of a model's answer; `first` is the message by which the answer is known."""
     named = buttons
     if first is not None:
-        named = [Button(one.label, f"{one.action}{FIRST}{first}") for one in buttons]
+        named = [replace(one, action=f"{one.action}{FIRST}{first}") for one in buttons]
     return Payload(safe(text), (), _rows(named), flags=NO_EMBEDS_FLAG)
 
 
@@ -237,7 +237,9 @@ def _bar(progress: Progress) -> str:
 
 def _rows(buttons: Sequence[Button]) -> tuple[Json, ...]:
     """An id may stand only once in a message."""
-    drawn = [_button(button) for button in {one.action: one for one in buttons}.values()]
+    drawn = [
+        _button(button) for button in {one.action or one.link: one for one in buttons}.values()
+    ]
     drawn = drawn[: _ROW * _ROWS]
     return tuple(_row(drawn[at : at + _ROW]) for at in range(0, len(drawn), _ROW))
 
@@ -247,20 +249,19 @@ def _row(components: list[Json]) -> Json:
 
 
 def _button(button: Button) -> Json:
-    style = _DANGER if button.is_danger else _PRIMARY if button.is_primary else _SECONDARY
     label = shortened(safe(button.label).strip() or "–", _LABEL)
+    if button.link:
+        return {"type": 2, "style": _LINK, "label": label, "url": button.link}
+    style = _DANGER if button.is_danger else _PRIMARY if button.is_primary else _SECONDARY
     return {"type": 2, "style": style, "label": label, "custom_id": button.action[:_ACTION]}
 
 
 def _listing_rows(listing: Listing) -> tuple[Json, ...]:
     """Few buttons stand below the list, many in a menu."""
-    owned = [(line, button) for line in listing.lines for button in line.buttons]
+    owned = [(line, one) for line in listing.lines for one in line.buttons if one.action]
     more = [listing.more] if listing.more else []
     if len(owned) <= _MOST_BUTTONS:
-        named = [
-            Button(_named(line, one, len(listing.lines)), one.action, one.is_primary, one.is_danger)
-            for line, one in owned
-        ]
+        named = [replace(one, label=_named(line, one, len(listing.lines))) for line, one in owned]
         return _rows([*named, *more])
     menus = [
         _row([_menu(number, owned[at : at + _OPTIONS])])
