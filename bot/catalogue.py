@@ -19,16 +19,15 @@ from bot import (
     overview,
     privacy,
 )
-from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind, plain
-from bot.errors import NotNow, UnknownCommand
+from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind
+from bot.errors import NotNow
 from bot.events import Deleted, Edited, Spoken
-from bot.model import ExampleState, JobWish, Origin, Role, Said
+from bot.model import ExampleState, JobWish, MessageId, Origin, Role, Said
 from bot.outbox import Wording
 from bot.ports.world import World
-from bot.replies import Line, Listing, Reply, Silence, Text
+from bot.replies import Reply, Silence, Text
 from bot.rows import Method
 from bot.tuning import cards, control, facts, start, story
-from bot.words import Words
 
 _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
 
@@ -91,7 +90,7 @@ _START_OPTIONS = (
 _NAMED = Option("name", OptionKind.ASSISTANT, rest=True)
 
 COMMANDS = (
-    Command("help", _M, lambda ask, world: show_help(ask), (_text("topic", rest=True),)),
+    Command("help", _M, lambda ask, world: _help(ask), (_text("topic", rest=True),)),
     Command("teach", _M, lambda ask, world: _teach_form(ask)),
     Command("review", _C, lambda ask, world: examples.review(ask, store=world.store)),
     Command(
@@ -224,6 +223,7 @@ BUTTONS = (
     Deed("example.revisions", _M, lambda ask, world: examples.revisions(ask, store=world.store)),
     Deed("example.similar", _M, lambda ask, world: examples.similar(ask, store=world.store)),
     Deed("example.context", _C, lambda ask, world: _context(ask, world)),
+    Deed("save", _M, lambda ask, world: _save_again(ask, world)),
     Deed("examples.more", _M, lambda ask, world: examples.listing(ask, store=world.store)),
     Deed("tour", _M, lambda ask, world: _tour(ask, world)),
     Deed("counts", _M, lambda ask, world: overview.counts(ask, store=world.store)),
@@ -293,11 +293,12 @@ FORMS = (
     Deed(
         "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
     ),
+    Deed("save", _M, lambda ask, world: _saved(ask, world)),
     Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
     Deed(
         "feedback",
         _M,
-        lambda ask, world: feedback.submitted(ask, ask.options, store=world.store),
+        lambda ask, world: _feedback(ask, world),
     ),
     Deed(
         "sources",
@@ -325,7 +326,7 @@ UNREACTIONS = (
 )
 
 SHORTCUTS = (
-    Deed("save", _M, lambda ask, world: _propose(ask, world)),
+    Deed("save", _M, lambda ask, world: _save_form(ask, _marked(ask), world)),
     Deed(
         "improve",
         _M,
@@ -346,6 +347,7 @@ FORM_OPENERS = frozenset(
     [
         "teach",
         "import",
+        "save",
         "improve",
         "feedback.why",
         "feedback.bad",
@@ -374,41 +376,8 @@ WORDINGS: Mapping[str, Wording] = {
 }
 
 
-async def show_help(ask: Ask) -> Reply:
-    """The commands the asker may use, or one of them with its options."""
-    words = ask.words
-    topic = ask.text("topic")
-    if topic:
-        return _explained(topic, words)
-    mine = [command for command in COMMANDS if command.role <= ask.role]
-    lines = tuple(Line(f"/tune {c.path}", words(c.key)) for c in mine)
-    return Listing(words("help.title"), lines, note=words("help.note"))
-
-
-def _explained(topic: str, words: Words) -> Reply:
-    """One command with its options; a group's name lists the group."""
-    listed = [c for c in COMMANDS if c.path == topic or c.path.startswith(f"{topic} ")]
-    if not listed:
-        raise UnknownCommand(name=topic)
-    if len(listed) > 1:
-        lines = tuple(Line(f"/tune {c.path}", words(c.key)) for c in listed)
-        return Listing(words("help.title"), lines)
-    options = tuple(
-        Line(f"{option.name}:", words(f"option.{option.name}"), _range(option))
-        for option in listed[0].options
-    )
-    role = words(f"role.{listed[0].role.name.lower()}")
-    note = words("help.role", role=role)
-    title = f"/tune {listed[0].path}: {words(listed[0].key)}"
-    return Listing(title, options, empty=words("help.no_options"), note=note)
-
-
-def _range(option: Option) -> str:
-    if option.choices:
-        return " | ".join(option.choices)
-    if option.least is not None and option.most is not None:
-        return f"{plain(option.least)}…{plain(option.most)}"
-    return ""
+async def _help(ask: Ask) -> Reply:
+    return await overview.helped(ask, COMMANDS)
 
 
 async def _teach_form(ask: Ask) -> Reply:
@@ -497,6 +466,26 @@ def _marked(ask: Ask) -> Said:
 async def _propose(ask: Ask, world: World) -> Reply:
     surface = world.surfaces.of(ask.id)
     return await examples.propose(ask, _marked(ask), store=world.store, surface=surface)
+
+
+async def _save_form(ask: Ask, marked: Said, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.save_form(ask, marked, store=world.store, surface=surface)
+
+
+async def _save_again(ask: Ask, world: World) -> Reply:
+    marked = await world.surfaces.of(ask.id).fetch(ask.place, MessageId(ask.argument))
+    return await _save_form(ask, _marked(replace(ask, message=marked)), world)
+
+
+async def _saved(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.saved(ask, ask.options, store=world.store, surface=surface)
+
+
+async def _feedback(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await feedback.submitted(ask, ask.options, store=world.store, surface=surface)
 
 
 async def _approve(ask: Ask, world: World) -> Reply:

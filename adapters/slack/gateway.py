@@ -148,6 +148,7 @@ class Slack:
                     str(answer["user_id"]),
                     str(answer.get("bot_id") or ""),
                     str(answer.get("user") or ""),
+                    str(answer.get("url") or ""),
                 )
             except SurfaceError as error:
                 problem = str(error.details.get("code", ""))

@@ -12,8 +12,10 @@ from bot.examples.capture import (
     unpropose,
 )
 from bot.examples.editing import edit_form, edited, listing, withdraw
+from bot.examples.exchange import described
 from bot.examples.looking import context, revisions, show, similar, undo
 from bot.examples.review import judge, review, skip
+from bot.examples.saving import save_form, saved
 
 __all__ = [
     "APPROVED",
@@ -21,6 +23,7 @@ __all__ = [
     "approve_marked",
     "bulk",
     "context",
+    "described",
     "edit_form",
     "edited",
     "judge",
@@ -28,6 +31,8 @@ __all__ = [
     "propose",
     "review",
     "revisions",
+    "save_form",
+    "saved",
     "show",
     "similar",
     "skip",
