@@ -182,7 +182,7 @@ def _event(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
         case "agent_session_stopped":
             yield from _stops(event, key, bot, now)
         case _ if _is_end(event):
-            yield _left(bot, key, now)
+            yield left(bot, key, now)
 
 
 def _stops(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
@@ -205,7 +205,8 @@ def visit(bot: Bot, user: str, now: datetime, *, key: str) -> Event:
     return Event(key, place, _user(user), now, Visited())
 
 
-def _left(bot: Bot, key: str, now: datetime) -> Event:
+def left(bot: Bot, key: str, now: datetime) -> Event:
+    """We were uninstalled, or our token was revoked."""
     return Event(key, Place(bot.workspace, ChannelId("")), _user("slack"), now, Left())
 
 
