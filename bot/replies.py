@@ -110,13 +110,14 @@ class FieldKind(StrEnum):
     TEXT = "text"
     NUMBER = "number"
     CHOICE = "choice"
+    CHOICES = "choices"
     TOGGLE = "toggle"
     FILE = "file"
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One input of a form; values travel as text."""
+    """One input of a form; values travel as text, several choices with commas between them."""
 
     name: str
     label: str
@@ -130,13 +131,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Asks for text; its `id` comes back with the values (at most 100 characters)."""
+    """Asks for text; its `id` comes back with the values (at most 100 characters).
+
+    `again` is a button's action that opens it anew, where the moment for a form has passed.
+    """
 
     id: str
     title: str
     fields: tuple[Field, ...]
     submit: str
     note: str = ""
+    again: str = ""
 
 
 @dataclass(frozen=True, slots=True)

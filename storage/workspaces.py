@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select, update
 
-from bot.model import Sources, Workspace, WorkspaceId
+from bot.model import Exclusion, Sources, Workspace, WorkspaceId
 from storage.connection import Connection
 from storage.tables import metadata, workspaces
 
@@ -29,6 +29,7 @@ class Workspaces:
             "sources": int(workspace.sources),
             "person_cap": workspace.person_cap,
             "workspace_cap": workspace.workspace_cap,
+            "allowed": int(workspace.allowed),
         }
         insert = self._connection.insert(workspaces).values(values)
         await self._connection.run(insert.on_conflict_do_nothing())
@@ -37,8 +38,10 @@ class Workspaces:
         rows = await self._connection.rows(select(workspaces).order_by(workspaces.c.id))
         return [_workspace(row) for row in rows]
 
-    async def set_sources(self, workspace: WorkspaceId, sources: Sources) -> None:
-        await self._set(workspace, sources=int(sources))
+    async def set_sources(
+        self, workspace: WorkspaceId, sources: Sources, *, allowed: Exclusion
+    ) -> None:
+        await self._set(workspace, sources=int(sources), allowed=int(allowed))
 
     async def set_caps(
         self, workspace: WorkspaceId, *, person: int | None, whole: int | None
@@ -57,4 +60,11 @@ class Workspaces:
 
 
 def _workspace(row: Row[Any]) -> Workspace:
-    return Workspace(row.id, row.name, Sources(row.sources), row.person_cap, row.workspace_cap)
+    return Workspace(
+        row.id,
+        row.name,
+        Sources(row.sources),
+        row.person_cap,
+        row.workspace_cap,
+        Exclusion(row.allowed),
+    )

@@ -15,6 +15,7 @@ FORM_OPENERS = frozenset(
     [
         "teach",
         "import",
+        "save",
         "improve",
         "feedback.why",
         "feedback.bad",

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from bot import administration, assistants, comparison, datasets, deployments, examples, privacy
+from bot import (
+    administration,
+    assistants,
+    comparison,
+    datasets,
+    deployments,
+    examples,
+    overview,
+    privacy,
+)
 from bot.catalogue import runs
-from bot.catalogue.helping import show_help
 from bot.commands import Command, Option, OptionKind
 from bot.model import ExampleState, JobWish, Origin, Role
 from bot.rows import Method
@@ -69,7 +77,9 @@ _START_OPTIONS = (
 _NAMED = Option("name", OptionKind.ASSISTANT, rest=True)
 
 COMMANDS: tuple[Command, ...] = (
-    Command("help", _M, lambda ask, world: show_help(ask, COMMANDS), (_text("topic", rest=True),)),
+    Command(
+        "help", _M, lambda ask, world: overview.helped(ask, COMMANDS), (_text("topic", rest=True),)
+    ),
     Command("teach", _M, lambda ask, world: runs.teach_form(ask)),
     Command("review", _C, lambda ask, world: examples.review(ask, store=world.store)),
     Command(

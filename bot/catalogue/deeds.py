@@ -33,6 +33,7 @@ BUTTONS = (
     Deed("example.revisions", _M, lambda ask, world: examples.revisions(ask, store=world.store)),
     Deed("example.similar", _M, lambda ask, world: examples.similar(ask, store=world.store)),
     Deed("example.context", _C, lambda ask, world: runs.context(ask, world)),
+    Deed("save", _M, lambda ask, world: runs.save_again(ask, world)),
     Deed("examples.more", _M, lambda ask, world: examples.listing(ask, store=world.store)),
     Deed("tour", _M, lambda ask, world: runs.tour(ask, world)),
     Deed("counts", _M, lambda ask, world: overview.counts(ask, store=world.store)),
@@ -103,11 +104,12 @@ FORMS = (
         "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
     ),
     Deed("example.written", _M, lambda ask, world: runs.written(ask, world)),
+    Deed("save", _M, lambda ask, world: runs.saved(ask, world)),
     Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
     Deed(
         "feedback",
         _M,
-        lambda ask, world: feedback.submitted(ask, ask.options, store=world.store),
+        lambda ask, world: runs.feedback_given(ask, world),
     ),
     Deed(
         "sources",
@@ -135,7 +137,7 @@ UNREACTIONS = (
 )
 
 SHORTCUTS = (
-    Deed("save", _M, lambda ask, world: runs.propose(ask, world)),
+    Deed("save", _M, lambda ask, world: runs.save_form(ask, runs.marked(ask), world)),
     Deed(
         "improve",
         _M,

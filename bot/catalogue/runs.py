@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot import access, chat, datasets, examples, overview, privacy
+from bot import access, chat, datasets, examples, feedback, overview, privacy
 from bot.commands import Ask
 from bot.errors import NotNow
 from bot.events import Deleted, Edited, Spoken
-from bot.model import ExampleState, JobWish, Role, Said
+from bot.model import ExampleState, JobWish, MessageId, Role, Said
 from bot.ports.world import World
 from bot.replies import Reply, Silence, Text
 from bot.tuning import control, start
@@ -111,6 +111,26 @@ def marked(ask: Ask) -> Said:
 async def propose(ask: Ask, world: World) -> Reply:
     surface = world.surfaces.of(ask.id)
     return await examples.propose(ask, marked(ask), store=world.store, surface=surface)
+
+
+async def save_form(ask: Ask, message: Said, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.save_form(ask, message, store=world.store, surface=surface)
+
+
+async def save_again(ask: Ask, world: World) -> Reply:
+    message = await world.surfaces.of(ask.id).fetch(ask.place, MessageId(ask.argument))
+    return await save_form(ask, marked(replace(ask, message=message)), world)
+
+
+async def saved(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.saved(ask, ask.options, store=world.store, surface=surface)
+
+
+async def feedback_given(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await feedback.submitted(ask, ask.options, store=world.store, surface=surface)
 
 
 async def approve(ask: Ask, world: World) -> Reply:
