@@ -27,7 +27,7 @@ from bot.outbox import Wording
 from bot.ports.world import World
 from bot.replies import Line, Listing, Reply, Silence, Text
 from bot.rows import Method
-from bot.tuning import cards, control, facts, start, story
+from bot.tuning import cards, control, curves, facts, start, story
 from bot.words import Words
 
 _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
@@ -244,6 +244,12 @@ BUTTONS = (
     Deed("job.show", _M, lambda ask, world: cards.status(ask, store=world.store)),
     Deed("job.events", _M, lambda ask, world: story.events(ask, store=world.store)),
     Deed("job.numbers", _M, lambda ask, world: story.numbers(ask, store=world.store)),
+    Deed("job.accuracy", _M, lambda ask, world: curves.accuracy(ask, store=world.store)),
+    Deed(
+        "job.results",
+        _M,
+        lambda ask, world: story.results(ask, store=world.store, hosts=world.hosts),
+    ),
     Deed(
         "job.again", _T, lambda ask, world: story.again(ask, store=world.store, hosts=world.hosts)
     ),

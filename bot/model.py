@@ -342,6 +342,7 @@ class Job:
     total_steps: int | None = None
     train_loss: float | None = None
     valid_loss: float | None = None
+    result_files: tuple[str, ...] = ()
     next_look: datetime | None = None
     created_at: datetime | None = None
     confirmed_at: datetime | None = None
@@ -360,6 +361,14 @@ class JobEvent:
     step: int | None = None
     total_steps: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What was measured at one step, by the names that hosts use in events."""
+
+    step: int
+    values: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)

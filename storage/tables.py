@@ -318,6 +318,7 @@ jobs = _numbered(
     Column("total_steps", Integer),
     Column("train_loss", Float),
     Column("valid_loss", Float),
+    Column("result_files", Json, nullable=False),
     Column("next_look", Utc),
     Column("created_at", Utc),
     Column("confirmed_at", Utc),

@@ -26,6 +26,7 @@ from bot.model import (
     ExampleState,
     Job,
     JobEvent,
+    Measures,
     MessageId,
     Model,
     ModelKind,
@@ -148,6 +149,10 @@ CALLS: dict[str, Call] = {
     ),
     "jobs.events": lambda r, h: r.jobs.events(FOREIGN, h.job.id),
     "jobs.event_ids": lambda r, h: r.jobs.event_ids(FOREIGN, h.job.id),
+    "jobs.add_measures": lambda r, h: r.jobs.add_measures(
+        FOREIGN, h.job.id, [Measures(1, {"train_loss": 9.0})]
+    ),
+    "jobs.measures": lambda r, h: r.jobs.measures(FOREIGN, h.job.id),
     "jobs.add_checkpoints": lambda r, h: r.jobs.add_checkpoints(
         FOREIGN, h.job.id, [Checkpoint(1, ModelName("X"), {})]
     ),

@@ -24,7 +24,7 @@ import httpx2
 import openai
 from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpx2Client, omit
 
-from adapters.openai import answers
+from adapters.openai import answers, results
 from adapters.openai.answers import Json
 from adapters.openai.errors import NonsenseError, seconds_to_wait, translated
 from bot.errors import EmptyAnswer
@@ -37,6 +37,7 @@ from bot.ports.provider import (
     RemoteFile,
     RemoteJob,
     RemoteModel,
+    ResultFile,
 )
 
 log = logging.getLogger(__name__)
@@ -171,6 +172,11 @@ class OpenAIHost:
                 file, timeout=self._timeout(self._patience.upload)
             )
             return answer.http_response.content
+
+    async def result_file(self, file: str) -> ResultFile:
+        """One of a job's `result_files`; measures are missing where it is no table of steps."""
+        content = results.plain(await self.read_file(file))
+        return ResultFile(content, results.measures(content))
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
         """Never retries by itself: the caller looks first."""

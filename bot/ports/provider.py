@@ -12,6 +12,7 @@ from bot.model import (
     HostName,
     Hyperparameters,
     JobEvent,
+    Measures,
     ModelName,
     Sampling,
 )
@@ -82,6 +83,15 @@ class RemoteJob:
     resolved: Mapping[str, object] = field(default_factory=dict)
     estimated_finish: datetime | None = None
     created_at: datetime | None = None
+    result_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """What a job left behind: a table of measures, as text and as it was understood."""
+
+    content: bytes
+    measures: Sequence[Measures] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +142,9 @@ class Host(Protocol):
 
     async def delete_file(self, file: str) -> None: ...
     async def read_file(self, file: str) -> bytes: ...
+    async def result_file(self, file: str) -> ResultFile:
+        """One of a job's `result_files`; measures are missing where it is no table of steps."""
+        ...
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
         """Never retries by itself: the caller looks first."""

@@ -30,6 +30,7 @@ from bot.model import (
     Job,
     JobEvent,
     JobId,
+    Measures,
     MessageId,
     Model,
     ModelName,
@@ -264,6 +265,16 @@ class Jobs(Protocol):
         ...
 
     async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]: ...
+    async def add_measures(
+        self, workspace: WorkspaceId, job: JobId, measures: Iterable[Measures]
+    ) -> None:
+        """What events told of a step stays; values of the same name are replaced."""
+        ...
+
+    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[Measures]:
+        """Of every step that has any, in order."""
+        ...
+
     async def add_checkpoints(
         self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
     ) -> None: ...

@@ -8,8 +8,8 @@ from bot.commands import Ask
 from bot.model import (
     ExampleFilter,
     Job,
-    JobEvent,
     JobId,
+    Measures,
     Notice,
     Phase,
     Split,
@@ -18,23 +18,22 @@ from bot.ports.store import Records, Store
 from bot.replies import (
     Button,
     Card,
-    Chart,
     Drawn,
     Fact,
     Line,
     Listing,
     Progress,
     Reply,
-    Series,
     Text,
     Tone,
 )
 from bot.rows import count_tokens
-from bot.tuning import facts
+from bot.tuning import curves, facts
 from bot.words import Words
 
 _FEW_SHOT = 8
 _EVENTS_SHOWN = 5
+_EVENTS_READ = 20
 _TONES = {
     Phase.SUCCEEDED: Tone.GOOD,
     Phase.FAILED: Tone.BAD,
@@ -47,12 +46,12 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     """The one live message of a job, as it stands now."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     assistant = await records.assistants.get(job.workspace, job.assistant)
-    events = await records.jobs.events(job.workspace, job.id)
+    measures = await records.jobs.measures(job.workspace, job.id)
     return Card(
         title=words("job.title", id=job.id, name=assistant.name),
         lines=_status_lines(job, words),
         progress=_progress(job),
-        trend=None if job.phase.is_over else chart(events, words),
+        trend=None if job.phase.is_over else curves.losses(measures, words),
         buttons=_controls(job, words),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )
@@ -64,21 +63,21 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     if job.phase is not Phase.SUCCEEDED:
         title = words(f"ended.{job.phase}", id=job.id)
         return Card(title, lines=_why(job, words), tone=_TONES.get(job.phase, Tone.PLAIN))
-    events = await records.jobs.events(job.workspace, job.id)
+    measures = await records.jobs.measures(job.workspace, job.id)
     saved = await _tokens_saved(job, records)
     lines = [words("ended.model", model=job.model)]
     lines.append(words("ended.in_use" if _is_in_use(job) else "ended.not_in_use"))
     if job.trouble:
         lines.append(words("ended.not_answering", why=job.trouble))
-    if is_rising(events):
+    if curves.is_rising(measures):
         lines.append(words("ended.overfitting"))
     if saved:
         lines.append(words("ended.saved", count=saved, shots=_FEW_SHOT))
     return Card(
         title=words("ended.succeeded", id=job.id),
         lines=tuple(lines),
-        chart=chart(events, words),
-        buttons=_after_success(job, words),
+        chart=curves.losses(measures, words),
+        buttons=(*_after_success(job, words), *_more(job, measures, words)),
         tone=Tone.GOOD,
     )
 
@@ -97,7 +96,8 @@ async def status(ask: Ask, *, store: Store) -> Reply:
         job = await _chosen(ask, records)
         if job is None:
             return await _no_job(ask, records)
-        events = await records.jobs.events(ask.id, job.id)
+        events = await records.jobs.events(ask.id, job.id, last=_EVENTS_READ)
+        measures = await records.jobs.measures(ask.id, job.id)
         checkpoints = await records.jobs.checkpoints(ask.id, job.id)
         assistant = await records.assistants.get(ask.id, job.assistant)
     words = ask.words
@@ -110,8 +110,8 @@ async def status(ask: Ask, *, store: Store) -> Reply:
             for name, value in _facts(job, words, [c.model for c in checkpoints])
         ),
         progress=_progress(job),
-        chart=chart(events, words),
-        buttons=_controls(job, words),
+        chart=curves.losses(measures, words),
+        buttons=(*_controls(job, words), *_more(job, measures, words)),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )
 
@@ -133,35 +133,6 @@ async def jobs(ask: Ask, *, store: Store) -> Reply:
         more=more,
         replaces=before is not None,
     )
-
-
-def chart(events: Sequence[JobEvent], words: Words) -> Chart | None:
-    """Train and validation loss over steps."""
-    train = _points(events, "train_loss")
-    if len(train) < 2:
-        return None
-    series = [Series(words("chart.train"), train)]
-    held = _points(events, "full_valid_loss") or _points(events, "valid_loss")
-    if held:
-        series.append(Series(words("chart.validation"), held))
-    summary = words("chart.summary", first=f"{train[0][1]:.2f}", last=f"{train[-1][1]:.2f}")
-    return Chart(words("chart.title"), words("chart.step"), tuple(series), summary)
-
-
-def is_rising(events: Sequence[JobEvent]) -> bool:
-    """Validation loss ended clearly above its best: the model learned by heart."""
-    held = _points(events, "full_valid_loss") or _points(events, "valid_loss")
-    if len(held) < 3:
-        return False
-    return held[-1][1] > 1.05 * min(value for _, value in held)
-
-
-def _points(events: Sequence[JobEvent], metric: str) -> list[tuple[float, float]]:
-    return [
-        (float(event.step), event.metrics[metric])
-        for event in events
-        if event.step is not None and metric in event.metrics
-    ]
 
 
 def _status_lines(job: Job, words: Words) -> tuple[str, ...]:
@@ -209,6 +180,16 @@ def _after_success(job: Job, words: Words) -> tuple[Button, ...]:
     if _is_in_use(job):
         return (Button(words("button.rollback"), "model.rollback"),)
     return (Button(words("button.use"), f"model.use:{job.id}", is_primary=True),)
+
+
+def _more(job: Job, measures: Sequence[Measures], words: Words) -> tuple[Button, ...]:
+    """What else can be looked at: the second chart, and the host's own table."""
+    buttons = []
+    if curves.accuracies(measures, words):
+        buttons.append(Button(words("button.accuracy"), f"job.accuracy:{job.id}"))
+    if job.result_files:
+        buttons.append(Button(words("button.results"), f"job.results:{job.id}"))
+    return tuple(buttons)
 
 
 def _is_in_use(job: Job) -> bool:

@@ -15,6 +15,7 @@ from bot.model import (
     Job,
     JobEvent,
     JobWish,
+    Measures,
     SnapshotRow,
     Split,
 )
@@ -69,6 +70,8 @@ def news_of(remote: RemoteJob, events: Sequence[JobEvent]) -> dict[str, object]:
     told: dict[str, object] = {"status": remote.status}
     if remote.resolved:
         told["resolved"] = remote.resolved
+    if remote.result_files:
+        told["result_files"] = remote.result_files
     for event in events:
         if event.step is not None:
             told["step"] = event.step
@@ -78,6 +81,12 @@ def news_of(remote: RemoteJob, events: Sequence[JobEvent]) -> dict[str, object]:
             if metric in event.metrics:
                 told[metric] = event.metrics[metric]
     return told
+
+
+async def result_measures(host: Host, remote: RemoteJob) -> Sequence[Measures]:
+    """From all its result files, though hosts give one."""
+    files = [await host.result_file(file) for file in remote.result_files]
+    return [one for file in files for one in file.measures]
 
 
 def is_granted(wish: JobWish | None, status: str) -> bool:

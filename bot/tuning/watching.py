@@ -47,6 +47,7 @@ from bot.tuning.hosting import (
     is_granted,
     news_of,
     request,
+    result_measures,
     training_lines,
 )
 
@@ -257,8 +258,10 @@ class Watcher:
         self, job: Job, remote: RemoteJob, host: Host, told: Mapping[str, object]
     ) -> None:
         checkpoints = await self._extras(job, host.checkpoints(remote.id))
+        measures = await self._extras(job, result_measures(host, remote))
         async with self._store.writing() as records:
             await records.jobs.add_checkpoints(job.workspace, job.id, checkpoints)
+            await records.jobs.add_measures(job.workspace, job.id, measures)
         await self._record(
             job,
             {

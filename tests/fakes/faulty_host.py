@@ -45,6 +45,8 @@ from tests.fakes.openai_shapes import (
     usage_json,
 )
 
+_RESULTS = "fine-tune-results"
+
 Listed = TypeVar("Listed", FakeFile, FakeJob)
 
 
@@ -88,6 +90,7 @@ class FaultyHost:
         self.pieces: Sequence[str] = ("Hello", " from", " the model")
         self.piece_seconds = 0.0
         self.stopped_streams = 0
+        self.results: bytes | None = None
         self._listings: dict[str, int] = defaultdict(int)
         self._planned: dict[str, deque[Fault]] = defaultdict(deque)
         self._always: dict[str, Fault] = {}
@@ -188,7 +191,9 @@ class FaultyHost:
         return JSONResponse(file_json(new))
 
     async def _list_files(self, request: Request) -> Response:
-        rows = [file_json(file) for file in self._listed("files", self.files)]
+        wanted = request.query_params.get("purpose")
+        known = {f.id: f for f in self.files.values() if wanted in (None, f.purpose)}
+        rows = [file_json(file) for file in self._listed("files", known)]
         return self._page(request, rows)
 
     async def _retrieve_file(self, request: Request) -> Response:
@@ -298,7 +303,15 @@ class FaultyHost:
         elif status == "succeeded":
             job.model = f"ft:{job.body['model']}:team:{job.body.get('suffix', '')}:{job.id}"
             self.tuned.append(job.model)
+            self._leave_results(job)
             self._tell(job, "The job has successfully completed")
+
+    def _leave_results(self, job: FakeJob) -> None:
+        if self.results is not None:
+            name = "step_metrics.csv"
+            left = FakeFile(self._id("file-"), name, self.results, self.now, 0, _RESULTS)
+            self.files[left.id] = left
+            job.results.append(left.id)
 
     def _tell(self, job: FakeJob, message: str, data: Json | None = None) -> None:
         job.events.append(event_json(self._id("ftevent-"), self.now, message, data))

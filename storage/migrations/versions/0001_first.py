@@ -418,6 +418,7 @@ def upgrade() -> None:
         sa.Column("total_steps", sa.Integer(), nullable=True),
         sa.Column("train_loss", sa.Float(), nullable=True),
         sa.Column("valid_loss", sa.Float(), nullable=True),
+        sa.Column("result_files", sa.Text(), nullable=False),
         sa.Column("next_look", sa.DateTime(), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=True),
         sa.Column("confirmed_at", sa.DateTime(), nullable=True),
