@@ -27,7 +27,7 @@ from bot.outbox import Wording
 from bot.ports.world import World
 from bot.replies import Line, Listing, Reply, Silence, Text
 from bot.rows import Method
-from bot.tuning import cards, control, curves, facts, start, story
+from bot.tuning import cards, confirming, control, curves, facts, start, story
 from bot.words import Words
 
 _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
@@ -139,7 +139,7 @@ COMMANDS = (
         "use",
         _T,
         lambda ask, world: deployments.use(ask, ask.text("model") or "", store=world.store),
-        (Option("model", OptionKind.MODEL, rest=True, required=True),),
+        (Option("model", OptionKind.MODEL, rest=True, required=True), _text("as")),
     ),
     Command("rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
     Command(
@@ -202,7 +202,7 @@ COMMANDS = (
         "admin budget",
         _A,
         lambda ask, world: administration.budget(ask, store=world.store),
-        (_text("person"), _text("workspace")),
+        (_text("person"), _text("workspace"), _text("training")),
     ),
     Command("admin sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
     Command(
@@ -237,7 +237,8 @@ BUTTONS = (
         "job.start", _T, lambda ask, world: start.start(ask, store=world.store, hosts=world.hosts)
     ),
     Deed("job.confirm", _T, lambda ask, world: _confirm(ask, world)),
-    Deed("job.decline", _T, lambda ask, world: start.decline(ask, store=world.store)),
+    Deed("job.confirm_unpriced", _T, lambda ask, world: _confirm(ask, world, is_sure=True)),
+    Deed("job.decline", _T, lambda ask, world: confirming.decline(ask, store=world.store)),
     Deed("job.cancel", _T, lambda ask, world: _wish(ask, world, JobWish.CANCEL)),
     Deed("job.pause", _T, lambda ask, world: _wish(ask, world, JobWish.PAUSE)),
     Deed("job.resume", _T, lambda ask, world: _wish(ask, world, JobWish.RESUME)),
@@ -374,6 +375,7 @@ CATALOGUE = Catalogue(
 WORDINGS: Mapping[str, Wording] = {
     facts.STATUS: cards.word_status,
     facts.ENDED: cards.word_ended,
+    facts.LATE: cards.word_late,
     facts.REFUSED: cards.word_refused,
     chat.FELL_BACK: chat.word_fell_back,
     privacy.CONSENT_WANTED: privacy.word_consent_wanted,
@@ -476,8 +478,8 @@ async def _judge(ask: Ask, world: World, state: ExampleState) -> Reply:
     return await examples.judge(ask, state, store=world.store)
 
 
-async def _confirm(ask: Ask, world: World) -> Reply:
-    reply = await start.confirm(ask, store=world.store)
+async def _confirm(ask: Ask, world: World, *, is_sure: bool = False) -> Reply:
+    reply = await confirming.confirm(ask, store=world.store, is_sure=is_sure)
     world.wake()
     return reply
 

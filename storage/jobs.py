@@ -169,6 +169,15 @@ class Jobs:
         rows = await self._connection.rows(statement)
         return [Checkpoint(row.step, row.model, row.metrics) for row in rows]
 
+    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+        counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(_OPEN))
+        rows = await self._connection.rows(
+            select(jobs.c.estimate)
+            .where(jobs.c.workspace == workspace, jobs.c.confirmed_at >= since)
+            .where(counts)
+        )
+        return float(sum(row.estimate.price or 0.0 for row in rows))
+
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
         rows = await self._connection.rows(
             select(jobs.c.trained_tokens, jobs.c.running_at, jobs.c.finished_at)

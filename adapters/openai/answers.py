@@ -67,17 +67,20 @@ def remote_file(row: Json) -> RemoteFile:
     )
 
 
-def remote_job(row: Json) -> RemoteJob:
-    code, message = _error(row.get("error"))
+def remote_job(row: Json, statuses: Mapping[str, str] | None = None) -> RemoteJob:
+    """`statuses` are words of this host, with what the protocol calls them."""
+    code, message, param = _error(row.get("error"))
     model = _text(row.get("fine_tuned_model"))
+    status = _status(row.get("status"))
     return RemoteJob(
         id=_id(row),
-        status=_status(row.get("status")),
+        status=(statuses or {}).get(status.lower(), status),
         training_file=_text(row.get("training_file")) or "",
         model=ModelName(model) if model else None,
         trained_tokens=as_whole(row.get("trained_tokens")),
         error_code=code,
         error_message=message,
+        error_param=param,
         resolved=_resolved(row),
         estimated_finish=moment(row.get("estimated_finish")),
         created_at=moment(row.get("created_at")),
@@ -93,9 +96,9 @@ def remote_model(row: Json) -> RemoteModel:
     )
 
 
-def checkpoint(row: Json) -> Checkpoint | None:
+def checkpoint(row: Json, names: Sequence[str]) -> Checkpoint | None:
     """None for one that no model name belongs to: it could not be used."""
-    model = _text(row.get("fine_tuned_model_checkpoint"))
+    model = next(filter(None, (_text(row.get(name)) for name in names)), None)
     metrics = _object(row.get("metrics"))
     step = as_whole(row.get("step_number")) or as_whole(metrics.get("step")) or 0
     return Checkpoint(step, ModelName(model), _numbers(metrics)) if model else None
@@ -162,10 +165,11 @@ def _status(value: object) -> str:
     return _text(value) or _text(nested.get("status")) or _text(nested.get("state")) or "unknown"
 
 
-def _error(value: object) -> tuple[str | None, str | None]:
+def _error(value: object) -> tuple[str | None, str | None, str | None]:
     """Healthy jobs carry None, {} or an object of Nones."""
     fields = _object(value)
-    return _text(fields.get("code")), _text(fields.get("message")) or _text(value)
+    message = _text(fields.get("message")) or _text(value)
+    return _text(fields.get("code")), message, _text(fields.get("param"))
 
 
 def _resolved(row: Json) -> Mapping[str, object]:

@@ -68,8 +68,16 @@ class Workspaces(Protocol):
     async def all(self) -> Sequence[Workspace]: ...
     async def set_sources(self, workspace: WorkspaceId, sources: Sources) -> None: ...
     async def set_caps(
-        self, workspace: WorkspaceId, *, person: int | None, whole: int | None
-    ) -> None: ...
+        self,
+        workspace: WorkspaceId,
+        *,
+        person: int | None,
+        whole: int | None,
+        training: float | None = None,
+    ) -> None:
+        """Tokens a day, and dollars of training a month; None is no limit."""
+        ...
+
     async def erase(self, workspace: WorkspaceId) -> None:
         """Everything of the workspace goes, in every table."""
         ...
@@ -279,6 +287,10 @@ class Jobs(Protocol):
         self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
     ) -> None: ...
     async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]: ...
+    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+        """Dollars, as priced, of what was confirmed since then and reached a host, or may yet."""
+        ...
+
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
         """(tokens trained, seconds of running) of past successes, newest first, at most 20."""
         ...
@@ -298,6 +310,10 @@ class Models(Protocol):
         """Mark the models made from these, and theirs: a row they learned from was erased."""
         ...
 
+    async def call(self, workspace: WorkspaceId, name: ModelName, called: ModelName | None) -> None:
+        """What its host calls it from now on."""
+        ...
+
     async def delete(self, workspace: WorkspaceId, name: ModelName) -> None: ...
 
 
@@ -312,6 +328,7 @@ class Deployments(Protocol):
         by: UserId,
         at: datetime,
         after: ModelName | None,
+        called: ModelName | None = None,
     ) -> Deployment:
         """`after` is what a rollback of this one goes back to; None is the base."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.commands import Ask
+from bot.errors import retold
 from bot.model import (
     ExampleFilter,
     Job,
@@ -28,7 +29,7 @@ from bot.replies import (
     Tone,
 )
 from bot.rows import count_tokens
-from bot.tuning import curves, facts
+from bot.tuning import blame, curves, facts, harvest
 from bot.words import Words
 
 _FEW_SHOT = 8
@@ -61,14 +62,15 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     """The last word on a job: what came out, or why nothing did."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     if job.phase is not Phase.SUCCEEDED:
-        title = words(f"ended.{job.phase}", id=job.id)
-        return Card(title, lines=_why(job, words), tone=_TONES.get(job.phase, Tone.PLAIN))
+        return await _bad_end(job, records, words)
     measures = await records.jobs.measures(job.workspace, job.id)
     saved = await _tokens_saved(job, records)
     lines = [words("ended.model", model=job.model)]
     lines.append(words("ended.in_use" if _is_in_use(job) else "ended.not_in_use"))
-    if job.trouble:
-        lines.append(words("ended.not_answering", why=job.trouble))
+    if job.trouble_code == harvest.BY_HAND:
+        lines.append(words("ended.by_hand", page=job.trouble, model=job.model))
+    elif job.trouble:
+        lines.append(words("ended.not_answering", why=facts.said_trouble(job, words)))
     if curves.is_rising(measures):
         lines.append(words("ended.overfitting"))
     if saved:
@@ -82,12 +84,43 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     )
 
 
+async def _bad_end(job: Job, records: Records, words: Words) -> Card:
+    """Why, and where the host named a row, the example that it means."""
+    lines, buttons = list(_why(job, words)), []
+    example = await blame.example_of(job, records)
+    if example is not None:
+        lines.append(words("ended.example", id=example.id))
+        if example.source and example.source.permalink:
+            lines.append(example.source.permalink)
+        buttons = [
+            Button(words("button.show_example"), f"example.show:{example.id}"),
+            Button(words("button.edit"), f"example.edit:{example.id}"),
+        ]
+    title = words(f"ended.{job.phase}", id=job.id)
+    tone = _TONES.get(job.phase, Tone.PLAIN)
+    return Card(title, lines=tuple(lines), buttons=tuple(buttons), tone=tone)
+
+
 async def word_refused(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """A wish that the host did not grant."""
-    wish, why = notice.details["wish"], notice.details["why"]
-    if why is None:
+    wish, error = notice.details["wish"], retold(notice.details)
+    if error is None:
         return Text(words("job.refused.late", id=notice.subject))
-    return Text(words(f"job.refused.{wish}", id=notice.subject, why=why))
+    return Text(words(f"job.refused.{wish}", id=notice.subject, why=words.error(error)))
+
+
+async def word_late(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """Said once, so that nobody has to wonder whether it still works."""
+    job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
+    if job.phase.is_over:
+        return None
+    seconds, usual = notice.details.get("seconds"), notice.details.get("usual")
+    time = facts.said_time(float(str(seconds)), words)
+    lines = [words("late.note")]
+    if usual is not None:
+        lines.insert(0, words("late.usual", time=facts.said_time(float(str(usual)), words)))
+    title = words("late.title", id=job.id, state=_state(job, words), time=time)
+    return Card(title, tuple(lines), buttons=_controls(job, words))
 
 
 async def status(ask: Ask, *, store: Store) -> Reply:
@@ -143,9 +176,12 @@ def _status_lines(job: Job, words: Words) -> tuple[str, ...]:
         said.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
     if job.valid_loss is not None:
         said.append(words("job.valid_loss", loss=f"{job.valid_loss:.2f}"))
+    left = facts.said_left(job, words)
+    if left and not job.phase.is_over:
+        said.append(left)
     lines = [" · ".join(said)]
     if job.trouble and not job.phase.is_over:
-        lines.append(words("job.waiting", why=job.trouble))
+        lines.append(words("job.waiting", why=facts.said_trouble(job, words)))
     if job.wish is not None and not job.phase.is_over:
         lines.append(words(f"job.wish.{job.wish}"))
     return tuple(lines)
@@ -200,7 +236,8 @@ def _why(job: Job, words: Words) -> tuple[str, ...]:
     """Why a job ended badly, in plain words and the host's own."""
     if job.phase not in (Phase.FAILED, Phase.ABANDONED):
         return ()
-    key, trouble = f"trouble.{job.trouble_code}", job.trouble or words("trouble.unsaid")
+    key = f"trouble.{job.trouble_code}"
+    trouble = facts.said_trouble(job, words) or words("trouble.unsaid")
     if words.has(key):
         return (words(key, message=trouble),)
     if job.trouble_code is None:
