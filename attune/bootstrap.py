@@ -247,7 +247,7 @@ def _refuse_without_base(configs: list[HostConfig]) -> None:
 
 def _environment_keys(configs: list[HostConfig]) -> dict[str, str]:
     """The keys that the hosts file names, from the environment or `.env` like all settings."""
-    wanted = {config.key_env for config in configs if config.key_env}
+    wanted = {name for config in configs for name in config.key_names}
     known = {**dotenv_values(".env"), **os.environ}
     return {name: value for name in wanted if (value := known.get(name))}
 

@@ -57,11 +57,11 @@ async def _contenders(ask: Ask, question: str, *, store: Store) -> list[Contende
         found.append(Contender(title, base, host, examples))
     if ask.deployment and ask.deployment.model != base:
         title = words("compare.tuned")
-        found.append(Contender(title, ask.deployment.model, ask.deployment.host, plain))
+        found.append(Contender(title, ask.deployment.address, ask.deployment.host, plain))
     if ask.yes("checkpoints", default=False):
         newest = [one for one in models if one.kind is ModelKind.CHECKPOINT][:_CHECKPOINTS]
         title = words("model.checkpoint").capitalize()
-        found.extend(Contender(title, one.name, one.host, plain) for one in newest)
+        found.extend(Contender(title, one.called or one.name, one.host, plain) for one in newest)
     return found
 
 

@@ -132,11 +132,14 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
+    """Caps of tokens are for a day, that of training for a month, in US dollars."""
+
     id: WorkspaceId
     name: str
     sources: Sources
     person_cap: int | None = None
     workspace_cap: int | None = None
+    training_cap: float | None = None
     allowed: Exclusion = NO_EXCLUSION
 
     @property
@@ -313,7 +316,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a start will cost; None is unknown. Money in US dollars."""
+    """What a start will cost; None is unknown. Money in US dollars, `hosting` for an hour."""
 
     rows: int
     validation_rows: int
@@ -321,6 +324,7 @@ class Estimate:
     epochs: int | None
     price: float | None
     seconds: float | None
+    hosting: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +332,8 @@ class Job:
     """One start and what became of it.
 
     `start` names its files and is unguessable. `attempted_at` is set before
-    an outside effect and cleared when its outcome is known.
+    an outside effect and cleared when its outcome is known. `trouble` is in
+    English or the host's own words; `trouble_details` say it in any language.
     """
 
     id: JobId
@@ -359,10 +364,14 @@ class Job:
     model: ModelName | None = None
     trouble: str | None = None
     trouble_code: str | None = None
+    trouble_details: Mapping[str, object] = field(default_factory=dict)
     step: int | None = None
     total_steps: int | None = None
     train_loss: float | None = None
     valid_loss: float | None = None
+    result_files: tuple[str, ...] = ()
+    seconds_left: float | None = None
+    is_late: bool = False
     next_look: datetime | None = None
     created_at: datetime | None = None
     confirmed_at: datetime | None = None
@@ -384,6 +393,14 @@ class JobEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Measures:
+    """What was measured at one step, by the names that hosts use in events."""
+
+    step: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     step: int
     model: ModelName
@@ -398,7 +415,11 @@ class ModelKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A base, or what a job made."""
+    """A base, or what a job made.
+
+    `called` is what its host calls it once it is deployed; `warned_days` how many
+    days before its end a channel has heard of it last.
+    """
 
     workspace: WorkspaceId
     assistant: AssistantId
@@ -411,6 +432,8 @@ class Model:
     expires_on: str | None = None
     is_tainted: bool = False
     is_deleted: bool = False
+    called: ModelName | None = None
+    warned_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,6 +448,12 @@ class Deployment:
     by: UserId
     since: datetime
     after: ModelName | None
+    called: ModelName | None = None
+
+    @property
+    def address(self) -> ModelName:
+        """What the host calls it: the name of its deployment there, where it needs one."""
+        return self.called or self.model
 
 
 class TurnState(StrEnum):

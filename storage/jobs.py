@@ -17,6 +17,7 @@ from bot.model import (
     JobEvent,
     JobId,
     JobWish,
+    Measures,
     ModelName,
     Phase,
     SnapshotId,
@@ -132,6 +133,29 @@ class Jobs:
         rows = await self._connection.rows(select(job_events.c.id).where(own))
         return frozenset(row.id for row in rows)
 
+    async def add_measures(
+        self, workspace: WorkspaceId, job: JobId, measures: Iterable[Measures]
+    ) -> None:
+        if not await self._connection.has(jobs, workspace, job):
+            return
+        told = {one.step: one.values for one in await self.measures(workspace, job)}
+        for one in measures:
+            merged = {**told.get(one.step, {}), **one.values}
+            insert = self._connection.insert(job_metrics).values(
+                workspace=workspace, job=job, step=one.step, event="", metrics=merged
+            )
+            await self._connection.run(
+                insert.on_conflict_do_update(
+                    index_elements=["job", "step"], set_={"metrics": merged}
+                )
+            )
+
+    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[Measures]:
+        own = and_(job_metrics.c.workspace == workspace, job_metrics.c.job == job)
+        statement = select(job_metrics.c.step, job_metrics.c.metrics).where(own)
+        rows = await self._connection.rows(statement.order_by(job_metrics.c.step))
+        return [Measures(row.step, row.metrics) for row in rows]
+
     async def add_checkpoints(
         self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
     ) -> None:
@@ -144,6 +168,15 @@ class Jobs:
         statement = select(checkpoints).where(own).order_by(checkpoints.c.step)
         rows = await self._connection.rows(statement)
         return [Checkpoint(row.step, row.model, row.metrics) for row in rows]
+
+    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+        counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(_OPEN))
+        rows = await self._connection.rows(
+            select(jobs.c.estimate)
+            .where(jobs.c.workspace == workspace, jobs.c.confirmed_at >= since)
+            .where(counts)
+        )
+        return float(sum(row.estimate.price or 0.0 for row in rows))
 
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
         rows = await self._connection.rows(
@@ -196,7 +229,8 @@ _EVENT = [column for column in job_events.c if column.name not in ("number", "wo
 
 
 def _job(row: Row[Any]) -> Job:
-    return Job(**fields_of(row))
+    values = fields_of(row)
+    return Job(**{**values, "result_files": tuple(values["result_files"])})
 
 
 def _event(row: Row[Any]) -> JobEvent:

@@ -109,9 +109,10 @@ workspaces = Table(
     _number("sources"),
     Column("person_cap", BigInteger),
     Column("workspace_cap", BigInteger),
+    Column("training_cap", Float),
     _flags("allowed"),
     _check("sources", "sources BETWEEN 1 AND 3"),
-    _check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
+    _check("caps", "person_cap >= 0 AND workspace_cap >= 0 AND training_cap >= 0"),
 )
 
 roles = Table(
@@ -321,10 +322,14 @@ jobs = _numbered(
     Column("model", Text),
     Column("trouble", Text),
     Column("trouble_code", Text),
+    Column("trouble_details", Json, nullable=False),
     Column("step", Integer),
     Column("total_steps", Integer),
     Column("train_loss", Float),
     Column("valid_loss", Float),
+    Column("result_files", Json, nullable=False),
+    Column("seconds_left", Float),
+    _flag("is_late"),
     Column("next_look", Utc),
     Column("created_at", Utc),
     Column("confirmed_at", Utc),
@@ -395,6 +400,8 @@ models = _numbered(
     Column("expires_on", Text),
     _flag("is_tainted"),
     _flag("is_deleted"),
+    Column("called", Text),
+    Column("warned_days", Integer),
     UniqueConstraint("workspace", "name"),
     _of("assistants", "assistant"),
     _of("jobs", "job"),
@@ -408,6 +415,7 @@ deployments = _numbered(
     _text("by"),
     Column("since", Utc, nullable=False),
     Column("after", Text),
+    Column("called", Text),
     _of("assistants", "assistant"),
 )
 Index(None, deployments.c.workspace, deployments.c.assistant)

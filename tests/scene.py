@@ -177,6 +177,7 @@ class Scene:
 
     def config(self, name: str, **more: Any) -> HostConfig:
         settings = {"profile": "custom", "bases": ("base",), "key_env": "KEY", **more}
+        settings.setdefault("prices", {"base": 0.0})
         return HostConfig(name=name, base_url=self.host.url, **settings)
 
     async def start(self) -> None:

@@ -27,6 +27,7 @@ from bot.model import (
     Exclusion,
     Job,
     JobEvent,
+    Measures,
     MessageId,
     Model,
     ModelKind,
@@ -151,6 +152,11 @@ CALLS: dict[str, Call] = {
     ),
     "jobs.events": lambda r, h: r.jobs.events(FOREIGN, h.job.id),
     "jobs.event_ids": lambda r, h: r.jobs.event_ids(FOREIGN, h.job.id),
+    "jobs.add_measures": lambda r, h: r.jobs.add_measures(
+        FOREIGN, h.job.id, [Measures(1, {"train_loss": 9.0})]
+    ),
+    "jobs.measures": lambda r, h: r.jobs.measures(FOREIGN, h.job.id),
+    "jobs.committed": lambda r, _: r.jobs.committed(FOREIGN, since=NOW),
     "jobs.add_checkpoints": lambda r, h: r.jobs.add_checkpoints(
         FOREIGN, h.job.id, [Checkpoint(1, ModelName("X"), {})]
     ),
@@ -159,6 +165,7 @@ CALLS: dict[str, Call] = {
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
     "models.taint": lambda r, h: r.models.taint(FOREIGN, [h.snapshot.id]),
+    "models.call": lambda r, h: r.models.call(FOREIGN, h.model.name, ModelName("X")),
     "models.delete": lambda r, h: r.models.delete(FOREIGN, h.model.name),
     "deployments.add": lambda r, h: r.deployments.add(
         FOREIGN, h.assistant.id, model=h.model.name, host=HOST, by=BOB, at=NOW, after=None

@@ -127,7 +127,7 @@ COMMANDS: tuple[Command, ...] = (
         "use",
         _T,
         lambda ask, world: deployments.use(ask, ask.text("model") or "", store=world.store),
-        (Option("model", OptionKind.MODEL, rest=True, required=True),),
+        (Option("model", OptionKind.MODEL, rest=True, required=True), _text("as")),
     ),
     Command("rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
     Command(
@@ -190,7 +190,7 @@ COMMANDS: tuple[Command, ...] = (
         "admin budget",
         _A,
         lambda ask, world: administration.budget(ask, store=world.store),
-        (_text("person"), _text("workspace")),
+        (_text("person"), _text("workspace"), _text("training")),
     ),
     Command("admin sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
     Command(

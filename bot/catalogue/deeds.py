@@ -16,7 +16,7 @@ from bot import (
 from bot.catalogue import runs
 from bot.commands import Deed
 from bot.model import ExampleState, JobWish, Role
-from bot.tuning import cards, start, story
+from bot.tuning import cards, confirming, curves, start, story
 
 _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
 
@@ -47,13 +47,20 @@ BUTTONS = (
         "job.start", _T, lambda ask, world: start.start(ask, store=world.store, hosts=world.hosts)
     ),
     Deed("job.confirm", _T, lambda ask, world: runs.confirm(ask, world)),
-    Deed("job.decline", _T, lambda ask, world: start.decline(ask, store=world.store)),
+    Deed("job.confirm_unpriced", _T, lambda ask, world: runs.confirm(ask, world, is_sure=True)),
+    Deed("job.decline", _T, lambda ask, world: confirming.decline(ask, store=world.store)),
     Deed("job.cancel", _T, lambda ask, world: runs.wish(ask, world, JobWish.CANCEL)),
     Deed("job.pause", _T, lambda ask, world: runs.wish(ask, world, JobWish.PAUSE)),
     Deed("job.resume", _T, lambda ask, world: runs.wish(ask, world, JobWish.RESUME)),
     Deed("job.show", _M, lambda ask, world: cards.status(ask, store=world.store)),
     Deed("job.events", _M, lambda ask, world: story.events(ask, store=world.store)),
     Deed("job.numbers", _M, lambda ask, world: story.numbers(ask, store=world.store)),
+    Deed("job.accuracy", _M, lambda ask, world: curves.accuracy(ask, store=world.store)),
+    Deed(
+        "job.results",
+        _M,
+        lambda ask, world: story.results(ask, store=world.store, hosts=world.hosts),
+    ),
     Deed(
         "job.again", _T, lambda ask, world: story.again(ask, store=world.store, hosts=world.hosts)
     ),

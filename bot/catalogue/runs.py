@@ -11,7 +11,7 @@ from bot.events import Deleted, Edited, Spoken
 from bot.model import ExampleState, JobWish, MessageId, Role, Said
 from bot.ports.world import World
 from bot.replies import Reply, Silence, Text
-from bot.tuning import control, start
+from bot.tuning import confirming, control
 
 _PROBLEMS_WITH_ROOM = 500
 
@@ -84,8 +84,8 @@ async def judge(ask: Ask, world: World, state: ExampleState) -> Reply:
     return await examples.judge(ask, state, store=world.store)
 
 
-async def confirm(ask: Ask, world: World) -> Reply:
-    reply = await start.confirm(ask, store=world.store)
+async def confirm(ask: Ask, world: World, *, is_sure: bool = False) -> Reply:
+    reply = await confirming.confirm(ask, store=world.store, is_sure=is_sure)
     world.wake()
     return reply
 

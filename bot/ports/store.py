@@ -31,6 +31,7 @@ from bot.model import (
     Job,
     JobEvent,
     JobId,
+    Measures,
     MessageId,
     Model,
     ModelName,
@@ -70,8 +71,16 @@ class Workspaces(Protocol):
         self, workspace: WorkspaceId, sources: Sources, *, allowed: Exclusion
     ) -> None: ...
     async def set_caps(
-        self, workspace: WorkspaceId, *, person: int | None, whole: int | None
-    ) -> None: ...
+        self,
+        workspace: WorkspaceId,
+        *,
+        person: int | None,
+        whole: int | None,
+        training: float | None = None,
+    ) -> None:
+        """Tokens a day, and dollars of training a month; None is no limit."""
+        ...
+
     async def erase(self, workspace: WorkspaceId) -> None:
         """Everything of the workspace goes, in every table."""
         ...
@@ -268,10 +277,24 @@ class Jobs(Protocol):
         ...
 
     async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]: ...
+    async def add_measures(
+        self, workspace: WorkspaceId, job: JobId, measures: Iterable[Measures]
+    ) -> None:
+        """What events told of a step stays; values of the same name are replaced."""
+        ...
+
+    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[Measures]:
+        """Of every step that has any, in order."""
+        ...
+
     async def add_checkpoints(
         self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
     ) -> None: ...
     async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]: ...
+    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+        """Dollars, as priced, of what was confirmed since then and reached a host, or may yet."""
+        ...
+
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
         """(tokens trained, seconds of running) of past successes, newest first, at most 20."""
         ...
@@ -291,6 +314,10 @@ class Models(Protocol):
         """Mark the models made from these, and theirs: a row they learned from was erased."""
         ...
 
+    async def call(self, workspace: WorkspaceId, name: ModelName, called: ModelName | None) -> None:
+        """What its host calls it from now on."""
+        ...
+
     async def delete(self, workspace: WorkspaceId, name: ModelName) -> None: ...
 
 
@@ -305,6 +332,7 @@ class Deployments(Protocol):
         by: UserId,
         at: datetime,
         after: ModelName | None,
+        called: ModelName | None = None,
     ) -> Deployment:
         """`after` is what a rollback of this one goes back to; None is the base."""
         ...

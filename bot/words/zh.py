@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.words.zh_hosts import SENTENCES as HOSTS
 from bot.words.zh_rows import REASONS
 from bot.words.zh_studio import SENTENCES as STUDIO
 
@@ -575,4 +576,9 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.wait": "等它完成，进展会显示在房间里。",
     "console.welcome.ask": "提问：@attune 写一首关于茶的打油诗",
     "console.welcome.more": "其余的都在 /tune help 里。",
-} | (_ERRORS | dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})
+} | (
+    _ERRORS
+    | dict(HOSTS)
+    | dict(STUDIO)
+    | {f"row.{code}": sentence for code, sentence in REASONS.items()}
+)

@@ -24,6 +24,7 @@ from bot.model import (
     HostName,
     JobEvent,
     JobWish,
+    Measures,
     MessageId,
     Model,
     ModelKind,
@@ -721,6 +722,22 @@ class TestJobs:
 
             told = await records.jobs.events(HOME, job.id)
             assert [event.metrics for event in told] == [{}, {"train_loss": 0.4}]
+
+    async def test_measures_join_what_events_told_of_a_step(self, store: Store) -> None:
+        assistant = await furnished(store)
+        told = JobEvent("e1", NOW, "info", "step", 2, 9, {"train_loss": 0.5, "lr": 1.0})
+        table = [Measures(2, {"train_loss": 0.4, "valid_loss": 0.6}), Measures(1, {"lr": 2.0})]
+        async with store.writing() as records:
+            job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
+            await records.jobs.add_events(HOME, job.id, [told])
+
+            await records.jobs.add_measures(HOME, job.id, table)
+
+            both = {"train_loss": 0.4, "lr": 1.0, "valid_loss": 0.6}
+            kept = [Measures(1, {"lr": 2.0}), Measures(2, both)]
+            assert await records.jobs.measures(HOME, job.id) == kept
+            (event,) = await records.jobs.events(HOME, job.id)
+            assert event.metrics == both
 
     async def test_checkpoints_are_kept_by_step(self, store: Store) -> None:
         assistant = await furnished(store)
