@@ -1,0 +1,1 @@
+"""Models of our own: trained and served with torch, which only this package imports."""

@@ -1,0 +1,2 @@
+"""x."""
+TEMPLATE_FILE = "chat_template.jinja"
