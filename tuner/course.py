@@ -1,12 +1,13 @@
 """What every training has, whatever trains: rows, a way to be told to stop, and a report."""
 
 import json
+import math
 import os
 import signal
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -88,6 +89,16 @@ def chunks(path: str) -> Iterator[bytes]:
     with Path(path).open("rb") as file:
         while chunk := file.read(CHUNK):
             yield chunk
+
+
+def refuse_divergence(step: int, losses: Iterable[float | None]) -> None:
+    if not all(loss is None or math.isfinite(loss) for loss in losses):
+        raise Rejected(
+            "training_diverged",
+            f"The loss stopped being a number at step {step}. Use a smaller"
+            " learning_rate_multiplier.",
+            "learning_rate_multiplier",
+        )
 
 
 def tell(events: IO[bytes], kind: str, content: Mapping[str, object]) -> None:

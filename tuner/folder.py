@@ -64,6 +64,7 @@ class JobFolder:
         self.log = path / "worker.log"
         self.lock = path / "lock"
         self.stop = path / "stop"
+        self.states = path / "states"
 
     def checkpoint(self, step: int) -> Path:
         return self.path / f"checkpoint-{step}"

@@ -1,13 +1,12 @@
 """A job of the sandbox: the way from the rows to a model, a step at a time, saved now and then."""
 
-import math
 import os
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Literal
 
-from tuner.course import Rejected, Stop, leave, read_rows, tell
+from tuner.course import Rejected, Stop, leave, read_rows, refuse_divergence, tell
 from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
 from tuner.sandbox import Metrics, Model, Training, resolve
 from tuner.spec import Spec
@@ -67,7 +66,9 @@ class _Course:
 
     def _advance(self, training: Training, events: IO[bytes], epochs: int) -> None:
         metrics = training.advance()
-        _refuse_divergence(metrics)
+        refuse_divergence(
+            metrics.step, (metrics.train_loss, metrics.valid_loss, metrics.full_valid_loss)
+        )
         tell(events, "step", asdict(metrics))
         per_epoch = metrics.total_steps // epochs
         if metrics.step % per_epoch == 0 and self._is_worth_keeping(metrics, per_epoch):
@@ -98,14 +99,3 @@ class _Course:
         tell(events, "saved", {"step": training.step})
         now = time.monotonic()
         self._save_after = now + max(0.1, 20 * (now - began))
-
-
-def _refuse_divergence(metrics: Metrics) -> None:
-    losses = (metrics.train_loss, metrics.valid_loss, metrics.full_valid_loss)
-    if not all(loss is None or math.isfinite(loss) for loss in losses):
-        raise Rejected(
-            "training_diverged",
-            f"The loss stopped being a number at step {metrics.step}. Use a smaller"
-            " learning_rate_multiplier.",
-            "learning_rate_multiplier",
-        )
