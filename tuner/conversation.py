@@ -1,6 +1,8 @@
 """Reads a chat request's messages, and cuts a reply to what was asked for."""
 
+import json
 import re
+import secrets
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from tuner.errors import Refusal
 
 ROLES = ("system", "developer", "user", "assistant")
 _EMPTY_EXTRAS = ("tool_calls", "function_call", "audio", "refusal", "annotations")
+_CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _OF_TOOLS = frozenset({"tool_calls", "tool_call_id"})
 _WORD = re.compile(r"\s*\S+\s*$|\s*\S+")
 
@@ -48,6 +51,29 @@ def cut(text: str, *, stops: Sequence[str], most_tokens: int | None) -> Cut:
         return Cut(text, "stop")
     size = bisect_right(range(len(text)), most_tokens, key=lambda n: text_tokens(text[: n + 1]))
     return Cut(text[:size], "length")
+
+
+def calls_in(text: str) -> tuple[str, list[dict[str, object]]]:
+    """The text without the calls of functions in it, and the calls; a broken one stays text."""
+    calls: list[dict[str, object]] = []
+
+    def take(found: re.Match[str]) -> str:
+        if (call := _call(found[1])) is None:
+            return found[0]
+        calls.append(call)
+        return ""
+
+    left = _CALL.sub(take, text)
+    return (left.strip() if calls else text), calls
+
+
+def _call(said: str) -> dict[str, object] | None:
+    try:
+        call = json.loads(said)
+        function = {"name": str(call["name"]), "arguments": json.dumps(call.get("arguments", {}))}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
 
 
 def pieces(text: str) -> Iterator[str]:

@@ -154,10 +154,32 @@ def _place(settings: Settings) -> Iterator[Place]:
 def _engine(settings: Settings) -> Engine:
     if not settings.bases:
         return Sandbox()
-    # Here and not at the top: the base program starts without torch, and may not have it.
-    from tuner.local import Local
+    with _explained_absence():
+        # Here and not at the top: the base program starts without torch, and may not have it.
+        from tuner.local import Local
 
-    return Local.of(settings.bases, longest_queue=settings.longest_queue)
+        return Local.of(settings.bases, longest_queue=settings.longest_queue)
+
+
+def make_tiny_base(place: Path, *, tell: Callable[[int, int, float], None]) -> None:
+    """A model to try the local engine with; raises CannotStart where something is there."""
+    if place.exists():
+        raise CannotStart(f"{place} is there already; give the name of a new folder.")
+    with _explained_absence():
+        from tuner.local.tiny import make
+
+        make(place, tell=tell)
+
+
+@contextmanager
+def _explained_absence() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CannotStart(
+            f"The engine 'local' needs {error.name}, which is not installed. Install torch, for a"
+            " machine without a GPU its small build, and then: pip install 'attune-bot[local]'."
+        ) from error
 
 
 @contextmanager

@@ -49,9 +49,7 @@ def _fetch(place: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(place, allow_patterns=[*WANTED], ignore_patterns=[*UNWANTED])
-        )
+        return Path(snapshot_download(place, allow_patterns=[*WANTED], ignore_patterns=[*UNWANTED]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise CannotStart(
             f"There is no model at {place}: no such folder here, and the hub did not give one"

@@ -1,14 +1,25 @@
 """Loads bases and adapters: from our own folders alone, and from safetensors alone."""
 
 import json
+import logging
+import warnings
 from pathlib import Path
 
 import torch
+import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 ADAPTER = "adapter_config.json"
 LONGEST = 8192
+
+
+def be_quiet() -> None:
+    """What the libraries have to say goes to a log, and only if something is wrong."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(torch|peft|trl|transformers|accelerate)")
 
 
 def device() -> torch.device:
@@ -65,7 +76,7 @@ def _dtype(folder: Path) -> torch.dtype:
 def has_bf16() -> bool:
     """Whether sums in bfloat16 are done by the hardware: elsewhere they are slower than others."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         flags = Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:

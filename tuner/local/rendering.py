@@ -1,4 +1,4 @@
-"""Turns rows into tokens by the base's own chat template, and says which of them are to be learned."""
+"""Turns rows into tokens by the base's own chat template, and says which are to be learned."""
 
 import json
 from collections.abc import Mapping, Sequence

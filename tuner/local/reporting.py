@@ -1,7 +1,6 @@
-"""Watches a trainer: tells every step, keeps checkpoints, saves its state and stops it when asked."""
+"""Watches a trainer: tells every step, keeps checkpoints, saves its state, stops it when asked."""
 
 import json
-import math
 import os
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from tuner.course import Rejected, Stop, refuse_divergence, tell
+from tuner.course import Stop, refuse_divergence, tell
 from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
 from tuner.local.loading import width
 from tuner.local.numbers import Numbers
@@ -59,7 +58,9 @@ class Reporter(TrainerCallback):
         dtype = str(self._trainer.model.dtype).removeprefix("torch.")
         where = f"{self._trainer.args.device.type}, {torch.get_num_threads()} threads"
         self._tell("started", {"hyperparameters": numbers.told(self._spec.hyperparameters)})
-        self._tell("note", {"message": f"Training {made} at a rate of {rate:.2g} ({dtype} on {where})"})
+        self._tell(
+            "note", {"message": f"Training {made} at a rate of {rate:.2g} ({dtype} on {where})"}
+        )
         if cut:
             message = f"{cut} example(s) are longer than the base can read and were cut"
             self._tell("note", {"message": message, "level": "warn"})
@@ -124,7 +125,9 @@ class Reporter(TrainerCallback):
         # Every process measures, though one tells: in groups their steps must not part.
         if count := trainer.held_out:
             some = [n % count for n in range(step * size, step * size + min(size, count))]
-            metrics["valid_loss"], metrics["valid_mean_token_accuracy"] = trainer.figures(some, size)
+            metrics["valid_loss"], metrics["valid_mean_token_accuracy"] = trainer.figures(
+                some, size
+            )
             if is_epoch:
                 whole = trainer.figures(range(count), size)
                 metrics["full_valid_loss"], metrics["full_valid_mean_token_accuracy"] = whole
@@ -134,8 +137,7 @@ class Reporter(TrainerCallback):
         """The last epochs always; earlier ones, which will be dropped, while they cost little."""
         elapsed = time.monotonic() - self._began
         return (
-            epochs_left < KEPT_CHECKPOINTS
-            or self._on_checkpoints < elapsed / SHARE_FOR_CHECKPOINTS
+            epochs_left < KEPT_CHECKPOINTS or self._on_checkpoints < elapsed / SHARE_FOR_CHECKPOINTS
         )
 
     def _checkpoint(self, step: int, metrics: dict[str, float]) -> None:

@@ -4,7 +4,6 @@ It knows no facts. It has practised spelling, taking turns and repeating what st
 which is what an adapter needs to find in a base before it can teach it anything.
 """
 
-import json
 import random
 from collections.abc import Callable, Iterator
 from importlib import resources
@@ -25,35 +24,9 @@ HOLD = 0.3
 WORDS_OF = ("concepts-en.txt", "fields.txt", "generic.txt", "concepts-zh.txt")
 OPENERS = ("Say", "Repeat", "Copy", "Write", "Tell me", "What about", "Do you know", "Is it")
 
-TEMPLATE = """\
-{%- set first = messages[0] if messages and messages[0].role in ("system", "developer") else none -%}
-{%- if tools or first -%}
-<|im_start|>system
-{{ first.content if first else "" }}
-{%- if tools -%}
-{{ "\\n" if first else "" }}Functions, one to a line; call one as <tool_call>{"name": …, "arguments": …}</tool_call>:
-{%- for tool in tools %}
-{{ tool | tojson }}
-{%- endfor -%}
-{%- endif -%}
-<|im_end|>
-{% endif -%}
-{%- for message in messages[1 if first else 0:] -%}
-<|im_start|>{{ message.role }}
-{{ message.content or "" }}
-{%- for call in message.tool_calls or [] -%}
-<tool_call>{"name": {{ call.function.name | tojson }}, "arguments": {{ call.function.arguments | tojson }}}</tool_call>
-{%- endfor -%}
-<|im_end|>
-{% endfor -%}
-{%- if add_generation_prompt -%}
-<|im_start|>assistant
-{% endif -%}
-"""
-
 
 def make(place: Path, *, seed: int = 0, tell: Callable[[int, int, float], None]) -> None:
-    """Build it in this folder, whole or not at all; `tell` hears the step, of how many, the loss."""
+    """Build it in this folder, whole or not at all; `tell` hears step, steps and loss."""
     draft = place.with_name(f".{place.name}.draft")
     remove(draft)
     draft.mkdir(parents=True)
@@ -61,7 +34,8 @@ def make(place: Path, *, seed: int = 0, tell: Callable[[int, int, float], None])
     model = _practised(_model(len(tokenizer), seed), tokenizer, random.Random(seed + 1), tell)
     tokenizer.save_pretrained(draft)
     model.save_pretrained(draft)
-    (draft / TEMPLATE_FILE).write_text(TEMPLATE, "utf-8")
+    template = resources.files("tuner.local").joinpath("tiny.jinja").read_bytes()
+    (draft / TEMPLATE_FILE).write_bytes(template)
     draft.replace(place)
 
 
@@ -154,9 +128,3 @@ def _exchange(words: list[str], chance: random.Random) -> str:
     asked = f"{chance.choice(OPENERS)} {said[:1].lower()}{said[1:]}"
     answer = chance.choice((said, f"{said} {said}", f"Well, {said[:1].lower()}{said[1:]}"))
     return f"{OPEN}user\n{asked}{CLOSE}\n{OPEN}assistant\n{answer}{CLOSE}\n"
-
-
-def describe(place: Path) -> str:
-    """What it is, in a line."""
-    config = json.loads((place / "config.json").read_bytes())
-    return f"{config['num_hidden_layers']} layers of {config['hidden_size']}"

@@ -33,7 +33,9 @@ def told(folder: JobFolder, numbers: Numbers | None = None) -> Iterator[None]:
 
 
 def is_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOMEM
+    ):
         return True
     return any(words in str(error).lower() for words in _MEMORY_WORDS)
 

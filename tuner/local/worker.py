@@ -1,37 +1,35 @@
-"""A job on a model of our own: from the rows to an adapter or a whole model, and back after a kill."""
+"""A job on a model of our own: from the rows to an adapter or a whole model."""
 
-import logging
 import math
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import torch
-import transformers
+from datasets import disable_progress_bars
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
-from transformers import PreTrainedTokenizerBase as Tokenizer
 from trl import DPOConfig
 
 from tuner.course import Rejected, Row, Stop, leave, read_rows
 from tuner.folder import JobFolder, read_json
-from tuner.local.loading import is_adapter, load_model, load_tokenizer, longest, width
+from tuner.local.loading import be_quiet, is_adapter, load_model, load_tokenizer, longest, width
 from tuner.local.numbers import Numbers, resolve
-from tuner.local.rendering import Lesson, Pair, Renderer, Unsuitable
+from tuner.local.rendering import Lesson, Renderer, Unsuitable
 from tuner.local.reporting import Reporter
-from tuner.local.saving import save_model
 from tuner.local.trainers import Preferring, Weighted
 from tuner.local.troubles import told
 from tuner.spec import Spec
 
 Lessons = Sequence[Lesson]
+Rendered = TypeVar("Rendered")
 
 
 def run(folder: JobFolder, spec: Spec, stop: Stop) -> dict[str, object]:
-    _be_quiet()
+    be_quiet()
+    disable_progress_bars()
     saved = read_json(folder.state) or {}
     # The order of a sum depends on them: a job that goes on keeps those it began with.
     torch.set_num_threads(int(str(saved.get("threads", torch.get_num_threads()))))
@@ -40,9 +38,7 @@ def run(folder: JobFolder, spec: Spec, stop: Stop) -> dict[str, object]:
 
 
 class _Job:
-    def __init__(
-        self, folder: JobFolder, spec: Spec, stop: Stop, events: IO[bytes] | None
-    ) -> None:
+    def __init__(self, folder: JobFolder, spec: Spec, stop: Stop, events: IO[bytes] | None) -> None:
         self._folder, self._spec, self._stop, self._events = folder, spec, stop, events
         self._is_dpo = spec.method == "dpo"
         self._start = Path(spec.start_from) if spec.start_from else None
@@ -126,8 +122,8 @@ class _Job:
         return Weighted(model, arguments, self._tokenizer, lessons, kept), tokens
 
     def _rendered(
-        self, render: Callable[[Row], Lessons | Pair], rows: Sequence[Row], param: str
-    ) -> list[Lessons | Pair]:
+        self, render: Callable[[Row], Rendered], rows: Sequence[Row], param: str
+    ) -> list[Rendered]:
         found = []
         for number, row in enumerate(rows, 1):
             try:
@@ -140,9 +136,7 @@ class _Job:
                 ) from error
         return found
 
-    def _arguments(
-        self, model: PreTrainedModel | PeftModel, numbers: Numbers
-    ) -> dict[str, object]:
+    def _arguments(self, model: PreTrainedModel | PeftModel, numbers: Numbers) -> dict[str, object]:
         world = int(os.environ.get("WORLD_SIZE", "1"))
         has_gpu = torch.cuda.is_available()
         return {
@@ -179,11 +173,3 @@ def _flat(rows: Sequence[Lessons]) -> list[Lesson]:
 def _events(folder: JobFolder) -> IO[bytes] | nullcontext[None]:
     """Of several processes on one job, the first alone tells."""
     return folder.open_events() if os.environ.get("RANK", "0") == "0" else nullcontext()
-
-
-def _be_quiet() -> None:
-    """What the libraries have to say goes to the job's log, and only if something is wrong."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    logging.getLogger("trl").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"(torch|peft|trl|transformers|accelerate)")
