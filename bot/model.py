@@ -70,13 +70,17 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who spoke or clicked, as the platform describes them."""
+    """Somebody who spoke or clicked, as the platform describes them.
+
+    The operator is whoever sits at the studio or the console, in any workspace.
+    """
 
     id: UserId
     name: str
     is_bot: bool = False
     is_guest: bool = False
     is_platform_admin: bool = False
+    is_operator: bool = False
 
 
 class ChannelKind(StrEnum):

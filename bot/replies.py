@@ -20,12 +20,16 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """Something to click; `action` is opaque to the surface (at most 100 characters)."""
+    """Something to click; `action` is opaque to the surface (at most 100 characters).
+
+    One with a `link` leads to that address instead, and has no action.
+    """
 
     label: str
-    action: str
+    action: str = ""
     is_primary: bool = False
     is_danger: bool = False
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,12 +217,12 @@ def _actions(buttons: Sequence[Button]) -> Iterator[Json]:
 
 
 def _button(button: Button) -> Json:
-    drawn: Json = {
-        "type": "button",
-        "text": _plain(button.label, _LABEL),
-        "action_id": button.action,
-        "value": button.action,
-    }
+    drawn: Json = {"type": "button", "text": _plain(button.label, _LABEL)}
+    if button.link:
+        # Slack reports these clicks too; without a value they mean nothing to us.
+        drawn |= {"action_id": "link", "url": button.link}
+    else:
+        drawn |= {"action_id": button.action, "value": button.action}
     if button.is_primary or button.is_danger:
         drawn["style"] = "danger" if button.is_danger else "primary"
     return drawn

@@ -7,13 +7,12 @@ from bot.examples.capture import (
     approve_marked,
     propose,
     source_edited,
-    teach,
-    teach_form,
     unpropose,
 )
 from bot.examples.editing import edit_form, edited, listing, withdraw
 from bot.examples.looking import context, revisions, show, similar, undo
 from bot.examples.review import judge, review, skip
+from bot.examples.writing import teach, teach_form, write, write_page, written
 
 __all__ = [
     "APPROVED",
@@ -37,4 +36,7 @@ __all__ = [
     "undo",
     "unpropose",
     "withdraw",
+    "write",
+    "write_page",
+    "written",
 ]

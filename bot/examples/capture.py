@@ -1,4 +1,4 @@
-"""From a marked message or a form to a proposed example."""
+"""From a marked message to a proposed example."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from bot.errors import BadInput, NotFound, NotNow
 from bot.examples.keeping import add, ask_authors, change_state, set_state
 from bot.examples.review import review_buttons
 from bot.examples.texts import checked, exchange_row
+from bot.examples.writing import write_button
 from bot.model import (
     ChannelKind,
     ExampleState,
     MessageId,
     NewExample,
     Origin,
-    Role,
     Row,
     Said,
     Source,
@@ -25,16 +25,8 @@ from bot.model import (
 )
 from bot.ports.store import Store
 from bot.ports.surface import Surface
-from bot.replies import (
-    Field,
-    FieldKind,
-    Form,
-    Receipt,
-    Reply,
-    Text,
-)
+from bot.replies import Receipt, Reply, Text
 from bot.rows import Method
-from bot.words import Words
 
 PROPOSED = "🎓"
 APPROVED = "✅"
@@ -101,43 +93,6 @@ async def unpropose(ask: Ask, marked: Said, *, store: Store) -> Reply:
             return Text(ask.words("example.nothing_to_withdraw"), private=True)
         await change_state(ask, records, example.id, ExampleState.WITHDRAWN)
     return Text(ask.words("example.withdrawn", id=example.id), private=True)
-
-
-def teach_form(words: Words, *, question: str = "", answer: str = "") -> Form:
-    """Where a lesson is typed."""
-    return Form(
-        id="teach",
-        title=words("teach.title"),
-        fields=(
-            Field("question", words("teach.question"), FieldKind.TEXT, question),
-            Field("answer", words("teach.answer"), FieldKind.TEXT, answer),
-        ),
-        submit=words("teach.submit"),
-    )
-
-
-async def teach(ask: Ask, question: str, answer: str, *, store: Store) -> Reply:
-    """A lesson typed into a form; a curator's own counts as approved."""
-    if not question.strip() or not answer.strip():
-        raise BadInput(problem=ask.words("teach.empty"))
-    is_local = ask.workspace.platform == "local"
-    if not is_local and ask.workspace.sources < Sources.FORMS:
-        raise NotNow(problem=ask.words("sources.forms_needed"))
-    is_curator = ask.role >= Role.CURATOR
-    example = NewExample(
-        assistant=ask.assistant.id,
-        method=Method.SUPERVISED,
-        state=ExampleState.APPROVED if is_curator else ExampleState.PROPOSED,
-        row=checked(exchange_row(question, answer), ask.words),
-        origin=Origin.CONSOLE if is_local else Origin.FORM,
-        authors=(ask.by,),
-    )
-    kept, is_new = await add(ask, example, store=store)
-    if not is_new:
-        state = ask.words(f"state.{kept.state}")
-        return Text(ask.words("example.known", id=kept.id, state=state), private=True)
-    key = "teach.approved" if is_curator else "teach.proposed"
-    return Text(ask.words(key, id=kept.id))
 
 
 async def source_edited(ask: Ask, message: MessageId, *, store: Store, surface: Surface) -> bool:
@@ -242,4 +197,8 @@ async def _keep_pointer(ask: Ask, marked: Said, source: Source, *, store: Store)
         source=source,
     )
     kept, _ = await add(ask, example, store=store)
-    return Text(ask.words("example.pointer", id=kept.id), private=True)
+    if kept.state is not ExampleState.PROPOSED:
+        state = ask.words(f"state.{kept.state}")
+        return Text(ask.words("example.known", id=kept.id, state=state), private=True)
+    buttons = (write_button(kept.id, ask.words),)
+    return Text(ask.words("example.pointer", id=kept.id), private=True, buttons=buttons)

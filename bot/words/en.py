@@ -142,6 +142,8 @@ SENTENCES: Mapping[str, str] = {
         "/tune help shows all I can do."
     ),
     # Buttons
+    "button.write": "Write it up",
+    "button.open_page": "Open the page",
     "button.approve": "Approve",
     "button.edit": "Edit",
     "button.withdraw": "Withdraw",
@@ -187,9 +189,24 @@ SENTENCES: Mapping[str, str] = {
     "example.nothing_to_withdraw": "There was nothing left to take back.",
     "example.pointer": (
         "Kept as a pointer, number {id}: I may not keep the text of messages here. "
-        "An admin can allow more with /tune admin sources."
+        "Write it up in your own words, or ask an admin to allow more with /tune admin sources."
     ),
     "example.pointer_only": "Example {id} is only a pointer to a message; its text was never kept.",
+    "write.title": "Write up {id}",
+    "write.link": (
+        "Write example {id} in your own words on a page of ours. The link is yours alone and works "
+        "for {minutes} minutes."
+    ),
+    "write.no_address": (
+        "This needs a page that you can reach. Ask whoever runs Attune to set ATTUNE_PUBLIC_URL."
+    ),
+    "write.bad_link": "This link is not whole. Click Write it up once more for a new one.",
+    "write.ended": "This link has ended. Click Write it up once more for a new one.",
+    "write.done": "Nothing waits to be written up under {id}: it was written or put away already.",
+    "write.hint": (
+        "Put the exchange into your own words. Do not copy what others wrote without asking them."
+    ),
+    "write.close": "You can close this page.",
     "example.no_text": "(only a pointer)",
     "example.held_out": "held back for checking",
     "example.preference": "preference",

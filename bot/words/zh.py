@@ -171,6 +171,8 @@ SENTENCES: Mapping[str, str] = {
         "没有许可的内容，我绝不拿来训练。我能做的都在 /tune help 里。"
     ),
     # Buttons
+    "button.write": "写下来",
+    "button.open_page": "打开网页",
     "button.approve": "通过",
     "button.edit": "修改",
     "button.withdraw": "撤回",
@@ -216,9 +218,17 @@ SENTENCES: Mapping[str, str] = {
     "example.nothing_to_withdraw": "没有可撤回的了。",
     "example.pointer": (
         "只记下了出处，编号 {id}：我在这里不能保存消息的文字。"
-        "管理员可以用 /tune admin sources 放宽。"
+        "你可以用自己的话写下来，也可以请管理员用 /tune admin sources 放宽。"
     ),
     "example.pointer_only": "示例 {id} 只记了消息的出处，没有保存文字。",
+    "write.title": "写下示例 {id}",
+    "write.link": "请在我们的网页上用自己的话写下示例 {id}。链接只给你一个人，{minutes} 分钟内有效。",
+    "write.no_address": "这需要一个你能打开的网页。请让运行 Attune 的人设置 ATTUNE_PUBLIC_URL。",
+    "write.bad_link": "链接不完整。请再点一次“写下来”，拿一个新的。",
+    "write.ended": "链接已过期。请再点一次“写下来”，拿一个新的。",
+    "write.done": "编号 {id} 没有要写的了：已经写好，或已收起。",
+    "write.hint": "请用自己的话写下这段对话。未经同意，不要照抄别人的原话。",
+    "write.close": "可以关掉这个页面了。",
     "example.no_text": "（只有出处）",
     "example.held_out": "留作检查",
     "example.preference": "偏好",
