@@ -153,7 +153,7 @@ class TestWorkspaces:
             await records.workspaces.set_caps(HOME, person=10, whole=None)
             kept = await records.workspaces.find(HOME)
 
-        assert kept == Workspace(HOME, "Home", Sources.FORMS, 10, None, Exclusion.GUEST)
+        assert kept == Workspace(HOME, "Home", Sources.FORMS, 10, None, None, Exclusion.GUEST)
 
     async def test_erasing_takes_everything_but_other_workspaces(self, store: Store) -> None:
         assistant = await furnished(store)
