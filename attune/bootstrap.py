@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
+from adapters.discord.wire import Access as DiscordAccess
 from adapters.links import SignedLinks
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from adapters.room import LocalRoom
@@ -34,6 +35,7 @@ from bot.tuning.watching import Watcher
 from bot.words import Words
 
 if TYPE_CHECKING:
+    from adapters.discord.door import Discord
     from adapters.slack.gateway import Slack
 
 
@@ -68,6 +70,7 @@ class House:
     busy: set[asyncio.Task[None]]
     links: Links
     slack: Slack | None = None
+    discord: Discord | None = None
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self.dispatch.handle(event)
@@ -122,7 +125,10 @@ def build(
         run=secrets.token_hex(4),
     )
     slack = slack_of(settings, clock)
+    discord = discord_of(settings, clock)
     beside: dict[str, Surface] = {"slack": slack.surface} if slack is not None else {}
+    if discord is not None:
+        beside["discord"] = discord.surface
     surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
     answers, links = Answers(), links_of(settings)
 
@@ -147,7 +153,19 @@ def build(
     )
     watcher = Watcher(store=store, hosts=hosts, clock=clock)
     return House(
-        dispatch, watcher, room, store, surfaces, clock, topics, wake, news, busy, links, slack
+        dispatch,
+        watcher,
+        room,
+        store,
+        surfaces,
+        clock,
+        topics,
+        wake,
+        news,
+        busy,
+        links,
+        slack,
+        discord,
     )
 
 
@@ -194,6 +212,27 @@ def slack_access(settings: Settings) -> Access | None:
         signing_secret=secret.get_secret_value() if secret else "",
         api_url=settings.slack_api_url,
         is_http=is_http,
+    )
+
+
+def discord_of(settings: Settings, clock: Clock) -> Discord | None:
+    """Discord's door, where its token is set."""
+    access = discord_access(settings)
+    if access is None:
+        return None
+    from adapters.discord.door import Discord
+
+    return Discord(access, CATALOGUE, clock, _say, folder=settings.data_dir)
+
+
+def discord_access(settings: Settings) -> DiscordAccess | None:
+    if settings.discord_token is None:
+        return None
+    return DiscordAccess(
+        token=settings.discord_token.get_secret_value(),
+        api_url=settings.discord_api_url,
+        gateway_url=settings.discord_gateway_url,
+        guild=settings.discord_guild,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.rows import REASONS
+from bot.words.en_discord import SENTENCES as DISCORD
 from bot.words.en_hosts import SENTENCES as HOSTS
 from bot.words.en_studio import SENTENCES as STUDIO
 
@@ -561,4 +562,9 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.wait": "Wait until it is done; the room shows how it goes.",
     "console.welcome.ask": "Ask: @attune write a limerick about neon",
     "console.welcome.more": "/tune help tells the rest.",
-} | (dict(HOSTS) | dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})
+} | (
+    dict(DISCORD)
+    | dict(HOSTS)
+    | dict(STUDIO)
+    | {f"row.{code}": sentence for code, sentence in REASONS.items()}
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.words.zh_discord import SENTENCES as DISCORD
 from bot.words.zh_hosts import SENTENCES as HOSTS
 from bot.words.zh_rows import REASONS
 from bot.words.zh_studio import SENTENCES as STUDIO
@@ -578,6 +579,7 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.more": "其余的都在 /tune help 里。",
 } | (
     _ERRORS
+    | dict(DISCORD)
     | dict(HOSTS)
     | dict(STUDIO)
     | {f"row.{code}": sentence for code, sentence in REASONS.items()}
