@@ -26,7 +26,7 @@ from bot.model import JobWish, WorkspaceId
 from bot.outbox import deliver
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
-from bot.ports.world import World
+from bot.ports.world import Hear, World
 from bot.replies import Reply
 from bot.tuning.watching import Watcher
 from bot.words import Words
@@ -69,8 +69,8 @@ class House:
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self.dispatch.handle(event)
 
-    async def ask(self, event: Event) -> Reply:
-        return await self.dispatch.ask(event)
+    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
+        return await self.dispatch.ask(event, progress=progress)
 
     async def look(self, event: Event) -> Reply:
         return await self.dispatch.look(event)

@@ -22,8 +22,9 @@ from bot import (
 from bot.commands import Ask, Catalogue, Command, Deed, Option, OptionKind, plain
 from bot.errors import NotNow, UnknownCommand
 from bot.events import Deleted, Edited, Spoken
-from bot.model import ExampleState, JobWish, Origin, Role, Said
+from bot.model import ExampleState, JobWish, Origin, Role, Said, WorkspaceId
 from bot.outbox import Wording
+from bot.ports.surface import Surface
 from bot.ports.world import World
 from bot.replies import Line, Listing, Reply, Silence, Text
 from bot.rows import Method
@@ -262,6 +263,7 @@ BUTTONS = (
         _M,
         lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store),
     ),
+    Deed("compare.who", _M, lambda ask, world: comparison.contenders(ask, store=world.store)),
     Deed("consents", _A, lambda ask, world: privacy.consents(ask, store=world.store)),
     Deed("bindings", _M, lambda ask, world: assistants.bindings(ask, store=world.store)),
     Deed(
@@ -293,6 +295,7 @@ FORMS = (
     Deed(
         "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
     ),
+    Deed("compare", _M, lambda ask, world: _side_by_side(ask, world)),
     Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
     Deed(
         "feedback",
@@ -437,23 +440,33 @@ async def _import(ask: Ask, world: World) -> Reply:
     starter = ask.text("starter")
     if starter:
         return await _starter(replace(ask, argument=starter), world)
-    surface = world.surfaces.of(ask.id)
     if ask.attachment is None and ask.workspace.platform != "local":
         return datasets.import_form(ask.words)
-    return await datasets.import_file(ask, store=world.store, surface=surface)
+    return await datasets.import_file(ask, store=world.store, surface=_holding(ask, world))
 
 
 async def _import_whole(ask: Ask, world: World) -> Reply:
     """With every refused row named, for a surface that has room for them."""
-    surface = world.surfaces.of(ask.id)
     return await datasets.import_file(
-        ask, store=world.store, surface=surface, shown=_PROBLEMS_WITH_ROOM
+        ask, store=world.store, surface=_holding(ask, world), shown=_PROBLEMS_WITH_ROOM
     )
+
+
+def _holding(ask: Ask, world: World) -> Surface:
+    """Where the file lies: who runs the studio brings it into any workspace."""
+    platform = ask.attachment.platform if ask.attachment else ""
+    return world.surfaces.of(WorkspaceId(platform) if platform else ask.id)
 
 
 async def _starter(ask: Ask, world: World) -> Reply:
     return await datasets.import_starter(
         ask, ask.argument, starters=world.starters, store=world.store
+    )
+
+
+async def _side_by_side(ask: Ask, world: World) -> Reply:
+    return await comparison.side_by_side(
+        ask, ask.options, store=world.store, hosts=world.hosts, clock=world.clock
     )
 
 
