@@ -374,9 +374,11 @@ SENTENCES: Mapping[str, str] = {
     "rollback.nothing": "There is nothing to go back to: the base answers.",
     "compare.title": "Compared: {question}",
     "compare.base": "Base",
+    "compare.examples": "Base with examples",
     "compare.few_shot": "Base with {count} example|Base with {count} examples",
     "compare.tuned": "Tuned",
     "compare.note": "{model} · {prompt} + {completion} tokens · {seconds} s",
+    "compare.nobody": "Write a question and choose who answers.",
     "compare.no_tuned": "There is no tuned model yet. /tune start trains one.",
     # Chat and feedback
     "chat.empty": "Yes? Write your question after my name.",

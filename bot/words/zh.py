@@ -395,9 +395,11 @@ SENTENCES: Mapping[str, str] = {
     "rollback.nothing": "没有可以回滚的：现在就是基础模型在回答。",
     "compare.title": "对比：{question}",
     "compare.base": "基础模型",
+    "compare.examples": "基础模型加示例",
     "compare.few_shot": "基础模型加 {count} 条示例",
     "compare.tuned": "微调模型",
     "compare.note": "{model} · {prompt} + {completion} token · {seconds} 秒",
+    "compare.nobody": "请写下问题，并选择由谁回答。",
     "compare.no_tuned": "还没有微调模型，用 /tune start 训练一个。",
     # Chat and feedback
     "chat.empty": "在呢，把问题写在我的名字后面吧。",
