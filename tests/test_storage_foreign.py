@@ -209,6 +209,7 @@ FOR_EVERYBODY = {
     "inbox.unfinished",
     "inbox.forget_before",
     "jobs.forgetting",
+    "jobs.postpone",
     "room.post",
     "room.edit",
     "room.get",

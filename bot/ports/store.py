@@ -259,6 +259,10 @@ class Jobs(Protocol):
         """Finished jobs with that wish, of every workspace."""
         ...
 
+    async def postpone(self, numbers: Sequence[JobId], *, until: datetime) -> None:
+        """These, of any workspace, are not to be looked at before then."""
+        ...
+
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...
     async def add_events(
         self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
