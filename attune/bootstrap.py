@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
+from adapters.links import SignedLinks
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from adapters.room import LocalRoom
 from adapters.slack.wire import Access
@@ -24,6 +25,7 @@ from bot.errors import PlaceClosed, SettingsError
 from bot.events import Event
 from bot.model import JobWish, WorkspaceId
 from bot.outbox import deliver
+from bot.ports.links import Links
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.ports.world import World
@@ -64,6 +66,7 @@ class House:
     wake: asyncio.Event
     news: asyncio.Event
     busy: set[asyncio.Task[None]]
+    links: Links
     slack: Slack | None = None
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
@@ -121,7 +124,7 @@ def build(
     slack = slack_of(settings, clock)
     beside: dict[str, Surface] = {"slack": slack.surface} if slack is not None else {}
     surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
-    answers = Answers()
+    answers, links = Answers(), links_of(settings)
 
     def changed(topic: str) -> None:
         topics.publish(topic)
@@ -132,6 +135,7 @@ def build(
         hosts=hosts,
         surfaces=surfaces,
         clock=clock,
+        links=links,
         running=answers,
         admins=settings.admin_keys,
         starters=starters(),
@@ -142,7 +146,17 @@ def build(
         world=world, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
     )
     watcher = Watcher(store=store, hosts=hosts, clock=clock)
-    return House(dispatch, watcher, room, store, surfaces, clock, topics, wake, news, busy, slack)
+    return House(
+        dispatch, watcher, room, store, surfaces, clock, topics, wake, news, busy, links, slack
+    )
+
+
+def links_of(settings: Settings) -> Links:
+    """Without a key of the operator's, links end with the process."""
+    key = settings.secret_key
+    return SignedLinks(
+        settings.public_url, key.get_secret_value() if key else secrets.token_hex(32)
+    )
 
 
 def slack_of(settings: Settings, clock: Clock) -> Slack | None:

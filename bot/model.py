@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import IntEnum, IntFlag, StrEnum
 from typing import NewType
 
 from bot.rows import Method
@@ -46,6 +46,19 @@ class Sources(IntEnum):
     MESSAGES = 3
 
 
+class Exclusion(IntFlag):
+    """Whose words, and said where, teach nothing unless an admin allows it."""
+
+    PRIVATE = 1
+    SHARED = 2
+    DIRECT = 4
+    RESTRICTED = 8
+    GUEST = 16
+
+
+NO_EXCLUSION = Exclusion(0)
+
+
 class Origin(StrEnum):
     """How an example came to us."""
 
@@ -70,17 +83,21 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who spoke or clicked, as the platform describes them."""
+    """Somebody who spoke or clicked, as the platform describes them.
+
+    The operator is whoever sits at the studio or the console, in any workspace.
+    """
 
     id: UserId
     name: str
     is_bot: bool = False
     is_guest: bool = False
     is_platform_admin: bool = False
+    is_operator: bool = False
 
 
 class ChannelKind(StrEnum):
-    """Who can read a channel; what is said in any but an open one is not learned from."""
+    """Who can read a channel; any but an open one is an `Exclusion`."""
 
     OPEN = "open"
     PRIVATE = "private"
@@ -110,6 +127,7 @@ class Said:
     at: datetime
     reply_to: MessageId | None = None
     is_own: bool = False
+    permalink: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +140,7 @@ class Workspace:
     person_cap: int | None = None
     workspace_cap: int | None = None
     training_cap: float | None = None
+    allowed: Exclusion = NO_EXCLUSION
 
     @property
     def platform(self) -> str:
@@ -197,6 +216,7 @@ class Example:
     held_out: bool
     created_at: datetime
     updated_at: datetime
+    exclusions: Exclusion = NO_EXCLUSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +231,7 @@ class NewExample:
     authors: tuple[UserId, ...] = ()
     source: Source | None = None
     tags: tuple[str, ...] = ()
+    exclusions: Exclusion = NO_EXCLUSION
 
 
 @dataclass(frozen=True, slots=True)

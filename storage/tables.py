@@ -69,6 +69,11 @@ def _id(name: str = "id") -> Column[int]:
     return Column(name, Integer, primary_key=True, autoincrement=True)
 
 
+def _flags(name: str) -> Column[int]:
+    """Several words in one number; a table that is older has none of them."""
+    return Column(name, Integer, nullable=False, server_default="0")
+
+
 def _flag(name: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False)
 
@@ -105,6 +110,7 @@ workspaces = Table(
     Column("person_cap", BigInteger),
     Column("workspace_cap", BigInteger),
     Column("training_cap", Float),
+    _flags("allowed"),
     _check("sources", "sources BETWEEN 1 AND 3"),
     _check("caps", "person_cap >= 0 AND workspace_cap >= 0 AND training_cap >= 0"),
 )
@@ -190,6 +196,7 @@ examples = _numbered(
     _flag("held_out"),
     Column("created_at", Utc, nullable=False),
     Column("updated_at", Utc, nullable=False),
+    _flags("exclusions"),
     UniqueConstraint("workspace", "id"),
     _of("assistants", "assistant"),
     _check("revision", "revision >= 1"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select, update
 
-from bot.model import Sources, Workspace, WorkspaceId
+from bot.model import Exclusion, Sources, Workspace, WorkspaceId
 from storage.connection import Connection
 from storage.tables import metadata, workspaces
 
@@ -30,6 +30,7 @@ class Workspaces:
             "person_cap": workspace.person_cap,
             "workspace_cap": workspace.workspace_cap,
             "training_cap": workspace.training_cap,
+            "allowed": int(workspace.allowed),
         }
         insert = self._connection.insert(workspaces).values(values)
         await self._connection.run(insert.on_conflict_do_nothing())
@@ -38,8 +39,10 @@ class Workspaces:
         rows = await self._connection.rows(select(workspaces).order_by(workspaces.c.id))
         return [_workspace(row) for row in rows]
 
-    async def set_sources(self, workspace: WorkspaceId, sources: Sources) -> None:
-        await self._set(workspace, sources=int(sources))
+    async def set_sources(
+        self, workspace: WorkspaceId, sources: Sources, *, allowed: Exclusion
+    ) -> None:
+        await self._set(workspace, sources=int(sources), allowed=int(allowed))
 
     async def set_caps(
         self,
@@ -65,4 +68,4 @@ class Workspaces:
 
 def _workspace(row: Row[Any]) -> Workspace:
     caps = row.person_cap, row.workspace_cap, row.training_cap
-    return Workspace(row.id, row.name, Sources(row.sources), *caps)
+    return Workspace(row.id, row.name, Sources(row.sources), *caps, Exclusion(row.allowed))

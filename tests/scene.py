@@ -173,6 +173,7 @@ class Scene:
         self.configs: list[HostConfig] = [self.config("sandbox")]
         self.fate = Fate()
         self.admins = ""
+        self.public_url = "https://attune.example"
 
     def config(self, name: str, **more: Any) -> HostConfig:
         settings = {"profile": "custom", "bases": ("base",), "key_env": "KEY", **more}
@@ -188,7 +189,9 @@ class Scene:
         self.hosts = ConfiguredHosts(self.configs, keys={"KEY": self.host.key})
         self.tasks = Tasks()
         self.house: House = build(
-            Settings.model_construct(data_dir=self.folder, admins=self.admins),
+            Settings.model_construct(
+                data_dir=self.folder, admins=self.admins, public_url=self.public_url
+            ),
             store=self.store,
             hosts=self.hosts,
             group=self.tasks,

@@ -24,6 +24,7 @@ from bot.model import (
     Example,
     ExampleFilter,
     ExampleState,
+    Exclusion,
     Job,
     JobEvent,
     Measures,
@@ -91,7 +92,9 @@ async def opposite(answer: Awaitable[bool]) -> bool:
 CALLS: dict[str, Call] = {
     "workspaces.find": lambda r, _: r.workspaces.find(FOREIGN),
     "workspaces.add": lambda r, _: r.workspaces.add(Workspace(FOREIGN, "Other", Sources.FORMS)),
-    "workspaces.set_sources": lambda r, _: r.workspaces.set_sources(FOREIGN, Sources.OUTSIDE),
+    "workspaces.set_sources": lambda r, _: r.workspaces.set_sources(
+        FOREIGN, Sources.OUTSIDE, allowed=Exclusion.GUEST
+    ),
     "workspaces.set_caps": lambda r, _: r.workspaces.set_caps(FOREIGN, person=1, whole=1),
     "workspaces.erase": lambda r, _: r.workspaces.erase(FOREIGN),
     "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),

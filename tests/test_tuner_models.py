@@ -5,8 +5,7 @@ from openai import BadRequestError, ConflictError, NotFoundError
 from openai.types.fine_tuning import FineTuningJob
 
 from tests.tuner_scene import Tuner
-from tuner import sandbox
-from tuner.api import models
+from tuner import answers, sandbox
 
 BASE_ID = "sandbox"
 
@@ -18,7 +17,7 @@ def test_the_base_says_what_it_is(tuner: Tuner) -> None:
 
 
 def test_the_server_and_the_engine_agree_on_the_base() -> None:
-    assert (models.BASE, models.BASE_OWNER) == (sandbox.BASE, sandbox.LABEL)
+    assert (answers.BASE.id, answers.BASE.label) == (sandbox.BASE, sandbox.LABEL)
 
 
 def test_a_tuned_model_is_listed_and_found(tuner: Tuner, tuned: FineTuningJob) -> None:

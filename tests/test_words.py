@@ -9,7 +9,7 @@ from string import Formatter
 import pytest
 
 from bot import errors
-from bot.catalogue import COMMANDS
+from bot.catalogue.commands import COMMANDS
 from bot.errors import EmptyAnswer, NotNow, template
 from bot.model import ExampleState, JobWish, ModelKind, Origin, Phase, Role, Sources
 from bot.redaction import findings

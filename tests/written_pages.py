@@ -12,7 +12,8 @@ from typer.main import get_group
 from adapters.console.hints import USAGES
 from attune.__main__ import app
 from attune.settings import Settings
-from bot.catalogue import CATALOGUE, REACTIONS
+from bot.catalogue import CATALOGUE
+from bot.catalogue.deeds import REACTIONS
 from bot.commands import Command, Option
 from bot.model import Role
 from bot.words import Words

@@ -25,6 +25,7 @@ from bot.model import (
     ExampleFilter,
     ExampleId,
     ExampleState,
+    Exclusion,
     HostName,
     InboxRow,
     Job,
@@ -66,7 +67,9 @@ class Workspaces(Protocol):
         ...
 
     async def all(self) -> Sequence[Workspace]: ...
-    async def set_sources(self, workspace: WorkspaceId, sources: Sources) -> None: ...
+    async def set_sources(
+        self, workspace: WorkspaceId, sources: Sources, *, allowed: Exclusion
+    ) -> None: ...
     async def set_caps(
         self,
         workspace: WorkspaceId,
@@ -186,7 +189,8 @@ class Examples(Protocol):
 
         The one place where permission is decided: the origin must be within
         the workspace's sources, and for messages and forms every author must
-        have consented (in the local workspace: must not have objected).
+        have consented (in the local workspace: must not have objected) and
+        every exclusion must be allowed now.
         """
         ...
 

@@ -12,6 +12,7 @@ import pytest
 from bot.errors import BadInput, NotFound
 from bot.model import (
     LOCAL,
+    NO_EXCLUSION,
     AssistantId,
     Binding,
     Checkpoint,
@@ -19,6 +20,7 @@ from bot.model import (
     ExampleFilter,
     ExampleId,
     ExampleState,
+    Exclusion,
     HostName,
     JobEvent,
     JobWish,
@@ -98,7 +100,7 @@ class TestTransactions:
         await furnished(store)
 
         async with store.writing() as writing, asyncio.timeout(2), store.reading() as reading:
-            await writing.workspaces.set_sources(HOME, Sources.OUTSIDE)
+            await writing.workspaces.set_sources(HOME, Sources.OUTSIDE, allowed=NO_EXCLUSION)
             seen = await reading.workspaces.find(HOME)
 
         assert seen is not None
@@ -147,11 +149,11 @@ class TestWorkspaces:
         await furnished(store)
 
         async with store.writing() as records:
-            await records.workspaces.set_sources(HOME, Sources.FORMS)
+            await records.workspaces.set_sources(HOME, Sources.FORMS, allowed=Exclusion.GUEST)
             await records.workspaces.set_caps(HOME, person=10, whole=None)
             kept = await records.workspaces.find(HOME)
 
-        assert kept == Workspace(HOME, "Home", Sources.FORMS, 10, None)
+        assert kept == Workspace(HOME, "Home", Sources.FORMS, 10, None, Exclusion.GUEST)
 
     async def test_erasing_takes_everything_but_other_workspaces(self, store: Store) -> None:
         assistant = await furnished(store)
