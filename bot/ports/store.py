@@ -31,6 +31,7 @@ from bot.model import (
     Job,
     JobEvent,
     JobId,
+    Leaving,
     Measures,
     MessageId,
     Model,
@@ -172,9 +173,13 @@ class Examples(Protocol):
         self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
     ) -> None: ...
     async def hold_out(
-        self, workspace: WorkspaceId, assistant: AssistantId, examples: Sequence[ExampleId]
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        examples: Sequence[ExampleId],
     ) -> None:
-        """Exactly these of the assistant are marked as held out."""
+        """Exactly these of the assistant are marked as held out from this method."""
         ...
 
     async def by_author(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]: ...
@@ -304,6 +309,18 @@ class Jobs(Protocol):
         ...
 
 
+class Leavings(Protocol):
+    """What workspaces that are gone still have at hosts; of no workspace, for the watcher."""
+
+    async def add(self, leaving: Leaving) -> None: ...
+    async def due(self, *, now: datetime) -> Sequence[Leaving]: ...
+    async def postpone(self, leaving: int, *, until: datetime) -> None:
+        """It was tried in vain."""
+        ...
+
+    async def drop(self, leaving: int) -> None: ...
+
+
 class Models(Protocol):
     async def add(self, workspace: WorkspaceId, model: Model) -> None:
         """Does nothing if the name stands already."""
@@ -397,8 +414,9 @@ class Outbox(Protocol):
         subject: int | None = None,
         details: Mapping[str, object] | None = None,
         at: datetime,
+        once: bool = False,
     ) -> None:
-        """A new fact, or a change of the fact with this key."""
+        """A new fact, or a change of the fact with this key; with `once`, only if it is new."""
         ...
 
     async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
@@ -531,6 +549,7 @@ class Records(Protocol):
     examples: Examples
     snapshots: Snapshots
     jobs: Jobs
+    leavings: Leavings
     models: Models
     deployments: Deployments
     turns: Turns
