@@ -407,6 +407,19 @@ class Checkpoint:
     metrics: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What a job of a workspace that is gone may still have at its host; `id` is the store's."""
+
+    host: HostName
+    start: str
+    host_job: str | None
+    files: tuple[str, ...]
+    next_look: datetime
+    attempts: int = 0
+    id: int = 0
+
+
 class ModelKind(StrEnum):
     BASE = "base"
     TUNED = "tuned"
@@ -417,8 +430,7 @@ class ModelKind(StrEnum):
 class Model:
     """A base, or what a job made.
 
-    `called` is what its host calls it once it is deployed; `warned_days` how many
-    days before its end a channel has heard of it last.
+    `called` is what its host calls it once it is deployed.
     """
 
     workspace: WorkspaceId
@@ -433,7 +445,6 @@ class Model:
     is_tainted: bool = False
     is_deleted: bool = False
     called: ModelName | None = None
-    warned_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

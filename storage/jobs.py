@@ -24,7 +24,7 @@ from bot.model import (
     WorkspaceId,
 )
 from storage.columns import all_columns_of, columns_of, fields_of
-from storage.connection import Connection, its_own
+from storage.connection import Connection, its_own, parts
 from storage.tables import checkpoints, job_events, job_metrics, jobs
 
 _OPEN = [phase for phase in Phase if not phase.is_over and phase is not Phase.ESTIMATED]
@@ -97,6 +97,11 @@ class Jobs:
 
     async def forgetting(self) -> Sequence[Job]:
         return await self._open(jobs.c.wish == JobWish.FORGET)
+
+    async def postpone(self, numbers: Sequence[JobId], *, until: datetime) -> None:
+        for part in parts(numbers):
+            statement = update(jobs).where(jobs.c.id.in_(part)).values(next_look=until)
+            await self._connection.run(statement)
 
     async def add_events(
         self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]

@@ -4,7 +4,8 @@ Each has its workspace, and a child names its parent together with the
 workspace, so that the database itself refuses a link across workspaces.
 Inbox, outbox, audit, spending and the room stand free of `workspaces`: an
 event may come before its workspace is known, and a note of its leaving may
-stay after everything else is erased.
+stay after everything else is erased. Leavings alone have no workspace: theirs
+is gone, and they hold nothing of its words.
 """
 
 from __future__ import annotations
@@ -401,7 +402,6 @@ models = _numbered(
     _flag("is_tainted"),
     _flag("is_deleted"),
     Column("called", Text),
-    Column("warned_days", Integer),
     UniqueConstraint("workspace", "name"),
     _of("assistants", "assistant"),
     _of("jobs", "job"),
@@ -482,6 +482,19 @@ notices = _numbered(
 IS_BEHIND = notices.c.delivered < notices.c.version
 Index("ix_notices_due", notices.c.due_at, sqlite_where=IS_BEHIND, postgresql_where=IS_BEHIND)
 Index(None, notices.c.workspace, notices.c.channel, notices.c.message)
+
+leavings = Table(
+    "leavings",
+    metadata,
+    _id(),
+    _text("host"),
+    _text("start"),
+    Column("host_job", Text),
+    Column("files", Json, nullable=False),
+    Column("next_look", Utc, nullable=False),
+    _number("attempts"),
+    _check("attempts", "attempts >= 0"),
+)
 
 inbox = Table(
     "inbox",

@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, select, update
 
 from bot.model import Exclusion, Sources, Workspace, WorkspaceId
 from storage.connection import Connection
-from storage.tables import metadata, workspaces
+from storage.tables import leavings, metadata, workspaces
 
 
 class Workspaces:
@@ -57,6 +57,8 @@ class Workspaces:
 
     async def erase(self, workspace: WorkspaceId) -> None:
         for table in reversed(metadata.sorted_tables):
+            if table is leavings:
+                continue
             owner = workspaces.c.id if table is workspaces else table.c.workspace
             await self._connection.run(delete(table).where(owner == workspace))
         self._connection.has_erased = True

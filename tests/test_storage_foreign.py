@@ -129,7 +129,9 @@ CALLS: dict[str, Call] = {
         FOREIGN, [h.example.id], ExampleState.REJECTED, at=NOW
     ),
     "examples.set_tags": lambda r, h: r.examples.set_tags(FOREIGN, h.example.id, ["X"]),
-    "examples.hold_out": lambda r, h: r.examples.hold_out(FOREIGN, h.assistant.id, [h.example.id]),
+    "examples.hold_out": lambda r, h: r.examples.hold_out(
+        FOREIGN, h.assistant.id, Method.SUPERVISED, [h.example.id]
+    ),
     "examples.by_author": lambda r, _: r.examples.by_author(FOREIGN, ANN),
     "examples.erase": lambda r, h: r.examples.erase(FOREIGN, [h.example.id]),
     "examples.trainable": lambda r, h: r.examples.trainable(FOREIGN, h.assistant.id, SUPERVISED),
@@ -212,6 +214,11 @@ FOR_EVERYBODY = {
     "inbox.unfinished",
     "inbox.forget_before",
     "jobs.forgetting",
+    "jobs.postpone",
+    "leavings.add",
+    "leavings.due",
+    "leavings.postpone",
+    "leavings.drop",
     "room.post",
     "room.edit",
     "room.get",
@@ -330,4 +337,4 @@ def belongings(path: Path) -> dict[str, list[tuple[object, ...]]]:
 def test_every_table_has_something_to_lose(home: tuple[Path, Household]) -> None:
     empty = {table for table, rows in belongings(home[0]).items() if not rows}
 
-    assert empty == {"room_messages", "room_reactions"}
+    assert empty == {"room_messages", "room_reactions", "leavings"}

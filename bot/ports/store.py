@@ -31,6 +31,7 @@ from bot.model import (
     Job,
     JobEvent,
     JobId,
+    Leaving,
     Measures,
     MessageId,
     Model,
@@ -172,9 +173,13 @@ class Examples(Protocol):
         self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
     ) -> None: ...
     async def hold_out(
-        self, workspace: WorkspaceId, assistant: AssistantId, examples: Sequence[ExampleId]
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        examples: Sequence[ExampleId],
     ) -> None:
-        """Exactly these of the assistant are marked as held out."""
+        """Exactly these of the assistant are marked as held out from this method."""
         ...
 
     async def by_author(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]: ...
@@ -263,6 +268,10 @@ class Jobs(Protocol):
         """Finished jobs with that wish, of every workspace."""
         ...
 
+    async def postpone(self, numbers: Sequence[JobId], *, until: datetime) -> None:
+        """These, of any workspace, are not to be looked at before then."""
+        ...
+
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...
     async def add_events(
         self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
@@ -298,6 +307,18 @@ class Jobs(Protocol):
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
         """(tokens trained, seconds of running) of past successes, newest first, at most 20."""
         ...
+
+
+class Leavings(Protocol):
+    """What workspaces that are gone still have at hosts; of no workspace, for the watcher."""
+
+    async def add(self, leaving: Leaving) -> None: ...
+    async def due(self, *, now: datetime) -> Sequence[Leaving]: ...
+    async def postpone(self, leaving: int, *, until: datetime) -> None:
+        """It was tried in vain."""
+        ...
+
+    async def drop(self, leaving: int) -> None: ...
 
 
 class Models(Protocol):
@@ -393,8 +414,9 @@ class Outbox(Protocol):
         subject: int | None = None,
         details: Mapping[str, object] | None = None,
         at: datetime,
+        once: bool = False,
     ) -> None:
-        """A new fact, or a change of the fact with this key."""
+        """A new fact, or a change of the fact with this key; with `once`, only if it is new."""
         ...
 
     async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
@@ -527,6 +549,7 @@ class Records(Protocol):
     examples: Examples
     snapshots: Snapshots
     jobs: Jobs
+    leavings: Leavings
     models: Models
     deployments: Deployments
     turns: Turns

@@ -54,8 +54,7 @@ class Ledger:
         """Nothing new: all of them in one transaction."""
         next_look = self.clock.now() + timedelta(seconds=seconds)
         async with self.store.writing() as records:
-            for job in jobs:
-                await records.jobs.change(job.workspace, job.id, when=None, next_look=next_look)
+            await records.jobs.postpone([job.id for job in jobs], until=next_look)
 
     async def end(self, job: Job, phase: Phase, **changes: object) -> None:
         async with self.store.writing() as records:

@@ -158,7 +158,7 @@ async def _write_down(ask: Ask, plan: Plan, estimate: Estimate, *, store: Store)
             ask.id, ask.assistant.id, plan.method, rows, at=ask.now
         )
         held = [candidate.example for candidate in plan.validation]
-        await records.examples.hold_out(ask.id, ask.assistant.id, held)
+        await records.examples.hold_out(ask.id, ask.assistant.id, plan.method, held)
         return await records.jobs.add(ask.id, _job(ask, plan, estimate, snapshot.id))
 
 

@@ -18,7 +18,7 @@ from bot.errors import HostBroken, HostError, HostForgot, HostRefused, HostSilen
 from bot.model import Job, Phase
 from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
-from bot.tuning import sending, warming
+from bot.tuning import leaving, sending, warming
 from bot.tuning.crowds import Crowds, Seen
 from bot.tuning.following import PATIENCE_GONE, follow
 from bot.tuning.ledger import Ledger, trouble
@@ -49,6 +49,7 @@ class Watcher:
             *(self._advance(job) for job in alone), *(self._advance_all(one) for one in crowds)
         )
         await self._forget_files()
+        await leaving.clear(store=self._store, hosts=self._hosts, clock=self._clock)
         async with self._store.reading() as records:
             jobs = await records.jobs.open()
         waits = [self._seconds_until(job.next_look) for job in jobs]

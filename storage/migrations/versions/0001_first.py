@@ -24,6 +24,18 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_audit_workspace"), "audit", ["workspace"])
     op.create_table(
+        "leavings",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("start", sa.Text(), nullable=False),
+        sa.Column("host_job", sa.Text(), nullable=True),
+        sa.Column("files", sa.Text(), nullable=False),
+        sa.Column("next_look", sa.DateTime(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.CheckConstraint("attempts >= 0", name=op.f("ck_leavings_attempts")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_leavings")),
+    )
+    op.create_table(
         "inbox",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("message_key", sa.Text(), nullable=True),
@@ -581,7 +593,6 @@ def upgrade() -> None:
         sa.Column("is_tainted", sa.Boolean(), nullable=False),
         sa.Column("is_deleted", sa.Boolean(), nullable=False),
         sa.Column("called", sa.Text(), nullable=True),
-        sa.Column("warned_days", sa.Integer(), nullable=True),
         sa.CheckConstraint(
             "kind = 'base' OR kind = 'tuned' OR kind = 'checkpoint'", name=op.f("ck_models_kind")
         ),
