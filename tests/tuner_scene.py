@@ -1,6 +1,7 @@
 """A real tuner in a process of its own, and the official SDK in front of it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -72,6 +73,7 @@ class Tuner:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
         assert self.process.stdout is not None
         self.url: str = json.loads(self.process.stdout.readline())["url"]
