@@ -231,9 +231,7 @@ async def test_a_post_that_was_not_kept_is_edited_and_not_repeated(in_discord: S
         Fault(status=429, retry_after=0.2, has_via=False),
     ],
 )
-async def test_a_post_whose_outcome_is_unknown_stands_once(
-    in_discord: Scene, fault: Fault
-) -> None:
+async def test_a_post_whose_outcome_is_unknown_stands_once(in_discord: Scene, fault: Fault) -> None:
     in_discord.discord.fail(POST, fault)
 
     in_discord.discord.mention(ANN, GENERAL, "tune status")
