@@ -29,7 +29,7 @@ from bot.outbox import deliver
 from bot.ports.links import Links
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
-from bot.ports.world import World
+from bot.ports.world import Hear, World
 from bot.replies import Reply
 from bot.tuning.watching import Watcher
 from bot.words import Words
@@ -75,8 +75,8 @@ class House:
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self.dispatch.handle(event)
 
-    async def ask(self, event: Event) -> Reply:
-        return await self.dispatch.ask(event)
+    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
+        return await self.dispatch.ask(event, progress=progress)
 
     async def look(self, event: Event) -> Reply:
         return await self.dispatch.look(event)
@@ -117,18 +117,10 @@ def build(
     wake, news = asyncio.Event(), asyncio.Event()
     topics = Topics()
     busy: set[asyncio.Task[None]] = set()
-    room = LocalRoom(
-        store,
-        clock,
-        lambda change: topics.publish("room"),
-        exports=settings.data_dir / "exports",
-        run=secrets.token_hex(4),
-    )
-    slack = slack_of(settings, clock)
-    discord = discord_of(settings, clock)
-    beside: dict[str, Surface] = {"slack": slack.surface} if slack is not None else {}
-    if discord is not None:
-        beside["discord"] = discord.surface
+    room = _room(settings, store, clock, topics)
+    slack, discord = slack_of(settings, clock), discord_of(settings, clock)
+    known = {"slack": slack, "discord": discord}
+    beside = {name: one.surface for name, one in known.items() if one is not None}
     surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
     answers, links = Answers(), links_of(settings)
 
@@ -166,6 +158,16 @@ def build(
         links,
         slack,
         discord,
+    )
+
+
+def _room(settings: Settings, store: Store, clock: Clock, topics: Topics) -> LocalRoom:
+    return LocalRoom(
+        store,
+        clock,
+        lambda change: topics.publish("room"),
+        exports=settings.data_dir / "exports",
+        run=secrets.token_hex(4),
     )
 
 
@@ -286,7 +288,7 @@ def _refuse_without_base(configs: list[HostConfig]) -> None:
 
 def _environment_keys(configs: list[HostConfig]) -> dict[str, str]:
     """The keys that the hosts file names, from the environment or `.env` like all settings."""
-    wanted = {config.key_env for config in configs if config.key_env}
+    wanted = {name for config in configs for name in config.key_names}
     known = {**dotenv_values(".env"), **os.environ}
     return {name: value for name in wanted if (value := known.get(name))}
 
