@@ -23,7 +23,7 @@ check: $(DEV)
 	$(BIN)/python -m tests.docs
 
 test: $(DEV)
-	$(BIN)/python -m pytest -m "not browser and not torch"
+	$(BIN)/python -m pytest -n auto -m "not browser and not torch"
 
 # All of `make test`, then what needs a browser or torch; TESTED=yes where the first is done.
 test-all: $(DEV) chromium $(TORCH) $(if $(TESTED),,test)

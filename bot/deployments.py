@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.commands import Ask
 from bot.errors import NotFound, NotNow
@@ -17,9 +18,9 @@ _ROLLED_BACK = "model.rolled_back"
 async def use(ask: Ask, name: str, *, store: Store) -> Reply:
     """A tuned model, a checkpoint, the base, or `latest`."""
     async with store.writing() as records:
-        model = await _wanted(ask, name, records)
+        model = await _called(ask, await _wanted(ask, name, records), records)
         current = await records.deployments.current(ask.id, ask.assistant.id)
-        if current is not None and current.model == model.name:
+        if current is not None and (current.model, current.called) == (model.name, model.called):
             return Text(ask.words("use.already", model=model.name))
         await records.deployments.add(
             ask.id,
@@ -29,6 +30,7 @@ async def use(ask: Ask, name: str, *, store: Store) -> Reply:
             by=ask.by,
             at=ask.now,
             after=current.model if current else None,
+            called=model.called,
         )
         await records.audit.add(ask.id, ask.by, "model.used", at=ask.now, model=model.name)
     key = "use.tainted" if model.is_tainted else "use.done"
@@ -58,6 +60,7 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             by=ask.by,
             at=ask.now,
             after=earlier.after if earlier else None,
+            called=model.called,
         )
         await records.audit.add(
             ask.id, ask.by, _ROLLED_BACK, at=ask.now, model=name, event=ask.event.key
@@ -105,6 +108,8 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
         notes.append(words("model.job", job=model.job))
     if model.parent and model.kind is not ModelKind.BASE:
         notes.append(words("model.parent", parent=model.parent))
+    if model.called:
+        notes.append(words("model.called", name=model.called))
     if model.is_tainted:
         notes.append(words("model.tainted"))
     buttons: tuple[Button, ...] = ()
@@ -137,6 +142,15 @@ async def _wanted(ask: Ask, name: str, records: Records) -> Model:
     if len(matches) != 1 and name not in [model.name for model in matches]:
         raise NotFound(noun="model", name=name)
     return next((model for model in matches if model.name == name), matches[0])
+
+
+async def _called(ask: Ask, model: Model, records: Records) -> Model:
+    """`as:NAME` is what the host calls it, where somebody has deployed it there by hand."""
+    called = ask.text("as")
+    if called is None or model.kind is ModelKind.BASE:
+        return model
+    await records.models.call(ask.id, model.name, ModelName(called))
+    return replace(model, called=ModelName(called))
 
 
 def _matches(model: Model, name: str) -> bool:

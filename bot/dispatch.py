@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from bot import access, assistants
 from bot.commands import Ask, Catalogue, Deed, checked, parse
-from bot.errors import AttuneError, BadInput, NotFound
+from bot.errors import AttuneError, BadInput, NotFound, PlaceClosed
 from bot.events import (
     Clicked,
     Commanded,
@@ -27,7 +27,7 @@ from bot.events import (
 from bot.model import Assistant, Binding, Deployment, InboxRow, MessageId, Place
 from bot.ports.store import Records
 from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
-from bot.ports.world import World
+from bot.ports.world import Hear, World
 from bot.replies import (
     Card,
     Document,
@@ -99,14 +99,14 @@ class Dispatch:
             return None
         return self._spawn(self._run(event), f"event {event.what.kind}")
 
-    async def ask(self, event: Event) -> Reply:
+    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
         if event.user.is_bot or not await self._receive(event):
             return Silence()
         told: list[Reply] = []
 
         async def run() -> None:
-            told.append(await self._told(event))
+            told.append(await self._told(event, progress))
             await self._finish(event.key)
             self._world.changed(event.what.kind)
 
@@ -131,9 +131,19 @@ class Dispatch:
             if row.attempts >= _TRIES or (is_stale and isinstance(event.what, Spoken)):
                 await self._finish(row.key)
                 continue
+            if not self._is_on(event):
+                continue
             async with self._world.store.writing() as records:
                 await records.inbox.begin(row.key)
             self._spawn(self._run(event), f"event {event.what.kind} again")
+
+    def _is_on(self, event: Event) -> bool:
+        """Whether anybody could be answered; a platform that is off may be on at the next start."""
+        try:
+            self._world.surfaces.of(event.place.workspace)
+        except PlaceClosed:
+            return False
+        return True
 
     async def _concerns_us(self, event: Event) -> bool:
         """What is not meant for us leaves no trace, not even in the inbox."""
@@ -167,11 +177,11 @@ class Dispatch:
                 at=self._world.clock.now(),
             )
 
-    async def _told(self, event: Event) -> Reply:
+    async def _told(self, event: Event, progress: Hear | None = None) -> Reply:
         """What `ask` and `look` give back; here too errors become words."""
         words = Words(event.locale)
         try:
-            ask = await self._ask(event)
+            ask = replace(await self._ask(event), progress=progress)
             words = ask.words
             reply = await self._reply(ask)
         except AttuneError as error:

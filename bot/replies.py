@@ -110,13 +110,14 @@ class FieldKind(StrEnum):
     TEXT = "text"
     NUMBER = "number"
     CHOICE = "choice"
+    CHOICES = "choices"
     TOGGLE = "toggle"
     FILE = "file"
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One input of a form; values travel as text."""
+    """One input of a form; values travel as text, several choices with commas between them."""
 
     name: str
     label: str
@@ -130,13 +131,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Asks for text; its `id` comes back with the values (at most 100 characters)."""
+    """Asks for text; its `id` comes back with the values (at most 100 characters).
+
+    `again` is a button's action that opens it anew, where the moment for a form has passed.
+    """
 
     id: str
     title: str
     fields: tuple[Field, ...]
     submit: str
     note: str = ""
+    again: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +206,28 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Writing:
+    """One answer of a comparison while it is written; `note` is whose it is.
+
+    `ended` gives the whole of it with its cost, once the pieces are read; None if its host failed.
+    """
+
+    title: str
+    note: str
+    pieces: AsyncGenerator[str]
+    ended: Callable[[], Column | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Answers to one question, written side by side; whoever shows them reads the pieces."""
+
+    title: str
+    lines: tuple[str, ...]
+    answers: tuple[Writing, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """Nothing to say."""
 
@@ -213,4 +240,4 @@ class Refused:
 
 
 Drawn = Text | Card | Listing
-Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Silence | Refused
+Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Comparison | Silence | Refused

@@ -50,6 +50,7 @@ from bot.model import (
     WorkspaceId,
 )
 from bot.ports.store import Records, Store
+from bot.ports.surface import Surface
 from bot.replies import Card, Drawn, Listing, Text
 from storage.database import Database
 from tests.fakes.faults import Call, Cut, Fault
@@ -170,6 +171,7 @@ class Scene:
         self.clock = MovedClock()
         self.advance(0)
         self.slack = FakePlatform()
+        self.surfaces: dict[str, Surface] = {"slack": self.slack}
         self.configs: list[HostConfig] = [self.config("sandbox")]
         self.fate = Fate()
         self.admins = ""
@@ -177,6 +179,7 @@ class Scene:
 
     def config(self, name: str, **more: Any) -> HostConfig:
         settings = {"profile": "custom", "bases": ("base",), "key_env": "KEY", **more}
+        settings.setdefault("prices", {"base": 0.0})
         return HostConfig(name=name, base_url=self.host.url, **settings)
 
     async def start(self) -> None:
@@ -195,7 +198,7 @@ class Scene:
             hosts=self.hosts,
             group=self.tasks,
             clock=self.clock,
-            platforms={"slack": self.slack},
+            platforms=self.surfaces,
         )
         self._watch = self.house.room.watch()
         self._talk = Conversation(

@@ -15,7 +15,7 @@ from adapters.studio.sessions import Sessions
 from adapters.studio.visit import OWNER
 from adapters.studio.writing import add_writing
 from bot.events import Clicked, Reacted, Submitted
-from bot.model import Example, ExampleState, Origin, Role, Sources, User
+from bot.model import NO_EXCLUSION, Example, ExampleState, Origin, Role, Sources, User
 from bot.replies import Drawn, Form, Text
 from tests.scene import SLACK, Scene
 
@@ -173,7 +173,7 @@ async def test_where_forms_may_be_kept_a_form_opens_instead(scene: Scene) -> Non
     offered = await pointed(scene)
     assert isinstance(offered, Text)
     async with scene.store.writing() as records:
-        await records.workspaces.set_sources(SLACK, Sources.FORMS)
+        await records.workspaces.set_sources(SLACK, Sources.FORMS, allowed=NO_EXCLUSION)
 
     await scene.slack_event(Clicked(offered.buttons[0].action), key="write", by="U2")
     form = scene.slack.forms[-1]

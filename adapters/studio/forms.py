@@ -14,6 +14,7 @@ from nicegui.elements.mixins.value_element import ValueElement
 
 from adapters.studio.visit import Visit
 from bot.events import Attachment
+from bot.model import LOCAL
 from bot.replies import Field, FieldKind, Form
 
 # What is wrong, in words; empty once the form may close.
@@ -110,7 +111,7 @@ def take_file(take: Take, *, label: str) -> ui.upload:
         path = Path(folder) / "upload"
         await arrived.file.save(path)
         name = Path(arrived.file.name.replace("\\", "/")).name or "upload"
-        await take(Attachment(name, str(path), arrived.file.size()))
+        await take(Attachment(name, str(path), arrived.file.size(), platform=LOCAL))
 
     return (
         ui.upload(label=label, on_upload=uploaded, auto_upload=True, max_file_size=_MOST_BYTES)
@@ -129,6 +130,14 @@ def _element(field: Field) -> ValueElement[Any]:
             value = field.value if field.value in choices else None
             chosen = ui.select(choices, label=field.label, value=value)
             return chosen.props("outlined" if field.required else "outlined clearable")
+        case FieldKind.CHOICES:
+            several = ui.select(
+                dict(field.choices),
+                label=field.label,
+                value=[one for one in field.value.split(",") if one],
+                multiple=True,
+            )
+            return several.props("outlined use-chips")
         case FieldKind.TOGGLE:
             return ui.switch(field.label, value=field.value == "yes")
         case _:
@@ -139,6 +148,8 @@ def _element(field: Field) -> ValueElement[Any]:
 def _as_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ",".join(map(str, value))
     return "" if value is None else str(value)
 
 

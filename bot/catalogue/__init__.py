@@ -15,6 +15,7 @@ FORM_OPENERS = frozenset(
     [
         "teach",
         "import",
+        "save",
         "improve",
         "feedback.why",
         "feedback.bad",
@@ -38,6 +39,7 @@ CATALOGUE = Catalogue(
 WORDINGS: Mapping[str, Wording] = {
     facts.STATUS: cards.word_status,
     facts.ENDED: cards.word_ended,
+    facts.LATE: cards.word_late,
     facts.REFUSED: cards.word_refused,
     chat.FELL_BACK: chat.word_fell_back,
     privacy.CONSENT_WANTED: privacy.word_consent_wanted,

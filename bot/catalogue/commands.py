@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from bot import administration, assistants, comparison, datasets, deployments, examples, privacy
+from bot import (
+    administration,
+    assistants,
+    comparison,
+    datasets,
+    deployments,
+    examples,
+    overview,
+    privacy,
+)
 from bot.catalogue import runs
-from bot.catalogue.helping import show_help
 from bot.commands import Command, Option, OptionKind
 from bot.model import ExampleState, JobWish, Origin, Role
 from bot.rows import Method
@@ -69,7 +77,9 @@ _START_OPTIONS = (
 _NAMED = Option("name", OptionKind.ASSISTANT, rest=True)
 
 COMMANDS: tuple[Command, ...] = (
-    Command("help", _M, lambda ask, world: show_help(ask, COMMANDS), (_text("topic", rest=True),)),
+    Command(
+        "help", _M, lambda ask, world: overview.helped(ask, COMMANDS), (_text("topic", rest=True),)
+    ),
     Command("teach", _M, lambda ask, world: runs.teach_form(ask)),
     Command("review", _C, lambda ask, world: examples.review(ask, store=world.store)),
     Command(
@@ -117,7 +127,7 @@ COMMANDS: tuple[Command, ...] = (
         "use",
         _T,
         lambda ask, world: deployments.use(ask, ask.text("model") or "", store=world.store),
-        (Option("model", OptionKind.MODEL, rest=True, required=True),),
+        (Option("model", OptionKind.MODEL, rest=True, required=True), _text("as")),
     ),
     Command("rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
     Command(
@@ -180,7 +190,7 @@ COMMANDS: tuple[Command, ...] = (
         "admin budget",
         _A,
         lambda ask, world: administration.budget(ask, store=world.store),
-        (_text("person"), _text("workspace")),
+        (_text("person"), _text("workspace"), _text("training")),
     ),
     Command("admin sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
     Command(

@@ -6,6 +6,7 @@ from bot import (
     administration,
     assistants,
     chat,
+    comparison,
     deployments,
     examples,
     feedback,
@@ -16,7 +17,7 @@ from bot import (
 from bot.catalogue import runs
 from bot.commands import Deed
 from bot.model import ExampleState, JobWish, Role
-from bot.tuning import cards, start, story
+from bot.tuning import cards, confirming, curves, start, story
 
 _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
 
@@ -33,6 +34,7 @@ BUTTONS = (
     Deed("example.revisions", _M, lambda ask, world: examples.revisions(ask, store=world.store)),
     Deed("example.similar", _M, lambda ask, world: examples.similar(ask, store=world.store)),
     Deed("example.context", _C, lambda ask, world: runs.context(ask, world)),
+    Deed("save", _M, lambda ask, world: runs.save_again(ask, world)),
     Deed("examples.more", _M, lambda ask, world: examples.listing(ask, store=world.store)),
     Deed("tour", _M, lambda ask, world: runs.tour(ask, world)),
     Deed("counts", _M, lambda ask, world: overview.counts(ask, store=world.store)),
@@ -46,13 +48,20 @@ BUTTONS = (
         "job.start", _T, lambda ask, world: start.start(ask, store=world.store, hosts=world.hosts)
     ),
     Deed("job.confirm", _T, lambda ask, world: runs.confirm(ask, world)),
-    Deed("job.decline", _T, lambda ask, world: start.decline(ask, store=world.store)),
+    Deed("job.confirm_unpriced", _T, lambda ask, world: runs.confirm(ask, world, is_sure=True)),
+    Deed("job.decline", _T, lambda ask, world: confirming.decline(ask, store=world.store)),
     Deed("job.cancel", _T, lambda ask, world: runs.wish(ask, world, JobWish.CANCEL)),
     Deed("job.pause", _T, lambda ask, world: runs.wish(ask, world, JobWish.PAUSE)),
     Deed("job.resume", _T, lambda ask, world: runs.wish(ask, world, JobWish.RESUME)),
     Deed("job.show", _M, lambda ask, world: cards.status(ask, store=world.store)),
     Deed("job.events", _M, lambda ask, world: story.events(ask, store=world.store)),
     Deed("job.numbers", _M, lambda ask, world: story.numbers(ask, store=world.store)),
+    Deed("job.accuracy", _M, lambda ask, world: curves.accuracy(ask, store=world.store)),
+    Deed(
+        "job.results",
+        _M,
+        lambda ask, world: story.results(ask, store=world.store, hosts=world.hosts),
+    ),
     Deed(
         "job.again", _T, lambda ask, world: story.again(ask, store=world.store, hosts=world.hosts)
     ),
@@ -71,6 +80,7 @@ BUTTONS = (
         _M,
         lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store),
     ),
+    Deed("compare.who", _M, lambda ask, world: comparison.contenders(ask, store=world.store)),
     Deed("consents", _A, lambda ask, world: privacy.consents(ask, store=world.store)),
     Deed("bindings", _M, lambda ask, world: assistants.bindings(ask, store=world.store)),
     Deed(
@@ -103,11 +113,13 @@ FORMS = (
         "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
     ),
     Deed("example.written", _M, lambda ask, world: runs.written(ask, world)),
+    Deed("compare", _M, lambda ask, world: runs.side_by_side(ask, world)),
+    Deed("save", _M, lambda ask, world: runs.saved(ask, world)),
     Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
     Deed(
         "feedback",
         _M,
-        lambda ask, world: feedback.submitted(ask, ask.options, store=world.store),
+        lambda ask, world: runs.feedback_given(ask, world),
     ),
     Deed(
         "sources",
@@ -135,7 +147,7 @@ UNREACTIONS = (
 )
 
 SHORTCUTS = (
-    Deed("save", _M, lambda ask, world: runs.propose(ask, world)),
+    Deed("save", _M, lambda ask, world: runs.save_form(ask, runs.marked(ask), world)),
     Deed(
         "improve",
         _M,

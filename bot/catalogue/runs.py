@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot import access, chat, datasets, examples, overview, privacy
+from bot import access, chat, comparison, datasets, examples, feedback, overview, privacy
 from bot.commands import Ask
 from bot.errors import NotNow
 from bot.events import Deleted, Edited, Spoken
-from bot.model import ExampleState, JobWish, Role, Said
+from bot.model import ExampleState, JobWish, MessageId, Role, Said, WorkspaceId
+from bot.ports.surface import Surface
 from bot.ports.world import World
 from bot.replies import Reply, Silence, Text
-from bot.tuning import control, start
+from bot.tuning import confirming, control
 
 _PROBLEMS_WITH_ROOM = 500
 
@@ -51,23 +52,33 @@ async def import_file(ask: Ask, world: World) -> Reply:
     named = ask.text("starter")
     if named:
         return await starter(replace(ask, argument=named), world)
-    surface = world.surfaces.of(ask.id)
     if ask.attachment is None and ask.workspace.platform != "local":
         return datasets.import_form(ask.words)
-    return await datasets.import_file(ask, store=world.store, surface=surface)
+    return await datasets.import_file(ask, store=world.store, surface=_holding(ask, world))
 
 
 async def import_whole(ask: Ask, world: World) -> Reply:
     """With every refused row named, for a surface that has room for them."""
-    surface = world.surfaces.of(ask.id)
     return await datasets.import_file(
-        ask, store=world.store, surface=surface, shown=_PROBLEMS_WITH_ROOM
+        ask, store=world.store, surface=_holding(ask, world), shown=_PROBLEMS_WITH_ROOM
     )
+
+
+def _holding(ask: Ask, world: World) -> Surface:
+    """Where the file lies: who runs the studio brings it into any workspace."""
+    platform = ask.attachment.platform if ask.attachment else ""
+    return world.surfaces.of(WorkspaceId(platform) if platform else ask.id)
 
 
 async def starter(ask: Ask, world: World) -> Reply:
     return await datasets.import_starter(
         ask, ask.argument, starters=world.starters, store=world.store
+    )
+
+
+async def side_by_side(ask: Ask, world: World) -> Reply:
+    return await comparison.side_by_side(
+        ask, ask.options, store=world.store, hosts=world.hosts, clock=world.clock
     )
 
 
@@ -84,8 +95,8 @@ async def judge(ask: Ask, world: World, state: ExampleState) -> Reply:
     return await examples.judge(ask, state, store=world.store)
 
 
-async def confirm(ask: Ask, world: World) -> Reply:
-    reply = await start.confirm(ask, store=world.store)
+async def confirm(ask: Ask, world: World, *, is_sure: bool = False) -> Reply:
+    reply = await confirming.confirm(ask, store=world.store, is_sure=is_sure)
     world.wake()
     return reply
 
@@ -111,6 +122,26 @@ def marked(ask: Ask) -> Said:
 async def propose(ask: Ask, world: World) -> Reply:
     surface = world.surfaces.of(ask.id)
     return await examples.propose(ask, marked(ask), store=world.store, surface=surface)
+
+
+async def save_form(ask: Ask, message: Said, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.save_form(ask, message, store=world.store, surface=surface)
+
+
+async def save_again(ask: Ask, world: World) -> Reply:
+    message = await world.surfaces.of(ask.id).fetch(ask.place, MessageId(ask.argument))
+    return await save_form(ask, marked(replace(ask, message=message)), world)
+
+
+async def saved(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.saved(ask, ask.options, store=world.store, surface=surface)
+
+
+async def feedback_given(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await feedback.submitted(ask, ask.options, store=world.store, surface=surface)
 
 
 async def approve(ask: Ask, world: World) -> Reply:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from bot.commands import Ask
 from bot.errors import BadInput, NotNow
+from bot.examples.exchange import refuse_guest
 from bot.examples.keeping import add, change_state, note_new, number
 from bot.examples.texts import checked, exchange_row
 from bot.model import (
@@ -48,7 +49,7 @@ async def write(ask: Ask, *, store: Store, links: Links) -> Reply:
     async with store.reading() as records:
         await _waiting(ask, pointer, records)
     if _may_type(ask):
-        return _write_form(ask, pointer, f"example.written:{pointer}")
+        return write_form(ask, pointer)
     link = links.write(Invitation(ask.place, ask.user, pointer, ask.now + _LINK_LASTS))
     if link is None:
         raise NotNow(problem=ask.words("write.no_address"))
@@ -57,12 +58,17 @@ async def write(ask: Ask, *, store: Store, links: Links) -> Reply:
     return Text(text, private=True, buttons=(Button(ask.words("button.open_page"), link=link),))
 
 
+def write_form(ask: Ask, pointer: ExampleId) -> Form:
+    """For those who may type it here; the pointer's number alone is their right to."""
+    return _write_form(ask, pointer, str(pointer))
+
+
 async def write_page(ask: Ask, *, store: Store, links: Links) -> Reply:
     """What somebody with a link is shown."""
     pointer = _invited(ask, links)
     async with store.reading() as records:
         await _waiting(ask, pointer, records)
-    return _write_form(ask, pointer, f"example.written:{ask.argument}")
+    return _write_form(ask, pointer, ask.argument)
 
 
 async def written(ask: Ask, *, store: Store, links: Links) -> Reply:
@@ -123,6 +129,7 @@ def _written(ask: Ask, origin: Origin) -> NewExample:
         row=checked(exchange_row(question, answer), ask.words),
         origin=origin,
         authors=(ask.by,),
+        exclusions=refuse_guest(ask),
     )
 
 
@@ -134,8 +141,8 @@ def _told(ask: Ask, kept: Example, *, is_new: bool) -> Reply:
     return Text(ask.words("teach.approved" if is_approved else "teach.proposed", id=kept.id))
 
 
-def _write_form(ask: Ask, pointer: ExampleId, action: str) -> Form:
-    return _form(action, ask.words("write.title", id=pointer), ask.words)
+def _write_form(ask: Ask, pointer: ExampleId, right: str) -> Form:
+    return _form(f"example.written:{right}", ask.words("write.title", id=pointer), ask.words)
 
 
 def _form(action: str, title: str, words: Words) -> Form:
