@@ -74,7 +74,7 @@ class Payload:
             drawn["flags"] = self.flags | flags
         if self.files:
             drawn["attachments"] = [
-                {"id": number, "filename": file.name, "description": file.description[:1024]}
+                {"id": str(number), "filename": file.name, "description": file.description[:1024]}
                 for number, file in enumerate(self.files)
             ]
         return drawn

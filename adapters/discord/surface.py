@@ -264,15 +264,23 @@ class DiscordSurface:
         is_message = grip is not None and grip.handle is None
         more = _reference(grip.source if grip and is_message else None)
         try:
-            return await self._post_once(channel, outbound.payloads(reply, picture), key, more)
-        except PlaceClosed as error:
-            if code(error) == _NO_PERMISSION:
-                # Frames and files need permissions of their own, words do not.
-                plain = outbound.plain_payloads(reply)
-                return await self._post_once(channel, plain, f"{key}.plain", more)
+            return await self._post_drawn(channel, reply, picture, key, more)
+        except PlaceClosed:
             if grip is not None and self.interactions.is_alive(grip):
                 return await self._tell(grip, reply, private=False)
             raise
+
+    async def _post_drawn(
+        self, channel: str, reply: Drawn, picture: bytes | None, key: str, more: Json
+    ) -> MessageId:
+        """Frames and files need permissions of their own, words do not."""
+        try:
+            return await self._post_once(channel, outbound.payloads(reply, picture), key, more)
+        except PlaceClosed as error:
+            if code(error) != _NO_PERMISSION:
+                raise
+            plain = outbound.plain_payloads(reply)
+            return await self._post_once(channel, plain, f"{key}.plain", more)
 
     async def _post_once(
         self, channel: str, payloads: Sequence[Payload], key: str, more: Json

@@ -40,6 +40,8 @@ _NAMES = (
     "sources",
     "audit",
     "after",
+    "as",
+    "training",
     "always",
     "author",
     "base",

@@ -62,6 +62,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "name.sources": "来源",
     "name.audit": "审计",
     "name.after": "之后",
+    "name.as": "别名",
+    "name.training": "训练",
     "name.always": "总是",
     "name.author": "作者",
     "name.base": "基础模型",
