@@ -88,17 +88,22 @@ async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:
     lines = []
     for name in hosts.names():
         host = hosts.get(name)
-        methods = ", ".join(words(f"method.{method}") for method in host.profile.methods)
+        notes = [words(f"method.{method}") for method in host.profile.methods]
+        if not host.profile.is_tried:
+            notes.append(words("hosts.untried"))
         test = Button(words("button.test"), f"host.test:{name}")
-        lines.append(Line(name, ", ".join(host.bases) or "–", methods, buttons=(test,)))
+        lines.append(Line(name, ", ".join(host.bases) or "–", ", ".join(notes), buttons=(test,)))
     return Listing(words("hosts.title"), tuple(lines), note=words("hosts.note"))
 
 
 async def test_host(ask: Ask, *, hosts: Hosts) -> Reply:
     """Ask a host for its models: the cheapest question that needs its address and key."""
     host = hosts.get(HostName(ask.argument))
-    models = await host.models()
-    return Text(ask.words("hosts.answers", host=host.name, count=len(models)), private=True)
+    found = await host.check()
+    lines = [ask.words("hosts.answers", host=host.name, count=found.models)]
+    if found.refusal is not None:
+        lines.append(ask.words("hosts.no_training", why=ask.words.error(found.refusal)))
+    return Text("\n".join(lines), private=True)
 
 
 async def _list_roles(ask: Ask, *, store: Store) -> Listing:

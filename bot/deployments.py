@@ -12,6 +12,8 @@ from bot.ports.store import Records, Store
 from bot.replies import Button, Fact, Line, Listing, Reply, Text, Tone
 
 LATEST = "latest"
+HANDLE_LENGTH = 80
+"""So much of a name's end fits into a button and is a model's alone."""
 _ROLLED_BACK = "model.rolled_back"
 
 
@@ -110,11 +112,13 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
         notes.append(words("model.parent", parent=model.parent))
     if model.called:
         notes.append(words("model.called", name=model.called))
+    if model.expires_on:
+        notes.append(words("model.ends", date=model.expires_on))
     if model.is_tainted:
         notes.append(words("model.tainted"))
     buttons: tuple[Button, ...] = ()
     if model.name != answering:
-        buttons = (Button(words("button.use"), f"model.use:{model.name}"[:100]),)
+        buttons = (Button(words("button.use"), f"model.use:{model.name[-HANDLE_LENGTH:]}"),)
     return Line(
         model.name.rpartition(":")[2],
         model.name,
@@ -156,7 +160,8 @@ async def _called(ask: Ask, model: Model, records: Records) -> Model:
 def _matches(model: Model, name: str) -> bool:
     """Its whole name, the end of it, or the number of its job."""
     is_job = model.kind is ModelKind.TUNED and name == str(model.job)
-    return model.name == name or model.name.endswith(f":{name}") or is_job
+    is_handle = len(name) == HANDLE_LENGTH and model.name.endswith(name)
+    return model.name == name or model.name.endswith(f":{name}") or is_job or is_handle
 
 
 def _latest(ask: Ask, found: Sequence[Model]) -> Model:

@@ -167,6 +167,7 @@ CALLS: dict[str, Call] = {
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
     "models.taint": lambda r, h: r.models.taint(FOREIGN, [h.snapshot.id]),
+    "models.set_end": lambda r, h: r.models.set_end(FOREIGN, h.model.name, "2027-01-14"),
     "models.call": lambda r, h: r.models.call(FOREIGN, h.model.name, ModelName("X")),
     "models.delete": lambda r, h: r.models.delete(FOREIGN, h.model.name),
     "deployments.add": lambda r, h: r.deployments.add(

@@ -142,7 +142,7 @@ class Tuner:
 
     def await_end(self, job: FineTuningJob) -> FineTuningJob:
         path = f"/v1/fine_tuning/jobs/{job.id}"
-        until(lambda: self._quick.get(path).json()["status"] in ENDED, seconds=180)
+        until(lambda: self._quick.get(path).json()["status"] in ENDED, seconds=300)
         return self.job(job.id)
 
     def tune(self, rows: Sequence[object] | None = None, **wishes: object) -> FineTuningJob:
@@ -160,7 +160,7 @@ class Tuner:
         return [step for event in self.events(job, limit) if (step := _step(event["data"]))]
 
     def await_steps(self, job: FineTuningJob, count: int) -> None:
-        until(lambda: max(self.steps(job, 5), default=0) >= count, seconds=60)
+        until(lambda: max(self.steps(job, 5), default=0) >= count, seconds=120)
 
     def ask(self, model: str, question: str) -> str:
         messages = [{"role": "user", "content": question}]

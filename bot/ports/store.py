@@ -335,6 +335,10 @@ class Models(Protocol):
         """Mark the models made from these, and theirs: a row they learned from was erased."""
         ...
 
+    async def set_end(self, workspace: WorkspaceId, name: ModelName, day: str) -> None:
+        """When its host will take it away, as a date."""
+        ...
+
     async def call(self, workspace: WorkspaceId, name: ModelName, called: ModelName | None) -> None:
         """What its host calls it from now on."""
         ...
