@@ -20,13 +20,14 @@ from bench import (
     importing,
     local_serving,
     local_training,
+    on_discord,
     rows,
     starting,
     training,
 )
 from bench.figures import NO_GOAL, Figure
 
-MODULES = (rows, importing, starting, first_text, training, idling)
+MODULES = (rows, importing, starting, first_text, on_discord, training, idling)
 WITH_TORCH = (local_training, local_serving)
 
 
