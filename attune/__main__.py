@@ -243,6 +243,30 @@ def manifest() -> None:
     typer.echo(json.dumps(described, indent=2))
 
 
+discord = typer.Typer(help="Connect Discord.", no_args_is_help=True)
+app.add_typer(discord, name="discord")
+
+
+@discord.command()
+def invite() -> None:
+    """The link that brings the bot into a server, with the least it needs."""
+    from adapters.discord.checks import application_id
+    from adapters.discord.manifest import invitation
+    from attune.bootstrap import discord_access
+    from bot.errors import SettingsError
+
+    access = discord_access(_settings())
+    if access is None:
+        _fail(
+            SettingsError(
+                variable="DISCORD_TOKEN",
+                problem="it is not set",
+                remedy="Copy it from your application at discord.com/developers, page Bot.",
+            ).sentence
+        )
+    typer.echo(invitation(_run(application_id(access))))
+
+
 @app.command()
 def health() -> None:
     """Whether a service answers here; for health checks."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
+from adapters.discord.wire import Access as DiscordAccess
 from adapters.links import SignedLinks
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from adapters.room import LocalRoom
@@ -28,12 +29,13 @@ from bot.outbox import deliver
 from bot.ports.links import Links
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
-from bot.ports.world import World
+from bot.ports.world import Hear, World
 from bot.replies import Reply
 from bot.tuning.watching import Watcher
 from bot.words import Words
 
 if TYPE_CHECKING:
+    from adapters.discord.door import Discord
     from adapters.slack.gateway import Slack
 
 
@@ -68,12 +70,13 @@ class House:
     busy: set[asyncio.Task[None]]
     links: Links
     slack: Slack | None = None
+    discord: Discord | None = None
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self.dispatch.handle(event)
 
-    async def ask(self, event: Event) -> Reply:
-        return await self.dispatch.ask(event)
+    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
+        return await self.dispatch.ask(event, progress=progress)
 
     async def look(self, event: Event) -> Reply:
         return await self.dispatch.look(event)
@@ -114,15 +117,10 @@ def build(
     wake, news = asyncio.Event(), asyncio.Event()
     topics = Topics()
     busy: set[asyncio.Task[None]] = set()
-    room = LocalRoom(
-        store,
-        clock,
-        lambda change: topics.publish("room"),
-        exports=settings.data_dir / "exports",
-        run=secrets.token_hex(4),
-    )
-    slack = slack_of(settings, clock)
-    beside: dict[str, Surface] = {"slack": slack.surface} if slack is not None else {}
+    room = _room(settings, store, clock, topics)
+    slack, discord = slack_of(settings, clock), discord_of(settings, clock)
+    known = {"slack": slack, "discord": discord}
+    beside = {name: one.surface for name, one in known.items() if one is not None}
     surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
     answers, links = Answers(), links_of(settings)
 
@@ -147,7 +145,29 @@ def build(
     )
     watcher = Watcher(store=store, hosts=hosts, clock=clock)
     return House(
-        dispatch, watcher, room, store, surfaces, clock, topics, wake, news, busy, links, slack
+        dispatch,
+        watcher,
+        room,
+        store,
+        surfaces,
+        clock,
+        topics,
+        wake,
+        news,
+        busy,
+        links,
+        slack,
+        discord,
+    )
+
+
+def _room(settings: Settings, store: Store, clock: Clock, topics: Topics) -> LocalRoom:
+    return LocalRoom(
+        store,
+        clock,
+        lambda change: topics.publish("room"),
+        exports=settings.data_dir / "exports",
+        run=secrets.token_hex(4),
     )
 
 
@@ -194,6 +214,27 @@ def slack_access(settings: Settings) -> Access | None:
         signing_secret=secret.get_secret_value() if secret else "",
         api_url=settings.slack_api_url,
         is_http=is_http,
+    )
+
+
+def discord_of(settings: Settings, clock: Clock) -> Discord | None:
+    """Discord's door, where its token is set."""
+    access = discord_access(settings)
+    if access is None:
+        return None
+    from adapters.discord.door import Discord
+
+    return Discord(access, CATALOGUE, clock, _say, folder=settings.data_dir)
+
+
+def discord_access(settings: Settings) -> DiscordAccess | None:
+    if settings.discord_token is None:
+        return None
+    return DiscordAccess(
+        token=settings.discord_token.get_secret_value(),
+        api_url=settings.discord_api_url,
+        gateway_url=settings.discord_gateway_url,
+        guild=settings.discord_guild,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.openai.profiles import SANDBOX, ConfiguredHosts
-from attune.bootstrap import configured_hosts, slack_access
+from attune.bootstrap import configured_hosts, discord_access, slack_access
 from attune.embedded import Address, embedded_tuner
 from attune.service import data_lock
 from attune.settings import Settings
@@ -37,6 +37,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     async for finding in _hosts(settings):
         yield finding
     async for finding in _slack(settings):
+        yield finding
+    async for finding in _discord(settings):
         yield finding
 
 
@@ -100,6 +102,19 @@ async def _slack(settings: Settings) -> AsyncIterator[Finding]:
     async for found in examine_slack(access):
         said = words(found.key, **found.details)
         yield Finding(said, True) if found.is_well else Finding("Slack", False, said)
+
+
+async def _discord(settings: Settings) -> AsyncIterator[Finding]:
+    """Token, intents and permissions, where Discord is configured."""
+    access = discord_access(settings)
+    if access is None:
+        return
+    from adapters.discord.checks import examine as examine_discord
+
+    words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
+    async for found in examine_discord(access):
+        said = words(found.key, **found.details)
+        yield Finding(said, True) if found.is_well else Finding("Discord", False, said)
 
 
 async def _models(

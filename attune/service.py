@@ -49,6 +49,8 @@ async def house(settings: Settings) -> AsyncIterator[House]:
                 ]
                 if built.slack is not None:
                     loops.append(group.create_task(built.slack.run(built), name="slack"))
+                if built.discord is not None:
+                    loops.append(group.create_task(built.discord.run(built), name="discord"))
                 try:
                     await built.dispatch.recover()
                     yield built

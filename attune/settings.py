@@ -134,6 +134,12 @@ class Settings(BaseSettings):
         description="Where Discord's gateway is; another one for tests.",
     )
 
+    discord_guild: str = Field(
+        default="",
+        alias="DISCORD_GUILD",
+        description="For development: the one server in which commands are registered, at once.",
+    )
+
     @property
     def database(self) -> str:
         """The store's address; SQLite in the data folder unless another is given."""

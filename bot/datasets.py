@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -66,7 +67,7 @@ async def import_file(
         if isinstance(plan, Problem):
             raise BadInput(problem=ask.words.problem(plan))
         tally = await import_rows(
-            read_import(_blocks(spool), plan),
+            read_import(_told_blocks(spool, ask), plan),
             assistant=ask.assistant.id,
             method=plan.method,
             state=_state_for(ask.role),
@@ -117,6 +118,7 @@ async def import_rows(
     tally = Tally()
     async with store.writing() as records:
         for batch in _batches(rows, tally):
+            await asyncio.sleep(0)
             examples = [NewExample(assistant, method, state, row, Origin.IMPORT) for row in batch]
             new = await records.examples.add_many(ask.id, examples, at=ask.now)
             tally.new += new
@@ -222,24 +224,28 @@ def _last(messages: object, role: str) -> str:
     return str(texts[-1] or "") if texts else ""
 
 
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+def _told_blocks(file: IO[bytes], ask: Ask) -> Iterator[bytes]:
+    """The file block by block, and how much of it was checked already."""
+    total, done = file.seek(0, io.SEEK_END), 0
     file.seek(0)
     while block := file.read(_HEAD):
+        ask.tell_progress(done, total)
         yield block
+        done += len(block)
 
 
 def _batches(rows: Iterable[tuple[int, Row | Problem]], tally: Tally) -> Iterator[list[Row]]:
+    """The good rows of each thousand, also where there are none: others have a turn between."""
     batch: list[Row] = []
-    for _, row in rows:
+    for count, (_, row) in enumerate(rows, start=1):
         if isinstance(row, Problem):
             tally.refuse(row)
-            continue
-        batch.append(row)
-        if len(batch) == _BATCH:
+        else:
+            batch.append(row)
+        if count % _BATCH == 0:
             yield batch
             batch = []
-    if batch:
-        yield batch
+    yield batch
 
 
 def _report(

@@ -27,7 +27,7 @@ from bot.events import (
 from bot.model import Assistant, Binding, Deployment, InboxRow, MessageId, Place
 from bot.ports.store import Records
 from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
-from bot.ports.world import World
+from bot.ports.world import Hear, World
 from bot.replies import (
     Card,
     Document,
@@ -99,14 +99,14 @@ class Dispatch:
             return None
         return self._spawn(self._run(event), f"event {event.what.kind}")
 
-    async def ask(self, event: Event) -> Reply:
+    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
         if event.user.is_bot or not await self._receive(event):
             return Silence()
         told: list[Reply] = []
 
         async def run() -> None:
-            told.append(await self._told(event))
+            told.append(await self._told(event, progress))
             await self._finish(event.key)
             self._world.changed(event.what.kind)
 
@@ -177,11 +177,11 @@ class Dispatch:
                 at=self._world.clock.now(),
             )
 
-    async def _told(self, event: Event) -> Reply:
+    async def _told(self, event: Event, progress: Hear | None = None) -> Reply:
         """What `ask` and `look` give back; here too errors become words."""
         words = Words(event.locale)
         try:
-            ask = await self._ask(event)
+            ask = replace(await self._ask(event), progress=progress)
             words = ask.words
             reply = await self._reply(ask)
         except AttuneError as error:

@@ -206,6 +206,28 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Writing:
+    """One answer of a comparison while it is written; `note` is whose it is.
+
+    `ended` gives the whole of it with its cost, once the pieces are read; None if its host failed.
+    """
+
+    title: str
+    note: str
+    pieces: AsyncGenerator[str]
+    ended: Callable[[], Column | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Answers to one question, written side by side; whoever shows them reads the pieces."""
+
+    title: str
+    lines: tuple[str, ...]
+    answers: tuple[Writing, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """Nothing to say."""
 
@@ -218,4 +240,4 @@ class Refused:
 
 
 Drawn = Text | Card | Listing
-Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Silence | Refused
+Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Comparison | Silence | Refused

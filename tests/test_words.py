@@ -76,6 +76,8 @@ DRAWN = [
     *keys("sources.rule", "local", "slack", "discord"),
     *(command.key for command in COMMANDS),
     *(f"option.{option.name}" for command in COMMANDS for option in command.options),
+    *(f"name.{option.name}" for command in COMMANDS for option in command.options),
+    *(f"name.{word}" for command in COMMANDS for word in command.path.split()),
 ]
 """Keys put together while the house runs, which no search for literal ones finds."""
 

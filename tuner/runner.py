@@ -247,8 +247,10 @@ class Runner:
     def _command(self, folder: JobFolder, *, is_checking: bool) -> list[str]:
         """Files are checked here, wherever the training itself is sent."""
         words = shlex.split(PLAIN_LAUNCH) if is_checking else self._launch_words
-        places = {"python": sys.executable, "job": str(folder.path)}
-        return [word.format_map(places) for word in words]
+        return [
+            word.replace("{python}", sys.executable).replace("{job}", str(folder.path))
+            for word in words
+        ]
 
     def _spec_of(self, job: Job) -> Spec:
         validation = job.validation_file

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from adapters.pieces import chunks, split
 from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
-from adapters.slack.texts import LONGEST_MARKDOWN, chunks, escaped, safe, split
+from adapters.slack.texts import LONGEST_MARKDOWN, escaped, safe
 from adapters.slack.wire import Json
 from bot.model import MessageId, Place
 from bot.replies import (
@@ -68,7 +69,7 @@ def answer_payloads(text: str) -> list[Payload]:
     """A model's answer as it stands, for places that cannot stream it."""
     return [
         Payload(escaped(piece), [{"type": "markdown", "text": piece}])
-        for piece in split(safe(text))
+        for piece in split(safe(text), LONGEST_MARKDOWN)
     ]
 
 

@@ -98,7 +98,7 @@ class CardView:
     def _draw(self) -> None:
         card = self._card
         with ui.element("div").classes("card-head"):
-            ui.label(card.title).classes("card-title").props("role=heading aria-level=3")
+            ui.label(card.title).classes("card-title").props("role=heading aria-level=2")
         if card.progress:
             self._bar = ui.linear_progress(share_done(card.progress), show_value=False, size="8px")
             self._bar.props(f'rounded aria-label="{card.title.replace(chr(34), "")}"')
@@ -139,7 +139,7 @@ def draw_listing(listing: Listing, click: Click) -> None:
     with ui.element("section").classes("card plain"):
         title = listing.title
         if title:
-            ui.label(title).classes("card-title").props("role=heading aria-level=3")
+            ui.label(title).classes("card-title").props("role=heading aria-level=2")
         if not listing.lines and listing.empty:
             ui.label(listing.empty).classes("fine")
         with ui.element("ul").classes("lines"):
@@ -170,7 +170,7 @@ def _draw_columns(card: Card) -> None:
     with ui.element("div").classes("contenders"):
         for column in card.columns:
             with ui.element("article").classes("contender"):
-                ui.label(column.title).classes("contender-title").props("role=heading aria-level=4")
+                ui.label(column.title).classes("contender-title").props("role=heading aria-level=3")
                 draw_text(column.text)
                 if column.note:
                     ui.label(column.note).classes("fine")

@@ -14,6 +14,7 @@ from nicegui.elements.mixins.value_element import ValueElement
 
 from adapters.studio.visit import Visit
 from bot.events import Attachment
+from bot.model import LOCAL
 from bot.replies import Field, FieldKind, Form
 
 # What is wrong, in words; empty once the form may close.
@@ -110,7 +111,7 @@ def take_file(take: Take, *, label: str) -> ui.upload:
         path = Path(folder) / "upload"
         await arrived.file.save(path)
         name = Path(arrived.file.name.replace("\\", "/")).name or "upload"
-        await take(Attachment(name, str(path), arrived.file.size()))
+        await take(Attachment(name, str(path), arrived.file.size(), platform=LOCAL))
 
     return (
         ui.upload(label=label, on_upload=uploaded, auto_upload=True, max_file_size=_MOST_BYTES)

@@ -74,6 +74,7 @@ def shell(
     drawer = ui.left_drawer(top_corner=True, bottom_corner=True).props(
         "width=230 breakpoint=900 show-if-above no-swipe-open"
     )
+    drawer.props(f'aria-label="{visit.say("studio.sidebar")}"')
     with drawer.classes("sidebar"):
         _sidebar(frame, here, channels, is_dark=is_dark)
     with ui.header().classes("top"):
@@ -81,7 +82,19 @@ def shell(
         opener.classes("menu").props(f'aria-label="{visit.say("studio.navigation")}"')
         frame.top = ui.row().classes("top-row")
     yield frame
+    words = [visit.say("studio.lost"), visit.say("studio.reconnecting")]
+    ui.run_javascript(f"attune.name({json.dumps(words)})")
     follow(visit, frame.count, at_once=True)
+
+
+def middle(classes: str) -> ui.element:
+    """Where the page itself stands; the landmark around it is drawn by Quasar."""
+    return ui.element("div").classes(classes).props("id=main tabindex=-1")
+
+
+def lead(visit: Visit, page: str) -> None:
+    """What a page is for, in a sentence, for who sees it the first time."""
+    ui.label(visit.say(f"studio.lead.{page}")).classes("lead")
 
 
 def follow(visit: Visit, refresh: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:

@@ -6,6 +6,7 @@ from bot import (
     administration,
     assistants,
     chat,
+    comparison,
     deployments,
     examples,
     feedback,
@@ -98,6 +99,7 @@ BUTTONS = (
         _M,
         lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store),
     ),
+    Deed("compare.who", _M, lambda ask, world: comparison.contenders(ask, store=world.store)),
     Deed("consents", _A, lambda ask, world: privacy.consents(ask, store=world.store)),
     Deed("bindings", _M, lambda ask, world: assistants.bindings(ask, store=world.store)),
     Deed(
@@ -130,6 +132,7 @@ FORMS = (
         "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
     ),
     Deed("example.written", _M, lambda ask, world: runs.written(ask, world)),
+    Deed("compare", _M, lambda ask, world: runs.side_by_side(ask, world)),
     Deed("save", _M, lambda ask, world: runs.saved(ask, world)),
     Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
     Deed(

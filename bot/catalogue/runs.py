@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot import access, chat, datasets, deployments, examples, feedback, overview, privacy
+from bot import (
+    access,
+    chat,
+    comparison,
+    datasets,
+    deployments,
+    examples,
+    feedback,
+    overview,
+    privacy,
+)
 from bot.commands import Ask
 from bot.errors import NotNow
 from bot.events import Deleted, Edited, Spoken
-from bot.model import ExampleState, JobWish, MessageId, Role, Said
+from bot.model import ExampleState, JobWish, MessageId, Role, Said, WorkspaceId
+from bot.ports.surface import Surface
 from bot.ports.world import World
 from bot.replies import Reply, Silence, Text
 from bot.tuning import confirming, control, lineage
@@ -59,23 +70,33 @@ async def import_file(ask: Ask, world: World) -> Reply:
     named = ask.text("starter")
     if named:
         return await starter(replace(ask, argument=named), world)
-    surface = world.surfaces.of(ask.id)
     if ask.attachment is None and ask.workspace.platform != "local":
         return datasets.import_form(ask.words)
-    return await datasets.import_file(ask, store=world.store, surface=surface)
+    return await datasets.import_file(ask, store=world.store, surface=_holding(ask, world))
 
 
 async def import_whole(ask: Ask, world: World) -> Reply:
     """With every refused row named, for a surface that has room for them."""
-    surface = world.surfaces.of(ask.id)
     return await datasets.import_file(
-        ask, store=world.store, surface=surface, shown=_PROBLEMS_WITH_ROOM
+        ask, store=world.store, surface=_holding(ask, world), shown=_PROBLEMS_WITH_ROOM
     )
+
+
+def _holding(ask: Ask, world: World) -> Surface:
+    """Where the file lies: who runs the studio brings it into any workspace."""
+    platform = ask.attachment.platform if ask.attachment else ""
+    return world.surfaces.of(WorkspaceId(platform) if platform else ask.id)
 
 
 async def starter(ask: Ask, world: World) -> Reply:
     return await datasets.import_starter(
         ask, ask.argument, starters=world.starters, store=world.store
+    )
+
+
+async def side_by_side(ask: Ask, world: World) -> Reply:
+    return await comparison.side_by_side(
+        ask, ask.options, store=world.store, hosts=world.hosts, clock=world.clock
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.rows import REASONS
+from bot.words.en_discord import SENTENCES as DISCORD
 from bot.words.en_hosts import SENTENCES as HOSTS
 from bot.words.en_studio import SENTENCES as STUDIO
 
@@ -373,9 +374,11 @@ SENTENCES: Mapping[str, str] = {
     "rollback.nothing": "There is nothing to go back to: the base answers.",
     "compare.title": "Compared: {question}",
     "compare.base": "Base",
+    "compare.examples": "Base with examples",
     "compare.few_shot": "Base with {count} example|Base with {count} examples",
     "compare.tuned": "Tuned",
     "compare.note": "{model} · {prompt} + {completion} tokens · {seconds} s",
+    "compare.nobody": "Write a question and choose who answers.",
     "compare.no_tuned": "There is no tuned model yet. /tune start trains one.",
     # Chat and feedback
     "chat.empty": "Yes? Write your question after my name.",
@@ -561,4 +564,9 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.wait": "Wait until it is done; the room shows how it goes.",
     "console.welcome.ask": "Ask: @attune write a limerick about neon",
     "console.welcome.more": "/tune help tells the rest.",
-} | (dict(HOSTS) | dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})
+} | (
+    dict(DISCORD)
+    | dict(HOSTS)
+    | dict(STUDIO)
+    | {f"row.{code}": sentence for code, sentence in REASONS.items()}
+)

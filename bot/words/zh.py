@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.words.zh_discord import SENTENCES as DISCORD
 from bot.words.zh_hosts import SENTENCES as HOSTS
 from bot.words.zh_rows import REASONS
 from bot.words.zh_studio import SENTENCES as STUDIO
@@ -394,9 +395,11 @@ SENTENCES: Mapping[str, str] = {
     "rollback.nothing": "没有可以回滚的：现在就是基础模型在回答。",
     "compare.title": "对比：{question}",
     "compare.base": "基础模型",
+    "compare.examples": "基础模型加示例",
     "compare.few_shot": "基础模型加 {count} 条示例",
     "compare.tuned": "微调模型",
     "compare.note": "{model} · {prompt} + {completion} token · {seconds} 秒",
+    "compare.nobody": "请写下问题，并选择由谁回答。",
     "compare.no_tuned": "还没有微调模型，用 /tune start 训练一个。",
     # Chat and feedback
     "chat.empty": "在呢，把问题写在我的名字后面吧。",
@@ -578,6 +581,7 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.more": "其余的都在 /tune help 里。",
 } | (
     _ERRORS
+    | dict(DISCORD)
     | dict(HOSTS)
     | dict(STUDIO)
     | {f"row.{code}": sentence for code, sentence in REASONS.items()}

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import torch
 from transformers import (
@@ -20,8 +20,11 @@ from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
 from tuner.local.loading import width
 from tuner.local.numbers import Numbers
 from tuner.local.saving import save_model, settle
-from tuner.local.trainers import Preferring, Weighted
+from tuner.local.weighted import Weighted
 from tuner.spec import Spec
+
+if TYPE_CHECKING:
+    from tuner.local.preferring import Preferring
 
 SHARE_FOR_STATES = 50
 SHARE_FOR_CHECKPOINTS = 20
@@ -36,7 +39,7 @@ class Reporter(TrainerCallback):
         folder: JobFolder,
         events: IO[bytes] | None,
         stop: Stop,
-        trainer: Weighted | Preferring,
+        trainer: "Weighted | Preferring",
         numbers: Numbers,
         spec: Spec,
         tokenizer: PreTrainedTokenizerBase,

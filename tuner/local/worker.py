@@ -5,13 +5,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import torch
-from datasets import disable_progress_bars
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
-from trl import DPOConfig
 
 from tuner.course import Rejected, Row, Stop, leave, read_rows
 from tuner.folder import JobFolder, read_json
@@ -19,9 +17,12 @@ from tuner.local.loading import be_quiet, is_adapter, load_model, load_tokenizer
 from tuner.local.numbers import Numbers, resolve
 from tuner.local.rendering import Lesson, Renderer, Unsuitable
 from tuner.local.reporting import Reporter
-from tuner.local.trainers import Preferring, Weighted
 from tuner.local.troubles import told
+from tuner.local.weighted import Weighted
 from tuner.spec import Spec
+
+if TYPE_CHECKING:
+    from tuner.local.preferring import Preferring
 
 Lessons = Sequence[Lesson]
 Rendered = TypeVar("Rendered")
@@ -29,7 +30,6 @@ Rendered = TypeVar("Rendered")
 
 def run(folder: JobFolder, spec: Spec, stop: Stop) -> dict[str, object]:
     be_quiet()
-    disable_progress_bars()
     saved = read_json(folder.state) or {}
     # The order of a sum depends on them: a job that goes on keeps those it began with.
     torch.set_num_threads(int(str(saved.get("threads", torch.get_num_threads()))))
@@ -101,25 +101,24 @@ class _Job:
         renderer: Renderer,
         training: Sequence[Row],
         validation: Sequence[Row],
-    ) -> tuple[Weighted | Preferring, int]:
+    ) -> tuple["Weighted | Preferring", int]:
         if self._is_dpo:
             pairs = self._rendered(renderer.pair, training, "training_file")
             held = self._rendered(renderer.pair, validation, "validation_file")
             tokens = sum(len(p.prompt) * 2 + len(p.chosen) + len(p.rejected) for p in pairs)
-            config = DPOConfig(
-                **self._arguments(model, numbers),
-                beta=numbers.beta,
-                max_length=None,
-                precompute_ref_log_probs=True,
-            )
-            return Preferring(model, config, self._tokenizer, pairs, held), tokens
+            # Here and not at the top: TRL takes a second to come, and most jobs need none.
+            from tuner.local.preferring import preferring
+
+            arguments = self._arguments(model, numbers)
+            trainer = preferring(model, arguments, self._tokenizer, pairs, held, beta=numbers.beta)
+            return trainer, tokens
         lessons = _flat(self._rendered(renderer.lessons, training, "training_file"))
         kept = _flat(self._rendered(renderer.lessons, validation, "validation_file"))
         if not lessons:
             raise Rejected("nothing_to_learn", "There is no answer to learn.", "training_file")
-        arguments = TrainingArguments(**self._arguments(model, numbers))
+        config = TrainingArguments(**self._arguments(model, numbers))
         tokens = sum(len(lesson.tokens) for lesson in lessons)
-        return Weighted(model, arguments, self._tokenizer, lessons, kept), tokens
+        return Weighted(model, config, self._tokenizer, lessons, kept), tokens
 
     def _rendered(
         self, render: Callable[[Row], Rendered], rows: Sequence[Row], param: str

@@ -7,7 +7,7 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.deeds import Deeds
-from adapters.studio.shell import empty, follow, pill, shell, title_of, visit_of
+from adapters.studio.shell import empty, follow, lead, middle, pill, shell, title_of, visit_of
 from adapters.studio.visit import Studio, Visit
 from bot.model import LOCAL
 from bot.replies import Button, Card, Line, Listing
@@ -61,11 +61,13 @@ class _Jobs:
         train.props("unelevated").mark("train")
 
     def draw(self) -> None:
-        with ui.element("main").classes("page split").props("id=main"):
-            self._list = ui.element("div").classes("chooser")
-            with ui.element("div").classes("stack"):
-                self._detail = ui.element("div").classes("stack")
-                self._told = ui.element("div").classes("stack story")
+        with middle("page"):
+            lead(self._visit, "jobs")
+            with ui.element("div").classes("split"):
+                self._list = ui.element("div").classes("chooser")
+                with ui.element("div").classes("stack"):
+                    self._detail = ui.element("div").classes("stack")
+                    self._told = ui.element("div").classes("stack story")
 
     async def refresh(self) -> None:
         listed = await self._visit.list("jobs")

@@ -9,7 +9,7 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.deeds import Deeds
-from adapters.studio.shell import follow, pill, shell, title_of, visit_of
+from adapters.studio.shell import follow, lead, middle, pill, shell, title_of, visit_of
 from adapters.studio.visit import Studio, Visit
 from bot.replies import Button, Line, Listing, Tone
 
@@ -24,8 +24,10 @@ async def models_page(studio: Studio, request: Request) -> None:
             title_of(title)
             ui.space()
             page.draw_top()
-        with ui.element("main").classes("page two").props("id=main"):
-            page.draw()
+        with middle("page"):
+            lead(visit, "models")
+            with ui.element("div").classes("two"):
+                page.draw()
     await page.refresh()
     follow(visit, page.refresh)
 

@@ -9,7 +9,7 @@ from adapters.studio.chat import Conversation, Room
 from adapters.studio.composer import Composer
 from adapters.studio.drawing import draw_button, draw_text
 from adapters.studio.notes import tell
-from adapters.studio.shell import channel_title, follow, shell, visit_of
+from adapters.studio.shell import channel_title, follow, middle, shell, visit_of
 from adapters.studio.tour import Tour
 from adapters.studio.visit import DIRECT, Studio, Visit
 from bot import events
@@ -59,7 +59,7 @@ class _RoomPage:
         with drawer.props("width=320 breakpoint=1180 show-if-above") as self._aside:
             self._aside.classes("aside").props(f'aria-label="{say("studio.aside")}"')
             self._panel = ui.element("div").classes("panel")
-        with ui.element("main").classes("room").props("id=main"):
+        with middle("room"):
             self._conversation = Conversation(visit, self._room)
             self._tour = Tour(visit, self._tour_click, self._write)
         with ui.footer().classes("bottom"):
@@ -75,7 +75,7 @@ class _RoomPage:
         self._room.listen()
         await self._refresh()
         follow(self._visit, self._refresh)
-        ui.run_javascript("attune.toBottom(true)")
+        ui.run_javascript("attune.follow()")
 
     async def _refresh(self) -> None:
         await self._tell_answering()

@@ -10,7 +10,7 @@ from nicegui import ui
 from adapters.studio import drawing
 from adapters.studio.deeds import Deeds
 from adapters.studio.forms import open_form
-from adapters.studio.shell import follow, pill, remember, shell, title_of, visit_of
+from adapters.studio.shell import follow, lead, middle, pill, remember, shell, title_of, visit_of
 from adapters.studio.visit import DIRECT, Studio, Visit
 from bot import events
 from bot.events import Attachment
@@ -90,7 +90,8 @@ async def run_page(studio: Studio, request: Request, name: str, page: RunPage) -
             title_of(title)
             ui.space()
             shown.draw_top()
-        with ui.element("main").classes("page").props("id=main"):
+        with middle("page"):
+            lead(visit, name)
             shown.draw()
     await shown.refresh()
     follow(visit, shown.refresh)

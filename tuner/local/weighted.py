@@ -1,18 +1,15 @@
-"""The two trainers: on answers by weight (Transformers), and on preferences (TRL)."""
+"""Trains on answers, by weight: a trainer of Transformers with a loss of our own."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 
 import torch
-from datasets import Dataset
 from peft import PeftModel
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers import PreTrainedTokenizerBase as Tokenizer
-from trl import DPOConfig, DPOTrainer
 
-from tuner.local.rendering import Lesson, Pair
+from tuner.local.rendering import Lesson
 
 Tensors = dict[str, torch.Tensor]
 Figures = tuple[float, float]
@@ -131,59 +128,3 @@ def _unlearned(model: torch.nn.Module, inputs: Tensors) -> Figures:
         loss, right = measured(model, inputs)
     model.train(was_training)
     return loss.item(), right.item()
-
-
-class Preferring(DPOTrainer):
-    """TRL's DPO on rows that are tokens already; the start model is what it is measured against."""
-
-    def __init__(
-        self,
-        model: PreTrainedModel | PeftModel,
-        args: DPOConfig,
-        tokenizer: Tokenizer,
-        pairs: Sequence[Pair],
-        validation: Sequence[Pair],
-    ) -> None:
-        super().__init__(
-            model=model,
-            args=args,
-            processing_class=tokenizer,
-            train_dataset=_dataset(pairs),
-            eval_dataset=_dataset(validation) if validation else None,
-        )
-
-    def _prepare_dataset(self, dataset: Dataset, *_: object, **__: object) -> Dataset:
-        return dataset
-
-    def create_model_card(self, *_: object, **__: object) -> None:
-        """None: models stay here, and a card would be looked up in the hub."""
-
-    @property
-    def held_out(self) -> int:
-        return 0 if self.eval_dataset is None else len(self.eval_dataset)
-
-    def figures(self, chosen: Sequence[int], size: int) -> Figures:
-        """Loss and share of pairs won on some of the validation rows, a few at a time."""
-        losses, won = 0.0, 0.0
-        for first in range(0, len(chosen), size):
-            rows = [self.eval_dataset[n] for n in chosen[first : first + size]]
-            loss = self._unlearned(self._prepare_inputs(self.data_collator(rows)))
-            won += self._metrics["eval"]["rewards/accuracies"][-1] * len(rows)
-            losses += loss * len(rows)
-        self._metrics["eval"].clear()
-        return losses / len(chosen), won / len(chosen)
-
-    def _unlearned(self, inputs: Tensors) -> float:
-        was_training = self.model.training
-        self.model.eval()
-        with torch.no_grad():
-            loss: float = self.compute_loss(self.model, inputs).item()
-        self.model.train(was_training)
-        return loss
-
-
-def _dataset(pairs: Sequence[Pair]) -> Dataset:
-    names = {"prompt": "prompt_ids", "chosen": "chosen_ids", "rejected": "rejected_ids"}
-    return Dataset.from_list(
-        [{names[key]: value for key, value in asdict(pair).items()} for pair in pairs]
-    )
