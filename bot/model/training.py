@@ -89,7 +89,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a start will cost; None is unknown. Money in US dollars, `hosting` for an hour."""
+    """What a start will cost; None is unknown. Money in US dollars."""
 
     rows: int
     validation_rows: int
@@ -97,7 +97,6 @@ class Estimate:
     epochs: int | None
     price: float | None
     seconds: float | None
-    hosting: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

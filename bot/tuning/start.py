@@ -281,8 +281,7 @@ def _hyperparameters(ask: Ask) -> Hyperparameters:
 async def _estimate(plan: Plan, records: Records) -> Estimate:
     epochs = plan.hyperparameters.n_epochs or likely_epochs(len(plan.training))
     billed = plan.tokens * epochs
-    prices = plan.host.price(plan.base)
-    price = prices.training
+    price = plan.host.price(plan.base).training
     past = await records.jobs.durations(plan.host.name, plan.base)
     return Estimate(
         rows=len(plan.training),
@@ -291,7 +290,6 @@ async def _estimate(plan: Plan, records: Records) -> Estimate:
         epochs=epochs,
         price=None if price is None else price * billed / 1_000_000,
         seconds=_measured(past, billed),
-        hosting=prices.hosting,
     )
 
 
