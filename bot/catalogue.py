@@ -244,6 +244,7 @@ BUTTONS = (
     Deed("job.resume", _T, lambda ask, world: _wish(ask, world, JobWish.RESUME)),
     Deed("job.show", _M, lambda ask, world: cards.status(ask, store=world.store)),
     Deed("job.events", _M, lambda ask, world: story.events(ask, store=world.store)),
+    Deed("job.rows", _C, lambda ask, world: story.rows(ask, store=world.store)),
     Deed("job.numbers", _M, lambda ask, world: story.numbers(ask, store=world.store)),
     Deed(
         "job.again", _T, lambda ask, world: story.again(ask, store=world.store, hosts=world.hosts)
@@ -252,6 +253,13 @@ BUTTONS = (
     Deed("model.use", _T, lambda ask, world: deployments.use(ask, ask.argument, store=world.store)),
     Deed("model.history", _M, lambda ask, world: deployments.history(ask, store=world.store)),
     Deed("model.rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
+    Deed("model.ask_delete", _A, lambda ask, world: deployments.ask_delete(ask, store=world.store)),
+    Deed(
+        "model.delete",
+        _A,
+        lambda ask, world: deployments.delete(ask, store=world.store, hosts=world.hosts),
+    ),
+    Deed("model.keep", _M, lambda ask, world: deployments.keep(ask)),
     Deed("feedback.why", _M, lambda ask, world: feedback.why_form(ask, store=world.store)),
     Deed(
         "feedback.good",
@@ -294,6 +302,9 @@ FORMS = (
     Deed("teach", _M, lambda ask, world: _taught(ask, world)),
     Deed(
         "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
+    ),
+    Deed(
+        "audit.export", _A, lambda ask, world: administration.export_audit(ask, store=world.store)
     ),
     Deed("compare", _M, lambda ask, world: _side_by_side(ask, world)),
     Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),

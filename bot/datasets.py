@@ -181,10 +181,10 @@ def instructed(row: Row, instructions: str) -> Row:
 def csv_lines(examples: Iterable[Example]) -> Iterator[bytes]:
     """Question and answer; a leading = + - @ is quoted, so that no sheet runs it."""
     yield "\ufeff".encode()
-    yield _csv_line(["id", "question", "answer", "state", "origin", "tags"])
+    yield csv_line(["id", "question", "answer", "state", "origin", "tags"])
     for example in examples:
-        question, answer = _ends(example)
-        yield _csv_line(
+        question, answer = ends(example.row or {})
+        yield csv_line(
             [
                 str(example.id),
                 question,
@@ -196,7 +196,8 @@ def csv_lines(examples: Iterable[Example]) -> Iterator[bytes]:
         )
 
 
-def _csv_line(cells: Sequence[str]) -> bytes:
+def csv_line(cells: Sequence[str]) -> bytes:
+    """One line of a table that no sheet takes for a formula."""
     line = io.StringIO()
     csv.writer(line).writerow([_unformula(cell) for cell in cells])
     return line.getvalue().encode()
@@ -206,9 +207,8 @@ def _unformula(cell: str) -> str:
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
-def _ends(example: Example) -> tuple[str, str]:
-    """The last question and the answer that is taught."""
-    row = example.row or {}
+def ends(row: Row) -> tuple[str, str]:
+    """The last question of a row, and the answer that is taught."""
     if "input" in row:
         source = row["input"]
         messages = source.get("messages", []) if isinstance(source, Mapping) else []

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.commands import Ask
-from bot.errors import NotFound, NotNow
-from bot.model import Model, ModelKind, ModelName
+from bot.errors import HostForgot, NotFound, NotNow
+from bot.model import Model, ModelKind, ModelName, Role
+from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
-from bot.replies import Button, Fact, Line, Listing, Reply, Text, Tone
+from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text, Tone
 
 LATEST = "latest"
 _ROLLED_BACK = "model.rolled_back"
@@ -49,7 +50,9 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             return Text(ask.words("use.already", model=current.model))
         name = current.after or ask.assistant.base
         earlier = next((one for one in history[1:] if one.model == name), None)
-        model = await _wanted(ask, name, records)
+        # What was deleted since cannot answer again; the base always can.
+        known = await records.models.find(ask.id, name)
+        model = await _wanted(ask, name if known else ask.assistant.base, records)
         await records.deployments.add(
             ask.id,
             ask.assistant.id,
@@ -63,6 +66,57 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             ask.id, ask.by, _ROLLED_BACK, at=ask.now, model=name, event=ask.event.key
         )
     return Text(ask.words("rollback.done", model=model.name, before=current.model))
+
+
+async def ask_delete(ask: Ask, *, store: Store) -> Reply:
+    """What is deleted cannot be brought back, so one is asked again."""
+    async with store.reading() as records:
+        family = await _deletable(ask, records)
+    words, name = ask.words, family[0].name
+    return Card(
+        words("delete.title", model=name),
+        lines=(words("delete.note", count=len(family) - 1),),
+        buttons=(
+            Button(words("button.delete"), f"model.delete:{name}"[:100], is_danger=True),
+            Button(words("button.keep"), "model.keep"),
+        ),
+    )
+
+
+async def delete(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+    """Gone at its host, then from our list; done again after a crash it comes to the same."""
+    async with store.reading() as records:
+        family = await _deletable(ask, records)
+    for model in family:
+        try:
+            await hosts.get(model.host).delete_model(model.name)
+        except HostForgot:
+            continue
+    async with store.writing() as records:
+        for model in family:
+            await records.models.delete(ask.id, model.name)
+        name = family[0].name
+        await records.audit.add(ask.id, ask.by, "model.deleted", at=ask.now, model=name)
+    return Card(ask.words("delete.done", model=name), replaces=True)
+
+
+async def keep(ask: Ask) -> Reply:
+    return Card(ask.words("delete.kept"), replaces=True)
+
+
+async def _deletable(ask: Ask, records: Records) -> list[Model]:
+    """A tuned model and its checkpoints. Raises NotNow while one of them answers."""
+    model = await _wanted(ask, ask.argument, records)
+    if model.kind is ModelKind.BASE:
+        raise NotNow(problem=ask.words("delete.base"))
+    found = await records.models.all(ask.id, ask.assistant.id)
+    is_whole = model.kind is ModelKind.TUNED and model.job is not None
+    heirs = [one for one in found if is_whole and one.job == model.job and one.name != model.name]
+    current = await records.deployments.current(ask.id, ask.assistant.id)
+    family = [model, *heirs]
+    if current is not None and current.model in [one.name for one in family]:
+        raise NotNow(problem=ask.words("delete.answers", model=current.model))
+    return family
 
 
 async def _is_done(ask: Ask, records: Records) -> bool:
@@ -110,13 +164,16 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
     buttons: tuple[Button, ...] = ()
     if model.name != answering:
         buttons = (Button(words("button.use"), f"model.use:{model.name}"[:100]),)
+        if model.kind is ModelKind.TUNED and ask.role >= Role.ADMIN:
+            action = f"model.ask_delete:{model.name}"[:100]
+            buttons += (Button(words("button.delete"), action, is_danger=True),)
     return Line(
         model.name.rpartition(":")[2],
         model.name,
         " · ".join(notes),
         buttons,
         facts=(
-            Fact(words("fact.kind"), words(f"model.{model.kind}"), "kind"),
+            Fact(words("fact.kind"), words(f"model.{model.kind}"), f"kind.{model.kind}"),
             Fact(words("fact.parent"), model.parent or "", "parent"),
             Fact(words("fact.job"), "" if model.job is None else str(model.job), "job"),
             Fact(words("fact.host"), model.host, "host"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import Request
 from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.deeds import Deeds
+from adapters.studio.markup import quoted
 from adapters.studio.shell import empty, follow, lead, middle, pill, shell, title_of, visit_of
 from adapters.studio.visit import Studio, Visit
 from bot.model import LOCAL
@@ -56,9 +59,9 @@ class _Jobs:
         if self._visit.workspace != LOCAL:
             return
         button = ui.button(self._visit.say("studio.train_with"), icon="tune", on_click=self._settle)
-        button.props("flat").mark("train-with")
+        button.props("flat").classes("only-icon-on-phones").mark("train-with")
         train = ui.button(self._visit.say("studio.train"), icon="bolt", on_click=self._train)
-        train.props("unelevated").mark("train")
+        train.props("unelevated").classes("only-icon-on-phones").mark("train")
 
     def draw(self) -> None:
         with middle("page"):
@@ -68,6 +71,8 @@ class _Jobs:
                 with ui.element("div").classes("stack"):
                     self._detail = ui.element("div").classes("stack")
                     self._told = ui.element("div").classes("stack story")
+                    label = self._visit.say("job.events")
+                    self._told.props(f"tabindex=0 role=region aria-label={quoted(label)}")
 
     async def refresh(self) -> None:
         listed = await self._visit.list("jobs")
@@ -118,12 +123,15 @@ class _Jobs:
 
     async def _show(self, number: str) -> None:
         card = await self._visit.see(f"job.show:{number}")
-        if not isinstance(card, Card) or number != self._chosen:
+        story = await self._visit.see(f"job.events:{number}")
+        if not isinstance(card, Card) or not isinstance(story, Listing) or number != self._chosen:
             return
+        told = {line.text for line in story.lines}
+        card = replace(card, lines=tuple(line for line in card.lines if line not in told))
         is_same = self._drawn == number and self._view is not None
         if not (is_same and self._view is not None and self._view.take(card)):
             self._draw_detail(number, card)
-        await self._tell_story(number)
+        self._tell_story(story)
 
     def _draw_detail(self, number: str, card: Card) -> None:
         say = self._visit.say
@@ -133,15 +141,15 @@ class _Jobs:
             with ui.row().classes("bar"):
                 for key, action in (
                     ("studio.again", "job.again"),
+                    ("studio.rows", "job.rows"),
                     ("studio.numbers", "job.numbers"),
                 ):
                     button = Button(say(key), f"{action}:{number}")
                     drawing.draw_button(button, self._deeds.click)
         self._drawn = number
 
-    async def _tell_story(self, number: str) -> None:
-        story = await self._visit.see(f"job.events:{number}")
-        if not isinstance(story, Listing) or story == self._story:
+    def _tell_story(self, story: Listing) -> None:
+        if story == self._story:
             return
         self._story = story
         self._told.clear()
