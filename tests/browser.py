@@ -32,31 +32,50 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE = 60_000
 
 
+class Service:
+    """`attune run` in a process of its own, on one port through all its lives."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self._settings = {"ATTUNE_DATA_DIR": str(folder), "ATTUNE_STUDIO_PORT": "0", **settings}
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> str:
+        """Where it says it is."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "attune",
+            "run",
+            stdout=asyncio.subprocess.PIPE,
+            env={**environment(), **self._settings},
+        )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(60):
+            address = (await self._process.stdout.readline()).decode().split()[-1]
+        self._settings["ATTUNE_STUDIO_PORT"] = address.rpartition(":")[2]
+        return address
+
+    async def kill(self) -> None:
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> None:
+        assert await self._end(signal.SIGTERM) == 0
+
+    async def _end(self, by: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(by)
+        async with asyncio.timeout(30):
+            return await self._process.wait()
+
+
 @asynccontextmanager
 async def served(folder: Path, **settings: str) -> AsyncIterator[str]:
-    """`attune run` in a process of its own; where it says it is."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "attune",
-        "run",
-        stdout=asyncio.subprocess.PIPE,
-        env={
-            **environment(),
-            "ATTUNE_DATA_DIR": str(folder),
-            "ATTUNE_STUDIO_PORT": "0",
-            **settings,
-        },
-    )
-    assert process.stdout is not None
+    """A service for the length of a test."""
+    service = Service(folder, **settings)
     try:
-        async with asyncio.timeout(60):
-            line = (await process.stdout.readline()).decode()
-        yield line.split()[-1]
+        yield await service.start()
     finally:
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
-            assert await process.wait() == 0
+        await service.stop()
 
 
 @pytest.fixture
