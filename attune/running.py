@@ -110,6 +110,7 @@ def _studio(built: House, settings: Settings) -> Studio:
         room=built.room,
         catalogue=CATALOGUE,
         clock=built.clock,
+        links=built.links,
         has_password=settings.studio_password is not None,
     )
 

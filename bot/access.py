@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+
 from bot.errors import NotAllowed, OverCap
-from bot.model import Role, User, Workspace
+from bot.model import NO_EXCLUSION, ChannelKind, Exclusion, Place, Role, User, Workspace
 from bot.words import Words
+
+_CLOSED = {
+    ChannelKind.OPEN: NO_EXCLUSION,
+    ChannelKind.PRIVATE: Exclusion.PRIVATE,
+    ChannelKind.SHARED: Exclusion.SHARED,
+    ChannelKind.DIRECT: Exclusion.DIRECT,
+    ChannelKind.RESTRICTED: Exclusion.RESTRICTED,
+}
 
 
 def role_of(
@@ -14,6 +26,8 @@ def role_of(
 
     `admins` holds `platform:user` entries of ATTUNE_ADMINS.
     """
+    if user.is_operator:
+        return Role.OPERATOR
     is_admin = user.is_platform_admin or f"{workspace.platform}:{user.id}" in admins
     return max(stored or Role.MEMBER, Role.ADMIN if is_admin else Role.MEMBER)
 
@@ -33,3 +47,12 @@ def within_caps(workspace: Workspace, spent: tuple[int, int], words: Words) -> N
         raise OverCap(cap=workspace.person_cap, whom=words("cap.you"))
     if workspace.workspace_cap is not None and whole >= workspace.workspace_cap:
         raise OverCap(cap=workspace.workspace_cap, whom=words("cap.workspace"))
+
+
+def exclusions(place: Place, people: Iterable[User]) -> Exclusion:
+    """For what reasons words said there by these people teach nothing by themselves."""
+    return _CLOSED[place.kind] | excluded_people(people)
+
+
+def excluded_people(people: Iterable[User]) -> Exclusion:
+    return reduce(or_, (Exclusion.GUEST for one in people if one.is_guest), NO_EXCLUSION)

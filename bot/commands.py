@@ -322,6 +322,11 @@ def whole_number(text: str) -> int:
     return number
 
 
+def month_of(at: datetime) -> datetime:
+    """Where the month of a moment begins, in UTC; budgets of money count from there."""
+    return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
 def _as_number(value: str) -> float:
     number = float(value.rstrip("%").replace(",", "."))
     if not math.isfinite(number):

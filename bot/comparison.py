@@ -94,16 +94,16 @@ async def _everyone(ask: Ask, *, store: Store) -> list[Contender]:
     if answering and answering.model != base:
         title = words("compare.tuned")
         found.append(
-            Contender(answering.model, title, answering.model, answering.host, is_usual=True)
+            Contender(answering.model, title, answering.address, answering.host, is_usual=True)
         )
-    known = {one.model for one in found}
+    known = {one.name for one in found}
     checkpoint = words("model.checkpoint").capitalize()
     titles = {ModelKind.TUNED: words("compare.tuned"), ModelKind.CHECKPOINT: checkpoint}
     found.extend(
         Contender(
             one.name,
             titles[one.kind],
-            one.name,
+            one.called or one.name,
             one.host,
             is_checkpoint=one.kind is ModelKind.CHECKPOINT,
         )

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.commands import Ask
-from bot.errors import HostForgot, NotFound, NotNow
+from bot.errors import NotFound, NotNow
 from bot.model import Model, ModelKind, ModelName, Role
-from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
-from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text, Tone
+from bot.replies import Button, Fact, Line, Listing, Reply, Text, Tone
 
 LATEST = "latest"
+HANDLE_LENGTH = 80
+"""So much of a name's end fits into a button and is a model's alone."""
 _ROLLED_BACK = "model.rolled_back"
 
 
 async def use(ask: Ask, name: str, *, store: Store) -> Reply:
     """A tuned model, a checkpoint, the base, or `latest`."""
     async with store.writing() as records:
-        model = await _wanted(ask, name, records)
+        model = await _called(ask, await _wanted(ask, name, records), records)
         current = await records.deployments.current(ask.id, ask.assistant.id)
-        if current is not None and current.model == model.name:
+        if current is not None and (current.model, current.called) == (model.name, model.called):
             return Text(ask.words("use.already", model=model.name))
         await records.deployments.add(
             ask.id,
@@ -30,6 +32,7 @@ async def use(ask: Ask, name: str, *, store: Store) -> Reply:
             by=ask.by,
             at=ask.now,
             after=current.model if current else None,
+            called=model.called,
         )
         await records.audit.add(ask.id, ask.by, "model.used", at=ask.now, model=model.name)
     key = "use.tainted" if model.is_tainted else "use.done"
@@ -61,62 +64,12 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             by=ask.by,
             at=ask.now,
             after=earlier.after if earlier else None,
+            called=model.called,
         )
         await records.audit.add(
             ask.id, ask.by, _ROLLED_BACK, at=ask.now, model=name, event=ask.event.key
         )
     return Text(ask.words("rollback.done", model=model.name, before=current.model))
-
-
-async def ask_delete(ask: Ask, *, store: Store) -> Reply:
-    """What is deleted cannot be brought back, so one is asked again."""
-    async with store.reading() as records:
-        family = await _deletable(ask, records)
-    words, name = ask.words, family[0].name
-    return Card(
-        words("delete.title", model=name),
-        lines=(words("delete.note", count=len(family) - 1),),
-        buttons=(
-            Button(words("button.delete"), f"model.delete:{name}"[:100], is_danger=True),
-            Button(words("button.keep"), "model.keep"),
-        ),
-    )
-
-
-async def delete(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
-    """Gone at its host, then from our list; done again after a crash it comes to the same."""
-    async with store.reading() as records:
-        family = await _deletable(ask, records)
-    for model in family:
-        try:
-            await hosts.get(model.host).delete_model(model.name)
-        except HostForgot:
-            continue
-    async with store.writing() as records:
-        for model in family:
-            await records.models.delete(ask.id, model.name)
-        name = family[0].name
-        await records.audit.add(ask.id, ask.by, "model.deleted", at=ask.now, model=name)
-    return Card(ask.words("delete.done", model=name), replaces=True)
-
-
-async def keep(ask: Ask) -> Reply:
-    return Card(ask.words("delete.kept"), replaces=True)
-
-
-async def _deletable(ask: Ask, records: Records) -> list[Model]:
-    """A tuned model and its checkpoints. Raises NotNow while one of them answers."""
-    model = await _wanted(ask, ask.argument, records)
-    if model.kind is ModelKind.BASE:
-        raise NotNow(problem=ask.words("delete.base"))
-    found = await records.models.all(ask.id, ask.assistant.id)
-    is_whole = model.kind is ModelKind.TUNED and model.job is not None
-    heirs = [one for one in found if is_whole and one.job == model.job and one.name != model.name]
-    current = await records.deployments.current(ask.id, ask.assistant.id)
-    family = [model, *heirs]
-    if current is not None and current.model in [one.name for one in family]:
-        raise NotNow(problem=ask.words("delete.answers", model=current.model))
-    return family
 
 
 async def _is_done(ask: Ask, records: Records) -> bool:
@@ -159,14 +112,13 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
         notes.append(words("model.job", job=model.job))
     if model.parent and model.kind is not ModelKind.BASE:
         notes.append(words("model.parent", parent=model.parent))
+    if model.called:
+        notes.append(words("model.called", name=model.called))
+    if model.expires_on:
+        notes.append(words("model.ends", date=model.expires_on))
     if model.is_tainted:
         notes.append(words("model.tainted"))
-    buttons: tuple[Button, ...] = ()
-    if model.name != answering:
-        buttons = (Button(words("button.use"), f"model.use:{model.name}"[:100]),)
-        if model.kind is ModelKind.TUNED and ask.role >= Role.ADMIN:
-            action = f"model.ask_delete:{model.name}"[:100]
-            buttons += (Button(words("button.delete"), action, is_danger=True),)
+    buttons = _buttons(ask, model) if model.name != answering else ()
     return Line(
         model.name.rpartition(":")[2],
         model.name,
@@ -184,6 +136,14 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
     )
 
 
+def _buttons(ask: Ask, model: Model) -> tuple[Button, ...]:
+    words, handle = ask.words, model.name[-HANDLE_LENGTH:]
+    use = Button(words("button.use"), f"model.use:{handle}")
+    if model.kind is not ModelKind.TUNED or ask.role < Role.ADMIN:
+        return (use,)
+    return use, Button(words("button.delete"), f"model.delete:{handle}", is_danger=True)
+
+
 async def _wanted(ask: Ask, name: str, records: Records) -> Model:
     found = await records.models.all(ask.id, ask.assistant.id)
     if name == LATEST:
@@ -196,10 +156,20 @@ async def _wanted(ask: Ask, name: str, records: Records) -> Model:
     return next((model for model in matches if model.name == name), matches[0])
 
 
+async def _called(ask: Ask, model: Model, records: Records) -> Model:
+    """`as:NAME` is what the host calls it, where somebody has deployed it there by hand."""
+    called = ask.text("as")
+    if called is None or model.kind is ModelKind.BASE:
+        return model
+    await records.models.call(ask.id, model.name, ModelName(called))
+    return replace(model, called=ModelName(called))
+
+
 def _matches(model: Model, name: str) -> bool:
     """Its whole name, the end of it, or the number of its job."""
     is_job = model.kind is ModelKind.TUNED and name == str(model.job)
-    return model.name == name or model.name.endswith(f":{name}") or is_job
+    is_handle = len(name) == HANDLE_LENGTH and model.name.endswith(name)
+    return model.name == name or model.name.endswith(f":{name}") or is_job or is_handle
 
 
 def _latest(ask: Ask, found: Sequence[Model]) -> Model:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from bot import access, assistants
 from bot.commands import Ask, Catalogue, Deed, checked, parse
-from bot.errors import AttuneError, BadInput, NotFound
+from bot.errors import AttuneError, BadInput, NotFound, PlaceClosed
 from bot.events import (
     Clicked,
     Commanded,
@@ -131,9 +131,19 @@ class Dispatch:
             if row.attempts >= _TRIES or (is_stale and isinstance(event.what, Spoken)):
                 await self._finish(row.key)
                 continue
+            if not self._is_on(event):
+                continue
             async with self._world.store.writing() as records:
                 await records.inbox.begin(row.key)
             self._spawn(self._run(event), f"event {event.what.kind} again")
+
+    def _is_on(self, event: Event) -> bool:
+        """Whether anybody could be answered; a platform that is off may be on at the next start."""
+        try:
+            self._world.surfaces.of(event.place.workspace)
+        except PlaceClosed:
+            return False
+        return True
 
     async def _concerns_us(self, event: Event) -> bool:
         """What is not meant for us leaves no trace, not even in the inbox."""

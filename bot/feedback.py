@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from bot import access, examples
 from bot.commands import Ask, whole_number
 from bot.errors import BadInput, NotFound, NotNow
 from bot.model import (
-    ChannelKind,
     ExampleState,
+    Exclusion,
     MessageId,
     NewExample,
     Origin,
@@ -17,10 +19,10 @@ from bot.model import (
     Sources,
     Turn,
     TurnId,
-    UserId,
     Vote,
 )
 from bot.ports.store import Records, Store
+from bot.ports.surface import Surface
 from bot.replies import Button, Field, FieldKind, Form, Reply, Silence, Text
 from bot.rows import Method, check_row
 
@@ -76,18 +78,23 @@ async def improve_form(ask: Ask, message: MessageId, *, store: Store) -> Reply:
     return _form(ask, turn)
 
 
-async def submitted(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
+async def submitted(
+    ask: Ask, values: Mapping[str, str], *, store: Store, surface: Surface
+) -> Reply:
     """The reason stays with the vote; a better answer becomes a lesson where that is permitted."""
     reason = values.get("reason", "").strip() or None
     better = values.get("better", "").strip()
     async with store.writing() as records:
         turn = await records.turns.get(ask.id, _turn_id(ask))
         await records.turns.vote(ask.id, Vote(turn.id, ask.by, BAD, reason, ask.now))
-        if not better:
-            return Text(ask.words("feedback.thanks"), private=True)
-        if not _may_teach(ask):
-            return Text(ask.words("feedback.not_kept"), private=True)
-        return await _teach(ask, turn, better, records)
+    if not better:
+        return Text(ask.words("feedback.thanks"), private=True)
+    asker = await examples.described(ask, turn.asker, surface)
+    found = access.exclusions(ask.place, [asker, ask.user])
+    if not _may_teach(ask, found):
+        return Text(ask.words("feedback.not_kept"), private=True)
+    async with store.writing() as records:
+        return await _teach(ask, turn, better, found, records)
 
 
 async def prefer(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
@@ -113,16 +120,14 @@ async def prefer(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
     return Text(ask.words("prefer.done", id=kept.id))
 
 
-async def _teach(ask: Ask, turn: Turn, better: str, records: Records) -> Reply:
+async def _teach(ask: Ask, turn: Turn, better: str, found: Exclusion, records: Records) -> Reply:
     """An example of the better answer, and a preference of it over the bot's own."""
     _refuse_bad(ask, example_row(turn, better), Method.SUPERVISED)
-    authors = tuple(dict.fromkeys((turn.asker, ask.by)))
-    example, _ = await records.examples.add(
-        ask.id, _new(ask, turn, example_row(turn, better), Method.SUPERVISED, authors), at=ask.now
-    )
+    new = replace(_new(ask, turn, example_row(turn, better), Method.SUPERVISED), exclusions=found)
+    example, _ = await records.examples.add(ask.id, new, at=ask.now)
     if better != turn.reply.strip():
-        row = preference_row(turn, better)
-        await records.examples.add(ask.id, _new(ask, turn, row, Method.DPO, authors), at=ask.now)
+        other = replace(new, row=preference_row(turn, better), method=Method.DPO)
+        await records.examples.add(ask.id, other, at=ask.now)
     await records.audit.add(
         ask.id, ask.by, f"example.{example.state}", at=ask.now, example=example.id
     )
@@ -151,7 +156,7 @@ def _preference(question: str, better: str, worse: str) -> Row:
     }
 
 
-def _new(ask: Ask, turn: Turn, row: Row, method: Method, authors: tuple[UserId, ...]) -> NewExample:
+def _new(ask: Ask, turn: Turn, row: Row, method: Method) -> NewExample:
     is_local = ask.workspace.platform == "local"
     is_curator = ask.role >= Role.CURATOR
     return NewExample(
@@ -160,15 +165,15 @@ def _new(ask: Ask, turn: Turn, row: Row, method: Method, authors: tuple[UserId, 
         state=ExampleState.APPROVED if is_curator else ExampleState.PROPOSED,
         row=row,
         origin=Origin.CONSOLE if is_local else Origin.MESSAGE,
-        authors=authors,
+        authors=tuple(dict.fromkeys((turn.asker, ask.by))),
     )
 
 
-def _may_teach(ask: Ask) -> bool:
+def _may_teach(ask: Ask, found: Exclusion) -> bool:
     """The question came as a chat message, so its text needs the widest permission."""
     if ask.workspace.platform == "local":
         return True
-    return ask.workspace.sources >= Sources.MESSAGES and ask.place.kind is ChannelKind.OPEN
+    return ask.workspace.sources >= Sources.MESSAGES and found in ask.workspace.allowed
 
 
 def _refuse_bad(ask: Ask, row: Row, method: Method) -> None:
@@ -187,6 +192,7 @@ def _form(ask: Ask, turn: Turn) -> Form:
             Field("better", words("feedback.better"), FieldKind.TEXT, turn.reply, required=False),
         ),
         submit=words("feedback.submit"),
+        again=f"feedback.why:{turn.id}",
     )
 
 

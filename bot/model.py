@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import IntEnum, IntFlag, StrEnum
 from typing import NewType
 
 from bot.rows import Method
@@ -46,6 +46,19 @@ class Sources(IntEnum):
     MESSAGES = 3
 
 
+class Exclusion(IntFlag):
+    """Whose words, and said where, teach nothing unless an admin allows it."""
+
+    PRIVATE = 1
+    SHARED = 2
+    DIRECT = 4
+    RESTRICTED = 8
+    GUEST = 16
+
+
+NO_EXCLUSION = Exclusion(0)
+
+
 class Origin(StrEnum):
     """How an example came to us."""
 
@@ -70,17 +83,21 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who spoke or clicked, as the platform describes them."""
+    """Somebody who spoke or clicked, as the platform describes them.
+
+    The operator is whoever sits at the studio or the console, in any workspace.
+    """
 
     id: UserId
     name: str
     is_bot: bool = False
     is_guest: bool = False
     is_platform_admin: bool = False
+    is_operator: bool = False
 
 
 class ChannelKind(StrEnum):
-    """Who can read a channel; what is said in any but an open one is not learned from."""
+    """Who can read a channel; any but an open one is an `Exclusion`."""
 
     OPEN = "open"
     PRIVATE = "private"
@@ -110,15 +127,20 @@ class Said:
     at: datetime
     reply_to: MessageId | None = None
     is_own: bool = False
+    permalink: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
+    """Caps of tokens are for a day, that of training for a month, in US dollars."""
+
     id: WorkspaceId
     name: str
     sources: Sources
     person_cap: int | None = None
     workspace_cap: int | None = None
+    training_cap: float | None = None
+    allowed: Exclusion = NO_EXCLUSION
 
     @property
     def platform(self) -> str:
@@ -194,6 +216,7 @@ class Example:
     held_out: bool
     created_at: datetime
     updated_at: datetime
+    exclusions: Exclusion = NO_EXCLUSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +231,7 @@ class NewExample:
     authors: tuple[UserId, ...] = ()
     source: Source | None = None
     tags: tuple[str, ...] = ()
+    exclusions: Exclusion = NO_EXCLUSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +316,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a start will cost; None is unknown. Money in US dollars."""
+    """What a start will cost; None is unknown. Money in US dollars, `hosting` for an hour."""
 
     rows: int
     validation_rows: int
@@ -300,6 +324,7 @@ class Estimate:
     epochs: int | None
     price: float | None
     seconds: float | None
+    hosting: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +332,8 @@ class Job:
     """One start and what became of it.
 
     `start` names its files and is unguessable. `attempted_at` is set before
-    an outside effect and cleared when its outcome is known.
+    an outside effect and cleared when its outcome is known. `trouble` is in
+    English or the host's own words; `trouble_details` say it in any language.
     """
 
     id: JobId
@@ -338,10 +364,14 @@ class Job:
     model: ModelName | None = None
     trouble: str | None = None
     trouble_code: str | None = None
+    trouble_details: Mapping[str, object] = field(default_factory=dict)
     step: int | None = None
     total_steps: int | None = None
     train_loss: float | None = None
     valid_loss: float | None = None
+    result_files: tuple[str, ...] = ()
+    seconds_left: float | None = None
+    is_late: bool = False
     next_look: datetime | None = None
     created_at: datetime | None = None
     confirmed_at: datetime | None = None
@@ -363,10 +393,31 @@ class JobEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Measures:
+    """What was measured at one step, by the names that hosts use in events."""
+
+    step: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     step: int
     model: ModelName
     metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What a job of a workspace that is gone may still have at its host; `id` is the store's."""
+
+    host: HostName
+    start: str
+    host_job: str | None
+    files: tuple[str, ...]
+    next_look: datetime
+    attempts: int = 0
+    id: int = 0
 
 
 class ModelKind(StrEnum):
@@ -377,7 +428,10 @@ class ModelKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A base, or what a job made."""
+    """A base, or what a job made.
+
+    `called` is what its host calls it once it is deployed.
+    """
 
     workspace: WorkspaceId
     assistant: AssistantId
@@ -390,6 +444,7 @@ class Model:
     expires_on: str | None = None
     is_tainted: bool = False
     is_deleted: bool = False
+    called: ModelName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +459,12 @@ class Deployment:
     by: UserId
     since: datetime
     after: ModelName | None
+    called: ModelName | None = None
+
+    @property
+    def address(self) -> ModelName:
+        """What the host calls it: the name of its deployment there, where it needs one."""
+        return self.called or self.model
 
 
 class TurnState(StrEnum):

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from bot.commands import Ask
 from bot.errors import BadInput
-from bot.model import Consent, Example, ExampleId, MessageId, Notice, Sources, Turn
+from bot.model import (
+    NO_EXCLUSION,
+    Consent,
+    Example,
+    ExampleId,
+    Exclusion,
+    Job,
+    Leaving,
+    MessageId,
+    Notice,
+    Sources,
+    Turn,
+)
 from bot.ports.store import Records, Store
 from bot.replies import (
     Button,
@@ -27,6 +42,7 @@ from bot.replies import (
 from bot.words import Words
 
 CONSENT_VERSION = 1
+_EVERY_JOB = 1_000_000
 CONSENT_WANTED = "consent.wanted"
 
 
@@ -169,6 +185,7 @@ async def sources(ask: Ask, *, store: Store) -> Reply:
                 ask.workspace.sources.name.lower(),
                 choices=choices,
             ),
+            _allowed_field(ask),
             Field("permission", words("sources.permission"), FieldKind.TEXT, required=False),
         ),
         submit=words("sources.submit"),
@@ -182,27 +199,83 @@ async def sources_submitted(ask: Ask, values: Mapping[str, str], *, store: Store
         wanted = Sources[values.get("sources", "").upper()]
     except KeyError:
         raise BadInput(problem=ask.words("sources.unknown")) from None
+    allowed = _allowed(ask, values)
     permission = values.get("permission", "").strip()
     if wanted > Sources.OUTSIDE and not permission and ask.workspace.platform != "local":
         raise BadInput(problem=ask.words("sources.permission_needed"))
     async with store.writing() as records:
-        await records.workspaces.set_sources(ask.id, wanted)
+        await records.workspaces.set_sources(ask.id, wanted, allowed=allowed)
         await records.audit.add(
             ask.id,
             ask.by,
             "sources.set",
             at=ask.now,
             sources=wanted.name.lower(),
+            allowed=_names(allowed),
             permission=permission,
         )
-    return Text(ask.words("sources.set", sources=ask.words(f"sources.{wanted.name.lower()}")))
+    return Text(_set(wanted, allowed, ask.words))
 
 
 async def left(ask: Ask, *, store: Store) -> Reply:
-    """Uninstalled: everything of the workspace goes."""
+    """Uninstalled: everything of the workspace goes, here now and at its hosts soon."""
     async with store.writing() as records:
+        for job in await records.jobs.page(ask.id, limit=_EVERY_JOB):
+            if leaving := _leaving(job, ask.now):
+                await records.leavings.add(leaving)
         await records.workspaces.erase(ask.id)
     return Silence()
+
+
+def _allowed_field(ask: Ask) -> Field:
+    words = ask.words
+    choices = tuple((name, words(f"exclusion.{name}")) for name in map(_name, Exclusion))
+    return Field(
+        "allowed",
+        words("sources.allowed"),
+        FieldKind.CHOICES,
+        _names(ask.workspace.allowed),
+        hint=words("sources.allowed_hint"),
+        choices=choices,
+        required=False,
+    )
+
+
+def _allowed(ask: Ask, values: Mapping[str, str]) -> Exclusion:
+    """What the form does not name stays excluded; a form without the question changes nothing."""
+    if "allowed" not in values:
+        return ask.workspace.allowed
+    named = [name for name in values["allowed"].replace(" ", "").split(",") if name]
+    try:
+        return reduce(or_, (Exclusion[name.upper()] for name in named), NO_EXCLUSION)
+    except KeyError:
+        choices = ", ".join(map(_name, Exclusion))
+        raise BadInput(problem=ask.words("sources.allowed_unknown", choices=choices)) from None
+
+
+def _set(sources: Sources, allowed: Exclusion, words: Words) -> str:
+    said = words("sources.set", sources=words(f"sources.{sources.name.lower()}"))
+    if not allowed:
+        return said
+    names = ", ".join(words(f"exclusion.{_name(one)}") for one in allowed)
+    return f"{said} {words('sources.allowed_set', names=names)}"
+
+
+def _names(allowed: Exclusion) -> str:
+    return ",".join(map(_name, allowed))
+
+
+def _name(exclusion: Exclusion) -> str:
+    return str(exclusion.name).lower()
+
+
+def _leaving(job: Job, now: datetime) -> Leaving | None:
+    """Just enough to remove it at its host; None for a job that has nothing there."""
+    files = tuple(file for file in (job.training_file, job.validation_file) if file)
+    running = None if job.phase.is_over else job.host_job
+    if not files and running is None and job.attempted_at is None:
+        return None
+    return Leaving(job.host, job.start, running, files, now)
 
 
 def _switches(words: Words) -> tuple[Button, ...]:

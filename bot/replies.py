@@ -20,12 +20,16 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """Something to click; `action` is opaque to the surface (at most 100 characters)."""
+    """Something to click; `action` is opaque to the surface (at most 100 characters).
+
+    One with a `link` leads to that address instead, and has no action.
+    """
 
     label: str
-    action: str
+    action: str = ""
     is_primary: bool = False
     is_danger: bool = False
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +114,14 @@ class FieldKind(StrEnum):
     TEXT = "text"
     NUMBER = "number"
     CHOICE = "choice"
+    CHOICES = "choices"
     TOGGLE = "toggle"
     FILE = "file"
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One input of a form; values travel as text."""
+    """One input of a form; values travel as text, several choices with commas between them."""
 
     name: str
     label: str
@@ -130,13 +135,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Asks for text; its `id` comes back with the values (at most 100 characters)."""
+    """Asks for text; its `id` comes back with the values (at most 100 characters).
+
+    `again` is a button's action that opens it anew, where the moment for a form has passed.
+    """
 
     id: str
     title: str
     fields: tuple[Field, ...]
     submit: str
     note: str = ""
+    again: str = ""
 
 
 @dataclass(frozen=True, slots=True)

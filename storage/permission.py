@@ -14,10 +14,10 @@ def permitted() -> ColumnElement[bool]:
     """Whether the example at hand may be trained on now; true or false, never NULL.
 
     Its origin must be within the workspace's sources, and for forms and
-    messages every author must have consented. A message without a known author
-    has nobody who could consent. In the local workspace the words are the
-    operator's own, so silence is consent there. An author who took consent
-    back is excluded everywhere, whatever the origin.
+    messages every author must have consented and every exclusion be allowed.
+    A message without a known author has nobody who could consent. In the local
+    workspace the words are the operator's own, so silence is consent there. An
+    author who took consent back is excluded everywhere, whatever the origin.
     """
     return and_(
         examples.c.state == ExampleState.APPROVED,
@@ -37,8 +37,11 @@ def permitted() -> ColumnElement[bool]:
 
 
 def _reaches(step: Sources) -> ColumnElement[bool]:
+    """The workspace lets us learn from such words, and from those people and places."""
     allowed = exists().where(
-        workspaces.c.id == examples.c.workspace, workspaces.c.sources >= int(step)
+        workspaces.c.id == examples.c.workspace,
+        workspaces.c.sources >= int(step),
+        examples.c.exclusions.bitwise_and(workspaces.c.allowed) == examples.c.exclusions,
     )
     return or_(examples.c.workspace == LOCAL, allowed)
 

@@ -4,7 +4,8 @@ Each has its workspace, and a child names its parent together with the
 workspace, so that the database itself refuses a link across workspaces.
 Inbox, outbox, audit, spending and the room stand free of `workspaces`: an
 event may come before its workspace is known, and a note of its leaving may
-stay after everything else is erased.
+stay after everything else is erased. Leavings alone have no workspace: theirs
+is gone, and they hold nothing of its words.
 """
 
 from __future__ import annotations
@@ -69,6 +70,11 @@ def _id(name: str = "id") -> Column[int]:
     return Column(name, Integer, primary_key=True, autoincrement=True)
 
 
+def _flags(name: str) -> Column[int]:
+    """Several words in one number; a table that is older has none of them."""
+    return Column(name, Integer, nullable=False, server_default="0")
+
+
 def _flag(name: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False)
 
@@ -104,8 +110,10 @@ workspaces = Table(
     _number("sources"),
     Column("person_cap", BigInteger),
     Column("workspace_cap", BigInteger),
+    Column("training_cap", Float),
+    _flags("allowed"),
     _check("sources", "sources BETWEEN 1 AND 3"),
-    _check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
+    _check("caps", "person_cap >= 0 AND workspace_cap >= 0 AND training_cap >= 0"),
 )
 
 roles = Table(
@@ -189,6 +197,7 @@ examples = _numbered(
     _flag("held_out"),
     Column("created_at", Utc, nullable=False),
     Column("updated_at", Utc, nullable=False),
+    _flags("exclusions"),
     UniqueConstraint("workspace", "id"),
     _of("assistants", "assistant"),
     _check("revision", "revision >= 1"),
@@ -314,10 +323,14 @@ jobs = _numbered(
     Column("model", Text),
     Column("trouble", Text),
     Column("trouble_code", Text),
+    Column("trouble_details", Json, nullable=False),
     Column("step", Integer),
     Column("total_steps", Integer),
     Column("train_loss", Float),
     Column("valid_loss", Float),
+    Column("result_files", Json, nullable=False),
+    Column("seconds_left", Float),
+    _flag("is_late"),
     Column("next_look", Utc),
     Column("created_at", Utc),
     Column("confirmed_at", Utc),
@@ -388,6 +401,7 @@ models = _numbered(
     Column("expires_on", Text),
     _flag("is_tainted"),
     _flag("is_deleted"),
+    Column("called", Text),
     UniqueConstraint("workspace", "name"),
     _of("assistants", "assistant"),
     _of("jobs", "job"),
@@ -401,6 +415,7 @@ deployments = _numbered(
     _text("by"),
     Column("since", Utc, nullable=False),
     Column("after", Text),
+    Column("called", Text),
     _of("assistants", "assistant"),
 )
 Index(None, deployments.c.workspace, deployments.c.assistant)
@@ -467,6 +482,19 @@ notices = _numbered(
 IS_BEHIND = notices.c.delivered < notices.c.version
 Index("ix_notices_due", notices.c.due_at, sqlite_where=IS_BEHIND, postgresql_where=IS_BEHIND)
 Index(None, notices.c.workspace, notices.c.channel, notices.c.message)
+
+leavings = Table(
+    "leavings",
+    metadata,
+    _id(),
+    _text("host"),
+    _text("start"),
+    Column("host_job", Text),
+    Column("files", Json, nullable=False),
+    Column("next_look", Utc, nullable=False),
+    _number("attempts"),
+    _check("attempts", "attempts >= 0"),
+)
 
 inbox = Table(
     "inbox",

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select, update
 
-from bot.model import Sources, Workspace, WorkspaceId
+from bot.model import Exclusion, Sources, Workspace, WorkspaceId
 from storage.connection import Connection
-from storage.tables import metadata, workspaces
+from storage.tables import leavings, metadata, workspaces
 
 
 class Workspaces:
@@ -29,6 +29,8 @@ class Workspaces:
             "sources": int(workspace.sources),
             "person_cap": workspace.person_cap,
             "workspace_cap": workspace.workspace_cap,
+            "training_cap": workspace.training_cap,
+            "allowed": int(workspace.allowed),
         }
         insert = self._connection.insert(workspaces).values(values)
         await self._connection.run(insert.on_conflict_do_nothing())
@@ -37,24 +39,35 @@ class Workspaces:
         rows = await self._connection.rows(select(workspaces).order_by(workspaces.c.id))
         return [_workspace(row) for row in rows]
 
-    async def set_sources(self, workspace: WorkspaceId, sources: Sources) -> None:
-        await self._set(workspace, sources=int(sources))
+    async def set_sources(
+        self, workspace: WorkspaceId, sources: Sources, *, allowed: Exclusion
+    ) -> None:
+        await self._set(workspace, sources=int(sources), allowed=int(allowed))
 
     async def set_caps(
-        self, workspace: WorkspaceId, *, person: int | None, whole: int | None
+        self,
+        workspace: WorkspaceId,
+        *,
+        person: int | None,
+        whole: int | None,
+        training: float | None = None,
     ) -> None:
-        await self._set(workspace, person_cap=person, workspace_cap=whole)
+        caps = {"person_cap": person, "workspace_cap": whole, "training_cap": training}
+        await self._set(workspace, **caps)
 
     async def erase(self, workspace: WorkspaceId) -> None:
         for table in reversed(metadata.sorted_tables):
+            if table is leavings:
+                continue
             owner = workspaces.c.id if table is workspaces else table.c.workspace
             await self._connection.run(delete(table).where(owner == workspace))
         self._connection.has_erased = True
 
-    async def _set(self, workspace: WorkspaceId, **values: int | None) -> None:
+    async def _set(self, workspace: WorkspaceId, **values: float | None) -> None:
         own = workspaces.c.id == workspace
         await self._connection.run(update(workspaces).where(own).values(values))
 
 
 def _workspace(row: Row[Any]) -> Workspace:
-    return Workspace(row.id, row.name, Sources(row.sources), row.person_cap, row.workspace_cap)
+    caps = row.person_cap, row.workspace_cap, row.training_cap
+    return Workspace(row.id, row.name, Sources(row.sources), *caps, Exclusion(row.allowed))

@@ -90,11 +90,12 @@ class Scene:
     def is_idle(self) -> bool:
         return self.house is not None and not self.house.busy
 
-    async def allow_messages(self) -> None:
-        """The admin lets the bot learn from marked messages."""
+    async def allow_messages(self, *allowed: str) -> None:
+        """The admin lets the bot learn from marked messages, and from what else is named."""
         self.slack.command(ADMIN, "C1", "admin sources")
         form = await self.view(len(self.slack.views) + 1)
-        self.slack.submit(ADMIN, form, sources="messages", permission="Letter of 1 May")
+        told = {"sources": "messages", "permission": "Letter of 1 May", "allowed": allowed}
+        self.slack.submit(ADMIN, form, **told)
         await self.hear("C1", len(self.slack.own("C1")) + 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.slack import gateway
 from bot.model import ExampleFilter, UserId, WorkspaceId
 from tests.fakes.slack import labels
 from tests.slack_scene import Scene, until
@@ -113,15 +114,59 @@ async def test_guests_are_not_learned_from(in_slack: Scene, facts: dict[str, obj
     assert await counted(in_slack) == 0
 
 
-async def test_a_shortcut_saves_the_exchange_too(in_slack: Scene) -> None:
+@pytest.mark.parametrize(("channel", "kind"), [("C7", "private"), ("C8", "shared"), ("D9", "im")])
+async def test_an_admin_may_allow_closed_places(in_slack: Scene, channel: str, kind: str) -> None:
+    await in_slack.allow_messages("private", "shared", "direct")
+    in_slack.slack.add_channel(channel, kind)
+    answer = await exchange(in_slack, channel)
+
+    in_slack.slack.react("U1", channel, answer, "mortar_board")
+
+    await in_slack.settled()
+    assert await counted(in_slack) == 1
+
+
+async def test_a_shortcut_shows_the_exchange_to_be_edited_and_saves_it(in_slack: Scene) -> None:
     await in_slack.allow_messages()
     answer = await exchange(in_slack)
 
     in_slack.slack.shortcut("U1", "save", "C1", answer)
+    form = await in_slack.view(2)
+    in_slack.slack.submit("U1", form, answer="With a bow")
 
     whisper = (await in_slack.whispered())[0]
     assert "Saved as example" in whisper["text"]
     assert labels(whisper)[0] == "Approve"
+    assert in_slack.house is not None
+    async with in_slack.house.store.reading() as records:
+        (example,) = await records.examples.page(TEAM, ExampleFilter())
+    assert "How do we greet?" in str(example.row)
+    assert "With a bow" in str(example.row)
+    assert set(example.authors) == {"U1", "U2", "U3"}
+    assert example.source is not None
+    number = answer.replace(".", "")
+    assert example.source.permalink == f"https://team.example/archives/C1/p{number}"
+
+
+async def test_without_permission_a_shortcut_keeps_a_pointer(in_slack: Scene) -> None:
+    in_slack.slack.shortcut("U1", "save", "C1", await exchange(in_slack))
+
+    assert "Kept as a pointer" in (await in_slack.whispered())[0]["text"]
+
+
+async def test_a_shortcut_on_a_slow_day_fills_its_form_later(
+    in_slack: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_slack.allow_messages()
+    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
+    answer = await exchange(in_slack)
+
+    in_slack.slack.shortcut("U1", "save", "C1", answer)
+
+    form = await in_slack.view(2)
+    await until(lambda: in_slack.slack.views[form["id"]].get("callback_id", "").startswith("save:"))
+    opened = in_slack.slack.called("views.open")[1]["view"]
+    assert not any(block["type"] == "input" for block in opened["blocks"])
 
 
 async def test_what_is_kept_reads_as_people_read_it(in_slack: Scene) -> None:
@@ -188,3 +233,17 @@ async def test_a_persons_revoked_token_is_none_of_ours(in_slack: Scene) -> None:
     assert in_slack.house is not None
     async with in_slack.house.store.reading() as records:
         assert await records.workspaces.find(TEAM) is not None
+
+
+async def test_a_pointer_is_written_up_behind_a_link(in_slack: Scene) -> None:
+    await in_slack.stop()
+    await until(lambda: not in_slack.slack.sockets)
+    await in_slack.start(ATTUNE_PUBLIC_URL="https://attune.example")
+    in_slack.slack.react("U2", "C1", await exchange(in_slack), "mortar_board")
+    kept = (await in_slack.whispered())[0]
+
+    in_slack.slack.click("U2", kept, "Write it up")
+
+    told = (await in_slack.whispered(2))[1]
+    (button,) = (one for block in told["blocks"] for one in block.get("elements", ()))
+    assert button["url"].startswith("https://attune.example/write/")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -12,9 +14,11 @@ from hypothesis import strategies as st
 
 from bot.model import (
     LOCAL,
+    NO_EXCLUSION,
     Consent,
     Example,
     ExampleState,
+    Exclusion,
     NewExample,
     Origin,
     Role,
@@ -39,6 +43,7 @@ class Case:
 
     workspace: WorkspaceId
     sources: Sources
+    allowed: Exclusion
     consents: dict[UserId, bool]
     examples: tuple[NewExample, ...]
 
@@ -56,7 +61,14 @@ def may_be_trained_on(case: Case, example: Example) -> bool:
     needed = Sources.FORMS if example.origin is Origin.FORM else Sources.MESSAGES
     agreed = all(case.consents.get(author, is_local) for author in example.authors)
     known = bool(example.authors) or example.origin is Origin.FORM
-    return sources >= needed and agreed and known
+    closed = [one for one in example.exclusions if one not in case.allowed and not is_local]
+    return sources >= needed and agreed and known and not closed
+
+
+exclusions = st.builds(
+    lambda few: reduce(or_, few, NO_EXCLUSION),
+    st.sets(st.sampled_from(list(Exclusion)), max_size=2),
+)
 
 
 @st.composite
@@ -68,6 +80,7 @@ def cases(draw: st.DrawFn) -> Case:
             row=draw(st.sampled_from([a_row(str(number)), a_row(str(number)), None])),
             state=draw(st.sampled_from([ExampleState.APPROVED, *ExampleState])),
             origin=draw(st.sampled_from(Origin)),
+            exclusions=draw(exclusions),
             authors=tuple(draw(st.lists(st.sampled_from(PEOPLE), unique=True, max_size=3))),
         )
         for number in range(draw(st.integers(1, 8)))
@@ -75,6 +88,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(
         workspace=draw(st.sampled_from([LOCAL, HOME])),
         sources=draw(st.sampled_from(Sources)),
+        allowed=draw(exclusions),
         consents=draw(st.dictionaries(st.sampled_from(PEOPLE), st.booleans())),
         examples=tuple(examples),
     )
@@ -107,6 +121,7 @@ async def keep(records: Records, case: Case) -> list[Example]:
     other = WorkspaceId("slack:other")
     for workspace in (case.workspace, other):
         await records.workspaces.add(Workspace(workspace, "A team", case.sources))
+        await records.workspaces.set_sources(workspace, case.sources, allowed=case.allowed)
         await records.roles.put(workspace, PEOPLE[0], Role.ADMIN)
     for user, given_ in case.consents.items():
         await records.consents.put(case.workspace, Consent(user, 1, not given_, NOW))

@@ -63,7 +63,8 @@ def desk(scene: Scene) -> Desk:
 async def window(scene: Scene) -> AsyncIterator[User]:
     async with user_simulation() as user:
         house = scene.house
-        hang_pages(Studio(house, house.room, CATALOGUE, scene.clock, has_password=False))
+        studio = Studio(house, house.room, CATALOGUE, scene.clock, house.links, has_password=False)
+        hang_pages(studio)
         yield user
         # Else NiceGUI unloads the modules that the pages came from.
         Client.page_routes.clear()

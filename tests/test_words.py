@@ -10,7 +10,7 @@ import pytest
 
 from adapters.studio.pages.run import AUDITED, RUN_PAGES
 from bot import errors
-from bot.catalogue import COMMANDS
+from bot.catalogue.commands import COMMANDS
 from bot.errors import EmptyAnswer, NotNow, template
 from bot.model import ExampleState, JobWish, ModelKind, Origin, Phase, Role, Sources, Split
 from bot.redaction import findings
@@ -80,6 +80,8 @@ DRAWN = [
     *keys("studio.lead", "examples", "preferences", "jobs", "models", "compare", *RUN_PAGES),
     *(command.key for command in COMMANDS),
     *(f"option.{option.name}" for command in COMMANDS for option in command.options),
+    *(f"name.{option.name}" for command in COMMANDS for option in command.options),
+    *(f"name.{word}" for command in COMMANDS for word in command.path.split()),
 ]
 """Keys put together while the house runs, which no search for literal ones finds."""
 

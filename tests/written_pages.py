@@ -12,7 +12,8 @@ from typer.main import get_group
 from adapters.console.hints import USAGES
 from attune.__main__ import app
 from attune.settings import Settings
-from bot.catalogue import CATALOGUE, REACTIONS
+from bot.catalogue import CATALOGUE
+from bot.catalogue.deeds import REACTIONS
 from bot.commands import Command, Option
 from bot.model import Role
 from bot.words import Words
@@ -43,7 +44,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "SLACK_MODE",
         "SLACK_API_URL",
     ),
-    "Discord": ("DISCORD_TOKEN", "DISCORD_API_URL", "DISCORD_GATEWAY_URL"),
+    "Discord": ("DISCORD_TOKEN", "DISCORD_API_URL", "DISCORD_GATEWAY_URL", "DISCORD_GUILD"),
 }
 SURFACES = {"Studio": "adapters/studio", "Slack": "adapters/slack", "Discord": "adapters/discord"}
 COMING = "Read and checked, but not used before that surface is there; it comes next."

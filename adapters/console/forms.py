@@ -62,6 +62,8 @@ def _value(field: Field, text: str) -> str:
     value = text.replace("\\n", "\n")
     if len(value) > field.max_length:
         raise LineError("console.too_long", field=field.name, most=field.max_length)
+    if field.kind is FieldKind.CHOICES:
+        return ",".join(_choice(field, one) for one in value.split(",") if one.strip())
     return _choice(field, value) if field.choices else value
 
 

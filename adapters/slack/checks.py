@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from adapters.slack.gateway import ApiWire
+from adapters.slack.api import ApiWire
 from adapters.slack.manifest import OPTIONAL_SCOPES, SCOPES
-from adapters.slack.wire import Access
+from adapters.slack.wire import Access, code
 from bot.errors import SurfaceError
 
 
@@ -42,10 +42,19 @@ async def examine(access: Access) -> AsyncIterator[Finding]:
             key = "slack.doctor.http" if is_signed else "slack.doctor.no_secret"
             yield Finding(key, is_signed, {})
             return
-        problem = await wire.app_token_problem()
+        problem = await _socket_problem(wire)
         key = "slack.doctor.socket_bad" if problem else "slack.doctor.socket"
         yield Finding(key, problem is None, {"code": problem})
         if problem is None:
             yield Finding("slack.doctor.events", True, {})
     finally:
         await wire.close()
+
+
+async def _socket_problem(wire: ApiWire) -> str | None:
+    """Slack's word for what is wrong with the app token; None when a socket could be opened."""
+    try:
+        await wire.socket_url()
+    except SurfaceError as error:
+        return code(error) or "unreachable"
+    return None

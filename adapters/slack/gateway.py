@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import aiohttp
 from slack_bolt import BoltResponse
 from slack_bolt.adapter.fastapi.async_handler import AsyncSlackRequestHandler
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.socket_mode.request import SocketModeRequest
 from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.slack import inbound
+from adapters.slack.api import REFUSED, REVOKED, ApiWire, library_log
 from adapters.slack.inbound import HOME, Bot
-from adapters.slack.pacing import Pacing
 from adapters.slack.people import People
+from adapters.slack.sockets import Sockets
 from adapters.slack.surface import Grip, SlackSurface
-from adapters.slack.wire import Access, Json, is_slack, proxy_for
+from adapters.slack.wire import Access, Json, code
 from bot.commands import Catalogue
-from bot.errors import MessageGone, PlaceClosed, SettingsError, SurfaceBusy, SurfaceError
+from bot.errors import PlaceClosed, SettingsError, SurfaceError
 from bot.events import Clicked, Commanded, Deleted, Edited, Event, Left, Marked, Spoken
 from bot.model import Place
 from bot.ports.store import Clock
@@ -38,36 +35,8 @@ from bot.ports.world import House
 
 log = logging.getLogger(__name__)
 
-_SOCKETS = 2
-_PING_SECONDS = 5.0
 _ACK_SECONDS = 2.5
 _FORM_PATIENCE_SECONDS = 0.8
-_CALL_SECONDS = 30
-_LONGEST_WAIT_SECONDS = 60.0
-_BLOCK = 64 * 1024
-
-_GONE = ("message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed")
-_CLOSED = (
-    "channel_not_found",
-    "not_in_channel",
-    "is_archived",
-    "user_not_in_channel",
-    "restricted_action",
-    "restricted_action_read_only_channel",
-    "restricted_action_thread_only_channel",
-    "cannot_dm_bot",
-    "user_disabled",
-)
-_REVOKED = ("token_revoked", "account_inactive", "invalid_auth", "not_authed", "token_expired")
-_PASSING = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
-# These take form fields alone: https://docs.slack.dev/apis/web-api#post-bodies
-_FORM_ONLY = (
-    "conversations.history",
-    "conversations.info",
-    "conversations.replies",
-    "files.info",
-    "users.info",
-)
 
 
 class Slack:
@@ -88,6 +57,9 @@ class Slack:
         self._people = People(self.wire, self._whoami, time.monotonic)
         self.surface = SlackSurface(self.wire, self._people, self._whoami, say, ready=self._ready)
         self._app: AsyncApp | None = None
+        self._has_listened = False
+        self._is_asking = False
+        self.wire.on_revoked = self._ask_whether_revoked
 
     async def run(self, house: House) -> None:
         """Raises SettingsError for tokens that Slack refuses; outlives everything else."""
@@ -113,29 +85,35 @@ class Slack:
         return answer
 
     async def _listen(self, app: AsyncApp) -> None:
-        """Two sockets, so that one can be renewed while the other listens."""
-        await self._check_app_token()
-        handlers = [self._socket(app) for _ in range(_SOCKETS)]
-        try:
-            for handler in handlers:
-                await _connected(handler)
-            await self._is_closed.wait()
-        finally:
-            for handler in handlers:
-                with contextlib.suppress(aiohttp.ClientError, OSError):
-                    await _closed(handler)
+        async def take(envelope: Json) -> bool:
+            request = SocketModeRequest.from_dict(envelope)
+            if request is None:
+                return True
+            return bool((await run_async_bolt_app(app, request)).status == 200)
 
-    def _socket(self, app: AsyncApp) -> AsyncSocketModeHandler:
-        handler = AsyncSocketModeHandler(
-            app,
-            self._access.app_token,
-            logger=_library_log(),
-            web_client=self.wire.client,
-            ping_interval=_PING_SECONDS,
-        )
-        # The library takes proxies from the environment without asking NO_PROXY.
-        handler.client.proxy = self.wire.proxy
-        return handler
+        sockets = Sockets(self._socket_url, take, session=self.wire.session, proxy=self.wire.proxy)
+        listening = asyncio.create_task(sockets.run(), name="slack sockets")
+        closed = asyncio.create_task(self._is_closed.wait(), name="slack closed")
+        try:
+            await asyncio.wait({listening, closed}, return_when=asyncio.FIRST_COMPLETED)
+            if listening.done():
+                await listening
+        finally:
+            closed.cancel()
+            listening.cancel()
+            await asyncio.wait({listening})
+
+    async def _socket_url(self) -> str:
+        """A refused app token ends the start, but not what has been running well."""
+        try:
+            url = await self.wire.socket_url()
+        except SurfaceError as error:
+            problem = code(error)
+            if not self._has_listened and problem in (*REVOKED, *REFUSED, "missing_scope"):
+                raise _app_token_refused(problem) from error
+            raise
+        self._has_listened = True
+        return url
 
     async def _identified(self) -> Bot:
         """Waits for a Slack that cannot be reached; a refused token ends the start."""
@@ -148,10 +126,11 @@ class Slack:
                     str(answer["user_id"]),
                     str(answer.get("bot_id") or ""),
                     str(answer.get("user") or ""),
+                    str(answer.get("url") or ""),
                 )
             except SurfaceError as error:
-                problem = str(error.details.get("code", ""))
-                if problem in (*_REVOKED, "not_allowed_token_type"):
+                problem = code(error)
+                if problem in (*REVOKED, *REFUSED):
                     raise SettingsError(
                         variable="SLACK_BOT_TOKEN",
                         problem=f"Slack refuses it ({problem})",
@@ -160,15 +139,6 @@ class Slack:
                 log.warning("Slack cannot be reached yet", extra={"why": problem})
             await self._clock.sleep(timedelta(seconds=wait))
             wait = min(60.0, wait * 2)
-
-    async def _check_app_token(self) -> None:
-        problem = await self.wire.app_token_problem()
-        if problem in (*_REVOKED, "not_allowed_token_type", "missing_scope"):
-            raise SettingsError(
-                variable="SLACK_APP_TOKEN",
-                problem=f"Slack refuses it ({problem})",
-                remedy="Make an app-level token (xapp-…) with the scope connections:write.",
-            )
 
     def _built_app(self) -> AsyncApp:
         bot = self._whoami()
@@ -187,7 +157,7 @@ class Slack:
             client=self.wire.bare_client(),
             authorize=authorize,
             signing_secret=self._access.signing_secret,
-            logger=_library_log(),
+            logger=library_log(),
             request_verification_enabled=self._access.is_http,
         )
         app.middleware(self._promise)
@@ -265,6 +235,24 @@ class Slack:
         self.surface.take(visit, inbound.Handle())
         await self._house.handle(visit)
 
+    def _ask_whether_revoked(self) -> None:
+        """Every call fails then; one of them is enough to ask."""
+        if self._is_ready.is_set() and not self._is_asking and not self._is_closed.is_set():
+            self._is_asking = True
+            self._later(self._end_if_revoked())
+
+    async def _end_if_revoked(self) -> None:
+        """Erasing is for good, so Slack is asked once more before it counts as uninstalled."""
+        try:
+            await self.wire.call("auth.test", {}, patience=1)
+        except SurfaceError as error:
+            if code(error) in REVOKED:
+                bot, now = self._whoami(), self._clock.now()
+                key = f"{bot.workspace}/revoked/{now.timestamp()}"
+                await self._handle(inbound.left(bot, key, now))
+        finally:
+            self._is_asking = False
+
     async def _leave(self, task: asyncio.Task[None] | None) -> None:
         """Uninstalled: once everything is erased there is nobody left to listen to."""
         if task is not None:
@@ -287,216 +275,9 @@ class Slack:
         return self._bot
 
 
-class ApiWire:
-    """Calls with Slack's patience built in; implements `adapters.slack.wire.Wire`."""
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
-        self.proxy = proxy_for(access.api_url)
-        self.pacing = Pacing(time.monotonic, asyncio.sleep)
-        self._client: AsyncWebClient | None = None
-
-    @property
-    def client(self) -> AsyncWebClient:
-        """Made when first used, inside the running loop."""
-        if self._client is None:
-            session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=_CALL_SECONDS),
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-            )
-            self._client = self._made(self._access.bot_token, session)
-        return self._client
-
-    def bare_client(self) -> AsyncWebClient:
-        """For bolt, which must not find a token to check."""
-        return self._made(None, None)
-
-    async def close(self) -> None:
-        if self._client is not None and self._client.session is not None:
-            await self._client.session.close()
-
-    async def call(
-        self,
-        method: str,
-        args: Mapping[str, object],
-        *,
-        channel: str | None = None,
-        is_repeatable: bool = True,
-        patience: int = 6,
-    ) -> Json:
-        tries = 0
-        while True:
-            if patience:
-                await self.pacing.turn(method, channel)
-            elif self.pacing.budget(method).wait > 0:
-                raise SurfaceBusy(code="ratelimited")
-            else:
-                await self.pacing.turn(method, channel)
-            try:
-                return await self._once(method, args)
-            except SurfaceBusy:
-                tries += 1
-                if tries > patience:
-                    raise
-            except SurfaceError as error:
-                tries += 1
-                if not error.details.get("is_unknown") or not is_repeatable or tries > patience:
-                    raise
-                await asyncio.sleep(min(8.0, 0.25 * 2**tries))
-
-    async def respond(self, url: str, payload: Mapping[str, object]) -> None:
-        session = self.client.session
-        assert session is not None
-        with _as_surface_error():
-            async with session.post(url, json=payload, proxy=self.proxy) as answer:
-                if answer.status >= 400:
-                    raise MessageGone(code=f"http_{answer.status}")
-
-    async def upload(
-        self, channel: str, name: str, data: bytes, *, comment: str, thread: str | None, alt: str
-    ) -> None:
-        args = {"filename": name, "length": len(data), "alt_txt": alt[:1000]}
-        begun = await self.call("files.getUploadURLExternal", args)
-        await self._send_bytes(str(begun["upload_url"]), data)
-        done: dict[str, object] = {
-            "files": [{"id": begun["file_id"], "title": name}],
-            "channel_id": channel,
-        }
-        if comment:
-            done["initial_comment"] = comment
-        if thread is not None:
-            done["thread_ts"] = thread
-        await self.call("files.completeUploadExternal", done, is_repeatable=False)
-
-    async def download(self, url: str) -> AsyncIterator[bytes]:
-        """The token goes to Slack's own hosts alone, and to no other by a redirect."""
-        if not is_slack(url, self._access.api_url):
-            raise SurfaceError(message="the file is not at Slack", code="foreign_host")
-        session = self.client.session
-        assert session is not None
-        headers = {"Authorization": f"Bearer {self._access.bot_token}"}
-        with _as_surface_error():
-            async with session.get(
-                url, headers=headers, proxy=self.proxy, allow_redirects=False
-            ) as answer:
-                if answer.status != 200:
-                    raise SurfaceError(
-                        message=f"the file cannot be read ({answer.status})", code="no_file"
-                    )
-                async for block in answer.content.iter_chunked(_BLOCK):
-                    yield block
-
-    async def scopes(self) -> tuple[Json, frozenset[str]]:
-        """Who we are and what we may, by the header of `auth.test`."""
-        with _as_surface_error():
-            answer = await self.client.api_call("auth.test")
-        held = str(answer.headers.get("x-oauth-scopes", ""))
-        data: Json = dict(answer.data) if isinstance(answer.data, dict) else {}
-        return data, frozenset(scope.strip() for scope in held.split(",") if scope.strip())
-
-    async def app_token_problem(self) -> str | None:
-        """Slack's word for what is wrong with the app token; None when a socket could be opened."""
-        try:
-            with _as_surface_error():
-                await self.client.apps_connections_open(app_token=self._access.app_token)
-        except SurfaceError as error:
-            return str(error.details.get("code") or "unreachable")
-        return None
-
-    async def _once(self, method: str, args: Mapping[str, object]) -> Json:
-        wanted = {name: value for name, value in args.items() if value is not None}
-        is_form = method in _FORM_ONLY or method == "files.getUploadURLExternal"
-        body: Json = {"params": _form(wanted)} if is_form else {"json": wanted}
-        try:
-            with _as_surface_error():
-                answer = await self.client.api_call(method, **body)
-        except SurfaceBusy as error:
-            seconds = float(str(error.details.get("retry_after", 1)))
-            self.pacing.refused(method, min(_LONGEST_WAIT_SECONDS, seconds))
-            raise
-        return dict(answer.data) if isinstance(answer.data, dict) else {}
-
-    async def _send_bytes(self, url: str, data: bytes) -> None:
-        session = self.client.session
-        assert session is not None
-        with _as_surface_error():
-            async with session.post(url, data=data, proxy=self.proxy) as answer:
-                if answer.status != 200:
-                    raise SurfaceError(
-                        message=f"the upload was refused ({answer.status})", code="upload"
-                    )
-
-    def _made(self, token: str | None, session: aiohttp.ClientSession | None) -> AsyncWebClient:
-        client = AsyncWebClient(
-            token=token,
-            base_url=self._access.api_url,
-            timeout=_CALL_SECONDS,
-            session=session,
-            logger=_library_log(),
-            retry_handlers=[],
-        )
-        client.proxy = self.proxy
-        return client
-
-
-async def _connected(handler: AsyncSocketModeHandler) -> None:
-    """Tries until Slack lets it in."""
-    connect: Callable[[], Awaitable[None]] = handler.client.connect
-    await connect()
-
-
-async def _closed(handler: AsyncSocketModeHandler) -> None:
-    close: Callable[[], Awaitable[None]] = handler.client.close
-    await close()
-
-
-@contextlib.contextmanager
-def _as_surface_error() -> Iterator[None]:
-    try:
-        yield
-    except SlackApiError as error:
-        raise _translated(error) from error
-    except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        name = type(error).__name__
-        raise SurfaceError(message=name, code="unreachable", is_unknown=True) from error
-
-
-def _translated(error: SlackApiError) -> SurfaceError:
-    response: Any = error.response
-    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0) or 0)
-    data = response.data if isinstance(getattr(response, "data", None), dict) else {}
-    problem = str(data.get("error") or f"http_{status}")
-    if status == 429 or problem == "ratelimited":
-        headers: Mapping[str, Any] = getattr(response, "headers", None) or {}
-        after = headers.get("Retry-After") or headers.get("retry-after") or 1
-        return SurfaceBusy(code="ratelimited", retry_after=after)
-    if status >= 500 or problem in _PASSING:
-        return SurfaceError(message=problem, code=problem, is_unknown=True)
-    if problem in _GONE:
-        return MessageGone(code=problem)
-    if problem in _CLOSED or problem in _REVOKED:
-        if problem in _REVOKED:
-            log.error("Slack refuses our token", extra={"why": problem})
-        return PlaceClosed(code=problem)
-    if problem == "missing_scope":
-        needed = str(data.get("needed", "?"))
-        return SurfaceError(message=f"the scope {needed} is missing", code=problem, needed=needed)
-    return SurfaceError(message=problem, code=problem)
-
-
-def _form(args: Mapping[str, object]) -> dict[str, object]:
-    """Form fields know no booleans and no nesting."""
-
-    def flat(value: object) -> object:
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return value if isinstance(value, str | int) else json.dumps(value)
-
-    return {name: flat(value) for name, value in args.items()}
-
-
-def _library_log() -> logging.Logger:
-    """Quiet: at lower levels the libraries log whole payloads, and their guards read `level`."""
-    quiet = logging.getLogger("attune.slack_libraries")
-    quiet.setLevel(logging.CRITICAL)
-    return quiet
+def _app_token_refused(problem: str) -> SettingsError:
+    return SettingsError(
+        variable="SLACK_APP_TOKEN",
+        problem=f"Slack refuses it ({problem})",
+        remedy="Make an app-level token (xapp-…) with the scope connections:write.",
+    )

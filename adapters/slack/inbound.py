@@ -35,6 +35,8 @@ HOME = "home:"
 EPHEMERAL = "ephemeral:"
 COMMAND = "command:"
 FIRST = "first:"
+SEVERAL = "several"
+"""Checkboxes of which each has its own value; of a single one we want yes or no."""
 PART = "#"
 """A text longer than one input is asked for in several: `answer#0`, `answer#1`."""
 
@@ -52,6 +54,7 @@ class Bot:
     user: str
     bot: str
     name: str = ""
+    url: str = ""
 
     @property
     def workspace(self) -> WorkspaceId:
@@ -101,7 +104,15 @@ def said(message: Payload, channel: str, bot: Bot) -> Said:
         text=plain(str(message.get("text") or ""), bot),
         at=at(ts),
         is_own=is_own,
+        permalink=_permalink(bot, channel, ts),
     )
+
+
+def _permalink(bot: Bot, channel: str, ts: str) -> str | None:
+    """As `chat.getPermalink` would tell it."""
+    if not bot.url:
+        return None
+    return f"{bot.url.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}"
 
 
 def at(ts: str) -> datetime:
@@ -171,7 +182,7 @@ def _event(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
         case "agent_session_stopped":
             yield from _stops(event, key, bot, now)
         case _ if _is_end(event):
-            yield _left(bot, key, now)
+            yield left(bot, key, now)
 
 
 def _stops(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
@@ -194,7 +205,8 @@ def visit(bot: Bot, user: str, now: datetime, *, key: str) -> Event:
     return Event(key, place, _user(user), now, Visited())
 
 
-def _left(bot: Bot, key: str, now: datetime) -> Event:
+def left(bot: Bot, key: str, now: datetime) -> Event:
+    """We were uninstalled, or our token was revoked."""
     return Event(key, Place(bot.workspace, ChannelId("")), _user("slack"), now, Left())
 
 
@@ -329,14 +341,19 @@ def _values(view: Payload) -> tuple[dict[str, str], Attachment | None]:
     values: dict[str, str] = {}
     attachment = None
     for block, inputs in (view.get("state") or {}).get("values", {}).items():
-        for value in inputs.values():
+        for action, value in inputs.items():
             if value.get("type") == "file_input":
                 files = value.get("files") or ()
                 attachment = _attachment(files[0]) if files else attachment
             else:
                 name = block.partition(PART)[0]
-                values[name] = values.get(name, "") + _value(value)
+                said = _chosen(value) if action == SEVERAL else _value(value)
+                values[name] = values.get(name, "") + said
     return values, attachment
+
+
+def _chosen(value: Payload) -> str:
+    return ",".join(str(one["value"]) for one in value.get("selected_options") or ())
 
 
 def _value(value: Payload) -> str:

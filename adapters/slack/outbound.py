@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from adapters.slack.inbound import FIRST, PART, place_to_json
-from adapters.slack.texts import LONGEST_MARKDOWN, chunks, escaped, safe, split
+from adapters.pieces import chunks, split
+from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
+from adapters.slack.texts import LONGEST_MARKDOWN, escaped, safe
 from adapters.slack.wire import Json
 from bot.model import MessageId, Place
 from bot.replies import (
@@ -68,7 +69,7 @@ def answer_payloads(text: str) -> list[Payload]:
     """A model's answer as it stands, for places that cannot stream it."""
     return [
         Payload(escaped(piece), [{"type": "markdown", "text": piece}])
-        for piece in split(safe(text))
+        for piece in split(safe(text), LONGEST_MARKDOWN)
     ]
 
 
@@ -217,12 +218,12 @@ def _actions(buttons: Sequence[Button]) -> Iterator[Json]:
 
 
 def _button(button: Button) -> Json:
-    drawn: Json = {
-        "type": "button",
-        "text": _plain(button.label, _LABEL),
-        "action_id": button.action,
-        "value": button.action,
-    }
+    drawn: Json = {"type": "button", "text": _plain(button.label, _LABEL)}
+    if button.link:
+        # Slack reports these clicks too; without a value they mean nothing to us.
+        drawn |= {"action_id": "link", "url": button.link}
+    else:
+        drawn |= {"action_id": button.action, "value": button.action}
     if button.is_primary or button.is_danger:
         drawn["style"] = "danger" if button.is_danger else "primary"
     return drawn
@@ -251,7 +252,7 @@ def _input(field: Field, block: str, label: str, value: str) -> Json:
         "block_id": block,
         "label": _plain(label, 2000),
         "optional": not field.required,
-        "element": {**_element(field, value), "action_id": "input"},
+        "element": {"action_id": "input", **_element(field, value)},
     }
     if field.hint:
         drawn["hint"] = _plain(field.hint, 2000)
@@ -265,10 +266,15 @@ def _element(field: Field, value: str) -> Json:
             chosen = [option for option in options if option["value"] == value]
             first: Json = {"initial_option": chosen[0]} if chosen else {}
             return {"type": "static_select", "options": options, **first}
+        case FieldKind.CHOICES:
+            options = [_option(label, known) for known, label in field.choices]
+            on = [option for option in options if option["value"] in value.split(",")]
+            ticked: Json = {"initial_options": on} if on else {}
+            return {"type": "checkboxes", "options": options, "action_id": SEVERAL, **ticked}
         case FieldKind.TOGGLE:
             options = [_option(field.label, "yes")]
-            on: Json = {"initial_options": options} if value == "yes" else {}
-            return {"type": "checkboxes", "options": options, **on}
+            turned: Json = {"initial_options": options} if value == "yes" else {}
+            return {"type": "checkboxes", "options": options, **turned}
         case FieldKind.FILE:
             return {"type": "file_input", "max_files": 1}
         case FieldKind.NUMBER:

@@ -8,8 +8,9 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
+from adapters.pieces import close_fence, open_fence
 from adapters.slack.outbound import answer_payloads, feedback, metadata
-from adapters.slack.texts import LONGEST_MARKDOWN, Flow, close_fence, escaped, open_fence
+from adapters.slack.texts import LONGEST_MARKDOWN, Flow, escaped
 from adapters.slack.wire import Json, Wire, code
 from bot.errors import EmptyAnswer, MessageGone, SurfaceError
 from bot.model import MessageId, UserId

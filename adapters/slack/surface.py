@@ -21,7 +21,7 @@ from adapters.slack.streaming import Answering, Spot
 from adapters.slack.wire import Json, Wire, code
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Attachment, Clicked, Commanded, Event, Reacted
-from bot.model import MessageId, Place, Said, UserId
+from bot.model import MessageId, Place, Said, User, UserId
 from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
@@ -155,6 +155,10 @@ class SlackSurface:
         answer = await self._wire.call("conversations.history", args)
         return await self._told(list(reversed(answer.get("messages", ()))), channel)
 
+    async def describe(self, place: Place, user: UserId) -> User:
+        await self._ready()
+        return (await self._people.person(User(user, user))).user
+
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
         channel = await self._people.channel(place)
@@ -201,7 +205,7 @@ class SlackSurface:
         view = outbound.modal(form, event.place, close=self._say("slack.close", event.locale))
         if grip is not None and await self._show_form(grip, view):
             return
-        action = _again(event)
+        action = form.again or _again(event)
         text = self._say("slack.form_late", event.locale)
         if action is None:
             await self.whisper(event, Text(text, private=True))

@@ -19,6 +19,7 @@ from adapters.studio.pages.room import room_page
 from adapters.studio.pages.run import RUN_PAGES, RunPage, run_page
 from adapters.studio.sessions import Sessions
 from adapters.studio.visit import Studio
+from adapters.studio.writing import add_writing
 
 __all__ = ["Door", "Sessions", "Studio", "hang_pages", "open_studio"]
 
@@ -30,6 +31,7 @@ def open_studio(app: FastAPI, studio: Studio, door: Door) -> None:
     app.add_middleware(Guard, door=door)
     if door.sessions is not None:
         add_login(app, door, door.sessions, studio.house)
+    add_writing(app, studio.house, studio.links, studio.clock)
     hang_pages(studio)
     ui.run_with(
         app,

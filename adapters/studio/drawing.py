@@ -55,6 +55,10 @@ def draw_button(button: Button, click: Click, *, is_small: bool = False) -> ui.b
             if not drawn.is_deleted:
                 drawn.props(remove="loading")
 
+    if button.link:
+        return ui.button(button.label).props(
+            f"no-caps outline href={quoted(button.link)} target=_blank"
+        )
     drawn = ui.button(button.label, on_click=clicked).props("no-caps")
     drawn.mark(button.action.partition(":")[0])
     if button.is_primary:

@@ -109,6 +109,14 @@ def _element(field: Field) -> ValueElement[Any]:
             value = field.value if field.value in choices else None
             chosen = ui.select(choices, label=field.label, value=value)
             return chosen.props("outlined" if field.required else "outlined clearable")
+        case FieldKind.CHOICES:
+            several = ui.select(
+                dict(field.choices),
+                label=field.label,
+                value=[one for one in field.value.split(",") if one],
+                multiple=True,
+            )
+            return several.props("outlined use-chips")
         case FieldKind.TOGGLE:
             return ui.switch(field.label, value=field.value == "yes")
         case _:
@@ -119,4 +127,6 @@ def _element(field: Field) -> ValueElement[Any]:
 def _as_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ",".join(map(str, value))
     return "" if value is None else str(value)

@@ -30,38 +30,40 @@ _DROP = """(e) => {{
 
 def take_file(visit: Visit, take: Take, *, label: str) -> None:
     """A place to drop a file, or to choose one by mouse, finger or keyboard."""
-
-    async def uploaded(arrived: browser.UploadEventArguments) -> None:
-        attachment = await _keep(arrived.file)
-        icon.props("name=task")
-        said.set_text(attachment.name)
-        await take(attachment)
-
-    def refused() -> None:
-        notify(visit.say("studio.too_big", most=_MOST_MEBIBYTES), kind="warning")
-
-    # Quasar draws its own with parts that have no name; only its hands are used.
-    hands = ui.upload(
-        on_upload=uploaded,
-        on_begin_upload=lambda: said.set_text(visit.say("studio.sending")),
-        on_rejected=refused,
-        auto_upload=True,
-        max_file_size=_MOST_MEBIBYTES * 1024 * 1024,
-    ).classes("hands")
-    area = ui.element("button").classes("drop").props("type=button").mark("drop")
-    area.on("click", js_handler=_PICK.format(id=hands.id))
-    area.on("dragover", js_handler=_OVER)
-    area.on("dragleave", js_handler=_LEAVE)
-    area.on("drop", js_handler=_DROP.format(id=hands.id))
-    with area:
-        icon = ui.icon("upload_file").props("aria-hidden=true")
-        said = ui.label(label).props("aria-live=polite")
+    _Place(visit, take, label)
 
 
-async def _keep(file: ui.upload.FileUpload) -> Attachment:
-    """It lies there until it is read; whoever takes it takes it away."""
-    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="attune-upload-")
-    path = Path(folder) / "upload"
-    await file.save(path)
-    name = Path(file.name.replace("\\", "/")).name or "upload"
-    return Attachment(name, str(path), file.size(), platform=LOCAL)
+class _Place:
+    def __init__(self, visit: Visit, take: Take, label: str) -> None:
+        self._visit = visit
+        self._take = take
+        # Quasar draws its own with parts that have no name; only its hands are used.
+        hands = ui.upload(
+            on_upload=self._uploaded,
+            on_begin_upload=self._begun,
+            on_rejected=self._refused,
+            auto_upload=True,
+            max_file_size=_MOST_MEBIBYTES * 1024 * 1024,
+        ).classes("hands")
+        with ui.element("button").classes("drop").props("type=button").mark("drop") as area:
+            ui.icon("upload_file").props("aria-hidden=true")
+            self._said = ui.label(label).props("aria-live=polite")
+        area.on("click", js_handler=_PICK.format(id=hands.id))
+        area.on("dragover", js_handler=_OVER)
+        area.on("dragleave", js_handler=_LEAVE)
+        area.on("drop", js_handler=_DROP.format(id=hands.id))
+
+    def _begun(self) -> None:
+        self._said.set_text(self._visit.say("studio.sending"))
+
+    def _refused(self) -> None:
+        notify(self._visit.say("studio.too_big", most=_MOST_MEBIBYTES), kind="warning")
+
+    async def _uploaded(self, arrived: browser.UploadEventArguments) -> None:
+        """It lies in a folder of ours until it is read; whoever takes it takes it away."""
+        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="attune-upload-")
+        path = Path(folder) / "upload"
+        await arrived.file.save(path)
+        name = Path(arrived.file.name.replace("\\", "/")).name or "upload"
+        self._said.set_text(name)
+        await self._take(Attachment(name, str(path), arrived.file.size(), platform=LOCAL))

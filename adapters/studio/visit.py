@@ -11,11 +11,12 @@ from adapters.room import LocalRoom
 from bot import events
 from bot.commands import Catalogue
 from bot.model import LOCAL, ChannelId, Place, User, UserId, WorkspaceId
+from bot.ports.links import Links
 from bot.ports.store import Clock
 from bot.ports.world import Hear, House
 from bot.replies import Reply
 
-OWNER = User(UserId("you"), "you", is_platform_admin=True)
+OWNER = User(UserId("you"), "you", is_platform_admin=True, is_operator=True)
 GENERAL, DIRECT = ChannelId("general"), ChannelId("direct")
 
 
@@ -27,6 +28,7 @@ class Studio:
     room: LocalRoom
     catalogue: Catalogue
     clock: Clock
+    links: Links
     has_password: bool
 
 

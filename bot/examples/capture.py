@@ -1,75 +1,47 @@
-"""From a marked message or a form to a proposed example."""
+"""From a marked message to a proposed example."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from bot.commands import Ask
-from bot.errors import BadInput, NotFound, NotNow
+from bot.errors import Refusal
+from bot.examples.exchange import (
+    Exchange,
+    exchange_of,
+    proposal,
+    refuse_excluded,
+    strangers,
+)
 from bot.examples.keeping import add, ask_authors, change_state, set_state
 from bot.examples.review import review_buttons
-from bot.examples.texts import checked, exchange_row
+from bot.examples.writing import write_button
 from bot.model import (
-    ChannelKind,
+    Example,
     ExampleState,
     MessageId,
-    NewExample,
-    Origin,
-    Role,
     Row,
     Said,
-    Source,
     Sources,
-    UserId,
 )
 from bot.ports.store import Store
 from bot.ports.surface import Surface
-from bot.replies import (
-    Field,
-    FieldKind,
-    Form,
-    Receipt,
-    Reply,
-    Text,
-)
-from bot.rows import Method
-from bot.words import Words
+from bot.replies import Receipt, Reply, Text
 
 PROPOSED = "🎓"
 APPROVED = "✅"
-_NEARBY = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """What was said, as a training row, and by whom."""
-
-    row: Row
-    authors: tuple[UserId, ...]
-    said: tuple[Said, ...] = ()
 
 
 async def propose(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> Reply:
     """Keep the exchange that ends in a marked message; a curator's own mark does not approve it."""
-    source = Source(marked.place.channel, marked.id, marked.place.thread)
-    _refuse_closed(ask, [marked])
     if ask.workspace.sources < Sources.MESSAGES:
-        return await _keep_pointer(ask, marked, source, store=store)
-    exchange = await _exchange(ask, marked, store=store, surface=surface)
-    _refuse_closed(ask, exchange.said)
-    example = NewExample(
-        assistant=ask.assistant.id,
-        method=Method.SUPERVISED,
-        state=ExampleState.PROPOSED,
-        row=checked(exchange.row, ask.words),
-        origin=Origin.MESSAGE,
-        authors=exchange.authors,
-        source=source,
-    )
-    kept, is_new = await add(ask, example, store=store)
-    names = {said.author.id: said.author.name for said in exchange.said}
-    await ask_authors(ask, exchange.authors, names, store=store)
+        return pointed(ask, await keep_pointer(ask, marked, store=store))
+    exchange = await exchange_of(ask, marked, store=store, surface=surface)
+    return await proposed(ask, marked, exchange, store=store)
+
+
+async def proposed(ask: Ask, marked: Said, exchange: Exchange, *, store: Store) -> Reply:
+    """It waits for a curator, and for every author who has not said yes or no."""
+    kept, is_new = await add(ask, proposal(ask, marked, exchange), store=store)
+    await ask_authors(ask, exchange.people, store=store)
     key = "example.proposed" if is_new else "example.known"
     text = ask.words(key, id=kept.id, state=ask.words(f"state.{kept.state}"))
     buttons = review_buttons(kept, ask.words) if kept.state is ExampleState.PROPOSED else ()
@@ -80,7 +52,8 @@ async def approve_marked(ask: Ask, marked: Said, *, store: Store, surface: Surfa
     """A curator's ✅: proposes if nobody has yet, then approves."""
     async with store.reading() as records:
         example = await records.examples.by_source(ask.id, marked.place.channel, marked.id)
-    if example is None:
+    may_keep = ask.workspace.sources >= Sources.MESSAGES
+    if example is None or (example.row is None and may_keep):
         reply = await propose(ask, marked, store=store, surface=surface)
         if not isinstance(reply, Receipt):
             return reply
@@ -101,43 +74,6 @@ async def unpropose(ask: Ask, marked: Said, *, store: Store) -> Reply:
             return Text(ask.words("example.nothing_to_withdraw"), private=True)
         await change_state(ask, records, example.id, ExampleState.WITHDRAWN)
     return Text(ask.words("example.withdrawn", id=example.id), private=True)
-
-
-def teach_form(words: Words, *, question: str = "", answer: str = "") -> Form:
-    """Where a lesson is typed."""
-    return Form(
-        id="teach",
-        title=words("teach.title"),
-        fields=(
-            Field("question", words("teach.question"), FieldKind.TEXT, question),
-            Field("answer", words("teach.answer"), FieldKind.TEXT, answer),
-        ),
-        submit=words("teach.submit"),
-    )
-
-
-async def teach(ask: Ask, question: str, answer: str, *, store: Store) -> Reply:
-    """A lesson typed into a form; a curator's own counts as approved."""
-    if not question.strip() or not answer.strip():
-        raise BadInput(problem=ask.words("teach.empty"))
-    is_local = ask.workspace.platform == "local"
-    if not is_local and ask.workspace.sources < Sources.FORMS:
-        raise NotNow(problem=ask.words("sources.forms_needed"))
-    is_curator = ask.role >= Role.CURATOR
-    example = NewExample(
-        assistant=ask.assistant.id,
-        method=Method.SUPERVISED,
-        state=ExampleState.APPROVED if is_curator else ExampleState.PROPOSED,
-        row=checked(exchange_row(question, answer), ask.words),
-        origin=Origin.CONSOLE if is_local else Origin.FORM,
-        authors=(ask.by,),
-    )
-    kept, is_new = await add(ask, example, store=store)
-    if not is_new:
-        state = ask.words(f"state.{kept.state}")
-        return Text(ask.words("example.known", id=kept.id, state=state), private=True)
-    key = "teach.approved" if is_curator else "teach.proposed"
-    return Text(ask.words(key, id=kept.id))
 
 
 async def source_edited(ask: Ask, message: MessageId, *, store: Store, surface: Surface) -> bool:
@@ -163,83 +99,24 @@ async def _row_now(ask: Ask, message: MessageId, *, store: Store, surface: Surfa
     if marked is None:
         return None
     try:
-        exchange = await _exchange(ask, marked, store=store, surface=surface)
-        return checked(exchange.row, ask.words)
-    except (BadInput, NotFound):
+        exchange = await exchange_of(ask, marked, store=store, surface=surface)
+        return exchange.row
+    except Refusal:
         return None
 
 
-async def _exchange(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> Exchange:
-    async with store.reading() as records:
-        turn = await records.turns.by_message(ask.id, marked.place.channel, marked.id)
-    if turn is not None:
-        return Exchange(exchange_row(turn.question, turn.reply), (turn.asker,))
-    before = await _said_before(marked, surface)
-    messages = _as_messages([*before, marked], marked)
-    if not any(message["role"] == "user" for message in messages):
-        raise NotFound(noun="question", name=marked.text[:40])
-    authors = dict.fromkeys(said.author.id for said in [*before, marked] if not said.is_own)
-    return Exchange({"messages": messages}, tuple(authors), (*before, marked))
-
-
-def _refuse_closed(ask: Ask, said: Sequence[Said]) -> None:
-    """Closed channels, guests and bots have not agreed to be learned from."""
-    if ask.workspace.platform == "local":
-        return
-    kind = ask.place.kind
-    if kind is not ChannelKind.OPEN:
-        raise NotNow(problem=ask.words(f"excluded.{kind}"))
-    for one in said:
-        if one.author.is_guest:
-            raise NotNow(problem=ask.words("excluded.guest"))
-        if one.author.is_bot and not one.is_own:
-            raise NotNow(problem=ask.words("excluded.bot"))
-
-
-async def _said_before(marked: Said, surface: Surface) -> Sequence[Said]:
-    """The thread or reply chain; else the other person's words just above."""
-    if marked.place.thread is not None or marked.reply_to is not None:
-        return await surface.history(marked.place, marked.id, 50)
-    nearby = await surface.nearby(marked.place, marked.id, _NEARBY)
-    own = _trailing(nearby, marked.author.id)
-    rest = nearby[: len(nearby) - len(own)]
-    asked = _trailing(rest, rest[-1].author.id) if rest else []
-    return [*asked, *own]
-
-
-def _trailing(messages: Sequence[Said], author: UserId) -> list[Said]:
-    tail: list[Said] = []
-    for said in reversed(messages):
-        if said.author.id != author:
-            break
-        tail.insert(0, said)
-    return tail
-
-
-def _as_messages(said: Sequence[Said], marked: Said) -> list[dict[str, object]]:
-    """The marked author teaches, everybody else asks; neighbours of one side are stitched."""
-    messages: list[dict[str, object]] = []
-    for one in said:
-        role = "assistant" if one.author.id == marked.author.id or one.is_own else "user"
-        if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] = f"{messages[-1]['content']}\n{one.text}"
-        else:
-            messages.append({"role": role, "content": one.text})
-    while messages and messages[0]["role"] == "assistant" and len(messages) > 1:
-        messages.pop(0)
-    return messages
-
-
-async def _keep_pointer(ask: Ask, marked: Said, source: Source, *, store: Store) -> Reply:
+async def keep_pointer(ask: Ask, marked: Said, *, store: Store) -> Example:
     """The workspace does not allow keeping text: remember only where it stands."""
-    example = NewExample(
-        assistant=ask.assistant.id,
-        method=Method.SUPERVISED,
-        state=ExampleState.PROPOSED,
-        row=None,
-        origin=Origin.MESSAGE,
-        authors=(marked.author.id,),
-        source=source,
-    )
-    kept, _ = await add(ask, example, store=store)
-    return Text(ask.words("example.pointer", id=kept.id), private=True)
+    found = refuse_excluded(ask, strangers(marked))
+    pointer = Exchange(None, (marked.author,), found)
+    kept, _ = await add(ask, proposal(ask, marked, pointer), store=store)
+    return kept
+
+
+def pointed(ask: Ask, kept: Example) -> Text:
+    """What the marker hears of it, and how it may become an example."""
+    if kept.row is not None:
+        state = ask.words(f"state.{kept.state}")
+        return Text(ask.words("example.known", id=kept.id, state=state), private=True)
+    buttons = (write_button(kept.id, ask.words),)
+    return Text(ask.words("example.pointer", id=kept.id), private=True, buttons=buttons)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bot.commands import Ask, whole_number
 from bot.errors import NotFound, NotNow
@@ -12,7 +12,7 @@ from bot.model import (
     ExampleState,
     NewExample,
     Origin,
-    UserId,
+    User,
 )
 from bot.ports.store import Records, Store
 
@@ -20,28 +20,32 @@ from bot.ports.store import Records, Store
 async def add(ask: Ask, example: NewExample, *, store: Store) -> tuple[Example, bool]:
     async with store.writing() as records:
         kept, is_new = await records.examples.add(ask.id, example, at=ask.now)
+        if kept.row is None and example.row is not None:
+            # A pointer gives way to the text as soon as that may be kept.
+            await records.examples.set_state(ask.id, [kept.id], ExampleState.WITHDRAWN, at=ask.now)
+            kept, is_new = await records.examples.add(ask.id, example, at=ask.now)
         if is_new:
-            what = f"example.{example.state}"
-            await records.audit.add(ask.id, ask.by, what, at=ask.now, example=kept.id)
+            await note_new(ask, records, kept)
     return kept, is_new
 
 
-async def ask_authors(
-    ask: Ask, authors: Sequence[UserId], names: Mapping[UserId, str], *, store: Store
-) -> None:
+async def note_new(ask: Ask, records: Records, kept: Example) -> None:
+    await records.audit.add(ask.id, ask.by, f"example.{kept.state}", at=ask.now, example=kept.id)
+
+
+async def ask_authors(ask: Ask, people: Sequence[User], *, store: Store) -> None:
     """Each author who has not said yes or no is asked once, in the channel."""
     if ask.workspace.platform == "local":
         return
     async with store.writing() as records:
-        for author in authors:
-            if await records.consents.get(ask.id, author) is not None:
+        for person in people:
+            if await records.consents.get(ask.id, person.id) is not None:
                 continue
-            name = names.get(author, ask.user.name if author == ask.by else author)
             await records.outbox.put(
-                f"{ask.id}.{author}.consent",
+                f"{ask.id}.{person.id}.consent",
                 ask.place,
                 "consent.wanted",
-                details={"name": name, "locale": ask.event.locale},
+                details={"name": person.name, "locale": ask.event.locale},
                 at=ask.now,
             )
 

@@ -25,11 +25,14 @@ from bot.model import (
     ExampleFilter,
     ExampleId,
     ExampleState,
+    Exclusion,
     HostName,
     InboxRow,
     Job,
     JobEvent,
     JobId,
+    Leaving,
+    Measures,
     MessageId,
     Model,
     ModelName,
@@ -65,10 +68,20 @@ class Workspaces(Protocol):
         ...
 
     async def all(self) -> Sequence[Workspace]: ...
-    async def set_sources(self, workspace: WorkspaceId, sources: Sources) -> None: ...
-    async def set_caps(
-        self, workspace: WorkspaceId, *, person: int | None, whole: int | None
+    async def set_sources(
+        self, workspace: WorkspaceId, sources: Sources, *, allowed: Exclusion
     ) -> None: ...
+    async def set_caps(
+        self,
+        workspace: WorkspaceId,
+        *,
+        person: int | None,
+        whole: int | None,
+        training: float | None = None,
+    ) -> None:
+        """Tokens a day, and dollars of training a month; None is no limit."""
+        ...
+
     async def erase(self, workspace: WorkspaceId) -> None:
         """Everything of the workspace goes, in every table."""
         ...
@@ -160,9 +173,13 @@ class Examples(Protocol):
         self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
     ) -> None: ...
     async def hold_out(
-        self, workspace: WorkspaceId, assistant: AssistantId, examples: Sequence[ExampleId]
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        examples: Sequence[ExampleId],
     ) -> None:
-        """Exactly these of the assistant are marked as held out."""
+        """Exactly these of the assistant are marked as held out from this method."""
         ...
 
     async def by_author(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]: ...
@@ -177,7 +194,8 @@ class Examples(Protocol):
 
         The one place where permission is decided: the origin must be within
         the workspace's sources, and for messages and forms every author must
-        have consented (in the local workspace: must not have objected).
+        have consented (in the local workspace: must not have objected) and
+        every exclusion must be allowed now.
         """
         ...
 
@@ -250,6 +268,10 @@ class Jobs(Protocol):
         """Finished jobs with that wish, of every workspace."""
         ...
 
+    async def postpone(self, numbers: Sequence[JobId], *, until: datetime) -> None:
+        """These, of any workspace, are not to be looked at before then."""
+        ...
+
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...
     async def add_events(
         self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
@@ -264,13 +286,39 @@ class Jobs(Protocol):
         ...
 
     async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]: ...
+    async def add_measures(
+        self, workspace: WorkspaceId, job: JobId, measures: Iterable[Measures]
+    ) -> None:
+        """What events told of a step stays; values of the same name are replaced."""
+        ...
+
+    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[Measures]:
+        """Of every step that has any, in order."""
+        ...
+
     async def add_checkpoints(
         self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
     ) -> None: ...
     async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]: ...
+    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+        """Dollars, as priced, of what was confirmed since then and reached a host, or may yet."""
+        ...
+
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
         """(tokens trained, seconds of running) of past successes, newest first, at most 20."""
         ...
+
+
+class Leavings(Protocol):
+    """What workspaces that are gone still have at hosts; of no workspace, for the watcher."""
+
+    async def add(self, leaving: Leaving) -> None: ...
+    async def due(self, *, now: datetime) -> Sequence[Leaving]: ...
+    async def postpone(self, leaving: int, *, until: datetime) -> None:
+        """It was tried in vain."""
+        ...
+
+    async def drop(self, leaving: int) -> None: ...
 
 
 class Models(Protocol):
@@ -287,6 +335,14 @@ class Models(Protocol):
         """Mark the models made from these, and theirs: a row they learned from was erased."""
         ...
 
+    async def set_end(self, workspace: WorkspaceId, name: ModelName, day: str) -> None:
+        """When its host will take it away, as a date."""
+        ...
+
+    async def call(self, workspace: WorkspaceId, name: ModelName, called: ModelName | None) -> None:
+        """What its host calls it from now on."""
+        ...
+
     async def delete(self, workspace: WorkspaceId, name: ModelName) -> None: ...
 
 
@@ -301,6 +357,7 @@ class Deployments(Protocol):
         by: UserId,
         at: datetime,
         after: ModelName | None,
+        called: ModelName | None = None,
     ) -> Deployment:
         """`after` is what a rollback of this one goes back to; None is the base."""
         ...
@@ -361,8 +418,9 @@ class Outbox(Protocol):
         subject: int | None = None,
         details: Mapping[str, object] | None = None,
         at: datetime,
+        once: bool = False,
     ) -> None:
-        """A new fact, or a change of the fact with this key."""
+        """A new fact, or a change of the fact with this key; with `once`, only if it is new."""
         ...
 
     async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
@@ -495,6 +553,7 @@ class Records(Protocol):
     examples: Examples
     snapshots: Snapshots
     jobs: Jobs
+    leavings: Leavings
     models: Models
     deployments: Deployments
     turns: Turns

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from bot.events import Attachment, Event
-from bot.model import MessageId, Place, Said, UserId
+from bot.model import MessageId, Place, Said, User, UserId
 from bot.replies import Document, Drawn, Form, Stream
 
 
@@ -46,6 +46,13 @@ class CanWhisper(Protocol):
     """Shows something to one person alone."""
 
     async def whisper(self, event: Event, reply: Drawn) -> None: ...
+
+
+@runtime_checkable
+class CanDescribe(Protocol):
+    """Tells how a person stands, of whom only the id was kept."""
+
+    async def describe(self, place: Place, user: UserId) -> User: ...
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bot.events import Event
 from bot.model import MessageId, Row, WorkspaceId
+from bot.ports.links import Links
 from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
@@ -43,6 +44,7 @@ class World:
     hosts: Hosts
     surfaces: Surfaces
     clock: Clock
+    links: Links
     running: Running
     admins: frozenset[str]
     starters: Mapping[str, Sequence[Row]]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from bot.commands import Ask
 from bot.datasets import ends
 from bot.errors import NotNow
-from bot.model import Job, JobEvent, SnapshotRow
+from bot.model import Job, Measures, SnapshotRow
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
 from bot.replies import Button, Document, Line, Listing, Reply, Tone
@@ -72,11 +72,24 @@ async def numbers(ask: Ask, *, store: Store) -> Reply:
     """Every step's measures as CSV, in the columns that hosts use for result files."""
     async with store.reading() as records:
         job = await records.jobs.get(ask.id, facts.number(ask))
-        told = await records.jobs.events(ask.id, job.id)
-    measured = [one for one in told if one.step is not None and one.metrics]
+        measured = await records.jobs.measures(ask.id, job.id)
     if not measured:
         raise NotNow(problem=ask.words("job.no_numbers", id=job.id))
     return Document(f"job-{job.id}-metrics.csv", _csv(measured), ask.words("job.numbers"))
+
+
+async def results(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+    """The host's own table of measures, as the host made it."""
+    async with store.reading() as records:
+        job = await records.jobs.get(ask.id, facts.number(ask))
+    if not job.result_files:
+        raise NotNow(problem=ask.words("job.no_results", id=job.id))
+    host = hosts.get(job.host)
+    # Fetched before a word is said, so that a host's refusal is a sentence and not half a file.
+    files = [await host.result_file(file) for file in job.result_files]
+    content = b"".join(file.content for file in files)
+    name = f"job-{job.id}-results.csv"
+    return Document(name, _whole(content), ask.words("job.results", host=job.host))
 
 
 async def again(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
@@ -107,11 +120,15 @@ def _options(job: Job) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-async def _csv(measured: Sequence[JobEvent]) -> AsyncIterator[bytes]:
-    names = list(dict.fromkeys(name for one in measured for name in one.metrics))
+async def _whole(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _csv(measured: Sequence[Measures]) -> AsyncIterator[bytes]:
+    names = list(dict.fromkeys(name for one in measured for name in one.values))
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["step", *names])
     for one in measured:
-        writer.writerow([one.step, *(one.metrics.get(name, "") for name in names)])
+        writer.writerow([one.step, *(one.values.get(name, "") for name in names)])
     yield text.getvalue().encode()

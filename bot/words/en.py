@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.rows import REASONS
+from bot.words.en_discord import SENTENCES as DISCORD
+from bot.words.en_hosts import SENTENCES as HOSTS
 from bot.words.en_studio import SENTENCES as STUDIO
 
 SENTENCES: Mapping[str, str] = {
@@ -142,6 +144,8 @@ SENTENCES: Mapping[str, str] = {
         "/tune help shows all I can do."
     ),
     # Buttons
+    "button.write": "Write it up",
+    "button.open_page": "Open the page",
     "button.approve": "Approve",
     "button.edit": "Edit",
     "button.withdraw": "Withdraw",
@@ -187,9 +191,28 @@ SENTENCES: Mapping[str, str] = {
     "example.nothing_to_withdraw": "There was nothing left to take back.",
     "example.pointer": (
         "Kept as a pointer, number {id}: I may not keep the text of messages here. "
-        "An admin can allow more with /tune admin sources."
+        "Write it up in your own words, or ask an admin to allow more with /tune admin sources."
     ),
+    "save.title": "Save as example",
+    "save.earlier": "{count} earlier texts of this conversation go along as they are.",
+    "save.in_own_words": "Write the lesson in your own words:",
+    "save.changed": "The conversation has changed meanwhile. Save it once more.",
     "example.pointer_only": "Example {id} is only a pointer to a message; its text was never kept.",
+    "write.title": "Write up {id}",
+    "write.link": (
+        "Write example {id} in your own words on a page of ours. The link is yours alone and works "
+        "for {minutes} minutes."
+    ),
+    "write.no_address": (
+        "This needs a page that you can reach. Ask whoever runs Attune to set ATTUNE_PUBLIC_URL."
+    ),
+    "write.bad_link": "This link is not whole. Click Write it up once more for a new one.",
+    "write.ended": "This link has ended. Click Write it up once more for a new one.",
+    "write.done": "Nothing waits to be written up under {id}: it was written or put away already.",
+    "write.hint": (
+        "Put the exchange into your own words. Do not copy what others wrote without asking them."
+    ),
+    "write.close": "You can close this page.",
     "example.no_text": "(only a pointer)",
     "example.held_out": "held back for checking",
     "example.preference": "preference",
@@ -434,6 +457,10 @@ SENTENCES: Mapping[str, str] = {
     "forget.not_yours": "Only the person themself can do that.",
     "sources.title": "What I may learn from",
     "sources.field": "I may learn from",
+    "sources.allowed": "Also learn where I otherwise would not",
+    "sources.allowed_hint": "Counts for messages. Other bots are never learned from.",
+    "sources.allowed_set": "Allowed as well: {names}.",
+    "sources.allowed_unknown": "Choose from: {choices}.",
     "sources.permission": "Who permits that, and where it is written",
     "sources.submit": "Save",
     "sources.outside": "text written in the studio or imported",
@@ -472,11 +499,16 @@ SENTENCES: Mapping[str, str] = {
     "consent.wanted_title": "May I learn from this?",
     "consent.wanted": "{name}, a message of yours was marked here as a lesson.",
     "example.awaits_consent": "Example {id} waits: not everybody whose words it holds has agreed to be learned from.",
-    "excluded.private": "This channel is private, so I do not learn from it.",
-    "excluded.shared": "This channel is shared with another organisation, so I do not learn from it.",
-    "excluded.direct": "Direct messages are never learned from.",
-    "excluded.restricted": "This channel is age-restricted, so I do not learn from it.",
-    "excluded.guest": "A guest took part in this, so I do not learn from it.",
+    "excluded.private": "This channel is private, so I do not learn from it unless an admin allows it (/tune admin sources).",
+    "excluded.shared": "This channel is shared with another organisation, so I do not learn from it unless an admin allows it (/tune admin sources).",
+    "excluded.direct": "Direct messages are not learned from unless an admin allows it (/tune admin sources).",
+    "excluded.restricted": "This channel is age-restricted, so I do not learn from it unless an admin allows it (/tune admin sources).",
+    "excluded.guest": "A guest took part in this, so I do not learn from it unless an admin allows it (/tune admin sources).",
+    "exclusion.private": "private channels",
+    "exclusion.shared": "channels shared with another organisation",
+    "exclusion.direct": "direct messages",
+    "exclusion.restricted": "age-restricted channels",
+    "exclusion.guest": "guests",
     "excluded.bot": "Another bot took part in this, so I do not learn from it.",
     # Slack
     "slack.close": "Close",
@@ -532,4 +564,9 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.wait": "Wait until it is done; the room shows how it goes.",
     "console.welcome.ask": "Ask: @attune write a limerick about neon",
     "console.welcome.more": "/tune help tells the rest.",
-} | (dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})
+} | (
+    dict(DISCORD)
+    | dict(HOSTS)
+    | dict(STUDIO)
+    | {f"row.{code}": sentence for code, sentence in REASONS.items()}
+)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.words.zh_discord import SENTENCES as DISCORD
+from bot.words.zh_hosts import SENTENCES as HOSTS
 from bot.words.zh_rows import REASONS
 from bot.words.zh_studio import SENTENCES as STUDIO
 
@@ -171,6 +173,8 @@ SENTENCES: Mapping[str, str] = {
         "没有许可的内容，我绝不拿来训练。我能做的都在 /tune help 里。"
     ),
     # Buttons
+    "button.write": "写下来",
+    "button.open_page": "打开网页",
     "button.approve": "通过",
     "button.edit": "修改",
     "button.withdraw": "撤回",
@@ -216,9 +220,21 @@ SENTENCES: Mapping[str, str] = {
     "example.nothing_to_withdraw": "没有可撤回的了。",
     "example.pointer": (
         "只记下了出处，编号 {id}：我在这里不能保存消息的文字。"
-        "管理员可以用 /tune admin sources 放宽。"
+        "你可以用自己的话写下来，也可以请管理员用 /tune admin sources 放宽。"
     ),
+    "save.title": "存为示例",
+    "save.earlier": "这段对话更早的 {count} 条文字会原样一起保存。",
+    "save.in_own_words": "请用自己的话写下这一课：",
+    "save.changed": "对话在此期间有了变化，请再保存一次。",
     "example.pointer_only": "示例 {id} 只记了消息的出处，没有保存文字。",
+    "write.title": "写下示例 {id}",
+    "write.link": "请在我们的网页上用自己的话写下示例 {id}。链接只给你一个人，{minutes} 分钟内有效。",
+    "write.no_address": "这需要一个你能打开的网页。请让运行 Attune 的人设置 ATTUNE_PUBLIC_URL。",
+    "write.bad_link": "链接不完整。请再点一次“写下来”，拿一个新的。",
+    "write.ended": "链接已过期。请再点一次“写下来”，拿一个新的。",
+    "write.done": "编号 {id} 没有要写的了：已经写好，或已收起。",
+    "write.hint": "请用自己的话写下这段对话。未经同意，不要照抄别人的原话。",
+    "write.close": "可以关掉这个页面了。",
     "example.no_text": "（只有出处）",
     "example.held_out": "留作检查",
     "example.preference": "偏好",
@@ -461,6 +477,10 @@ SENTENCES: Mapping[str, str] = {
     "forget.not_yours": "这件事只能由本人来做。",
     "sources.title": "我可以从哪里学习",
     "sources.field": "我可以学习",
+    "sources.allowed": "原本不学习、现在也可以学习的",
+    "sources.allowed_hint": "只对消息有效。其他机器人的话从不学习。",
+    "sources.allowed_set": "另外允许：{names}。",
+    "sources.allowed_unknown": "请从这些中选：{choices}。",
     "sources.permission": "由谁许可，写在哪里",
     "sources.submit": "保存",
     "sources.outside": "在工作室里写的或导入的文字",
@@ -499,11 +519,16 @@ SENTENCES: Mapping[str, str] = {
     "consent.wanted_title": "我可以从中学习吗？",
     "consent.wanted": "{name}，你在这里的一条消息被标记成了示例。",
     "example.awaits_consent": "示例 {id} 还要等：里面有人还没有同意让我学习他的话。",
-    "excluded.private": "这是私有频道，我不从这里学习。",
-    "excluded.shared": "这个频道与其他组织共享，我不从这里学习。",
-    "excluded.direct": "私信内容从不用来学习。",
-    "excluded.restricted": "这个频道有年龄限制，我不从这里学习。",
-    "excluded.guest": "有访客参与其中，我不从这里学习。",
+    "excluded.private": "这是私有频道，除非管理员允许（/tune admin sources），我不从这里学习。",
+    "excluded.shared": "这个频道与其他组织共享，除非管理员允许（/tune admin sources），我不从这里学习。",
+    "excluded.direct": "除非管理员允许（/tune admin sources），我不从私信中学习。",
+    "excluded.restricted": "这个频道有年龄限制，除非管理员允许（/tune admin sources），我不从这里学习。",
+    "excluded.guest": "有访客参与其中，除非管理员允许（/tune admin sources），我不从中学习。",
+    "exclusion.private": "私有频道",
+    "exclusion.shared": "与其他组织共享的频道",
+    "exclusion.direct": "私信",
+    "exclusion.restricted": "有年龄限制的频道",
+    "exclusion.guest": "访客",
     "excluded.bot": "有其他机器人参与其中，我不从这里学习。",
     "slack.close": "关闭",
     "slack.moment": "请稍等……",
@@ -554,4 +579,10 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.wait": "等它完成，进展会显示在房间里。",
     "console.welcome.ask": "提问：@attune 写一首关于茶的打油诗",
     "console.welcome.more": "其余的都在 /tune help 里。",
-} | (_ERRORS | dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})
+} | (
+    _ERRORS
+    | dict(DISCORD)
+    | dict(HOSTS)
+    | dict(STUDIO)
+    | {f"row.{code}": sentence for code, sentence in REASONS.items()}
+)

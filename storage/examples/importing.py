@@ -63,6 +63,7 @@ def _values(
         False,
         moment,
         moment,
+        int(example.exclusions),
     )
 
 

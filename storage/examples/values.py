@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row as Found
 
-from bot.model import Example, ExampleId, NewExample, Row, Source, UserId, WorkspaceId
+from bot.model import Example, ExampleId, Exclusion, NewExample, Row, Source, UserId, WorkspaceId
 from bot.rows import fingerprint
 
 
@@ -29,6 +29,7 @@ def columns_of(workspace: WorkspaceId, example: NewExample, *, at: datetime) -> 
         "held_out": False,
         "created_at": at,
         "updated_at": at,
+        "exclusions": int(example.exclusions),
         **text_columns_of(example.row),
     }
 
@@ -81,6 +82,7 @@ def kept(example: NewExample, workspace: WorkspaceId, number: int, *, at: dateti
         held_out=False,
         created_at=at,
         updated_at=at,
+        exclusions=example.exclusions,
     )
 
 
@@ -100,6 +102,7 @@ def example_of(row: Found[Any], authors: Sequence[UserId], tags: Sequence[str]) 
         held_out=row.held_out,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        exclusions=Exclusion(row.exclusions),
     )
 
 

@@ -25,6 +25,14 @@ class FakePlatform:
     forms: list[Form] = field(default_factory=list)
     files: list[bytes] = field(default_factory=list)
     reactions: list[tuple[MessageId, str]] = field(default_factory=list)
+    people: dict[UserId, User] = field(default_factory=dict)
+
+    @property
+    def own_ids(self) -> list[MessageId]:
+        return [MessageId(f"own{number}") for number in range(len(self.posts))]
+
+    async def describe(self, place: Place, user: UserId) -> User:
+        return self.people.get(user, User(user, user))
 
     def hears(self, text: str, *, by: str, reply_to: int | None = None) -> Said:
         """Somebody writes a message that is not for us."""

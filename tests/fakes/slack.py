@@ -247,7 +247,8 @@ class FakeSlack:
                 given = values.get(block["block_id"].partition("#")[0])
                 if given is None or "#" in block["block_id"]:
                     given = block["element"].get("initial_value", "")
-                state[block["block_id"]] = {"input": _typed(block["element"], given)}
+                element = block["element"]
+                state[block["block_id"]] = {element["action_id"]: _typed(element, given)}
         payload = self._interaction("view_submission", user)
         payload["view"] = {**view, "state": {"values": state}}
         return self.send("interactive", payload, accepts_response=True)
@@ -456,7 +457,8 @@ class FakeSlack:
             raise RefusedError("token_revoked")
 
     def _auth_test(self, args: Json) -> Json:
-        return {"team_id": TEAM, "team": "Team", "user_id": BOT, "bot_id": BOT_ID, "user": "attune"}
+        who = {"team_id": TEAM, "team": "Team", "user_id": BOT, "bot_id": BOT_ID, "user": "attune"}
+        return {**who, "url": "https://team.example/"}
 
     def _apps_connections_open(self, args: Json) -> Json:
         ticket = f"ticket-{next(self._count)}"
@@ -857,7 +859,9 @@ def _typed(element: Json, given: object) -> Json:
         case "file_input":
             return {"type": "file_input", "files": [given] if given else []}
         case "checkboxes":
-            return {"type": "checkboxes", "selected_options": [given] if given else []}
+            names = given if isinstance(given, tuple) else ()
+            ticked = [one for one in element["options"] if one["value"] in names]
+            return {"type": "checkboxes", "selected_options": ticked}
         case kind:
             return {"type": kind, "value": given or None}
 

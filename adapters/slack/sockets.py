@@ -1,0 +1,148 @@
+"""Socket Mode: connections that are renewed before they end, and opened again when they break.
+
+The library's own client waits up to five seconds before it notices a broken connection, closes the
+old one before it opens the next, and tries a ticket again that Slack takes only once.
+https://docs.slack.dev/apis/events-api/using-socket-mode
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+
+from adapters.slack.wire import Json, code
+from bot.errors import SurfaceError
+
+log = logging.getLogger(__name__)
+
+_COUNT = 2
+"""While one is renewed the other listens."""
+_HEARTBEAT_SECONDS = 20.0
+_LINGER_SECONDS = 10.0
+"""Slack warns about so long before it closes a connection."""
+_FIRST_WAIT_SECONDS = 0.1
+_LONGEST_WAIT_SECONDS = 30.0
+
+Take = Callable[[Json], Awaitable[bool]]
+
+
+class Sockets:
+    """Hands every envelope to `take` and acknowledges those for which it says yes."""
+
+    def __init__(
+        self,
+        open_url: Callable[[], Awaitable[str]],
+        take: Take,
+        *,
+        session: aiohttp.ClientSession,
+        proxy: str | None,
+    ) -> None:
+        self._open_url = open_url
+        self._take = take
+        self._session = session
+        self._proxy = proxy
+
+    async def run(self) -> None:
+        """Until cancelled; raises only what `open_url` raises beside SurfaceErrors."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(_COUNT):
+                group.create_task(self._keep(group), name=f"slack socket {number}")
+
+    async def _keep(self, group: asyncio.TaskGroup) -> None:
+        wait = 0.0
+        while True:
+            await asyncio.sleep(wait)
+            connection: _Connection | None = None
+            try:
+                connection = await self._opened(group)
+                reading = group.create_task(connection.read(), name="slack envelopes")
+                await connection.is_ending.wait()
+                if not reading.done():
+                    group.create_task(connection.linger(), name="slack farewell")
+            except (SurfaceError, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                why = code(error) if isinstance(error, SurfaceError) else type(error).__name__
+                log.warning("Slack cannot be listened to", extra={"why": why})
+            if connection is not None and connection.was_of_use():
+                wait = 0.0
+            else:
+                wait = min(_LONGEST_WAIT_SECONDS, 2 * wait or _FIRST_WAIT_SECONDS)
+
+    async def _opened(self, group: asyncio.TaskGroup) -> _Connection:
+        url = await self._open_url()
+        socket = await self._session.ws_connect(
+            url,
+            proxy=self._proxy,
+            heartbeat=_HEARTBEAT_SECONDS,
+            timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+            max_msg_size=0,
+        )
+        log.info("Slack is being listened to")
+        return _Connection(socket, self._take, group)
+
+
+class _Connection:
+    def __init__(
+        self, socket: aiohttp.ClientWebSocketResponse, take: Take, group: asyncio.TaskGroup
+    ) -> None:
+        self._socket = socket
+        self._take = take
+        self._group = group
+        self._opened_at = time.monotonic()
+        self._has_delivered = False
+        self.is_ending = asyncio.Event()
+
+    def was_of_use(self) -> bool:
+        """Unlike one of too many, which Slack ends as soon as it stands."""
+        return self._has_delivered or time.monotonic() - self._opened_at > _LONGEST_WAIT_SECONDS
+
+    async def read(self) -> None:
+        """Until it is closed, by whomever."""
+        try:
+            async for message in self._socket:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    self._hear(message.data)
+        finally:
+            if not self.is_ending.is_set():
+                log.info("A connection to Slack was lost")
+            self.is_ending.set()
+            await self._close()
+
+    async def linger(self) -> None:
+        """Slack still delivers here until the next connection stands."""
+        await asyncio.sleep(_LINGER_SECONDS)
+        await self._close()
+
+    def _hear(self, text: str) -> None:
+        try:
+            envelope = json.loads(text)
+            kind = envelope.get("type")
+        except (ValueError, AttributeError):
+            log.warning("Slack sent something that is no envelope")
+            return
+        if kind == "disconnect":
+            log.info("Slack renews a connection", extra={"why": str(envelope.get("reason"))})
+            self.is_ending.set()
+        elif envelope.get("envelope_id"):
+            self._has_delivered = True
+            self._group.create_task(self._answer(envelope), name="slack envelope")
+
+    async def _close(self) -> None:
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            await self._socket.close()
+
+    async def _answer(self, envelope: Json) -> None:
+        try:
+            if not await self._take(envelope):
+                return
+        except Exception:
+            log.exception("An envelope was not taken")
+            return
+        # A lost acknowledgement costs nothing: Slack delivers again, and we know it then.
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+            await self._socket.send_str(json.dumps({"envelope_id": envelope["envelope_id"]}))

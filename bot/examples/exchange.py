@@ -1,0 +1,149 @@
+"""What a marked message answers: the exchange as a training row, and by whom it was said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot import access
+from bot.commands import Ask
+from bot.errors import NotFound, NotNow
+from bot.examples.texts import checked, exchange_row
+from bot.model import (
+    NO_EXCLUSION,
+    ExampleState,
+    Exclusion,
+    NewExample,
+    Origin,
+    Row,
+    Said,
+    Source,
+    User,
+    UserId,
+)
+from bot.ports.store import Store
+from bot.ports.surface import CanDescribe, Surface
+from bot.rows import Method
+
+_NEARBY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was said, as a training row, and by whom; our own words have no author.
+
+    Without a row it is only known where it stands.
+    """
+
+    row: Row | None
+    people: tuple[User, ...]
+    exclusions: Exclusion = NO_EXCLUSION
+
+    @property
+    def authors(self) -> tuple[UserId, ...]:
+        return tuple(person.id for person in self.people)
+
+
+async def exchange_of(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> Exchange:
+    """Raises NotNow where somebody in it must not be learned from, NotFound without a question."""
+    found = refuse_excluded(ask, strangers(marked))
+    async with store.reading() as records:
+        turn = await records.turns.by_message(ask.id, marked.place.channel, marked.id)
+    if turn is not None:
+        people = [await described(ask, turn.asker, surface)]
+        row = exchange_row(turn.question, turn.reply)
+    else:
+        row, people = await _said(marked, surface)
+    allowed = found | refuse_excluded(ask, people)
+    return Exchange(checked(row, ask.words), tuple(people), allowed)
+
+
+def refuse_excluded(ask: Ask, people: Sequence[User]) -> Exclusion:
+    """What is excluded here and yet allowed; raises NotNow for what is not, and for other bots."""
+    if ask.workspace.platform == "local":
+        return NO_EXCLUSION
+    if any(person.is_bot for person in people):
+        raise NotNow(problem=ask.words("excluded.bot"))
+    return refuse(ask, access.exclusions(ask.place, people))
+
+
+def refuse_guest(ask: Ask) -> Exclusion:
+    """For what is typed into a form, where the channel plays no part."""
+    is_local = ask.workspace.platform == "local"
+    return NO_EXCLUSION if is_local else refuse(ask, access.excluded_people([ask.user]))
+
+
+def refuse(ask: Ask, found: Exclusion) -> Exclusion:
+    for one in found & ~ask.workspace.allowed:
+        raise NotNow(problem=ask.words(f"excluded.{str(one.name).lower()}"))
+    return found
+
+
+def strangers(marked: Said) -> list[User]:
+    """Who wrote a message, unless we did."""
+    return [] if marked.is_own else [marked.author]
+
+
+def proposal(ask: Ask, marked: Said, exchange: Exchange) -> NewExample:
+    return NewExample(
+        assistant=ask.assistant.id,
+        method=Method.SUPERVISED,
+        state=ExampleState.PROPOSED,
+        row=exchange.row,
+        origin=Origin.MESSAGE,
+        authors=exchange.authors,
+        source=Source(marked.place.channel, marked.id, marked.place.thread, marked.permalink),
+        exclusions=exchange.exclusions,
+    )
+
+
+async def described(ask: Ask, person: UserId, surface: Surface) -> User:
+    """As the platform describes them today: an answer keeps only who asked."""
+    if person == ask.by:
+        return ask.user
+    if isinstance(surface, CanDescribe):
+        return await surface.describe(ask.place, person)
+    return User(person, person)
+
+
+async def _said(marked: Said, surface: Surface) -> tuple[Row, list[User]]:
+    said = [*await _said_before(marked, surface), marked]
+    messages = _as_messages(said, marked)
+    if not any(message["role"] == "user" for message in messages):
+        raise NotFound(noun="question", name=marked.text[:40])
+    people = {one.author.id: one.author for one in said if not one.is_own}
+    return {"messages": messages}, list(people.values())
+
+
+async def _said_before(marked: Said, surface: Surface) -> Sequence[Said]:
+    """The thread or reply chain; else the other person's words just above."""
+    if marked.place.thread is not None or marked.reply_to is not None:
+        return await surface.history(marked.place, marked.id, 50)
+    nearby = await surface.nearby(marked.place, marked.id, _NEARBY)
+    own = _trailing(nearby, marked.author.id)
+    rest = nearby[: len(nearby) - len(own)]
+    asked = _trailing(rest, rest[-1].author.id) if rest else []
+    return [*asked, *own]
+
+
+def _trailing(messages: Sequence[Said], author: UserId) -> list[Said]:
+    tail: list[Said] = []
+    for said in reversed(messages):
+        if said.author.id != author:
+            break
+        tail.insert(0, said)
+    return tail
+
+
+def _as_messages(said: Sequence[Said], marked: Said) -> list[dict[str, object]]:
+    """The marked author teaches, everybody else asks; neighbours of one side are stitched."""
+    messages: list[dict[str, object]] = []
+    for one in said:
+        role = "assistant" if one.author.id == marked.author.id or one.is_own else "user"
+        if messages and messages[-1]["role"] == role:
+            messages[-1]["content"] = f"{messages[-1]['content']}\n{one.text}"
+        else:
+            messages.append({"role": role, "content": one.text})
+    while messages and messages[0]["role"] == "assistant" and len(messages) > 1:
+        messages.pop(0)
+    return messages
