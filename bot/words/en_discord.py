@@ -14,6 +14,8 @@ _NAMES = (
     "examples",
     "import",
     "export",
+    "hosted",
+    "lineage",
     "start",
     "status",
     "jobs",

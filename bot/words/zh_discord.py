@@ -44,6 +44,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "name.resume": "继续",
     "name.models": "模型列表",
     "name.use": "启用",
+    "name.hosted": "服务端",
+    "name.lineage": "来历",
     "name.rollback": "回退",
     "name.compare": "比较",
     "name.consent": "同意",
