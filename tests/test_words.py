@@ -76,6 +76,7 @@ DRAWN = [
     *keys("sources", *Sources),
     *keys("sources.rule", "local", "slack", "discord"),
     *keys("split", *Split),
+    *keys("lost", "text", "home"),
     *keys("studio.audit", *AUDITED),
     *keys("studio.lead", "examples", "preferences", "jobs", "models", "compare", *RUN_PAGES),
     *(command.key for command in COMMANDS),

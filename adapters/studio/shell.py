@@ -40,11 +40,19 @@ class Frame:
         """The numbers in the sidebar, as they are now."""
         told = await self.visit.see("counts")
         if not isinstance(told, Listing):
+            self._go_home()
             return
         for line in told.lines:
             if badge := self.badges.get(line.id):
                 badge.set_text(line.text)
                 badge.set_visibility(line.text != "0")
+
+    def _go_home(self) -> None:
+        """What a cookie of old names is not here any more; so the usual one is shown."""
+        if self.visit.assistant or self.visit.workspace != LOCAL:
+            remember("assistant", "")
+            remember("workspace", "")
+            ui.navigate.to("/workspaces")
 
 
 def visit_of(studio: Studio, request: Request) -> Visit:

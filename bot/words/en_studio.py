@@ -275,6 +275,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "about.checkpoints": "Models kept on the way; each can be compared and used.",
     "about.seed": "The number that chance starts from; the same number gives the same training.",
     "about.suffix": "The part of the model’s name that you chose.",
+    "lost.text": "There is nothing at this address.",
+    "lost.home": "To the room",
     "login.title": "Attune",
     "login.password": "Password",
     "login.enter": "Log in",

@@ -274,6 +274,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "about.checkpoints": "训练途中保留的模型，每个都可以对比和启用。",
     "about.seed": "随机数的起点；数字相同，训练就相同。",
     "about.suffix": "模型名称中由您选择的部分。",
+    "lost.text": "这个地址没有内容。",
+    "lost.home": "去聊天室",
     "login.title": "Attune",
     "login.password": "密码",
     "login.enter": "登录",

@@ -124,6 +124,8 @@ class _Jobs:
     async def _show(self, number: str) -> None:
         card = await self._visit.see(f"job.show:{number}")
         story = await self._visit.see(f"job.events:{number}")
+        if isinstance(card, Refused):
+            self._tell_refusal(card)
         if not isinstance(card, Card) or not isinstance(story, Listing) or number != self._chosen:
             return
         told = {line.text for line in story.lines}
@@ -133,6 +135,11 @@ class _Jobs:
         if not self._take(number, cards):
             self._draw_detail(number, cards)
         self._tell_story(story)
+
+    def _tell_refusal(self, refusal: Refused) -> None:
+        self._detail.clear()
+        with self._detail:
+            ui.label(refusal.text).classes("warning").props("role=alert")
 
     def _take(self, number: str, cards: list[Card]) -> bool:
         """Whether what is drawn could be brought up to this."""
