@@ -24,7 +24,7 @@ from bot.events import (
     from_json,
     to_json,
 )
-from bot.model import Assistant, Binding, Deployment, InboxRow, MessageId, Place
+from bot.model import LOCAL, Assistant, Binding, Deployment, InboxRow, MessageId, Place
 from bot.ports.store import Records
 from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
 from bot.ports.world import Hear, World
@@ -101,6 +101,8 @@ class Dispatch:
 
     async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
+        if not await self._is_served(event.place):
+            return await self._told(event)
         if event.user.is_bot or not await self._receive(event):
             return Silence()
         told: list[Reply] = []
@@ -181,7 +183,9 @@ class Dispatch:
         """What `ask` and `look` give back; here too errors become words."""
         words = Words(event.locale)
         try:
-            ask = replace(await self._ask(event), progress=progress)
+            # A workspace begins with what a platform sends, never with what an address names.
+            is_ours = event.place.workspace == LOCAL
+            ask = replace(await self._ask(event, may_settle=is_ours), progress=progress)
             words = ask.words
             reply = await self._reply(ask)
         except AttuneError as error:
@@ -190,6 +194,12 @@ class Dispatch:
             log.exception("A question could not be handled", extra={"kind": event.what.kind})
             reply = Refused(words.error(AttuneError()))
         return reply
+
+    async def _is_served(self, place: Place) -> bool:
+        if place.workspace == LOCAL:
+            return True
+        async with self._world.store.reading() as records:
+            return await records.workspaces.find(place.workspace) is not None
 
     async def _has_taught(self, place: Place, message: MessageId) -> bool:
         async with self._world.store.reading() as records:
@@ -218,12 +228,12 @@ class Dispatch:
         await self._finish(event.key)
         self._world.changed(event.what.kind)
 
-    async def _ask(self, event: Event) -> Ask:
+    async def _ask(self, event: Event, *, may_settle: bool = True) -> Ask:
         """What one look at the store says about an event."""
         place = event.place
         async with self._world.store.reading() as records:
             ask = await self._known(event, records)
-        if ask is None:
+        if ask is None and may_settle:
             await assistants.settle(
                 place.workspace, store=self._world.store, hosts=self._world.hosts
             )

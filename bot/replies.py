@@ -34,11 +34,15 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A labelled value; `name` is what it is called in code, for surfaces that arrange by it."""
+    """A labelled value; `name` is what it is called in code, for surfaces that arrange by it.
+
+    `about` explains the label, for surfaces that have room to.
+    """
 
     label: str
     value: str
     name: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from bot.model import (
 )
 from bot.ports.provider import Host, Hosts
 from bot.ports.store import Records, Store
-from bot.replies import Button, Card, Fact, Reply
+from bot.replies import Button, Card, Reply
 from bot.rows import Method, check_row, count_tokens, fingerprint, prompt_fingerprint
 from bot.tuning import facts, limits
 
@@ -116,10 +116,10 @@ def estimate_card(ask: Ask, job: Job, plan: Plan) -> Card:
         title=words("start.title", assistant=ask.assistant.name),
         lines=tuple(lines),
         facts=(
-            Fact(words("fact.examples"), _rows_said(ask, plan)),
-            Fact(words("fact.base"), plan.base),
-            Fact(words("fact.host"), plan.host.name),
-            *(Fact(words(f"fact.{name}"), value) for name, value in _settings(ask, job)),
+            facts.fact("examples", _rows_said(ask, plan), words),
+            facts.fact("base", plan.base, words),
+            facts.fact("host", plan.host.name, words),
+            *(facts.fact(name, value, words) for name, value in _settings(ask, job)),
         ),
         buttons=(
             Button(words("button.confirm"), f"job.confirm:{job.id}", is_primary=True),
