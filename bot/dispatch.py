@@ -24,7 +24,7 @@ from bot.events import (
     from_json,
     to_json,
 )
-from bot.model import Assistant, Binding, Deployment, InboxRow, MessageId, Place
+from bot.model import Assistant, Binding, Deployment, InboxRow, MessageId, Place, WorkspaceId
 from bot.ports.store import Records
 from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
 from bot.ports.world import World
@@ -48,7 +48,8 @@ log = logging.getLogger(__name__)
 Spawn = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
 
 _FRESH_FOR = timedelta(minutes=10)
-_TRIES = 3
+_TRIES = 8
+"""More often than a machine goes down on a bad day; what brings it down itself ends by this."""
 
 
 class Answers:
@@ -154,7 +155,7 @@ class Dispatch:
                 return True
             # A thread that began with a question to us goes on with it.
             root = event.root_key
-            return root is not None and bool(await records.turns.by_event(place.workspace, root))
+            return root is not None and await _is_ours(place.workspace, root, records)
 
     async def _receive(self, event: Event) -> bool:
         """The promise; False if the event is known already."""
@@ -383,6 +384,12 @@ def _read(row: InboxRow) -> Event | None:
     except ValueError:
         log.warning("A promised event cannot be read any more")
         return None
+
+
+async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:
+    """A question that was answered, or one that still waits for its answer."""
+    answered = await records.turns.by_event(workspace, root)
+    return answered is not None or await records.inbox.holds(workspace, root)
 
 
 async def _answering(

@@ -58,6 +58,14 @@ class Inbox:
         )
         return [InboxRow(row.key, row.payload, row.received_at, row.attempts) for row in rows]
 
+    async def holds(self, workspace: WorkspaceId, message_key: str) -> bool:
+        waiting = select(inbox.c.key).where(
+            inbox.c.message_key == message_key,
+            inbox.c.workspace == workspace,
+            inbox.c.state != "done",
+        )
+        return await self._connection.first(waiting) is not None
+
     async def forget_before(self, at: datetime) -> None:
         old = (inbox.c.state == "done") & (inbox.c.received_at < at)
         await self._connection.run(delete(inbox).where(old))

@@ -257,6 +257,12 @@ def _spoken(event: Payload, bot: Bot) -> Event:
     return Event(key, place, _user(str(event["user"])), at(ts), what)
 
 
+def asked_at(key: str) -> str | None:
+    """The time stamp of the question that an event's key names."""
+    ts = key.rpartition("/")[2]
+    return ts if re.fullmatch(r"\d+\.\d+", ts) else None
+
+
 def _attached(event: Payload) -> Attachment | None:
     for file in event.get("files") or ():
         return _attachment(file)

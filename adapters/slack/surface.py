@@ -16,9 +16,11 @@ from adapters.slack import inbound, outbound
 from adapters.slack.emoji import name_of
 from adapters.slack.inbound import COMMAND, EPHEMERAL, HOME, Bot, Handle
 from adapters.slack.outbound import Payload
+from adapters.slack.parts import Spot
 from adapters.slack.people import People
-from adapters.slack.streaming import Answering, Spot
-from adapters.slack.wire import Json, Wire, code
+from adapters.slack.streaming import Answering
+from adapters.slack.traces import Traces, Trail, pages
+from adapters.slack.wire import Json, Wire, code, ts_of
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Attachment, Clicked, Commanded, Event, Reacted
 from bot.model import MessageId, Place, Said, User, UserId
@@ -33,9 +35,7 @@ _KNOWN_EVENTS = 5000
 _TRIGGER_SECONDS = 2.8
 _RESPONSE_SECONDS = 1700.0
 _THINKING_AFTER_SECONDS = 0.7
-_LOOK_BACK = 100
 _PAGE = 200
-_MOST_PAGES = 5
 
 
 @dataclass(slots=True)
@@ -68,6 +68,7 @@ class SlackSurface:
         self._say = say
         self._ready = ready
         self._now = now
+        self._traces = Traces(wire, bot)
         self._grips: OrderedDict[str, Grip] = OrderedDict()
         self._responses: OrderedDict[str, str] = OrderedDict()
         self._threads: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -142,7 +143,7 @@ class SlackSurface:
         await self._ready()
         channel = await self._people.channel(place)
         args = {"channel": channel, "ts": place.thread, "latest": before, "limit": _PAGE}
-        found = [one async for one in self._pages("conversations.replies", args)]
+        found = [one async for one in pages(self._wire, "conversations.replies", args)]
         earlier = [one for one in found if float(one["ts"]) < float(before)]
         return await self._told(earlier[-limit:], channel)
 
@@ -174,7 +175,11 @@ class SlackSurface:
 
         shown = Stream(stream.pieces, posted, stream.buttons, stream.standing)
         try:
-            return await Answering(self._wire, spot, shown, now=self._now).run()
+            trail = Trail(self._traces, channel, place.thread, inbound.asked_at(key))
+            answering = Answering(
+                self._wire, spot, shown, now=self._now, trail=trail, is_new=key in self._grips
+            )
+            return await answering.run()
         finally:
             status.cancel()
 
@@ -279,7 +284,7 @@ class SlackSurface:
                 if not error.details.get("is_unknown") or attempt == 2:
                     raise
                 await asyncio.sleep(0.3 * 2**attempt)
-                found = await self._look_up(channel, thread, key)
+                found = await self._found(channel, thread, key)
                 if found is not None:
                     return found
         raise SurfaceError(message="unreachable")
@@ -300,7 +305,7 @@ class SlackSurface:
         answer = await self._wire.call(
             "chat.postMessage", args, channel=channel, is_repeatable=not more
         )
-        return MessageId(str(answer["ts"]))
+        return MessageId(ts_of(answer))
 
     async def _posted_before(
         self, channel: str, thread: MessageId | None, key: str
@@ -309,30 +314,16 @@ class SlackSurface:
         if key in self._grips or key.removesuffix(".error") in self._grips:
             return None
         try:
-            return await self._look_up(channel, thread, key)
+            return await self._found(channel, thread, key)
         except PlaceClosed:
             raise
         except SurfaceError as error:
             log.warning("Earlier posts cannot be looked up", extra={"why": code(error)})
             return None
 
-    async def _look_up(self, channel: str, thread: MessageId | None, key: str) -> MessageId | None:
-        args: dict[str, object] = {
-            "channel": channel,
-            "limit": _LOOK_BACK,
-            "include_all_metadata": True,
-        }
-        if thread is None:
-            found: Sequence[Json] = (await self._wire.call("conversations.history", args))[
-                "messages"
-            ]
-        else:
-            args |= {"ts": thread, "limit": _PAGE}
-            found = [one async for one in self._pages("conversations.replies", args)]
-        for message in found:
-            if outbound.key_of(message) == key:
-                return MessageId(str(message["ts"]))
-        return None
+    async def _found(self, channel: str, thread: MessageId | None, key: str) -> MessageId | None:
+        found = await self._traces.find(channel, thread, key)
+        return None if found is None else MessageId(found)
 
     async def _send_chart(self, channel: str, thread: MessageId, card: Card) -> None:
         """A missing picture is no reason to lose the message."""
@@ -456,17 +447,6 @@ class SlackSurface:
             await self._wire.call("assistant.threads.setStatus", args, patience=0)
         except SurfaceError as error:
             log.info("A status could not be shown", extra={"why": code(error)})
-
-    async def _pages(self, method: str, args: Mapping[str, object]) -> AsyncIterator[Json]:
-        cursor = ""
-        for _ in range(_MOST_PAGES):
-            more = {"cursor": cursor} if cursor else {}
-            answer = await self._wire.call(method, {**args, **more})
-            for message in answer.get("messages", ()):
-                yield message
-            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
-            if not cursor:
-                return
 
     async def _told(self, messages: Sequence[Json], channel: str) -> Sequence[Said]:
         said = [inbound.said(one, channel, self._bot()) for one in messages if one.get("text")]
