@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from bench import first_text, idling, importing, rows, starting, training
+from bench import first_text, idling, importing, rows, slack, starting, training
 from bench.figures import NO_GOAL, Figure
 
-MODULES = (rows, importing, starting, first_text, training, idling)
+MODULES = (rows, importing, starting, first_text, slack, training, idling)
 
 
 def main() -> int:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from bot import access, assistants
 from bot.commands import Ask, Catalogue, Deed, checked, parse
-from bot.errors import AttuneError, BadInput, NotFound
+from bot.errors import AttuneError, BadInput, NotFound, PlaceClosed
 from bot.events import (
     Clicked,
     Commanded,
@@ -26,7 +27,14 @@ from bot.events import (
 )
 from bot.model import Assistant, Binding, Deployment, InboxRow, MessageId, Place, WorkspaceId
 from bot.ports.store import Records
-from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
+from bot.ports.surface import (
+    CanOpenForm,
+    CanResume,
+    CanSendFile,
+    CanStream,
+    CanWhisper,
+    Surface,
+)
 from bot.ports.world import World
 from bot.replies import (
     Card,
@@ -133,8 +141,17 @@ class Dispatch:
                 await self._finish(row.key)
                 continue
             async with self._world.store.writing() as records:
-                await records.inbox.begin(row.key)
+                await records.inbox.retry(row.key)
+            self._resume(event, has_begun=row.has_begun)
             self._spawn(self._run(event), f"event {event.what.kind} again")
+
+    def _resume(self, event: Event, *, has_begun: bool) -> None:
+        try:
+            surface = self._world.surfaces.of(event.place.workspace)
+        except PlaceClosed:
+            return
+        if isinstance(surface, CanResume):
+            surface.resume(event, has_begun=has_begun)
 
     async def _concerns_us(self, event: Event) -> bool:
         """What is not meant for us leaves no trace, not even in the inbox."""
@@ -312,8 +329,10 @@ class Dispatch:
             case Silence():
                 return
             case Text() | Card() | Listing():
+                await self._begin(event)
                 await self._show(event, reply, surface)
             case Receipt():
+                await self._begin(event)
                 await self._receipt(event, reply, surface)
             case Stream():
                 await self._stream(event, reply, surface)
@@ -347,11 +366,16 @@ class Dispatch:
 
         async with aclosing(stream.pieces):
             if isinstance(surface, CanStream):
-                shown = replace(stream, posted=posted)
+                shown = replace(stream, posted=posted, begins=partial(self._begin, event))
                 await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
                 return
             text = "".join([piece async for piece in stream.pieces])
             await posted(await surface.post(event.place, Text(text), key=event.key))
+
+    async def _begin(self, event: Event) -> None:
+        """Written before anything is shown, so that a later run knows where to look first."""
+        async with self._world.store.writing() as records:
+            await records.inbox.begin(event.key)
 
     async def _apologise(self, event: Event, sentence: str) -> None:
         """An error is told where it happened; if even that fails it is only logged."""

@@ -95,9 +95,9 @@ class Pacing:
         can_end = self.budget("chat.stopStream").left > self.streams
         return self.has_streams and begun > 0 and can_end
 
-    def may_update(self) -> bool:
-        """Whether what is posted now can be updated when it is whole."""
-        return self.budget("chat.update").left > self.updating
+    def may_update(self, *, reserve: int = 0) -> bool:
+        """Whether there is an update to spare beside the last one of every open answer."""
+        return self.budget("chat.update").left > self.updating + reserve
 
     def has_left(self, method: str, *, reserve: int = 0) -> bool:
         return self.budget(method).left > reserve

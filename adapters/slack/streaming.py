@@ -22,8 +22,8 @@ _LIFE_SECONDS = 240.0
 """A stream lives about five minutes from its start; a new one goes on before that."""
 _FLUSH_SECONDS = 0.65
 _UPDATE_SECONDS = 1.5
-_KEPT_FOR_ENDS = 30
-"""Of the updates a minute, so many are kept for the last words of answers."""
+_KEPT_FOR_ENDS = 15
+"""Of the updates a minute, so many are kept beside the last one of every open answer."""
 _LAST_WORDS_SECONDS = 5.0
 _SOFT = LONGEST_MARKDOWN - 800
 
@@ -92,34 +92,38 @@ class Answering:
         """At once, unless neither a stream nor the updates to come can be had: then when whole."""
         if not self._pending.strip():
             return False
-        if not self._is_new or len(self._pending) > _SOFT:
-            return True
-        may_stream = bool(self._spot.thread) and self._pacing.may_stream()
-        return may_stream or self._pacing.may_update()
+        # What stands already is updated; nobody waits for its first word.
+        may_stream = self._is_new and bool(self._spot.thread) and self._pacing.may_stream()
+        return may_stream or self._pacing.may_update() or len(self._pending) > _SOFT
 
     async def _begin(self, *, is_whole: bool = False) -> None:
+        await self._stream.begins()
         standing: str | None = self._stream.standing
         if standing is None and not self._is_new:
             standing = await self._find(self._spot.key)
         if standing is not None:
-            await self._take_over(standing)
+            await self._take_over(standing, is_whole=is_whole)
         else:
             await self._open(is_last=is_whole)
         assert self._first is not None
         await self._stream.posted(self._first)
 
-    async def _take_over(self, standing: str) -> None:
+    async def _take_over(self, standing: str, *, is_whole: bool) -> None:
         """A broken-off answer is written anew in its own message."""
         text = self._take_some()
         is_full = bool(self._pending)
+        is_last = is_whole and not is_full
+        blocks = self._last_blocks() if is_last else []
         try:
-            part = await self._parts.taken_over(standing, self._spot.key, text)
+            part = await self._parts.taken_over(standing, self._spot.key, text, blocks)
         except MessageGone:
             self._pending = text + self._pending
-            await self._open()
+            await self._open(is_last=is_whole)
             return
         part.is_full = is_full
         self._stand(part)
+        if is_last:
+            self._part = None
 
     async def _open(self, *, is_last: bool = False) -> None:
         """The next words in a new message, the last ones whole and with their buttons."""
@@ -179,7 +183,7 @@ class Answering:
         elif part.is_stream:
             if self._pacing.has_left("chat.appendStream"):
                 await self._add(part, self._take())
-        elif self._pacing.has_left("chat.update", reserve=_KEPT_FOR_ENDS):
+        elif self._pacing.may_update(reserve=_KEPT_FOR_ENDS):
             await self._parts.update(part, self._take())
 
     async def _add(self, part: Part, text: str) -> None:

@@ -26,7 +26,7 @@ class Traces:
     async def find(
         self, channel: str, thread: str | None, key: str, *, after: str | None = None
     ) -> str | None:
-        """A stream has no metadata before its end: after its question, one of ours without is it."""
+        """A stream has no metadata before its end: after a question, one of ours without is it."""
         strays = []
         async for message in self.messages(channel, thread):
             ts = str(message.get("ts"))

@@ -400,7 +400,11 @@ class Inbox(Protocol):
         ...
 
     async def begin(self, key: str) -> None:
-        """It is running now; counts attempts."""
+        """From now on people may see an answer to it."""
+        ...
+
+    async def retry(self, key: str) -> None:
+        """A new run works on it; counts attempts."""
         ...
 
     async def finish(self, key: str) -> None:
