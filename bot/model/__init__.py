@@ -322,12 +322,16 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """An event we have promised to handle; `payload` is erased when it is done."""
+    """An event we have promised to handle; `payload` is erased when it is done.
+
+    Of one that has begun people may have seen an answer.
+    """
 
     key: str
     payload: str
     received_at: datetime
     attempts: int
+    has_begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,7 +274,11 @@ class Inbox(Protocol):
         ...
 
     async def begin(self, key: str) -> None:
-        """It is running now; counts attempts."""
+        """From now on people may see an answer to it."""
+        ...
+
+    async def retry(self, key: str) -> None:
+        """A new run works on it; counts attempts."""
         ...
 
     async def finish(self, key: str) -> None:
@@ -282,6 +286,10 @@ class Inbox(Protocol):
         ...
 
     async def unfinished(self) -> Sequence[InboxRow]: ...
+    async def holds(self, workspace: WorkspaceId, message_key: str) -> bool:
+        """Whether an event of that message is promised and not done."""
+        ...
+
     async def forget_before(self, at: datetime) -> None:
         """Keys of events done long ago may go."""
         ...
