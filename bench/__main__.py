@@ -22,12 +22,13 @@ from bench import (
     local_training,
     on_discord,
     rows,
+    slack,
     starting,
     training,
 )
 from bench.figures import NO_GOAL, Figure
 
-MODULES = (rows, importing, starting, first_text, on_discord, training, idling)
+MODULES = (rows, importing, starting, first_text, slack, on_discord, training, idling)
 WITH_TORCH = (local_training, local_serving)
 
 

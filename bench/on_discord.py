@@ -23,7 +23,8 @@ MOST_MORE_BYTES = 40_000_000
 
 _ALONE = 9
 _QUEUE = 15
-_RESTING_SECONDS = 2.0
+_RESTING_SECONDS = 5.5
+"""By then the welcome counts no more against its channel."""
 _PATIENCE_SECONDS = 300.0
 _LAST_WORD = f"word{PIECES - 1}"
 _STREAM_SECONDS = SECONDS_APART * (PIECES - 1)
@@ -62,8 +63,8 @@ def _alone(address: str) -> Iterable[Figure]:
         f"≤ +{_shown(MOST_MORE_SECONDS)}",
         more <= MOST_MORE_SECONDS,
     )
-    after = max(ours.lasts) - _STREAM_SECONDS
-    bare_after = max(bare.lasts) - _STREAM_SECONDS
+    after = median(ours.lasts) - _STREAM_SECONDS
+    bare_after = median(bare.lasts) - _STREAM_SECONDS
     yield Figure(
         "Discord: final text after the last token",
         f"{_shown(after)} (bare {_shown(bare_after)})",

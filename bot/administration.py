@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from bot.commands import Ask, month_of
+from bot.datasets import csv_line
 from bot.errors import BadInput
-from bot.model import HostName, Role, UserId
+from bot.model import AuditEntry, HostName, Role, UserId
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
-from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text
+from bot.replies import Button, Card, Document, Fact, Line, Listing, Reply, Text
+from bot.words import Words
 
 _OFF = "off"
 _AUDIT_PAGE = 20
+_AUDIT_EXPORTED = 100_000
 
 
 async def roles(ask: Ask, *, store: Store) -> Reply:
@@ -74,12 +78,43 @@ async def audit(ask: Ask, *, store: Store) -> Reply:
     lines = tuple(
         Line(
             id=f"{entry.at:%Y-%m-%d %H:%M}",
-            text=f"{entry.user or 'attune'}: {entry.what}",
-            note=", ".join(f"{name}={value}" for name, value in entry.details.items()),
+            text=f"{entry.user or 'attune'}: {_said(entry, ask.words)}",
+            note=" · ".join(f"{name} {value}" for name, value in _details(entry)),
         )
         for entry in entries
     )
     return Listing(ask.words("audit.title"), lines, empty=ask.words("audit.empty"))
+
+
+async def export_audit(ask: Ask, *, store: Store) -> Reply:
+    """All that the filters find, as CSV."""
+    user = ask.text("user")
+    async with store.reading() as records:
+        entries = await records.audit.page(
+            ask.id,
+            what=ask.text("what"),
+            user=UserId(user) if user else None,
+            limit=_AUDIT_EXPORTED,
+        )
+    text = ask.words("audit.exported", count=len(entries))
+    return Document(f"audit-{ask.now:%Y-%m-%d}.csv", _audit_lines(entries), text)
+
+
+async def _audit_lines(entries: Sequence[AuditEntry]) -> AsyncIterator[bytes]:
+    yield "\ufeff".encode() + csv_line(["at", "user", "what", "details"])
+    for entry in entries:
+        details = " ".join(f"{name}={value}" for name, value in _details(entry))
+        yield csv_line([entry.at.isoformat(), entry.user or "", entry.what, details])
+
+
+def _said(entry: AuditEntry, words: Words) -> str:
+    """In words where there are some, else as it is called."""
+    key = f"audit.{entry.what}"
+    return words(key) if words.has(key) else entry.what
+
+
+def _details(entry: AuditEntry) -> list[tuple[str, object]]:
+    return [(name, value) for name, value in entry.details.items() if name != "event"]
 
 
 async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bot.commands import Ask
 from bot.errors import NotFound, NotNow
-from bot.model import Model, ModelKind, ModelName
+from bot.model import Model, ModelKind, ModelName, Role
 from bot.ports.store import Records, Store
 from bot.replies import Button, Fact, Line, Listing, Reply, Text, Tone
 
@@ -53,7 +53,9 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             return Text(ask.words("use.already", model=current.model))
         name = current.after or ask.assistant.base
         earlier = next((one for one in history[1:] if one.model == name), None)
-        model = await _wanted(ask, name, records)
+        # What was deleted since cannot answer again; the base always can.
+        known = await records.models.find(ask.id, name)
+        model = await _wanted(ask, name if known else ask.assistant.base, records)
         await records.deployments.add(
             ask.id,
             ask.assistant.id,
@@ -116,16 +118,14 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
         notes.append(words("model.ends", date=model.expires_on))
     if model.is_tainted:
         notes.append(words("model.tainted"))
-    buttons: tuple[Button, ...] = ()
-    if model.name != answering:
-        buttons = (Button(words("button.use"), f"model.use:{model.name[-HANDLE_LENGTH:]}"),)
+    buttons = _buttons(ask, model) if model.name != answering else ()
     return Line(
         model.name.rpartition(":")[2],
         model.name,
         " · ".join(notes),
         buttons,
         facts=(
-            Fact(words("fact.kind"), words(f"model.{model.kind}"), "kind"),
+            Fact(words("fact.kind"), words(f"model.{model.kind}"), f"kind.{model.kind}"),
             Fact(words("fact.parent"), model.parent or "", "parent"),
             Fact(words("fact.job"), "" if model.job is None else str(model.job), "job"),
             Fact(words("fact.host"), model.host, "host"),
@@ -134,6 +134,14 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
         ),
         tone=Tone.GOOD if model.name == answering else Tone.PLAIN,
     )
+
+
+def _buttons(ask: Ask, model: Model) -> tuple[Button, ...]:
+    words, handle = ask.words, model.name[-HANDLE_LENGTH:]
+    use = Button(words("button.use"), f"model.use:{handle}")
+    if model.kind is not ModelKind.TUNED or ask.role < Role.ADMIN:
+        return (use,)
+    return use, Button(words("button.delete"), f"model.delete:{handle}", is_danger=True)
 
 
 async def _wanted(ask: Ask, name: str, records: Records) -> Model:

@@ -4,8 +4,7 @@ Each has its workspace, and a child names its parent together with the
 workspace, so that the database itself refuses a link across workspaces.
 Inbox, outbox, audit, spending and the room stand free of `workspaces`: an
 event may come before its workspace is known, and a note of its leaving may
-stay after everything else is erased. Leavings alone have no workspace: theirs
-is gone, and they hold nothing of its words.
+stay after everything else is erased.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
+    false,
     literal_column,
 )
 from sqlalchemy.schema import SchemaItem
@@ -42,20 +41,12 @@ from bot.model import (
     Sampling,
     Split,
     TurnState,
-    User,
 )
 from bot.rows import Method
 from storage.columns import Frozen, Json, Utc, one_of
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from storage.columns import metadata as metadata
+from storage.room_tables import room_messages as room_messages
+from storage.room_tables import room_reactions as room_reactions
 
 
 def _text(name: str) -> Column[str]:
@@ -110,10 +101,10 @@ workspaces = Table(
     _number("sources"),
     Column("person_cap", BigInteger),
     Column("workspace_cap", BigInteger),
-    Column("training_cap", Float),
     _flags("allowed"),
+    Column("training_cap", Float, _check("training_cap", "training_cap >= 0")),
     _check("sources", "sources BETWEEN 1 AND 3"),
-    _check("caps", "person_cap >= 0 AND workspace_cap >= 0 AND training_cap >= 0"),
+    _check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
 )
 
 roles = Table(
@@ -323,19 +314,19 @@ jobs = _numbered(
     Column("model", Text),
     Column("trouble", Text),
     Column("trouble_code", Text),
-    Column("trouble_details", Json, nullable=False),
     Column("step", Integer),
     Column("total_steps", Integer),
     Column("train_loss", Float),
     Column("valid_loss", Float),
-    Column("result_files", Json, nullable=False),
-    Column("seconds_left", Float),
-    _flag("is_late"),
     Column("next_look", Utc),
     Column("created_at", Utc),
     Column("confirmed_at", Utc),
     Column("running_at", Utc),
     Column("finished_at", Utc),
+    Column("trouble_details", Json, nullable=False, server_default="{}"),
+    Column("result_files", Json, nullable=False, server_default="[]"),
+    Column("seconds_left", Float),
+    Column("is_late", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("workspace", "id"),
     _of("assistants", "assistant"),
     _of("snapshots", "snapshot"),
@@ -530,35 +521,4 @@ spending = Table(
     Column("tokens", BigInteger, nullable=False),
     PrimaryKeyConstraint("workspace", "day", "user"),
     _check("tokens", "tokens >= 0"),
-)
-
-room_messages = Table(
-    "room_messages",
-    metadata,
-    _id("number"),
-    _text("workspace"),
-    _text("channel"),
-    Column("thread", Integer),
-    Column("author", Frozen(User), nullable=False),
-    _text("text"),
-    Column("body", Text),
-    _flag("is_own"),
-    Column("at", Utc, nullable=False),
-    Column("edited_at", Utc),
-    Column("reply_to", Integer),
-    Column("key", Text, unique=True),
-    sqlite_autoincrement=True,
-)
-Index(None, room_messages.c.channel, room_messages.c.thread)
-
-room_reactions = Table(
-    "room_reactions",
-    metadata,
-    _id("position"),
-    _text("workspace"),
-    _number("number"),
-    _text("emoji"),
-    _text("user"),
-    UniqueConstraint("number", "emoji", "user"),
-    ForeignKeyConstraint(["number"], ["room_messages.number"]),
 )

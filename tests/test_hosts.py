@@ -134,6 +134,10 @@ def test_the_default_host_is_openai_unless_told_otherwise(
             '[[host]]\nname = "a"\nbase_url = "http://a"\nprices = {b = -1}',
             "host 1, prices, b: Input should be greater",
         ),
+        (
+            '[[host]]\nname = "a"\nbase_url = "http://a"\nserving = "by_call"',
+            "profile custom knows no call to deploy a model",
+        ),
         ('[[hosts]]\nname = "a"', "hosts: Extra inputs"),
         ("[[host]\n", "is not TOML (Expected"),
     ],

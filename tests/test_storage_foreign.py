@@ -191,6 +191,7 @@ CALLS: dict[str, Call] = {
     "inbox.receive": lambda r, _: r.inbox.receive(
         FOREIGN, "event", message_key="message", payload="X", at=NOW
     ),
+    "inbox.holds": lambda r, _: r.inbox.holds(FOREIGN, "message"),
     "audit.add": lambda r, _: r.audit.add(FOREIGN, ANN, "X", at=NOW),
     "audit.page": lambda r, _: r.audit.page(FOREIGN),
     "spending.add": lambda r, _: r.spending.add(FOREIGN, ANN, TODAY, 1),
@@ -211,6 +212,7 @@ FOR_EVERYBODY = {
     "outbox.postpone",
     "outbox.drop",
     "inbox.begin",
+    "inbox.retry",
     "inbox.finish",
     "inbox.unfinished",
     "inbox.forget_before",

@@ -55,6 +55,7 @@ BUTTONS = (
     Deed("job.resume", _T, lambda ask, world: runs.wish(ask, world, JobWish.RESUME)),
     Deed("job.show", _M, lambda ask, world: cards.status(ask, store=world.store)),
     Deed("job.events", _M, lambda ask, world: story.events(ask, store=world.store)),
+    Deed("job.rows", _C, lambda ask, world: story.rows(ask, store=world.store)),
     Deed("job.numbers", _M, lambda ask, world: story.numbers(ask, store=world.store)),
     Deed("job.accuracy", _M, lambda ask, world: curves.accuracy(ask, store=world.store)),
     Deed(
@@ -130,6 +131,9 @@ FORMS = (
     Deed("teach", _M, lambda ask, world: runs.taught(ask, world)),
     Deed(
         "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
+    ),
+    Deed(
+        "audit.export", _A, lambda ask, world: administration.export_audit(ask, store=world.store)
     ),
     Deed("example.written", _M, lambda ask, world: runs.written(ask, world)),
     Deed("compare", _M, lambda ask, world: runs.side_by_side(ask, world)),

@@ -74,8 +74,13 @@ async def delete_model(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
             await host.undeploy(model.called)
     with contextlib.suppress(HostForgot):
         await host.delete_model(model.name)
+    left = {one.name for one in await host.models()}
     async with store.writing() as records:
         await records.models.delete(ask.id, model.name)
+        # Some hosts let a model's checkpoints go with it.
+        for one in await records.models.all(ask.id, model.assistant):
+            if one.job == model.job and one.host == model.host and one.name not in left:
+                await records.models.delete(ask.id, one.name)
         await records.audit.add(ask.id, ask.by, "model.deleted", at=ask.now, model=model.name)
     return Card(ask.words("hosted.model_deleted", model=model.name), replaces=True)
 

@@ -96,6 +96,10 @@ class Watcher:
             for job in crowd:
                 await self._try_later(job, error)
             return
+        except Exception:
+            log.exception("Jobs could not be looked at", extra={"jobs": len(crowd)})
+            await self._ledger.postpone(*crowd, seconds=_LONGEST_WAIT)
+            return
         await asyncio.gather(*(self._advance(job, one) for job, one in seen))
 
     async def _advance(self, job: Job, seen: Seen | None = None) -> None:

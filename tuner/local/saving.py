@@ -47,4 +47,6 @@ def _name_base(config: Path, base: str) -> None:
     """By its name and not by its place: the folder may be elsewhere where this is served."""
     content = json.loads(config.read_bytes())
     content["base_model_name_or_path"] = base
+    # PEFT keeps these in a set, whose order differs from process to process.
+    content["target_modules"] = sorted(content["target_modules"])
     config.write_text(json.dumps(content, indent=2, sort_keys=True), "utf-8")
