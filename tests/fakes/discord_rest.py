@@ -68,6 +68,7 @@ class Rest:
         self.refusals: list[tuple[str, int]] = []
         self.delay_seconds = 0.0
         self.checks_bodies = True
+        self.tells_responses = True
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._nonces: dict[tuple[str, str], tuple[float, str]] = {}
         self._routes = [
@@ -392,7 +393,7 @@ class Rest:
         held.response, held.took = body, took
         if message is not None:
             held.original = message["id"]
-        if query.get("with_response") != "true":
+        if query.get("with_response") != "true" or not self.tells_responses:
             return None
         inner = {"id": held.id, "type": held.kind}
         return {"interaction": inner, "resource": {"type": kind, "message": message}}
