@@ -13,7 +13,7 @@ from attune.bootstrap import configured_hosts, discord_access, slack_access
 from attune.embedded import Address, embedded_tuner
 from attune.service import data_lock
 from attune.settings import Settings
-from bot.errors import FolderTaken, HostError, SettingsError
+from bot.errors import FolderTaken, HostError, HostForgot, SettingsError
 from bot.model import HostName
 from bot.words import Words
 from storage.database import Database
@@ -127,8 +127,16 @@ async def _models(
 
 
 async def _host(name: HostName, hosts: ConfiguredHosts) -> Finding:
+    """Both where it answers and where it trains are asked for what costs nothing."""
+    host = hosts.get(name)
+    kind = host.profile.name if host.profile.is_tried else f"{host.profile.name}, never tried"
     try:
-        models = await hosts.get(name).models()
+        found = await host.check()
     except HostError as error:
-        return Finding(f"Host {name}", False, error.sentence)
-    return Finding(f"Host {name}: answers; models: {len(models)}", True)
+        return Finding(f"Host {name} ({kind})", False, error.sentence)
+    what = f"Host {name} ({kind}): answers; models: {found.models}"
+    if isinstance(found.refusal, HostForgot):
+        return Finding(f"{what}; for chat only, it trains nothing", True)
+    if found.refusal is not None:
+        return Finding(what, False, f"It does not train: {found.refusal.sentence}")
+    return Finding(f"{what}; trains", True)

@@ -21,12 +21,13 @@ from bench import (
     local_serving,
     local_training,
     rows,
+    slack,
     starting,
     training,
 )
 from bench.figures import NO_GOAL, Figure
 
-MODULES = (rows, importing, starting, first_text, training, idling)
+MODULES = (rows, importing, starting, first_text, slack, training, idling)
 WITH_TORCH = (local_training, local_serving)
 
 

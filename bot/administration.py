@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from bot.commands import Ask, month_of
+from bot.datasets import csv_line
 from bot.errors import BadInput
-from bot.model import HostName, Role, UserId
+from bot.model import AuditEntry, HostName, Role, UserId
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
-from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text
+from bot.replies import Button, Card, Document, Fact, Line, Listing, Reply, Text
+from bot.words import Words
 
 _OFF = "off"
 _AUDIT_PAGE = 20
+_AUDIT_EXPORTED = 100_000
 
 
 async def roles(ask: Ask, *, store: Store) -> Reply:
@@ -74,12 +78,43 @@ async def audit(ask: Ask, *, store: Store) -> Reply:
     lines = tuple(
         Line(
             id=f"{entry.at:%Y-%m-%d %H:%M}",
-            text=f"{entry.user or 'attune'}: {entry.what}",
-            note=", ".join(f"{name}={value}" for name, value in entry.details.items()),
+            text=f"{entry.user or 'attune'}: {_said(entry, ask.words)}",
+            note=" · ".join(f"{name} {value}" for name, value in _details(entry)),
         )
         for entry in entries
     )
     return Listing(ask.words("audit.title"), lines, empty=ask.words("audit.empty"))
+
+
+async def export_audit(ask: Ask, *, store: Store) -> Reply:
+    """All that the filters find, as CSV."""
+    user = ask.text("user")
+    async with store.reading() as records:
+        entries = await records.audit.page(
+            ask.id,
+            what=ask.text("what"),
+            user=UserId(user) if user else None,
+            limit=_AUDIT_EXPORTED,
+        )
+    text = ask.words("audit.exported", count=len(entries))
+    return Document(f"audit-{ask.now:%Y-%m-%d}.csv", _audit_lines(entries), text)
+
+
+async def _audit_lines(entries: Sequence[AuditEntry]) -> AsyncIterator[bytes]:
+    yield "\ufeff".encode() + csv_line(["at", "user", "what", "details"])
+    for entry in entries:
+        details = " ".join(f"{name}={value}" for name, value in _details(entry))
+        yield csv_line([entry.at.isoformat(), entry.user or "", entry.what, details])
+
+
+def _said(entry: AuditEntry, words: Words) -> str:
+    """In words where there are some, else as it is called."""
+    key = f"audit.{entry.what}"
+    return words(key) if words.has(key) else entry.what
+
+
+def _details(entry: AuditEntry) -> list[tuple[str, object]]:
+    return [(name, value) for name, value in entry.details.items() if name != "event"]
 
 
 async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:
@@ -88,17 +123,22 @@ async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:
     lines = []
     for name in hosts.names():
         host = hosts.get(name)
-        methods = ", ".join(words(f"method.{method}") for method in host.profile.methods)
+        notes = [words(f"method.{method}") for method in host.profile.methods]
+        if not host.profile.is_tried:
+            notes.append(words("hosts.untried"))
         test = Button(words("button.test"), f"host.test:{name}")
-        lines.append(Line(name, ", ".join(host.bases) or "–", methods, buttons=(test,)))
+        lines.append(Line(name, ", ".join(host.bases) or "–", ", ".join(notes), buttons=(test,)))
     return Listing(words("hosts.title"), tuple(lines), note=words("hosts.note"))
 
 
 async def test_host(ask: Ask, *, hosts: Hosts) -> Reply:
     """Ask a host for its models: the cheapest question that needs its address and key."""
     host = hosts.get(HostName(ask.argument))
-    models = await host.models()
-    return Text(ask.words("hosts.answers", host=host.name, count=len(models)), private=True)
+    found = await host.check()
+    lines = [ask.words("hosts.answers", host=host.name, count=found.models)]
+    if found.refusal is not None:
+        lines.append(ask.words("hosts.no_training", why=ask.words.error(found.refusal)))
+    return Text("\n".join(lines), private=True)
 
 
 async def _list_roles(ask: Ask, *, store: Store) -> Listing:

@@ -9,7 +9,15 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from bot.commands import Ask
-from bot.errors import HostBusy, HostError, HostUnreachable, KeyRefused, NotAllowed, NotFound
+from bot.errors import (
+    HostBusy,
+    HostError,
+    HostUnreachable,
+    KeyRefused,
+    NotAllowed,
+    NotFound,
+    SurfaceError,
+)
 from bot.model import (
     HostName,
     MessageId,
@@ -59,9 +67,7 @@ async def answer(
 
     An answer that was cut off is written again, one that came to its end is left as it is.
     """
-    history: Sequence[Said] = ()
-    if ask.assistant.history and (message.place.thread or message.reply_to):
-        history = await surface.history(message.place, message.id, _HISTORY)
+    history = await _said_before(ask, message, surface)
     async with store.reading() as records:
         known = await records.turns.by_event(ask.id, ask.event.key)
         if known is not None and known.state in (TurnState.DONE, TurnState.STOPPED):
@@ -79,6 +85,17 @@ async def answer(
         buttons=_feedback_buttons(ask.words),
         standing=known.message if known else None,
     )
+
+
+async def _said_before(ask: Ask, message: Said, surface: Surface) -> Sequence[Said]:
+    """A platform that does not tell what was said still wants an answer."""
+    if not ask.assistant.history or not (message.place.thread or message.reply_to):
+        return ()
+    try:
+        return await surface.history(message.place, message.id, _HISTORY)
+    except SurfaceError as error:
+        log.warning("What was said before cannot be read", extra={"why": error.key})
+        return ()
 
 
 async def stop(ask: Ask, message: MessageId, *, store: Store, running: Running) -> Reply:

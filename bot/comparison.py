@@ -188,13 +188,12 @@ class _Answer:
         try:
             async for piece in self._chat():
                 yield piece
+            seconds = (self._clock.now() - started).total_seconds()
+            self._column = Column(self.title, self._text, self._note(seconds))
         except HostError as error:
             yield self._ask.words.error(error)
-            return
         finally:
             await self._spend()
-        seconds = (self._clock.now() - started).total_seconds()
-        self._column = Column(self.title, self._text, self._note(seconds))
 
     async def _chat(self) -> AsyncGenerator[str]:
         host = self._hosts.get(self._one.host)

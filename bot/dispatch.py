@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from bot import access, assistants
 from bot.commands import Ask, Catalogue, Deed, checked, parse
@@ -24,9 +25,25 @@ from bot.events import (
     from_json,
     to_json,
 )
-from bot.model import Assistant, Binding, Deployment, InboxRow, MessageId, Place
+from bot.model import (
+    LOCAL,
+    Assistant,
+    Binding,
+    Deployment,
+    InboxRow,
+    MessageId,
+    Place,
+    WorkspaceId,
+)
 from bot.ports.store import Records
-from bot.ports.surface import CanOpenForm, CanSendFile, CanStream, CanWhisper, Surface
+from bot.ports.surface import (
+    CanOpenForm,
+    CanResume,
+    CanSendFile,
+    CanStream,
+    CanWhisper,
+    Surface,
+)
 from bot.ports.world import Hear, World
 from bot.replies import (
     Card,
@@ -48,7 +65,8 @@ log = logging.getLogger(__name__)
 Spawn = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
 
 _FRESH_FOR = timedelta(minutes=10)
-_TRIES = 3
+_TRIES = 8
+"""More often than a machine goes down on a bad day; what brings it down itself ends by this."""
 
 
 class Answers:
@@ -101,6 +119,8 @@ class Dispatch:
 
     async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
+        if not await self._is_served(event.place):
+            return await self._told(event)
         if event.user.is_bot or not await self._receive(event):
             return Silence()
         told: list[Reply] = []
@@ -134,7 +154,8 @@ class Dispatch:
             if not self._is_on(event):
                 continue
             async with self._world.store.writing() as records:
-                await records.inbox.begin(row.key)
+                await records.inbox.retry(row.key)
+            self._resume(event, has_begun=row.has_begun)
             self._spawn(self._run(event), f"event {event.what.kind} again")
 
     def _is_on(self, event: Event) -> bool:
@@ -144,6 +165,11 @@ class Dispatch:
         except PlaceClosed:
             return False
         return True
+
+    def _resume(self, event: Event, *, has_begun: bool) -> None:
+        surface = self._world.surfaces.of(event.place.workspace)
+        if isinstance(surface, CanResume):
+            surface.resume(event, has_begun=has_begun)
 
     async def _concerns_us(self, event: Event) -> bool:
         """What is not meant for us leaves no trace, not even in the inbox."""
@@ -164,7 +190,7 @@ class Dispatch:
                 return True
             # A thread that began with a question to us goes on with it.
             root = event.root_key
-            return root is not None and bool(await records.turns.by_event(place.workspace, root))
+            return root is not None and await _is_ours(place.workspace, root, records)
 
     async def _receive(self, event: Event) -> bool:
         """The promise; False if the event is known already."""
@@ -181,7 +207,9 @@ class Dispatch:
         """What `ask` and `look` give back; here too errors become words."""
         words = Words(event.locale)
         try:
-            ask = replace(await self._ask(event), progress=progress)
+            # A workspace begins with what a platform sends, never with what an address names.
+            is_ours = event.place.workspace == LOCAL
+            ask = replace(await self._ask(event, may_settle=is_ours), progress=progress)
             words = ask.words
             reply = await self._reply(ask)
         except AttuneError as error:
@@ -190,6 +218,12 @@ class Dispatch:
             log.exception("A question could not be handled", extra={"kind": event.what.kind})
             reply = Refused(words.error(AttuneError()))
         return reply
+
+    async def _is_served(self, place: Place) -> bool:
+        if place.workspace == LOCAL:
+            return True
+        async with self._world.store.reading() as records:
+            return await records.workspaces.find(place.workspace) is not None
 
     async def _has_taught(self, place: Place, message: MessageId) -> bool:
         async with self._world.store.reading() as records:
@@ -218,12 +252,12 @@ class Dispatch:
         await self._finish(event.key)
         self._world.changed(event.what.kind)
 
-    async def _ask(self, event: Event) -> Ask:
+    async def _ask(self, event: Event, *, may_settle: bool = True) -> Ask:
         """What one look at the store says about an event."""
         place = event.place
         async with self._world.store.reading() as records:
             ask = await self._known(event, records)
-        if ask is None:
+        if ask is None and may_settle:
             await assistants.settle(
                 place.workspace, store=self._world.store, hosts=self._world.hosts
             )
@@ -321,8 +355,10 @@ class Dispatch:
             case Silence():
                 return
             case Text() | Card() | Listing():
+                await self._begin(event)
                 await self._show(event, reply, surface)
             case Receipt():
+                await self._begin(event)
                 await self._receipt(event, reply, surface)
             case Stream():
                 await self._stream(event, reply, surface)
@@ -356,11 +392,16 @@ class Dispatch:
 
         async with aclosing(stream.pieces):
             if isinstance(surface, CanStream):
-                shown = replace(stream, posted=posted)
+                shown = replace(stream, posted=posted, begins=partial(self._begin, event))
                 await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
                 return
             text = "".join([piece async for piece in stream.pieces])
             await posted(await surface.post(event.place, Text(text), key=event.key))
+
+    async def _begin(self, event: Event) -> None:
+        """Written before anything is shown, so that a later run knows where to look first."""
+        async with self._world.store.writing() as records:
+            await records.inbox.begin(event.key)
 
     async def _apologise(self, event: Event, sentence: str) -> None:
         """An error is told where it happened; if even that fails it is only logged."""
@@ -393,6 +434,12 @@ def _read(row: InboxRow) -> Event | None:
     except ValueError:
         log.warning("A promised event cannot be read any more")
         return None
+
+
+async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:
+    """A question that was answered, or one that still waits for its answer."""
+    answered = await records.turns.by_event(workspace, root)
+    return answered is not None or await records.inbox.holds(workspace, root)
 
 
 async def _answering(

@@ -34,11 +34,15 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A labelled value; `name` is what it is called in code, for surfaces that arrange by it."""
+    """A labelled value; `name` is what it is called in code, for surfaces that arrange by it.
+
+    `about` explains the label, for surfaces that have room to.
+    """
 
     label: str
     value: str
     name: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,18 +195,24 @@ class Document:
     text: str
 
 
+async def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """An answer as it is written: pieces of text, in order.
 
-    `posted` is called with the message once it stands; `buttons` close a whole answer.
-    `standing` is what a broken-off attempt has left, to be written anew.
+    `begins` is called right before the first of it is shown and `posted` with the message once
+    it stands; `buttons` close a whole answer. `standing` is what a broken-off attempt has left,
+    to be written anew.
     """
 
     pieces: AsyncGenerator[str]
     posted: Callable[[MessageId], Awaitable[None]]
     buttons: tuple[Button, ...] = field(default=())
     standing: MessageId | None = None
+    begins: Callable[[], Awaitable[None]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,10 @@ class Inbox:
         return met > 0
 
     async def begin(self, key: str) -> None:
-        running = {"state": "running", "attempts": inbox.c.attempts + 1}
-        undone = (inbox.c.key == key) & (inbox.c.state != "done")
-        await self._connection.run(update(inbox).where(undone).values(running))
+        await self._change(key, state="running")
+
+    async def retry(self, key: str) -> None:
+        await self._change(key, attempts=inbox.c.attempts + 1)
 
     async def finish(self, key: str) -> None:
         done = update(inbox).where(inbox.c.key == key).values(state="done", payload="")
@@ -52,12 +53,29 @@ class Inbox:
 
     async def unfinished(self) -> Sequence[InboxRow]:
         rows = await self._connection.rows(
-            select(inbox.c.key, inbox.c.payload, inbox.c.received_at, inbox.c.attempts)
+            select(
+                inbox.c.key, inbox.c.payload, inbox.c.received_at, inbox.c.attempts, inbox.c.state
+            )
             .where(inbox.c.state.in_(["received", "running"]))
             .order_by(inbox.c.received_at, inbox.c.key)
         )
-        return [InboxRow(row.key, row.payload, row.received_at, row.attempts) for row in rows]
+        return [
+            InboxRow(row.key, row.payload, row.received_at, row.attempts, row.state == "running")
+            for row in rows
+        ]
+
+    async def holds(self, workspace: WorkspaceId, message_key: str) -> bool:
+        waiting = select(inbox.c.key).where(
+            inbox.c.message_key == message_key,
+            inbox.c.workspace == workspace,
+            inbox.c.state != "done",
+        )
+        return await self._connection.first(waiting) is not None
 
     async def forget_before(self, at: datetime) -> None:
         old = (inbox.c.state == "done") & (inbox.c.received_at < at)
         await self._connection.run(delete(inbox).where(old))
+
+    async def _change(self, key: str, **values: object) -> None:
+        undone = (inbox.c.key == key) & (inbox.c.state != "done")
+        await self._connection.run(update(inbox).where(undone).values(**values))

@@ -4,8 +4,7 @@ Each has its workspace, and a child names its parent together with the
 workspace, so that the database itself refuses a link across workspaces.
 Inbox, outbox, audit, spending and the room stand free of `workspaces`: an
 event may come before its workspace is known, and a note of its leaving may
-stay after everything else is erased. Leavings alone have no workspace: theirs
-is gone, and they hold nothing of its words.
+stay after everything else is erased.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -42,20 +40,12 @@ from bot.model import (
     Sampling,
     Split,
     TurnState,
-    User,
 )
 from bot.rows import Method
 from storage.columns import Frozen, Json, Utc, one_of
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from storage.columns import metadata as metadata
+from storage.room_tables import room_messages as room_messages
+from storage.room_tables import room_reactions as room_reactions
 
 
 def _text(name: str) -> Column[str]:
@@ -530,35 +520,4 @@ spending = Table(
     Column("tokens", BigInteger, nullable=False),
     PrimaryKeyConstraint("workspace", "day", "user"),
     _check("tokens", "tokens >= 0"),
-)
-
-room_messages = Table(
-    "room_messages",
-    metadata,
-    _id("number"),
-    _text("workspace"),
-    _text("channel"),
-    Column("thread", Integer),
-    Column("author", Frozen(User), nullable=False),
-    _text("text"),
-    Column("body", Text),
-    _flag("is_own"),
-    Column("at", Utc, nullable=False),
-    Column("edited_at", Utc),
-    Column("reply_to", Integer),
-    Column("key", Text, unique=True),
-    sqlite_autoincrement=True,
-)
-Index(None, room_messages.c.channel, room_messages.c.thread)
-
-room_reactions = Table(
-    "room_reactions",
-    metadata,
-    _id("position"),
-    _text("workspace"),
-    _number("number"),
-    _text("emoji"),
-    _text("user"),
-    UniqueConstraint("number", "emoji", "user"),
-    ForeignKeyConstraint(["number"], ["room_messages.number"]),
 )

@@ -118,13 +118,12 @@ class Scene:
     def is_idle(self) -> bool:
         return self.house is not None and not self.house.busy
 
-    async def allow_messages(self) -> None:
-        """The admin lets the bot learn from marked messages."""
+    async def allow_messages(self, *allowed: str) -> None:
+        """The admin lets the bot learn from marked messages, and from what else is named."""
         asked = self.discord.command(ADMIN, GENERAL, "admin sources")
         await self.form(asked)
-        sent = self.discord.submit(
-            ADMIN, asked, sources="messages", permission="Discord's letter of 1 May"
-        )
+        told = {"sources": "messages", "permission": "Discord's letter", "allowed": list(allowed)}
+        sent = self.discord.submit(ADMIN, asked, **told)
         await self.answered(sent)
         await self.settled()
 

@@ -328,7 +328,7 @@ async def test_an_event_that_kills_the_process_each_time_is_given_up(scene: Scen
     scene.host.fail_always(CHAT, hangs())
     await promise(scene, scene.spoken("hi", number=1), key="e1")
 
-    for _ in range(4):
+    for _ in range(9):
         await scene.restart()
 
     assert await inbox(scene) == []

@@ -11,7 +11,7 @@ from adapters.openai.kinds import KINDS
 from bot.model import Phase, Role
 from bot.ports.provider import Serving
 from bot.rows import Method
-from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, UPLOAD
+from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, UPLOAD, with_
 from tests.fakes.faults import (
     Fault,
     answers,
@@ -19,6 +19,7 @@ from tests.fakes.faults import (
     cut,
     cut_after,
     late,
+    reshaped,
     says,
     training_closed,
 )
@@ -33,6 +34,7 @@ FAULTS: dict[str, Callable[[], Fault]] = {
     "nothing": lambda: says(""),
     "lies": lambda: says('{"object": "list", "id": null, "status": 7}'),
 }
+CHECKPOINTS = "GET /fine_tuning/jobs/{id}/checkpoints"
 DEPLOY = "POST /v0/models"
 MODELS = "GET /v0/models"
 REFUSALS = {
@@ -166,6 +168,32 @@ async def test_a_deployment_that_fails_is_told_with_the_hosts_reason(scene: Scen
     (ended,) = await scene.said("Training 1 succeeded")
     assert "Rank too high." in ended
     assert len(scene.host.deployments) == 1
+
+
+async def test_a_deployment_that_is_never_ready_is_given_up_in_words(scene: Scene) -> None:
+    scene.host.deploying_looks = 10**6
+    await at(scene, "nebius")
+    await scene.confirm()
+    await scene.settle()
+
+    (ended,) = await scene.said("Training 1 succeeded")
+    assert "The host does not let it answer yet" in ended
+    assert len(scene.host.deployments) == 1
+
+
+async def test_a_host_may_name_its_model_with_the_checkpoint_only(scene: Scene) -> None:
+    await at(scene, "crusoe")
+    scene.host.fail_always(JOB, with_(fine_tuned_model=None))
+    scene.host.fail_always(CHECKPOINTS, reshaped(deployable))
+    await scene.confirm()
+    await scene.settle()
+
+    assert (await scene.job()).model == "ftmodel-1"
+    assert "deploy it at the host first" in await scene.last()
+
+
+def deployable(body: dict[str, Any]) -> object:
+    return {**body, "data": [{**row, "fine_tuned_model_id": "ftmodel-1"} for row in body["data"]]}
 
 
 async def test_a_model_deployed_by_hand_answers_under_the_name_it_was_given(scene: Scene) -> None:

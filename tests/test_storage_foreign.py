@@ -167,6 +167,7 @@ CALLS: dict[str, Call] = {
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
     "models.taint": lambda r, h: r.models.taint(FOREIGN, [h.snapshot.id]),
+    "models.set_end": lambda r, h: r.models.set_end(FOREIGN, h.model.name, "2027-01-14"),
     "models.call": lambda r, h: r.models.call(FOREIGN, h.model.name, ModelName("X")),
     "models.delete": lambda r, h: r.models.delete(FOREIGN, h.model.name),
     "deployments.add": lambda r, h: r.deployments.add(
@@ -190,6 +191,7 @@ CALLS: dict[str, Call] = {
     "inbox.receive": lambda r, _: r.inbox.receive(
         FOREIGN, "event", message_key="message", payload="X", at=NOW
     ),
+    "inbox.holds": lambda r, _: r.inbox.holds(FOREIGN, "message"),
     "audit.add": lambda r, _: r.audit.add(FOREIGN, ANN, "X", at=NOW),
     "audit.page": lambda r, _: r.audit.page(FOREIGN),
     "spending.add": lambda r, _: r.spending.add(FOREIGN, ANN, TODAY, 1),
@@ -210,6 +212,7 @@ FOR_EVERYBODY = {
     "outbox.postpone",
     "outbox.drop",
     "inbox.begin",
+    "inbox.retry",
     "inbox.finish",
     "inbox.unfinished",
     "inbox.forget_before",

@@ -17,6 +17,7 @@ from bot.catalogue.deeds import REACTIONS
 from bot.commands import Command, Option
 from bot.model import Role
 from bot.words import Words
+from tests.written_hosts import hosts_page
 from tuner.__main__ import KEY_VARIABLE
 
 ROOT = Path(__file__).parent.parent
@@ -86,6 +87,10 @@ def written() -> Mapping[Path, str]:
     return {
         ROOT / "docs/look-up/commands.md": "\n".join(commands_page()) + "\n",
         ROOT / "docs/look-up/settings.md": "\n".join(settings_page()) + "\n",
+        ROOT / "docs/look-up/hosts.md": "\n".join(
+            ["# Hosts and profiles", "", WRITTEN, "", *hosts_page()]
+        )
+        + "\n",
         ROOT / ".env.example": "\n".join(env_example()) + "\n",
     }
 

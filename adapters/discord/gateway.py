@@ -29,7 +29,6 @@ _CALL_SECONDS = 60
 _HELLO_SECONDS = 30.0
 _LONGEST_WAIT_SECONDS = 60.0
 _BLOCK = 64 * 1024
-_MULTIPART = "payload_json"
 
 # https://docs.discord.com/developers/topics/opcodes-and-status-codes#json
 _GONE = (10008, 10015, 10062, 50027)
@@ -388,9 +387,7 @@ def _completed(text: str, gateway: str) -> str:
 
 def _parts(body: object, files: Sequence[File]) -> list[dict[str, Any]]:
     """https://docs.discord.com/developers/reference#uploading-files."""
-    parts: list[dict[str, Any]] = [
-        {"name": _MULTIPART, "value": json.dumps(body), "content_type": "application/json"}
-    ]
+    parts: list[dict[str, Any]] = [{"name": "payload_json", "value": json.dumps(body)}]
     for number, file in enumerate(files):
         parts.append(
             {

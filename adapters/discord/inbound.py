@@ -24,7 +24,7 @@ from bot.events import (
     Submitted,
     What,
 )
-from bot.model import MessageId, Place, Said, User, UserId, WorkspaceId
+from bot.model import ChannelKind, MessageId, Place, Said, User, UserId, WorkspaceId
 
 Payload = Mapping[str, Any]
 
@@ -106,7 +106,13 @@ def said(message: Payload, place: Place, bot: Bot) -> Said:
         at=at(number),
         reply_to=MessageId(str(answered)) if answered else None,
         is_own=str(author.get("id")) == bot.id,
+        permalink=_permalink(place, number),
     )
+
+
+def _permalink(place: Place, message: str) -> str:
+    guild = "@me" if place.kind is ChannelKind.DIRECT else place.workspace.partition(":")[2]
+    return f"https://discord.com/channels/{guild}/{place.thread or place.channel}/{message}"
 
 
 def at(snowflake: str) -> datetime:
@@ -352,7 +358,7 @@ def _values(inner: Payload) -> tuple[dict[str, str], Attachment | None]:
             continue
         value = field_.get("value")
         values[name] = values.get(name, "") + (_option(value) if value is not None else "")
-        values[name] += "".join(chosen[:1])
+        values[name] += ",".join(chosen)
     return values, attachment
 
 

@@ -25,7 +25,7 @@ PERMISSIONS = {
 """The least that everything needs, by the names that Discord shows."""
 SCOPES = ("bot", "applications.commands")
 
-_MAY_WRITE = str(PERMISSIONS["Send Messages"])
+_MAY_WRITE = PERMISSIONS["Send Messages"]
 _SUBCOMMAND, _GROUP = 1, 2
 _STRING, _INTEGER, _BOOLEAN, _USER, _NUMBER, _ATTACHMENT = 3, 4, 5, 6, 10, 11
 _KINDS = {

@@ -74,7 +74,7 @@ class Payload:
             drawn["flags"] = self.flags | flags
         if self.files:
             drawn["attachments"] = [
-                {"id": number, "filename": file.name, "description": file.description[:1024]}
+                {"id": str(number), "filename": file.name, "description": file.description[:1024]}
                 for number, file in enumerate(self.files)
             ]
         return drawn
@@ -320,7 +320,11 @@ def _labelled(shown: Field, label: str, component: Json) -> Json:
 def _component(shown: Field, name: str, value: str) -> Json:
     match shown.kind:
         case FieldKind.CHOICE:
-            return _select(shown, name, value, shown.choices)
+            return _select(shown, name, [value], shown.choices)
+        case FieldKind.CHOICES:
+            chosen = value.split(",")
+            several = _select(shown, name, chosen, shown.choices)
+            return several | {"min_values": 0, "max_values": len(several["options"])}
         case FieldKind.TOGGLE:
             return {"type": 23, "custom_id": name, "default": value == "yes"}
         case FieldKind.FILE:
@@ -333,12 +337,14 @@ def _component(shown: Field, name: str, value: str) -> Json:
             return {**drawn, "value": value} if value else drawn
 
 
-def _select(shown: Field, name: str, value: str, choices: Sequence[tuple[str, str]]) -> Json:
+def _select(
+    shown: Field, name: str, chosen: Sequence[str], choices: Sequence[tuple[str, str]]
+) -> Json:
     options = [
         {
             "label": shortened(label or known, 100),
             "value": known[:100],
-            "default": known == value,
+            "default": known in chosen,
         }
         for known, label in choices[:_OPTIONS]
     ]

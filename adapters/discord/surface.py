@@ -22,7 +22,7 @@ from adapters.discord.streaming import Answering, Pen
 from adapters.discord.wire import DIRECT, MESSAGE, MESSAGES, OWN_REACTION, File, Json, Wire, code
 from adapters.pictures import draw_chart
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
-from bot.events import Attachment, Event, Reacted, Spoken
+from bot.events import Attachment, Event, Marked, Reacted, Spoken
 from bot.model import MessageId, Place, Said, UserId
 from bot.replies import Button, Card, Document, Drawn, Form, Stream, Text
 
@@ -83,6 +83,8 @@ class DiscordSurface:
         grip = self._handles.get(handle.id) if handle else Grip(None, self._now())
         if grip is None:
             return
+        if isinstance(event.what, Marked):
+            self.hear(event.what.message)
         grip.source, grip.locale = _source(event, handle), event.locale
         if event.key not in self._grips:
             _remember(self._grips, event.key, grip, _KNOWN_EVENTS)
@@ -146,7 +148,9 @@ class DiscordSurface:
             found = await self._wire.call("GET", MESSAGE, at)
         except MessageGone:
             return None
-        return self._said(found, place)
+        said, heard = self._said(found, place), self._heard.get(message)
+        # Without the intent for them the words of others came along with an interaction alone.
+        return heard if heard is not None and not said.text else said
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
         await self._ready()
@@ -192,9 +196,11 @@ class DiscordSurface:
         grip = self._grip(event.key)
         if grip is not None and await self.interactions.show(grip, outbound.modal(form)):
             return
-        key = nonce(event.key)
-        _remember(self._forms, key, form, _MOST_LATE_FORMS)
-        button = Button(form.title, f"{_LATE}{key}", is_primary=True)
+        action = form.again
+        if not action:
+            action = f"{_LATE}{nonce(event.key)}"
+            _remember(self._forms, action.removeprefix(_LATE), form, _MOST_LATE_FORMS)
+        button = Button(form.title, action, is_primary=True)
         text = self._say("discord.form_late", event.locale)
         await self.whisper(event, Text(text, private=True, buttons=(button,)))
 
@@ -264,15 +270,23 @@ class DiscordSurface:
         is_message = grip is not None and grip.handle is None
         more = _reference(grip.source if grip and is_message else None)
         try:
-            return await self._post_once(channel, outbound.payloads(reply, picture), key, more)
-        except PlaceClosed as error:
-            if code(error) == _NO_PERMISSION:
-                # Frames and files need permissions of their own, words do not.
-                plain = outbound.plain_payloads(reply)
-                return await self._post_once(channel, plain, f"{key}.plain", more)
+            return await self._post_drawn(channel, reply, picture, key, more)
+        except PlaceClosed:
             if grip is not None and self.interactions.is_alive(grip):
                 return await self._tell(grip, reply, private=False)
             raise
+
+    async def _post_drawn(
+        self, channel: str, reply: Drawn, picture: bytes | None, key: str, more: Json
+    ) -> MessageId:
+        """Frames and files need permissions of their own, words do not."""
+        try:
+            return await self._post_once(channel, outbound.payloads(reply, picture), key, more)
+        except PlaceClosed as error:
+            if code(error) != _NO_PERMISSION:
+                raise
+            plain = outbound.plain_payloads(reply)
+            return await self._post_once(channel, plain, f"{key}.plain", more)
 
     async def _post_once(
         self, channel: str, payloads: Sequence[Payload], key: str, more: Json

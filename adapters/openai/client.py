@@ -30,6 +30,7 @@ from adapters.openai.paging import PAGE_ROWS, pages
 from bot.errors import EmptyAnswer, HostError, KeyRefused, TrainingClosed
 from bot.model import Checkpoint, HostName, JobEvent, ModelName, Sampling
 from bot.ports.provider import (
+    Checked,
     Delta,
     JobRequest,
     Price,
@@ -129,11 +130,16 @@ class OpenAIHost:
         price = self._prices.get(base, self._prices.get(_base_of(base)))
         return Price(price, self._hosting)
 
-    async def check(self) -> int:
-        """Ask for what costs nothing, where it answers and where it trains; how many models."""
-        with self._translated():
-            await self._reading.fine_tuning.jobs.with_raw_response.list(limit=1)
-        return len(await self.models())
+    async def check(self) -> Checked:
+        """Ask for what costs nothing, where it answers and where it trains."""
+        models = len(await self.models())
+        try:
+            with self._translated():
+                answer = await self._reading.fine_tuning.jobs.with_raw_response.list(limit=1)
+                answers.page(answers.document(answer.http_response))
+        except HostError as error:
+            return Checked(models, error)
+        return Checked(models)
 
     async def check_training(self, base: ModelName) -> None:
         """Raises TrainingClosed where it can be known before anything is uploaded.

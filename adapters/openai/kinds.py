@@ -113,7 +113,7 @@ KINDS: Mapping[str, Kind] = {
             idle_days=15,
             is_tried=False,
         ),
-        Dialect(byte_order_mark=True),
+        # Its page of 2025 asked for a byte order mark, that of 2026 no longer does.
         key_env="AZURE_OPENAI_API_KEY",
     ),
     # https://docs.tokenfactory.nebius.com/api-reference/introduction, autumn 2026.

@@ -89,6 +89,12 @@ class HostConfig(BaseModel):
             raise ValueError(f"base_url is missing, and profile {self.profile} has none of its own")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_served(self) -> HostConfig:
+        if self.serving is Serving.BY_CALL and self.kind.dialect.deployments is None:
+            raise ValueError(f"profile {self.profile} knows no call to deploy a model")
+        return self
+
     @property
     def key_names(self) -> tuple[str, ...]:
         """The variables in which its keys are."""

@@ -39,13 +39,21 @@ _CLOSED = (
 REVOKED = ("token_revoked", "account_inactive")
 REFUSED = ("invalid_auth", "not_authed", "token_expired", "not_allowed_token_type")
 _PASSING = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
-# These take form fields alone: https://docs.slack.dev/apis/web-api#post-bodies
-_FORM_ONLY = (
+# As the library's own methods ask: reading takes no JSON, and these two write without.
+# https://docs.slack.dev/apis/web-api#post-bodies
+_READING = (
     "conversations.history",
     "conversations.info",
     "conversations.replies",
     "files.info",
     "users.info",
+)
+_IN_FORMS = (
+    "auth.test",
+    "conversations.open",
+    "files.completeUploadExternal",
+    "files.getUploadURLExternal",
+    "reactions.add",
 )
 
 
@@ -165,21 +173,25 @@ class ApiWire:
         """A ticket for one connection; here the app's token counts, not the bot's."""
         with _as_surface_error():
             answer = await self.client.apps_connections_open(app_token=self._access.app_token)
-            return str(answer["url"])
+            url = answer.get("url")
+        if not url:
+            raise SurfaceError(message="Slack names no address", code="no_url")
+        return str(url)
 
     async def _once(self, method: str, args: Mapping[str, object]) -> Json:
         wanted = {name: value for name, value in args.items() if value is not None}
-        is_form = method in _FORM_ONLY or method == "files.getUploadURLExternal"
+        verb = "GET" if method in _READING else "POST"
+        is_form = method in _IN_FORMS or verb == "GET"
         body: Json = {"params": _form(wanted)} if is_form else {"json": wanted}
         try:
             with _as_surface_error():
-                answer = await self.client.api_call(method, **body)
+                answer = await self.client.api_call(method, http_verb=verb, **body)
         except PlaceClosed as error:
             if error.details.get("code") in REVOKED:
                 self.on_revoked()
             raise
         except SurfaceBusy as error:
-            seconds = float(str(error.details.get("retry_after", 1)))
+            seconds = _seconds(error.details.get("retry_after"))
             self.pacing.refused(method, min(_LONGEST_WAIT_SECONDS, seconds))
             raise
         return dict(answer.data) if isinstance(answer.data, dict) else {}
@@ -226,7 +238,7 @@ def _translated(error: SlackApiError) -> SurfaceError:
         headers: Mapping[str, Any] = getattr(response, "headers", None) or {}
         after = headers.get("Retry-After") or headers.get("retry-after") or 1
         return SurfaceBusy(code="ratelimited", retry_after=after)
-    if status >= 500 or problem in _PASSING:
+    if (status >= 500 and status != 501) or problem in _PASSING:
         return SurfaceError(message=problem, code=problem, is_unknown=True)
     if problem in _GONE:
         return MessageGone(code=problem)
@@ -242,6 +254,13 @@ def _translated(error: SlackApiError) -> SurfaceError:
 
 def _nothing() -> None:
     """Until somebody wants to know."""
+
+
+def _seconds(said: object) -> float:
+    try:
+        return max(0.0, float(str(said)))
+    except ValueError:
+        return 1.0
 
 
 def _form(args: Mapping[str, object]) -> dict[str, object]:

@@ -122,8 +122,8 @@ class Slack:
             try:
                 answer = await self.wire.call("auth.test", {})
                 return Bot(
-                    str(answer["team_id"]),
-                    str(answer["user_id"]),
+                    str(answer.get("team_id") or answer.get("team") or ""),
+                    str(answer.get("user_id") or ""),
                     str(answer.get("bot_id") or ""),
                     str(answer.get("user") or ""),
                     str(answer.get("url") or ""),

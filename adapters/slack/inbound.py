@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import re
@@ -153,20 +154,24 @@ def _command(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
     if body["command"] != "/tune":
         return
     words = plain(str(body.get("text") or ""), bot, is_command=True)
-    place = _place(bot, str(body["channel_id"]))
     yield Event(
-        key=f"{bot.workspace}/command/{body['trigger_id']}",
-        place=place,
+        key=f"{bot.workspace}/command/{_once(body, now)}",
+        place=_place(bot, str(body.get("channel_id") or body["user_id"])),
         user=_user(str(body["user_id"]), str(body.get("user_name") or "")),
         at=now,
         what=Commanded(words),
-        token=str(body["trigger_id"]),
+        token=body.get("trigger_id") or None,
     )
+
+
+def _once(body: Payload, now: datetime) -> str:
+    """What tells this payload from every other; Slack sends a trigger along, others may not."""
+    return str(body.get("trigger_id") or body.get("response_url") or now.timestamp())
 
 
 def _event(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
     event: Payload = body["event"]
-    key = f"{bot.workspace}/event/{body.get('event_id')}"
+    key = f"{bot.workspace}/event/{body.get('event_id') or _digest(event)}"
     channel = str(event.get("channel") or "")
     match event.get("type"):
         case "message" | "app_mention":
@@ -183,6 +188,11 @@ def _event(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
             yield from _stops(event, key, bot, now)
         case _ if _is_end(event):
             yield left(bot, key, now)
+
+
+def _digest(event: Payload) -> str:
+    """An event that comes again without an id is still the same event."""
+    return hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _stops(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
@@ -215,12 +225,15 @@ def _message(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Even
         case "message_changed":
             yield from _edited(event, key, bot, now)
         case "message_deleted":
-            gone = (MessageId(str(event["deleted_ts"])),)
-            place = _place(bot, str(event["channel"]))
-            author = str((event.get("previous_message") or {}).get("user") or "slack")
-            yield Event(key, place, _user(author), now, Deleted(gone))
+            before = event.get("previous_message") or {}
+            gone = event.get("deleted_ts") or before.get("ts")
+            if gone:
+                place = _place(bot, str(event["channel"]))
+                author = _user(str(before.get("user") or "slack"))
+                yield Event(key, place, author, now, Deleted((MessageId(str(gone)),)))
         case subtype if subtype in _SPOKEN_SUBTYPES:
-            if event.get("user") and not event.get("bot_id"):
+            is_person = event.get("user") not in (None, "", bot.user) and not event.get("bot_id")
+            if is_person and event.get("ts") and event.get("channel"):
                 yield _spoken(event, bot)
 
 
@@ -257,6 +270,12 @@ def _spoken(event: Payload, bot: Bot) -> Event:
     return Event(key, place, _user(str(event["user"])), at(ts), what)
 
 
+def asked_at(key: str) -> str | None:
+    """The time stamp of the question that an event's key names."""
+    ts = key.rpartition("/")[2]
+    return ts if re.fullmatch(r"\d+\.\d+", ts) else None
+
+
 def _attached(event: Payload) -> Attachment | None:
     for file in event.get("files") or ():
         return _attachment(file)
@@ -264,12 +283,15 @@ def _attached(event: Payload) -> Attachment | None:
 
 
 def _attachment(file: Payload) -> Attachment:
-    return Attachment(str(file.get("name") or file["id"]), str(file["id"]), file.get("size"))
+    """The reference keeps the address too, for a Slack that does not tell it of an id."""
+    address = file.get("url_private_download") or file.get("url_private") or ""
+    name = str(file.get("name") or file.get("title") or file["id"])
+    return Attachment(name, f"{file['id']} {address}".strip(), file.get("size"))
 
 
 def _reaction(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
     emoji, item = meaning(str(event.get("reaction"))), event.get("item") or {}
-    if emoji is None or item.get("type") != "message":
+    if emoji is None or not item.get("ts") or not item.get("channel"):
         return
     what = Reacted(
         MessageId(str(item["ts"])), emoji, is_removed=event["type"] == "reaction_removed"
@@ -278,26 +300,26 @@ def _reaction(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Eve
 
 
 def _clicks(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
-    container: Payload = body.get("container") or {}
     user = str(body["user"]["id"])
     for action in body.get("actions") or ():
         value = str(action.get("value") or "")
         if not value:
             continue
-        message = _clicked(container, action)
+        message = _clicked(body, action)
         place = _clicked_place(body, bot, user)
         what: What = Clicked(value, message)
         if value.startswith(COMMAND):
             what = Commanded(value.removeprefix(COMMAND))
-        key = f"{bot.workspace}/action/{action.get('action_ts')}/{user}"
+        key = f"{bot.workspace}/action/{action.get('action_ts') or _once(body, now)}/{user}"
         yield _interaction(body, bot, now, place, what, key=key)
 
 
-def _clicked(container: Payload, action: Payload) -> MessageId | None:
+def _clicked(body: Payload, action: Payload) -> MessageId | None:
     block = str(action.get("block_id") or "")
     if block.startswith(FIRST):
         return MessageId(block.removeprefix(FIRST).partition("/")[0])
-    ts = container.get("message_ts")
+    container: Payload = body.get("container") or {}
+    ts = container.get("message_ts") or (body.get("message") or {}).get("ts")
     if not ts:
         return None
     return MessageId(f"{EPHEMERAL}{ts}" if container.get("is_ephemeral") else str(ts))
@@ -318,7 +340,8 @@ def _submission(body: Payload, bot: Bot, now: datetime) -> Event:
     view: Payload = body["view"]
     values, attachment = _values(view)
     what = Submitted(str(view.get("callback_id")), values, attachment)
-    key = f"{bot.workspace}/view/{view['id']}/{view.get('hash') or ''}"
+    known = view.get("id") or _once(body, now)
+    key = f"{bot.workspace}/view/{known}/{view.get('hash') or ''}"
     place = place_from(str(view.get("private_metadata") or ""), bot, str(body["user"]["id"]))
     return _interaction(body, bot, now, place, what, key=key)
 
@@ -342,7 +365,7 @@ def _values(view: Payload) -> tuple[dict[str, str], Attachment | None]:
     attachment = None
     for block, inputs in (view.get("state") or {}).get("values", {}).items():
         for action, value in inputs.items():
-            if value.get("type") == "file_input":
+            if value.get("type") == "file_input" or "files" in value:
                 files = value.get("files") or ()
                 attachment = _attachment(files[0]) if files else attachment
             else:
@@ -358,8 +381,8 @@ def _chosen(value: Payload) -> str:
 
 def _value(value: Payload) -> str:
     match value.get("type"):
-        case "static_select" | "radio_buttons":
-            return str((value.get("selected_option") or {}).get("value", ""))
+        case _ if "selected_option" in value:
+            return str((value["selected_option"] or {}).get("value", ""))
         case "checkboxes":
             return "yes" if value.get("selected_options") else "no"
         case _:
@@ -367,9 +390,9 @@ def _value(value: Payload) -> str:
 
 
 def _marked(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
-    message: Payload = body["message"]
+    message: Payload = body.get("message") or {}
     channel = str(body["channel"]["id"])
-    marked = said(message, channel, bot)
+    marked = said({**message, "ts": message.get("ts") or body.get("message_ts")}, channel, bot)
     what = Marked(str(body["callback_id"]), marked)
     yield _interaction(body, bot, now, marked.place, what)
 
@@ -381,7 +404,7 @@ def _interaction(
     user: Payload = body["user"]
     name = str(user.get("username") or user.get("name") or "")
     return Event(
-        key=key or f"{bot.workspace}/trigger/{trigger}",
+        key=key or f"{bot.workspace}/trigger/{_once(body, now)}",
         place=place,
         user=_user(str(user["id"]), name),
         at=now,

@@ -73,8 +73,12 @@ def answer_payloads(text: str) -> list[Payload]:
     ]
 
 
-def feedback(buttons: Sequence[Button], first: MessageId) -> list[Json]:
-    """Slack's own pair of thumbs; `first` is the message by which the answer is known."""
+def feedback(buttons: Sequence[Button], first: MessageId | None) -> list[Json]:
+    """Slack's own pair of thumbs; `first` is the message by which the answer is known.
+
+    Without it the thumbs stand in that very message.
+    """
+    block = f"{FIRST}{first}/0" if first else "feedback"
     if len(buttons) != 2:
         return list(_actions(buttons))
     good, bad = (
@@ -83,7 +87,7 @@ def feedback(buttons: Sequence[Button], first: MessageId) -> list[Json]:
     element: Json = {"type": "feedback_buttons", "action_id": "feedback"}
     element |= {"positive_button": good, "negative_button": bad}
     return [
-        {"type": "context_actions", "block_id": f"{FIRST}{first}/0", "elements": [element]},
+        {"type": "context_actions", "block_id": block, "elements": [element]},
     ]
 
 

@@ -75,6 +75,10 @@ class Pacing:
         self._next_post: defaultdict[str, float] = defaultdict(float)
         self.streams = 0
         """Streams that are open, each of which will need a stop."""
+        self.updating = 0
+        """Posts that are not whole yet, each of which will need an update."""
+        self.has_streams = True
+        """Whether this Slack knows streams at all."""
 
     async def turn(self, method: str, channel: str | None = None) -> None:
         """Waits for this call's turn and takes it."""
@@ -88,7 +92,12 @@ class Pacing:
     def may_stream(self) -> bool:
         """Whether a stream can be begun now and ended in time."""
         begun = self.budget("chat.startStream").left
-        return begun > 0 and self.budget("chat.stopStream").left > self.streams
+        can_end = self.budget("chat.stopStream").left > self.streams
+        return self.has_streams and begun > 0 and can_end
+
+    def may_update(self, *, reserve: int = 0) -> bool:
+        """Whether there is an update to spare beside the last one of every open answer."""
+        return self.budget("chat.update").left > self.updating + reserve
 
     def has_left(self, method: str, *, reserve: int = 0) -> bool:
         return self.budget(method).left > reserve

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from adapters.slack.inbound import Bot
-from adapters.slack.wire import Json, Wire
+from adapters.slack.wire import Json, Wire, is_unknown_method
 from bot.errors import SurfaceError
 from bot.model import ChannelKind, Place, Said, User, UserId
 
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 _KEEP_SECONDS = 600.0
 _MOST_KEPT = 10_000
 _PATIENCE_SECONDS = 1.0
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class People:
         self._people: dict[str, tuple[float, Person]] = {}
         self._kinds: dict[str, tuple[float, ChannelKind]] = {}
         self._directs: dict[str, str] = {}
-        self._asked: dict[str, asyncio.Task[Person]] = {}
+        self._people_asked: _Asked[Person] = _Asked()
+        self._kinds_asked: _Asked[ChannelKind] = _Asked()
 
     def known(self, user: User) -> Person | None:
         kept = self._people.get(user.id)
@@ -47,13 +50,7 @@ class People:
         known = self.known(user)
         if known is not None or not user.id.startswith(("U", "W")):
             return known or Person(user, "en")
-        # Events come in pairs; one look-up serves everybody who waits for it.
-        asked = self._asked.get(user.id)
-        if asked is None:
-            asked = asyncio.create_task(self._look_up(user), name="slack profile")
-            self._asked[user.id] = asked
-            asked.add_done_callback(lambda _: self._asked.pop(user.id, None))
-        return await asyncio.shield(asked)
+        return await self._people_asked.once(user.id, lambda _: self._look_up(user))
 
     async def _look_up(self, user: User) -> Person:
         try:
@@ -63,7 +60,7 @@ class People:
         except (SurfaceError, TimeoutError) as error:
             log.warning("A profile cannot be read", extra={"why": type(error).__name__})
             return Person(user, "en")
-        person = _person(user, answer["user"], self._bot())
+        person = _person(user, answer.get("user") or {}, self._bot())
         _trim(self._people)
         self._people[user.id] = (self._now() + _KEEP_SECONDS, person)
         return person
@@ -86,18 +83,28 @@ class People:
         kept = self._kinds.get(place.channel)
         if kept is not None and kept[0] > self._now():
             return replace(place, kind=kept[1])
+        kind = await self._kinds_asked.once(place.channel, self._look_at)
+        return replace(place, kind=kind)
+
+    def forget(self, channel: str) -> None:
+        """Its kind has changed."""
+        self._kinds.pop(channel, None)
+
+    async def _look_at(self, channel: str) -> ChannelKind:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 answer = await self._wire.call(
-                    "conversations.info", {"channel": place.channel}, patience=0
+                    "conversations.info", {"channel": channel}, patience=0
                 )
         except (SurfaceError, TimeoutError) as error:
+            if isinstance(error, SurfaceError) and is_unknown_method(error):
+                return ChannelKind.OPEN
             log.warning("A channel cannot be looked up", extra={"why": type(error).__name__})
-            return replace(place, kind=ChannelKind.PRIVATE)
-        kind = _kind(answer["channel"])
+            return ChannelKind.PRIVATE
+        kind = _kind(answer.get("channel") or {})
         _trim(self._kinds)
-        self._kinds[place.channel] = (self._now() + _KEEP_SECONDS, kind)
-        return replace(place, kind=kind)
+        self._kinds[channel] = (self._now() + _KEEP_SECONDS, kind)
+        return kind
 
     async def channel(self, place: Place) -> str:
         """Where to post: a person's id stands for what we two share."""
@@ -107,10 +114,34 @@ class People:
 
     async def direct(self, user: UserId) -> str:
         if user not in self._directs:
-            answer = await self._wire.call("conversations.open", {"users": user})
             _trim(self._directs)
-            self._directs[user] = str(answer["channel"]["id"])
+            self._directs[user] = await self._opened(user)
         return self._directs[user]
+
+    async def _opened(self, user: UserId) -> str:
+        """To post to a person's own id opens the conversation too."""
+        try:
+            answer = await self._wire.call("conversations.open", {"users": user})
+        except SurfaceError as error:
+            if not is_unknown_method(error):
+                raise
+            return user
+        return str((answer.get("channel") or {}).get("id") or user)
+
+
+class _Asked(Generic[Found]):
+    """Events come in pairs; one look-up serves everybody who waits for it."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[Found]] = {}
+
+    async def once(self, key: str, ask: Callable[[str], Coroutine[Any, Any, Found]]) -> Found:
+        asked = self._tasks.get(key)
+        if asked is None:
+            asked = asyncio.create_task(ask(key), name="slack look-up")
+            self._tasks[key] = asked
+            asked.add_done_callback(lambda _: self._tasks.pop(key, None))
+        return await asyncio.shield(asked)
 
 
 def _person(user: User, info: Json, bot: Bot) -> Person:

@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 
 from adapters.pieces import close_fence, open_fence
-from adapters.slack.outbound import answer_payloads, feedback, metadata
-from adapters.slack.texts import LONGEST_MARKDOWN, Flow, escaped
+from adapters.slack.outbound import feedback
+from adapters.slack.parts import Part, Parts, Spot, Stopped
+from adapters.slack.texts import LONGEST_MARKDOWN, Flow
+from adapters.slack.traces import Trail
 from adapters.slack.wire import Json, Wire, code
 from bot.errors import EmptyAnswer, MessageGone, SurfaceError
-from bot.model import MessageId, UserId
+from bot.model import MessageId
 from bot.replies import Stream
 
 log = logging.getLogger(__name__)
@@ -22,38 +23,17 @@ _LIFE_SECONDS = 240.0
 """A stream lives about five minutes from its start; a new one goes on before that."""
 _FLUSH_SECONDS = 0.65
 _UPDATE_SECONDS = 1.5
-_KEPT_FOR_ENDS = 30
-"""Of the updates a minute, so many are kept for the last words of answers."""
+_KEPT_FOR_ENDS = 15
+"""Of the updates a minute, so many are kept beside the last one of every open answer."""
 _LAST_WORDS_SECONDS = 5.0
 _SOFT = LONGEST_MARKDOWN - 800
-_OVER = ("message_not_in_streaming_state", "streaming_state_conflict", "stream_expired")
-
-
-@dataclass(slots=True)
-class Part:
-    """One message of the answer and what stands in it."""
-
-    ts: str
-    began: float
-    is_stream: bool
-    shown: str = ""
-    is_full: bool = False
-    wrote_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """Where an answer goes, to whom, and what finds it again."""
-
-    channel: str
-    thread: str | None
-    team: str
-    asker: UserId
-    key: str
 
 
 class Answering:
-    """Writes one answer; `run` is called once, in the task that may be stopped."""
+    """Writes one answer; `run` is called once, in the task that may be stopped.
+
+    `trail` leads to what an earlier attempt has left; of a new question there is nothing.
+    """
 
     def __init__(
         self,
@@ -62,19 +42,26 @@ class Answering:
         stream: Stream,
         *,
         now: Callable[[], float],
+        trail: Trail,
+        is_new: bool,
     ) -> None:
-        self._wire = wire
+        self._pacing = wire.pacing
         self._spot = spot
         self._stream = stream
         self._now = now
+        self._find = trail.find
+        self._is_new = is_new
+        self._parts = Parts(wire, spot, trail, now)
         self._flow = Flow()
         self._pending = ""
         self._part: Part | None = None
+        self._count = 0
         self._first: MessageId | None = None
         self._news = asyncio.Event()
         self._ending = asyncio.Event()
         self._is_complete = False
         self._is_stopped = False
+        self._is_updating = False
 
     async def run(self) -> MessageId:
         """Raises what the pieces raise; what was shown by then is closed and stays."""
@@ -82,7 +69,7 @@ class Answering:
         try:
             async for ready in self._pieces():
                 self._pending += ready
-                if self._first is None and self._pending.strip():
+                if self._first is None and self._may_begin():
                     await self._begin()
                     # Answers know their task by this call, so it is made here.
                     writer = asyncio.create_task(self._write(), name="slack answer")
@@ -91,88 +78,82 @@ class Answering:
                     if writer.done():
                         writer.result()
             self._pending += self._flow.rest()
-            if self._first is None and self._pending.strip():
-                await self._begin()
+            return await self._complete(writer)
         except BaseException:
             await self._break_off(writer)
             raise
-        return await self._complete(writer)
+        finally:
+            self._pacing.updating -= self._is_updating
 
     async def _pieces(self) -> AsyncIterator[str]:
         async for piece in self._stream.pieces:
             yield self._flow.feed(piece)
 
-    async def _begin(self) -> None:
-        standing = self._stream.standing
+    def _may_begin(self) -> bool:
+        """At once, unless neither a stream nor the updates to come can be had: then when whole."""
+        if not self._pending.strip():
+            return False
+        # What stands already is updated; nobody waits for its first word.
+        may_stream = self._is_new and bool(self._spot.thread) and self._pacing.may_stream()
+        return may_stream or self._pacing.may_update() or len(self._pending) > _SOFT
+
+    async def _begin(self, *, is_whole: bool = False) -> None:
+        await self._stream.begins()
+        standing: str | None = self._stream.standing
+        if standing is None and not self._is_new:
+            standing = await self._find(self._spot.key)
         if standing is not None:
-            await self._take_over(standing)
+            await self._take_over(standing, is_whole=is_whole)
         else:
-            await self._open()
-        assert self._part is not None
-        self._first = MessageId(self._part.ts)
+            await self._open(is_last=is_whole)
+        assert self._first is not None
         await self._stream.posted(self._first)
 
-    async def _take_over(self, standing: MessageId) -> None:
+    async def _take_over(self, standing: str, *, is_whole: bool) -> None:
         """A broken-off answer is written anew in its own message."""
-        with contextlib.suppress(SurfaceError):
-            await self._wire.call("chat.stopStream", self._at(standing), patience=0)
-        text = self._take_some()
-        self._part = Part(standing, self._now(), is_stream=False, is_full=bool(self._pending))
-        try:
-            await self._update(self._part, text)
-        except MessageGone:
-            self._pending = text + self._pending
-            await self._open()
-
-    async def _open(self) -> None:
-        """The first words in a new message; streamed where that is possible now."""
         text = self._take_some()
         is_full = bool(self._pending)
-        self._part = await self._placed(text)
-        self._part.is_full = is_full
+        is_last = is_whole and not is_full
+        blocks = self._last_blocks() if is_last else []
+        try:
+            part = await self._parts.taken_over(standing, self._spot.key, text, blocks)
+        except MessageGone:
+            self._pending = text + self._pending
+            await self._open(is_last=is_whole)
+            return
+        part.is_full = is_full
+        self._stand(part)
+        if is_last:
+            self._part = None
 
-    async def _placed(self, text: str) -> Part:
-        pacing = self._wire.pacing
-        if self._spot.thread and pacing.may_stream():
-            pacing.streams += 1
-            try:
-                return await self._start_stream(text)
-            except MessageGone:
-                pacing.streams -= 1
-                raise
-            except SurfaceError as error:
-                pacing.streams -= 1
-                log.info("A stream was refused", extra={"why": code(error)})
-        return await self._post(text)
+    async def _open(self, *, is_last: bool = False) -> None:
+        """The next words in a new message, the last ones whole and with their buttons."""
+        text = self._take_some()
+        is_full = bool(self._pending)
+        key = f"{self._spot.key}/{self._count}" if self._count else self._spot.key
+        known = await self._find(key) if self._count and not self._is_new else None
+        if known is not None:
+            part = await self._parts.taken_over(known, key, text)
+        elif is_last and not is_full:
+            await self._post_whole(text, key)
+            return
+        else:
+            part = await self._parts.begun(text, key)
+        part.is_full = is_full
+        self._stand(part)
 
-    async def _start_stream(self, text: str) -> Part:
-        args = {
-            "channel": self._spot.channel,
-            "thread_ts": self._spot.thread,
-            "recipient_team_id": self._spot.team,
-            "recipient_user_id": self._spot.asker,
-            "chunks": _chunks(text),
-            "unfurl_links": False,
-            "unfurl_media": False,
-        }
-        answer = await self._wire.call(
-            "chat.startStream", args, channel=self._spot.channel, is_repeatable=False, patience=0
-        )
-        return Part(str(answer["ts"]), self._now(), True, text, wrote_at=self._now())
+    async def _post_whole(self, text: str, key: str) -> None:
+        part = await self._parts.posted(text + close_fence(text), key, self._last_blocks())
+        self._stand(part)
+        self._part = None
 
-    async def _post(self, text: str) -> Part:
-        payload = answer_payloads(text)[0]
-        args = {
-            "channel": self._spot.channel,
-            "thread_ts": self._spot.thread,
-            "text": payload.text,
-            "blocks": payload.blocks,
-            "metadata": metadata(self._spot.key),
-            "unfurl_links": False,
-            "unfurl_media": False,
-        }
-        answer = await self._wire.call("chat.postMessage", args, channel=self._spot.channel)
-        return Part(str(answer["ts"]), self._now(), False, text, wrote_at=self._now())
+    def _stand(self, part: Part) -> None:
+        self._part = part
+        self._count += 1
+        self._first = self._first or MessageId(part.ts)
+        if not part.is_stream and not self._is_updating:
+            self._is_updating = True
+            self._pacing.updating += 1
 
     async def _write(self) -> None:
         """Brings what has come to Slack, no faster than its budgets let us."""
@@ -201,10 +182,17 @@ class Answering:
         if self._must_roll(part, self._pending):
             await self._roll(part)
         elif part.is_stream:
-            if self._wire.pacing.has_left("chat.appendStream"):
-                await self._append(part, self._take())
-        elif self._wire.pacing.has_left("chat.update", reserve=_KEPT_FOR_ENDS):
-            await self._update(part, self._take())
+            if self._pacing.has_left("chat.appendStream"):
+                await self._add(part, self._take())
+        elif self._pacing.may_update(reserve=_KEPT_FOR_ENDS):
+            await self._parts.update(part, self._take())
+
+    async def _add(self, part: Part, text: str) -> None:
+        try:
+            if not await self._parts.add(part, text):
+                self._pending = text + self._pending
+        except Stopped:
+            self._is_stopped = True
 
     def _must_roll(self, part: Part, more: str) -> bool:
         is_old = part.is_stream and self._now() - part.began > _LIFE_SECONDS
@@ -222,60 +210,17 @@ class Answering:
         await self._close(part, last + close_fence(whole))
         self._pending = (f"{fence}\n{rest}" if fence else rest) + self._pending
         self._part = None
-        if self._pending.strip():
-            await self._open()
-
-    async def _append(self, part: Part, text: str) -> None:
-        args = {**self._at(part.ts), "chunks": _chunks(text)}
-        part.shown += text
-        part.wrote_at = self._now()
-        try:
-            await self._wire.call("chat.appendStream", args, is_repeatable=False, patience=0)
-        except MessageGone:
-            raise
-        except SurfaceError as error:
-            await self._after_refusal(part, text, error)
-
-    async def _after_refusal(self, part: Part, text: str, error: SurfaceError) -> None:
-        log.info("A piece of a stream was refused", extra={"why": code(error)})
-        if code(error) == "stopped_by_user":
-            self._is_stopped = True
-            self._left_stream(part)
-        elif code(error) in _OVER:
-            self._left_stream(part)
-            await self._update(part, "")
-        elif code(error) == "ratelimited":
-            part.shown = part.shown.removesuffix(text)
-            self._pending = text + self._pending
-        else:
-            # Whether it was written cannot be known; the whole text settles it.
-            self._left_stream(part)
-            await self._end_silently(part)
-            await self._update(part, "")
-
-    async def _end_silently(self, part: Part) -> None:
-        """A message that is still being streamed cannot be updated."""
-        with contextlib.suppress(SurfaceError):
-            await self._wire.call("chat.stopStream", self._at(part.ts), patience=1)
-
-    async def _update(self, part: Part, text: str, blocks: list[Json] | None = None) -> None:
-        part.shown += text
-        part.wrote_at = self._now()
-        drawn: list[Json] = [{"type": "markdown", "text": part.shown or "…"}, *(blocks or ())]
-        args = {
-            **self._at(part.ts),
-            "text": escaped(part.shown) or "…",
-            "blocks": drawn,
-            "metadata": metadata(self._spot.key),
-        }
-        await self._wire.call("chat.update", args)
+        if self._pending.strip() and not self._is_stopped:
+            await self._open(is_last=self._is_complete)
 
     async def _complete(self, writer: asyncio.Task[None] | None) -> MessageId:
         await self._end(writer)
+        if self._first is None and self._pending.strip():
+            await self._begin(is_whole=True)
         if self._first is None:
             raise EmptyAnswer(host="–")
         if self._part is None and self._pending.strip() and not self._is_stopped:
-            await self._open()
+            await self._open(is_last=True)
         while self._part and self._must_roll(self._part, self._pending) and self._pending:
             await self._roll(self._part)
         if self._part is not None and not self._is_stopped:
@@ -293,40 +238,19 @@ class Answering:
             return
         try:
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                await self._close(part, self._take() + close_fence(part.shown))
+                last = self._take()
+                await self._close(part, last + close_fence(part.shown + last))
         except (SurfaceError, TimeoutError) as error:
             log.warning("An answer could not be closed", extra={"why": type(error).__name__})
 
     async def _close(self, part: Part, text: str, *, is_last: bool = False) -> None:
-        blocks = self._last_blocks() if is_last else []
-        if part.is_stream:
-            await self._stop_stream(part, text, blocks)
-        elif text or blocks:
-            await self._update(part, text, blocks)
+        try:
+            await self._parts.close(part, text, self._last_blocks() if is_last else [])
+        except Stopped:
+            self._is_stopped = True
 
     def _last_blocks(self) -> list[Json]:
-        if self._first is None or not self._stream.buttons:
-            return []
-        return feedback(self._stream.buttons, self._first)
-
-    async def _stop_stream(self, part: Part, text: str, blocks: list[Json]) -> None:
-        args: dict[str, object] = {**self._at(part.ts), "metadata": metadata(self._spot.key)}
-        if text:
-            args["chunks"] = _chunks(text)
-        if blocks:
-            args["blocks"] = blocks
-        self._left_stream(part)
-        try:
-            await self._wire.call("chat.stopStream", args, is_repeatable=False)
-            part.shown += text
-        except MessageGone:
-            raise
-        except SurfaceError as error:
-            if code(error) == "stopped_by_user":
-                self._is_stopped = True
-                return
-            await self._end_silently(part)
-            await self._update(part, text, blocks)
+        return feedback(self._stream.buttons, self._first) if self._stream.buttons else []
 
     async def _end(self, writer: asyncio.Task[None] | None) -> None:
         """Lets the write in hand come to its end."""
@@ -342,11 +266,6 @@ class Answering:
         except SurfaceError as error:
             log.warning("A piece could not be shown", extra={"why": code(error)})
 
-    def _left_stream(self, part: Part) -> None:
-        if part.is_stream:
-            part.is_stream = False
-            self._wire.pacing.streams -= 1
-
     def _take(self) -> str:
         text, self._pending = self._pending, ""
         return text
@@ -361,13 +280,6 @@ class Answering:
         fence = open_fence(text)
         self._pending = (f"{fence}\n{rest}" if fence else rest) + self._pending
         return text + close_fence(text)
-
-    def _at(self, ts: str) -> dict[str, object]:
-        return {"channel": self._spot.channel, "ts": ts}
-
-
-def _chunks(text: str) -> list[Json]:
-    return [{"type": "markdown_text", "text": text}]
 
 
 def _line_end(text: str) -> int:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from adapters.pictures import draw_chart
@@ -16,9 +16,11 @@ from adapters.slack import inbound, outbound
 from adapters.slack.emoji import name_of
 from adapters.slack.inbound import COMMAND, EPHEMERAL, HOME, Bot, Handle
 from adapters.slack.outbound import Payload
+from adapters.slack.parts import Spot
 from adapters.slack.people import People
-from adapters.slack.streaming import Answering, Spot
-from adapters.slack.wire import Json, Wire, code
+from adapters.slack.streaming import Answering
+from adapters.slack.traces import Traces, Trail, pages
+from adapters.slack.wire import Json, Wire, code, is_unknown_method, ts_of
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Attachment, Clicked, Commanded, Event, Reacted
 from bot.model import MessageId, Place, Said, User, UserId
@@ -33,9 +35,7 @@ _KNOWN_EVENTS = 5000
 _TRIGGER_SECONDS = 2.8
 _RESPONSE_SECONDS = 1700.0
 _THINKING_AFTER_SECONDS = 0.7
-_LOOK_BACK = 100
 _PAGE = 200
-_MOST_PAGES = 5
 
 
 @dataclass(slots=True)
@@ -68,18 +68,31 @@ class SlackSurface:
         self._say = say
         self._ready = ready
         self._now = now
+        self._traces = Traces(wire, bot)
         self._grips: OrderedDict[str, Grip] = OrderedDict()
+        self._begun: set[str] = set()
         self._responses: OrderedDict[str, str] = OrderedDict()
         self._threads: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     def take(self, event: Event, handle: Handle) -> Grip:
-        """Remembers an event of this process: what answers it cannot have been posted before."""
+        """Remembers what an event lets us do, and whether it is the first time we hear of it."""
         grip = Grip(event, handle, self._now())
         _remember(self._grips, event.key, grip)
         clicked = event.what.message if isinstance(event.what, Clicked) else None
         if clicked and clicked.startswith(EPHEMERAL) and handle.response_url:
             _remember(self._responses, clicked, handle.response_url)
         return grip
+
+    def resume(self, event: Event, *, has_begun: bool) -> None:
+        """Of what has not begun nothing can stand, so nothing needs looking for."""
+        self.take(event, Handle())
+        if has_begun:
+            self._begun.add(event.key)
+
+    def _is_first(self, key: str) -> bool:
+        """Whether nothing with this key can stand yet."""
+        event = key.removesuffix(".error")
+        return event in self._grips and event not in self._begun
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
         await self._ready()
@@ -120,21 +133,35 @@ class SlackSurface:
             args = {"channel": channel, "timestamp": message, "name": name}
             await self._wire.call("reactions.add", args)
         except SurfaceError as error:
-            if code(error) not in ("already_reacted", "missing_scope", "too_many_reactions"):
+            is_known = code(error) in ("already_reacted", "missing_scope", "too_many_reactions")
+            if not is_known and not is_unknown_method(error):
                 raise
 
     async def fetch(self, place: Place, message: MessageId) -> Said | None:
+        """A message that nobody has answered stands in no thread, so it may be in the channel's."""
         await self._ready()
         channel = await self._people.channel(place)
-        args = {"channel": channel, "ts": message, "limit": 1, "inclusive": True}
-        try:
-            answer = await self._wire.call("conversations.replies", args)
-        except MessageGone:
-            return None
-        for found in answer.get("messages", ()):
-            if found.get("ts") == message:
-                return await self._said(found, channel)
+        args: dict[str, object] = {"channel": channel, "limit": 1, "inclusive": True}
+        for method, more in (
+            ("conversations.replies", {"ts": message}),
+            ("conversations.history", {"latest": message, "oldest": message}),
+        ):
+            for found in await self._listed(method, {**args, **more}):
+                if found.get("ts") == message:
+                    return await self._said(found, channel)
         return None
+
+    async def _listed(self, method: str, args: Mapping[str, object]) -> Sequence[Json]:
+        """Nothing where there is nothing, or where this Slack cannot be asked so."""
+        try:
+            answer = await self._wire.call(method, args)
+        except MessageGone:
+            return ()
+        except SurfaceError as error:
+            if not is_unknown_method(error):
+                raise
+            return ()
+        return answer.get("messages") or ()
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
         if place.thread is None:
@@ -142,7 +169,7 @@ class SlackSurface:
         await self._ready()
         channel = await self._people.channel(place)
         args = {"channel": channel, "ts": place.thread, "latest": before, "limit": _PAGE}
-        found = [one async for one in self._pages("conversations.replies", args)]
+        found = [one async for one in pages(self._wire, "conversations.replies", args)]
         earlier = [one for one in found if float(one["ts"]) < float(before)]
         return await self._told(earlier[-limit:], channel)
 
@@ -166,15 +193,18 @@ class SlackSurface:
         locale = grip.event.locale if grip else "en"
         spot = Spot(channel, place.thread, self._bot().team, asker, key)
         status = asyncio.create_task(self._think(spot, locale), name="slack status")
-        shown = stream
 
         async def posted(message: MessageId) -> None:
             status.cancel()
             await stream.posted(message)
 
-        shown = Stream(stream.pieces, posted, stream.buttons, stream.standing)
+        shown = replace(stream, posted=posted)
         try:
-            return await Answering(self._wire, spot, shown, now=self._now).run()
+            trail = Trail(self._traces, channel, place.thread, inbound.asked_at(key))
+            answering = Answering(
+                self._wire, spot, shown, now=self._now, trail=trail, is_new=self._is_first(key)
+            )
+            return await answering.run()
         finally:
             status.cancel()
 
@@ -230,10 +260,15 @@ class SlackSurface:
 
     async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
         await self._ready()
-        answer = await self._wire.call("files.info", {"file": attachment.reference})
-        file: Json = answer["file"]
-        url = str(file.get("url_private_download") or file.get("url_private") or "")
-        async for block in self._wire.download(url):
+        number, _, address = attachment.reference.partition(" ")
+        try:
+            answer = await self._wire.call("files.info", {"file": number})
+            file: Json = answer.get("file") or {}
+            address = file.get("url_private_download") or file.get("url_private") or address
+        except SurfaceError as error:
+            if not is_unknown_method(error) or not address:
+                raise
+        async for block in self._wire.download(address):
             yield block
 
     async def open_waiting(self, grip: Grip) -> None:
@@ -279,7 +314,7 @@ class SlackSurface:
                 if not error.details.get("is_unknown") or attempt == 2:
                     raise
                 await asyncio.sleep(0.3 * 2**attempt)
-                found = await self._look_up(channel, thread, key)
+                found = await self._found(channel, thread, key)
                 if found is not None:
                     return found
         raise SurfaceError(message="unreachable")
@@ -300,39 +335,25 @@ class SlackSurface:
         answer = await self._wire.call(
             "chat.postMessage", args, channel=channel, is_repeatable=not more
         )
-        return MessageId(str(answer["ts"]))
+        return MessageId(ts_of(answer))
 
     async def _posted_before(
         self, channel: str, thread: MessageId | None, key: str
     ) -> MessageId | None:
         """Only what an earlier run may have posted needs looking for."""
-        if key in self._grips or key.removesuffix(".error") in self._grips:
+        if self._is_first(key):
             return None
         try:
-            return await self._look_up(channel, thread, key)
+            return await self._found(channel, thread, key)
         except PlaceClosed:
             raise
         except SurfaceError as error:
             log.warning("Earlier posts cannot be looked up", extra={"why": code(error)})
             return None
 
-    async def _look_up(self, channel: str, thread: MessageId | None, key: str) -> MessageId | None:
-        args: dict[str, object] = {
-            "channel": channel,
-            "limit": _LOOK_BACK,
-            "include_all_metadata": True,
-        }
-        if thread is None:
-            found: Sequence[Json] = (await self._wire.call("conversations.history", args))[
-                "messages"
-            ]
-        else:
-            args |= {"ts": thread, "limit": _PAGE}
-            found = [one async for one in self._pages("conversations.replies", args)]
-        for message in found:
-            if outbound.key_of(message) == key:
-                return MessageId(str(message["ts"]))
-        return None
+    async def _found(self, channel: str, thread: MessageId | None, key: str) -> MessageId | None:
+        found = await self._traces.find(channel, thread, key)
+        return None if found is None else MessageId(found)
 
     async def _send_chart(self, channel: str, thread: MessageId, card: Card) -> None:
         """A missing picture is no reason to lose the message."""
@@ -393,7 +414,18 @@ class SlackSurface:
             }
             if thread is not None:
                 args["thread_ts"] = thread
+            await self._post_ephemeral(args, channel, event.user.id, payload)
+
+    async def _post_ephemeral(
+        self, args: Mapping[str, object], channel: str, user: UserId, payload: Payload
+    ) -> None:
+        """Between the two of us, where this Slack knows no other way."""
+        try:
             await self._wire.call("chat.postEphemeral", args, channel=channel)
+        except SurfaceError as error:
+            if not is_unknown_method(error):
+                raise
+            await self._send(await self._people.direct(user), None, payload, {})
 
     async def _told_in_form(self, grip: Grip, reply: Drawn) -> bool:
         """Where a form was opened, or the home tab clicked, the answer stands in a form."""
@@ -429,7 +461,7 @@ class SlackSurface:
     async def _open_view(self, grip: Grip, view: Json) -> str:
         args = {"trigger_id": grip.handle.trigger, "view": view}
         answer = await self._wire.call("views.open", args, is_repeatable=False, patience=0)
-        return str(answer["view"]["id"])
+        return str((answer.get("view") or {}).get("id") or "")
 
     def _is_fresh(self, grip: Grip) -> bool:
         """Slack takes a trigger once, within three seconds."""
@@ -456,17 +488,6 @@ class SlackSurface:
             await self._wire.call("assistant.threads.setStatus", args, patience=0)
         except SurfaceError as error:
             log.info("A status could not be shown", extra={"why": code(error)})
-
-    async def _pages(self, method: str, args: Mapping[str, object]) -> AsyncIterator[Json]:
-        cursor = ""
-        for _ in range(_MOST_PAGES):
-            more = {"cursor": cursor} if cursor else {}
-            answer = await self._wire.call(method, {**args, **more})
-            for message in answer.get("messages", ()):
-                yield message
-            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
-            if not cursor:
-                return
 
     async def _told(self, messages: Sequence[Json], channel: str) -> Sequence[Said]:
         said = [inbound.said(one, channel, self._bot()) for one in messages if one.get("text")]

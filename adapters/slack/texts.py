@@ -7,6 +7,9 @@ import re
 LONGEST_MARKDOWN = 11_500
 """Slack takes 12,000 characters of markdown in a message; fences need some room."""
 
+LONGEST_TEXT = 39_000
+"""Slack cuts a message's text at 40,000."""
+
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _UNSEEN = "\u00ad\u200b-\u200f\u2060-\u2064\ufeff\ufe00-\ufe0f"
 _GAP = rf"[\s{_UNSEEN}]*"

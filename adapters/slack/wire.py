@@ -59,6 +59,19 @@ def code(error: SurfaceError) -> str:
     return str(error.details.get("code", ""))
 
 
+def is_unknown_method(error: SurfaceError) -> bool:
+    """Not every Slack knows every method; the others may still serve."""
+    return code(error) in ("unknown_method", "http_404", "http_405", "http_501")
+
+
+def ts_of(answer: Json) -> str:
+    """Which message a call has made."""
+    ts = answer.get("ts") or (answer.get("message") or {}).get("ts")
+    if not ts:
+        raise SurfaceError(message="Slack does not say which message it is", code="no_ts")
+    return str(ts)
+
+
 def proxy_for(url: str) -> str | None:
     """As curl does it: HTTPS_PROXY or HTTP_PROXY, but not for what NO_PROXY names."""
     host = urlsplit(url).hostname or ""

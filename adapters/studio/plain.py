@@ -32,7 +32,12 @@ input, textarea { font: inherit; padding: 10px 12px; border: 1px solid #8a90a0;
   border-radius: 8px; resize: vertical; }
 button { font: inherit; font-weight: 600; color: #fff; background: #3f51b5; border: 0;
   padding: 11px; border-radius: 8px; cursor: pointer; }
-p { margin: 0; } .problem { color: #8c1d18; min-height: 1.5em; }
+a { color: #3f51b5; } p { margin: 0; } .problem { color: #8c1d18; min-height: 1.5em; }
+@media (prefers-color-scheme: dark) {
+  form, main { background: #21252e; color: #e6e8ee; } label, .hint { color: #99a0b0; }
+  input, textarea { background: #191c23; color: inherit; border-color: #6b7282; }
+  .problem { color: #ffb4ab; } a { color: #aab4ff; }
+}
 :focus-visible { outline: 2px solid #3f51b5; outline-offset: 2px; }
 """
 

@@ -9,7 +9,7 @@ from bot.catalogue.commands import COMMANDS
 from bot.catalogue.deeds import BUTTONS, FORMS, HAPPENINGS, REACTIONS, SHORTCUTS, UNREACTIONS
 from bot.commands import Catalogue
 from bot.outbox import Wording
-from bot.tuning import cards, facts
+from bot.tuning import calendar, cards, facts
 
 FORM_OPENERS = frozenset(
     [
@@ -41,6 +41,7 @@ WORDINGS: Mapping[str, Wording] = {
     facts.ENDED: cards.word_ended,
     facts.LATE: cards.word_late,
     facts.REFUSED: cards.word_refused,
+    calendar.ENDING: calendar.word_ending,
     chat.FELL_BACK: chat.word_fell_back,
     privacy.CONSENT_WANTED: privacy.word_consent_wanted,
 }

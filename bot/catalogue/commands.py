@@ -16,7 +16,7 @@ from bot.catalogue import runs
 from bot.commands import Command, Option, OptionKind
 from bot.model import ExampleState, JobWish, Origin, Role
 from bot.rows import Method
-from bot.tuning import cards, start
+from bot.tuning import cards, hosted, start
 
 _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
 
@@ -122,7 +122,17 @@ COMMANDS: tuple[Command, ...] = (
     Command("cancel", _T, lambda ask, world: runs.wish(ask, world, JobWish.CANCEL), (_JOB,)),
     Command("pause", _T, lambda ask, world: runs.wish(ask, world, JobWish.PAUSE), (_JOB,)),
     Command("resume", _T, lambda ask, world: runs.wish(ask, world, JobWish.RESUME), (_JOB,)),
-    Command("models", _M, lambda ask, world: deployments.models(ask, store=world.store)),
+    Command(
+        "models",
+        _M,
+        lambda ask, world: runs.models(ask, world),
+        (Option("lineage", OptionKind.MODEL, rest=True),),
+    ),
+    Command(
+        "hosted",
+        _T,
+        lambda ask, world: hosted.listing(ask, store=world.store, hosts=world.hosts),
+    ),
     Command(
         "use",
         _T,

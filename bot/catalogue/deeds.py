@@ -17,7 +17,7 @@ from bot import (
 from bot.catalogue import runs
 from bot.commands import Deed
 from bot.model import ExampleState, JobWish, Role
-from bot.tuning import cards, confirming, curves, start, story
+from bot.tuning import cards, confirming, curves, hosted, lineage, start, story
 
 _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
 
@@ -55,6 +55,7 @@ BUTTONS = (
     Deed("job.resume", _T, lambda ask, world: runs.wish(ask, world, JobWish.RESUME)),
     Deed("job.show", _M, lambda ask, world: cards.status(ask, store=world.store)),
     Deed("job.events", _M, lambda ask, world: story.events(ask, store=world.store)),
+    Deed("job.rows", _C, lambda ask, world: story.rows(ask, store=world.store)),
     Deed("job.numbers", _M, lambda ask, world: story.numbers(ask, store=world.store)),
     Deed("job.accuracy", _M, lambda ask, world: curves.accuracy(ask, store=world.store)),
     Deed(
@@ -67,6 +68,25 @@ BUTTONS = (
     ),
     Deed("jobs.more", _M, lambda ask, world: cards.jobs(ask, store=world.store)),
     Deed("model.use", _T, lambda ask, world: deployments.use(ask, ask.argument, store=world.store)),
+    Deed("model.lineage", _M, lambda ask, world: runs.models(ask, world)),
+    Deed("example.lineage", _M, lambda ask, world: lineage.of_example(ask, store=world.store)),
+    Deed("model.delete", _A, lambda ask, world: hosted.ask_delete_model(ask, store=world.store)),
+    Deed(
+        "model.delete_sure",
+        _A,
+        lambda ask, world: hosted.delete_model(ask, store=world.store, hosts=world.hosts),
+    ),
+    Deed("model.keep", _A, lambda ask, world: hosted.keep_model(ask)),
+    Deed(
+        "model.undeploy",
+        _A,
+        lambda ask, world: hosted.undeploy(ask, store=world.store, hosts=world.hosts),
+    ),
+    Deed(
+        "file.delete",
+        _A,
+        lambda ask, world: hosted.delete_file(ask, store=world.store, hosts=world.hosts),
+    ),
     Deed("model.history", _M, lambda ask, world: deployments.history(ask, store=world.store)),
     Deed("model.rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
     Deed("feedback.why", _M, lambda ask, world: feedback.why_form(ask, store=world.store)),
@@ -111,6 +131,9 @@ FORMS = (
     Deed("teach", _M, lambda ask, world: runs.taught(ask, world)),
     Deed(
         "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
+    ),
+    Deed(
+        "audit.export", _A, lambda ask, world: administration.export_audit(ask, store=world.store)
     ),
     Deed("example.written", _M, lambda ask, world: runs.written(ask, world)),
     Deed("compare", _M, lambda ask, world: runs.side_by_side(ask, world)),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot import access, chat, comparison, datasets, examples, feedback, overview, privacy
+from bot import (
+    access,
+    chat,
+    comparison,
+    datasets,
+    deployments,
+    examples,
+    feedback,
+    overview,
+    privacy,
+)
 from bot.commands import Ask
 from bot.errors import NotNow
 from bot.events import Deleted, Edited, Spoken
@@ -12,7 +22,7 @@ from bot.model import ExampleState, JobWish, MessageId, Role, Said, WorkspaceId
 from bot.ports.surface import Surface
 from bot.ports.world import World
 from bot.replies import Reply, Silence, Text
-from bot.tuning import confirming, control
+from bot.tuning import confirming, control, lineage
 
 _PROBLEMS_WITH_ROOM = 500
 
@@ -46,6 +56,14 @@ async def find_examples(ask: Ask, world: World) -> Reply:
             access.require(ask.role, Role.CURATOR, ask.words)
             return await change(replace(ask, argument=number), store=world.store)
     return await examples.listing(ask, store=world.store)
+
+
+async def models(ask: Ask, world: World) -> Reply:
+    """All of them, or where one of them comes from."""
+    name = ask.argument or ask.text("lineage")
+    if name:
+        return await lineage.of_model(ask, name, store=world.store)
+    return await deployments.models(ask, store=world.store)
 
 
 async def import_file(ask: Ask, world: World) -> Reply:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from bot.errors import HostError
 from bot.model import (
     Checkpoint,
     HostName,
@@ -152,6 +153,14 @@ class RemoteDeployment:
     status: str
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A host that answers: its models, and why it does not train, if it does not."""
+
+    models: int
+    refusal: HostError | None = None
+
+
 class Host(Protocol):
     """One configured server. Every method raises only `bot.errors.HostError`s."""
 
@@ -163,8 +172,8 @@ class Host(Protocol):
     def bases(self) -> Sequence[ModelName]: ...
     def price(self, base: ModelName) -> Price: ...
 
-    async def check(self) -> int:
-        """Ask for what costs nothing, where it answers and where it trains; how many models."""
+    async def check(self) -> Checked:
+        """Ask for what costs nothing, where it answers and where it trains."""
         ...
 
     async def check_training(self, base: ModelName) -> None:

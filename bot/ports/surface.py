@@ -56,6 +56,15 @@ class CanDescribe(Protocol):
 
 
 @runtime_checkable
+class CanResume(Protocol):
+    """Is told of an event of an earlier run before that is worked on again."""
+
+    def resume(self, event: Event, *, has_begun: bool) -> None:
+        """If it has begun, an answer may stand already: look before showing one."""
+        ...
+
+
+@runtime_checkable
 class CanOpenForm(Protocol):
     async def open_form(self, event: Event, form: Form) -> None: ...
 

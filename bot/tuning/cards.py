@@ -139,7 +139,7 @@ async def status(ask: Ask, *, store: Store) -> Reply:
         title=words("job.title", id=job.id, name=assistant.name),
         lines=(*_status_lines(job, words), *_why(job, words), *told),
         facts=tuple(
-            Fact(words(f"fact.{name}"), value, name)
+            facts.fact(name, value, words)
             for name, value in _facts(job, words, [c.model for c in checkpoints])
         ),
         progress=_progress(job),

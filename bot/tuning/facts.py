@@ -8,6 +8,7 @@ from bot.commands import Ask, whole_number
 from bot.errors import HostError, NotFound, retold, told
 from bot.model import Job, JobId, JobWish
 from bot.ports.store import Records
+from bot.replies import Fact
 from bot.words import Words
 
 STATUS = "job.status"
@@ -52,6 +53,13 @@ async def tell_refused(
     details = {"wish": wish, **(told(why) if why else {})}
     key = f"job.{job.id}.refused.{wish}"
     await records.outbox.put(key, job.place, REFUSED, subject=job.id, details=details, at=at)
+
+
+def fact(name: str, value: str, words: Words) -> Fact:
+    """A fact of a training, explained where its name says little to most people."""
+    key = f"about.{name}"
+    about = words(key) if words.has(key) else ""
+    return Fact(words(f"fact.{name}"), value, name, about)
 
 
 def said_trouble(job: Job, words: Words) -> str | None:

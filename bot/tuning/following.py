@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.errors import HostError, HostRefused, KeyRefused
-from bot.model import Job, JobWish, Phase
-from bot.ports.provider import Host, RemoteJob
+from bot.model import Job, JobWish, ModelName, Phase
+from bot.ports.provider import Host, RemoteJob, Serving
 from bot.tuning.hosting import is_granted, news_of, result_measures
 from bot.tuning.ledger import Ledger, no_trouble
 
@@ -40,6 +41,8 @@ async def follow(
         remote = await _act_on_wish(ledger, job, job.wish, host, remote)
     elif job.wish is not None and _ENDS_WISHED.get(job.wish) != remote.status:
         await ledger.refused(job, job.wish, why=None)
+    if remote.status == "succeeded" and remote.model is None:
+        remote = replace(remote, model=await _deployable(host, remote))
     news = await _news(ledger, job, host, remote, told=told or is_over)
     if remote.status == "succeeded" and remote.model is not None:
         await _trained(ledger, job, remote, host, news)
@@ -60,6 +63,14 @@ def is_unusually_long(job: Job, status: str, now: datetime) -> bool:
         return now - job.running_at > _LONG_RUN
     limit = max(_SHORTEST_LONG_RUN, timedelta(seconds=_LONGER_THAN_USUAL * usual))
     return now - job.running_at > limit
+
+
+async def _deployable(host: Host, remote: RemoteJob) -> ModelName | None:
+    """Where a model is deployed by hand, some hosts name it with its checkpoints only."""
+    if host.profile.serving is not Serving.BY_HAND:
+        return None
+    checkpoints = await host.checkpoints(remote.id)
+    return checkpoints[-1].model if checkpoints else None
 
 
 async def _news(

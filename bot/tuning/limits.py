@@ -86,7 +86,7 @@ def warnings(ask: Ask, host: Host) -> Iterator[str]:
     if profile.closes_on and (profile.closes_on - ask.now.date()).days < _CLOSING_DAYS:
         yield words("start.closes", host=host.name, date=profile.closes_on.isoformat())
     if profile.serving is Serving.BY_HAND:
-        yield words("start.by_hand", page=profile.serving_page)
+        yield words("start.by_hand", page=profile.serving_page or host.name)
     yield from _hosting(ask, host)
     if profile.idle_days is not None:
         yield words("start.idle", days=profile.idle_days)

@@ -27,7 +27,7 @@ from bot.model import (
 )
 from bot.ports.provider import Host, Hosts
 from bot.ports.store import Records, Store
-from bot.replies import Button, Card, Fact, Reply
+from bot.replies import Button, Card, Reply
 from bot.rows import Method, check_row, count_tokens, fingerprint, prompt_fingerprint
 from bot.tuning import facts, limits
 
@@ -116,10 +116,10 @@ def estimate_card(ask: Ask, job: Job, plan: Plan) -> Card:
         title=words("start.title", assistant=ask.assistant.name),
         lines=tuple(lines),
         facts=(
-            Fact(words("fact.examples"), _rows_said(ask, plan)),
-            Fact(words("fact.base"), plan.base),
-            Fact(words("fact.host"), plan.host.name),
-            *(Fact(words(f"fact.{name}"), value) for name, value in _settings(ask, job)),
+            facts.fact("examples", _rows_said(ask, plan), words),
+            facts.fact("base", plan.base, words),
+            facts.fact("host", plan.host.name, words),
+            *(facts.fact(name, value, words) for name, value in _settings(ask, job)),
         ),
         buttons=(
             Button(words("button.confirm"), f"job.confirm:{job.id}", is_primary=True),
@@ -281,8 +281,7 @@ def _hyperparameters(ask: Ask) -> Hyperparameters:
 async def _estimate(plan: Plan, records: Records) -> Estimate:
     epochs = plan.hyperparameters.n_epochs or likely_epochs(len(plan.training))
     billed = plan.tokens * epochs
-    prices = plan.host.price(plan.base)
-    price = prices.training
+    price = plan.host.price(plan.base).training
     past = await records.jobs.durations(plan.host.name, plan.base)
     return Estimate(
         rows=len(plan.training),
@@ -291,7 +290,6 @@ async def _estimate(plan: Plan, records: Records) -> Estimate:
         epochs=epochs,
         price=None if price is None else price * billed / 1_000_000,
         seconds=_measured(past, billed),
-        hosting=prices.hosting,
     )
 
 

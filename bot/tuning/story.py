@@ -8,15 +8,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from bot.commands import Ask
+from bot.datasets import ends
 from bot.errors import NotNow
-from bot.model import Job, Measures
+from bot.model import Job, Measures, SnapshotRow
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
-from bot.replies import Document, Line, Listing, Reply, Tone
+from bot.replies import Button, Document, Line, Listing, Reply, Tone
 from bot.tuning import facts, start
+from bot.words import Words
 
 _TONES = {"error": Tone.BAD, "warn": Tone.BUSY}
 _SHOWN = 200
+_ROWS = 50
 
 
 async def events(ask: Ask, *, store: Store) -> Reply:
@@ -35,6 +38,34 @@ async def events(ask: Ask, *, store: Store) -> Reply:
         if one.message
     )
     return Listing(ask.words("job.events"), lines, empty=ask.words("job.no_events"))
+
+
+async def rows(ask: Ask, *, store: Store) -> Reply:
+    """The frozen rows that a job learns from, a page at a time."""
+    job, _, passed = ask.argument.partition(".")
+    skipped = int(passed) if passed.isdecimal() else 0
+    async with store.reading() as records:
+        found = await records.jobs.get(ask.id, facts.number(replace(ask, argument=job)))
+        frozen = records.snapshots.rows(ask.id, found.snapshot)
+        page = [row async for at, row in _counted(frozen) if skipped <= at <= skipped + _ROWS]
+    lines = tuple(_row_line(row, ask.words) for row in page[:_ROWS])
+    action = f"job.rows:{job}.{skipped + _ROWS}"
+    more = Button(ask.words("list.more"), action) if len(page) > _ROWS else None
+    return Listing(ask.words("job.frozen", id=job), lines, more=more)
+
+
+async def _counted(frozen: AsyncIterator[SnapshotRow]) -> AsyncIterator[tuple[int, SnapshotRow]]:
+    at = 0
+    async for row in frozen:
+        yield at, row
+        at += 1
+
+
+def _row_line(row: SnapshotRow, words: Words) -> Line:
+    """An erased row keeps its place, without its text."""
+    question, answer = ends(row.row) if row.row else (words("row.erased"), "")
+    split = words(f"split.{row.split}")
+    return Line(str(row.example), question, " · ".join(one for one in (split, answer) if one))
 
 
 async def numbers(ask: Ask, *, store: Store) -> Reply:

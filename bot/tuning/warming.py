@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from datetime import timedelta
 
-from bot.errors import EmptyAnswer, HostError
+from bot.errors import EmptyAnswer, HostError, HostSilent
 from bot.model import Job, JobWish, ModelName, Phase, Sampling
 from bot.ports.provider import Host, Serving
 from bot.tuning.harvest import BY_HAND, keep_models, put_to_use
@@ -19,19 +19,26 @@ async def warm(ledger: Ledger, job: Job, host: Host) -> None:
     """A model is announced only once it has answered, or somebody must do something first."""
     model = ModelName(job.model or "")
     if host.profile.serving is Serving.BY_HAND:
-        page = {"trouble": host.profile.serving_page, "trouble_code": BY_HAND}
-        return await _end(ledger, job, called=None, **page, trouble_details={})
+        where = host.profile.serving_page or host.name
+        return await _end(ledger, job, called=None, trouble=where, trouble_code=BY_HAND)
     try:
         name = f"attune-{job.start}"
         called = await host.serve(job.host_job or "", model, base=job.base, name=name)
         if called is None:
-            return await ledger.postpone(job, seconds=host.profile.poll_seconds)
+            return await _wait(ledger, job, host)
         await _ask(host, called)
     except HostError as error:
         if not _is_given_up(ledger, job, host):
             raise
         return await _end(ledger, job, called=None, **trouble(error))
     return await _end(ledger, job, called=None if called == model else called)
+
+
+async def _wait(ledger: Ledger, job: Job, host: Host) -> None:
+    """Raises HostSilent where the deployment should long have been ready."""
+    if _is_given_up(ledger, job, host):
+        raise HostSilent(host=host.name)
+    await ledger.postpone(job, seconds=host.profile.poll_seconds)
 
 
 async def _ask(host: Host, model: ModelName) -> None:

@@ -19,6 +19,7 @@ from bot.model import Job, Phase
 from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
 from bot.tuning import leaving, sending, warming
+from bot.tuning.calendar import Calendar
 from bot.tuning.crowds import Crowds, Seen
 from bot.tuning.following import PATIENCE_GONE, follow
 from bot.tuning.ledger import Ledger, trouble
@@ -39,6 +40,7 @@ class Watcher:
         self._ledger = Ledger(store=store, clock=clock)
         self._crowds = Crowds(self._ledger, hosts)
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        self.calendar = Calendar(store=store, hosts=hosts, clock=clock)
 
     async def look(self) -> float | None:
         """Advance what is due; seconds until the next job is due, None without jobs."""
@@ -93,6 +95,10 @@ class Watcher:
         except HostError as error:
             for job in crowd:
                 await self._try_later(job, error)
+            return
+        except Exception:
+            log.exception("Jobs could not be looked at", extra={"jobs": len(crowd)})
+            await self._ledger.postpone(*crowd, seconds=_LONGEST_WAIT)
             return
         await asyncio.gather(*(self._advance(job, one) for job, one in seen))
 

@@ -1009,14 +1009,15 @@ class TestInbox:
             for key, seconds in (("b", 2.0), ("a", 1.0), ("c", 3.0)):
                 at = later(seconds)
                 await records.inbox.receive(HOME, key, message_key=None, payload=f"of {key}", at=at)
+            await records.inbox.retry("a")
             await records.inbox.begin("b")
             await records.inbox.finish("c")
 
             rows = await records.inbox.unfinished()
 
-        assert [(row.key, row.payload, row.attempts) for row in rows] == [
-            ("a", "of a", 0),
-            ("b", "of b", 1),
+        assert [(row.key, row.payload, row.attempts, row.has_begun) for row in rows] == [
+            ("a", "of a", 1, False),
+            ("b", "of b", 0, True),
         ]
         assert rows[0].received_at == later(1)
 

@@ -421,7 +421,8 @@ class FakeDiscord:
         match inner["type"]:
             case 3:
                 chosen = [one["value"] for one in inner["options"] if one.get("default")]
-                return {**answer, "values": [given] if given is not None else chosen}
+                several = given if isinstance(given, list) else [given]
+                return {**answer, "values": several if given is not None else chosen}
             case 19:
                 return {**answer, "values": [self._upload(given, resolved)] if given else []}
             case 23:

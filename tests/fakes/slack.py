@@ -118,7 +118,7 @@ class FakeSlack:
         self.pings: list[str] = []
         self.tiers = Tiers()
         self.deliveries: list[Delivery] = []
-        self.retry_waits = (0.05, 0.2, 0.4)
+        self.retry_waits: tuple[float, ...] = (0.05, 0.2, 0.4)
         self.ack_seconds = ACK_SECONDS
         self.stream_seconds = STREAM_SECONDS
         self.url = ""
@@ -675,7 +675,8 @@ class FakeSlack:
         return {"file_id": file, "upload_url": f"{self.url}/upload/{file}"}
 
     def _files_completeUploadExternal(self, args: Json) -> Json:  # noqa: N802
-        for one in args["files"]:
+        files = json.loads(args["files"]) if isinstance(args["files"], str) else args["files"]
+        for one in files:
             file = self.files.get(one["id"])
             if file is None or "bytes" not in file or "channel" in file:
                 raise RefusedError("file_not_found")
@@ -684,7 +685,7 @@ class FakeSlack:
             self._member({"channel": args.get("channel_id")})
             file |= {"channel": args.get("channel_id"), "thread": args.get("thread_ts")}
             file["comment"] = args.get("initial_comment")
-        return {"files": args["files"]}
+        return {"files": files}
 
     def _files_info(self, args: Json) -> Json:
         file = self.files.get(str(args.get("file")))

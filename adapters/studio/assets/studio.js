@@ -22,14 +22,22 @@ const attune = {
   name(words) {
     const bar = document.getElementById("q-loading-bar");
     if (bar) bar.setAttribute("aria-hidden", "true");
-    for (const drawer of document.querySelectorAll(".q-drawer")) {
-      const label = drawer.querySelector("[aria-label]")?.getAttribute("aria-label");
+    for (const holder of document.querySelectorAll(".q-drawer-container")) {
+      const drawer = holder.querySelector(".q-drawer");
+      const label = drawer?.querySelector("[aria-label]")?.getAttribute("aria-label");
       if (label) drawer.setAttribute("aria-label", label);
+      // A drawer is made anew when the window becomes as wide as a phone.
+      holder.watched ??= this.watch(holder);
     }
     const popup = document.getElementById("popup");
     if (!words || !popup) return;
     popup.setAttribute("role", "alert");
     [...popup.children].forEach((line, index) => (line.textContent = words[index]));
+  },
+  watch(element) {
+    const observer = new MutationObserver(() => this.name());
+    observer.observe(element, { childList: true });
+    return observer;
   },
   // A new process knows no session of the old one: then the way leads to the login.
   async knock() {
@@ -52,7 +60,7 @@ window.addEventListener("scroll", () => {
 }, { passive: true });
 
 document.addEventListener("DOMContentLoaded", () => {
-  new MutationObserver(() => attune.name()).observe(document.body, { childList: true });
+  attune.watch(document.body);
   setInterval(() => {
     if (document.getElementById("popup")?.ariaHidden === "false") attune.knock();
   }, 2000);

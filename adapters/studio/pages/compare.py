@@ -11,7 +11,7 @@ from nicegui import background_tasks, ui
 from nicegui import events as browser
 
 from adapters.studio.drawing import draw_text
-from adapters.studio.markup import to_html
+from adapters.studio.markup import quoted, to_html
 from adapters.studio.notes import notify, tell
 from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
 from adapters.studio.visit import Studio, Visit
@@ -46,7 +46,9 @@ class _Comparison:
         say = self._visit.say
         with ui.element("div").classes("bar asking-bar"):
             self._field = ui.input(placeholder=say("studio.ask.hint")).props("outlined dense")
-            self._field.props(f'aria-label="{say("studio.ask.hint")}" autofocus').mark("question")
+            self._field.props(f"aria-label={quoted(say('studio.ask.hint'))} autofocus").mark(
+                "question"
+            )
             self._field.classes("grow").on(
                 "keydown.enter", self._entered, js_handler="(e) => emit(e.target.value)"
             )

@@ -11,6 +11,7 @@ from nicegui import ui
 from adapters.studio import drawing
 from adapters.studio.deeds import Deeds
 from adapters.studio.forms import open_form
+from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
 from adapters.studio.pages.importing import ImportDialog
 from adapters.studio.pages.review import draw_exchange
@@ -107,7 +108,7 @@ class _Examples:
         with ui.element("div").classes("bar").props("role=search"):
             search = ui.input(placeholder=say("studio.search"), on_change=self._filtering("search"))
             search.props("outlined dense debounce=250 clearable").classes("grow").mark("search")
-            search.props(f'aria-label="{say("studio.search")}"')
+            search.props(f"aria-label={quoted(say('studio.search'))}")
             self._choice("state", [one.value for one in ExampleState], "state")
             self._choice("origin", [one.value for one in Origin], "origin")
             for name, key in (("author", "studio.author"), ("tag", "studio.tags")):
@@ -151,7 +152,7 @@ class _Examples:
 
     def _turner(self, icon: str, key: str, turn: Callable[[], Awaitable[None]]) -> ui.button:
         button = ui.button(icon=icon, on_click=turn).props("flat round dense")
-        return button.props(f'aria-label="{self._visit.say(key)}"').mark(key)
+        return button.props(f"aria-label={quoted(self._visit.say(key))}").mark(key)
 
     def _show(self, listed: Listing) -> None:
         self._table.rows = rows_of(listed.lines)
@@ -246,7 +247,10 @@ class _Examples:
         if not isinstance(card, Card):
             tell(card)
             return
-        with ui.dialog() as dialog, ui.element("div").classes("asking"):
+        with (
+            ui.dialog().props(f"aria-label={quoted(card.title)}") as dialog,
+            ui.element("div").classes("asking"),
+        ):
 
             async def act(action: str) -> None:
                 dialog.close()

@@ -11,7 +11,8 @@ from nicegui import ui
 
 from adapters.drawing import share_done
 from adapters.studio import drawing
-from adapters.studio.forms import take_file
+from adapters.studio.markup import quoted
+from adapters.studio.taking import take_file
 from adapters.studio.visit import Visit
 from bot import events
 from bot.events import Attachment
@@ -36,7 +37,7 @@ class ImportDialog:
             ui.label(say("studio.import.note")).classes("fine")
             self._area = ui.element("div").classes("w-full")
             with self._area:
-                take_file(self._take, label=say("studio.drop_file"))
+                take_file(self._visit, self._take, label=say("studio.drop_file"))
             with ui.row().classes("form-buttons"):
                 ui.button(say("studio.close"), on_click=dialog.close).props("flat")
             dialog.on("hide", dialog.delete)
@@ -61,7 +62,7 @@ class ImportDialog:
         self._area.clear()
         with self._area:
             bar = ui.linear_progress(0, show_value=False, size="8px").props("rounded")
-            bar.props(f'aria-label="{say("studio.importing")}"').mark("import-bar")
+            bar.props(f"aria-label={quoted(say('studio.importing'))}").mark("import-bar")
             said = ui.label(say("studio.importing")).classes("fine").props("role=status")
 
         def tell(progress: Progress) -> None:

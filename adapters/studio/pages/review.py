@@ -11,6 +11,7 @@ from nicegui import events as browser
 
 from adapters.studio import drawing
 from adapters.studio.forms import open_form
+from adapters.studio.markup import quoted
 from adapters.studio.notes import notify, tell
 from adapters.studio.shell import follow, middle, shell, visit_of
 from adapters.studio.visit import Studio, Visit
@@ -66,9 +67,10 @@ class _Queue:
         ui.keyboard(self._pressed)
         with middle("review"):
             self._list = ui.element("div").classes("queue")
-            self._list.props(f'role=listbox aria-label="{self._visit.say("studio.queue")}"')
+            self._list.props(f"role=listbox aria-label={quoted(self._visit.say('studio.queue'))}")
             self._detail = ui.element("div").classes("stack detail")
             self._beside = ui.element("aside").classes("stack beside")
+            self._beside.props(f"aria-label={quoted(self._visit.say('studio.beside'))}")
 
     async def load(self) -> None:
         """The queue as it stands; what was open stays open."""

@@ -8,6 +8,7 @@ from nicegui import ui
 from adapters.studio.chat import Conversation, Room
 from adapters.studio.composer import Composer
 from adapters.studio.drawing import draw_button, draw_text
+from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
 from adapters.studio.shell import channel_title, follow, middle, shell, visit_of
 from adapters.studio.tour import Tour
@@ -51,13 +52,13 @@ class _RoomPage:
         train = ui.button(say("studio.train"), icon="bolt", on_click=self._train)
         train.props("unelevated no-caps").classes("only-icon-on-phones").mark("train")
         aside = ui.button(icon="view_sidebar", on_click=lambda: self._aside.toggle())
-        aside.props(f'flat round dense aria-label="{say("studio.aside")}"')
+        aside.props(f"flat round dense aria-label={quoted(say('studio.aside'))}")
 
     def draw(self) -> None:
         say, visit = self._visit.say, self._visit
         drawer = ui.right_drawer(top_corner=True, bottom_corner=True)
         with drawer.props("width=320 breakpoint=1180 show-if-above") as self._aside:
-            self._aside.classes("aside").props(f'aria-label="{say("studio.aside")}"')
+            self._aside.classes("aside").props(f"aria-label={quoted(say('studio.aside'))}")
             self._panel = ui.element("div").classes("panel")
         with middle("room"):
             self._conversation = Conversation(visit, self._room)
@@ -159,7 +160,7 @@ class _RoomPage:
                 ui.label(say("studio.thread")).classes("panel-title")
                 ui.space()
                 close = ui.button(icon="close", on_click=self._close_thread)
-                close.props(f'flat round dense size=sm aria-label="{say("studio.close")}"')
+                close.props(f"flat round dense size=sm aria-label={quoted(say('studio.close'))}")
             self._thread = Conversation(self._visit, self._room, thread=number)
 
             async def speak(text: str) -> None:

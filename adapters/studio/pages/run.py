@@ -34,6 +34,10 @@ _ASSISTANT = (
 )
 
 
+# The beginnings of what the audit calls things.
+AUDITED = ("example", "job", "model", "assistant", "role", "budget", "sources", "consent")
+
+
 class Run:
     """What one of these pages shows, drawn anew only when it differs."""
 
@@ -285,11 +289,23 @@ class Spending(Run):
 class Audit(Run):
     """Who did what, and when."""
 
+    def draw_top(self) -> None:
+        self.button("studio.export", "download", self._export, is_primary=False)
+
+    async def _export(self) -> None:
+        what = events.Submitted("audit.export", self.filters)
+        await self.deeds.take(await self.visit.ask(what))
+
     def draw(self) -> None:
         with ui.element("div").classes("bar"):
-            for name, key in (("what", "studio.what"), ("user", "studio.person")):
-                field = ui.input(self.visit.say(key), on_change=self._filtering(name))
-                field.props("outlined dense debounce=250 clearable").mark(name)
+            say = self.visit.say
+            offered = {"": say("studio.any")} | {one: say(f"studio.audit.{one}") for one in AUDITED}
+            what = ui.select(
+                offered, label=say("studio.what"), value="", on_change=self._filtering("what")
+            )
+            what.props("outlined dense").classes("narrow").mark("what")
+            who = ui.input(say("studio.person"), on_change=self._filtering("user"))
+            who.props("outlined dense debounce=250 clearable").classes("narrow").mark("user")
         super().draw()
 
     async def look(self) -> list[Reply]:

@@ -1,0 +1,180 @@
+"""Slack's users before the whole bot, and before a bare bolt handler, under the same limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from bench.figures import Figure, told
+from bench.processes import free_port, megabytes, resident_bytes, running
+from tests.fakes.slack import BOT, Call, FakeSlack, fake_slack
+
+MOST_MORE_SECONDS = 0.030
+MOST_RATIO = 1.2
+MOST_MORE_BYTES = 40_000_000
+
+_ALONE = 9
+_CROWDS = (20, 100)
+_RESTING_SECONDS = 3.0
+_PATIENCE_SECONDS = 300.0
+_WRITES = (
+    "chat.postMessage",
+    "chat.update",
+    "chat.startStream",
+    "chat.appendStream",
+    "chat.stopStream",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one round took: seconds until each person's first text, writes, memory."""
+
+    seconds: tuple[float, ...]
+    writes: float
+    idle_bytes: int
+    bytes: int
+
+    @property
+    def worst(self) -> float:
+        return max(self.seconds)
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds)
+
+
+def measure() -> Iterable[Figure]:
+    with (
+        TemporaryDirectory() as folder,
+        running("-m", "bench.streaming_host", data=Path(folder)) as host,
+    ):
+        assert host.stdout is not None
+        address = host.stdout.readline().strip()
+        yield from _alone(address)
+        for people in _CROWDS:
+            yield from _crowd(address, people)
+
+
+def _alone(address: str) -> Iterable[Figure]:
+    ours, bare = (asyncio.run(_round(address, who, 1, times=_ALONE)) for who in _BOTS)
+    more = ours.median - bare.median
+    yield Figure(
+        "Slack: first text for one person, beside bare bolt",
+        f"+{_shown(more)} ({_shown(ours.median)} : {_shown(bare.median)})",
+        f"≤ +{_shown(MOST_MORE_SECONDS)}",
+        more <= MOST_MORE_SECONDS,
+    )
+    yield told("Slack: writes per answer", f"{ours.writes:.1f} (bare {bare.writes:.1f})")
+
+
+def _crowd(address: str, people: int) -> Iterable[Figure]:
+    ours, bare = (asyncio.run(_round(address, who, people)) for who in _BOTS)
+    for name, mine, other in (
+        ("median", ours.median, bare.median),
+        ("last", ours.worst, bare.worst),
+    ):
+        yield Figure(
+            f"Slack: first text for {people} at once, {name}",
+            f"{mine / other:.2f} ({_shown(mine)} : {_shown(other)})",
+            f"≤ {MOST_RATIO}",
+            mine / other <= MOST_RATIO,
+        )
+    yield told(f"Slack: writes per answer for {people}", f"{ours.writes:.1f} ({bare.writes:.1f})")
+    more = ours.bytes - ours.idle_bytes
+    yield Figure(
+        f"Slack: memory that {people} at once add",
+        f"+{megabytes(more)}",
+        f"≤ +{megabytes(MOST_MORE_BYTES)}",
+        more <= MOST_MORE_BYTES,
+    )
+
+
+_OURS: tuple[str, ...] = ("-m", "attune", "run")
+_BARE: tuple[str, ...] = ("-m", "bench.bare_slack")
+_BOTS = (_OURS, _BARE)
+
+
+async def _round(address: str, bot: tuple[str, ...], people: int, *, times: int = 1) -> Taken:
+    """A fresh bot each time, so that nobody has used up its budgets."""
+    async with fake_slack() as slack:
+        for number in range(people * times):
+            slack.add_channel(f"C{number + 100}")
+        with TemporaryDirectory() as folder:
+            variables = _variables(slack, address)
+            with running(*bot, data=Path(folder), **variables) as process:
+                await _until(lambda: bool(slack.sockets))
+                await asyncio.sleep(_RESTING_SECONDS)
+                idle = resident_bytes(process.pid)
+                seconds: list[float] = []
+                for number in range(times):
+                    seconds += await _asked(slack, range(number * people, (number + 1) * people))
+                await _until(lambda: _is_whole(slack, people * times))
+                writes = sum(call.method in _WRITES for call in slack.calls)
+                used = resident_bytes(process.pid)
+    # The first of several warms up what only the first one pays for.
+    timed = seconds[people:] if times > 1 else seconds
+    return Taken(tuple(timed), writes / (people * times), idle, used)
+
+
+async def _asked(slack: FakeSlack, numbers: range) -> list[float]:
+    loop = asyncio.get_running_loop()
+    asked = {}
+    for number in numbers:
+        channel = f"C{number + 100}"
+        asked[channel] = loop.time()
+        slack.mention("U2", channel, "How do I reset my password?")
+    await _until(lambda: all(_first(slack, channel) is not None for channel in asked))
+    firsts = [_first(slack, channel) for channel in asked]
+    begun = [first.at for first in firsts if first is not None]
+    return [at - asked[channel] for at, channel in zip(begun, asked, strict=True)]
+
+
+def _first(slack: FakeSlack, channel: str) -> Call | None:
+    """The write that put the first of the model's words before people."""
+    return next(
+        (
+            call
+            for call in slack.calls
+            if call.args.get("channel") == channel
+            and call.method in ("chat.startStream", "chat.postMessage", "chat.appendStream")
+            and "word" in str(call.args)
+        ),
+        None,
+    )
+
+
+def _is_whole(slack: FakeSlack, answers: int) -> bool:
+    texts = [
+        str(message.get("text"))
+        for channel in slack.channels.values()
+        for message in channel.messages
+        if message["user"] == BOT
+    ]
+    return sum("word19" in text for text in texts) >= answers
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while not is_so():
+            await asyncio.sleep(0.02)
+
+
+def _variables(slack: FakeSlack, address: str) -> dict[str, str]:
+    return {
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_APP_TOKEN": slack.app_token,
+        "SLACK_API_URL": f"{slack.url}/api/",
+        "OPENAI_BASE_URL": address,
+        "OPENAI_API_KEY": "bench",
+        "ATTUNE_BASE_MODEL": "base",
+        "ATTUNE_STUDIO_PORT": str(free_port()),
+    }
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
