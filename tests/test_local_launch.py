@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from openai.types.fine_tuning import FineTuningJob
 
-from tests.tuner_scene import THINGS, Tuner, row, until
+from tests.tuner_scene import THINGS, Tuner, many, row, until
 
 pytestmark = pytest.mark.torch
 
 TWO = "{python} -m torch.distributed.run --standalone --nproc-per-node 2 -m tuner.worker {job}"
 FAR = "sh -c \"trap '' TERM; {python} -m tuner.worker {job} < /dev/null & wait; wait\""
-NUMBERS = {"n_epochs": 20, "batch_size": 4}
+# As many as make whole batches: processes fill up a last one with rows from the first.
+ROWS = many(16)
+NUMBERS = {"n_epochs": 15, "batch_size": 4}
 STEPS = 60
 
 
@@ -51,8 +53,8 @@ def test_two_processes_train_as_one_and_stop_and_go_on_together(
     validations = [tuner.upload([row("rum"), row("sails")]).id for tuner in (one, two)]
     wishes: dict[str, Any] = {"hyperparameters": NUMBERS, "seed": 5}
 
-    alone = curve(one, one.tune(validation_file=validations[0], **wishes))
-    job = two.begin(validation_file=validations[1], **wishes)
+    alone = curve(one, one.tune(ROWS, validation_file=validations[0], **wishes))
+    job = two.begin(ROWS, validation_file=validations[1], **wishes)
     two.await_steps(job, 5)
     two.steer(job, "pause")
     until(lambda: not two.workers(), seconds=60)
@@ -60,7 +62,7 @@ def test_two_processes_train_as_one_and_stop_and_go_on_together(
     two.steer(job, "resume")
     together = curve(two, two.await_end(job))
 
-    assert together == pytest.approx(alone, abs=1e-2)
+    assert together == pytest.approx(alone, abs=2e-2)
     assert 5 <= told < STEPS
     assert two.steps(job) == list(range(STEPS, 0, -1))
     assert two.ask(str(two.job(job.id).fine_tuned_model), "Do you sell figs?")
