@@ -153,6 +153,9 @@ class Storm:
                 stdout=log,
                 stderr=log,
             )
+        async with asyncio.timeout(60):
+            while not self.slack.sockets:
+                await asyncio.sleep(0.05)
 
     async def _kill(self) -> None:
         assert self._process is not None
