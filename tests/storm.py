@@ -59,7 +59,7 @@ class Storm:
         self.marked: list[tuple[str, str]] = []
         self._process: asyncio.subprocess.Process | None = None
         self._events = events
-        self.patience = 60.0
+        self.patience = 300.0
 
     async def run(self, *, kills: int) -> Outcome:
         outcome = Outcome()

@@ -192,7 +192,6 @@ async def test_events_without_ids_are_different_events(bare: Scene) -> None:
         {"type": "event_callback", "event": {"type": "brand_new_event"}},
         {"type": "event_callback", "event": {"type": "message", "subtype": "bot_add"}},
         {"type": "app_rate_limited", "minute_rate_limited": 1},
-        {"type": "block_actions", "user": {"id": "U1"}, "actions": []},
         {"type": "view_closed", "user": {"id": "U1"}},
     ],
 )
@@ -221,7 +220,7 @@ async def allow_messages(scene: Scene) -> None:
     typed = {"value": "Letter of 1 May", "type": "plain_text_input"}
     values = {"sources": {"input": chosen}, "permission": {"input": typed}}
     back = {"callback_id": view["callback_id"], "private_metadata": view["private_metadata"]}
-    submission = {"view": {**back, "state": {"values": values}}, "user": {"id": "U1"}}
+    submission = {"view": {**back, "type": "modal", "state": {"values": values}}, "user": {"id": "U1"}}
     await scene.slack.send("interactive", {**submission, "type": "view_submission"})
     await scene.hear(lambda texts: "From now on" in "".join(texts))
 
