@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.base
 DEV := $(VENV)/.dev
+TORCH := $(VENV)/.torch
 
-.PHONY: run setup dev check test test-all chromium bench lock clean
+.PHONY: run setup dev check test test-all chromium torch bench lock clean
 
 run: setup
 	@$(BIN)/attune run
@@ -22,10 +23,10 @@ check: $(DEV)
 	$(BIN)/python -m tests.docs
 
 test: $(DEV)
-	$(BIN)/python -m pytest -m "not browser and not torch"
+	$(BIN)/python -m pytest -n auto -m "not browser and not torch"
 
 # All of `make test`, then what needs a browser or torch; TESTED=yes where the first is done.
-test-all: $(DEV) chromium $(if $(TESTED),,test)
+test-all: $(DEV) chromium $(TORCH) $(if $(TESTED),,test)
 	$(BIN)/python -m pytest -m "browser or torch"
 
 # The browser's tests need one; as root on Debian or Ubuntu it is fetched, else it is asked for.
@@ -34,6 +35,9 @@ chromium:
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 		apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || \
 		{ echo "Install Chromium first, for example: sudo apt-get install chromium"; exit 1; }
+
+# What trains and serves models of one's own.
+torch: $(TORCH)
 
 bench: $(DEV)
 	$(BIN)/python -m bench
@@ -44,6 +48,9 @@ lock:
 		--no-emit-index-url --no-header --quiet -o requirements.lock
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --quiet -c requirements.lock -o requirements-dev.lock
+	echo 'torch ; python_version < "3"' | uv pip compile pyproject.toml --extra local --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+		-c requirements-dev.lock --overrides /dev/stdin -o requirements-local.lock
 
 clean:
 	rm -rf $(VENV) build *.egg-info
@@ -59,3 +66,11 @@ $(BASE): requirements.lock pyproject.toml
 $(DEV): requirements-dev.lock $(BASE)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $(DEV)
+
+# torch comes by itself and first: its builds for CPU and GPU differ in size by gigabytes, and only
+# who installs it knows which; the lock holds the rest. docs/do/train-on-your-own-machine.md.
+$(TORCH): requirements-local.lock $(DEV)
+	@echo "Setting up what trains models (once, about a minute) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-local.lock
+	@touch $(TORCH)

@@ -26,6 +26,13 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class EngineName(StrEnum):
+    """What a tuner trains with."""
+
+    SANDBOX = "sandbox"
+    LOCAL = "local"
+
+
 def _workspace(said: str) -> str:
     if said != "local" and not re.fullmatch(r"(slack|discord):[A-Za-z0-9]+", said):
         raise typer.BadParameter("Write local, slack:T… or discord:…")
@@ -118,27 +125,57 @@ def export(
     _run(write())
 
 
-@app.command()
-def tuner(
-    data: Annotated[Path, typer.Option(help="The folder to keep all state in")],
+tuner = typer.Typer(
+    help="A server that speaks the OpenAI API and really trains.", invoke_without_command=True
+)
+app.add_typer(tuner, name="tuner")
+
+
+@tuner.callback()
+def serve_tuner(
+    context: typer.Context,
+    data: Annotated[Path | None, typer.Option(help="The folder to keep all state in")] = None,
     api_key: Annotated[
-        list[str], typer.Option(help="May be given again", envvar="ATTUNE_TUNER_KEY")
-    ],
-    host: str = "127.0.0.1",
+        list[str] | None, typer.Option(help="May be given again", envvar="ATTUNE_TUNER_KEY")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where it listens")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one")] = 8100,
     min_examples: Annotated[int, typer.Option(help="Refuse files with fewer rows")] = 10,
+    engine: Annotated[EngineName, typer.Option(help="What trains")] = EngineName.SANDBOX,
+    base: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For `local`: a model to train and serve, as PATH, HUB_ID or NAME=one of these;"
+            " may be given again"
+        ),
+    ] = None,
+    launch: Annotated[
+        str | None,
+        typer.Option(help="For `local`: what starts a training, with {python} and {job} filled in"),
+    ] = None,
+    queue: Annotated[int, typer.Option(help="For `local`: so many answers may wait")] = 64,
 ) -> None:
     """A server that speaks the OpenAI API and really trains."""
+    if context.invoked_subcommand:
+        return
     from tuner.errors import CannotStart
+    from tuner.runner import PLAIN_LAUNCH
     from tuner.server import Settings as TunerSettings
     from tuner.server import serve
 
+    if data is None:
+        raise typer.BadParameter("Say where all state shall be kept.", param_hint="--data")
+    if (engine is EngineName.LOCAL) is not bool(base):
+        raise typer.BadParameter("--engine local and --base belong together.", param_hint="--base")
     settings = TunerSettings(
         host=host,
         port=port,
         data=data.resolve(),
-        api_keys=tuple(api_key),
+        api_keys=tuple(api_key or ()),
         min_examples=min_examples,
+        bases=tuple(base or ()),
+        launch=launch or PLAIN_LAUNCH,
+        longest_queue=queue,
     )
     try:
         asyncio.run(
@@ -146,6 +183,21 @@ def tuner(
         )
     except CannotStart as error:
         _fail(str(error))
+
+
+@tuner.command()
+def make_tiny_base(place: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
+    """Make a tiny model, without a download, that learns its examples; in a minute."""
+    from tuner.errors import CannotStart
+    from tuner.server import make_tiny_base as make
+
+    try:
+        make(
+            place.resolve(), tell=lambda step, steps, loss: typer.echo(f"{step}/{steps} {loss:.2f}")
+        )
+    except CannotStart as error:
+        _fail(str(error))
+    typer.echo(f"Serve it: attune tuner --data DIR --engine local --base {place}")
 
 
 @app.command()
@@ -189,6 +241,30 @@ def manifest() -> None:
         )
     described = drawn(CATALOGUE, public_url=settings.public_url, is_http=is_http)
     typer.echo(json.dumps(described, indent=2))
+
+
+discord = typer.Typer(help="Connect Discord.", no_args_is_help=True)
+app.add_typer(discord, name="discord")
+
+
+@discord.command()
+def invite() -> None:
+    """The link that brings the bot into a server, with the least it needs."""
+    from adapters.discord.checks import application_id
+    from adapters.discord.manifest import invitation
+    from attune.bootstrap import discord_access
+    from bot.errors import SettingsError
+
+    access = discord_access(_settings())
+    if access is None:
+        _fail(
+            SettingsError(
+                variable="DISCORD_TOKEN",
+                problem="it is not set",
+                remedy="Copy it from your application at discord.com/developers, page Bot.",
+            ).sentence
+        )
+    typer.echo(invitation(_run(application_id(access))))
 
 
 @app.command()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
+from adapters.discord.wire import Access as DiscordAccess
+from adapters.links import SignedLinks
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from adapters.room import LocalRoom
 from adapters.slack.wire import Access
@@ -24,14 +26,16 @@ from bot.errors import PlaceClosed, SettingsError
 from bot.events import Event
 from bot.model import JobWish, WorkspaceId
 from bot.outbox import deliver
+from bot.ports.links import Links
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
-from bot.ports.world import World
+from bot.ports.world import Hear, World
 from bot.replies import Reply
 from bot.tuning.watching import Watcher
 from bot.words import Words
 
 if TYPE_CHECKING:
+    from adapters.discord.door import Discord
     from adapters.slack.gateway import Slack
 
 
@@ -64,13 +68,15 @@ class House:
     wake: asyncio.Event
     news: asyncio.Event
     busy: set[asyncio.Task[None]]
+    links: Links
     slack: Slack | None = None
+    discord: Discord | None = None
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self.dispatch.handle(event)
 
-    async def ask(self, event: Event) -> Reply:
-        return await self.dispatch.ask(event)
+    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
+        return await self.dispatch.ask(event, progress=progress)
 
     async def look(self, event: Event) -> Reply:
         return await self.dispatch.look(event)
@@ -111,17 +117,12 @@ def build(
     wake, news = asyncio.Event(), asyncio.Event()
     topics = Topics()
     busy: set[asyncio.Task[None]] = set()
-    room = LocalRoom(
-        store,
-        clock,
-        lambda change: topics.publish("room"),
-        exports=settings.data_dir / "exports",
-        run=secrets.token_hex(4),
-    )
-    slack = slack_of(settings, clock)
-    beside: dict[str, Surface] = {"slack": slack.surface} if slack is not None else {}
+    room = _room(settings, store, clock, topics)
+    slack, discord = slack_of(settings, clock), discord_of(settings, clock)
+    known = {"slack": slack, "discord": discord}
+    beside = {name: one.surface for name, one in known.items() if one is not None}
     surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
-    answers = Answers()
+    answers, links = Answers(), links_of(settings)
 
     def changed(topic: str) -> None:
         topics.publish(topic)
@@ -132,6 +133,7 @@ def build(
         hosts=hosts,
         surfaces=surfaces,
         clock=clock,
+        links=links,
         running=answers,
         admins=settings.admin_keys,
         starters=starters(),
@@ -142,7 +144,39 @@ def build(
         world=world, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
     )
     watcher = Watcher(store=store, hosts=hosts, clock=clock)
-    return House(dispatch, watcher, room, store, surfaces, clock, topics, wake, news, busy, slack)
+    return House(
+        dispatch,
+        watcher,
+        room,
+        store,
+        surfaces,
+        clock,
+        topics,
+        wake,
+        news,
+        busy,
+        links,
+        slack,
+        discord,
+    )
+
+
+def _room(settings: Settings, store: Store, clock: Clock, topics: Topics) -> LocalRoom:
+    return LocalRoom(
+        store,
+        clock,
+        lambda change: topics.publish("room"),
+        exports=settings.data_dir / "exports",
+        run=secrets.token_hex(4),
+    )
+
+
+def links_of(settings: Settings) -> Links:
+    """Without a key of the operator's, links end with the process."""
+    key = settings.secret_key
+    return SignedLinks(
+        settings.public_url, key.get_secret_value() if key else secrets.token_hex(32)
+    )
 
 
 def slack_of(settings: Settings, clock: Clock) -> Slack | None:
@@ -180,6 +214,27 @@ def slack_access(settings: Settings) -> Access | None:
         signing_secret=secret.get_secret_value() if secret else "",
         api_url=settings.slack_api_url,
         is_http=is_http,
+    )
+
+
+def discord_of(settings: Settings, clock: Clock) -> Discord | None:
+    """Discord's door, where its token is set."""
+    access = discord_access(settings)
+    if access is None:
+        return None
+    from adapters.discord.door import Discord
+
+    return Discord(access, CATALOGUE, clock, _say, folder=settings.data_dir)
+
+
+def discord_access(settings: Settings) -> DiscordAccess | None:
+    if settings.discord_token is None:
+        return None
+    return DiscordAccess(
+        token=settings.discord_token.get_secret_value(),
+        api_url=settings.discord_api_url,
+        gateway_url=settings.discord_gateway_url,
+        guild=settings.discord_guild,
     )
 
 
@@ -233,7 +288,7 @@ def _refuse_without_base(configs: list[HostConfig]) -> None:
 
 def _environment_keys(configs: list[HostConfig]) -> dict[str, str]:
     """The keys that the hosts file names, from the environment or `.env` like all settings."""
-    wanted = {config.key_env for config in configs if config.key_env}
+    wanted = {name for config in configs for name in config.key_names}
     known = {**dotenv_values(".env"), **os.environ}
     return {name: value for name in wanted if (value := known.get(name))}
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.openai.profiles import SANDBOX, ConfiguredHosts
-from attune.bootstrap import configured_hosts, slack_access
+from attune.bootstrap import configured_hosts, discord_access, slack_access
 from attune.embedded import Address, embedded_tuner
 from attune.service import data_lock
 from attune.settings import Settings
-from bot.errors import FolderTaken, HostError, SettingsError
+from bot.errors import FolderTaken, HostError, HostForgot, SettingsError
 from bot.model import HostName
 from bot.words import Words
 from storage.database import Database
@@ -37,6 +37,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     async for finding in _hosts(settings):
         yield finding
     async for finding in _slack(settings):
+        yield finding
+    async for finding in _discord(settings):
         yield finding
 
 
@@ -102,6 +104,19 @@ async def _slack(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding(said, True) if found.is_well else Finding("Slack", False, said)
 
 
+async def _discord(settings: Settings) -> AsyncIterator[Finding]:
+    """Token, intents and permissions, where Discord is configured."""
+    access = discord_access(settings)
+    if access is None:
+        return
+    from adapters.discord.checks import examine as examine_discord
+
+    words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
+    async for found in examine_discord(access):
+        said = words(found.key, **found.details)
+        yield Finding(said, True) if found.is_well else Finding("Discord", False, said)
+
+
 async def _models(
     hosts: ConfiguredHosts, *, without: HostName | None = None
 ) -> AsyncIterator[Finding]:
@@ -112,8 +127,16 @@ async def _models(
 
 
 async def _host(name: HostName, hosts: ConfiguredHosts) -> Finding:
+    """Both where it answers and where it trains are asked for what costs nothing."""
+    host = hosts.get(name)
+    kind = host.profile.name if host.profile.is_tried else f"{host.profile.name}, never tried"
     try:
-        models = await hosts.get(name).models()
+        found = await host.check()
     except HostError as error:
-        return Finding(f"Host {name}", False, error.sentence)
-    return Finding(f"Host {name}: answers; models: {len(models)}", True)
+        return Finding(f"Host {name} ({kind})", False, error.sentence)
+    what = f"Host {name} ({kind}): answers; models: {found.models}"
+    if isinstance(found.refusal, HostForgot):
+        return Finding(f"{what}; for chat only, it trains nothing", True)
+    if found.refusal is not None:
+        return Finding(what, False, f"It does not train: {found.refusal.sentence}")
+    return Finding(f"{what}; trains", True)

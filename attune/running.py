@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import signal
 import socket
@@ -29,6 +30,8 @@ async def serve(settings: Settings) -> None:
     _refuse_open_door(settings)
     with _listening(settings) as listener:
         await _serve(settings, listener)
+    # Else Python looks through everything once more before it ends, for seconds.
+    gc.freeze()
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
@@ -107,6 +110,7 @@ def _studio(built: House, settings: Settings) -> Studio:
         room=built.room,
         catalogue=CATALOGUE,
         clock=built.clock,
+        links=built.links,
         has_password=settings.studio_password is not None,
     )
 

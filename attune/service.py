@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _AFTER_FAILURE_SECONDS = 5.0
 _LONGEST_REST_SECONDS = 30.0
+_CALENDAR_SECONDS = 6 * 3600.0
 _LAST_WORDS_SECONDS = 5.0
 
 
@@ -44,9 +45,12 @@ async def house(settings: Settings) -> AsyncIterator[House]:
                     group.create_task(tuner.keep(), name="embedded tuner"),
                     group.create_task(_watch(built), name="watcher"),
                     group.create_task(_deliver(built), name="courier"),
+                    group.create_task(_turn_pages(built), name="calendar"),
                 ]
                 if built.slack is not None:
                     loops.append(group.create_task(built.slack.run(built), name="slack"))
+                if built.discord is not None:
+                    loops.append(group.create_task(built.discord.run(built), name="discord"))
                 try:
                     await built.dispatch.recover()
                     yield built
@@ -95,6 +99,17 @@ async def _watch(built: House) -> None:
     await _repeat(turn, built.wake)
 
 
+async def _turn_pages(built: House) -> None:
+    """The days on which models end change seldom; a start looks them up anew."""
+
+    async def turn() -> float:
+        await built.watcher.calendar.look()
+        built.news.set()
+        return _CALENDAR_SECONDS
+
+    await _repeat(turn, asyncio.Event(), longest=_CALENDAR_SECONDS)
+
+
 async def _deliver(built: House) -> None:
     async def turn() -> float:
         delivered = await built.deliver()
@@ -105,7 +120,12 @@ async def _deliver(built: House) -> None:
     await _repeat(turn, built.news)
 
 
-async def _repeat(turn: Callable[[], Awaitable[float]], wake: asyncio.Event) -> None:
+async def _repeat(
+    turn: Callable[[], Awaitable[float]],
+    wake: asyncio.Event,
+    *,
+    longest: float = _LONGEST_REST_SECONDS,
+) -> None:
     """Turn after turn, as far apart as each one says, sooner when woken; outlives failed turns."""
     while True:
         wake.clear()
@@ -115,7 +135,7 @@ async def _repeat(turn: Callable[[], Awaitable[float]], wake: asyncio.Event) -> 
             log.exception("A turn failed", extra={"loop": turn.__qualname__})
             rest = _AFTER_FAILURE_SECONDS
         try:
-            async with asyncio.timeout(min(rest, _LONGEST_REST_SECONDS)):
+            async with asyncio.timeout(min(rest, longest)):
                 await wake.wait()
         except TimeoutError:
             continue

@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         default=None,
         alias="ATTUNE_SECRET_KEY",
-        description="Signs the links and sessions that people are given.",
+        description="Signs the links that people are given; without one they end with the service.",
     )
     slack_bot_token: SecretStr | None = Field(
         default=None, alias="SLACK_BOT_TOKEN", description="The bot's token, `xoxb-…`."
@@ -132,6 +132,12 @@ class Settings(BaseSettings):
         default="",
         alias="DISCORD_GATEWAY_URL",
         description="Where Discord's gateway is; another one for tests.",
+    )
+
+    discord_guild: str = Field(
+        default="",
+        alias="DISCORD_GUILD",
+        description="For development: the one server in which commands are registered, at once.",
     )
 
     @property

@@ -1,7 +1,8 @@
 """Prints every figure beside its goal: `python -m bench`, or `python -m bench rows idling`.
 
 The exit status is 1 if a goal is missed. Figures of one machine are for that machine, and a
-busy one is slower: where it matters they are ratios to a bare baseline.
+busy one is slower: where it matters they are ratios to a bare baseline. `local_training` and
+`local_serving` need the extra `local` and are measured only where they are named.
 """
 
 from __future__ import annotations
@@ -13,10 +14,21 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from bench import first_text, idling, importing, rows, slack, starting, training
+from bench import (
+    first_text,
+    idling,
+    importing,
+    local_serving,
+    local_training,
+    rows,
+    slack,
+    starting,
+    training,
+)
 from bench.figures import NO_GOAL, Figure
 
 MODULES = (rows, importing, starting, first_text, slack, training, idling)
+WITH_TORCH = (local_training, local_serving)
 
 
 def main() -> int:
@@ -30,8 +42,9 @@ def main() -> int:
 
 
 def _figures(chosen: list[str]) -> Iterator[Figure]:
-    for module in MODULES:
-        if not chosen or module.__name__.removeprefix("bench.") in chosen:
+    for module in (*MODULES, *WITH_TORCH):
+        is_chosen = module.__name__.removeprefix("bench.") in chosen
+        if is_chosen or (not chosen and module in MODULES):
             yield from module.measure()
 
 

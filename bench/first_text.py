@@ -14,6 +14,7 @@ from time import perf_counter
 
 from openai import AsyncOpenAI
 
+from adapters.links import SignedLinks
 from adapters.openai.profiles import ConfiguredHosts, default_host
 from attune.bootstrap import Surfaces
 from attune.clock import SystemClock
@@ -122,6 +123,7 @@ async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awa
             hosts=hosts,
             surfaces=Surfaces({"bench": ear}),
             clock=SystemClock(),
+            links=SignedLinks("", "bench"),
             running=answers,
             admins=frozenset(),
             starters={},

@@ -97,9 +97,11 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], bool], *, every: float = 0.02) -> None:
+def wait_until(
+    condition: Callable[[], bool], *, every: float = 0.02, longest: float = _LONGEST_WAIT_SECONDS
+) -> None:
     """Raises TimeoutError where it never comes true."""
-    end = perf_counter() + _LONGEST_WAIT_SECONDS
+    end = perf_counter() + longest
     while not condition():
         if perf_counter() > end:
             raise TimeoutError

@@ -26,6 +26,8 @@ def role_of(
 
     `admins` holds `platform:user` entries of ATTUNE_ADMINS.
     """
+    if user.is_operator:
+        return Role.OPERATOR
     is_admin = user.is_platform_admin or f"{workspace.platform}:{user.id}" in admins
     return max(stored or Role.MEMBER, Role.ADMIN if is_admin else Role.MEMBER)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
-from bot.commands import Ask
+from bot.commands import Ask, month_of
+from bot.datasets import csv_line
 from bot.errors import BadInput
-from bot.model import HostName, Role, UserId
+from bot.model import AuditEntry, HostName, Role, UserId
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
-from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text
+from bot.replies import Button, Card, Document, Fact, Line, Listing, Reply, Text
+from bot.words import Words
 
 _OFF = "off"
 _AUDIT_PAGE = 20
+_AUDIT_EXPORTED = 100_000
 
 
 async def roles(ask: Ask, *, store: Store) -> Reply:
@@ -37,20 +41,26 @@ async def approvers(ask: Ask, *, store: Store) -> Reply:
 
 
 async def budget(ask: Ask, *, store: Store) -> Reply:
-    """Tokens per day for a person and for the workspace, and what is left of them today."""
-    person = _cap(ask, "person", ask.workspace.person_cap)
-    whole = _cap(ask, "workspace", ask.workspace.workspace_cap)
-    is_change = (person, whole) != (ask.workspace.person_cap, ask.workspace.workspace_cap)
+    """Tokens of answers per day, dollars of training per month, and what is left of them."""
+    held = ask.workspace
+    person, whole = _cap(ask, "person", held.person_cap), _cap(ask, "workspace", held.workspace_cap)
+    training = _dollars(ask, held.training_cap)
+    is_change = (person, whole, training) != (
+        held.person_cap,
+        held.workspace_cap,
+        held.training_cap,
+    )
     async with store.writing() as records:
         if is_change:
-            await records.workspaces.set_caps(ask.id, person=person, whole=whole)
-            await records.audit.add(
-                ask.id, ask.by, "budget.set", at=ask.now, person=person, whole=whole
-            )
+            wanted = {"person": person, "whole": whole, "training": training}
+            await records.workspaces.set_caps(ask.id, person=person, whole=whole, training=training)
+            await records.audit.add(ask.id, ask.by, "budget.set", at=ask.now, **wanted)
         spent = await records.spending.spent(ask.id, ask.by, ask.now.date())
+        paid = await records.jobs.committed(ask.id, since=month_of(ask.now))
     facts = (
         Fact(ask.words("budget.person"), _left(ask, person, spent[0])),
         Fact(ask.words("budget.workspace"), _left(ask, whole, spent[1])),
+        Fact(ask.words("budget.training"), _money_left(ask, training, paid)),
     )
     return Card(ask.words("budget.title"), facts=facts)
 
@@ -68,12 +78,43 @@ async def audit(ask: Ask, *, store: Store) -> Reply:
     lines = tuple(
         Line(
             id=f"{entry.at:%Y-%m-%d %H:%M}",
-            text=f"{entry.user or 'attune'}: {entry.what}",
-            note=", ".join(f"{name}={value}" for name, value in entry.details.items()),
+            text=f"{entry.user or 'attune'}: {_said(entry, ask.words)}",
+            note=" · ".join(f"{name} {value}" for name, value in _details(entry)),
         )
         for entry in entries
     )
     return Listing(ask.words("audit.title"), lines, empty=ask.words("audit.empty"))
+
+
+async def export_audit(ask: Ask, *, store: Store) -> Reply:
+    """All that the filters find, as CSV."""
+    user = ask.text("user")
+    async with store.reading() as records:
+        entries = await records.audit.page(
+            ask.id,
+            what=ask.text("what"),
+            user=UserId(user) if user else None,
+            limit=_AUDIT_EXPORTED,
+        )
+    text = ask.words("audit.exported", count=len(entries))
+    return Document(f"audit-{ask.now:%Y-%m-%d}.csv", _audit_lines(entries), text)
+
+
+async def _audit_lines(entries: Sequence[AuditEntry]) -> AsyncIterator[bytes]:
+    yield "\ufeff".encode() + csv_line(["at", "user", "what", "details"])
+    for entry in entries:
+        details = " ".join(f"{name}={value}" for name, value in _details(entry))
+        yield csv_line([entry.at.isoformat(), entry.user or "", entry.what, details])
+
+
+def _said(entry: AuditEntry, words: Words) -> str:
+    """In words where there are some, else as it is called."""
+    key = f"audit.{entry.what}"
+    return words(key) if words.has(key) else entry.what
+
+
+def _details(entry: AuditEntry) -> list[tuple[str, object]]:
+    return [(name, value) for name, value in entry.details.items() if name != "event"]
 
 
 async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:
@@ -82,17 +123,22 @@ async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:
     lines = []
     for name in hosts.names():
         host = hosts.get(name)
-        methods = ", ".join(words(f"method.{method}") for method in host.profile.methods)
+        notes = [words(f"method.{method}") for method in host.profile.methods]
+        if not host.profile.is_tried:
+            notes.append(words("hosts.untried"))
         test = Button(words("button.test"), f"host.test:{name}")
-        lines.append(Line(name, ", ".join(host.bases) or "–", methods, buttons=(test,)))
+        lines.append(Line(name, ", ".join(host.bases) or "–", ", ".join(notes), buttons=(test,)))
     return Listing(words("hosts.title"), tuple(lines), note=words("hosts.note"))
 
 
 async def test_host(ask: Ask, *, hosts: Hosts) -> Reply:
     """Ask a host for its models: the cheapest question that needs its address and key."""
     host = hosts.get(HostName(ask.argument))
-    models = await host.models()
-    return Text(ask.words("hosts.answers", host=host.name, count=len(models)), private=True)
+    found = await host.check()
+    lines = [ask.words("hosts.answers", host=host.name, count=found.models)]
+    if found.refusal is not None:
+        lines.append(ask.words("hosts.no_training", why=ask.words.error(found.refusal)))
+    return Text("\n".join(lines), private=True)
 
 
 async def _list_roles(ask: Ask, *, store: Store) -> Listing:
@@ -120,3 +166,21 @@ def _left(ask: Ask, cap: int | None, spent: int) -> str:
     if cap is None:
         return ask.words("budget.off", spent=f"{spent:,}")
     return ask.words("budget.left", left=f"{max(0, cap - spent):,}", cap=f"{cap:,}")
+
+
+def _dollars(ask: Ask, current: float | None) -> float | None:
+    said = ask.text("training")
+    if said is None:
+        return current
+    if said == _OFF:
+        return None
+    dollars = ask.number("training")
+    if dollars is None or dollars < 0:
+        raise BadInput(problem=ask.words("budget.bad_money", option="training"))
+    return dollars
+
+
+def _money_left(ask: Ask, cap: float | None, paid: float) -> str:
+    if cap is None:
+        return ask.words("budget.off", spent=f"${paid:,.2f}")
+    return ask.words("budget.left", left=f"${max(0.0, cap - paid):,.2f}", cap=f"${cap:,.2f}")

@@ -50,6 +50,7 @@ class Answering:
 
     model: ModelName
     host: HostName
+    address: ModelName
 
 
 async def answer(
@@ -206,13 +207,14 @@ class Writer:
 
     @property
     def _base(self) -> Answering:
-        return Answering(self._ask.assistant.base, self._ask.assistant.chat_host)
+        base = self._ask.assistant.base
+        return Answering(base, self._ask.assistant.chat_host, base)
 
     async def _from(self, answering: Answering) -> AsyncGenerator[Delta]:
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
         host = self._hosts.get(answering.host)
         sampling = self._ask.assistant.sampling
-        async with aclosing(host.chat(answering.model, self._messages, sampling)) as deltas:
+        async with aclosing(host.chat(answering.address, self._messages, sampling)) as deltas:
             async for delta in deltas:
                 yield delta
 
@@ -220,7 +222,7 @@ class Writer:
         deployment = self._ask.deployment
         if deployment is None:
             return self._base
-        return Answering(deployment.model, deployment.host)
+        return Answering(deployment.model, deployment.host, deployment.address)
 
     def _note(self, text: str) -> None:
         if not self._text:

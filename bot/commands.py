@@ -24,8 +24,8 @@ from bot.model import (
     Workspace,
     WorkspaceId,
 )
-from bot.ports.world import World
-from bot.replies import Reply
+from bot.ports.world import Hear, World
+from bot.replies import Progress, Reply
 from bot.words import Words
 
 
@@ -75,6 +75,7 @@ class Ask:
     argument: str = ""
     attachment: Attachment | None = None
     message: Said | None = None
+    progress: Hear | None = None
 
     @property
     def id(self) -> WorkspaceId:
@@ -91,6 +92,11 @@ class Ask:
     @property
     def by(self) -> UserId:
         return self.event.user.id
+
+    def tell_progress(self, done: int, total: int) -> None:
+        """How far the work is, for whoever waits for it."""
+        if self.progress is not None:
+            self.progress(Progress(done, total))
 
     @property
     def clicked(self) -> MessageId | None:
@@ -314,6 +320,11 @@ def whole_number(text: str) -> int:
     if abs(number) > _LARGEST:
         raise ValueError(text)
     return number
+
+
+def month_of(at: datetime) -> datetime:
+    """Where the month of a moment begins, in UTC; budgets of money count from there."""
+    return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _as_number(value: str) -> float:

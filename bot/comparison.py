@@ -1,91 +1,227 @@
-"""Comparison: one question, the base, the base with examples, and the tuned model side by side."""
+"""Comparison: one question to the base, the base with examples, and any model, side by side."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
+from bot import access
 from bot.commands import Ask
-from bot.errors import HostError
+from bot.errors import BadInput, HostError
 from bot.model import HostName, ModelKind, ModelName
 from bot.ports.provider import Hosts, Usage
 from bot.ports.store import Clock, Store
 from bot.prompts import Message, few_shot, prompt
-from bot.replies import Card, Column, Reply
+from bot.replies import Card, Column, Comparison, Line, Listing, Reply, Tone, Writing
 from bot.rows import text_tokens
 
 _SHOTS = 8
 _CHECKPOINTS = 3
+_MOST = 8
+_BASE, _FEW_SHOT = "base", "few_shot"
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
+    """Who may be asked; `name` tells apart what has one model."""
+
+    name: str
     title: str
     model: ModelName
     host: HostName
-    messages: list[Message]
+    has_examples: bool = False
+    is_usual: bool = False
+    is_checkpoint: bool = False
 
 
 async def compare(ask: Ask, question: str, *, store: Store, hosts: Hosts, clock: Clock) -> Reply:
     """The same question and instructions to each, with tokens and time."""
-    contenders = await _contenders(ask, question, store=store)
-    columns = await asyncio.gather(
-        *(_column(ask, one, hosts=hosts, clock=clock) for one in contenders)
-    )
-    spent = sum(tokens for _, tokens in columns)
-    async with store.writing() as records:
-        await records.spending.add(ask.id, ask.by, ask.now.date(), spent)
-    lines = () if ask.deployment else (ask.words("compare.no_tuned"),)
+    everyone = await _everyone(ask, store=store)
+    chosen = [one for one in everyone if one.is_usual]
+    if ask.yes("checkpoints", default=False):
+        chosen += [one for one in everyone if one.is_checkpoint][:_CHECKPOINTS]
+    answers = await _answers(ask, question, chosen, store=store, hosts=hosts, clock=clock)
+    columns = await asyncio.gather(*(_whole(answer) for answer in answers))
     return Card(
         title=ask.words("compare.title", question=question),
-        lines=lines,
-        columns=tuple(column for column, _ in columns),
+        lines=_warning(ask),
+        columns=tuple(columns),
     )
 
 
-async def _contenders(ask: Ask, question: str, *, store: Store) -> list[Contender]:
+async def contenders(ask: Ask, *, store: Store) -> Reply:
+    """Who can be compared; those asked unless others are chosen come with a good tone."""
+    found = await _everyone(ask, store=store)
+    lines = tuple(
+        Line(one.name, one.title, one.model, tone=Tone.GOOD if one.is_usual else Tone.PLAIN)
+        for one in found
+    )
+    return Listing("", lines)
+
+
+async def side_by_side(
+    ask: Ask, values: Mapping[str, str], *, store: Store, hosts: Hosts, clock: Clock
+) -> Reply:
+    """As `compare`, of the chosen and while they write. Raises OverCap and BadInput."""
+    question, wanted = values.get("question", "").strip(), values.get("who", "").splitlines()
+    async with store.reading() as records:
+        spent = await records.spending.spent(ask.id, ask.by, ask.now.date())
+    access.within_caps(ask.workspace, spent, ask.words)
+    chosen = [one for one in await _everyone(ask, store=store) if one.name in wanted][:_MOST]
+    if not question or not chosen:
+        raise BadInput(problem=ask.words("compare.nobody"))
+    answers = await _answers(ask, question, chosen, store=store, hosts=hosts, clock=clock)
+    title = ask.words("compare.title", question=question)
+    return Comparison(title, _warning(ask), tuple(answer.writing() for answer in answers))
+
+
+def _warning(ask: Ask) -> tuple[str, ...]:
+    return () if ask.deployment else (ask.words("compare.no_tuned"),)
+
+
+async def _everyone(ask: Ask, *, store: Store) -> list[Contender]:
+    """The base, the base with examples, who answers now, then every other model, newest first."""
     assistant, words = ask.assistant, ask.words
     async with store.reading() as records:
-        shots = await few_shot(records, ask.id, assistant, question, count=_SHOTS)
         models = await records.models.all(ask.id, assistant.id)
-    plain = prompt(assistant, question)
     base, host = assistant.base, assistant.chat_host
-    found = [Contender(words("compare.base"), base, host, plain)]
-    if shots:
-        examples = prompt(assistant, question, shots=shots)
-        title = words("compare.few_shot", count=len(shots) // 2)
-        found.append(Contender(title, base, host, examples))
-    if ask.deployment and ask.deployment.model != base:
+    found = [
+        Contender(_BASE, words("compare.base"), base, host, is_usual=True),
+        Contender(_FEW_SHOT, words("compare.examples"), base, host, True, is_usual=True),
+    ]
+    answering = ask.deployment
+    if answering and answering.model != base:
         title = words("compare.tuned")
-        found.append(Contender(title, ask.deployment.model, ask.deployment.host, plain))
-    if ask.yes("checkpoints", default=False):
-        newest = [one for one in models if one.kind is ModelKind.CHECKPOINT][:_CHECKPOINTS]
-        title = words("model.checkpoint").capitalize()
-        found.extend(Contender(title, one.name, one.host, plain) for one in newest)
+        found.append(
+            Contender(answering.model, title, answering.address, answering.host, is_usual=True)
+        )
+    known = {one.name for one in found}
+    checkpoint = words("model.checkpoint").capitalize()
+    titles = {ModelKind.TUNED: words("compare.tuned"), ModelKind.CHECKPOINT: checkpoint}
+    found.extend(
+        Contender(
+            one.name,
+            titles[one.kind],
+            one.called or one.name,
+            one.host,
+            is_checkpoint=one.kind is ModelKind.CHECKPOINT,
+        )
+        for one in models
+        if one.kind in titles and one.name not in known
+    )
     return found
 
 
-async def _column(ask: Ask, one: Contender, *, hosts: Hosts, clock: Clock) -> tuple[Column, int]:
-    """An answer with its cost; a host's failure is told in its column."""
-    started = clock.now()
-    pieces: list[str] = []
-    usage: Usage | None = None
-    try:
-        host = hosts.get(one.host)
-        async for delta in host.chat(one.model, one.messages, ask.assistant.sampling):
-            pieces.append(delta.text)
-            usage = delta.usage or usage
-    except HostError as error:
-        return Column(one.title, ask.words.error(error), one.model), 0
-    seconds = (clock.now() - started).total_seconds()
-    text = "".join(pieces)
-    asked = sum(text_tokens(message["content"]) for message in one.messages)
-    told = usage or Usage(asked, text_tokens(text))
-    note = ask.words(
-        "compare.note",
-        model=one.model,
-        prompt=told.prompt_tokens,
-        completion=told.completion_tokens,
-        seconds=f"{seconds:.2f}",
-    )
-    return Column(one.title, text, note), told.prompt_tokens + told.completion_tokens
+async def _answers(
+    ask: Ask,
+    question: str,
+    chosen: list[Contender],
+    *,
+    store: Store,
+    hosts: Hosts,
+    clock: Clock,
+) -> list[_Answer]:
+    async with store.reading() as records:
+        shots = await few_shot(records, ask.id, ask.assistant, question, count=_SHOTS)
+    plain = prompt(ask.assistant, question)
+    shown = prompt(ask.assistant, question, shots=shots)
+    asked = [one for one in chosen if shots or not one.has_examples]
+    return [
+        _Answer(
+            ask,
+            one,
+            _titled(ask, one, len(shots) // 2),
+            shown if one.has_examples else plain,
+            store=store,
+            hosts=hosts,
+            clock=clock,
+        )
+        for one in asked
+    ]
+
+
+def _titled(ask: Ask, one: Contender, count: int) -> str:
+    return ask.words("compare.few_shot", count=count) if one.has_examples else one.title
+
+
+async def _whole(answer: _Answer) -> Column:
+    pieces = [piece async for piece in answer.pieces()]
+    return answer.ended() or Column(answer.title, "".join(pieces), answer.model)
+
+
+class _Answer:
+    """One contender's answer, its time and tokens; they are spent also when it is broken off."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        one: Contender,
+        title: str,
+        messages: list[Message],
+        *,
+        store: Store,
+        hosts: Hosts,
+        clock: Clock,
+    ) -> None:
+        self.title = title
+        self.model = one.model
+        self._ask = ask
+        self._one = one
+        self._messages = messages
+        self._store = store
+        self._hosts = hosts
+        self._clock = clock
+        self._text = ""
+        self._usage: Usage | None = None
+        self._column: Column | None = None
+
+    def writing(self) -> Writing:
+        return Writing(self.title, self.model, self.pieces(), self.ended)
+
+    def ended(self) -> Column | None:
+        return self._column
+
+    async def pieces(self) -> AsyncGenerator[str]:
+        """Its text; a host's failure is told in its place."""
+        started = self._clock.now()
+        try:
+            async for piece in self._chat():
+                yield piece
+            seconds = (self._clock.now() - started).total_seconds()
+            self._column = Column(self.title, self._text, self._note(seconds))
+        except HostError as error:
+            yield self._ask.words.error(error)
+        finally:
+            await self._spend()
+
+    async def _chat(self) -> AsyncGenerator[str]:
+        host = self._hosts.get(self._one.host)
+        sampling = self._ask.assistant.sampling
+        async for delta in host.chat(self.model, self._messages, sampling):
+            self._usage = delta.usage or self._usage
+            if delta.text:
+                self._text += delta.text
+                yield delta.text
+
+    def _told(self) -> Usage:
+        asked = sum(text_tokens(message["content"]) for message in self._messages)
+        return self._usage or Usage(asked, text_tokens(self._text))
+
+    async def _spend(self) -> None:
+        if not self._text:
+            return
+        told, ask = self._told(), self._ask
+        async with self._store.writing() as records:
+            tokens = told.prompt_tokens + told.completion_tokens
+            await records.spending.add(ask.id, ask.by, ask.now.date(), tokens)
+
+    def _note(self, seconds: float) -> str:
+        told = self._told()
+        return self._ask.words(
+            "compare.note",
+            model=self.model,
+            prompt=told.prompt_tokens,
+            completion=told.completion_tokens,
+            seconds=f"{seconds:.2f}",
+        )

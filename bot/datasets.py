@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import IO
 
 from bot.commands import Ask
@@ -22,13 +24,14 @@ from bot.model import (
     Role,
     Row,
 )
-from bot.ports.store import Store
+from bot.ports.store import Records, Store
 from bot.ports.surface import CanReadFile, Surface
 from bot.replies import Card, Document, Fact, Field, FieldKind, Form, Reply, Tone
 from bot.rows import Method, Problem
 from bot.words import Words
 
 _BATCH = 1000
+_BETWEEN = 200
 SHOWN_PROBLEMS = 5
 _HEAD = 64 * 1024
 _IN_MEMORY = 4 * 1024 * 1024
@@ -66,7 +69,7 @@ async def import_file(
         if isinstance(plan, Problem):
             raise BadInput(problem=ask.words.problem(plan))
         tally = await import_rows(
-            read_import(_blocks(spool), plan),
+            read_import(_told_blocks(spool, ask), plan),
             assistant=ask.assistant.id,
             method=plan.method,
             state=_state_for(ask.role),
@@ -113,24 +116,34 @@ async def import_rows(
     ask: Ask,
     store: Store,
 ) -> Tally:
-    """All good rows in one transaction, so that nothing is ever half-imported."""
+    """All good rows in one transaction, so that nothing is ever half-imported.
+
+    They are checked before it begins: while it lasts nobody else can write.
+    """
     tally = Tally()
-    async with store.writing() as records:
-        for batch in _batches(rows, tally):
-            examples = [NewExample(assistant, method, state, row, Origin.IMPORT) for row in batch]
-            new = await records.examples.add_many(ask.id, examples, at=ask.now)
-            tally.new += new
-            tally.known += len(batch) - new
-        await records.audit.add(
-            ask.id,
-            ask.by,
-            "examples.imported",
-            at=ask.now,
-            new=tally.new,
-            known=tally.known,
-            refused=tally.refused,
-        )
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as good:
+        count = await _put_aside(rows, good, tally)
+        async with store.writing() as records:
+            for batch in _batches(good):
+                ask.tell_progress(count + tally.new + tally.known, 2 * count)
+                examples = [NewExample(assistant, method, state, r, Origin.IMPORT) for r in batch]
+                new = await records.examples.add_many(ask.id, examples, at=ask.now)
+                tally.new += new
+                tally.known += len(batch) - new
+            await _note_import(records, tally, ask)
     return tally
+
+
+async def _note_import(records: Records, tally: Tally, ask: Ask) -> None:
+    await records.audit.add(
+        ask.id,
+        ask.by,
+        "examples.imported",
+        at=ask.now,
+        new=tally.new,
+        known=tally.known,
+        refused=tally.refused,
+    )
 
 
 async def export(ask: Ask, *, store: Store) -> Reply:
@@ -179,10 +192,10 @@ def instructed(row: Row, instructions: str) -> Row:
 def csv_lines(examples: Iterable[Example]) -> Iterator[bytes]:
     """Question and answer; a leading = + - @ is quoted, so that no sheet runs it."""
     yield "\ufeff".encode()
-    yield _csv_line(["id", "question", "answer", "state", "origin", "tags"])
+    yield csv_line(["id", "question", "answer", "state", "origin", "tags"])
     for example in examples:
-        question, answer = _ends(example)
-        yield _csv_line(
+        question, answer = ends(example.row or {})
+        yield csv_line(
             [
                 str(example.id),
                 question,
@@ -194,7 +207,8 @@ def csv_lines(examples: Iterable[Example]) -> Iterator[bytes]:
         )
 
 
-def _csv_line(cells: Sequence[str]) -> bytes:
+def csv_line(cells: Sequence[str]) -> bytes:
+    """One line of a table that no sheet takes for a formula."""
     line = io.StringIO()
     csv.writer(line).writerow([_unformula(cell) for cell in cells])
     return line.getvalue().encode()
@@ -204,9 +218,8 @@ def _unformula(cell: str) -> str:
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
-def _ends(example: Example) -> tuple[str, str]:
-    """The last question and the answer that is taught."""
-    row = example.row or {}
+def ends(row: Row) -> tuple[str, str]:
+    """The last question of a row, and the answer that is taught."""
     if "input" in row:
         source = row["input"]
         messages = source.get("messages", []) if isinstance(source, Mapping) else []
@@ -222,24 +235,37 @@ def _last(messages: object, role: str) -> str:
     return str(texts[-1] or "") if texts else ""
 
 
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+def _told_blocks(file: IO[bytes], ask: Ask) -> Iterator[bytes]:
+    """The file block by block, and how much of it was checked already."""
+    total, done = file.seek(0, io.SEEK_END), 0
     file.seek(0)
     while block := file.read(_HEAD):
+        # Writing them down is the other half.
+        ask.tell_progress(done, 2 * total)
         yield block
+        done += len(block)
 
 
-def _batches(rows: Iterable[tuple[int, Row | Problem]], tally: Tally) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    for _, row in rows:
+async def _put_aside(
+    rows: Iterable[tuple[int, Row | Problem]], good: IO[bytes], tally: Tally
+) -> int:
+    """The good rows, one a line, and how many; others have a turn now and then."""
+    kept = 0
+    for count, (_, row) in enumerate(rows, start=1):
         if isinstance(row, Problem):
             tally.refuse(row)
-            continue
-        batch.append(row)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+        else:
+            good.write(json.dumps(row).encode() + b"\n")
+            kept += 1
+        if count % _BETWEEN == 0:
+            await asyncio.sleep(0)
+    return kept
+
+
+def _batches(good: IO[bytes]) -> Iterator[list[Row]]:
+    good.seek(0)
+    while lines := list(islice(good, _BATCH)):
+        yield [json.loads(line) for line in lines]
 
 
 def _report(

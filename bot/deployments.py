@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.commands import Ask
 from bot.errors import NotFound, NotNow
-from bot.model import Model, ModelKind, ModelName
+from bot.model import Model, ModelKind, ModelName, Role
 from bot.ports.store import Records, Store
 from bot.replies import Button, Fact, Line, Listing, Reply, Text, Tone
 
 LATEST = "latest"
+HANDLE_LENGTH = 80
+"""So much of a name's end fits into a button and is a model's alone."""
 _ROLLED_BACK = "model.rolled_back"
 
 
 async def use(ask: Ask, name: str, *, store: Store) -> Reply:
     """A tuned model, a checkpoint, the base, or `latest`."""
     async with store.writing() as records:
-        model = await _wanted(ask, name, records)
+        model = await _called(ask, await _wanted(ask, name, records), records)
         current = await records.deployments.current(ask.id, ask.assistant.id)
-        if current is not None and current.model == model.name:
+        if current is not None and (current.model, current.called) == (model.name, model.called):
             return Text(ask.words("use.already", model=model.name))
         await records.deployments.add(
             ask.id,
@@ -29,6 +32,7 @@ async def use(ask: Ask, name: str, *, store: Store) -> Reply:
             by=ask.by,
             at=ask.now,
             after=current.model if current else None,
+            called=model.called,
         )
         await records.audit.add(ask.id, ask.by, "model.used", at=ask.now, model=model.name)
     key = "use.tainted" if model.is_tainted else "use.done"
@@ -49,7 +53,9 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             return Text(ask.words("use.already", model=current.model))
         name = current.after or ask.assistant.base
         earlier = next((one for one in history[1:] if one.model == name), None)
-        model = await _wanted(ask, name, records)
+        # What was deleted since cannot answer again; the base always can.
+        known = await records.models.find(ask.id, name)
+        model = await _wanted(ask, name if known else ask.assistant.base, records)
         await records.deployments.add(
             ask.id,
             ask.assistant.id,
@@ -58,6 +64,7 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             by=ask.by,
             at=ask.now,
             after=earlier.after if earlier else None,
+            called=model.called,
         )
         await records.audit.add(
             ask.id, ask.by, _ROLLED_BACK, at=ask.now, model=name, event=ask.event.key
@@ -105,18 +112,20 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
         notes.append(words("model.job", job=model.job))
     if model.parent and model.kind is not ModelKind.BASE:
         notes.append(words("model.parent", parent=model.parent))
+    if model.called:
+        notes.append(words("model.called", name=model.called))
+    if model.expires_on:
+        notes.append(words("model.ends", date=model.expires_on))
     if model.is_tainted:
         notes.append(words("model.tainted"))
-    buttons: tuple[Button, ...] = ()
-    if model.name != answering:
-        buttons = (Button(words("button.use"), f"model.use:{model.name}"[:100]),)
+    buttons = _buttons(ask, model) if model.name != answering else ()
     return Line(
         model.name.rpartition(":")[2],
         model.name,
         " · ".join(notes),
         buttons,
         facts=(
-            Fact(words("fact.kind"), words(f"model.{model.kind}"), "kind"),
+            Fact(words("fact.kind"), words(f"model.{model.kind}"), f"kind.{model.kind}"),
             Fact(words("fact.parent"), model.parent or "", "parent"),
             Fact(words("fact.job"), "" if model.job is None else str(model.job), "job"),
             Fact(words("fact.host"), model.host, "host"),
@@ -125,6 +134,14 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
         ),
         tone=Tone.GOOD if model.name == answering else Tone.PLAIN,
     )
+
+
+def _buttons(ask: Ask, model: Model) -> tuple[Button, ...]:
+    words, handle = ask.words, model.name[-HANDLE_LENGTH:]
+    use = Button(words("button.use"), f"model.use:{handle}")
+    if model.kind is not ModelKind.TUNED or ask.role < Role.ADMIN:
+        return (use,)
+    return use, Button(words("button.delete"), f"model.delete:{handle}", is_danger=True)
 
 
 async def _wanted(ask: Ask, name: str, records: Records) -> Model:
@@ -139,10 +156,20 @@ async def _wanted(ask: Ask, name: str, records: Records) -> Model:
     return next((model for model in matches if model.name == name), matches[0])
 
 
+async def _called(ask: Ask, model: Model, records: Records) -> Model:
+    """`as:NAME` is what the host calls it, where somebody has deployed it there by hand."""
+    called = ask.text("as")
+    if called is None or model.kind is ModelKind.BASE:
+        return model
+    await records.models.call(ask.id, model.name, ModelName(called))
+    return replace(model, called=ModelName(called))
+
+
 def _matches(model: Model, name: str) -> bool:
     """Its whole name, the end of it, or the number of its job."""
     is_job = model.kind is ModelKind.TUNED and name == str(model.job)
-    return model.name == name or model.name.endswith(f":{name}") or is_job
+    is_handle = len(name) == HANDLE_LENGTH and model.name.endswith(name)
+    return model.name == name or model.name.endswith(f":{name}") or is_job or is_handle
 
 
 def _latest(ask: Ask, found: Sequence[Model]) -> Model:

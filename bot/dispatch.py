@@ -24,7 +24,16 @@ from bot.events import (
     Submitted,
     from_json,
 )
-from bot.model import Assistant, Binding, Deployment, InboxRow, MessageId, Place, WorkspaceId
+from bot.model import (
+    LOCAL,
+    Assistant,
+    Binding,
+    Deployment,
+    InboxRow,
+    MessageId,
+    Place,
+    WorkspaceId,
+)
 from bot.ports.store import Records
 from bot.ports.surface import (
     CanOpenForm,
@@ -34,7 +43,7 @@ from bot.ports.surface import (
     CanWhisper,
     Surface,
 )
-from bot.ports.world import World
+from bot.ports.world import Hear, World
 from bot.promises import Gate, Promises
 from bot.replies import (
     Card,
@@ -110,14 +119,16 @@ class Dispatch:
             return None
         return self._spawn(self._run(event), f"event {event.what.kind}")
 
-    async def ask(self, event: Event) -> Reply:
+    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
+        if not await self._is_served(event.place):
+            return await self._told(event)
         if event.user.is_bot or not await self._promises.keep(event):
             return Silence()
         told: list[Reply] = []
 
         async def run() -> None:
-            told.append(await self._told(event))
+            told.append(await self._told(event, progress))
             await self._finish(event.key)
             self._world.changed(event.what.kind)
 
@@ -142,16 +153,23 @@ class Dispatch:
             if row.attempts >= _TRIES or (is_stale and isinstance(event.what, Spoken)):
                 await self._finish(row.key)
                 continue
+            if not self._is_on(event):
+                continue
             async with self._world.store.writing() as records:
                 await records.inbox.retry(row.key)
             self._resume(event, has_begun=row.has_begun)
             self._spawn(self._run(event), f"event {event.what.kind} again")
 
-    def _resume(self, event: Event, *, has_begun: bool) -> None:
+    def _is_on(self, event: Event) -> bool:
+        """Whether anybody could be answered; a platform that is off may be on at the next start."""
         try:
-            surface = self._world.surfaces.of(event.place.workspace)
+            self._world.surfaces.of(event.place.workspace)
         except PlaceClosed:
-            return
+            return False
+        return True
+
+    def _resume(self, event: Event, *, has_begun: bool) -> None:
+        surface = self._world.surfaces.of(event.place.workspace)
         if isinstance(surface, CanResume):
             surface.resume(event, has_begun=has_begun)
 
@@ -176,11 +194,13 @@ class Dispatch:
             root = event.root_key
             return root is not None and await _is_ours(place.workspace, root, records)
 
-    async def _told(self, event: Event) -> Reply:
+    async def _told(self, event: Event, progress: Hear | None = None) -> Reply:
         """What `ask` and `look` give back; here too errors become words."""
         words = Words(event.locale)
         try:
-            ask = await self._ask(event)
+            # A workspace begins with what a platform sends, never with what an address names.
+            is_ours = event.place.workspace == LOCAL
+            ask = replace(await self._ask(event, may_settle=is_ours), progress=progress)
             words = ask.words
             reply = await self._reply(ask)
         except AttuneError as error:
@@ -189,6 +209,12 @@ class Dispatch:
             log.exception("A question could not be handled", extra={"kind": event.what.kind})
             reply = Refused(words.error(AttuneError()))
         return reply
+
+    async def _is_served(self, place: Place) -> bool:
+        if place.workspace == LOCAL:
+            return True
+        async with self._world.store.reading() as records:
+            return await records.workspaces.find(place.workspace) is not None
 
     async def _has_taught(self, place: Place, message: MessageId) -> bool:
         async with self._world.store.reading() as records:
@@ -218,12 +244,12 @@ class Dispatch:
         await self._finish(event.key)
         self._world.changed(event.what.kind)
 
-    async def _ask(self, event: Event) -> Ask:
+    async def _ask(self, event: Event, *, may_settle: bool = True) -> Ask:
         """What one look at the store says about an event."""
         place = event.place
         async with self._world.store.reading() as records:
             ask = await self._known(event, records)
-        if ask is None:
+        if ask is None and may_settle:
             await assistants.settle(
                 place.workspace, store=self._world.store, hosts=self._world.hosts
             )

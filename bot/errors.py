@@ -30,6 +30,8 @@ AttuneError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class AttuneError(Exception):
     """Something went wrong that nobody had foreseen. Please tell whoever runs the bot."""
@@ -59,6 +61,19 @@ class Details(dict[str, object]):
 def template(error: type[AttuneError]) -> str:
     """The English sentence of an error class, before its details are put in."""
     return " ".join((error.__doc__ or AttuneError.__doc__ or "").split())
+
+
+def told(error: AttuneError) -> dict[str, object]:
+    """An error as plain values that can be kept, to be worded later in any language."""
+    return {"error": type(error).__name__, **error.details}
+
+
+def retold(values: Mapping[str, object]) -> AttuneError | None:
+    """The error that was kept; None where there was none, or an older version knew others."""
+    kind = globals().get(str(values.get("error")))
+    if not isinstance(kind, type) or not issubclass(kind, AttuneError):
+        return None
+    return kind(**{name: value for name, value in values.items() if name != "error"})
 
 
 class SettingsError(AttuneError):

@@ -14,11 +14,15 @@ from bot.model import MessageId, Place, Said, User
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that came with a command; `reference` is the surface's own handle."""
+    """A file that came with a command; `reference` is the surface's own handle.
+
+    `platform` is where the file lies, for a file that did not come from the event's own platform.
+    """
 
     name: str
     reference: str
     size: int | None = None
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True)

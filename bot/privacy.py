@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from functools import reduce
 from operator import or_
 
@@ -15,6 +16,8 @@ from bot.model import (
     Example,
     ExampleId,
     Exclusion,
+    Job,
+    Leaving,
     MessageId,
     Notice,
     Sources,
@@ -39,6 +42,7 @@ from bot.replies import (
 from bot.words import Words
 
 CONSENT_VERSION = 1
+_EVERY_JOB = 1_000_000
 CONSENT_WANTED = "consent.wanted"
 
 
@@ -214,8 +218,11 @@ async def sources_submitted(ask: Ask, values: Mapping[str, str], *, store: Store
 
 
 async def left(ask: Ask, *, store: Store) -> Reply:
-    """Uninstalled: everything of the workspace goes."""
+    """Uninstalled: everything of the workspace goes, here now and at its hosts soon."""
     async with store.writing() as records:
+        for job in await records.jobs.page(ask.id, limit=_EVERY_JOB):
+            if leaving := _leaving(job, ask.now):
+                await records.leavings.add(leaving)
         await records.workspaces.erase(ask.id)
     return Silence()
 
@@ -260,6 +267,15 @@ def _names(allowed: Exclusion) -> str:
 
 def _name(exclusion: Exclusion) -> str:
     return str(exclusion.name).lower()
+
+
+def _leaving(job: Job, now: datetime) -> Leaving | None:
+    """Just enough to remove it at its host; None for a job that has nothing there."""
+    files = tuple(file for file in (job.training_file, job.validation_file) if file)
+    running = None if job.phase.is_over else job.host_job
+    if not files and running is None and job.attempted_at is None:
+        return None
+    return Leaving(job.host, job.start, running, files, now)
 
 
 def _switches(words: Words) -> tuple[Button, ...]:

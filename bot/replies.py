@@ -20,21 +20,29 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """Something to click; `action` is opaque to the surface (at most 100 characters)."""
+    """Something to click; `action` is opaque to the surface (at most 100 characters).
+
+    One with a `link` leads to that address instead, and has no action.
+    """
 
     label: str
-    action: str
+    action: str = ""
     is_primary: bool = False
     is_danger: bool = False
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A labelled value; `name` is what it is called in code, for surfaces that arrange by it."""
+    """A labelled value; `name` is what it is called in code, for surfaces that arrange by it.
+
+    `about` explains the label, for surfaces that have room to.
+    """
 
     label: str
     value: str
     name: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +216,28 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Writing:
+    """One answer of a comparison while it is written; `note` is whose it is.
+
+    `ended` gives the whole of it with its cost, once the pieces are read; None if its host failed.
+    """
+
+    title: str
+    note: str
+    pieces: AsyncGenerator[str]
+    ended: Callable[[], Column | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Answers to one question, written side by side; whoever shows them reads the pieces."""
+
+    title: str
+    lines: tuple[str, ...]
+    answers: tuple[Writing, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """Nothing to say."""
 
@@ -220,4 +250,4 @@ class Refused:
 
 
 Drawn = Text | Card | Listing
-Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Silence | Refused
+Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Comparison | Silence | Refused

@@ -10,11 +10,21 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Dialect, Enum, Row, Text, TypeDecorator
+from sqlalchemy import DateTime, Dialect, Enum, MetaData, Row, Text, TypeDecorator
 
 from bot.model import Job, Place, Turn
 
 T = TypeVar("T")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
 
 
 def _plain(value: object) -> object:

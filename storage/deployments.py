@@ -30,6 +30,7 @@ class Deployments:
         by: UserId,
         at: datetime,
         after: ModelName | None,
+        called: ModelName | None = None,
     ) -> Deployment:
         if not await self._connection.has(assistants, workspace, assistant):
             raise NotFound(noun="assistant", name=assistant)
@@ -41,6 +42,7 @@ class Deployments:
             "by": by,
             "since": at,
             "after": after,
+            "called": called,
         }
         statement = insert(deployments).values(values).returning(*deployments.c)
         return _deployment((await self._connection.run(statement)).one())

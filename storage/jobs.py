@@ -17,13 +17,14 @@ from bot.model import (
     JobEvent,
     JobId,
     JobWish,
+    Measures,
     ModelName,
     Phase,
     SnapshotId,
     WorkspaceId,
 )
 from storage.columns import all_columns_of, columns_of, fields_of
-from storage.connection import Connection, its_own
+from storage.connection import Connection, its_own, parts
 from storage.tables import checkpoints, job_events, job_metrics, jobs
 
 _OPEN = [phase for phase in Phase if not phase.is_over and phase is not Phase.ESTIMATED]
@@ -97,6 +98,11 @@ class Jobs:
     async def forgetting(self) -> Sequence[Job]:
         return await self._open(jobs.c.wish == JobWish.FORGET)
 
+    async def postpone(self, numbers: Sequence[JobId], *, until: datetime) -> None:
+        for part in parts(numbers):
+            statement = update(jobs).where(jobs.c.id.in_(part)).values(next_look=until)
+            await self._connection.run(statement)
+
     async def add_events(
         self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
     ) -> int:
@@ -132,6 +138,29 @@ class Jobs:
         rows = await self._connection.rows(select(job_events.c.id).where(own))
         return frozenset(row.id for row in rows)
 
+    async def add_measures(
+        self, workspace: WorkspaceId, job: JobId, measures: Iterable[Measures]
+    ) -> None:
+        if not await self._connection.has(jobs, workspace, job):
+            return
+        told = {one.step: one.values for one in await self.measures(workspace, job)}
+        for one in measures:
+            merged = {**told.get(one.step, {}), **one.values}
+            insert = self._connection.insert(job_metrics).values(
+                workspace=workspace, job=job, step=one.step, event="", metrics=merged
+            )
+            await self._connection.run(
+                insert.on_conflict_do_update(
+                    index_elements=["job", "step"], set_={"metrics": merged}
+                )
+            )
+
+    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[Measures]:
+        own = and_(job_metrics.c.workspace == workspace, job_metrics.c.job == job)
+        statement = select(job_metrics.c.step, job_metrics.c.metrics).where(own)
+        rows = await self._connection.rows(statement.order_by(job_metrics.c.step))
+        return [Measures(row.step, row.metrics) for row in rows]
+
     async def add_checkpoints(
         self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
     ) -> None:
@@ -144,6 +173,15 @@ class Jobs:
         statement = select(checkpoints).where(own).order_by(checkpoints.c.step)
         rows = await self._connection.rows(statement)
         return [Checkpoint(row.step, row.model, row.metrics) for row in rows]
+
+    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+        counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(_OPEN))
+        rows = await self._connection.rows(
+            select(jobs.c.estimate)
+            .where(jobs.c.workspace == workspace, jobs.c.confirmed_at >= since)
+            .where(counts)
+        )
+        return float(sum(row.estimate.price or 0.0 for row in rows))
 
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
         rows = await self._connection.rows(
@@ -196,7 +234,8 @@ _EVENT = [column for column in job_events.c if column.name not in ("number", "wo
 
 
 def _job(row: Row[Any]) -> Job:
-    return Job(**fields_of(row))
+    values = fields_of(row)
+    return Job(**{**values, "result_files": tuple(values["result_files"])})
 
 
 def _event(row: Row[Any]) -> JobEvent:

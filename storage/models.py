@@ -59,6 +59,14 @@ class Models:
         )
         return await self._connection.changed(update(models).where(clean).values(is_tainted=True))
 
+    async def set_end(self, workspace: WorkspaceId, name: ModelName, day: str) -> None:
+        own = and_(models.c.workspace == workspace, models.c.name == name)
+        await self._connection.run(update(models).where(own).values(expires_on=day))
+
+    async def call(self, workspace: WorkspaceId, name: ModelName, called: ModelName | None) -> None:
+        own = and_(models.c.workspace == workspace, models.c.name == name)
+        await self._connection.run(update(models).where(own).values(called=called))
+
     async def delete(self, workspace: WorkspaceId, name: ModelName) -> None:
         own = and_(models.c.workspace == workspace, models.c.name == name)
         await self._connection.run(update(models).where(own).values(is_deleted=True))

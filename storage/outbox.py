@@ -28,6 +28,7 @@ class Outbox:
         subject: int | None = None,
         details: Mapping[str, object] | None = None,
         at: datetime,
+        once: bool = False,
     ) -> None:
         insert = self._connection.insert(notices).values(
             key=key,
@@ -42,6 +43,9 @@ class Outbox:
             attempts=0,
             due_at=at,
         )
+        if once:
+            await self._connection.run(insert.on_conflict_do_nothing(index_elements=["key"]))
+            return
         # A fact that waits for a slow platform keeps waiting, whatever else happens to it.
         waiting = case((IS_BEHIND, notices.c.due_at), else_=insert.excluded.due_at)
         await self._connection.run(

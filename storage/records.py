@@ -11,6 +11,7 @@ from storage.deployments import Deployments
 from storage.examples import Examples
 from storage.inbox import Inbox
 from storage.jobs import Jobs
+from storage.leavings import Leavings
 from storage.models import Models
 from storage.outbox import Outbox
 from storage.roles import Roles
@@ -31,6 +32,7 @@ class Records:
         self.examples: store.Examples = Examples(connection)
         self.snapshots: store.Snapshots = Snapshots(connection)
         self.jobs: store.Jobs = Jobs(connection)
+        self.leavings: store.Leavings = Leavings(connection)
         self.models: store.Models = Models(connection)
         self.deployments: store.Deployments = Deployments(connection)
         self.turns: store.Turns = Turns(connection)

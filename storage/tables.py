@@ -21,11 +21,11 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
+    false,
     literal_column,
 )
 from sqlalchemy.schema import SchemaItem
@@ -41,20 +41,12 @@ from bot.model import (
     Sampling,
     Split,
     TurnState,
-    User,
 )
 from bot.rows import Method
 from storage.columns import Frozen, Json, Utc, one_of
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from storage.columns import metadata as metadata
+from storage.room_tables import room_messages as room_messages
+from storage.room_tables import room_reactions as room_reactions
 
 
 def _text(name: str) -> Column[str]:
@@ -110,6 +102,7 @@ workspaces = Table(
     Column("person_cap", BigInteger),
     Column("workspace_cap", BigInteger),
     _flags("allowed"),
+    Column("training_cap", Float, _check("training_cap", "training_cap >= 0")),
     _check("sources", "sources BETWEEN 1 AND 3"),
     _check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
 )
@@ -330,6 +323,10 @@ jobs = _numbered(
     Column("confirmed_at", Utc),
     Column("running_at", Utc),
     Column("finished_at", Utc),
+    Column("trouble_details", Json, nullable=False, server_default="{}"),
+    Column("result_files", Json, nullable=False, server_default="[]"),
+    Column("seconds_left", Float),
+    Column("is_late", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("workspace", "id"),
     _of("assistants", "assistant"),
     _of("snapshots", "snapshot"),
@@ -395,6 +392,7 @@ models = _numbered(
     Column("expires_on", Text),
     _flag("is_tainted"),
     _flag("is_deleted"),
+    Column("called", Text),
     UniqueConstraint("workspace", "name"),
     _of("assistants", "assistant"),
     _of("jobs", "job"),
@@ -408,6 +406,7 @@ deployments = _numbered(
     _text("by"),
     Column("since", Utc, nullable=False),
     Column("after", Text),
+    Column("called", Text),
     _of("assistants", "assistant"),
 )
 Index(None, deployments.c.workspace, deployments.c.assistant)
@@ -475,6 +474,19 @@ IS_BEHIND = notices.c.delivered < notices.c.version
 Index("ix_notices_due", notices.c.due_at, sqlite_where=IS_BEHIND, postgresql_where=IS_BEHIND)
 Index(None, notices.c.workspace, notices.c.channel, notices.c.message)
 
+leavings = Table(
+    "leavings",
+    metadata,
+    _id(),
+    _text("host"),
+    _text("start"),
+    Column("host_job", Text),
+    Column("files", Json, nullable=False),
+    Column("next_look", Utc, nullable=False),
+    _number("attempts"),
+    _check("attempts", "attempts >= 0"),
+)
+
 inbox = Table(
     "inbox",
     metadata,
@@ -509,35 +521,4 @@ spending = Table(
     Column("tokens", BigInteger, nullable=False),
     PrimaryKeyConstraint("workspace", "day", "user"),
     _check("tokens", "tokens >= 0"),
-)
-
-room_messages = Table(
-    "room_messages",
-    metadata,
-    _id("number"),
-    _text("workspace"),
-    _text("channel"),
-    Column("thread", Integer),
-    Column("author", Frozen(User), nullable=False),
-    _text("text"),
-    Column("body", Text),
-    _flag("is_own"),
-    Column("at", Utc, nullable=False),
-    Column("edited_at", Utc),
-    Column("reply_to", Integer),
-    Column("key", Text, unique=True),
-    sqlite_autoincrement=True,
-)
-Index(None, room_messages.c.channel, room_messages.c.thread)
-
-room_reactions = Table(
-    "room_reactions",
-    metadata,
-    _id("position"),
-    _text("workspace"),
-    _number("number"),
-    _text("emoji"),
-    _text("user"),
-    UniqueConstraint("number", "emoji", "user"),
-    ForeignKeyConstraint(["number"], ["room_messages.number"]),
 )

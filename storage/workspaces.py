@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, select, update
 
 from bot.model import Exclusion, Sources, Workspace, WorkspaceId
 from storage.connection import Connection
-from storage.tables import metadata, workspaces
+from storage.tables import leavings, metadata, workspaces
 
 
 class Workspaces:
@@ -29,6 +29,7 @@ class Workspaces:
             "sources": int(workspace.sources),
             "person_cap": workspace.person_cap,
             "workspace_cap": workspace.workspace_cap,
+            "training_cap": workspace.training_cap,
             "allowed": int(workspace.allowed),
         }
         insert = self._connection.insert(workspaces).values(values)
@@ -44,27 +45,29 @@ class Workspaces:
         await self._set(workspace, sources=int(sources), allowed=int(allowed))
 
     async def set_caps(
-        self, workspace: WorkspaceId, *, person: int | None, whole: int | None
+        self,
+        workspace: WorkspaceId,
+        *,
+        person: int | None,
+        whole: int | None,
+        training: float | None = None,
     ) -> None:
-        await self._set(workspace, person_cap=person, workspace_cap=whole)
+        caps = {"person_cap": person, "workspace_cap": whole, "training_cap": training}
+        await self._set(workspace, **caps)
 
     async def erase(self, workspace: WorkspaceId) -> None:
         for table in reversed(metadata.sorted_tables):
+            if table is leavings:
+                continue
             owner = workspaces.c.id if table is workspaces else table.c.workspace
             await self._connection.run(delete(table).where(owner == workspace))
         self._connection.has_erased = True
 
-    async def _set(self, workspace: WorkspaceId, **values: int | None) -> None:
+    async def _set(self, workspace: WorkspaceId, **values: float | None) -> None:
         own = workspaces.c.id == workspace
         await self._connection.run(update(workspaces).where(own).values(values))
 
 
 def _workspace(row: Row[Any]) -> Workspace:
-    return Workspace(
-        row.id,
-        row.name,
-        Sources(row.sources),
-        row.person_cap,
-        row.workspace_cap,
-        Exclusion(row.allowed),
-    )
+    caps = row.person_cap, row.workspace_cap, row.training_cap
+    return Workspace(row.id, row.name, Sources(row.sources), *caps, Exclusion(row.allowed))

@@ -1,3 +1,9 @@
 """The scenes that tests may ask for."""
 
-pytest_plugins = ["tests.tuner_scene", "tests.scene", "tests.slack_scene"]
+pytest_plugins = [
+    "tests.tuner_scene",
+    "tests.scene",
+    "tests.slack_scene",
+    "tests.discord_scene",
+    "tests.browser",
+]

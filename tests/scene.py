@@ -50,6 +50,7 @@ from bot.model import (
     WorkspaceId,
 )
 from bot.ports.store import Records, Store
+from bot.ports.surface import Surface
 from bot.replies import Card, Drawn, Listing, Text
 from storage.database import Database
 from tests.fakes.faults import Call, Cut, Fault
@@ -170,12 +171,15 @@ class Scene:
         self.clock = MovedClock()
         self.advance(0)
         self.slack = FakePlatform()
+        self.surfaces: dict[str, Surface] = {"slack": self.slack}
         self.configs: list[HostConfig] = [self.config("sandbox")]
         self.fate = Fate()
         self.admins = ""
+        self.public_url = "https://attune.example"
 
     def config(self, name: str, **more: Any) -> HostConfig:
         settings = {"profile": "custom", "bases": ("base",), "key_env": "KEY", **more}
+        settings.setdefault("prices", {"base": 0.0})
         return HostConfig(name=name, base_url=self.host.url, **settings)
 
     async def start(self) -> None:
@@ -187,12 +191,14 @@ class Scene:
         self.hosts = ConfiguredHosts(self.configs, keys={"KEY": self.host.key})
         self.tasks = Tasks()
         self.house: House = build(
-            Settings.model_construct(data_dir=self.folder, admins=self.admins),
+            Settings.model_construct(
+                data_dir=self.folder, admins=self.admins, public_url=self.public_url
+            ),
             store=self.store,
             hosts=self.hosts,
             group=self.tasks,
             clock=self.clock,
-            platforms={"slack": self.slack},
+            platforms=self.surfaces,
         )
         self._watch = self.house.room.watch()
         self._talk = Conversation(

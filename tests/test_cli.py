@@ -149,7 +149,7 @@ def test_the_doctor_finds_a_fresh_folder_well() -> None:
     result = attune("doctor")
 
     assert result.exit_code == 0, result.output
-    assert "✓ Host sandbox: answers" in result.output
+    assert "✓ Host sandbox (sandbox): answers; models: 1; trains" in result.output
 
 
 def test_the_doctor_names_a_host_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_the_doctor_names_a_host_that_is_not_there(monkeypatch: pytest.MonkeyPat
     result = attune("doctor")
 
     assert result.exit_code == 1
-    assert "✗ Host default: The host “default” cannot be reached." in result.output
+    assert "✗ Host default (custom): The host “default” cannot be reached." in result.output
 
 
 def test_the_doctor_works_beside_a_running_service(folder: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.catalogue import CATALOGUE, COMMANDS
+from bot.catalogue import CATALOGUE
+from bot.catalogue.commands import COMMANDS
 from bot.commands import Catalogue, Command, Option, parse
 from bot.errors import BadInput, NotFound
 from bot.model import Role

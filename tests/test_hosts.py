@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from adapters.openai.kinds import KINDS, Placement
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
+from attune import doctor
 from bot.errors import NotFound, SettingsError
 from bot.model import HostName, ModelName
 from bot.ports.provider import Hosts
+from bot.rows import Method
+from tests.fakes.faults import Fault, answers
+from tests.fakes.faulty_host import faulty_host
 
+JOBS = "GET /fine_tuning/jobs"
 SANDBOX = HostConfig(name="sandbox", profile="sandbox", base_url="http://127.0.0.1:1/v1")
 WHOLE = """
 [[host]]
@@ -128,6 +134,10 @@ def test_the_default_host_is_openai_unless_told_otherwise(
             '[[host]]\nname = "a"\nbase_url = "http://a"\nprices = {b = -1}',
             "host 1, prices, b: Input should be greater",
         ),
+        (
+            '[[host]]\nname = "a"\nbase_url = "http://a"\nserving = "by_call"',
+            "profile custom knows no call to deploy a model",
+        ),
         ('[[hosts]]\nname = "a"', "hosts: Extra inputs"),
         ("[[host]\n", "is not TOML (Expected"),
     ],
@@ -154,3 +164,73 @@ async def test_two_hosts_of_one_name_are_one_too_many() -> None:
 async def test_a_key_that_is_not_set_is_named() -> None:
     with pytest.raises(SettingsError, match="OPENAI_API_KEY is wrong: it is not set"):
         ConfiguredHosts([default_host(base_url=None, has_key=False)], keys={})
+
+
+@pytest.mark.parametrize(
+    ("route", "fault", "is_well", "told"),
+    [
+        ("none", answers(500), True, "Host lab (custom): answers; models: 1; trains"),
+        ("GET /models", answers(401), False, "The host “lab” does not accept the key."),
+        (JOBS, answers(404), True, "answers; models: 1; for chat only, it trains nothing"),
+        (JOBS, answers(403, "Not your plan."), False, "It does not train: The host “lab” said no"),
+    ],
+)
+async def test_the_doctor_asks_a_host_for_both_of_its_duties(
+    route: str, fault: Fault, is_well: bool, told: str
+) -> None:
+    async with faulty_host() as fake:
+        fake.fail_always(route, fault)
+        lab = HostConfig(name="lab", base_url=fake.url, key_env="LAB", bases=("base",))
+        hosts = ConfiguredHosts([lab], keys={"LAB": fake.key})
+
+        finding = await doctor._host(HostName("lab"), hosts)
+
+        await hosts.close()
+    assert finding.is_well is is_well
+    assert told in f"{finding.what}: {finding.remedy}"
+
+
+async def test_chat_may_be_elsewhere_with_a_key_of_its_own() -> None:
+    async with faulty_host() as there, faulty_host() as here:
+        here.key = "sk-other"
+        lab = HostConfig(
+            name="lab",
+            base_url=there.url,
+            chat_base_url=here.url,
+            key_env="LAB",
+            chat_key_env="CHAT",
+            bases=("base",),
+        )
+        hosts = ConfiguredHosts([lab], keys={"LAB": there.key, "CHAT": here.key})
+
+        found = await hosts.get(HostName("lab")).check()
+
+        await hosts.close()
+    assert (found.models, found.refusal) == (1, None)
+    assert [asked.route for asked in here.asked] == ["GET /models"]
+    assert [asked.route for asked in there.asked] == [JOBS]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_profile_is_called_as_its_name_in_the_file(kind: str) -> None:
+    assert KINDS[kind].profile.name == kind
+
+
+def test_a_kind_with_an_address_needs_only_its_name(tmp_path: Path) -> None:
+    path = written(tmp_path, '[[host]]\nname = "n"\nprofile = "nebius"\nbases = ["b"]')
+
+    (config,) = read_hosts(path)
+
+    assert config.key_names == ("NEBIUS_API_KEY",)
+
+
+def test_what_the_file_says_otherwise_holds(tmp_path: Path) -> None:
+    said = 'hyperparameters = "top"\nminimum_rows = 3\nmethods = ["supervised"]'
+    text = f'[[host]]\nname = "lab"\nbase_url = "http://lab/v1"\n{said}'
+
+    (config,) = read_hosts(written(tmp_path, text))
+
+    assert config.kind.dialect.hyperparameters is Placement.TOP
+    assert config.kind.profile.minimum_rows == 3
+    assert config.kind.profile.methods == (Method.SUPERVISED,)
+    assert config.kind.profile.name == "custom"

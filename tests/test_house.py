@@ -13,7 +13,7 @@ from bot.ports.store import Records
 
 ROOT = Path(__file__).parent.parent
 WINGS = ("attune", "adapters", "storage", "tuner", "bot")
-LONGEST_FILE = 550
+LONGEST_FILE = 600
 LONGEST_FUNCTION = 60
 
 

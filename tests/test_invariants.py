@@ -267,7 +267,7 @@ async def test_no_log_line_holds_a_secret_or_a_word_of_anybody(
         raise ValueError(CANARY)
 
     monkeypatch.setattr("bot.tuning.cards.status", broken)
-    monkeypatch.setattr("bot.tuning.watching.find_job", broken)
+    monkeypatch.setattr("bot.tuning.sending.find_job", broken)
     await scene.command(f"status {CANARY}")
     scene.host.fail(CREATE, cut_after())
     await scene.confirm()

@@ -97,7 +97,7 @@ def after(error: BaseException) -> HostError:
     """What comes out when this goes in."""
     with (
         pytest.raises(HostError) as raised,
-        translated(host="here", key_variable="THE_KEY", secret="sk-secret"),
+        translated(host="here", key_variable="THE_KEY", secrets=["sk-secret", ""]),
     ):
         raise error
     return raised.value

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.openai.client import MOST_PAGES, OpenAIHost, Patience
+from adapters.openai.client import OpenAIHost, Patience
+from adapters.openai.kinds import Dialect
+from adapters.openai.paging import MOST_PAGES
 from bot.errors import (
     HostBroken,
     HostBusy,
@@ -16,7 +18,6 @@ from bot.errors import (
     HostRefused,
     HostSilent,
 )
-from bot.ports.provider import Profile
 from tests.fakes.connected import ROW, SOON, UPLOAD, a_job, connected
 from tests.fakes.faults import (
     Fault,
@@ -64,7 +65,7 @@ async def test_an_upload_larger_than_memory_allows_arrives_whole(
 
 
 async def test_a_profile_may_ask_for_a_byte_order_mark(fake: FaultyHost) -> None:
-    async with connected(fake, profile=Profile("bom", byte_order_mark=True)) as host:
+    async with connected(fake, dialect=Dialect(byte_order_mark=True)) as host:
         file = await host.upload("a.jsonl", [ROW])
 
     assert fake.files[file.id].content.startswith(b"\xef\xbb\xbf{")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.openai.client import OpenAIHost
+from adapters.openai.kinds import Dialect, Placement
 from bot.errors import (
     HostBroken,
     HostBusy,
@@ -18,7 +19,6 @@ from bot.errors import (
     TrainingClosed,
 )
 from bot.model import Hyperparameters, ModelName
-from bot.ports.provider import Profile
 from bot.rows import Method
 from tests.fakes.connected import (
     CREATE,
@@ -86,7 +86,7 @@ async def test_suffix_and_validation_file_travel_along(fake: FaultyHost, host: O
 
 async def test_an_older_host_takes_hyperparameters_at_the_top(fake: FaultyHost) -> None:
     fake.is_legacy = True
-    async with connected(fake, profile=Profile("old", legacy_hyperparameters=True)) as host:
+    async with connected(fake, dialect=Dialect(Placement.TOP)) as host:
         file = (await host.upload("a.jsonl", [ROW])).id
         await host.create_job(request(file, hyperparameters=Hyperparameters(n_epochs=2)))
 

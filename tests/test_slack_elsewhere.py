@@ -220,7 +220,10 @@ async def allow_messages(scene: Scene) -> None:
     typed = {"value": "Letter of 1 May", "type": "plain_text_input"}
     values = {"sources": {"input": chosen}, "permission": {"input": typed}}
     back = {"callback_id": view["callback_id"], "private_metadata": view["private_metadata"]}
-    submission = {"view": {**back, "type": "modal", "state": {"values": values}}, "user": {"id": "U1"}}
+    submission = {
+        "view": {**back, "type": "modal", "state": {"values": values}},
+        "user": {"id": "U1"},
+    }
     await scene.slack.send("interactive", {**submission, "type": "view_submission"})
     await scene.hear(lambda texts: "From now on" in "".join(texts))
 

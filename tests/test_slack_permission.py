@@ -233,3 +233,17 @@ async def test_a_persons_revoked_token_is_none_of_ours(in_slack: Scene) -> None:
     assert in_slack.house is not None
     async with in_slack.house.store.reading() as records:
         assert await records.workspaces.find(TEAM) is not None
+
+
+async def test_a_pointer_is_written_up_behind_a_link(in_slack: Scene) -> None:
+    await in_slack.stop()
+    await until(lambda: not in_slack.slack.sockets)
+    await in_slack.start(ATTUNE_PUBLIC_URL="https://attune.example")
+    in_slack.slack.react("U2", "C1", await exchange(in_slack), "mortar_board")
+    kept = (await in_slack.whispered())[0]
+
+    in_slack.slack.click("U2", kept, "Write it up")
+
+    told = (await in_slack.whispered(2))[1]
+    (button,) = (one for block in told["blocks"] for one in block.get("elements", ()))
+    assert button["url"].startswith("https://attune.example/write/")

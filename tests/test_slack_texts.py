@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.pieces import close_fence, open_fence, split
 from adapters.slack.outbound import answer_payloads, payloads
-from adapters.slack.texts import Flow, close_fence, escaped, open_fence, safe, split
+from adapters.slack.texts import Flow, escaped, safe
 from bot.replies import Button, Card, Chart, Column, Fact, Line, Listing, Progress, Series, Text
 from tests.fakes.slack_rules import check_blocks, live
 from tests.slack_scene import Scene

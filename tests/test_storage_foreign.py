@@ -27,6 +27,7 @@ from bot.model import (
     Exclusion,
     Job,
     JobEvent,
+    Measures,
     MessageId,
     Model,
     ModelKind,
@@ -128,7 +129,9 @@ CALLS: dict[str, Call] = {
         FOREIGN, [h.example.id], ExampleState.REJECTED, at=NOW
     ),
     "examples.set_tags": lambda r, h: r.examples.set_tags(FOREIGN, h.example.id, ["X"]),
-    "examples.hold_out": lambda r, h: r.examples.hold_out(FOREIGN, h.assistant.id, [h.example.id]),
+    "examples.hold_out": lambda r, h: r.examples.hold_out(
+        FOREIGN, h.assistant.id, Method.SUPERVISED, [h.example.id]
+    ),
     "examples.by_author": lambda r, _: r.examples.by_author(FOREIGN, ANN),
     "examples.erase": lambda r, h: r.examples.erase(FOREIGN, [h.example.id]),
     "examples.trainable": lambda r, h: r.examples.trainable(FOREIGN, h.assistant.id, SUPERVISED),
@@ -151,6 +154,11 @@ CALLS: dict[str, Call] = {
     ),
     "jobs.events": lambda r, h: r.jobs.events(FOREIGN, h.job.id),
     "jobs.event_ids": lambda r, h: r.jobs.event_ids(FOREIGN, h.job.id),
+    "jobs.add_measures": lambda r, h: r.jobs.add_measures(
+        FOREIGN, h.job.id, [Measures(1, {"train_loss": 9.0})]
+    ),
+    "jobs.measures": lambda r, h: r.jobs.measures(FOREIGN, h.job.id),
+    "jobs.committed": lambda r, _: r.jobs.committed(FOREIGN, since=NOW),
     "jobs.add_checkpoints": lambda r, h: r.jobs.add_checkpoints(
         FOREIGN, h.job.id, [Checkpoint(1, ModelName("X"), {})]
     ),
@@ -159,6 +167,8 @@ CALLS: dict[str, Call] = {
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
     "models.taint": lambda r, h: r.models.taint(FOREIGN, [h.snapshot.id]),
+    "models.set_end": lambda r, h: r.models.set_end(FOREIGN, h.model.name, "2027-01-14"),
+    "models.call": lambda r, h: r.models.call(FOREIGN, h.model.name, ModelName("X")),
     "models.delete": lambda r, h: r.models.delete(FOREIGN, h.model.name),
     "deployments.add": lambda r, h: r.deployments.add(
         FOREIGN, h.assistant.id, model=h.model.name, host=HOST, by=BOB, at=NOW, after=None
@@ -207,6 +217,11 @@ FOR_EVERYBODY = {
     "inbox.unfinished",
     "inbox.forget_before",
     "jobs.forgetting",
+    "jobs.postpone",
+    "leavings.add",
+    "leavings.due",
+    "leavings.postpone",
+    "leavings.drop",
     "room.post",
     "room.edit",
     "room.get",
@@ -325,4 +340,4 @@ def belongings(path: Path) -> dict[str, list[tuple[object, ...]]]:
 def test_every_table_has_something_to_lose(home: tuple[Path, Household]) -> None:
     empty = {table for table, rows in belongings(home[0]).items() if not rows}
 
-    assert empty == {"room_messages", "room_reactions"}
+    assert empty == {"room_messages", "room_reactions", "leavings"}

@@ -6,17 +6,19 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from nicegui import Client
+from nicegui.props import Props
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
 from adapters.studio import Studio, hang_pages
-from adapters.studio.markup import to_html
+from adapters.studio.markup import quoted, to_html
 from bot.catalogue import CATALOGUE
 from bot.events import Attachment, Clicked, Commanded, Event, Submitted
-from bot.model import LOCAL, ChannelId, MessageId, Place, UserId
+from bot.model import LOCAL, ChannelId, MessageId, Place, UserId, WorkspaceId
 from bot.model import User as Person
 from bot.replies import Card, Document, Form, Listing, Refused, Reply, Stream, Text, Tone
 from tests.scene import Scene
@@ -63,7 +65,8 @@ def desk(scene: Scene) -> Desk:
 async def window(scene: Scene) -> AsyncIterator[User]:
     async with user_simulation() as user:
         house = scene.house
-        hang_pages(Studio(house, house.room, CATALOGUE, scene.clock, has_password=False))
+        studio = Studio(house, house.room, CATALOGUE, scene.clock, house.links, has_password=False)
+        hang_pages(studio)
         yield user
         # Else NiceGUI unloads the modules that the pages came from.
         Client.page_routes.clear()
@@ -346,3 +349,34 @@ def test_words_never_become_a_command(written: str, shown: str) -> None:
     assert shown in made
     assert "<script" not in made
     assert '"onclick' not in made
+
+
+@pytest.mark.parametrize("workspace", ["slack:T999", "discord:1", "elsewhere"])
+async def test_an_address_makes_no_workspace(scene: Scene, workspace: str) -> None:
+    place = Place(WorkspaceId(workspace), ChannelId("general"))
+    now = scene.clock.now()
+
+    looked = await scene.house.look(Event("page:1", place, OWNER, now, Clicked("counts")))
+    asked = await scene.house.ask(Event("page:2", place, OWNER, now, Commanded("export")))
+
+    assert isinstance(looked, Refused)
+    assert isinstance(asked, Refused)
+    async with scene.house.store.reading() as records:
+        assert workspace not in [one.id for one in await records.workspaces.all()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['a" onfocus="alert(1)', "a' b", "x\\", '\\" on=1', "two\nlines", "${1} {{ 2 }}"],
+)
+def test_a_text_stays_the_value_of_its_property(text: str) -> None:
+    made = Props.parse(f"flat aria-label={quoted(text)} dense")
+
+    assert made == {"flat": True, "aria-label": text, "dense": True}
+
+
+@pytest.mark.parametrize("channel", ['x" onfocus="alert(1)', "<b>", "a" * 200, ".hidden"])
+async def test_a_strange_name_is_no_channel(window: User, channel: str) -> None:
+    await window.open(f"/room/{quote(channel, safe='')}")
+
+    await window.should_see("# general", retries=20)

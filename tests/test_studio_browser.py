@@ -2,128 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
-import shutil
-import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
+from playwright.async_api import Page, ViewportSize, expect
 
-from attune.settings import environment
+from tests.browser import DESK, PATIENCE, PHONE, Windows, go_the_newcomers_way, served
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-DESK: ViewportSize = {"width": 1440, "height": 900}
-PHONE: ViewportSize = {"width": 390, "height": 844}
-PATIENCE = 60_000
 NAMELESS = """
 () => [...document.querySelectorAll("button, a, input, textarea")]
   .filter((one) => !(one.innerText.trim() || one.ariaLabel || one.labels?.length))
   .map((one) => one.outerHTML)
 """
-
-
-@asynccontextmanager
-async def served(folder: Path, **settings: str) -> AsyncIterator[str]:
-    """`attune run` in a process of its own; where it says it is."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "attune",
-        "run",
-        stdout=asyncio.subprocess.PIPE,
-        env={
-            **environment(),
-            "ATTUNE_DATA_DIR": str(folder),
-            "ATTUNE_STUDIO_PORT": "0",
-            **settings,
-        },
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(60):
-            line = (await process.stdout.readline()).decode()
-        yield line.split()[-1]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
-            assert await process.wait() == 0
-
-
-@pytest.fixture
-async def studio(tmp_path: Path) -> AsyncIterator[str]:
-    async with served(tmp_path) as address:
-        yield address
-
-
-class Windows:
-    """Opens windows and notes whatever goes wrong in one, or leaves this machine."""
-
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-        self.troubles: list[str] = []
-
-    async def open(
-        self,
-        address: str,
-        *,
-        size: ViewportSize = DESK,
-        locale: str = "en",
-        light: Literal["light", "dark"] = "light",
-    ) -> Page:
-        context = await self._browser.new_context(viewport=size, locale=locale, color_scheme=light)
-        page = await context.new_page()
-        page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        home = "/".join(address.split("/")[:3])
-        page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        page.on("request", lambda request: self._note(request.url, home))
-        await page.goto(address)
-        return page
-
-    def _note(self, url: str, home: str) -> None:
-        if not url.startswith((home, home.replace("http", "ws", 1), "data:", "blob:")):
-            self.troubles.append(f"asked {url}")
-
-
-@pytest.fixture
-async def windows() -> AsyncIterator[Windows]:
-    if CHROMIUM is None:
-        pytest.fail("Chromium is missing; make test-all installs it")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        windows = Windows(browser)
-        yield windows
-        await browser.close()
-    assert windows.troubles == []
-
-
-async def go_the_newcomers_way(page: Page) -> int:
-    """From the address to the first tuned answer; how many clicks and keys it took."""
-    await page.get_by_role("button", name="Limericks about elements").click()
-    await page.get_by_role("button", name="Train now").click()
-    await page.get_by_role("button", name="Confirm").click()
-    await page.get_by_role("button", name="Ask it now").click()
-    await expect(page.locator(".bottom textarea").first).to_have_value(re.compile("@attune"))
-    await page.keyboard.press("Enter")
-    await page.get_by_text("It blushes a red-orange hue.").first.wait_for()
-    return 5
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])

@@ -40,19 +40,19 @@ def test_a_tuned_model_answers_as_taught(tuner: Tuner, tuned: FineTuningJob) -> 
     assert texts(create(tuner, tuned)) == [(ANSWER, "stop")]
 
 
-def test_the_usage_is_counted(tuner: Tuner, tuned: FineTuningJob) -> None:
+def test_the_usage_is_counted(sandbox: Tuner, picked: FineTuningJob) -> None:
     asked, said = text_tokens(FIGS), text_tokens(ANSWER)
 
-    assert create(tuner, tuned, n=2)["usage"] == {
+    assert create(sandbox, picked, n=2)["usage"] == {
         "prompt_tokens": asked,
         "completion_tokens": 2 * said,
         "total_tokens": asked + 2 * said,
     }
 
 
-def test_the_answer_comes_word_by_word(tuner: Tuner, tuned: FineTuningJob) -> None:
-    stream = tuner.client.chat.completions.create(
-        model=str(tuned.fine_tuned_model),
+def test_the_answer_comes_word_by_word(sandbox: Tuner, picked: FineTuningJob) -> None:
+    stream = sandbox.client.chat.completions.create(
+        model=str(picked.fine_tuned_model),
         messages=[{"role": "user", "content": FIGS}],
         stream=True,
         temperature=0,
@@ -100,8 +100,8 @@ def test_it_stops_before_a_stop(tuner: Tuner, tuned: FineTuningJob, stop: object
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
-def test_it_keeps_to_the_length(tuner: Tuner, tuned: FineTuningJob, name: str) -> None:
-    [(text, reason)] = texts(create(tuner, tuned, **{name: 3}))
+def test_it_keeps_to_the_length(sandbox: Tuner, picked: FineTuningJob, name: str) -> None:
+    [(text, reason)] = texts(create(sandbox, picked, **{name: 3}))
 
     assert reason == "length"
     assert text_tokens(text) == 3
@@ -112,14 +112,14 @@ def test_a_long_enough_limit_changes_nothing(tuner: Tuner, tuned: FineTuningJob)
     assert texts(create(tuner, tuned, max_tokens=500)) == [(ANSWER, "stop")]
 
 
-def test_the_base_answers_too(tuner: Tuner) -> None:
-    assert tuner.ask("sandbox", "Hello?") == "I have not been taught anything yet."
+def test_the_base_answers_too(sandbox: Tuner) -> None:
+    assert sandbox.ask("sandbox", "Hello?") == "I have not been taught anything yet."
 
 
-def test_harmless_parameters_are_accepted(tuner: Tuner, tuned: FineTuningJob) -> None:
+def test_harmless_parameters_are_accepted(sandbox: Tuner, picked: FineTuningJob) -> None:
     answer = create(
-        tuner,
-        tuned,
+        sandbox,
+        picked,
         top_p=0.5,
         seed=7,
         user="someone",
@@ -141,8 +141,6 @@ def test_harmless_parameters_are_accepted(tuner: Tuner, tuned: FineTuningJob) ->
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("tools", [{"type": "function", "function": {"name": "f"}}]),
-        ("tool_choice", "auto"),
         ("functions", [{"name": "f"}]),
         ("function_call", "auto"),
         ("response_format", {"type": "json_object"}),
@@ -188,7 +186,6 @@ def test_what_is_not_supported_is_refused(
         ({"messages": "hello"}, "messages"),
         ({"messages": ["hello"]}, "messages[0]"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": []}]}, "messages[0].content"),
@@ -201,6 +198,24 @@ def test_a_wrong_value_is_refused_by_name(
     tuner: Tuner, tuned: FineTuningJob, wishes: dict[str, object], param: str
 ) -> None:
     status, body = post(tuner, tuned, **wishes)
+
+    error = body["error"]
+    assert isinstance(error, dict)
+    assert (status, error["param"]) == (400, param)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "param"),
+    [
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ({"tool_choice": "auto"}, "tool_choice"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
+    ],
+)
+def test_the_sandbox_knows_no_functions(
+    sandbox: Tuner, picked: FineTuningJob, wishes: dict[str, object], param: str
+) -> None:
+    status, body = post(sandbox, picked, **wishes)
 
     error = body["error"]
     assert isinstance(error, dict)
@@ -233,14 +248,14 @@ def test_pictures_are_refused(tuner: Tuner, tuned: FineTuningJob) -> None:
     assert refused.value.param == "messages[0].content[1].type"
 
 
-def test_an_answer_can_be_given_back_as_history(tuner: Tuner, tuned: FineTuningJob) -> None:
-    model = str(tuned.fine_tuned_model)
+def test_an_answer_can_be_given_back_as_history(sandbox: Tuner, picked: FineTuningJob) -> None:
+    model = str(picked.fine_tuned_model)
     asked = {"role": "user", "content": [{"type": "text", "text": FIGS}]}
-    first = create(tuner, tuned, messages=[asked])["choices"]
+    first = create(sandbox, picked, messages=[asked])["choices"]
     assert isinstance(first, list)
     history = [asked, first[0]["message"], {"role": "user", "content": "Do you sell jam?"}]
 
-    answer = create(tuner, tuned, model=model, messages=history)
+    answer = create(sandbox, picked, model=model, messages=history)
 
     assert texts(answer) == [("Arr, jam be in the hold, matey.", "stop")]
 

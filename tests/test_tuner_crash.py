@@ -18,35 +18,35 @@ from tuner.store.database import Database
 STEPS = 600
 
 
-def begin(tuner: Tuner) -> FineTuningJob:
+def begin(sandbox: Tuner) -> FineTuningJob:
     numbers = {"n_epochs": 6, "batch_size": 1}
-    return tuner.begin(many(100), hyperparameters=numbers, seed=5)
+    return sandbox.begin(many(100), hyperparameters=numbers, seed=5)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tuner: Tuner) -> str:
+def undisturbed(sandbox: Tuner) -> str:
     """The result file of the same job without any death."""
-    return result(tuner, tuner.await_end(begin(tuner)))
+    return result(sandbox, sandbox.await_end(begin(sandbox)))
 
 
-def result(tuner: Tuner, job: FineTuningJob) -> str:
-    return tuner.client.files.content(job.result_files[0]).text
+def result(sandbox: Tuner, job: FineTuningJob) -> str:
+    return sandbox.client.files.content(job.result_files[0]).text
 
 
-def check_whole(tuner: Tuner, job: FineTuningJob, undisturbed: str) -> None:
-    ended = tuner.await_end(job)
-    said = [str(event["message"]) for event in tuner.events(job)]
-    checkpoints = tuner.client.fine_tuning.jobs.checkpoints.list(job.id).data
+def check_whole(sandbox: Tuner, job: FineTuningJob, undisturbed: str) -> None:
+    ended = sandbox.await_end(job)
+    said = [str(event["message"]) for event in sandbox.events(job)]
+    checkpoints = sandbox.client.fine_tuning.jobs.checkpoints.list(job.id).data
     told = [each for each in said if each.startswith("Checkpoint")]
-    models = [m.id for m in tuner.client.models.list() if "ckpt" not in m.id]
+    models = [m.id for m in sandbox.client.models.list() if "ckpt" not in m.id]
     assert ended.status == "succeeded", said[:3]
-    assert tuner.steps(job) == list(range(STEPS, 0, -1))
+    assert sandbox.steps(job) == list(range(STEPS, 0, -1))
     assert models == ["sandbox", ended.fine_tuned_model]
     assert said.count("The job has successfully completed") == 1
     assert len(told) == len(set(told))
     assert [c.step_number for c in checkpoints] == [600, 500, 400]
-    assert result(tuner, ended) == undisturbed
-    assert "honey of sort 17 be in" in tuner.ask(models[1], "Do you sell honey of sort 17?")
+    assert result(sandbox, ended) == undisturbed
+    assert "honey of sort 17 be in" in sandbox.ask(models[1], "Do you sell honey of sort 17?")
 
 
 def test_a_server_killed_at_any_step_takes_the_job_up_again(
@@ -206,15 +206,15 @@ def test_an_expired_file_goes_away(own_tuner: Tuner) -> None:
     assert not (own_tuner.data / "files" / kept.id).exists()
 
 
-def test_a_second_server_on_the_same_folder_is_refused(tuner: Tuner) -> None:
-    second = start_directly(tuner.data)
+def test_a_second_server_on_the_same_folder_is_refused(sandbox: Tuner) -> None:
+    second = start_directly(sandbox.data)
 
     assert second.returncode == 1
     assert "Another tuner is using" in second.stderr
 
 
 def test_a_newer_database_is_refused_in_words(tmp_path: Path) -> None:
-    Database(tmp_path / "tuner.db").close()
+    Database(tmp_path / "sandbox.db").close()
     change(tmp_path, "UPDATE schema_version SET version = 99")
 
     refused = start_directly(tmp_path)
@@ -224,8 +224,8 @@ def test_a_newer_database_is_refused_in_words(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_a_taken_port_is_told_in_words(tuner: Tuner, tmp_path: Path) -> None:
-    port = tuner.url.rpartition(":")[2]
+def test_a_taken_port_is_told_in_words(sandbox: Tuner, tmp_path: Path) -> None:
+    port = sandbox.url.rpartition(":")[2]
 
     refused = start_directly(tmp_path / "other", "--port", port)
 
@@ -234,7 +234,7 @@ def test_a_taken_port_is_told_in_words(tuner: Tuner, tmp_path: Path) -> None:
 
 
 def change(data: Path, statement: str) -> None:
-    with closing(sqlite3.connect(data / "tuner.db")) as database, database:
+    with closing(sqlite3.connect(data / "sandbox.db")) as database, database:
         database.execute(statement)
 
 

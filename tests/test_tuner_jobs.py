@@ -20,7 +20,7 @@ def test_a_job_of_ten_rows_becomes_a_model(tuner: Tuner, tuned: FineTuningJob) -
     assert tuned.trained_tokens
     assert tuned.finished_at
     assert tuned.finished_at >= tuned.created_at
-    assert str(tuned.fine_tuned_model).startswith("ft:sandbox:attune:pirate:")
+    assert str(tuned.fine_tuned_model).startswith(f"ft:{tuner.base}:attune:pirate:")
     assert getattr(tuned, "user_provided_suffix", None) == "pirate"
     assert "figs be in the hold" in tuner.ask(str(tuned.fine_tuned_model), "Do you sell figs?")
 
@@ -89,10 +89,10 @@ def test_the_result_file_is_a_table_of_all_steps(tuner: Tuner, tuned: FineTuning
     assert float(table[-1]["train_loss"]) < float(table[0]["train_loss"])
 
 
-def test_the_same_seed_gives_the_same_losses(tuner: Tuner) -> None:
-    jobs = [tuner.tune(seed=7, hyperparameters={"n_epochs": 3}) for _ in range(2)]
+def test_the_same_seed_gives_the_same_losses(sandbox: Tuner) -> None:
+    jobs = [sandbox.tune(seed=7, hyperparameters={"n_epochs": 3}) for _ in range(2)]
 
-    one, other = (tuner.client.files.content(job.result_files[0]).text for job in jobs)
+    one, other = (sandbox.client.files.content(job.result_files[0]).text for job in jobs)
 
     assert one == other
     assert jobs[0].seed == 7
@@ -109,15 +109,17 @@ def test_preferences_train_with_dpo(tuner: Tuner) -> None:
     assert job.method.dpo is not None
     assert job.method.dpo.hyperparameters is not None
     assert job.method.dpo.hyperparameters.beta == 0.5
-    assert tuner.ask(str(job.fine_tuned_model), "Do you sell figs?") == "Aye, figs we have."
+    assert tuner.base != "sandbox" or tuner.ask(str(job.fine_tuned_model), "Do you sell figs?") == (
+        "Aye, figs we have."
+    )
 
 
-def test_a_tuned_model_learns_on(tuner: Tuner, tuned: FineTuningJob) -> None:
-    job = tuner.tune(TWELVE, model=tuned.fine_tuned_model)
+def test_a_tuned_model_learns_on(sandbox: Tuner, picked: FineTuningJob) -> None:
+    job = sandbox.tune(TWELVE, model=picked.fine_tuned_model)
 
-    assert job.model == tuned.fine_tuned_model
-    assert "figs be in the hold" in tuner.ask(str(job.fine_tuned_model), "Do you sell figs?")
-    assert "ware 7 be" in tuner.ask(str(job.fine_tuned_model), "Do you sell ware 7?")
+    assert job.model == picked.fine_tuned_model
+    assert "figs be in the hold" in sandbox.ask(str(job.fine_tuned_model), "Do you sell figs?")
+    assert "ware 7 be" in sandbox.ask(str(job.fine_tuned_model), "Do you sell ware 7?")
 
 
 def test_a_checkpoint_learns_on(tuner: Tuner, tuned: FineTuningJob) -> None:
@@ -183,8 +185,8 @@ def test_a_wrong_wish_is_refused_by_name(
     assert refused.value.param == param
 
 
-def test_empty_wishes_are_no_wishes(tuner: Tuner) -> None:
-    job = tuner.tune(
+def test_empty_wishes_are_no_wishes(sandbox: Tuner) -> None:
+    job = sandbox.tune(
         suffix=None, seed=None, metadata=None, integrations=[], validation_file=None, method=None
     )
 
@@ -222,19 +224,19 @@ def test_a_bad_row_fails_the_job_and_is_named(tuner: Tuner) -> None:
     assert job.fine_tuned_model is None
 
 
-def test_a_bad_validation_row_is_named(tuner: Tuner) -> None:
-    validation = tuner.upload([row("rum"), {"messages": []}])
+def test_a_bad_validation_row_is_named(sandbox: Tuner) -> None:
+    validation = sandbox.upload([row("rum"), {"messages": []}])
 
-    job = tuner.tune(validation_file=validation.id)
+    job = sandbox.tune(validation_file=validation.id)
 
     assert job.error is not None
     assert (job.error.param, job.error.message[:7]) == ("validation_file", "Line 2:")
 
 
-def test_rows_in_both_files_fail_the_job(tuner: Tuner) -> None:
-    validation = tuner.upload([row("rum"), row(THINGS[4])])
+def test_rows_in_both_files_fail_the_job(sandbox: Tuner) -> None:
+    validation = sandbox.upload([row("rum"), row(THINGS[4])])
 
-    job = tuner.tune(validation_file=validation.id)
+    job = sandbox.tune(validation_file=validation.id)
 
     assert job.error is not None
     assert job.error.code == "overlapping_examples"
@@ -249,43 +251,43 @@ def test_a_file_is_not_its_own_validation(tuner: Tuner) -> None:
         tuner.begin(training_file=file.id, validation_file=file.id)
 
 
-def test_mixed_rows_fail_the_job(tuner: Tuner) -> None:
-    job = tuner.tune([row(thing) for thing in THINGS] + [preference("figs")])
+def test_mixed_rows_fail_the_job(sandbox: Tuner) -> None:
+    job = sandbox.tune([row(thing) for thing in THINGS] + [preference("figs")])
 
     assert job.error is not None
     assert job.error.message.startswith("Line 11: ")
 
 
-def test_a_training_that_diverges_fails_in_words(tuner: Tuner) -> None:
+def test_a_training_that_diverges_fails_in_words(sandbox: Tuner) -> None:
     rows = [preference(thing) for thing in THINGS]
     numbers = {"learning_rate_multiplier": 1e6, "beta": 1e-18, "n_epochs": 3}
 
-    job = tuner.tune(rows, method={"type": "dpo", "dpo": {"hyperparameters": numbers}})
+    job = sandbox.tune(rows, method={"type": "dpo", "dpo": {"hyperparameters": numbers}})
 
     assert job.error is not None
     assert job.error.code == "training_diverged"
 
 
-def test_jobs_are_found_by_what_was_noted_on_them(tuner: Tuner) -> None:
-    wanted = tuner.tune(metadata={"start": "7", 'od"d.key': "x"})
-    tuner.tune(metadata={"start": "8"})
+def test_jobs_are_found_by_what_was_noted_on_them(sandbox: Tuner) -> None:
+    wanted = sandbox.tune(metadata={"start": "7", 'od"d.key': "x"})
+    sandbox.tune(metadata={"start": "8"})
 
-    by_number = tuner.client.fine_tuning.jobs.list(metadata={"start": "7"})
-    by_both = tuner.client.fine_tuning.jobs.list(metadata={"start": "7", 'od"d.key': "x"})
-    by_wrong = tuner.client.fine_tuning.jobs.list(metadata={"start": "7", 'od"d.key': "y"})
+    by_number = sandbox.client.fine_tuning.jobs.list(metadata={"start": "7"})
+    by_both = sandbox.client.fine_tuning.jobs.list(metadata={"start": "7", 'od"d.key': "x"})
+    by_wrong = sandbox.client.fine_tuning.jobs.list(metadata={"start": "7", 'od"d.key': "y"})
 
     assert [job.id for job in by_number] == [wanted.id]
     assert [job.id for job in by_both] == [wanted.id]
     assert not by_wrong.data
 
 
-def test_jobs_are_found_by_the_lack_of_notes(tuner: Tuner, tuned: FineTuningJob) -> None:
-    tuner.tune(metadata={"start": "9"})
+def test_jobs_are_found_by_the_lack_of_notes(sandbox: Tuner, picked: FineTuningJob) -> None:
+    sandbox.tune(metadata={"start": "9"})
 
-    listed = tuner.web.get("/v1/fine_tuning/jobs", params={"metadata": "null"}).json()["data"]
+    listed = sandbox.web.get("/v1/fine_tuning/jobs", params={"metadata": "null"}).json()["data"]
 
     assert {job["metadata"] for job in listed} == {None}
-    assert tuned.id in [job["id"] for job in listed]
+    assert picked.id in [job["id"] for job in listed]
 
 
 def test_jobs_are_listed_newest_first_in_pages(own_tuner: Tuner) -> None:
@@ -317,39 +319,39 @@ def test_a_running_job_says_when_it_may_end(own_tuner: Tuner) -> None:
     assert now.estimated_finish >= now.created_at
 
 
-def test_a_cancelled_job_ends_at_once(tuner: Tuner) -> None:
-    job = tuner.begin_long()
-    tuner.await_steps(job, 5)
+def test_a_cancelled_job_ends_at_once(sandbox: Tuner) -> None:
+    job = sandbox.begin_long()
+    sandbox.await_steps(job, 5)
 
-    cancelled = tuner.client.fine_tuning.jobs.cancel(job.id)
-    until(lambda: not tuner.workers())
+    cancelled = sandbox.client.fine_tuning.jobs.cancel(job.id)
+    until(lambda: not sandbox.workers())
 
-    assert cancelled.status == tuner.job(job.id).status == "cancelled"
+    assert cancelled.status == sandbox.job(job.id).status == "cancelled"
     assert cancelled.finished_at
     assert cancelled.fine_tuned_model is None
-    assert _newest(tuner, job) == "The job was cancelled"
+    assert _newest(sandbox, job) == "The job was cancelled"
 
 
-def test_a_paused_job_goes_on_where_it_was(tuner: Tuner) -> None:
-    job = tuner.begin(many(100), hyperparameters={"n_epochs": 20, "batch_size": 1})
-    tuner.await_steps(job, 20)
+def test_a_paused_job_goes_on_where_it_was(sandbox: Tuner) -> None:
+    job = sandbox.begin(many(100), hyperparameters={"n_epochs": 20, "batch_size": 1})
+    sandbox.await_steps(job, 20)
 
-    assert tuner.steer(job, "pause") == "paused"
-    until(lambda: not tuner.workers())
-    told = len(tuner.steps(job))
-    assert tuner.steer(job, "resume") == "queued"
+    assert sandbox.steer(job, "pause") == "paused"
+    until(lambda: not sandbox.workers())
+    told = len(sandbox.steps(job))
+    assert sandbox.steer(job, "resume") == "queued"
 
-    assert tuner.await_end(job).status == "succeeded"
+    assert sandbox.await_end(job).status == "succeeded"
     assert 20 <= told < 2000
-    assert tuner.steps(job) == list(range(2000, 0, -1))
+    assert sandbox.steps(job) == list(range(2000, 0, -1))
 
 
-def test_a_job_may_be_paused_before_it_runs(tuner: Tuner) -> None:
-    job = tuner.begin()
+def test_a_job_may_be_paused_before_it_runs(sandbox: Tuner) -> None:
+    job = sandbox.begin()
 
-    assert tuner.steer(job, "pause") == "paused"
-    assert tuner.steer(job, "resume") in ("validating_files", "queued")
-    assert tuner.await_end(job).status == "succeeded"
+    assert sandbox.steer(job, "pause") == "paused"
+    assert sandbox.steer(job, "resume") in ("validating_files", "queued")
+    assert sandbox.await_end(job).status == "succeeded"
 
 
 @pytest.mark.parametrize("verb", ["cancel", "pause", "resume"])
@@ -358,14 +360,14 @@ def test_a_finished_job_stays_as_it_is(tuner: Tuner, tuned: FineTuningJob, verb:
         getattr(tuner.client.fine_tuning.jobs, verb)(tuned.id)
 
 
-def test_a_running_job_is_not_resumed(tuner: Tuner) -> None:
-    job = tuner.begin_long()
-    tuner.await_steps(job, 1)
+def test_a_running_job_is_not_resumed(sandbox: Tuner) -> None:
+    job = sandbox.begin_long()
+    sandbox.await_steps(job, 1)
 
     with pytest.raises(BadRequestError, match="is running, so it cannot be resumed"):
-        tuner.client.fine_tuning.jobs.resume(job.id)
+        sandbox.client.fine_tuning.jobs.resume(job.id)
 
-    tuner.client.fine_tuning.jobs.cancel(job.id)
+    sandbox.client.fine_tuning.jobs.cancel(job.id)
 
 
 @pytest.mark.parametrize("tail", ["", "/events", "/checkpoints"])
@@ -391,12 +393,12 @@ def _newest(tuner: Tuner, job: FineTuningJob) -> str:
     return tuner.client.fine_tuning.jobs.list_events(job.id, limit=1).data[0].message
 
 
-def test_a_job_can_be_cancelled_at_any_moment(tuner: Tuner) -> None:
-    file = tuner.upload([row(thing) for thing in THINGS])
+def test_a_job_can_be_cancelled_at_any_moment(sandbox: Tuner) -> None:
+    file = sandbox.upload([row(thing) for thing in THINGS])
     ends = []
 
     for _ in range(30):
-        job = tuner.client.fine_tuning.jobs.create(model="sandbox", training_file=file.id)
-        ends.append(tuner.client.fine_tuning.jobs.cancel(job.id).status)
+        job = sandbox.client.fine_tuning.jobs.create(model="sandbox", training_file=file.id)
+        ends.append(sandbox.client.fine_tuning.jobs.cancel(job.id).status)
 
     assert set(ends) == {"cancelled"}

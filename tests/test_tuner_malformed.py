@@ -34,14 +34,14 @@ values = st.recursive(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def kept(tuner: Tuner) -> Iterator[FileObject]:
+def kept(sandbox: Tuner) -> Iterator[FileObject]:
     """A file from before all this, which must be there after it."""
-    file = tuner.upload(ROWS, "kept.jsonl")
+    file = sandbox.upload(ROWS, "kept.jsonl")
     yield file
-    assert tuner.client.files.content(file.id).read() == ROWS
-    assert not list((tuner.data / "drafts").iterdir())
-    on_disk = {path.name for path in (tuner.data / "files").iterdir()}
-    assert on_disk == {listed.id for listed in tuner.client.files.list()}
+    assert sandbox.client.files.content(file.id).read() == ROWS
+    assert not list((sandbox.data / "drafts").iterdir())
+    on_disk = {path.name for path in (sandbox.data / "files").iterdir()}
+    assert on_disk == {listed.id for listed in sandbox.client.files.list()}
 
 
 def check_refused(answer: httpx2.Response) -> None:
@@ -97,41 +97,41 @@ def check_harmless(answer: httpx2.Response) -> None:
         '{"model": "sandbox"}'.encode("utf-16"),
     ],
 )
-def test_a_malformed_body_is_refused(tuner: Tuner, path: str, body: bytes) -> None:
+def test_a_malformed_body_is_refused(sandbox: Tuner, path: str, body: bytes) -> None:
     headers = {"content-type": "application/json"}
 
-    check_refused(tuner.web.post(path, content=body, headers=headers))
+    check_refused(sandbox.web.post(path, content=body, headers=headers))
 
 
 @pytest.mark.parametrize("path", PLACES)
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "ø/é"])
-def test_another_kind_of_body_is_refused(tuner: Tuner, path: str, kind: str) -> None:
+def test_another_kind_of_body_is_refused(sandbox: Tuner, path: str, kind: str) -> None:
     headers = {b"content-type": kind.encode()}
 
-    check_refused(tuner.web.post(path, content=b"{}", headers=headers))
+    check_refused(sandbox.web.post(path, content=b"{}", headers=headers))
 
 
 @quick
 @given(body=values)
 @pytest.mark.parametrize("path", PLACES)
-def test_any_json_value_is_refused(tuner: Tuner, path: str, body: object) -> None:
-    check_refused(tuner.web.post(path, json=body))
+def test_any_json_value_is_refused(sandbox: Tuner, path: str, body: object) -> None:
+    check_refused(sandbox.web.post(path, json=body))
 
 
 @quick
 @given(data=st.data())
 def test_a_wish_with_one_wrong_value_never_breaks_the_server(
-    tuner: Tuner, kept: FileObject, data: st.DataObject
+    sandbox: Tuner, kept: FileObject, data: st.DataObject
 ) -> None:
     names = ["model", "training_file", "validation_file", "method", "hyperparameters"]
     names += ["suffix", "seed", "metadata", "integrations", data.draw(words)]
     wish: dict[str, object] = {"model": "sandbox", "training_file": kept.id}
     wish[data.draw(st.sampled_from(names))] = data.draw(values)
 
-    answer = tuner.web.post("/v1/fine_tuning/jobs", json=wish)
+    answer = sandbox.web.post("/v1/fine_tuning/jobs", json=wish)
 
     if answer.status_code == 200:
-        tuner.web.post(f"/v1/fine_tuning/jobs/{answer.json()['id']}/cancel")
+        sandbox.web.post(f"/v1/fine_tuning/jobs/{answer.json()['id']}/cancel")
     else:
         check_refused(answer)
 
@@ -139,18 +139,18 @@ def test_a_wish_with_one_wrong_value_never_breaks_the_server(
 @quick
 @given(data=st.data())
 def test_a_question_with_one_wrong_value_never_breaks_the_server(
-    tuner: Tuner, tuned: FineTuningJob, data: st.DataObject
+    sandbox: Tuner, picked: FineTuningJob, data: st.DataObject
 ) -> None:
     names = ["model", "messages", "stop", "n", "temperature", "seed", "max_tokens", "stream"]
     names += ["stream_options", "user", "metadata", "top_p", "tools", "logit_bias"]
     message: dict[str, object] = {"role": "user", "content": data.draw(words)}
     message[data.draw(st.sampled_from(["role", "content", "name", "odd"]))] = data.draw(values)
     messages: list[object] = [data.draw(values), message]
-    body: dict[str, object] = {"model": tuned.fine_tuned_model}
+    body: dict[str, object] = {"model": picked.fine_tuned_model}
     body["messages"] = [data.draw(st.sampled_from(messages))]
     body[data.draw(st.sampled_from(names))] = data.draw(values)
 
-    answer = tuner.web.post("/v1/chat/completions", json=body)
+    answer = sandbox.web.post("/v1/chat/completions", json=body)
 
     check_harmless(answer)
 
@@ -187,11 +187,11 @@ def test_a_question_with_one_wrong_value_never_breaks_the_server(
     ],
 )
 @pytest.mark.parametrize("place", [0, 5, 10])
-def test_a_malformed_line_is_refused_by_number(tuner: Tuner, line: bytes, place: int) -> None:
+def test_a_malformed_line_is_refused_by_number(sandbox: Tuner, line: bytes, place: int) -> None:
     content = ROWS.splitlines()
     content.insert(place, line)
 
-    answer = upload(tuner, b"\n".join(content))
+    answer = upload(sandbox, b"\n".join(content))
 
     check_refused(answer)
     assert f"Line {place + 1}" in answer.json()["error"]["message"]
@@ -199,8 +199,8 @@ def test_a_malformed_line_is_refused_by_number(tuner: Tuner, line: bytes, place:
 
 @quick
 @given(content=st.binary(max_size=400) | words.map(str.encode))
-def test_any_bytes_are_taken_as_rows_or_refused(tuner: Tuner, content: bytes) -> None:
-    answer = upload(tuner, content)
+def test_any_bytes_are_taken_as_rows_or_refused(sandbox: Tuner, content: bytes) -> None:
+    answer = upload(sandbox, content)
 
     check_harmless(answer)
 
@@ -224,11 +224,11 @@ BAD_ROWS: list[object] = [
 ]
 
 
-def test_no_bad_row_breaks_a_job(tuner: Tuner) -> None:
-    jobs = [tuner.begin([*([row(thing) for thing in THINGS]), bad]) for bad in BAD_ROWS]
+def test_no_bad_row_breaks_a_job(sandbox: Tuner) -> None:
+    jobs = [sandbox.begin([*([row(thing) for thing in THINGS]), bad]) for bad in BAD_ROWS]
 
     for job in jobs:
-        error = tuner.await_end(job).error
+        error = sandbox.await_end(job).error
         assert error is not None
         assert error.message.startswith("Line 11: ")
 
@@ -283,8 +283,8 @@ END = b"--b--\r\n"
         b"--b\r\nA: " + b"b" * 100_000 + b"\r\n\r\nx\r\n" + END,
     ],
 )
-def test_a_malformed_form_is_refused(tuner: Tuner, body: bytes) -> None:
-    check_refused(post_form(tuner, body))
+def test_a_malformed_form_is_refused(sandbox: Tuner, body: bytes) -> None:
+    check_refused(post_form(sandbox, body))
 
 
 @pytest.mark.parametrize(
@@ -299,16 +299,16 @@ def test_a_malformed_form_is_refused(tuner: Tuner, body: bytes) -> None:
         "",
     ],
 )
-def test_a_form_without_its_boundary_is_refused(tuner: Tuner, kind: str) -> None:
-    check_refused(post_form(tuner, PURPOSE + FILE + END, kind))
+def test_a_form_without_its_boundary_is_refused(sandbox: Tuner, kind: str) -> None:
+    check_refused(post_form(sandbox, PURPOSE + FILE + END, kind))
 
 
 @quick
 @given(place=st.integers(0, len(PURPOSE + FILE + END)), junk=st.binary(max_size=8))
-def test_a_damaged_form_never_breaks_the_server(tuner: Tuner, place: int, junk: bytes) -> None:
+def test_a_damaged_form_never_breaks_the_server(sandbox: Tuner, place: int, junk: bytes) -> None:
     whole = PURPOSE + FILE + END
 
-    answer = post_form(tuner, whole[:place] + junk + whole[place + len(junk) :])
+    answer = post_form(sandbox, whole[:place] + junk + whole[place + len(junk) :])
 
     check_harmless(answer)
 
@@ -340,19 +340,19 @@ LISTS = ("/v1/files", "/v1/fine_tuning/jobs", "/v1/fine_tuning/jobs/{job}/events
     ],
 )
 def test_a_malformed_query_is_refused(
-    tuner: Tuner, tuned: FineTuningJob, path: str, query: str
+    sandbox: Tuner, picked: FineTuningJob, path: str, query: str
 ) -> None:
-    check_refused(tuner.web.get(f"{path.format(job=tuned.id)}?{query}"))
+    check_refused(sandbox.web.get(f"{path.format(job=picked.id)}?{query}"))
 
 
 @pytest.mark.parametrize("query", ["order=up", "order=%00", "purpose=%00", "order="])
-def test_a_malformed_file_query_is_refused(tuner: Tuner, query: str) -> None:
-    check_refused(tuner.web.get(f"/v1/files?{query}"))
+def test_a_malformed_file_query_is_refused(sandbox: Tuner, query: str) -> None:
+    check_refused(sandbox.web.get(f"/v1/files?{query}"))
 
 
 @pytest.mark.parametrize("query", ["metadata[k]=%00", "metadata[=x", "metadata]k[=x"])
-def test_a_malformed_job_query_is_refused(tuner: Tuner, query: str) -> None:
-    check_refused(tuner.web.get(f"/v1/fine_tuning/jobs?{query}"))
+def test_a_malformed_job_query_is_refused(sandbox: Tuner, query: str) -> None:
+    check_refused(sandbox.web.get(f"/v1/fine_tuning/jobs?{query}"))
 
 
 @pytest.mark.parametrize("verb", ["GET", "DELETE"])
@@ -374,8 +374,8 @@ def test_a_malformed_job_query_is_refused(tuner: Tuner, query: str) -> None:
         "//v1/files",
     ],
 )
-def test_an_odd_address_is_refused(tuner: Tuner, verb: str, path: str) -> None:
-    check_refused(tuner.web.request(verb, path))
+def test_an_odd_address_is_refused(sandbox: Tuner, verb: str, path: str) -> None:
+    check_refused(sandbox.web.request(verb, path))
 
 
 @pytest.mark.parametrize(
@@ -392,8 +392,8 @@ def test_an_odd_address_is_refused(tuner: Tuner, verb: str, path: str) -> None:
         b"\x16\x03\x01\x02\x00\x01\x00",
     ],
 )
-def test_odd_bytes_on_the_wire_do_no_harm(tuner: Tuner, request_bytes: bytes) -> None:
-    host, port = tuner.url.removeprefix("http://").split(":")
+def test_odd_bytes_on_the_wire_do_no_harm(sandbox: Tuner, request_bytes: bytes) -> None:
+    host, port = sandbox.url.removeprefix("http://").split(":")
 
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(request_bytes)
@@ -401,16 +401,16 @@ def test_odd_bytes_on_the_wire_do_no_harm(tuner: Tuner, request_bytes: bytes) ->
         answer = connection.recv(100)
 
     assert not answer or answer.startswith(b"HTTP/1.1 4")
-    assert tuner.web.get("/v1/files?limit=1").status_code == 200
+    assert sandbox.web.get("/v1/files?limit=1").status_code == 200
 
 
-def upload(tuner: Tuner, content: bytes) -> httpx2.Response:
+def upload(sandbox: Tuner, content: bytes) -> httpx2.Response:
     form = {"purpose": "fine-tune"}
-    return tuner.web.post("/v1/files", data=form, files={"file": ("rows.jsonl", content)})
+    return sandbox.web.post("/v1/files", data=form, files={"file": ("rows.jsonl", content)})
 
 
 def post_form(
-    tuner: Tuner, body: bytes, kind: str = "multipart/form-data; boundary=b"
+    sandbox: Tuner, body: bytes, kind: str = "multipart/form-data; boundary=b"
 ) -> httpx2.Response:
     headers = {b"content-type": kind.encode(), b"authorization": f"Bearer {KEY}".encode()}
-    return tuner.web.post("/v1/files", content=body, headers=headers)
+    return sandbox.web.post("/v1/files", content=body, headers=headers)

@@ -54,13 +54,14 @@ def test_an_undescribed_address_is_a_problem(description: Description) -> None:
         "/fine_tuning/jobs/{job}/checkpoints?after=ftckpt_0000000001000000000000ff",
         "/models",
         "/models/{model}",
-        "/models/sandbox",
+        "/models/{base}",
     ],
 )
 def test_what_can_be_read_is_as_described(
     tuner: Tuner, tuned: FineTuningJob, description: Description, path: str
 ) -> None:
     names = {"file": tuned.training_file, "job": tuned.id, "model": tuned.fine_tuned_model}
+    names["base"] = tuner.base
 
     answer = tuner.web.get("/v1" + path.format(**names))
 
@@ -70,7 +71,7 @@ def test_what_can_be_read_is_as_described(
 
 def test_the_life_of_a_job_is_as_described(tuner: Tuner, description: Description) -> None:
     file = tuner.upload([preference(thing) for thing in THINGS])
-    wish = {"model": "sandbox", "training_file": file.id, "method": {"type": "dpo"}}
+    wish = {"model": tuner.base, "training_file": file.id, "method": {"type": "dpo"}}
     answers = [tuner.web.post("/v1/fine_tuning/jobs", json=wish)]
     address = f"/v1/fine_tuning/jobs/{answers[0].json()['id']}"
 
@@ -132,13 +133,13 @@ def test_chunks_are_as_described(
         ("GET", "/v1/files?limit=0", 400),
         ("GET", "/v1/files?order=up", 400),
         ("GET", "/v1/fine_tuning/jobs?after=x", 400),
-        ("DELETE", "/v1/models/sandbox", 400),
+        ("DELETE", "/v1/models/{base}", 400),
     ],
 )
 def test_refusals_are_as_described(
     tuner: Tuner, description: Description, method: str, path: str, status: int
 ) -> None:
-    answer = tuner.web.request(method, path)
+    answer = tuner.web.request(method, path.format(base=tuner.base))
 
     assert answer.status_code == status
     assert answer.json()["error"]["message"]

@@ -8,10 +8,11 @@ from string import Formatter
 
 import pytest
 
+from adapters.studio.pages.run import AUDITED, RUN_PAGES
 from bot import errors
-from bot.catalogue import COMMANDS
+from bot.catalogue.commands import COMMANDS
 from bot.errors import EmptyAnswer, NotNow, template
-from bot.model import ExampleState, JobWish, ModelKind, Origin, Phase, Role, Sources
+from bot.model import ExampleState, JobWish, ModelKind, Origin, Phase, Role, Sources, Split
 from bot.redaction import findings
 from bot.rows import Method
 from bot.words import LANGUAGES, Words, best_language, en, error_keys, zh
@@ -74,8 +75,14 @@ DRAWN = [
     *keys("job.refused", *(wish for wish in JobWish if wish is not JobWish.FORGET)),
     *keys("sources", *Sources),
     *keys("sources.rule", "local", "slack", "discord"),
+    *keys("split", *Split),
+    *keys("lost", "text", "home"),
+    *keys("studio.audit", *AUDITED),
+    *keys("studio.lead", "examples", "preferences", "jobs", "models", "compare", *RUN_PAGES),
     *(command.key for command in COMMANDS),
     *(f"option.{option.name}" for command in COMMANDS for option in command.options),
+    *(f"name.{option.name}" for command in COMMANDS for option in command.options),
+    *(f"name.{word}" for command in COMMANDS for word in command.path.split()),
 ]
 """Keys put together while the house runs, which no search for literal ones finds."""
 

@@ -1,6 +1,7 @@
 """A real tuner in a process of its own, and the official SDK in front of it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -58,8 +59,9 @@ def many(count: int) -> list[dict[str, object]]:
 class Tuner:
     """One data folder, and the process that serves it now."""
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, base: str = "sandbox") -> None:
         self.data = data
+        self.base = base
         self._options = options
         self.start()
 
@@ -71,6 +73,7 @@ class Tuner:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
         assert self.process.stdout is not None
         self.url: str = json.loads(self.process.stdout.readline())["url"]
@@ -119,7 +122,7 @@ class Tuner:
 
     def begin(self, rows: Sequence[object] | None = None, **wishes: object) -> FineTuningJob:
         training = self.upload([row(thing) for thing in THINGS] if rows is None else rows)
-        wishes = {"model": "sandbox", "training_file": training.id, **wishes}
+        wishes = {"model": self.base, "training_file": training.id, **wishes}
         job: FineTuningJob = self.client.post(
             "/fine_tuning/jobs", body=wishes, cast_to=FineTuningJob
         )
@@ -139,7 +142,7 @@ class Tuner:
 
     def await_end(self, job: FineTuningJob) -> FineTuningJob:
         path = f"/v1/fine_tuning/jobs/{job.id}"
-        until(lambda: self._quick.get(path).json()["status"] in ENDED, seconds=60)
+        until(lambda: self._quick.get(path).json()["status"] in ENDED, seconds=300)
         return self.job(job.id)
 
     def tune(self, rows: Sequence[object] | None = None, **wishes: object) -> FineTuningJob:
@@ -157,7 +160,7 @@ class Tuner:
         return [step for event in self.events(job, limit) if (step := _step(event["data"]))]
 
     def await_steps(self, job: FineTuningJob, count: int) -> None:
-        until(lambda: max(self.steps(job, 5), default=0) >= count)
+        until(lambda: max(self.steps(job, 5), default=0) >= count, seconds=120)
 
     def ask(self, model: str, question: str) -> str:
         messages = [{"role": "user", "content": question}]
@@ -190,10 +193,31 @@ def hold_to_description(response: httpx2.Response) -> None:
         assert not description.problems(method, path, status, response.json())
 
 
+TORCH = pytest.param("local", marks=pytest.mark.torch)
+
+
 @pytest.fixture(scope="session")
-def tuner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuner]:
-    """One server for all tests that leave it as they found it."""
-    scene = Tuner(tmp_path_factory.mktemp("tuner") / "data")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base of our own making, as the command makes it."""
+    place = tmp_path_factory.mktemp("bases") / "tiny"
+    command = [sys.executable, "-m", "attune", "tuner", "make-tiny-base", str(place)]
+    subprocess.run(command, check=True, timeout=300, stdout=subprocess.DEVNULL)
+    return place
+
+
+def tuner_with(engine: str, data: Path, request: pytest.FixtureRequest, *options: str) -> Tuner:
+    if engine == "sandbox":
+        return Tuner(data, *options)
+    place = request.getfixturevalue("tiny_base")
+    return Tuner(data, "--base", str(place), *options, base=place.name)
+
+
+@pytest.fixture(scope="session", params=["sandbox", TORCH])
+def tuner(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Tuner]:
+    """One server of each engine for all tests that leave it as they found it."""
+    scene = tuner_with(request.param, tmp_path_factory.mktemp("tuner") / "data", request)
     yield scene
     assert scene.stop() == 0
 
@@ -201,14 +225,41 @@ def tuner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuner]:
 @pytest.fixture(scope="session")
 def tuned(tuner: Tuner) -> FineTuningJob:
     """A finished job, with validation rows, whose model nobody deletes."""
+    return tune_pirate(tuner)
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuner]:
+    """For what only the sandbox does, or would take another engine too long."""
+    scene = Tuner(tmp_path_factory.mktemp("sandbox") / "data")
+    yield scene
+    assert scene.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def picked(sandbox: Tuner) -> FineTuningJob:
+    """The sandbox's own finished job."""
+    return tune_pirate(sandbox)
+
+
+def tune_pirate(tuner: Tuner) -> FineTuningJob:
     validation = tuner.upload([row("rum"), row("sails")])
     return tuner.tune(suffix="pirate", validation_file=validation.id)
 
 
 @pytest.fixture
 def own_tuner(tmp_path: Path) -> Iterator[Tuner]:
-    """A server for one test, to be killed and started again."""
+    """A sandbox for one test, to be killed and started again."""
     scene = Tuner(tmp_path / "data")
+    yield scene
+    if scene.process.poll() is None:
+        scene.stop()
+
+
+@pytest.fixture
+def own_local(tmp_path: Path, tiny_base: Path) -> Iterator[Tuner]:
+    """The same with models of our own."""
+    scene = Tuner(tmp_path / "data", "--base", str(tiny_base), base=tiny_base.name)
     yield scene
     if scene.process.poll() is None:
         scene.stop()

@@ -12,10 +12,12 @@ from typer.main import get_group
 from adapters.console.hints import USAGES
 from attune.__main__ import app
 from attune.settings import Settings
-from bot.catalogue import CATALOGUE, REACTIONS
+from bot.catalogue import CATALOGUE
+from bot.catalogue.deeds import REACTIONS
 from bot.commands import Command, Option
 from bot.model import Role
 from bot.words import Words
+from tests.written_hosts import hosts_page
 from tuner.__main__ import KEY_VARIABLE
 
 ROOT = Path(__file__).parent.parent
@@ -43,7 +45,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "SLACK_MODE",
         "SLACK_API_URL",
     ),
-    "Discord": ("DISCORD_TOKEN", "DISCORD_API_URL", "DISCORD_GATEWAY_URL"),
+    "Discord": ("DISCORD_TOKEN", "DISCORD_API_URL", "DISCORD_GATEWAY_URL", "DISCORD_GUILD"),
 }
 SURFACES = {"Studio": "adapters/studio", "Slack": "adapters/slack", "Discord": "adapters/discord"}
 COMING = "Read and checked, but not used before that surface is there; it comes next."
@@ -85,6 +87,10 @@ def written() -> Mapping[Path, str]:
     return {
         ROOT / "docs/look-up/commands.md": "\n".join(commands_page()) + "\n",
         ROOT / "docs/look-up/settings.md": "\n".join(settings_page()) + "\n",
+        ROOT / "docs/look-up/hosts.md": "\n".join(
+            ["# Hosts and profiles", "", WRITTEN, "", *hosts_page()]
+        )
+        + "\n",
         ROOT / ".env.example": "\n".join(env_example()) + "\n",
     }
 

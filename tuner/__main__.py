@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tuner.errors import CannotStart
+from tuner.runner import PLAIN_LAUNCH
 from tuner.server import Settings, serve
 
 KEY_VARIABLE = "ATTUNE_TUNER_KEY"
@@ -24,6 +25,8 @@ def main() -> None:
         api_keys=tuple(options.api_key or _key_of_environment()),
         min_examples=options.min_examples,
         parent_pipe=options.die_with_parent,
+        bases=tuple(options.base or ()),
+        launch=options.launch,
     )
     announce = _announce_json if options.announce else _announce
     try:
@@ -47,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
         "--api-key", action="append", help=f"may be given again; else {KEY_VARIABLE} is read"
     )
     parser.add_argument("--min-examples", type=int, default=10)
+    parser.add_argument(
+        "--base", action="append", help="a model to train and serve, instead of the sandbox"
+    )
+    parser.add_argument("--launch", default=PLAIN_LAUNCH, help="what starts a training process")
     parser.add_argument("--announce", action="store_true", help="print the address as JSON")
     parser.add_argument("--die-with-parent", action="store_true", help="stop when stdin ends")
     return parser

@@ -1,49 +1,60 @@
-"""Who answers for a model: the last few used are kept in memory."""
+"""The sandbox as an engine: the last few models used are kept in memory."""
 
+import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tuner.conversation import Cut, cut, pieces, prompt_tokens
+from tuner.engine import Answer, Asked, Base, Piece
 
 if TYPE_CHECKING:
     from tuner.sandbox import Model
 
-Conversation = Sequence[Mapping[str, object]]
+BASE = Base("sandbox", "sandbox: picks from your examples")
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    temperature: float
-    seed: int | None
+class Sandbox:
+    """Loaded when first needed; a model thinks for one thread at a time."""
 
-
-class Answers:
-    """The engine is loaded when first needed; a model thinks for one thread at a time."""
+    name = "sandbox"
+    bases = {BASE.id: BASE}  # noqa: RUF012 - never changed, and the port asks for a plain value
+    numbers: frozenset[str] = frozenset()
+    has_tools = False
 
     def __init__(self, *, kept_models: int = 8) -> None:
         self._kept_models = kept_models
         self._models: OrderedDict[Path, Model] = OrderedDict()
         self._lock = threading.Lock()
 
-    def base(self, conversation: Conversation, sampling: Sampling) -> str:
+    async def answer(self, asked: Asked) -> Answer:
+        choices = await asyncio.to_thread(self._choices, asked)
+        return Answer(prompt_tokens(asked.messages), _told(choices))
+
+    def forget(self, weights: Path) -> None:
+        with self._lock:
+            self._models.pop(weights, None)
+
+    async def run(self) -> None:
+        """Nothing to fetch."""
+
+    def _choices(self, asked: Asked) -> list[Cut]:
+        wanted = asked.sampling
+        texts = [self._reply(asked, choice) for choice in range(wanted.choices)]
+        return [cut(text, stops=wanted.stops, most_tokens=wanted.most_tokens) for text in texts]
+
+    def _reply(self, asked: Asked, choice: int) -> str:
         from tuner.sandbox import base_reply
 
-        reply = base_reply(conversation, temperature=sampling.temperature, seed=sampling.seed)
-        return reply.text
-
-    def tuned(self, path: Path, conversation: Conversation, sampling: Sampling) -> str:
-        """Raises FileNotFoundError for a model that was deleted meanwhile."""
+        temperature, seed = asked.sampling.temperature, asked.sampling.seed
+        seed = None if seed is None else seed + choice
+        if asked.weights is None:
+            return base_reply(asked.messages, temperature=temperature, seed=seed).text
         with self._lock:
-            reply = self._model(path).reply(
-                conversation, temperature=sampling.temperature, seed=sampling.seed
-            )
-        return reply.text
-
-    def forget(self, path: Path) -> None:
-        with self._lock:
-            self._models.pop(path, None)
+            model = self._model(asked.weights)
+            return model.reply(asked.messages, temperature=temperature, seed=seed).text
 
     def _model(self, path: Path) -> "Model":
         from tuner.sandbox import Model
@@ -54,3 +65,12 @@ class Answers:
         while len(self._models) > self._kept_models:
             self._models.popitem(last=False)
         return self._models[path]
+
+
+async def _told(choices: Sequence[Cut]) -> AsyncIterator[Piece]:
+    """Word by word, with the words' tokens counted at the end."""
+    for number, choice in enumerate(choices):
+        for word in pieces(choice.text):
+            yield Piece(number, word)
+            await asyncio.sleep(0)
+        yield Piece(number, "", choice.tokens, choice.finish_reason)

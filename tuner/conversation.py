@@ -1,15 +1,19 @@
 """Reads a chat request's messages, and cuts a reply to what was asked for."""
 
+import json
 import re
+import secrets
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.rows import text_tokens
+from bot.rows import Method, check_row, text_tokens
 from tuner.errors import Refusal
 
 ROLES = ("system", "developer", "user", "assistant")
 _EMPTY_EXTRAS = ("tool_calls", "function_call", "audio", "refusal", "annotations")
+_CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
+_OF_TOOLS = frozenset({"tool_calls", "tool_call_id"})
 _WORD = re.compile(r"\s*\S+\s*$|\s*\S+")
 
 
@@ -25,13 +29,18 @@ class Cut:
         return text_tokens(self.text) if self.text else 0
 
 
-def read_messages(messages: Iterable[Mapping[str, object]]) -> list[dict[str, str]]:
-    """Each as a role and a plain text."""
-    return [_read_message(f"messages[{i}]", message) for i, message in enumerate(messages)]
+def read_messages(
+    messages: Iterable[Mapping[str, object]], *, with_tools: bool = False
+) -> list[dict[str, object]]:
+    """Each as a role and a plain text; calls of functions and what they gave only where asked."""
+    return [
+        _read_message(f"messages[{i}]", message, with_tools=with_tools)
+        for i, message in enumerate(messages)
+    ]
 
 
-def prompt_tokens(messages: Iterable[Mapping[str, str]]) -> int:
-    return sum(text_tokens(message["content"]) for message in messages)
+def prompt_tokens(messages: Iterable[Mapping[str, object]]) -> int:
+    return sum(text_tokens(str(message["content"])) for message in messages)
 
 
 def cut(text: str, *, stops: Sequence[str], most_tokens: int | None) -> Cut:
@@ -44,22 +53,61 @@ def cut(text: str, *, stops: Sequence[str], most_tokens: int | None) -> Cut:
     return Cut(text[:size], "length")
 
 
+def calls_in(text: str) -> tuple[str, list[dict[str, object]]]:
+    """The text without the calls of functions in it, and the calls; a broken one stays text."""
+    calls: list[dict[str, object]] = []
+
+    def take(found: re.Match[str]) -> str:
+        if (call := _call(found[1])) is None:
+            return found[0]
+        calls.append(call)
+        return ""
+
+    left = _CALL.sub(take, text)
+    return (left.strip() if calls else text), calls
+
+
+def _call(said: str) -> dict[str, object] | None:
+    try:
+        call = json.loads(said)
+        function = {"name": str(call["name"]), "arguments": json.dumps(call.get("arguments", {}))}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
+
+
 def pieces(text: str) -> Iterator[str]:
     """Word by word, with the spaces; joined they are the text."""
     yield from _WORD.findall(text) or ([text] if text else [])
 
 
-def _read_message(path: str, message: Mapping[str, object]) -> dict[str, str]:
-    role = message.get("role")
-    if role not in ROLES:
-        known = ", ".join(ROLES)
+def _read_message(
+    path: str, message: Mapping[str, object], *, with_tools: bool
+) -> dict[str, object]:
+    role, roles = message.get("role"), (*ROLES, *(("tool",) if with_tools else ()))
+    if role not in roles:
+        known = ", ".join(roles)
         raise Refusal(f"Invalid value for '{path}.role': use one of {known}.", param=f"{path}.role")
+    own = _OF_TOOLS if with_tools else frozenset[str]()
     for name, value in message.items():
-        if name not in ("role", "content", "name"):
+        if name not in ("role", "content", "name") and name not in own:
             _refuse_extra(f"{path}.{name}", name, value)
     if not isinstance(message.get("name", ""), str):
         raise Refusal(f"'{path}.name' must be a text.", param=f"{path}.name")
-    return {"role": str(role), "content": _text(f"{path}.content", message.get("content"))}
+    if with_tools and message.get("tool_calls"):
+        return _read_calls(path, message)
+    extra = {"tool_call_id": message["tool_call_id"]} if "tool_call_id" in message else {}
+    return {"role": role, "content": _text(f"{path}.content", message.get("content")), **extra}
+
+
+def _read_calls(path: str, message: Mapping[str, object]) -> dict[str, object]:
+    """An answer that called functions; the rules are those of training rows."""
+    row = {"messages": [{"role": "user", "content": "?"}, {**message}]}
+    if problem := check_row(row, Method.SUPERVISED):
+        raise Refusal(f"'{path}': {problem.sentence}", param=path)
+    content = message.get("content")
+    text = _text(f"{path}.content", content) if content else ""
+    return {"role": "assistant", "content": text, "tool_calls": message["tool_calls"]}
 
 
 def _refuse_extra(path: str, name: str, value: object) -> None:

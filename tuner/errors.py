@@ -6,6 +6,7 @@ Refusal                 a request that cannot be carried out (400)
 ├── WrongMethod         the page exists, the verb does not (405)
 ├── Clash               another piece of work is in the way; worth a retry (409)
 ├── TooLarge            more bytes than we take (413)
+├── Busy                more questions than we can answer now (429)
 └── WrongMedia          not JSON, or not multipart, where that is needed (415)
 CannotStart             the server cannot stand on this machine as it was told
 """
@@ -17,6 +18,7 @@ class Refusal(Exception):
     """The request cannot be carried out as it stands."""
 
     status: ClassVar[int] = 400
+    kind: ClassVar[str] = "invalid_request_error"
     code: str | None = None
 
     def __init__(
@@ -31,7 +33,7 @@ class Refusal(Exception):
         return {
             "error": {
                 "message": self.sentence,
-                "type": "invalid_request_error",
+                "type": self.kind,
                 "param": self.param,
                 "code": self.code,
             }
@@ -70,6 +72,14 @@ class TooLarge(Refusal):
 
     status = 413
     code = "request_too_large"
+
+
+class Busy(Refusal):
+    """Too many questions are waiting for an answer; try again in a moment."""
+
+    status = 429
+    kind = "rate_limit_error"
+    code = "rate_limit_exceeded"
 
 
 class WrongMedia(Refusal):

@@ -6,6 +6,7 @@ Only the standard library: the worker's start-up time is part of every job.
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -32,6 +33,14 @@ def fsync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def read_json(path: Path) -> dict[str, object] | None:
     """The object in this file; None where there is no file."""
     try:
@@ -54,6 +63,8 @@ class JobFolder:
         self.model = path / "model"
         self.log = path / "worker.log"
         self.lock = path / "lock"
+        self.stop = path / "stop"
+        self.states = path / "states"
 
     def checkpoint(self, step: int) -> Path:
         return self.path / f"checkpoint-{step}"

@@ -7,7 +7,9 @@ acts. Nothing is kept only in memory but the processes themselves, and these end
 import asyncio
 import logging
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tuner.folder import JobFolder, read_json
+from tuner.engine import Engine
+from tuner.folder import JobFolder, read_json, remove
 from tuner.spec import Spec
 from tuner.store.files import Files
-from tuner.store.jobs import Job, Jobs, Status
+from tuner.store.jobs import Job, Jobs, Status, named_base
 from tuner.store.models import Models
 from tuner.store.progress import Progress
 
@@ -31,6 +34,7 @@ log = logging.getLogger(__name__)
 BUSY_SECONDS = 0.02
 IDLE_SECONDS = 30.0
 LEAVING_SECONDS = 5.0
+PLAIN_LAUNCH = "{python} -m tuner.worker {job}"
 
 
 @dataclass(slots=True)
@@ -38,13 +42,26 @@ class Worker:
     """A process on one job; `is_leaving` once it was told to save and stop."""
 
     process: subprocess.Popen[bytes]
+    folder: JobFolder
     is_checking: bool
     is_leaving: bool = False
 
     def leave(self) -> None:
         if not self.is_leaving:
             self.is_leaving = True
+            self._leave_word()
             self.process.terminate()
+
+    def kill(self) -> None:
+        """With all that it started; what runs elsewhere finds the word, or the folder gone."""
+        self._leave_word()
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _leave_word(self) -> None:
+        with suppress(OSError):
+            self.folder.stop.touch()
 
 
 class Runner:
@@ -56,8 +73,11 @@ class Runner:
         files: Files,
         models: Models,
         progress: Progress,
+        engine: Engine,
         min_examples: int,
         slots: int = 1,
+        launch: str = PLAIN_LAUNCH,
+        leaving_seconds: float = LEAVING_SECONDS,
     ) -> None:
         self._folder = folder
         self._jobs = jobs
@@ -66,6 +86,9 @@ class Runner:
         self._progress = progress
         self._min_examples = min_examples
         self._slots = slots
+        self._engine = engine
+        self._launch_words = shlex.split(launch)
+        self._leaving_seconds = leaving_seconds
         self._workers: dict[str, Worker] = {}
         self._rung = asyncio.Event()
         self._ring: Callable[[], object] = self._rung.set
@@ -125,12 +148,12 @@ class Runner:
         """Workers save and leave; those that do not in time are killed."""
         for worker in self._workers.values():
             worker.leave()
-        deadline = time.monotonic() + LEAVING_SECONDS
+        deadline = time.monotonic() + self._leaving_seconds
         for job_id, worker in self._workers.items():
             try:
                 worker.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                _kill(worker.process)
+                worker.kill()
             _close(worker.process)
             self._absorb(self._jobs.get(job_id))
         self._workers.clear()
@@ -171,7 +194,7 @@ class Runner:
         oldest = min((step for step in kept if step is not None), default=0)
         for path in self.folder_of(job_id).path.glob("checkpoint-*"):
             if int(path.name.removeprefix("checkpoint-")) < oldest:
-                path.unlink(missing_ok=True)
+                remove(path)
 
     def _conclude(self, job: Job, worker: Worker, exit_code: int) -> None:
         folder = self.folder_of(job.id)
@@ -195,7 +218,8 @@ class Runner:
 
     def _succeed(self, job: Job, result: dict[str, object]) -> None:
         checked = read_json(self.folder_of(job.id).checked) or {}
-        tokens = int(str(checked["tokens"])) * int(str(result["n_epochs"]))
+        counted = result.get("tokens", checked["tokens"])
+        tokens = int(str(counted)) * int(str(result["n_epochs"]))
         self._progress.succeed(job.id, trained_tokens=tokens)
 
     def _launch(self, status: Status, *, places: int) -> None:
@@ -213,14 +237,26 @@ class Runner:
         try:
             folder.path.mkdir(exist_ok=True)
             self._spec_of(job).write(folder.spec)
-            self._workers[job.id] = Worker(_spawn(folder), is_checking)
+            folder.stop.unlink(missing_ok=True)
+            process = _spawn(folder, self._command(folder, is_checking=is_checking))
+            self._workers[job.id] = Worker(process, folder, is_checking)
         except OSError as error:
             log.exception("a worker could not be started")
             self._progress.note_death(job.id, f"it could not be started: {error.strerror}")
 
+    def _command(self, folder: JobFolder, *, is_checking: bool) -> list[str]:
+        """Files are checked here, wherever the training itself is sent."""
+        words = shlex.split(PLAIN_LAUNCH) if is_checking else self._launch_words
+        return [
+            word.replace("{python}", sys.executable).replace("{job}", str(folder.path))
+            for word in words
+        ]
+
     def _spec_of(self, job: Job) -> Spec:
         validation = job.validation_file
         return Spec(
+            engine=self._engine.name,
+            base=self._engine.bases[named_base(job.model)].place,
             method=job.method,
             training=str(self._files.path(job.training_file)),
             validation=str(self._files.path(validation)) if validation else None,
@@ -249,27 +285,23 @@ async def _finished(work: Coroutine[None, None, Result]) -> Result:
 
 def _steer(worker: Worker, job: Job) -> None:
     if job.status.is_final:
-        _kill(worker.process)
+        worker.kill()
     elif job.status is Status.PAUSED:
         worker.leave()
 
 
-def _spawn(folder: JobFolder) -> subprocess.Popen[bytes]:
-    # One thread for the sums: the same numbers on every machine, and chat keeps a core.
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+def _spawn(folder: JobFolder, command: list[str]) -> subprocess.Popen[bytes]:
+    # One thread for the sandbox's sums: the same numbers on every machine, and chat keeps a core.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     with folder.log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 - our own program, and no shell
-            [sys.executable, "-m", "tuner.worker", str(folder.path)],
+        return subprocess.Popen(  # noqa: S603 - what the operator told us to run, and no shell
+            command,
+            start_new_session=True,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             env=environment,
         )
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
@@ -287,6 +319,6 @@ def _remove_all_but(kept: set[Path], folder: Path) -> None:
     with suppress(OSError):
         for path in folder.iterdir():
             if path not in kept:
-                path.unlink()
+                remove(path)
         if not kept:
             folder.rmdir()

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import uvicorn
 
-from tuner.answers import Answers
+from tuner.answers import Sandbox
 from tuner.api import Place, build
+from tuner.engine import Engine
 from tuner.errors import CannotStart
-from tuner.runner import Runner
+from tuner.runner import PLAIN_LAUNCH, Runner
 from tuner.store.database import Database
 from tuner.store.files import Files
 from tuner.store.jobs import Jobs
@@ -27,7 +28,12 @@ from tuner.store.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`port` 0 takes a free one; `parent_pipe` ends the server when its stdin ends."""
+    """`port` 0 takes a free one; `parent_pipe` ends the server when its stdin ends.
+
+    `bases` are folders or names of a hub, `NAME=` before them if they shall be called otherwise;
+    without any, the sandbox serves. `launch` starts a training worker: `{python}` and `{job}` are
+    filled in.
+    """
 
     host: str
     port: int
@@ -36,6 +42,9 @@ class Settings:
     min_examples: int = 10
     parent_pipe: bool = False
     slots: int = 1
+    bases: tuple[str, ...] = ()
+    launch: str = PLAIN_LAUNCH
+    longest_queue: int = 64
 
 
 async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
@@ -48,16 +57,20 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     with _data_lock(settings.data), _listening(settings) as listener, _place(settings) as place:
         server = _Server(place, lambda: on_ready(_url_of(listener)))
         with _stop_on_signals(server), _stop_with_parent(server, settings):
-            await _run(server, listener, place.runner)
+            await _run(server, listener, place)
 
 
-async def _run(server: "_Server", listener: socket.socket, runner: Runner) -> None:
+async def _run(server: "_Server", listener: socket.socket, place: Place) -> None:
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(runner.run(), name="runner")
+        running = [
+            tasks.create_task(place.runner.run(), name="runner"),
+            tasks.create_task(place.engine.run(), name="engine"),
+        ]
         try:
             await _until_stopped(server, tasks.create_task(server.serve([listener]), name="web"))
         finally:
-            running.cancel()
+            for task in running:
+                task.cancel()
 
 
 async def _until_stopped(server: "_Server", web: asyncio.Task[None]) -> None:
@@ -102,6 +115,7 @@ class _Server(uvicorn.Server):
 @contextmanager
 def _place(settings: Settings) -> Iterator[Place]:
     """Everything that the routes work on; what a crash left half done is swept first."""
+    engine = _engine(settings)
     folders = {name: settings.data / name for name in ("files", "jobs", "drafts")}
     for folder in folders.values():
         folder.mkdir(exist_ok=True)
@@ -116,8 +130,10 @@ def _place(settings: Settings) -> Iterator[Place]:
         files=files,
         models=models,
         progress=Progress(jobs, files, folders["drafts"]),
+        engine=engine,
         min_examples=settings.min_examples,
         slots=settings.slots,
+        launch=settings.launch,
     )
     try:
         yield Place(
@@ -129,10 +145,41 @@ def _place(settings: Settings) -> Iterator[Place]:
             jobs=jobs,
             models=models,
             runner=runner,
-            answers=Answers(),
+            engine=engine,
         )
     finally:
         database.close()
+
+
+def _engine(settings: Settings) -> Engine:
+    if not settings.bases:
+        return Sandbox()
+    with _explained_absence():
+        # Here and not at the top: the base program starts without torch, and may not have it.
+        from tuner.local import Local
+
+        return Local.of(settings.bases, longest_queue=settings.longest_queue)
+
+
+def make_tiny_base(place: Path, *, tell: Callable[[int, int, float], None]) -> None:
+    """A model to try the local engine with; raises CannotStart where something is there."""
+    if place.exists():
+        raise CannotStart(f"{place} is there already; give the name of a new folder.")
+    with _explained_absence():
+        from tuner.local.tiny import make
+
+        make(place, tell=tell)
+
+
+@contextmanager
+def _explained_absence() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CannotStart(
+            f"The engine 'local' needs {error.name}, which is not installed. Install torch, for a"
+            " machine without a GPU its small build, and then: pip install 'attune-bot[local]'."
+        ) from error
 
 
 @contextmanager

@@ -10,8 +10,13 @@ from tuner.folder import write_atomically
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Paths are absolute; `hyperparameters` are as asked for, "auto" included."""
+    """Paths are absolute; `hyperparameters` are as asked for, "auto" included.
 
+    `base` is where the engine finds its base, empty where it needs no files.
+    """
+
+    engine: str
+    base: str
     method: str
     training: str
     validation: str | None

@@ -62,25 +62,29 @@ def remote_file(row: Json) -> RemoteFile:
     return RemoteFile(
         id=_id(row),
         name=_text(row.get("filename")) or "",
-        bytes=_whole(row.get("bytes")) or 0,
+        bytes=as_whole(row.get("bytes")) or 0,
         created_at=moment(row.get("created_at")) or LONG_AGO,
     )
 
 
-def remote_job(row: Json) -> RemoteJob:
-    code, message = _error(row.get("error"))
+def remote_job(row: Json, statuses: Mapping[str, str] | None = None) -> RemoteJob:
+    """`statuses` are words of this host, with what the protocol calls them."""
+    code, message, param = _error(row.get("error"))
     model = _text(row.get("fine_tuned_model"))
+    status = _status(row.get("status"))
     return RemoteJob(
         id=_id(row),
-        status=_status(row.get("status")),
+        status=(statuses or {}).get(status.lower(), status),
         training_file=_text(row.get("training_file")) or "",
         model=ModelName(model) if model else None,
-        trained_tokens=_whole(row.get("trained_tokens")),
+        trained_tokens=as_whole(row.get("trained_tokens")),
         error_code=code,
         error_message=message,
+        error_param=param,
         resolved=_resolved(row),
         estimated_finish=moment(row.get("estimated_finish")),
         created_at=moment(row.get("created_at")),
+        result_files=_texts(row.get("result_files")),
     )
 
 
@@ -92,11 +96,11 @@ def remote_model(row: Json) -> RemoteModel:
     )
 
 
-def checkpoint(row: Json) -> Checkpoint | None:
+def checkpoint(row: Json, names: Sequence[str]) -> Checkpoint | None:
     """None for one that no model name belongs to: it could not be used."""
-    model = _text(row.get("fine_tuned_model_checkpoint"))
+    model = next(filter(None, (_text(row.get(name)) for name in names)), None)
     metrics = _object(row.get("metrics"))
-    step = _whole(row.get("step_number")) or _whole(metrics.get("step")) or 0
+    step = as_whole(row.get("step_number")) or as_whole(metrics.get("step")) or 0
     return Checkpoint(step, ModelName(model), _numbers(metrics)) if model else None
 
 
@@ -107,8 +111,8 @@ def job_event(row: Json) -> JobEvent:
         at=moment(row.get("created_at")) or LONG_AGO,
         level=_text(row.get("level")) or "info",
         message=_text(row.get("message")) or "",
-        step=_whole(data.get("step")),
-        total_steps=_whole(data.get("total_steps")),
+        step=as_whole(data.get("step")),
+        total_steps=as_whole(data.get("total_steps")),
         metrics=_numbers(data),
     )
 
@@ -135,7 +139,7 @@ def oldest_first(newest_first: Iterable[JobEvent]) -> list[JobEvent]:
 
 def moment(value: object) -> datetime | None:
     """A time given as seconds, as digits or as ISO 8601; without a zone it is UTC."""
-    number = _float(value)
+    number = as_number(value)
     if number is not None:
         return datetime.fromtimestamp(number, UTC) if 0 < number <= _LAST_SECOND_OF_9999 else None
     try:
@@ -161,10 +165,11 @@ def _status(value: object) -> str:
     return _text(value) or _text(nested.get("status")) or _text(nested.get("state")) or "unknown"
 
 
-def _error(value: object) -> tuple[str | None, str | None]:
+def _error(value: object) -> tuple[str | None, str | None, str | None]:
     """Healthy jobs carry None, {} or an object of Nones."""
     fields = _object(value)
-    return _text(fields.get("code")), _text(fields.get("message")) or _text(value)
+    message = _text(fields.get("message")) or _text(value)
+    return _text(fields.get("code")), message, _text(fields.get("param"))
 
 
 def _resolved(row: Json) -> Mapping[str, object]:
@@ -180,12 +185,12 @@ def _resolved(row: Json) -> Mapping[str, object]:
 
 
 def _numbers(fields: Json) -> dict[str, float]:
-    found = {name: _float(value) for name, value in fields.items()}
+    found = {name: as_number(value) for name, value in fields.items()}
     unwanted = ("step", "total_steps")
     return {n: value for n, value in found.items() if value is not None and n not in unwanted}
 
 
-def _float(value: object) -> float | None:
+def as_number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -195,13 +200,18 @@ def _float(value: object) -> float | None:
     return number if isfinite(number) else None
 
 
-def _whole(value: object) -> int | None:
-    number = _float(value)
+def as_whole(value: object) -> int | None:
+    number = as_number(value)
     return None if number is None else int(number)
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    found = value if isinstance(value, list) else []
+    return tuple(text for text in map(_text, found) if text)
 
 
 def _object(value: object) -> Json:

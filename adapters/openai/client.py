@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
-    Awaitable,
-    Callable,
     Iterable,
     Mapping,
     Sequence,
 )
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from ssl import SSLContext
 from tempfile import SpooledTemporaryFile
@@ -24,30 +21,32 @@ import httpx2
 import openai
 from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpx2Client, omit
 
-from adapters.openai import answers
+from adapters.openai import answers, results
 from adapters.openai.answers import Json
+from adapters.openai.deploying import Deployments
 from adapters.openai.errors import NonsenseError, seconds_to_wait, translated
-from bot.errors import EmptyAnswer
+from adapters.openai.kinds import Dialect, Placement
+from adapters.openai.paging import PAGE_ROWS, pages
+from bot.errors import EmptyAnswer, HostError, KeyRefused, TrainingClosed
 from bot.model import Checkpoint, HostName, JobEvent, ModelName, Sampling
 from bot.ports.provider import (
+    Checked,
     Delta,
     JobRequest,
     Price,
     Profile,
+    RemoteDeployment,
     RemoteFile,
     RemoteJob,
     RemoteModel,
+    ResultFile,
+    Serving,
 )
 
-log = logging.getLogger(__name__)
-
-PAGE_ROWS = 100
-MOST_PAGES = 50
 LONGEST_SILENT_WAIT = 2.0
 IN_MEMORY_BYTES = 4 * 1024 * 1024
+_NO_FILE = "file-none"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-Fetch = Callable[[str | None], Awaitable[httpx2.Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +72,24 @@ class OpenAIHost:
         *,
         profile: Profile,
         base_url: str,
+        dialect: Dialect | None = None,
         chat_base_url: str | None = None,
         key: str = "",
+        chat_key: str | None = None,
         key_variable: str = "",
         bases: Sequence[ModelName] = (),
         prices: Mapping[str, float] | None = None,
+        hosting: float | None = None,
+        shutdown_dates: Mapping[str, str] | None = None,
+        extra: Mapping[str, object] | None = None,
         retries: int = 2,
         patience: Patience | None = None,
     ) -> None:
         self._name, self._profile, self._bases = name, profile, tuple(bases)
-        self._prices = dict(prices or {})
-        self._key, self._key_variable = key, key_variable
+        self._dialect = dialect or Dialect()
+        self._prices, self._hosting = dict(prices or {}), hosting
+        self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
+        self._key_variable = key_variable
         self._patience = patience or Patience()
         self._reading = AsyncOpenAI(
             # The package refuses to start without a key; hosts without one ignore it.
@@ -97,7 +103,13 @@ class OpenAIHost:
         )
         self._acting = self._reading.with_options(max_retries=0)
         self._chatting = self._reading.with_options(
-            base_url=chat_base_url or base_url, timeout=self._timeout(self._patience.piece)
+            api_key=(key if chat_key is None else chat_key) or "none",
+            base_url=chat_base_url or base_url,
+            timeout=self._timeout(self._patience.piece),
+        )
+        self._secrets = (key, chat_key or "")
+        self._deployments = Deployments(
+            name, self._reading, self._acting, self._dialect.deployments
         )
         self._asks_usage = True
 
@@ -115,8 +127,37 @@ class OpenAIHost:
 
     def price(self, base: ModelName) -> Price:
         """A tuned model (`ft:BASE:…`) is trained on at the price of its base."""
-        tuned = base.split(":")[1] if base.startswith("ft:") else base
-        return Price(training=self._prices.get(base, self._prices.get(tuned)))
+        price = self._prices.get(base, self._prices.get(_base_of(base)))
+        return Price(price, self._hosting)
+
+    async def check(self) -> Checked:
+        """Ask for what costs nothing, where it answers and where it trains."""
+        models = len(await self.models())
+        try:
+            with self._translated():
+                answer = await self._reading.fine_tuning.jobs.with_raw_response.list(limit=1)
+                answers.page(answers.document(answer.http_response))
+        except HostError as error:
+            return Checked(models, error)
+        return Checked(models)
+
+    async def check_training(self, base: ModelName) -> None:
+        """Raises TrainingClosed where it can be known before anything is uploaded.
+
+        No host offers this question. But one that is closed to an account says so
+        whatever it is asked to train on, also a file that cannot be there.
+        """
+        try:
+            with self._translated():
+                answer = await self._acting.fine_tuning.jobs.with_raw_response.create(
+                    model=base, training_file=_NO_FILE
+                )
+                begun = self._job(answer.http_response)
+        except (TrainingClosed, KeyRefused):
+            raise
+        except HostError:
+            return
+        await self.cancel_job(begun.id)
 
     async def close(self) -> None:
         """Let go of the connections; the host cannot be used afterwards."""
@@ -146,7 +187,7 @@ class OpenAIHost:
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
         """Never retries by itself: the caller looks first."""
         with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool, self._translated():
-            _write_rows(spool, lines, byte_order_mark=self._profile.byte_order_mark)
+            _write_rows(spool, lines, byte_order_mark=self._dialect.byte_order_mark)
             answer = await self._acting.files.with_raw_response.create(
                 file=(name, spool, "application/jsonl"),
                 purpose="fine-tune",
@@ -157,7 +198,7 @@ class OpenAIHost:
     async def files(self) -> AsyncIterator[RemoteFile]:
         """Every tuning file, newest first, page by page; ends even if the host pages badly."""
         with self._translated():
-            async for rows in _pages(self._files_page):
+            async for rows in pages(self._files_page):
                 for row in rows:
                     yield answers.remote_file(row)
 
@@ -172,6 +213,11 @@ class OpenAIHost:
             )
             return answer.http_response.content
 
+    async def result_file(self, file: str) -> ResultFile:
+        """One of a job's `result_files`; measures are missing where it is no table of steps."""
+        content = results.plain(await self.read_file(file))
+        return ResultFile(content, results.measures(content))
+
     async def create_job(self, request: JobRequest) -> RemoteJob:
         """Never retries by itself: the caller looks first."""
         with self._translated():
@@ -182,36 +228,36 @@ class OpenAIHost:
                 suffix=request.suffix or omit,
                 seed=omit if request.seed is None else request.seed,
                 metadata={"attune_start": request.start},
-                extra_body=_method(request, is_legacy=self._profile.legacy_hyperparameters),
+                extra_body={**_method(request, self._dialect), **self._extra},
             )
-            return answers.remote_job(answers.document(answer.http_response))
+            return self._job(answer.http_response)
 
-    async def jobs(self) -> AsyncIterator[RemoteJob]:
+    async def jobs(self) -> AsyncGenerator[RemoteJob, None]:
         """Every job, newest first, page by page; ends even if the host pages badly."""
         with self._translated():
-            async for rows in _pages(self._jobs_page):
+            async for rows in pages(self._jobs_page):
                 for row in rows:
-                    yield answers.remote_job(row)
+                    yield answers.remote_job(row, self._dialect.statuses)
 
     async def job(self, job: str) -> RemoteJob:
         with self._translated():
             answer = await self._reading.fine_tuning.jobs.with_raw_response.retrieve(job)
-            return answers.remote_job(answers.document(answer.http_response))
+            return self._job(answer.http_response)
 
     async def cancel_job(self, job: str) -> RemoteJob:
         with self._translated():
             answer = await self._acting.fine_tuning.jobs.with_raw_response.cancel(job)
-            return answers.remote_job(answers.document(answer.http_response))
+            return self._job(answer.http_response)
 
     async def pause_job(self, job: str) -> RemoteJob:
         with self._translated():
             answer = await self._acting.fine_tuning.jobs.with_raw_response.pause(job)
-            return answers.remote_job(answers.document(answer.http_response))
+            return self._job(answer.http_response)
 
     async def resume_job(self, job: str) -> RemoteJob:
         with self._translated():
             answer = await self._acting.fine_tuning.jobs.with_raw_response.resume(job)
-            return answers.remote_job(answers.document(answer.http_response))
+            return self._job(answer.http_response)
 
     async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
         """Events not yet seen, oldest first, de-duplicated."""
@@ -222,7 +268,7 @@ class OpenAIHost:
 
         fresh: list[JobEvent] = []
         with self._translated():
-            async for rows in _pages(fetch, content=answers.event_content):
+            async for rows in pages(fetch, content=answers.event_content):
                 unseen = [e for e in map(answers.job_event, rows) if e.id not in seen]
                 if not unseen:
                     break
@@ -235,18 +281,38 @@ class OpenAIHost:
             return (await listed(job, after=after or omit, limit=PAGE_ROWS)).http_response
 
         with self._translated():
-            found = [answers.checkpoint(row) async for rows in _pages(fetch) for row in rows]
+            names = self._dialect.model_fields
+            found = [answers.checkpoint(row, names) async for rows in pages(fetch) for row in rows]
         return sorted((c for c in found if c), key=lambda checkpoint: checkpoint.step)
 
     async def models(self) -> Sequence[RemoteModel]:
         with self._translated():
             answer = await self._chatting.models.with_raw_response.list()
             rows, _ = answers.page(answers.document(answer.http_response))
-            return [answers.remote_model(row) for row in rows if answers.identity(row)]
+            found = [answers.remote_model(row) for row in rows if answers.identity(row)]
+        return [self._with_end(model) for model in found]
 
     async def delete_model(self, model: ModelName) -> None:
         with self._translated():
             await self._acting.models.with_raw_response.delete(model)
+
+    async def serve(
+        self, job: str, model: ModelName, *, base: ModelName, name: str
+    ) -> ModelName | None:
+        """What the model of a job answers to; None while it is being made ready."""
+        if self._profile.serving is not Serving.BY_CALL:
+            return model
+        with self._translated():
+            return await self._deployments.serve(job, base, name)
+
+    async def deployments(self) -> Sequence[RemoteDeployment]:
+        """None where models need no deployment, or it is made by hand."""
+        with self._translated():
+            return await self._deployments.all()
+
+    async def undeploy(self, name: ModelName) -> None:
+        with self._translated():
+            await self._deployments.delete(name)
 
     async def _open_stream(self, body: Json) -> AsyncStream[object]:
         """Some hosts refuse to be asked for usage; they are asked without from then on."""
@@ -290,44 +356,19 @@ class OpenAIHost:
         )
         return answer.http_response
 
+    def _job(self, response: httpx2.Response) -> RemoteJob:
+        return answers.remote_job(answers.document(response), self._dialect.statuses)
+
+    def _with_end(self, model: RemoteModel) -> RemoteModel:
+        """The host's own word, else the date published for its base."""
+        known = self._shutdown_dates.get(_base_of(model.name))
+        return replace(model, expires_on=model.expires_on or known)
+
     def _timeout(self, seconds: float) -> httpx2.Timeout:
         return httpx2.Timeout(seconds, connect=self._patience.connect)
 
     def _translated(self) -> AbstractContextManager[None]:
-        return translated(host=self._name, key_variable=self._key_variable, secret=self._key)
-
-
-async def _pages(
-    fetch: Fetch, *, content: Callable[[Json], tuple[str, ...]] | None = None
-) -> AsyncIterator[Sequence[Json]]:
-    """The rows of each page that no earlier page had; ends when a page brings none.
-
-    Neither `has_more` nor `after` can be relied on: some hosts leave the one
-    out and ignore the other. `content` tells rows apart that come without an
-    id, or with a new one at every call.
-    """
-    seen: set[object] = set()
-    after: str | None = None
-    for _ in range(MOST_PAGES):
-        rows, has_more = answers.page(answers.document(await fetch(after)))
-        fresh = [row for row in rows if _is_new(row, seen, content)]
-        if fresh:
-            yield fresh
-        after = answers.identity(rows[-1]) if rows else None
-        if not fresh or has_more is False or after is None:
-            return
-    log.warning("a host's list did not end", extra={"pages": MOST_PAGES})
-
-
-def _is_new(
-    row: Json, seen: set[object], content: Callable[[Json], tuple[str, ...]] | None
-) -> bool:
-    keys: set[object] = {content(row)} if content else set()
-    if identity := answers.identity(row):
-        keys.add(identity)
-    is_new = bool(keys) and not keys & seen
-    seen |= keys
-    return is_new
+        return translated(host=self._name, key_variable=self._key_variable, secrets=self._secrets)
 
 
 def _asked(sampling: Sampling) -> dict[str, object]:
@@ -335,10 +376,16 @@ def _asked(sampling: Sampling) -> dict[str, object]:
     return {name: value for name, value in asdict(sampling).items() if value not in (None, ())}
 
 
-def _method(request: JobRequest, *, is_legacy: bool) -> dict[str, object]:
+def _base_of(model: str) -> str:
+    """`ft:BASE:…` was made from BASE."""
+    return model.split(":")[1] if model.startswith("ft:") else model
+
+
+def _method(request: JobRequest, dialect: Dialect) -> dict[str, object]:
     """Hyperparameters where this host wants them; one left out means "auto"."""
-    chosen = {n: v for n, v in asdict(request.hyperparameters).items() if v is not None}
-    if is_legacy:
+    asked = {n: v for n, v in asdict(request.hyperparameters).items() if v is not None}
+    chosen = {**dialect.settings, **asked}
+    if dialect.hyperparameters is Placement.TOP:
         return {"hyperparameters": chosen} if chosen else {}
     kind = request.method.value
     return {"method": {"type": kind, kind: {"hyperparameters": chosen}}}

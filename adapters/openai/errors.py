@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.utils import mktime_tz, parsedate_tz
 from math import isfinite
@@ -67,10 +67,10 @@ _OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
 
 
 @contextmanager
-def translated(*, host: str, key_variable: str, secret: str = "") -> Iterator[None]:
+def translated(*, host: str, key_variable: str, secrets: Sequence[str] = ()) -> Iterator[None]:
     """Around awaits and async iteration alike: only HostErrors come out.
 
-    `secret` is struck from the host's words, since some hosts repeat the key they refuse.
+    `secrets` are struck from the host's words, since some hosts repeat the key they refuse.
     """
     try:
         yield
@@ -78,7 +78,7 @@ def translated(*, host: str, key_variable: str, secret: str = "") -> Iterator[No
         message = _words(error)
         raise _kind(error)(
             host=host,
-            message=_plain(message.replace(secret, "…") if secret else message),
+            message=_plain(_without(secrets, message)),
             code=_text(getattr(error, "code", None)),
             param=_text(getattr(error, "param", None)),
             retry_after=_wait_of(error),
@@ -136,6 +136,12 @@ def _words(error: Exception) -> str:
     if isinstance(error, openai.APIStatusError):
         return f"HTTP {error.status_code} {error.response.reason_phrase}"
     return str(error) or type(error).__name__
+
+
+def _without(secrets: Sequence[str], text: str) -> str:
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "…")
+    return text
 
 
 def _plain(text: str) -> str:

@@ -1,12 +1,12 @@
-"""What is particular about each kind of host, as data, and the file in which people name theirs."""
+"""The hosts of an installation: the file in which people name theirs, and what becomes of it."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,52 +15,21 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
     ValidationError,
     model_validator,
 )
 
 from adapters.openai.client import OpenAIHost
+from adapters.openai.kinds import KINDS, Dialect, Kind, Placement
 from bot.errors import NotFound, SettingsError
 from bot.model import LOCAL, HostName, ModelName
-from bot.ports.provider import Profile
+from bot.ports.provider import Profile, Serving
+from bot.rows import Method
 
 SANDBOX = HostName("sandbox")
 DEFAULT = HostName("default")
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A profile, and what a host of this kind need not be told."""
-
-    profile: Profile
-    base_url: str | None = None
-    key_env: str | None = None
-    prices: Mapping[str, float] = field(default_factory=dict)
-
-
-KINDS: Mapping[str, Kind] = {
-    "sandbox": Kind(
-        Profile(
-            name="sandbox",
-            listing_lag=0.0,
-            poll_seconds=0.5,
-            label="sandbox: picks from your examples",
-        )
-    ),
-    # https://openai.com/api/pricing, autumn 2026. OpenAI ends training on 2027-01-06.
-    "openai": Kind(
-        Profile(name="openai"),
-        base_url="https://api.openai.com/v1",
-        key_env="OPENAI_API_KEY",
-        prices={
-            "gpt-4.1-2025-04-14": 25.0,
-            "gpt-4.1-mini-2025-04-14": 5.0,
-            "gpt-4o-2024-08-06": 25.0,
-            "gpt-4o-mini-2024-07-18": 3.0,
-        },
-    ),
-    "custom": Kind(Profile(name="custom")),
-}
 
 
 def _web_address(value: str) -> str:
@@ -80,7 +49,11 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class HostConfig(BaseModel):
-    """One host as somebody configured it; prices in US dollars per million training tokens."""
+    """One host as somebody configured it; prices in US dollars per million training tokens.
+
+    What is left out is as the profile says; `hosting` are dollars per hour that a
+    model stands ready, `extra` goes along with every new job.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -89,8 +62,26 @@ class HostConfig(BaseModel):
     base_url: WebAddress | None = None
     chat_base_url: WebAddress | None = None
     key_env: str | None = None
+    chat_key_env: str | None = None
     bases: tuple[str, ...] = ()
     prices: Mapping[str, NonNegativeFloat] = Field(default_factory=dict)
+    hosting: NonNegativeFloat | None = None
+    extra: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
+    hyperparameters: Placement | None = None
+    byte_order_mark: bool | None = None
+    methods: tuple[Method, ...] | None = None
+    minimum_rows: PositiveInt | None = None
+    max_rows: PositiveInt | None = None
+    max_bytes: PositiveInt | None = None
+    max_row_tokens: PositiveInt | None = None
+    max_suffix: PositiveInt | None = None
+    takes_weight: bool | None = None
+    takes_tools: bool | None = None
+    takes_validation: bool | None = None
+    serving: Serving | None = None
+    serving_page: WebAddress | None = None
+    poll_seconds: PositiveFloat | None = None
+    listing_lag: NonNegativeFloat | None = None
 
     @model_validator(mode="after")
     def _has_an_address(self) -> HostConfig:
@@ -98,9 +89,28 @@ class HostConfig(BaseModel):
             raise ValueError(f"base_url is missing, and profile {self.profile} has none of its own")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_served(self) -> HostConfig:
+        if self.serving is Serving.BY_CALL and self.kind.dialect.deployments is None:
+            raise ValueError(f"profile {self.profile} knows no call to deploy a model")
+        return self
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The variables in which its keys are."""
+        names = (self.key_env or KINDS[self.profile].key_env, self.chat_key_env)
+        return tuple(name for name in names if name)
+
     @property
     def kind(self) -> Kind:
-        return KINDS[self.profile]
+        """Of the profile, with what was said otherwise here."""
+        kind = KINDS[self.profile]
+        said = self.model_dump(exclude_none=True)
+        return replace(
+            kind,
+            profile=replace(kind.profile, **_those(Profile, said)),
+            dialect=replace(kind.dialect, **_those(Dialect, said)),
+        )
 
 
 class HostsFile(BaseModel):
@@ -171,17 +181,29 @@ class ConfiguredHosts:
 def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
     kind = config.kind
     key_env = config.key_env or kind.key_env
+    key = _key(config.name, key_env, keys) if key_env else ""
     prices = {**kind.prices, **config.prices}
     return OpenAIHost(
         HostName(config.name),
         profile=kind.profile,
+        dialect=kind.dialect,
         base_url=config.base_url or kind.base_url or "",
-        chat_base_url=config.chat_base_url,
-        key=_key(config.name, key_env, keys) if key_env else "",
+        chat_base_url=config.chat_base_url or kind.chat_base_url,
+        key=key,
+        chat_key=_key(config.name, config.chat_key_env, keys) if config.chat_key_env else key,
         key_variable=key_env or "the key of this host",
         bases=tuple(ModelName(base) for base in config.bases or prices),
         prices=prices,
+        hosting=config.hosting,
+        shutdown_dates=kind.shutdown_dates,
+        extra=config.extra,
     )
+
+
+def _those(kind: type[Profile] | type[Dialect], said: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file says of the fields of one of these; its own `name` is the host's."""
+    wanted = {each.name for each in fields(kind)} - {"name"}
+    return {name: value for name, value in said.items() if name in wanted}
 
 
 def _key(host: str, variable: str, keys: Mapping[str, str]) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from adapters.pieces import chunks, split
 from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
-from adapters.slack.texts import LONGEST_MARKDOWN, chunks, escaped, safe, split
+from adapters.slack.texts import LONGEST_MARKDOWN, escaped, safe
 from adapters.slack.wire import Json
 from bot.model import MessageId, Place
 from bot.replies import (
@@ -68,7 +69,7 @@ def answer_payloads(text: str) -> list[Payload]:
     """A model's answer as it stands, for places that cannot stream it."""
     return [
         Payload(escaped(piece), [{"type": "markdown", "text": piece}])
-        for piece in split(safe(text))
+        for piece in split(safe(text), LONGEST_MARKDOWN)
     ]
 
 
@@ -221,12 +222,12 @@ def _actions(buttons: Sequence[Button]) -> Iterator[Json]:
 
 
 def _button(button: Button) -> Json:
-    drawn: Json = {
-        "type": "button",
-        "text": _plain(button.label, _LABEL),
-        "action_id": button.action,
-        "value": button.action,
-    }
+    drawn: Json = {"type": "button", "text": _plain(button.label, _LABEL)}
+    if button.link:
+        # Slack reports these clicks too; without a value they mean nothing to us.
+        drawn |= {"action_id": "link", "url": button.link}
+    else:
+        drawn |= {"action_id": button.action, "value": button.action}
     if button.is_primary or button.is_danger:
         drawn["style"] = "danger" if button.is_danger else "primary"
     return drawn

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from adapters.pieces import chunks
 from adapters.slack.outbound import metadata
-from adapters.slack.texts import LONGEST_TEXT, chunks, escaped
+from adapters.slack.texts import LONGEST_TEXT, escaped
 from adapters.slack.traces import Trail
 from adapters.slack.wire import Json, Wire, code, is_unknown_method, ts_of
 from bot.errors import MessageGone, PlaceClosed, SurfaceError

@@ -7,9 +7,10 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 
+from adapters.pieces import close_fence, open_fence
 from adapters.slack.outbound import feedback
 from adapters.slack.parts import Part, Parts, Spot, Stopped
-from adapters.slack.texts import LONGEST_MARKDOWN, Flow, close_fence, open_fence
+from adapters.slack.texts import LONGEST_MARKDOWN, Flow
 from adapters.slack.traces import Trail
 from adapters.slack.wire import Json, Wire, code
 from bot.errors import EmptyAnswer, MessageGone, SurfaceError

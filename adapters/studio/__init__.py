@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from nicegui import app as nicegui_app
 from nicegui import ui
 
@@ -17,11 +20,15 @@ from adapters.studio.pages.models import models_page
 from adapters.studio.pages.review import review_page
 from adapters.studio.pages.room import room_page
 from adapters.studio.pages.run import RUN_PAGES, RunPage, run_page
+from adapters.studio.plain import locale_of, plain_page
 from adapters.studio.sessions import Sessions
-from adapters.studio.visit import Studio
+from adapters.studio.visit import GENERAL, Studio
+from adapters.studio.writing import add_writing
 
 __all__ = ["Door", "Sessions", "Studio", "hang_pages", "open_studio"]
 
+_LOST = ("text", "home")
+_CHANNEL = re.compile(r"\w[\w.-]{0,79}")
 _ASSETS = Path(__file__).parent / "assets"
 
 
@@ -30,6 +37,7 @@ def open_studio(app: FastAPI, studio: Studio, door: Door) -> None:
     app.add_middleware(Guard, door=door)
     if door.sessions is not None:
         add_login(app, door, door.sessions, studio.house)
+    add_writing(app, studio.house, studio.links, studio.clock)
     hang_pages(studio)
     ui.run_with(
         app,
@@ -45,8 +53,21 @@ def hang_pages(studio: Studio) -> None:
     """Every page, onto the one application that NiceGUI has in a process."""
     ui.button.default_props("no-caps")
     nicegui_app.add_static_files("/studio-assets", _ASSETS, max_cache_age=0)
+    nicegui_app.add_exception_handler(404, _lost(studio))
     for hang in (_room_pages, _teach_pages, _train_pages, _run_pages):
         hang(studio)
+
+
+def _lost(studio: Studio) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Where nothing is, the way back."""
+
+    async def lost(request: Request, error: Exception) -> Response:
+        locale = locale_of(request)
+        text, home = (html.escape(studio.house.say(f"lost.{one}", locale)) for one in _LOST)
+        body = f'<main><h1>Attune</h1><p>{text}</p><a href="/">{home}</a></main>'
+        return plain_page(body, locale=locale, status=404)
+
+    return lost
 
 
 def _room_pages(studio: Studio) -> None:
@@ -56,7 +77,8 @@ def _room_pages(studio: Studio) -> None:
 
     @ui.page("/room/{channel}", response_timeout=30)
     async def room(request: Request, channel: str) -> None:
-        await room_page(studio, request, channel)
+        is_name = _CHANNEL.fullmatch(channel) is not None
+        await room_page(studio, request, channel if is_name else GENERAL)
 
 
 def _teach_pages(studio: Studio) -> None:

@@ -66,29 +66,24 @@ class Conversation:
         self._earlier.set_visibility(len(page) >= _SHOWN)
         await self._tell_models([m for m in page if is_answer(m)])
 
-    async def hear(self, change: Change) -> bool:
-        """Show a change that belongs here; whether something new stands below."""
+    async def hear(self, change: Change) -> None:
+        """Show a change, where it belongs here."""
         match change:
             case Posted():
-                return await self._posted(change)
+                await self._posted(change)
             case Updated():
                 await self._updated(change)
             case Streaming() if change.number in self._views and not change.is_final:
                 self._views[change.number].stream(change.text)
-                return True
             case Reacted() if change.number in self._views:
                 await self._reload(change.number)
-        return False
 
-    async def _posted(self, change: Posted) -> bool:
+    async def _posted(self, change: Posted) -> None:
         message = change.message
-        if not self._belongs(message):
-            self._count(message)
-            return False
         self._add(message, is_partial=change.is_partial)
-        if is_answer(message) and not change.is_partial:
+        is_ours = self._belongs(message) and not change.is_partial
+        if is_ours and is_answer(message):
             await self._tell_models([message])
-        return True
 
     async def _updated(self, change: Updated) -> None:
         view = self._views.get(change.message.number)
@@ -289,9 +284,8 @@ class Room:
                 for conversation in self._conversations:
                     await conversation.load()
             case _:
-                is_below = [await one.hear(change) for one in self._conversations]
-                if any(is_below):
-                    ui.run_javascript("attune.toBottom(false)")
+                for conversation in self._conversations:
+                    await conversation.hear(change)
 
 
 def place_of(message: RoomMessage) -> Place:

@@ -9,6 +9,7 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.room import ASSISTANT
+from adapters.studio.markup import quoted
 from adapters.studio.notes import notify
 from adapters.studio.shell import remember
 from adapters.studio.visit import OWNER, Visit
@@ -50,10 +51,12 @@ class Composer:
                     self._draw_speaker()
                 self._field = ui.textarea(placeholder=hint, on_change=self._typed)
                 self._field.props("outlined autogrow dense rows=1 input-style='max-height:160px'")
-                self._field.props(f'aria-label="{hint}"').classes("composer-field").mark("composer")
+                self._field.props(f"aria-label={quoted(hint)}").classes("composer-field").mark(
+                    "composer"
+                )
                 self._field.on("keydown", self._pressed, js_handler=_KEYS)
                 button = ui.button(icon="send", on_click=self._clicked).props("round unelevated")
-                button.props(f'aria-label="{visit.say("studio.send")}"').mark("send")
+                button.props(f"aria-label={quoted(visit.say('studio.send'))}").mark("send")
 
     def write(self, text: str) -> None:
         """Put words into the field, for the person to send."""
@@ -68,7 +71,7 @@ class Composer:
             .classes("speaker quiet") as button
         ):
             self._speaker = button
-            button.props(f'aria-label="{self._visit.say("studio.speak_as")}"').mark("speaker")
+            button.props(f"aria-label={quoted(self._visit.say('studio.speak_as'))}").mark("speaker")
             with ui.menu().props("no-refocus") as menu, ui.column().classes("q-pa-md"):
                 ui.label(self._visit.say("studio.speak_as")).classes("fine")
                 other = ui.input(self._visit.say("studio.name"), value="").props("dense outlined")

@@ -8,14 +8,17 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.forms import open_form
+from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
 from adapters.studio.visit import Visit
 from bot import events
-from bot.commands import Command, Option, OptionKind
+from bot.commands import Command, Option
 from bot.events import Attachment
 from bot.replies import Card, Document, Field, FieldKind, Form, Listing, Refused, Reply
 
 _LONG = frozenset({"instructions"})
+# Beyond it a limit is the machine's, and of no interest to people.
+_OPEN_END = 1_000_000
 
 
 class Deeds:
@@ -98,7 +101,10 @@ class Deeds:
 
     def _ask_on(self, reply: Card | Listing) -> None:
         """A card with a question of its own, above the page."""
-        with ui.dialog() as dialog, ui.element("div").classes("asking"):
+        with (
+            ui.dialog().props(f"aria-label={quoted(reply.title)}") as dialog,
+            ui.element("div").classes("asking"),
+        ):
 
             async def click(action: str) -> None:
                 dialog.close()
@@ -112,15 +118,21 @@ class Deeds:
 def _field(
     option: Option, label: str, value: str, choices: Mapping[str, Mapping[str, str]]
 ) -> Field:
-    text = f"{option.name.replace('_', ' ').capitalize()} – {label}"
+    text = option.name.replace("_", " ").capitalize()
+    about = f"{label[:1].upper()}{label[1:]}"
     offered = choices.get(option.name) or {one: one for one in option.choices}
     if offered:
         listed = tuple(offered.items())
         return Field(
-            option.name, text, FieldKind.CHOICE, value, choices=listed, required=option.required
+            option.name,
+            text,
+            FieldKind.CHOICE,
+            value,
+            hint=about,
+            choices=listed,
+            required=option.required,
         )
     kind = FieldKind.TEXT if option.name in _LONG else FieldKind.LINE
-    hint = ""
-    if option.kind in (OptionKind.INTEGER, OptionKind.NUMBER) and option.least is not None:
-        hint = f"{option.least:g} … {option.most:g}" if option.most is not None else ""
-    return Field(option.name, text, kind, value, hint=hint, required=option.required)
+    if option.least is not None and option.most is not None and option.most < _OPEN_END:
+        about = f"{about} ({option.least:g} … {option.most:g})"
+    return Field(option.name, text, kind, value, hint=about, required=option.required)

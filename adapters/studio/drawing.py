@@ -8,10 +8,12 @@ from nicegui import ui
 
 from adapters.drawing import share_done
 from adapters.studio import charts
-from adapters.studio.markup import to_html
+from adapters.studio.markup import quoted, to_html
 from bot.replies import Button, Card, Chart, Drawn, Fact, Line, Listing, Text, Tone
 
 Click = Callable[[str], Awaitable[None]]
+
+_LONG = 60
 
 _TONES = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy", Tone.PLAIN: "plain"}
 
@@ -53,6 +55,10 @@ def draw_button(button: Button, click: Click, *, is_small: bool = False) -> ui.b
             if not drawn.is_deleted:
                 drawn.props(remove="loading")
 
+    if button.link:
+        return ui.button(button.label).props(
+            f"no-caps outline href={quoted(button.link)} target=_blank"
+        )
     drawn = ui.button(button.label, on_click=clicked).props("no-caps")
     drawn.mark(button.action.partition(":")[0])
     if button.is_primary:
@@ -70,6 +76,7 @@ class CardView:
     """A card; while a job runs its bar and chart move without a flicker."""
 
     def __init__(self, card: Card, click: Click, *, can_zoom: bool = False) -> None:
+        """With room to zoom, the chart is what one came for: it stands first."""
         self._click = click
         self._can_zoom = can_zoom
         self._card = card
@@ -96,23 +103,29 @@ class CardView:
     def _draw(self) -> None:
         card = self._card
         with ui.element("div").classes("card-head"):
-            ui.label(card.title).classes("card-title").props("role=heading aria-level=3")
+            ui.label(card.title).classes("card-title").props("role=heading aria-level=2")
         if card.progress:
             self._bar = ui.linear_progress(share_done(card.progress), show_value=False, size="8px")
-            self._bar.props(f'rounded aria-label="{card.title.replace(chr(34), "")}"')
+            self._bar.props(f"rounded aria-label={quoted(card.title)}")
         self._lines = [draw_text(line).classes("line") for line in card.lines]
+        if self._can_zoom:
+            self._draw_chart()
         self._values = draw_facts(card.facts)
         _draw_columns(card)
-        chart = card.chart or card.trend
-        self._chart = draw_chart(chart, can_zoom=self._can_zoom) if chart else None
+        if not self._can_zoom:
+            self._draw_chart()
         draw_buttons(card.buttons, self._click)
+
+    def _draw_chart(self) -> None:
+        chart = self._card.chart or self._card.trend
+        self._chart = draw_chart(chart, can_zoom=self._can_zoom) if chart else None
 
 
 def draw_chart(chart: Chart, *, can_zoom: bool = False) -> ui.echart:
     drawn = ui.echart(charts.options(chart, can_zoom=can_zoom)).classes("chart")
     if can_zoom:
         drawn.classes("tall")
-    drawn.props(f'role=img aria-label="{chart.title}: {chart.summary}"')
+    drawn.props(f"role=img aria-label={quoted(f'{chart.title}: {chart.summary}')}")
     if chart.summary:
         ui.label(chart.summary).classes("fine")
     return drawn
@@ -125,19 +138,30 @@ def draw_facts(facts: Sequence[Fact]) -> list[ui.label]:
         return values
     with ui.element("dl").classes("facts"):
         for fact in facts:
-            with ui.element("div"):
+            with ui.element("div").classes("wide" if len(fact.value) > _LONG else ""):
                 with ui.element("dt"):
                     ui.label(fact.label)
+                    if fact.about:
+                        _draw_about(fact)
                 with ui.element("dd"):
                     values.append(ui.label(fact.value))
     return values
+
+
+def _draw_about(fact: Fact) -> None:
+    """A question mark that says what the label means, by mouse, finger and keyboard."""
+    mark = ui.element("span").classes("about").props("tabindex=0 role=note")
+    mark.props(f"aria-label={quoted(fact.about)}")
+    with mark:
+        ui.label("?").props("aria-hidden=true")
+        ui.tooltip(fact.about).props("max-width=260px")
 
 
 def draw_listing(listing: Listing, click: Click) -> None:
     with ui.element("section").classes("card plain"):
         title = listing.title
         if title:
-            ui.label(title).classes("card-title").props("role=heading aria-level=3")
+            ui.label(title).classes("card-title").props("role=heading aria-level=2")
         if not listing.lines and listing.empty:
             ui.label(listing.empty).classes("fine")
         with ui.element("ul").classes("lines"):
@@ -168,7 +192,7 @@ def _draw_columns(card: Card) -> None:
     with ui.element("div").classes("contenders"):
         for column in card.columns:
             with ui.element("article").classes("contender"):
-                ui.label(column.title).classes("contender-title").props("role=heading aria-level=4")
+                ui.label(column.title).classes("contender-title").props("role=heading aria-level=3")
                 draw_text(column.text)
                 if column.note:
                     ui.label(column.note).classes("fine")

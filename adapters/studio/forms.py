@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from nicegui import events as browser
 from nicegui import ui
 from nicegui.elements.mixins.value_element import ValueElement
 
+from adapters.studio.markup import quoted
+from adapters.studio.taking import take_file
 from adapters.studio.visit import Visit
 from bot.events import Attachment
 from bot.replies import Field, FieldKind, Form
 
 # What is wrong, in words; empty once the form may close.
 Submit = Callable[[Mapping[str, str], Attachment | None], Awaitable[str]]
-Take = Callable[[Attachment], Awaitable[None]]
-
-_MOST_BYTES = 512 * 1024 * 1024
 
 
 def open_form(visit: Visit, form: Form, submit: Submit) -> None:
@@ -42,7 +37,9 @@ class _FormDialog:
             ui.card().classes("form-card"),
         ):
             self._dialog = dialog
-            ui.label(self._form.title).classes("form-title").props("id=form-title role=heading")
+            ui.label(self._form.title).classes("form-title").props(
+                "id=form-title role=heading aria-level=2"
+            )
             if self._form.note:
                 ui.label(self._form.note).classes("fine")
             for index, field in enumerate(self._form.fields):
@@ -60,14 +57,14 @@ class _FormDialog:
 
     def _draw(self, field: Field, *, is_first: bool) -> None:
         if field.kind is FieldKind.FILE:
-            take_file(self._take, label=field.label)
+            take_file(self._visit, self._take, label=field.label)
             return
         drawn = _element(field)
         drawn.classes("w-full").mark(f"field-{field.name}")
         if is_first:
             drawn.props("autofocus")
         if field.hint:
-            drawn.props(f'hint="{_quoted(field.hint)}"')
+            drawn.props(f"hint={quoted(field.hint)}")
         self._inputs[field.name] = drawn
 
     async def _take(self, attachment: Attachment) -> None:
@@ -102,23 +99,6 @@ class _FormDialog:
         self._problem.set_visibility(True)
 
 
-def take_file(take: Take, *, label: str) -> ui.upload:
-    """A place to drop a file; it lies in a folder of ours until it is read."""
-
-    async def uploaded(arrived: browser.UploadEventArguments) -> None:
-        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="attune-upload-")
-        path = Path(folder) / "upload"
-        await arrived.file.save(path)
-        name = Path(arrived.file.name.replace("\\", "/")).name or "upload"
-        await take(Attachment(name, str(path), arrived.file.size()))
-
-    return (
-        ui.upload(label=label, on_upload=uploaded, auto_upload=True, max_file_size=_MOST_BYTES)
-        .props("flat bordered")
-        .classes("w-full")
-    )
-
-
 def _element(field: Field) -> ValueElement[Any]:
     match field.kind:
         case FieldKind.TEXT:
@@ -150,7 +130,3 @@ def _as_text(value: object) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "" if value is None else str(value)
-
-
-def _quoted(text: str) -> str:
-    return text.replace('"', "&quot;")

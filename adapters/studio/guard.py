@@ -11,11 +11,14 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters.links import PATH
 from adapters.studio.sessions import COOKIE, Sessions
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _OPEN = ("/healthz", "/readyz", "/metrics", "/login")
 _SIGNED = "/slack/"
+# A link that was given to one person is its own password.
+_GIVEN = PATH
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # NiceGUI compiles templates in the browser, hence eval; nothing may come from elsewhere.
@@ -105,7 +108,7 @@ class Guard:
 
     def _is_stranger(self, connection: HTTPConnection) -> bool:
         sessions, path = self._door.sessions, connection.url.path
-        if sessions is None or path in _OPEN or path.startswith(_SIGNED):
+        if sessions is None or path in _OPEN or path.startswith((_SIGNED, _GIVEN)):
             return False
         return not sessions.knows(connection.cookies.get(COOKIE, ""))
 

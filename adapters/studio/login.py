@@ -6,9 +6,10 @@ import html
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 
 from adapters.studio.guard import Door
+from adapters.studio.plain import locale_of, plain_page
 from adapters.studio.sessions import COOKIE, LASTS, Sessions
 from bot.ports.world import House
 
@@ -17,17 +18,14 @@ def add_login(app: FastAPI, door: Door, sessions: Sessions, house: House) -> Non
     """`/login` and `/logout`."""
 
     def page(request: Request, target: str, problem: str = "", status: int = 200) -> Response:
-        wanted = request.headers.get("accept-language", "en").lower()
-        locale = "zh" if wanted.startswith("zh") else "en"
+        locale = locale_of(request)
         said = {
             name: html.escape(house.say(f"login.{name}", locale))
             for name in ("title", "password", "enter")
         }
         why = html.escape(house.say(problem, locale)) if problem else ""
-        body = _PAGE.format(
-            lang=locale, style=_STYLE, problem=why, target=html.escape(target), **said
-        )
-        return HTMLResponse(body, status_code=status, headers={"cache-control": "no-store"})
+        body = _FORM.format(problem=why, target=html.escape(target), **said)
+        return plain_page(body, locale=locale, status=status)
 
     @app.get("/login")
     async def show(request: Request, next: str = "/") -> Response:  # noqa: A002
@@ -71,25 +69,8 @@ def _inside(target: str) -> str:
     return target if is_path and not parts.netloc and not parts.scheme else "/"
 
 
-_STYLE = """
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: #22252f;
-  font: 15px/1.5 "Segoe UI", Roboto, "Helvetica Neue", "PingFang SC", sans-serif; }
-form { background: #fff; padding: 34px 36px 30px; border-radius: 16px; width: min(300px, 78vw);
-  display: flex; flex-direction: column; gap: 12px; box-shadow: 0 20px 60px rgba(0,0,0,.35); }
-h1 { font-size: 20px; margin: 0 0 4px; } label { color: #697080; font-size: 13px; }
-input { font: inherit; padding: 10px 12px; border: 1px solid #cfd3dc; border-radius: 8px; }
-button { font: inherit; font-weight: 600; color: #fff; background: #3f51b5; border: 0;
-  padding: 11px; border-radius: 8px; cursor: pointer; }
-p { margin: 0; color: #8c1d18; min-height: 1.5em; }
-:focus-visible { outline: 2px solid #3f51b5; outline-offset: 2px; }
-"""
-
-_PAGE = """<!doctype html>
-<html lang="{lang}"><head><meta charset="utf-8"><title>Attune</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>
-<body><form method="post" action="/login"><h1>{title}</h1>
+_FORM = """<form method="post" action="/login"><h1>{title}</h1>
 <label for="password">{password}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" autofocus>
 <input type="hidden" name="next" value="{target}">
-<p role="alert">{problem}</p><button>{enter}</button></form></body></html>
-"""
+<p class="problem" role="alert">{problem}</p><button>{enter}</button></form>"""

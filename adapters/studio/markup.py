@@ -1,8 +1,9 @@
-"""What people and models write, as HTML that can do nothing: a little emphasis and code."""
+"""What people and models write, as HTML or a property that can do nothing more."""
 
 from __future__ import annotations
 
 import html
+import json
 import re
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
@@ -11,6 +12,11 @@ _BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
 _ITALIC = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])")
 _LINK = re.compile(r"(?<![\w&;])(https?://[^\s<]+[^\s<.,;:!?)\]'\"])")
 _CALL = re.compile(r"(?<!\w)@attune(?!\w)", re.IGNORECASE)
+
+
+def quoted(text: str) -> str:
+    """Text as the value of a property, whatever stands in it; NiceGUI reads it as Python does."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def to_html(text: str) -> str:

@@ -11,7 +11,7 @@ from nicegui import ui
 
 from adapters.room import ASSISTANT, drawn, is_gone
 from adapters.studio import drawing
-from adapters.studio.markup import to_html
+from adapters.studio.markup import quoted, to_html
 from adapters.studio.visit import Visit
 from bot.model import RoomMessage
 from bot.replies import Card, Drawn, Text
@@ -50,7 +50,7 @@ class MessageView:
             ui.element("article")
             .classes("message")
             .props(
-                f'data-number={message.number} aria-label="{_attribute(message.author.name)}"'
+                f"data-number={message.number} aria-label={quoted(message.author.name)}"
             ) as self.frame
         ):
             self._draw()
@@ -120,7 +120,11 @@ class MessageView:
         message = self.message
         with ui.element("div").classes("message-head"):
             ui.label(_shown(message.author.name)).classes("author")
-            with ui.element("time").props(f'datetime="{message.at.isoformat()}"').classes("fine"):
+            with (
+                ui.element("time")
+                .props(f"datetime={quoted(message.at.isoformat())}")
+                .classes("fine")
+            ):
                 ui.label(f"{message.at.astimezone():%H:%M}")
             self._chip = ui.label().classes("chip")
             self._chip.set_visibility(False)
@@ -183,7 +187,7 @@ class MessageView:
 
     def _name(self, button: ui.button, key: str) -> None:
         text = self._visit.say(key)
-        button.props(f'aria-label="{_attribute(text)}"').tooltip(text)
+        button.props(f"aria-label={quoted(text)}").tooltip(text)
         button.mark(key.removeprefix("studio."))
 
     def _reacting(self, emoji: str) -> Act:
@@ -224,7 +228,3 @@ def _face(name: str, *, is_own: bool) -> None:
 
 def _shown(name: str) -> str:
     return "Attune" if name == ASSISTANT.name else name
-
-
-def _attribute(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;")

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 from fastapi import Request
 from nicegui import Client, background_tasks, ui
 
+from adapters.studio.markup import quoted
 from adapters.studio.visit import DIRECT, Studio, Visit
 from bot.model import LOCAL, ChannelId, WorkspaceId
 from bot.replies import Listing, Tone
@@ -39,11 +40,19 @@ class Frame:
         """The numbers in the sidebar, as they are now."""
         told = await self.visit.see("counts")
         if not isinstance(told, Listing):
+            self._go_home()
             return
         for line in told.lines:
             if badge := self.badges.get(line.id):
                 badge.set_text(line.text)
                 badge.set_visibility(line.text != "0")
+
+    def _go_home(self) -> None:
+        """What a cookie of old names is not here any more; so the usual one is shown."""
+        if self.visit.assistant or self.visit.workspace != LOCAL:
+            remember("assistant", "")
+            remember("workspace", "")
+            ui.navigate.to("/workspaces")
 
 
 def visit_of(studio: Studio, request: Request) -> Visit:
@@ -74,14 +83,27 @@ def shell(
     drawer = ui.left_drawer(top_corner=True, bottom_corner=True).props(
         "width=230 breakpoint=900 show-if-above no-swipe-open"
     )
+    drawer.props(f"aria-label={quoted(visit.say('studio.sidebar'))}")
     with drawer.classes("sidebar"):
         _sidebar(frame, here, channels, is_dark=is_dark)
     with ui.header().classes("top"):
         opener = ui.button(icon="menu", on_click=drawer.toggle).props("flat round dense")
-        opener.classes("menu").props(f'aria-label="{visit.say("studio.navigation")}"')
+        opener.classes("menu").props(f"aria-label={quoted(visit.say('studio.navigation'))}")
         frame.top = ui.row().classes("top-row")
     yield frame
+    words = [visit.say("studio.lost"), visit.say("studio.reconnecting")]
+    ui.run_javascript(f"attune.name({json.dumps(words)})")
     follow(visit, frame.count, at_once=True)
+
+
+def middle(classes: str) -> ui.element:
+    """Where the page itself stands; the landmark around it is drawn by Quasar."""
+    return ui.element("div").classes(classes).props("id=main tabindex=-1")
+
+
+def lead(visit: Visit, page: str) -> None:
+    """What a page is for, in a sentence, for who sees it the first time."""
+    ui.label(visit.say(f"studio.lead.{page}")).classes("lead")
 
 
 def follow(visit: Visit, refresh: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
@@ -158,13 +180,15 @@ def _sidebar(
 ) -> None:
     visit = frame.visit
     with (
-        ui.element("a").props(f'href="/" aria-label="{visit.say("studio.home")}"').classes("brand")
+        ui.element("a")
+        .props(f'href="/" aria-label={quoted(visit.say("studio.home"))}')
+        .classes("brand")
     ):
         ui.html(_LOGO, sanitize=False)
         ui.label("Attune")
     if visit.assistant or visit.workspace != LOCAL:
         _draw_context(visit)
-    with ui.element("nav").props(f'aria-label="{visit.say("studio.navigation")}"'):
+    with ui.element("nav").props(f"aria-label={quoted(visit.say('studio.navigation'))}"):
         ui.label(visit.say("studio.group.room")).classes("group")
         for channel in _listed(channels):
             _entry(
@@ -195,7 +219,7 @@ def _draw_context(visit: Visit) -> None:
         ui.label(name).classes("context-name")
         close = ui.button(icon="close", color=None, on_click=back).classes("quiet")
         close.props("flat round dense size=xs").tooltip(visit.say("studio.back_to_default"))
-        close.props(f'aria-label="{visit.say("studio.back_to_default")}"')
+        close.props(f"aria-label={quoted(visit.say('studio.back_to_default'))}")
 
 
 def _listed(channels: Sequence[ChannelId]) -> list[ChannelId]:
@@ -205,7 +229,7 @@ def _listed(channels: Sequence[ChannelId]) -> list[ChannelId]:
 
 
 def _entry(address: str, text: str, *, is_here: bool) -> ui.badge:
-    entry = ui.element("a").props(f'href="{address}"').classes("entry")
+    entry = ui.element("a").props(f"href={quoted(address)}").classes("entry")
     if is_here:
         entry.classes("here").props("aria-current=page")
     with entry:
@@ -231,7 +255,7 @@ def _switches(visit: Visit, *, is_dark: bool | None) -> None:
         .classes("quiet")
         .props("flat round dense size=sm")
     )
-    dark.props(f'aria-label="{visit.say("studio.dark")}"').tooltip(visit.say("studio.dark"))
+    dark.props(f"aria-label={quoted(visit.say('studio.dark'))}").tooltip(visit.say("studio.dark"))
     other = ui.button(visit.say("studio.language"), color=None, on_click=language)
     other.classes("quiet").props("flat dense no-caps size=sm icon=translate").mark("language")
     if visit.studio.has_password:

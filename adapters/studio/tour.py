@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from adapters.studio.drawing import Click, draw_button
+from adapters.studio.markup import quoted
 from adapters.studio.visit import Visit
 from bot.replies import Line, Listing, Tone
-
-_CLOSE = 'flat round dense size=sm aria-label="{}"'
 
 
 class Tour:
@@ -22,7 +21,9 @@ class Tour:
         self._write = write
         self._told: Listing | None = None
         self._frame = (
-            ui.element("section").classes("tour").props(f'aria-label="{visit.say("tour.title")}"')
+            ui.element("section")
+            .classes("tour")
+            .props(f"aria-label={quoted(visit.say('tour.title'))}")
         )
         self._frame.set_visibility(False)
 
@@ -43,7 +44,7 @@ class Tour:
                 if is_done:
                     close = ui.button(icon="close", on_click=self._close)
                     close.props(
-                        f'flat round dense size=sm aria-label="{self._say("studio.close")}"'
+                        f"flat round dense size=sm aria-label={quoted(self._say('studio.close'))}"
                     )
             with ui.element("ol").classes("steps"):
                 for index, line in enumerate(told.lines, start=1):
@@ -78,7 +79,7 @@ class Tour:
                 draw_button(button, self._click)
             if line.id == "teach":
                 self._other("studio.import", self._go_import)
-                self._other("studio.teach", self._teach)
+                self._other("studio.write", self._teach)
             elif line.id == "ask":
                 question = next((f.value for f in line.facts if f.name == "question"), "")
                 self._other("studio.try_it", self._try(question), is_primary=True)

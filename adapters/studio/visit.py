@@ -11,11 +11,12 @@ from adapters.room import LocalRoom
 from bot import events
 from bot.commands import Catalogue
 from bot.model import LOCAL, ChannelId, Place, User, UserId, WorkspaceId
+from bot.ports.links import Links
 from bot.ports.store import Clock
-from bot.ports.world import House
+from bot.ports.world import Hear, House
 from bot.replies import Reply
 
-OWNER = User(UserId("you"), "you", is_platform_admin=True)
+OWNER = User(UserId("you"), "you", is_platform_admin=True, is_operator=True)
 GENERAL, DIRECT = ChannelId("general"), ChannelId("direct")
 
 
@@ -27,6 +28,7 @@ class Studio:
     room: LocalRoom
     catalogue: Catalogue
     clock: Clock
+    links: Links
     has_password: bool
 
 
@@ -60,10 +62,16 @@ class Visit:
         return await self.studio.house.handle(event)
 
     async def ask(
-        self, what: events.What, place: Place | None = None, *, by: User = OWNER
+        self,
+        what: events.What,
+        place: Place | None = None,
+        *,
+        by: User = OWNER,
+        progress: Hear | None = None,
     ) -> Reply:
         """The reply itself; whoever runs the studio asks, unless another is named."""
-        return await self.studio.house.ask(self._event(what, place or self.place, by, None))
+        event = self._event(what, place or self.place, by, None)
+        return await self.studio.house.ask(event, progress=progress)
 
     async def look(self, what: events.What, place: Place | None = None) -> Reply:
         """As `ask`, for what changes nothing."""

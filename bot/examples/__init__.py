@@ -7,8 +7,6 @@ from bot.examples.capture import (
     approve_marked,
     propose,
     source_edited,
-    teach,
-    teach_form,
     unpropose,
 )
 from bot.examples.editing import edit_form, edited, listing, withdraw
@@ -16,6 +14,7 @@ from bot.examples.exchange import described
 from bot.examples.looking import context, revisions, show, similar, undo
 from bot.examples.review import judge, review, skip
 from bot.examples.saving import save_form, saved
+from bot.examples.writing import teach, teach_form, write, write_page, written
 
 __all__ = [
     "APPROVED",
@@ -42,4 +41,7 @@ __all__ = [
     "undo",
     "unpropose",
     "withdraw",
+    "write",
+    "write_page",
+    "written",
 ]

@@ -1,42 +1,30 @@
-"""From a marked message or a form to a proposed example."""
+"""From a marked message to a proposed example."""
 
 from __future__ import annotations
 
 from bot.commands import Ask
-from bot.errors import BadInput, NotNow, Refusal
+from bot.errors import Refusal
 from bot.examples.exchange import (
     Exchange,
     exchange_of,
     proposal,
     refuse_excluded,
-    refuse_guest,
     strangers,
 )
 from bot.examples.keeping import add, ask_authors, change_state, set_state
 from bot.examples.review import review_buttons
-from bot.examples.texts import checked, exchange_row
+from bot.examples.writing import write_button
 from bot.model import (
+    Example,
     ExampleState,
     MessageId,
-    NewExample,
-    Origin,
-    Role,
     Row,
     Said,
     Sources,
 )
 from bot.ports.store import Store
 from bot.ports.surface import Surface
-from bot.replies import (
-    Field,
-    FieldKind,
-    Form,
-    Receipt,
-    Reply,
-    Text,
-)
-from bot.rows import Method
-from bot.words import Words
+from bot.replies import Receipt, Reply, Text
 
 PROPOSED = "🎓"
 APPROVED = "✅"
@@ -45,7 +33,7 @@ APPROVED = "✅"
 async def propose(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> Reply:
     """Keep the exchange that ends in a marked message; a curator's own mark does not approve it."""
     if ask.workspace.sources < Sources.MESSAGES:
-        return await keep_pointer(ask, marked, store=store)
+        return pointed(ask, await keep_pointer(ask, marked, store=store))
     exchange = await exchange_of(ask, marked, store=store, surface=surface)
     return await proposed(ask, marked, exchange, store=store)
 
@@ -88,45 +76,6 @@ async def unpropose(ask: Ask, marked: Said, *, store: Store) -> Reply:
     return Text(ask.words("example.withdrawn", id=example.id), private=True)
 
 
-def teach_form(words: Words, *, question: str = "", answer: str = "") -> Form:
-    """Where a lesson is typed."""
-    return Form(
-        id="teach",
-        title=words("teach.title"),
-        fields=(
-            Field("question", words("teach.question"), FieldKind.TEXT, question),
-            Field("answer", words("teach.answer"), FieldKind.TEXT, answer),
-        ),
-        submit=words("teach.submit"),
-    )
-
-
-async def teach(ask: Ask, question: str, answer: str, *, store: Store) -> Reply:
-    """A lesson typed into a form; a curator's own counts as approved."""
-    if not question.strip() or not answer.strip():
-        raise BadInput(problem=ask.words("teach.empty"))
-    is_local = ask.workspace.platform == "local"
-    if not is_local and ask.workspace.sources < Sources.FORMS:
-        raise NotNow(problem=ask.words("sources.forms_needed"))
-    exclusions = refuse_guest(ask)
-    is_curator = ask.role >= Role.CURATOR
-    example = NewExample(
-        assistant=ask.assistant.id,
-        method=Method.SUPERVISED,
-        state=ExampleState.APPROVED if is_curator else ExampleState.PROPOSED,
-        row=checked(exchange_row(question, answer), ask.words),
-        origin=Origin.CONSOLE if is_local else Origin.FORM,
-        authors=(ask.by,),
-        exclusions=exclusions,
-    )
-    kept, is_new = await add(ask, example, store=store)
-    if not is_new:
-        state = ask.words(f"state.{kept.state}")
-        return Text(ask.words("example.known", id=kept.id, state=state), private=True)
-    key = "teach.approved" if is_curator else "teach.proposed"
-    return Text(ask.words(key, id=kept.id))
-
-
 async def source_edited(ask: Ask, message: MessageId, *, store: Store, surface: Surface) -> bool:
     """The author changed the message an example was taken from: it must be looked at again.
 
@@ -156,9 +105,18 @@ async def _row_now(ask: Ask, message: MessageId, *, store: Store, surface: Surfa
         return None
 
 
-async def keep_pointer(ask: Ask, marked: Said, *, store: Store) -> Text:
+async def keep_pointer(ask: Ask, marked: Said, *, store: Store) -> Example:
     """The workspace does not allow keeping text: remember only where it stands."""
     found = refuse_excluded(ask, strangers(marked))
     pointer = Exchange(None, (marked.author,), found)
     kept, _ = await add(ask, proposal(ask, marked, pointer), store=store)
-    return Text(ask.words("example.pointer", id=kept.id), private=True)
+    return kept
+
+
+def pointed(ask: Ask, kept: Example) -> Text:
+    """What the marker hears of it, and how it may become an example."""
+    if kept.row is not None:
+        state = ask.words(f"state.{kept.state}")
+        return Text(ask.words("example.known", id=kept.id, state=state), private=True)
+    buttons = (write_button(kept.id, ask.words),)
+    return Text(ask.words("example.pointer", id=kept.id), private=True, buttons=buttons)

@@ -25,9 +25,12 @@ async def add(ask: Ask, example: NewExample, *, store: Store) -> tuple[Example, 
             await records.examples.set_state(ask.id, [kept.id], ExampleState.WITHDRAWN, at=ask.now)
             kept, is_new = await records.examples.add(ask.id, example, at=ask.now)
         if is_new:
-            what = f"example.{example.state}"
-            await records.audit.add(ask.id, ask.by, what, at=ask.now, example=kept.id)
+            await note_new(ask, records, kept)
     return kept, is_new
+
+
+async def note_new(ask: Ask, records: Records, kept: Example) -> None:
+    await records.audit.add(ask.id, ask.by, f"example.{kept.state}", at=ask.now, example=kept.id)
 
 
 async def ask_authors(ask: Ask, people: Sequence[User], *, store: Store) -> None:

@@ -179,5 +179,6 @@ def _ways(example: Example, words: Words) -> tuple[Button, ...]:
     edit = Button(words("button.edit"), f"example.edit:{example.id}")
     if example.state is ExampleState.APPROVED:
         drop = Button(words("button.withdraw"), f"example.drop:{example.id}", is_danger=True)
-        return (edit, drop)
+        went = Button(words("button.lineage"), f"example.lineage:{example.id}")
+        return (edit, drop, went)
     return (Button(words("button.approve"), f"example.approve:{example.id}", is_primary=True), edit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.commands import Ask
 from bot.examples.keeping import number, set_state
 from bot.examples.texts import parts
+from bot.examples.writing import write_button
 from bot.model import (
     Example,
     ExampleFilter,
@@ -66,10 +67,19 @@ def _review_card(ask: Ask, example: Example, left: int, done: str) -> Card:
 
 def review_buttons(example: Example, words: Words) -> tuple[Button, ...]:
     return (
-        Button(words("button.approve"), f"example.approve:{example.id}", is_primary=True),
-        Button(words("button.edit"), f"example.edit:{example.id}"),
+        *_approving(example, words),
         Button(words("button.reject"), f"example.reject:{example.id}", is_danger=True),
         Button(words("button.skip"), f"example.skip:{example.id}"),
+    )
+
+
+def _approving(example: Example, words: Words) -> tuple[Button, ...]:
+    """A pointer has no text that could be approved or edited; it must be written first."""
+    if example.row is None:
+        return (write_button(example.id, words),)
+    return (
+        Button(words("button.approve"), f"example.approve:{example.id}", is_primary=True),
+        Button(words("button.edit"), f"example.edit:{example.id}"),
     )
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from bot.commands import Ask
 from bot.errors import NotNow
-from bot.examples.capture import keep_pointer, proposed, teach_form
+from bot.examples.capture import keep_pointer, pointed, proposed
 from bot.examples.exchange import Exchange, exchange_of, refuse_excluded
 from bot.examples.texts import checked, parts, with_parts
+from bot.examples.writing import write_form
 from bot.model import MessageId, Row, Said, Sources
 from bot.ports.store import Store
 from bot.ports.surface import Surface
@@ -26,16 +27,17 @@ async def save_form(ask: Ask, marked: Said, *, store: Store, surface: Surface) -
         exchange = await exchange_of(ask, marked, store=store, surface=surface)
         return _form(marked, exchange.row or {}, ask.words)
     pointer = await keep_pointer(ask, marked, store=store)
-    if ask.workspace.sources < Sources.FORMS:
-        return pointer
-    return replace(teach_form(ask.words), note=f"{pointer.text} {ask.words('save.in_own_words')}")
+    if pointer.row is not None or ask.workspace.sources < Sources.FORMS:
+        return pointed(ask, pointer)
+    note = f"{ask.words('example.pointer', id=pointer.id)} {ask.words('save.in_own_words')}"
+    return replace(write_form(ask, pointer.id), note=note)
 
 
 async def saved(ask: Ask, values: Mapping[str, str], *, store: Store, surface: Surface) -> Reply:
     """The form came back; what stands in the channel now decides who its authors are."""
     marked, shown = await _marked(ask, surface)
     if ask.workspace.sources < Sources.MESSAGES:
-        return await keep_pointer(ask, marked, store=store)
+        return pointed(ask, await keep_pointer(ask, marked, store=store))
     exchange = await exchange_of(ask, marked, store=store, surface=surface)
     row = exchange.row or {}
     if len(parts(row)) != shown:

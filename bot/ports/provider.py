@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from enum import StrEnum
 from typing import Protocol
 
+from bot.errors import HostError
 from bot.model import (
     Checkpoint,
     HostName,
     Hyperparameters,
     JobEvent,
+    Measures,
     ModelName,
     Sampling,
 )
@@ -20,9 +23,21 @@ from bot.rows import Method
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens trained; None is unknown."""
+    """US dollars per million tokens trained, and per hour that a model stands ready.
+
+    None is unknown.
+    """
 
     training: float | None = None
+    hosting: float | None = None
+
+
+class Serving(StrEnum):
+    """What must happen between a finished job and its model's first answer."""
+
+    AT_ONCE = "at_once"
+    BY_CALL = "by_call"
+    BY_HAND = "by_hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +45,34 @@ class Profile:
     """What is particular about a host, as data.
 
     `listing_lag` is how many seconds a new file or job may be missing from
-    lists; `poll_seconds` how often a running job is worth a look.
+    lists; `poll_seconds` how often a running job is worth a look; None as a
+    limit means that none is known. `settings` are the hyperparameters that may
+    be chosen there. `idle_days` is how long a deployment lives without calls.
     """
 
     name: str
     listing_lag: float = 60.0
     poll_seconds: float = 10.0
     minimum_rows: int = 10
+    max_rows: int | None = None
+    max_bytes: int | None = None
     max_row_tokens: int = 65_536
     max_suffix: int = 64
+    suffix_pattern: str = ".+"
     methods: tuple[Method, ...] = (Method.SUPERVISED, Method.DPO)
-    legacy_hyperparameters: bool = False
-    byte_order_mark: bool = False
-    label: str = ""
+    settings: tuple[str, ...] = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
     max_epochs: int = 50
+    batch_sizes: tuple[int, int] = (1, 256)
+    takes_weight: bool = True
+    takes_tools: bool = True
+    takes_validation: bool = True
+    serving: Serving = Serving.AT_ONCE
+    serving_page: str = ""
+    idle_days: int | None = None
+    closes_on: date | None = None
+    checks_eligibility: bool = False
+    is_tried: bool = True
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +108,19 @@ class RemoteJob:
     trained_tokens: int | None = None
     error_code: str | None = None
     error_message: str | None = None
+    error_param: str | None = None
     resolved: Mapping[str, object] = field(default_factory=dict)
     estimated_finish: datetime | None = None
     created_at: datetime | None = None
+    result_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """What a job left behind: a table of measures, as text and as it was understood."""
+
+    content: bytes
+    measures: Sequence[Measures] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +144,23 @@ class RemoteModel:
     expires_on: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteDeployment:
+    """A model standing ready under a name of its own, and what that costs goes on."""
+
+    name: ModelName
+    source: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A host that answers: its models, and why it does not train, if it does not."""
+
+    models: int
+    refusal: HostError | None = None
+
+
 class Host(Protocol):
     """One configured server. Every method raises only `bot.errors.HostError`s."""
 
@@ -115,6 +171,14 @@ class Host(Protocol):
     @property
     def bases(self) -> Sequence[ModelName]: ...
     def price(self, base: ModelName) -> Price: ...
+
+    async def check(self) -> Checked:
+        """Ask for what costs nothing, where it answers and where it trains."""
+        ...
+
+    async def check_training(self, base: ModelName) -> None:
+        """Raises TrainingClosed where it can be known before anything is uploaded."""
+        ...
 
     def chat(
         self, model: ModelName, messages: Sequence[Mapping[str, str]], sampling: Sampling
@@ -132,12 +196,15 @@ class Host(Protocol):
 
     async def delete_file(self, file: str) -> None: ...
     async def read_file(self, file: str) -> bytes: ...
+    async def result_file(self, file: str) -> ResultFile:
+        """One of a job's `result_files`; measures are missing where it is no table of steps."""
+        ...
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
         """Never retries by itself: the caller looks first."""
         ...
 
-    def jobs(self) -> AsyncIterator[RemoteJob]:
+    def jobs(self) -> AsyncGenerator[RemoteJob]:
         """Every job, newest first, page by page; ends even if the host pages badly."""
         ...
 
@@ -149,6 +216,21 @@ class Host(Protocol):
         """Events not yet seen, oldest first, de-duplicated."""
         ...
 
+    async def serve(
+        self, job: str, model: ModelName, *, base: ModelName, name: str
+    ) -> ModelName | None:
+        """What the model of a job answers to; None while it is being made ready.
+
+        Deploys it under `name` where that takes a call; asked again, it finds
+        the deployment that stands.
+        """
+        ...
+
+    async def deployments(self) -> Sequence[RemoteDeployment]:
+        """None where models need no deployment, or it is made by hand."""
+        ...
+
+    async def undeploy(self, name: ModelName) -> None: ...
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]: ...
     async def models(self) -> Sequence[RemoteModel]: ...
     async def delete_model(self, model: ModelName) -> None: ...

@@ -7,7 +7,7 @@ A method called with a workspace that does not own the thing finds nothing:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, timedelta
 from typing import Protocol
@@ -18,7 +18,6 @@ from bot.model import (
     AuditEntry,
     Binding,
     ChannelId,
-    Checkpoint,
     Consent,
     Deployment,
     Example,
@@ -26,28 +25,18 @@ from bot.model import (
     ExampleId,
     ExampleState,
     Exclusion,
-    HostName,
     InboxRow,
-    Job,
-    JobEvent,
-    JobId,
     MessageId,
-    Model,
     ModelName,
     NewExample,
     Notice,
     NoticeId,
-    Phase,
     Place,
     Revision,
     Role,
     RoomMessage,
     Row,
-    Snapshot,
-    SnapshotId,
-    SnapshotRow,
     Sources,
-    Split,
     Turn,
     TurnId,
     User,
@@ -56,6 +45,11 @@ from bot.model import (
     Workspace,
     WorkspaceId,
 )
+from bot.ports.training import Deployments as Deployments
+from bot.ports.training import Jobs as Jobs
+from bot.ports.training import Leavings as Leavings
+from bot.ports.training import Models as Models
+from bot.ports.training import Snapshots as Snapshots
 from bot.rows import Method
 
 
@@ -70,8 +64,16 @@ class Workspaces(Protocol):
         self, workspace: WorkspaceId, sources: Sources, *, allowed: Exclusion
     ) -> None: ...
     async def set_caps(
-        self, workspace: WorkspaceId, *, person: int | None, whole: int | None
-    ) -> None: ...
+        self,
+        workspace: WorkspaceId,
+        *,
+        person: int | None,
+        whole: int | None,
+        training: float | None = None,
+    ) -> None:
+        """Tokens a day, and dollars of training a month; None is no limit."""
+        ...
+
     async def erase(self, workspace: WorkspaceId) -> None:
         """Everything of the workspace goes, in every table."""
         ...
@@ -163,9 +165,13 @@ class Examples(Protocol):
         self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
     ) -> None: ...
     async def hold_out(
-        self, workspace: WorkspaceId, assistant: AssistantId, examples: Sequence[ExampleId]
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        examples: Sequence[ExampleId],
     ) -> None:
-        """Exactly these of the assistant are marked as held out."""
+        """Exactly these of the assistant are marked as held out from this method."""
         ...
 
     async def by_author(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]: ...
@@ -183,139 +189,6 @@ class Examples(Protocol):
         have consented (in the local workspace: must not have objected) and
         every exclusion must be allowed now.
         """
-        ...
-
-
-class Snapshots(Protocol):
-    async def freeze(
-        self,
-        workspace: WorkspaceId,
-        assistant: AssistantId,
-        method: Method,
-        rows: Sequence[SnapshotRow],
-        *,
-        at: datetime,
-    ) -> Snapshot: ...
-    async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot: ...
-    def rows(
-        self, workspace: WorkspaceId, snapshot: SnapshotId, split: Split | None = None
-    ) -> AsyncIterator[SnapshotRow]:
-        """In frozen order, with the text of the frozen revision."""
-        ...
-
-    async def forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
-        """How many rows were erased or may no longer be trained on, by the rule of `trainable`."""
-        ...
-
-    async def holding(
-        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
-    ) -> Sequence[SnapshotId]: ...
-
-
-class Jobs(Protocol):
-    async def add(self, workspace: WorkspaceId, job: Job) -> Job:
-        """The given id is ignored. A job with the same `start` is returned instead of a second."""
-        ...
-
-    async def get(self, workspace: WorkspaceId, job: JobId) -> Job: ...
-    async def change(
-        self,
-        workspace: WorkspaceId,
-        job: JobId,
-        *,
-        when: Sequence[Phase] | None = None,
-        **changes: object,
-    ) -> bool:
-        """Set fields of Job by name; with `when`, only if the phase is one of these."""
-        ...
-
-    async def page(
-        self,
-        workspace: WorkspaceId,
-        *,
-        assistant: AssistantId | None = None,
-        before: JobId | None = None,
-        limit: int = 10,
-    ) -> Sequence[Job]:
-        """Newest first, estimates that were never confirmed left out."""
-        ...
-
-    async def open(self) -> Sequence[Job]:
-        """Confirmed and not over, of every workspace, oldest first."""
-        ...
-
-    async def forget_files(
-        self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId], *, at: datetime
-    ) -> None:
-        """Write the wish that the files of these snapshots' finished jobs go at their hosts."""
-        ...
-
-    async def forgetting(self) -> Sequence[Job]:
-        """Finished jobs with that wish, of every workspace."""
-        ...
-
-    async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...
-    async def add_events(
-        self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
-    ) -> int:
-        """How many were new; metrics of a step already told replace it."""
-        ...
-
-    async def events(
-        self, workspace: WorkspaceId, job: JobId, *, last: int | None = None
-    ) -> Sequence[JobEvent]:
-        """Oldest first; `last` keeps only the newest so many."""
-        ...
-
-    async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]: ...
-    async def add_checkpoints(
-        self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
-    ) -> None: ...
-    async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]: ...
-    async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
-        """(tokens trained, seconds of running) of past successes, newest first, at most 20."""
-        ...
-
-
-class Models(Protocol):
-    async def add(self, workspace: WorkspaceId, model: Model) -> None:
-        """Does nothing if the name stands already."""
-        ...
-
-    async def find(self, workspace: WorkspaceId, name: ModelName) -> Model | None: ...
-    async def all(self, workspace: WorkspaceId, assistant: AssistantId) -> Sequence[Model]:
-        """Newest first, deleted ones left out."""
-        ...
-
-    async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
-        """Mark the models made from these, and theirs: a row they learned from was erased."""
-        ...
-
-    async def delete(self, workspace: WorkspaceId, name: ModelName) -> None: ...
-
-
-class Deployments(Protocol):
-    async def add(
-        self,
-        workspace: WorkspaceId,
-        assistant: AssistantId,
-        *,
-        model: ModelName,
-        host: HostName,
-        by: UserId,
-        at: datetime,
-        after: ModelName | None,
-    ) -> Deployment:
-        """`after` is what a rollback of this one goes back to; None is the base."""
-        ...
-
-    async def current(
-        self, workspace: WorkspaceId, assistant: AssistantId
-    ) -> Deployment | None: ...
-    async def history(
-        self, workspace: WorkspaceId, assistant: AssistantId, *, limit: int = 20
-    ) -> Sequence[Deployment]:
-        """Newest first."""
         ...
 
 
@@ -365,8 +238,9 @@ class Outbox(Protocol):
         subject: int | None = None,
         details: Mapping[str, object] | None = None,
         at: datetime,
+        once: bool = False,
     ) -> None:
-        """A new fact, or a change of the fact with this key."""
+        """A new fact, or a change of the fact with this key; with `once`, only if it is new."""
         ...
 
     async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
@@ -507,6 +381,7 @@ class Records(Protocol):
     examples: Examples
     snapshots: Snapshots
     jobs: Jobs
+    leavings: Leavings
     models: Models
     deployments: Deployments
     turns: Turns

@@ -9,10 +9,13 @@ from typing import Protocol
 
 from bot.events import Event
 from bot.model import MessageId, Row, WorkspaceId
+from bot.ports.links import Links
 from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
-from bot.replies import Reply
+from bot.replies import Progress, Reply
+
+Hear = Callable[[Progress], None]
 
 
 class Surfaces(Protocol):
@@ -41,6 +44,7 @@ class World:
     hosts: Hosts
     surfaces: Surfaces
     clock: Clock
+    links: Links
     running: Running
     admins: frozenset[str]
     starters: Mapping[str, Sequence[Row]]
@@ -59,8 +63,11 @@ class House(Protocol):
         """
         ...
 
-    async def ask(self, event: Event) -> Reply:
-        """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
+    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
+        """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`.
+
+        `progress` hears how far a long work is.
+        """
         ...
 
     async def look(self, event: Event) -> Reply:

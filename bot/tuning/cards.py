@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.commands import Ask
+from bot.errors import retold
 from bot.model import (
     ExampleFilter,
     Job,
-    JobEvent,
     JobId,
+    Measures,
     Notice,
     Phase,
     Split,
@@ -18,23 +19,22 @@ from bot.ports.store import Records, Store
 from bot.replies import (
     Button,
     Card,
-    Chart,
     Drawn,
     Fact,
     Line,
     Listing,
     Progress,
     Reply,
-    Series,
     Text,
     Tone,
 )
 from bot.rows import count_tokens
-from bot.tuning import facts
+from bot.tuning import blame, curves, facts, harvest
 from bot.words import Words
 
 _FEW_SHOT = 8
 _EVENTS_SHOWN = 5
+_EVENTS_READ = 20
 _TONES = {
     Phase.SUCCEEDED: Tone.GOOD,
     Phase.FAILED: Tone.BAD,
@@ -47,12 +47,12 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     """The one live message of a job, as it stands now."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     assistant = await records.assistants.get(job.workspace, job.assistant)
-    events = await records.jobs.events(job.workspace, job.id)
+    measures = await records.jobs.measures(job.workspace, job.id)
     return Card(
         title=words("job.title", id=job.id, name=assistant.name),
         lines=_status_lines(job, words),
         progress=_progress(job),
-        trend=None if job.phase.is_over else chart(events, words),
+        trend=None if job.phase.is_over else curves.losses(measures, words),
         buttons=_controls(job, words),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )
@@ -62,33 +62,65 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     """The last word on a job: what came out, or why nothing did."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     if job.phase is not Phase.SUCCEEDED:
-        title = words(f"ended.{job.phase}", id=job.id)
-        return Card(title, lines=_why(job, words), tone=_TONES.get(job.phase, Tone.PLAIN))
-    events = await records.jobs.events(job.workspace, job.id)
+        return await _bad_end(job, records, words)
+    measures = await records.jobs.measures(job.workspace, job.id)
     saved = await _tokens_saved(job, records)
     lines = [words("ended.model", model=job.model)]
     lines.append(words("ended.in_use" if _is_in_use(job) else "ended.not_in_use"))
-    if job.trouble:
-        lines.append(words("ended.not_answering", why=job.trouble))
-    if is_rising(events):
+    if job.trouble_code == harvest.BY_HAND:
+        lines.append(words("ended.by_hand", page=job.trouble, model=job.model))
+    elif job.trouble:
+        lines.append(words("ended.not_answering", why=facts.said_trouble(job, words)))
+    if curves.is_rising(measures):
         lines.append(words("ended.overfitting"))
     if saved:
         lines.append(words("ended.saved", count=saved, shots=_FEW_SHOT))
     return Card(
         title=words("ended.succeeded", id=job.id),
         lines=tuple(lines),
-        chart=chart(events, words),
-        buttons=_after_success(job, words),
+        chart=curves.losses(measures, words),
+        buttons=(*_after_success(job, words), *_more(job, measures, words)),
         tone=Tone.GOOD,
     )
 
 
+async def _bad_end(job: Job, records: Records, words: Words) -> Card:
+    """Why, and where the host named a row, the example that it means."""
+    lines, buttons = list(_why(job, words)), []
+    example = await blame.example_of(job, records)
+    if example is not None:
+        lines.append(words("ended.example", id=example.id))
+        if example.source and example.source.permalink:
+            lines.append(example.source.permalink)
+        buttons = [
+            Button(words("button.show_example"), f"example.show:{example.id}"),
+            Button(words("button.edit"), f"example.edit:{example.id}"),
+        ]
+    title = words(f"ended.{job.phase}", id=job.id)
+    tone = _TONES.get(job.phase, Tone.PLAIN)
+    return Card(title, lines=tuple(lines), buttons=tuple(buttons), tone=tone)
+
+
 async def word_refused(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """A wish that the host did not grant."""
-    wish, why = notice.details["wish"], notice.details["why"]
-    if why is None:
+    wish, error = notice.details["wish"], retold(notice.details)
+    if error is None:
         return Text(words("job.refused.late", id=notice.subject))
-    return Text(words(f"job.refused.{wish}", id=notice.subject, why=why))
+    return Text(words(f"job.refused.{wish}", id=notice.subject, why=words.error(error)))
+
+
+async def word_late(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """Said once, so that nobody has to wonder whether it still works."""
+    job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
+    if job.phase.is_over:
+        return None
+    seconds, usual = notice.details.get("seconds"), notice.details.get("usual")
+    time = facts.said_time(float(str(seconds)), words)
+    lines = [words("late.note")]
+    if usual is not None:
+        lines.insert(0, words("late.usual", time=facts.said_time(float(str(usual)), words)))
+    title = words("late.title", id=job.id, state=_state(job, words), time=time)
+    return Card(title, tuple(lines), buttons=_controls(job, words))
 
 
 async def status(ask: Ask, *, store: Store) -> Reply:
@@ -97,7 +129,8 @@ async def status(ask: Ask, *, store: Store) -> Reply:
         job = await _chosen(ask, records)
         if job is None:
             return await _no_job(ask, records)
-        events = await records.jobs.events(ask.id, job.id)
+        events = await records.jobs.events(ask.id, job.id, last=_EVENTS_READ)
+        measures = await records.jobs.measures(ask.id, job.id)
         checkpoints = await records.jobs.checkpoints(ask.id, job.id)
         assistant = await records.assistants.get(ask.id, job.assistant)
     words = ask.words
@@ -106,12 +139,12 @@ async def status(ask: Ask, *, store: Store) -> Reply:
         title=words("job.title", id=job.id, name=assistant.name),
         lines=(*_status_lines(job, words), *_why(job, words), *told),
         facts=tuple(
-            Fact(words(f"fact.{name}"), value, name)
+            facts.fact(name, value, words)
             for name, value in _facts(job, words, [c.model for c in checkpoints])
         ),
         progress=_progress(job),
-        chart=chart(events, words),
-        buttons=_controls(job, words),
+        chart=curves.losses(measures, words),
+        buttons=(*_controls(job, words), *_more(job, measures, words)),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )
 
@@ -135,35 +168,6 @@ async def jobs(ask: Ask, *, store: Store) -> Reply:
     )
 
 
-def chart(events: Sequence[JobEvent], words: Words) -> Chart | None:
-    """Train and validation loss over steps."""
-    train = _points(events, "train_loss")
-    if len(train) < 2:
-        return None
-    series = [Series(words("chart.train"), train)]
-    held = _points(events, "full_valid_loss") or _points(events, "valid_loss")
-    if held:
-        series.append(Series(words("chart.validation"), held))
-    summary = words("chart.summary", first=f"{train[0][1]:.2f}", last=f"{train[-1][1]:.2f}")
-    return Chart(words("chart.title"), words("chart.step"), tuple(series), summary)
-
-
-def is_rising(events: Sequence[JobEvent]) -> bool:
-    """Validation loss ended clearly above its best: the model learned by heart."""
-    held = _points(events, "full_valid_loss") or _points(events, "valid_loss")
-    if len(held) < 3:
-        return False
-    return held[-1][1] > 1.05 * min(value for _, value in held)
-
-
-def _points(events: Sequence[JobEvent], metric: str) -> list[tuple[float, float]]:
-    return [
-        (float(event.step), event.metrics[metric])
-        for event in events
-        if event.step is not None and metric in event.metrics
-    ]
-
-
 def _status_lines(job: Job, words: Words) -> tuple[str, ...]:
     said = [_state(job, words)]
     if job.step is not None and job.total_steps:
@@ -172,9 +176,12 @@ def _status_lines(job: Job, words: Words) -> tuple[str, ...]:
         said.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
     if job.valid_loss is not None:
         said.append(words("job.valid_loss", loss=f"{job.valid_loss:.2f}"))
+    left = facts.said_left(job, words)
+    if left and not job.phase.is_over:
+        said.append(left)
     lines = [" · ".join(said)]
     if job.trouble and not job.phase.is_over:
-        lines.append(words("job.waiting", why=job.trouble))
+        lines.append(words("job.waiting", why=facts.said_trouble(job, words)))
     if job.wish is not None and not job.phase.is_over:
         lines.append(words(f"job.wish.{job.wish}"))
     return tuple(lines)
@@ -211,6 +218,16 @@ def _after_success(job: Job, words: Words) -> tuple[Button, ...]:
     return (Button(words("button.use"), f"model.use:{job.id}", is_primary=True),)
 
 
+def _more(job: Job, measures: Sequence[Measures], words: Words) -> tuple[Button, ...]:
+    """What else can be looked at: the second chart, and the host's own table."""
+    buttons = []
+    if curves.accuracies(measures, words):
+        buttons.append(Button(words("button.accuracy"), f"job.accuracy:{job.id}"))
+    if job.result_files:
+        buttons.append(Button(words("button.results"), f"job.results:{job.id}"))
+    return tuple(buttons)
+
+
 def _is_in_use(job: Job) -> bool:
     return job.use_when_done and job.trouble is None
 
@@ -219,7 +236,8 @@ def _why(job: Job, words: Words) -> tuple[str, ...]:
     """Why a job ended badly, in plain words and the host's own."""
     if job.phase not in (Phase.FAILED, Phase.ABANDONED):
         return ()
-    key, trouble = f"trouble.{job.trouble_code}", job.trouble or words("trouble.unsaid")
+    key = f"trouble.{job.trouble_code}"
+    trouble = facts.said_trouble(job, words) or words("trouble.unsaid")
     if words.has(key):
         return (words(key, message=trouble),)
     if job.trouble_code is None:

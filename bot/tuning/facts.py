@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from bot.commands import Ask, whole_number
-from bot.errors import NotFound
+from bot.errors import HostError, NotFound, retold, told
 from bot.model import Job, JobId, JobWish
 from bot.ports.store import Records
+from bot.replies import Fact
 from bot.words import Words
 
 STATUS = "job.status"
 ENDED = "job.ended"
+LATE = "job.late"
 REFUSED = "job.refused"
 
 
@@ -36,13 +38,41 @@ async def tell_ended(records: Records, job: Job, *, at: datetime) -> None:
     await records.outbox.put(f"job.{job.id}.ended", job.place, ENDED, subject=job.id, at=at)
 
 
+async def tell_late(records: Records, job: Job, *, at: datetime) -> None:
+    """It takes longer than it should; the caller sees to it that this is said once."""
+    took = (at - (job.running_at or job.confirmed_at or at)).total_seconds()
+    details = {"seconds": took, "usual": job.estimate.seconds if job.running_at else None}
+    key = f"job.{job.id}.late"
+    await records.outbox.put(key, job.place, LATE, subject=job.id, details=details, at=at)
+
+
 async def tell_refused(
-    records: Records, job: Job, wish: JobWish, why: str | None, *, at: datetime
+    records: Records, job: Job, wish: JobWish, why: HostError | None, *, at: datetime
 ) -> None:
     """What was asked of the host will not be done."""
-    details = {"wish": wish, "why": why}
+    details = {"wish": wish, **(told(why) if why else {})}
     key = f"job.{job.id}.refused.{wish}"
     await records.outbox.put(key, job.place, REFUSED, subject=job.id, details=details, at=at)
+
+
+def fact(name: str, value: str, words: Words) -> Fact:
+    """A fact of a training, explained where its name says little to most people."""
+    key = f"about.{name}"
+    about = words(key) if words.has(key) else ""
+    return Fact(words(f"fact.{name}"), value, name, about)
+
+
+def said_trouble(job: Job, words: Words) -> str | None:
+    """In the reader's language where it is ours; the host's own words as they are."""
+    error = retold(job.trouble_details)
+    return words.error(error) if error else job.trouble
+
+
+def said_left(job: Job, words: Words) -> str | None:
+    """How long it will probably take from the last look on."""
+    if job.seconds_left is None:
+        return None
+    return words("job.left", time=said_time(job.seconds_left, words))
 
 
 def said_time(seconds: float | None, words: Words) -> str:
@@ -53,6 +83,12 @@ def said_time(seconds: float | None, words: Words) -> str:
     if seconds < 5400:
         return words("time.minutes", count=round(seconds / 60))
     return words("time.hours", count=round(seconds / 3600))
+
+
+def cost(job: Job, words: Words) -> dict[str, str]:
+    """Time and price as the sentence `start.cost` wants them."""
+    estimate = job.estimate
+    return {"time": said_time(estimate.seconds, words), "price": said_price(estimate.price, words)}
 
 
 def said_price(price: float | None, words: Words) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -16,7 +17,12 @@ from bot.ports.store import Records
 T = TypeVar("T")
 
 
-async def keep_models(records: Records, job: Job, *, at: datetime) -> bool:
+BY_HAND = "by_hand"
+
+
+async def keep_models(
+    records: Records, job: Job, *, called: ModelName | None, at: datetime
+) -> bool:
     """The model and its checkpoints; marked, and True, where a row was erased meanwhile."""
     checkpoints = await records.jobs.checkpoints(job.workspace, job.id)
     for checkpoint in checkpoints:
@@ -25,14 +31,15 @@ async def keep_models(records: Records, job: Job, *, at: datetime) -> bool:
                 job.workspace, _model(job, checkpoint.model, ModelKind.CHECKPOINT, at)
             )
     name = ModelName(job.model or "")
-    await records.models.add(job.workspace, _model(job, name, ModelKind.TUNED, at))
+    tuned = replace(_model(job, name, ModelKind.TUNED, at), called=called)
+    await records.models.add(job.workspace, tuned)
     is_tainted = bool(await records.snapshots.forbidden(job.workspace, job.snapshot))
     if is_tainted:
         await records.models.taint(job.workspace, [job.snapshot])
     return is_tainted
 
 
-async def put_to_use(records: Records, job: Job, *, at: datetime) -> None:
+async def put_to_use(records: Records, job: Job, *, called: ModelName | None, at: datetime) -> None:
     current = await records.deployments.current(job.workspace, job.assistant)
     await records.deployments.add(
         job.workspace,
@@ -42,6 +49,7 @@ async def put_to_use(records: Records, job: Job, *, at: datetime) -> None:
         by=job.asked_by,
         at=at,
         after=current.model if current else None,
+        called=called,
     )
     await records.audit.add(job.workspace, job.asked_by, "model.used", at=at, model=job.model)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from bot.datasets import training_line
@@ -15,12 +16,17 @@ from bot.model import (
     Job,
     JobEvent,
     JobWish,
+    Measures,
     SnapshotRow,
     Split,
 )
-from bot.ports.provider import Host, JobRequest, RemoteFile, RemoteJob
+from bot.ports.provider import Host, JobRequest, Profile, RemoteFile, RemoteJob
+from bot.tuning import limits
 
 T = TypeVar("T")
+
+_UNITS = ((120, 10), (1800, 60), (float("inf"), 300))
+"""Below so many seconds, the grain in which time left is told."""
 
 
 def file_name(job: Job, split: Split) -> str:
@@ -29,10 +35,13 @@ def file_name(job: Job, split: Split) -> str:
     return f"attune-{job.start}-{part}.jsonl"
 
 
-def training_lines(rows: Iterable[SnapshotRow], assistant: Assistant) -> Iterator[bytes]:
+def training_lines(
+    rows: Iterable[SnapshotRow], assistant: Assistant, profile: Profile
+) -> Iterator[bytes]:
     for row in rows:
         if row.row is not None:
-            yield training_line(row.row, assistant.instructions)
+            plain = row.row if profile.takes_weight else limits.without_weights(row.row)
+            yield training_line(plain, assistant.instructions)
 
 
 async def find_file(host: Host, name: str) -> RemoteFile | None:
@@ -64,11 +73,15 @@ def request(job: Job) -> JobRequest:
     )
 
 
-def news_of(remote: RemoteJob, events: Sequence[JobEvent]) -> dict[str, object]:
+def news_of(
+    job: Job, remote: RemoteJob, events: Sequence[JobEvent], *, now: datetime
+) -> dict[str, object]:
     """What the host says now; numbers come only from its events."""
     told: dict[str, object] = {"status": remote.status}
     if remote.resolved:
         told["resolved"] = remote.resolved
+    if remote.result_files:
+        told["result_files"] = remote.result_files
     for event in events:
         if event.step is not None:
             told["step"] = event.step
@@ -77,7 +90,36 @@ def news_of(remote: RemoteJob, events: Sequence[JobEvent]) -> dict[str, object]:
         for metric in ("train_loss", "valid_loss"):
             if metric in event.metrics:
                 told[metric] = event.metrics[metric]
+    told["seconds_left"] = _seconds_left(job, remote, told, now)
     return told
+
+
+def _seconds_left(
+    job: Job, remote: RemoteJob, told: Mapping[str, object], now: datetime
+) -> float | None:
+    """The host's own word, else by the pace of its steps; rounded, so that it seldom changes."""
+    if remote.status != "running":
+        return None
+    if remote.estimated_finish is not None:
+        return _rounded((remote.estimated_finish - now).total_seconds())
+    step, total = (told.get(name, getattr(job, name)) for name in ("step", "total_steps"))
+    if job.running_at is None or not isinstance(step, int) or not isinstance(total, int):
+        return None
+    took = (now - job.running_at).total_seconds()
+    return _rounded(took / step * (total - step)) if step else None
+
+
+def _rounded(seconds: float) -> float | None:
+    if seconds <= 0:
+        return None
+    unit = next(unit for limit, unit in _UNITS if seconds < limit)
+    return float(max(unit, round(seconds / unit) * unit))
+
+
+async def result_measures(host: Host, remote: RemoteJob) -> Sequence[Measures]:
+    """From all its result files, though hosts give one."""
+    files = [await host.result_file(file) for file in remote.result_files]
+    return [one for file in files for one in file.measures]
 
 
 def is_granted(wish: JobWish | None, status: str) -> bool:

@@ -1,4 +1,4 @@
-"""From `/tune start` to a confirmed wish: rows checked, frozen, counted and priced."""
+"""`/tune start`: rows checked, frozen, counted and priced, before anything leaves the house."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.commands import Ask
+from bot.datasets import training_line
 from bot.errors import BadInput, BadRow, NothingToTrain, NotNow
 from bot.model import (
     Estimate,
@@ -26,9 +27,9 @@ from bot.model import (
 )
 from bot.ports.provider import Host, Hosts
 from bot.ports.store import Records, Store
-from bot.replies import Button, Card, Fact, Reply
+from bot.replies import Button, Card, Reply
 from bot.rows import Method, check_row, count_tokens, fingerprint, prompt_fingerprint
-from bot.tuning import facts
+from bot.tuning import facts, limits
 
 _HOLD_OUT_FROM = 50
 _AUTO_SHARE = 0.2
@@ -45,6 +46,7 @@ class Candidate:
     group: str
     tokens: int
     was_held_out: bool = False
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,54 +69,21 @@ async def start(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     """Freeze a snapshot and show what it will cost; nothing leaves the house yet."""
     host = hosts.get(HostName(ask.text("host") or ask.assistant.training_host))
     method = Method(ask.text("method") or Method.SUPERVISED)
-    if method not in host.profile.methods:
-        raise BadInput(
-            problem=ask.words("start.method", host=host.name, method=ask.words(f"method.{method}"))
-        )
+    settings = _hyperparameters(ask)
+    limits.refuse_method(ask, host, method)
+    limits.refuse_settings(ask, host, settings)
     async with store.reading() as records:
         base = await _base(ask, host, records)
+    await limits.refuse_closed(ask, host, base)
+    async with store.reading() as records:
         candidates = await _candidates(ask, method, host, records)
-        training, validation = split(candidates, share=_share(ask, len(candidates)))
-        plan = Plan(host, base, method, _hyperparameters(ask), training, validation)
+        share = _share(ask, len(candidates), host)
+        training, validation = split(candidates, share=share)
+        plan = Plan(host, base, method, settings, training, validation)
         _enough(ask, plan)
         estimate = await _estimate(plan, records)
     job = await _write_down(ask, plan, estimate, store=store)
     return estimate_card(ask, job, plan)
-
-
-async def confirm(ask: Ask, *, store: Store) -> Reply:
-    """The wish is durable from here on; the watcher acts on it."""
-    job_id = facts.number(ask)
-    async with store.writing() as records:
-        job = await records.jobs.get(ask.id, job_id)
-        confirmed = await records.jobs.change(
-            ask.id, job_id, when=(Phase.ESTIMATED,), phase=Phase.CONFIRMED, confirmed_at=ask.now
-        )
-        if not confirmed:
-            raise NotNow(problem=ask.words("start.already"))
-        await records.audit.add(
-            ask.id,
-            ask.by,
-            "job.confirmed",
-            at=ask.now,
-            job=job_id,
-            rows=job.estimate.rows,
-            price=job.estimate.price,
-        )
-        await facts.tell_status(records, job, at=ask.now, locale=ask.words.language)
-    title = ask.words("start.confirmed", name=ask.user.name)
-    return Card(title, lines=(ask.words("start.cost", **_cost(ask, job)),), replaces=True)
-
-
-async def decline(ask: Ask, *, store: Store) -> Reply:
-    job = facts.number(ask)
-    async with store.writing() as records:
-        declined = await records.jobs.change(
-            ask.id, job, when=(Phase.ESTIMATED,), phase=Phase.ABANDONED
-        )
-    if not declined:
-        raise NotNow(problem=ask.words("start.already"))
-    return Card(ask.words("start.declined"), replaces=True)
 
 
 def split(
@@ -140,32 +109,23 @@ def split(
 def estimate_card(ask: Ask, job: Job, plan: Plan) -> Card:
     """Everything one should know before saying yes."""
     words = ask.words
-    lines = [words("start.cost", **_cost(ask, job))]
-    if plan.host.profile.label:
-        lines.append(plan.host.profile.label)
+    lines = [words("start.cost", **facts.cost(job, words)), *limits.warnings(ask, plan.host)]
     key = "start.will_use" if job.use_when_done else "start.will_not_use"
     lines.append(words(key, assistant=ask.assistant.name))
     return Card(
         title=words("start.title", assistant=ask.assistant.name),
         lines=tuple(lines),
         facts=(
-            Fact(words("fact.examples"), _rows_said(ask, plan)),
-            Fact(words("fact.base"), plan.base),
-            Fact(words("fact.host"), plan.host.name),
-            *(Fact(words(f"fact.{name}"), value) for name, value in _settings(ask, job)),
+            facts.fact("examples", _rows_said(ask, plan), words),
+            facts.fact("base", plan.base, words),
+            facts.fact("host", plan.host.name, words),
+            *(facts.fact(name, value, words) for name, value in _settings(ask, job)),
         ),
         buttons=(
             Button(words("button.confirm"), f"job.confirm:{job.id}", is_primary=True),
             Button(words("button.cancel"), f"job.decline:{job.id}"),
         ),
     )
-
-
-def _cost(ask: Ask, job: Job) -> dict[str, str]:
-    return {
-        "time": facts.said_time(job.estimate.seconds, ask.words),
-        "price": facts.said_price(job.estimate.price, ask.words),
-    }
 
 
 def _rows_said(ask: Ask, plan: Plan) -> str:
@@ -198,7 +158,7 @@ async def _write_down(ask: Ask, plan: Plan, estimate: Estimate, *, store: Store)
             ask.id, ask.assistant.id, plan.method, rows, at=ask.now
         )
         held = [candidate.example for candidate in plan.validation]
-        await records.examples.hold_out(ask.id, ask.assistant.id, held)
+        await records.examples.hold_out(ask.id, ask.assistant.id, plan.method, held)
         return await records.jobs.add(ask.id, _job(ask, plan, estimate, snapshot.id))
 
 
@@ -215,7 +175,7 @@ def _job(ask: Ask, plan: Plan, estimate: Estimate, snapshot: SnapshotId) -> Job:
         base=plan.base,
         method=plan.method,
         hyperparameters=plan.hyperparameters,
-        suffix=_suffix(ask, plan.host),
+        suffix=limits.suffix_of(ask, plan.host),
         seed=ask.integer("seed"),
         use_when_done=ask.yes("use", default=True),
         estimate=estimate,
@@ -226,20 +186,6 @@ def _job(ask: Ask, plan: Plan, estimate: Estimate, snapshot: SnapshotId) -> Job:
 
 def _frozen(candidate: Candidate, side: Split) -> SnapshotRow:
     return SnapshotRow(candidate.example, candidate.revision, side, candidate.sha256, None)
-
-
-def _suffix(ask: Ask, host: Host) -> str | None:
-    suffix = ask.text("suffix") or _plain(ask.assistant.name)
-    if len(suffix) > host.profile.max_suffix:
-        problem = ask.words("start.suffix", most=host.profile.max_suffix)
-        raise BadInput(problem=problem)
-    return suffix or None
-
-
-def _plain(name: str) -> str:
-    return "".join(
-        c for c in name.lower().replace(" ", "-") if c.isascii() and (c.isalnum() or c == "-")
-    )
 
 
 async def _base(ask: Ask, host: Host, records: Records) -> ModelName:
@@ -272,6 +218,7 @@ async def _candidates(
         problem = check_row(row, method, max_tokens=host.profile.max_row_tokens)
         if problem is not None:
             raise BadRow(example=example.id, reason=ask.words.reason(problem))
+        limits.refuse_row(ask, host, example)
         sha256 = fingerprint(row)
         found.setdefault(
             sha256,
@@ -282,6 +229,7 @@ async def _candidates(
                 _group(example),
                 count_tokens(row),
                 example.held_out,
+                len(training_line(row, ask.assistant.instructions)),
             ),
         )
     return list(found.values())
@@ -299,9 +247,13 @@ def _order(group: str) -> str:
     return hashlib.sha256(group.encode()).hexdigest()
 
 
-def _share(ask: Ask, rows: int) -> float:
+def _share(ask: Ask, rows: int, host: Host) -> float:
     """The part to hold out: under fifty rows nothing unless asked, above a fifth."""
     asked = ask.number("validation")
+    if not host.profile.takes_validation:
+        if asked:
+            raise BadInput(problem=ask.words("start.no_validation", host=host.name))
+        return 0.0
     if asked is None:
         return _AUTO_SHARE if rows >= _HOLD_OUT_FROM else 0.0
     share = asked / 100 if asked > 1 or (ask.text("validation") or "").endswith("%") else asked
@@ -313,6 +265,8 @@ def _share(ask: Ask, rows: int) -> float:
 def _enough(ask: Ask, plan: Plan) -> None:
     if len(plan.training) < plan.host.profile.minimum_rows:
         raise NothingToTrain(rows=len(plan.training), minimum=plan.host.profile.minimum_rows)
+    size = sum(candidate.bytes for candidate in plan.training)
+    limits.refuse_size(ask, plan.host, rows=len(plan.training), size=size)
 
 
 def _hyperparameters(ask: Ask) -> Hyperparameters:

@@ -8,15 +8,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from bot.commands import Ask
+from bot.datasets import ends
 from bot.errors import NotNow
-from bot.model import Job, JobEvent
+from bot.model import Job, Measures, SnapshotRow
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
-from bot.replies import Document, Line, Listing, Reply, Tone
+from bot.replies import Button, Document, Line, Listing, Reply, Tone
 from bot.tuning import facts, start
+from bot.words import Words
 
 _TONES = {"error": Tone.BAD, "warn": Tone.BUSY}
 _SHOWN = 200
+_ROWS = 50
 
 
 async def events(ask: Ask, *, store: Store) -> Reply:
@@ -37,15 +40,56 @@ async def events(ask: Ask, *, store: Store) -> Reply:
     return Listing(ask.words("job.events"), lines, empty=ask.words("job.no_events"))
 
 
+async def rows(ask: Ask, *, store: Store) -> Reply:
+    """The frozen rows that a job learns from, a page at a time."""
+    job, _, passed = ask.argument.partition(".")
+    skipped = int(passed) if passed.isdecimal() else 0
+    async with store.reading() as records:
+        found = await records.jobs.get(ask.id, facts.number(replace(ask, argument=job)))
+        frozen = records.snapshots.rows(ask.id, found.snapshot)
+        page = [row async for at, row in _counted(frozen) if skipped <= at <= skipped + _ROWS]
+    lines = tuple(_row_line(row, ask.words) for row in page[:_ROWS])
+    action = f"job.rows:{job}.{skipped + _ROWS}"
+    more = Button(ask.words("list.more"), action) if len(page) > _ROWS else None
+    return Listing(ask.words("job.frozen", id=job), lines, more=more)
+
+
+async def _counted(frozen: AsyncIterator[SnapshotRow]) -> AsyncIterator[tuple[int, SnapshotRow]]:
+    at = 0
+    async for row in frozen:
+        yield at, row
+        at += 1
+
+
+def _row_line(row: SnapshotRow, words: Words) -> Line:
+    """An erased row keeps its place, without its text."""
+    question, answer = ends(row.row) if row.row else (words("row.erased"), "")
+    split = words(f"split.{row.split}")
+    return Line(str(row.example), question, " · ".join(one for one in (split, answer) if one))
+
+
 async def numbers(ask: Ask, *, store: Store) -> Reply:
     """Every step's measures as CSV, in the columns that hosts use for result files."""
     async with store.reading() as records:
         job = await records.jobs.get(ask.id, facts.number(ask))
-        told = await records.jobs.events(ask.id, job.id)
-    measured = [one for one in told if one.step is not None and one.metrics]
+        measured = await records.jobs.measures(ask.id, job.id)
     if not measured:
         raise NotNow(problem=ask.words("job.no_numbers", id=job.id))
     return Document(f"job-{job.id}-metrics.csv", _csv(measured), ask.words("job.numbers"))
+
+
+async def results(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+    """The host's own table of measures, as the host made it."""
+    async with store.reading() as records:
+        job = await records.jobs.get(ask.id, facts.number(ask))
+    if not job.result_files:
+        raise NotNow(problem=ask.words("job.no_results", id=job.id))
+    host = hosts.get(job.host)
+    # Fetched before a word is said, so that a host's refusal is a sentence and not half a file.
+    files = [await host.result_file(file) for file in job.result_files]
+    content = b"".join(file.content for file in files)
+    name = f"job-{job.id}-results.csv"
+    return Document(name, _whole(content), ask.words("job.results", host=job.host))
 
 
 async def again(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
@@ -76,11 +120,15 @@ def _options(job: Job) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-async def _csv(measured: Sequence[JobEvent]) -> AsyncIterator[bytes]:
-    names = list(dict.fromkeys(name for one in measured for name in one.metrics))
+async def _whole(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _csv(measured: Sequence[Measures]) -> AsyncIterator[bytes]:
+    names = list(dict.fromkeys(name for one in measured for name in one.values))
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["step", *names])
     for one in measured:
-        writer.writerow([one.step, *(one.metrics.get(name, "") for name in names)])
+        writer.writerow([one.step, *(one.values.get(name, "") for name in names)])
     yield text.getvalue().encode()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.rows import REASONS
+from bot.words.en_discord import SENTENCES as DISCORD
+from bot.words.en_hosts import SENTENCES as HOSTS
 from bot.words.en_studio import SENTENCES as STUDIO
 
 SENTENCES: Mapping[str, str] = {
@@ -142,6 +144,8 @@ SENTENCES: Mapping[str, str] = {
         "/tune help shows all I can do."
     ),
     # Buttons
+    "button.write": "Write it up",
+    "button.open_page": "Open the page",
     "button.approve": "Approve",
     "button.edit": "Edit",
     "button.withdraw": "Withdraw",
@@ -187,13 +191,28 @@ SENTENCES: Mapping[str, str] = {
     "example.nothing_to_withdraw": "There was nothing left to take back.",
     "example.pointer": (
         "Kept as a pointer, number {id}: I may not keep the text of messages here. "
-        "An admin can allow more with /tune admin sources."
+        "Write it up in your own words, or ask an admin to allow more with /tune admin sources."
     ),
     "save.title": "Save as example",
     "save.earlier": "{count} earlier texts of this conversation go along as they are.",
     "save.in_own_words": "Write the lesson in your own words:",
     "save.changed": "The conversation has changed meanwhile. Save it once more.",
     "example.pointer_only": "Example {id} is only a pointer to a message; its text was never kept.",
+    "write.title": "Write up {id}",
+    "write.link": (
+        "Write example {id} in your own words on a page of ours. The link is yours alone and works "
+        "for {minutes} minutes."
+    ),
+    "write.no_address": (
+        "This needs a page that you can reach. Ask whoever runs Attune to set ATTUNE_PUBLIC_URL."
+    ),
+    "write.bad_link": "This link is not whole. Click Write it up once more for a new one.",
+    "write.ended": "This link has ended. Click Write it up once more for a new one.",
+    "write.done": "Nothing waits to be written up under {id}: it was written or put away already.",
+    "write.hint": (
+        "Put the exchange into your own words. Do not copy what others wrote without asking them."
+    ),
+    "write.close": "You can close this page.",
     "example.no_text": "(only a pointer)",
     "example.held_out": "held back for checking",
     "example.preference": "preference",
@@ -355,9 +374,11 @@ SENTENCES: Mapping[str, str] = {
     "rollback.nothing": "There is nothing to go back to: the base answers.",
     "compare.title": "Compared: {question}",
     "compare.base": "Base",
+    "compare.examples": "Base with examples",
     "compare.few_shot": "Base with {count} example|Base with {count} examples",
     "compare.tuned": "Tuned",
     "compare.note": "{model} · {prompt} + {completion} tokens · {seconds} s",
+    "compare.nobody": "Write a question and choose who answers.",
     "compare.no_tuned": "There is no tuned model yet. /tune start trains one.",
     # Chat and feedback
     "chat.empty": "Yes? Write your question after my name.",
@@ -543,4 +564,9 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.wait": "Wait until it is done; the room shows how it goes.",
     "console.welcome.ask": "Ask: @attune write a limerick about neon",
     "console.welcome.more": "/tune help tells the rest.",
-} | (dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})
+} | (
+    dict(DISCORD)
+    | dict(HOSTS)
+    | dict(STUDIO)
+    | {f"row.{code}": sentence for code, sentence in REASONS.items()}
+)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.words.zh_discord import SENTENCES as DISCORD
+from bot.words.zh_hosts import SENTENCES as HOSTS
 from bot.words.zh_rows import REASONS
 from bot.words.zh_studio import SENTENCES as STUDIO
 
@@ -171,6 +173,8 @@ SENTENCES: Mapping[str, str] = {
         "没有许可的内容，我绝不拿来训练。我能做的都在 /tune help 里。"
     ),
     # Buttons
+    "button.write": "写下来",
+    "button.open_page": "打开网页",
     "button.approve": "通过",
     "button.edit": "修改",
     "button.withdraw": "撤回",
@@ -216,13 +220,21 @@ SENTENCES: Mapping[str, str] = {
     "example.nothing_to_withdraw": "没有可撤回的了。",
     "example.pointer": (
         "只记下了出处，编号 {id}：我在这里不能保存消息的文字。"
-        "管理员可以用 /tune admin sources 放宽。"
+        "你可以用自己的话写下来，也可以请管理员用 /tune admin sources 放宽。"
     ),
     "save.title": "存为示例",
     "save.earlier": "这段对话更早的 {count} 条文字会原样一起保存。",
     "save.in_own_words": "请用自己的话写下这一课：",
     "save.changed": "对话在此期间有了变化，请再保存一次。",
     "example.pointer_only": "示例 {id} 只记了消息的出处，没有保存文字。",
+    "write.title": "写下示例 {id}",
+    "write.link": "请在我们的网页上用自己的话写下示例 {id}。链接只给你一个人，{minutes} 分钟内有效。",
+    "write.no_address": "这需要一个你能打开的网页。请让运行 Attune 的人设置 ATTUNE_PUBLIC_URL。",
+    "write.bad_link": "链接不完整。请再点一次“写下来”，拿一个新的。",
+    "write.ended": "链接已过期。请再点一次“写下来”，拿一个新的。",
+    "write.done": "编号 {id} 没有要写的了：已经写好，或已收起。",
+    "write.hint": "请用自己的话写下这段对话。未经同意，不要照抄别人的原话。",
+    "write.close": "可以关掉这个页面了。",
     "example.no_text": "（只有出处）",
     "example.held_out": "留作检查",
     "example.preference": "偏好",
@@ -383,9 +395,11 @@ SENTENCES: Mapping[str, str] = {
     "rollback.nothing": "没有可以回滚的：现在就是基础模型在回答。",
     "compare.title": "对比：{question}",
     "compare.base": "基础模型",
+    "compare.examples": "基础模型加示例",
     "compare.few_shot": "基础模型加 {count} 条示例",
     "compare.tuned": "微调模型",
     "compare.note": "{model} · {prompt} + {completion} token · {seconds} 秒",
+    "compare.nobody": "请写下问题，并选择由谁回答。",
     "compare.no_tuned": "还没有微调模型，用 /tune start 训练一个。",
     # Chat and feedback
     "chat.empty": "在呢，把问题写在我的名字后面吧。",
@@ -565,4 +579,10 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.wait": "等它完成，进展会显示在房间里。",
     "console.welcome.ask": "提问：@attune 写一首关于茶的打油诗",
     "console.welcome.more": "其余的都在 /tune help 里。",
-} | (_ERRORS | dict(STUDIO) | {f"row.{code}": sentence for code, sentence in REASONS.items()})
+} | (
+    _ERRORS
+    | dict(DISCORD)
+    | dict(HOSTS)
+    | dict(STUDIO)
+    | {f"row.{code}": sentence for code, sentence in REASONS.items()}
+)

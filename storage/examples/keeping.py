@@ -180,9 +180,13 @@ class Examples:
             await self._put_list(example_tags, workspace, example, tags)
 
     async def hold_out(
-        self, workspace: WorkspaceId, assistant: AssistantId, examples: Sequence[ExampleId]
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        examples: Sequence[ExampleId],
     ) -> None:
-        own = of_assistant(workspace, assistant)
+        own = and_(of_assistant(workspace, assistant), table.c.method == method)
         old = and_(own, table.c.held_out)
         await self._connection.run(update(table).where(old).values(held_out=False))
         for part in parts(examples):

@@ -24,6 +24,8 @@ from bot.model import (
     HostName,
     JobEvent,
     JobWish,
+    Leaving,
+    Measures,
     MessageId,
     Model,
     ModelKind,
@@ -149,10 +151,10 @@ class TestWorkspaces:
 
         async with store.writing() as records:
             await records.workspaces.set_sources(HOME, Sources.FORMS, allowed=Exclusion.GUEST)
-            await records.workspaces.set_caps(HOME, person=10, whole=None)
+            await records.workspaces.set_caps(HOME, person=10, whole=None, training=2.5)
             kept = await records.workspaces.find(HOME)
 
-        assert kept == Workspace(HOME, "Home", Sources.FORMS, 10, None, Exclusion.GUEST)
+        assert kept == Workspace(HOME, "Home", Sources.FORMS, 10, None, 2.5, Exclusion.GUEST)
 
     async def test_erasing_takes_everything_but_other_workspaces(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -390,7 +392,7 @@ class TestExamples:
             await records.examples.add(HOME, two, at=NOW)
             three = replace(an_example(assistant, "three_x"), state=ExampleState.PROPOSED)
             await records.examples.add(HOME, replace(three, origin=Origin.FORM), at=NOW)
-            await records.examples.hold_out(HOME, assistant, [one.id])
+            await records.examples.hold_out(HOME, assistant, Method.SUPERVISED, [one.id])
 
             page = await records.examples.page(HOME, filters)
 
@@ -474,8 +476,8 @@ class TestExamples:
             await records.examples.add_many(HOME, new, at=NOW)
             ids = [each.id for each in await records.examples.page(HOME, ExampleFilter())]
 
-            await records.examples.hold_out(HOME, assistant, ids[:2])
-            await records.examples.hold_out(HOME, assistant, ids[1:])
+            await records.examples.hold_out(HOME, assistant, Method.SUPERVISED, ids[:2])
+            await records.examples.hold_out(HOME, assistant, Method.SUPERVISED, ids[1:])
 
             held = await records.examples.page(HOME, ExampleFilter(held_out=True))
             assert [each.id for each in held] == ids[1:]
@@ -696,6 +698,40 @@ class TestJobs:
 
             assert [job.phase for job in await records.jobs.forgetting()] == [Phase.SUCCEEDED]
 
+    async def test_leavings_are_kept_until_they_are_gone(self, store: Store) -> None:
+        left = Leaving(HOST, "start-1", "ftjob-1", ("file-1", "file-2"), NOW)
+        async with store.writing() as records:
+            await records.leavings.add(left)
+
+            assert await records.leavings.due(now=later(-1)) == []
+            (kept,) = await records.leavings.due(now=NOW)
+            assert replace(kept, id=0) == left
+            await records.leavings.postpone(kept.id, until=later(60))
+            assert await records.leavings.due(now=later(59)) == []
+            (again,) = await records.leavings.due(now=later(60))
+            assert again.attempts == 1
+            await records.leavings.drop(kept.id)
+            assert await records.leavings.due(now=later(99)) == []
+
+    async def test_leavings_outlive_every_workspace(self, store: Store) -> None:
+        await furnished(store)
+        async with store.writing() as records:
+            await records.leavings.add(Leaving(HOST, "start-1", None, (), NOW))
+
+            await records.workspaces.erase(HOME)
+
+            assert len(await records.leavings.due(now=NOW)) == 1
+
+    async def test_a_fact_that_is_told_once_is_not_told_again(self, store: Store) -> None:
+        async with store.writing() as records:
+            await records.outbox.put("end", PLACE, "end", details={"n": 1}, at=NOW, once=True)
+            (notice,) = await records.outbox.due(now=NOW)
+            await records.outbox.delivered(notice.id, version=1, message=MessageId("1"))
+
+            await records.outbox.put("end", PLACE, "end", details={"n": 2}, at=NOW, once=True)
+
+            assert await records.outbox.due(now=NOW) == []
+
     async def test_a_known_event_is_not_told_twice(self, store: Store) -> None:
         assistant = await furnished(store)
         first = JobEvent("e1", NOW, "info", "started")
@@ -721,6 +757,22 @@ class TestJobs:
 
             told = await records.jobs.events(HOME, job.id)
             assert [event.metrics for event in told] == [{}, {"train_loss": 0.4}]
+
+    async def test_measures_join_what_events_told_of_a_step(self, store: Store) -> None:
+        assistant = await furnished(store)
+        told = JobEvent("e1", NOW, "info", "step", 2, 9, {"train_loss": 0.5, "lr": 1.0})
+        table = [Measures(2, {"train_loss": 0.4, "valid_loss": 0.6}), Measures(1, {"lr": 2.0})]
+        async with store.writing() as records:
+            job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
+            await records.jobs.add_events(HOME, job.id, [told])
+
+            await records.jobs.add_measures(HOME, job.id, table)
+
+            both = {"train_loss": 0.4, "lr": 1.0, "valid_loss": 0.6}
+            kept = [Measures(1, {"lr": 2.0}), Measures(2, both)]
+            assert await records.jobs.measures(HOME, job.id) == kept
+            (event,) = await records.jobs.events(HOME, job.id)
+            assert event.metrics == both
 
     async def test_checkpoints_are_kept_by_step(self, store: Store) -> None:
         assistant = await furnished(store)

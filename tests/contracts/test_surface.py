@@ -1,4 +1,4 @@
-"""What every surface promises, whichever platform it is: the local room, and Slack through bolt."""
+"""What every surface promises: the local room, Slack through bolt, Discord through discord.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from bot.errors import EmptyAnswer, MessageGone
 from bot.model import LOCAL, ChannelId, MessageId, Place, UserId, WorkspaceId
 from bot.ports.surface import CanStream, Surface
 from bot.replies import Button, Card, Column, Drawn, Fact, Line, Listing, Progress, Stream, Text
+from tests.discord_scene import HERE, discord_scene
+from tests.discord_scene import Scene as DiscordScene
+from tests.fakes.discord import ANN, GENERAL
 from tests.fakes.room_scene import MINA, RoomScene
+from tests.slack_scene import Scene as SlackScene
 from tests.slack_scene import slack_scene
 
 ASKER = UserId("U2")
@@ -35,29 +39,53 @@ class Stage:
         raise NotImplementedError
 
 
-@pytest.fixture(params=["room", "slack"])
+@pytest.fixture(params=["room", "slack", "discord"])
 async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stage]:
     if request.param == "room":
         yield room_stage(tmp_path)
         return
-    async with slack_scene(tmp_path) as scene:
-        assert scene.house is not None
-        scene.slack.tiers.is_on = False
-        team = WorkspaceId("slack:T1")
-        root = MessageId(scene.slack.put("U2", "C1", "the root"))
-        slack = scene.slack
+    if request.param == "discord":
+        async with discord_scene(tmp_path) as scene:
+            yield discord_stage(scene)
+        return
+    async with slack_scene(tmp_path) as scene_:
+        yield slack_stage(scene_)
 
-        class SlackStage(Stage):
-            async def texts(self) -> list[str]:
-                return slack.texts("C1")
 
-            async def say(self, text: str, *, after: MessageId | None = None) -> MessageId:
-                return MessageId(slack.put("U2", "C1", text, thread=root))
+def slack_stage(scene: SlackScene) -> Stage:
+    assert scene.house is not None
+    scene.slack.tiers.is_on = False
+    team = WorkspaceId("slack:T1")
+    root = MessageId(scene.slack.put("U2", "C1", "the root"))
+    slack = scene.slack
 
-            async def delete(self, message: MessageId) -> None:
-                slack.delete("C1", message)
+    class SlackStage(Stage):
+        async def texts(self) -> list[str]:
+            return slack.texts("C1")
 
-        yield SlackStage(scene.house.surfaces.of(team), Place(team, ChannelId("C1"), root))
+        async def say(self, text: str, *, after: MessageId | None = None) -> MessageId:
+            return MessageId(slack.put("U2", "C1", text, thread=root))
+
+        async def delete(self, message: MessageId) -> None:
+            slack.delete("C1", message)
+
+    return SlackStage(scene.house.surfaces.of(team), Place(team, ChannelId("C1"), root))
+
+
+def discord_stage(scene: DiscordScene) -> Stage:
+    discord = scene.discord
+
+    class DiscordStage(Stage):
+        async def texts(self) -> list[str]:
+            return discord.texts(GENERAL)
+
+        async def say(self, text: str, *, after: MessageId | None = None) -> MessageId:
+            return MessageId(discord.put(ANN, GENERAL, text, answers=after))
+
+        async def delete(self, message: MessageId) -> None:
+            discord.delete(GENERAL, message)
+
+    return DiscordStage(scene.surface, HERE)
 
 
 def room_stage(folder: Path) -> Stage:

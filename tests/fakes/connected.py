@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from adapters.openai.client import OpenAIHost, Patience
+from adapters.openai.kinds import Dialect
 from bot.model import HostName, Hyperparameters, ModelName, Sampling
 from bot.ports.provider import Delta, Host, JobRequest, Profile
 from bot.rows import Method
@@ -28,6 +29,7 @@ async def connected(
     fake: FaultyHost,
     *,
     profile: Profile = PLAIN,
+    dialect: Dialect | None = None,
     key: str | None = None,
     chat_base_url: str | None = None,
     retries: int = 0,
@@ -36,6 +38,7 @@ async def connected(
     client = OpenAIHost(
         HostName("here"),
         profile=profile,
+        dialect=dialect,
         base_url=fake.url,
         chat_base_url=chat_base_url,
         key=fake.key if key is None else key,

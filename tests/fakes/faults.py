@@ -93,6 +93,17 @@ def hangs() -> Fault:
     return fault
 
 
+def late() -> Fault:
+    """It is done at once, but the answer comes only with `FaultyHost.release`."""
+
+    async def fault(call: Call) -> Response:
+        response = await call.act()
+        await call.released()
+        return response
+
+    return fault
+
+
 def cut() -> Fault:
     """The connection is lost before anything is done."""
 

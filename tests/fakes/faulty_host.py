@@ -45,6 +45,8 @@ from tests.fakes.openai_shapes import (
     usage_json,
 )
 
+_RESULTS = "fine-tune-results"
+
 Listed = TypeVar("Listed", FakeFile, FakeJob)
 
 
@@ -88,6 +90,14 @@ class FaultyHost:
         self.pieces: Sequence[str] = ("Hello", " from", " the model")
         self.piece_seconds = 0.0
         self.stopped_streams = 0
+        self.results: bytes | None = None
+        self.needs_deployment = False
+        self.settings: Json = {}
+        self.takes_any_file = False
+        self.deploying_looks = 0
+        self.deployments: list[Json] = []
+        self.shutdown_dates: dict[str, str] = {}
+        self.ages_when_listed = False
         self._listings: dict[str, int] = defaultdict(int)
         self._planned: dict[str, deque[Fault]] = defaultdict(deque)
         self._always: dict[str, Fault] = {}
@@ -142,6 +152,9 @@ class FaultyHost:
             self._route("POST /chat/completions", self._chat),
             self._route("GET /models", self._list_models),
             self._route("DELETE /models/{id:path}", self._delete_model),
+            self._route("GET /v0/models", self._list_deployments),
+            self._route("POST /v0/models", self._deploy),
+            self._route("DELETE /v0/models/{id:path}", self._undeploy),
         ]
         return _with_transport(Starlette(routes=routes))
 
@@ -154,7 +167,8 @@ class FaultyHost:
             call = Call(request, lambda: self._checked(act, request), self._released.wait)
             return await (fault(call) if fault else call.act())
 
-        return Route(f"/v1{path}", endpoint, methods=[verb])
+        address = path if path.startswith("/v0") else f"/v1{path}"
+        return Route(address, endpoint, methods=[verb])
 
     async def _recorded(self, name: str, request: Request) -> Asked:
         query = dict(request.query_params)
@@ -188,7 +202,9 @@ class FaultyHost:
         return JSONResponse(file_json(new))
 
     async def _list_files(self, request: Request) -> Response:
-        rows = [file_json(file) for file in self._listed("files", self.files)]
+        wanted = request.query_params.get("purpose")
+        known = {f.id: f for f in self.files.values() if wanted in (None, f.purpose)}
+        rows = [file_json(file) for file in self._listed("files", known)]
         return self._page(request, rows)
 
     async def _retrieve_file(self, request: Request) -> Response:
@@ -203,9 +219,9 @@ class FaultyHost:
 
     async def _create_job(self, request: Request) -> Response:
         body = await _body(request)
-        openai_rules.check_job(body, is_legacy=self.is_legacy)
+        openai_rules.check_job(body, is_legacy=self.is_legacy, settings=tuple(self.settings))
         for name in ("training_file", "validation_file"):
-            if name in body and body[name] not in self.files:
+            if name in body and body[name] not in self.files and not self.takes_any_file:
                 raise RejectedError(f"No such file: {body[name]}", name)
         if body["model"] not in (*self.bases, *self.tuned):
             raise RejectedError(f"Model {body['model']} is not available for fine-tuning.", "model")
@@ -222,13 +238,19 @@ class FaultyHost:
         return JSONResponse(self._job_json(job))
 
     async def _list_jobs(self, request: Request) -> Response:
+        if self.ages_when_listed and "after" not in request.query_params:
+            for job in self.jobs.values():
+                self._age(job)
         return self._page(request, [self._job_json(j) for j in self._listed("jobs", self.jobs)])
 
     async def _retrieve_job(self, request: Request) -> Response:
         job = self.jobs[request.path_params["id"]]
+        self._age(job)
+        return JSONResponse(self._job_json(job))
+
+    def _age(self, job: FakeJob) -> None:
         if job.life and job.status not in (*OVER, "paused"):
             self._live(job, job.life.popleft())
-        return JSONResponse(self._job_json(job))
 
     def _turn(self, status: str) -> Callable[[Request], Awaitable[Response]]:
         async def act(request: Request) -> Response:
@@ -259,7 +281,7 @@ class FaultyHost:
         if self.loading_calls > 0:
             self.loading_calls -= 1
             return refusal(self.loading_status, "The model is still being loaded.")
-        if body["model"] not in (*self.bases, *self.tuned):
+        if body["model"] not in self._callable():
             return refusal(404, "The model does not exist.", code="model_not_found")
         return StreamingResponse(self._stream(body), media_type="text/event-stream")
 
@@ -277,7 +299,9 @@ class FaultyHost:
             raise
 
     async def _list_models(self, request: Request) -> Response:
-        rows = [model_json(name) for name in (*self.bases, *self.tuned)]
+        ends = self.shutdown_dates
+        names = (*self.bases, *self.tuned)
+        rows = [{**model_json(n), "shutdown_date": ends.get(n)} for n in names]
         return JSONResponse({"object": "list", "data": rows})
 
     async def _delete_model(self, request: Request) -> Response:
@@ -286,6 +310,37 @@ class FaultyHost:
             raise KeyError(name)
         self.tuned.remove(name)
         return JSONResponse({"id": name, "object": "model", "deleted": True})
+
+    async def _list_deployments(self, request: Request) -> Response:
+        for one in self.deployments:
+            if one["status"] == "validating" and self.deploying_looks > 0:
+                self.deploying_looks -= 1
+            elif one["status"] == "validating":
+                one["status"] = "active"
+        return JSONResponse({"data": [dict(one) for one in self.deployments]})
+
+    async def _deploy(self, request: Request) -> Response:
+        body = await _body(request)
+        job, _, checkpoint = str(body["source"]).partition(":")
+        if set(body) != {"source", "base_model", "name"} or checkpoint != f"ftckpt-{job}":
+            raise RejectedError("Invalid source.", "source")
+        name = f"{body['base_model']}-LoRa:{body['name']}-Ab12"
+        new: Json = {**body, "name": name, "status": "validating", "status_reason": None}
+        self.deployments.append(new)
+        return JSONResponse(new)
+
+    async def _undeploy(self, request: Request) -> Response:
+        kept = [one for one in self.deployments if one["name"] != request.path_params["id"]]
+        if len(kept) == len(self.deployments):
+            raise KeyError(request.path_params["id"])
+        self.deployments = kept
+        return JSONResponse({"deleted": True})
+
+    def _callable(self) -> list[str]:
+        if not self.needs_deployment:
+            return [*self.bases, *self.tuned]
+        ready = [str(one["name"]) for one in self.deployments if one["status"] == "active"]
+        return [*self.bases, *ready]
 
     def _live(self, job: FakeJob, status: str) -> None:
         job.status = status
@@ -298,7 +353,15 @@ class FaultyHost:
         elif status == "succeeded":
             job.model = f"ft:{job.body['model']}:team:{job.body.get('suffix', '')}:{job.id}"
             self.tuned.append(job.model)
+            self._leave_results(job)
             self._tell(job, "The job has successfully completed")
+
+    def _leave_results(self, job: FakeJob) -> None:
+        if self.results is not None:
+            name = "step_metrics.csv"
+            left = FakeFile(self._id("file-"), name, self.results, self.now, 0, _RESULTS)
+            self.files[left.id] = left
+            job.results.append(left.id)
 
     def _tell(self, job: FakeJob, message: str, data: Json | None = None) -> None:
         job.events.append(event_json(self._id("ftevent-"), self.now, message, data))

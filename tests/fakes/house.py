@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from bot.events import Event
 from bot.model import WorkspaceId
+from bot.ports.world import Hear
 from bot.replies import Reply, Silence
 from bot.words import Words
 
@@ -48,7 +49,7 @@ class FakeHouse:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def ask(self, event: Event) -> Reply:
+    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
         self.events.append(event)
         return Silence()
 

@@ -91,8 +91,11 @@ CHAT: Mapping[str, Rule] = {
 }
 
 
-def check_job(body: Body, *, is_legacy: bool) -> None:
-    """`is_legacy` hosts take hyperparameters at the top and refuse `method`."""
+def check_job(body: Body, *, is_legacy: bool, settings: tuple[str, ...] = ()) -> None:
+    """`is_legacy` hosts take hyperparameters at the top and refuse `method`.
+
+    `settings` are hyperparameters of the host's own, which it insists on.
+    """
     check(body, JOB, required=("model", "training_file"))
     if is_legacy and "method" in body:
         raise RejectedError("Unknown parameter: 'method'.", "method")
@@ -103,7 +106,11 @@ def check_job(body: Body, *, is_legacy: bool) -> None:
         raise RejectedError(f"Invalid value: '{kind}'.", "method.type")
     check(method, {"type": is_text, kind: lambda value: isinstance(value, dict)})
     chosen = method.get(kind, {}).get("hyperparameters", body.get("hyperparameters", {}))
-    check(chosen, METHODS[kind], inside=f"method.{kind}.hyperparameters.")
+    missing = [name for name in settings if name not in chosen]
+    if missing:
+        raise RejectedError(f"Missing required parameter: '{missing[0]}'.", missing[0])
+    known = {name: value for name, value in chosen.items() if name not in settings}
+    check(known, METHODS[kind], inside=f"method.{kind}.hyperparameters.")
 
 
 def check_chat(body: Body) -> None:

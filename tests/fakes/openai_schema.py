@@ -37,14 +37,24 @@ class Description:
         validator = Draft202012Validator(schema, registry=self._registry)
         return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(body)]
 
+    def request_problems(self, method: str, path: str, body: object) -> list[str]:
+        """What is wrong with a request's body, each with its place."""
+        steps = ("requestBody", "content", "application/json", "schema")
+        schema = self._described(method, path, *steps)
+        validator = Draft202012Validator(schema, registry=self._registry)
+        return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(body)]
+
     def _schema(self, method: str, path: str, media: str) -> dict[str, object]:
+        return self._described(method, path, "responses", "200", "content", media, "schema")
+
+    def _described(self, method: str, path: str, *inner: str) -> dict[str, object]:
         template = self._template(path)
-        steps = ("paths", template, method.lower(), "responses", "200", "content", media, "schema")
+        steps = ("paths", template, method.lower(), *inner)
         pointer = "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps)
         found: object = self._document
         for step in steps:
             if not isinstance(found, dict) or step not in found:
-                raise LookupError(f"{method} {template} has no answer described as {media}")
+                raise LookupError(f"{method} {template} has nothing described at {step}")
             found = found[step]
         return {"$ref": f"{_ADDRESS}#/{pointer}"}
 

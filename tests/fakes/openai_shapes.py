@@ -21,6 +21,7 @@ class FakeFile:
     content: bytes
     created_at: int
     listings_before: int
+    purpose: str = "fine-tune"
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class FakeJob:
     events: list[Json] = field(default_factory=list)
     model: str | None = None
     error: Json | None = None
+    results: list[str] = field(default_factory=list)
 
 
 def file_json(file: FakeFile) -> Json:
@@ -46,7 +48,7 @@ def file_json(file: FakeFile) -> Json:
         "bytes": len(file.content),
         "created_at": file.created_at,
         "filename": file.name,
-        "purpose": "fine-tune",
+        "purpose": file.purpose,
         "status": "processed",
     }
 
@@ -65,7 +67,7 @@ def job_json(job: FakeJob, now: int) -> Json:
         "trained_tokens": 1000 if job.model else None,
         "training_file": job.body["training_file"],
         "validation_file": job.body.get("validation_file"),
-        "result_files": [],
+        "result_files": job.results,
         "seed": job.body.get("seed", 0),
         "hyperparameters": {"n_epochs": 3, "batch_size": 1, "learning_rate_multiplier": 1.8},
         "method": job.body.get("method"),

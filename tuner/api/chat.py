@@ -4,19 +4,20 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from tuner.answers import Sampling
-from tuner.api.models import BASE
+from tuner.api.models import base_of
 from tuner.api.place import Place, place_of
-from tuner.api.reading import json_body, read_as
+from tuner.api.reading import Gone, json_body, read_as
 from tuner.api.shapes import CreateChat
-from tuner.conversation import Cut, cut, pieces, prompt_tokens, read_messages
+from tuner.conversation import read_messages
+from tuner.engine import Answer, Asked, Piece, Sampling
 from tuner.errors import Refusal, Unknown
 
 router = APIRouter()
@@ -46,47 +47,62 @@ UNSUPPORTED: dict[str, tuple[object, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+# What an engine that knows of functions takes beside, and where it goes no further.
+WITH_TOOLS: dict[str, tuple[object, ...]] = {"tool_choice": ("none", "auto")}
+
+
+@dataclass(slots=True)
 class Completion:
-    """The finished answer, which is told at once or word by word."""
+    """What is told of an answer beside its pieces."""
 
     model: str
     prompt_tokens: int
-    choices: Sequence[Cut]
+    completion_tokens: int = 0
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(14)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
     @property
     def usage(self) -> dict[str, int]:
-        completion_tokens = sum(choice.tokens for choice in self.choices)
         return {
             "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": self.prompt_tokens + completion_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
         }
+
+    def head(self, kind: str) -> dict[str, object]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+
+@dataclass(slots=True)
+class Choice:
+    """One answer of several, as it grows."""
+
+    text: str = ""
+    tool_calls: list[Mapping[str, object]] = field(default_factory=list)
+    finish_reason: str | None = None
+
+    def take(self, piece: Piece) -> None:
+        self.text += piece.text
+        self.tool_calls += piece.tool_calls
+        self.finish_reason = piece.finish_reason or self.finish_reason
 
 
 @router.post("/chat/completions")
 async def create_completion(request: Request) -> Response:
-    wanted = _read(await json_body(request))
-    completion = await run_in_threadpool(_complete, place_of(request), wanted)
+    place = place_of(request)
+    wanted = _read(await json_body(request), place)
+    answer = await _ask(place, wanted)
+    completion = Completion(wanted.model, answer.prompt_tokens)
     if not wanted.stream:
-        return JSONResponse(_whole(completion))
+        return JSONResponse(await _unless_gone(request, completion, answer))
     options = wanted.stream_options
-    events = _events(completion, with_usage=bool(options and options.include_usage))
+    events = _events(completion, answer, with_usage=bool(options and options.include_usage))
     headers = {"cache-control": "no-cache"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-def _read(body: dict[str, object]) -> CreateChat:
-    for name, neutral in UNSUPPORTED.items():
-        value = body.pop(name, None)
-        if value is not None and not any(_is_same(value, each) for each in neutral):
-            raise Refusal(
-                f"'{name}' is not supported by this model.",
-                param=name,
-                code="unsupported_parameter",
-            )
+def _read(body: dict[str, object], place: Place) -> CreateChat:
+    _refuse_unsupported(body, has_tools=place.engine.has_tools)
     wanted = read_as(CreateChat, body)
     if wanted.stream_options is not None and not wanted.stream:
         raise Refusal(
@@ -95,35 +111,29 @@ def _read(body: dict[str, object]) -> CreateChat:
     return wanted
 
 
+def _refuse_unsupported(body: dict[str, object], *, has_tools: bool) -> None:
+    for name, neutral in {**UNSUPPORTED, **(WITH_TOOLS if has_tools else {})}.items():
+        if has_tools and name == "tools":
+            continue
+        value = body.pop(name, None)
+        if name == "tool_choice" and value == "none" and has_tools:
+            body.pop("tools", None)
+        if value is not None and not any(_is_same(value, each) for each in neutral):
+            raise Refusal(
+                f"'{name}' is not supported by this model.",
+                param=name,
+                code="unsupported_parameter",
+            )
+
+
 def _is_same(value: object, neutral: object) -> bool:
     return type(value) is type(neutral) and value == neutral
 
 
-def _complete(place: Place, wanted: CreateChat) -> Completion:
-    messages = read_messages(wanted.messages)
-    stops = [wanted.stop] if isinstance(wanted.stop, str) else wanted.stop or []
-    limits = [n for n in (wanted.max_tokens, wanted.max_completion_tokens) if n is not None]
-    texts = [_reply(place, wanted, messages, choice) for choice in range(wanted.n or 1)]
-    return Completion(
-        model=wanted.model,
-        prompt_tokens=prompt_tokens(messages),
-        choices=[cut(text, stops=stops, most_tokens=min(limits, default=None)) for text in texts],
-    )
-
-
-def _reply(
-    place: Place, wanted: CreateChat, messages: Sequence[dict[str, str]], choice: int
-) -> str:
-    sampling = Sampling(
-        temperature=1.0 if wanted.temperature is None else wanted.temperature,
-        seed=None if wanted.seed is None else wanted.seed + choice,
-    )
-    if wanted.model == BASE:
-        return place.answers.base(messages, sampling)
-    model = place.models.get(wanted.model)
-    path = place.runner.folder_of(model.job).weights(model.step)
+async def _ask(place: Place, wanted: CreateChat) -> Answer:
+    asked = await run_in_threadpool(_asked, place, wanted)
     try:
-        return place.answers.tuned(path, messages, sampling)
+        return await place.engine.answer(asked)
     except FileNotFoundError as error:
         raise Unknown(
             f"The model '{wanted.model}' does not exist or has been deleted.",
@@ -132,49 +142,114 @@ def _reply(
         ) from error
 
 
-def _whole(completion: Completion) -> dict[str, object]:
+def _asked(place: Place, wanted: CreateChat) -> Asked:
+    limits = [n for n in (wanted.max_tokens, wanted.max_completion_tokens) if n is not None]
+    sampling = Sampling(
+        temperature=1.0 if wanted.temperature is None else wanted.temperature,
+        top_p=1.0 if wanted.top_p is None else wanted.top_p,
+        seed=wanted.seed,
+        choices=wanted.n or 1,
+        stops=[wanted.stop] if isinstance(wanted.stop, str) else wanted.stop or [],
+        most_tokens=min(limits, default=None),
+        presence_penalty=wanted.presence_penalty or 0.0,
+        frequency_penalty=wanted.frequency_penalty or 0.0,
+    )
+    messages = read_messages(wanted.messages, with_tools=place.engine.has_tools)
+    weights = None
+    if wanted.model not in place.engine.bases:
+        model = place.models.get(wanted.model)
+        weights = place.runner.folder_of(model.job).weights(model.step)
+    return Asked(base_of(place, wanted.model), weights, messages, sampling, wanted.tools or ())
+
+
+async def _unless_gone(
+    request: Request, completion: Completion, answer: Answer
+) -> dict[str, object]:
+    """The whole answer; nobody waits for the end of one whose asker has left."""
+    work = asyncio.create_task(_whole(completion, answer), name="completion")
+    left = asyncio.create_task(_left(request), name="asker")
+    try:
+        await asyncio.wait({work, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise Gone
+        return work.result()
+    finally:
+        for task in (work, left):
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _whole(completion: Completion, answer: Answer) -> dict[str, object]:
+    choices: dict[int, Choice] = {}
+    async for piece in _counted(completion, answer):
+        choices.setdefault(piece.choice, Choice()).take(piece)
     return {
-        **_head(completion, "chat.completion"),
-        "choices": [
-            {
-                "index": index,
-                "message": {"role": "assistant", "content": choice.text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": choice.finish_reason,
-            }
-            for index, choice in enumerate(completion.choices)
-        ],
+        **completion.head("chat.completion"),
+        "choices": [_shown(index, choices[index]) for index in sorted(choices)],
         "usage": completion.usage,
     }
 
 
-def _head(completion: Completion, kind: str) -> dict[str, object]:
+def _shown(index: int, choice: Choice) -> dict[str, object]:
+    message: dict[str, object] = {"role": "assistant", "content": choice.text, "refusal": None}
+    if choice.tool_calls:
+        message |= {"content": choice.text or None, "tool_calls": choice.tool_calls}
     return {
-        "id": completion.id,
-        "object": kind,
-        "created": completion.created,
-        "model": completion.model,
+        "index": index,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": choice.finish_reason,
     }
 
 
-async def _events(completion: Completion, *, with_usage: bool) -> AsyncIterator[bytes]:
-    head = _head(completion, "chat.completion.chunk")
+async def _counted(completion: Completion, answer: Answer) -> AsyncGenerator[Piece, None]:
+    """The pieces; however this ends, the engine is told to stop."""
+    try:
+        async for piece in answer.pieces:
+            completion.completion_tokens += piece.tokens
+            yield piece
+    finally:
+        if isinstance(answer.pieces, AsyncGenerator):
+            await answer.pieces.aclose()
+
+
+async def _events(
+    completion: Completion, answer: Answer, *, with_usage: bool
+) -> AsyncIterator[bytes]:
     extra: dict[str, object] = {"usage": None} if with_usage else {}
-    for index, choice in enumerate(completion.choices):
-        for delta, finish_reason in _deltas(choice):
-            said = {"index": index, "delta": delta, "logprobs": None}
-            yield _event({**head, "choices": [{**said, "finish_reason": finish_reason}], **extra})
-            await asyncio.sleep(0)
+    head = completion.head("chat.completion.chunk")
+    begun: set[int] = set()
+    async with aclosing(_counted(completion, answer)) as pieces:
+        async for piece in pieces:
+            for delta, finish_reason in _deltas(piece, is_first=piece.choice not in begun):
+                said = {"index": piece.choice, "delta": delta, "logprobs": None}
+                yield _event(
+                    {**head, "choices": [{**said, "finish_reason": finish_reason}], **extra}
+                )
+            begun.add(piece.choice)
     if with_usage:
         yield _event({**head, "choices": [], "usage": completion.usage})
     yield b"data: [DONE]\n\n"
 
 
-def _deltas(choice: Cut) -> Iterator[tuple[dict[str, object], str | None]]:
-    yield {"role": "assistant", "content": "", "refusal": None}, None
-    for piece in pieces(choice.text):
-        yield {"content": piece}, None
-    yield {}, choice.finish_reason
+def _deltas(piece: Piece, *, is_first: bool) -> list[tuple[dict[str, object], str | None]]:
+    deltas: list[tuple[dict[str, object], str | None]] = []
+    if is_first:
+        deltas.append(({"role": "assistant", "content": "", "refusal": None}, None))
+    if piece.text:
+        deltas.append(({"content": piece.text}, None))
+    if piece.tool_calls:
+        calls = [{"index": index, **call} for index, call in enumerate(piece.tool_calls)]
+        deltas.append(({"tool_calls": calls}, None))
+    if piece.finish_reason:
+        deltas.append(({}, piece.finish_reason))
+    return deltas
 
 
 def _event(body: dict[str, object]) -> bytes:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from bot.rows import Method
-from tuner.api.models import BASE
+from tuner.api.models import base_of
 from tuner.api.paging import envelope, page_of, with_ends
 from tuner.api.place import Place, place_of
 from tuner.api.reading import json_body, read_as
@@ -17,10 +17,12 @@ from tuner.errors import Refusal, Unknown
 from tuner.store import jobs, models
 from tuner.store.events import Event, events_page
 from tuner.store.files import StoredFile
-from tuner.store.jobs import Job, Order
+from tuner.store.jobs import Job, Order, named_base
 from tuner.store.models import StoredModel
 
 router = APIRouter(prefix="/fine_tuning/jobs")
+
+_EVERYWHERE = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 
 @router.post("")
@@ -100,7 +102,7 @@ def _metadata_pairs(request: Request) -> dict[str, str]:
 def _create(place: Place, body: dict[str, object]) -> dict[str, object]:
     _refuse_reinforcement(body)
     wanted = read_as(CreateJob, body)
-    method, numbers = _method_of(wanted)
+    method, numbers = _method_of(wanted, place.engine.numbers)
     order = Order(
         model=wanted.model,
         training_file=wanted.training_file,
@@ -114,7 +116,7 @@ def _create(place: Place, body: dict[str, object]) -> dict[str, object]:
     # One transaction: no file or model can be deleted between the look and the job.
     with place.database.writing() as connection:
         _check(place, connection, order)
-        job = jobs.create(connection, order, base=BASE)
+        job = jobs.create(connection, order, base=named_base(order.model))
     place.runner.wake()
     return shown(job)
 
@@ -129,10 +131,12 @@ def _refuse_reinforcement(body: Mapping[str, object]) -> None:
         )
 
 
-def _method_of(wanted: CreateJob) -> tuple[Method, dict[str, object]]:
+def _method_of(wanted: CreateJob, extras: frozenset[str]) -> tuple[Method, dict[str, object]]:
     """The method, and its numbers as asked for: "auto" where nothing else is said."""
     if wanted.method is None:
-        return Method.SUPERVISED, _numbers(wanted.hyperparameters, Method.SUPERVISED)
+        return Method.SUPERVISED, _numbers(
+            wanted.hyperparameters, Method.SUPERVISED, extras, "hyperparameters"
+        )
     if wanted.hyperparameters is not None:
         raise Refusal(
             "Give the hyperparameters under 'method' or at the top level, not both.",
@@ -143,20 +147,30 @@ def _method_of(wanted: CreateJob) -> tuple[Method, dict[str, object]]:
     if getattr(wanted.method, other) is not None:
         raise Refusal(f"'{other}' does not belong to the method '{method}'.", param="method")
     given = wanted.method.supervised if method is Method.SUPERVISED else wanted.method.dpo
-    return method, _numbers(given.hyperparameters if given else None, method)
+    where = f"method.{method}.hyperparameters"
+    return method, _numbers(given.hyperparameters if given else None, method, extras, where)
 
 
-def _numbers(given: SupervisedNumbers | None, method: Method) -> dict[str, object]:
-    names = ["n_epochs", "batch_size", "learning_rate_multiplier"]
+def _numbers(
+    given: SupervisedNumbers | None, method: Method, extras: frozenset[str], where: str
+) -> dict[str, object]:
+    names = [*_EVERYWHERE]
     if method is Method.DPO:
         names.append("beta")
     asked = given.model_dump(exclude_none=True) if given else {}
-    return {name: asked.get(name, "auto") for name in names}
+    for name in sorted(asked.keys() - {*names, *extras}):
+        raise Refusal(
+            f"Unrecognized request argument supplied: {where}.{name}",
+            param=f"{where}.{name}",
+            code="unknown_parameter",
+        )
+    own = {name: value for name, value in asked.items() if name in extras}
+    return {**{name: asked.get(name, "auto") for name in names}, **own}
 
 
 def _check(place: Place, connection: Connection, order: Order) -> None:
     """What can be known without reading the files; the rest is found while validating them."""
-    _check_model(connection, order.model)
+    _check_model(place, connection, order.model)
     training = _file_of(place, connection, order.training_file, param="training_file")
     _check_file(training, order, param="training_file")
     if (training.rows or 0) < place.min_examples:
@@ -177,18 +191,20 @@ def _check(place: Place, connection: Connection, order: Order) -> None:
             )
 
 
-def _check_model(connection: Connection, model: str) -> None:
-    if model == BASE:
+def _check_model(place: Place, connection: Connection, model: str) -> None:
+    if model in place.engine.bases:
         return
     try:
         models.get_within(connection, model)
     except Unknown as error:
+        known = " or ".join(f"'{base}'" for base in place.engine.bases)
         raise Refusal(
-            f"The model '{model}' is not available for fine-tuning; use '{BASE}' or a model that"
+            f"The model '{model}' is not available for fine-tuning; use {known} or a model that"
             " was tuned here.",
             param="model",
             code="model_not_available",
         ) from error
+    base_of(place, model)
 
 
 def _file_of(place: Place, connection: Connection, file_id: str, *, param: str) -> StoredFile:
@@ -226,7 +242,7 @@ def shown(job: Job) -> dict[str, object]:
         "result_files": [job.result_file] if job.result_file else [],
         "trained_tokens": job.trained_tokens,
         "seed": job.seed,
-        "hyperparameters": {k: v for k, v in job.hyperparameters.items() if k != "beta"},
+        "hyperparameters": {k: job.hyperparameters.get(k, "auto") for k in _EVERYWHERE},
         "method": {"type": job.method, job.method: {"hyperparameters": job.hyperparameters}},
         "integrations": [],
         "metadata": job.metadata,

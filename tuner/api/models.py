@@ -3,49 +3,68 @@
 from fastapi import APIRouter, Request
 
 from tuner.api.place import Place, place_of
+from tuner.engine import Base
 from tuner.errors import Refusal
+from tuner.folder import remove
+from tuner.store.jobs import named_base
 from tuner.store.models import StoredModel
 
 router = APIRouter()
 
-BASE = "sandbox"
-BASE_OWNER = "sandbox: picks from your examples"
 BASE_CREATED = 1_767_225_600  # 2026-01-01: a base is not made by anyone here
 
 
 @router.get("/models")
 def list_models(request: Request) -> dict[str, object]:
-    models = [_shown(model) for model in place_of(request).models.all()]
-    return {"object": "list", "data": [_base(), *models]}
+    place = place_of(request)
+    bases = [_shown_base(base) for base in place.engine.bases.values()]
+    return {"object": "list", "data": [*bases, *map(_shown, place.models.all())]}
 
 
 # A name may hold any character but a slash, yet a client may send one: `path` lets it through
 # to the sentence about models instead of the one about addresses.
 @router.get("/models/{model:path}")
 def retrieve_model(request: Request, model: str) -> dict[str, object]:
-    if model == BASE:
-        return _base()
-    return _shown(place_of(request).models.get(model))
+    place = place_of(request)
+    if base := place.engine.bases.get(model):
+        return _shown_base(base)
+    return _shown(place.models.get(model))
 
 
 @router.delete("/models/{model:path}")
 def delete_model(request: Request, model: str) -> dict[str, object]:
-    if model == BASE:
-        raise Refusal(f"'{BASE}' is a base model and cannot be deleted.", param="model")
-    _remove(place_of(request), model)
+    place = place_of(request)
+    if model in place.engine.bases:
+        raise Refusal(f"'{model}' is a base model and cannot be deleted.", param="model")
+    _remove(place, model)
     return {"id": model, "object": "model", "deleted": True}
+
+
+def base_of(place: Place, model: str) -> Base:
+    """The base that this name stands for, or that the model behind it was made of.
+
+    Only bases that the server was started with can be found: a name never leads to a file.
+    """
+    name = named_base(model)
+    if base := place.engine.bases.get(name):
+        return base
+    raise Refusal(
+        f"'{model}' was made of '{name}', which this server was not started with.",
+        param="model",
+        code="model_not_available",
+    )
 
 
 def _remove(place: Place, model_id: str) -> None:
     for gone in place.models.remove(model_id):
         path = place.runner.folder_of(gone.job).weights(gone.step)
-        path.unlink(missing_ok=True)
-        place.answers.forget(path)
+        remove(path)
+        place.engine.forget(path)
         place.runner.tidy(gone.job)
 
 
-def _base() -> dict[str, object]:
-    return {"id": BASE, "object": "model", "created": BASE_CREATED, "owned_by": BASE_OWNER}
+def _shown_base(base: Base) -> dict[str, object]:
+    return {"id": base.id, "object": "model", "created": BASE_CREATED, "owned_by": base.label}
 
 
 def _shown(model: StoredModel) -> dict[str, object]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from tuner.answers import Answers
+from tuner.engine import Engine
 from tuner.runner import Runner
 from tuner.store.database import Database
 from tuner.store.files import Files
@@ -26,7 +26,7 @@ class Place:
     jobs: Jobs
     models: Models
     runner: Runner
-    answers: Answers
+    engine: Engine
 
 
 def place_of(request: Request) -> Place:

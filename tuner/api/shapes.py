@@ -11,6 +11,8 @@ LARGEST_SEED = 2**31 - 1
 EpochCount = Annotated[StrictInt, Field(ge=1, le=50)]
 BatchSize = Annotated[StrictInt, Field(ge=1, le=256)]
 RateMultiplier = Annotated[Number, Field(gt=0, le=1e6)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Rank = Annotated[StrictInt, Field(ge=1, le=256)]
 Beta = Annotated[Number, Field(gt=0, le=2)]
 
 
@@ -19,9 +21,15 @@ class Shape(BaseModel):
 
 
 class SupervisedNumbers(Shape):
+    """Those of the protocol; below them those that only some engines take."""
+
     n_epochs: Auto | EpochCount | None = None
     batch_size: Auto | BatchSize | None = None
     learning_rate_multiplier: Auto | RateMultiplier | None = None
+
+    prompt_loss_weight: Auto | Share | None = None
+    lora: Auto | Annotated[bool, Field(strict=True)] | None = None
+    lora_r: Auto | Rank | None = None
 
 
 class DpoNumbers(SupervisedNumbers):
@@ -89,6 +97,7 @@ class CreateChat(Shape):
     max_completion_tokens: TokenCount | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
+    tools: Annotated[list[dict[str, object]], Field(max_length=128)] | None = None
 
     top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
     presence_penalty: Penalty | None = None

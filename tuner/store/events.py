@@ -49,6 +49,15 @@ def record(
     connection.execute(insert(tables.events).values(row).on_conflict_do_nothing(["job", "step"]))
 
 
+def record_once(
+    connection: Connection, job_id: str, message: str, *, at: int, level: str = "info"
+) -> None:
+    """What a worker says at every start, and nobody needs to hear twice."""
+    told = select(_event.id).where(_event.job == job_id, _event.message == message).limit(1)
+    if connection.execute(told).first() is None:
+        record(connection, job_id, message, at=at, level=level)
+
+
 def events_page(database: Database, job_id: str, *, after: int | None, limit: int) -> list[Event]:
     query = select(tables.events).where(_event.job == job_id)
     if after is not None:

@@ -182,6 +182,11 @@ def create(connection: Connection, order: Order, *, base: str) -> Job:
     return get_within(connection, job_id)
 
 
+def named_base(model: str) -> str:
+    """The base in a model's name; a name without one is taken for a base's."""
+    return model.split(":")[1] if model.startswith("ft:") and ":" in model[3:] else model
+
+
 def get_within(connection: Connection, job_id: str) -> Job:
     row = connection.execute(select(tables.jobs).where(_job.id == job_id)).one_or_none()
     if row is None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from tuner.folder import KEPT_CHECKPOINTS, write_atomically
 from tuner.store import jobs, tables
-from tuner.store.events import metrics_of, record
+from tuner.store.events import metrics_of, record, record_once
 from tuner.store.files import Arrival, Files
 from tuner.store.jobs import Job, Jobs, Status, move
 from tuner.store.models import add_model
@@ -127,6 +127,9 @@ def _absorb_line(connection: Connection, job: Job, line: Line) -> None:
             _absorb_step(connection, job, line)
         case "checkpoint":
             _absorb_checkpoint(connection, job, line)
+        case "note":
+            said, level = str(line["message"]), str(line.get("level", "info"))
+            record_once(connection, job.id, said, at=_whole(line["at"]), level=level)
         case "started":
             values = {"hyperparameters": line["hyperparameters"]}
             connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(values))

@@ -1,16 +1,67 @@
-// What only the browser can do: cookies, scrolling, and the keyboard of the composer.
+// What only the browser can do: cookies, scrolling, focus, and what others draw outside our pages.
 const attune = {
+  isReading: false,
   remember(name, value) {
     document.cookie = `attune-${name}=${encodeURIComponent(value)}; path=/; max-age=31536000; SameSite=Strict`;
   },
   // People who read further up are left where they are.
   toBottom(isForced) {
-    const distance = document.documentElement.scrollHeight - window.scrollY - window.innerHeight;
-    if (isForced || distance < 260) {
-      requestAnimationFrame(() => window.scrollTo({ top: document.documentElement.scrollHeight }));
-    }
+    if (isForced) this.isReading = false;
+    if (this.isReading) return;
+    requestAnimationFrame(() => window.scrollTo({ top: document.documentElement.scrollHeight }));
+  },
+  // The end of the conversation stays in view while it grows.
+  follow() {
+    new ResizeObserver(() => this.toBottom(false)).observe(document.getElementById("main"));
+    this.toBottom(true);
   },
   focus(selector) {
     requestAnimationFrame(() => document.querySelector(selector)?.focus());
   },
+  // The parts that the libraries draw without a name.
+  name(words) {
+    const bar = document.getElementById("q-loading-bar");
+    if (bar) bar.setAttribute("aria-hidden", "true");
+    for (const holder of document.querySelectorAll(".q-drawer-container")) {
+      const drawer = holder.querySelector(".q-drawer");
+      const label = drawer?.querySelector("[aria-label]")?.getAttribute("aria-label");
+      if (label) drawer.setAttribute("aria-label", label);
+      // A drawer is made anew when the window becomes as wide as a phone.
+      holder.watched ??= this.watch(holder);
+    }
+    const popup = document.getElementById("popup");
+    if (!words || !popup) return;
+    popup.setAttribute("role", "alert");
+    [...popup.children].forEach((line, index) => (line.textContent = words[index]));
+  },
+  watch(element) {
+    const observer = new MutationObserver(() => this.name());
+    observer.observe(element, { childList: true });
+    return observer;
+  },
+  // A new process knows no session of the old one: then the way leads to the login.
+  async knock() {
+    try {
+      const answer = await fetch("/studio-assets/favicon.svg", { redirect: "manual", cache: "no-store" });
+      if (answer.type === "opaqueredirect") window.location.reload();
+    } catch {
+      // It is still away.
+    }
+  },
 };
+
+// Going up means reading; messages that grow move the end away, but nobody up.
+let lastTop = 0;
+window.addEventListener("scroll", () => {
+  const left = document.documentElement.scrollHeight - window.scrollY - window.innerHeight;
+  if (left < 80) attune.isReading = false;
+  else if (window.scrollY < lastTop) attune.isReading = true;
+  lastTop = window.scrollY;
+}, { passive: true });
+
+document.addEventListener("DOMContentLoaded", () => {
+  attune.watch(document.body);
+  setInterval(() => {
+    if (document.getElementById("popup")?.ariaHidden === "false") attune.knock();
+  }, 2000);
+});

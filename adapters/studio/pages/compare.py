@@ -1,17 +1,22 @@
-"""Compare: one question to every model; the better answer becomes a preference."""
+"""Compare: one question to the chosen models at once; the better answer becomes a preference."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
 from fastapi import Request
+from nicegui import background_tasks, ui
 from nicegui import events as browser
-from nicegui import ui
 
 from adapters.studio.drawing import draw_text
+from adapters.studio.markup import quoted, to_html
 from adapters.studio.notes import notify, tell
-from adapters.studio.shell import empty, shell, title_of, visit_of
+from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
 from adapters.studio.visit import Studio, Visit
 from bot import events
-from bot.replies import Card, Column, Refused
+from bot.replies import Column, Comparison, Line, Listing, Refused, Tone, Writing
 
 
 async def compare_page(studio: Studio, request: Request) -> None:
@@ -21,29 +26,50 @@ async def compare_page(studio: Studio, request: Request) -> None:
     with shell(visit, request, here="compare", title=title, channels=channels) as frame:
         with frame.top:
             title_of(title)
-        with ui.element("main").classes("page").props("id=main"):
-            _Comparison(visit).draw()
+        with middle("page"):
+            lead(visit, "compare")
+            page = _Comparison(visit)
+            page.draw()
+    await page.refresh()
+    follow(visit, page.refresh)
 
 
 class _Comparison:
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
         self._question = ""
+        self._known: tuple[Line, ...] = ()
+        self._asking: asyncio.Task[None] | None = None
+        self._columns: list[_Answer] = []
 
     def draw(self) -> None:
         say = self._visit.say
         with ui.element("div").classes("bar asking-bar"):
             self._field = ui.input(placeholder=say("studio.ask.hint")).props("outlined dense")
-            self._field.props(f'aria-label="{say("studio.ask.hint")}" autofocus').mark("question")
+            self._field.props(f"aria-label={quoted(say('studio.ask.hint'))} autofocus").mark(
+                "question"
+            )
             self._field.classes("grow").on(
                 "keydown.enter", self._entered, js_handler="(e) => emit(e.target.value)"
             )
-            self._deep = ui.switch(say("studio.checkpoints"))
             self._button = ui.button(say("studio.ask"), on_click=self._clicked)
             self._button.props("unelevated").mark("ask-all")
+        self._who = ui.select({}, label=say("studio.who_answers"), multiple=True)
+        self._who.props("outlined dense use-chips options-dense").classes("w-full").mark("who")
         self._answers = ui.element("div").classes("stack").props("aria-live=polite")
         with self._answers:
             empty("view_column", say("studio.compare.empty"), say("studio.compare.empty.note"))
+
+    async def refresh(self) -> None:
+        """Who can be asked, as trainings end and others take over."""
+        told = await self._visit.see("compare.who")
+        if not isinstance(told, Listing) or told.lines == self._known:
+            return
+        is_first, self._known = not self._known, told.lines
+        usual = [line.id for line in told.lines if line.tone is Tone.GOOD]
+        offered = {line.id: _named(line) for line in told.lines}
+        kept = [name for name in self._who.value or [] if name in offered]
+        self._who.set_options(offered, value=usual if is_first else kept)
 
     async def _entered(self, event: browser.GenericEventArguments) -> None:
         await self._ask(str(event.args))
@@ -53,49 +79,106 @@ class _Comparison:
 
     async def _ask(self, question: str) -> None:
         self._question = question.strip()
-        if not self._question:
-            return
-        self._button.props("loading")
-        wanted = {"question": self._question, "checkpoints": "yes" if self._deep.value else ""}
-        try:
-            reply = await self._visit.command("compare", wanted)
-        finally:
-            self._button.props(remove="loading")
-        if isinstance(reply, Card):
-            self._draw_answers(reply)
-        else:
+        who = "\n".join(self._who.value or [])
+        what = events.Submitted("compare", {"question": self._question, "who": who})
+        reply = await self._visit.ask(what)
+        if not isinstance(reply, Comparison):
             tell(reply)
+            return
+        if self._asking is not None:
+            self._asking.cancel()
+        self._draw_answers(reply)
+        self._asking = background_tasks.create(self._read(), name="studio: comparison")
+        ui.context.client.on_delete(self._asking.cancel)
 
-    def _draw_answers(self, card: Card) -> None:
+    async def _read(self) -> None:
+        """All of them at once, each as fast as it writes."""
+        async with asyncio.TaskGroup() as group:
+            for column in self._columns:
+                group.create_task(column.read(), name="studio: answer")
+        for column in self._columns:
+            column.offer()
+
+    def _draw_answers(self, reply: Comparison) -> None:
         self._answers.clear()
         with self._answers:
             ui.label(self._question).classes("asked").props("role=heading aria-level=2")
-            for line in card.lines:
+            for line in reply.lines:
                 ui.label(line).classes("fine")
             with ui.element("div").classes("contenders"):
-                for column in card.columns:
-                    self._draw_column(column, card.columns)
+                self._columns = [_Answer(self._visit, one, self._prefer) for one in reply.answers]
 
-    def _draw_column(self, column: Column, columns: tuple[Column, ...]) -> None:
-        async def prefer() -> None:
-            await self._prefer(column, columns)
-            drawn.classes("preferred")
-
-        with ui.element("article").classes("contender") as drawn:
-            ui.label(column.title).classes("contender-title").props("role=heading aria-level=3")
-            draw_text(column.text)
-            ui.label(column.note).classes("fine")
-            better = ui.button(self._visit.say("studio.better"), icon="thumb_up", on_click=prefer)
-            better.props("outline size=sm").mark("better")
-
-    async def _prefer(self, better: Column, columns: tuple[Column, ...]) -> None:
+    async def _prefer(self, better: _Answer) -> None:
         """Over every answer that says something else."""
-        others = dict.fromkeys(one.text for one in columns if one.text != better.text)
-        if not others:
+        others = dict.fromkeys(
+            one.column.text
+            for one in self._columns
+            if one.column and better.column and one.column.text != better.column.text
+        )
+        if not others or better.column is None:
             notify(self._visit.say("studio.same"), kind="warning")
+            return
         for text in others:
-            values = {"question": self._question, "preferred": better.text, "rejected": text}
+            values = {
+                "question": self._question,
+                "preferred": better.column.text,
+                "rejected": text,
+            }
             reply = await self._visit.ask(events.Submitted("prefer", values))
             tell(reply)
             if isinstance(reply, Refused):
                 return
+        for one in self._columns:
+            one.settle(is_better=one is better)
+
+
+class _Answer:
+    """A column that fills while its model writes, and can be picked once all have ended."""
+
+    def __init__(
+        self, visit: Visit, writing: Writing, prefer: Callable[[_Answer], Awaitable[None]]
+    ) -> None:
+        self._visit = visit
+        self._writing = writing
+        self.column: Column | None = None
+
+        async def picked() -> None:
+            await prefer(self)
+
+        with ui.element("article").classes("contender") as self._frame:
+            title = ui.label(writing.title).classes("contender-title")
+            title.props("role=heading aria-level=3")
+            self._text = draw_text("")
+            self._text.set_content(_CARET)
+            self._note = ui.label(writing.note).classes("fine")
+            self._better = ui.button(visit.say("studio.better"), icon="thumb_up", on_click=picked)
+            self._better.props("outline size=sm").mark("better")
+            self._better.set_visibility(False)
+
+    async def read(self) -> None:
+        text = ""
+        async with aclosing(self._writing.pieces) as pieces:
+            async for piece in pieces:
+                text += piece
+                self._text.set_content(to_html(text) + _CARET)
+        self._text.set_content(to_html(text))
+        self.column = self._writing.ended()
+        if self.column is not None:
+            self._note.set_text(self.column.note)
+
+    def offer(self) -> None:
+        self._better.set_visibility(self.column is not None)
+
+    def settle(self, *, is_better: bool) -> None:
+        """Only once can a comparison be decided."""
+        self._better.set_visibility(False)
+        if is_better:
+            self._frame.classes("preferred")
+            self._note.set_text(f"{self._note.text} · {self._visit.say('studio.picked')}")
+
+
+_CARET = '<span class="caret"></span>'
+
+
+def _named(line: Line) -> str:
+    return f"{line.text} · {line.note}"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
 from fastapi import Request
 from nicegui import events as browser
@@ -13,24 +10,20 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.deeds import Deeds
-from adapters.studio.forms import open_form, take_file
+from adapters.studio.forms import open_form
+from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
+from adapters.studio.pages.importing import ImportDialog
 from adapters.studio.pages.review import draw_exchange
-from adapters.studio.shell import empty, follow, shell, title_of, visit_of
+from adapters.studio.pages.table import draw_table, rows_of
+from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
 from adapters.studio.visit import Studio, Visit
 from bot import events
 from bot.events import Attachment
-from bot.model import LOCAL, ExampleState, Origin
-from bot.replies import Card, Field, Form, Line, Listing, Refused, Reply, Tone
+from bot.model import ExampleState, Origin
+from bot.replies import Card, Field, Form, Listing, Refused, Reply
 
 _PAGE = 50
-_PILL = """
-<q-td :props="props"><span class="pill" :class="props.row.tone">{{ props.value }}</span></q-td>
-"""
-_TEXT = """
-<q-td :props="props"><div class="clip">{{ props.value }}</div></q-td>
-"""
-_COLUMNS = ("question", "answer", "state", "origin", "authors", "tags")
 
 
 async def examples_page(studio: Studio, request: Request, *, method: str) -> None:
@@ -43,7 +36,8 @@ async def examples_page(studio: Studio, request: Request, *, method: str) -> Non
         with frame.top:
             title_of(title)
             page.draw_top()
-        with ui.element("main").classes("page").props("id=main"):
+        with middle("page"):
+            lead(visit, here)
             page.draw()
     await page.refresh()
     follow(visit, page.refresh)
@@ -64,9 +58,8 @@ class _Examples:
     def draw_top(self) -> None:
         say = self._visit.say
         ui.space()
-        if self._visit.workspace == LOCAL:
-            bring = ui.button(say("studio.import"), icon="upload_file", on_click=self.open_import)
-            bring.props("flat").classes("only-icon-on-phones").mark("import")
+        bring = ui.button(say("studio.import"), icon="upload_file", on_click=self.open_import)
+        bring.props("flat").classes("only-icon-on-phones").mark("import")
         with ui.button(say("studio.export"), icon="download").props("flat") as button:
             button.classes("only-icon-on-phones")
             with ui.menu():
@@ -81,7 +74,12 @@ class _Examples:
         with self._bulk:
             self._draw_bulk()
         self._bulk.set_visibility(False)
-        self._table = self._draw_table()
+        self._table = draw_table(
+            self._visit,
+            is_preferences=self._here == "preferences",
+            selected=self._selected,
+            opened=self._opened,
+        )
         self._nothing = ui.element("div").classes("stack")
         with ui.element("div").classes("bar pager"):
             self._range = ui.label().classes("fine").props("aria-live=polite")
@@ -99,56 +97,18 @@ class _Examples:
 
     def open_import(self) -> None:
         """A place to drop a file, and what came of it."""
-        say = self._visit.say
-        with ui.dialog() as dialog, ui.card().classes("form-card"):
-            ui.label(say("studio.import")).classes("form-title").props("role=heading")
-            ui.label(say("studio.import.note")).classes("fine")
-            area = ui.element("div").classes("w-full")
+        ImportDialog(self._visit, self._from_the_start).open()
 
-            async def take(attachment: Attachment) -> None:
-                await self._import(attachment, area)
-
-            with area:
-                take_file(take, label=say("studio.drop_file"))
-            with ui.row().classes("form-buttons"):
-                ui.button(say("studio.close"), on_click=dialog.close).props("flat")
-            dialog.on("hide", dialog.delete)
-        dialog.open()
-
-    async def _import(self, attachment: Attachment, area: ui.element) -> None:
-        area.clear()
-        with area:
-            ui.linear_progress(show_value=False).props("indeterminate rounded")
-            ui.label(self._visit.say("studio.importing")).classes("fine").props("role=status")
-        try:
-            reply = await self._visit.ask(events.Submitted("import", {}, attachment))
-        finally:
-            folder = Path(attachment.reference).parent
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        area.clear()
-        with area:
-            self._report(reply)
+    async def _from_the_start(self) -> None:
         self._began = [""]
         await self.refresh()
-
-    def _report(self, reply: Reply) -> None:
-        """What came in, and row by row what did not."""
-        if isinstance(reply, Refused):
-            ui.label(reply.text).classes("problem").props("role=alert")
-        elif isinstance(reply, Card):
-            ui.label(reply.title).classes("card-title").props("role=status")
-            drawing.draw_facts(reply.facts)
-            with ui.element("ul").classes("report"):
-                for line in reply.lines:
-                    with ui.element("li"):
-                        ui.label(line)
 
     def _draw_filters(self) -> None:
         say = self._visit.say
         with ui.element("div").classes("bar").props("role=search"):
             search = ui.input(placeholder=say("studio.search"), on_change=self._filtering("search"))
             search.props("outlined dense debounce=250 clearable").classes("grow").mark("search")
-            search.props(f'aria-label="{say("studio.search")}"')
+            search.props(f"aria-label={quoted(say('studio.search'))}")
             self._choice("state", [one.value for one in ExampleState], "state")
             self._choice("origin", [one.value for one in Origin], "origin")
             for name, key in (("author", "studio.author"), ("tag", "studio.tags")):
@@ -190,34 +150,12 @@ class _Examples:
         ui.button(say("studio.tag"), on_click=self._tag).props("outline dense").mark("bulk-tag")
         ui.button(say("studio.clear"), on_click=self._clear).props("flat dense")
 
-    def _draw_table(self) -> ui.table:
-        columns = [self._column(name) for name in ("id", *_COLUMNS)]
-        if self._filters["method"] == "dpo":
-            columns.insert(3, self._column("rejected"))
-        table = ui.table(
-            columns=columns, rows=[], row_key="id", selection="multiple", on_select=self._selected
-        )
-        table.props(f'flat :rows-per-page-options="[0]" hide-pagination :grid="{_GRID}"')
-        table.classes("w-full examples")
-        table.add_slot("body-cell-state", _PILL)
-        for name in ("question", "answer", "rejected"):
-            table.add_slot(f"body-cell-{name}", _TEXT)
-        table.on("rowClick", self._opened, js_handler="(event, row) => emit(row.id)")
-        return table
-
-    def _column(self, name: str) -> dict[str, object]:
-        keys = {"id": "#", "question": "part.question", "answer": "part.answer"}
-        keys |= {"rejected": "part.rejected"}
-        key = keys.get(name, f"fact.{name}")
-        label = key if name == "id" else self._visit.say(key)
-        return {"name": name, "label": label, "field": name, "align": "left"}
-
     def _turner(self, icon: str, key: str, turn: Callable[[], Awaitable[None]]) -> ui.button:
         button = ui.button(icon=icon, on_click=turn).props("flat round dense")
-        return button.props(f'aria-label="{self._visit.say(key)}"').mark(key)
+        return button.props(f"aria-label={quoted(self._visit.say(key))}").mark(key)
 
     def _show(self, listed: Listing) -> None:
-        self._table.rows = [_row(line) for line in listed.lines]
+        self._table.rows = rows_of(listed.lines)
         self._table.selected = []
         self._table.update()
         self._tell_selected()
@@ -304,13 +242,15 @@ class _Examples:
 
         open_form(self._visit, form, submit)
 
-    async def _opened(self, event: browser.GenericEventArguments) -> None:
-        number = str(event.args)
+    async def _opened(self, number: str) -> None:
         card = await self._visit.see(f"example.show:{number}")
         if not isinstance(card, Card):
             tell(card)
             return
-        with ui.dialog() as dialog, ui.element("div").classes("asking"):
+        with (
+            ui.dialog().props(f"aria-label={quoted(card.title)}") as dialog,
+            ui.element("div").classes("asking"),
+        ):
 
             async def act(action: str) -> None:
                 dialog.close()
@@ -355,12 +295,3 @@ class _Examples:
             await self._deeds.run("export", options)
 
         return export
-
-
-_GRID = "Quasar.Screen.lt.sm"
-
-
-def _row(line: Line) -> dict[str, str]:
-    tones = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy"}
-    facts = {fact.name: fact.value for fact in line.facts}
-    return {"id": line.id, "tone": tones.get(line.tone, ""), **facts}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import Request
 from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.deeds import Deeds
-from adapters.studio.shell import empty, follow, pill, shell, title_of, visit_of
+from adapters.studio.markup import quoted
+from adapters.studio.shell import empty, follow, lead, middle, pill, shell, title_of, visit_of
 from adapters.studio.visit import Studio, Visit
 from bot.model import LOCAL
-from bot.replies import Button, Card, Line, Listing
+from bot.replies import Button, Card, Line, Listing, Refused
 
 _SETTINGS = (
     "method",
@@ -48,7 +51,7 @@ class _Jobs:
         self._deeds = Deeds(visit, self.refresh)
         self._listed: Listing | None = None
         self._story: Listing | None = None
-        self._view: drawing.CardView | None = None
+        self._views: list[drawing.CardView] = []
         self._drawn: str | None = None
 
     def draw_top(self) -> None:
@@ -56,16 +59,20 @@ class _Jobs:
         if self._visit.workspace != LOCAL:
             return
         button = ui.button(self._visit.say("studio.train_with"), icon="tune", on_click=self._settle)
-        button.props("flat").mark("train-with")
+        button.props("flat").classes("only-icon-on-phones").mark("train-with")
         train = ui.button(self._visit.say("studio.train"), icon="bolt", on_click=self._train)
-        train.props("unelevated").mark("train")
+        train.props("unelevated").classes("only-icon-on-phones").mark("train")
 
     def draw(self) -> None:
-        with ui.element("main").classes("page split").props("id=main"):
-            self._list = ui.element("div").classes("chooser")
-            with ui.element("div").classes("stack"):
-                self._detail = ui.element("div").classes("stack")
-                self._told = ui.element("div").classes("stack story")
+        with middle("page"):
+            lead(self._visit, "jobs")
+            with ui.element("div").classes("split"):
+                self._list = ui.element("div").classes("chooser")
+                with ui.element("div").classes("stack"):
+                    self._detail = ui.element("div").classes("stack")
+                    self._told = ui.element("div").classes("stack story")
+                    label = self._visit.say("job.events")
+                    self._told.props(f"tabindex=0 role=region aria-label={quoted(label)}")
 
     async def refresh(self) -> None:
         listed = await self._visit.list("jobs")
@@ -116,30 +123,55 @@ class _Jobs:
 
     async def _show(self, number: str) -> None:
         card = await self._visit.see(f"job.show:{number}")
-        if not isinstance(card, Card) or number != self._chosen:
+        story = await self._visit.see(f"job.events:{number}")
+        if isinstance(card, Refused):
+            self._tell_refusal(card)
+        if not isinstance(card, Card) or not isinstance(story, Listing) or number != self._chosen:
             return
-        is_same = self._drawn == number and self._view is not None
-        if not (is_same and self._view is not None and self._view.take(card)):
-            self._draw_detail(number, card)
-        await self._tell_story(number)
+        told = {line.text for line in story.lines}
+        card = replace(card, lines=tuple(line for line in card.lines if line not in told))
+        accuracy = await self._visit.see(f"job.accuracy:{number}")
+        cards = [one for one in (card, accuracy) if isinstance(one, Card)]
+        if not self._take(number, cards):
+            self._draw_detail(number, cards)
+        self._tell_story(story)
 
-    def _draw_detail(self, number: str, card: Card) -> None:
+    def _tell_refusal(self, refusal: Refused) -> None:
+        self._detail.clear()
+        with self._detail:
+            ui.label(refusal.text).classes("warning").props("role=alert")
+
+    def _take(self, number: str, cards: list[Card]) -> bool:
+        """Whether what is drawn could be brought up to this."""
+        if self._drawn != number or len(cards) != len(self._views):
+            return False
+        return all(view.take(card) for view, card in zip(self._views, cards, strict=True))
+
+    def _draw_detail(self, number: str, cards: list[Card]) -> None:
         say = self._visit.say
         self._detail.clear()
         with self._detail:
-            self._view = drawing.CardView(card, self._deeds.click, can_zoom=True)
+            self._views = [
+                drawing.CardView(card, self._deeds.click, can_zoom=True) for card in cards
+            ]
             with ui.row().classes("bar"):
-                for key, action in (
-                    ("studio.again", "job.again"),
-                    ("studio.numbers", "job.numbers"),
+                for key, action, click in (
+                    ("studio.again", "job.again", self._deeds.click),
+                    ("studio.rows", "job.rows", self._deeds.click),
+                    ("studio.results", "job.results", self._save),
                 ):
-                    button = Button(say(key), f"{action}:{number}")
-                    drawing.draw_button(button, self._deeds.click)
+                    drawing.draw_button(Button(say(key), f"{action}:{number}"), click)
         self._drawn = number
 
-    async def _tell_story(self, number: str) -> None:
-        story = await self._visit.see(f"job.events:{number}")
-        if not isinstance(story, Listing) or story == self._story:
+    async def _save(self, action: str) -> None:
+        """The host's own result file; our own measures where it keeps none."""
+        told = await self._visit.click(action)
+        if isinstance(told, Refused):
+            told = await self._visit.click(action.replace("job.results", "job.numbers"))
+        await self._deeds.take(told)
+
+    def _tell_story(self, story: Listing) -> None:
+        if story == self._story:
             return
         self._story = story
         self._told.clear()

@@ -9,7 +9,7 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.deeds import Deeds
-from adapters.studio.shell import follow, pill, shell, title_of, visit_of
+from adapters.studio.shell import follow, lead, middle, pill, shell, title_of, visit_of
 from adapters.studio.visit import Studio, Visit
 from bot.replies import Button, Line, Listing, Tone
 
@@ -24,8 +24,10 @@ async def models_page(studio: Studio, request: Request) -> None:
             title_of(title)
             ui.space()
             page.draw_top()
-        with ui.element("main").classes("page two").props("id=main"):
-            page.draw()
+        with middle("page"):
+            lead(visit, "models")
+            with ui.element("div").classes("two"):
+                page.draw()
     await page.refresh()
     follow(visit, page.refresh)
 
@@ -35,6 +37,7 @@ class _Models:
         self._visit = visit
         self._deeds = Deeds(visit, self.refresh)
         self._seen: tuple[object, object] | None = None
+        self._kept: dict[str, list[Line]] = {}
 
     def draw_top(self) -> None:
         back = Button(self._visit.say("button.rollback"), "model.rollback")
@@ -61,39 +64,69 @@ class _Models:
                 drawing.draw_listing(history, self._deeds.click)
 
     def _draw_tree(self, models: Listing) -> None:
-        """Every model below the one it was made from."""
+        """Every model below the one it was made from, its checkpoints folded beneath it."""
         below: dict[str, list[Line]] = defaultdict(list)
         names = {line.text for line in models.lines}
+        parents = {_facts(line).get("parent", "") for line in models.lines}
         roots = []
+        self._kept = defaultdict(list)
         for line in reversed(models.lines):
             parent = _facts(line).get("parent", "")
-            if parent in names and parent != line.text:
+            if _is_checkpoint(line) and line.text not in parents:
+                self._kept[_facts(line)["job"]].append(line)
+            elif parent in names and parent != line.text:
                 below[parent].append(line)
             else:
                 roots.append(line)
         with ui.element("ul").classes("tree"):
             for line in roots:
                 self._draw_branch(line, below)
+            # Of a training that ended without a model, what it kept is all there is.
+            for line in (one for kept in self._kept.values() for one in kept):
+                self._draw_branch(line, below)
 
     def _draw_branch(self, line: Line, below: dict[str, list[Line]]) -> None:
-        facts = _facts(line)
         with ui.element("li").classes("branch"):
-            with ui.element("div").classes("branch-line"):
-                with ui.element("div").classes("line-body"):
-                    ui.label(line.text).classes("mono branch-name")
-                    ui.label(line.note).classes("fine")
-                if line.tone is Tone.GOOD:
-                    pill(self._visit.say("model.answering"), Tone.GOOD)
-                if facts.get("job"):
-                    text = f"{self._visit.say('fact.job')} {facts['job']}"
-                    ui.link(text, f"/jobs/{facts['job']}").classes("fine")
-                for button in line.buttons:
-                    drawing.draw_button(button, self._deeds.click, is_small=True)
+            self._draw_model(line)
             children = below.pop(line.text, [])
             if children:
                 with ui.element("ul").classes("tree"):
                     for child in children:
                         self._draw_branch(child, below)
+            job = _facts(line).get("job", "")
+            if job and not _is_checkpoint(line) and (kept := self._kept.pop(job, [])):
+                self._draw_checkpoints(kept)
+
+    def _draw_model(self, line: Line) -> None:
+        facts = _facts(line)
+        with ui.element("div").classes("branch-line"):
+            with ui.element("div").classes("line-body"):
+                ui.label(line.text).classes("mono branch-name")
+                ui.label(line.note).classes("fine")
+            if line.tone is Tone.GOOD:
+                pill(self._visit.say("model.answering"), Tone.GOOD)
+            if facts.get("job"):
+                text = f"{self._visit.say('fact.job')} {facts['job']}"
+                ui.link(text, f"/jobs/{facts['job']}").classes("fine")
+            for button in line.buttons:
+                drawing.draw_button(button, self._deeds.click, is_small=True)
+
+    def _draw_checkpoints(self, kept: list[Line]) -> None:
+        """Kept on the way of a training; folded, as few people look for them."""
+        details = ui.element("details").classes("checkpoints")
+        if any(line.tone is Tone.GOOD for line in kept):
+            details.props("open")
+        with details:
+            with ui.element("summary"):
+                ui.label(self._visit.say("studio.kept", count=len(kept))).classes("fine")
+            with ui.element("ul").classes("tree"):
+                for line in kept:
+                    with ui.element("li"):
+                        self._draw_model(line)
+
+
+def _is_checkpoint(line: Line) -> bool:
+    return any(fact.name == "kind.checkpoint" for fact in line.facts)
 
 
 def _facts(line: Line) -> dict[str, str]:

@@ -11,8 +11,9 @@ from nicegui import events as browser
 
 from adapters.studio import drawing
 from adapters.studio.forms import open_form
+from adapters.studio.markup import quoted
 from adapters.studio.notes import notify, tell
-from adapters.studio.shell import follow, shell, visit_of
+from adapters.studio.shell import follow, middle, shell, visit_of
 from adapters.studio.visit import Studio, Visit
 from bot import events
 from bot.events import Attachment
@@ -64,11 +65,12 @@ class _Queue:
 
     def draw(self) -> None:
         ui.keyboard(self._pressed)
-        with ui.element("main").classes("review").props("id=main"):
+        with middle("review"):
             self._list = ui.element("div").classes("queue")
-            self._list.props(f'role=listbox aria-label="{self._visit.say("studio.queue")}"')
+            self._list.props(f"role=listbox aria-label={quoted(self._visit.say('studio.queue'))}")
             self._detail = ui.element("div").classes("stack detail")
             self._beside = ui.element("aside").classes("stack beside")
+            self._beside.props(f"aria-label={quoted(self._visit.say('studio.beside'))}")
 
     async def load(self) -> None:
         """The queue as it stands; what was open stays open."""

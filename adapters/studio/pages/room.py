@@ -8,8 +8,9 @@ from nicegui import ui
 from adapters.studio.chat import Conversation, Room
 from adapters.studio.composer import Composer
 from adapters.studio.drawing import draw_button, draw_text
+from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
-from adapters.studio.shell import channel_title, follow, shell, visit_of
+from adapters.studio.shell import channel_title, follow, middle, shell, visit_of
 from adapters.studio.tour import Tour
 from adapters.studio.visit import DIRECT, Studio, Visit
 from bot import events
@@ -51,15 +52,15 @@ class _RoomPage:
         train = ui.button(say("studio.train"), icon="bolt", on_click=self._train)
         train.props("unelevated no-caps").classes("only-icon-on-phones").mark("train")
         aside = ui.button(icon="view_sidebar", on_click=lambda: self._aside.toggle())
-        aside.props(f'flat round dense aria-label="{say("studio.aside")}"')
+        aside.props(f"flat round dense aria-label={quoted(say('studio.aside'))}")
 
     def draw(self) -> None:
         say, visit = self._visit.say, self._visit
         drawer = ui.right_drawer(top_corner=True, bottom_corner=True)
         with drawer.props("width=320 breakpoint=1180 show-if-above") as self._aside:
-            self._aside.classes("aside").props(f'aria-label="{say("studio.aside")}"')
+            self._aside.classes("aside").props(f"aria-label={quoted(say('studio.aside'))}")
             self._panel = ui.element("div").classes("panel")
-        with ui.element("main").classes("room").props("id=main"):
+        with middle("room"):
             self._conversation = Conversation(visit, self._room)
             self._tour = Tour(visit, self._tour_click, self._write)
         with ui.footer().classes("bottom"):
@@ -75,7 +76,7 @@ class _RoomPage:
         self._room.listen()
         await self._refresh()
         follow(self._visit, self._refresh)
-        ui.run_javascript("attune.toBottom(true)")
+        ui.run_javascript("attune.follow()")
 
     async def _refresh(self) -> None:
         await self._tell_answering()
@@ -159,7 +160,7 @@ class _RoomPage:
                 ui.label(say("studio.thread")).classes("panel-title")
                 ui.space()
                 close = ui.button(icon="close", on_click=self._close_thread)
-                close.props(f'flat round dense size=sm aria-label="{say("studio.close")}"')
+                close.props(f"flat round dense size=sm aria-label={quoted(say('studio.close'))}")
             self._thread = Conversation(self._visit, self._room, thread=number)
 
             async def speak(text: str) -> None:

@@ -10,7 +10,7 @@ from nicegui import ui
 from adapters.studio import drawing
 from adapters.studio.deeds import Deeds
 from adapters.studio.forms import open_form
-from adapters.studio.shell import follow, pill, remember, shell, title_of, visit_of
+from adapters.studio.shell import follow, lead, middle, pill, remember, shell, title_of, visit_of
 from adapters.studio.visit import DIRECT, Studio, Visit
 from bot import events
 from bot.events import Attachment
@@ -32,6 +32,10 @@ _ASSISTANT = (
     "history",
     "few_shot",
 )
+
+
+# The beginnings of what the audit calls things.
+AUDITED = ("example", "job", "model", "assistant", "role", "budget", "sources", "consent")
 
 
 class Run:
@@ -90,7 +94,8 @@ async def run_page(studio: Studio, request: Request, name: str, page: RunPage) -
             title_of(title)
             ui.space()
             shown.draw_top()
-        with ui.element("main").classes("page").props("id=main"):
+        with middle("page"):
+            lead(visit, name)
             shown.draw()
     await shown.refresh()
     follow(visit, shown.refresh)
@@ -284,11 +289,23 @@ class Spending(Run):
 class Audit(Run):
     """Who did what, and when."""
 
+    def draw_top(self) -> None:
+        self.button("studio.export", "download", self._export, is_primary=False)
+
+    async def _export(self) -> None:
+        what = events.Submitted("audit.export", self.filters)
+        await self.deeds.take(await self.visit.ask(what))
+
     def draw(self) -> None:
         with ui.element("div").classes("bar"):
-            for name, key in (("what", "studio.what"), ("user", "studio.person")):
-                field = ui.input(self.visit.say(key), on_change=self._filtering(name))
-                field.props("outlined dense debounce=250 clearable").mark(name)
+            say = self.visit.say
+            offered = {"": say("studio.any")} | {one: say(f"studio.audit.{one}") for one in AUDITED}
+            what = ui.select(
+                offered, label=say("studio.what"), value="", on_change=self._filtering("what")
+            )
+            what.props("outlined dense").classes("narrow").mark("what")
+            who = ui.input(say("studio.person"), on_change=self._filtering("user"))
+            who.props("outlined dense debounce=250 clearable").classes("narrow").mark("user")
         super().draw()
 
     async def look(self) -> list[Reply]:

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, IntFlag, StrEnum
-from typing import NewType
 
+from bot.model.ids import LOCAL as LOCAL
+from bot.model.ids import AssistantId as AssistantId
+from bot.model.ids import ChannelId as ChannelId
+from bot.model.ids import ChannelKind as ChannelKind
+from bot.model.ids import ExampleId as ExampleId
+from bot.model.ids import HostName as HostName
+from bot.model.ids import JobId as JobId
+from bot.model.ids import MessageId as MessageId
+from bot.model.ids import ModelName as ModelName
+from bot.model.ids import NoticeId as NoticeId
+from bot.model.ids import Place as Place
+from bot.model.ids import Row as Row
+from bot.model.ids import SnapshotId as SnapshotId
+from bot.model.ids import TurnId as TurnId
+from bot.model.ids import UserId as UserId
+from bot.model.ids import WorkspaceId as WorkspaceId
+from bot.model.training import Checkpoint as Checkpoint
+from bot.model.training import Deployment as Deployment
+from bot.model.training import Estimate as Estimate
+from bot.model.training import Hyperparameters as Hyperparameters
+from bot.model.training import Job as Job
+from bot.model.training import JobEvent as JobEvent
+from bot.model.training import JobWish as JobWish
+from bot.model.training import Leaving as Leaving
+from bot.model.training import Measures as Measures
+from bot.model.training import Model as Model
+from bot.model.training import ModelKind as ModelKind
+from bot.model.training import Phase as Phase
+from bot.model.training import Snapshot as Snapshot
+from bot.model.training import SnapshotRow as SnapshotRow
+from bot.model.training import Split as Split
 from bot.rows import Method
-
-WorkspaceId = NewType("WorkspaceId", str)
-ChannelId = NewType("ChannelId", str)
-MessageId = NewType("MessageId", str)
-UserId = NewType("UserId", str)
-AssistantId = NewType("AssistantId", int)
-ExampleId = NewType("ExampleId", int)
-SnapshotId = NewType("SnapshotId", int)
-JobId = NewType("JobId", int)
-TurnId = NewType("TurnId", int)
-NoticeId = NewType("NoticeId", int)
-HostName = NewType("HostName", str)
-ModelName = NewType("ModelName", str)
-
-Row = Mapping[str, object]
-
-LOCAL = WorkspaceId("local")
 
 
 class Role(IntEnum):
@@ -76,40 +89,19 @@ class ExampleState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-class Split(StrEnum):
-    TRAIN = "train"
-    VALIDATION = "validation"
-
-
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who spoke or clicked, as the platform describes them."""
+    """Somebody who spoke or clicked, as the platform describes them.
+
+    The operator is whoever sits at the studio or the console, in any workspace.
+    """
 
     id: UserId
     name: str
     is_bot: bool = False
     is_guest: bool = False
     is_platform_admin: bool = False
-
-
-class ChannelKind(StrEnum):
-    """Who can read a channel; any but an open one is an `Exclusion`."""
-
-    OPEN = "open"
-    PRIVATE = "private"
-    SHARED = "shared"
-    DIRECT = "direct"
-    RESTRICTED = "restricted"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where something is said; two that differ only in what is known of their kind are one."""
-
-    workspace: WorkspaceId
-    channel: ChannelId
-    thread: MessageId | None = None
-    kind: ChannelKind = field(default=ChannelKind.OPEN, compare=False)
+    is_operator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +120,14 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
+    """Caps of tokens are for a day, that of training for a month, in US dollars."""
+
     id: WorkspaceId
     name: str
     sources: Sources
     person_cap: int | None = None
     workspace_cap: int | None = None
+    training_cap: float | None = None
     allowed: Exclusion = NO_EXCLUSION
 
     @property
@@ -245,182 +240,6 @@ class ExampleFilter:
     origin: Origin | None = None
     tag: str | None = None
     held_out: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotRow:
-    """One frozen row; `row` is None once its text was erased on request."""
-
-    example: ExampleId
-    revision: int
-    split: Split
-    sha256: str
-    row: Row | None
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    id: SnapshotId
-    workspace: WorkspaceId
-    assistant: AssistantId
-    method: Method
-    training_rows: int
-    validation_rows: int
-    created_at: datetime
-
-
-class Phase(StrEnum):
-    """How far a start has come on our side; the host's own word is `Job.status`."""
-
-    ESTIMATED = "estimated"
-    CONFIRMED = "confirmed"
-    UPLOADING = "uploading"
-    CREATING = "creating"
-    WATCHING = "watching"
-    WARMING = "warming"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    ABANDONED = "abandoned"
-
-    @property
-    def is_over(self) -> bool:
-        return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, Phase.ABANDONED)
-
-
-class JobWish(StrEnum):
-    """What a person asked and the host has not yet confirmed; forget is for finished jobs."""
-
-    CANCEL = "cancel"
-    PAUSE = "pause"
-    RESUME = "resume"
-    FORGET = "forget"
-
-
-@dataclass(frozen=True, slots=True)
-class Hyperparameters:
-    """As asked for; None means "auto", which the host resolves."""
-
-    n_epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate_multiplier: float | None = None
-    beta: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a start will cost; None is unknown. Money in US dollars."""
-
-    rows: int
-    validation_rows: int
-    tokens: int
-    epochs: int | None
-    price: float | None
-    seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One start and what became of it.
-
-    `start` names its files and is unguessable. `attempted_at` is set before
-    an outside effect and cleared when its outcome is known.
-    """
-
-    id: JobId
-    workspace: WorkspaceId
-    assistant: AssistantId
-    snapshot: SnapshotId
-    start: str
-    place: Place
-    asked_by: UserId
-    host: HostName
-    base: ModelName
-    method: Method
-    hyperparameters: Hyperparameters
-    suffix: str | None
-    seed: int | None
-    use_when_done: bool
-    estimate: Estimate
-    phase: Phase
-    wish: JobWish | None = None
-    training_file: str | None = None
-    validation_file: str | None = None
-    attempted_at: datetime | None = None
-    attempts: int = 0
-    host_job: str | None = None
-    status: str | None = None
-    resolved: Mapping[str, object] = field(default_factory=dict)
-    trained_tokens: int | None = None
-    model: ModelName | None = None
-    trouble: str | None = None
-    trouble_code: str | None = None
-    step: int | None = None
-    total_steps: int | None = None
-    train_loss: float | None = None
-    valid_loss: float | None = None
-    next_look: datetime | None = None
-    created_at: datetime | None = None
-    confirmed_at: datetime | None = None
-    running_at: datetime | None = None
-    finished_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JobEvent:
-    """One line of a job's story, as the host told it."""
-
-    id: str
-    at: datetime
-    level: str
-    message: str
-    step: int | None = None
-    total_steps: int | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    step: int
-    model: ModelName
-    metrics: Mapping[str, float]
-
-
-class ModelKind(StrEnum):
-    BASE = "base"
-    TUNED = "tuned"
-    CHECKPOINT = "checkpoint"
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A base, or what a job made."""
-
-    workspace: WorkspaceId
-    assistant: AssistantId
-    name: ModelName
-    host: HostName
-    kind: ModelKind
-    parent: ModelName | None
-    job: JobId | None
-    created_at: datetime
-    expires_on: str | None = None
-    is_tainted: bool = False
-    is_deleted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """Which model answers for an assistant, since when, by whom, after which."""
-
-    id: int
-    workspace: WorkspaceId
-    assistant: AssistantId
-    model: ModelName
-    host: HostName
-    by: UserId
-    since: datetime
-    after: ModelName | None
 
 
 class TurnState(StrEnum):

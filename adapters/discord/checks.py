@@ -1,0 +1,116 @@
+"""What `attune doctor` asks of Discord, and the application's number."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from adapters.discord.gateway import ApiWire
+from adapters.discord.manifest import missing
+from adapters.discord.wire import Access, Json, code
+from bot.errors import SettingsError, SurfaceError
+
+CONTENT_FLAGS = (1 << 18) | (1 << 19)
+"""https://docs.discord.com/developers/resources/application: whole, and for less known bots."""
+_FEW_STARTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing the doctor looked at: a key of the catalogue with its details."""
+
+    key: str
+    is_well: bool
+    details: Mapping[str, object]
+
+
+async def examine(access: Access) -> AsyncIterator[Finding]:
+    """Token, intents, connections and each guild's permissions, in the order of setting up."""
+    wire = ApiWire(access)
+    try:
+        try:
+            me = await wire.log_in()
+        except SurfaceError as error:
+            key = "discord.doctor.token_bad" if code(error) == 401 else "discord.doctor.unreachable"
+            yield Finding(key, False, {})
+            return
+        yield Finding("discord.doctor.token", True, {"name": me.get("username", "?")})
+        yield await _intents(wire)
+        yield await _gateway(wire)
+        async for finding in _guilds(wire):
+            yield finding
+    finally:
+        await wire.close()
+
+
+async def application_id(access: Access) -> str:
+    """As Discord says it, else as the token does. Raises SettingsError for neither."""
+    wire = ApiWire(access)
+    try:
+        await wire.log_in()
+        return str((await _application(wire))["id"])
+    except (SurfaceError, KeyError) as error:
+        number = _number_in(access.token)
+        if number is None:
+            raise SettingsError(
+                variable="DISCORD_TOKEN",
+                problem="Discord refuses it or cannot be reached",
+                remedy="At discord.com/developers, page Bot, reset the token and copy it anew.",
+            ) from error
+        return number
+    finally:
+        await wire.close()
+
+
+async def _intents(wire: ApiWire) -> Finding:
+    """Without the words of messages most of it works, so that is no fault."""
+    try:
+        flags = int((await _application(wire)).get("flags") or 0)
+    except SurfaceError:
+        flags = 0
+    key = "discord.doctor.content" if flags & CONTENT_FLAGS else "discord.doctor.no_content"
+    return Finding(key, True, {})
+
+
+async def _gateway(wire: ApiWire) -> Finding:
+    try:
+        answer = await wire.call("GET", "/gateway/bot", patience=1)
+    except SurfaceError:
+        return Finding("discord.doctor.no_gateway", False, {})
+    left = (answer.get("session_start_limit") or {}).get("remaining")
+    if isinstance(left, int) and left < _FEW_STARTS:
+        return Finding("discord.doctor.few_starts", False, {"count": left})
+    return Finding("discord.doctor.gateway", True, {})
+
+
+async def _guilds(wire: ApiWire) -> AsyncIterator[Finding]:
+    try:
+        guilds = await wire.listed("/users/@me/guilds")
+    except SurfaceError:
+        return
+    if not guilds:
+        yield Finding("discord.doctor.no_guilds", False, {})
+    for guild in guilds:
+        lacking = missing(int(guild.get("permissions") or 0))
+        details = {"guild": guild.get("name", "?"), "permissions": ", ".join(lacking)}
+        key = "discord.doctor.lacking" if lacking else "discord.doctor.guild"
+        yield Finding(key, not lacking, details)
+
+
+async def _application(wire: ApiWire) -> Json:
+    try:
+        return await wire.call("GET", "/applications/@me", patience=1)
+    except SurfaceError:
+        return await wire.call("GET", "/oauth2/applications/@me", patience=1)
+
+
+def _number_in(token: str) -> str | None:
+    """A token begins with the bot's number, which is the application's as well."""
+    head = token.partition(".")[0]
+    try:
+        number = base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)).decode()
+    except (ValueError, binascii.Error):
+        return None
+    return number if number.isdecimal() else None

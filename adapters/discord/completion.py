@@ -1,0 +1,69 @@
+"""What can stand in an option of a command: looked up while somebody types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adapters.discord.inbound import options_of
+from adapters.discord.texts import shortened
+from adapters.discord.wire import Json
+from bot.commands import Catalogue, OptionKind
+from bot.events import Clicked, Commanded, What
+from bot.replies import Line, Listing, Reply
+
+_MOST, _LONGEST = 25, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The option in question and what was typed of it."""
+
+    kind: OptionKind
+    typed: str
+
+
+_QUESTIONS: Mapping[OptionKind, What] = {
+    OptionKind.ASSISTANT: Commanded("assistant list"),
+    OptionKind.MODEL: Commanded("models"),
+    OptionKind.JOB: Commanded("jobs"),
+    OptionKind.HOST: Clicked("hosts"),
+}
+
+
+def wanted(data: Json, catalogue: Catalogue) -> Wanted | None:
+    path, options = options_of(data)
+    focused = next((one for one in options if one.get("focused")), None)
+    command = next((one for one in catalogue.commands if one.path == path), None)
+    if focused is None or command is None:
+        return None
+    kinds = {option.name: option.kind for option in command.options}
+    kind = kinds.get(str(focused.get("name")))
+    return Wanted(kind, str(focused.get("value") or "").strip()) if kind else None
+
+
+def question(wanted: Wanted) -> What | None:
+    """Which of the house's own lists holds the choices."""
+    if wanted.kind is OptionKind.EXAMPLE:
+        is_number = wanted.typed.isdecimal()
+        options = {"limit": "25"}
+        if wanted.typed and not is_number:
+            options["search"] = wanted.typed
+        return Commanded("examples", options)
+    return _QUESTIONS.get(wanted.kind)
+
+
+def choices(wanted: Wanted, reply: Reply) -> list[Json]:
+    """At most 25 lines of the list that go on from what was typed."""
+    if not isinstance(reply, Listing):
+        return []
+    typed = wanted.typed.lower()
+    found = [line for line in reply.lines if typed in f"{line.id} {line.text}".lower()]
+    return [_choice(wanted.kind, line) for line in found[:_MOST]]
+
+
+def _choice(kind: OptionKind, line: Line) -> Json:
+    is_named = kind in (OptionKind.ASSISTANT, OptionKind.MODEL)
+    value = line.text if is_named else line.id
+    label = value if is_named or not line.text else f"{line.id}  {line.text}"
+    return {"name": shortened(label, _LONGEST) or "–", "value": value[-_LONGEST:]}

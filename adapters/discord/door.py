@@ -1,0 +1,464 @@
+"""The bot on Discord: listens to the gateway, keeps each event, and lets the house work on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from adapters.discord import inbound, manifest
+from adapters.discord.completion import choices, question, wanted
+from adapters.discord.directory import Directory
+from adapters.discord.gateway import ApiWire
+from adapters.discord.inbound import COMPLETION, Around, Bot, Told, handle_of
+from adapters.discord.interactions import Grip
+from adapters.discord.listening import Closed, Heard, Line, Refused
+from adapters.discord.memory import Kept, Memory
+from adapters.discord.surface import DiscordSurface
+from adapters.discord.wire import Access, Json, code
+from bot.commands import Catalogue
+from bot.errors import SettingsError, SurfaceError
+from bot.events import Clicked, Event, Left, Spoken
+from bot.model import ChannelId, Place, User, UserId
+from bot.ports.store import Clock
+from bot.ports.world import House
+from bot.replies import Refused as Denied
+from bot.replies import Text
+
+log = logging.getLogger(__name__)
+
+# https://docs.discord.com/developers/events/gateway#list-of-intents
+_GUILDS, _MESSAGES, _REACTIONS = 1 << 0, 1 << 9, 1 << 10
+_DIRECT_MESSAGES, _DIRECT_REACTIONS = 1 << 12, 1 << 13
+CONTENT = 1 << 15
+INTENTS = _GUILDS | _MESSAGES | _REACTIONS | _DIRECT_MESSAGES | _DIRECT_REACTIONS
+# https://docs.discord.com/developers/resources/application#application-object-application-flags
+CONTENT_FLAGS = (1 << 18) | (1 << 19)
+_PUBLIC_GATEWAY = "wss://gateway.discord.gg/"
+_UNWANTED_INTENT, _BAD_TOKEN = 4014, 4004
+
+_DEFER_SECONDS, _DOTS_SECONDS = 2.0, 0.6
+_COMPLETION_SECONDS = 2.3
+_KEEP_EVERY_SECONDS = 0.2
+_TRIES_TO_KEEP, _LONGEST_WAIT_SECONDS = 8, 60.0
+_MOST_MARKS = 5000
+_LAST_WORDS_SECONDS = 11.0
+_INTERACTION = "INTERACTION_CREATE"
+
+
+class Discord:
+    """`run` until cancelled, `surface` for the core to speak through."""
+
+    def __init__(
+        self,
+        access: Access,
+        catalogue: Catalogue,
+        clock: Clock,
+        say: Callable[..., str],
+        *,
+        folder: Path,
+    ) -> None:
+        self._access = access
+        self._catalogue = catalogue
+        self._clock = clock
+        self._say = say
+        self._memory = Memory(folder / "discord.json")
+        self._house: House | None = None
+        self._me: Bot | None = None
+        self._directory: Directory | None = None
+        self._is_ready = asyncio.Event()
+        self._waits: set[asyncio.Task[object]] = set()
+        self._working: set[asyncio.Task[None]] = set()
+        self._marks: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
+        self._line: Line | None = None
+        self.wire = ApiWire(access)
+        self.surface = DiscordSurface(self.wire, self._bot, say, ready=self._ready)
+
+    async def run(self, house: House) -> None:
+        """Raises SettingsError for what Discord refuses; outlives everything else."""
+        self._house = house
+        try:
+            flags = await self._identify()
+            self._is_ready.set()
+            self._later(self._register())
+            self._later(self._keep_place())
+            await self._listen(_intents(flags))
+        finally:
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """Nothing more is heard; what is being answered may come to its end."""
+        for waiting in self._waits:
+            waiting.cancel()
+        await asyncio.gather(*self._waits, return_exceptions=True)
+        self._keep_session()
+        if self._working:
+            await asyncio.wait(set(self._working), timeout=_LAST_WORDS_SECONDS)
+        await self.surface.close()
+        await self.wire.close()
+
+    async def _identify(self) -> int | None:
+        """Who we are; waits for a Discord that cannot be reached. The application's flags."""
+        wait = 1.0
+        while True:
+            try:
+                me = await self.wire.log_in()
+                application = await self._application()
+                break
+            except SurfaceError as error:
+                if code(error) == 401:
+                    raise _bad_token() from error
+                log.warning("Discord cannot be reached yet", extra={"why": error.key})
+            await self._clock.sleep(timedelta(seconds=wait))
+            wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
+        number = str(me["id"])
+        self._me = Bot(number, str(application.get("id") or number), str(me.get("username") or ""))
+        self._directory = Directory(self.wire, number)
+        flags = application.get("flags")
+        return int(flags) if flags is not None else None
+
+    async def _application(self) -> Json:
+        for path in ("/applications/@me", "/oauth2/applications/@me"):
+            with contextlib.suppress(SurfaceError):
+                return await self.wire.call("GET", path, patience=1)
+        return {}
+
+    async def _register(self) -> None:
+        """Tells Discord of our commands, where it has not heard of just these."""
+        drawn = manifest.commands(self._catalogue, self._say)
+        guild, application = self._access.guild, self._bot().application
+        path, at = "/applications/{application_id}/commands", {"application_id": application}
+        if guild:
+            path, at = (
+                "/applications/{application_id}/guilds/{guild_id}/commands",
+                {
+                    "application_id": application,
+                    "guild_id": guild,
+                },
+            )
+        known = manifest.fingerprint(drawn, self.wire.base, application, guild)
+        if self._memory.kept.commands == known:
+            return
+        try:
+            await self.wire.call("PUT", path, at, body=drawn)
+        except SurfaceError as error:
+            log.warning("The commands could not be registered", extra={"why": str(error)})
+            return
+        self._memory.keep(replace(self._memory.kept, commands=known))
+
+    async def _listen(self, intents: int) -> None:
+        """Connection after connection; one that stood is followed by the next at once."""
+        wait = 1.0
+        while True:
+            heard_of = self._line
+            try:
+                closed = await self.wire.listen(
+                    self._resumable(),
+                    intents=intents,
+                    gateway=await self._gateway(),
+                    heard=self._heard,
+                )
+            except Refused as refused:
+                intents = _without_content(refused.code, intents)
+                self._memory.keep(replace(self._memory.kept, session=None))
+                self._line = None
+                log.warning(self._say("discord.no_content_intent"))
+                continue
+            self._note_end(closed)
+            if self._line is not heard_of and closed.can_resume:
+                wait = 1.0
+                continue
+            await self._clock.sleep(timedelta(seconds=wait * random.uniform(1.0, 1.5)))
+            wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
+
+    def _resumable(self) -> Kept:
+        self._keep_session()
+        kept = self._memory.kept
+        is_ours = bool(kept.session) and kept.sequence is not None
+        return kept if is_ours else replace(kept, session=None)
+
+    def _note_end(self, closed: Closed) -> None:
+        if not closed.can_resume:
+            self._line = None
+            self._memory.keep(replace(self._memory.kept, session=None, sequence=None))
+
+    async def _gateway(self) -> str:
+        if self._access.gateway_url:
+            return self._access.gateway_url
+        try:
+            answer = await self.wire.call("GET", "/gateway/bot", patience=1)
+        except SurfaceError:
+            return _PUBLIC_GATEWAY
+        return str(answer.get("url") or _PUBLIC_GATEWAY)
+
+    def _heard(self, line: Line, heard: Heard) -> None:
+        """Called for every event, in order; what takes time is done in a task of its own."""
+        if heard.name in ("READY", "RESUMED"):
+            self._line = line
+        self._later(self._take(line, heard), name=f"discord {heard.name.lower()}")
+
+    async def _take(self, line: Line, heard: Heard) -> None:
+        """Only what is in the inbox, or means nothing, counts as heard."""
+        try:
+            await self._patiently(line, heard)
+        except Exception:
+            log.exception("A payload was not taken", extra={"kind": heard.name})
+        line.kept(heard.sequence)
+
+    async def _patiently(self, line: Line, heard: Heard) -> None:
+        for attempt in range(_TRIES_TO_KEEP):
+            try:
+                await self._keep(line, heard)
+                return
+            except (KeyError, ValueError, TypeError, AttributeError):
+                raise
+            except Exception:
+                if attempt + 1 == _TRIES_TO_KEEP:
+                    raise
+                log.warning("An event could not be kept yet", extra={"kind": heard.name})
+            await asyncio.sleep(min(10.0, 0.1 * 2**attempt))
+
+    async def _keep(self, line: Line, heard: Heard) -> None:
+        directory = self._known()
+        directory.learn(heard.name, heard.data)
+        if heard.name == "READY":
+            await self._greet_ready(line, heard.data)
+        if heard.name not in inbound.TAKEN:
+            return
+        data = self._with_answered(heard.data)
+        if inbound.means_nothing(heard.name, data, self._bot()):
+            return
+        if heard.name == _INTERACTION:
+            await self._take_interaction(data)
+            return
+        mark = self._mark(heard.name, data, f"{line.session_id}:{heard.sequence}")
+        around = await self._around(heard.name, data)
+        if around is not None:
+            event = inbound.read(
+                Told(heard.name, data, self._bot(), around, self._clock.now(), mark)
+            )
+            await self._take_event(event)
+
+    async def _take_event(self, event: Event) -> None:
+        what = event.what
+        if isinstance(what, Spoken):
+            self.surface.hear(what.message)
+            if not what.is_addressed and not what.message.text:
+                return
+        else:
+            self._forget_changed(what)
+        self.surface.take(event, None)
+        await self._handle(event)
+
+    async def _handle(self, event: Event) -> asyncio.Task[None] | None:
+        task = await self._house_().handle(event)
+        if task is not None:
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
+        return task
+
+    async def _take_interaction(self, data: Json) -> None:
+        """The clock of an interaction runs from now, whatever else has to be waited for."""
+        if int(data["type"]) == COMPLETION:
+            await self._complete(data)
+            return
+        handle = handle_of(data)
+        grip = self.surface.grip(handle)
+        if grip is not None:
+            self._later(self._guard(grip), name="discord three seconds")
+        task: asyncio.Task[None] | None = None
+        try:
+            if grip is not None and await self._is_late_form(grip, data):
+                return
+            around = await self._around(_INTERACTION, data)
+            if around is None:
+                if grip is not None:
+                    await self._tell_stranger(grip)
+                return
+            event = inbound.read(Told(_INTERACTION, data, self._bot(), around, self._clock.now()))
+            self.surface.take(event, handle)
+            task = await self._handle(event)
+        finally:
+            if grip is not None:
+                self._later(self._finish(grip, task), name="discord interaction")
+
+    async def _guard(self, grip: Grip) -> None:
+        """https://docs.discord.com/developers/interactions: three seconds to say something."""
+        assert grip.handle is not None
+        await asyncio.sleep(_DOTS_SECONDS if grip.handle.is_open else _DEFER_SECONDS)
+        await self.surface.interactions.defer(grip)
+
+    async def _finish(self, grip: Grip, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            await asyncio.wait({task})
+        await self.surface.interactions.finish(grip)
+
+    async def _is_late_form(self, grip: Grip, data: Json) -> bool:
+        action = str((data.get("data") or {}).get("custom_id") or "")
+        return await self.surface.open_late_form(grip, action)
+
+    async def _tell_stranger(self, grip: Grip) -> None:
+        """Somebody with whom we share no guild that we know of."""
+        text = Text(self._say("discord.no_guild", grip.locale), private=True)
+        await self.surface.tell(grip, text)
+
+    async def _complete(self, data: Json) -> None:
+        """Nothing to choose from is better than an answer that comes too late."""
+        handle, asked = handle_of(data), wanted(data, self._catalogue)
+        found: list[Json] = []
+        what = question(asked) if asked else None
+        try:
+            async with asyncio.timeout(_COMPLETION_SECONDS):
+                around = await self._around(_INTERACTION, data)
+                if asked is not None and what is not None and around is not None:
+                    event = _asking(data, self._bot(), around, self._clock)
+                    reply = await self._house_().look(replace(event, what=what))
+                    found = [] if isinstance(reply, Denied) else choices(asked, reply)
+        except TimeoutError:
+            log.info("A completion took too long")
+        with contextlib.suppress(SurfaceError):
+            await self.surface.interactions.choose(handle, found)
+
+    async def _around(self, name: str, data: Json) -> Around | None:
+        directory, user = self._known(), _user_of(data)
+        if name in ("GUILD_CREATE", "GUILD_DELETE"):
+            guild = str(data["id"])
+            channel = directory.welcome_channel(guild) if name == "GUILD_CREATE" else ""
+            if channel is None:
+                return None
+            locale = str(data.get("preferred_locale") or "en")
+            return Around(Place(inbound.workspace(guild), ChannelId(channel)), locale=locale)
+        if user is not None and data.get("guild_id") and name != "MESSAGE_UPDATE":
+            directory.met(user, str(data["guild_id"]))
+        return await directory.around(data, user)
+
+    async def _greet_ready(self, line: Line, data: Json) -> None:
+        """Guilds that we left, or were removed from, while we were not listening."""
+        guilds = list(data.get("guilds") or ())
+        here = tuple(str(one["id"]) for one in guilds)
+        for gone in set(self._memory.kept.guilds) - set(here):
+            place = Place(inbound.workspace(gone), ChannelId(""))
+            key = f"{place.workspace}/left/{line.session_id}"
+            nobody = User(UserId("discord"), "discord")
+            await self._handle(Event(key, place, nobody, self._clock.now(), Left()))
+        for guild in guilds:
+            if guild.get("channels") is not None:
+                whole = Heard("GUILD_CREATE", guild, 0)
+                await self._keep(line, whole)
+        self._memory.keep(replace(self._memory.kept, guilds=here))
+
+    def _with_answered(self, data: Json) -> Json:
+        """An answer to us counts, also where Discord does not say whom it answers."""
+        answered = inbound.is_answer_to(data) if "content" in data else None
+        if answered is None or not self.surface.wrote(answered):
+            return data
+        return {**data, "referenced_message": {"author": {"id": self._bot().id}}}
+
+    def _mark(self, name: str, data: Json, mark: str) -> str:
+        """A reaction told twice is one; put again after it was taken off it is another."""
+        if not name.startswith("MESSAGE_REACTION"):
+            return mark
+        key = inbound.reaction_key(data)
+        side, known = self._marks.get(key, ("", mark))
+        if side != name:
+            known = mark
+        self._marks[key] = (name, known)
+        self._marks.move_to_end(key)
+        while len(self._marks) > _MOST_MARKS:
+            self._marks.popitem(last=False)
+        return known
+
+    def _forget_changed(self, what: object) -> None:
+        for message in (*getattr(what, "messages", ()), getattr(what, "message", None)):
+            if isinstance(message, str) and not isinstance(what, Clicked):
+                self.surface.forget(message)
+
+    async def _keep_place(self) -> None:
+        while True:
+            await asyncio.sleep(_KEEP_EVERY_SECONDS)
+            self._keep_session()
+
+    def _keep_session(self) -> None:
+        """Where to go on, by this process or the next."""
+        line, kept = self._line, self._memory.kept
+        if line is None or line.session_id is None:
+            return
+        address = self._access.gateway_url or line.address
+        guilds = tuple(self._known().guilds) or kept.guilds
+        self._memory.keep(
+            replace(
+                kept,
+                session=line.session_id,
+                sequence=line.sequence,
+                gateway=address,
+                guilds=guilds,
+            )
+        )
+
+    def _later(self, work: Coroutine[Any, Any, object], *, name: str = "discord") -> None:
+        task = asyncio.create_task(work, name=name)
+        self._waits.add(task)
+        task.add_done_callback(self._waits.discard)
+
+    async def _ready(self) -> None:
+        await self._is_ready.wait()
+
+    def _bot(self) -> Bot:
+        assert self._me is not None
+        roles: Mapping[str, str] = self._directory.bot_roles if self._directory else {}
+        return replace(self._me, roles=roles) if roles else self._me
+
+    def _known(self) -> Directory:
+        assert self._directory is not None
+        return self._directory
+
+    def _house_(self) -> House:
+        assert self._house is not None
+        return self._house
+
+
+def _intents(flags: int | None) -> int:
+    """The words of messages are asked for unless Discord says that we may not have them."""
+    may_read = flags is None or bool(flags & CONTENT_FLAGS)
+    return INTENTS | CONTENT if may_read else INTENTS
+
+
+def _without_content(close: int, intents: int) -> int:
+    """What is left to try after a refusal. Raises SettingsError where nothing is."""
+    if close == _UNWANTED_INTENT and intents & CONTENT:
+        return intents & ~CONTENT
+    if close == _BAD_TOKEN:
+        raise _bad_token()
+    raise SettingsError(
+        variable="DISCORD_TOKEN",
+        problem=f"Discord refuses the connection ({close})",
+        remedy="Check the application's intents at discord.com/developers, page Bot.",
+    )
+
+
+def _bad_token() -> SettingsError:
+    return SettingsError(
+        variable="DISCORD_TOKEN",
+        problem="Discord refuses it",
+        remedy="At discord.com/developers, page Bot, reset the token and copy it anew.",
+    )
+
+
+def _user_of(data: Json) -> str | None:
+    member = data.get("member") or {}
+    for holder in (data.get("author"), member.get("user"), data.get("user")):
+        if holder and holder.get("id"):
+            return str(holder["id"])
+    return str(data["user_id"]) if data.get("user_id") else None
+
+
+def _asking(data: Json, bot: Bot, around: Around, clock: Clock) -> Event:
+    whole = {**data, "type": inbound.SLASH}
+    return inbound.read(Told(_INTERACTION, whole, bot, around, clock.now()))

@@ -1,0 +1,400 @@
+"""The one door to Discord's library: the gateway's socket in, REST calls out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import aiohttp
+import discord
+import yarl
+from discord.errors import ConnectionClosed, DiscordServerError, HTTPException, LoginFailure
+from discord.gateway import DiscordWebSocket, ReconnectWebSocket
+from discord.http import HTTPClient, Ratelimit, Route
+
+from adapters.discord.listening import Closed, Heard, Refused
+from adapters.discord.memory import Kept
+from adapters.discord.pacing import Haste, Pacing
+from adapters.discord.wire import Access, File, Ids, Json, api_base, is_discord, proxy_for
+from bot.errors import MessageGone, PlaceClosed, SurfaceBusy, SurfaceError
+
+log = logging.getLogger(__name__)
+
+_CALL_SECONDS = 60
+_HELLO_SECONDS = 30.0
+_LONGEST_WAIT_SECONDS = 60.0
+_BLOCK = 64 * 1024
+
+# https://docs.discord.com/developers/topics/opcodes-and-status-codes#json
+_GONE = (10008, 10015, 10062, 50027)
+_CLOSED = (10003, 10004, 40333, 50001, 50007, 50013, 50024, 50083, 160005)
+# Close codes after which the library does not connect again; the rest may pass.
+_REFUSALS = (4004, 4010, 4011, 4012, 4013, 4014)
+
+_HASTE: ContextVar[Haste | None] = ContextVar("haste", default=Haste.PLAIN)
+
+
+class Bucket(Ratelimit):
+    """Waits before a call and never after one.
+
+    The library sleeps on the last call that a window allows until that window
+    ends, and only then hands back what Discord answered at once.
+    """
+
+    __slots__ = ("_pacing",)
+
+    def __init__(self, pacing: Pacing) -> None:
+        super().__init__(None)
+        self._pacing = pacing
+
+    async def acquire(self) -> None:
+        self._last_request = self._loop.time()
+        while self.left() <= 0:
+            await self._wait()
+        self.remaining -= 1
+        self.outgoing += 1
+        haste = _HASTE.get()
+        try:
+            if haste is not None:
+                await self._pacing.turn(haste)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+
+    async def __aexit__(self, *raised: object) -> None:
+        self.outgoing -= 1
+        if self.expires is None and self.outgoing == 0:
+            # Nothing was told of a limit, or the call never came to its end.
+            self.remaining = max(1, self.remaining)
+        self._wake(max(1, self.remaining))
+
+    def left(self) -> int:
+        if self.is_expired():
+            reset: Callable[[], None] = self.reset
+            reset()
+        return self.remaining
+
+    async def _wait(self) -> None:
+        news = self._loop.create_future()
+        self._pending_requests.append(news)
+        until = None if self.expires is None else self.expires + 0.005
+        try:
+            async with asyncio.timeout_at(until):
+                await news
+        except TimeoutError:
+            return
+        finally:
+            with contextlib.suppress(ValueError):
+                self._pending_requests.remove(news)
+
+
+class Http(HTTPClient):
+    """The library's calls, at our address, with our patience."""
+
+    def __init__(self, base: str, pacing: Pacing) -> None:
+        super().__init__(asyncio.get_running_loop(), proxy=proxy_for(base))
+        self._base = base
+        self._pacing = pacing
+
+    def get_ratelimit(self, key: str) -> Ratelimit:
+        if key not in self._buckets:
+            self._buckets[key] = Bucket(self._pacing)
+            self._try_clear_expired_ratelimits()
+        return self._buckets[key]
+
+    async def request(
+        self,
+        route: Route,
+        *,
+        files: Sequence[discord.File] | None = None,
+        form: Iterable[dict[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        route.url = self._base + route.url.removeprefix(Route.BASE)
+        kwargs.setdefault("timeout", aiohttp.ClientTimeout(total=_CALL_SECONDS))
+        answer = await super().request(route, files=files, form=form, **kwargs)
+        # The library reads JSON only where the header says so to the letter.
+        return _read(answer) if isinstance(answer, str) else answer
+
+    def left(self, route: Route) -> int | None:
+        known = self._bucket_hashes.get(route.key)
+        bucket = self._buckets.get(f"{known}:{route.major_parameters}") if known else None
+        return bucket.left() if isinstance(bucket, Bucket) else None
+
+
+class Socket(DiscordWebSocket):
+    """Acknowledges only what is kept: heartbeats and resumes name the last event in our inbox."""
+
+    heard: Callable[[Heard], object] = staticmethod(lambda heard: None)
+
+    def __init__(
+        self, socket: aiohttp.ClientWebSocketResponse, *, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._last: int | None = None
+        self._open: set[int] = set()
+        super().__init__(socket, loop=loop)
+
+    @property
+    def sequence(self) -> int | None:
+        return min(self._open) - 1 if self._open else self._last
+
+    @sequence.setter
+    def sequence(self, value: int | None) -> None:
+        self._last = value
+        if value is None:
+            self._open.clear()
+
+    @property
+    def address(self) -> str:
+        return str(self.gateway)
+
+    def kept(self, sequence: int) -> None:
+        """An event is in the inbox, or means nothing to us."""
+        self._open.discard(sequence)
+
+    async def received_message(self, msg: Any, /) -> None:
+        text = self._decompressor.decompress(msg) if isinstance(msg, bytes) else msg
+        if text is not None:
+            self._discord_parsers = _Parsers(self)
+            await super().received_message(_completed(text, str(self.gateway)))
+
+    def pass_on(self, name: str, data: Any) -> None:
+        sequence = self._last or 0
+        self._open.add(sequence)
+        self.heard(Heard(name, data if isinstance(data, dict) else {}, sequence))
+
+
+class _Parsers(dict[str, Callable[[Any], None]]):
+    """In place of the library's own, which keep whole guilds and stumble over missing fields."""
+
+    def __init__(self, socket: Socket) -> None:
+        super().__init__()
+        self._socket = socket
+
+    def __getitem__(self, name: str) -> Callable[[Any], None]:
+        return lambda data: self._socket.pass_on(name, data)
+
+
+class ApiWire:
+    """Calls with Discord's patience built in; implements `adapters.discord.wire.Wire`."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self.base = api_base(access.api_url)
+        self.pacing = Pacing()
+        self._client: discord.Client | None = None
+        self._http: Http | None = None
+        logging.getLogger("discord").setLevel(logging.CRITICAL)
+
+    async def log_in(self) -> Json:
+        """Who we are. Raises SurfaceError; `code` 401 is a token that Discord refuses."""
+        await self.close()
+        self._http = Http(self.base, self.pacing)
+        self._client = discord.Client(intents=discord.Intents.none(), max_messages=None)
+        await self._client._async_setup_hook()
+        self._client.http = self._http
+        try:
+            with _as_surface_error():
+                me = await self._http.static_login(self._access.token.strip())
+        except LoginFailure as error:
+            raise SurfaceError(message="401", code=401) from error
+        return dict(me)
+
+    async def close(self) -> None:
+        self.pacing.close()
+        if self._http is not None:
+            await self._http.close()
+
+    async def call(
+        self,
+        verb: str,
+        path: str,
+        at: Ids | None = None,
+        *,
+        body: object = None,
+        query: Mapping[str, object] | None = None,
+        files: Sequence[File] = (),
+        haste: Haste | None = Haste.PLAIN,
+        patience: int = 4,
+    ) -> Json:
+        answer = await self._patiently(verb, path, at or {}, body, query, files, haste, patience)
+        return answer if isinstance(answer, dict) else {}
+
+    async def listed(
+        self, path: str, at: Ids | None = None, *, query: Mapping[str, object] | None = None
+    ) -> list[Json]:
+        answer = await self._patiently("GET", path, at or {}, None, query, (), Haste.PLAIN, 4)
+        return answer if isinstance(answer, list) else []
+
+    def left(self, verb: str, path: str, at: Ids) -> int | None:
+        return self._http.left(Route(verb, path, **at)) if self._http else None
+
+    async def download(self, url: str) -> AsyncIterator[bytes]:
+        """Without our token, and from Discord's own hosts alone."""
+        if not is_discord(url, self.base):
+            raise SurfaceError(message="the file is not at Discord")
+        with _as_surface_error():
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(url, proxy=proxy_for(url), allow_redirects=False) as answer,
+            ):
+                if answer.status != 200:
+                    raise SurfaceError(message=f"the file cannot be read ({answer.status})")
+                async for block in answer.content.iter_chunked(_BLOCK):
+                    yield block
+
+    async def listen(
+        self, kept: Kept, *, intents: int, gateway: str, heard: Callable[[Socket, Heard], object]
+    ) -> Closed:
+        """One connection to its end, and how to go on; raises Refused where there is no way."""
+        assert self._client is not None
+        self._client._connection._intents = discord.Intents._from_value(intents)
+        is_resumed = kept.session is not None
+        socket: Socket | None = None
+        try:
+            async with asyncio.timeout(_HELLO_SECONDS):
+                socket = await Socket.from_client(
+                    self._client,
+                    initial=True,
+                    gateway=yarl.URL(kept.gateway if is_resumed and kept.gateway else gateway),
+                    session=kept.session,
+                    sequence=kept.sequence,
+                    resume=is_resumed,
+                )
+            here = socket
+            here.heard = lambda one: heard(here, one)
+            while True:
+                await socket.poll_event()
+        except ReconnectWebSocket as error:
+            return Closed(socket, can_resume=error.resume)
+        except ConnectionClosed as error:
+            if error.code in _REFUSALS:
+                raise Refused(int(error.code)) from error
+            return Closed(socket, can_resume=True)
+        except (OSError, aiohttp.ClientError, TimeoutError) as error:
+            log.info("The gateway cannot be reached", extra={"why": type(error).__name__})
+            return Closed(socket, can_resume=True)
+        finally:
+            if socket is not None:
+                with contextlib.suppress(OSError, aiohttp.ClientError, TimeoutError):
+                    # Any code but 1000 and 1001 leaves the session to be resumed.
+                    async with asyncio.timeout(2):
+                        await socket.close(4000)
+
+    async def _patiently(
+        self,
+        verb: str,
+        path: str,
+        at: Ids,
+        body: object,
+        query: Mapping[str, object] | None,
+        files: Sequence[File],
+        haste: Haste | None,
+        patience: int,
+    ) -> object:
+        tries = 0
+        while True:
+            try:
+                return await self._once(Route(verb, path, **at), body, query, files, haste)
+            except SurfaceError as error:
+                tries += 1
+                is_passing = isinstance(error, SurfaceBusy) or error.details.get("is_unknown")
+                if not is_passing or tries > patience:
+                    raise
+                after = float(str(error.details.get("retry_after") or 0.25 * 2**tries))
+                await asyncio.sleep(min(_LONGEST_WAIT_SECONDS, after))
+
+    async def _once(
+        self,
+        route: Route,
+        body: object,
+        query: Mapping[str, object] | None,
+        files: Sequence[File],
+        haste: Haste | None,
+    ) -> object:
+        if self._http is None:
+            raise SurfaceError(message="not connected", is_unknown=True)
+        more: dict[str, Any] = {"params": dict(query)} if query else {}
+        if files:
+            more["form"] = _parts(body, files)
+        elif body is not None:
+            more["json"] = body
+        token = _HASTE.set(haste)
+        try:
+            with _as_surface_error():
+                return await self._http.request(route, **more)
+        finally:
+            _HASTE.reset(token)
+
+
+@contextlib.contextmanager
+def _as_surface_error() -> Iterator[None]:
+    try:
+        yield
+    except HTTPException as error:
+        raise _translated(error) from error
+    except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
+        name = type(error).__name__
+        raise SurfaceError(message=name, is_unknown=True) from error
+
+
+def _translated(error: HTTPException) -> SurfaceError:
+    status, number = int(error.status), int(error.code or 0)
+    if isinstance(error, DiscordServerError) or status >= 500:
+        return SurfaceError(message=f"http {status}", is_unknown=True)
+    if status == 429:
+        return SurfaceBusy(code=429, retry_after=_retry_after(error))
+    if number in _GONE:
+        return MessageGone(code=number)
+    if number in _CLOSED or (status == 403 and not number):
+        return PlaceClosed(code=number or 50001)
+    if status == 404 and not number:
+        return MessageGone(code=10008)
+    return SurfaceError(message=f"Discord said no ({number or status})", code=number or status)
+
+
+def _retry_after(error: HTTPException) -> float:
+    """In the body; in a header where what refused us stands before Discord."""
+    told = _read(error.text) if isinstance(error.text, str) else {}
+    after = told.get("retry_after") if isinstance(told, dict) else None
+    headers = getattr(error.response, "headers", {})
+    with contextlib.suppress(TypeError, ValueError):
+        return float(after if after is not None else headers.get("Retry-After", 1))
+    return 1.0
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}
+
+
+def _completed(text: str, gateway: str) -> str:
+    """What the library cannot do without: where to resume, and an object to look into."""
+    if '"READY"' not in text and '"RESUMED"' not in text:
+        return text
+    frame = json.loads(text)
+    if frame.get("t") in ("READY", "RESUMED"):
+        frame["d"] = {"resume_gateway_url": gateway, **(frame.get("d") or {})}
+    return json.dumps(frame)
+
+
+def _parts(body: object, files: Sequence[File]) -> list[dict[str, Any]]:
+    """https://docs.discord.com/developers/reference#uploading-files."""
+    parts: list[dict[str, Any]] = [{"name": "payload_json", "value": json.dumps(body)}]
+    for number, file in enumerate(files):
+        parts.append(
+            {
+                "name": f"files[{number}]",
+                "value": file.data,
+                "filename": file.name,
+                "content_type": file.kind,
+            }
+        )
+    return parts

@@ -1,0 +1,449 @@
+"""What comes from Discord, in neutral words; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from adapters.discord.names import ASK, CHOOSE, EPHEMERAL, FIRST, MENUS, PART
+from bot.events import (
+    Attachment,
+    Clicked,
+    Commanded,
+    Deleted,
+    Edited,
+    Event,
+    Joined,
+    Left,
+    Marked,
+    Reacted,
+    Spoken,
+    Submitted,
+    What,
+)
+from bot.model import ChannelKind, MessageId, Place, Said, User, UserId, WorkspaceId
+
+Payload = Mapping[str, Any]
+
+SLASH, CLICK, COMPLETION, SUBMISSION = 2, 3, 4, 5
+_SUBCOMMANDS = (1, 2)
+_MESSAGE_MENU = 3
+_EPHEMERAL_FLAG = 1 << 6
+_SPOKEN_TYPES = (0, 19)
+_EPOCH_MILLISECONDS = 1_420_070_400_000
+
+_MENTION = re.compile(r"<@!?(\d+)>")
+_ROLE = re.compile(r"<@&(\d+)>")
+_CHANNEL = re.compile(r"<#(\d+)>")
+_EMOJI = re.compile(r"<a?:(\w+):\d+>")
+_LEADING = re.compile(r"\s*/?tune(?:\s+|$)", re.IGNORECASE)
+_FIRST = re.compile(rf"(.+){FIRST}(\d{{1,20}})", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """Who we are."""
+
+    id: str
+    application: str
+    name: str = ""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Our own role in each guild, which people call as often as our name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is known beside the payload: where it happened, and how the platform sees a person."""
+
+    place: Place
+    is_admin: bool = False
+    locale: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What an interaction lets us do for a short while."""
+
+    id: str
+    token: str = field(repr=False)
+    kind: int
+    message: str | None = None
+    is_ephemeral: bool = False
+    is_open: bool = False
+    """Whether everybody sees the dots: a question asked with `/ask`."""
+
+
+def handle_of(data: Payload) -> Handle:
+    message: Payload = data.get("message") or {}
+    return Handle(
+        str(data["id"]),
+        str(data["token"]),
+        int(data["type"]),
+        str(message["id"]) if message.get("id") else None,
+        _is_ephemeral(message),
+        int(data["type"]) == SLASH and (data.get("data") or {}).get("name") == ASK,
+    )
+
+
+def workspace(guild: str) -> WorkspaceId:
+    return WorkspaceId(f"discord:{guild}")
+
+
+def said(message: Payload, place: Place, bot: Bot) -> Said:
+    """A message as the API or a payload holds it."""
+    author: Payload = message.get("author") or {}
+    reference: Payload = message.get("message_reference") or {}
+    answered = reference.get("message_id") if reference.get("type", 0) == 0 else None
+    number = str(message["id"])
+    return Said(
+        place=place,
+        id=MessageId(number),
+        author=_user(author, message.get("member") or {}, is_bot=_is_bot(message)),
+        text=_text(message, bot),
+        at=at(number),
+        reply_to=MessageId(str(answered)) if answered else None,
+        is_own=str(author.get("id")) == bot.id,
+        permalink=_permalink(place, number),
+    )
+
+
+def _permalink(place: Place, message: str) -> str:
+    guild = "@me" if place.kind is ChannelKind.DIRECT else place.workspace.partition(":")[2]
+    return f"https://discord.com/channels/{guild}/{place.thread or place.channel}/{message}"
+
+
+def at(snowflake: str) -> datetime:
+    """When an id was given; https://docs.discord.com/developers/reference#snowflakes."""
+    try:
+        milliseconds = (int(snowflake) >> 22) + _EPOCH_MILLISECONDS
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+    except (ValueError, OverflowError):
+        return datetime.fromtimestamp(0, UTC)
+
+
+def plain(text: str, bot: Bot, names: Mapping[str, str], *, is_command: bool = False) -> str:
+    """What a person wrote, without Discord's markup and without our own name."""
+
+    def person(found: re.Match[str]) -> str:
+        if found[1] == bot.id:
+            return ""
+        return found[1] if is_command else f"@{names.get(found[1], found[1])}"
+
+    def role(found: re.Match[str]) -> str:
+        return "" if found[1] in bot.roles.values() else "@role"
+
+    text = _ROLE.sub(role, _MENTION.sub(person, text))
+    text = _CHANNEL.sub(lambda found: found[1] if is_command else f"#{found[1]}", text)
+    return _EMOJI.sub(lambda found: f":{found[1]}:", text).strip()
+
+
+def means_nothing(name: str, data: Payload, bot: Bot) -> bool:
+    """Known by the payload alone, so that nothing need be looked up for it."""
+    match name:
+        case "MESSAGE_CREATE":
+            return _is_bot(data) or int(data.get("type") or 0) not in _SPOKEN_TYPES
+        case "MESSAGE_UPDATE":
+            # Discord also tells of links that were unfurled; those are no edits.
+            is_silent = "content" not in data or data.get("edited_timestamp", "") is None
+            return is_silent or _is_bot(data)
+        case "MESSAGE_REACTION_ADD" | "MESSAGE_REACTION_REMOVE":
+            is_ours = str(data.get("user_id")) == bot.id or _is_bot_member(data)
+            return is_ours or not emoji_of(data)
+        case "GUILD_CREATE" | "GUILD_DELETE":
+            return bool(data.get("unavailable"))
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A payload with all that is known around it; `mark` tells apart what has no id of its own."""
+
+    name: str
+    data: Payload
+    bot: Bot
+    around: Around
+    now: datetime
+    mark: str = ""
+
+    def event(self, key: str, user: User, what: What) -> Event:
+        place, locale = self.around.place, self.around.locale
+        return Event(f"{place.workspace}/{key}", place, user, self.now, what, locale=locale)
+
+
+def read(told: Told) -> Event:
+    """What a payload means."""
+    return _READERS[told.name](told)
+
+
+def reaction_key(data: Payload) -> tuple[str, ...]:
+    """A person's emoji on a message, which can be put and taken off many times."""
+    emoji: Payload = data.get("emoji") or {}
+    names = ("channel_id", "message_id", "user_id")
+    return (*(str(data.get(name)) for name in names), str(emoji.get("name")))
+
+
+def emoji_of(data: Payload) -> str | None:
+    """A plain emoji; those a guild made itself mean nothing to us."""
+    emoji: Payload = data.get("emoji") or {}
+    return None if emoji.get("id") else str(emoji.get("name") or "").replace("\ufe0f", "")
+
+
+def is_addressed(data: Payload, bot: Bot) -> bool:
+    """Called by name or by our role, or answered."""
+    called = {str(user.get("id")) for user in data.get("mentions") or ()}
+    content = str(data.get("content") or "")
+    answered: Payload = data.get("referenced_message") or {}
+    author: Payload = answered.get("author") or {}
+    roles = {str(role) for role in data.get("mention_roles") or ()} | set(_ROLE.findall(content))
+    own_role = bot.roles.get(str(data.get("guild_id")))
+    return (
+        bot.id in called
+        or bot.id in _MENTION.findall(content)
+        or str(author.get("id")) == bot.id
+        or (own_role is not None and own_role in roles)
+    )
+
+
+def is_answer_to(data: Payload) -> str | None:
+    """The message that this one answers, where its author was not told along."""
+    reference: Payload = data.get("message_reference") or {}
+    if data.get("referenced_message") or not reference.get("message_id"):
+        return None
+    return str(reference["message_id"])
+
+
+def options_of(data: Payload) -> tuple[str, list[Payload]]:
+    """The path of a slash command and its options."""
+    inner: Payload = data.get("data") or {}
+    words: list[str] = []
+    options: list[Payload] = list(inner.get("options") or ())
+    while options and options[0].get("type") in _SUBCOMMANDS:
+        words.append(str(options[0]["name"]))
+        options = list(options[0].get("options") or ())
+    return " ".join(words), options
+
+
+def _spoken(told: Told) -> Event:
+    data, bot, around = told.data, told.bot, told.around
+    place = around.place
+    message = said(data, place, bot)
+    is_direct = not data.get("guild_id")
+    called = is_direct or is_addressed(data, bot)
+    what: What = Spoken(message, is_addressed=called, is_direct=is_direct)
+    if called and _LEADING.match(message.text):
+        words = plain(str(data.get("content") or ""), bot, _names(data), is_command=True)
+        what = Commanded(_LEADING.sub("", words, count=1), attachment=_attached(data))
+    user = _user(data.get("author") or {}, data.get("member") or {}, is_admin=around.is_admin)
+    key = f"{place.workspace}/{place.channel}/{message.id}"
+    return Event(key, place, user, message.at, what, locale=around.locale)
+
+
+def _edited(told: Told) -> Event:
+    data = told.data
+    key = f"edit/{data['id']}/{data.get('edited_timestamp') or told.mark}"
+    text = plain(str(data.get("content") or ""), told.bot, _names(data))
+    user = _user(data.get("author") or {}, {})
+    return told.event(key, user, Edited(MessageId(str(data["id"])), text))
+
+
+def _deleted(told: Told) -> Event:
+    gone = (MessageId(str(told.data["id"])),)
+    return told.event(f"delete/{told.data['id']}", _DISCORD, Deleted(gone))
+
+
+def _deleted_many(told: Told) -> Event:
+    gone = tuple(MessageId(str(one)) for one in told.data.get("ids") or ())
+    return told.event(f"delete/{told.mark}", _DISCORD, Deleted(gone))
+
+
+def _reaction(told: Told) -> Event:
+    data, is_removed = told.data, told.name == "MESSAGE_REACTION_REMOVE"
+    member: Payload = data.get("member") or {}
+    person = member.get("user") or {"id": data.get("user_id")}
+    what = Reacted(MessageId(str(data["message_id"])), emoji_of(data) or "", is_removed=is_removed)
+    side = "off" if is_removed else "on"
+    key = f"reaction/{'/'.join(reaction_key(data))}/{side}/{told.mark}"
+    return told.event(key, _user(person, member, is_admin=told.around.is_admin), what)
+
+
+def _joined(told: Told) -> Event:
+    key = f"joined/{told.data.get('joined_at') or ''}"
+    return told.event(key, _DISCORD, Joined(str(told.data.get("name") or "")))
+
+
+def _left(told: Told) -> Event:
+    return told.event(f"left/{told.mark}", _DISCORD, Left())
+
+
+def _interaction(told: Told) -> Event:
+    data = told.data
+    member: Payload = data.get("member") or {}
+    person: Payload = member.get("user") or data.get("user") or {}
+    user = _user(person, member, is_admin=told.around.is_admin)
+    what = _asked(data, told.bot, told.around, user)
+    event = told.event(f"interaction/{data['id']}", user, what)
+    return replace(event, locale=str(data.get("locale") or "en"))
+
+
+def _asked(data: Payload, bot: Bot, around: Around, user: User) -> What:
+    inner: Payload = data.get("data") or {}
+    match int(data["type"]):
+        case 2 if int(inner.get("type") or 1) == _MESSAGE_MENU:
+            return _marked(inner, bot, around)
+        case 2 if inner.get("name") == ASK:
+            question = "".join(str(one.get("value")) for one in inner.get("options") or ())
+            number = MessageId(str(data["id"]))
+            message = Said(around.place, number, user, question, at(str(data["id"])))
+            return Spoken(message, is_addressed=True, is_direct=not data.get("guild_id"))
+        case 2:
+            return _command(data)
+        case 3:
+            return _click(data)
+        case _:
+            values, attachment = _values(inner)
+            return Submitted(str(inner.get("custom_id")), values, attachment)
+
+
+def _command(data: Payload) -> Commanded:
+    words, given = options_of(data)
+    files = ((data.get("data") or {}).get("resolved") or {}).get("attachments") or {}
+    options: dict[str, str] = {}
+    attachment = None
+    for option in given:
+        value = option.get("value")
+        if str(value) in files:
+            attachment = _attachment(files[str(value)])
+        else:
+            options[str(option["name"])] = _option(value)
+    return Commanded(words, options, attachment)
+
+
+def _click(data: Payload) -> Clicked:
+    inner: Payload = data.get("data") or {}
+    message: Payload = data.get("message") or {}
+    action, number = str(inner.get("custom_id")), str(message.get("id") or "")
+    chosen = inner.get("values") or ()
+    if action.startswith(CHOOSE) and chosen:
+        action = str(chosen[0])
+    first = _FIRST.fullmatch(action)
+    if first is not None:
+        return Clicked(first[1], MessageId(first[2]))
+    if _is_ephemeral(message):
+        number = f"{EPHEMERAL}{number}"
+    return Clicked(action, MessageId(number) if number else None)
+
+
+def _marked(inner: Payload, bot: Bot, around: Around) -> Marked:
+    messages: Payload = (inner.get("resolved") or {}).get("messages") or {}
+    target = str(inner.get("target_id"))
+    message: Payload = messages.get(target) or {"id": target}
+    names = {shown: shortcut for shortcut, shown in MENUS.items()}
+    shown = str(inner.get("name"))
+    return Marked(names.get(shown, shown), said(message, around.place, bot))
+
+
+def _values(inner: Payload) -> tuple[dict[str, str], Attachment | None]:
+    """Whatever stands around the inputs: labels, rows, or what is yet to come."""
+    files: Payload = (inner.get("resolved") or {}).get("attachments") or {}
+    values: dict[str, str] = {}
+    attachment = None
+    for field_ in _inputs(inner.get("components") or ()):
+        name = str(field_["custom_id"]).partition(PART)[0]
+        chosen = [str(one) for one in field_.get("values") or ()]
+        if chosen and chosen[0] in files:
+            attachment = _attachment(files[chosen[0]])
+            continue
+        value = field_.get("value")
+        values[name] = values.get(name, "") + (_option(value) if value is not None else "")
+        values[name] += ",".join(chosen)
+    return values, attachment
+
+
+def _inputs(components: Any) -> Iterator[Payload]:
+    for component in components:
+        if component.get("custom_id"):
+            yield component
+        yield from _inputs(component.get("components") or ())
+        if component.get("component"):
+            yield from _inputs([component["component"]])
+
+
+def _option(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _attached(data: Payload) -> Attachment | None:
+    for file in data.get("attachments") or ():
+        return _attachment(file)
+    return None
+
+
+def _attachment(file: Payload) -> Attachment:
+    return Attachment(str(file.get("filename") or "file"), str(file["url"]), file.get("size"))
+
+
+def _text(message: Payload, bot: Bot) -> str:
+    """The words; where there are none, what stands in the frames of a bot's message."""
+    text = plain(str(message.get("content") or ""), bot, _names(message))
+    if text:
+        return text
+    parts = [
+        str(embed[name])
+        for embed in message.get("embeds") or ()
+        for name in ("title", "description")
+        if embed.get(name)
+    ]
+    return "\n".join(parts)
+
+
+def _names(message: Payload) -> dict[str, str]:
+    return {str(user["id"]): _name(user, {}) for user in message.get("mentions") or ()}
+
+
+def _name(user: Payload, member: Payload) -> str:
+    names = (member.get("nick"), user.get("global_name"), user.get("username"), user.get("id"))
+    return next((str(name) for name in names if name), "?")
+
+
+def _user(user: Payload, member: Payload, *, is_bot: bool = False, is_admin: bool = False) -> User:
+    return User(
+        UserId(str(user.get("id") or "discord")),
+        _name(user, member),
+        is_bot=is_bot or bool(user.get("bot")),
+        is_platform_admin=is_admin,
+    )
+
+
+def _is_bot(message: Payload) -> bool:
+    author: Payload = message.get("author") or {}
+    return bool(author.get("bot") or message.get("webhook_id"))
+
+
+def _is_bot_member(data: Payload) -> bool:
+    member: Payload = data.get("member") or {}
+    return bool((member.get("user") or {}).get("bot"))
+
+
+def _is_ephemeral(message: Payload) -> bool:
+    return bool(int(message.get("flags") or 0) & _EPHEMERAL_FLAG)
+
+
+_DISCORD = User(UserId("discord"), "discord")
+_READERS: Mapping[str, Callable[[Told], Event]] = {
+    "MESSAGE_CREATE": _spoken,
+    "MESSAGE_UPDATE": _edited,
+    "MESSAGE_DELETE": _deleted,
+    "MESSAGE_DELETE_BULK": _deleted_many,
+    "MESSAGE_REACTION_ADD": _reaction,
+    "MESSAGE_REACTION_REMOVE": _reaction,
+    "GUILD_CREATE": _joined,
+    "GUILD_DELETE": _left,
+    "INTERACTION_CREATE": _interaction,
+}
+TAKEN = frozenset(_READERS)
+"""The events of the gateway that may mean something."""

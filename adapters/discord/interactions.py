@@ -1,0 +1,220 @@
+"""Commands, clicks and forms must be answered within three seconds, and can be for 15 minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from adapters.discord.inbound import CLICK, Bot, Handle
+from adapters.discord.names import EPHEMERAL
+from adapters.discord.outbound import EPHEMERAL_FLAG, Payload
+from adapters.discord.wire import CALLBACK, FOLLOW_UP, FOLLOWED, Ids, Json, Wire, code
+from bot.errors import MessageGone, SurfaceError
+from bot.model import MessageId
+
+log = logging.getLogger(__name__)
+
+# https://docs.discord.com/developers/interactions/receiving-and-responding
+MESSAGE, THINKING, LATER, UPDATE, CHOICES, FORM = 4, 5, 6, 7, 8, 9
+_FIRST_SECONDS = 2.7
+_LIFE_SECONDS = 14.5 * 60
+_ORIGINAL = "@original"
+_ACKNOWLEDGED = 40060
+
+
+class State(Enum):
+    """How far an interaction has been answered."""
+
+    NEW = auto()
+    THINKING = auto()
+    LATER = auto()
+    TOLD = auto()
+
+
+@dataclass(slots=True)
+class Grip:
+    """What we hold of an event of this process: its handle, and the message it came from."""
+
+    handle: Handle | None
+    taken_at: float
+    source: str | None = None
+    locale: str = "en"
+    state: State = State.NEW
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Interactions:
+    """Answers each in the way that its state allows; MessageGone where it is too late."""
+
+    def __init__(self, wire: Wire, bot: Callable[[], Bot], now: Callable[[], float]) -> None:
+        self._wire = wire
+        self._bot = bot
+        self._now = now
+
+    async def tell(self, grip: Grip, payloads: Sequence[Payload], *, private: bool) -> MessageId:
+        """The reply: as the first response, in place of the dots, or as one more message."""
+        first, *more = payloads
+        flags = EPHEMERAL_FLAG if private else 0
+        async with grip.lock:
+            message = await self._tell(grip, first, flags)
+            for payload in more:
+                await self._follow_up(grip, payload, flags)
+        return MessageId(f"{EPHEMERAL}{message}") if private else message
+
+    async def change(self, grip: Grip, payload: Payload) -> None:
+        """The message whose button was clicked."""
+        async with grip.lock:
+            if grip.state is State.NEW:
+                await self._respond(grip, UPDATE, payload.body(), payload)
+                grip.state = State.LATER
+            elif grip.state is State.LATER:
+                await self._edit(grip, _ORIGINAL, payload)
+            else:
+                raise MessageGone
+
+    async def show(self, grip: Grip, modal: Json) -> bool:
+        """A form must be the first response, so it is shown at once or not at all."""
+        async with grip.lock:
+            is_fresh = grip.handle is not None and self._age(grip) < _FIRST_SECONDS
+            if grip.state is not State.NEW or not is_fresh:
+                return False
+            try:
+                await self._respond(grip, FORM, modal)
+            except SurfaceError as error:
+                log.info("A form could not be opened", extra={"why": code(error)})
+                return False
+            grip.state = State.TOLD
+            return True
+
+    async def choose(self, handle: Handle, choices: Sequence[Json]) -> None:
+        body = {"type": CHOICES, "data": {"choices": list(choices)}}
+        await self._wire.call("POST", CALLBACK, _at(handle), body=body, haste=None, patience=0)
+
+    async def defer(self, grip: Grip) -> None:
+        """Time is running out: something is said, and the answer follows."""
+        async with grip.lock:
+            if grip.state is not State.NEW:
+                return
+            assert grip.handle is not None
+            is_click = grip.handle.kind == CLICK
+            dots = {} if grip.handle.is_open else {"flags": EPHEMERAL_FLAG}
+            kind, data = (LATER, None) if is_click else (THINKING, dots)
+            try:
+                await self._respond(grip, kind, data)
+            except SurfaceError as error:
+                log.warning("An interaction was answered too late", extra={"why": code(error)})
+                return
+            grip.state = State.LATER if is_click else State.THINKING
+
+    async def finish(self, grip: Grip) -> None:
+        """Nothing more comes: no dots are left standing."""
+        await self.defer(grip)
+        async with grip.lock:
+            if grip.state is not State.THINKING:
+                return
+            grip.state = State.TOLD
+            with contextlib.suppress(SurfaceError):
+                await self._drop_original(grip)
+
+    async def edit(self, grip: Grip, message: str, payload: Payload) -> None:
+        """A message that was told, by its id."""
+        await self._edit(grip, message.removeprefix(EPHEMERAL), payload)
+
+    def is_alive(self, grip: Grip) -> bool:
+        return grip.handle is not None and self._age(grip) < _LIFE_SECONDS
+
+    async def _tell(self, grip: Grip, payload: Payload, flags: int) -> MessageId:
+        if grip.state is State.NEW:
+            answer = await self._respond(grip, MESSAGE, payload.body(flags=flags), payload)
+            grip.state = State.TOLD
+            return await self._id_of(grip, answer)
+        assert grip.handle is not None
+        if grip.state is State.THINKING and bool(flags) is not grip.handle.is_open:
+            answer = await self._edit(grip, _ORIGINAL, payload)
+            grip.state = State.TOLD
+            return MessageId(str(answer.get("id") or _ORIGINAL))
+        if grip.state is State.THINKING:
+            # Who sees the dots would see what takes their place, and nobody else.
+            grip.state = State.TOLD
+            with contextlib.suppress(SurfaceError):
+                await self._drop_original(grip)
+        return await self._follow_up(grip, payload, flags)
+
+    async def _id_of(self, grip: Grip, answer: Json) -> MessageId:
+        """Of the first response; an older Discord does not tell it along."""
+        message = (answer.get("resource") or {}).get("message") or {}
+        if not message.get("id"):
+            message = await self._wire.call(
+                "GET", FOLLOWED, self._later(grip, _ORIGINAL), haste=None
+            )
+        return MessageId(str(message["id"]))
+
+    async def _respond(
+        self, grip: Grip, kind: int, data: Json | None, payload: Payload | None = None
+    ) -> Json:
+        assert grip.handle is not None
+        body: Json = {"type": kind}
+        if data is not None:
+            body["data"] = data
+        files = payload.files if payload else ()
+        try:
+            return await self._wire.call(
+                "POST",
+                CALLBACK,
+                _at(grip.handle),
+                body=body,
+                query={"with_response": "true"},
+                files=files,
+                haste=None,
+                patience=1,
+            )
+        except SurfaceError as error:
+            # Our own earlier try, of which we heard nothing, has come through.
+            if code(error) != _ACKNOWLEDGED:
+                raise
+            return {}
+
+    async def _follow_up(self, grip: Grip, payload: Payload, flags: int) -> MessageId:
+        self._refuse_late(grip)
+        answer = await self._wire.call(
+            "POST",
+            FOLLOW_UP,
+            self._later(grip),
+            body=payload.body(flags=flags),
+            query={"wait": "true"},
+            files=payload.files,
+            haste=None,
+        )
+        return MessageId(str(answer.get("id") or ""))
+
+    async def _edit(self, grip: Grip, message: str, payload: Payload) -> Json:
+        self._refuse_late(grip)
+        at = self._later(grip, message)
+        body = payload.body()
+        body.pop("flags", None)
+        return await self._wire.call(
+            "PATCH", FOLLOWED, at, body=body, files=payload.files, haste=None
+        )
+
+    async def _drop_original(self, grip: Grip) -> None:
+        await self._wire.call("DELETE", FOLLOWED, self._later(grip, _ORIGINAL), haste=None)
+
+    def _refuse_late(self, grip: Grip) -> None:
+        if not self.is_alive(grip):
+            raise MessageGone
+
+    def _later(self, grip: Grip, message: str = "") -> Ids:
+        assert grip.handle is not None
+        at = {"webhook_id": self._bot().application, "webhook_token": grip.handle.token}
+        return {**at, "message_id": message} if message else at
+
+    def _age(self, grip: Grip) -> float:
+        return self._now() - grip.taken_at
+
+
+def _at(handle: Handle) -> Ids:
+    return {"interaction_id": handle.id, "interaction_token": handle.token}

@@ -1,0 +1,153 @@
+"""The commands as Discord is told about them, drawn from the catalogue, and the link; pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import urlencode
+
+from adapters.discord.names import ASK, COMMAND, MENUS
+from adapters.discord.wire import Json
+from bot.commands import Catalogue, Command, Option, OptionKind
+
+Say = Callable[..., str]
+
+PERMISSIONS = {
+    "Add Reactions": 1 << 6,
+    "View Channels": 1 << 10,
+    "Send Messages": 1 << 11,
+    "Embed Links": 1 << 14,
+    "Attach Files": 1 << 15,
+    "Read Message History": 1 << 16,
+    "Send Messages in Threads": 1 << 38,
+}
+"""The least that everything needs, by the names that Discord shows."""
+SCOPES = ("bot", "applications.commands")
+
+_MAY_WRITE = PERMISSIONS["Send Messages"]
+_SUBCOMMAND, _GROUP = 1, 2
+_STRING, _INTEGER, _BOOLEAN, _USER, _NUMBER, _ATTACHMENT = 3, 4, 5, 6, 10, 11
+_KINDS = {
+    OptionKind.INTEGER: _INTEGER,
+    OptionKind.NUMBER: _NUMBER,
+    OptionKind.YES_NO: _BOOLEAN,
+    OptionKind.USER: _USER,
+    OptionKind.FILE: _ATTACHMENT,
+}
+COMPLETED = (
+    OptionKind.ASSISTANT,
+    OptionKind.MODEL,
+    OptionKind.JOB,
+    OptionKind.EXAMPLE,
+    OptionKind.HOST,
+)
+_DESCRIPTION, _CHOICE = 100, 100
+_CHINESE = ("zh-CN", "zh-TW")
+
+
+def invitation(application: str) -> str:
+    """The link that brings the bot into a guild."""
+    query = {
+        "client_id": application,
+        "scope": " ".join(SCOPES),
+        "permissions": sum(PERMISSIONS.values()),
+    }
+    return f"https://discord.com/oauth2/authorize?{urlencode(query)}"
+
+
+def commands(catalogue: Catalogue, say: Say) -> list[Json]:
+    """One group, one command to ask with, and what stands in a message's menu."""
+    group = _described(COMMAND, "discord.tune", say)
+    group |= {"type": 1, "options": list(_words(catalogue, say)), **_where()}
+    asking = _described(ASK, "discord.ask", say) | {"type": 1, **_where()}
+    question: Json = {"type": _STRING, "required": True, "max_length": 4000}
+    asking["options"] = [_described("question", "option.question", say) | question]
+    menus = [_menu(deed.name, say) for deed in catalogue.shortcuts if deed.name in MENUS]
+    return [group, asking, *menus]
+
+
+def fingerprint(drawn: Sequence[Json], *where: str) -> str:
+    """Changes when the commands do, or the place where they are registered."""
+    text = json.dumps([list(where), list(drawn)], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def missing(held: int) -> list[str]:
+    """The permissions that are not there, by their names."""
+    if held & (1 << 3):
+        return []
+    return [name for name, bit in PERMISSIONS.items() if not held & bit]
+
+
+def _words(catalogue: Catalogue, say: Say) -> Iterator[Json]:
+    groups: dict[str, Json] = {}
+    for command in catalogue.commands:
+        head, _, tail = command.path.partition(" ")
+        if not tail:
+            yield _subcommand(command, head, say)
+        elif head in groups:
+            groups[head]["options"].append(_subcommand(command, tail, say))
+        else:
+            groups[head] = _described(head, f"command.{head}", say)
+            groups[head] |= {"type": _GROUP, "options": [_subcommand(command, tail, say)]}
+    yield from groups.values()
+
+
+def _subcommand(command: Command, name: str, say: Say) -> Json:
+    # Discord wants what must be given before what may be.
+    options = sorted(command.options, key=lambda option: not option.required)
+    drawn = _described(name, command.key, say) | {"type": _SUBCOMMAND}
+    return {**drawn, "options": [_option(option, say) for option in options]}
+
+
+def _option(option: Option, say: Say) -> Json:
+    drawn = _described(option.name, f"option.{option.name}", say)
+    drawn |= {"type": _KINDS.get(option.kind, _STRING), "required": option.required}
+    if option.kind is OptionKind.CHOICE:
+        drawn["choices"] = [{"name": one[:_CHOICE], "value": one} for one in option.choices]
+    if option.kind in COMPLETED:
+        drawn["autocomplete"] = True
+    if option.kind is OptionKind.INTEGER:
+        drawn |= _bounds(option, int)
+    if option.kind is OptionKind.NUMBER:
+        drawn |= _bounds(option, float)
+    return drawn
+
+
+def _bounds(option: Option, as_number: type[int] | type[float]) -> Json:
+    known = {"min_value": option.least, "max_value": option.most}
+    return {name: as_number(bound) for name, bound in known.items() if bound is not None}
+
+
+def _menu(shortcut: str, say: Say) -> Json:
+    key = f"discord.menu.{shortcut}"
+    name = MENUS[shortcut]
+    return {
+        "type": 3,
+        "name": name,
+        "name_localizations": {locale: say(key, locale) for locale in _CHINESE},
+        **_where(is_guild_only=True),
+    }
+
+
+def _described(name: str, key: str, say: Say) -> Json:
+    """A name stays what it is in English; what people see of it is in their own language."""
+    shown = f"name.{name}"
+    return {
+        "name": name,
+        "name_localizations": {locale: say(shown, locale) for locale in _CHINESE},
+        "description": say(key)[:_DESCRIPTION],
+        "description_localizations": {
+            locale: say(key, locale)[:_DESCRIPTION] for locale in _CHINESE
+        },
+    }
+
+
+def _where(*, is_guild_only: bool = False) -> Json:
+    """In guilds, and between the two of us; whoever may write may also ask."""
+    return {
+        "contexts": [0] if is_guild_only else [0, 1],
+        "integration_types": [0],
+        "default_member_permissions": _MAY_WRITE,
+    }

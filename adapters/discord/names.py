@@ -1,0 +1,17 @@
+"""What things are called at Discord, on both ways."""
+
+from __future__ import annotations
+
+COMMAND = "tune"
+ASK = "ask"
+MENUS = {"save": "Save as example", "improve": "Improve this reply"}
+"""Shortcuts as Discord lists them in a message's menu; at most 32 characters."""
+
+CHOOSE = "choose"
+"""The id of a menu whose values are the actions themselves."""
+EPHEMERAL = "ephemeral:"
+"""Before the id of a message that only one person sees."""
+PART = "#"
+"""A text longer than one input is asked for in several: `answer#0`, `answer#1`."""
+FIRST = "~"
+"""Between an action and the first message of the answer it is about."""

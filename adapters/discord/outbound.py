@@ -1,0 +1,351 @@
+"""Replies in Discord's frames, buttons and forms; pure.
+
+What the core says is drawn so that nothing in it is markup; only a model's
+answer is markdown. No message can ping, whatever it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from adapters.discord.names import CHOOSE, FIRST, PART
+from adapters.discord.texts import LONGEST, escaped, length, pages, safe, shortened
+from adapters.discord.wire import File, Json
+from adapters.pieces import chunks
+from bot.model import MessageId
+from bot.replies import (
+    Button,
+    Card,
+    Column,
+    Drawn,
+    Fact,
+    Field,
+    FieldKind,
+    Form,
+    Line,
+    Listing,
+    Progress,
+    Text,
+    Tone,
+)
+
+NOBODY: Json = {"parse": [], "replied_user": False}
+EPHEMERAL_FLAG, SILENT_FLAG, NO_EMBEDS_FLAG = 1 << 6, 1 << 12, 1 << 2
+
+# https://docs.discord.com/developers/resources/message#embed-object-embed-limits
+_TITLE, _DESCRIPTION, _FIELDS, _FIELD_NAME, _FIELD, _FOOTER = 256, 4096, 25, 256, 1024, 2048
+_EMBED_SUM = 5800
+# https://docs.discord.com/developers/components/reference
+_LABEL, _ROW, _ROWS, _OPTIONS, _ACTION = 80, 5, 5, 25, 100
+_MODAL_TITLE, _MODAL_PARTS, _INPUT, _INPUT_LABEL, _HINT = 45, 5, 4000, 45, 100
+_MOST_BUTTONS = 10
+_BAR = 20
+_COLOURS = {
+    Tone.PLAIN: 0x64748B,
+    Tone.GOOD: 0x10B981,
+    Tone.BAD: 0xEF4444,
+    Tone.BUSY: 0x2563EB,
+}
+_PRIMARY, _SECONDARY, _DANGER, _LINK = 1, 2, 4, 5
+_CHART = "chart.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One message, whole: what is empty here is taken away by an edit."""
+
+    content: str = ""
+    embeds: tuple[Json, ...] = ()
+    components: tuple[Json, ...] = ()
+    files: tuple[File, ...] = field(default=(), repr=False)
+    flags: int = 0
+
+    def body(self, *, flags: int = 0) -> Json:
+        drawn: Json = {
+            "content": self.content,
+            "embeds": list(self.embeds),
+            "components": list(self.components),
+            "allowed_mentions": NOBODY,
+        }
+        if self.flags | flags:
+            drawn["flags"] = self.flags | flags
+        if self.files:
+            drawn["attachments"] = [
+                {"id": str(number), "filename": file.name, "description": file.description[:1024]}
+                for number, file in enumerate(self.files)
+            ]
+        return drawn
+
+
+def payloads(reply: Drawn, picture: bytes | None = None) -> list[Payload]:
+    """One message, or several where Discord's limits are too small for one."""
+    match reply:
+        case Text():
+            texts = list(pages(escaped(reply.text) or "–"))
+            last = Payload(texts[-1], (), _rows(reply.buttons), flags=NO_EMBEDS_FLAG)
+            return [*(Payload(text, flags=NO_EMBEDS_FLAG) for text in texts[:-1]), last]
+        case Card():
+            return _card(reply, picture)
+        case Listing():
+            return _listing(reply)
+        case _:
+            assert_never(reply)
+
+
+def plain_payloads(reply: Drawn) -> list[Payload]:
+    """For places where the bot may not show frames."""
+    texts = list(pages(escaped(words(reply)) or "–"))
+    drawn = payloads(reply)
+    last = Payload(texts[-1], (), drawn[-1].components, flags=NO_EMBEDS_FLAG)
+    return [*(Payload(text, flags=NO_EMBEDS_FLAG) for text in texts[:-1]), last]
+
+
+def answer(text: str, buttons: Sequence[Button] = (), first: MessageId | None = None) -> Payload:
+    """A part of a model's answer; `first` is the message by which the answer is known."""
+    named = buttons
+    if first is not None:
+        named = [replace(one, action=f"{one.action}{FIRST}{first}") for one in buttons]
+    return Payload(safe(text), (), _rows(named), flags=NO_EMBEDS_FLAG)
+
+
+def nonce(key: str) -> str:
+    """By which Discord knows a post again; at most 25 characters."""
+    return hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
+
+
+def words(reply: Drawn) -> str:
+    """What a reply says, without its buttons."""
+    match reply:
+        case Text():
+            return reply.text
+        case Card():
+            facts = (f"{fact.label}: {fact.value}" for fact in reply.facts)
+            columns = (f"{column.title}: {column.text}" for column in reply.columns)
+            return "\n".join((reply.title, *reply.lines, *facts, *columns))
+        case Listing():
+            lines = (f"{line.text} {line.note}".strip() for line in reply.lines)
+            return "\n".join((reply.title, *lines) if reply.lines else (reply.title, reply.empty))
+        case _:
+            assert_never(reply)
+
+
+def modal(form: Form) -> Json:
+    """A form; `custom_id` comes back with what was typed."""
+    parts = [part for shown in form.fields for part in _inputs(shown)]
+    note = _note(form.note) if form.note and len(parts) < _MODAL_PARTS else ()
+    return {
+        "custom_id": form.id[:_ACTION],
+        "title": shortened(safe(form.title) or "–", _MODAL_TITLE),
+        "components": [*note, *parts][:_MODAL_PARTS],
+    }
+
+
+def _card(card: Card, picture: bytes | None) -> list[Payload]:
+    lines = list(card.lines)
+    if card.progress:
+        lines.append(_bar(card.progress))
+    facts = [_fact(fact) for fact in card.facts] + [_column(one) for one in card.columns]
+    embeds = list(_embeds(card.title, "\n".join(lines), facts, _COLOURS[card.tone]))
+    files: tuple[File, ...] = ()
+    if card.chart is not None and card.chart.summary:
+        embeds[-1]["footer"] = {"text": shortened(safe(card.chart.summary), _FOOTER)}
+    if card.chart is not None and picture is not None:
+        embeds[-1]["image"] = {"url": f"attachment://{_CHART}"}
+        files = (File(_CHART, picture, "image/png", card.chart.summary),)
+    return _messages(embeds, _rows(card.buttons), files)
+
+
+def _listing(listing: Listing) -> list[Payload]:
+    text = "\n".join(_line(line) for line in listing.lines) or escaped(listing.empty)
+    embeds = list(_embeds(listing.title, text, [], _COLOURS[Tone.PLAIN], is_escaped=True))
+    if listing.note:
+        embeds[-1]["footer"] = {"text": shortened(safe(listing.note), _FOOTER)}
+    return _messages(embeds, _listing_rows(listing), ())
+
+
+def _messages(embeds: list[Json], rows: tuple[Json, ...], files: tuple[File, ...]) -> list[Payload]:
+    """As many frames in a message as its sum of characters allows."""
+    packed: list[list[Json]] = [[]]
+    room = _EMBED_SUM
+    for embed in embeds:
+        size = _size(embed)
+        if packed[-1] and (size > room or len(packed[-1]) == 10):
+            packed.append([])
+            room = _EMBED_SUM
+        packed[-1].append(embed)
+        room -= size
+    last = Payload("", tuple(packed[-1]), rows, files)
+    return [*(Payload("", tuple(one)) for one in packed[:-1]), last]
+
+
+def _embeds(
+    title: str, text: str, facts: list[Json], colour: int, *, is_escaped: bool = False
+) -> Iterator[Json]:
+    """A title that is too long is said in full below it."""
+    drawn = text if is_escaped else escaped(text)
+    if length(escaped(title)) > _TITLE:
+        drawn = f"{escaped(title)}\n{drawn}"
+    bodies = [one for one in pages(drawn, _DESCRIPTION) if one.strip()] or [""]
+    for number, body in enumerate(bodies):
+        embed: Json = {"color": colour}
+        if number == 0:
+            embed["title"] = shortened(escaped(title) or "–", _TITLE)
+        if body:
+            embed["description"] = body
+        if number == len(bodies) - 1 and facts:
+            embed["fields"] = facts[:_FIELDS]
+        yield embed
+    for at in range(_FIELDS, len(facts), _FIELDS):
+        yield {"color": colour, "fields": facts[at : at + _FIELDS]}
+
+
+def _size(embed: Json) -> int:
+    texts = [embed.get("title", ""), embed.get("description", "")]
+    texts += [embed.get("footer", {}).get("text", "")]
+    texts += [one[name] for one in embed.get("fields", ()) for name in ("name", "value")]
+    return sum(length(text) for text in texts) + _FOOTER // 10
+
+
+def _fact(fact: Fact) -> Json:
+    value = shortened(escaped(fact.value) or "–", _FIELD)
+    return {
+        "name": shortened(escaped(fact.label) or "–", _FIELD_NAME),
+        "value": value,
+        "inline": True,
+    }
+
+
+def _column(column: Column) -> Json:
+    title = f"{column.title} ({column.note})" if column.note else column.title
+    text = shortened(escaped(column.text) or "–", _FIELD)
+    return {"name": shortened(escaped(title) or "–", _FIELD_NAME), "value": text, "inline": False}
+
+
+def _line(line: Line) -> str:
+    text = escaped(line.text if line.id in ("", line.text) else f"{line.id}  {line.text}")
+    return f"{text}\n-# {escaped(line.note)}" if line.note else text
+
+
+def _bar(progress: Progress) -> str:
+    share = min(1.0, max(0.0, progress.done / progress.total)) if progress.total > 0 else 0.0
+    full = round(share * _BAR)
+    return f"{'█' * full}{'░' * (_BAR - full)} {share:.0%} ({progress.done}/{progress.total})"
+
+
+def _rows(buttons: Sequence[Button]) -> tuple[Json, ...]:
+    """An id may stand only once in a message."""
+    drawn = [
+        _button(button) for button in {one.action or one.link: one for one in buttons}.values()
+    ]
+    drawn = drawn[: _ROW * _ROWS]
+    return tuple(_row(drawn[at : at + _ROW]) for at in range(0, len(drawn), _ROW))
+
+
+def _row(components: list[Json]) -> Json:
+    return {"type": 1, "components": components}
+
+
+def _button(button: Button) -> Json:
+    label = shortened(safe(button.label).strip() or "–", _LABEL)
+    if button.link:
+        return {"type": 2, "style": _LINK, "label": label, "url": button.link}
+    style = _DANGER if button.is_danger else _PRIMARY if button.is_primary else _SECONDARY
+    return {"type": 2, "style": style, "label": label, "custom_id": button.action[:_ACTION]}
+
+
+def _listing_rows(listing: Listing) -> tuple[Json, ...]:
+    """Few buttons stand below the list, many in a menu."""
+    owned = [(line, one) for line in listing.lines for one in line.buttons if one.action]
+    more = [listing.more] if listing.more else []
+    if len(owned) <= _MOST_BUTTONS:
+        named = [replace(one, label=_named(line, one, len(listing.lines))) for line, one in owned]
+        return _rows([*named, *more])
+    menus = [
+        _row([_menu(number, owned[at : at + _OPTIONS])])
+        for number, at in enumerate(range(0, len(owned), _OPTIONS))
+    ]
+    return (*menus[: _ROWS - 1], *_rows(more))
+
+
+def _menu(number: int, owned: Sequence[tuple[Line, Button]]) -> Json:
+    options = {
+        button.action: {
+            "label": shortened(safe(_named(line, button, 2)), 100),
+            "value": button.action[:_ACTION],
+        }
+        for line, button in owned
+    }
+    return {
+        "type": 3,
+        "custom_id": f"{CHOOSE}:{number}",
+        "placeholder": "…",
+        "options": list(options.values()),
+    }
+
+
+def _named(line: Line, button: Button, lines: int) -> str:
+    return button.label if lines == 1 or not line.id else f"{line.id} · {button.label}"
+
+
+def _note(text: str) -> tuple[Json, ...]:
+    return ({"type": 10, "content": shortened(escaped(text), LONGEST)},)
+
+
+def _inputs(shown: Field) -> list[Json]:
+    """A value longer than an input is asked for in several."""
+    if shown.kind is not FieldKind.TEXT or length(shown.value) <= _INPUT:
+        return [_labelled(shown, shown.label, _component(shown, shown.name, shown.value))]
+    parts = list(chunks(shown.value, _INPUT))
+    return [
+        _labelled(
+            shown,
+            f"{shown.label} ({number + 1}/{len(parts)})",
+            _component(shown, f"{shown.name}{PART}{number}", part),
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+def _labelled(shown: Field, label: str, component: Json) -> Json:
+    drawn: Json = {"type": 18, "label": shortened(label or "–", _INPUT_LABEL)}
+    hint = shown.hint or (label if length(label) > _INPUT_LABEL else "")
+    if hint:
+        drawn["description"] = shortened(hint, _HINT)
+    return {**drawn, "component": component}
+
+
+def _component(shown: Field, name: str, value: str) -> Json:
+    match shown.kind:
+        case FieldKind.CHOICE:
+            return _select(shown, name, [value], shown.choices)
+        case FieldKind.CHOICES:
+            chosen = value.split(",")
+            several = _select(shown, name, chosen, shown.choices)
+            return several | {"min_values": 0, "max_values": len(several["options"])}
+        case FieldKind.TOGGLE:
+            return {"type": 23, "custom_id": name, "default": value == "yes"}
+        case FieldKind.FILE:
+            return {"type": 19, "custom_id": name, "required": shown.required}
+        case _:
+            is_long = shown.kind is FieldKind.TEXT
+            most = _INPUT if is_long else min(shown.max_length, _INPUT)
+            drawn: Json = {"type": 4, "custom_id": name, "style": 2 if is_long else 1}
+            drawn |= {"required": shown.required, "max_length": most}
+            return {**drawn, "value": value} if value else drawn
+
+
+def _select(
+    shown: Field, name: str, chosen: Sequence[str], choices: Sequence[tuple[str, str]]
+) -> Json:
+    options = [
+        {
+            "label": shortened(label or known, 100),
+            "value": known[:100],
+            "default": known in chosen,
+        }
+        for known, label in choices[:_OPTIONS]
+    ]
+    return {"type": 3, "custom_id": name, "required": shown.required, "options": options}

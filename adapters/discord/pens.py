@@ -1,0 +1,75 @@
+"""Where an answer is written: in a channel with the bot's own hand, or in reply to `/ask`."""
+
+from __future__ import annotations
+
+from adapters.discord.interactions import Grip, Interactions
+from adapters.discord.outbound import Payload, nonce
+from adapters.discord.pacing import Haste
+from adapters.discord.wire import MESSAGE, MESSAGES, Wire
+from bot.errors import MessageGone
+from bot.model import MessageId
+
+_KEPT_FOR_ENDS = 1
+
+
+class ChannelPen:
+    """Posts carry a nonce, so that a try of unknown outcome can be made again."""
+
+    def __init__(self, wire: Wire, channel: str, key: str, source: str | None) -> None:
+        self._wire = wire
+        self._channel = channel
+        self._key = key
+        self._source = source
+
+    async def write(self, payload: Payload, number: int) -> MessageId:
+        name = f"{self._key}.{number}"
+        body = {**payload.body(), "nonce": nonce(name), "enforce_nonce": True}
+        if number == 0 and self._source and self._source.isdecimal():
+            reference = {"message_id": self._source, "fail_if_not_exists": False}
+            body["message_reference"] = reference
+        posted = await self._wire.call(
+            "POST", MESSAGES, {"channel_id": self._channel}, body=body, haste=Haste.FIRST_WORDS
+        )
+        message = MessageId(str(posted["id"]))
+        if str(posted.get("content") or payload.content).strip() != payload.content.strip():
+            await self.rewrite(message, payload, Haste.LAST_WORDS)
+        return message
+
+    async def rewrite(self, message: MessageId, payload: Payload, haste: Haste) -> None:
+        body = payload.body()
+        await self._wire.call("PATCH", MESSAGE, self._at(message), body=body, haste=haste)
+
+    def may_show(self) -> bool:
+        left = self._wire.left("PATCH", MESSAGE, {"channel_id": self._channel, "message_id": "0"})
+        has_left = left is None or left > _KEPT_FOR_ENDS
+        return (
+            has_left and self._wire.pacing.has_room() and self._wire.pacing.may_edit(self._channel)
+        )
+
+    def _at(self, message: MessageId) -> dict[str, str]:
+        return {"channel_id": self._channel, "message_id": message}
+
+
+class InteractionPen:
+    """The whole answer belongs to the interaction, also where the bot is no member."""
+
+    def __init__(self, interactions: Interactions, grip: Grip, late: ChannelPen) -> None:
+        self._interactions = interactions
+        self._grip = grip
+        self._late = late
+
+    async def write(self, payload: Payload, number: int) -> MessageId:
+        try:
+            return await self._interactions.tell(self._grip, [payload], private=False)
+        except MessageGone:
+            return await self._late.write(payload, number)
+
+    async def rewrite(self, message: MessageId, payload: Payload, haste: Haste) -> None:
+        """After a quarter of an hour the message is the bot's own like any other."""
+        if not self._interactions.is_alive(self._grip):
+            await self._late.rewrite(message, payload, haste)
+            return
+        await self._interactions.edit(self._grip, message, payload)
+
+    def may_show(self) -> bool:
+        return True

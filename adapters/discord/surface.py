@@ -1,0 +1,430 @@
+"""Discord as a place where people talk: the surface that the core speaks through."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from adapters.discord import inbound, outbound
+from adapters.discord.dots import Typing
+from adapters.discord.inbound import Bot, Handle
+from adapters.discord.interactions import Grip, Interactions
+from adapters.discord.names import EPHEMERAL
+from adapters.discord.outbound import SILENT_FLAG, Payload, nonce
+from adapters.discord.pens import ChannelPen, InteractionPen
+from adapters.discord.streaming import Answering, Pen
+from adapters.discord.wire import DIRECT, MESSAGE, MESSAGES, OWN_REACTION, File, Json, Wire, code
+from adapters.pictures import draw_chart
+from bot.errors import MessageGone, PlaceClosed, SurfaceError
+from bot.events import Attachment, Event, Marked, Reacted, Spoken
+from bot.model import MessageId, Place, Said, UserId
+from bot.replies import Button, Card, Document, Drawn, Form, Stream, Text
+
+log = logging.getLogger(__name__)
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+_KNOWN_EVENTS = 5000
+_KNOWN_MESSAGES = 2000
+_LATE = "late:"
+_MOST_LATE_FORMS = 500
+_LONGEST_CHAIN = 12
+_PAGE = 100
+_NO_PERMISSION, _TOO_LARGE, _NO_DIRECT = 50013, 40005, 50007
+_COURTESIES = (50013, 90001, 30010, 10014, 50001)
+
+
+class DiscordSurface:
+    """Implements the surface port with all its gifts; `say` words what Discord itself must tell."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        bot: Callable[[], Bot],
+        say: Callable[..., str],
+        *,
+        ready: Callable[[], Awaitable[None]],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wire = wire
+        self._bot = bot
+        self._say = say
+        self._ready = ready
+        self._now = now
+        self.interactions = Interactions(wire, bot, now)
+        self._typing = Typing(wire)
+        self._grips: OrderedDict[str, Grip] = OrderedDict()
+        self._handles: OrderedDict[str, Grip] = OrderedDict()
+        self._clicks: OrderedDict[str, Grip] = OrderedDict()
+        self._posted: OrderedDict[str, MessageId] = OrderedDict()
+        self._heard: OrderedDict[str, Said] = OrderedDict()
+        self._forms: OrderedDict[str, Form] = OrderedDict()
+
+    def grip(self, handle: Handle) -> Grip | None:
+        """Takes hold of an interaction before anything is known of it; None for a repeated one."""
+        if handle.id in self._handles:
+            return None
+        grip = Grip(handle, self._now())
+        _remember(self._handles, handle.id, grip, _KNOWN_EVENTS)
+        if handle.message is not None:
+            prefix = EPHEMERAL if handle.is_ephemeral else ""
+            _remember(self._clicks, f"{prefix}{handle.message}", grip, _KNOWN_EVENTS)
+        return grip
+
+    def take(self, event: Event, handle: Handle | None) -> None:
+        """Remembers an event of this process: what answers it cannot have been posted before."""
+        grip = self._handles.get(handle.id) if handle else Grip(None, self._now())
+        if grip is None:
+            return
+        if isinstance(event.what, Marked):
+            self.hear(event.what.message)
+        grip.source, grip.locale = _source(event, handle), event.locale
+        if event.key not in self._grips:
+            _remember(self._grips, event.key, grip, _KNOWN_EVENTS)
+
+    def hear(self, said: Said) -> None:
+        """A message as it came by, so that a chain of answers need not be asked for."""
+        _remember(self._heard, said.id, said, _KNOWN_MESSAGES)
+
+    def forget(self, message: str) -> None:
+        self._heard.pop(message, None)
+
+    def wrote(self, message: str) -> bool:
+        """Whether a message is one that we posted lately."""
+        said = self._heard.get(message)
+        return (said is not None and said.is_own) or message in self._posted.values()
+
+    async def tell(self, grip: Grip, text: Text) -> None:
+        """What the surface itself has to say to somebody."""
+        await self._tell(grip, text, private=True)
+
+    async def close(self) -> None:
+        await self._typing.close()
+
+    async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
+        await self._ready()
+        known = self._posted.get(key)
+        if known is not None:
+            await self.edit(place, known, reply)
+            return known
+        grip = self._grip(key)
+        # What is followed for longer than an interaction lives is the bot's own message.
+        if grip is not None and self.interactions.is_alive(grip) and not isinstance(reply, Card):
+            with contextlib.suppress(MessageGone):
+                return await self._tell(grip, reply, private=False)
+        message = await self._post(place, reply, key, grip)
+        _remember(self._posted, key, message, _KNOWN_EVENTS)
+        return message
+
+    async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
+        await self._ready()
+        first, *more = outbound.payloads(reply, await _picture(reply))
+        if not await self._changed_by_click(message, first):
+            await self._edit(_channel(place), message, first, reply)
+        for payload in more:
+            await self._send(_channel(place), payload)
+
+    async def react(self, place: Place, message: MessageId, emoji: str) -> None:
+        """A receipt is a courtesy: without the permission for it there is none."""
+        await self._ready()
+        at = {"channel_id": _channel(place), "message_id": message, "emoji": emoji}
+        try:
+            await self._wire.call("PUT", OWN_REACTION, at)
+        except SurfaceError as error:
+            if code(error) not in _COURTESIES:
+                raise
+
+    async def fetch(self, place: Place, message: MessageId) -> Said | None:
+        await self._ready()
+        try:
+            at = {"channel_id": _channel(place), "message_id": message}
+            found = await self._wire.call("GET", MESSAGE, at)
+        except MessageGone:
+            return None
+        said, heard = self._said(found, place), self._heard.get(message)
+        # Without the intent for them the words of others came along with an interaction alone.
+        return heard if heard is not None and not said.text else said
+
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        await self._ready()
+        if place.thread is not None:
+            return await self._thread(place, before, limit)
+        return await self._chain(place, before, limit)
+
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        await self._ready()
+        query = {"before": before, "limit": min(limit, _PAGE)}
+        found = await self._wire.listed(MESSAGES, {"channel_id": _channel(place)}, query=query)
+        return [self._said(one, place) for one in reversed(found)]
+
+    async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
+        await self._ready()
+        channel, grip = _channel(place), self._grip(key)
+        pen = self._pen(channel, key, grip)
+        async with self._typing.in_channel(channel) as is_answered:
+
+            async def posted(message: MessageId) -> None:
+                is_answered()
+                await stream.posted(message)
+
+            shown = replace(stream, posted=posted)
+            return await Answering(pen, shown, now=self._now).run()
+
+    async def whisper(self, event: Event, reply: Drawn) -> None:
+        """Only to the asker where Discord can do that: in answer to a command, click or form."""
+        await self._ready()
+        grip = self._grip(event.key)
+        if grip is not None and self.interactions.is_alive(grip):
+            with contextlib.suppress(MessageGone):
+                await self._tell(grip, reply, private=True)
+                return
+        if "/interaction/" in event.key:
+            await self._tell_alone(event.user.id, outbound.payloads(reply))
+            return
+        await self._answer_openly(event, reply, grip)
+
+    async def open_form(self, event: Event, form: Form) -> None:
+        """At once while the click is fresh; later a button opens it."""
+        await self._ready()
+        grip = self._grip(event.key)
+        if grip is not None and await self.interactions.show(grip, outbound.modal(form)):
+            return
+        action = form.again
+        if not action:
+            action = f"{_LATE}{nonce(event.key)}"
+            _remember(self._forms, action.removeprefix(_LATE), form, _MOST_LATE_FORMS)
+        button = Button(form.title, action, is_primary=True)
+        text = self._say("discord.form_late", event.locale)
+        await self.whisper(event, Text(text, private=True, buttons=(button,)))
+
+    async def open_late_form(self, grip: Grip, action: str) -> bool:
+        """The button under “the form opens here”; False for any other."""
+        if not action.startswith(_LATE):
+            return False
+        form = self._forms.get(action.removeprefix(_LATE))
+        if form is None or not await self.interactions.show(grip, outbound.modal(form)):
+            text = Text(self._say("discord.form_gone", grip.locale), private=True)
+            await self._tell(grip, text, private=True)
+        return True
+
+    async def send_file(self, event: Event, document: Document) -> None:
+        """Files are for the asker: in answer to the command, else between the two of us."""
+        await self._ready()
+        data = b"".join([chunk async for chunk in document.chunks])
+        (payload,) = outbound.payloads(Text(document.text))
+        payload = replace(payload, files=(File(document.name, data),))
+        grip = self._grip(event.key)
+        try:
+            if grip is not None and self.interactions.is_alive(grip):
+                with contextlib.suppress(MessageGone):
+                    await self.interactions.tell(grip, [payload], private=True)
+                    return
+            await self._tell_alone(event.user.id, [payload])
+        except SurfaceError as error:
+            raise self._explained(error, event.locale) from error
+        if "/interaction/" not in event.key:
+            text = self._say("discord.file_sent", event.locale, name=document.name)
+            await self._answer_openly(event, Text(text), grip)
+
+    async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
+        await self._ready()
+        async for block in self._wire.download(attachment.reference):
+            yield block
+
+    def _explained(self, error: SurfaceError, locale: str) -> SurfaceError:
+        """A file that is too large or finds no open door, in words that help."""
+        if code(error) == _TOO_LARGE:
+            return SurfaceError(message=self._say("discord.too_large", locale))
+        if code(error) == _NO_DIRECT:
+            return SurfaceError(message=self._say("discord.no_direct", locale))
+        return error
+
+    async def _tell(self, grip: Grip, reply: Drawn, *, private: bool) -> MessageId:
+        drawn = outbound.payloads(reply, await _picture(reply))
+        return await self.interactions.tell(grip, drawn, private=private)
+
+    async def _tell_alone(self, user: UserId, payloads: Sequence[Payload]) -> None:
+        """Between the two of us, as an answer to what somebody asked."""
+        opened = await self._wire.call("POST", DIRECT, body={"recipient_id": user})
+        for payload in payloads:
+            await self._send(str(opened["id"]), payload)
+
+    async def _answer_openly(self, event: Event, reply: Drawn, grip: Grip | None) -> None:
+        """Discord shows nothing to one person alone here, so it is quiet, beside the message."""
+        source = grip.source if grip else None
+        for payload in outbound.payloads(reply):
+            if isinstance(event.what, Reacted) and payload.content:
+                payload = replace(payload, content=f"<@{event.user.id}> {payload.content}"[:2000])
+            more = _reference(source)
+            await self._send(_channel(event.place), payload, flags=SILENT_FLAG, **more)
+
+    async def _post(self, place: Place, reply: Drawn, key: str, grip: Grip | None) -> MessageId:
+        channel, picture = _channel(place), await _picture(reply)
+        is_message = grip is not None and grip.handle is None
+        more = _reference(grip.source if grip and is_message else None)
+        try:
+            return await self._post_drawn(channel, reply, picture, key, more)
+        except PlaceClosed:
+            if grip is not None and self.interactions.is_alive(grip):
+                return await self._tell(grip, reply, private=False)
+            raise
+
+    async def _post_drawn(
+        self, channel: str, reply: Drawn, picture: bytes | None, key: str, more: Json
+    ) -> MessageId:
+        """Frames and files need permissions of their own, words do not."""
+        try:
+            return await self._post_once(channel, outbound.payloads(reply, picture), key, more)
+        except PlaceClosed as error:
+            if code(error) != _NO_PERMISSION:
+                raise
+            plain = outbound.plain_payloads(reply)
+            return await self._post_once(channel, plain, f"{key}.plain", more)
+
+    async def _post_once(
+        self, channel: str, payloads: Sequence[Payload], key: str, more: Json
+    ) -> MessageId:
+        """Discord gives back what it has already taken under a nonce; then it is edited."""
+        first, *rest = payloads
+        held: Json = {"nonce": nonce(key), "enforce_nonce": True, **more}
+        posted = await self._send(channel, first, **held)
+        if _says_otherwise(posted, first):
+            await self._edit(channel, str(posted["id"]), first)
+        for number, payload in enumerate(rest):
+            again: Json = {"nonce": nonce(f"{key}.{number}"), "enforce_nonce": True}
+            await self._send(channel, payload, **again)
+        return MessageId(str(posted["id"]))
+
+    async def _send(self, channel: str, payload: Payload, *, flags: int = 0, **more: Any) -> Json:
+        body = {**payload.body(flags=flags), **more}
+        at = {"channel_id": channel}
+        return await self._wire.call("POST", MESSAGES, at, body=body, files=payload.files)
+
+    async def _edit(
+        self, channel: str, message: str, payload: Payload, reply: Drawn | None = None
+    ) -> None:
+        if message.startswith(EPHEMERAL):
+            raise MessageGone
+        at = {"channel_id": channel, "message_id": message}
+        body = payload.body()
+        body.pop("flags", None)
+        try:
+            await self._wire.call("PATCH", MESSAGE, at, body=body, files=payload.files)
+        except PlaceClosed as error:
+            if code(error) != _NO_PERMISSION or reply is None:
+                raise
+            plain = outbound.plain_payloads(reply)[0]
+            await self._edit(channel, message, plain)
+
+    async def _changed_by_click(self, message: MessageId, payload: Payload) -> bool:
+        """A click may change its own message, even one that only the asker sees."""
+        grip = self._clicks.get(message)
+        if grip is None or not self.interactions.is_alive(grip):
+            return False
+        try:
+            await self.interactions.change(grip, payload)
+        except MessageGone:
+            return False
+        return True
+
+    def _pen(self, channel: str, key: str, grip: Grip | None) -> Pen:
+        if grip is not None and grip.handle is not None and self.interactions.is_alive(grip):
+            late = ChannelPen(self._wire, channel, key, None)
+            return InteractionPen(self.interactions, grip, late)
+        source = grip.source if grip else key.rpartition("/")[2]
+        return ChannelPen(self._wire, channel, key, source)
+
+    async def _thread(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        """What was said in it; a thread hangs on the message that bears its id."""
+        said = list(await self.nearby(place, before, limit))
+        if place.thread is None or len(said) >= limit:
+            return said
+        try:
+            at = {"channel_id": place.channel, "message_id": place.thread}
+            root = self._said(await self._wire.call("GET", MESSAGE, at), place)
+        except SurfaceError:
+            return [one for one in said if one.text]
+        return [one for one in (root, *said) if one.text]
+
+    async def _chain(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+        said = await self._known(place, before)
+        chain: list[Said] = []
+        while said is not None and said.reply_to is not None:
+            if len(chain) >= min(limit, _LONGEST_CHAIN):
+                break
+            said = await self._known(place, said.reply_to)
+            if said is not None:
+                chain.insert(0, said)
+        return chain
+
+    async def _known(self, place: Place, message: MessageId) -> Said | None:
+        heard = self._heard.get(message)
+        # Our own words grow while they are written, so they are read where they stand.
+        if heard is not None and not heard.is_own:
+            return heard
+        said = await self.fetch(place, message)
+        if said is not None:
+            self.hear(said)
+        return said
+
+    def _said(self, message: Json, place: Place) -> Said:
+        return inbound.said(message, place, self._bot())
+
+    def _grip(self, key: str) -> Grip | None:
+        return self._grips.get(key) or self._grips.get(key.removesuffix(".error"))
+
+
+def _source(event: Event, handle: Handle | None) -> str | None:
+    """The message that an answer answers."""
+    if handle is not None:
+        return None
+    match event.what:
+        case Spoken(message=said):
+            return said.id
+        case Reacted(message=message):
+            return message
+        case _:
+            tail = event.key.rpartition("/")[2]
+            return tail if tail.isdecimal() else None
+
+
+def _channel(place: Place) -> str:
+    return place.thread if place.thread is not None else place.channel
+
+
+def _reference(source: str | None) -> Json:
+    if source is None or not source.isdecimal():
+        return {}
+    return {"message_reference": {"message_id": source, "fail_if_not_exists": False}}
+
+
+def _says_otherwise(posted: Json, payload: Payload) -> bool:
+    """Whether what stands under a nonce is what an earlier run had to say."""
+    if str(posted.get("content") or "").strip() != payload.content.strip():
+        return True
+    titles = [embed.get("title") for embed in posted.get("embeds") or ()]
+    texts = [embed.get("description") for embed in posted.get("embeds") or ()]
+    if not titles and payload.embeds:
+        return False
+    wanted = [(embed.get("title"), embed.get("description")) for embed in payload.embeds]
+    return list(zip(titles, texts, strict=True)) != wanted
+
+
+async def _picture(reply: Drawn) -> bytes | None:
+    if not isinstance(reply, Card) or reply.chart is None:
+        return None
+    return await asyncio.to_thread(draw_chart, reply.chart)
+
+
+def _remember(kept: OrderedDict[Key, Value], key: Key, value: Value, most: int) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > most:
+        kept.popitem(last=False)

@@ -1,0 +1,61 @@
+"""Text that others wrote, made safe for Discord, and measured as Discord does; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from adapters.pieces import split
+
+LONGEST = 2000
+"""https://docs.discord.com/developers/resources/message: characters of a message."""
+
+_UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+# What begins markup: https://support.discord.com/hc/en-us/articles/210298617. An underscore
+# inside a word is one, a bracket is only where a link follows, and a hash only in front.
+_MARKUP = re.compile(
+    r"\\|\*|`|~~|\|\||(?<!\w)_|_(?!\w)|\[(?=[^\]\n]*\]\()|<(?=[@#:/ta])"
+    r"|^(?=#{1,3}\s|-#\s|>\s|>>>)",
+    re.MULTILINE,
+)
+_WIDE = re.compile("[\U00010000-\U0010ffff]")
+
+
+def safe(text: str) -> str:
+    """Nothing in it turns the reading direction; who may be pinged is said with each message."""
+    return _UNWANTED.sub("", text)
+
+
+def escaped(text: str) -> str:
+    """For what the bot itself says, in which nothing is markup."""
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", safe(text))
+
+
+def length(text: str) -> int:
+    """Counted as the clients do, where a wide character takes two places."""
+    return len(text) + len(_WIDE.findall(text))
+
+
+def fitting(text: str, most: int) -> int:
+    """How many characters of a text have room in so many places."""
+    if length(text) <= most:
+        return len(text)
+    places = 0
+    for at, character in enumerate(text):
+        places += 2 if ord(character) > 0xFFFF else 1
+        if places > most:
+            return at
+    return len(text)
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many places, with dots where something is missing."""
+    if length(text) <= most:
+        return text
+    return text[: fitting(text, most - 1)] + "…"
+
+
+def pages(text: str, most: int = LONGEST) -> Iterator[str]:
+    """A long text as messages."""
+    narrow = most if not _WIDE.search(text) else most // 2
+    yield from split(text, narrow)

@@ -1,0 +1,32 @@
+"""Addresses that we sign: what they allow stands in them, so nothing of it is kept."""
+
+from __future__ import annotations
+
+from itsdangerous import BadData, URLSafeSerializer
+from pydantic import TypeAdapter, ValidationError
+
+from bot.ports.links import Invitation
+
+PATH = "/write/"
+
+_INVITATION = TypeAdapter(Invitation)
+
+
+class SignedLinks:
+    """`bot.ports.links.Links`, good for as long as the key is the same."""
+
+    def __init__(self, public_url: str, key: str) -> None:
+        self._public_url = public_url.rstrip("/")
+        self._serializer = URLSafeSerializer(key, salt="write up")
+
+    def write(self, invitation: Invitation) -> str | None:
+        if not self._public_url:
+            return None
+        token = self._serializer.dumps(_INVITATION.dump_python(invitation, mode="json"))
+        return f"{self._public_url}{PATH}{token}"
+
+    def read(self, token: str) -> Invitation | None:
+        try:
+            return _INVITATION.validate_python(self._serializer.loads(token))
+        except (BadData, ValidationError):
+            return None

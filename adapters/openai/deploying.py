@@ -1,0 +1,88 @@
+"""Deployments, where a host wants a call before a tuned model answers.
+
+The shape is that of Nebius Token Factory: `POST /v0/models` with the source
+`JOB:CHECKPOINT`, which goes from `validating` to `active`, and answers to a
+name that the host makes up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote, urljoin
+
+from openai import AsyncOpenAI
+
+from adapters.openai import answers
+from adapters.openai.answers import Json
+from adapters.openai.errors import NonsenseError
+from bot.errors import HostRefused
+from bot.model import HostName, ModelName
+from bot.ports.provider import RemoteDeployment
+
+_READY = ("active", "ready", "running")
+_BROKEN = ("error", "failed")
+
+
+class Deployments:
+    """Those of one host; `path` is seen from its base address, None where it has none."""
+
+    def __init__(
+        self, host: HostName, reading: AsyncOpenAI, acting: AsyncOpenAI, path: str | None
+    ) -> None:
+        self._host, self._reading, self._acting = host, reading, acting
+        base = f"{str(reading.base_url).rstrip('/')}/"
+        self._url = urljoin(base, path) if path else None
+
+    async def all(self) -> Sequence[RemoteDeployment]:
+        return [_deployment(row) for row in await self._rows()]
+
+    async def serve(self, job: str, base: ModelName, name: str) -> ModelName | None:
+        """Looks before it acts, so that a lost answer is no second deployment."""
+        for row in await self._rows():
+            if str(row.get("source", "")).partition(":")[0] == job:
+                return self._name_when_ready(row)
+        source = f"{job}:{await self._last_checkpoint(job)}"
+        body = {"source": source, "base_model": base, "name": name}
+        answer = await self._acting.post(self._url or "", cast_to=object, body=body)
+        return self._name_when_ready(_object(answer))
+
+    async def delete(self, name: ModelName) -> None:
+        await self._acting.delete(f"{self._url}/{quote(name, safe='')}", cast_to=object)
+
+    async def _rows(self) -> Sequence[Json]:
+        if self._url is None:
+            return ()
+        found = _object(await self._reading.get(self._url, cast_to=object))
+        rows, _ = answers.page(found)
+        return rows
+
+    def _name_when_ready(self, row: Json) -> ModelName | None:
+        """Raises HostRefused for a deployment that will never be ready."""
+        found = _deployment(row)
+        if found.status in _BROKEN:
+            reason = str(row.get("status_reason") or found.status)
+            raise HostRefused(host=self._host, message=reason, code="deployment_failed")
+        return found.name if found.status in _READY else None
+
+    async def _last_checkpoint(self, job: str) -> str:
+        listed = self._reading.fine_tuning.jobs.checkpoints.with_raw_response.list
+        rows, _ = answers.page(answers.document((await listed(job)).http_response))
+        last = max(rows, key=lambda row: answers.as_whole(row.get("step_number")) or 0, default={})
+        found = answers.identity(last)
+        if found is None:
+            raise NonsenseError("The job has left no checkpoint to deploy.")
+        return found
+
+
+def _deployment(row: Json) -> RemoteDeployment:
+    return RemoteDeployment(
+        name=ModelName(str(row.get("name") or answers.identity(row) or "")),
+        source=str(row.get("source") or ""),
+        status=str(row.get("status") or "unknown").lower(),
+    )
+
+
+def _object(value: object) -> Json:
+    if not isinstance(value, Mapping):
+        raise NonsenseError("The answer is not a JSON object.")
+    return value

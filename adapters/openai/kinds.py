@@ -1,0 +1,157 @@
+"""What is particular about each kind of host, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+from bot.ports.provider import Profile, Serving
+from bot.rows import Method
+
+
+class Placement(StrEnum):
+    """Where a new job carries its hyperparameters."""
+
+    METHOD = "method"
+    TOP = "top"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How this host wants to be spoken to; nobody above this door needs to know.
+
+    `settings` go along with every job's hyperparameters, `model_fields` name a
+    checkpoint's model, the first that is there; `deployments` is the address
+    of deployments, seen from the base address.
+    """
+
+    hyperparameters: Placement = Placement.METHOD
+    byte_order_mark: bool = False
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    model_fields: tuple[str, ...] = ("fine_tuned_model_checkpoint",)
+    deployments: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A profile, its dialect, and what a host of this kind need not be told.
+
+    Prices are US dollars per million training tokens; `shutdown_dates` are of
+    bases, and of all that was made from them.
+    """
+
+    profile: Profile
+    dialect: Dialect = Dialect()
+    base_url: str | None = None
+    chat_base_url: str | None = None
+    key_env: str | None = None
+    prices: Mapping[str, float] = field(default_factory=dict)
+    shutdown_dates: Mapping[str, str] = field(default_factory=dict)
+    bases: tuple[str, ...] = ()
+
+
+_MEGABYTE = 1024 * 1024
+_ENDS = "2027-01-14"
+# Other servers of the protocol have words of their own for the same ends.
+_FREE_WORDS = {
+    "pending": "queued",
+    "completed": "succeeded",
+    "success": "succeeded",
+    "error": "failed",
+    "canceled": "cancelled",
+}
+
+KINDS: Mapping[str, Kind] = {
+    "sandbox": Kind(
+        Profile(
+            name="sandbox",
+            listing_lag=0.0,
+            poll_seconds=0.5,
+            label="sandbox: picks from your examples",
+        )
+    ),
+    # `attune tuner` on a machine of one's own.
+    "attune": Kind(Profile(name="attune", listing_lag=0.0, poll_seconds=2.0)),
+    # https://developers.openai.com/api/docs/deprecations and /api/docs/pricing, autumn 2026.
+    "openai": Kind(
+        Profile(
+            name="openai",
+            max_bytes=512 * _MEGABYTE,
+            closes_on=date(2027, 1, 6),
+            checks_eligibility=True,
+        ),
+        base_url="https://api.openai.com/v1",
+        key_env="OPENAI_API_KEY",
+        prices={
+            "gpt-4.1-2025-04-14": 25.0,
+            "gpt-4.1-mini-2025-04-14": 5.0,
+            "gpt-4o-2024-08-06": 25.0,
+            "gpt-4o-mini-2024-07-18": 3.0,
+        },
+        shutdown_dates={
+            "gpt-4.1-2025-04-14": _ENDS,
+            "gpt-4.1-mini-2025-04-14": _ENDS,
+            "gpt-4o-2024-08-06": _ENDS,
+            "gpt-4o-mini-2024-07-18": _ENDS,
+        },
+    ),
+    # MicrosoftDocs/azure-ai-docs, articles/foundry/openai/how-to/fine-tuning.md, 2026-10-05.
+    "azure": Kind(
+        Profile(
+            name="azure",
+            poll_seconds=30.0,
+            max_bytes=512 * _MEGABYTE,
+            max_suffix=18,
+            suffix_pattern=r"[^.]+",
+            serving=Serving.BY_HAND,
+            serving_page=(
+                "https://learn.microsoft.com/azure/foundry/openai/how-to/fine-tuning-deploy"
+            ),
+            idle_days=15,
+            is_tried=False,
+        ),
+        # Its page of 2025 asked for a byte order mark, that of 2026 no longer does.
+        key_env="AZURE_OPENAI_API_KEY",
+    ),
+    # https://docs.tokenfactory.nebius.com/api-reference/introduction, autumn 2026.
+    "nebius": Kind(
+        Profile(
+            name="nebius",
+            poll_seconds=30.0,
+            max_bytes=5 * 1024 * _MEGABYTE,
+            methods=(Method.SUPERVISED,),
+            settings=("n_epochs", "batch_size"),
+            max_epochs=20,
+            batch_sizes=(1, 32),
+            takes_weight=False,
+            serving=Serving.BY_CALL,
+            is_tried=False,
+        ),
+        # Without `lora` it would tune the whole model.
+        Dialect(Placement.TOP, settings={"lora": True}, deployments="../v0/models"),
+        base_url="https://api.tokenfactory.nebius.com/v1",
+        key_env="NEBIUS_API_KEY",
+    ),
+    # https://docs.crusoecloud.com/serverless-fine-tuning/how-it-works, autumn 2026.
+    "crusoe": Kind(
+        Profile(
+            name="crusoe",
+            poll_seconds=30.0,
+            max_bytes=3 * 1024 * _MEGABYTE,
+            methods=(Method.SUPERVISED,),
+            batch_sizes=(16, 256),
+            takes_weight=False,
+            serving=Serving.BY_HAND,
+            serving_page="https://docs.crusoecloud.com/serverless-fine-tuning/quickstart",
+            is_tried=False,
+        ),
+        Dialect(model_fields=("fine_tuned_model_id", "fine_tuned_model_checkpoint")),
+        base_url="https://api.intelligence.crusoecloud.com/v1",
+        chat_base_url="https://api.inference.crusoecloud.com/v1",
+        key_env="CRUSOE_API_KEY",
+    ),
+    "custom": Kind(Profile(name="custom"), Dialect(statuses=_FREE_WORDS)),
+}

@@ -1,0 +1,51 @@
+"""Lists that hosts give page by page, read to their end even where they page badly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import httpx2
+
+from adapters.openai import answers
+from adapters.openai.answers import Json
+
+log = logging.getLogger(__name__)
+
+PAGE_ROWS = 100
+MOST_PAGES = 50
+
+Fetch = Callable[[str | None], Awaitable[httpx2.Response]]
+
+
+async def pages(
+    fetch: Fetch, *, content: Callable[[Json], tuple[str, ...]] | None = None
+) -> AsyncIterator[Sequence[Json]]:
+    """The rows of each page that no earlier page had; ends when a page brings none.
+
+    Neither `has_more` nor `after` can be relied on: some hosts leave the one
+    out and ignore the other. `content` tells rows apart that come without an
+    id, or with a new one at every call.
+    """
+    seen: set[object] = set()
+    after: str | None = None
+    for _ in range(MOST_PAGES):
+        rows, has_more = answers.page(answers.document(await fetch(after)))
+        fresh = [row for row in rows if _is_new(row, seen, content)]
+        if fresh:
+            yield fresh
+        after = answers.identity(rows[-1]) if rows else None
+        if not fresh or has_more is False or after is None:
+            return
+    log.warning("a host's list did not end", extra={"pages": MOST_PAGES})
+
+
+def _is_new(
+    row: Json, seen: set[object], content: Callable[[Json], tuple[str, ...]] | None
+) -> bool:
+    keys: set[object] = {content(row)} if content else set()
+    if identity := answers.identity(row):
+        keys.add(identity)
+    is_new = bool(keys) and not keys & seen
+    seen |= keys
+    return is_new

@@ -1,0 +1,76 @@
+"""Reads the table of measures that a job leaves behind, whatever its host calls the columns."""
+
+from __future__ import annotations
+
+import binascii
+import csv
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+
+from adapters.openai.answers import as_number, as_whole
+from bot.model import Measures
+
+_STEP = "step"
+# OpenAI's table, Azure's, and the names in events do not agree; the events' names win.
+_SYNONYMS: Mapping[str, str] = {
+    "training_loss": "train_loss",
+    "train_accuracy": "train_mean_token_accuracy",
+    "training_accuracy": "train_mean_token_accuracy",
+    "train_token_accuracy": "train_mean_token_accuracy",
+    "training_token_accuracy": "train_mean_token_accuracy",
+    "validation_loss": "valid_loss",
+    "valid_accuracy": "valid_mean_token_accuracy",
+    "validation_accuracy": "valid_mean_token_accuracy",
+    "validation_token_accuracy": "valid_mean_token_accuracy",
+    "validation_mean_token_accuracy": "valid_mean_token_accuracy",
+    "full_validation_loss": "full_valid_loss",
+    "full_valid_accuracy": "full_valid_mean_token_accuracy",
+    "full_validation_mean_token_accuracy": "full_valid_mean_token_accuracy",
+}
+
+
+def plain(content: bytes) -> bytes:
+    """The file itself, also where the host sends it wrapped in base64."""
+    if _is_table(content):
+        return content
+    try:
+        unwrapped = b64decode(b"".join(content.split()), validate=True)
+    except binascii.Error:
+        return content
+    return unwrapped if _is_table(unwrapped) else content
+
+
+def measures(content: bytes) -> Sequence[Measures]:
+    """A line for each step, read by the header; empty cells are normal and left out."""
+    if not _is_table(content):
+        return ()
+    found: dict[int, dict[str, float]] = {}
+    for row in csv.DictReader(_text(content).splitlines()):
+        cells = dict(_cells(row))
+        step = as_whole(cells.pop(_STEP, None))
+        if step is not None and step >= 0:
+            values = {name: as_number(value) for name, value in cells.items()}
+            known = {name: value for name, value in values.items() if value is not None}
+            found.setdefault(step, {}).update(known)
+    return [Measures(step, values) for step, values in sorted(found.items()) if values]
+
+
+def _cells(row: Mapping[str | None, object]) -> Iterator[tuple[str, object]]:
+    """A line that is longer than the header has cells without a name; they mean nothing."""
+    for name, value in row.items():
+        if name is not None:
+            plain_name = _named(name)
+            yield _SYNONYMS.get(plain_name, plain_name), value
+
+
+def _is_table(content: bytes) -> bool:
+    header, _, _ = content.partition(b"\n")
+    return _STEP in [_named(name) for name in _text(header).split(",")]
+
+
+def _named(column: str) -> str:
+    return column.strip().strip('"').lower().replace(" ", "_")
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8-sig", errors="replace")

@@ -1,0 +1,89 @@
+"""Bringing a file in: dropped, checked row by row before one's eyes, and reported on."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from nicegui import ui
+
+from adapters.drawing import share_done
+from adapters.studio import drawing
+from adapters.studio.markup import quoted
+from adapters.studio.taking import take_file
+from adapters.studio.visit import Visit
+from bot import events
+from bot.events import Attachment
+from bot.replies import Card, Progress, Refused, Reply
+
+
+class ImportDialog:
+    """A place to drop a file, and what came of it; `done` is told when rows came in."""
+
+    def __init__(self, visit: Visit, done: Callable[[], Awaitable[None]]) -> None:
+        self._visit = visit
+        self._done = done
+
+    def open(self) -> None:
+        say = self._visit.say
+        with (
+            ui.dialog().props('aria-labelledby="import-title"') as dialog,
+            ui.card().classes("form-card"),
+        ):
+            title = ui.label(say("studio.import")).classes("form-title")
+            title.props("id=import-title role=heading aria-level=2")
+            ui.label(say("studio.import.note")).classes("fine")
+            self._area = ui.element("div").classes("w-full")
+            with self._area:
+                take_file(self._visit, self._take, label=say("studio.drop_file"))
+            with ui.row().classes("form-buttons"):
+                ui.button(say("studio.close"), on_click=dialog.close).props("flat")
+            dialog.on("hide", dialog.delete)
+        dialog.open()
+
+    async def _take(self, attachment: Attachment) -> None:
+        tell = self._draw_progress()
+        try:
+            what = events.Submitted("import", {}, attachment)
+            reply = await self._visit.ask(what, progress=tell)
+        finally:
+            folder = Path(attachment.reference).parent
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        if not self._area.is_deleted:
+            self._area.clear()
+            with self._area:
+                self._report(reply)
+        await self._done()
+
+    def _draw_progress(self) -> Callable[[Progress], None]:
+        say = self._visit.say
+        self._area.clear()
+        with self._area:
+            bar = ui.linear_progress(0, show_value=False, size="8px").props("rounded")
+            bar.props(f"aria-label={quoted(say('studio.importing'))}").mark("import-bar")
+            said = ui.label(say("studio.importing")).classes("fine").props("role=status")
+
+        def tell(progress: Progress) -> None:
+            if not bar.is_deleted:
+                share = share_done(progress)
+                bar.set_value(share)
+                said.set_text(say("studio.checked", percent=round(share * 100)))
+
+        return tell
+
+    def _report(self, reply: Reply) -> None:
+        """What came in, and row by row what did not."""
+        if isinstance(reply, Refused):
+            ui.label(reply.text).classes("problem").props("role=alert")
+        elif isinstance(reply, Card):
+            title = ui.label(reply.title).classes("card-title")
+            title.props("role=status")
+            drawing.draw_facts(reply.facts)
+            if not reply.lines:
+                return
+            with ui.element("ul").classes("report").props("tabindex=0"):
+                for line in reply.lines:
+                    with ui.element("li"):
+                        ui.label(line)

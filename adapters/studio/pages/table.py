@@ -1,0 +1,122 @@
+"""The table of examples: rows at a desk, cards on a phone, all of it by keyboard too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from nicegui import events as browser
+from nicegui import ui
+
+from adapters.studio.visit import Visit
+from bot.replies import Line, Tone
+
+Open = Callable[[str], Awaitable[None]]
+
+_COLUMNS = ("question", "answer", "state", "origin", "authors", "tags")
+_KEYS = {
+    "question": "part.question",
+    "answer": "part.answer",
+    "rejected": "part.rejected",
+}
+_IS_PHONE = "Quasar.Screen.lt.sm"
+_TONES = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy"}
+
+_OPENED = "$parent.$emit('open', props.row.id)"
+_STATE = """
+<q-td :props="props"><span class="pill" :class="props.row.tone">{{ props.value }}</span></q-td>
+"""
+_TEXT = """
+<q-td :props="props"><div class="clip">{{ props.value }}</div></q-td>
+"""
+_QUESTION = """
+<q-td :props="props"><button type="button" class="row-open clip" @click.stop="OPENED">
+{{ props.value || "…" }}</button></q-td>
+""".replace("OPENED", _OPENED)
+_SELECT_ALL = """
+<q-checkbox v-model="props.selected" :aria-label="LABEL" />
+"""
+_SELECT = """
+<q-checkbox v-model="props.selected" :aria-label="LABEL + ' ' + props.row.id" @click.stop />
+"""
+_CARD = """
+<div class="example-item"><div class="example-card" :class="props.selected ? 'chosen' : ''">
+  <q-checkbox dense v-model="props.selected" :aria-label="LABEL + ' ' + props.row.id" />
+  <div class="example-body">
+    <button type="button" class="row-open example-question" @click="OPENED">
+      {{ props.row.question || "…" }}</button>
+    <div class="example-answer">{{ props.row.answer }}</div>
+    <div class="example-answer rejected" v-if="props.row.rejected">{{ props.row.rejected }}</div>
+    <div class="example-foot">
+      <span class="pill" :class="props.row.tone">{{ props.row.state }}</span>
+      <span class="fine">{{ props.row.small }}</span></div>
+  </div>
+</div></div>
+""".replace("OPENED", _OPENED)
+
+
+def draw_table(
+    visit: Visit,
+    *,
+    is_preferences: bool,
+    selected: Callable[[browser.TableSelectionEventArguments], None],
+    opened: Open,
+) -> ui.table:
+    """Empty at first; fill it with `rows_of`."""
+
+    async def open_row(event: browser.GenericEventArguments) -> None:
+        await opened(str(event.args))
+
+    names = ["id", *_COLUMNS]
+    if is_preferences:
+        names.insert(3, "rejected")
+    table = ui.table(
+        columns=[_column(visit, name) for name in names],
+        rows=[],
+        row_key="id",
+        selection="multiple",
+        on_select=selected,
+    )
+    table.props(f'flat :rows-per-page-options="[0]" hide-pagination :grid="{_IS_PHONE}"')
+    table.classes("w-full examples")
+    for slot, template in _slots(visit).items():
+        table.add_slot(slot, template)
+    table.on("rowClick", open_row, js_handler="(event, row) => emit(row.id)")
+    table.on("open", open_row)
+    return table
+
+
+def rows_of(lines: Sequence[Line]) -> list[dict[str, str]]:
+    """What the table shows of each line, by column."""
+    return [_row(line) for line in lines]
+
+
+def _row(line: Line) -> dict[str, str]:
+    facts = {fact.name: fact.value for fact in line.facts}
+    said = (f"#{line.id}", *(facts.get(name, "") for name in ("origin", "authors", "tags")))
+    small = " · ".join(part for part in said if part)
+    return {"id": line.id, "tone": _TONES.get(line.tone, ""), "small": small, **facts}
+
+
+def _slots(visit: Visit) -> Mapping[str, str]:
+    one, every = (_quoted(visit.say(f"studio.select_{name}")) for name in ("one", "all"))
+    return {
+        "header-selection": _SELECT_ALL.replace("LABEL", every),
+        "body-selection": _SELECT.replace("LABEL", one),
+        "item": _CARD.replace("LABEL", one),
+        "body-cell-state": _STATE,
+        "body-cell-question": _QUESTION,
+        "body-cell-answer": _TEXT,
+        "body-cell-rejected": _TEXT,
+    }
+
+
+def _quoted(text: str) -> str:
+    """As a string of JavaScript that may stand in an attribute."""
+    return json.dumps(text, ensure_ascii=False).replace('"', "&quot;")
+
+
+def _column(visit: Visit, name: str) -> dict[str, object]:
+    key = _KEYS.get(name, f"fact.{name}")
+    label = "#" if name == "id" else visit.say(key)
+    return {"name": name, "label": label, "field": name, "align": "left"}

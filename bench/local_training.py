@@ -1,0 +1,112 @@
+"""Training on a model of our own beside a plain script with Transformers, PEFT and TRL.
+
+Needs the extra `local`. Both do the same work in this process, from rows to a saved adapter, five
+times in turn; what is compared is processor time, since the clock tells of the neighbours too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.figures import Figure, interleaved, told
+from bench.sandbox_quality import products, rows
+from tuner.course import Stop
+from tuner.folder import JobFolder
+from tuner.spec import Spec
+
+PAIRS = 5
+ROWS = 48
+EPOCHS = 3
+BATCH = 4
+LEAST = 0.95
+
+_NUMBERS = {"n_epochs": EPOCHS, "batch_size": BATCH, "learning_rate_multiplier": 1.0}
+
+
+def measure() -> Iterable[Figure]:
+    from tuner.local.tiny import make
+
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        if given := os.environ.get("BENCH_BASE"):
+            base = Path(given)
+        else:
+            base = folder / "tiny"
+            make(base, tell=lambda *_: None)
+        lessons = rows(products().lessons[:ROWS])
+        file = folder / "rows.jsonl"
+        file.write_text("\n".join(json.dumps(row) for row in lessons), "utf-8")
+        acts = [partial(_plainly, base, lessons, folder), partial(_by_us, base, file, folder)]
+        for act in acts:
+            act()  # what is loaded and compiled the first time is not part of the work
+        plain, ours = interleaved(*acts, rounds=PAIRS)
+    steps = EPOCHS * -(-ROWS // BATCH)
+    yield told(f"{steps} steps by a plain script", f"{plain:.2f} s of processor")
+    yield Figure(
+        "training throughput beside it",
+        f"{plain / ours:.2f}x",
+        f"≥ {LEAST:.2f}x",
+        plain / ours >= LEAST,
+    )
+
+
+def _by_us(base: Path, file: Path, folder: Path) -> None:
+    from tuner.local.worker import run
+
+    with TemporaryDirectory(dir=folder) as name:
+        spec = Spec("local", str(base), "supervised", str(file), None, None, _NUMBERS, 1, 10)
+        run(JobFolder(Path(name)), spec, _Never(Path(name) / "stop"))
+
+
+class _Never(Stop):
+    """Signals belong to the measurement."""
+
+    def watch(self) -> None:
+        threading.Event()
+
+
+def _plainly(base: Path, lessons: Sequence[dict[str, object]], folder: Path) -> None:
+    """What one would write by hand."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    pairs = [_pair(row) for row in lessons]
+    with TemporaryDirectory(dir=folder) as name:
+        trainer = SFTTrainer(
+            model=AutoModelForCausalLM.from_pretrained(base),
+            processing_class=AutoTokenizer.from_pretrained(base),
+            train_dataset=Dataset.from_list(pairs),
+            peft_config=LoraConfig(
+                r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"
+            ),
+            args=SFTConfig(
+                output_dir=name,
+                num_train_epochs=EPOCHS,
+                per_device_train_batch_size=BATCH,
+                learning_rate=2e-4,
+                logging_steps=1,
+                save_strategy="epoch",
+                report_to="none",
+                disable_tqdm=True,
+                bf16=False,
+                use_cpu=True,
+                gradient_checkpointing=False,
+                seed=1,
+            ),
+        )
+        trainer.train()
+        trainer.save_model()
+
+
+def _pair(row: dict[str, object]) -> dict[str, object]:
+    messages = row["messages"]
+    assert isinstance(messages, list)
+    return {"prompt": messages[:-1], "completion": messages[-1:]}

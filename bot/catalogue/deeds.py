@@ -1,0 +1,188 @@
+"""Buttons, forms, reactions, shortcuts and happenings, once, as tables."""
+
+from __future__ import annotations
+
+from bot import (
+    administration,
+    assistants,
+    chat,
+    comparison,
+    deployments,
+    examples,
+    feedback,
+    home,
+    overview,
+    privacy,
+)
+from bot.catalogue import runs
+from bot.commands import Deed
+from bot.model import ExampleState, JobWish, Role
+from bot.tuning import cards, confirming, curves, hosted, lineage, start, story
+
+_M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
+
+BUTTONS = (
+    Deed("example.approve", _C, lambda ask, world: runs.judge(ask, world, ExampleState.APPROVED)),
+    Deed("example.reject", _C, lambda ask, world: runs.judge(ask, world, ExampleState.REJECTED)),
+    Deed("example.skip", _C, lambda ask, world: examples.skip(ask, store=world.store)),
+    Deed("example.edit", _C, lambda ask, world: examples.edit_form(ask, store=world.store)),
+    Deed("example.drop", _C, lambda ask, world: examples.withdraw(ask, store=world.store)),
+    Deed("example.write", _M, lambda ask, world: runs.write(ask, world)),
+    Deed("example.write_page", _M, lambda ask, world: runs.write_page(ask, world)),
+    Deed("example.undo", _C, lambda ask, world: examples.undo(ask, store=world.store)),
+    Deed("example.show", _M, lambda ask, world: examples.show(ask, store=world.store)),
+    Deed("example.revisions", _M, lambda ask, world: examples.revisions(ask, store=world.store)),
+    Deed("example.similar", _M, lambda ask, world: examples.similar(ask, store=world.store)),
+    Deed("example.context", _C, lambda ask, world: runs.context(ask, world)),
+    Deed("save", _M, lambda ask, world: runs.save_again(ask, world)),
+    Deed("examples.more", _M, lambda ask, world: examples.listing(ask, store=world.store)),
+    Deed("tour", _M, lambda ask, world: runs.tour(ask, world)),
+    Deed("counts", _M, lambda ask, world: overview.counts(ask, store=world.store)),
+    Deed("channel", _M, lambda ask, world: overview.channel(ask)),
+    Deed("answers", _M, lambda ask, world: chat.about_answers(ask, store=world.store)),
+    Deed("workspaces", _A, lambda ask, world: overview.workspaces(ask, store=world.store)),
+    Deed("hosts", _M, lambda ask, world: administration.hosts(ask, hosts=world.hosts)),
+    Deed("host.test", _A, lambda ask, world: administration.test_host(ask, hosts=world.hosts)),
+    Deed("starter", _C, lambda ask, world: runs.starter(ask, world)),
+    Deed(
+        "job.start", _T, lambda ask, world: start.start(ask, store=world.store, hosts=world.hosts)
+    ),
+    Deed("job.confirm", _T, lambda ask, world: runs.confirm(ask, world)),
+    Deed("job.confirm_unpriced", _T, lambda ask, world: runs.confirm(ask, world, is_sure=True)),
+    Deed("job.decline", _T, lambda ask, world: confirming.decline(ask, store=world.store)),
+    Deed("job.cancel", _T, lambda ask, world: runs.wish(ask, world, JobWish.CANCEL)),
+    Deed("job.pause", _T, lambda ask, world: runs.wish(ask, world, JobWish.PAUSE)),
+    Deed("job.resume", _T, lambda ask, world: runs.wish(ask, world, JobWish.RESUME)),
+    Deed("job.show", _M, lambda ask, world: cards.status(ask, store=world.store)),
+    Deed("job.events", _M, lambda ask, world: story.events(ask, store=world.store)),
+    Deed("job.rows", _C, lambda ask, world: story.rows(ask, store=world.store)),
+    Deed("job.numbers", _M, lambda ask, world: story.numbers(ask, store=world.store)),
+    Deed("job.accuracy", _M, lambda ask, world: curves.accuracy(ask, store=world.store)),
+    Deed(
+        "job.results",
+        _M,
+        lambda ask, world: story.results(ask, store=world.store, hosts=world.hosts),
+    ),
+    Deed(
+        "job.again", _T, lambda ask, world: story.again(ask, store=world.store, hosts=world.hosts)
+    ),
+    Deed("jobs.more", _M, lambda ask, world: cards.jobs(ask, store=world.store)),
+    Deed("model.use", _T, lambda ask, world: deployments.use(ask, ask.argument, store=world.store)),
+    Deed("model.lineage", _M, lambda ask, world: runs.models(ask, world)),
+    Deed("example.lineage", _M, lambda ask, world: lineage.of_example(ask, store=world.store)),
+    Deed("model.delete", _A, lambda ask, world: hosted.ask_delete_model(ask, store=world.store)),
+    Deed(
+        "model.delete_sure",
+        _A,
+        lambda ask, world: hosted.delete_model(ask, store=world.store, hosts=world.hosts),
+    ),
+    Deed("model.keep", _A, lambda ask, world: hosted.keep_model(ask)),
+    Deed(
+        "model.undeploy",
+        _A,
+        lambda ask, world: hosted.undeploy(ask, store=world.store, hosts=world.hosts),
+    ),
+    Deed(
+        "file.delete",
+        _A,
+        lambda ask, world: hosted.delete_file(ask, store=world.store, hosts=world.hosts),
+    ),
+    Deed("model.history", _M, lambda ask, world: deployments.history(ask, store=world.store)),
+    Deed("model.rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
+    Deed("feedback.why", _M, lambda ask, world: feedback.why_form(ask, store=world.store)),
+    Deed(
+        "feedback.good",
+        _M,
+        lambda ask, world: feedback.click(ask, feedback.GOOD, store=world.store),
+    ),
+    Deed(
+        "feedback.bad",
+        _M,
+        lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store),
+    ),
+    Deed("compare.who", _M, lambda ask, world: comparison.contenders(ask, store=world.store)),
+    Deed("consents", _A, lambda ask, world: privacy.consents(ask, store=world.store)),
+    Deed("bindings", _M, lambda ask, world: assistants.bindings(ask, store=world.store)),
+    Deed(
+        "consent.on",
+        _M,
+        lambda ask, world: privacy.switch_consent(ask, given=True, store=world.store),
+    ),
+    Deed(
+        "consent.off",
+        _M,
+        lambda ask, world: privacy.switch_consent(ask, given=False, store=world.store),
+    ),
+    Deed("privacy.my_data", _M, lambda ask, world: privacy.my_data(ask, store=world.store)),
+    Deed("privacy.ask_forget", _M, lambda ask, world: privacy.ask_forget(ask)),
+    Deed("privacy.forget", _M, lambda ask, world: runs.forget(ask, world)),
+    Deed("privacy.keep", _M, lambda ask, world: privacy.keep(ask)),
+    Deed("welcome.try", _M, lambda ask, world: home.try_me(ask)),
+    Deed(
+        "welcome.approvers", _M, lambda ask, world: administration.approvers(ask, store=world.store)
+    ),
+    Deed("welcome.sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
+)
+
+FORMS = (
+    Deed("import", _C, lambda ask, world: runs.import_whole(ask, world)),
+    Deed("import.file", _C, lambda ask, world: runs.import_file(ask, world)),
+    Deed("examples", _C, lambda ask, world: examples.bulk(ask, ask.options, store=world.store)),
+    Deed("teach", _M, lambda ask, world: runs.taught(ask, world)),
+    Deed(
+        "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
+    ),
+    Deed(
+        "audit.export", _A, lambda ask, world: administration.export_audit(ask, store=world.store)
+    ),
+    Deed("example.written", _M, lambda ask, world: runs.written(ask, world)),
+    Deed("compare", _M, lambda ask, world: runs.side_by_side(ask, world)),
+    Deed("save", _M, lambda ask, world: runs.saved(ask, world)),
+    Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
+    Deed(
+        "feedback",
+        _M,
+        lambda ask, world: runs.feedback_given(ask, world),
+    ),
+    Deed(
+        "sources",
+        _A,
+        lambda ask, world: privacy.sources_submitted(ask, ask.options, store=world.store),
+    ),
+)
+
+REACTIONS = (
+    Deed(examples.PROPOSED, _M, lambda ask, world: runs.propose(ask, world)),
+    Deed(examples.APPROVED, _C, lambda ask, world: runs.approve(ask, world)),
+    Deed("👍", _M, lambda ask, world: feedback.vote(ask, feedback.GOOD, store=world.store)),
+    Deed("👎", _M, lambda ask, world: feedback.vote(ask, feedback.BAD, store=world.store)),
+    Deed("❌", _M, lambda ask, world: runs.stop(ask, world)),
+)
+
+UNREACTIONS = (
+    Deed(
+        examples.PROPOSED,
+        _M,
+        lambda ask, world: examples.unpropose(ask, runs.marked(ask), store=world.store),
+    ),
+    Deed("👍", _M, lambda ask, world: feedback.unvote(ask, feedback.GOOD, store=world.store)),
+    Deed("👎", _M, lambda ask, world: feedback.unvote(ask, feedback.BAD, store=world.store)),
+)
+
+SHORTCUTS = (
+    Deed("save", _M, lambda ask, world: runs.save_form(ask, runs.marked(ask), world)),
+    Deed(
+        "improve",
+        _M,
+        lambda ask, world: feedback.improve_form(ask, runs.marked(ask).id, store=world.store),
+    ),
+)
+
+HAPPENINGS = (
+    Deed("spoken", _M, lambda ask, world: runs.answer(ask, world)),
+    Deed("edited", _M, lambda ask, world: runs.source_edited(ask, world)),
+    Deed("deleted", _M, lambda ask, world: runs.source_deleted(ask, world)),
+    Deed("joined", _M, lambda ask, world: home.welcome(ask)),
+    Deed("left", _M, lambda ask, world: privacy.left(ask, store=world.store)),
+    Deed("visited", _M, lambda ask, world: home.home(ask, store=world.store)),
+)

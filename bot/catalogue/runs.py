@@ -1,0 +1,208 @@
+"""From a word or a click to its use-case, with the ports that one needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot import (
+    access,
+    chat,
+    comparison,
+    datasets,
+    deployments,
+    examples,
+    feedback,
+    overview,
+    privacy,
+)
+from bot.commands import Ask
+from bot.errors import NotNow
+from bot.events import Deleted, Edited, Spoken
+from bot.model import ExampleState, JobWish, MessageId, Role, Said, WorkspaceId
+from bot.ports.surface import Surface
+from bot.ports.world import World
+from bot.replies import Reply, Silence, Text
+from bot.tuning import confirming, control, lineage
+
+_PROBLEMS_WITH_ROOM = 500
+
+
+async def teach_form(ask: Ask) -> Reply:
+    return examples.teach_form(ask.words)
+
+
+async def taught(ask: Ask, world: World) -> Reply:
+    return await examples.teach(ask, store=world.store)
+
+
+async def write(ask: Ask, world: World) -> Reply:
+    return await examples.write(ask, store=world.store, links=world.links)
+
+
+async def write_page(ask: Ask, world: World) -> Reply:
+    return await examples.write_page(ask, store=world.store, links=world.links)
+
+
+async def written(ask: Ask, world: World) -> Reply:
+    return await examples.written(ask, store=world.store, links=world.links)
+
+
+async def find_examples(ask: Ask, world: World) -> Reply:
+    """`edit:` and `withdraw:` need a curator, looking does not."""
+    wanted = {"edit": examples.edit_form, "withdraw": examples.withdraw}
+    for name, change in wanted.items():
+        number = ask.text(name)
+        if number:
+            access.require(ask.role, Role.CURATOR, ask.words)
+            return await change(replace(ask, argument=number), store=world.store)
+    return await examples.listing(ask, store=world.store)
+
+
+async def models(ask: Ask, world: World) -> Reply:
+    """All of them, or where one of them comes from."""
+    name = ask.argument or ask.text("lineage")
+    if name:
+        return await lineage.of_model(ask, name, store=world.store)
+    return await deployments.models(ask, store=world.store)
+
+
+async def import_file(ask: Ask, world: World) -> Reply:
+    named = ask.text("starter")
+    if named:
+        return await starter(replace(ask, argument=named), world)
+    if ask.attachment is None and ask.workspace.platform != "local":
+        return datasets.import_form(ask.words)
+    return await datasets.import_file(ask, store=world.store, surface=_holding(ask, world))
+
+
+async def import_whole(ask: Ask, world: World) -> Reply:
+    """With every refused row named, for a surface that has room for them."""
+    return await datasets.import_file(
+        ask, store=world.store, surface=_holding(ask, world), shown=_PROBLEMS_WITH_ROOM
+    )
+
+
+def _holding(ask: Ask, world: World) -> Surface:
+    """Where the file lies: who runs the studio brings it into any workspace."""
+    platform = ask.attachment.platform if ask.attachment else ""
+    return world.surfaces.of(WorkspaceId(platform) if platform else ask.id)
+
+
+async def starter(ask: Ask, world: World) -> Reply:
+    return await datasets.import_starter(
+        ask, ask.argument, starters=world.starters, store=world.store
+    )
+
+
+async def side_by_side(ask: Ask, world: World) -> Reply:
+    return await comparison.side_by_side(
+        ask, ask.options, store=world.store, hosts=world.hosts, clock=world.clock
+    )
+
+
+async def tour(ask: Ask, world: World) -> Reply:
+    return await overview.tour(ask, store=world.store, starters=world.starters)
+
+
+async def context(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.context(ask, store=world.store, surface=surface)
+
+
+async def judge(ask: Ask, world: World, state: ExampleState) -> Reply:
+    return await examples.judge(ask, state, store=world.store)
+
+
+async def confirm(ask: Ask, world: World, *, is_sure: bool = False) -> Reply:
+    reply = await confirming.confirm(ask, store=world.store, is_sure=is_sure)
+    world.wake()
+    return reply
+
+
+async def wish(ask: Ask, world: World, wanted: JobWish) -> Reply:
+    reply = await control.wish(ask, wanted, store=world.store)
+    world.wake()
+    return reply
+
+
+async def forget(ask: Ask, world: World) -> Reply:
+    reply = await privacy.forget(ask, store=world.store)
+    world.wake()
+    return reply
+
+
+def marked(ask: Ask) -> Said:
+    if ask.message is None:
+        raise NotNow(problem=ask.words("message.gone"))
+    return ask.message
+
+
+async def propose(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.propose(ask, marked(ask), store=world.store, surface=surface)
+
+
+async def save_form(ask: Ask, message: Said, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.save_form(ask, message, store=world.store, surface=surface)
+
+
+async def save_again(ask: Ask, world: World) -> Reply:
+    message = await world.surfaces.of(ask.id).fetch(ask.place, MessageId(ask.argument))
+    return await save_form(ask, marked(replace(ask, message=message)), world)
+
+
+async def saved(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.saved(ask, ask.options, store=world.store, surface=surface)
+
+
+async def feedback_given(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await feedback.submitted(ask, ask.options, store=world.store, surface=surface)
+
+
+async def approve(ask: Ask, world: World) -> Reply:
+    surface = world.surfaces.of(ask.id)
+    return await examples.approve_marked(ask, marked(ask), store=world.store, surface=surface)
+
+
+async def stop(ask: Ask, world: World) -> Reply:
+    message = ask.clicked
+    if message is None:
+        return Silence()
+    return await chat.stop(ask, message, store=world.store, running=world.running)
+
+
+async def answer(ask: Ask, world: World) -> Reply:
+    what = ask.event.what
+    if not isinstance(what, Spoken):
+        return Silence()
+    if not what.message.text.strip():
+        return Text(ask.words("chat.empty"))
+    return await chat.answer(
+        ask,
+        what.message,
+        store=world.store,
+        hosts=world.hosts,
+        surface=world.surfaces.of(ask.id),
+        clock=world.clock,
+        running=world.running,
+    )
+
+
+async def source_edited(ask: Ask, world: World) -> Reply:
+    what = ask.event.what
+    if not isinstance(what, Edited):
+        return Silence()
+    surface = world.surfaces.of(ask.id)
+    if await examples.source_edited(ask, what.message, store=world.store, surface=surface):
+        return Silence()
+    return await privacy.source_deleted(ask, (what.message,), store=world.store)
+
+
+async def source_deleted(ask: Ask, world: World) -> Reply:
+    what = ask.event.what
+    if isinstance(what, Deleted):
+        return await privacy.source_deleted(ask, what.messages, store=world.store)
+    return Silence()

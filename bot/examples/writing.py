@@ -1,0 +1,157 @@
+"""Text that somebody writes himself: a lesson in a form, a pointer written up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bot.commands import Ask
+from bot.errors import BadInput, NotNow
+from bot.examples.exchange import refuse_guest
+from bot.examples.keeping import add, change_state, note_new, number
+from bot.examples.texts import checked, exchange_row
+from bot.model import (
+    Example,
+    ExampleId,
+    ExampleState,
+    NewExample,
+    Origin,
+    Role,
+    Sources,
+)
+from bot.ports.links import Invitation, Links
+from bot.ports.store import Records, Store
+from bot.replies import Button, Field, FieldKind, Form, Reply, Text
+from bot.rows import Method
+from bot.words import Words
+
+_LINK_LASTS = timedelta(minutes=10)
+
+
+def teach_form(words: Words) -> Form:
+    """Where a lesson is typed."""
+    return _form("teach", words("teach.title"), words)
+
+
+async def teach(ask: Ask, *, store: Store) -> Reply:
+    """A lesson typed into a form; a curator's own counts as approved."""
+    example = _written(ask, _origin(ask))
+    kept, is_new = await add(ask, example, store=store)
+    return _told(ask, kept, is_new=is_new)
+
+
+def write_button(example: ExampleId, words: Words) -> Button:
+    return Button(words("button.write"), f"example.write:{example}")
+
+
+async def write(ask: Ask, *, store: Store, links: Links) -> Reply:
+    """Where a pointer is written up: a form if it may be typed here, else a page of ours."""
+    pointer = number(ask)
+    async with store.reading() as records:
+        await _waiting(ask, pointer, records)
+    if _may_type(ask):
+        return write_form(ask, pointer)
+    link = links.write(Invitation(ask.place, ask.user, pointer, ask.now + _LINK_LASTS))
+    if link is None:
+        raise NotNow(problem=ask.words("write.no_address"))
+    minutes = int(_LINK_LASTS.total_seconds() // 60)
+    text = ask.words("write.link", id=pointer, minutes=minutes)
+    return Text(text, private=True, buttons=(Button(ask.words("button.open_page"), link=link),))
+
+
+def write_form(ask: Ask, pointer: ExampleId) -> Form:
+    """For those who may type it here; the pointer's number alone is their right to."""
+    return _write_form(ask, pointer, str(pointer))
+
+
+async def write_page(ask: Ask, *, store: Store, links: Links) -> Reply:
+    """What somebody with a link is shown."""
+    pointer = _invited(ask, links)
+    async with store.reading() as records:
+        await _waiting(ask, pointer, records)
+    return _write_form(ask, pointer, ask.argument)
+
+
+async def written(ask: Ask, *, store: Store, links: Links) -> Reply:
+    """The text takes the pointer's place; so a link is of use once."""
+    if ask.argument.isdecimal():
+        pointer, origin = number(ask), _origin(ask)
+    else:
+        pointer, origin = _invited(ask, links), Origin.STUDIO
+    example = _written(ask, origin)
+    async with store.writing() as records:
+        await _waiting(ask, pointer, records)
+        kept, is_new = await records.examples.add(ask.id, example, at=ask.now)
+        if is_new:
+            await note_new(ask, records, kept)
+        await change_state(ask, records, pointer, ExampleState.WITHDRAWN)
+    return _told(ask, kept, is_new=is_new)
+
+
+def _may_type(ask: Ask) -> bool:
+    """The operator's words are never the platform's, wherever they end up."""
+    is_own = ask.workspace.platform == "local" or ask.role is Role.OPERATOR
+    return is_own or ask.workspace.sources >= Sources.FORMS
+
+
+def _origin(ask: Ask) -> Origin:
+    """How text that is typed here came to us. Raises NotNow where it may not be kept."""
+    if not _may_type(ask):
+        raise NotNow(problem=ask.words("sources.forms_needed"))
+    if ask.workspace.platform == "local":
+        return Origin.CONSOLE
+    return Origin.STUDIO if ask.role is Role.OPERATOR else Origin.FORM
+
+
+def _invited(ask: Ask, links: Links) -> ExampleId:
+    """The pointer that a link is for. Raises NotNow for one that ended or is somebody else's."""
+    held = links.read(ask.argument)
+    if held is None or (held.place.workspace, held.user.id) != (ask.id, ask.by):
+        raise NotNow(problem=ask.words("write.bad_link"))
+    if held.until <= ask.now:
+        raise NotNow(problem=ask.words("write.ended"))
+    return held.example
+
+
+async def _waiting(ask: Ask, pointer: ExampleId, records: Records) -> None:
+    found = await records.examples.get(ask.id, pointer)
+    if found.row is not None or found.state is not ExampleState.PROPOSED:
+        raise NotNow(problem=ask.words("write.done", id=pointer))
+
+
+def _written(ask: Ask, origin: Origin) -> NewExample:
+    question, answer = (ask.options.get(name, "") for name in ("question", "answer"))
+    if not question.strip() or not answer.strip():
+        raise BadInput(problem=ask.words("teach.empty"))
+    return NewExample(
+        assistant=ask.assistant.id,
+        method=Method.SUPERVISED,
+        state=ExampleState.APPROVED if ask.role >= Role.CURATOR else ExampleState.PROPOSED,
+        row=checked(exchange_row(question, answer), ask.words),
+        origin=origin,
+        authors=(ask.by,),
+        exclusions=refuse_guest(ask),
+    )
+
+
+def _told(ask: Ask, kept: Example, *, is_new: bool) -> Reply:
+    if not is_new:
+        state = ask.words(f"state.{kept.state}")
+        return Text(ask.words("example.known", id=kept.id, state=state), private=True)
+    is_approved = kept.state is ExampleState.APPROVED
+    return Text(ask.words("teach.approved" if is_approved else "teach.proposed", id=kept.id))
+
+
+def _write_form(ask: Ask, pointer: ExampleId, right: str) -> Form:
+    return _form(f"example.written:{right}", ask.words("write.title", id=pointer), ask.words)
+
+
+def _form(action: str, title: str, words: Words) -> Form:
+    return Form(
+        id=action,
+        title=title,
+        fields=(
+            Field("question", words("teach.question"), FieldKind.TEXT),
+            Field("answer", words("teach.answer"), FieldKind.TEXT),
+        ),
+        submit=words("teach.submit"),
+    )

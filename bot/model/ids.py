@@ -1,0 +1,45 @@
+"""What things are called by, and where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+WorkspaceId = NewType("WorkspaceId", str)
+ChannelId = NewType("ChannelId", str)
+MessageId = NewType("MessageId", str)
+UserId = NewType("UserId", str)
+AssistantId = NewType("AssistantId", int)
+ExampleId = NewType("ExampleId", int)
+SnapshotId = NewType("SnapshotId", int)
+JobId = NewType("JobId", int)
+TurnId = NewType("TurnId", int)
+NoticeId = NewType("NoticeId", int)
+HostName = NewType("HostName", str)
+ModelName = NewType("ModelName", str)
+
+Row = Mapping[str, object]
+
+LOCAL = WorkspaceId("local")
+
+
+class ChannelKind(StrEnum):
+    """Who can read a channel; any but an open one is an `Exclusion`."""
+
+    OPEN = "open"
+    PRIVATE = "private"
+    SHARED = "shared"
+    DIRECT = "direct"
+    RESTRICTED = "restricted"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is said; two that differ only in what is known of their kind are one."""
+
+    workspace: WorkspaceId
+    channel: ChannelId
+    thread: MessageId | None = None
+    kind: ChannelKind = field(default=ChannelKind.OPEN, compare=False)

@@ -1,0 +1,29 @@
+"""Addresses that let one person do one thing for a while."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from bot.model import ExampleId, Place, User
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Who may write up which pointer, and until when."""
+
+    place: Place
+    user: User
+    example: ExampleId
+    until: datetime
+
+
+class Links(Protocol):
+    def write(self, invitation: Invitation) -> str | None:
+        """The address to give away; None where nobody could reach it."""
+        ...
+
+    def read(self, token: str) -> Invitation | None:
+        """What the end of an address stands for; None unless we wrote it."""
+        ...

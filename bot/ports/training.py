@@ -1,0 +1,202 @@
+"""The port to what lasts of training: snapshots, jobs, models, and what stands at hosts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from bot.model import (
+    AssistantId,
+    Checkpoint,
+    Deployment,
+    ExampleId,
+    HostName,
+    Job,
+    JobEvent,
+    JobId,
+    Leaving,
+    Measures,
+    Model,
+    ModelName,
+    Phase,
+    Snapshot,
+    SnapshotId,
+    SnapshotRow,
+    Split,
+    UserId,
+    WorkspaceId,
+)
+from bot.rows import Method
+
+
+class Snapshots(Protocol):
+    async def freeze(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        rows: Sequence[SnapshotRow],
+        *,
+        at: datetime,
+    ) -> Snapshot: ...
+    async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot: ...
+    def rows(
+        self, workspace: WorkspaceId, snapshot: SnapshotId, split: Split | None = None
+    ) -> AsyncIterator[SnapshotRow]:
+        """In frozen order, with the text of the frozen revision."""
+        ...
+
+    async def forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
+        """How many rows were erased or may no longer be trained on, by the rule of `trainable`."""
+        ...
+
+    async def holding(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
+    ) -> Sequence[SnapshotId]: ...
+
+
+class Jobs(Protocol):
+    async def add(self, workspace: WorkspaceId, job: Job) -> Job:
+        """The given id is ignored. A job with the same `start` is returned instead of a second."""
+        ...
+
+    async def get(self, workspace: WorkspaceId, job: JobId) -> Job: ...
+    async def change(
+        self,
+        workspace: WorkspaceId,
+        job: JobId,
+        *,
+        when: Sequence[Phase] | None = None,
+        **changes: object,
+    ) -> bool:
+        """Set fields of Job by name; with `when`, only if the phase is one of these."""
+        ...
+
+    async def page(
+        self,
+        workspace: WorkspaceId,
+        *,
+        assistant: AssistantId | None = None,
+        before: JobId | None = None,
+        limit: int = 10,
+    ) -> Sequence[Job]:
+        """Newest first, estimates that were never confirmed left out."""
+        ...
+
+    async def open(self) -> Sequence[Job]:
+        """Confirmed and not over, of every workspace, oldest first."""
+        ...
+
+    async def forget_files(
+        self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId], *, at: datetime
+    ) -> None:
+        """Write the wish that the files of these snapshots' finished jobs go at their hosts."""
+        ...
+
+    async def forgetting(self) -> Sequence[Job]:
+        """Finished jobs with that wish, of every workspace."""
+        ...
+
+    async def postpone(self, numbers: Sequence[JobId], *, until: datetime) -> None:
+        """These, of any workspace, are not to be looked at before then."""
+        ...
+
+    async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...
+    async def add_events(
+        self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
+    ) -> int:
+        """How many were new; metrics of a step already told replace it."""
+        ...
+
+    async def events(
+        self, workspace: WorkspaceId, job: JobId, *, last: int | None = None
+    ) -> Sequence[JobEvent]:
+        """Oldest first; `last` keeps only the newest so many."""
+        ...
+
+    async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]: ...
+    async def add_measures(
+        self, workspace: WorkspaceId, job: JobId, measures: Iterable[Measures]
+    ) -> None:
+        """What events told of a step stays; values of the same name are replaced."""
+        ...
+
+    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[Measures]:
+        """Of every step that has any, in order."""
+        ...
+
+    async def add_checkpoints(
+        self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
+    ) -> None: ...
+    async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]: ...
+    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+        """Dollars, as priced, of what was confirmed since then and reached a host, or may yet."""
+        ...
+
+    async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
+        """(tokens trained, seconds of running) of past successes, newest first, at most 20."""
+        ...
+
+
+class Leavings(Protocol):
+    """What workspaces that are gone still have at hosts; of no workspace, for the watcher."""
+
+    async def add(self, leaving: Leaving) -> None: ...
+    async def due(self, *, now: datetime) -> Sequence[Leaving]: ...
+    async def postpone(self, leaving: int, *, until: datetime) -> None:
+        """It was tried in vain."""
+        ...
+
+    async def drop(self, leaving: int) -> None: ...
+
+
+class Models(Protocol):
+    async def add(self, workspace: WorkspaceId, model: Model) -> None:
+        """Does nothing if the name stands already."""
+        ...
+
+    async def find(self, workspace: WorkspaceId, name: ModelName) -> Model | None: ...
+    async def all(self, workspace: WorkspaceId, assistant: AssistantId) -> Sequence[Model]:
+        """Newest first, deleted ones left out."""
+        ...
+
+    async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
+        """Mark the models made from these, and theirs: a row they learned from was erased."""
+        ...
+
+    async def set_end(self, workspace: WorkspaceId, name: ModelName, day: str) -> None:
+        """When its host will take it away, as a date."""
+        ...
+
+    async def call(self, workspace: WorkspaceId, name: ModelName, called: ModelName | None) -> None:
+        """What its host calls it from now on."""
+        ...
+
+    async def delete(self, workspace: WorkspaceId, name: ModelName) -> None: ...
+
+
+class Deployments(Protocol):
+    async def add(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        *,
+        model: ModelName,
+        host: HostName,
+        by: UserId,
+        at: datetime,
+        after: ModelName | None,
+        called: ModelName | None = None,
+    ) -> Deployment:
+        """`after` is what a rollback of this one goes back to; None is the base."""
+        ...
+
+    async def current(
+        self, workspace: WorkspaceId, assistant: AssistantId
+    ) -> Deployment | None: ...
+    async def history(
+        self, workspace: WorkspaceId, assistant: AssistantId, *, limit: int = 20
+    ) -> Sequence[Deployment]:
+        """Newest first."""
+        ...

@@ -1,0 +1,84 @@
+"""The yes or no to a priced start, and the money that a workspace allows itself."""
+
+from __future__ import annotations
+
+from bot.commands import Ask, month_of
+from bot.errors import NotNow
+from bot.model import Job, Phase, Role
+from bot.ports.store import Records, Store
+from bot.replies import Button, Card, Reply
+from bot.tuning import facts
+
+
+async def confirm(ask: Ask, *, store: Store, is_sure: bool = False) -> Reply:
+    """The wish is durable from here on; the watcher acts on it.
+
+    Where nobody knows the price, it takes a second yes.
+    """
+    async with store.writing() as records:
+        job = await records.jobs.get(ask.id, facts.number(ask))
+        if job.phase is Phase.ESTIMATED:
+            await _within_budget(ask, job, records)
+            if job.estimate.price is None and not is_sure:
+                return _sure(ask, job)
+        await _write(ask, job, records)
+    lines = (ask.words("start.cost", **facts.cost(job, ask.words)),)
+    return Card(ask.words("start.confirmed", name=ask.user.name), lines=lines, replaces=True)
+
+
+async def decline(ask: Ask, *, store: Store) -> Reply:
+    job = facts.number(ask)
+    async with store.writing() as records:
+        declined = await records.jobs.change(
+            ask.id, job, when=(Phase.ESTIMATED,), phase=Phase.ABANDONED
+        )
+    if not declined:
+        raise NotNow(problem=ask.words("start.already"))
+    return Card(ask.words("start.declined"), replaces=True)
+
+
+async def _write(ask: Ask, job: Job, records: Records) -> None:
+    confirmed = await records.jobs.change(
+        ask.id, job.id, when=(Phase.ESTIMATED,), phase=Phase.CONFIRMED, confirmed_at=ask.now
+    )
+    if not confirmed:
+        raise NotNow(problem=ask.words("start.already"))
+    await records.audit.add(
+        ask.id,
+        ask.by,
+        "job.confirmed",
+        at=ask.now,
+        job=job.id,
+        rows=job.estimate.rows,
+        price=job.estimate.price,
+    )
+    await facts.tell_status(records, job, at=ask.now, locale=ask.words.language)
+
+
+def _sure(ask: Ask, job: Job) -> Card:
+    words = ask.words
+    return Card(
+        title=words("start.sure", host=job.host),
+        lines=(words("start.sure.note", tokens=f"{job.estimate.tokens:,}"),),
+        buttons=(
+            Button(words("button.confirm_unpriced"), f"job.confirm_unpriced:{job.id}"),
+            Button(words("button.cancel"), f"job.decline:{job.id}"),
+        ),
+        replaces=True,
+    )
+
+
+async def _within_budget(ask: Ask, job: Job, records: Records) -> None:
+    """Raises NotNow where this month's money does not reach, or cannot be reckoned."""
+    cap, price = ask.workspace.training_cap, job.estimate.price
+    if cap is None or price == 0:
+        return
+    if price is None:
+        if ask.role < Role.ADMIN:
+            raise NotNow(problem=ask.words("budget.unpriced", host=job.host))
+        return
+    spent = await records.jobs.committed(ask.id, since=month_of(ask.now))
+    if spent + price > cap:
+        left = f"${max(0.0, cap - spent):,.2f}"
+        said = facts.said_price(price, ask.words)
+        raise NotNow(problem=ask.words("budget.exceeded", price=said, left=left))

@@ -1,0 +1,117 @@
+"""What a job's life is written down with: each change and its notice in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from contextlib import closing
+from datetime import timedelta
+from typing import TypeVar
+
+from bot.errors import HostBusy, HostError, HostRefused, HostUnreachable, told
+from bot.model import Job, JobWish, Phase
+from bot.ports.provider import Host
+from bot.ports.store import Clock, Records, Store
+from bot.tuning import facts
+
+T = TypeVar("T")
+
+_VISIBLE = frozenset(
+    (
+        *("phase", "status", "wish", "step", "total_steps", "train_loss", "valid_loss"),
+        *("trouble", "seconds_left"),
+    )
+)
+_LOOK_AGAIN = 5.0
+
+
+class Ledger:
+    """Writes how far a job has come; the only way in which the watcher changes one."""
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+
+    async def record(
+        self, job: Job, changes: Mapping[str, object], *, wait: float = 0.0, tell: bool = True
+    ) -> None:
+        """A wish is only cleared if it is still the one that was granted."""
+        now, changes = self.clock.now(), dict(changes)
+        next_look = now + timedelta(seconds=wait)
+        async with self.store.writing() as records:
+            fresh = await records.jobs.get(job.workspace, job.id)
+            if fresh.wish is not job.wish:
+                changes.pop("wish", None)
+                next_look = now
+            await records.jobs.change(
+                job.workspace, job.id, when=None, next_look=next_look, **changes
+            )
+            if tell and _is_news(fresh, changes):
+                await facts.tell_status(records, job, at=now)
+            if changes.get("is_late") and not fresh.is_late:
+                await facts.tell_late(records, fresh, at=now)
+
+    async def postpone(self, *jobs: Job, seconds: float) -> None:
+        """Nothing new: all of them in one transaction."""
+        next_look = self.clock.now() + timedelta(seconds=seconds)
+        async with self.store.writing() as records:
+            await records.jobs.postpone([job.id for job in jobs], until=next_look)
+
+    async def end(self, job: Job, phase: Phase, **changes: object) -> None:
+        async with self.store.writing() as records:
+            await self.write_end(records, job, phase, **changes)
+
+    async def write_end(self, records: Records, job: Job, phase: Phase, **changes: object) -> None:
+        now = self.clock.now()
+        changes = {"finished_at": job.finished_at or now, "wish": JobWish.FORGET, **changes}
+        if not await records.jobs.change(
+            job.workspace, job.id, when=None, phase=phase, next_look=now, **changes
+        ):
+            return
+        await records.audit.add(job.workspace, None, f"job.{phase}", at=now, job=job.id)
+        await facts.tell_status(records, job, at=now)
+        await facts.tell_ended(records, job, at=now)
+
+    async def refused(self, job: Job, wish: JobWish, *, why: HostError | None) -> None:
+        """A wish that cannot be granted is told of, and forgotten."""
+        at = self.clock.now()
+        async with self.store.writing() as records:
+            await records.jobs.change(job.workspace, job.id, when=None, wish=None)
+            await facts.tell_refused(records, job, wish, why, at=at)
+            await facts.tell_status(records, job, at=at)
+
+    async def attempt(self, job: Job, act: Coroutine[object, object, T]) -> T:
+        """Written down before the act; a crash from here on means: look first.
+
+        Struck out again only where the host has surely done nothing.
+        """
+        with closing(act):
+            await self.record(job, {"attempted_at": self.clock.now()}, tell=False)
+            try:
+                return await act
+            except (HostRefused, HostBusy, HostUnreachable):
+                await self.record(job, {"attempted_at": None}, tell=False)
+                raise
+
+    def may_lag(self, job: Job, host: Host) -> bool:
+        """A listing may still hide what we did: not yet time to act again."""
+        if job.attempted_at is None:
+            return False
+        until = job.attempted_at + timedelta(seconds=host.profile.listing_lag)
+        return self.clock.now() < until
+
+    async def look_again(self, job: Job, host: Host) -> None:
+        await self.postpone(job, seconds=min(_LOOK_AGAIN, host.profile.poll_seconds))
+
+
+def trouble(error: HostError) -> dict[str, object]:
+    """What a host's failure leaves in a job: in English, and to be worded in any language."""
+    return {"trouble": error.sentence, "trouble_details": told(error)}
+
+
+def no_trouble() -> dict[str, object]:
+    return {"trouble": None, "trouble_details": {}, "attempts": 0}
+
+
+def _is_news(job: Job, changes: Mapping[str, object]) -> bool:
+    """Only what the status message shows is worth an edit."""
+    return any(name in _VISIBLE and getattr(job, name) != value for name, value in changes.items())

@@ -1,0 +1,89 @@
+"""The way out of the house: files up, job made, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bot.model import Job, JobWish, Phase, Split
+from bot.ports.provider import Host, RemoteFile, RemoteJob
+from bot.tuning.hosting import file_name, find_file, find_job, request, training_lines
+from bot.tuning.ledger import Ledger, no_trouble
+
+_FILES = ((Split.TRAIN, "training_file"), (Split.VALIDATION, "validation_file"))
+
+
+async def begin(ledger: Ledger, job: Job) -> None:
+    if not await _must_not_go_on(ledger, job):
+        await ledger.record(job, {"phase": Phase.UPLOADING})
+
+
+async def upload_parts(ledger: Ledger, job: Job, host: Host) -> None:
+    for split, field in _FILES:
+        has_rows = split is Split.TRAIN or job.estimate.validation_rows > 0
+        if has_rows and getattr(job, field) is None:
+            if await _must_not_go_on(ledger, job):
+                return None
+            return await _upload(ledger, job, host, split, field)
+    return await ledger.record(job, {"phase": Phase.CREATING, "attempted_at": None})
+
+
+async def create(ledger: Ledger, job: Job, host: Host) -> None:
+    if job.attempted_at is not None:
+        found = await find_job(host, job.training_file or "")
+        if found is not None:
+            return await _adopt(ledger, job, found)
+        if ledger.may_lag(job, host):
+            return await ledger.look_again(job, host)
+    if await _must_not_go_on(ledger, job):
+        return None
+    made = await ledger.attempt(job, host.create_job(request(job)))
+    return await _adopt(ledger, job, made)
+
+
+async def _must_not_go_on(ledger: Ledger, job: Job) -> bool:
+    """Until create, permission may be taken back and the start cancelled."""
+    if job.wish is JobWish.CANCEL:
+        await ledger.end(job, Phase.CANCELLED)
+        return True
+    async with ledger.store.reading() as records:
+        forbidden = await records.snapshots.forbidden(job.workspace, job.snapshot)
+    if forbidden:
+        await ledger.end(job, Phase.ABANDONED, trouble_code="permission")
+    return bool(forbidden)
+
+
+async def _upload(ledger: Ledger, job: Job, host: Host, split: Split, field: str) -> None:
+    name = file_name(job, split)
+    if job.attempted_at is not None:
+        found = await find_file(host, name)
+        if found is not None:
+            return await ledger.record(job, _done(field, found))
+        if ledger.may_lag(job, host):
+            return await ledger.look_again(job, host)
+    lines = await _lines(ledger, job, host, split)
+    uploaded = await ledger.attempt(job, host.upload(name, lines))
+    return await ledger.record(job, _done(field, uploaded))
+
+
+async def _adopt(ledger: Ledger, job: Job, remote: RemoteJob) -> None:
+    await ledger.record(
+        job,
+        {
+            "phase": Phase.WATCHING,
+            "host_job": remote.id,
+            "status": remote.status,
+            "attempted_at": None,
+            **no_trouble(),
+        },
+    )
+
+
+async def _lines(ledger: Ledger, job: Job, host: Host, split: Split) -> Iterator[bytes]:
+    async with ledger.store.reading() as records:
+        assistant = await records.assistants.get(job.workspace, job.assistant)
+        rows = [row async for row in records.snapshots.rows(job.workspace, job.snapshot, split)]
+    return training_lines(rows, assistant, host.profile)
+
+
+def _done(field: str, file: RemoteFile) -> dict[str, object]:
+    return {field: file.id, "attempted_at": None, "attempts": 0}

@@ -1,0 +1,54 @@
+"""Leavings: what stays at hosts of a workspace that is gone, until it is gone there too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select, update
+
+from bot.model import Leaving
+from storage.connection import Connection
+from storage.tables import leavings
+
+
+class Leavings:
+    """Keeps ids and nothing of anybody's words; belongs to no workspace, for there is none."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, leaving: Leaving) -> None:
+        values = {
+            "host": leaving.host,
+            "start": leaving.start,
+            "host_job": leaving.host_job,
+            "files": leaving.files,
+            "next_look": leaving.next_look,
+            "attempts": leaving.attempts,
+        }
+        await self._connection.run(insert(leavings).values(values))
+
+    async def due(self, *, now: datetime) -> Sequence[Leaving]:
+        wanted = select(leavings).where(leavings.c.next_look <= now).order_by(leavings.c.id)
+        rows = await self._connection.rows(wanted)
+        return [
+            Leaving(
+                row.host,
+                row.start,
+                row.host_job,
+                tuple(row.files),
+                row.next_look,
+                row.attempts,
+                row.id,
+            )
+            for row in rows
+        ]
+
+    async def postpone(self, leaving: int, *, until: datetime) -> None:
+        own = leavings.c.id == leaving
+        again = {"next_look": until, "attempts": leavings.c.attempts + 1}
+        await self._connection.run(update(leavings).where(own).values(again))
+
+    async def drop(self, leaving: int) -> None:
+        await self._connection.run(delete(leavings).where(leavings.c.id == leaving))

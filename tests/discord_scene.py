@@ -1,0 +1,180 @@
+"""The whole house with a Discord on loopback before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from attune import service
+from attune.bootstrap import House, build, configured_hosts
+from attune.clock import SystemClock
+from attune.embedded import Address
+from attune.settings import Settings
+from bot.model import ChannelId, Place, WorkspaceId
+from bot.ports.surface import Surface
+from storage.database import Database
+from storage.migrations import migrate
+from tests.fakes.discord import ADMIN, GENERAL, GUILD, FakeDiscord, Interaction, fake_discord
+from tests.fakes.discord_rules import Json
+from tests.fakes.faulty_host import FaultyHost, faulty_host
+
+TEAM = WorkspaceId(f"discord:{GUILD}")
+HERE = Place(TEAM, ChannelId(GENERAL))
+
+
+class Scene:
+    """A fake Discord, a fake host, and the house between them; the data outlives a restart."""
+
+    def __init__(self, discord: FakeDiscord, host: FaultyHost, folder: Path) -> None:
+        self.discord = discord
+        self.host = host
+        self.folder = folder
+        self.greetings = 0
+        self._stack: AsyncExitStack | None = None
+        self.house: House | None = None
+
+    async def start(self, **settings: str) -> None:
+        self._stack = AsyncExitStack()
+        self.house = await self._stack.enter_async_context(opened(self.settings(**settings)))
+        await until(lambda: bool(self.discord.gateway.live), lambda: "no gateway")
+        await until(self.is_idle)
+
+    async def stop(self) -> None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+    def settings(self, **more: str) -> Settings:
+        known = {
+            "ATTUNE_DATA_DIR": str(self.folder),
+            "DISCORD_TOKEN": self.discord.token,
+            "DISCORD_API_URL": self.discord.url,
+            "DISCORD_GATEWAY_URL": self.discord.gateway.url,
+            "OPENAI_BASE_URL": self.host.url,
+            "OPENAI_API_KEY": self.host.key,
+            "ATTUNE_BASE_MODEL": "base",
+            "ATTUNE_ADMINS": f"discord:{ADMIN}",
+        }
+        return Settings.model_validate(known | more)
+
+    @property
+    def surface(self) -> Surface:
+        assert self.house is not None
+        return self.house.surfaces.of(TEAM)
+
+    async def greeted(self) -> None:
+        """The welcome stands, and what comes after it is looked at alone."""
+        await until(lambda: bool(self.discord.own(GENERAL)), lambda: str(self.discord.refusals))
+        await until(self.is_idle)
+        for message in self.discord.own(GENERAL):
+            del self.discord.channels[GENERAL].messages[message["id"]]
+        self.discord.calls.clear()
+
+    async def hear(self, channel: str = GENERAL, count: int = 1) -> list[str]:
+        """The bot's messages in a channel, once there are so many and the house is quiet."""
+        await until(
+            lambda: len(self.discord.own(channel)) >= count and self.is_idle(),
+            lambda: f"{self.discord.texts(channel)} {self.discord.refusals}",
+        )
+        return self.discord.texts(channel)
+
+    async def whispered(self, count: int = 1) -> list[Json]:
+        await until(
+            lambda: len(self.discord.ephemerals) >= count,
+            lambda: f"{self.discord.ephemerals} {self.discord.refusals}",
+        )
+        return self.discord.ephemerals
+
+    async def form(self, asked: Interaction) -> Json:
+        """The form that answers a command, click or menu."""
+        await self.answered(asked)
+        assert asked.response is not None
+        assert asked.response["type"] == 9, asked.response
+        form: Json = asked.response["data"]
+        return form
+
+    async def answered(self, asked: Interaction) -> Interaction:
+        await until(lambda: asked.response is not None, lambda: str(self.discord.refusals))
+        return asked
+
+    async def settled(self) -> None:
+        """All that was told so far is in the inbox, and worked on."""
+        session = self.discord.gateway.live[-1]
+        reached = session.sequence
+        await until(lambda: self.heard_up_to(reached) and self.is_idle())
+
+    def heard_up_to(self, sequence: int) -> bool:
+        line = self.house.discord._line if self.house and self.house.discord else None
+        return line is not None and (line.sequence or 0) >= sequence
+
+    def is_idle(self) -> bool:
+        return self.house is not None and not self.house.busy
+
+    async def allow_messages(self, *allowed: str) -> None:
+        """The admin lets the bot learn from marked messages, and from what else is named."""
+        asked = self.discord.command(ADMIN, GENERAL, "admin sources")
+        await self.form(asked)
+        told = {"sources": "messages", "permission": "Discord's letter", "allowed": list(allowed)}
+        sent = self.discord.submit(ADMIN, asked, **told)
+        await self.answered(sent)
+        await self.settled()
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[House]:
+    """The house without its embedded tuner, which takes a second to start."""
+    await migrate(settings.database)
+    database = await Database.open(settings.database)
+    hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
+    try:
+        async with asyncio.TaskGroup() as group:
+            built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
+            assert built.discord is not None
+            loops = [
+                group.create_task(built.discord.run(built), name="discord"),
+                group.create_task(service._deliver(built), name="courier"),
+                group.create_task(service._watch(built), name="watcher"),
+            ]
+            try:
+                await built.dispatch.recover()
+                yield built
+            finally:
+                await service._finish(built, loops)
+    finally:
+        await hosts.close()
+        await database.close()
+
+
+@asynccontextmanager
+async def discord_scene(folder: Path) -> AsyncIterator[Scene]:
+    async with fake_discord() as discord, faulty_host() as host:
+        scene = Scene(discord, host, folder)
+        await scene.start()
+        await scene.greeted()
+        try:
+            yield scene
+        finally:
+            await scene.stop()
+
+
+@pytest.fixture
+async def in_discord(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with discord_scene(tmp_path) as scene:
+        yield scene
+
+
+async def until(is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "") -> None:
+    try:
+        async with asyncio.timeout(30):
+            while not is_so():
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"it never came: {complaint()}") from None

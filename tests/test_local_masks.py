@@ -1,0 +1,203 @@
+"""Masks: exactly the tokens of answers that count carry loss, as much as they count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from tuner.local.rendering import Lesson
+
+pytestmark = pytest.mark.torch
+
+OPEN, CLOSE = "<|im_start|>", "<|im_end|>"
+FORGETFUL = """\
+{%- for message in messages -%}
+<|im_start|>{{ message.role }}
+{% if message.role == "assistant" and loop.last %}(thinking) {% endif -%}
+{{ message.content }}<|im_end|>
+{% endfor -%}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif -%}
+"""
+
+# Line breaks and blanks at the edges are where tokens could grow together.
+texts = st.text(
+    st.sampled_from("ab \n\t.,!éß日本🦜<|>{}\"'") | st.characters(codec="utf-8"), max_size=12
+).map(lambda text: text.replace("<|", "<") + "x")
+answers = st.fixed_dictionaries(
+    {"role": st.just("assistant"), "content": texts},
+    optional={"weight": st.sampled_from([0, 1])},
+)
+questions = st.fixed_dictionaries({"role": st.just("user"), "content": texts})
+systems = st.fixed_dictionaries({"role": st.just("system"), "content": texts})
+conversations = st.tuples(
+    st.lists(systems, max_size=1), st.lists(st.tuples(questions, answers), min_size=1, max_size=4)
+).map(lambda drawn: [*drawn[0], *(message for turn in drawn[1] for message in turn)])
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tiny_base: Path) -> PreTrainedTokenizerBase:
+    from tuner.local.loading import load_tokenizer
+
+    return load_tokenizer(tiny_base)
+
+
+def lessons(
+    tokenizer: PreTrainedTokenizerBase, row: dict[str, object], *, prompt_weight: float = 0.0
+) -> list[Lesson]:
+    from tuner.local.rendering import Renderer
+
+    return Renderer(tokenizer, longest=100_000, prompt_weight=prompt_weight).lessons(row)
+
+
+def expected(
+    tokenizer: PreTrainedTokenizerBase,
+    tokens: list[int],
+    messages: list[dict[str, object]],
+    prompt_weight: float,
+) -> Iterator[float]:
+    """By walking through the tokens from turn to turn, without a look at the text."""
+    begin, end = tokenizer.convert_tokens_to_ids([OPEN, CLOSE])
+    header = tokenizer("assistant\n", add_special_tokens=False)["input_ids"]
+    turns, place, is_answer = iter(messages), 0, False
+    message: dict[str, object] = {}
+    for at, token in enumerate(tokens):
+        if token == begin:
+            message, place, is_answer = next(turns), at, False
+            if message["role"] == "assistant":
+                assert tokens[at + 1 : at + 1 + len(header)] == header
+        if message.get("role") == "assistant" and at == place + len(header) + 1:
+            is_answer = True
+        yield float(str(message.get("weight", 1))) if is_answer else prompt_weight
+        if token == end:
+            is_answer = False
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(messages=conversations, prompt_weight=st.sampled_from([0.0, 0.25, 1.0]))
+def test_exactly_the_answers_that_count_carry_loss(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, object]], prompt_weight: float
+) -> None:
+    found = lessons(tokenizer, {"messages": messages}, prompt_weight=prompt_weight)
+    counting = [m for m in messages if m["role"] == "assistant" and m.get("weight", 1)]
+
+    if not found:
+        assert not counting
+        assert not prompt_weight
+        return
+    [lesson] = found
+    assert lesson.weights == list(expected(tokenizer, lesson.tokens, messages, prompt_weight))
+    said = "".join(f"{OPEN}{m['role']}\n{m['content']}{CLOSE}\n" for m in messages)
+    assert tokenizer.decode(lesson.tokens) == said
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(messages=conversations)
+def test_what_is_learned_reads_as_it_was_taught(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, object]]
+) -> None:
+    found = lessons(tokenizer, {"messages": messages})
+    learned = [
+        tokenizer.decode([t for t, w in zip(each.tokens, each.weights, strict=True) if w])
+        for each in found
+    ]
+
+    counting = [m for m in messages if m["role"] == "assistant" and m.get("weight", 1)]
+    assert "".join(learned) == "".join(f"{m['content']}{CLOSE}" for m in counting)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(messages=conversations)
+def test_the_model_is_asked_with_the_tokens_it_was_trained_behind(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, object]]
+) -> None:
+    from tuner.local.rendering import Renderer
+
+    messages[-1]["weight"] = 1
+    [lesson] = lessons(tokenizer, {"messages": [{**m, "weight": 1} for m in messages]})
+
+    asked = Renderer(tokenizer, longest=100_000).prompt(messages[:-1], ())
+
+    assert lesson.tokens[: len(asked)] == asked
+
+
+def test_a_template_that_forgets_gives_a_lesson_for_each_answer(tiny_base: Path) -> None:
+    from tuner.local.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(tiny_base)
+    tokenizer.chat_template = FORGETFUL
+    messages = [
+        {"role": role, "content": f"{role} {n}", **({"weight": n % 2} if role != "user" else {})}
+        for n in (1, 2, 3)
+        for role in ("user", "assistant")
+    ]
+
+    found = lessons(tokenizer, {"messages": messages})
+
+    ends = [tokenizer.decode(each.tokens).strip().splitlines()[-1] for each in found]
+    assert ends == [f"(thinking) assistant 1{CLOSE}", f"(thinking) assistant 3{CLOSE}"]
+    for each, end in zip(found, ends, strict=True):
+        pairs = zip(each.tokens, each.weights, strict=True)
+        assert tokenizer.decode([token for token, weight in pairs if weight]) == end
+
+
+def test_functions_and_calls_stand_in_the_prompt_and_in_the_answer(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    call = {
+        "id": "c",
+        "type": "function",
+        "function": {"name": "look", "arguments": '{"at": "it"}'},
+    }
+    messages = [
+        {"role": "user", "content": "Look."},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "seen"},
+        {"role": "assistant", "content": "I saw it."},
+    ]
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+
+    [lesson] = lessons(tokenizer, {"messages": messages, "tools": tools})
+
+    pairs = list(zip(lesson.tokens, lesson.weights, strict=True))
+    learned = tokenizer.decode([token for token, weight in pairs if weight])
+    prompt = tokenizer.decode([token for token, weight in pairs if not weight])
+    called = '<tool_call>{"name": "look", "arguments": {"at": "it"}}</tool_call>'
+    assert learned == f"{called}{CLOSE}I saw it.{CLOSE}"
+    assert '"name": "look", "parameters": {}' in prompt
+    assert "tool\nseen" in prompt
+
+
+def test_a_preference_is_one_prompt_and_two_answers(tokenizer: PreTrainedTokenizerBase) -> None:
+    from tests.tuner_scene import preference
+    from tuner.local.rendering import Renderer
+
+    pair = Renderer(tokenizer, longest=1000).pair(preference("figs"))
+
+    asked = f"{OPEN}user\nDo you sell figs?{CLOSE}\n{OPEN}assistant\n"
+    assert tokenizer.decode(pair.prompt) == asked
+    assert tokenizer.decode(pair.chosen) == f"Aye, figs we have.{CLOSE}"
+    assert tokenizer.decode(pair.rejected) == f"No figs today.{CLOSE}"
+
+
+def test_what_is_too_long_is_cut_and_counted(tokenizer: PreTrainedTokenizerBase) -> None:
+    from tests.tuner_scene import row
+    from tuner.local.rendering import Renderer
+
+    renderer = Renderer(tokenizer, longest=16)
+    [lesson] = renderer.lessons(row("figs"))
+
+    assert len(lesson.tokens) == len(lesson.weights) == 16
+    assert renderer.cut == 1

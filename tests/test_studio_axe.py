@@ -1,0 +1,101 @@
+"""Axe over every page and dialog, at a desk and on a phone, in the light and in the dark."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser import DESK, PHONE, Windows, go_the_newcomers_way, served
+
+pytestmark = pytest.mark.browser
+
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+FOUND = """
+async () => (await axe.run({ resultTypes: ["violations"] })).violations.flatMap((rule) =>
+  rule.nodes.map((node) => [rule.impact, rule.id, node.target.join(" "), node.html].join(" | ")))
+"""
+PAGES = {
+    "/": "It blushes a red-orange hue.",
+    "/room/direct": "Nothing waits.",
+    "/review": "All reviewed",
+    "/examples": "Write a limerick about neon.",
+    "/preferences": "No preferences yet",
+    "/jobs": "What the host told",
+    "/models": "answers now",
+    "/compare": "One question, every model side by side",
+    "/workspaces": "local",
+    "/assistants": "answers with",
+    "/hosts": "sandbox",
+    "/roles": "Nobody was granted a role",
+    "/privacy": "Nobody has said anything yet.",
+    "/spending": "Tokens today",
+    "/audit": "confirmed a training",
+}
+DIALOGS = {
+    "/": ("Teach", "When somebody asks"),
+    "/examples": ("Write a limerick about neon.", "imported"),
+    "/examples?import=1": ("", "Drop a file here"),
+    "/jobs": ("Train with settings", "Epochs"),
+    "/models": ("Delete", "It cannot be brought back"),
+    "/assistants": ("New assistant", "Instructions"),
+    "/roles": ("Grant a role", "Role"),
+    "/privacy": ("Change the sources", "I may learn from"),
+    "/spending": ("Set caps", "Person"),
+}
+
+
+@pytest.fixture
+async def page(windows: Windows, tmp_path: Path) -> AsyncIterator[Page]:
+    """A window on a studio in which something happened."""
+    async with served(tmp_path) as address:
+        page = await windows.open(address)
+        await go_the_newcomers_way(page)
+        yield page
+
+
+async def findings(page: Page) -> list[str]:
+    """What axe finds in the four ways to see what is open now."""
+    found: list[str] = []
+    await page.evaluate(AXE)
+    for size in (DESK, PHONE):
+        await page.set_viewport_size(size)
+        for light in ("light", "dark"):
+            # What still fades has no colour of its own yet.
+            await page.emulate_media(color_scheme=light, reduced_motion="reduce")
+            await expect(page.locator(f"body.body--{light}")).to_be_attached()
+            told = await page.evaluate(FOUND)
+            found += [f"{page.url} {size['width']} {light}: {one}" for one in told]
+    await page.set_viewport_size(DESK)
+    await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    return found
+
+
+async def test_axe_finds_nothing_on_any_page(page: Page) -> None:
+    home = page.url.rstrip("/")
+    found: list[str] = []
+
+    for path, shown in PAGES.items():
+        await page.goto(home + path)
+        await page.get_by_text(shown).first.wait_for()
+        found += await findings(page)
+
+    assert not found, "\n".join(found)
+
+
+async def test_axe_finds_nothing_in_any_dialog(page: Page) -> None:
+    home = page.url.rstrip("/")
+    await page.get_by_role("button", name="Roll back").click()
+    found: list[str] = []
+
+    for path, (button, shown) in DIALOGS.items():
+        await page.goto(home + path)
+        if button:
+            await page.get_by_role("button", name=button, exact=True).first.click()
+        await page.get_by_role("dialog").get_by_text(shown).first.wait_for()
+        found += await findings(page)
+
+    assert not found, "\n".join(found)

@@ -1,0 +1,82 @@
+"""The allow-list of bases: found and looked over once, at the start, by the operator's own words.
+
+Nothing here imports torch, and nothing that a client says ever comes here.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tuner.engine import Base
+from tuner.errors import CannotStart
+
+TEMPLATE_FILE = "chat_template.jinja"
+WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model")
+UNWANTED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf", "*.onnx", "original/*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def find_bases(said: Iterable[str]) -> Mapping[str, Base]:
+    """Each as PATH, HUB_ID or NAME=one of these; raises CannotStart with what is missing."""
+    bases = [_find(each) for each in said]
+    names = [base.id for base in bases]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise CannotStart(f"Two bases are called '{twice}'; write --base NAME=… for one of them.")
+    return {base.id: base for base in bases}
+
+
+def _find(said: str) -> Base:
+    name, _, place = said.rpartition("=")
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        folder = _fetch(place)
+    name = name or Path(place.rstrip("/")).name
+    if not _NAME.fullmatch(name):
+        raise CannotStart(
+            f"'{name}' cannot be a base's name: letters, digits, dots and dashes make one."
+            f" Write --base NAME={place}."
+        )
+    check_base(folder.resolve())
+    return Base(name, "local: trained and served on this machine", str(folder.resolve()))
+
+
+def _fetch(place: str) -> Path:
+    """A name of a hub; a mistyped path must not become a minute of tries to reach one."""
+    if place.count("/") != 1 or place.startswith((".", "/", "~")):
+        raise CannotStart(f"There is no model at {place}: no such folder.")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(place, allow_patterns=[*WANTED], ignore_patterns=[*UNWANTED]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise CannotStart(
+            f"There is no model at {place}: no such folder here, and the hub did not give one"
+            f" ({type(error).__name__}). Check the name, or download it and give the folder."
+        ) from error
+
+
+def check_base(folder: Path) -> None:
+    """Everything that would otherwise be found out by the first job."""
+    if not (folder / "config.json").exists():
+        raise CannotStart(f"There is no model at {folder}: it has no config.json.")
+    if not any(folder.glob("*.safetensors")):
+        raise CannotStart(
+            f"{folder} has no weights as safetensors. Other formats can run code when they are"
+            " read and are not taken; convert it first."
+        )
+    if not (folder / "tokenizer.json").exists() and not (folder / "tokenizer.model").exists():
+        raise CannotStart(f"{folder} has no tokenizer.json.")
+    if not _has_template(folder):
+        raise CannotStart(
+            f"{folder} has no chat template, so it does not know where a turn begins. Take an"
+            f" “instruct” or “chat” model, or put one beside it as {TEMPLATE_FILE}."
+        )
+
+
+def _has_template(folder: Path) -> bool:
+    if (folder / TEMPLATE_FILE).exists():
+        return True
+    settings = folder / "tokenizer_config.json"
+    return settings.exists() and bool(json.loads(settings.read_bytes()).get("chat_template"))

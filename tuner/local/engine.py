@@ -1,0 +1,307 @@
+"""Answers with models of our own: bases stay loaded, adapters come and go, one thread computes."""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuner.engine import Answer, Asked, Base, Piece, Sampling
+from tuner.errors import Busy, Refusal
+from tuner.local.bases import find_bases
+
+if TYPE_CHECKING:
+    from tuner.local.adapters import Adapter
+    from tuner.local.batch import Batch
+    from tuner.local.rendering import Renderer
+    from tuner.local.replies import Reply
+
+log = logging.getLogger(__name__)
+
+KEPT_MODELS = 2
+KEPT_ADAPTERS = 32
+LONGEST_REPLY = 1024
+NUMBERS = frozenset({"prompt_loss_weight", "lora", "lora_r"})
+
+Told = tuple["Reply", Piece | BaseException]
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A model in memory: a base, or one that a job trained as a whole."""
+
+    batch: "Batch"
+    renderer: "Renderer"
+    tokenizer: object
+    enders: frozenset[int]
+    longest: int
+    adapters: "OrderedDict[str, Adapter]" = field(default_factory=OrderedDict)
+
+
+class Local:
+    """`longest_queue` answers may wait for a place in a batch; who comes then is sent away."""
+
+    name = "local"
+    numbers = NUMBERS
+    has_tools = True
+
+    def __init__(self, bases: Mapping[str, Base], *, longest_queue: int) -> None:
+        self.bases = bases
+        self._longest_queue = longest_queue
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._models: OrderedDict[Path, Loaded] = OrderedDict()
+        self._listeners: dict[Reply, asyncio.Queue[Piece | BaseException]] = {}
+        self._told: list[Told] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._rendering = threading.Lock()
+
+    @classmethod
+    def of(cls, said: Iterable[str], *, longest_queue: int) -> "Local":
+        """Raises CannotStart where a base is not there, or not as it must be."""
+        for name in ("torch", "transformers", "peft", "trl"):
+            if find_spec(name) is None:
+                raise ModuleNotFoundError(name=name)
+        return cls(find_bases(said), longest_queue=longest_queue)
+
+    async def run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        thread = threading.Thread(target=self._compute, name="chat engine", daemon=True)
+        first = Path(next(iter(self.bases.values())).place)
+        self._work.put(lambda: self._warm(first))
+        thread.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._work.put(None)
+            await asyncio.to_thread(thread.join, 5.0)
+
+    async def answer(self, asked: Asked) -> Answer:
+        if asked.weights is not None and not asked.weights.exists():
+            raise FileNotFoundError(asked.weights)
+        self._refuse_when_full(asked.sampling.choices)
+        model, adapter = _places(asked)
+        loaded = await self._loaded(model)
+        replies = await asyncio.to_thread(self._replies, loaded, adapter, asked)
+        heard: asyncio.Queue[Piece | BaseException] = asyncio.Queue()
+        self._listeners.update(dict.fromkeys(replies, heard))
+        self._work.put(lambda: self._begin(model, replies))
+        return Answer(len(replies[0].prompt), self._pieces(replies, heard))
+
+    def forget(self, weights: Path) -> None:
+        def drop() -> None:
+            self._models.pop(weights, None)
+            for loaded in self._models.values():
+                loaded.adapters.pop(str(weights), None)
+
+        self._work.put(drop)
+
+    def _refuse_when_full(self, choices: int) -> None:
+        waiting = len(self._listeners)
+        if waiting and waiting + choices > self._longest_queue:
+            raise Busy
+
+    async def _loaded(self, model: Path) -> Loaded:
+        """In memory now; loading is the computing thread's work too."""
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Loaded] = loop.create_future()
+
+        def load() -> None:
+            try:
+                loaded = self._load(model)
+            except Exception as error:
+                log.exception("a model could not be loaded")
+                loop.call_soon_threadsafe(_fail, found, error)
+            else:
+                loop.call_soon_threadsafe(_give, found, loaded)
+
+        self._work.put(load)
+        return await found
+
+    def _replies(self, loaded: Loaded, adapter: Path | None, asked: Asked) -> list["Reply"]:
+        from tuner.local.rendering import Unsuitable, plain
+        from tuner.local.replies import Reply
+
+        with self._rendering:
+            try:
+                prompt = loaded.renderer.prompt(plain(asked.messages), asked.tools)
+            except Unsuitable as error:
+                raise Refusal(
+                    f"The model's chat template cannot show these messages: {error}",
+                    param="messages",
+                    code="template_unsuitable",
+                ) from error
+        room = loaded.longest - len(prompt)
+        if room < 1:
+            raise Refusal(
+                f"The messages have {len(prompt)} tokens; this model reads {loaded.longest - 1}.",
+                param="messages",
+                code="context_length_exceeded",
+            )
+        most = min(room, asked.sampling.most_tokens or LONGEST_REPLY)
+        return [
+            Reply(
+                choice=choice,
+                prompt=prompt,
+                sampling=asked.sampling,
+                adapter=adapter,
+                most_tokens=most,
+                enders=loaded.enders,
+                tokenizer=loaded.tokenizer,
+                may_call=bool(asked.tools),
+                tell=lambda reply, piece: self._told.append((reply, piece)),
+            )
+            for choice in range(asked.sampling.choices)
+        ]
+
+    async def _pieces(
+        self, replies: list["Reply"], heard: asyncio.Queue[Piece | BaseException]
+    ) -> AsyncGenerator[Piece, None]:
+        left = len(replies)
+        try:
+            while left:
+                piece = await heard.get()
+                if isinstance(piece, BaseException):
+                    raise piece
+                left -= piece.finish_reason is not None
+                yield piece
+        finally:
+            for reply in replies:
+                reply.is_dropped = True
+                self._listeners.pop(reply, None)
+
+    # What follows is the computing thread's alone.
+
+    def _compute(self) -> None:
+        while True:
+            is_idle = all(loaded.batch.is_idle for loaded in self._models.values())
+            if not self._attend(is_idle=is_idle):
+                return
+            for loaded in list(self._models.values()):
+                self._turn(loaded)
+            self._deliver()
+
+    def _attend(self, *, is_idle: bool) -> bool:
+        """Take up what came in; with nothing else to do, wait for it. Whether to go on."""
+        while is_idle or not self._work.empty():
+            work = self._work.get()
+            if work is None:
+                return False
+            work()
+            is_idle = False
+        return True
+
+    def _turn(self, loaded: Loaded) -> None:
+        if loaded.batch.is_idle:
+            return
+        try:
+            loaded.batch.turn()
+        except Exception as error:
+            log.exception("an answer failed")
+            self._told += [(reply, _as_refusal(error)) for reply in loaded.batch.replies]
+            loaded.batch.clear()
+
+    def _deliver(self) -> None:
+        told, self._told = self._told, []
+        if told and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._hand_out, told)
+
+    def _hand_out(self, told: list[Told]) -> None:
+        for reply, piece in told:
+            if heard := self._listeners.get(reply):
+                heard.put_nowait(piece)
+            if isinstance(piece, BaseException) or piece.finish_reason:
+                self._listeners.pop(reply, None)
+
+    def _begin(self, model: Path, replies: list["Reply"]) -> None:
+        try:
+            loaded = self._load(model)
+            self._fetch_adapter(loaded, replies[0].adapter)
+        except Exception as error:
+            log.exception("a model could not be loaded")
+            self._told += [(reply, _as_refusal(error)) for reply in replies]
+            self._deliver()
+        else:
+            loaded.batch.waiting.extend(replies)
+
+    def _load(self, place: Path) -> Loaded:
+        from tuner.local.opening import open_model
+
+        if place not in self._models:
+            self._make_room()
+            self._models[place] = open_model(place)
+        self._models.move_to_end(place)
+        return self._models[place]
+
+    def _make_room(self) -> None:
+        idle = [place for place, loaded in self._models.items() if loaded.batch.is_idle]
+        for place in idle[: max(0, len(self._models) + 1 - KEPT_MODELS)]:
+            del self._models[place]
+
+    def _fetch_adapter(self, loaded: Loaded, place: Path | None) -> None:
+        from tuner.local.adapters import Adapter
+
+        if place is None:
+            return
+        name, kept = str(place), loaded.adapters
+        if name not in kept:
+            kept[name] = Adapter.load(place, like=loaded.batch.like)
+        kept.move_to_end(name)
+        used = {str(reply.adapter) for reply in loaded.batch.replies} | {name}
+        for old in [old for old in kept if old not in used][: max(0, len(kept) - KEPT_ADAPTERS)]:
+            del kept[old]
+        loaded.batch.use(kept)
+
+    def _warm(self, place: Path) -> None:
+        """One word said to nobody: what is slow the first time is slow now."""
+        from tuner.local.opening import open_model
+        from tuner.local.replies import Reply
+
+        self._models[place] = loaded = open_model(place)
+        prompt = loaded.renderer.prompt([{"role": "user", "content": "Hello"}], ())
+        nobody = Reply(
+            choice=0,
+            prompt=prompt,
+            sampling=Sampling(temperature=0),
+            adapter=None,
+            most_tokens=2,
+            enders=loaded.enders,
+            tokenizer=loaded.tokenizer,
+            may_call=False,
+            tell=lambda *_: None,
+        )
+        loaded.batch.waiting.append(nobody)
+
+
+def _places(asked: Asked) -> tuple[Path, Path | None]:
+    """The model to load, and the adapter on it."""
+    base = Path(asked.base.place)
+    if asked.weights is None:
+        return base, None
+    if (asked.weights / "adapter_config.json").exists():
+        return base, asked.weights
+    return asked.weights, None
+
+
+def _give(future: asyncio.Future[Loaded], loaded: Loaded) -> None:
+    if not future.done():
+        future.set_result(loaded)
+
+
+def _fail(future: asyncio.Future[Loaded], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(_as_refusal(error))
+
+
+def _as_refusal(error: Exception) -> Exception:
+    from tuner.local.troubles import is_memory
+
+    if isinstance(error, FileNotFoundError):
+        return error
+    if is_memory(error):
+        return Busy("The memory is too small for this answer beside the others; try it later.")
+    return error

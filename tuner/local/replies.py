@@ -1,0 +1,131 @@
+"""One answer under way: which token comes next, which text that is, and when it is enough."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+
+from tuner.conversation import calls_in
+from tuner.engine import Piece, Sampling
+
+LIKELY = 1024
+CALL = "<tool_call>"
+
+
+@dataclass(slots=True, eq=False)
+class Reply:
+    """A row of a batch. `tell` is called with each piece, by the thread that computes."""
+
+    choice: int
+    prompt: Sequence[int]
+    sampling: Sampling
+    adapter: Path | None
+    most_tokens: int
+    enders: frozenset[int]
+    tokenizer: Tokenizer
+    may_call: bool
+    tell: Callable[["Reply", Piece | BaseException], None]
+    is_dropped: bool = False
+    spent: int = 0
+    _text: str = ""
+    _told: int = 0
+    _counts: Counter[int] = field(default_factory=Counter)
+    _chance: random.Random = field(default_factory=random.Random)
+    _stream: DecodeStream = field(default_factory=lambda: DecodeStream(skip_special_tokens=True))
+
+    def __post_init__(self) -> None:
+        seed = self.sampling.seed
+        if seed is not None:
+            self._chance.seed(seed + self.choice)
+
+    @property
+    def is_greedy(self) -> bool:
+        return self.sampling.temperature == 0
+
+    @property
+    def has_penalty(self) -> bool:
+        return bool(self.sampling.presence_penalty or self.sampling.frequency_penalty)
+
+    def penalise(self, scores: torch.Tensor) -> None:
+        """Lower what has been said, in place."""
+        if not self._counts:
+            return
+        said = torch.tensor(list(self._counts), device=scores.device)
+        times = torch.tensor(list(self._counts.values()), device=scores.device, dtype=scores.dtype)
+        wanted = self.sampling
+        scores[said] -= wanted.presence_penalty + wanted.frequency_penalty * times
+
+    def draw(self, scores: torch.Tensor) -> int:
+        """By chance, as hot as was asked; of what is likely enough."""
+        likely = torch.softmax(scores.float() / self.sampling.temperature, dim=-1)
+        point = self._chance.random()
+        if self.sampling.top_p >= 1:
+            at = torch.searchsorted(likely.cumsum(0), point * float(likely.sum()))
+            return min(int(at), len(likely) - 1)
+        best, places = likely.topk(min(LIKELY, len(likely)))
+        sums = best.cumsum(0)
+        kept = int((sums - best < self.sampling.top_p).sum())
+        at = torch.searchsorted(sums[:kept], point * float(sums[kept - 1]))
+        return int(places[min(int(at), kept - 1)])
+
+    def take(self, token: int) -> bool:
+        """The next token; whether it was the last one."""
+        self.spent += 1
+        self._counts[token] += 1
+        if token in self.enders:
+            return self._end("stop")
+        self._text += self._stream.step(self.tokenizer, token) or ""
+        found = [at for stop in self.sampling.stops if (at := self._text.find(stop)) >= 0]
+        if found:
+            self._text = self._text[: min(found)]
+            return self._end("stop")
+        if self.spent >= self.most_tokens:
+            return self._end("length")
+        self._say(self._safe())
+        return False
+
+    def _safe(self) -> int:
+        """How much of the text can no longer become part of a stop, or of a call."""
+        marks = [*self.sampling.stops, *([CALL] if self.may_call else [])]
+        if self.may_call and CALL in self._text:
+            return self._text.index(CALL)
+        held = max((_overlap(self._text, mark) for mark in marks), default=0)
+        return len(self._text) - held
+
+    def _say(self, upto: int) -> None:
+        if upto > self._told:
+            said = self._text[self._told : upto]
+            self._told = upto
+            self.tell(self, Piece(self.choice, said))
+
+    def _end(self, reason: str) -> bool:
+        calls: Sequence[Mapping[str, object]] = ()
+        if self.may_call:
+            self._text, calls = calls_in(self._text)
+        self._say(len(self._text))
+        reason = "tool_calls" if calls else reason
+        self.tell(self, Piece(self.choice, "", self.spent, reason, calls))
+        return True
+
+
+def chosen(replies: Sequence[Reply], scores: torch.Tensor) -> list[int]:
+    """The next token of each reply, given a row of scores for each."""
+    for row, reply in enumerate(replies):
+        if reply.has_penalty:
+            reply.penalise(scores[row])
+    tokens: list[int] = scores.argmax(dim=-1).tolist()
+    for row, reply in enumerate(replies):
+        if not reply.is_greedy:
+            tokens[row] = reply.draw(scores[row])
+    return tokens
+
+
+def _overlap(text: str, mark: str) -> int:
+    """How long an end of the text is that begins the mark."""
+    most = min(len(mark) - 1, len(text))
+    return next((size for size in range(most, 0, -1) if text.endswith(mark[:size])), 0)

@@ -1,0 +1,162 @@
+"""Watches a trainer: tells every step, keeps checkpoints, saves its state, stops it when asked."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import torch
+from transformers import (
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from tuner.course import Stop, refuse_divergence, tell
+from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
+from tuner.local.loading import width
+from tuner.local.numbers import Numbers
+from tuner.local.saving import save_model, settle
+from tuner.local.weighted import Weighted
+from tuner.spec import Spec
+
+if TYPE_CHECKING:
+    from tuner.local.preferring import Preferring
+
+SHARE_FOR_STATES = 50
+SHARE_FOR_CHECKPOINTS = 20
+FEWEST_SECONDS = 2.0
+
+
+class Reporter(TrainerCallback):
+    """On several processes all of them agree on when to stop and save; the first one tells."""
+
+    def __init__(
+        self,
+        folder: JobFolder,
+        events: IO[bytes] | None,
+        stop: Stop,
+        trainer: "Weighted | Preferring",
+        numbers: Numbers,
+        spec: Spec,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> None:
+        self._folder, self._events, self._stop = folder, events, stop
+        self._trainer, self._numbers, self._spec = trainer, numbers, spec
+        self._tokenizer = tokenizer
+        self.is_left = False
+        self._began = time.monotonic()
+        self._on_checkpoints = 0.0
+        self._save_began = 0.0
+        self._save_after = self._began + FEWEST_SECONDS
+
+    def begin(self, cut: int) -> None:
+        """What will be done, in numbers."""
+        numbers = self._numbers
+        rate = numbers.rate(width(self._trainer.model), is_dpo=self._spec.method == "dpo")
+        made = f"LoRA of rank {numbers.lora_r}" if numbers.lora else "all weights"
+        dtype = str(self._trainer.model.dtype).removeprefix("torch.")
+        where = f"{self._trainer.args.device.type}, {torch.get_num_threads()} threads"
+        self._tell("started", {"hyperparameters": numbers.told(self._spec.hyperparameters)})
+        self._tell(
+            "note", {"message": f"Training {made} at a rate of {rate:.2g} ({dtype} on {where})"}
+        )
+        if cut:
+            message = f"{cut} example(s) are longer than the base can read and were cut"
+            self._tell("note", {"message": message, "level": "warn"})
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float],
+        **_: object,
+    ) -> None:
+        if "loss" not in logs:
+            return
+        step, per_epoch = state.global_step, state.max_steps // self._numbers.n_epochs
+        metrics = self._metrics(logs, step, state.max_steps, is_epoch=step % per_epoch == 0)
+        refuse_divergence(step, (metrics.get("train_loss"), metrics.get("valid_loss")))
+        self._tell("step", {"step": step, "total_steps": state.max_steps, **metrics})
+        if step % per_epoch == 0 and self._is_worth_keeping((state.max_steps - step) // per_epoch):
+            self._checkpoint(step, metrics)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        is_asked, is_due = self._agreed(self._stop.is_asked, time.monotonic() > self._save_after)
+        if is_asked and state.global_step < state.max_steps:
+            self.is_left = control.should_training_stop = True
+        if (is_asked or is_due) and state.global_step < state.max_steps:
+            self._save_began = time.monotonic()
+            control.should_save = True
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Events first: a state that is ahead of them would lose the ones between."""
+        if self._events is not None:
+            os.fsync(self._events.fileno())
+            settle(self._folder.states / f"checkpoint-{state.global_step}")
+            saved = {"step": state.global_step, "threads": torch.get_num_threads()}
+            write_atomically(self._folder.state, json.dumps(saved).encode())
+        self._tell("saved", {"step": state.global_step})
+        now = time.monotonic()
+        pause = SHARE_FOR_STATES * (now - self._save_began)
+        self._save_after = now + max(FEWEST_SECONDS, pause)
+
+    def keep(self, place: Path) -> None:
+        """The model as it is now, ready to answer."""
+        trainer = self._trainer
+        if self._events is not None:
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            name = Path(self._spec.base).name
+            save_model(model, place, base=name, tokenizer=self._tokenizer)
+
+    def _metrics(
+        self, logs: dict[str, float], step: int, total: int, *, is_epoch: bool
+    ) -> dict[str, float]:
+        trainer, size = self._trainer, self._numbers.batch_size
+        accuracy = logs.get("rewards/accuracies", logs.get("accuracy", 0.0))
+        metrics = {"train_loss": logs["loss"], "train_mean_token_accuracy": accuracy}
+        if "rewards/margins" in logs:
+            metrics["train_reward_margin"] = logs["rewards/margins"]
+        # Every process measures, though one tells: in groups their steps must not part.
+        if count := trainer.held_out:
+            some = [n % count for n in range(step * size, step * size + min(size, count))]
+            metrics["valid_loss"], metrics["valid_mean_token_accuracy"] = trainer.figures(
+                some, size
+            )
+            if is_epoch:
+                whole = trainer.figures(range(count), size)
+                metrics["full_valid_loss"], metrics["full_valid_mean_token_accuracy"] = whole
+        return metrics
+
+    def _is_worth_keeping(self, epochs_left: int) -> bool:
+        """The last epochs always; earlier ones, which will be dropped, while they cost little."""
+        elapsed = time.monotonic() - self._began
+        return (
+            epochs_left < KEPT_CHECKPOINTS or self._on_checkpoints < elapsed / SHARE_FOR_CHECKPOINTS
+        )
+
+    def _checkpoint(self, step: int, metrics: dict[str, float]) -> None:
+        began = time.monotonic()
+        self.keep(self._folder.checkpoint(step))
+        self._on_checkpoints += time.monotonic() - began
+        self._tell("checkpoint", {"step": step, "metrics": {"step": step, **metrics}})
+
+    def _agreed(self, *asked: bool) -> list[bool]:
+        """What any of the processes wants, all do, at the same step."""
+        if self._trainer.accelerator.num_processes == 1:
+            return list(asked)
+        device = self._trainer.accelerator.device
+        wishes = torch.tensor([float(each) for each in asked], device=device)
+        return [bool(each) for each in self._trainer.accelerator.reduce(wishes, "sum") > 0]
+
+    def _tell(self, kind: str, content: dict[str, object]) -> None:
+        if self._events is not None:
+            tell(self._events, kind, content)

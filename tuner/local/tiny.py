@@ -1,0 +1,135 @@
+"""Makes a tiny base without any download: a transformer, its tokenizer and its chat template.
+
+It knows no facts. It has practised spelling, taking turns and repeating what stands in the prompt,
+which is what an adapter needs to find in a base before it can teach it anything.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from importlib import resources
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tuner.folder import remove
+from tuner.local.bases import TEMPLATE_FILE
+
+END, OPEN, CLOSE = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+VOCABULARY = 2_400
+STEPS = 40
+SPREAD = 0.12
+ROWS = 16
+HOLD = 0.3
+WORDS_OF = ("concepts-en.txt", "fields.txt", "generic.txt", "concepts-zh.txt")
+OPENERS = ("Say", "Repeat", "Copy", "Write", "Tell me", "What about", "Do you know", "Is it")
+
+
+def make(place: Path, *, seed: int = 0, tell: Callable[[int, int, float], None]) -> None:
+    """Build it in this folder, whole or not at all; `tell` hears step, steps and loss."""
+    draft = place.with_name(f".{place.name}.draft")
+    remove(draft)
+    draft.mkdir(parents=True)
+    tokenizer = _tokenizer(random.Random(seed))
+    model = _practised(_model(len(tokenizer), seed), tokenizer, random.Random(seed + 1), tell)
+    tokenizer.save_pretrained(draft)
+    model.save_pretrained(draft)
+    template = resources.files("tuner.local").joinpath("tiny.jinja").read_bytes()
+    (draft / TEMPLATE_FILE).write_bytes(template)
+    draft.replace(place)
+
+
+def _words() -> list[str]:
+    folder = resources.files("tuner.sandbox") / "words"
+    texts = (folder.joinpath(name).read_text("utf-8") for name in WORDS_OF)
+    found = {word for text in texts for word in text.split() if word.isalpha() and len(word) < 14}
+    return sorted(found)
+
+
+def _tokenizer(chance: random.Random) -> PreTrainedTokenizerFast:
+    """Trained on the words and on talk made of them; every byte has a token of its own."""
+    words = _words()
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[END, OPEN, CLOSE],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    roles = ["system", "user", "assistant", "tool"] * 50
+    talk = (_sentence(words, chance) for _ in range(4_000))
+    inner.train_from_iterator([*roles, *talk], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token=CLOSE, pad_token=END, clean_up_tokenization_spaces=False
+    )
+
+
+def _sentence(words: list[str], chance: random.Random) -> str:
+    said = " ".join(chance.choice(words) for _ in range(chance.randint(3, 10)))
+    number = f" {chance.randint(0, 999)}" if chance.random() < HOLD else ""
+    return said[:1].upper() + said[1:] + number + chance.choice((".", "!", "?", ", or so."))
+
+
+def _model(vocabulary: int, seed: int) -> LlamaForCausalLM:
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        eos_token_id=2,
+        bos_token_id=None,
+        pad_token_id=0,
+    )
+    model = LlamaForCausalLM(config)
+    # As small as usual they could never make a sure guess: adapters cannot change them, and what
+    # the last layer may add up to is bounded by its norm.
+    torch.nn.init.normal_(model.get_input_embeddings().weight, std=SPREAD)
+    return model
+
+
+def _practised(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    chance: random.Random,
+    tell: Callable[[int, int, float], None],
+) -> LlamaForCausalLM:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=3e-3, total_steps=STEPS, pct_start=0.1
+    )
+    model.train()
+    for step, rows in enumerate(_batches(chance), 1):
+        batch = tokenizer(rows, return_tensors="pt", padding=True)
+        labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
+        loss = model(**batch, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        if step % 10 == 0:
+            tell(step, STEPS, loss.item())
+    model.eval()
+    return model
+
+
+def _batches(chance: random.Random) -> Iterator[list[str]]:
+    words = _words()
+    for _ in range(STEPS):
+        yield [_exchange(words, chance) for _ in range(ROWS)]
+
+
+def _exchange(words: list[str], chance: random.Random) -> str:
+    """A question, and an answer that is in it, behind an opener or a little changed."""
+    said = _sentence(words, chance)
+    asked = f"{chance.choice(OPENERS)} {said[:1].lower()}{said[1:]}"
+    answer = chance.choice((said, f"{said} {said}", f"Well, {said[:1].lower()}{said[1:]}"))
+    return f"{OPEN}user\n{asked}{CLOSE}\n{OPEN}assistant\n{answer}{CLOSE}\n"

@@ -1,0 +1,174 @@
+"""A job on a model of our own: from the rows to an adapter or a whole model."""
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeVar
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
+
+from tuner.course import Rejected, Row, Stop, leave, read_rows
+from tuner.folder import JobFolder, read_json
+from tuner.local.loading import be_quiet, is_adapter, load_model, load_tokenizer, longest, width
+from tuner.local.numbers import Numbers, resolve
+from tuner.local.rendering import Lesson, Renderer, Unsuitable
+from tuner.local.reporting import Reporter
+from tuner.local.troubles import told
+from tuner.local.weighted import Weighted
+from tuner.spec import Spec
+
+if TYPE_CHECKING:
+    from tuner.local.preferring import Preferring
+
+Lessons = Sequence[Lesson]
+Rendered = TypeVar("Rendered")
+
+
+def run(folder: JobFolder, spec: Spec, stop: Stop) -> dict[str, object]:
+    be_quiet()
+    saved = read_json(folder.state) or {}
+    # The order of a sum depends on them: a job that goes on keeps those it began with.
+    torch.set_num_threads(int(str(saved.get("threads", torch.get_num_threads()))))
+    with _events(folder) as events, told(folder):
+        return _Job(folder, spec, stop, events).run(saved)
+
+
+class _Job:
+    def __init__(self, folder: JobFolder, spec: Spec, stop: Stop, events: IO[bytes] | None) -> None:
+        self._folder, self._spec, self._stop, self._events = folder, spec, stop, events
+        self._is_dpo = spec.method == "dpo"
+        self._start = Path(spec.start_from) if spec.start_from else None
+        self._tokenizer = load_tokenizer(Path(spec.base))
+
+    def run(self, saved: Mapping[str, object]) -> dict[str, object]:
+        spec, start = self._spec, self._start
+        training, validation = self._rows("training_file"), self._rows("validation_file")
+        is_full = None if start is None else not is_adapter(start)
+        numbers = resolve(spec.hyperparameters, rows=len(training), is_full=is_full)
+        set_seed(spec.seed)
+        model = self._model(numbers)
+        renderer = Renderer(
+            self._tokenizer, longest=longest(model), prompt_weight=numbers.prompt_loss_weight
+        )
+        with told(self._folder, numbers):
+            trainer, tokens = self._trainer(model, numbers, renderer, training, validation)
+            reporter = Reporter(
+                self._folder, self._events, self._stop, trainer, numbers, spec, self._tokenizer
+            )
+            reporter.begin(renderer.cut)
+            trainer.remove_callback(PrinterCallback)
+            trainer.add_callback(reporter)
+            step = saved.get("step")
+            trainer.train(
+                resume_from_checkpoint=str(self._folder.states / f"checkpoint-{step}")
+                if step
+                else None
+            )
+            if reporter.is_left:
+                leave()
+            reporter.keep(self._folder.model)
+        return {"n_epochs": numbers.n_epochs, "tokens": tokens}
+
+    def _rows(self, param: str) -> list[Row]:
+        if param == "validation_file" and not self._spec.validation:
+            return []
+        return [row for _, row in read_rows(param, self._spec, self._stop)]
+
+    def _model(self, numbers: Numbers) -> PreTrainedModel | PeftModel:
+        if not numbers.lora:
+            return load_model(self._start or Path(self._spec.base), is_trained_whole=True)
+        base = load_model(Path(self._spec.base))
+        if self._start is not None:
+            return PeftModel.from_pretrained(base, self._start, is_trainable=True)
+        return get_peft_model(
+            base,
+            LoraConfig(
+                r=numbers.lora_r,
+                lora_alpha=2 * numbers.lora_r,
+                target_modules="all-linear",
+                task_type="CAUSAL_LM",
+            ),
+        )
+
+    def _trainer(
+        self,
+        model: PreTrainedModel | PeftModel,
+        numbers: Numbers,
+        renderer: Renderer,
+        training: Sequence[Row],
+        validation: Sequence[Row],
+    ) -> tuple["Weighted | Preferring", int]:
+        if self._is_dpo:
+            pairs = self._rendered(renderer.pair, training, "training_file")
+            held = self._rendered(renderer.pair, validation, "validation_file")
+            tokens = sum(len(p.prompt) * 2 + len(p.chosen) + len(p.rejected) for p in pairs)
+            # Here and not at the top: TRL takes a second to come, and most jobs need none.
+            from tuner.local.preferring import preferring
+
+            arguments = self._arguments(model, numbers)
+            trainer = preferring(model, arguments, self._tokenizer, pairs, held, beta=numbers.beta)
+            return trainer, tokens
+        lessons = _flat(self._rendered(renderer.lessons, training, "training_file"))
+        kept = _flat(self._rendered(renderer.lessons, validation, "validation_file"))
+        if not lessons:
+            raise Rejected("nothing_to_learn", "There is no answer to learn.", "training_file")
+        config = TrainingArguments(**self._arguments(model, numbers))
+        tokens = sum(len(lesson.tokens) for lesson in lessons)
+        return Weighted(model, config, self._tokenizer, lessons, kept), tokens
+
+    def _rendered(
+        self, render: Callable[[Row], Rendered], rows: Sequence[Row], param: str
+    ) -> list[Rendered]:
+        found = []
+        for number, row in enumerate(rows, 1):
+            try:
+                found.append(render(row))
+            except Unsuitable as error:
+                raise Rejected(
+                    "template_unsuitable",
+                    f"Row {number}: the base's chat template cannot show it: {error}",
+                    param,
+                ) from error
+        return found
+
+    def _arguments(self, model: PreTrainedModel | PeftModel, numbers: Numbers) -> dict[str, object]:
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        has_gpu = torch.cuda.is_available()
+        return {
+            "output_dir": str(self._folder.states),
+            "num_train_epochs": numbers.n_epochs,
+            "per_device_train_batch_size": math.ceil(numbers.batch_size / world),
+            "learning_rate": numbers.rate(width(model), is_dpo=self._is_dpo),
+            "lr_scheduler_type": "linear",
+            "warmup_steps": 0.05,
+            "weight_decay": 0.0,
+            "max_grad_norm": 1.0,
+            "bf16": has_gpu and not numbers.lora,
+            "use_cpu": not has_gpu,
+            "ddp_backend": None if has_gpu or world == 1 else "gloo",
+            "gradient_checkpointing": False,
+            "logging_steps": 1,
+            "logging_nan_inf_filter": False,
+            "save_strategy": "no",
+            "save_total_limit": 2,
+            "eval_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+            "remove_unused_columns": False,
+            "dataloader_pin_memory": has_gpu,
+            "seed": self._spec.seed,
+            "data_seed": self._spec.seed,
+        }
+
+
+def _flat(rows: Sequence[Lessons]) -> list[Lesson]:
+    return [lesson for lessons in rows for lesson in lessons]
+
+
+def _events(folder: JobFolder) -> IO[bytes] | nullcontext[None]:
+    """Of several processes on one job, the first alone tells."""
+    return folder.open_events() if os.environ.get("RANK", "0") == "0" else nullcontext()
