@@ -22,11 +22,12 @@ from bench import (
     local_training,
     rows,
     starting,
+    studio,
     training,
 )
 from bench.figures import NO_GOAL, Figure
 
-MODULES = (rows, importing, starting, first_text, training, idling)
+MODULES = (rows, importing, starting, first_text, training, idling, studio)
 WITH_TORCH = (local_training, local_serving)
 
 
