@@ -79,6 +79,7 @@ class OpenAIHost:
         key_variable: str = "",
         bases: Sequence[ModelName] = (),
         prices: Mapping[str, float] | None = None,
+        usual_price: float | None = None,
         hosting: float | None = None,
         shutdown_dates: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
@@ -87,7 +88,8 @@ class OpenAIHost:
     ) -> None:
         self._name, self._profile, self._bases = name, profile, tuple(bases)
         self._dialect = dialect or Dialect()
-        self._prices, self._hosting = dict(prices or {}), hosting
+        self._prices, self._usual_price = dict(prices or {}), usual_price
+        self._hosting = hosting
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
         self._key_variable = key_variable
         self._patience = patience or Patience()
@@ -127,7 +129,8 @@ class OpenAIHost:
 
     def price(self, base: ModelName) -> Price:
         """A tuned model (`ft:BASE:…`) is trained on at the price of its base."""
-        price = self._prices.get(base, self._prices.get(_base_of(base)))
+        usual = self._prices.get(_base_of(base), self._usual_price)
+        price = self._prices.get(base, usual)
         return Price(price, self._hosting)
 
     async def check(self) -> Checked:
