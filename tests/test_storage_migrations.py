@@ -7,12 +7,15 @@ import stat
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from bot.errors import SettingsError
+from bot.model import Sources, Workspace
 from storage import migrations
 from storage.database import Database
 from storage.migrations import HEAD, migrate, upgrade
@@ -79,6 +82,26 @@ async def test_data_survives_another_start(path: Path) -> None:
     store = await Database.open(url(path))
     async with store.reading() as records:
         assert (await records.assistants.get(HOME, assistant)).name == an_assistant().name
+    await store.close()
+
+
+async def test_a_database_of_the_first_version_is_brought_up_with_its_rows(path: Path) -> None:
+    path.parent.mkdir()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        command.upgrade(config, "0001")
+        connection.execute(
+            text("INSERT INTO workspaces (id, name, sources) VALUES (:id, 'Home', 3)"), {"id": HOME}
+        )
+    engine.dispose()
+
+    await migrate(url(path))
+
+    store = await Database.open(url(path))
+    async with store.reading() as records:
+        assert await records.workspaces.find(HOME) == Workspace(HOME, "Home", Sources.MESSAGES)
     await store.close()
 
 

@@ -41,6 +41,9 @@ SEVERAL = "several"
 PART = "#"
 """A text longer than one input is asked for in several: `answer#0`, `answer#1`."""
 
+CHANGING = ("channel_shared", "channel_unshared", "channel_left", "group_left")
+"""After these a channel is not what it was."""
+
 _SPOKEN_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
 _LINK = re.compile(r"<([^<>\n]+)>")
 _COMMAND = re.compile(r"\s*/?tune(?:\s+|$)", re.IGNORECASE)

@@ -59,11 +59,11 @@ class Parts:
         self._trail = trail
         self._now = now
 
-    async def begun(self, text: str, key: str) -> Part:
-        """Streamed where that is possible now, else posted."""
+    async def begun(self, text: str, key: str, *, has_stream: bool) -> Part:
+        """Streamed where that is possible now, else posted; the stream may be counted already."""
         pacing = self._wire.pacing
-        if self._spot.thread and pacing.may_stream():
-            pacing.streams += 1
+        if has_stream or (self._spot.thread and pacing.may_stream()):
+            pacing.streams += not has_stream
             part = await self._streamed(text, key)
             if part is not None and part.is_stream:
                 return part

@@ -24,18 +24,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_audit_workspace"), "audit", ["workspace"])
     op.create_table(
-        "leavings",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("start", sa.Text(), nullable=False),
-        sa.Column("host_job", sa.Text(), nullable=True),
-        sa.Column("files", sa.Text(), nullable=False),
-        sa.Column("next_look", sa.DateTime(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.CheckConstraint("attempts >= 0", name=op.f("ck_leavings_attempts")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_leavings")),
-    )
-    op.create_table(
         "inbox",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("message_key", sa.Text(), nullable=True),
@@ -119,10 +107,8 @@ def upgrade() -> None:
         sa.Column("sources", sa.Integer(), nullable=False),
         sa.Column("person_cap", sa.BigInteger(), nullable=True),
         sa.Column("workspace_cap", sa.BigInteger(), nullable=True),
-        sa.Column("training_cap", sa.Float(), nullable=True),
         sa.CheckConstraint(
-            "person_cap >= 0 AND workspace_cap >= 0 AND training_cap >= 0",
-            name=op.f("ck_workspaces_caps"),
+            "person_cap >= 0 AND workspace_cap >= 0", name=op.f("ck_workspaces_caps")
         ),
         sa.CheckConstraint("sources BETWEEN 1 AND 3", name=op.f("ck_workspaces_sources")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workspaces")),
@@ -218,7 +204,6 @@ def upgrade() -> None:
         sa.Column("by", sa.Text(), nullable=False),
         sa.Column("since", sa.DateTime(), nullable=False),
         sa.Column("after", sa.Text(), nullable=True),
-        sa.Column("called", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["workspace", "assistant"],
             ["assistants.workspace", "assistants.id"],
@@ -429,14 +414,10 @@ def upgrade() -> None:
         sa.Column("model", sa.Text(), nullable=True),
         sa.Column("trouble", sa.Text(), nullable=True),
         sa.Column("trouble_code", sa.Text(), nullable=True),
-        sa.Column("trouble_details", sa.Text(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=True),
         sa.Column("total_steps", sa.Integer(), nullable=True),
         sa.Column("train_loss", sa.Float(), nullable=True),
         sa.Column("valid_loss", sa.Float(), nullable=True),
-        sa.Column("result_files", sa.Text(), nullable=False),
-        sa.Column("seconds_left", sa.Float(), nullable=True),
-        sa.Column("is_late", sa.Boolean(), nullable=False),
         sa.Column("next_look", sa.DateTime(), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=True),
         sa.Column("confirmed_at", sa.DateTime(), nullable=True),
@@ -592,7 +573,6 @@ def upgrade() -> None:
         sa.Column("expires_on", sa.Text(), nullable=True),
         sa.Column("is_tainted", sa.Boolean(), nullable=False),
         sa.Column("is_deleted", sa.Boolean(), nullable=False),
-        sa.Column("called", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "kind = 'base' OR kind = 'tuned' OR kind = 'checkpoint'", name=op.f("ck_models_kind")
         ),
