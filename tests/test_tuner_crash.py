@@ -217,7 +217,7 @@ def test_a_newer_database_is_refused_in_words(tmp_path: Path) -> None:
     Database(tmp_path / "tuner.db").close()
     change(tmp_path, "UPDATE schema_version SET version = 99")
 
-    refused = start_directly(tmp_path)
+    refused = start_directly(tmp_path, "--port", "0")
 
     assert refused.returncode == 1
     assert "newer version" in refused.stderr
