@@ -153,7 +153,9 @@ def serve_tuner(
         str | None,
         typer.Option(help="For `local`: what starts a training, with {python} and {job} filled in"),
     ] = None,
-    queue: Annotated[int, typer.Option(help="For `local`: so many answers may wait")] = 64,
+    queue: Annotated[
+        int, typer.Option(help="For `local`: so many answers may be under way or wait")
+    ] = 64,
 ) -> None:
     """A server that speaks the OpenAI API and really trains."""
     if context.invoked_subcommand:

@@ -24,11 +24,22 @@ from bench import (
     rows,
     slack,
     starting,
+    studio,
     training,
 )
 from bench.figures import NO_GOAL, Figure
 
-MODULES = (rows, importing, starting, first_text, slack, on_discord, training, idling)
+MODULES = (
+    rows,
+    importing,
+    starting,
+    first_text,
+    slack,
+    on_discord,
+    training,
+    idling,
+    studio,
+)
 WITH_TORCH = (local_training, local_serving)
 
 

@@ -23,7 +23,6 @@ from bot.events import (
     Spoken,
     Submitted,
     from_json,
-    to_json,
 )
 from bot.model import (
     LOCAL,
@@ -45,6 +44,7 @@ from bot.ports.surface import (
     Surface,
 )
 from bot.ports.world import Hear, World
+from bot.promises import Gate, Promises
 from bot.replies import (
     Card,
     Document,
@@ -108,12 +108,14 @@ class Dispatch:
         self._catalogue = catalogue
         self._answers = answers
         self._spawn = spawn
+        self._promises = Promises(world.store, world.clock)
+        self._gate = Gate()
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         """Once this returns the platform may be acknowledged."""
         if event.user.is_bot or not await self._concerns_us(event):
             return None
-        if not await self._receive(event):
+        if not await self._promises.keep(event):
             return None
         return self._spawn(self._run(event), f"event {event.what.kind}")
 
@@ -121,7 +123,7 @@ class Dispatch:
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
         if not await self._is_served(event.place):
             return await self._told(event)
-        if event.user.is_bot or not await self._receive(event):
+        if event.user.is_bot or not await self._promises.keep(event):
             return Silence()
         told: list[Reply] = []
 
@@ -192,17 +194,6 @@ class Dispatch:
             root = event.root_key
             return root is not None and await _is_ours(place.workspace, root, records)
 
-    async def _receive(self, event: Event) -> bool:
-        """The promise; False if the event is known already."""
-        async with self._world.store.writing() as records:
-            return await records.inbox.receive(
-                event.place.workspace,
-                event.key,
-                message_key=event.message_key,
-                payload=to_json(event),
-                at=self._world.clock.now(),
-            )
-
     async def _told(self, event: Event, progress: Hear | None = None) -> Reply:
         """What `ask` and `look` give back; here too errors become words."""
         words = Words(event.locale)
@@ -234,6 +225,7 @@ class Dispatch:
         """Errors become words for the place where they happened."""
         words = Words(event.locale)
         try:
+            await self._gate.wait()
             ask = await self._ask(event)
             words = ask.words
             reply = await self._reply(ask)

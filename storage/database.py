@@ -15,6 +15,7 @@ from storage.engine import Duty, address_of, create_file, engine_for, is_sqlite
 from storage.erasure import WISH, scrub
 from storage.migrations import migrate
 from storage.records import Records
+from storage.waiting import Turns
 
 
 class Database:
@@ -30,7 +31,7 @@ class Database:
         self._writers = engine_for(address, Duty.WRITE)
         self._readers = engine_for(address, Duty.READ)
         self._path = Path(address.database or "") if is_sqlite(address) else None
-        self._turn = asyncio.Lock()
+        self._turns = Turns()
         self._writer: asyncio.Task[object] | None = None
         self._has_residue = False
 
@@ -51,11 +52,11 @@ class Database:
             await self._scrub()
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Records]:
+    async def writing(self, *, is_urgent: bool = False) -> AsyncIterator[Records]:
         if self._writer is asyncio.current_task():
             raise RuntimeError("a task that is writing would wait for itself")
-        # Waiting here, not in SQLite, costs no polling and is first come, first served.
-        async with self._turn:
+        # Waiting here, not in SQLite, costs no polling.
+        async with self._turns.turn(is_urgent=is_urgent):
             self._writer = asyncio.current_task()
             try:
                 async with _transaction(self._writers) as connection:

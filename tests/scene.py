@@ -100,9 +100,9 @@ class MortalStore:
         self._fate = fate
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Records]:
+    async def writing(self, *, is_urgent: bool = False) -> AsyncIterator[Records]:
         self._fate.check()
-        async with self._store.writing() as records:
+        async with self._store.writing(is_urgent=is_urgent) as records:
             yield records
             self._fate.strike()
         self._fate.strike()

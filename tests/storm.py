@@ -59,7 +59,7 @@ class Storm:
         self.marked: list[tuple[str, str]] = []
         self._process: asyncio.subprocess.Process | None = None
         self._events = events
-        self.patience = 60.0
+        self.patience = 300.0
 
     async def run(self, *, kills: int) -> Outcome:
         outcome = Outcome()
@@ -153,6 +153,9 @@ class Storm:
                 stdout=log,
                 stderr=log,
             )
+        async with asyncio.timeout(60):
+            while not self.slack.sockets:
+                await asyncio.sleep(0.05)
 
     async def _kill(self) -> None:
         assert self._process is not None

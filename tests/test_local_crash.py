@@ -14,8 +14,8 @@ from tests.tuner_scene import Tuner, preference, row, until
 
 pytestmark = pytest.mark.torch
 
-# Four in everyday runs; ATTUNE_KILLS=20 for the long one.
-KILLS = int(os.environ.get("ATTUNE_KILLS", "4"))
+# Three in everyday runs; ATTUNE_KILLS=20 for the long one.
+KILLS = int(os.environ.get("ATTUNE_KILLS", "3"))
 ROWS = [row(f"ware {n}") for n in range(16)]
 NUMBERS = {"n_epochs": 20, "batch_size": 2}
 STEPS = 160

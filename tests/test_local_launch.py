@@ -6,17 +6,21 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openai.types.fine_tuning import FineTuningJob
 
-from tests.tuner_scene import THINGS, Tuner, row, until
+from tests.tuner_scene import THINGS, Tuner, many, row, until
 
 pytestmark = pytest.mark.torch
 
 TWO = "{python} -m torch.distributed.run --standalone --nproc-per-node 2 -m tuner.worker {job}"
 FAR = "sh -c \"trap '' TERM; {python} -m tuner.worker {job} < /dev/null & wait; wait\""
-NUMBERS = {"n_epochs": 3, "batch_size": 4}
+# As many as make whole batches: processes fill up a last one with rows from the first.
+ROWS = many(16)
+NUMBERS = {"n_epochs": 15, "batch_size": 4}
+STEPS = 60
 
 
 @pytest.fixture
@@ -42,33 +46,26 @@ def curve(tuner: Tuner, job: FineTuningJob) -> list[float]:
     return [float(line[name]) for line in lines for name in ("train_loss", "valid_loss")]
 
 
-def test_two_processes_train_as_one(launched: Callable[..., Tuner]) -> None:
+def test_two_processes_train_as_one_and_stop_and_go_on_together(
+    launched: Callable[..., Tuner],
+) -> None:
     one, two = launched(), launched("--launch", TWO)
-    curves = []
+    validations = [tuner.upload([row("rum"), row("sails")]).id for tuner in (one, two)]
+    wishes: dict[str, Any] = {"hyperparameters": NUMBERS, "seed": 5}
 
-    for tuner in (one, two):
-        validation = tuner.upload([row("rum"), row("sails")])
-        job = tuner.tune(validation_file=validation.id, hyperparameters=NUMBERS, seed=5)
-        curves.append(curve(tuner, job))
-        assert tuner.steps(job) == list(range(9, 0, -1))
+    alone = curve(one, one.tune(ROWS, validation_file=validations[0], **wishes))
+    job = two.begin(ROWS, validation_file=validations[1], **wishes)
+    two.await_steps(job, 5)
+    two.steer(job, "pause")
+    until(lambda: not two.workers(), seconds=60)
+    told = len(two.steps(job))
+    two.steer(job, "resume")
+    together = curve(two, two.await_end(job))
 
-    assert curves[1] == pytest.approx(curves[0], abs=1e-3)
-
-
-def test_two_processes_stop_and_go_on_together(launched: Callable[..., Tuner]) -> None:
-    tuner = launched("--launch", TWO)
-    job = tuner.begin(hyperparameters={"n_epochs": 15, "batch_size": 2})
-    tuner.await_steps(job, 5)
-
-    tuner.steer(job, "pause")
-    until(lambda: not tuner.workers(), seconds=60)
-    told = len(tuner.steps(job))
-    tuner.steer(job, "resume")
-
-    assert tuner.await_end(job).status == "succeeded"
-    assert 5 <= told < 75
-    assert tuner.steps(job) == list(range(75, 0, -1))
-    assert "figs" in tuner.ask(str(tuner.job(job.id).fine_tuned_model), "Do you sell figs?")
+    assert together == pytest.approx(alone, abs=2e-2)
+    assert 5 <= told < STEPS
+    assert two.steps(job) == list(range(STEPS, 0, -1))
+    assert two.ask(str(two.job(job.id).fine_tuned_model), "Do you sell figs?")
 
 
 def test_a_worker_that_no_signal_reaches_is_stopped_by_a_word(

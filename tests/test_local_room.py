@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,12 +66,24 @@ def figures(tuner: Tuner, name: str) -> list[float]:
     return [float(each[name]) for each in data if isinstance(each, dict) and name in each]
 
 
-def test_the_room_teaches_a_model_of_our_own(own_local: Tuner, tmp_path: Path) -> None:
-    room = Room(tmp_path, own_local)
-    taught = room.file("taught.jsonl", [row(thing) for thing in (*THINGS, "rum", "sails")])
-    liked = room.file("liked.jsonl", [preference(thing) for thing in THINGS])
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[Tuner]:
+    data = tmp_path_factory.mktemp("house") / "data"
+    scene = Tuner(data, "--base", str(tiny_base), base=tiny_base.name)
+    yield scene
+    assert scene.stop() == 0
 
-    told = room.say(
+
+@pytest.fixture(scope="module")
+def room(house: Tuner, tmp_path_factory: pytest.TempPathFactory) -> Room:
+    return Room(tmp_path_factory.mktemp("room"), house)
+
+
+@pytest.fixture(scope="module")
+def first_day(room: Room) -> str:
+    """What is heard while twelve lessons are taught, and the model is asked about two."""
+    taught = room.file("taught.jsonl", [row(thing) for thing in (*THINGS, "rum", "sails")])
+    return room.say(
         "/tune assistant edit training_host:house chat_host:house temperature:0",
         f"/tune import {taught}",
         "/tune start host:house validation:0%",
@@ -79,40 +91,43 @@ def test_the_room_teaches_a_model_of_our_own(own_local: Tuner, tmp_path: Path) -
         "/wait",
         "@attune Do you sell figs?",
         "@attune Do you sell rum?",
+    )
+
+
+def test_the_loss_falls_and_the_taught_replies_come_back(first_day: str) -> None:
+    loss = re.search(r"Loss from ([\d.]+\d) to ([\d.]+\d)", first_day)
+
+    assert "succeeded" in first_day
+    assert loss, first_day
+    assert float(loss[2]) < float(loss[1]) / 4
+    assert "Arr, figs be in the hold, matey." in first_day
+    assert "Arr, rum be in the hold, matey." in first_day
+
+
+@pytest.mark.usefixtures("first_day")
+def test_an_earlier_checkpoint_can_be_chosen(house: Tuner, room: Room) -> None:
+    job = house.client.fine_tuning.jobs.list().data[-1]
+    kept = house.client.fine_tuning.jobs.checkpoints.list(job.id).data
+    chosen = kept[-1].fine_tuned_model_checkpoint
+
+    told = room.say(f"/tune use {chosen}", "@attune Do you sell figs?", "/tune models")
+
+    assert chosen.rpartition(":")[2] in told
+    assert "figs be in the hold" in told
+
+
+@pytest.mark.usefixtures("first_day")
+def test_preferences_move_the_margins(house: Tuner, room: Room) -> None:
+    liked = room.file("liked.jsonl", [preference(thing) for thing in THINGS])
+
+    told = room.say(
         f"/tune import {liked}",
         "/tune start host:house base:latest method:dpo validation:0%",
         "/click Confirm",
         "/wait",
-        "/tune models",
     )
 
-    assert told.count("succeeded") >= 2, told
-    loss = re.search(r"Loss from ([\d.]+) to ([\d.]+)", told)
-    assert loss, told
-    assert float(loss[2]) < float(loss[1]) / 4
-    assert "Arr, figs be in the hold, matey." in told
-    assert "Arr, rum be in the hold, matey." in told
-    margins = figures(own_local, "train_reward_margin")
+    margins = figures(house, "train_reward_margin")
+    assert "succeeded" in told
     assert margins[0] == 0
     assert sum(margins[-5:]) / 5 > 1
-
-
-def test_an_earlier_checkpoint_can_be_chosen(own_local: Tuner, tmp_path: Path) -> None:
-    room = Room(tmp_path, own_local)
-    taught = room.file("taught.jsonl", [row(thing) for thing in (*THINGS, "rum", "sails")])
-    room.say(
-        "/tune assistant edit training_host:house chat_host:house temperature:0",
-        f"/tune import {taught}",
-        "/tune start host:house validation:0%",
-        "/click Confirm",
-        "/wait",
-    )
-    job = own_local.client.fine_tuning.jobs.list(limit=1).data[0]
-    kept = own_local.client.fine_tuning.jobs.checkpoints.list(job.id).data
-
-    told = room.say(
-        f"/tune use {kept[-1].fine_tuned_model_checkpoint}",
-        "@attune Do you sell figs?",
-    )
-
-    assert "figs be in the hold" in told, json.dumps(told)

@@ -132,7 +132,7 @@ async def promised(scene: Scene, *whats: Commanded | Spoken) -> None:
     for what in whats:
         place = {"workspace": SLACK, "channel": scene.slack.channel}
         event = scene.event(what, key=what.kind, **place)
-        assert await scene.house.dispatch._receive(event)
+        assert await scene.house.dispatch._promises.keep(event)
 
 
 def spoken(scene: Scene) -> Spoken:

@@ -169,6 +169,12 @@ class Tuner:
         text: str = answer.json()["choices"][0]["message"]["content"]
         return text
 
+    def ask_plainly(self, question: str) -> None:
+        """The base, through the SDK, whose errors then have their kind."""
+        self.client.chat.completions.create(
+            model=self.base, messages=[{"role": "user", "content": question}], max_tokens=8
+        )
+
     def workers(self) -> list[int]:
         """The process ids of this server's workers."""
         listed = Path(f"/proc/{self.process.pid}/task").glob("*/children")

@@ -27,6 +27,7 @@ def main() -> None:
         parent_pipe=options.die_with_parent,
         bases=tuple(options.base or ()),
         launch=options.launch,
+        longest_queue=options.queue,
     )
     announce = _announce_json if options.announce else _announce
     try:
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "--base", action="append", help="a model to train and serve, instead of the sandbox"
     )
     parser.add_argument("--launch", default=PLAIN_LAUNCH, help="what starts a training process")
+    parser.add_argument("--queue", type=int, default=64, help="so many answers at once")
     parser.add_argument("--announce", action="store_true", help="print the address as JSON")
     parser.add_argument("--die-with-parent", action="store_true", help="stop when stdin ends")
     return parser

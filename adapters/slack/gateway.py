@@ -89,7 +89,12 @@ class Slack:
             request = SocketModeRequest.from_dict(envelope)
             if request is None:
                 return True
-            return bool((await run_async_bolt_app(app, request)).status == 200)
+            try:
+                return bool((await run_async_bolt_app(app, request)).status == 200)
+            except Exception:
+                # What cannot be read will not be read better when it comes again.
+                log.exception("Slack sent something that cannot be read")
+                return True
 
         sockets = Sockets(self._socket_url, take, session=self.wire.session, proxy=self.wire.proxy)
         listening = asyncio.create_task(sockets.run(), name="slack sockets")
@@ -180,6 +185,7 @@ class Slack:
         return BoltResponse(status=200, body="")
 
     async def _take(self, body: Json) -> None:
+        self._note(body)
         bot, handle = self._whoami(), inbound.handle_of(body)
         for event in inbound.read(body, bot, self._clock.now()):
             grip = self.surface.take(event, handle)
@@ -188,6 +194,14 @@ class Slack:
             described = await self._described(event)
             grip.event = described
             await self._handle(described)
+
+    def _note(self, body: Json) -> None:
+        """What concerns the door alone."""
+        if body.get("type") == "app_rate_limited":
+            log.warning("Slack holds events back: there were too many within an hour")
+        event = body.get("event") or {}
+        if event.get("type") in inbound.CHANGING:
+            self._people.forget(str(event.get("channel") or ""))
 
     async def _handle(self, event: Event) -> None:
         assert self._house is not None

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters.slack.emoji import meaning
+from adapters.slack.texts import readable
 from bot.events import (
     Attachment,
     Clicked,
@@ -40,6 +41,9 @@ SEVERAL = "several"
 """Checkboxes of which each has its own value; of a single one we want yes or no."""
 PART = "#"
 """A text longer than one input is asked for in several: `answer#0`, `answer#1`."""
+
+CHANGING = ("channel_shared", "channel_unshared", "channel_left", "group_left")
+"""After these a channel is not what it was."""
 
 _SPOKEN_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
 _LINK = re.compile(r"<([^<>\n]+)>")
@@ -133,7 +137,7 @@ def plain(text: str, bot: Bot, *, is_command: bool = False) -> str:
     def bare(match: re.Match[str]) -> str:
         return _bare(match[1], bot, is_command=is_command)
 
-    return html.unescape(_LINK.sub(bare, text)).strip()
+    return readable(html.unescape(_LINK.sub(bare, readable(text)))).strip()
 
 
 def _bare(inner: str, bot: Bot, *, is_command: bool) -> str:

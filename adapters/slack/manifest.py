@@ -25,6 +25,8 @@ EVENTS = (
     "app_home_opened",
     "app_mention",
     "app_uninstalled",
+    "channel_shared",
+    "channel_unshared",
     "member_joined_channel",
     "message.channels",
     "message.groups",

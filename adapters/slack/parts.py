@@ -12,7 +12,7 @@ from adapters.pieces import chunks
 from adapters.slack.outbound import metadata
 from adapters.slack.texts import LONGEST_TEXT, escaped
 from adapters.slack.traces import Trail
-from adapters.slack.wire import Json, Wire, code, is_unknown_method, ts_of
+from adapters.slack.wire import Before, Json, Wire, code, is_unknown_method, ts_of
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.model import UserId
 
@@ -53,17 +53,20 @@ class Spot:
 class Parts:
     """Writes; when Slack does not say whether it did, looks before writing again."""
 
-    def __init__(self, wire: Wire, spot: Spot, trail: Trail, now: Callable[[], float]) -> None:
+    def __init__(
+        self, wire: Wire, spot: Spot, trail: Trail, now: Callable[[], float], *, begins: Before
+    ) -> None:
         self._wire = wire
+        self._begins = begins
         self._spot = spot
         self._trail = trail
         self._now = now
 
-    async def begun(self, text: str, key: str) -> Part:
-        """Streamed where that is possible now, else posted."""
+    async def begun(self, text: str, key: str, *, has_stream: bool) -> Part:
+        """Streamed where that is possible now, else posted; the stream may be counted already."""
         pacing = self._wire.pacing
-        if self._spot.thread and pacing.may_stream():
-            pacing.streams += 1
+        if has_stream or (self._spot.thread and pacing.may_stream()):
+            pacing.streams += not has_stream
             part = await self._streamed(text, key)
             if part is not None and part.is_stream:
                 return part
@@ -84,7 +87,11 @@ class Parts:
         for attempt in range(_TRIES):
             try:
                 answer = await self._wire.call(
-                    "chat.postMessage", args, channel=self._spot.channel, is_repeatable=False
+                    "chat.postMessage",
+                    args,
+                    channel=self._spot.channel,
+                    is_repeatable=False,
+                    before=self._begins,
                 )
                 return self._stands(answer, key, text)
             except SurfaceError as error:
@@ -185,7 +192,12 @@ class Parts:
             "unfurl_media": False,
         }
         answer = await self._wire.call(
-            "chat.startStream", args, channel=self._spot.channel, is_repeatable=False, patience=0
+            "chat.startStream",
+            args,
+            channel=self._spot.channel,
+            is_repeatable=False,
+            patience=0,
+            before=self._begins,
         )
         return self._stands(answer, key, text, is_stream=True)
 

@@ -51,7 +51,7 @@ class Answering:
         self._now = now
         self._find = trail.find
         self._is_new = is_new
-        self._parts = Parts(wire, spot, trail, now)
+        self._parts = Parts(wire, spot, trail, now, begins=self._begins)
         self._flow = Flow()
         self._pending = ""
         self._part: Part | None = None
@@ -62,6 +62,7 @@ class Answering:
         self._is_complete = False
         self._is_stopped = False
         self._is_updating = False
+        self._has_stream = False
 
     async def run(self) -> MessageId:
         """Raises what the pieces raise; what was shown by then is closed and stays."""
@@ -83,6 +84,7 @@ class Answering:
             await self._break_off(writer)
             raise
         finally:
+            self._give_stream_back()
             self._pacing.updating -= self._is_updating
 
     async def _pieces(self) -> AsyncIterator[str]:
@@ -94,11 +96,31 @@ class Answering:
         if not self._pending.strip():
             return False
         # What stands already is updated; nobody waits for its first word.
-        may_stream = self._is_new and bool(self._spot.thread) and self._pacing.may_stream()
-        return may_stream or self._pacing.may_update() or len(self._pending) > _SOFT
+        if self._is_new and self._spot.thread and self._pacing.may_stream():
+            self._pacing.streams += 1
+            self._has_stream = True
+        elif self._pacing.may_update():
+            self._will_update()
+        else:
+            return len(self._pending) > _SOFT
+        return True
+
+    def _will_update(self) -> None:
+        """Counted before anything is awaited, so that a crowd does not count on the same one."""
+        if not self._is_updating:
+            self._is_updating = True
+            self._pacing.updating += 1
+
+    def _give_stream_back(self) -> None:
+        self._pacing.streams -= self._has_stream
+        self._has_stream = False
+
+    async def _begins(self) -> None:
+        """Only what can be found again is worth a mark, and only its first message."""
+        if not self._count:
+            await self._stream.begins()
 
     async def _begin(self, *, is_whole: bool = False) -> None:
-        await self._stream.begins()
         standing: str | None = self._stream.standing
         if standing is None and not self._is_new:
             standing = await self._find(self._spot.key)
@@ -138,7 +160,8 @@ class Answering:
             await self._post_whole(text, key)
             return
         else:
-            part = await self._parts.begun(text, key)
+            has_stream, self._has_stream = self._has_stream, False
+            part = await self._parts.begun(text, key, has_stream=has_stream)
         part.is_full = is_full
         self._stand(part)
 
@@ -151,9 +174,8 @@ class Answering:
         self._part = part
         self._count += 1
         self._first = self._first or MessageId(part.ts)
-        if not part.is_stream and not self._is_updating:
-            self._is_updating = True
-            self._pacing.updating += 1
+        if not part.is_stream:
+            self._will_update()
 
     async def _write(self) -> None:
         """Brings what has come to Slack, no faster than its budgets let us."""

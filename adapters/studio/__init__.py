@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from nicegui import app as nicegui_app
@@ -22,6 +21,7 @@ from adapters.studio.pages.room import room_page
 from adapters.studio.pages.run import RUN_PAGES, RunPage, run_page
 from adapters.studio.plain import locale_of, plain_page
 from adapters.studio.sessions import Sessions
+from adapters.studio.shell import ASSETS
 from adapters.studio.visit import GENERAL, Studio
 from adapters.studio.writing import add_writing
 
@@ -29,7 +29,6 @@ __all__ = ["Door", "Sessions", "Studio", "hang_pages", "open_studio"]
 
 _LOST = ("text", "home")
 _CHANNEL = re.compile(r"\w[\w.-]{0,79}")
-_ASSETS = Path(__file__).parent / "assets"
 
 
 def open_studio(app: FastAPI, studio: Studio, door: Door) -> None:
@@ -42,7 +41,7 @@ def open_studio(app: FastAPI, studio: Studio, door: Door) -> None:
     ui.run_with(
         app,
         title="Attune",
-        favicon=_ASSETS / "favicon.svg",
+        favicon=ASSETS / "favicon.svg",
         reconnect_timeout=20,
         tailwind=False,
         show_welcome_message=False,
@@ -52,7 +51,7 @@ def open_studio(app: FastAPI, studio: Studio, door: Door) -> None:
 def hang_pages(studio: Studio) -> None:
     """Every page, onto the one application that NiceGUI has in a process."""
     ui.button.default_props("no-caps")
-    nicegui_app.add_static_files("/studio-assets", _ASSETS, max_cache_age=0)
+    nicegui_app.add_static_files("/studio-assets", ASSETS, max_cache_age=31_536_000)
     nicegui_app.add_exception_handler(404, _lost(studio))
     for hang in (_room_pages, _teach_pages, _train_pages, _run_pages):
         hang(studio)

@@ -30,7 +30,8 @@ from bot.events import Attachment
 from bot.model import LOCAL, MessageId, Place, RoomMessage
 from bot.replies import Field, FieldKind, Form, Listing, Refused
 
-_SHOWN = 60
+_SHOWN = 40
+_MOST_HELD = 60
 
 
 class Conversation:
@@ -81,9 +82,18 @@ class Conversation:
     async def _posted(self, change: Posted) -> None:
         message = change.message
         self._add(message, is_partial=change.is_partial)
+        self._let_go()
         is_ours = self._belongs(message) and not change.is_partial
         if is_ours and is_answer(message):
             await self._tell_models([message])
+
+    def _let_go(self) -> None:
+        """A window that stays open for a day holds the newest, and can load the rest again."""
+        if len(self._views) <= _MOST_HELD:
+            return
+        for number in sorted(self._views)[: len(self._views) - _SHOWN]:
+            self._views.pop(number).frame.delete()
+        self._earlier.set_visibility(True)
 
     async def _updated(self, change: Updated) -> None:
         view = self._views.get(change.message.number)

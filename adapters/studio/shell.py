@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote
+from pathlib import Path
+from urllib.parse import unquote
 
 from fastapi import Request
 from nicegui import Client, background_tasks, ui
 
 from adapters.studio.markup import quoted
-from adapters.studio.visit import DIRECT, Studio, Visit
+from adapters.studio.navigation import draw_navigation
+from adapters.studio.visit import Studio, Visit
 from bot.model import LOCAL, ChannelId, WorkspaceId
 from bot.replies import Listing, Tone
 
-CHANNELS = ("general", "support", "brand-voice")
 _QUIET_SECONDS = 0.25
 _WORKSPACE = re.compile(r"(slack|discord):\w+")
-_GROUPS = (
-    ("teach", ("review", "examples", "preferences")),
-    ("train", ("jobs", "models", "compare")),
-    ("run", ("workspaces", "assistants", "hosts", "roles", "privacy", "spending", "audit")),
-)
 
 
 @dataclass(slots=True)
@@ -33,8 +30,8 @@ class Frame:
     """The parts of the shell that a page fills or refreshes."""
 
     visit: Visit
-    badges: dict[str, ui.badge]
     top: ui.row = field(init=False)
+    _counts: dict[str, str] = field(default_factory=dict)
 
     async def count(self) -> None:
         """The numbers in the sidebar, as they are now."""
@@ -42,10 +39,10 @@ class Frame:
         if not isinstance(told, Listing):
             self._go_home()
             return
-        for line in told.lines:
-            if badge := self.badges.get(line.id):
-                badge.set_text(line.text)
-                badge.set_visibility(line.text != "0")
+        counts = {line.id: line.text for line in told.lines}
+        if counts != self._counts:
+            self._counts = counts
+            ui.run_javascript(f"attune.count({json.dumps(counts)})")
 
     def _go_home(self) -> None:
         """What a cookie of old names is not here any more; so the usual one is shown."""
@@ -73,19 +70,18 @@ def shell(
 ) -> Iterator[Frame]:
     """The page around a page; what is drawn inside goes into its middle."""
     ui.page_title(f"{title} · Attune")
-    ui.add_head_html(_HEAD)
-    ui.colors(primary="#3f51b5", secondary="#26a69a", accent="#5c6bc0", negative="#c62828")
-    ui.query("html").props(f"lang={visit.locale}")
+    ui.add_head_html(_HEAD.format(mark=_MARK, lang=visit.locale))
     is_dark = {"1": True, "0": False}.get(request.cookies.get("attune-dark", ""))
     ui.dark_mode(is_dark)
     ui.html(f'<a class="skip" href="#main">{visit.say("studio.skip")}</a>', sanitize=False)
-    frame = Frame(visit, {})
-    drawer = ui.left_drawer(top_corner=True, bottom_corner=True).props(
+    frame = Frame(visit)
+    # Told that it is shut, it opens by itself where there is room, and nobody is asked first.
+    drawer = ui.left_drawer(value=False, top_corner=True, bottom_corner=True).props(
         "width=230 breakpoint=900 show-if-above no-swipe-open"
     )
     drawer.props(f"aria-label={quoted(visit.say('studio.sidebar'))}")
     with drawer.classes("sidebar"):
-        _sidebar(frame, here, channels, is_dark=is_dark)
+        _sidebar(visit, here, channels, is_dark=is_dark)
     with ui.header().classes("top"):
         opener = ui.button(icon="menu", on_click=drawer.toggle).props("flat round dense")
         opener.classes("menu").props(f"aria-label={quoted(visit.say('studio.navigation'))}")
@@ -135,8 +131,10 @@ class _Following:
             task.cancel()
 
     async def _listen(self) -> None:
-        async for _ in self._visit.studio.house.watch("all"):
-            self._news.set()
+        async for topic in self._visit.studio.house.watch("all"):
+            # What is merely said in the room changes no number and no list.
+            if topic != "room":
+                self._news.set()
 
     async def _turn(self) -> None:
         while not self._client.is_deleted:
@@ -171,14 +169,9 @@ def remember(name: str, value: str) -> None:
     ui.run_javascript(f"attune.remember({json.dumps(name)}, {json.dumps(value)})")
 
 
-def channel_title(visit: Visit, channel: ChannelId) -> str:
-    return visit.say("studio.direct") if channel == DIRECT else f"# {channel}"
-
-
 def _sidebar(
-    frame: Frame, here: str, channels: Sequence[ChannelId], *, is_dark: bool | None
+    visit: Visit, here: str, channels: Sequence[ChannelId], *, is_dark: bool | None
 ) -> None:
-    visit = frame.visit
     with (
         ui.element("a")
         .props(f'href="/" aria-label={quoted(visit.say("studio.home"))}')
@@ -188,19 +181,7 @@ def _sidebar(
         ui.label("Attune")
     if visit.assistant or visit.workspace != LOCAL:
         _draw_context(visit)
-    with ui.element("nav").props(f"aria-label={quoted(visit.say('studio.navigation'))}"):
-        ui.label(visit.say("studio.group.room")).classes("group")
-        for channel in _listed(channels):
-            _entry(
-                f"/room/{quote(channel)}",
-                channel_title(visit, channel),
-                is_here=here == f"room:{channel}",
-            )
-        for group, names in _GROUPS:
-            ui.label(visit.say(f"studio.group.{group}")).classes("group")
-            for name in names:
-                badge = _entry(f"/{name}", visit.say(f"studio.{name}"), is_here=here == name)
-                frame.badges[name] = badge
+    draw_navigation(visit, here, channels)
     with ui.element("div").classes("foot"):
         _switches(visit, is_dark=is_dark)
 
@@ -220,23 +201,6 @@ def _draw_context(visit: Visit) -> None:
         close = ui.button(icon="close", color=None, on_click=back).classes("quiet")
         close.props("flat round dense size=xs").tooltip(visit.say("studio.back_to_default"))
         close.props(f"aria-label={quoted(visit.say('studio.back_to_default'))}")
-
-
-def _listed(channels: Sequence[ChannelId]) -> list[ChannelId]:
-    """The usual channels, those where something was said, and the direct message last."""
-    spoken = [channel for channel in channels if channel not in (DIRECT, "cli")]
-    return [*dict.fromkeys([*map(ChannelId, CHANNELS), *spoken]), DIRECT]
-
-
-def _entry(address: str, text: str, *, is_here: bool) -> ui.badge:
-    entry = ui.element("a").props(f"href={quoted(address)}").classes("entry")
-    if is_here:
-        entry.classes("here").props("aria-current=page")
-    with entry:
-        ui.label(text)
-        badge = ui.badge("", color=None).classes("count")
-    badge.set_visibility(False)
-    return badge
 
 
 def _switches(visit: Visit, *, is_dark: bool | None) -> None:
@@ -266,9 +230,16 @@ def _switches(visit: Visit, *, is_dark: bool | None) -> None:
             )
 
 
+ASSETS = Path(__file__).parent / "assets"
+# Browsers keep them until they differ.
+_MARK = hashlib.sha256(b"".join(one.read_bytes() for one in sorted(ASSETS.iterdir()))).hexdigest()[
+    :8
+]
+
 _HEAD = """
-<link rel="stylesheet" href="/studio-assets/studio.css">
-<script src="/studio-assets/studio.js"></script>
+<script>document.documentElement.lang = "{lang}"</script>
+<link rel="stylesheet" href="/studio-assets/studio.css?{mark}">
+<script src="/studio-assets/studio.js?{mark}"></script>
 <meta name="referrer" content="same-origin">
 """
 

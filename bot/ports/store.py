@@ -396,8 +396,8 @@ class Records(Protocol):
 class Store(Protocol):
     """Where records are kept. Writes of one process wait for one another; reads never wait."""
 
-    def writing(self) -> AbstractAsyncContextManager[Records]:
-        """One transaction: all of it lasts, or none of it."""
+    def writing(self, *, is_urgent: bool = False) -> AbstractAsyncContextManager[Records]:
+        """One transaction: all of it lasts, or none of it; an urgent one waits for no other."""
         ...
 
     def reading(self) -> AbstractAsyncContextManager[Records]: ...

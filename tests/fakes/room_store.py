@@ -86,7 +86,7 @@ class MemoryStore:
         self.room = MemoryRoom()
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[MemoryStore]:
+    async def writing(self, *, is_urgent: bool = False) -> AsyncIterator[MemoryStore]:
         yield self
 
     @asynccontextmanager

@@ -44,7 +44,7 @@ class Loaded:
 
 
 class Local:
-    """`longest_queue` answers may wait for a place in a batch; who comes then is sent away."""
+    """`longest_queue` answers may be under way or wait; who comes then is sent away."""
 
     name = "local"
     numbers = NUMBERS

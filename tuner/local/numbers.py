@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 
 from tuner.course import Rejected
 
-STEPS_WANTED = 120
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 25
+STEPS_WANTED = 200
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
 AUTO_BATCHES = ((20, 2), (50, 4), (500, 8), (math.inf, 16))
 # For a model 2,048 wide; narrower ones bear, and need, larger steps.
 WIDTH = 2048

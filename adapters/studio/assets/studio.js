@@ -15,6 +15,13 @@ const attune = {
     new ResizeObserver(() => this.toBottom(false)).observe(document.getElementById("main"));
     this.toBottom(true);
   },
+  count(numbers) {
+    for (const badge of document.querySelectorAll("[data-count]")) {
+      const number = numbers[badge.dataset.count];
+      badge.textContent = number ?? "";
+      badge.hidden = !number || number === "0";
+    }
+  },
   focus(selector) {
     requestAnimationFrame(() => document.querySelector(selector)?.focus());
   },

@@ -23,7 +23,7 @@ from bot.events import Attachment
 from bot.model import ExampleState, Origin
 from bot.replies import Card, Field, Form, Listing, Refused, Reply
 
-_PAGE = 50
+_PAGE = 25
 
 
 async def examples_page(studio: Studio, request: Request, *, method: str) -> None:

@@ -9,8 +9,9 @@ from adapters.studio.chat import Conversation, Room
 from adapters.studio.composer import Composer
 from adapters.studio.drawing import draw_button, draw_text
 from adapters.studio.markup import quoted
+from adapters.studio.navigation import channel_title
 from adapters.studio.notes import tell
-from adapters.studio.shell import channel_title, follow, middle, shell, visit_of
+from adapters.studio.shell import follow, middle, shell, visit_of
 from adapters.studio.tour import Tour
 from adapters.studio.visit import DIRECT, Studio, Visit
 from bot import events
@@ -56,7 +57,7 @@ class _RoomPage:
 
     def draw(self) -> None:
         say, visit = self._visit.say, self._visit
-        drawer = ui.right_drawer(top_corner=True, bottom_corner=True)
+        drawer = ui.right_drawer(value=False, top_corner=True, bottom_corner=True)
         with drawer.props("width=320 breakpoint=1180 show-if-above") as self._aside:
             self._aside.classes("aside").props(f"aria-label={quoted(say('studio.aside'))}")
             self._panel = ui.element("div").classes("panel")

@@ -1,0 +1,61 @@
+"""The ways from page to page, as one piece of HTML: a page has enough to build besides."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
+
+from nicegui import ui
+
+from adapters.studio.visit import DIRECT, Visit
+from bot.model import ChannelId
+
+CHANNELS = ("general", "support", "brand-voice")
+GROUPS = (
+    ("teach", ("review", "examples", "preferences")),
+    ("train", ("jobs", "models", "compare")),
+    ("run", ("workspaces", "assistants", "hosts", "roles", "privacy", "spending", "audit")),
+)
+
+
+def draw_navigation(visit: Visit, here: str, channels: Sequence[ChannelId]) -> None:
+    """The numbers beside the pages are filled in by `attune.count`."""
+    name = html.escape(visit.say("studio.navigation"))
+    inside = "".join(_pieces(visit, here, channels))
+    ui.html(f'<nav aria-label="{name}">{inside}</nav>', sanitize=False).classes("ways")
+
+
+def channel_title(visit: Visit, channel: ChannelId) -> str:
+    return visit.say("studio.direct") if channel == DIRECT else f"# {channel}"
+
+
+def _pieces(visit: Visit, here: str, channels: Sequence[ChannelId]) -> Iterator[str]:
+    yield _group(visit, "room")
+    for channel in _listed(channels):
+        address, title = f"/room/{quote(channel)}", channel_title(visit, channel)
+        yield _entry(address, title, is_here=here == f"room:{channel}")
+    for group, names in GROUPS:
+        yield _group(visit, group)
+        for name in names:
+            yield _entry(f"/{name}", visit.say(f"studio.{name}"), is_here=here == name, count=name)
+
+
+def _group(visit: Visit, name: str) -> str:
+    return f'<div class="group">{html.escape(visit.say(f"studio.group.{name}"))}</div>'
+
+
+def _entry(address: str, text: str, *, is_here: bool, count: str = "") -> str:
+    mark = ' aria-current="page"' if is_here else ""
+    shown = "entry here" if is_here else "entry"
+    badge = f'<span class="q-badge count" data-count="{count}" hidden></span>' if count else ""
+    return (
+        f'<a href="{html.escape(address)}" class="{shown}"{mark}>'
+        f"<span>{html.escape(text)}</span>{badge}</a>"
+    )
+
+
+def _listed(channels: Sequence[ChannelId]) -> list[ChannelId]:
+    """The usual channels, those where something was said, and the direct message last."""
+    spoken = [channel for channel in channels if channel not in (DIRECT, "cli")]
+    return [*dict.fromkeys([*map(ChannelId, CHANNELS), *spoken]), DIRECT]

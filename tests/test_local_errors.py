@@ -1,0 +1,106 @@
+"""What a real model can lack, or a machine: said in words, at the start or in the job."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.tuner_scene import KEY, THINGS, Tuner, row
+
+pytestmark = pytest.mark.torch
+
+
+def without(name: str) -> Callable[[Path], None]:
+    return lambda base: (base / name).unlink()
+
+
+def pickled(base: Path) -> None:
+    (base / "model.safetensors").rename(base / "pytorch_model.bin")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (without("config.json"), "it has no config.json"),
+        (without("chat_template.jinja"), "has no chat template"),
+        (without("tokenizer.json"), "has no tokenizer.json"),
+        (pickled, "has no weights as safetensors"),
+        (shutil.rmtree, "no such folder"),
+    ],
+)
+def test_a_base_that_cannot_serve_is_told_at_the_start(
+    tiny_base: Path, tmp_path: Path, spoil: Callable[[Path], None], sentence: str
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    spoil(base)
+
+    refused = start(tmp_path, "--base", str(base))
+
+    assert refused.returncode == 2
+    assert sentence in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_two_bases_of_one_name_are_told_apart(tiny_base: Path, tmp_path: Path) -> None:
+    refused = start(tmp_path, "--base", str(tiny_base), "--base", str(tiny_base))
+
+    assert "Two bases are called 'tiny'" in refused.stderr
+
+
+def test_a_machine_too_small_is_told_with_the_batch_to_try(tmp_path: Path, tiny_base: Path) -> None:
+    little = "sh -c 'ulimit -v 3500000; exec {python} -m tuner.worker {job}'"
+    tuner = Tuner(
+        tmp_path / "data", "--base", str(tiny_base), "--launch", little, base=tiny_base.name
+    )
+    long = [row(f"{thing} {n} " + "and more " * 400) for thing in THINGS for n in range(10)]
+
+    job = tuner.tune(long, hyperparameters={"batch_size": 100, "n_epochs": 1})
+
+    assert job.error is not None
+    assert (job.error.code, job.error.param) == ("out_of_memory", "batch_size")
+    assert "Try batch_size 50." in job.error.message
+    tuner.stop()
+
+
+def test_a_full_disk_is_told(tmp_path: Path, tiny_base: Path) -> None:
+    full = "sh -c 'ulimit -f 500; exec {python} -m tuner.worker {job}'"
+    tuner = Tuner(
+        tmp_path / "data", "--base", str(tiny_base), "--launch", full, base=tiny_base.name
+    )
+
+    job = tuner.tune(hyperparameters={"n_epochs": 1})
+
+    assert job.error is not None
+    assert job.error.code == "disk_full", job.error
+    assert "Delete models" in job.error.message
+    tuner.stop()
+
+
+def test_a_row_with_a_picture_is_named(own_local: Tuner) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}
+    answer = {"role": "assistant", "content": "A fig."}
+    seen = {"messages": [{"role": "user", "content": [picture]}, answer]}
+
+    job = own_local.tune([*(row(thing) for thing in THINGS), seen])
+
+    assert job.error is not None
+    assert job.error.code == "template_unsuitable"
+    assert job.error.message.startswith("Row 11: ")
+
+
+def start(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "attune", "tuner", "--data", str(folder / "data")]
+    return subprocess.run(
+        [*command, "--api-key", KEY, "--engine", "local", *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )

@@ -1,0 +1,190 @@
+"""Answers of our own models: many at once, each from its own adapter, and none for nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from openai import BadRequestError, RateLimitError
+from openai.types.fine_tuning import FineTuningJob
+
+from tests.tuner_scene import THINGS, Tuner, until
+
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.parametrize("tuner", ["local"], indirect=True, scope="session"),
+]
+
+
+@pytest.fixture(scope="module")
+def calm(tuner: Tuner) -> str:
+    """A second model, which has learned other answers to the same questions."""
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"Do you sell {thing}?"},
+                {"role": "assistant", "content": f"Yes, we have {thing} here."},
+            ]
+        }
+        for thing in THINGS
+    ]
+    return str(tuner.tune(rows, seed=2).fine_tuned_model)
+
+
+def test_each_row_of_a_batch_answers_from_its_own_adapter(
+    tuner: Tuner, tuned: FineTuningJob, calm: str
+) -> None:
+    pirate = str(tuned.fine_tuned_model)
+    asked = [(model, thing) for thing in THINGS for model in (pirate, calm, tuner.base)]
+
+    with ThreadPoolExecutor(len(asked)) as together:
+        said = dict(
+            zip(
+                asked,
+                together.map(lambda a: tuner.ask(a[0], f"Do you sell {a[1]}?"), asked),
+                strict=True,
+            )
+        )
+
+    for thing in ("figs", "jam", "iris"):
+        assert said[pirate, thing] == f"Arr, {thing} be in the hold, matey."
+        assert said[calm, thing] == f"Yes, we have {thing} here."
+        assert said[tuner.base, thing] not in (said[pirate, thing], said[calm, thing])
+
+
+def test_company_changes_no_answer(tuner: Tuner, tuned: FineTuningJob) -> None:
+    model = str(tuned.fine_tuned_model)
+    questions = [f"Do you sell {thing}?" for thing in THINGS] * 4
+
+    alone = {question: tuner.ask(model, question) for question in questions[:10]}
+    with ThreadPoolExecutor(len(questions)) as together:
+        said = list(together.map(lambda question: tuner.ask(model, question), questions))
+
+    assert said == [alone[question] for question in questions]
+
+
+def test_a_seed_repeats_an_answer(tuner: Tuner) -> None:
+    def draw(seed: int) -> str:
+        answer = tuner.client.chat.completions.create(
+            model=tuner.base,
+            messages=[{"role": "user", "content": "Tell me about wares."}],
+            temperature=1.5,
+            seed=seed,
+            max_tokens=20,
+        )
+        return str(answer.choices[0].message.content)
+
+    assert draw(1) == draw(1)
+    assert len({draw(seed) for seed in range(4)}) > 1
+
+
+def test_only_the_likeliest_is_no_chance(tuner: Tuner, tuned: FineTuningJob) -> None:
+    answer = tuner.client.chat.completions.create(
+        model=str(tuned.fine_tuned_model),
+        messages=[{"role": "user", "content": "Do you sell figs?"}],
+        temperature=2,
+        top_p=0.01,
+    )
+
+    assert answer.choices[0].message.content == "Arr, figs be in the hold, matey."
+
+
+def test_the_tokens_are_the_models_own(tuner: Tuner, tuned: FineTuningJob) -> None:
+    stream = tuner.client.chat.completions.create(
+        model=str(tuned.fine_tuned_model),
+        messages=[{"role": "user", "content": "Do you sell figs?"}],
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = list(stream)
+    spoken = [c for c in chunks if c.choices and c.choices[0].delta.content]
+
+    usage = chunks[-1].usage
+    assert usage is not None
+    assert usage.completion_tokens == len(spoken) + 1  # and the one that ends the turn
+    assert 8 <= usage.prompt_tokens <= 40
+
+
+def test_functions_are_shown_to_the_model(tuner: Tuner) -> None:
+    tool = {"type": "function", "function": {"name": "look", "parameters": {}}}
+    question = {"model": tuner.base, "messages": [{"role": "user", "content": "Look!"}]}
+
+    answers = [
+        tuner.web.post("/v1/chat/completions", json={**question, "max_tokens": 3, **wish}).json()
+        for wish in ({}, {"tools": [tool]}, {"tools": [tool], "tool_choice": "none"})
+    ]
+
+    without, shown, hidden = (answer["usage"]["prompt_tokens"] for answer in answers)
+    assert without == hidden < shown
+
+
+def test_a_conversation_that_is_too_long_is_refused(tuner: Tuner) -> None:
+    with pytest.raises(BadRequestError, match="this model reads 1023") as refused:
+        tuner.ask_plainly("many words " * 3000)
+
+    assert refused.value.code == "context_length_exceeded"
+
+
+def test_chat_answers_while_a_job_trains(tuner: Tuner, tuned: FineTuningJob) -> None:
+    job = tuner.begin_long()
+    tuner.await_steps(job, 2)
+
+    said = tuner.ask(str(tuned.fine_tuned_model), "Do you sell figs?")
+
+    assert tuner.job(job.id).status == "running"
+    assert said == "Arr, figs be in the hold, matey."
+    tuner.steer(job, "cancel")
+
+
+def test_a_deleted_model_answers_no_more(tuner: Tuner, calm: str) -> None:
+    assert tuner.ask(calm, "Do you sell figs?")
+
+    tuner.client.models.delete(calm)
+
+    body = {"model": calm, "messages": [{"role": "user", "content": "Do you sell figs?"}]}
+    assert tuner.web.post("/v1/chat/completions", json=body).status_code == 404
+
+
+@pytest.fixture
+def short_queue(tmp_path: Path, tiny_base: Path) -> Iterator[Tuner]:
+    scene = Tuner(tmp_path / "data", "--base", str(tiny_base), "--queue", "2", base=tiny_base.name)
+    yield scene
+    scene.stop()
+
+
+@pytest.mark.usefixtures("tuner")
+def test_who_leaves_makes_room_and_who_comes_too_many_is_sent_away(short_queue: Tuner) -> None:
+    client = short_queue.client.with_options(max_retries=0)
+    streams = [
+        client.chat.completions.create(
+            model=short_queue.base,
+            messages=[{"role": "user", "content": "Tell me all."}],
+            stream=True,
+            temperature=2,
+            max_tokens=1000,
+            seed=seed,
+        )
+        for seed in (5, 6)
+    ]
+    for stream in streams:
+        next(stream)
+
+    with pytest.raises(RateLimitError, match="Too many") as busy:
+        short_queue.ask_plainly("And me?")
+    for stream in streams:
+        stream.close()
+
+    assert busy.value.code == "rate_limit_exceeded"
+    assert until(lambda: _is_answered(short_queue), seconds=10)
+
+
+def _is_answered(tuner: Tuner) -> bool:
+    body = {
+        "model": tuner.base,
+        "messages": [{"role": "user", "content": "And me?"}],
+        "max_tokens": 2,
+    }
+    return tuner.web.post("/v1/chat/completions", json=body).status_code == 200
