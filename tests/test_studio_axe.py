@@ -40,7 +40,7 @@ DIALOGS = {
     "/examples": ("Write a limerick about neon.", "imported"),
     "/examples?import=1": ("", "Drop a file here"),
     "/jobs": ("Train with settings", "Epochs"),
-    "/models": ("Delete", "It cannot be brought back"),
+    "/models": ("Delete", "nobody can bring it back"),
     "/assistants": ("New assistant", "Instructions"),
     "/roles": ("Grant a role", "Role"),
     "/privacy": ("Change the sources", "I may learn from"),

@@ -16,7 +16,8 @@ def locale_of(request: Request) -> str:
 def plain_page(body: str, *, locale: str, status: int = 200) -> HTMLResponse:
     """`body` is HTML already; what came from people must be escaped in it."""
     page = _PAGE.format(lang=html.escape(locale), style=_STYLE, body=body)
-    headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+    # With no referrer at all a browser calls the origin of our own form "null".
+    headers = {"cache-control": "no-store", "referrer-policy": "same-origin"}
     return HTMLResponse(page, status_code=status, headers=headers)
 
 
