@@ -75,7 +75,7 @@ def _plainly(base: Path, lessons: Sequence[dict[str, object]], folder: Path) -> 
     """What one would write by hand."""
     from datasets import Dataset
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
     pairs = [_pair(row) for row in lessons]
@@ -102,6 +102,7 @@ def _plainly(base: Path, lessons: Sequence[dict[str, object]], folder: Path) -> 
                 seed=1,
             ),
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
         trainer.save_model()
 

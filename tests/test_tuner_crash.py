@@ -214,10 +214,10 @@ def test_a_second_server_on_the_same_folder_is_refused(sandbox: Tuner) -> None:
 
 
 def test_a_newer_database_is_refused_in_words(tmp_path: Path) -> None:
-    Database(tmp_path / "sandbox.db").close()
+    Database(tmp_path / "tuner.db").close()
     change(tmp_path, "UPDATE schema_version SET version = 99")
 
-    refused = start_directly(tmp_path)
+    refused = start_directly(tmp_path, "--port", "0")
 
     assert refused.returncode == 1
     assert "newer version" in refused.stderr
@@ -234,7 +234,7 @@ def test_a_taken_port_is_told_in_words(sandbox: Tuner, tmp_path: Path) -> None:
 
 
 def change(data: Path, statement: str) -> None:
-    with closing(sqlite3.connect(data / "sandbox.db")) as database, database:
+    with closing(sqlite3.connect(data / "tuner.db")) as database, database:
         database.execute(statement)
 
 
