@@ -110,6 +110,7 @@ class Dispatch:
         self._spawn = spawn
         self._promises = Promises(world.store, world.clock)
         self._gate = Gate()
+        self._settling: dict[WorkspaceId, asyncio.Task[None]] = {}
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         """Once this returns the platform may be acknowledged."""
@@ -250,14 +251,22 @@ class Dispatch:
         async with self._world.store.reading() as records:
             ask = await self._known(event, records)
         if ask is None and may_settle:
-            await assistants.settle(
-                place.workspace, store=self._world.store, hosts=self._world.hosts
-            )
+            await self._settle(place.workspace)
             async with self._world.store.reading() as records:
                 ask = await self._known(event, records)
         if ask is None:
             raise NotFound(noun="workspace", name=place.workspace)
         return ask
+
+    async def _settle(self, workspace: WorkspaceId) -> None:
+        """A crowd that comes first is settled once."""
+        settling = self._settling.get(workspace)
+        if settling is None:
+            work = assistants.settle(workspace, store=self._world.store, hosts=self._world.hosts)
+            settling = asyncio.create_task(work, name="settle")
+            self._settling[workspace] = settling
+            settling.add_done_callback(lambda _: self._settling.pop(workspace, None))
+        await asyncio.shield(settling)
 
     async def _known(self, event: Event, records: Records) -> Ask | None:
         place = event.place

@@ -247,3 +247,54 @@ async def test_a_pointer_is_written_up_behind_a_link(in_slack: Scene) -> None:
     told = (await in_slack.whispered(2))[1]
     (button,) = (one for block in told["blocks"] for one in block.get("elements", ()))
     assert button["url"].startswith("https://attune.example/write/")
+
+
+async def test_a_pointer_is_written_up_on_a_page_of_ours(in_slack: Scene) -> None:
+    await in_slack.stop()
+    await until(lambda: not in_slack.slack.sockets)
+    await in_slack.start(ATTUNE_PUBLIC_URL="https://attune.example", ATTUNE_SECRET_KEY="s" * 32)
+    in_slack.slack.react("U2", "C1", await exchange(in_slack), "mortar_board")
+    (pointer,) = await in_slack.whispered()
+
+    in_slack.slack.click("U2", pointer, "Write it up")
+
+    invitation = (await in_slack.whispered(2))[1]
+    (link,) = [e for b in invitation["blocks"] for e in b.get("elements", ()) if e.get("url")]
+    assert invitation["user"] == "U2"
+    assert link["url"].startswith("https://attune.example/")
+
+
+async def test_without_an_address_of_ours_the_operator_is_named(in_slack: Scene) -> None:
+    in_slack.slack.react("U2", "C1", await exchange(in_slack), "mortar_board")
+    (pointer,) = await in_slack.whispered()
+
+    in_slack.slack.click("U2", pointer, "Write it up")
+
+    assert "ATTUNE_PUBLIC_URL" in (await in_slack.whispered(2))[1]["text"]
+
+
+async def test_a_token_revoked_without_a_word_erases_everything(in_slack: Scene) -> None:
+    in_slack.slack.mention("U2", "C1", "hello")
+    await in_slack.hear("C1")
+    in_slack.slack.is_revoked = True
+
+    in_slack.slack.mention("U2", "C1", "and now?")
+
+    await until(lambda: not in_slack.slack.sockets)
+    await in_slack.settled()
+    assert in_slack.house is not None
+    async with in_slack.house.store.reading() as records:
+        assert await records.workspaces.find(TEAM) is None
+
+
+async def test_a_channel_that_is_shared_meanwhile_is_not_learned_from(in_slack: Scene) -> None:
+    await in_slack.allow_messages()
+    in_slack.slack.react("U1", "C1", await exchange(in_slack), "mortar_board")
+    await in_slack.whispered()
+    in_slack.slack.channels["C1"].kind = "shared"
+
+    in_slack.slack.event({"type": "channel_shared", "channel": "C1"})
+    await in_slack.settled()
+    in_slack.slack.react("U1", "C1", await exchange(in_slack), "mortar_board")
+
+    assert "shared" in (await in_slack.whispered(2))[1]["text"]

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from adapters.slack import gateway
+from bot.events import Event
 from bot.model import ChannelId, MessageId, Place, WorkspaceId
 from bot.replies import Text
 from tests.fakes.slack import BOT, Fault
@@ -260,3 +262,37 @@ async def test_a_message_without_text_is_fetched_as_nothing(in_slack: Scene) -> 
     surface = in_slack.house.surfaces.of(TEAM)
 
     assert await surface.fetch(Place(TEAM, ChannelId("C1")), MessageId("1.1")) is None
+
+
+async def test_an_event_that_is_kept_too_late_is_refused_and_answered_once(
+    in_slack: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_ACK_SECONDS", 0.1)
+    in_slack.slack.ack_seconds = 0.5
+    assert in_slack.house is not None
+    promises = in_slack.house.dispatch._promises
+    keep, waits = promises.keep, [0.4]
+
+    async def slow(event: Event) -> bool:
+        await asyncio.sleep(waits.pop() if waits else 0)
+        return await keep(event)
+
+    monkeypatch.setattr(promises, "keep", slow)
+    ts = in_slack.slack.put("U2", "C1", "hi")
+    event = {"type": "app_mention", "user": "U2", "channel": "C1", "ts": ts}
+    delivery = in_slack.slack.event({**event, "text": f"<@{BOT}> hi"})
+
+    await in_slack.hear("C1")
+    await in_slack.settled()
+    assert delivery.sent > 1
+    assert len(in_slack.slack.own("C1")) == 1
+
+
+async def test_an_answer_to_an_answer_that_still_waits_is_ours(in_slack: Scene) -> None:
+    in_slack.host.pieces, in_slack.host.piece_seconds = ["One", " two"], 0.4
+    root = in_slack.slack.mention("U2", "C1", "count")
+    await until(lambda: bool(in_slack.host.asked))
+
+    in_slack.slack.say("U2", "C1", "and more", thread=root)
+
+    assert len(await in_slack.hear("C1", 2)) == 2
