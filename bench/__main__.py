@@ -20,6 +20,7 @@ from bench import (
     importing,
     local_serving,
     local_training,
+    on_discord,
     rows,
     slack,
     starting,
@@ -28,7 +29,17 @@ from bench import (
 )
 from bench.figures import NO_GOAL, Figure
 
-MODULES = (rows, importing, starting, first_text, slack, training, idling, studio)
+MODULES = (
+    rows,
+    importing,
+    starting,
+    first_text,
+    slack,
+    on_discord,
+    training,
+    idling,
+    studio,
+)
 WITH_TORCH = (local_training, local_serving)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,7 +21,8 @@ MOST_MORE_BYTES = 40_000_000
 _ALONE = 9
 _CROWDS = (20, 100)
 _RESTING_SECONDS = 3.0
-_PATIENCE_SECONDS = 300.0
+_PATIENCE_SECONDS = 45.0
+"""Whoever has heard nothing by then counts as having waited so long."""
 _WRITES = (
     "chat.postMessage",
     "chat.update",
@@ -115,10 +117,11 @@ async def _round(address: str, bot: tuple[str, ...], people: int, *, times: int 
                     seconds += await _asked(slack, range(number * people, (number + 1) * people))
                 await _until(lambda: _is_whole(slack, people * times))
                 writes = sum(call.method in _WRITES for call in slack.calls)
+                answers = max(1, _whole(slack))
                 used = resident_bytes(process.pid)
     # The first of several warms up what only the first one pays for.
     timed = seconds[people:] if times > 1 else seconds
-    return Taken(tuple(timed), writes / (people * times), idle, used)
+    return Taken(tuple(timed), writes / answers, idle, used)
 
 
 async def _asked(slack: FakeSlack, numbers: range) -> list[float]:
@@ -129,9 +132,11 @@ async def _asked(slack: FakeSlack, numbers: range) -> list[float]:
         asked[channel] = loop.time()
         slack.mention("U2", channel, "How do I reset my password?")
     await _until(lambda: all(_first(slack, channel) is not None for channel in asked))
-    firsts = [_first(slack, channel) for channel in asked]
-    begun = [first.at for first in firsts if first is not None]
-    return [at - asked[channel] for at, channel in zip(begun, asked, strict=True)]
+    firsts = {channel: _first(slack, channel) for channel in asked}
+    return [
+        first.at - asked[channel] if first is not None else _PATIENCE_SECONDS
+        for channel, first in firsts.items()
+    ]
 
 
 def _first(slack: FakeSlack, channel: str) -> Call | None:
@@ -149,19 +154,24 @@ def _first(slack: FakeSlack, channel: str) -> Call | None:
 
 
 def _is_whole(slack: FakeSlack, answers: int) -> bool:
+    return _whole(slack) >= answers
+
+
+def _whole(slack: FakeSlack) -> int:
     texts = [
         str(message.get("text"))
         for channel in slack.channels.values()
         for message in channel.messages
         if message["user"] == BOT
     ]
-    return sum("word19" in text for text in texts) >= answers
+    return sum("word19" in text for text in texts)
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while not is_so():
-            await asyncio.sleep(0.02)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while not is_so():
+                await asyncio.sleep(0.02)
 
 
 def _variables(slack: FakeSlack, address: str) -> dict[str, str]:

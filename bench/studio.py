@@ -136,7 +136,7 @@ async def _used(ours: str, empty: str) -> list[Figure]:
         )
         await beside.evaluate(_SAY, [MESSAGES, "Message number"])
         last = f"Message number {MESSAGES - 1}"
-        await room.get_by_text(last, exact=True).wait_for(timeout=120_000)
+        await room.get_by_text(last, exact=True).wait_for(timeout=240_000)
         talking = asyncio.create_task(beside.evaluate(_SAY, [300, "While one types"]))
         figures = [_figure("typing into the composer", *await _typed(room, bare))]
         await talking

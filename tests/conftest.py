@@ -5,5 +5,6 @@ pytest_plugins = [
     "tests.scene",
     "tests.slack_scene",
     "tests.discord_scene",
+    "tests.studio_desk",
     "tests.browser",
 ]

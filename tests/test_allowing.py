@@ -250,7 +250,7 @@ async def test_where_forms_teach_the_pointer_comes_with_an_empty_form(scene: Sce
 
     form = await save(scene, exchange(scene))
 
-    assert form.id == "teach"
+    assert form.id == "example.written:1"
     assert [field.value for field in form.fields] == ["", ""]
     assert "in your own words" in form.note
 

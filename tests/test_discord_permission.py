@@ -293,6 +293,22 @@ async def test_removal_while_we_were_away_erases_everything(in_discord: Scene) -
         assert await records.workspaces.find(TEAM) is None
 
 
+async def test_a_list_of_guilds_that_lacks_one_erases_nothing(in_discord: Scene) -> None:
+    in_discord.discord.mention(ANN, GENERAL, "hello")
+    await in_discord.hear()
+    await in_discord.stop()
+    in_discord.discord.gateway.forget_sessions()
+    ready = in_discord.discord.gateway.ready
+    in_discord.discord.gateway.ready = lambda session: {**ready(session), "guilds": []}
+
+    await in_discord.start()
+
+    await in_discord.settled()
+    assert in_discord.house is not None
+    async with in_discord.house.store.reading() as records:
+        assert await records.workspaces.find(TEAM) is not None
+
+
 async def test_a_guild_that_is_only_away_keeps_everything(in_discord: Scene) -> None:
     in_discord.discord.mention(ANN, GENERAL, "hello")
     await in_discord.hear()

@@ -224,6 +224,19 @@ def test_a_kind_with_an_address_needs_only_its_name(tmp_path: Path) -> None:
     assert config.key_names == ("NEBIUS_API_KEY",)
 
 
+async def test_a_tuner_of_ones_own_costs_nothing_unless_a_price_is_named() -> None:
+    config = HostConfig(
+        name="mine", profile="attune", base_url="http://a/v1", bases=("a", "b"), prices={"b": 2.0}
+    )
+    hosts = ConfiguredHosts([config], keys={})
+    mine = hosts.get(HostName("mine"))
+
+    prices = [mine.price(ModelName(name)).training for name in ("a", "b", "ft:a:x", "ft:b:x")]
+
+    assert prices == [0.0, 2.0, 0.0, 2.0]
+    await hosts.close()
+
+
 def test_what_the_file_says_otherwise_holds(tmp_path: Path) -> None:
     said = 'hyperparameters = "top"\nminimum_rows = 3\nmethods = ["supervised"]'
     text = f'[[host]]\nname = "lab"\nbase_url = "http://lab/v1"\n{said}'

@@ -18,47 +18,24 @@ from adapters.studio import Studio, hang_pages
 from adapters.studio.markup import quoted, to_html
 from bot.catalogue import CATALOGUE
 from bot.events import Attachment, Clicked, Commanded, Event, Submitted
-from bot.model import LOCAL, ChannelId, MessageId, Place, UserId, WorkspaceId
-from bot.model import User as Person
-from bot.replies import Card, Document, Form, Listing, Refused, Reply, Stream, Text, Tone
+from bot.model import LOCAL, ChannelId, MessageId, Place, WorkspaceId
+from bot.replies import (
+    Card,
+    Document,
+    Form,
+    Listing,
+    Refused,
+    Stream,
+    Text,
+    Tone,
+)
 from tests.scene import Scene
+from tests.studio_desk import MINA, OWNER, Desk
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
 ]
-
-OWNER = Person(UserId("you"), "you", is_platform_admin=True)
-MINA = Person(UserId("Mina"), "Mina")
-
-
-class Desk:
-    """Asks the house as the pages do."""
-
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._count = 0
-
-    async def ask(self, what: Clicked | Commanded | Submitted, *, by: Person = OWNER) -> Reply:
-        return await self._scene.house.ask(self._event(what, by))
-
-    async def look(self, action: str, *, by: Person = OWNER) -> Reply:
-        return await self._scene.house.look(self._event(Clicked(action), by))
-
-    async def listing(self, **options: str) -> Listing:
-        reply = await self.ask(Commanded("examples", options))
-        assert isinstance(reply, Listing)
-        return reply
-
-    def _event(self, what: Clicked | Commanded | Submitted, by: Person) -> Event:
-        self._count += 1
-        place = Place(LOCAL, ChannelId("general"))
-        return Event(f"page:{self._count}", place, by, self._scene.clock.now(), what)
-
-
-@pytest.fixture
-def desk(scene: Scene) -> Desk:
-    return Desk(scene)
 
 
 @pytest.fixture

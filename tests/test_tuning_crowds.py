@@ -73,13 +73,13 @@ async def test_everybody_of_a_crowd_has_a_turn_to_tell(scene: Scene) -> None:
 
 async def test_a_crowd_comes_to_its_end(scene: Scene) -> None:
     scene.host.ages_when_listed = True
-    await crowd(scene, 30, life=("running", "running", "succeeded"))
+    await crowd(scene, 12, life=("running", "running", "succeeded"))
 
     for _ in range(6):
         await rounds(scene, 1)
 
     assert {job.phase for job in await scene.jobs()} == {Phase.SUCCEEDED}
-    assert len(await scene.models()) == 60
+    assert len(await scene.models()) == 24
 
 
 async def test_one_of_a_crowd_is_still_steered_at_once(scene: Scene) -> None:

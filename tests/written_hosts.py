@@ -55,7 +55,7 @@ _ROWS: Mapping[str, Callable[[Kind], str]] = {
     "address": lambda kind: f"`{kind.base_url}`" if kind.base_url else "yours",
     "answers at": lambda kind: f"`{kind.chat_base_url}`" if kind.chat_base_url else "the same",
     "key": lambda kind: f"`{kind.key_env}`" if kind.key_env else "`key_env`",
-    "prices known": lambda kind: _yes(bool(kind.prices)),
+    "prices known": lambda kind: "free" if kind.usual_price == 0 else _yes(bool(kind.prices)),
     "methods": lambda kind: ", ".join(kind.profile.methods),
     "settings one may choose": lambda kind: ", ".join(_options(kind.profile)),
     "hyperparameters stand": lambda kind: (

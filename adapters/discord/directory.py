@@ -107,14 +107,15 @@ class Directory:
         return Around(place, self._is_admin(guild, member, user), guild.locale)
 
     def welcome_channel(self, guild_id: str) -> str | None:
-        """The guild's own channel for news, else the first one in which we may speak."""
+        """The guild's own channel for news, else the first in which we may speak, or may try."""
         guild = self.guilds.get(guild_id)
         if guild is None:
             return None
         mine = [one for one in self.channels.values() if one.guild == guild_id]
         texts = [one for one in mine if one.type in _TEXT_TYPES and not one.is_hidden]
         texts.sort(key=lambda one: (one.id != guild.system_channel, one.position, one.id))
-        return next((one.id for one in texts if self._may_speak(guild, one)), None)
+        open_to_us = [one for one in texts if self._may_speak(guild, one)]
+        return next((one.id for one in (*open_to_us, *texts)), None)
 
     def own_permissions(self, guild_id: str) -> int | None:
         """What our roles allow in a guild; None where that is not known."""
@@ -207,7 +208,8 @@ class Directory:
     def _learn_roles(self, guild_id: str, roles: Iterable[Json]) -> None:
         guild = self.guilds.setdefault(guild_id, Guild(guild_id))
         for role in roles:
-            guild.roles[str(role["id"])] = int(role.get("permissions") or 0)
+            told = role.get("permissions")
+            guild.roles[str(role["id"])] = VIEW | SEND if told is None else int(told)
             if str((role.get("tags") or {}).get("bot_id")) == self._bot:
                 guild.bot_role = str(role["id"])
 

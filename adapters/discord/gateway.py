@@ -46,11 +46,20 @@ class Bucket(Ratelimit):
     ends, and only then hands back what Discord answered at once.
     """
 
-    __slots__ = ("_pacing",)
+    __slots__ = ("_is_learned", "_pacing")
 
     def __init__(self, pacing: Pacing) -> None:
         super().__init__(None)
         self._pacing = pacing
+        self._is_learned = False
+
+    def update(self, response: aiohttp.ClientResponse, *, use_clock: bool = False) -> None:
+        """An answer does not know of the calls that are still on their way."""
+        counted = self.remaining
+        super().update(response, use_clock=use_clock)
+        if self._is_learned:
+            self.remaining = min(counted, self.remaining)
+        self._is_learned = True
 
     async def acquire(self) -> None:
         self._last_request = self._loop.time()

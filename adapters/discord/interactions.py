@@ -148,10 +148,10 @@ class Interactions:
         """Of the first response; an older Discord does not tell it along."""
         message = (answer.get("resource") or {}).get("message") or {}
         if not message.get("id"):
-            message = await self._wire.call(
-                "GET", FOLLOWED, self._later(grip, _ORIGINAL), haste=None
-            )
-        return MessageId(str(message["id"]))
+            with contextlib.suppress(SurfaceError):
+                at = self._later(grip, _ORIGINAL)
+                message = await self._wire.call("GET", FOLLOWED, at, haste=None)
+        return MessageId(str(message.get("id") or _ORIGINAL))
 
     async def _respond(
         self, grip: Grip, kind: int, data: Json | None, payload: Payload | None = None

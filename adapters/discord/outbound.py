@@ -273,7 +273,7 @@ def _listing_rows(listing: Listing) -> tuple[Json, ...]:
 def _menu(number: int, owned: Sequence[tuple[Line, Button]]) -> Json:
     options = {
         button.action: {
-            "label": shortened(safe(_named(line, button, 2)), 100),
+            "label": shortened(safe(_named(line, button, 2)).strip() or "–", 100),
             "value": button.action[:_ACTION],
         }
         for line, button in owned

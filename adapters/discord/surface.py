@@ -172,6 +172,7 @@ class DiscordSurface:
 
             async def posted(message: MessageId) -> None:
                 is_answered()
+                _remember(self._posted, f"{key}.answer", message, _KNOWN_EVENTS)
                 await stream.posted(message)
 
             shown = replace(stream, posted=posted)

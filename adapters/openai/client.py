@@ -11,21 +11,20 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from ssl import SSLContext
 from tempfile import SpooledTemporaryFile
-from typing import IO
 
 import httpx2
 import openai
 from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpx2Client, omit
 
-from adapters.openai import answers, results
+from adapters.openai import answers, asking, results
 from adapters.openai.answers import Json
 from adapters.openai.deploying import Deployments
 from adapters.openai.errors import NonsenseError, seconds_to_wait, translated
-from adapters.openai.kinds import Dialect, Placement
+from adapters.openai.kinds import Dialect
 from adapters.openai.paging import PAGE_ROWS, pages
 from bot.errors import EmptyAnswer, HostError, KeyRefused, TrainingClosed
 from bot.model import Checkpoint, HostName, JobEvent, ModelName, Sampling
@@ -46,7 +45,6 @@ from bot.ports.provider import (
 LONGEST_SILENT_WAIT = 2.0
 IN_MEMORY_BYTES = 4 * 1024 * 1024
 _NO_FILE = "file-none"
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +77,7 @@ class OpenAIHost:
         key_variable: str = "",
         bases: Sequence[ModelName] = (),
         prices: Mapping[str, float] | None = None,
+        usual_price: float | None = None,
         hosting: float | None = None,
         shutdown_dates: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
@@ -87,7 +86,8 @@ class OpenAIHost:
     ) -> None:
         self._name, self._profile, self._bases = name, profile, tuple(bases)
         self._dialect = dialect or Dialect()
-        self._prices, self._hosting = dict(prices or {}), hosting
+        self._prices, self._usual_price = dict(prices or {}), usual_price
+        self._hosting = hosting
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
         self._key_variable = key_variable
         self._patience = patience or Patience()
@@ -127,7 +127,8 @@ class OpenAIHost:
 
     def price(self, base: ModelName) -> Price:
         """A tuned model (`ft:BASE:…`) is trained on at the price of its base."""
-        price = self._prices.get(base, self._prices.get(_base_of(base)))
+        usual = self._prices.get(asking.base_of(base), self._usual_price)
+        price = self._prices.get(base, usual)
         return Price(price, self._hosting)
 
     async def check(self) -> Checked:
@@ -167,7 +168,7 @@ class OpenAIHost:
         self, model: ModelName, messages: Sequence[Mapping[str, str]], sampling: Sampling
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; closing the iterator stops the request."""
-        body = {"model": model, "messages": messages, "stream": True, **_asked(sampling)}
+        body = {"model": model, "messages": messages, "stream": True, **asking.asked(sampling)}
         usage, is_empty = None, True
         with self._translated():
             stream = await self._open_stream(body)
@@ -187,7 +188,7 @@ class OpenAIHost:
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
         """Never retries by itself: the caller looks first."""
         with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool, self._translated():
-            _write_rows(spool, lines, byte_order_mark=self._dialect.byte_order_mark)
+            asking.write_rows(spool, lines, byte_order_mark=self._dialect.byte_order_mark)
             answer = await self._acting.files.with_raw_response.create(
                 file=(name, spool, "application/jsonl"),
                 purpose="fine-tune",
@@ -228,7 +229,7 @@ class OpenAIHost:
                 suffix=request.suffix or omit,
                 seed=omit if request.seed is None else request.seed,
                 metadata={"attune_start": request.start},
-                extra_body={**_method(request, self._dialect), **self._extra},
+                extra_body={**asking.method(request, self._dialect), **self._extra},
             )
             return self._job(answer.http_response)
 
@@ -361,7 +362,7 @@ class OpenAIHost:
 
     def _with_end(self, model: RemoteModel) -> RemoteModel:
         """The host's own word, else the date published for its base."""
-        known = self._shutdown_dates.get(_base_of(model.name))
+        known = self._shutdown_dates.get(asking.base_of(model.name))
         return replace(model, expires_on=model.expires_on or known)
 
     def _timeout(self, seconds: float) -> httpx2.Timeout:
@@ -369,33 +370,6 @@ class OpenAIHost:
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated(host=self._name, key_variable=self._key_variable, secrets=self._secrets)
-
-
-def _asked(sampling: Sampling) -> dict[str, object]:
-    """The options that were chosen; the others are the host's to decide."""
-    return {name: value for name, value in asdict(sampling).items() if value not in (None, ())}
-
-
-def _base_of(model: str) -> str:
-    """`ft:BASE:…` was made from BASE."""
-    return model.split(":")[1] if model.startswith("ft:") else model
-
-
-def _method(request: JobRequest, dialect: Dialect) -> dict[str, object]:
-    """Hyperparameters where this host wants them; one left out means "auto"."""
-    asked = {n: v for n, v in asdict(request.hyperparameters).items() if v is not None}
-    chosen = {**dialect.settings, **asked}
-    if dialect.hyperparameters is Placement.TOP:
-        return {"hyperparameters": chosen} if chosen else {}
-    kind = request.method.value
-    return {"method": {"type": kind, kind: {"hyperparameters": chosen}}}
-
-
-def _write_rows(spool: IO[bytes], lines: Iterable[bytes], *, byte_order_mark: bool) -> None:
-    if byte_order_mark:
-        spool.write(BYTE_ORDER_MARK)
-    for line in lines:
-        spool.write(line.rstrip(b"\r\n") + b"\n")
 
 
 @cache

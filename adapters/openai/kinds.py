@@ -39,8 +39,8 @@ class Dialect:
 class Kind:
     """A profile, its dialect, and what a host of this kind need not be told.
 
-    Prices are US dollars per million training tokens; `shutdown_dates` are of
-    bases, and of all that was made from them.
+    Prices are US dollars per million training tokens, the usual one where none is
+    named; `shutdown_dates` are of bases, and of all that was made from them.
     """
 
     profile: Profile
@@ -49,6 +49,7 @@ class Kind:
     chat_base_url: str | None = None
     key_env: str | None = None
     prices: Mapping[str, float] = field(default_factory=dict)
+    usual_price: float | None = None
     shutdown_dates: Mapping[str, str] = field(default_factory=dict)
     bases: tuple[str, ...] = ()
 
@@ -74,7 +75,7 @@ KINDS: Mapping[str, Kind] = {
         )
     ),
     # `attune tuner` on a machine of one's own.
-    "attune": Kind(Profile(name="attune", listing_lag=0.0, poll_seconds=2.0)),
+    "attune": Kind(Profile(name="attune", listing_lag=0.0, poll_seconds=2.0), usual_price=0.0),
     # https://developers.openai.com/api/docs/deprecations and /api/docs/pricing, autumn 2026.
     "openai": Kind(
         Profile(

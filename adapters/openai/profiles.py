@@ -194,6 +194,7 @@ def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
         key_variable=key_env or "the key of this host",
         bases=tuple(ModelName(base) for base in config.bases or prices),
         prices=prices,
+        usual_price=kind.usual_price,
         hosting=config.hosting,
         shutdown_dates=kind.shutdown_dates,
         extra=config.extra,

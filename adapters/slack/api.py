@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.pacing import Pacing
-from adapters.slack.wire import Access, Json, is_slack, proxy_for
+from adapters.slack.wire import Access, Before, Json, is_slack, proxy_for
 from bot.errors import MessageGone, PlaceClosed, SurfaceBusy, SurfaceError
 
 log = logging.getLogger(__name__)
@@ -100,15 +100,13 @@ class ApiWire:
         channel: str | None = None,
         is_repeatable: bool = True,
         patience: int = 6,
+        before: Before | None = None,
     ) -> Json:
         tries = 0
         while True:
-            if patience:
-                await self.pacing.turn(method, channel)
-            elif self.pacing.budget(method).wait > 0:
-                raise SurfaceBusy(code="ratelimited")
-            else:
-                await self.pacing.turn(method, channel)
+            await self._turn(method, channel, patience)
+            if before is not None:
+                await before()
             try:
                 return await self._once(method, args)
             except SurfaceBusy:
@@ -120,6 +118,12 @@ class ApiWire:
                 if not error.details.get("is_unknown") or not is_repeatable or tries > patience:
                     raise
                 await asyncio.sleep(min(8.0, 0.25 * 2**tries))
+
+    async def _turn(self, method: str, channel: str | None, patience: int) -> None:
+        """Who has no patience is told at once that there is nothing to wait for."""
+        if not patience and self.pacing.budget(method).wait > 0:
+            raise SurfaceBusy(code="ratelimited")
+        await self.pacing.turn(method, channel)
 
     async def respond(self, url: str, payload: Mapping[str, object]) -> None:
         session = self.session

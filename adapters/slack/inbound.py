@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters.slack.emoji import meaning
+from adapters.slack.texts import readable
 from bot.events import (
     Attachment,
     Clicked,
@@ -136,7 +137,7 @@ def plain(text: str, bot: Bot, *, is_command: bool = False) -> str:
     def bare(match: re.Match[str]) -> str:
         return _bare(match[1], bot, is_command=is_command)
 
-    return html.unescape(_LINK.sub(bare, text)).strip()
+    return readable(html.unescape(_LINK.sub(bare, readable(text)))).strip()
 
 
 def _bare(inner: str, bot: Bot, *, is_command: bool) -> str:

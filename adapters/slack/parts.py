@@ -12,7 +12,7 @@ from adapters.pieces import chunks
 from adapters.slack.outbound import metadata
 from adapters.slack.texts import LONGEST_TEXT, escaped
 from adapters.slack.traces import Trail
-from adapters.slack.wire import Json, Wire, code, is_unknown_method, ts_of
+from adapters.slack.wire import Before, Json, Wire, code, is_unknown_method, ts_of
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.model import UserId
 
@@ -53,8 +53,11 @@ class Spot:
 class Parts:
     """Writes; when Slack does not say whether it did, looks before writing again."""
 
-    def __init__(self, wire: Wire, spot: Spot, trail: Trail, now: Callable[[], float]) -> None:
+    def __init__(
+        self, wire: Wire, spot: Spot, trail: Trail, now: Callable[[], float], *, begins: Before
+    ) -> None:
         self._wire = wire
+        self._begins = begins
         self._spot = spot
         self._trail = trail
         self._now = now
@@ -84,7 +87,11 @@ class Parts:
         for attempt in range(_TRIES):
             try:
                 answer = await self._wire.call(
-                    "chat.postMessage", args, channel=self._spot.channel, is_repeatable=False
+                    "chat.postMessage",
+                    args,
+                    channel=self._spot.channel,
+                    is_repeatable=False,
+                    before=self._begins,
                 )
                 return self._stands(answer, key, text)
             except SurfaceError as error:
@@ -185,7 +192,12 @@ class Parts:
             "unfurl_media": False,
         }
         answer = await self._wire.call(
-            "chat.startStream", args, channel=self._spot.channel, is_repeatable=False, patience=0
+            "chat.startStream",
+            args,
+            channel=self._spot.channel,
+            is_repeatable=False,
+            patience=0,
+            before=self._begins,
         )
         return self._stands(answer, key, text, is_stream=True)
 

@@ -51,7 +51,7 @@ class Answering:
         self._now = now
         self._find = trail.find
         self._is_new = is_new
-        self._parts = Parts(wire, spot, trail, now)
+        self._parts = Parts(wire, spot, trail, now, begins=self._begins)
         self._flow = Flow()
         self._pending = ""
         self._part: Part | None = None
@@ -115,8 +115,12 @@ class Answering:
         self._pacing.streams -= self._has_stream
         self._has_stream = False
 
+    async def _begins(self) -> None:
+        """Only what can be found again is worth a mark, and only its first message."""
+        if not self._count:
+            await self._stream.begins()
+
     async def _begin(self, *, is_whole: bool = False) -> None:
-        await self._stream.begins()
         standing: str | None = self._stream.standing
         if standing is None and not self._is_new:
             standing = await self._find(self._spot.key)

@@ -11,6 +11,7 @@ LONGEST_TEXT = 39_000
 """Slack cuts a message's text at 40,000."""
 
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _UNSEEN = "\u00ad\u200b-\u200f\u2060-\u2064\ufeff\ufe00-\ufe0f"
 _GAP = rf"[\s{_UNSEEN}]*"
 _OPEN = r"(?:[<＜﹤]|&(?:amp;)*(?:lt|\#0*60|\#x0*3c);?)"
@@ -29,20 +30,25 @@ _LINKED = re.compile(
     rf"{_OPEN}(?P<url>[a-z][a-z0-9+.-]*:[^<>|\n]+)\|(?P<label>[^<>\n]*){_CLOSE}", re.IGNORECASE
 )
 _CALL = re.compile(rf"[@＠﹫][{_UNSEEN}]*(?=(?:here|channel|everyone|group)(?!\w))", re.IGNORECASE)
-_IMAGE = re.compile(r"!(?=\[[^\]\n]*\]\()")
+_IMAGE = re.compile(r"!(?=\[)")
 _UNFINISHED = re.compile(
-    r"(?:[<＜﹤][^<>＞\n]{0,200}|&[\w#;&]{0,60}(?:[^<>\n]{0,100})?|[@＠﹫]\S{0,12}|!\[?[^\]\n]{0,20})$"
+    r"(?:[<＜﹤][^<>＞\n]{0,200}|&[\w#;&]{0,60}(?:[^<>\n]{0,100})?|[@＠﹫]\S{0,12}|!)$"
 )
 _JOINER = "\u2060"
 
 
 def safe(text: str) -> str:
     """Nothing in it can ping, load a picture or turn the reading direction."""
-    text = _TURNING.sub("", text)
+    text = _CONTROL.sub("", _TURNING.sub("", text))
     text = _ALIVE.sub(_dead, text)
     text = _LINKED.sub(lambda found: f"{found['label']} ({found['url']})", text)
     text = _CALL.sub(f"@{_JOINER}", text)
     return _IMAGE.sub("", text)
+
+
+def readable(text: str) -> str:
+    """Without what no text can hold: half characters and control characters."""
+    return _CONTROL.sub("", text)
 
 
 def escaped(text: str) -> str:

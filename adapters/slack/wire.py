@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -25,6 +25,9 @@ class Access:
     is_http: bool = False
 
 
+Before = Callable[[], Awaitable[None]]
+
+
 class Wire(Protocol):
     """Raises only `bot.errors.SurfaceError`s; `details["code"]` is Slack's own word."""
 
@@ -38,9 +41,10 @@ class Wire(Protocol):
         channel: str | None = None,
         is_repeatable: bool = True,
         patience: int = 6,
+        before: Before | None = None,
     ) -> Json:
         """What is not repeatable is tried once when its outcome is unknown; `patience` is
-        how often a busy Slack is asked again."""
+        how often a busy Slack is asked again; `before` is done when it is this call's turn."""
         ...
 
     async def respond(self, url: str, payload: Mapping[str, object]) -> None:

@@ -30,8 +30,8 @@ from bot.events import Attachment
 from bot.model import LOCAL, MessageId, Place, RoomMessage
 from bot.replies import Field, FieldKind, Form, Listing, Refused
 
-_SHOWN = 60
-_MOST_HELD = 120
+_SHOWN = 40
+_MOST_HELD = 60
 
 
 class Conversation:

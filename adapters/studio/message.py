@@ -187,7 +187,8 @@ class MessageView:
 
     def _name(self, button: ui.button, key: str) -> None:
         text = self._visit.say(key)
-        button.props(f"aria-label={quoted(text)}").tooltip(text)
+        # A title and no tooltip: with the room's length every element counts.
+        button.props(f"aria-label={quoted(text)} title={quoted(text)}")
         button.mark(key.removeprefix("studio."))
 
     def _reacting(self, emoji: str) -> Act:

@@ -131,8 +131,10 @@ class _Following:
             task.cancel()
 
     async def _listen(self) -> None:
-        async for _ in self._visit.studio.house.watch("all"):
-            self._news.set()
+        async for topic in self._visit.studio.house.watch("all"):
+            # What is merely said in the room changes no number and no list.
+            if topic != "room":
+                self._news.set()
 
     async def _turn(self) -> None:
         while not self._client.is_deleted:

@@ -39,6 +39,16 @@ _EPOCH = 1_420_070_400_000
 ADMIN, ANN, BEN = "101", "102", "103"
 
 
+# resources/guild and topics/permissions: what an object has beside what matters here.
+_ROLE: Json = {"name": "a role", "position": 0, "color": 0, "hoist": False, "managed": False}
+_ROLE |= {"mentionable": False, "flags": 0, "icon": None, "unicode_emoji": None}
+_GUILD: Json = {"verification_level": 0, "default_message_notifications": 0, "afk_timeout": 60}
+_GUILD |= {"explicit_content_filter": 0, "mfa_level": 0, "nsfw_level": 0, "premium_tier": 0}
+_GUILD |= {"features": [], "emojis": [], "stickers": [], "voice_states": [], "presences": []}
+_GUILD |= {"member_count": 4, "large": False, "icon": None, "splash": None, "banner": None}
+_GUILD |= {"discovery_splash": None, "system_channel_id": None, "system_channel_flags": 0}
+
+
 @dataclass(slots=True)
 class Channel:
     """`kind` as resources/channel#channel-object-channel-types numbers them."""
@@ -58,6 +68,7 @@ class Channel:
             overwrite = {"id": self.guild, "type": 0, "allow": "0", "deny": str(self.denied)}
             drawn |= {"guild_id": self.guild, "position": int(self.id) % 1000, "nsfw": self.nsfw}
             drawn |= {"parent_id": self.parent, "permission_overwrites": [overwrite]}
+            drawn |= {"topic": None, "rate_limit_per_user": 0, "last_message_id": None}
         return drawn
 
 
@@ -177,6 +188,7 @@ class FakeDiscord:
         message: Json = {"id": number, "channel_id": channel, "author": self.users[user]}
         message |= {"content": text, "type": 0, "mentions": mentions, "embeds": [], "flags": 0}
         message |= {"attachments": [], "components": [], "mention_roles": [], "tts": False}
+        message |= {"pinned": False, "mention_everyone": False}
         message |= {"timestamp": "2026-11-22T00:00:00+00:00", "edited_timestamp": None, **more}
         if answers is not None:
             message["type"] = 19
@@ -318,6 +330,7 @@ class FakeDiscord:
     def member(self, guild: str, user: str, *, whole: bool = True) -> Json:
         roles = self.guilds[guild].members.get(user, []) if guild in self.guilds else []
         member: Json = {"roles": roles, "nick": None, "joined_at": None, "flags": 0}
+        member |= {"deaf": False, "mute": False, "pending": False, "avatar": None}
         return {**member, "user": self.users[user]} if whole else member
 
     def permissions(self, guild: str, user: str) -> int:
@@ -330,12 +343,13 @@ class FakeDiscord:
         known = self.guilds[guild]
         tags = {"bot_id": BOT}
         roles = [
-            {"id": guild, "name": "@everyone", "permissions": str(_EVERYBODY)},
-            {"id": BOT_ROLE, "permissions": str(known.bot_permissions), "tags": tags},
-            {"id": ADMIN_ROLE, "name": "admins", "permissions": str(MANAGE_GUILD)},
+            {**_ROLE, "id": guild, "name": "@everyone", "permissions": str(_EVERYBODY)},
+            {**_ROLE, "id": BOT_ROLE, "permissions": str(known.bot_permissions), "tags": tags},
+            {**_ROLE, "id": ADMIN_ROLE, "permissions": str(MANAGE_GUILD)},
         ]
         inside = [one for one in self.channels.values() if one.guild == guild]
         return {
+            **_GUILD,
             "id": guild,
             "name": known.name,
             "owner_id": known.owner,

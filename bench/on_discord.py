@@ -1,0 +1,208 @@
+"""Discord's users before the whole bot, and before a bare discord.py, under the same limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from bench.figures import Figure, told
+from bench.processes import free_port, megabytes, resident_bytes, running
+from bench.streaming_host import PIECES, SECONDS_APART
+from tests.fakes.discord import ANN, GUILD, FakeDiscord, fake_discord
+from tests.fakes.discord_rest import Call
+
+MOST_MORE_SECONDS = 0.030
+MOST_AFTER_SECONDS = 0.3
+MANY = 100
+MOST_SECONDS_FOR_MANY = MANY / 50 + 0.5
+MOST_MORE_BYTES = 40_000_000
+
+_ALONE = 9
+_QUEUE = 15
+_RESTING_SECONDS = 5.5
+"""By then the welcome counts no more against its channel."""
+_PATIENCE_SECONDS = 300.0
+_LAST_WORD = f"word{PIECES - 1}"
+_STREAM_SECONDS = SECONDS_APART * (PIECES - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one round took: seconds to first text, and from there to the last; writes, memory."""
+
+    firsts: tuple[float, ...]
+    lasts: tuple[float, ...]
+    writes: float
+    more_bytes: int
+    has_typed: bool
+    seconds: float
+
+
+def measure() -> Iterable[Figure]:
+    with (
+        TemporaryDirectory() as folder,
+        running("-m", "bench.streaming_host", data=Path(folder)) as host,
+    ):
+        assert host.stdout is not None
+        address = host.stdout.readline().strip()
+        yield from _alone(address)
+        yield from _many(address)
+        yield from _queue(address)
+
+
+def _alone(address: str) -> Iterable[Figure]:
+    ours, bare = (asyncio.run(_round(address, bot, 1, times=_ALONE)) for bot in _BOTS)
+    more = median(ours.firsts) - median(bare.firsts)
+    yield Figure(
+        "Discord: first text for one person, beside bare discord.py",
+        f"+{_shown(more)} ({_shown(median(ours.firsts))} : {_shown(median(bare.firsts))})",
+        f"≤ +{_shown(MOST_MORE_SECONDS)}",
+        more <= MOST_MORE_SECONDS,
+    )
+    after = median(ours.lasts) - _STREAM_SECONDS
+    bare_after = median(bare.lasts) - _STREAM_SECONDS
+    yield Figure(
+        "Discord: final text after the last token",
+        f"{_shown(after)} (bare {_shown(bare_after)})",
+        f"≤ {_shown(MOST_AFTER_SECONDS)}",
+        after <= MOST_AFTER_SECONDS,
+    )
+    yield told("Discord: writes per answer", f"{ours.writes:.1f} (bare {bare.writes:.1f})")
+
+
+def _many(address: str) -> Iterable[Figure]:
+    ours, bare = (asyncio.run(_round(address, bot, MANY)) for bot in _BOTS)
+    yield Figure(
+        f"Discord: first text for the last of {MANY} in {MANY} channels",
+        f"{_shown(max(ours.firsts))} (bare {_shown(max(bare.firsts))})",
+        f"≤ {_shown(MOST_SECONDS_FOR_MANY)}",
+        max(ours.firsts) <= MOST_SECONDS_FOR_MANY,
+    )
+    yield told(
+        f"Discord: whole answers for {MANY}", f"{ours.seconds:.1f} s (bare {bare.seconds:.1f} s)"
+    )
+    yield Figure(
+        f"Discord: memory that {MANY} at once add",
+        f"+{megabytes(ours.more_bytes)}",
+        f"≤ +{megabytes(MOST_MORE_BYTES)}",
+        ours.more_bytes <= MOST_MORE_BYTES,
+    )
+
+
+def _queue(address: str) -> Iterable[Figure]:
+    """Five posts in five seconds is what a channel takes; the first ones need no waiting."""
+    ours = asyncio.run(_round(address, _OURS, _QUEUE, channels=1))
+    floor = (_QUEUE - 1) // 5 * 5.0
+    yield Figure(
+        f"Discord: first text for the last of {_QUEUE} in one channel, typing shown",
+        f"{max(ours.firsts):.1f} s{', typing' if ours.has_typed else ''}",
+        f"≤ {floor + 1.5:.1f} s",
+        max(ours.firsts) <= floor + 1.5 and ours.has_typed,
+    )
+
+
+_OURS: tuple[str, ...] = ("-m", "attune", "run")
+_BARE: tuple[str, ...] = ("-m", "bench.bare_discord")
+_BOTS = (_OURS, _BARE)
+
+
+async def _round(
+    address: str, bot: tuple[str, ...], people: int, *, times: int = 1, channels: int = 0
+) -> Taken:
+    """A fresh bot each time, so that nobody has used up its limits."""
+    async with fake_discord() as discord:
+        discord.rest.checks_bodies = False
+        for number in range(channels or people * times):
+            discord.add_channel(_channel(number))
+        with (
+            TemporaryDirectory() as folder,
+            running(*bot, data=Path(folder), **_variables(discord, address)) as process,
+        ):
+            await _until(lambda: bool(discord.gateway.live))
+            await asyncio.sleep(_RESTING_SECONDS)
+            idle = resident_bytes(process.pid)
+            firsts: list[float] = []
+            lasts: list[float] = []
+            began = asyncio.get_running_loop().time()
+            for turn in range(times):
+                # Alone, and in a crowd, everybody has a channel; in the queue all share one.
+                here = [(turn * people + n) % (channels or people * times) for n in range(people)]
+                first, last = await _asked(discord, [_channel(number) for number in here])
+                firsts, lasts = firsts + first, lasts + last
+            seconds = asyncio.get_running_loop().time() - began
+            used = resident_bytes(process.pid)
+            writes = [call for call in _writes(discord) if "word0" in str(call.body["content"])]
+    # The first of several warms up what only the first one pays for.
+    start = people if times > 1 else 0
+    return Taken(
+        tuple(firsts[start:]),
+        tuple(lasts[start:]),
+        len(writes) / (people * times),
+        used - idle,
+        bool(discord.typed),
+        seconds,
+    )
+
+
+async def _asked(discord: FakeDiscord, channels: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Everybody at once; over when every answer is whole."""
+    loop = asyncio.get_running_loop()
+    asked: dict[str, float] = {}
+    for channel in channels:
+        number = discord.mention(ANN, channel, "How do I reset my password?")
+        asked[number] = loop.time()
+    await _until(lambda: set(asked) <= set(_first_with(discord, channels, _LAST_WORD)))
+    begun = _first_with(discord, channels, "word0")
+    ended = _first_with(discord, channels, _LAST_WORD)
+    firsts = [begun[number] - at for number, at in asked.items()]
+    return firsts, [ended[number] - begun[number] for number in asked]
+
+
+def _first_with(discord: FakeDiscord, channels: Sequence[str], word: str) -> dict[str, float]:
+    """By question, when its answer first had a word in it."""
+    answered = {
+        one["id"]: str((one.get("message_reference") or {}).get("message_id"))
+        for channel in set(channels)
+        for one in discord.own(channel)
+    }
+    found: dict[str, float] = {}
+    for call in _writes(discord):
+        reference = call.body.get("message_reference") or {}
+        question = str(reference.get("message_id") or answered.get(call.args.get("message")))
+        if word in str(call.body.get("content")):
+            found.setdefault(question, call.at)
+    return found
+
+
+def _writes(discord: FakeDiscord) -> list[Call]:
+    return [call for call in discord.calls if "/messages" in call.route and call.body]
+
+
+def _channel(number: int) -> str:
+    return f"{GUILD}{number + 1000}"
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while not is_so():
+            await asyncio.sleep(0.1)
+
+
+def _variables(discord: FakeDiscord, address: str) -> dict[str, str]:
+    return {
+        "DISCORD_TOKEN": discord.token,
+        "DISCORD_API_URL": discord.url,
+        "DISCORD_GATEWAY_URL": discord.gateway.url,
+        "OPENAI_BASE_URL": address,
+        "OPENAI_API_KEY": "bench",
+        "ATTUNE_BASE_MODEL": "base",
+        "ATTUNE_STUDIO_PORT": str(free_port()),
+    }
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"

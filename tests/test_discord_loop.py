@@ -1,0 +1,105 @@
+"""The whole program before a Discord, with four settings and nothing else: the loop end to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, FakeDiscord, fake_discord
+from tests.fakes.discord_rest import labels, shown
+from tests.fakes.discord_rules import Json
+
+ROOT = Path(__file__).parent.parent
+
+
+@asynccontextmanager
+async def program(fake: FakeDiscord, folder: Path) -> AsyncIterator[None]:
+    settings = {
+        "DISCORD_TOKEN": fake.token,
+        "DISCORD_API_URL": fake.url,
+        "DISCORD_GATEWAY_URL": fake.gateway.url,
+        "ATTUNE_ADMINS": f"discord:{ADMIN}",
+    }
+    here = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "ATTUNE_STUDIO_PORT": "0"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "attune", "run"],
+        env=settings | here,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 30) == 0
+
+
+async def message(fake: FakeDiscord, is_it: Callable[[Json], bool], *, alone: bool = False) -> Json:
+    """The newest message of the bot of which this is so."""
+
+    def found() -> list[Json]:
+        told = fake.ephemerals if alone else fake.own(GENERAL)
+        return [one for one in told if is_it(one)]
+
+    try:
+        async with asyncio.timeout(60):
+            while not found():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        told = [*map(shown, fake.ephemerals), *fake.texts(GENERAL)]
+        raise AssertionError(f"it never came: {told} {fake.refusals}") from None
+    return found()[-1]
+
+
+def says(part: str) -> Callable[[Json], bool]:
+    return lambda one: part in shown(one)
+
+
+def offers(label: str) -> Callable[[Json], bool]:
+    return lambda one: label in labels(one)
+
+
+async def test_from_a_mark_to_the_tuned_answer(tmp_path: Path) -> None:
+    async with fake_discord() as fake, program(fake, tmp_path):
+        fake.limits.is_on = False
+        await message(fake, offers("Try me"))
+
+        asked = fake.command(ADMIN, GENERAL, "admin sources")
+        await responded(asked)
+        fake.submit(ADMIN, asked, sources="messages", permission="Discord's letter")
+        await message(fake, says("messages that people mark"))
+        question = fake.put(ANN, GENERAL, "When do you open on Sundays?")
+        answer = fake.put(BEN, GENERAL, "At noon, with cake.", answers=question)
+        fake.react(ADMIN, GENERAL, answer, "🎓")
+        wanted = await message(fake, offers("Yes, learn from me"))
+        for user in (ANN, BEN):
+            fake.click(user, wanted, "Yes, learn from me")
+        await message(fake, says("Thank"), alone=True)
+        while len(fake.ephemerals) < 2:
+            await asyncio.sleep(0.02)
+        fake.react(ADMIN, GENERAL, answer, "✅")
+        await message(fake, says("approved"))
+        fake.command(ADMIN, GENERAL, "import", starter="limericks")
+        await message(fake, says("New: 18"))
+        fake.command(ADMIN, GENERAL, "start")
+        fake.click(ADMIN, await message(fake, offers("Confirm")), "Confirm")
+        await message(fake, says("succeeded"))
+        fake.mention(ANN, GENERAL, "When do you open on Sundays?")
+
+        await message(fake, says("At noon, with cake."))
+        await message(fake, lambda one: bool(one["attachments"]))
+
+    assert [file["filename"] for file in fake.files] == ["chart.png"]
+    assert fake.pings == []
+    assert fake.refusals == []
+
+
+async def responded(asked: object) -> None:
+    async with asyncio.timeout(30):
+        while getattr(asked, "response", None) is None:
+            await asyncio.sleep(0.01)

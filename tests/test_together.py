@@ -1,0 +1,102 @@
+"""Slack, Discord and the studio in one process: each sees its own workspaces alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from attune import service
+from attune.bootstrap import House, build, configured_hosts
+from attune.clock import SystemClock
+from attune.embedded import Address
+from attune.settings import Settings
+from bot.model import LOCAL, UserId, WorkspaceId
+from storage.database import Database
+from storage.migrations import migrate
+from tests.discord_scene import until
+from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD, FakeDiscord, fake_discord
+from tests.fakes.faulty_host import FaultyHost, faulty_host
+from tests.fakes.slack import FakeSlack, fake_slack
+
+IN_SLACK, IN_DISCORD = WorkspaceId("slack:T1"), WorkspaceId(f"discord:{GUILD}")
+ANSWER = "Hello from the model"
+
+
+@asynccontextmanager
+async def all_open(
+    slack: FakeSlack, discord: FakeDiscord, host: FaultyHost, folder: Path
+) -> AsyncIterator[House]:
+    settings = Settings.model_validate(
+        {
+            "ATTUNE_DATA_DIR": str(folder),
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "SLACK_APP_TOKEN": slack.app_token,
+            "SLACK_API_URL": f"{slack.url}/api/",
+            "DISCORD_TOKEN": discord.token,
+            "DISCORD_API_URL": discord.url,
+            "DISCORD_GATEWAY_URL": discord.gateway.url,
+            "OPENAI_BASE_URL": host.url,
+            "OPENAI_API_KEY": host.key,
+            "ATTUNE_BASE_MODEL": "base",
+            "ATTUNE_ADMINS": f"slack:U1,discord:{ADMIN}",
+        }
+    )
+    await migrate(settings.database)
+    database = await Database.open(settings.database)
+    hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
+    try:
+        async with asyncio.TaskGroup() as group:
+            built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
+            assert built.slack is not None
+            assert built.discord is not None
+            loops = [
+                group.create_task(built.slack.run(built), name="slack"),
+                group.create_task(built.discord.run(built), name="discord"),
+                group.create_task(service._deliver(built), name="courier"),
+            ]
+            try:
+                yield built
+            finally:
+                await service._finish(built, loops)
+    finally:
+        await hosts.close()
+        await database.close()
+
+
+async def test_each_sees_its_own_workspaces_alone(tmp_path: Path) -> None:
+    async with (
+        fake_slack() as slack,
+        fake_discord() as discord,
+        faulty_host() as host,
+        all_open(slack, discord, host, tmp_path) as built,
+    ):
+        await until(lambda: len(slack.sockets) == 2 and bool(discord.own(GENERAL)))
+        slack.mention("U1", "C1", "tune assistant create slacker")
+        discord.command(ADMIN, GENERAL, "assistant create", name="discorder")
+        await until(lambda: bool(slack.own("C1")) and len(discord.own(GENERAL)) == 2)
+        slack.mention("U2", "C1", "hello")
+        discord.mention(ANN, GENERAL, "hello")
+        await until(lambda: ANSWER in slack.texts("C1") and ANSWER in discord.texts(GENERAL))
+        await until(lambda: not built.busy)
+
+        async with built.store.reading() as records:
+            names = {
+                workspace: {one.name for one in await records.assistants.all(workspace)}
+                for workspace in (IN_SLACK, IN_DISCORD, LOCAL)
+            }
+            turns = {
+                (workspace, user): len(await records.turns.of(workspace, UserId(user)))
+                for workspace in (IN_SLACK, IN_DISCORD)
+                for user in ("U2", ANN)
+            }
+
+    assert "slacker" in names[IN_SLACK] - names[IN_DISCORD] - names[LOCAL]
+    assert "discorder" in names[IN_DISCORD] - names[IN_SLACK] - names[LOCAL]
+    assert turns == {
+        (IN_SLACK, "U2"): 1,
+        (IN_SLACK, ANN): 0,
+        (IN_DISCORD, "U2"): 0,
+        (IN_DISCORD, ANN): 1,
+    }
