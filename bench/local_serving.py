@@ -33,6 +33,7 @@ LONGEST_PAUSE = 5.0
 LONGEST_REPLY = 64
 
 _KEY = "bench"
+_THREADS = {"OMP_NUM_THREADS": "1"}
 _PATIENCE = 300.0
 _QUESTIONS = [question for question, _ in products().lessons[:16]]
 
@@ -130,7 +131,7 @@ async def _chat(served: Served, number: int) -> list[float]:
 def _our_server(folder: Path, base: Path) -> Iterator[Served]:
     """Two trained jobs, each with its model and three checkpoints: eight adapters."""
     options = ("--announce", "--api-key", _KEY, "--data", str(folder / "data"))
-    with running("-m", "tuner", *options, "--base", str(base), data=folder) as tuner:
+    with running("-m", "tuner", *options, "--base", str(base), data=folder, **_THREADS) as tuner:
         assert tuner.stdout is not None
         address = f"{json.loads(tuner.stdout.readline())['url']}/v1"
         names = [name for _ in range(2) for name in _trained(address, base.name)]
@@ -168,6 +169,7 @@ def _their_server(folder: Path, base: Path) -> Iterator[Served]:
         [program, "serve", merged, "--host", "127.0.0.1", "--port", port],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env={**os.environ, **_THREADS},
     )
     try:
         address = f"http://127.0.0.1:{port}/v1"

@@ -63,9 +63,8 @@ class Mixed(nn.Module):
         low = states @ self.down
         if self.mask is not None:
             low = low * self.mask
-        return torch.addmm(
-            out.reshape(-1, out.shape[-1]), low.reshape(-1, low.shape[-1]), self.up
-        ).view_as(out)
+        out += low @ self.up
+        return out
 
 
 class Bank:
@@ -74,17 +73,21 @@ class Bank:
     def __init__(self, model: nn.Module) -> None:
         self._layers = dict(_mixable(model))
         self._laid: list[tuple[str, int]] = []
+        self._shown: Sequence[str | None] | None = None
         head = next(iter(self._layers.values())).inner.weight
         self.like = head.detach()
 
     def select(self, names: Sequence[str | None], adapters: Mapping[str, Adapter]) -> None:
         """Row n of the batch is to be answered by the adapter names[n], or by the base."""
+        if names == self._shown:
+            return
         wanted = list(dict.fromkeys(name for name in names if name is not None))
         laid = [name for name, _ in self._laid]
         # A few that nobody asks now may stay: laying them again costs more than they do.
         if not set(wanted) <= set(laid) or len(laid) > 2 * len(wanted) + 1 or not wanted:
             self._lay([(name, adapters[name]) for name in wanted])
         self._show(self._mask(names))
+        self._shown = list(names)
 
     def _lay(self, chosen: Sequence[tuple[str, Adapter]]) -> None:
         self._laid = [(name, adapter.rank) for name, adapter in chosen]

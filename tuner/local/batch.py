@@ -24,8 +24,12 @@ class Rows:
 
     replies: list[Reply]
     seen: torch.Tensor
-    layers: Layers
+    cache: DynamicCache
     last: list[int]
+
+    @property
+    def layers(self) -> Layers:
+        return [(layer.keys, layer.values) for layer in self.cache.layers]
 
     @property
     def length(self) -> int:
@@ -37,24 +41,26 @@ class Rows:
         first = int(seen.any(dim=0).int().argmax()) if len(places) else 0
         layers = [(k[places, :, first:], v[places, :, first:]) for k, v in self.layers]
         replies = [self.replies[n] for n in places]
-        return Rows(replies, seen[:, first:], layers, [self.last[n] for n in places])
+        return Rows(replies, seen[:, first:], DynamicCache(layers), [self.last[n] for n in places])
 
     def joined(self, other: "Rows") -> "Rows":
         length = max(self.length, other.length)
         one, two = self._widened(length), other._widened(length)
+        pairs = zip(one.layers, two.layers, strict=True)
         layers = [
             (torch.cat([k, other_k]), torch.cat([v, other_v]))
-            for (k, v), (other_k, other_v) in zip(one.layers, two.layers, strict=True)
+            for (k, v), (other_k, other_v) in pairs
         ]
         seen = torch.cat([one.seen, two.seen])
-        return Rows([*one.replies, *two.replies], seen, layers, [*one.last, *two.last])
+        replies, last = [*one.replies, *two.replies], [*one.last, *two.last]
+        return Rows(replies, seen, DynamicCache(layers), last)
 
     def _widened(self, length: int) -> "Rows":
         more = length - self.length
         if not more:
             return self
         layers = [(pad(k, (0, 0, more, 0)), pad(v, (0, 0, more, 0))) for k, v in self.layers]
-        return Rows(self.replies, pad(self.seen, (more, 0)), layers, self.last)
+        return Rows(self.replies, pad(self.seen, (more, 0)), DynamicCache(layers), self.last)
 
 
 class Batch:
@@ -141,17 +147,17 @@ class Batch:
         length = max(len(reply.prompt) for reply in group)
         tokens = [[0] * (length - len(reply.prompt)) + [*reply.prompt] for reply in group]
         seen = [[0] * (length - len(reply.prompt)) + [1] * len(reply.prompt) for reply in group]
-        rows = Rows(list(group), self._tensor(seen), [], [])
+        rows = Rows(list(group), self._tensor(seen), DynamicCache(), [])
         return self._forward(rows, self._tensor(tokens))
 
     def _none_of(self, reply: Reply) -> Rows:
-        return Rows([reply], self._tensor([[]]), [], [])
+        return Rows([reply], self._tensor([[]]), DynamicCache(), [])
 
     def _read_on(self, rows: Rows, left: list[int]) -> None:
         """A long prompt, a part at a time, while the others go on."""
         now, later = left[:CHUNK], left[CHUNK:]
         seen = torch.cat([rows.seen, self._tensor([[1] * len(now)])], dim=1)
-        rows = self._forward(Rows(rows.replies, seen, rows.layers, []), self._tensor([now]))
+        rows = self._forward(Rows(rows.replies, seen, rows.cache, []), self._tensor([now]))
         self._half = (rows, later) if later else None
         if not later:
             self._join(rows)
@@ -166,7 +172,7 @@ class Batch:
     def _step(self, rows: Rows) -> None:
         seen = pad(rows.seen, (0, 1), value=1)
         tokens = self._tensor([[token] for token in rows.last])
-        self._rows = self._forward(Rows(rows.replies, seen, rows.layers, []), tokens)
+        self._rows = self._forward(Rows(rows.replies, seen, rows.cache, []), tokens)
         self._keep(self._rows, self._told(self._rows))
 
     def _told(self, rows: Rows) -> list[int]:
@@ -177,20 +183,19 @@ class Batch:
     def _forward(self, rows: Rows, tokens: torch.Tensor) -> Rows:
         names = [str(reply.adapter) if reply.adapter else None for reply in rows.replies]
         self._bank.select(names, self._adapters)
-        places = (rows.seen.cumsum(dim=1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
-        cache = DynamicCache(rows.layers or None)
         is_whole = bool(rows.seen.all())
+        # Without gaps the model counts the places by itself, which is quicker.
+        places = None if is_whole else (rows.seen.cumsum(dim=1) - 1).clamp(min=0)
         out = self._model(
             input_ids=tokens,
             attention_mask=None if is_whole else rows.seen,
-            position_ids=places,
-            past_key_values=cache,
+            position_ids=None if places is None else places[:, -tokens.shape[1] :],
+            past_key_values=rows.cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        layers = [(layer.keys, layer.values) for layer in cache.layers]
         last = chosen(rows.replies, out.logits[:, -1])
-        return Rows(rows.replies, rows.seen, layers, last)
+        return Rows(rows.replies, rows.seen, rows.cache, last)
 
     def _tensor(self, values: Sequence[Sequence[int]]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.long, device=self._bank.like.device)

@@ -1,7 +1,9 @@
 """Brings a model into memory, ready to answer."""
 
+import os
 from pathlib import Path
 
+import torch
 from transformers import PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
@@ -13,6 +15,7 @@ from tuner.local.rendering import Renderer
 
 def open_model(place: Path) -> Loaded:
     be_quiet()
+    _leave_room()
     model, tokenizer = load_model(place).eval(), load_tokenizer(place)
     reads = longest(model)
     return Loaded(
@@ -22,6 +25,15 @@ def open_model(place: Path) -> Loaded:
         enders=_enders(model, tokenizer),
         longest=reads,
     )
+
+
+def _leave_room() -> None:
+    """Half of the cores: a step waits for its slowest thread, and a training runs beside it.
+
+    To be called by the thread that computes, to which alone it applies.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
 
 
 def _enders(model: PreTrainedModel, tokenizer: Tokenizer) -> frozenset[int]:
