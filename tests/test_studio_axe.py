@@ -67,6 +67,7 @@ async def findings(page: Page) -> list[str]:
             # What still fades has no colour of its own yet.
             await page.emulate_media(color_scheme=light, reduced_motion="reduce")
             await expect(page.locator(f"body.body--{light}")).to_be_attached()
+            await expect(page.locator(".q-drawer--left")).to_have_attribute("aria-label", "Pages")
             told = await page.evaluate(FOUND)
             found += [f"{page.url} {size['width']} {light}: {one}" for one in told]
     await page.set_viewport_size(DESK)
