@@ -21,7 +21,7 @@ from attune.settings import Settings
 from attune.starters import starters
 from attune.topics import Topics
 from bot.catalogue import CATALOGUE, WORDINGS
-from bot.dispatch import Answers, Dispatch, Spawn
+from bot.dispatch import Answers, Dispatch
 from bot.errors import PlaceClosed, SettingsError
 from bot.events import Event
 from bot.model import JobWish, WorkspaceId
@@ -30,6 +30,7 @@ from bot.ports.links import Links
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.ports.world import Hear, World
+from bot.promises import Spawn
 from bot.replies import Reply
 from bot.tuning.watching import Watcher
 from bot.words import Words

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
@@ -44,7 +43,7 @@ from bot.ports.surface import (
     Surface,
 )
 from bot.ports.world import Hear, World
-from bot.promises import Gate, Promises
+from bot.promises import Gate, Promises, Spawn
 from bot.replies import (
     Card,
     Document,
@@ -62,7 +61,6 @@ from bot.words import Words
 
 log = logging.getLogger(__name__)
 
-Spawn = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
 
 _FRESH_FOR = timedelta(minutes=10)
 _TRIES = 8
@@ -108,9 +106,9 @@ class Dispatch:
         self._catalogue = catalogue
         self._answers = answers
         self._spawn = spawn
-        self._promises = Promises(world.store, world.clock)
+        self._promises = Promises(world.store, world.clock, spawn)
         self._gate = Gate()
-        self._settling: dict[WorkspaceId, asyncio.Task[None]] = {}
+        self._settling: dict[WorkspaceId, asyncio.Lock] = {}
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         """Once this returns the platform may be acknowledged."""
@@ -251,22 +249,21 @@ class Dispatch:
         async with self._world.store.reading() as records:
             ask = await self._known(event, records)
         if ask is None and may_settle:
-            await self._settle(place.workspace)
+            await self._settle(event)
             async with self._world.store.reading() as records:
                 ask = await self._known(event, records)
         if ask is None:
             raise NotFound(noun="workspace", name=place.workspace)
         return ask
 
-    async def _settle(self, workspace: WorkspaceId) -> None:
+    async def _settle(self, event: Event) -> None:
         """A crowd that comes first is settled once."""
-        settling = self._settling.get(workspace)
-        if settling is None:
-            work = assistants.settle(workspace, store=self._world.store, hosts=self._world.hosts)
-            settling = asyncio.create_task(work, name="settle")
-            self._settling[workspace] = settling
-            settling.add_done_callback(lambda _: self._settling.pop(workspace, None))
-        await asyncio.shield(settling)
+        workspace = event.place.workspace
+        async with self._settling.setdefault(workspace, asyncio.Lock()):
+            async with self._world.store.reading() as records:
+                is_settled = await self._known(event, records) is not None
+            if not is_settled:
+                await assistants.settle(workspace, store=self._world.store, hosts=self._world.hosts)
 
     async def _known(self, event: Event, records: Records) -> Ask | None:
         place = event.place

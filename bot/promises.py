@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 
 from bot.events import Event, to_json
 from bot.ports.store import Clock, Store
+
+Spawn = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
 
 _MOST_AT_ONCE = 200
 _CALM_SECONDS = 0.02
@@ -15,9 +18,10 @@ _MOST_TURNS = 50
 class Promises:
     """Whoever waits while one transaction runs shares the next one."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, spawn: Spawn) -> None:
         self._store = store
         self._clock = clock
+        self._spawn = spawn
         self._waiting: list[tuple[Event, asyncio.Future[bool]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -26,7 +30,7 @@ class Promises:
         kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((event, kept))
         if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write(), name="promises")
+            self._writing = self._spawn(self._write(), "promises")
         return await kept
 
     async def _write(self) -> None:
