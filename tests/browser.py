@@ -132,7 +132,9 @@ async def go_the_newcomers_way(page: Page) -> int:
     await page.get_by_role("button", name="Train now").click()
     await page.get_by_role("button", name="Confirm").click()
     await page.get_by_role("button", name="Ask it now").click()
-    await expect(page.locator(".bottom textarea").first).to_have_value(re.compile("@attune"))
+    composer = page.locator(".bottom textarea").first
+    await expect(composer).to_have_value(re.compile("@attune"))
+    await expect(composer).to_be_focused()
     await page.keyboard.press("Enter")
     await page.get_by_text("It blushes a red-orange hue.").first.wait_for()
     return 5
