@@ -177,9 +177,12 @@ class Room:
     def remove(self, conversation: Conversation) -> None:
         self._conversations.remove(conversation)
 
-    def listen(self) -> None:
-        """Live from now on, until the window is closed."""
-        watch = self._visit.studio.room.watch()
+    def watch(self) -> Watch:
+        """Taken before the room is read, so that nothing is missed in between."""
+        return self._visit.studio.room.watch()
+
+    def listen(self, watch: Watch) -> None:
+        """Live from then on, until the window is closed."""
         task = background_tasks.create(self._follow(watch), name="studio: room")
         self._client.on_delete(task.cancel)
 

@@ -73,8 +73,9 @@ class _RoomPage:
     async def open(self) -> None:
         self._room.add(self._conversation)
         self._room.show_thread = self._open_thread
+        watch = self._room.watch()
         await self._conversation.load()
-        self._room.listen()
+        self._room.listen(watch)
         await self._refresh()
         follow(self._visit, self._refresh)
         ui.run_javascript("attune.follow()")
