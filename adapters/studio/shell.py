@@ -86,9 +86,13 @@ def shell(
         opener = ui.button(icon="menu", on_click=drawer.toggle).props("flat round dense")
         opener.classes("menu").props(f"aria-label={quoted(visit.say('studio.navigation'))}")
         frame.top = ui.row().classes("top-row")
+    # Once in the page itself, which may lose the service before it was ever connected.
+    naming = (
+        f"attune.name({json.dumps([visit.say('studio.lost'), visit.say('studio.reconnecting')])})"
+    )
+    ui.add_head_html(f"<script>addEventListener('DOMContentLoaded', () => {naming})</script>")
     yield frame
-    words = [visit.say("studio.lost"), visit.say("studio.reconnecting")]
-    ui.run_javascript(f"attune.name({json.dumps(words)})")
+    ui.run_javascript(naming)
     follow(visit, frame.count, at_once=True)
 
 
