@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from attune import service
-from attune.bootstrap import House, build, configured_hosts
-from attune.clock import SystemClock
-from attune.embedded import Address
+from attune.bootstrap import House
 from attune.settings import Settings
 from bot.model import ChannelId, Place, WorkspaceId
 from bot.ports.surface import Surface
-from storage.database import Database
-from storage.migrations import migrate
 from tests.fakes.discord import ADMIN, GENERAL, GUILD, FakeDiscord, Interaction, fake_discord
 from tests.fakes.discord_rules import Json
 from tests.fakes.faulty_host import FaultyHost, faulty_host
+from tests.opening import opened, until
 
 TEAM = WorkspaceId(f"discord:{GUILD}")
 HERE = Place(TEAM, ChannelId(GENERAL))
@@ -40,6 +35,7 @@ class Scene:
     async def start(self, **settings: str) -> None:
         self._stack = AsyncExitStack()
         self.house = await self._stack.enter_async_context(opened(self.settings(**settings)))
+        assert self.house.discord is not None
         await until(lambda: bool(self.discord.gateway.live), lambda: "no gateway")
         await until(self.is_idle)
 
@@ -129,31 +125,6 @@ class Scene:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[House]:
-    """The house without its embedded tuner, which takes a second to start."""
-    await migrate(settings.database)
-    database = await Database.open(settings.database)
-    hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
-    try:
-        async with asyncio.TaskGroup() as group:
-            built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
-            assert built.discord is not None
-            loops = [
-                group.create_task(built.discord.run(built), name="discord"),
-                group.create_task(service._deliver(built), name="courier"),
-                group.create_task(service._watch(built), name="watcher"),
-            ]
-            try:
-                await built.dispatch.recover()
-                yield built
-            finally:
-                await service._finish(built, loops)
-    finally:
-        await hosts.close()
-        await database.close()
-
-
-@asynccontextmanager
 async def discord_scene(folder: Path) -> AsyncIterator[Scene]:
     async with fake_discord() as discord, faulty_host() as host:
         scene = Scene(discord, host, folder)
@@ -169,12 +140,3 @@ async def discord_scene(folder: Path) -> AsyncIterator[Scene]:
 async def in_discord(tmp_path: Path) -> AsyncIterator[Scene]:
     async with discord_scene(tmp_path) as scene:
         yield scene
-
-
-async def until(is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "") -> None:
-    try:
-        async with asyncio.timeout(30):
-            while not is_so():
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"it never came: {complaint()}") from None

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from attune import service
-from attune.bootstrap import House, build, configured_hosts
-from attune.clock import SystemClock
-from attune.embedded import Address
+from attune.bootstrap import House
 from attune.settings import Settings
-from storage.database import Database
-from storage.migrations import migrate
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.slack import FakeSlack, fake_slack
 from tests.fakes.slack_rules import Json
+from tests.opening import opened, until
 
 ADMIN = "U1"
 
@@ -36,6 +31,7 @@ class Scene:
     async def start(self, **settings: str) -> None:
         self._stack = AsyncExitStack()
         self.house = await self._stack.enter_async_context(opened(self.settings(**settings)))
+        assert self.house.slack is not None
         if settings.get("SLACK_MODE") != "http":
             await until(lambda: len(self.slack.sockets) == 2)
 
@@ -100,31 +96,6 @@ class Scene:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[House]:
-    """The house without its embedded tuner, which takes a second to start."""
-    await migrate(settings.database)
-    database = await Database.open(settings.database)
-    hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
-    try:
-        async with asyncio.TaskGroup() as group:
-            built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
-            assert built.slack is not None
-            loops = [
-                group.create_task(built.slack.run(built), name="slack"),
-                group.create_task(service._deliver(built), name="courier"),
-                group.create_task(service._watch(built), name="watcher"),
-            ]
-            try:
-                await built.dispatch.recover()
-                yield built
-            finally:
-                await service._finish(built, loops)
-    finally:
-        await hosts.close()
-        await database.close()
-
-
-@asynccontextmanager
 async def slack_scene(folder: Path) -> AsyncIterator[Scene]:
     async with fake_slack() as slack, faulty_host() as host:
         scene = Scene(slack, host, folder)
@@ -139,12 +110,3 @@ async def slack_scene(folder: Path) -> AsyncIterator[Scene]:
 async def in_slack(tmp_path: Path) -> AsyncIterator[Scene]:
     async with slack_scene(tmp_path) as scene:
         yield scene
-
-
-async def until(is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "") -> None:
-    try:
-        async with asyncio.timeout(30):
-            while not is_so():
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"it never came: {complaint()}") from None

@@ -14,12 +14,13 @@ from discord import app_commands
 from adapters.discord.manifest import commands, fingerprint, invitation, missing
 from bot.catalogue import CATALOGUE
 from bot.words import LANGUAGES, Words
-from tests.discord_scene import Scene, opened, until
+from tests.discord_scene import Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD, fake_discord
 from tests.fakes.discord_rest import Fault, labels, shown
 from tests.fakes.discord_rules import Json, check_commands
 from tests.fakes.discord_spec import published
 from tests.fakes.faulty_host import faulty_host
+from tests.opening import opened, until
 
 CALLBACK = "POST /interactions/{interaction}/{token}/callback"
 REGISTER = "PUT /applications/{application}/commands"

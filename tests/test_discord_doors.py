@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from bot.model import ExampleFilter, ExampleState
-from tests.discord_scene import TEAM, Scene, until
+from tests.discord_scene import TEAM, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, BOT, GENERAL, fake_discord
 from tests.fakes.discord_rest import Fault, labels, shown
 from tests.fakes.faulty_host import faulty_host
+from tests.opening import until
 
 ANSWER = "Hello from the model"
 

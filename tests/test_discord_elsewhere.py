@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.discord_scene import Scene, until
+from tests.discord_scene import Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, FakeDiscord, fake_discord
 from tests.fakes.discord_rest import Fault, labels, shown
 from tests.fakes.discord_rules import Json
 from tests.fakes.faulty_host import faulty_host
+from tests.opening import until
 
 ANSWER = "Hello from the model"
 _KEPT = {

@@ -18,9 +18,10 @@ from adapters.discord.wire import api_base, is_discord
 from bot.errors import SettingsError
 from storage.database import Database
 from storage.migrations import migrate
-from tests.discord_scene import Scene, opened, until
+from tests.discord_scene import Scene
 from tests.fakes.discord import ANN, GENERAL, FakeDiscord, fake_discord
 from tests.fakes.faulty_host import FaultyHost, faulty_host
+from tests.opening import opened, until
 
 ROOT = Path(__file__).parent.parent
 ANSWER = "Hello from the model"

@@ -6,9 +6,10 @@ import random
 
 import pytest
 
-from tests.discord_scene import Scene, until
+from tests.discord_scene import Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL
 from tests.fakes.discord_rest import Fault, labels
+from tests.opening import until
 
 POST = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"

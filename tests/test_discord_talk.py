@@ -8,9 +8,10 @@ import pytest
 
 from bot.model import MessageId
 from bot.replies import Text
-from tests.discord_scene import HERE, Scene, until
+from tests.discord_scene import HERE, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, BOT_ROLE, GENERAL, GUILD
 from tests.fakes.discord_rest import Fault
+from tests.opening import until
 
 ANSWER = "Hello from the model"
 POST = "POST /channels/{channel}/messages"

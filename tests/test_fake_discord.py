@@ -10,11 +10,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.discord_scene import until
 from tests.fakes.discord import ANN, BEN, BOT, GENERAL, FakeDiscord, fake_discord
 from tests.fakes.discord_rest import Fault
 from tests.fakes.discord_rules import MESSAGE_CONTENT, MESSAGES, Json
 from tests.fakes.discord_spec import published
+from tests.opening import until
 
 HERE = f"/channels/{GENERAL}/messages"
 ROW = {"type": 1, "components": [{"type": 2, "style": 1, "label": "x", "custom_id": "a"}]}

@@ -29,7 +29,8 @@ from bot.replies import Chart, Series
 from bot.words import Words
 from tests.fakes.faulty_host import faulty_host
 from tests.fakes.slack import FakeSlack, fake_slack
-from tests.slack_scene import Scene, until
+from tests.opening import until
+from tests.slack_scene import Scene
 
 SECRET = "shh"
 

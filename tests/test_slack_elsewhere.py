@@ -16,7 +16,7 @@ from aiohttp import web
 from attune.settings import Settings
 from bot.model import ExampleFilter, WorkspaceId
 from tests.fakes.faulty_host import FaultyHost, faulty_host
-from tests.slack_scene import opened, until
+from tests.opening import opened, until
 
 Json = dict[str, Any]
 STREAMS = ("chat.startStream", "chat.appendStream", "chat.stopStream")

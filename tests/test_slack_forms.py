@@ -8,7 +8,8 @@ import pytest
 
 from adapters.slack import gateway, surface
 from tests.fakes.slack import labels, shown
-from tests.slack_scene import Scene, until
+from tests.opening import until
+from tests.slack_scene import Scene
 
 ROWS = b'{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ahoy"}]}\n'
 

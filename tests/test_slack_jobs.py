@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bot.model import ChannelId, Place, UserId, WorkspaceId
 from bot.replies import Card, Chart, Series
-from tests.slack_scene import Scene, until
+from tests.opening import until
+from tests.slack_scene import Scene
 
 TEAM = WorkspaceId("slack:T1")
 STARTER = "tune import starter:limericks"

@@ -7,7 +7,8 @@ import pytest
 from adapters.slack import gateway
 from bot.model import ExampleFilter, UserId, WorkspaceId
 from tests.fakes.slack import labels
-from tests.slack_scene import Scene, until
+from tests.opening import until
+from tests.slack_scene import Scene
 
 TEAM = WorkspaceId("slack:T1")
 

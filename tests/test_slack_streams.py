@@ -8,7 +8,8 @@ import pytest
 
 from adapters.slack import streaming
 from tests.fakes.slack import Fault
-from tests.slack_scene import Scene, until
+from tests.opening import until
+from tests.slack_scene import Scene
 
 
 async def test_the_first_words_stand_at_once(in_slack: Scene) -> None:

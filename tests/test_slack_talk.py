@@ -11,7 +11,8 @@ from bot.events import Event
 from bot.model import ChannelId, MessageId, Place, WorkspaceId
 from bot.replies import Text
 from tests.fakes.slack import BOT, Fault
-from tests.slack_scene import Scene, until
+from tests.opening import until
+from tests.slack_scene import Scene
 
 ANSWER = "Hello from the model"
 TEAM = WorkspaceId("slack:T1")

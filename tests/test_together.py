@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from attune import service
-from attune.bootstrap import House, build, configured_hosts
-from attune.clock import SystemClock
-from attune.embedded import Address
+from attune.bootstrap import House
 from attune.settings import Settings
 from bot.model import LOCAL, UserId, WorkspaceId
-from storage.database import Database
-from storage.migrations import migrate
-from tests.discord_scene import until
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD, FakeDiscord, fake_discord
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.slack import FakeSlack, fake_slack
+from tests.opening import opened, until
 
 IN_SLACK, IN_DISCORD = WorkspaceId("slack:T1"), WorkspaceId(f"discord:{GUILD}")
 ANSWER = "Hello from the model"
@@ -43,26 +37,10 @@ async def all_open(
             "ATTUNE_ADMINS": f"slack:U1,discord:{ADMIN}",
         }
     )
-    await migrate(settings.database)
-    database = await Database.open(settings.database)
-    hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
-    try:
-        async with asyncio.TaskGroup() as group:
-            built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
-            assert built.slack is not None
-            assert built.discord is not None
-            loops = [
-                group.create_task(built.slack.run(built), name="slack"),
-                group.create_task(built.discord.run(built), name="discord"),
-                group.create_task(service._deliver(built), name="courier"),
-            ]
-            try:
-                yield built
-            finally:
-                await service._finish(built, loops)
-    finally:
-        await hosts.close()
-        await database.close()
+    async with opened(settings) as built:
+        assert built.slack is not None
+        assert built.discord is not None
+        yield built
 
 
 async def test_each_sees_its_own_workspaces_alone(tmp_path: Path) -> None:

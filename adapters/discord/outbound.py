@@ -15,6 +15,7 @@ from adapters.discord.names import CHOOSE, FIRST, PART
 from adapters.discord.texts import LONGEST, escaped, length, pages, safe, shortened
 from adapters.discord.wire import File, Json
 from adapters.pieces import chunks
+from adapters.saying import bar, words
 from bot.model import MessageId
 from bot.replies import (
     Button,
@@ -27,7 +28,6 @@ from bot.replies import (
     Form,
     Line,
     Listing,
-    Progress,
     Text,
     Tone,
 )
@@ -42,7 +42,6 @@ _EMBED_SUM = 5800
 _LABEL, _ROW, _ROWS, _OPTIONS, _ACTION = 80, 5, 5, 25, 100
 _MODAL_TITLE, _MODAL_PARTS, _INPUT, _INPUT_LABEL, _HINT = 45, 5, 4000, 45, 100
 _MOST_BUTTONS = 10
-_BAR = 20
 _COLOURS = {
     Tone.PLAIN: 0x64748B,
     Tone.GOOD: 0x10B981,
@@ -116,22 +115,6 @@ def nonce(key: str) -> str:
     return hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
 
 
-def words(reply: Drawn) -> str:
-    """What a reply says, without its buttons."""
-    match reply:
-        case Text():
-            return reply.text
-        case Card():
-            facts = (f"{fact.label}: {fact.value}" for fact in reply.facts)
-            columns = (f"{column.title}: {column.text}" for column in reply.columns)
-            return "\n".join((reply.title, *reply.lines, *facts, *columns))
-        case Listing():
-            lines = (f"{line.text} {line.note}".strip() for line in reply.lines)
-            return "\n".join((reply.title, *lines) if reply.lines else (reply.title, reply.empty))
-        case _:
-            assert_never(reply)
-
-
 def modal(form: Form) -> Json:
     """A form; `custom_id` comes back with what was typed."""
     parts = [part for shown in form.fields for part in _inputs(shown)]
@@ -146,7 +129,7 @@ def modal(form: Form) -> Json:
 def _card(card: Card, picture: bytes | None) -> list[Payload]:
     lines = list(card.lines)
     if card.progress:
-        lines.append(_bar(card.progress))
+        lines.append(bar(card.progress))
     facts = [_fact(fact) for fact in card.facts] + [_column(one) for one in card.columns]
     embeds = list(_embeds(card.title, "\n".join(lines), facts, _COLOURS[card.tone]))
     files: tuple[File, ...] = ()
@@ -227,12 +210,6 @@ def _column(column: Column) -> Json:
 def _line(line: Line) -> str:
     text = escaped(line.text if line.id in ("", line.text) else f"{line.id}  {line.text}")
     return f"{text}\n-# {escaped(line.note)}" if line.note else text
-
-
-def _bar(progress: Progress) -> str:
-    share = min(1.0, max(0.0, progress.done / progress.total)) if progress.total > 0 else 0.0
-    full = round(share * _BAR)
-    return f"{'█' * full}{'░' * (_BAR - full)} {share:.0%} ({progress.done}/{progress.total})"
 
 
 def _rows(buttons: Sequence[Button]) -> tuple[Json, ...]:

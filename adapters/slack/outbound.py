@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from adapters.pieces import chunks, split
+from adapters.saying import bar, words
 from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
 from adapters.slack.texts import LONGEST_MARKDOWN, escaped, safe
 from adapters.slack.wire import Json
@@ -26,7 +27,6 @@ from bot.replies import (
     Form,
     Line,
     Listing,
-    Progress,
     Text,
 )
 
@@ -34,7 +34,6 @@ METADATA = "attune_post"
 _BLOCKS, _SECTION, _HEADER, _BUTTONS = 50, 3000, 150, 25
 _FIELD, _FIELDS, _LABEL, _INPUT = 2000, 10, 75, 3000
 _FALLBACK = 3800
-_BAR = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Payload:
 def payloads(reply: Drawn) -> list[Payload]:
     """One message, or several where Slack's limits are too small for one."""
     blocks = list(_blocks(reply))
-    text = next(chunks(escaped(_words(reply)), _FALLBACK))
+    text = next(chunks(escaped(words(reply)), _FALLBACK))
     pages = [blocks[at : at + _BLOCKS] for at in range(0, len(blocks), _BLOCKS)]
     return [Payload(text, page) for page in pages]
 
@@ -120,11 +119,6 @@ def home(reply: Drawn) -> Json:
     return {"type": "home", "blocks": list(_blocks(reply))[:100]}
 
 
-def words(reply: Drawn) -> str:
-    """What a reply says, without its buttons."""
-    return _words(reply)
-
-
 def _blocks(reply: Drawn) -> Iterator[Json]:
     match reply:
         case Text():
@@ -143,7 +137,7 @@ def _card(card: Card) -> Iterator[Json]:
     for line in card.lines:
         yield from _sections(line)
     if card.progress:
-        yield _section(_bar(card.progress))
+        yield _section(bar(card.progress))
     for at in range(0, len(card.facts), _FIELDS):
         yield {"type": "section", "fields": [_fact(fact) for fact in card.facts[at : at + _FIELDS]]}
     for column in card.columns:
@@ -233,12 +227,6 @@ def _button(button: Button) -> Json:
     return drawn
 
 
-def _bar(progress: Progress) -> str:
-    share = min(1.0, max(0.0, progress.done / progress.total)) if progress.total > 0 else 0.0
-    full = round(share * _BAR)
-    return f"{'█' * full}{'░' * (_BAR - full)} {share:.0%} ({progress.done}/{progress.total})"
-
-
 def _inputs(field: Field) -> list[Json]:
     """A value longer than an input is asked for in several."""
     if field.kind is not FieldKind.TEXT or len(field.value) <= _INPUT:
@@ -300,21 +288,6 @@ def _plain(text: str, most: int) -> Json:
     return {"type": "plain_text", "text": shown, "emoji": True}
 
 
-def _words(reply: Drawn) -> str:
-    match reply:
-        case Text():
-            return reply.text
-        case Card():
-            facts = (f"{fact.label}: {fact.value}" for fact in reply.facts)
-            columns = (f"{column.title}: {column.text}" for column in reply.columns)
-            return "\n".join((reply.title, *reply.lines, *facts, *columns))
-        case Listing():
-            lines = (f"{line.text} {line.note}".strip() for line in reply.lines)
-            return "\n".join((reply.title, *lines) if reply.lines else (reply.title, reply.empty))
-        case _:
-            assert_never(reply)
-
-
 __all__ = [
     "LONGEST_MARKDOWN",
     "METADATA",
@@ -327,5 +300,4 @@ __all__ = [
     "modal",
     "notice",
     "payloads",
-    "words",
 ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from adapters.pictures import draw_chart
+from adapters.saying import words
 from adapters.slack import inbound, outbound
 from adapters.slack.emoji import name_of
 from adapters.slack.inbound import COMMAND, EPHEMERAL, HOME, Bot, Handle
@@ -438,7 +439,7 @@ class SlackSurface:
             if grip.view is None and (has_buttons or not is_home):
                 return False
             title, close = "Attune", self._say("slack.close", grip.event.locale)
-            view = outbound.notice(title, outbound.words(reply), close=close)
+            view = outbound.notice(title, words(reply), close=close)
             return await self._put_view(grip, view) and not has_buttons
 
     async def _show_form(self, grip: Grip, view: Json) -> bool:

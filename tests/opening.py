@@ -1,0 +1,53 @@
+"""The house with the doors of its settings open, and the patience to wait for what it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from attune import service
+from attune.bootstrap import House, build, configured_hosts
+from attune.clock import SystemClock
+from attune.embedded import Address
+from attune.settings import Settings
+from storage.database import Database
+from storage.migrations import migrate
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[House]:
+    """The house without its embedded tuner, which takes a second to start."""
+    await migrate(settings.database)
+    database = await Database.open(settings.database)
+    hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
+    try:
+        async with asyncio.TaskGroup() as group:
+            built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
+            doors = {"slack": built.slack, "discord": built.discord}
+            loops = [
+                group.create_task(service._deliver(built), name="courier"),
+                group.create_task(service._watch(built), name="watcher"),
+            ]
+            loops += [
+                group.create_task(door.run(built), name=name)
+                for name, door in doors.items()
+                if door is not None
+            ]
+            try:
+                await built.dispatch.recover()
+                yield built
+            finally:
+                await service._finish(built, loops)
+    finally:
+        await hosts.close()
+        await database.close()
+
+
+async def until(is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "") -> None:
+    try:
+        async with asyncio.timeout(30):
+            while not is_so():
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"it never came: {complaint()}") from None
