@@ -5,7 +5,7 @@ from __future__ import annotations
 from itsdangerous import BadData, URLSafeSerializer
 from pydantic import TypeAdapter, ValidationError
 
-from bot.ports.links import Invitation
+from bot.ports.links import Invitation, Link
 
 PATH = "/write/"
 
@@ -15,15 +15,16 @@ _INVITATION = TypeAdapter(Invitation)
 class SignedLinks:
     """`bot.ports.links.Links`, good for as long as the key is the same."""
 
-    def __init__(self, public_url: str, key: str) -> None:
-        self._public_url = public_url.rstrip("/")
+    def __init__(self, public_url: str, key: str, *, local_url: str = "") -> None:
+        self._base = (public_url or local_url).rstrip("/")
+        self._is_local = not public_url
         self._serializer = URLSafeSerializer(key, salt="write up")
 
-    def write(self, invitation: Invitation) -> str | None:
-        if not self._public_url:
+    def write(self, invitation: Invitation) -> Link | None:
+        if not self._base:
             return None
         token = self._serializer.dumps(_INVITATION.dump_python(invitation, mode="json"))
-        return f"{self._public_url}{PATH}{token}"
+        return Link(f"{self._base}{PATH}{token}", self._is_local)
 
     def read(self, token: str) -> Invitation | None:
         try:

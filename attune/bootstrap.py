@@ -176,7 +176,9 @@ def links_of(settings: Settings) -> Links:
     """Without a key of the operator's, links end with the process."""
     key = settings.secret_key
     return SignedLinks(
-        settings.public_url, key.get_secret_value() if key else secrets.token_hex(32)
+        settings.public_url,
+        key.get_secret_value() if key else secrets.token_hex(32),
+        local_url=settings.local_url,
     )
 
 

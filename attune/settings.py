@@ -146,6 +146,12 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.absolute()}/attune.db"
 
     @property
+    def local_url(self) -> str:
+        """The studio as seen from this machine alone; empty where that is not known beforehand."""
+        is_known = self.studio_port > 0 and self.studio_host in ("127.0.0.1", "localhost")
+        return f"http://{self.studio_host}:{self.studio_port}" if is_known else ""
+
+    @property
     def admin_keys(self) -> frozenset[str]:
         """`platform:user` entries."""
         return frozenset(one.strip() for one in self.admins.split(",") if one.strip())

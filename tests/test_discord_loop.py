@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, FakeDiscord, fake_discord
 from tests.fakes.discord_rest import labels, shown
 from tests.fakes.discord_rules import Json
+from tests.program import program
 
-ROOT = Path(__file__).parent.parent
 
-
-@asynccontextmanager
-async def program(fake: FakeDiscord, folder: Path) -> AsyncIterator[None]:
-    settings = {
+def settings_of(fake: FakeDiscord) -> dict[str, str]:
+    return {
         "DISCORD_TOKEN": fake.token,
         "DISCORD_API_URL": fake.url,
         "DISCORD_GATEWAY_URL": fake.gateway.url,
         "ATTUNE_ADMINS": f"discord:{ADMIN}",
     }
-    here = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "ATTUNE_STUDIO_PORT": "0"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "attune", "run"],
-        env=settings | here,
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        assert await asyncio.to_thread(process.wait, 30) == 0
 
 
 async def message(fake: FakeDiscord, is_it: Callable[[Json], bool], *, alone: bool = False) -> Json:
@@ -65,7 +47,7 @@ def offers(label: str) -> Callable[[Json], bool]:
 
 
 async def test_from_a_mark_to_the_tuned_answer(tmp_path: Path) -> None:
-    async with fake_discord() as fake, program(fake, tmp_path):
+    async with fake_discord() as fake, program(settings_of(fake), tmp_path):
         fake.limits.is_on = False
         await message(fake, offers("Try me"))
 

@@ -265,6 +265,20 @@ async def test_a_pointer_is_written_up_on_a_page_of_ours(in_slack: Scene) -> Non
     assert link["url"].startswith("https://attune.example/")
 
 
+async def test_without_an_address_of_ours_an_admin_gets_one_of_this_machine(
+    in_slack: Scene,
+) -> None:
+    in_slack.slack.react("U1", "C1", await exchange(in_slack), "mortar_board")
+    (pointer,) = await in_slack.whispered()
+
+    in_slack.slack.click("U1", pointer, "Write it up")
+
+    told = (await in_slack.whispered(2))[1]
+    (button,) = (one for block in told["blocks"] for one in block.get("elements", ()))
+    assert button["url"].startswith("http://127.0.0.1:8080/write/")
+    assert "only on the computer that runs Attune" in told["text"]
+
+
 async def test_without_an_address_of_ours_the_operator_is_named(in_slack: Scene) -> None:
     in_slack.slack.react("U2", "C1", await exchange(in_slack), "mortar_board")
     (pointer,) = await in_slack.whispered()

@@ -51,11 +51,15 @@ async def write(ask: Ask, *, store: Store, links: Links) -> Reply:
     if _may_type(ask):
         return write_form(ask, pointer)
     link = links.write(Invitation(ask.place, ask.user, pointer, ask.now + _LINK_LASTS))
-    if link is None:
+    # An admin may sit at the machine itself; whoever else would open it finds nothing there.
+    if link is None or (link.is_local and ask.role < Role.ADMIN):
         raise NotNow(problem=ask.words("write.no_address"))
     minutes = int(_LINK_LASTS.total_seconds() // 60)
     text = ask.words("write.link", id=pointer, minutes=minutes)
-    return Text(text, private=True, buttons=(Button(ask.words("button.open_page"), link=link),))
+    if link.is_local:
+        text = f"{text} {ask.words('write.local')}"
+    button = Button(ask.words("button.open_page"), link=link.address)
+    return Text(text, private=True, buttons=(button,))
 
 
 def write_form(ask: Ask, pointer: ExampleId) -> Form:

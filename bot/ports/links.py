@@ -19,9 +19,17 @@ class Invitation:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An address to give away; `is_local` where it opens on our own machine alone."""
+
+    address: str
+    is_local: bool
+
+
 class Links(Protocol):
-    def write(self, invitation: Invitation) -> str | None:
-        """The address to give away; None where nobody could reach it."""
+    def write(self, invitation: Invitation) -> Link | None:
+        """None where nobody could reach it."""
         ...
 
     def read(self, token: str) -> Invitation | None:

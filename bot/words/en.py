@@ -203,6 +203,10 @@ SENTENCES: Mapping[str, str] = {
         "Write example {id} in your own words on a page of ours. The link is yours alone and works "
         "for {minutes} minutes."
     ),
+    "write.local": (
+        "It opens only on the computer that runs Attune; for everybody else, whoever runs it sets "
+        "ATTUNE_PUBLIC_URL."
+    ),
     "write.no_address": (
         "This needs a page that you can reach. Ask whoever runs Attune to set ATTUNE_PUBLIC_URL."
     ),

@@ -229,6 +229,7 @@ SENTENCES: Mapping[str, str] = {
     "example.pointer_only": "示例 {id} 只记了消息的出处，没有保存文字。",
     "write.title": "写下示例 {id}",
     "write.link": "请在我们的网页上用自己的话写下示例 {id}。链接只给你一个人，{minutes} 分钟内有效。",
+    "write.local": "它只能在运行 Attune 的那台电脑上打开；要让别人也能打开，请设置 ATTUNE_PUBLIC_URL。",
     "write.no_address": "这需要一个你能打开的网页。请让运行 Attune 的人设置 ATTUNE_PUBLIC_URL。",
     "write.bad_link": "链接不完整。请再点一次“写下来”，拿一个新的。",
     "write.ended": "链接已过期。请再点一次“写下来”，拿一个新的。",
