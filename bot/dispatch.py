@@ -108,7 +108,7 @@ class Dispatch:
         self._spawn = spawn
         self._promises = Promises(world.store, world.clock, spawn)
         self._gate = Gate()
-        self._settling: dict[WorkspaceId, asyncio.Lock] = {}
+        self._settling: dict[WorkspaceId, asyncio.Future[None]] = {}
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         """Once this returns the platform may be acknowledged."""
@@ -249,21 +249,22 @@ class Dispatch:
         async with self._world.store.reading() as records:
             ask = await self._known(event, records)
         if ask is None and may_settle:
-            await self._settle(event)
+            await self._settle(place.workspace)
             async with self._world.store.reading() as records:
                 ask = await self._known(event, records)
         if ask is None:
             raise NotFound(noun="workspace", name=place.workspace)
         return ask
 
-    async def _settle(self, event: Event) -> None:
-        """A crowd that comes first is settled once."""
-        workspace = event.place.workspace
-        async with self._settling.setdefault(workspace, asyncio.Lock()):
-            async with self._world.store.reading() as records:
-                is_settled = await self._known(event, records) is not None
-            if not is_settled:
-                await assistants.settle(workspace, store=self._world.store, hosts=self._world.hosts)
+    async def _settle(self, workspace: WorkspaceId) -> None:
+        """A crowd that comes first is settled once, and waits for it together."""
+        settling = self._settling.get(workspace)
+        if settling is None:
+            work = assistants.settle(workspace, store=self._world.store, hosts=self._world.hosts)
+            settling = self._settling[workspace] = asyncio.ensure_future(work)
+            settling.add_done_callback(lambda _: self._settling.pop(workspace, None))
+        # Whoever gives up waiting takes it from nobody else.
+        await asyncio.shield(settling)
 
     async def _known(self, event: Event, records: Records) -> Ask | None:
         place = event.place
@@ -398,8 +399,7 @@ class Dispatch:
 
     async def _begin(self, event: Event) -> None:
         """Written before anything is shown, so that a later run knows where to look first."""
-        async with self._world.store.writing() as records:
-            await records.inbox.begin(event.key)
+        await self._promises.begin(event.key)
 
     async def _apologise(self, event: Event, sentence: str) -> None:
         """An error is told where it happened; if even that fails it is only logged."""
@@ -419,8 +419,7 @@ class Dispatch:
     async def _finish(self, key: str) -> None:
         """Should even this fail, the event waits for the next start; the house goes on."""
         try:
-            async with self._world.store.writing() as records:
-                await records.inbox.finish(key)
+            await self._promises.end(key)
         except Exception:
             log.exception("An event could not be put away")
 

@@ -30,14 +30,15 @@ async def unhurried(work: Coroutine[Any, Any, T]) -> T:
     early would give the connection away with the statement still running.
     """
     task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError as error:
+        cancelled = error
     while not task.done():
         try:
             await asyncio.wait([task])
         except asyncio.CancelledError as error:
             cancelled = error
-    if cancelled is None:
-        return task.result()
     if not task.cancelled():
         task.exception()
     raise cancelled

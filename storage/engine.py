@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, event, make_url
@@ -14,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bot.errors import SettingsError
+from storage.driver import connect
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -31,8 +33,11 @@ _PRAGMAS = (
     "synchronous = NORMAL",
     "secure_delete = ON",
     "wal_autocheckpoint = 4000",
-    "cache_size = -8192",
+    "cache_size = -4096",
 )
+
+# A crowd that asks at once reads at once; to open one anew costs more than its question.
+_KEPT_OPEN = 20
 
 
 class Duty(StrEnum):
@@ -87,13 +92,20 @@ def engine_for(address: URL, duty: Duty) -> AsyncEngine:
 
 def _sqlite(address: URL, duty: Duty) -> AsyncEngine:
     # Readers are never made to wait for one another, hence no limit to overflow.
-    engine = create_async_engine(address, pool_reset_on_return=None, max_overflow=-1)
+    engine = create_async_engine(
+        address,
+        async_creator=partial(connect, address.database or ""),
+        pool_reset_on_return=None,
+        pool_size=_KEPT_OPEN,
+        max_overflow=-1,
+    )
     pragmas = [*_PRAGMAS]
     if duty is not Duty.MIGRATE:
         # A migration may have to drop and remake a table that others refer to.
         pragmas.append("foreign_keys = ON")
     if duty is Duty.READ:
         pragmas.append("query_only = ON")
+    script = ";".join(f"PRAGMA {pragma}" for pragma in pragmas)
     # Without IMMEDIATE two transactions that read first and write later would
     # both be refused at once, busy_timeout or not.
     begin = "BEGIN" if duty is Duty.READ else "BEGIN IMMEDIATE"
@@ -102,10 +114,7 @@ def _sqlite(address: URL, duty: Duty) -> AsyncEngine:
         # The driver must not begin transactions of its own:
         # https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#sqlite-transactions
         connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        connection.run_async(lambda sqlite: sqlite.executescript(script))
 
     def began(connection: Connection) -> None:
         # Past the cursor: one way to the driver's thread instead of three.

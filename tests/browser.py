@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shutil
-import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
-from attune.settings import environment
+from tests.program import served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 QUIET = (
@@ -30,52 +26,6 @@ QUIET = (
 DESK: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE = 60_000
-
-
-class Service:
-    """`attune run` in a process of its own, on one port through all its lives."""
-
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self._settings = {"ATTUNE_DATA_DIR": str(folder), "ATTUNE_STUDIO_PORT": "0", **settings}
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> str:
-        """Where it says it is."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "attune",
-            "run",
-            stdout=asyncio.subprocess.PIPE,
-            env={**environment(), **self._settings},
-        )
-        assert self._process.stdout is not None
-        async with asyncio.timeout(60):
-            address = (await self._process.stdout.readline()).decode().split()[-1]
-        self._settings["ATTUNE_STUDIO_PORT"] = address.rpartition(":")[2]
-        return address
-
-    async def kill(self) -> None:
-        await self._end(signal.SIGKILL)
-
-    async def stop(self) -> None:
-        assert await self._end(signal.SIGTERM) == 0
-
-    async def _end(self, by: signal.Signals) -> int:
-        assert self._process is not None
-        self._process.send_signal(by)
-        async with asyncio.timeout(30):
-            return await self._process.wait()
-
-
-@asynccontextmanager
-async def served(folder: Path, **settings: str) -> AsyncIterator[str]:
-    """A service for the length of a test."""
-    service = Service(folder, **settings)
-    try:
-        yield await service.start()
-    finally:
-        await service.stop()
 
 
 @pytest.fixture

@@ -1,33 +1,81 @@
-"""The whole program in a process of its own, with the settings given and nothing else."""
+"""The whole program in processes of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from attune.settings import environment
+
 ROOT = Path(__file__).parent.parent
+
+
+class Service:
+    """`attune run` on one port through all its lives, with this environment and no other."""
+
+    def __init__(self, settings: Mapping[str, str], *, folder: Path | None = None) -> None:
+        self._settings = dict(settings)
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> str:
+        """Where it says it is."""
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "attune", "run"),
+            stdout=asyncio.subprocess.PIPE,
+            env=self._settings,
+            cwd=self._folder,
+        )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(60):
+            address = (await self._process.stdout.readline()).decode().split()[-1]
+        self._settings["ATTUNE_STUDIO_PORT"] = address.rpartition(":")[2]
+        return address
+
+    async def kill(self) -> None:
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> None:
+        assert await self._end(signal.SIGTERM) == 0
+
+    async def _end(self, by: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(by)
+        async with asyncio.timeout(30):
+            return await self._process.wait()
+
+
+def service_in(folder: Path, **settings: str) -> Service:
+    """One that keeps its data in `folder`, on a port that is free."""
+    own = {"ATTUNE_DATA_DIR": str(folder), "ATTUNE_STUDIO_PORT": "0"}
+    return Service({**environment(), **own, **settings})
+
+
+@asynccontextmanager
+async def served(folder: Path, **settings: str) -> AsyncIterator[str]:
+    """A service for the length of a test, and where it is."""
+    service = service_in(folder, **settings)
+    try:
+        yield await service.start()
+    finally:
+        await service.stop()
 
 
 @asynccontextmanager
 async def program(settings: Mapping[str, str], folder: Path) -> AsyncIterator[None]:
-    """Runs in `folder`, keeps its data there, and must stop by itself when asked."""
+    """As somebody runs it in `folder` with these settings, and nothing else but a free port."""
     here = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
     with socket.create_server(("127.0.0.1", 0)) as free:
         here["ATTUNE_STUDIO_PORT"] = str(free.getsockname()[1])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "attune", "run"],
-        env={**here, **settings},
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-    )
+    service = Service({**here, **settings}, folder=folder)
     try:
+        await service.start()
         yield
     finally:
-        process.terminate()
-        assert await asyncio.to_thread(process.wait, 30) == 0
+        await service.stop()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tuner_scene import KEY, THINGS, Tuner, lines, preference, row
+from tests.tuner_scene import THINGS, Tuner, lines, preference, row
 
 pytestmark = pytest.mark.torch
 
@@ -24,19 +24,12 @@ class Room:
 
     def __init__(self, folder: Path, tuner: Tuner) -> None:
         self.folder = folder
-        hosts = folder / "hosts.toml"
-        hosts.write_text(
-            f'[[host]]\nname = "house"\nbase_url = "{tuner.url}/v1"\nkey_env = "HOUSE_KEY"\n'
-            f'bases = ["{tuner.base}"]\nprices = {{{tuner.base} = 0.0}}\n',
-            "utf-8",
-        )
         kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         self._environment = {
             **kept,
             "PYTHONPATH": str(ROOT),
             "ATTUNE_DATA_DIR": str(folder / "room"),
-            "ATTUNE_HOSTS": str(hosts),
-            "HOUSE_KEY": KEY,
+            **tuner.as_host(folder),
         }
 
     def file(self, name: str, rows: list[dict[str, object]]) -> Path:
@@ -57,13 +50,6 @@ class Room:
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
-
-
-def figures(tuner: Tuner, name: str) -> list[float]:
-    """What the newest job told of itself, step by step."""
-    job = tuner.client.fine_tuning.jobs.list(limit=1).data[0]
-    data = [event["data"] for event in reversed(tuner.events(job))]
-    return [float(each[name]) for each in data if isinstance(each, dict) and name in each]
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +113,7 @@ def test_preferences_move_the_margins(house: Tuner, room: Room) -> None:
         "/wait",
     )
 
-    margins = figures(house, "train_reward_margin")
+    margins = house.figures("train_reward_margin")
     assert "succeeded" in told
     assert margins[0] == 0
     assert sum(margins[-5:]) / 5 > 1

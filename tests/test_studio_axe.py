@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser import DESK, PHONE, Windows, go_the_newcomers_way, served
+from tests.browser import DESK, PHONE, Windows, go_the_newcomers_way
+from tests.program import served
 
 pytestmark = pytest.mark.browser
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser import Service, Windows
+from tests.browser import Windows
 from tests.fakes.faulty_host import FaultyHost, faulty_host
+from tests.program import Service, service_in
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +27,7 @@ async def host() -> AsyncIterator[FaultyHost]:
 
 @pytest.fixture
 async def service(host: FaultyHost, tmp_path: Path) -> AsyncIterator[Service]:
-    service = Service(
+    service = service_in(
         tmp_path, OPENAI_BASE_URL=host.url, OPENAI_API_KEY=host.key, ATTUNE_BASE_MODEL="base"
     )
     yield service
@@ -84,7 +85,9 @@ async def test_killed_in_a_training_it_comes_back_and_ends_it(
 
 
 async def test_after_a_restart_a_password_is_asked_again(windows: Windows, tmp_path: Path) -> None:
-    service = Service(tmp_path, ATTUNE_STUDIO_HOST="0.0.0.0", ATTUNE_STUDIO_PASSWORD="open sesame")
+    service = service_in(
+        tmp_path, ATTUNE_STUDIO_HOST="0.0.0.0", ATTUNE_STUDIO_PASSWORD="open sesame"
+    )
     page = await windows.open(f"{await service.start()}/jobs")
     await page.get_by_label("Password").fill("open sesame")
     await page.keyboard.press("Enter")

@@ -175,6 +175,22 @@ class Tuner:
             model=self.base, messages=[{"role": "user", "content": question}], max_tokens=8
         )
 
+    def figures(self, name: str) -> list[float]:
+        """What the newest job told of itself, step by step."""
+        job = self.client.fine_tuning.jobs.list(limit=1).data[0]
+        data = [event["data"] for event in reversed(self.events(job))]
+        return [float(each[name]) for each in data if isinstance(each, dict) and name in each]
+
+    def as_host(self, folder: Path) -> dict[str, str]:
+        """The settings with which the bot knows this server as `house`."""
+        hosts = folder / "hosts.toml"
+        hosts.write_text(
+            f'[[host]]\nname = "house"\nbase_url = "{self.url}/v1"\nkey_env = "HOUSE_KEY"\n'
+            f'bases = ["{self.base}"]\nprices = {{{self.base} = 0.0}}\n',
+            "utf-8",
+        )
+        return {"ATTUNE_HOSTS": str(hosts), "HOUSE_KEY": KEY}
+
     def workers(self) -> list[int]:
         """The process ids of this server's workers."""
         listed = Path(f"/proc/{self.process.pid}/task").glob("*/children")

@@ -410,6 +410,23 @@ class TestExamples:
 
         assert [each.row for each in (*first, *rest)] == [a_row(str(n)) for n in range(5)]
 
+    @pytest.mark.parametrize("count", [199, 200, 201, 450])
+    async def test_long_pages_and_streams_are_whole(self, store: Store, count: int) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            new = [
+                replace(an_example(assistant, str(n)), state=ExampleState.APPROVED)
+                for n in range(count)
+            ]
+            await records.examples.add_many(HOME, new, at=NOW)
+        async with store.reading() as records:
+            page = await records.examples.page(HOME, ExampleFilter(), limit=1000)
+            rows = records.examples.trainable(HOME, assistant, Method.SUPERVISED)
+            streamed = [each.row async for each in rows]
+
+        assert [each.row for each in page] == [a_row(str(n)) for n in range(count)]
+        assert streamed == [each.row for each in page]
+
     async def test_an_edit_makes_a_revision(self, store: Store) -> None:
         assistant = await furnished(store)
 

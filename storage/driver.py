@@ -1,0 +1,105 @@
+"""SQLite's driver with fewer ways to its thread: a statement brings its first rows along.
+
+aiosqlite goes there and back for the cursor, the statement, its rows and the
+end, each a switch between two threads; most of what we ask is one row.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import aiosqlite
+
+_ALONG = 200
+_WHOLE = 10_000_000
+
+Rows = list[Any]
+
+
+class SqliteConnection(aiosqlite.Connection):
+    """As its parent, but for its cursors."""
+
+    def cursor(self) -> Any:
+        return SqliteCursor(self)
+
+    async def there(self, work: Callable[..., None], *given: Any) -> None:
+        """Do it in the thread of the connection, which no other touches."""
+        execute: Callable[..., Awaitable[None]] = self._execute
+        await execute(work, *given)
+
+
+class SqliteCursor:
+    """What SQLAlchemy asks of a cursor: https://peps.python.org/pep-0249/#cursor-objects."""
+
+    def __init__(self, connection: SqliteConnection) -> None:
+        self._connection = connection
+        self._open: sqlite3.Cursor | None = None
+        self._rows: Rows = []
+        self.description: Any = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+        self.arraysize = 1
+
+    async def __aenter__(self) -> SqliteCursor:
+        return self
+
+    async def execute(self, sql: str, parameters: Any = ()) -> SqliteCursor:
+        await self._connection.there(self._run, sql, parameters)
+        return self
+
+    async def executemany(self, sql: str, parameters: Any) -> SqliteCursor:
+        await self._connection.there(self._run_many, sql, parameters)
+        return self
+
+    async def fetchone(self) -> Any:
+        rows = await self.fetchmany(1)
+        return rows[0] if rows else None
+
+    async def fetchmany(self, size: int | None = None) -> Sequence[Any]:
+        wanted = self.arraysize if size is None else size
+        if len(self._rows) < wanted and self._open is not None:
+            missing = max(_ALONG, wanted - len(self._rows))
+            await self._connection.there(self._fetch, self._open, missing)
+        rows, self._rows = self._rows[:wanted], self._rows[wanted:]
+        return rows
+
+    async def fetchall(self) -> Sequence[Any]:
+        return await self.fetchmany(_WHOLE)
+
+    async def close(self) -> None:
+        left, self._open = self._open, None
+        if left is not None:
+            await self._connection.there(left.close)
+
+    def _run(self, sql: str, parameters: Any) -> None:
+        cursor = self._connection._conn.execute(sql, parameters)
+        self._rows, self.description = [], cursor.description
+        if cursor.description is not None:
+            self._fetch(cursor, _ALONG)
+        # A change that returns rows has met them only now.
+        self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
+
+    def _run_many(self, sql: str, parameters: Any) -> None:
+        cursor = self._connection._conn.executemany(sql, parameters)
+        self.rowcount = cursor.rowcount
+
+    def _fetch(self, cursor: sqlite3.Cursor, count: int) -> None:
+        """Fewer than asked for were the last."""
+        rows = cursor.fetchmany(count)
+        self._rows += rows
+        if len(rows) < count:
+            cursor.close()
+            self._open = None
+        else:
+            self._open = cursor
+
+
+async def connect(path: str) -> SqliteConnection:
+    """A connection whose thread does not keep the process from ending."""
+    connection = SqliteConnection(partial(sqlite3.connect, path, check_same_thread=False), 64)
+    connection._thread.daemon = True
+    await connection
+    return connection
