@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,8 +14,6 @@ from attune.clock import SystemClock
 from attune.embedded import embedded_tuner
 from attune.settings import Settings
 from bot.errors import FolderTaken, SettingsError
-from bot.ports.provider import Hosts
-from bot.rehearsal import rehearse
 
 if TYPE_CHECKING:
     from attune.bootstrap import House
@@ -56,7 +53,6 @@ async def house(settings: Settings) -> AsyncIterator[House]:
                     loops.append(group.create_task(built.discord.run(built), name="discord"))
                 try:
                     await built.dispatch.recover()
-                    loops.append(group.create_task(_rehearse(built, hosts), name="rehearsal"))
                     yield built
                 finally:
                     await _finish(built, loops)
@@ -92,17 +88,6 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
-
-
-async def _rehearse(built: House, hosts: Hosts) -> None:
-    """A courtesy to whoever asks first; without it they wait a little longer."""
-    try:
-        await rehearse(store=built.store, hosts=hosts, clock=built.clock)
-    except Exception:
-        log.exception("A rehearsal failed")
-    # What stands by now stays; to look through all of it for garbage takes a tenth of a second,
-    # in the middle of somebody's answer: https://docs.python.org/3/library/gc.html#gc.freeze
-    gc.freeze()
 
 
 async def _watch(built: House) -> None:

@@ -176,9 +176,7 @@ async def _until(is_so: Callable[[], bool]) -> None:
 
 def _variables(slack: FakeSlack, address: str) -> dict[str, str]:
     return {
-        "SLACK_BOT_TOKEN": slack.bot_token,
-        "SLACK_APP_TOKEN": slack.app_token,
-        "SLACK_API_URL": f"{slack.url}/api/",
+        **slack.settings,
         "OPENAI_BASE_URL": address,
         "OPENAI_API_KEY": "bench",
         "ATTUNE_BASE_MODEL": "base",

@@ -33,6 +33,7 @@ from bot.model import (
     Place,
     WorkspaceId,
 )
+from bot.once import Once
 from bot.ports.store import Records
 from bot.ports.surface import (
     CanOpenForm,
@@ -44,6 +45,7 @@ from bot.ports.surface import (
 )
 from bot.ports.world import Hear, World
 from bot.promises import Gate, Promises, Spawn
+from bot.rehearsal import rehearse
 from bot.replies import (
     Card,
     Document,
@@ -108,7 +110,7 @@ class Dispatch:
         self._spawn = spawn
         self._promises = Promises(world.store, world.clock, spawn)
         self._gate = Gate()
-        self._settling: dict[WorkspaceId, asyncio.Future[None]] = {}
+        self._settling: Once[None] = Once()
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         """Once this returns the platform may be acknowledged."""
@@ -138,6 +140,11 @@ class Dispatch:
     async def look(self, event: Event) -> Reply:
         """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
         return await self._told(event)
+
+    async def rehearse(self) -> None:
+        """Makes ready what a first question needs, and leaves no trace."""
+        world = self._world
+        await rehearse(store=world.store, hosts=world.hosts, clock=world.clock)
 
     async def recover(self) -> None:
         """Events promised before a crash are worked on again; stale questions are let go."""
@@ -258,13 +265,10 @@ class Dispatch:
 
     async def _settle(self, workspace: WorkspaceId) -> None:
         """A crowd that comes first is settled once, and waits for it together."""
-        settling = self._settling.get(workspace)
-        if settling is None:
-            work = assistants.settle(workspace, store=self._world.store, hosts=self._world.hosts)
-            settling = self._settling[workspace] = asyncio.ensure_future(work)
-            settling.add_done_callback(lambda _: self._settling.pop(workspace, None))
-        # Whoever gives up waiting takes it from nobody else.
-        await asyncio.shield(settling)
+        store, hosts = self._world.store, self._world.hosts
+        await self._settling.ask(
+            workspace, lambda: assistants.settle(workspace, store=store, hosts=hosts)
+        )
 
     async def _known(self, event: Event, records: Records) -> Ask | None:
         place = event.place

@@ -14,7 +14,7 @@ from typing import Any
 import aiosqlite
 
 _ALONG = 200
-_WHOLE = 10_000_000
+_MANY = 10_000
 
 Rows = list[Any]
 
@@ -67,7 +67,9 @@ class SqliteCursor:
         return rows
 
     async def fetchall(self) -> Sequence[Any]:
-        return await self.fetchmany(_WHOLE)
+        while self._open is not None:
+            await self._connection.there(self._fetch, self._open, _MANY)
+        return await self.fetchmany(len(self._rows))
 
     async def close(self) -> None:
         left, self._open = self._open, None
@@ -76,7 +78,7 @@ class SqliteCursor:
 
     def _run(self, sql: str, parameters: Any) -> None:
         cursor = self._connection._conn.execute(sql, parameters)
-        self._rows, self.description = [], cursor.description
+        self._rows, self._open, self.description = [], None, cursor.description
         if cursor.description is not None:
             self._fetch(cursor, _ALONG)
         # A change that returns rows has met them only now.
@@ -97,9 +99,9 @@ class SqliteCursor:
             self._open = cursor
 
 
-async def connect(path: str) -> SqliteConnection:
-    """A connection whose thread does not keep the process from ending."""
-    connection = SqliteConnection(partial(sqlite3.connect, path, check_same_thread=False), 64)
+async def connect(*given: Any, **options: Any) -> SqliteConnection:
+    """As `sqlite3.connect`; the thread does not keep the process from ending."""
+    connection = SqliteConnection(partial(sqlite3.connect, *given, **options), 64)
     connection._thread.daemon = True
     await connection
     return connection

@@ -92,9 +92,10 @@ def engine_for(address: URL, duty: Duty) -> AsyncEngine:
 
 def _sqlite(address: URL, duty: Duty) -> AsyncEngine:
     # Readers are never made to wait for one another, hence no limit to overflow.
+    given, options = address.get_dialect()().create_connect_args(address)
     engine = create_async_engine(
         address,
-        async_creator=partial(connect, address.database or ""),
+        async_creator=partial(connect, *given, **options),
         pool_reset_on_return=None,
         pool_size=_KEPT_OPEN,
         max_overflow=-1,

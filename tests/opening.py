@@ -12,13 +12,11 @@ from attune.clock import SystemClock
 from attune.embedded import Address
 from attune.settings import Settings
 from storage.database import Database
-from storage.migrations import migrate
 
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[House]:
     """The house without its embedded tuner, which takes a second to start."""
-    await migrate(settings.database)
     database = await Database.open(settings.database)
     hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
     try:
@@ -44,9 +42,11 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         await database.close()
 
 
-async def until(is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "") -> None:
+async def until(
+    is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "", *, seconds: float = 30
+) -> None:
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(seconds):
             while not is_so():
                 await asyncio.sleep(0.005)
     except TimeoutError:

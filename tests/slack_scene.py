@@ -48,9 +48,7 @@ class Scene:
     def settings(self, **more: str) -> Settings:
         known = {
             "ATTUNE_DATA_DIR": str(self.folder),
-            "SLACK_BOT_TOKEN": self.slack.bot_token,
-            "SLACK_APP_TOKEN": self.slack.app_token,
-            "SLACK_API_URL": f"{self.slack.url}/api/",
+            **self.slack.settings,
             "OPENAI_BASE_URL": self.host.url,
             "OPENAI_API_KEY": self.host.key,
             "ATTUNE_BASE_MODEL": "base",

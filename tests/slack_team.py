@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.fakes.slack import FakeSlack, fake_slack, labels, shown
 from tests.fakes.slack_rules import Json
+from tests.opening import until
 from tests.program import program
 
 ADMIN, ANN, BEN = "U1", "U2", "U3"
@@ -84,25 +83,18 @@ class Team:
         return [one for one in told() if is_it(one)][-1]
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(120):
-                while not is_so():
-                    await asyncio.sleep(0.02)
-                return
+        await until(is_so, self._told, seconds=120)
+
+    def _told(self) -> str:
         told = [*map(shown, self.slack.ephemerals), *self.slack.texts(HERE)]
-        raise AssertionError(f"it never came: {told} {self.slack.refusals}")
+        return f"{told} {self.slack.refusals}"
 
 
 @asynccontextmanager
 async def slack_team(folder: Path, **settings: str) -> AsyncIterator[Team]:
     """With the four settings of the guide, and what more is given."""
     async with fake_slack() as slack:
-        known = {
-            "SLACK_BOT_TOKEN": slack.bot_token,
-            "SLACK_APP_TOKEN": slack.app_token,
-            "SLACK_API_URL": f"{slack.url}/api/",
-            "ATTUNE_ADMINS": f"slack:{ADMIN}",
-        }
+        known = {**slack.settings, "ATTUNE_ADMINS": f"slack:{ADMIN}"}
         slack.tiers.is_on = False
         async with program({**known, **settings}, folder):
             team = Team(slack)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, FakeDiscord, fake_discord
 from tests.fakes.discord_rest import labels, shown
 from tests.fakes.discord_rules import Json
+from tests.opening import until
 from tests.program import program
 
 
@@ -28,13 +28,10 @@ async def message(fake: FakeDiscord, is_it: Callable[[Json], bool], *, alone: bo
         told = fake.ephemerals if alone else fake.own(GENERAL)
         return [one for one in told if is_it(one)]
 
-    try:
-        async with asyncio.timeout(60):
-            while not found():
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        told = [*map(shown, fake.ephemerals), *fake.texts(GENERAL)]
-        raise AssertionError(f"it never came: {told} {fake.refusals}") from None
+    def told() -> str:
+        return f"{[*map(shown, fake.ephemerals), *fake.texts(GENERAL)]} {fake.refusals}"
+
+    await until(lambda: bool(found()), told, seconds=60)
     return found()[-1]
 
 
@@ -52,7 +49,7 @@ async def test_from_a_mark_to_the_tuned_answer(tmp_path: Path) -> None:
         await message(fake, offers("Try me"))
 
         asked = fake.command(ADMIN, GENERAL, "admin sources")
-        await responded(asked)
+        await until(lambda: asked.response is not None)
         fake.submit(ADMIN, asked, sources="messages", permission="Discord's letter")
         await message(fake, says("messages that people mark"))
         question = fake.put(ANN, GENERAL, "When do you open on Sundays?")
@@ -62,8 +59,7 @@ async def test_from_a_mark_to_the_tuned_answer(tmp_path: Path) -> None:
         for user in (ANN, BEN):
             fake.click(user, wanted, "Yes, learn from me")
         await message(fake, says("Thank"), alone=True)
-        while len(fake.ephemerals) < 2:
-            await asyncio.sleep(0.02)
+        await until(lambda: len(fake.ephemerals) >= 2)
         fake.react(ADMIN, GENERAL, answer, "✅")
         await message(fake, says("approved"))
         fake.command(ADMIN, GENERAL, "import", starter="limericks")
@@ -79,9 +75,3 @@ async def test_from_a_mark_to_the_tuned_answer(tmp_path: Path) -> None:
     assert [file["filename"] for file in fake.files] == ["chart.png"]
     assert fake.pings == []
     assert fake.refusals == []
-
-
-async def responded(asked: object) -> None:
-    async with asyncio.timeout(30):
-        while getattr(asked, "response", None) is None:
-            await asyncio.sleep(0.01)

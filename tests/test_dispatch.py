@@ -524,3 +524,14 @@ def everything(scene: Scene) -> bytes:
 
 def inbox_file(scene: Scene) -> bytes:
     return (scene.folder / "attune.db").read_bytes()
+
+
+async def test_a_rehearsal_leaves_no_trace(scene: Scene) -> None:
+    async with scene.database.reading() as records:
+        before = await records.workspaces.all()
+
+    await scene.house.dispatch.rehearse()
+
+    async with scene.database.reading() as records:
+        assert await records.workspaces.all() == before
+        assert await records.inbox.unfinished() == []

@@ -25,9 +25,7 @@ async def all_open(
     settings = Settings.model_validate(
         {
             "ATTUNE_DATA_DIR": str(folder),
-            "SLACK_BOT_TOKEN": slack.bot_token,
-            "SLACK_APP_TOKEN": slack.app_token,
-            "SLACK_API_URL": f"{slack.url}/api/",
+            **slack.settings,
             "DISCORD_TOKEN": discord.token,
             "DISCORD_API_URL": discord.url,
             "DISCORD_GATEWAY_URL": discord.gateway.url,

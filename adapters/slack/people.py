@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from adapters.slack.inbound import Bot
 from adapters.slack.wire import Json, Wire, is_unknown_method
 from bot.errors import SurfaceError
 from bot.model import ChannelKind, Place, Said, User, UserId
+from bot.once import Once
 
 log = logging.getLogger(__name__)
 
 _KEEP_SECONDS = 600.0
 _MOST_KEPT = 10_000
 _PATIENCE_SECONDS = 1.0
-
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,8 @@ class People:
         self._people: dict[str, tuple[float, Person]] = {}
         self._kinds: dict[str, tuple[float, ChannelKind]] = {}
         self._directs: dict[str, str] = {}
-        self._people_asked: _Asked[Person] = _Asked()
-        self._kinds_asked: _Asked[ChannelKind] = _Asked()
+        self._people_asked: Once[Person] = Once()
+        self._kinds_asked: Once[ChannelKind] = Once()
 
     def known(self, user: User) -> Person | None:
         kept = self._people.get(user.id)
@@ -50,7 +49,7 @@ class People:
         known = self.known(user)
         if known is not None or not user.id.startswith(("U", "W")):
             return known or Person(user, "en")
-        return await self._people_asked.once(user.id, lambda _: self._look_up(user))
+        return await self._people_asked.ask(user.id, lambda: self._look_up(user))
 
     async def _look_up(self, user: User) -> Person:
         try:
@@ -83,7 +82,7 @@ class People:
         kept = self._kinds.get(place.channel)
         if kept is not None and kept[0] > self._now():
             return replace(place, kind=kept[1])
-        kind = await self._kinds_asked.once(place.channel, self._look_at)
+        kind = await self._kinds_asked.ask(place.channel, lambda: self._look_at(place.channel))
         return replace(place, kind=kind)
 
     def forget(self, channel: str) -> None:
@@ -127,21 +126,6 @@ class People:
                 raise
             return user
         return str((answer.get("channel") or {}).get("id") or user)
-
-
-class _Asked(Generic[Found]):
-    """Events come in pairs; one look-up serves everybody who waits for it."""
-
-    def __init__(self) -> None:
-        self._tasks: dict[str, asyncio.Task[Found]] = {}
-
-    async def once(self, key: str, ask: Callable[[str], Coroutine[Any, Any, Found]]) -> Found:
-        asked = self._tasks.get(key)
-        if asked is None:
-            asked = asyncio.create_task(ask(key), name="slack look-up")
-            self._tasks[key] = asked
-            asked.add_done_callback(lambda _: self._tasks.pop(key, None))
-        return await asyncio.shield(asked)
 
 
 def _person(user: User, info: Json, bot: Bot) -> Person:

@@ -135,6 +135,15 @@ class FakeSlack:
             self.add_user(user)
         self.add_channel("C1")
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """How a bot is told of this Slack."""
+        return {
+            "SLACK_BOT_TOKEN": self.bot_token,
+            "SLACK_APP_TOKEN": self.app_token,
+            "SLACK_API_URL": f"{self.url}/api/",
+        }
+
     # People and places
 
     def add_user(self, user: str, **facts: object) -> None:
