@@ -85,4 +85,5 @@ def converse(lines: list[str], folder: Path) -> list[str]:
 
 
 def settled(line: str) -> str:
-    return CHANGING.sub("…", line)
+    """Without what changes, and the width of a chart's axis changes with its labels."""
+    return " ".join(CHANGING.sub("…", line).split())
