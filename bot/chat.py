@@ -65,13 +65,17 @@ async def answer(
 ) -> Reply:
     """The answer as a stream; its turn is stored as soon as the first words stand.
 
-    An answer that was cut off is written again, one that came to its end is left as it is.
+    After a crash an answer that was cut off is written again. One that the model had ended is
+    said once more in the same words, as it may not have stood yet; one that was stopped is not.
     """
-    history = await _said_before(ask, message, surface)
     async with store.reading() as records:
         known = await records.turns.by_event(ask.id, ask.event.key)
-        if known is not None and known.state in (TurnState.DONE, TurnState.STOPPED):
-            return Silence()
+    if known is not None and known.state is TurnState.STOPPED:
+        return Silence()
+    if known is not None and known.state is TurnState.DONE:
+        return _once_more(known, store=store, words=ask.words)
+    history = await _said_before(ask, message, surface)
+    async with store.reading() as records:
         shots = await few_shot(
             records, ask.id, ask.assistant, message.text, count=ask.assistant.few_shot
         )
@@ -85,6 +89,17 @@ async def answer(
         buttons=_feedback_buttons(ask.words),
         standing=known.message if known else None,
     )
+
+
+def _once_more(turn: Turn, *, store: Store, words: Words) -> Stream:
+    async def pieces() -> AsyncGenerator[str]:
+        yield turn.reply
+
+    async def posted(message: MessageId) -> None:
+        async with store.writing() as records:
+            await records.turns.change(turn.workspace, turn.id, message=message)
+
+    return Stream(pieces(), posted, buttons=_feedback_buttons(words), standing=turn.message)
 
 
 async def _said_before(ask: Ask, message: Said, surface: Surface) -> Sequence[Said]:
@@ -176,7 +191,11 @@ class Writer:
     async def posted(self, message: MessageId) -> None:
         """The first words stand: from now on the turn is known by its message."""
         self._turn = replace(self._turn, message=message)
-        await self._keep()
+        if not self._is_kept:
+            await self._keep()
+            return
+        async with self._store.writing() as records:
+            await records.turns.change(self._ask.id, self._turn.id, message=message)
 
     async def _deltas(self) -> AsyncGenerator[Delta]:
         """From the model in use; from the base where that one fails before its first word."""
@@ -230,8 +249,6 @@ class Writer:
         self._text.append(text)
 
     async def _keep(self) -> None:
-        if self._is_kept:
-            return
         async with self._store.writing() as records:
             kept = await records.turns.add(self._ask.id, self._turn)
             if kept.message != self._turn.message or kept.model != self._turn.model:
@@ -241,7 +258,8 @@ class Writer:
         self._is_kept = True
 
     async def _finish(self, state: TurnState) -> None:
-        await self._keep()
+        if not self._is_kept:
+            await self._keep()
         text = "".join(self._text)
         usage = self._usage or self._counted(text)
         async with self._store.writing() as records:

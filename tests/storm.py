@@ -27,6 +27,7 @@ from tests.fakes.slack_rules import Json
 
 Send = Callable[[], object]
 ROOT = Path(__file__).resolve().parents[1]
+ADMIN = "U1"
 ANSWER = "Hello from the model"
 _CHANNELS = 40
 _BURST_SECONDS = 0.02
@@ -126,8 +127,8 @@ class Storm:
         """Slack sends a command once; what the bot could not take is lost to its sender too."""
         text = f"assistant create name:storm{number}"
         self.commands.append(f"storm{number}")
-        event: Json = {"type": "app_mention", "user": "U1", "channel": channel}
-        ts = self.slack.put("U1", channel, f"<@UBOT> tune {text}")
+        event: Json = {"type": "app_mention", "user": ADMIN, "channel": channel}
+        ts = self.slack.put(ADMIN, channel, f"<@UBOT> tune {text}")
         event |= {"ts": ts, "text": f"<@UBOT> tune {text}"}
         return lambda: self.slack.event(event, event_id=f"EvStorm{number}")
 
@@ -141,7 +142,7 @@ class Storm:
             "OPENAI_BASE_URL": self.host.url,
             "OPENAI_API_KEY": self.host.key,
             "ATTUNE_BASE_MODEL": "base",
-            "ATTUNE_ADMINS": "slack:U1",
+            "ATTUNE_ADMINS": f"slack:{ADMIN}",
         }
         with (self.folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -175,7 +176,11 @@ class Storm:
     def _is_heard(self) -> bool:
         wanted = len(self.asked) + len(self.commands)
         is_acked = all(one.acked.is_set() for one in self.slack.deliveries)
-        return is_acked and len(self._answers()) >= wanted
+        return is_acked and len(self._answers()) + self._whispers() >= wanted
+
+    def _whispers(self) -> int:
+        """A command that was cut off is told, to its sender alone, that it is done already."""
+        return sum(one["user"] == ADMIN for one in self.slack.ephemerals)
 
     def _answers(self) -> list[tuple[str, str]]:
         return [
@@ -188,6 +193,8 @@ class Storm:
     async def _judge(self, outcome: Outcome) -> None:
         answers = Counter(self._answers())
         outcome.sent = len(self.slack.deliveries)
+        replies = len(answers) - len(self.asked) + self._whispers()
+        outcome.blame(replies < len(self.commands), f"{replies} commands were answered")
         outcome.blame(any(count > 1 for count in answers.values()), _few("twice", answers, 2))
         for channel, ts in self.asked:
             said = [m for m in self.slack.own(channel) if m.get("thread_ts") == ts]

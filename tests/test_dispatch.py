@@ -11,6 +11,7 @@ from bot.catalogue import CATALOGUE
 from bot.commands import Command, Deed
 from bot.events import Clicked, Commanded, Edited, Marked, Reacted, Submitted, What, to_json
 from bot.model import LOCAL, ChannelId, MessageId, Place, Role, Said, TurnState, User, UserId
+from bot.replies import Stream
 from bot.words import Words
 from tests.fakes.connected import CHAT, until
 from tests.fakes.faults import answers, hangs
@@ -375,6 +376,33 @@ async def test_an_answer_that_was_whole_is_not_written_anew(scene: Scene) -> Non
     await scene.house.dispatch._run(question)
 
     assert await scene.texts() == ["Hello from the model"]
+
+
+async def test_an_answer_that_never_stood_is_said_in_the_words_that_were_paid_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash after the model's last word and before the first one is shown."""
+    is_read = asyncio.Event()
+
+    async def read_and_hang(_: Place, stream: Stream, **__: object) -> MessageId:
+        async for _piece in stream.pieces:
+            pass
+        is_read.set()
+        return await asyncio.Future()
+
+    monkeypatch.setattr(scene.house.room, "stream", read_and_hang)
+    await scene.ask_only("@attune hi")
+    await is_read.wait()
+    scene.host.pieces = ("Something else",)
+
+    await scene.restart()
+    await scene.settle()
+
+    assert await scene.texts() == ["Hello from the model"]
+    async with scene.database.reading() as records:
+        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
+    assert turn is not None
+    assert turn.state is TurnState.DONE
 
 
 async def test_going_back_twice_takes_two_wishes(scene: Scene) -> None:

@@ -175,6 +175,21 @@ async def test_an_answer_can_be_judged_by_its_thumbs(in_slack: Scene) -> None:
     assert (await in_slack.whispered())[0]["text"] == "Thank you."
 
 
+async def test_in_a_crowd_every_answer_can_be_judged(in_slack: Scene) -> None:
+    """Past the budgets of streams and updates an answer is posted when it is whole."""
+    channels = [f"C{number}" for number in range(100, 200)]
+    for channel in channels:
+        in_slack.slack.add_channel(channel)
+        in_slack.slack.mention("U2", channel, "hello")
+    for channel in channels:
+        await in_slack.hear(channel)
+
+    for channel in channels:
+        in_slack.slack.click("U2", in_slack.slack.own(channel)[0], "👍")
+
+    assert [said["text"] for said in await in_slack.whispered(100)] == ["Thank you."] * 100
+
+
 async def test_a_long_answer_is_judged_by_the_thumbs_at_its_end(in_slack: Scene) -> None:
     in_slack.host.pieces = ["word " * 4000]
     in_slack.slack.mention("U2", "C1", "words")
