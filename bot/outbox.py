@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
-from bot.model import MessageId, Notice
+from bot.model import MessageId, Notice, UserId
 from bot.ports.store import Clock, Records, Store
-from bot.ports.surface import Surface
+from bot.ports.surface import CanReach, Surface
 from bot.ports.world import Surfaces
 from bot.replies import Drawn
 from bot.words import Words
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 Wording = Callable[[Notice, Records, Words], Awaitable[Drawn | None]]
 
+ASKER = "asker"
+"""The detail that names the person whom a notice concerns most."""
 _PATIENCE = 20
 
 
@@ -55,8 +57,8 @@ async def _deliver(
     try:
         message = await _show(notice, drawn, surface)
     except (MessageGone, PlaceClosed) as error:
-        log.warning("A notice has nowhere to go", extra={"kind": notice.kind, "why": error.key})
-        return await _drop(notice, store=store)
+        log.warning("A notice cannot be told there", extra={"kind": notice.kind, "why": error.key})
+        return await _move(notice, surface, store=store)
     except SurfaceError as error:
         log.warning("A notice must wait", extra={"kind": notice.kind, "why": error.key})
         return await _postpone(notice, store=store, clock=clock)
@@ -76,13 +78,31 @@ async def _worded(notice: Notice, *, store: Store, wordings: Mapping[str, Wordin
 
 
 async def _show(notice: Notice, drawn: Drawn, surface: Surface) -> MessageId:
+    # A fact that was moved is posted anew, whatever stands under its key elsewhere.
+    key = f"{notice.key}.{notice.place.channel}"
     if notice.message is None:
-        return await surface.post(notice.place, drawn, key=notice.key)
+        return await surface.post(notice.place, drawn, key=key)
     try:
         await surface.edit(notice.place, notice.message, drawn)
     except MessageGone:
-        return await surface.post(notice.place, drawn, key=f"{notice.key}.again")
+        return await surface.post(notice.place, drawn, key=f"{key}.again")
     return notice.message
+
+
+async def _move(notice: Notice, surface: Surface, *, store: Store) -> None:
+    """Where the bot was sent away, whoever asked for it hears it between the two of them."""
+    asker = notice.details.get(ASKER)
+    if not isinstance(asker, str) or not isinstance(surface, CanReach):
+        return await _drop(notice, store=store)
+    try:
+        there = await surface.direct(notice.place, UserId(asker))
+    except SurfaceError:
+        return await _drop(notice, store=store)
+    if there.channel == notice.place.channel:
+        return await _drop(notice, store=store)
+    async with store.writing() as records:
+        await records.outbox.move(notice.id, there)
+    return None
 
 
 async def _postpone(notice: Notice, *, store: Store, clock: Clock) -> None:

@@ -84,6 +84,10 @@ class Outbox:
         later = {"due_at": until, "attempts": notices.c.attempts + 1}
         await self._connection.run(update(notices).where(notices.c.id == notice).values(later))
 
+    async def move(self, notice: NoticeId, to: Place) -> None:
+        there = {"channel": to.channel, "thread": to.thread, "message": None}
+        await self._connection.run(update(notices).where(notices.c.id == notice).values(there))
+
     async def drop(self, notice: NoticeId) -> None:
         await self._connection.run(delete(notices).where(notices.c.id == notice))
 

@@ -71,6 +71,19 @@ async def test_the_tuned_model_answers_afterwards(in_discord: Scene) -> None:
     assert str(asked["model"]).startswith("ft:")
 
 
+async def test_whoever_started_a_training_hears_of_it_after_its_channel_is_gone(
+    in_discord: Scene,
+) -> None:
+    in_discord.host.life = ("succeeded",)
+    _, estimate = await priced(in_discord)
+    await confirmed(in_discord, estimate)
+    await until(lambda: bool(in_discord.host.jobs))
+
+    del in_discord.discord.channels[GENERAL]
+
+    await told(in_discord, "succeeded", in_discord.discord.direct(ADMIN))
+
+
 async def test_only_a_trainer_confirms(in_discord: Scene) -> None:
     _, estimate = await priced(in_discord)
 

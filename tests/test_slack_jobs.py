@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from bot.model import ChannelId, Place, UserId, WorkspaceId
+from bot.model import ChannelId, MessageId, Place, UserId, WorkspaceId
 from bot.replies import Card, Chart, Series
+from tests.fakes.slack import BOT
 from tests.opening import until
 from tests.slack_scene import Scene
 
 TEAM = WorkspaceId("slack:T1")
 STARTER = "tune import starter:limericks"
+
+
+async def post(scene: Scene, card: Card) -> MessageId:
+    assert scene.house is not None
+    surface = scene.house.surfaces.of(TEAM)
+    return await surface.post(Place(TEAM, ChannelId("C1")), card, key="job-1.ended")
 
 
 async def say_yes_twice(scene: Scene) -> None:
@@ -34,17 +41,45 @@ async def test_a_training_is_followed_to_its_end(in_slack: Scene) -> None:
 
 
 async def test_a_chart_is_uploaded_beside_its_card(in_slack: Scene) -> None:
-    assert in_slack.house is not None
     chart = Chart("Loss", "step", (Series("training", [(1, 2.0), (2, 1.0)]),), "from 2 to 1")
-    place = Place(TEAM, ChannelId("C1"))
 
-    message = await in_slack.house.surfaces.of(TEAM).post(
-        place, Card("It succeeded", chart=chart), key="job-1.ended"
-    )
+    message = await post(in_slack, Card("It succeeded", chart=chart))
 
     (file,) = in_slack.slack.files.values()
     assert (file["name"], file["channel"], file["thread"]) == ("chart.png", "C1", message)
     assert file["bytes"].startswith(b"\x89PNG")
+
+
+async def test_a_chart_that_a_crash_kept_back_comes_once(in_slack: Scene) -> None:
+    chart = Chart("Loss", "step", (Series("training", [(1, 2.0), (2, 1.0)]),), "from 2 to 1")
+    await post(in_slack, Card("It succeeded"))
+
+    for _ in range(2):
+        await in_slack.restart()
+        await post(in_slack, Card("It succeeded", chart=chart))
+
+    assert [file["name"] for file in in_slack.slack.files.values()] == ["chart.png"]
+    assert len(in_slack.slack.own("C1")) == 1
+
+
+async def test_whoever_started_a_training_hears_of_it_after_the_bot_was_sent_away(
+    in_slack: Scene,
+) -> None:
+    in_slack.host.life = ("succeeded",)
+    in_slack.slack.mention("U1", "C1", STARTER)
+    await in_slack.hear("C1")
+    in_slack.slack.command("U1", "C1", "start host:default base:base")
+    await in_slack.hear("C1", 2)
+    await say_yes_twice(in_slack)
+    await until(lambda: bool(in_slack.host.jobs))
+
+    in_slack.slack.channels["C1"].members.discard(BOT)
+
+    await until(lambda: "DU1" in in_slack.slack.channels)
+    await until(
+        lambda: any("succeeded" in text for text in in_slack.slack.texts("DU1")),
+        lambda: str(in_slack.slack.texts("DU1")),
+    )
 
 
 async def test_only_a_trainer_confirms(in_slack: Scene) -> None:

@@ -209,6 +209,7 @@ FOR_EVERYBODY = {
     "outbox.put",
     "outbox.due",
     "outbox.delivered",
+    "outbox.move",
     "outbox.postpone",
     "outbox.drop",
     "inbox.begin",

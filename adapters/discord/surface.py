@@ -23,7 +23,7 @@ from adapters.discord.wire import DIRECT, MESSAGE, MESSAGES, OWN_REACTION, File,
 from adapters.pictures import draw_chart
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Attachment, Event, Marked, Reacted, Spoken
-from bot.model import MessageId, Place, Said, UserId
+from bot.model import ChannelId, MessageId, Place, Said, UserId
 from bot.replies import Button, Card, Document, Drawn, Form, Stream, Text
 
 log = logging.getLogger(__name__)
@@ -164,6 +164,10 @@ class DiscordSurface:
         found = await self._wire.listed(MESSAGES, {"channel_id": _channel(place)}, query=query)
         return [self._said(one, place) for one in reversed(found)]
 
+    async def direct(self, place: Place, user: UserId) -> Place:
+        await self._ready()
+        return Place(place.workspace, ChannelId(await self._direct(user)))
+
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
         channel, grip = _channel(place), self._grip(key)
@@ -253,9 +257,13 @@ class DiscordSurface:
 
     async def _tell_alone(self, user: UserId, payloads: Sequence[Payload]) -> None:
         """Between the two of us, as an answer to what somebody asked."""
-        opened = await self._wire.call("POST", DIRECT, body={"recipient_id": user})
+        channel = await self._direct(user)
         for payload in payloads:
-            await self._send(str(opened["id"]), payload)
+            await self._send(channel, payload)
+
+    async def _direct(self, user: UserId) -> str:
+        opened = await self._wire.call("POST", DIRECT, body={"recipient_id": user})
+        return str(opened["id"])
 
     async def _answer_openly(self, event: Event, reply: Drawn, grip: Grip | None) -> None:
         """Discord shows nothing to one person alone here, so it is quiet, beside the message."""

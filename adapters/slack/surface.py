@@ -24,7 +24,7 @@ from adapters.slack.traces import Traces, Trail, pages
 from adapters.slack.wire import Json, Wire, code, is_unknown_method, ts_of
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Attachment, Clicked, Commanded, Event, Reacted
-from bot.model import MessageId, Place, Said, User, UserId
+from bot.model import ChannelId, MessageId, Place, Said, User, UserId
 from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
@@ -187,6 +187,10 @@ class SlackSurface:
         await self._ready()
         return (await self._people.person(User(user, user))).user
 
+    async def direct(self, place: Place, user: UserId) -> Place:
+        await self._ready()
+        return Place(place.workspace, ChannelId(await self._people.direct(user)))
+
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
         channel = await self._people.channel(place)
@@ -295,12 +299,15 @@ class SlackSurface:
         known = await self._posted_before(channel, place.thread, key)
         if known is not None:
             await self.edit(place, known, reply)
-            return known
-        message = await self._send_once(channel, place.thread, payloads[0], key)
-        for payload in payloads[1:]:
-            await self._send(channel, place.thread or message, payload, {})
+            message = known
+        else:
+            message = await self._send_once(channel, place.thread, payloads[0], key)
+            for payload in payloads[1:]:
+                await self._send(channel, place.thread or message, payload, {})
         if isinstance(reply, Card) and reply.chart:
-            await self._send_chart(channel, place.thread or message, reply)
+            thread = place.thread or message
+            if known is None or not await self._traces.has_file(channel, thread, after=message):
+                await self._send_chart(channel, thread, reply)
         return message
 
     async def _send_once(

@@ -37,6 +37,17 @@ class Traces:
         unknown = [ts for ts in strays if (channel, ts) not in self._known]
         return self.keep(channel, min(unknown, key=float)) if unknown else None
 
+    async def has_file(self, channel: str, thread: str, *, after: str) -> bool:
+        """Whether a file of ours stands below a message."""
+        async for message in self.messages(channel, thread):
+            if (
+                message.get("files")
+                and self._is_own(message)
+                and float(message["ts"]) > float(after)
+            ):
+                return True
+        return False
+
     def keep(self, channel: str, ts: str) -> str:
         """This one is known: it is nobody else's."""
         self._known[channel, ts] = None
@@ -58,11 +69,14 @@ class Traces:
             yield message
 
     def _is_stray(self, message: Json, after: str) -> bool:
+        is_bare = not message.get("metadata") and not message.get("files")
+        return self._is_own(message) and is_bare and float(message["ts"]) > float(after)
+
+    def _is_own(self, message: Json) -> bool:
         bot = self._bot()
-        is_own = message.get("user") == bot.user or (
+        return message.get("user") == bot.user or (
             bool(bot.bot) and message.get("bot_id") == bot.bot
         )
-        return is_own and not message.get("metadata") and float(message["ts"]) > float(after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,15 @@ class CanWhisper(Protocol):
 
 
 @runtime_checkable
+class CanReach(Protocol):
+    """Reaches one person where nobody else reads."""
+
+    async def direct(self, place: Place, user: UserId) -> Place:
+        """Where to write to somebody of this place's workspace."""
+        ...
+
+
+@runtime_checkable
 class CanDescribe(Protocol):
     """Tells how a person stands, of whom only the id was kept."""
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from bot.commands import Ask, whole_number
 from bot.errors import HostError, NotFound, retold, told
 from bot.model import Job, JobId, JobWish
+from bot.outbox import ASKER
 from bot.ports.store import Records
 from bot.replies import Fact
 from bot.words import Words
@@ -28,22 +29,19 @@ def number(ask: Ask) -> JobId:
 
 async def tell_status(records: Records, job: Job, *, at: datetime, locale: str = "") -> None:
     """The one live message of a job has something new to say."""
-    details = {"locale": locale} if locale else None
-    await records.outbox.put(
-        f"job.{job.id}.status", job.place, STATUS, subject=job.id, details=details, at=at
-    )
+    details = {"locale": locale} if locale else {}
+    await _tell(records, job, STATUS, "status", at, **details)
 
 
 async def tell_ended(records: Records, job: Job, *, at: datetime) -> None:
-    await records.outbox.put(f"job.{job.id}.ended", job.place, ENDED, subject=job.id, at=at)
+    await _tell(records, job, ENDED, "ended", at)
 
 
 async def tell_late(records: Records, job: Job, *, at: datetime) -> None:
     """It takes longer than it should; the caller sees to it that this is said once."""
     took = (at - (job.running_at or job.confirmed_at or at)).total_seconds()
-    details = {"seconds": took, "usual": job.estimate.seconds if job.running_at else None}
-    key = f"job.{job.id}.late"
-    await records.outbox.put(key, job.place, LATE, subject=job.id, details=details, at=at)
+    usual = job.estimate.seconds if job.running_at else None
+    await _tell(records, job, LATE, "late", at, seconds=took, usual=usual)
 
 
 async def tell_refused(
@@ -51,8 +49,16 @@ async def tell_refused(
 ) -> None:
     """What was asked of the host will not be done."""
     details = {"wish": wish, **(told(why) if why else {})}
-    key = f"job.{job.id}.refused.{wish}"
-    await records.outbox.put(key, job.place, REFUSED, subject=job.id, details=details, at=at)
+    await _tell(records, job, REFUSED, f"refused.{wish}", at, **details)
+
+
+async def _tell(
+    records: Records, job: Job, kind: str, name: str, at: datetime, **details: object
+) -> None:
+    """Where the job was started, and to whoever started it should that place be closed by then."""
+    key = f"job.{job.id}.{name}"
+    known = {ASKER: job.asked_by, **details}
+    await records.outbox.put(key, job.place, kind, subject=job.id, details=known, at=at)
 
 
 def fact(name: str, value: str, words: Words) -> Fact:

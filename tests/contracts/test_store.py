@@ -1002,6 +1002,20 @@ class TestOutbox:
 
             assert await records.outbox.is_empty()
 
+    async def test_a_moved_fact_is_told_anew_elsewhere_and_stays_there(self, store: Store) -> None:
+        there = replace(PLACE, channel=RANDOM, thread=None)
+        async with store.writing() as records:
+            await records.outbox.put("k", PLACE, "job", at=NOW)
+            (notice,) = await records.outbox.due(now=NOW)
+            await records.outbox.delivered(notice.id, version=1, message=MessageId("9"))
+            await records.outbox.put("k", PLACE, "job", at=NOW)
+
+            await records.outbox.move(notice.id, there)
+            await records.outbox.put("k", PLACE, "job", at=NOW)
+
+            (moved,) = await records.outbox.due(now=NOW)
+            assert (moved.place, moved.message) == (there, None)
+
     async def test_no_workspace_can_change_the_fact_of_another(self, store: Store) -> None:
         async with store.writing() as records:
             await records.outbox.put("k", PLACE, "job", at=NOW)

@@ -290,7 +290,7 @@ class FakeSlack:
         return [
             {**one, "channel": channel}
             for one in self.channels[channel].messages
-            if one["user"] == BOT
+            if one["user"] == BOT and "files" not in one
         ]
 
     def called(self, method: str) -> list[Json]:
@@ -694,7 +694,17 @@ class FakeSlack:
             self._member({"channel": args.get("channel_id")})
             file |= {"channel": args.get("channel_id"), "thread": args.get("thread_ts")}
             file["comment"] = args.get("initial_comment")
+            self._share(file)
         return {"files": files}
+
+    def _share(self, file: Json) -> None:
+        """A file is shared by a message that nobody wrote, without our metadata."""
+        shared = {"id": file["id"], "name": file["name"]}
+        message = {"type": "message", "user": BOT, "bot_id": BOT_ID, "files": [shared]}
+        message |= {"ts": self._ts(), "text": file["comment"] or ""}
+        if file["thread"]:
+            message["thread_ts"] = file["thread"]
+        self.channels[file["channel"]].messages.append(message)
 
     def _files_info(self, args: Json) -> Json:
         file = self.files.get(str(args.get("file")))
