@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn.functional import linear
 
 from tuner.local.loading import ADAPTER
 
@@ -51,13 +52,14 @@ class Mixed(nn.Module):
 
     def __init__(self, inner: nn.Linear) -> None:
         super().__init__()
-        self.inner = inner
+        self.weight = inner.weight
+        self.bias = inner.bias
         self.down: torch.Tensor | None = None
         self.up: torch.Tensor | None = None
         self.mask: torch.Tensor | None = None
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.inner(states)
+        out = linear(states, self.weight, self.bias)
         if self.down is None or self.up is None:
             return out
         low = states @ self.down
@@ -74,8 +76,7 @@ class Bank:
         self._layers = dict(_mixable(model))
         self._laid: list[tuple[str, int]] = []
         self._shown: Sequence[str | None] | None = None
-        head = next(iter(self._layers.values())).inner.weight
-        self.like = head.detach()
+        self.like = next(iter(self._layers.values())).weight.detach()
 
     def select(self, names: Sequence[str | None], adapters: Mapping[str, Adapter]) -> None:
         """Row n of the batch is to be answered by the adapter names[n], or by the base."""
@@ -95,17 +96,16 @@ class Bank:
             if not chosen:
                 layer.down = layer.up = None
                 continue
-            pairs = [self._pair(adapter, name, layer.inner) for _, adapter in chosen]
+            pairs = [self._pair(adapter, name, layer) for _, adapter in chosen]
             layer.down = torch.cat([down for down, _ in pairs], dim=1)
             layer.up = torch.cat([up for _, up in pairs], dim=0)
 
-    def _pair(
-        self, adapter: Adapter, name: str, inner: nn.Linear
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pair(self, adapter: Adapter, name: str, layer: Mixed) -> tuple[torch.Tensor, torch.Tensor]:
         if name in adapter.pairs:
             return adapter.pairs[name]
-        down = self.like.new_zeros(inner.in_features, adapter.rank)
-        return down, self.like.new_zeros(adapter.rank, inner.out_features)
+        giving, taking = layer.weight.shape
+        down = self.like.new_zeros(taking, adapter.rank)
+        return down, self.like.new_zeros(adapter.rank, giving)
 
     def _mask(self, names: Sequence[str | None]) -> torch.Tensor | None:
         if len(self._laid) <= 1 and len(set(names)) <= 1:

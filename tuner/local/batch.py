@@ -93,12 +93,19 @@ class Batch:
         """A tensor with the precision and place that adapters need."""
         return self._bank.like
 
-    def turn(self) -> None:
-        """Read some of the prompts that wait, then say one token of every answer."""
+    def welcome(self) -> None:
+        """Read some of the prompts that wait; those read to their end say their first token."""
         with torch.inference_mode():
             self._drop_left()
-            self._welcome()
-            if self._rows is not None:
+            if self._half:
+                self._read_on(*self._half)
+            elif self.waiting and self._room:
+                self._begin(self._group())
+
+    def step(self) -> None:
+        """Say one token of every answer."""
+        if self._rows is not None:
+            with torch.inference_mode():
                 self._step(self._rows)
 
     def clear(self) -> None:
@@ -118,15 +125,11 @@ class Batch:
         if len(places) < len(rows.replies):
             self._rows = rows.kept(places) if places else None
 
-    def _welcome(self) -> None:
-        if self._half:
-            self._read_on(*self._half)
-        elif self.waiting and self._room:
-            group = self._group()
-            if len(group) == 1 and len(group[0].prompt) > CHUNK:
-                self._read_on(self._none_of(group[0]), list(group[0].prompt))
-            else:
-                self._join(self._read(group))
+    def _begin(self, group: Sequence[Reply]) -> None:
+        if len(group) == 1 and len(group[0].prompt) > CHUNK:
+            self._read_on(self._none_of(group[0]), list(group[0].prompt))
+        else:
+            self._join(self._read(group))
 
     @property
     def _room(self) -> int:

@@ -85,7 +85,7 @@ class Local:
             raise FileNotFoundError(asked.weights)
         self._refuse_when_full(asked.sampling.choices)
         model, adapter = _places(asked)
-        loaded = await self._loaded(model)
+        loaded = self._models.get(model) or await self._loaded(model)
         replies = await asyncio.to_thread(self._replies, loaded, adapter, asked)
         heard: asyncio.Queue[Piece | BaseException] = asyncio.Queue()
         self._listeners.update(dict.fromkeys(replies, heard))
@@ -199,7 +199,9 @@ class Local:
         if loaded.batch.is_idle:
             return
         try:
-            loaded.batch.turn()
+            loaded.batch.welcome()
+            self._deliver()  # nobody's first word waits for the others' next one
+            loaded.batch.step()
         except Exception as error:
             log.exception("an answer failed")
             self._told += [(reply, _as_refusal(error)) for reply in loaded.batch.replies]
