@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from openai import InternalServerError
 
 from tests.tuner_scene import KEY, THINGS, Tuner, row
 
@@ -23,6 +25,12 @@ def pickled(base: Path) -> None:
     (base / "model.safetensors").rename(base / "pytorch_model.bin")
 
 
+def recurrent(base: Path) -> None:
+    config = json.loads((base / "config.json").read_text())
+    layers = ["linear_attention", "full_attention"] * 2
+    (base / "config.json").write_text(json.dumps({**config, "layer_types": layers}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
@@ -30,6 +38,7 @@ def pickled(base: Path) -> None:
         (without("chat_template.jinja"), "has no chat template"),
         (without("tokenizer.json"), "has no tokenizer.json"),
         (pickled, "has no weights as safetensors"),
+        (recurrent, "is a recurrent model"),
         (shutil.rmtree, "no such folder"),
     ],
 )
@@ -45,6 +54,20 @@ def test_a_base_that_cannot_serve_is_told_at_the_start(
     assert refused.returncode == 2
     assert sentence in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_base_that_cannot_be_read_is_told_to_whoever_asks(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    (base / "model.safetensors").write_bytes(b"no weights")
+    tuner = Tuner(tmp_path / "data", "--base", str(base), base="base")
+
+    with pytest.raises(InternalServerError, match="cannot be loaded"):
+        tuner.ask_plainly("Are you there?")
+
+    assert tuner.stop() == 0
 
 
 def test_two_bases_of_one_name_are_told_apart(tiny_base: Path, tmp_path: Path) -> None:

@@ -65,6 +65,22 @@ def test_company_changes_no_answer(tuner: Tuner, tuned: FineTuningJob) -> None:
     assert said == [alone[question] for question in questions]
 
 
+def test_a_model_trained_whole_answers_beside_the_adapters_and_learns_on_as_one(
+    tuner: Tuner, tuned: FineTuningJob
+) -> None:
+    whole = tuner.tune(hyperparameters={"lora": False}, seed=3)
+
+    assert whole.status == "succeeded", tuner.events(whole)[:3]
+    for model in (whole.fine_tuned_model, tuned.fine_tuned_model):
+        assert tuner.ask(str(model), "Do you sell figs?") == "Arr, figs be in the hold, matey."
+    assert any("all weights" in str(event["message"]) for event in tuner.events(whole))
+    on = tuner.tune(model=whole.fine_tuned_model, hyperparameters={"n_epochs": 1})
+    assert on.status == "succeeded"
+    refused = tuner.tune(model=whole.fine_tuned_model, hyperparameters={"lora": True})
+    assert refused.error is not None
+    assert refused.error.code == "wrong_start"
+
+
 def test_a_seed_repeats_an_answer(tuner: Tuner) -> None:
     def draw(seed: int) -> str:
         answer = tuner.client.chat.completions.create(

@@ -7,6 +7,7 @@ Refusal                 a request that cannot be carried out (400)
 ├── Clash               another piece of work is in the way; worth a retry (409)
 ├── TooLarge            more bytes than we take (413)
 ├── Busy                more questions than we can answer now (429)
+├── Unready             a model that its operator must look after (503)
 └── WrongMedia          not JSON, or not multipart, where that is needed (415)
 CannotStart             the server cannot stand on this machine as it was told
 """
@@ -80,6 +81,14 @@ class Busy(Refusal):
     status = 429
     kind = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+
+class Unready(Refusal):
+    """This model cannot be loaded; the server's log says why."""
+
+    status = 503
+    kind = "server_error"
+    code = "model_not_ready"
 
 
 class WrongMedia(Refusal):

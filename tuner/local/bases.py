@@ -14,6 +14,14 @@ from tuner.errors import CannotStart
 TEMPLATE_FILE = "chat_template.jinja"
 WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model")
 UNWANTED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf", "*.onnx", "original/*")
+_ATTENDING = frozenset({"full_attention", "sliding_attention", "chunked_attention"})
+# Kinds that keep a running state and do not list their layers' kinds.
+_RECURRENT = frozenset(
+    (
+        *("mamba", "mamba2", "falcon_mamba", "falcon_h1", "rwkv", "xlstm", "recurrent_gemma"),
+        *("jamba", "bamba", "zamba", "zamba2", "nemotron_h", "granitemoehybrid"),
+    )
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -61,6 +69,12 @@ def check_base(folder: Path) -> None:
     """Everything that would otherwise be found out by the first job."""
     if not (folder / "config.json").exists():
         raise CannotStart(f"There is no model at {folder}: it has no config.json.")
+    if kind := _recurrent(folder):
+        raise CannotStart(
+            f"{folder} is a recurrent model ({kind}), of which no several answers can be written at"
+            " once here. Take one whose layers all attend, as those of Llama, Mistral, Gemma,"
+            " Qwen2.5 and Qwen3 do."
+        )
     if not any(folder.glob("*.safetensors")):
         raise CannotStart(
             f"{folder} has no weights as safetensors. Other formats can run code when they are"
@@ -73,6 +87,15 @@ def check_base(folder: Path) -> None:
             f"{folder} has no chat template, so it does not know where a turn begins. Take an"
             f" “instruct” or “chat” model, or put one beside it as {TEMPLATE_FILE}."
         )
+
+
+def _recurrent(folder: Path) -> str | None:
+    """The kind of a model that remembers by a state, not by what it has read."""
+    config = json.loads((folder / "config.json").read_bytes())
+    config = {**config, **config.get("text_config", {})}
+    kind = str(config.get("model_type"))
+    is_mixed = not set(config.get("layer_types") or ()) <= _ATTENDING
+    return kind if is_mixed or kind in _RECURRENT else None
 
 
 def _has_template(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuner.engine import Answer, Asked, Base, Piece, Sampling
-from tuner.errors import Busy, Refusal
+from tuner.errors import Busy, Refusal, Unready
 from tuner.local.bases import find_bases
 
 if TYPE_CHECKING:
@@ -231,11 +231,9 @@ class Local:
             loaded.batch.waiting.extend(replies)
 
     def _load(self, place: Path) -> Loaded:
-        from tuner.local.opening import open_model
-
         if place not in self._models:
             self._make_room()
-            self._models[place] = open_model(place)
+            self._models[place] = _opened(place)
         self._models.move_to_end(place)
         return self._models[place]
 
@@ -260,10 +258,14 @@ class Local:
 
     def _warm(self, place: Path) -> None:
         """One word said to nobody: what is slow the first time is slow now."""
-        from tuner.local.opening import open_model
         from tuner.local.replies import Reply
 
-        self._models[place] = loaded = open_model(place)
+        try:
+            loaded = self._load(place)
+        except Exception:
+            # Whoever asks will hear why; until then jobs and files are served.
+            log.exception("the first base could not be loaded")
+            return
         prompt = loaded.renderer.prompt([{"role": "user", "content": "Hello"}], ())
         nobody = Reply(
             choice=0,
@@ -277,6 +279,18 @@ class Local:
             tell=lambda *_: None,
         )
         loaded.batch.waiting.append(nobody)
+
+
+def _opened(place: Path) -> Loaded:
+    from tuner.local.opening import open_model
+    from tuner.local.troubles import is_memory
+
+    try:
+        return open_model(place)
+    except Exception as error:
+        if isinstance(error, FileNotFoundError) or is_memory(error):
+            raise
+        raise Unready from error
 
 
 def _places(asked: Asked) -> tuple[Path, Path | None]:
