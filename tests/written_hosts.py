@@ -22,6 +22,8 @@ MEANINGS: Mapping[str, str] = {
     "prices": "dollars per million tokens of training, by base; where one is missing,"
     " a start takes a second yes",
     "hosting": "dollars for every hour that a model stands ready; shown apart from the training",
+    "tokenizer": "the path of the base's `tokenizer.json`, so that tokens are counted and not"
+    " estimated; needs the extra `tokenizer`",
     "extra": 'what goes along with every new job, such as `{trainingType = "Developer"}`',
     "hyperparameters": "where a new job carries them: `method` or `top`",
     "byte_order_mark": "whether files must begin with one, as Azure once asked",

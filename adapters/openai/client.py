@@ -41,6 +41,7 @@ from bot.ports.provider import (
     ResultFile,
     Serving,
 )
+from bot.rows import Count
 
 LONGEST_SILENT_WAIT = 2.0
 IN_MEMORY_BYTES = 4 * 1024 * 1024
@@ -79,6 +80,7 @@ class OpenAIHost:
         prices: Mapping[str, float] | None = None,
         usual_price: float | None = None,
         hosting: float | None = None,
+        tokenizer: Count | None = None,
         shutdown_dates: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
         retries: int = 2,
@@ -87,7 +89,7 @@ class OpenAIHost:
         self._name, self._profile, self._bases = name, profile, tuple(bases)
         self._dialect = dialect or Dialect()
         self._prices, self._usual_price = dict(prices or {}), usual_price
-        self._hosting = hosting
+        self._hosting, self._tokenizer = hosting, tokenizer
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
         self._key_variable = key_variable
         self._patience = patience or Patience()
@@ -124,6 +126,10 @@ class OpenAIHost:
     @property
     def bases(self) -> Sequence[ModelName]:
         return self._bases
+
+    @property
+    def tokenizer(self) -> Count | None:
+        return self._tokenizer
 
     def price(self, base: ModelName) -> Price:
         """A tuned model (`ft:BASE:…`) is trained on at the price of its base."""

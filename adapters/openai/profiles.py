@@ -22,11 +22,12 @@ from pydantic import (
 )
 
 from adapters.openai.client import OpenAIHost
+from adapters.openai.counting import UnusableTokenizer, read_tokenizer
 from adapters.openai.kinds import KINDS, Dialect, Kind, Placement
 from bot.errors import NotFound, SettingsError
 from bot.model import LOCAL, HostName, ModelName
 from bot.ports.provider import Profile, Serving
-from bot.rows import Method
+from bot.rows import Count, Method
 
 SANDBOX = HostName("sandbox")
 DEFAULT = HostName("default")
@@ -66,6 +67,7 @@ class HostConfig(BaseModel):
     bases: tuple[str, ...] = ()
     prices: Mapping[str, NonNegativeFloat] = Field(default_factory=dict)
     hosting: NonNegativeFloat | None = None
+    tokenizer: Path | None = None
     extra: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     hyperparameters: Placement | None = None
     byte_order_mark: bool | None = None
@@ -196,6 +198,7 @@ def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
         prices=prices,
         usual_price=kind.usual_price,
         hosting=config.hosting,
+        tokenizer=_tokenizer(config.name, config.tokenizer) if config.tokenizer else None,
         shutdown_dates=kind.shutdown_dates,
         extra=config.extra,
     )
@@ -212,6 +215,13 @@ def _key(host: str, variable: str, keys: Mapping[str, str]) -> str:
         return key
     problem = f"it is not set, and the host {host} needs it"
     raise SettingsError(variable=variable, problem=problem, remedy="Set it to that host's key.")
+
+
+def _tokenizer(host: str, path: Path) -> Count:
+    try:
+        return read_tokenizer(path)
+    except UnusableTokenizer as error:
+        raise _wrong(f"the tokenizer of the host {host}: {error}", error.remedy) from error
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -18,7 +18,7 @@ from bot.model import (
     ModelName,
     Sampling,
 )
-from bot.rows import Method
+from bot.rows import Count, Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,11 @@ class Host(Protocol):
     def profile(self) -> Profile: ...
     @property
     def bases(self) -> Sequence[ModelName]: ...
+    @property
+    def tokenizer(self) -> Count | None:
+        """Counts the tokens of a text as its models do; None where that cannot be known."""
+        ...
+
     def price(self, base: ModelName) -> Price: ...
 
     async def check(self) -> Checked:

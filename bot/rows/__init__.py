@@ -4,11 +4,12 @@ from bot.rows.checking import check_row, check_rows, method_of
 from bot.rows.fingerprints import fingerprint, overlapping, prompt_fingerprint
 from bot.rows.problems import MINIMUM_ROWS, REASONS, Method, Problem
 from bot.rows.reading import read_lines
-from bot.rows.tokens import count_tokens, text_tokens
+from bot.rows.tokens import Count, count_tokens, text_tokens
 
 __all__ = [
     "MINIMUM_ROWS",
     "REASONS",
+    "Count",
     "Method",
     "Problem",
     "check_row",

@@ -7,7 +7,7 @@ from typing import Final, TypeGuard
 from bot.rows.conversation import CONTROL_MARK, check_chat
 from bot.rows.preference import OUTPUTS, check_preference
 from bot.rows.problems import Method, Problem, Refusal, kind_of, shown
-from bot.rows.tokens import ROW_TOKENS, count_tokens, most_tokens
+from bot.rows.tokens import ROW_TOKENS, Count, count_tokens, most_tokens
 
 DEEPEST_NESTING: Final = 64
 _MOST_TOKENS_PER_CHARACTER = 4
@@ -28,12 +28,20 @@ def check_rows(
 
 
 def check_row(
-    row: object, method: Method, *, line: int = 0, max_tokens: int = 65_536
+    row: object,
+    method: Method,
+    *,
+    line: int = 0,
+    max_tokens: int = 65_536,
+    of_text: Count | None = None,
 ) -> Problem | None:
-    """Find the first rule that a parsed row breaks; never raises, whatever the JSON value."""
-    if method is Method.SUPERVISED and is_plain(row, max_tokens):
+    """Find the first rule that a parsed row breaks; never raises, whatever the JSON value.
+
+    Tokens are estimated, unless `of_text` counts as the model does.
+    """
+    if of_text is None and method is Method.SUPERVISED and is_plain(row, max_tokens):
         return None
-    found = _checked(row, method, line=line, max_tokens=max_tokens)
+    found = _checked(row, method, line=line, max_tokens=max_tokens, of_text=of_text)
     return found if isinstance(found, Problem) else None
 
 
@@ -91,28 +99,30 @@ def _has_plain_extra(message: dict[str, object]) -> bool:
 
 
 def _checked(
-    row: object, method: Method, *, line: int, max_tokens: int
+    row: object, method: Method, *, line: int, max_tokens: int, of_text: Count | None = None
 ) -> dict[str, object] | Problem:
     try:
-        return _accepted(row, method, max_tokens)
+        return _accepted(row, method, max_tokens, of_text)
     except Refusal as refusal:
         return refusal.at(line)
 
 
-def _accepted(row: object, method: Method, max_tokens: int) -> dict[str, object]:
+def _accepted(
+    row: object, method: Method, max_tokens: int, of_text: Count | None
+) -> dict[str, object]:
     if not isinstance(row, dict):
         raise Refusal("row_not_object", kind=kind_of(row))
     text = _text_of(row)
     _check_method(row, method)
     check = check_chat if method is Method.SUPERVISED else check_preference
     check(row, is_marked=CONTROL_MARK in text)
-    if len(text) * _MOST_TOKENS_PER_CHARACTER + ROW_TOKENS > max_tokens:
-        _check_length(row, max_tokens)
+    if of_text or len(text) * _MOST_TOKENS_PER_CHARACTER + ROW_TOKENS > max_tokens:
+        _check_length(row, max_tokens, of_text)
     return row
 
 
-def _check_length(row: dict[str, object], max_tokens: int) -> None:
-    tokens = count_tokens(row)
+def _check_length(row: dict[str, object], max_tokens: int, of_text: Count | None) -> None:
+    tokens = count_tokens(row, of_text)
     if tokens > max_tokens:
         raise Refusal("too_long", tokens=tokens, limit=max_tokens)
 

@@ -1,10 +1,12 @@
-"""Estimates tokens without a tokenizer, which would be megabytes to fetch and differ by model."""
+"""Counts the tokens of rows, by an estimate where the model's own tokenizer is not at hand."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from typing import Final
 
 ROW_TOKENS: Final = 3
+Count = Callable[[str], int]
+"""How many tokens a text has."""
 _MESSAGE_TOKENS = 4
 """Three marks around each message, as in OpenAI's cookbook, and its role."""
 _IMAGE_TEXT = "x" * 4 * 85
@@ -13,16 +15,22 @@ _MOST_TOKENS_PER_CHARACTER = 2
 """No text is estimated higher, nor is one empty."""
 
 
-def count_tokens(row: Mapping[str, object]) -> int:
-    """Estimate the tokens of a chat row, or of a preference row with both outputs."""
+def count_tokens(row: Mapping[str, object], of_text: Count | None = None) -> int:
+    """The tokens of a chat row, or of a preference row with both outputs.
+
+    An estimate, unless `of_text` counts as the model does; the marks between messages always are.
+    """
+    of_text = of_text or text_tokens
     conversation = row.get("input") if "messages" not in row else row
     lists: list[object] = [row.get("preferred_output"), row.get("non_preferred_output")]
     total = ROW_TOKENS
     if isinstance(conversation, Mapping):
         lists.append(conversation.get("messages"))
-        total += sum(_value_tokens(conversation.get(key)) for key in ("tools", "functions"))
+        total += sum(
+            _value_tokens(conversation.get(key), of_text) for key in ("tools", "functions")
+        )
     messages = [message for each in lists if isinstance(each, list) for message in each]
-    return total + sum(_message_tokens(message) for message in messages)
+    return total + sum(_message_tokens(message, of_text) for message in messages)
 
 
 def text_tokens(text: str) -> int:
@@ -69,15 +77,15 @@ def texts_in(value: object) -> Iterator[str]:
             left.extend(each.values())
 
 
-def _message_tokens(message: object) -> int:
+def _message_tokens(message: object, of_text: Count) -> int:
     if not isinstance(message, Mapping):
         return _MESSAGE_TOKENS
     content = message.get("content")
     if isinstance(content, str) and len(message) == 2:
-        return _MESSAGE_TOKENS + text_tokens(content)
+        return _MESSAGE_TOKENS + of_text(content)
     texts = (value for key, value in message.items() if key not in ("role", "weight"))
-    return _MESSAGE_TOKENS + sum(_value_tokens(value) for value in texts)
+    return _MESSAGE_TOKENS + sum(_value_tokens(value, of_text) for value in texts)
 
 
-def _value_tokens(value: object) -> int:
-    return sum(text_tokens(text) for text in texts_in(value))
+def _value_tokens(value: object, of_text: Count) -> int:
+    return sum(of_text(text) for text in texts_in(value))

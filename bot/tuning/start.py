@@ -119,7 +119,7 @@ def estimate_card(ask: Ask, job: Job, plan: Plan) -> Card:
             facts.fact("examples", _rows_said(ask, plan), words),
             facts.fact("base", plan.base, words),
             facts.fact("host", plan.host.name, words),
-            *(facts.fact(name, value, words) for name, value in _settings(ask, job)),
+            *(facts.fact(name, value, words) for name, value in _settings(ask, job, plan.host)),
         ),
         buttons=(
             Button(words("button.confirm"), f"job.confirm:{job.id}", is_primary=True),
@@ -134,17 +134,18 @@ def _rows_said(ask: Ask, plan: Plan) -> str:
     return ask.words("start.rows", count=len(plan.training))
 
 
-def _settings(ask: Ask, job: Job) -> list[tuple[str, str]]:
+def _settings(ask: Ask, job: Job, host: Host) -> list[tuple[str, str]]:
     """Each setting; "auto" is shown with what it will probably become."""
     words, asked = ask.words, job.hyperparameters
     auto = words("auto")
     epochs = words("auto.epochs", count=job.estimate.epochs or 0) if job.estimate.price else auto
+    tokens = "start.tokens" if host.tokenizer is None else "start.tokens_counted"
     return [
         ("method", words(f"method.{job.method}")),
         ("epochs", str(asked.n_epochs) if asked.n_epochs else epochs),
         ("batch_size", str(asked.batch_size or auto)),
         ("learning_rate", f"{asked.learning_rate_multiplier or auto}"),
-        ("tokens", words("start.tokens", tokens=f"{job.estimate.tokens:,}")),
+        ("tokens", words(tokens, tokens=f"{job.estimate.tokens:,}")),
     ]
 
 
@@ -215,7 +216,9 @@ async def _candidates(
     found: dict[str, Candidate] = {}
     async for example in records.examples.trainable(ask.id, ask.assistant.id, method):
         row = example.row or {}
-        problem = check_row(row, method, max_tokens=host.profile.max_row_tokens)
+        problem = check_row(
+            row, method, max_tokens=host.profile.max_row_tokens, of_text=host.tokenizer
+        )
         if problem is not None:
             raise BadRow(example=example.id, reason=ask.words.reason(problem))
         limits.refuse_row(ask, host, example)
@@ -227,7 +230,7 @@ async def _candidates(
                 example.revision,
                 sha256,
                 _group(example),
-                count_tokens(row),
+                count_tokens(row, host.tokenizer),
                 example.held_out,
                 len(training_line(row, ask.assistant.instructions)),
             ),

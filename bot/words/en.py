@@ -279,6 +279,7 @@ SENTENCES: Mapping[str, str] = {
     "start.rows": "{count} to learn from|{count} to learn from",
     "start.rows_split": "{train} to learn from, {held} held back for checking",
     "start.tokens": "about {tokens} per epoch",
+    "start.tokens_counted": "{tokens} per epoch",
     "start.will_use": "When it is ready, {assistant} answers with it; /tune rollback goes back.",
     "start.will_not_use": "When it is ready nothing changes until /tune use latest.",
     "start.confirmed": "Training confirmed by {name}.",

@@ -298,6 +298,7 @@ SENTENCES: Mapping[str, str] = {
     "start.rows": "{count} 条用来学习",
     "start.rows_split": "{train} 条用来学习，{held} 条留作检查",
     "start.tokens": "每轮约 {tokens}",
+    "start.tokens_counted": "每轮 {tokens}",
     "start.will_use": "训练好后，{assistant} 就用新模型回答；用 /tune rollback 可以回滚。",
     "start.will_not_use": "训练好后一切照旧，用 /tune use latest 才会启用新模型。",
     "start.confirmed": "{name} 已确认训练。",
