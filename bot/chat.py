@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from bot.commands import Ask
 from bot.errors import (
+    AttuneError,
     HostBusy,
     HostError,
     HostUnreachable,
@@ -17,6 +18,8 @@ from bot.errors import (
     NotAllowed,
     NotFound,
     SurfaceError,
+    retold,
+    told,
 )
 from bot.model import (
     HostName,
@@ -140,8 +143,9 @@ async def about_answers(ask: Ask, *, store: Store) -> Reply:
 
 async def word_fell_back(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """The curators hear why the base answered."""
-    details = notice.details
-    return Text(words("chat.fell_back", model=details.get("model"), why=details.get("why")))
+    model, kept = notice.details.get("model"), notice.details.get("why")
+    why = retold(kept) if isinstance(kept, Mapping) else None
+    return Text(words("chat.fell_back", model=model, why=words.error(why or AttuneError())))
 
 
 class Writer:
@@ -295,7 +299,7 @@ class Writer:
                 key,
                 replace(self._ask.place, thread=None),
                 FELL_BACK,
-                details={"model": model, "why": self._ask.words.error(error)},
+                details={"model": model, "why": told(error)},
                 at=self._clock.now(),
             )
 

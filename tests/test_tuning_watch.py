@@ -422,6 +422,18 @@ async def test_the_base_answers_for_a_tuned_model_that_is_gone(scene: Scene) -> 
     assert str(job.model) in notices[0]
 
 
+async def test_why_the_base_answered_is_said_in_the_channels_language(scene: Scene) -> None:
+    await scene.tuned()
+    scene.host.tuned.clear()
+    await scene.say("@attune one")
+    await scene.command("assistant edit language:zh")
+
+    await scene.settle()
+
+    (notice,) = await scene.said("没能回答")
+    assert "模型服务“sandbox”" in notice
+
+
 async def test_curators_hear_of_it_again_the_next_day(scene: Scene) -> None:
     await scene.tuned()
     scene.host.tuned.clear()
