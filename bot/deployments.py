@@ -92,13 +92,15 @@ async def history(ask: Ask, *, store: Store) -> Reply:
     """Which model answered when, by whose word, after which."""
     async with store.reading() as records:
         found = await records.deployments.history(ask.id, ask.assistant.id)
+    # Where a rollback came back from is no place to go back to, so `after` does not know it.
+    before = [*(one.model for one in found[1:]), ask.assistant.base]
     lines = tuple(
         Line(
             f"{one.since:%Y-%m-%d %H:%M}",
             one.model,
-            ask.words("model.after", by=one.by, after=one.after or ask.assistant.base),
+            ask.words("model.after", by=one.by, after=left),
         )
-        for one in found
+        for one, left in zip(found, before, strict=False)
     )
     return Listing(ask.words("model.history"), lines, empty=ask.words("model.no_history"))
 

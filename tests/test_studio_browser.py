@@ -102,6 +102,40 @@ async def test_a_dropped_file_is_imported_and_reported(
     await page.get_by_role("cell", name="Where?").wait_for()
 
 
+async def test_models_are_compared_put_in_use_and_deleted_by_mouse(
+    windows: Windows, studio: str
+) -> None:
+    page = await windows.open(studio)
+    await go_the_newcomers_way(page)
+
+    await page.goto(f"{studio}/compare")
+    await page.get_by_label("One question to every model").fill("Write a limerick about neon")
+    await page.get_by_role("button", name="Ask").click()
+    tuned = page.locator(".contender").last
+    await tuned.get_by_text("It blushes a red-orange hue.").wait_for()
+    await tuned.get_by_role("button", name="This is better").click()
+    await tuned.get_by_text("picked").wait_for()
+    await page.goto(f"{studio}/preferences")
+    await page.get_by_text("Write a limerick about neon").first.wait_for()
+
+    await page.goto(f"{studio}/models")
+    await page.get_by_role("button", name="Roll back").click()
+    base, tuned = page.locator(".branch-line").first, page.locator(".branch-line").nth(1)
+    await base.get_by_text("answers now", exact=True).wait_for()
+    await tuned.get_by_role("button", name="Use it").click()
+    await tuned.get_by_text("answers now", exact=True).wait_for()
+    await page.get_by_role("button", name="Roll back").click()
+    await base.get_by_text("answers now", exact=True).wait_for()
+    name = await tuned.locator(".branch-name").inner_text()
+    await page.get_by_text(f"by you, after {name}").first.wait_for()
+
+    await tuned.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+
+    await page.get_by_text(f"{name} is deleted.").wait_for()
+    await expect(page.locator(".branch-name", has_text=name)).to_have_count(0)
+
+
 async def test_the_studio_speaks_chinese_and_goes_dark(windows: Windows, studio: str) -> None:
     page = await windows.open(studio, locale="zh-CN", light="dark")
 
