@@ -95,26 +95,34 @@ async def _slack(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("Slack", False, error.sentence)
         return
     if access is None:
+        yield _off("Slack", "SLACK_BOT_TOKEN", has_other=settings.slack_app_token is not None)
         return
     from adapters.slack.checks import examine as examine_slack
 
     words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
     async for found in examine_slack(access):
         said = words(found.key, **found.details)
-        yield Finding(said, True) if found.is_well else Finding("Slack", False, said)
+        yield Finding(said, found.is_well)
 
 
 async def _discord(settings: Settings) -> AsyncIterator[Finding]:
     """Token, intents and permissions, where Discord is configured."""
     access = discord_access(settings)
     if access is None:
+        yield _off("Discord", "DISCORD_TOKEN")
         return
     from adapters.discord.checks import examine as examine_discord
 
     words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
     async for found in examine_discord(access):
         said = words(found.key, **found.details)
-        yield Finding(said, True) if found.is_well else Finding("Discord", False, said)
+        yield Finding(said, found.is_well)
+
+
+def _off(platform: str, token: str, *, has_other: bool = False) -> Finding:
+    """Whoever set the token elsewhere must see that it is not here; half a pair is a mistake."""
+    what = f"{platform} is off: no {token} in the environment or in {Path.cwd() / '.env'}"
+    return Finding(what, not has_other)
 
 
 async def _models(

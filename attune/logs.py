@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -38,10 +39,19 @@ def _story(record: logging.LogRecord) -> list[str]:
     return story
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """A server that is stopped while it starts says so at length; whoever stopped it says why."""
+    error = record.exc_info[1] if record.exc_info else None
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return not isinstance(error, asyncio.CancelledError)
+
+
 def configure(level: str, stream: TextIO = sys.stderr) -> None:
     """Our own modules at the wished level, libraries from warnings on."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Lines())
+    handler.addFilter(_is_news)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -112,6 +112,10 @@ class NothingToTrain(Refusal):
     """There are {rows} approved examples that may be trained on, and training needs {minimum}. Teach some more with 🎓, /tune teach or /tune import."""
 
 
+class NotEnoughAllowed(NothingToTrain):
+    """There are {rows} approved examples that may be trained on, and training needs {minimum}. {left_out} more are approved, but not permitted: whoever wrote them agrees with /tune consent on, and /tune admin sources says what may be learned from."""
+
+
 class BadRow(Refusal):
     """Example {example} cannot be trained on: {reason}. Edit it with /tune examples edit:{example}, then start again."""
 

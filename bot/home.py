@@ -45,7 +45,8 @@ async def welcome(ask: Ask) -> Reply:
         Button(words("welcome.approvers"), "welcome.approvers"),
         Button(words("welcome.sources"), "welcome.sources"),
     )
-    return Text(words("welcome"), buttons=buttons)
+    learning = words(f"welcome.{ask.workspace.sources.name.lower()}")
+    return Text(words("welcome", learning=learning), buttons=buttons)
 
 
 async def try_me(ask: Ask) -> Reply:

@@ -10,6 +10,7 @@ from operator import or_
 
 from bot.commands import Ask
 from bot.errors import BadInput
+from bot.examples.keeping import consent_buttons
 from bot.model import (
     NO_EXCLUSION,
     Consent,
@@ -59,7 +60,7 @@ async def consent(ask: Ask, *, store: Store) -> Reply:
     return Card(
         title=words("consent.given" if given else "consent.not_given"),
         lines=(words("consent.text"),),
-        buttons=_switches(words),
+        buttons=consent_buttons(words),
         private=True,
     )
 
@@ -70,7 +71,7 @@ async def word_consent_wanted(notice: Notice, records: Records, words: Words) ->
     return Card(
         title=words("consent.wanted_title"),
         lines=(text, words("consent.text")),
-        buttons=_switches(words),
+        buttons=consent_buttons(words),
     )
 
 
@@ -276,13 +277,6 @@ def _leaving(job: Job, now: datetime) -> Leaving | None:
     if not files and running is None and job.attempted_at is None:
         return None
     return Leaving(job.host, job.start, running, files, now)
-
-
-def _switches(words: Words) -> tuple[Button, ...]:
-    return (
-        Button(words("button.consent_on"), "consent.on"),
-        Button(words("button.consent_off"), "consent.off"),
-    )
 
 
 async def _as_lines(

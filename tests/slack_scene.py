@@ -81,6 +81,14 @@ class Scene:
         await until(lambda: all(one.acked.is_set() for one in self.slack.deliveries))
         await until(self.is_idle)
 
+    async def calm(self) -> None:
+        """Nothing is left that the door meant to do later."""
+        await self.settled()
+        assert self.house is not None
+        assert self.house.slack is not None
+        waits = self.house.slack._waits
+        await until(lambda: not waits)
+
     def is_idle(self) -> bool:
         return self.house is not None and not self.house.busy
 

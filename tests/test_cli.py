@@ -152,6 +152,16 @@ def test_the_doctor_finds_a_fresh_folder_well() -> None:
     assert "✓ Host sandbox (sandbox): answers; models: 1; trains" in result.output
 
 
+def test_the_doctor_says_which_platform_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "✓ Slack is off: no SLACK_BOT_TOKEN in the environment" in attune("doctor").output
+
+    monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-1")
+    result = attune("doctor")
+
+    assert result.exit_code == 1
+    assert "✗ Slack is off" in result.output
+
+
 def test_the_doctor_names_a_host_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("ATTUNE_BASE_MODEL", "some-model")

@@ -101,6 +101,7 @@ async def test_the_doctor_finds_a_healthy_app_healthy() -> None:
         ({"bot_token": "xoxb-other"}, "SLACK_BOT_TOKEN"),
         ({"app_token": "xapp-other"}, "SLACK_APP_TOKEN"),
         ({"is_http": True}, "SLACK_SIGNING_SECRET"),
+        ({"api_url": "http://127.0.0.1:9/api/"}, "HTTPS_PROXY"),
     ],
 )
 async def test_the_doctor_says_what_to_change(more: dict[str, object], word: str) -> None:

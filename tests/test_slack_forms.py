@@ -30,6 +30,21 @@ async def test_a_lesson_is_typed_into_a_form(in_slack: Scene) -> None:
     assert "Saved as example 1" in (await in_slack.hear("C1", 2))[-1]
 
 
+async def test_whoever_teaches_is_asked_and_counted_once_they_agree(in_slack: Scene) -> None:
+    await allow_forms(in_slack)
+    in_slack.slack.command("U1", "C1", "teach")
+    in_slack.slack.submit("U1", await in_slack.view(2), question="Hi", answer="Ahoy")
+    await in_slack.hear("C1", 2)
+
+    in_slack.slack.command("U1", "C1", "start")
+    assert "1 more are approved, but not permitted" in (await in_slack.whispered())[-1]["text"]
+    in_slack.slack.click("U1", in_slack.slack.own("C1")[-1], "Yes, learn from me")
+    await in_slack.whispered(2)
+    in_slack.slack.command("U1", "C1", "start")
+
+    assert "There are 1 approved examples" in (await in_slack.whispered(3))[-1]["text"]
+
+
 async def test_without_permission_a_typed_lesson_is_refused_in_words(in_slack: Scene) -> None:
     in_slack.slack.command("U2", "C1", "teach")
 
@@ -93,6 +108,34 @@ async def test_a_refusal_is_told_in_the_form_that_waits(
 
     await in_slack.view()
     await until(lambda: "admin" in shown(list(in_slack.slack.views.values())[-1]))
+
+
+async def test_no_form_opens_over_an_answer_that_stands(
+    in_slack: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.3)
+
+    in_slack.slack.command("U2", "C1", "admin sources")
+
+    assert "admin" in (await in_slack.whispered())[0]["text"]
+    await in_slack.calm()
+    assert in_slack.slack.views == {}
+
+
+async def test_a_form_that_waited_for_nothing_says_so(
+    in_slack: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
+    assert in_slack.house is not None
+
+    async def silent(event: object) -> None:
+        await in_slack.view()
+
+    in_slack.house.dispatch.handle = silent  # type: ignore[method-assign]
+    in_slack.slack.command("U2", "C1", "teach")
+
+    form = await in_slack.view()
+    await until(lambda: "in the conversation" in shown(in_slack.slack.views[form["id"]]))
 
 
 async def test_a_trigger_that_is_too_old_leaves_a_button(

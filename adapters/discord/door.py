@@ -88,6 +88,7 @@ class Discord:
         try:
             flags = await self._identify()
             self._is_ready.set()
+            log.info("Discord knows us")
             self._later(self._register())
             self._later(self._keep_place())
             await self._listen(_intents(flags))

@@ -27,7 +27,9 @@ async def examine(access: Access) -> AsyncIterator[Finding]:
         try:
             answer, held = await wire.scopes()
         except SurfaceError as error:
-            yield Finding("slack.doctor.token_bad", False, dict(error.details))
+            is_away = bool(error.details.get("is_unknown"))
+            key = "slack.doctor.unreachable" if is_away else "slack.doctor.token_bad"
+            yield Finding(key, False, {**error.details, "address": access.api_url})
             return
         yield Finding("slack.doctor.token", True, {"team": answer.get("team", "?")})
         missing = sorted(set(SCOPES) - held) if held else []

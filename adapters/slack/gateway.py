@@ -68,6 +68,7 @@ class Slack:
             self._bot = await self._identified()
             self._app = self._built_app()
             self._is_ready.set()
+            log.info("Slack knows us", extra={"workspace": self._bot.team})
             if self._access.is_http:
                 await self._is_closed.wait()
             else:
@@ -125,7 +126,7 @@ class Slack:
         wait = 1.0
         while True:
             try:
-                answer = await self.wire.call("auth.test", {})
+                answer = await self.wire.call("auth.test", {}, is_repeatable=False)
                 return Bot(
                     str(answer.get("team_id") or answer.get("team") or ""),
                     str(answer.get("user_id") or ""),
@@ -189,11 +190,14 @@ class Slack:
         bot, handle = self._whoami(), inbound.handle_of(body)
         for event in inbound.read(body, bot, self._clock.now()):
             grip = self.surface.take(event, handle)
-            if self._catalogue.may_open_form(event.what) and handle.trigger:
+            may_open = self._catalogue.may_open_form(event.what) and bool(handle.trigger)
+            if may_open:
                 self._later(self._open_waiting(grip))
             described = await self._described(event)
             grip.event = described
-            await self._handle(described)
+            task = await self._handle(described)
+            if may_open:
+                self._later(self._end_waiting(grip, task))
 
     def _note(self, body: Json) -> None:
         """What concerns the door alone."""
@@ -203,7 +207,7 @@ class Slack:
         if event.get("type") in inbound.CHANGING:
             self._people.forget(str(event.get("channel") or ""))
 
-    async def _handle(self, event: Event) -> None:
+    async def _handle(self, event: Event) -> asyncio.Task[None] | None:
         assert self._house is not None
         task = await self._house.handle(event)
         if isinstance(event.what, Left):
@@ -211,6 +215,7 @@ class Slack:
         is_click = isinstance(event.what, Clicked)
         if is_click and str(event.place.channel) == event.user.id and task is not None:
             self._later(self._show_home(event, task))
+        return task
 
     async def _described(self, event: Event) -> Event:
         """With the person's role and the channel's kind, where they decide anything."""
@@ -238,6 +243,11 @@ class Slack:
     async def _open_waiting(self, grip: Grip) -> None:
         await asyncio.sleep(_FORM_PATIENCE_SECONDS)
         await self.surface.open_waiting(grip)
+
+    async def _end_waiting(self, grip: Grip, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            await asyncio.wait({task})
+        await self.surface.end_waiting(grip)
 
     async def _show_home(self, event: Event, task: asyncio.Task[None]) -> None:
         """A click in the home tab may have changed what it shows."""

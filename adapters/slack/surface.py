@@ -47,6 +47,8 @@ class Grip:
     handle: Handle
     taken_at: float
     view: str | None = None
+    is_waiting: bool = True
+    """Whether nothing has been answered yet, or only a form that says so."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -102,7 +104,7 @@ class SlackSurface:
         try:
             channel = await self._people.channel(place)
             message = await self._post(place, channel, reply, key)
-            await self._end_waiting(key, reply)
+            await self._fill_waiting(key, reply)
             return message
         except PlaceClosed:
             url = self._response_url(key)
@@ -279,16 +281,24 @@ class SlackSurface:
     async def open_waiting(self, grip: Grip) -> None:
         """A form that is filled later, when the answer takes longer than its trigger lives."""
         async with grip.lock:
-            if grip.view is not None or not self._is_fresh(grip):
+            if grip.view is not None or not grip.is_waiting or not self._is_fresh(grip):
                 return
-            locale = grip.event.locale
-            view = outbound.notice(
-                "Attune", self._say("slack.moment", locale), close=self._say("slack.close", locale)
-            )
             with contextlib.suppress(SurfaceError):
-                grip.view = await self._open_view(grip, view)
+                grip.view = await self._open_view(grip, self._notice(grip, "slack.moment"))
 
-    async def _end_waiting(self, key: str, reply: Drawn) -> None:
+    async def end_waiting(self, grip: Grip) -> None:
+        """All that is to be answered has been: no form opens now, and none goes on waiting."""
+        async with grip.lock:
+            if grip.view is not None and grip.is_waiting:
+                await self._put_view(grip, self._notice(grip, "slack.answered"))
+            grip.is_waiting = False
+
+    def _notice(self, grip: Grip, key: str) -> Json:
+        locale = grip.event.locale
+        close = self._say("slack.close", locale)
+        return outbound.notice("Attune", self._say(key, locale), close=close)
+
+    async def _fill_waiting(self, key: str, reply: Drawn) -> None:
         """A form that was opened in expectation says what was answered instead."""
         grip = self._grips.get(key)
         if grip is not None and grip.view is not None:
@@ -454,6 +464,7 @@ class SlackSurface:
             return await self._put_view(grip, view)
 
     async def _put_view(self, grip: Grip, view: Json) -> bool:
+        grip.is_waiting = False
         try:
             if grip.view is not None:
                 await self._wire.call("views.update", {"view_id": grip.view, "view": view})

@@ -15,6 +15,8 @@ from bot.model import (
     User,
 )
 from bot.ports.store import Records, Store
+from bot.replies import Button
+from bot.words import Words
 
 
 async def add(ask: Ask, example: NewExample, *, store: Store) -> tuple[Example, bool]:
@@ -48,6 +50,13 @@ async def ask_authors(ask: Ask, people: Sequence[User], *, store: Store) -> None
                 details={"name": person.name, "locale": ask.event.locale},
                 at=ask.now,
             )
+
+
+def consent_buttons(words: Words) -> tuple[Button, ...]:
+    return (
+        Button(words("button.consent_on"), "consent.on"),
+        Button(words("button.consent_off"), "consent.off"),
+    )
 
 
 async def set_state(ask: Ask, example: ExampleId, state: ExampleState, *, store: Store) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from bot.commands import Ask
 from bot.errors import BadInput, NotNow
 from bot.examples.exchange import refuse_guest
-from bot.examples.keeping import add, change_state, note_new, number
+from bot.examples.keeping import add, change_state, consent_buttons, note_new, number
 from bot.examples.texts import checked, exchange_row
 from bot.model import (
     Example,
@@ -36,7 +36,7 @@ async def teach(ask: Ask, *, store: Store) -> Reply:
     """A lesson typed into a form; a curator's own counts as approved."""
     example = _written(ask, _origin(ask))
     kept, is_new = await add(ask, example, store=store)
-    return _told(ask, kept, is_new=is_new)
+    return await _told(ask, kept, is_new=is_new, store=store)
 
 
 def write_button(example: ExampleId, words: Words) -> Button:
@@ -88,7 +88,7 @@ async def written(ask: Ask, *, store: Store, links: Links) -> Reply:
         if is_new:
             await note_new(ask, records, kept)
         await change_state(ask, records, pointer, ExampleState.WITHDRAWN)
-    return _told(ask, kept, is_new=is_new)
+    return await _told(ask, kept, is_new=is_new, store=store)
 
 
 def _may_type(ask: Ask) -> bool:
@@ -137,12 +137,22 @@ def _written(ask: Ask, origin: Origin) -> NewExample:
     )
 
 
-def _told(ask: Ask, kept: Example, *, is_new: bool) -> Reply:
+async def _told(ask: Ask, kept: Example, *, is_new: bool, store: Store) -> Reply:
     if not is_new:
         state = ask.words(f"state.{kept.state}")
         return Text(ask.words("example.known", id=kept.id, state=state), private=True)
     is_approved = kept.state is ExampleState.APPROVED
-    return Text(ask.words("teach.approved" if is_approved else "teach.proposed", id=kept.id))
+    text = ask.words("teach.approved" if is_approved else "teach.proposed", id=kept.id)
+    if kept.origin is Origin.FORM and not await _has_agreed(ask, store):
+        text = f"{text} {ask.words('teach.unagreed')}"
+        return Text(text, buttons=consent_buttons(ask.words))
+    return Text(text)
+
+
+async def _has_agreed(ask: Ask, store: Store) -> bool:
+    async with store.reading() as records:
+        held = await records.consents.get(ask.id, ask.by)
+    return held is not None and held.given
 
 
 def _write_form(ask: Ask, pointer: ExampleId, right: str) -> Form:

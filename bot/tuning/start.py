@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from bot.commands import Ask
 from bot.datasets import training_line
-from bot.errors import BadInput, BadRow, NothingToTrain, NotNow
+from bot.errors import BadInput, BadRow, NotEnoughAllowed, NothingToTrain, NotNow
 from bot.model import (
     Estimate,
     Example,
+    ExampleFilter,
     ExampleId,
+    ExampleState,
     HostName,
     Hyperparameters,
     Job,
@@ -59,6 +61,8 @@ class Plan:
     hyperparameters: Hyperparameters
     training: Sequence[Candidate]
     validation: Sequence[Candidate]
+    left_out: int
+    """Examples that are approved, but not permitted."""
 
     @property
     def tokens(self) -> int:
@@ -77,9 +81,11 @@ async def start(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     await limits.refuse_closed(ask, host, base)
     async with store.reading() as records:
         candidates = await _candidates(ask, method, host, records)
+        approved = ExampleFilter(ask.assistant.id, ExampleState.APPROVED, method)
+        left_out = await records.examples.count(ask.id, approved) - len(candidates)
         share = _share(ask, len(candidates), host)
         training, validation = split(candidates, share=share)
-        plan = Plan(host, base, method, settings, training, validation)
+        plan = Plan(host, base, method, settings, training, validation, left_out)
         _enough(ask, plan)
         estimate = await _estimate(plan, records)
     job = await _write_down(ask, plan, estimate, store=store)
@@ -110,6 +116,8 @@ def estimate_card(ask: Ask, job: Job, plan: Plan) -> Card:
     """Everything one should know before saying yes."""
     words = ask.words
     lines = [words("start.cost", **facts.cost(job, words)), *limits.warnings(ask, plan.host)]
+    if plan.left_out > 0:
+        lines.append(words("start.left_out", count=plan.left_out))
     key = "start.will_use" if job.use_when_done else "start.will_not_use"
     lines.append(words(key, assistant=ask.assistant.name))
     return Card(
@@ -266,8 +274,11 @@ def _share(ask: Ask, rows: int, host: Host) -> float:
 
 
 def _enough(ask: Ask, plan: Plan) -> None:
-    if len(plan.training) < plan.host.profile.minimum_rows:
-        raise NothingToTrain(rows=len(plan.training), minimum=plan.host.profile.minimum_rows)
+    rows, minimum = len(plan.training), plan.host.profile.minimum_rows
+    if rows < minimum and plan.left_out > 0:
+        raise NotEnoughAllowed(rows=rows, minimum=minimum, left_out=plan.left_out)
+    if rows < minimum:
+        raise NothingToTrain(rows=rows, minimum=minimum)
     size = sum(candidate.bytes for candidate in plan.training)
     limits.refuse_size(ask, plan.host, rows=len(plan.training), size=size)
 

@@ -139,10 +139,12 @@ SENTENCES: Mapping[str, str] = {
     "command.admin.sources": "what may be learned from",
     "command.admin.audit": "who did what, and when",
     "welcome": (
-        "Hello, I am Attune. Mention me and I answer; react with 🎓 to a good answer and I "
-        "remember it as a lesson. I never train on anything without permission. "
-        "/tune help shows all I can do."
+        "Hello, I am Attune. Mention me and I answer. {learning} I never train on anything "
+        "without permission. /tune help shows all I can do."
     ),
+    "welcome.outside": "I learn from what is imported or written in my studio; an admin may allow more.",
+    "welcome.forms": "/tune teach shows me a good answer, and I remember it as a lesson.",
+    "welcome.messages": "React with 🎓 to a good answer and I remember it as a lesson.",
     # Buttons
     "button.write": "Write it up",
     "button.open_page": "Open the page",
@@ -241,6 +243,7 @@ SENTENCES: Mapping[str, str] = {
     "teach.submit": "Save",
     "teach.empty": "A lesson needs a question and an answer. Fill in both.",
     "teach.approved": "Learned as example {id}. Train with /tune start when there are enough.",
+    "teach.unagreed": "I train on it once you agree that I may learn from what you write here.",
     "teach.proposed": "Saved as example {id}. It waits for a curator.",
     # Import and export
     "import.title": "Imported {name}",
@@ -278,6 +281,7 @@ SENTENCES: Mapping[str, str] = {
     "start.cost": "Time: {time}. Price: {price}.",
     "start.rows": "{count} to learn from|{count} to learn from",
     "start.rows_split": "{train} to learn from, {held} held back for checking",
+    "start.left_out": "{count} approved examples are left out, as their authors have not agreed or what they come from is not allowed. Authors agree with /tune consent on.",
     "start.tokens": "about {tokens} per epoch",
     "start.tokens_counted": "{tokens} per epoch",
     "start.will_use": "When it is ready, {assistant} answers with it; /tune rollback goes back.",
@@ -445,8 +449,8 @@ SENTENCES: Mapping[str, str] = {
     "consent.given": "What you write may be learned from",
     "consent.not_given": "What you write is not learned from",
     "consent.text": (
-        "If you agree, messages of yours that people mark here may be used to train this "
-        "workspace's own assistant. You can change your mind at any time; /tune forget-me "
+        "If you agree, what you teach me here and messages of yours that people mark may be used to "
+        "train this workspace's own assistant. You can change your mind at any time; /tune forget-me "
         "erases what was kept."
     ),
     "consent.thanks": "Thank you. You can change your mind at any time.",
@@ -482,14 +486,14 @@ SENTENCES: Mapping[str, str] = {
     ),
     "sources.set": "From now on I may learn from: {sources}.",
     "sources.unknown": "Choose outside, forms or messages.",
-    "sources.permission_needed": "Say who permits that and where it is written down.",
+    "sources.permission_needed": "Say who permits that and where it is written down; nothing was changed. /tune admin sources opens the form again.",
     "sources.forms_needed": "Text typed into forms may not be learned from here. An admin can allow it with /tune admin sources.",
     "welcome.try": "Try me",
     "welcome.approvers": "Who may approve",
     "welcome.sources": "What may I learn from",
     "welcome.how": (
         "Mention me in a message, like: @Attune what can you do? I answer in its thread. "
-        "/tune teach shows me a better answer."
+        "/tune import starter:limericks brings me something to learn, and /tune start trains me."
     ),
     "home.title": "{name} at a glance",
     "home.examples": "Examples",
@@ -518,11 +522,13 @@ SENTENCES: Mapping[str, str] = {
     # Slack
     "slack.close": "Close",
     "slack.moment": "One moment …",
+    "slack.answered": "That is done. The answer stands in the conversation.",
     "slack.thinking": "is thinking …",
     "slack.form_late": "Click to go on: the form opens here.",
     "slack.file_sent": "I sent you {name} as a direct message.",
     "slack.doctor.token": "Slack: the bot token works in {team}.",
     "slack.doctor.token_bad": "Slack refuses the bot token ({code}). Install the app to the workspace and copy its Bot User OAuth Token (xoxb-…) into SLACK_BOT_TOKEN.",
+    "slack.doctor.unreachable": "Slack cannot be reached at {address}. Check the network; behind a proxy, set HTTPS_PROXY.",
     "slack.doctor.scopes": "Slack: all scopes are there.",
     "slack.doctor.scopes_missing": "Slack: the scopes {scopes} are missing. Paste the output of “attune slack manifest” into the app again and reinstall it.",
     "slack.doctor.declined": "Slack: optional scopes that were declined: {scopes}. What needs them stays off.",

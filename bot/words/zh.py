@@ -19,6 +19,7 @@ _ERRORS = {
     "error.FolderTaken": "已有一个 Attune 在使用 {folder}。请先停掉它，或用 ATTUNE_DATA_DIR 另指一个文件夹。",
     "error.NotFound": "这里没有“{name}”{noun}。",
     "error.BadInput": "{problem}",
+    "error.NotEnoughAllowed": "现在有 {rows} 条已通过的示例可以用来训练，至少需要 {minimum} 条。另有 {left_out} 条已通过但还没有得到许可：作者用 /tune consent on 表示同意，/tune admin sources 说明可以学习哪些内容。",
     "error.NothingToTrain": "现在有 {rows} 条已通过的示例可以用来训练，至少需要 {minimum} 条。用 🎓、/tune teach 或 /tune import 再教一些吧。",
     "error.BadRow": "示例 {example} 不能用来训练：{reason}。请用 /tune examples edit:{example} 修改，再重新开始。",
     "error.NotNow": "{problem}",
@@ -169,9 +170,12 @@ SENTENCES: Mapping[str, str] = {
     "command.admin.sources": "可以从哪里学习",
     "command.admin.audit": "谁在什么时候做了什么",
     "welcome": (
-        "你好，我是 Attune。@我，我就回答；看到好回答点个 🎓，我会把它记成一课。"
+        "你好，我是 Attune。@我，我就回答。{learning}"
         "没有许可的内容，我绝不拿来训练。我能做的都在 /tune help 里。"
     ),
+    "welcome.outside": "我从导入的内容和工作台里写的内容学习，管理员可以放宽。",
+    "welcome.forms": "用 /tune teach 告诉我好的回答，我会把它记成一课。",
+    "welcome.messages": "看到好回答点个 🎓，我会把它记成一课。",
     # Buttons
     "button.write": "写下来",
     "button.open_page": "打开网页",
@@ -260,6 +264,7 @@ SENTENCES: Mapping[str, str] = {
     "teach.submit": "保存",
     "teach.empty": "一课要有问题也要有回答，请都填上。",
     "teach.approved": "学到了，这是示例 {id}。攒够了就用 /tune start 训练。",
+    "teach.unagreed": "等你同意让我学习你写的内容后，我才会用它训练。",
     "teach.proposed": "已存为示例 {id}，等审核员审核。",
     # Import and export
     "import.title": "已导入 {name}",
@@ -297,6 +302,7 @@ SENTENCES: Mapping[str, str] = {
     "start.cost": "时间：{time}。价格：{price}。",
     "start.rows": "{count} 条用来学习",
     "start.rows_split": "{train} 条用来学习，{held} 条留作检查",
+    "start.left_out": "有 {count} 条已通过的示例没有得到许可，不会用来训练。作者可以用 /tune consent on 表示同意。",
     "start.tokens": "每轮约 {tokens}",
     "start.tokens_counted": "每轮 {tokens}",
     "start.will_use": "训练好后，{assistant} 就用新模型回答；用 /tune rollback 可以回滚。",
@@ -463,7 +469,7 @@ SENTENCES: Mapping[str, str] = {
     "consent.given": "你写的内容可以用来学习",
     "consent.not_given": "你写的内容不会用来学习",
     "consent.text": (
-        "如果你同意，大家在这里标记的你的消息，可能会用来训练本工作区自己的助手。"
+        "如果你同意，你在这里教我的内容，以及大家标记的你的消息，可能会用来训练本工作区自己的助手。"
         "你随时可以改主意；用 /tune forget-me 可以删除已保存的内容。"
     ),
     "consent.thanks": "谢谢。你随时可以改主意。",
@@ -534,11 +540,13 @@ SENTENCES: Mapping[str, str] = {
     "excluded.bot": "有其他机器人参与其中，我不从这里学习。",
     "slack.close": "关闭",
     "slack.moment": "请稍等……",
+    "slack.answered": "完成了，回复在对话里。",
     "slack.thinking": "正在思考……",
     "slack.form_late": "点击继续，表单会在这里打开。",
     "slack.file_sent": "{name} 已经用私信发给你了。",
     "slack.doctor.token": "Slack：机器人令牌在 {team} 可用。",
     "slack.doctor.token_bad": "Slack 不接受机器人令牌（{code}）。请把应用安装到工作区，再把 Bot User OAuth Token（xoxb-…）填进 SLACK_BOT_TOKEN。",
+    "slack.doctor.unreachable": "连不上 Slack（{address}）。请检查网络；要经过代理时，请设置 HTTPS_PROXY。",
     "slack.doctor.scopes": "Slack：权限齐全。",
     "slack.doctor.scopes_missing": "Slack：缺少权限 {scopes}。请把“attune slack manifest”的输出重新粘贴到应用里，再重新安装。",
     "slack.doctor.declined": "Slack：未授予的可选权限：{scopes}。需要它们的功能会关闭。",
