@@ -73,6 +73,18 @@ async def test_an_example_waits_until_all_its_authors_agree(in_slack: Scene) -> 
     assert "approved" in (await in_slack.whispered(5))[4]["text"]
 
 
+async def test_the_queue_names_people_and_not_their_ids(in_slack: Scene) -> None:
+    await in_slack.allow_messages()
+    in_slack.slack.put("U3", "C1", "When do you open?")
+    answer = in_slack.slack.put("U2", "C1", "At noon.")
+    in_slack.slack.react("U1", "C1", answer, "mortar_board")
+    await in_slack.settled()
+
+    in_slack.slack.command("U1", "C1", "review")
+
+    await until(lambda: "name-U3, name-U2" in str(in_slack.slack.own("C1")))
+
+
 async def test_each_author_is_asked_once(in_slack: Scene) -> None:
     in_slack.slack.tiers.is_on = False
     await in_slack.allow_messages()

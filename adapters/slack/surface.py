@@ -111,6 +111,7 @@ class SlackSurface:
             if url is None:
                 raise
             await self._respond(url, reply)
+            await self._respond(url, Text(self._say("slack.invite_me", self._locale(key))))
             return MessageId(f"{EPHEMERAL}{key}")
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
@@ -196,8 +197,7 @@ class SlackSurface:
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
         channel = await self._people.channel(place)
-        grip = self._grips.get(key)
-        locale = grip.event.locale if grip else "en"
+        locale = self._locale(key)
         spot = Spot(channel, place.thread, self._bot().team, asker, key)
         status = asyncio.create_task(self._think(spot, locale), name="slack status")
 
@@ -486,6 +486,10 @@ class SlackSurface:
         """Slack takes a trigger once, within three seconds."""
         age = self._now() - grip.taken_at
         return bool(grip.handle.trigger) and age < _TRIGGER_SECONDS
+
+    def _locale(self, key: str) -> str:
+        grip = self._grips.get(key)
+        return grip.event.locale if grip else "en"
 
     def _response_url(self, key: str) -> str | None:
         grip = self._grips.get(key) or self._grips.get(key.removesuffix(".error"))

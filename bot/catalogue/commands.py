@@ -8,7 +8,6 @@ from bot import (
     comparison,
     datasets,
     deployments,
-    examples,
     overview,
     privacy,
 )
@@ -81,7 +80,7 @@ COMMANDS: tuple[Command, ...] = (
         "help", _M, lambda ask, world: overview.helped(ask, COMMANDS), (_text("topic", rest=True),)
     ),
     Command("teach", _M, lambda ask, world: runs.teach_form(ask)),
-    Command("review", _C, lambda ask, world: examples.review(ask, store=world.store)),
+    Command("review", _C, runs.review),
     Command(
         "examples",
         _M,

@@ -24,7 +24,7 @@ _M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
 BUTTONS = (
     Deed("example.approve", _C, lambda ask, world: runs.judge(ask, world, ExampleState.APPROVED)),
     Deed("example.reject", _C, lambda ask, world: runs.judge(ask, world, ExampleState.REJECTED)),
-    Deed("example.skip", _C, lambda ask, world: examples.skip(ask, store=world.store)),
+    Deed("example.skip", _C, runs.skip),
     Deed("example.edit", _C, lambda ask, world: examples.edit_form(ask, store=world.store)),
     Deed("example.drop", _C, lambda ask, world: examples.withdraw(ask, store=world.store)),
     Deed("example.write", _M, lambda ask, world: runs.write(ask, world)),

@@ -110,7 +110,15 @@ async def context(ask: Ask, world: World) -> Reply:
 
 
 async def judge(ask: Ask, world: World, state: ExampleState) -> Reply:
-    return await examples.judge(ask, state, store=world.store)
+    return await examples.judge(ask, state, store=world.store, surfaces=world.surfaces)
+
+
+async def review(ask: Ask, world: World) -> Reply:
+    return await examples.review(ask, store=world.store, surfaces=world.surfaces)
+
+
+async def skip(ask: Ask, world: World) -> Reply:
+    return await examples.skip(ask, store=world.store, surfaces=world.surfaces)
 
 
 async def confirm(ask: Ask, world: World, *, is_sure: bool = False) -> Reply:

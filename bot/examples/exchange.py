@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot import access
 from bot.commands import Ask
-from bot.errors import NotFound, NotNow
+from bot.errors import NotFound, NotNow, SurfaceError
 from bot.examples.texts import checked, exchange_row
 from bot.model import (
     NO_EXCLUSION,
@@ -23,6 +23,7 @@ from bot.model import (
 )
 from bot.ports.store import Store
 from bot.ports.surface import CanDescribe, Surface
+from bot.ports.world import Surfaces
 from bot.rows import Method
 
 _NEARBY = 8
@@ -104,6 +105,16 @@ async def described(ask: Ask, person: UserId, surface: Surface) -> User:
     if isinstance(surface, CanDescribe):
         return await surface.describe(ask.place, person)
     return User(person, person)
+
+
+async def names_of(ask: Ask, people: Sequence[UserId], surfaces: Surfaces) -> str:
+    """As their platform describes them; by their ids where it cannot be asked."""
+    try:
+        surface = surfaces.of(ask.id)
+        found = [(await described(ask, person, surface)).name for person in people]
+    except SurfaceError:
+        found = list(people)
+    return ", ".join(found)
 
 
 async def _said(marked: Said, surface: Surface) -> tuple[Row, list[User]]:

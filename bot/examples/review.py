@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.commands import Ask
+from bot.examples.exchange import names_of
 from bot.examples.keeping import number, set_state
 from bot.examples.texts import parts
 from bot.examples.writing import write_button
@@ -13,6 +14,7 @@ from bot.model import (
     ExampleState,
 )
 from bot.ports.store import Store
+from bot.ports.world import Surfaces
 from bot.redaction import findings
 from bot.replies import (
     Button,
@@ -24,7 +26,7 @@ from bot.words import Words
 
 
 async def review(
-    ask: Ask, *, store: Store, after: ExampleId | None = None, done: str = ""
+    ask: Ask, *, store: Store, surfaces: Surfaces, after: ExampleId | None = None, done: str = ""
 ) -> Reply:
     """The next proposed example, as a card that is replaced by the one after it."""
     waiting = ExampleFilter(assistant=ask.assistant.id, state=ExampleState.PROPOSED)
@@ -35,30 +37,31 @@ async def review(
         left = await records.examples.count(ask.id, waiting)
     if not page:
         return Card(ask.words("review.empty"), lines=_some(done), replaces=bool(done))
-    return _review_card(ask, page[0], left, done)
+    authors = await names_of(ask, page[0].authors, surfaces)
+    return _review_card(ask, page[0], authors, left, done)
 
 
-async def judge(ask: Ask, state: ExampleState, *, store: Store) -> Reply:
+async def judge(ask: Ask, state: ExampleState, *, store: Store, surfaces: Surfaces) -> Reply:
     """Approve or reject from the review card; the next one takes its place."""
     example = number(ask)
     await set_state(ask, example, state, store=store)
     done = ask.words(f"example.{state}", id=example)
-    return await review(ask, store=store, after=example, done=done)
+    return await review(ask, store=store, surfaces=surfaces, after=example, done=done)
 
 
-async def skip(ask: Ask, *, store: Store) -> Reply:
-    example = number(ask)
-    return await review(ask, store=store, after=example, done=ask.words("review.skipped"))
+async def skip(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
+    example, done = number(ask), ask.words("review.skipped")
+    return await review(ask, store=store, surfaces=surfaces, after=example, done=done)
 
 
-def _review_card(ask: Ask, example: Example, left: int, done: str) -> Card:
+def _review_card(ask: Ask, example: Example, authors: str, left: int, done: str) -> Card:
     words = ask.words
     return Card(
         title=words("review.title", id=example.id, count=left),
         lines=(*_some(done), *_spoken_lines(example, words), *warnings(example, words)),
         facts=(
             Fact(words("fact.origin"), words(f"origin.{example.origin}")),
-            Fact(words("fact.authors"), ", ".join(example.authors) or "–"),
+            Fact(words("fact.authors"), authors or "–"),
         ),
         buttons=review_buttons(example, words),
         replaces=bool(done),

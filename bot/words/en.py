@@ -522,6 +522,7 @@ SENTENCES: Mapping[str, str] = {
     # Slack
     "slack.close": "Close",
     "slack.moment": "One moment …",
+    "slack.invite_me": "I am not in this channel. /invite me, so that I can answer here and say how things go; until then I write to you directly.",
     "slack.answered": "That is done. The answer stands in the conversation.",
     "slack.thinking": "is thinking …",
     "slack.form_late": "Click to go on: the form opens here.",

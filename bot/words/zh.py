@@ -540,6 +540,7 @@ SENTENCES: Mapping[str, str] = {
     "excluded.bot": "有其他机器人参与其中，我不从这里学习。",
     "slack.close": "关闭",
     "slack.moment": "请稍等……",
+    "slack.invite_me": "我不在这个频道里。请用 /invite 邀请我，我才能在这里回答和通报进展；在那之前我会私信你。",
     "slack.answered": "完成了，回复在对话里。",
     "slack.thinking": "正在思考……",
     "slack.form_late": "点击继续，表单会在这里打开。",
