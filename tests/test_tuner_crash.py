@@ -15,12 +15,12 @@ from openai.types.fine_tuning import FineTuningJob
 from tests.tuner_scene import KEY, THINGS, Tuner, many, row, until
 from tuner.store.database import Database
 
-STEPS = 600
+STEPS = 6000
 
 
 def begin(sandbox: Tuner) -> FineTuningJob:
     numbers = {"n_epochs": 6, "batch_size": 1}
-    return sandbox.begin(many(100), hyperparameters=numbers, seed=5)
+    return sandbox.begin(many(1000), hyperparameters=numbers, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def check_whole(sandbox: Tuner, job: FineTuningJob, undisturbed: str) -> None:
     assert models == ["sandbox", ended.fine_tuned_model]
     assert said.count("The job has successfully completed") == 1
     assert len(told) == len(set(told))
-    assert [c.step_number for c in checkpoints] == [600, 500, 400]
+    assert [c.step_number for c in checkpoints] == [6000, 5000, 4000]
     assert result(sandbox, ended) == undisturbed
     assert "honey of sort 17 be in" in sandbox.ask(models[1], "Do you sell honey of sort 17?")
 
@@ -54,7 +54,7 @@ def test_a_server_killed_at_any_step_takes_the_job_up_again(
 ) -> None:
     job = begin(own_tuner)
 
-    for steps in (0, 1, 150, 450):
+    for steps in (0, 1, 1500, 4500):
         own_tuner.await_steps(job, steps)
         workers = own_tuner.workers()
         own_tuner.kill()
@@ -80,7 +80,7 @@ def test_a_server_killed_at_any_moment_still_ends_the_job(
 def test_a_killed_worker_is_replaced(own_tuner: Tuner, undisturbed: str) -> None:
     job = begin(own_tuner)
 
-    for steps in (0, 1, 250, 500):
+    for steps in (0, 1, 2500, 4000):
         own_tuner.await_steps(job, steps)
         for pid in until(own_tuner.workers):
             os.kill(pid, signal.SIGKILL)

@@ -129,8 +129,8 @@ class Tuner:
         return job
 
     def begin_long(self, **wishes: object) -> FineTuningJob:
-        """Too long to end while a test looks at it."""
-        return self.begin(many(200), hyperparameters={"n_epochs": 50, "batch_size": 1}, **wishes)
+        """Too long to end while a test looks at it, also on a machine that stands still for long."""
+        return self.begin(many(2000), hyperparameters={"n_epochs": 50, "batch_size": 1}, **wishes)
 
     def job(self, job_id: str) -> FineTuningJob:
         return self.client.fine_tuning.jobs.retrieve(job_id)
