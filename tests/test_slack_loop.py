@@ -24,8 +24,11 @@ async def marked(team: Team) -> str:
 
 
 async def charts(team: Team) -> list[str]:
-    await team.until(lambda: bool(team.slack.files))
-    return [str(file["name"]) for file in team.slack.files.values() if "channel" in file]
+    def shared() -> list[str]:
+        return [str(file["name"]) for file in team.slack.files.values() if "channel" in file]
+
+    await team.until(lambda: bool(shared()))
+    return shared()
 
 
 async def test_from_a_marked_message_to_the_tuned_answer(tmp_path: Path) -> None:
