@@ -215,6 +215,18 @@ def test_files_come_from_discord_alone(url: str, is_ours: bool) -> None:
     assert is_discord(url, "http://127.0.0.1:9/api/v10") is is_ours
 
 
+async def test_no_second_sees_more_calls_than_discord_takes() -> None:
+    pacing, let_go = Pacing(), []
+
+    async def call() -> None:
+        await pacing.turn(Haste.PLAIN)
+        let_go.append(asyncio.get_running_loop().time())
+
+    await asyncio.gather(*(call() for _ in range(120)))
+
+    assert all(later - first >= 1 for first, later in zip(let_go, let_go[50:], strict=False))
+
+
 async def test_the_most_urgent_call_goes_first() -> None:
     pacing, order = Pacing(), []
 

@@ -9,7 +9,7 @@ import pytest
 from openai import BadRequestError, NotFoundError
 from openai.types.fine_tuning import FineTuningJob
 
-from tests.tuner_scene import THINGS, Tuner, many, preference, row, until
+from tests.tuner_scene import THINGS, Tuner, preference, row, until
 
 TWELVE = [row(f"ware {n}") for n in range(12)]
 
@@ -333,17 +333,19 @@ def test_a_cancelled_job_ends_at_once(sandbox: Tuner) -> None:
 
 
 def test_a_paused_job_goes_on_where_it_was(sandbox: Tuner) -> None:
-    job = sandbox.begin(many(450), hyperparameters={"n_epochs": 20, "batch_size": 1})
+    job = sandbox.begin_long()
     sandbox.await_steps(job, 20)
 
     assert sandbox.steer(job, "pause") == "paused"
     until(lambda: not sandbox.workers())
-    told = len(sandbox.steps(job))
+    told = max(sandbox.steps(job, 5))
     assert sandbox.steer(job, "resume") == "queued"
+    sandbox.await_steps(job, told + 20)
+    assert sandbox.steer(job, "cancel") == "cancelled"
 
-    assert sandbox.await_end(job).status == "succeeded"
-    assert 20 <= told < 9_000
-    assert sandbox.steps(job) == list(range(9_000, 0, -1))
+    steps = sandbox.steps(job)
+    assert told in steps
+    assert all(later - step == 1 for later, step in pairwise(steps))
 
 
 def test_a_job_may_be_paused_before_it_runs(sandbox: Tuner) -> None:

@@ -129,7 +129,7 @@ class Tuner:
         return job
 
     def begin_long(self, **wishes: object) -> FineTuningJob:
-        """Too long to end while a test looks at it, also on a machine that stands still for long."""
+        """Too long to end while a test looks at it, also where all stands still for a while."""
         return self.begin(many(2000), hyperparameters={"n_epochs": 50, "batch_size": 1}, **wishes)
 
     def job(self, job_id: str) -> FineTuningJob:
