@@ -344,7 +344,8 @@ def test_a_paused_job_goes_on_where_it_was(sandbox: Tuner) -> None:
     assert sandbox.steer(job, "cancel") == "cancelled"
 
     steps = sandbox.steps(job)
-    assert told in steps
+    # The newest ten thousand of them: on a slow day it went far before it was stopped.
+    assert steps[0] > told
     assert all(later - step == 1 for later, step in pairwise(steps))
 
 
@@ -396,11 +397,10 @@ def _newest(tuner: Tuner, job: FineTuningJob) -> str:
 
 
 def test_a_job_can_be_cancelled_at_any_moment(sandbox: Tuner) -> None:
-    file = sandbox.upload([row(thing) for thing in THINGS])
     ends = []
 
     for _ in range(30):
-        job = sandbox.client.fine_tuning.jobs.create(model="sandbox", training_file=file.id)
+        job = sandbox.begin_long()
         ends.append(sandbox.client.fine_tuning.jobs.cancel(job.id).status)
 
     assert set(ends) == {"cancelled"}
