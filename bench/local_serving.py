@@ -27,7 +27,7 @@ from bench.figures import Figure, told
 from bench.processes import free_port, running, wait_until
 from bench.sandbox_quality import products, rows
 
-CHATS = {1: 5, 8: 3, 32: 1}
+CHATS = {1: 25, 8: 3, 32: 1}
 """So many at once, so many rounds: the other server answers one after the other."""
 LONGEST_PAUSE = 5.0
 LONGEST_REPLY = 64

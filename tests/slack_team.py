@@ -61,8 +61,9 @@ class Team:
         card = await self.command(f"start {wishes}".strip())
         known = len(self.slack.own(HERE))
         self.slack.click(ADMIN, card, "Confirm")
+        # The live card says so too, in its second line, until that one comes.
         return await self.message(
-            lambda one: any(word in shown(one) for word in ("succeeded", "failed")), after=known
+            lambda one: shown(one).partition("\n")[0].endswith(("succeeded", "failed")), after=known
         )
 
     async def whisper(self, part: str) -> Json:
