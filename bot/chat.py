@@ -71,14 +71,13 @@ async def answer(
     After a crash an answer that was cut off is written again. One that the model had ended is
     said once more in the same words, as it may not have stood yet; one that was stopped is not.
     """
-    async with store.reading() as records:
-        known = await records.turns.by_event(ask.id, ask.event.key)
-    if known is not None and known.state is TurnState.STOPPED:
-        return Silence()
-    if known is not None and known.state is TurnState.DONE:
-        return _once_more(known, store=store, words=ask.words)
     history = await _said_before(ask, message, surface)
     async with store.reading() as records:
+        known = await records.turns.by_event(ask.id, ask.event.key)
+        if known is not None and known.state is TurnState.STOPPED:
+            return Silence()
+        if known is not None and known.state is TurnState.DONE:
+            return _once_more(known, store=store, words=ask.words)
         shots = await few_shot(
             records, ask.id, ask.assistant, message.text, count=ask.assistant.few_shot
         )
@@ -99,10 +98,15 @@ def _once_more(turn: Turn, *, store: Store, words: Words) -> Stream:
         yield turn.reply
 
     async def posted(message: MessageId) -> None:
-        async with store.writing() as records:
-            await records.turns.change(turn.workspace, turn.id, message=message)
+        await _note_message(turn, message, store=store)
 
     return Stream(pieces(), posted, buttons=_feedback_buttons(words), standing=turn.message)
+
+
+async def _note_message(turn: Turn, message: MessageId, *, store: Store) -> None:
+    """From now on the turn is known by where its answer stands."""
+    async with store.writing() as records:
+        await records.turns.change(turn.workspace, turn.id, message=message)
 
 
 async def _said_before(ask: Ask, message: Said, surface: Surface) -> Sequence[Said]:
@@ -195,11 +199,10 @@ class Writer:
     async def posted(self, message: MessageId) -> None:
         """The first words stand: from now on the turn is known by its message."""
         self._turn = replace(self._turn, message=message)
-        if not self._is_kept:
+        if self._is_kept:
+            await _note_message(self._turn, message, store=self._store)
+        else:
             await self._keep()
-            return
-        async with self._store.writing() as records:
-            await records.turns.change(self._ask.id, self._turn.id, message=message)
 
     async def _deltas(self) -> AsyncGenerator[Delta]:
         """From the model in use; from the base where that one fails before its first word."""

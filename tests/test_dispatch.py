@@ -10,7 +10,7 @@ import pytest
 from bot.catalogue import CATALOGUE
 from bot.commands import Command, Deed
 from bot.events import Clicked, Commanded, Edited, Marked, Reacted, Submitted, What, to_json
-from bot.model import LOCAL, ChannelId, MessageId, Place, Role, Said, TurnState, User, UserId
+from bot.model import LOCAL, ChannelId, MessageId, Place, Role, Said, Turn, TurnState, User, UserId
 from bot.replies import Stream
 from bot.words import Words
 from tests.fakes.connected import CHAT, until
@@ -29,6 +29,14 @@ GUARDED = [command for command in CATALOGUE.commands if command.role > Role.MEMB
 async def inbox(scene: Scene) -> list[str]:
     async with scene.database.reading() as records:
         return [row.payload for row in await records.inbox.unfinished()]
+
+
+async def answered(scene: Scene) -> Turn:
+    """The turn whose answer is the second message of the room."""
+    async with scene.database.reading() as records:
+        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
+    assert turn is not None
+    return turn
 
 
 async def promise(scene: Scene, what: What, *, key: str, age: float = 0.0) -> None:
@@ -359,17 +367,13 @@ async def test_a_half_streamed_answer_is_finished_in_the_same_message(scene: Sce
     await scene.settle()
 
     assert await scene.texts() == ["Hello from the model"]
-    async with scene.database.reading() as records:
-        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
-    assert turn is not None
+    turn = await answered(scene)
     assert (turn.state, turn.reply) == (TurnState.DONE, "Hello from the model")
 
 
 async def test_an_answer_that_was_whole_is_not_written_anew(scene: Scene) -> None:
     await scene.say("@attune hi")
-    async with scene.database.reading() as records:
-        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
-    assert turn is not None
+    turn = await answered(scene)
     question = scene.event(scene.spoken("hi", number=1), key=turn.event_key)
 
     scene.host.pieces = ("Something else",)
@@ -399,9 +403,7 @@ async def test_an_answer_that_never_stood_is_said_in_the_words_that_were_paid_fo
     await scene.settle()
 
     assert await scene.texts() == ["Hello from the model"]
-    async with scene.database.reading() as records:
-        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
-    assert turn is not None
+    turn = await answered(scene)
     assert turn.state is TurnState.DONE
 
 
@@ -476,9 +478,7 @@ async def test_the_asker_stops_an_answer(scene: Scene) -> None:
 
     assert await scene.texts() == ["Hello"]
     assert scene.host.stopped_streams == 1
-    async with scene.database.reading() as records:
-        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
-    assert turn is not None
+    turn = await answered(scene)
     assert (turn.state, turn.reply) == (TurnState.STOPPED, "Hello")
     assert await inbox(scene) == []
 

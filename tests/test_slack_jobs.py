@@ -9,6 +9,7 @@ from tests.opening import until
 from tests.slack_scene import Scene
 
 TEAM = WorkspaceId("slack:T1")
+CHART = Chart("Loss", "step", (Series("training", [(1, 2.0), (2, 1.0)]),), "from 2 to 1")
 STARTER = "tune import starter:limericks"
 
 
@@ -16,6 +17,14 @@ async def post(scene: Scene, card: Card) -> MessageId:
     assert scene.house is not None
     surface = scene.house.surfaces.of(TEAM)
     return await surface.post(Place(TEAM, ChannelId("C1")), card, key="job-1.ended")
+
+
+async def priced(scene: Scene) -> None:
+    """The estimate of a training is the second message of the channel."""
+    scene.slack.mention("U1", "C1", STARTER)
+    await scene.hear("C1")
+    scene.slack.command("U1", "C1", "start host:default base:base")
+    await scene.hear("C1", 2)
 
 
 async def say_yes_twice(scene: Scene) -> None:
@@ -27,10 +36,7 @@ async def say_yes_twice(scene: Scene) -> None:
 
 async def test_a_training_is_followed_to_its_end(in_slack: Scene) -> None:
     in_slack.host.life = ("succeeded",)
-    in_slack.slack.mention("U1", "C1", STARTER)
-    await in_slack.hear("C1")
-    in_slack.slack.command("U1", "C1", "start host:default base:base")
-    await in_slack.hear("C1", 2)
+    await priced(in_slack)
 
     await say_yes_twice(in_slack)
 
@@ -41,9 +47,8 @@ async def test_a_training_is_followed_to_its_end(in_slack: Scene) -> None:
 
 
 async def test_a_chart_is_uploaded_beside_its_card(in_slack: Scene) -> None:
-    chart = Chart("Loss", "step", (Series("training", [(1, 2.0), (2, 1.0)]),), "from 2 to 1")
 
-    message = await post(in_slack, Card("It succeeded", chart=chart))
+    message = await post(in_slack, Card("It succeeded", chart=CHART))
 
     (file,) = in_slack.slack.files.values()
     assert (file["name"], file["channel"], file["thread"]) == ("chart.png", "C1", message)
@@ -51,12 +56,11 @@ async def test_a_chart_is_uploaded_beside_its_card(in_slack: Scene) -> None:
 
 
 async def test_a_chart_that_a_crash_kept_back_comes_once(in_slack: Scene) -> None:
-    chart = Chart("Loss", "step", (Series("training", [(1, 2.0), (2, 1.0)]),), "from 2 to 1")
     await post(in_slack, Card("It succeeded"))
 
     for _ in range(2):
         await in_slack.restart()
-        await post(in_slack, Card("It succeeded", chart=chart))
+        await post(in_slack, Card("It succeeded", chart=CHART))
 
     assert [file["name"] for file in in_slack.slack.files.values()] == ["chart.png"]
     assert len(in_slack.slack.own("C1")) == 1
@@ -66,10 +70,7 @@ async def test_whoever_started_a_training_hears_of_it_after_the_bot_was_sent_awa
     in_slack: Scene,
 ) -> None:
     in_slack.host.life = ("succeeded",)
-    in_slack.slack.mention("U1", "C1", STARTER)
-    await in_slack.hear("C1")
-    in_slack.slack.command("U1", "C1", "start host:default base:base")
-    await in_slack.hear("C1", 2)
+    await priced(in_slack)
     await say_yes_twice(in_slack)
     await until(lambda: bool(in_slack.host.jobs))
 
@@ -83,10 +84,7 @@ async def test_whoever_started_a_training_hears_of_it_after_the_bot_was_sent_awa
 
 
 async def test_only_a_trainer_confirms(in_slack: Scene) -> None:
-    in_slack.slack.mention("U1", "C1", STARTER)
-    await in_slack.hear("C1")
-    in_slack.slack.command("U1", "C1", "start host:default base:base")
-    await in_slack.hear("C1", 2)
+    await priced(in_slack)
 
     in_slack.slack.click("U2", in_slack.slack.own("C1")[1], "Confirm")
 

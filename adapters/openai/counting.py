@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from bot.rows import Count
@@ -35,6 +36,8 @@ def read_tokenizer(path: Path) -> Count:
             f"{file} is not a tokenizer ({error})", "Give the path of a tokenizer.json."
         ) from error
 
+    # Each row is checked for its length and then counted, with the same texts.
+    @lru_cache(maxsize=256)
     def count(text: str) -> int:
         whole = text.encode("utf-8", "replace").decode()  # half characters have no tokens
         return len(tokenizer.encode(whole, add_special_tokens=False).ids)

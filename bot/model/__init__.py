@@ -42,8 +42,12 @@ from bot.rows import Method
 
 
 class Role(IntEnum):
-    """What a person may do; each role may do all that the ones below it may."""
+    """What a person may do; each role may do all that the ones below it may.
 
+    Strangers are guests and people of another organisation.
+    """
+
+    STRANGER = 0
     MEMBER = 1
     CURATOR = 2
     TRAINER = 3
@@ -94,12 +98,15 @@ class User:
     """Somebody who spoke or clicked, as the platform describes them.
 
     The operator is whoever sits at the studio or the console, in any workspace.
+    `is_external` marks people of another organisation (Slack Connect), `is_guest`
+    guests and single-channel guests of this one.
     """
 
     id: UserId
     name: str
     is_bot: bool = False
     is_guest: bool = False
+    is_external: bool = False
     is_platform_admin: bool = False
     is_operator: bool = False
 
