@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 
-from bot.errors import NotAllowed, OverCap
+from bot.errors import NotAllowed, NotForGuests, OverCap
 from bot.model import NO_EXCLUSION, ChannelKind, Exclusion, Place, Role, User, Workspace
 from bot.words import Words
 
@@ -24,20 +24,36 @@ def role_of(
 ) -> Role:
     """The highest of: what was granted here, what the platform says, what the operator set.
 
-    `admins` holds `platform:user` entries of ATTUNE_ADMINS.
+    `admins` holds `platform:user` entries of ATTUNE_ADMINS. A guest or somebody of another
+    organisation is a stranger, and no platform admin, unless one of the other two says more.
     """
     if user.is_operator:
         return Role.OPERATOR
-    is_admin = user.is_platform_admin or f"{workspace.platform}:{user.id}" in admins
-    return max(stored or Role.MEMBER, Role.ADMIN if is_admin else Role.MEMBER)
+    is_named = f"{workspace.platform}:{user.id}" in admins
+    if is_named or (user.is_platform_admin and not is_stranger(user)):
+        return Role.ADMIN
+    return max(stored or Role.STRANGER, Role.STRANGER if is_stranger(user) else Role.MEMBER)
+
+
+def is_stranger(user: User) -> bool:
+    """Whether the platform says that a person is a guest or of another organisation."""
+    return user.is_guest or user.is_external
 
 
 def require(role: Role, needed: Role, words: Words) -> None:
     """Raises NotAllowed, naming who can."""
+    if role < needed and role is Role.STRANGER:
+        raise NotForGuests
     if role < needed:
         raise NotAllowed(
             role=words(f"role.{needed.name.lower()}"), who=words(f"role.ask.{needed.name.lower()}")
         )
+
+
+def require_leave_to_ask(may_ask: bool) -> None:
+    """Raises NotForGuests for a stranger where no admin lets strangers ask."""
+    if not may_ask:
+        raise NotForGuests
 
 
 def within_caps(workspace: Workspace, spent: tuple[int, int], words: Words) -> None:
@@ -55,4 +71,4 @@ def exclusions(place: Place, people: Iterable[User]) -> Exclusion:
 
 
 def excluded_people(people: Iterable[User]) -> Exclusion:
-    return reduce(or_, (Exclusion.GUEST for one in people if one.is_guest), NO_EXCLUSION)
+    return reduce(or_, (Exclusion.GUEST for one in people if is_stranger(one)), NO_EXCLUSION)

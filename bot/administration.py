@@ -5,32 +5,45 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
+from bot import access
 from bot.commands import Ask, month_of
 from bot.datasets import csv_line
-from bot.errors import BadInput
+from bot.errors import BadInput, NotNow
+from bot.examples import described
 from bot.model import AuditEntry, HostName, Role, UserId
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
+from bot.ports.world import Surfaces
 from bot.replies import Button, Card, Document, Fact, Line, Listing, Reply, Text
 from bot.words import Words
 
-_OFF = "off"
+_OFF, _NO_ROLE = "off", "none"
 _AUDIT_PAGE = 20
 _AUDIT_EXPORTED = 100_000
 
 
-async def roles(ask: Ask, *, store: Store) -> Reply:
-    """Without a user it lists; with user and role it grants, `role:member` takes away."""
+async def roles(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
+    """Without a user it lists; with user and role it grants, `role:none` takes back.
+
+    To be a member is a grant for a guest alone. Somebody of another organisation is lifted only
+    by a grant that says so.
+    """
     user, wanted = ask.text("user"), ask.text("role")
     if user is None or wanted is None:
         return await _list_roles(ask, store=store)
-    role = Role[wanted.upper()]
+    person = await described(ask, UserId(user), surfaces.of(ask.id))
+    role = None if wanted == _NO_ROLE else Role[wanted.upper()]
+    if role is not None and person.is_external and not ask.yes("external", default=False):
+        raise NotNow(problem=ask.words("roles.external", user=user))
+    is_needless = role is Role.MEMBER and not access.is_stranger(person)
     async with store.writing() as records:
-        granted = None if role is Role.MEMBER else role
-        await records.roles.put(ask.id, UserId(user), granted)
+        granted = None if is_needless else role
+        await records.roles.put(ask.id, person.id, granted, is_external=person.is_external)
         await records.audit.add(
             ask.id, ask.by, "role.granted", at=ask.now, user_id=user, role=wanted
         )
+    if role is None:
+        return Text(ask.words("roles.taken_back", user=user))
     return Text(ask.words("roles.granted", user=user, role=ask.words(f"role.{wanted}")))
 
 

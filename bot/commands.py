@@ -76,6 +76,8 @@ class Ask:
     attachment: Attachment | None = None
     message: Said | None = None
     progress: Hear | None = None
+    may_ask: bool = True
+    """False for a stranger where no admin lets strangers ask."""
 
     @property
     def id(self) -> WorkspaceId:

@@ -31,6 +31,7 @@ from bot.model import (
     InboxRow,
     MessageId,
     Place,
+    Role,
     WorkspaceId,
 )
 from bot.once import Once
@@ -278,18 +279,22 @@ class Dispatch:
             return None
         assistant, binding, deployment = answering
         words = Words(assistant.language or event.locale)
-        stored = await records.roles.get(workspace.id, event.user.id)
+        user = event.user
+        stored = await records.roles.get(workspace.id, user.id, is_external=user.is_external)
+        role = access.role_of(user, workspace=workspace, stored=stored, admins=self._world.admins)
+        may_ask = role > Role.STRANGER or await records.guest_channels.holds(
+            workspace.id, place.channel
+        )
         return Ask(
             event=event,
             workspace=workspace,
-            role=access.role_of(
-                event.user, workspace=workspace, stored=stored, admins=self._world.admins
-            ),
+            role=role,
             words=words,
             now=self._world.clock.now(),
             assistant=assistant,
             binding=binding,
             deployment=deployment,
+            may_ask=may_ask,
         )
 
     async def _reply(self, ask: Ask) -> Reply:
@@ -313,9 +318,17 @@ class Dispatch:
                 return await self._do(marking, replace(ask, message=message))
             case Reacted() as what:
                 return await self._reaction(ask, what)
-            case Spoken():
-                await self._within_caps(ask)
+            case Spoken() as what:
+                return await self._question(ask, what)
         return await self._do(self._catalogue.happening(ask.event.what.kind), ask)
+
+    async def _question(self, ask: Ask, what: Spoken) -> Reply:
+        """Strangers who may not ask hear so only where they turned to us."""
+        if not ask.may_ask and not what.is_addressed:
+            return Silence()
+        access.require_leave_to_ask(ask.may_ask)
+        await self._within_caps(ask)
+        return await self._do(self._catalogue.happening(what.kind), ask)
 
     async def _within_caps(self, ask: Ask) -> None:
         """What costs tokens is refused once today's are spent."""

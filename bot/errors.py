@@ -5,6 +5,7 @@ AttuneError
 │   └── FolderTaken         another service holds the data folder
 ├── Refusal                 the asker can do something about it
 │   ├── NotAllowed          the role is too low
+│   │   └── NotForGuests    a guest, or somebody of another organisation
 │   ├── OverCap             today's tokens are spent
 │   ├── NotFound            no such example, job, model or assistant here
 │   │   └── UnknownCommand  no such word after /tune
@@ -90,6 +91,10 @@ class Refusal(AttuneError):
 
 class NotAllowed(Refusal):
     """That needs the role “{role}”. Ask {who}."""
+
+
+class NotForGuests(NotAllowed):
+    """Guests and people of another organisation may not do that here. An admin can let them ask questions with /tune admin guests."""
 
 
 class OverCap(Refusal):

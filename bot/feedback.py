@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bot import access, examples
 from bot.commands import Ask, whole_number
-from bot.errors import BadInput, NotFound, NotNow
+from bot.errors import BadInput, NotForGuests, NotFound, NotNow
 from bot.model import (
     ExampleState,
     Exclusion,
@@ -32,7 +32,7 @@ GOOD, BAD = 1, -1
 async def vote(ask: Ask, value: int, *, store: Store) -> Reply:
     """A reaction; a 👎 offers the "Tell us why" button once."""
     turn = await _turn_at(ask, ask.clicked, store=store)
-    if turn is None:
+    if turn is None or not _may_rate(ask, turn):
         return Silence()
     async with store.writing() as records:
         before = await records.turns.votes(ask.id, turn.id)
@@ -46,7 +46,7 @@ async def vote(ask: Ask, value: int, *, store: Store) -> Reply:
 async def unvote(ask: Ask, value: int, *, store: Store) -> Reply:
     """The reaction was taken off again."""
     turn = await _turn_at(ask, ask.clicked, store=store)
-    if turn is not None:
+    if turn is not None and _may_rate(ask, turn):
         async with store.writing() as records:
             await records.turns.unvote(ask.id, turn.id, ask.by, value)
     return Silence()
@@ -57,6 +57,7 @@ async def click(ask: Ask, value: int, *, store: Store) -> Reply:
     turn = await _turn_at(ask, ask.clicked, store=store)
     if turn is None:
         raise NotNow(problem=ask.words("feedback.not_an_answer"))
+    _require_own(ask, turn)
     async with store.writing() as records:
         await records.turns.vote(ask.id, Vote(turn.id, ask.by, value, None, ask.now))
     if value == BAD:
@@ -66,7 +67,7 @@ async def click(ask: Ask, value: int, *, store: Store) -> Reply:
 
 async def why_form(ask: Ask, *, store: Store) -> Reply:
     async with store.reading() as records:
-        turn = await records.turns.get(ask.id, _turn_id(ask))
+        turn = await _turn_named(ask, records)
     return _form(ask, turn)
 
 
@@ -85,9 +86,9 @@ async def submitted(
     reason = values.get("reason", "").strip() or None
     better = values.get("better", "").strip()
     async with store.writing() as records:
-        turn = await records.turns.get(ask.id, _turn_id(ask))
+        turn = await _turn_named(ask, records)
         await records.turns.vote(ask.id, Vote(turn.id, ask.by, BAD, reason, ask.now))
-    if not better:
+    if not better or ask.role is Role.STRANGER:
         return Text(ask.words("feedback.thanks"), private=True)
     asker = await examples.described(ask, turn.asker, surface)
     found = access.exclusions(ask.place, [asker, ask.user])
@@ -183,17 +184,43 @@ def _refuse_bad(ask: Ask, row: Row, method: Method) -> None:
 
 
 def _form(ask: Ask, turn: Turn) -> Form:
+    """Strangers say only why: what they write is no lesson."""
     words = ask.words
+    reason = Field("reason", words("feedback.reason"), FieldKind.TEXT, required=False)
+    better = Field("better", words("feedback.better"), FieldKind.TEXT, turn.reply, required=False)
     return Form(
         id=f"feedback:{turn.id}",
         title=words("feedback.title"),
-        fields=(
-            Field("reason", words("feedback.reason"), FieldKind.TEXT, required=False),
-            Field("better", words("feedback.better"), FieldKind.TEXT, turn.reply, required=False),
-        ),
+        fields=(reason,) if ask.role is Role.STRANGER else (reason, better),
         submit=words("feedback.submit"),
         again=f"feedback.why:{turn.id}",
     )
+
+
+async def _turn_named(ask: Ask, records: Records) -> Turn:
+    """The turn that a form or button names, for those who could read it.
+
+    They stand in its channel, or asked, or have rated it there before. Raises NotFound.
+    """
+    turn = await records.turns.get(ask.id, _turn_id(ask))
+    _require_own(ask, turn)
+    is_here = turn.place.channel == ask.place.channel or ask.role is Role.OPERATOR
+    if is_here or turn.asker == ask.by:
+        return turn
+    if not any(vote.user == ask.by for vote in await records.turns.votes(ask.id, turn.id)):
+        raise NotFound(noun="answer", name=ask.argument)
+    return turn
+
+
+def _require_own(ask: Ask, turn: Turn) -> None:
+    """Raises NotForGuests for a stranger who did not get this answer where strangers may ask."""
+    if not _may_rate(ask, turn):
+        raise NotForGuests
+
+
+def _may_rate(ask: Ask, turn: Turn) -> bool:
+    is_own = turn.asker == ask.by and ask.may_ask
+    return is_own or ask.role > Role.STRANGER
 
 
 def _turn_id(ask: Ask) -> TurnId:

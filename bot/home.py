@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.commands import Ask
-from bot.model import ExampleFilter, ExampleState
+from bot.model import ExampleFilter, ExampleState, Role
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Fact, Reply, Text
 
@@ -12,12 +12,7 @@ async def home(ask: Ask, *, store: Store) -> Reply:
     """Counts, the running training, the model that answers, consent and erasure."""
     words = ask.words
     async with store.reading() as records:
-        facts = (
-            Fact(words("home.examples"), await _counts(ask, records)),
-            Fact(words("home.model"), await _model(ask, records)),
-            Fact(words("home.job"), await _job(ask, records)),
-            Fact(words("home.sources"), words(f"sources.{ask.workspace.sources.name.lower()}")),
-        )
+        facts = await _facts(ask, records) if ask.role > Role.STRANGER else ()
         held = await records.consents.get(ask.id, ask.by)
     is_given = held.given if held else ask.workspace.platform == "local"
     switch = (
@@ -34,6 +29,16 @@ async def home(ask: Ask, *, store: Store) -> Reply:
             Button(words("home.my_data"), "privacy.my_data"),
             Button(words("home.forget"), "privacy.ask_forget", is_danger=True),
         ),
+    )
+
+
+async def _facts(ask: Ask, records: Records) -> tuple[Fact, ...]:
+    words = ask.words
+    return (
+        Fact(words("home.examples"), await _counts(ask, records)),
+        Fact(words("home.model"), await _model(ask, records)),
+        Fact(words("home.job"), await _job(ask, records)),
+        Fact(words("home.sources"), words(f"sources.{ask.workspace.sources.name.lower()}")),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.commands import Ask, Command, Option, plain
 from bot.errors import UnknownCommand
-from bot.model import ExampleFilter, ExampleState, ModelName, Phase, Row
+from bot.model import ExampleFilter, ExampleState, ModelName, Phase, Role, Row
 from bot.ports.store import Records, Store
 from bot.prompts import last_exchange
 from bot.replies import Button, Card, Fact, Line, Listing, Reply, Tone
@@ -140,9 +140,9 @@ async def helped(ask: Ask, commands: Sequence[Command]) -> Reply:
     """The commands the asker may use, or one of them with its options."""
     words = ask.words
     topic = ask.text("topic")
-    if topic:
-        return _explained(topic, commands, words)
     mine = [command for command in commands if command.role <= ask.role]
+    if topic:
+        return _explained(topic, mine if ask.role is Role.STRANGER else commands, words)
     lines = tuple(Line(f"/tune {c.path}", words(c.key)) for c in mine)
     return Listing(words("help.title"), lines, note=words("help.note"))
 

@@ -9,6 +9,7 @@ from storage.connection import Connection
 from storage.consents import Consents
 from storage.deployments import Deployments
 from storage.examples import Examples
+from storage.guest_channels import GuestChannels
 from storage.inbox import Inbox
 from storage.jobs import Jobs
 from storage.leavings import Leavings
@@ -28,6 +29,7 @@ class Records:
     def __init__(self, connection: Connection) -> None:
         self.workspaces: store.Workspaces = Workspaces(connection)
         self.roles: store.Roles = Roles(connection)
+        self.guest_channels: store.GuestChannels = GuestChannels(connection)
         self.assistants: store.Assistants = Assistants(connection)
         self.examples: store.Examples = Examples(connection)
         self.snapshots: store.Snapshots = Snapshots(connection)

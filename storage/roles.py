@@ -17,23 +17,25 @@ class Roles:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def get(self, workspace: WorkspaceId, user: UserId) -> Role | None:
+    async def get(
+        self, workspace: WorkspaceId, user: UserId, *, is_external: bool = False
+    ) -> Role | None:
         own = (roles.c.workspace == workspace) & (roles.c.user == user)
-        row = await self._connection.first(select(roles.c.role).where(own))
-        return None if row is None else Role(row.role)
+        granted = select(roles.c.role, roles.c.is_external).where(own)
+        row = await self._connection.first(granted)
+        return None if row is None or row.is_external < is_external else Role(row.role)
 
-    async def put(self, workspace: WorkspaceId, user: UserId, role: Role | None) -> None:
+    async def put(
+        self, workspace: WorkspaceId, user: UserId, role: Role | None, *, is_external: bool = False
+    ) -> None:
         if role is None:
             own = (roles.c.workspace == workspace) & (roles.c.user == user)
             await self._connection.run(delete(roles).where(own))
             return
-        insert = self._connection.insert(roles).values(
-            workspace=workspace, user=user, role=int(role)
-        )
+        granted = {"role": int(role), "is_external": is_external}
+        insert = self._connection.insert(roles).values(workspace=workspace, user=user, **granted)
         await self._connection.run(
-            insert.on_conflict_do_update(
-                index_elements=["workspace", "user"], set_={"role": int(role)}
-            )
+            insert.on_conflict_do_update(index_elements=["workspace", "user"], set_=granted)
         )
 
     async def all(self, workspace: WorkspaceId) -> Sequence[tuple[UserId, Role]]:

@@ -113,9 +113,19 @@ roles = Table(
     _text("workspace"),
     _text("user"),
     _number("role"),
+    Column("is_external", Boolean, nullable=False, server_default=false()),
     PrimaryKeyConstraint("workspace", "user"),
     _of_workspace(),
     _check("role", "role BETWEEN 1 AND 5"),
+)
+
+guest_channels = Table(
+    "guest_channels",
+    metadata,
+    _text("workspace"),
+    _text("channel"),
+    PrimaryKeyConstraint("workspace", "channel"),
+    _of_workspace(),
 )
 
 consents = Table(

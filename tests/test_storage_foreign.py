@@ -100,6 +100,9 @@ CALLS: dict[str, Call] = {
     "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),
     "roles.put": lambda r, _: r.roles.put(FOREIGN, ANN, Role.MEMBER),
     "roles.all": lambda r, _: r.roles.all(FOREIGN),
+    "guest_channels.put": lambda r, _: r.guest_channels.put(FOREIGN, GENERAL, may_ask=False),
+    "guest_channels.all": lambda r, _: r.guest_channels.all(FOREIGN),
+    "guest_channels.holds": lambda r, _: r.guest_channels.holds(FOREIGN, GENERAL),
     "assistants.add": lambda r, h: r.assistants.add(FOREIGN, h.assistant),
     "assistants.get": lambda r, h: r.assistants.get(FOREIGN, h.assistant.id),
     "assistants.named": lambda r, h: r.assistants.named(FOREIGN, h.assistant.name),
@@ -278,6 +281,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))
     await r.roles.put(HOME, ANN, Role.ADMIN)
+    await r.guest_channels.put(HOME, GENERAL, may_ask=True)
     await r.consents.put(HOME, Consent(ANN, 1, given=True, at=NOW))
     await r.spending.add(HOME, ANN, TODAY, 5)
     await r.audit.add(HOME, ANN, "job.start", at=NOW)

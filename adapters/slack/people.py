@@ -137,7 +137,8 @@ def _person(user: User, info: Json, bot: Bot) -> Person:
         user.id,
         str(name),
         is_bot=bool(info.get("is_bot")) or user.is_bot,
-        is_guest=is_restricted or is_foreign or bool(info.get("is_stranger")),
+        is_guest=is_restricted,
+        is_external=is_foreign or bool(info.get("is_stranger")),
         is_platform_admin=not is_foreign
         and bool(info.get("is_admin") or info.get("is_owner") or info.get("is_primary_owner")),
     )

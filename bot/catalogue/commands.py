@@ -8,6 +8,7 @@ from bot import (
     comparison,
     datasets,
     deployments,
+    guests,
     overview,
     privacy,
 )
@@ -17,7 +18,7 @@ from bot.model import ExampleState, JobWish, Origin, Role
 from bot.rows import Method
 from bot.tuning import cards, hosted, start
 
-_M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
+_S, _M, _C, _T, _A = Role.STRANGER, Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
 
 
 def _text(name: str, *, rest: bool = False, required: bool = False) -> Option:
@@ -77,7 +78,7 @@ _NAMED = Option("name", OptionKind.ASSISTANT, rest=True)
 
 COMMANDS: tuple[Command, ...] = (
     Command(
-        "help", _M, lambda ask, world: overview.helped(ask, COMMANDS), (_text("topic", rest=True),)
+        "help", _S, lambda ask, world: overview.helped(ask, COMMANDS), (_text("topic", rest=True),)
     ),
     Command("teach", _M, lambda ask, world: runs.teach_form(ask)),
     Command("review", _C, runs.review),
@@ -154,12 +155,12 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "consent",
-        _M,
+        _S,
         lambda ask, world: privacy.consent(ask, store=world.store),
         (_choice("switch", "on", "off", rest=True),),
     ),
-    Command("my-data", _M, lambda ask, world: privacy.my_data(ask, store=world.store)),
-    Command("forget-me", _M, lambda ask, world: privacy.ask_forget(ask)),
+    Command("my-data", _S, lambda ask, world: privacy.my_data(ask, store=world.store)),
+    Command("forget-me", _S, lambda ask, world: privacy.ask_forget(ask)),
     Command(
         "assistant create",
         _A,
@@ -189,10 +190,11 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "admin roles",
         _A,
-        lambda ask, world: administration.roles(ask, store=world.store),
+        lambda ask, world: administration.roles(ask, store=world.store, surfaces=world.surfaces),
         (
             Option("user", OptionKind.USER, rest=True),
-            _choice("role", "member", "curator", "trainer", "admin"),
+            _choice("role", "none", "member", "curator", "trainer", "admin"),
+            _yes_no("external"),
         ),
     ),
     Command(
@@ -200,6 +202,12 @@ COMMANDS: tuple[Command, ...] = (
         _A,
         lambda ask, world: administration.budget(ask, store=world.store),
         (_text("person"), _text("workspace"), _text("training")),
+    ),
+    Command(
+        "admin guests",
+        _A,
+        lambda ask, world: guests.guests(ask, store=world.store),
+        (_choice("where", "here", "everywhere", "nowhere", rest=True),),
     ),
     Command("admin sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
     Command(

@@ -10,6 +10,7 @@ from bot import (
     deployments,
     examples,
     feedback,
+    guests,
     home,
     overview,
     privacy,
@@ -19,7 +20,7 @@ from bot.commands import Deed
 from bot.model import ExampleState, JobWish, Role
 from bot.tuning import cards, confirming, curves, hosted, lineage, start, story
 
-_M, _C, _T, _A = Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
+_S, _M, _C, _T, _A = Role.STRANGER, Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
 
 BUTTONS = (
     Deed("example.approve", _C, lambda ask, world: runs.judge(ask, world, ExampleState.APPROVED)),
@@ -89,15 +90,15 @@ BUTTONS = (
     ),
     Deed("model.history", _M, lambda ask, world: deployments.history(ask, store=world.store)),
     Deed("model.rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
-    Deed("feedback.why", _M, lambda ask, world: feedback.why_form(ask, store=world.store)),
+    Deed("feedback.why", _S, lambda ask, world: feedback.why_form(ask, store=world.store)),
     Deed(
         "feedback.good",
-        _M,
+        _S,
         lambda ask, world: feedback.click(ask, feedback.GOOD, store=world.store),
     ),
     Deed(
         "feedback.bad",
-        _M,
+        _S,
         lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store),
     ),
     Deed("compare.who", _M, lambda ask, world: comparison.contenders(ask, store=world.store)),
@@ -105,22 +106,23 @@ BUTTONS = (
     Deed("bindings", _M, lambda ask, world: assistants.bindings(ask, store=world.store)),
     Deed(
         "consent.on",
-        _M,
+        _S,
         lambda ask, world: privacy.switch_consent(ask, given=True, store=world.store),
     ),
     Deed(
         "consent.off",
-        _M,
+        _S,
         lambda ask, world: privacy.switch_consent(ask, given=False, store=world.store),
     ),
-    Deed("privacy.my_data", _M, lambda ask, world: privacy.my_data(ask, store=world.store)),
-    Deed("privacy.ask_forget", _M, lambda ask, world: privacy.ask_forget(ask)),
-    Deed("privacy.forget", _M, lambda ask, world: runs.forget(ask, world)),
-    Deed("privacy.keep", _M, lambda ask, world: privacy.keep(ask)),
+    Deed("privacy.my_data", _S, lambda ask, world: privacy.my_data(ask, store=world.store)),
+    Deed("privacy.ask_forget", _S, lambda ask, world: privacy.ask_forget(ask)),
+    Deed("privacy.forget", _S, lambda ask, world: runs.forget(ask, world)),
+    Deed("privacy.keep", _S, lambda ask, world: privacy.keep(ask)),
     Deed("welcome.try", _M, lambda ask, world: home.try_me(ask)),
     Deed(
         "welcome.approvers", _M, lambda ask, world: administration.approvers(ask, store=world.store)
     ),
+    Deed("guests.close", _A, lambda ask, world: guests.close(ask, store=world.store)),
     Deed("welcome.sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
 )
 
@@ -141,7 +143,7 @@ FORMS = (
     Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
     Deed(
         "feedback",
-        _M,
+        _S,
         lambda ask, world: runs.feedback_given(ask, world),
     ),
     Deed(
@@ -154,9 +156,9 @@ FORMS = (
 REACTIONS = (
     Deed(examples.PROPOSED, _M, lambda ask, world: runs.propose(ask, world)),
     Deed(examples.APPROVED, _C, lambda ask, world: runs.approve(ask, world)),
-    Deed("👍", _M, lambda ask, world: feedback.vote(ask, feedback.GOOD, store=world.store)),
-    Deed("👎", _M, lambda ask, world: feedback.vote(ask, feedback.BAD, store=world.store)),
-    Deed("❌", _M, lambda ask, world: runs.stop(ask, world)),
+    Deed("👍", _S, lambda ask, world: feedback.vote(ask, feedback.GOOD, store=world.store)),
+    Deed("👎", _S, lambda ask, world: feedback.vote(ask, feedback.BAD, store=world.store)),
+    Deed("❌", _S, lambda ask, world: runs.stop(ask, world)),
 )
 
 UNREACTIONS = (
@@ -165,8 +167,8 @@ UNREACTIONS = (
         _M,
         lambda ask, world: examples.unpropose(ask, runs.marked(ask), store=world.store),
     ),
-    Deed("👍", _M, lambda ask, world: feedback.unvote(ask, feedback.GOOD, store=world.store)),
-    Deed("👎", _M, lambda ask, world: feedback.unvote(ask, feedback.BAD, store=world.store)),
+    Deed("👍", _S, lambda ask, world: feedback.unvote(ask, feedback.GOOD, store=world.store)),
+    Deed("👎", _S, lambda ask, world: feedback.unvote(ask, feedback.BAD, store=world.store)),
 )
 
 SHORTCUTS = (
@@ -179,10 +181,10 @@ SHORTCUTS = (
 )
 
 HAPPENINGS = (
-    Deed("spoken", _M, lambda ask, world: runs.answer(ask, world)),
-    Deed("edited", _M, lambda ask, world: runs.source_edited(ask, world)),
-    Deed("deleted", _M, lambda ask, world: runs.source_deleted(ask, world)),
-    Deed("joined", _M, lambda ask, world: home.welcome(ask)),
-    Deed("left", _M, lambda ask, world: privacy.left(ask, store=world.store)),
-    Deed("visited", _M, lambda ask, world: home.home(ask, store=world.store)),
+    Deed("spoken", _S, lambda ask, world: runs.answer(ask, world)),
+    Deed("edited", _S, lambda ask, world: runs.source_edited(ask, world)),
+    Deed("deleted", _S, lambda ask, world: runs.source_deleted(ask, world)),
+    Deed("joined", _S, lambda ask, world: home.welcome(ask)),
+    Deed("left", _S, lambda ask, world: privacy.left(ask, store=world.store)),
+    Deed("visited", _S, lambda ask, world: home.home(ask, store=world.store)),
 )

@@ -80,9 +80,30 @@ class Workspaces(Protocol):
 
 
 class Roles(Protocol):
-    async def get(self, workspace: WorkspaceId, user: UserId) -> Role | None: ...
-    async def put(self, workspace: WorkspaceId, user: UserId, role: Role | None) -> None: ...
+    async def get(
+        self, workspace: WorkspaceId, user: UserId, *, is_external: bool = False
+    ) -> Role | None:
+        """Of somebody of another organisation, only what was granted to them as such."""
+        ...
+
+    async def put(
+        self, workspace: WorkspaceId, user: UserId, role: Role | None, *, is_external: bool = False
+    ) -> None: ...
     async def all(self, workspace: WorkspaceId) -> Sequence[tuple[UserId, Role]]: ...
+
+
+EVERYWHERE = ChannelId("*")
+"""Stands for all channels, direct messages included."""
+
+
+class GuestChannels(Protocol):
+    """The channels in which guests and people of another organisation may ask."""
+
+    async def put(self, workspace: WorkspaceId, channel: ChannelId, *, may_ask: bool) -> None: ...
+    async def all(self, workspace: WorkspaceId) -> Sequence[ChannelId]: ...
+    async def holds(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
+        """Also where every channel is allowed."""
+        ...
 
 
 class Assistants(Protocol):
@@ -381,6 +402,7 @@ class Records(Protocol):
 
     workspaces: Workspaces
     roles: Roles
+    guest_channels: GuestChannels
     assistants: Assistants
     examples: Examples
     snapshots: Snapshots

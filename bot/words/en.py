@@ -11,11 +11,13 @@ from bot.words.en_studio import SENTENCES as STUDIO
 
 SENTENCES: Mapping[str, str] = {
     # Roles, and whom to ask
+    "role.stranger": "anybody",
     "role.member": "member",
     "role.curator": "curator",
     "role.trainer": "trainer",
     "role.admin": "admin",
     "role.operator": "operator",
+    "role.ask.stranger": "an admin",
     "role.ask.member": "an admin",
     "role.ask.curator": "a curator or an admin (/tune admin roles shows who that is)",
     "role.ask.trainer": "a trainer or an admin (/tune admin roles shows who that is)",
@@ -80,6 +82,8 @@ SENTENCES: Mapping[str, str] = {
     "option.person": "tokens a day for each person, or off",
     "option.presence_penalty": "more new topics",
     "option.question": "what to ask",
+    "option.where": "where guests may ask",
+    "option.external": "yes also where the person is of another organisation",
     "option.role": "what the person may do",
     "option.search": "words to look for",
     "option.seed": "a number that makes training repeatable",
@@ -137,6 +141,7 @@ SENTENCES: Mapping[str, str] = {
     "command.admin.roles": "who may do what",
     "command.admin.budget": "tokens per day, and what is left today",
     "command.admin.sources": "what may be learned from",
+    "command.admin.guests": "where guests and people of other organisations may ask",
     "command.admin.audit": "who did what, and when",
     "welcome": (
         "Hello, I am Attune. Mention me and I answer. {learning} I never train on anything "
@@ -165,6 +170,7 @@ SENTENCES: Mapping[str, str] = {
     "button.consent_on": "Yes, learn from me",
     "button.consent_off": "No, leave me out",
     "button.forget": "Erase it all",
+    "button.take_back": "Take back",
     "button.keep": "Keep it",
     # Examples
     "state.proposed": "proposed",
@@ -437,7 +443,17 @@ SENTENCES: Mapping[str, str] = {
     # Governing
     "roles.title": "Roles granted here",
     "roles.empty": "Nobody was granted a role; the platform's admins are admins.",
+    "roles.taken_back": "{user} holds no granted role any more.",
+    "roles.external": "{user} belongs to another organisation. To give the role all the same, add external:yes.",
     "roles.granted": "{user} is {role} now.",
+    "guests.title": "Where guests and people of other organisations may ask",
+    "guests.empty": "Nowhere: they may not ask me anything.",
+    "guests.everywhere": "everywhere, in direct messages too",
+    "guests.note": (
+        "They may only ask there and rate their own answers; an answer may use what this "
+        "workspace has taught. /tune admin guests where:here opens this channel, "
+        "where:everywhere all of them, where:nowhere none."
+    ),
     "budget.title": "Tokens today",
     "budget.person": "You",
     "budget.workspace": "Everybody",

@@ -41,6 +41,7 @@ _NAMES = (
     "budget",
     "sources",
     "audit",
+    "guests",
     "after",
     "as",
     "training",
@@ -52,6 +53,7 @@ _NAMES = (
     "chat_host",
     "checkpoints",
     "epochs",
+    "external",
     "few_shot",
     "file",
     "format",
@@ -87,6 +89,7 @@ _NAMES = (
     "user",
     "validation",
     "what",
+    "where",
     "withdraw",
     "workspace",
 )

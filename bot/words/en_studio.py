@@ -261,6 +261,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "audit.model.rolled_back": "rolled back",
     "audit.model.used": "put a model into use",
     "audit.person.forgotten": "was forgotten",
+    "audit.guests.allowed": "let guests ask",
+    "audit.guests.refused": "let guests ask no more",
     "audit.role.granted": "granted a role",
     "audit.sources.set": "set what may be learned from",
     "about.examples": "The approved examples that the model learns from.",

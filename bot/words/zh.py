@@ -14,6 +14,7 @@ _ERRORS = {
     "error.SettingsError": "{variable} 设置有误：{problem}。{remedy}",
     "error.Refusal": "这样做不行。",
     "error.NotAllowed": "只有{role}才能这样做，请找{who}。",
+    "error.NotForGuests": "访客和其他组织的人不能在这里这样做。管理员可以用 /tune admin guests 允许他们提问。",
     "error.OverCap": "{whom}今天的 {cap} 个 token 已经用完，UTC 零点重新计算。",
     "error.UnknownCommand": "没有“{name}”这个命令。/tune help 列出所有命令。",
     "error.FolderTaken": "已有一个 Attune 在使用 {folder}。请先停掉它，或用 ATTUNE_DATA_DIR 另指一个文件夹。",
@@ -41,11 +42,13 @@ _ERRORS = {
 
 SENTENCES: Mapping[str, str] = {
     # Roles, and whom to ask
+    "role.stranger": "任何人",
     "role.member": "成员",
     "role.curator": "审核员",
     "role.trainer": "训练员",
     "role.admin": "管理员",
     "role.operator": "运维人员",
+    "role.ask.stranger": "管理员",
     "role.ask.member": "管理员",
     "role.ask.curator": "审核员或管理员（用 /tune admin roles 查看都有谁）",
     "role.ask.trainer": "训练员或管理员（用 /tune admin roles 查看都有谁）",
@@ -111,6 +114,8 @@ SENTENCES: Mapping[str, str] = {
     "option.person": "每人每天的 token 数，或 off",
     "option.presence_penalty": "多谈新话题",
     "option.question": "要问的问题",
+    "option.where": "访客可以在哪里提问",
+    "option.external": "yes 表示此人属于其他组织也照样授予",
     "option.role": "这个人的角色",
     "option.search": "要找的词",
     "option.seed": "随机种子，让训练可以重现",
@@ -168,6 +173,7 @@ SENTENCES: Mapping[str, str] = {
     "command.admin.roles": "谁可以做什么",
     "command.admin.budget": "每天的 token 额度和今天的余量",
     "command.admin.sources": "可以从哪里学习",
+    "command.admin.guests": "访客和其他组织的人可以在哪里提问",
     "command.admin.audit": "谁在什么时候做了什么",
     "welcome": (
         "你好，我是 Attune。@我，我就回答。{learning}"
@@ -196,6 +202,7 @@ SENTENCES: Mapping[str, str] = {
     "button.consent_on": "可以，从我这里学",
     "button.consent_off": "不，别用我的",
     "button.forget": "全部删除",
+    "button.take_back": "收回",
     "button.keep": "保留",
     # Examples
     "state.proposed": "待审核",
@@ -457,7 +464,17 @@ SENTENCES: Mapping[str, str] = {
     # Governing
     "roles.title": "这里授予的角色",
     "roles.empty": "还没有授予过角色；平台的管理员就是管理员。",
+    "roles.taken_back": "{user} 不再有授予的角色。",
+    "roles.external": "{user} 属于其他组织。如果仍要授予角色，请加上 external:yes。",
     "roles.granted": "{user} 现在是{role}。",
+    "guests.title": "访客和其他组织的人可以在哪里提问",
+    "guests.empty": "哪里都不行：他们不能向我提问。",
+    "guests.everywhere": "所有地方，包括私信",
+    "guests.note": (
+        "他们只能在那里提问、评价自己得到的回答；回答可能用到这个工作区教过的内容。"
+        "/tune admin guests where:here 开放这个频道，where:everywhere 开放所有频道，"
+        "where:nowhere 全部关闭。"
+    ),
     "budget.title": "今天的 token",
     "budget.person": "你",
     "budget.workspace": "全体",

@@ -260,6 +260,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "audit.model.rolled_back": "退回了模型",
     "audit.model.used": "启用了模型",
     "audit.person.forgotten": "已被遗忘",
+    "audit.guests.allowed": "允许访客提问",
+    "audit.guests.refused": "不再允许访客提问",
     "audit.role.granted": "授予了角色",
     "audit.sources.set": "设定了可学习的来源",
     "about.examples": "模型要学习的已批准示例。",

@@ -43,7 +43,7 @@ from bot.model import (
     Vote,
     Workspace,
 )
-from bot.ports.store import Store
+from bot.ports.store import EVERYWHERE, Store
 from bot.rows import Method
 from tests.stores import (
     ANN,
@@ -188,6 +188,42 @@ class TestRoles:
             assert await records.roles.get(HOME, ANN) is Role.ADMIN
             assert await records.roles.get(HOME, BOB) is None
             assert await records.roles.all(HOME) == [(ANN, Role.ADMIN)]
+
+    async def test_somebody_of_another_organisation_holds_only_a_grant_that_says_so(
+        self, store: Store
+    ) -> None:
+        await furnished(store)
+
+        async with store.writing() as records:
+            await records.roles.put(HOME, ANN, Role.ADMIN)
+            await records.roles.put(HOME, BOB, Role.TRAINER, is_external=True)
+
+            assert await records.roles.get(HOME, ANN, is_external=True) is None
+            assert await records.roles.get(HOME, BOB, is_external=True) is Role.TRAINER
+            assert await records.roles.get(HOME, BOB) is Role.TRAINER
+
+
+class TestGuestChannels:
+    async def test_a_channel_is_opened_and_closed(self, store: Store) -> None:
+        await furnished(store)
+
+        async with store.writing() as records:
+            await records.guest_channels.put(HOME, GENERAL, may_ask=True)
+            await records.guest_channels.put(HOME, GENERAL, may_ask=True)
+            opened = await records.guest_channels.all(HOME)
+            await records.guest_channels.put(HOME, GENERAL, may_ask=False)
+
+            assert opened == [GENERAL]
+            assert not await records.guest_channels.holds(HOME, GENERAL)
+
+    async def test_everywhere_stands_for_each(self, store: Store) -> None:
+        await furnished(store)
+
+        async with store.writing() as records:
+            await records.guest_channels.put(HOME, EVERYWHERE, may_ask=True)
+
+            assert await records.guest_channels.holds(HOME, GENERAL)
+            assert not await records.guest_channels.holds(FOREIGN, GENERAL)
 
 
 class TestAssistants:

@@ -1,0 +1,41 @@
+"""Where guests and people of another organisation may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+
+from bot.model import ChannelId, WorkspaceId
+from bot.ports.store import EVERYWHERE
+from storage.connection import Connection
+from storage.tables import guest_channels
+
+
+class GuestChannels:
+    """Keeps the channels that an admin opened to them; `EVERYWHERE` is kept as one of them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def put(self, workspace: WorkspaceId, channel: ChannelId, *, may_ask: bool) -> None:
+        columns = guest_channels.c
+        if may_ask:
+            insert = self._connection.insert(guest_channels)
+            values = insert.values(workspace=workspace, channel=channel)
+            await self._connection.run(values.on_conflict_do_nothing())
+            return
+        own = (columns.workspace == workspace) & (columns.channel == channel)
+        await self._connection.run(delete(guest_channels).where(own))
+
+    async def all(self, workspace: WorkspaceId) -> Sequence[ChannelId]:
+        columns = guest_channels.c
+        statement = select(columns.channel).where(columns.workspace == workspace)
+        rows = await self._connection.rows(statement.order_by(columns.channel))
+        return [row.channel for row in rows]
+
+    async def holds(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
+        columns = guest_channels.c
+        wanted = columns.channel.in_([channel, EVERYWHERE])
+        statement = select(columns.channel).where(columns.workspace == workspace, wanted)
+        return await self._connection.first(statement) is not None
