@@ -31,7 +31,7 @@ _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 class Say(Protocol):
     """Says a sentence of the catalogue in the reader's language."""
 
-    def __call__(self, key: str, **details: object) -> str: ...
+    def __call__(self, key: str, /, **details: object) -> str: ...
 
 
 def draw(reply: Drawn) -> str:

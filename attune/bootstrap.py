@@ -95,7 +95,7 @@ class House:
         is_running = any(job.status != "paused" or job.wish is JobWish.RESUME for job in jobs)
         return is_told and not is_running
 
-    def say(self, key: str, locale: str = "en", **details: object) -> str:
+    def say(self, key: str, locale: str = "en", /, **details: object) -> str:
         return _say(key, locale, **details)
 
     async def deliver(self) -> int:
@@ -241,7 +241,7 @@ def discord_access(settings: Settings) -> DiscordAccess | None:
     )
 
 
-def _say(key: str, locale: str = "en", **details: object) -> str:
+def _say(key: str, locale: str = "en", /, **details: object) -> str:
     return Words(locale)(key, **details)
 
 

@@ -27,7 +27,7 @@ from bot.model import (
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanReadFile, Surface
 from bot.replies import Card, Document, Fact, Field, FieldKind, Form, Reply, Tone
-from bot.rows import Method, Problem
+from bot.rows import Method, Problem, content_text
 from bot.words import Words
 
 _BATCH = 1000
@@ -232,7 +232,7 @@ def ends(row: Row) -> tuple[str, str]:
 def _last(messages: object, role: str) -> str:
     listed = messages if isinstance(messages, list) else []
     texts = [m.get("content") for m in listed if isinstance(m, Mapping) and m.get("role") == role]
-    return str(texts[-1] or "") if texts else ""
+    return content_text(texts[-1]) if texts else ""
 
 
 def _told_blocks(file: IO[bytes], ask: Ask) -> Iterator[bytes]:

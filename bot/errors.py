@@ -37,7 +37,7 @@ from collections.abc import Mapping
 class AttuneError(Exception):
     """Something went wrong that nobody had foreseen. Please tell whoever runs the bot."""
 
-    def __init__(self, **details: object) -> None:
+    def __init__(self, /, **details: object) -> None:
         self.details = details
         super().__init__(self.sentence)
 

@@ -290,5 +290,5 @@ async def _as_lines(
         yield _line("turn", at=turn.at.isoformat(), question=turn.question, reply=turn.reply)
 
 
-def _line(kind: str, **values: object) -> bytes:
+def _line(kind: str, /, **values: object) -> bytes:
     return json.dumps({"kind": kind, **values}, ensure_ascii=False).encode() + b"\n"

@@ -30,7 +30,7 @@ def _chart(*series: Series) -> Chart:
     return Chart("Loss", "step", series, "Loss fell from 4 to 1.")
 
 
-def _say(key: str, **details: object) -> str:
+def _say(key: str, /, **details: object) -> str:
     return FakeHouse().say(key, "en", **details)
 
 

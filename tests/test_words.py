@@ -14,7 +14,7 @@ from bot.catalogue.commands import COMMANDS
 from bot.errors import EmptyAnswer, NotNow, template
 from bot.model import ExampleState, JobWish, ModelKind, Origin, Phase, Role, Sources, Split
 from bot.redaction import findings
-from bot.rows import Method
+from bot.rows import REASONS, Method, Problem, check_row
 from bot.words import LANGUAGES, Words, best_language, en, error_keys, zh
 
 ROOT = Path(__file__).parent.parent
@@ -168,3 +168,43 @@ def test_everybody_else_gets_english(locale: str | None) -> None:
 def test_a_language_knows_which_keys_it_has() -> None:
     assert Words("zh").has("status.queued")
     assert not Words("zh").has("status.dreaming")
+
+
+HOSTILE = dict.fromkeys(
+    ("key", "self", "language", "locale", "sentence", "details", "code", "line", "reason"),
+    "{0} {key} {self.x} <|end|> |",
+)
+"""Details that share a name with a parameter on their way, or look like a template."""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("code", sorted(REASONS))
+def test_every_reason_renders_in_every_language_whatever_its_details(
+    code: str, language: str
+) -> None:
+    own = dict.fromkeys(fields_of(REASONS[code]), "<{own}>")
+    problem = Problem(7, code, HOSTILE | own)
+
+    told = Words(language).problem(problem)
+
+    assert "7" in told
+    assert told.count("<{own}>") >= len(own)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", ["key", "self", "code", "line", "{key}", "message"])
+def test_a_message_with_an_unknown_key_is_told(name: str, language: str) -> None:
+    row = {"messages": [{"role": "user", "content": "Hi", name: 1}]}
+    problem = check_row(row, Method.SUPERVISED)
+
+    assert problem is not None
+    assert f"“{name}”" in Words(language).problem(problem)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("key", sorted(error_keys()))
+def test_every_error_renders_whatever_its_details(key: str, language: str) -> None:
+    error = getattr(errors, key.removeprefix("error."))(**HOSTILE)
+
+    assert Words(language).error(error)
+    assert error.sentence

@@ -76,7 +76,7 @@ class Conversation:
             "quit": self._quit,
         }
 
-    def say(self, key: str, **details: object) -> str:
+    def say(self, key: str, /, **details: object) -> str:
         """A sentence of the catalogue in the person's language."""
         return self._house.say(key, self._locale, **details)
 

@@ -23,7 +23,7 @@ USAGES: Mapping[str, str] = {
 class LineError(Exception):
     """What a line says cannot be done; the sentence is a key and its details."""
 
-    def __init__(self, key: str, **details: object) -> None:
+    def __init__(self, key: str, /, **details: object) -> None:
         self.key = key
         self.details = details
         super().__init__(key)

@@ -49,7 +49,7 @@ class Visit:
     def place(self) -> Place:
         return Place(self.workspace, self.channel)
 
-    def say(self, key: str, **details: object) -> str:
+    def say(self, key: str, /, **details: object) -> str:
         """A sentence of the catalogue in this window's language."""
         return self.studio.house.say(key, self.locale, **details)
 

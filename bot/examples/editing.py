@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from bot.commands import Ask
 from bot.errors import NotNow
 from bot.examples.keeping import number, set_state
-from bot.examples.texts import checked, parts, with_parts
+from bot.examples.texts import checked, last_text, parts, readable, with_parts
 from bot.model import (
     Example,
     ExampleFilter,
@@ -108,8 +108,9 @@ def wanted(ask: Ask) -> ExampleFilter:
 
 
 def _line(example: Example, words: Words) -> Line:
-    texts = list(parts(example.row).values()) if example.row else []
-    text = " → ".join(_short(one) for one in (texts[-2:] or [words("example.no_text")]))
+    texts = readable(example.row)
+    shown = list(texts.values())[-2:] or [words("example.no_text")]
+    text = " → ".join(_short(one) for one in shown)
     notes = [words(f"state.{example.state}"), words(f"origin.{example.origin}")]
     if example.held_out:
         notes.append(words("example.held_out"))
@@ -128,13 +129,13 @@ def _line(example: Example, words: Words) -> Line:
     )
 
 
-def _facts(example: Example, texts: Sequence[str], words: Words) -> tuple[Fact, ...]:
-    """The cells of a table: always these, in this order."""
-    asked, told = (texts[-3:-1] if example.method is Method.DPO else texts[-2:]) or ("", "")
+def _facts(example: Example, texts: Mapping[str, str], words: Words) -> tuple[Fact, ...]:
+    """The cells of a table: always these, in this order, whatever the row has."""
+    answer = "preferred" if example.method is Method.DPO else "answer"
     return (
-        Fact(words("part.question"), asked, "question"),
-        Fact(words("part.answer"), told, "answer"),
-        Fact(words("part.rejected"), texts[-1] if example.method is Method.DPO else "", "rejected"),
+        Fact(words("part.question"), last_text(texts, "question"), "question"),
+        Fact(words("part.answer"), last_text(texts, answer), "answer"),
+        Fact(words("part.rejected"), last_text(texts, "rejected"), "rejected"),
         Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
         Fact(words("fact.origin"), words(f"origin.{example.origin}"), "origin"),
         Fact(words("fact.authors"), ", ".join(example.authors), "authors"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from bot.commands import Ask
 from bot.examples.keeping import change_state, number
 from bot.examples.review import review_buttons, warnings
-from bot.examples.texts import parts
+from bot.examples.texts import last_text, readable
 from bot.model import Example, ExampleFilter, ExampleState, MessageId, Origin, Place, Row
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
@@ -53,7 +53,7 @@ async def revisions(ask: Ask, *, store: Store) -> Reply:
     columns = tuple(
         Column(
             words("example.revision", number=one.number),
-            "\n\n".join(parts(one.row).values()) if one.row else words("example.no_text"),
+            "\n\n".join(readable(one.row).values()) if one.row else words("example.no_text"),
             f"{one.editor or '–'} · {one.at:%Y-%m-%d %H:%M}",
         )
         for one in reversed(found)
@@ -154,13 +154,11 @@ def _runs(text: str) -> frozenset[str]:
 
 
 def _question(example: Example) -> str:
-    texts = parts(example.row) if example.row else {}
-    asked = [text for name, text in texts.items() if name.startswith("question")]
-    return asked[-1] if asked else ""
+    return last_text(readable(example.row), "question")
 
 
 def _answer(example: Example) -> str:
-    texts = list(parts(example.row).values()) if example.row else []
+    texts = list(readable(example.row).values())
     flat = " ".join(texts[-1].split()) if texts else ""
     return flat if len(flat) <= 120 else f"{flat[:119]}…"
 
@@ -169,7 +167,7 @@ def _columns(row: Row, words: Words) -> tuple[Column, ...]:
     """Each text under what it is; `note` is the part's name in code."""
     return tuple(
         Column(words(f"part.{name.rstrip('0123456789')}"), text, name.rstrip("0123456789"))
-        for name, text in parts(row).items()
+        for name, text in readable(row).items()
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.commands import Ask
 from bot.examples.exchange import names_of
 from bot.examples.keeping import number, set_state
-from bot.examples.texts import parts
+from bot.examples.texts import readable
 from bot.examples.writing import write_button
 from bot.model import (
     Example,
@@ -91,12 +91,12 @@ def _spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
         return (words("example.pointer_only", id=example.id),)
     return tuple(
         f"{words('part.' + name.rstrip('0123456789'))}: {text}"
-        for name, text in parts(example.row).items()
+        for name, text in readable(example.row).items()
     )
 
 
 def warnings(example: Example, words: Words) -> tuple[str, ...]:
-    text = "\n".join(parts(example.row).values()) if example.row else ""
+    text = "\n".join(readable(example.row).values())
     return tuple(words("review.warning", what=words(f"finding.{kind}")) for kind in findings(text))
 
 

@@ -8,7 +8,7 @@ from bot.errors import BadInput
 from bot.model import (
     Row,
 )
-from bot.rows import Method, check_row
+from bot.rows import Method, check_row, content_text
 from bot.words import Words
 
 
@@ -36,6 +36,18 @@ def parts(row: Row) -> dict[str, str]:
     return names
 
 
+def readable(row: Row | None) -> dict[str, str]:
+    """As `parts`, with what is only shown too: the text of a message that has an image."""
+    named = _named_messages(row or {}, is_editable=False)
+    return {name: content_text(message.get("content")) for name, message in named}
+
+
+def last_text(texts: Mapping[str, str], part: str) -> str:
+    """The last text of a part, as `readable` names them; empty where there is none."""
+    found = [text for name, text in texts.items() if name.rstrip("0123456789") == part]
+    return found[-1] if found else ""
+
+
 def with_parts(row: Row, values: Mapping[str, str]) -> Row:
     copied = _deep_copy(row)
     for name, message in _named_messages(copied):
@@ -44,33 +56,39 @@ def with_parts(row: Row, values: Mapping[str, str]) -> Row:
     return copied
 
 
-def _messages(row: Row) -> list[dict[str, object]]:
-    """The messages of a row that people can read and edit, in order."""
-    if "input" in row:
-        source = row["input"]
-        before = source["messages"] if isinstance(source, dict) else []
-        listed = [before, row["preferred_output"], row["non_preferred_output"]]
-    else:
-        listed = [row.get("messages", [])]
-    return [one for part in listed if isinstance(part, list) for one in part]
+def _labelled_messages(row: Row) -> list[tuple[str, object]]:
+    """The messages of a row in order, each with the part it is."""
+    if "input" not in row:
+        return [(_part_of(message), message) for message in _listed(row.get("messages"))]
+    source = row["input"]
+    before = _listed(source.get("messages")) if isinstance(source, Mapping) else []
+    return [
+        *((_part_of(message), message) for message in before),
+        *(("preferred", message) for message in _listed(row.get("preferred_output"))),
+        *(("rejected", message) for message in _listed(row.get("non_preferred_output"))),
+    ]
 
 
-def _named_messages(row: Row) -> list[tuple[str, dict[str, object]]]:
+def _named_messages(row: Row, *, is_editable: bool = True) -> list[tuple[str, dict[str, object]]]:
     counts: dict[str, int] = {}
     named = []
-    messages = [one for one in _messages(row) if isinstance(one.get("content"), str)]
-    for index, message in enumerate(messages):
-        part = _part_of(row, message, index - len(messages))
+    for part, message in _labelled_messages(row):
+        if not isinstance(message, dict):
+            continue
+        if is_editable and not isinstance(message.get("content"), str):
+            continue
         counts[part] = counts.get(part, 0) + 1
         named.append((part if counts[part] == 1 else f"{part}{counts[part]}", message))
     return named
 
 
-def _part_of(row: Row, message: Mapping[str, object], from_end: int) -> str:
-    if "input" in row and from_end >= -2:
-        return "preferred" if from_end == -2 else "rejected"
-    role = str(message.get("role"))
+def _part_of(message: object) -> str:
+    role = str(message.get("role")) if isinstance(message, Mapping) else ""
     return {"user": "question", "assistant": "answer"}.get(role, role)
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _deep_copy(row: Row) -> dict[str, object]:

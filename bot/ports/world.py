@@ -82,6 +82,6 @@ class House(Protocol):
         """No job runs and every notice is delivered."""
         ...
 
-    def say(self, key: str, locale: str = "en", **details: object) -> str:
+    def say(self, key: str, locale: str = "en", /, **details: object) -> str:
         """A sentence of the catalogue, for what a surface itself has to tell."""
         ...

@@ -4,7 +4,7 @@ from bot.rows.checking import check_row, check_rows, method_of
 from bot.rows.fingerprints import fingerprint, overlapping, prompt_fingerprint
 from bot.rows.problems import MINIMUM_ROWS, REASONS, Method, Problem
 from bot.rows.reading import read_lines
-from bot.rows.tokens import Count, count_tokens, text_tokens
+from bot.rows.tokens import Count, content_text, count_tokens, text_tokens
 
 __all__ = [
     "MINIMUM_ROWS",
@@ -14,6 +14,7 @@ __all__ = [
     "Problem",
     "check_row",
     "check_rows",
+    "content_text",
     "count_tokens",
     "fingerprint",
     "method_of",

@@ -168,7 +168,7 @@ class Problem:
 class Refusal(Exception):
     """A rule is broken."""
 
-    def __init__(self, code: str, **details: str | int) -> None:
+    def __init__(self, code: str, /, **details: str | int) -> None:
         super().__init__(code)
         self.code = code
         self.details = details

@@ -9,6 +9,7 @@ Count = Callable[[str], int]
 """How many tokens a text has."""
 _MESSAGE_TOKENS = 4
 """Three marks around each message, as in OpenAI's cookbook, and its role."""
+_IMAGE_MARK = "🖼"
 _IMAGE_TEXT = "x" * 4 * 85
 """As many tokens as OpenAI counts for an image in low detail; the least that one costs."""
 _MOST_TOKENS_PER_CHARACTER = 2
@@ -58,6 +59,15 @@ def text_tokens(text: str) -> int:
 def most_tokens(characters: int, messages: int) -> int:
     """Bound what plain messages can be estimated at, without a look at their text."""
     return ROW_TOKENS + messages * _MESSAGE_TOKENS + characters * _MOST_TOKENS_PER_CHARACTER
+
+
+def content_text(content: object) -> str:
+    """The text of a message's content; of a list of parts the texts, of an image a mark."""
+    if not isinstance(content, list):
+        return str(content or "")
+    parts = [part for part in content if isinstance(part, Mapping)]
+    texts = (_IMAGE_MARK if "image_url" in one else str(one.get("text") or "") for one in parts)
+    return "\n".join(texts)
 
 
 def texts_in(value: object) -> Iterator[str]:

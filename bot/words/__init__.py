@@ -20,7 +20,7 @@ class Words:
         self.language = best_language(language)
         self._sentences = _CATALOGUES[self.language]
 
-    def __call__(self, key: str, **details: object) -> str:
+    def __call__(self, key: str, /, **details: object) -> str:
         """One and many are written `one thing|{count} things` and chosen by `count`."""
         sentence = self._sentences.get(key) or en.SENTENCES[key]
         return _counted(sentence, details.get("count")).format_map(Details(details))

@@ -62,7 +62,7 @@ class FakeHouse:
     async def is_quiet(self, workspace: WorkspaceId) -> bool:
         return not self.is_busy()
 
-    def say(self, key: str, locale: str = "en", **details: object) -> str:
+    def say(self, key: str, locale: str = "en", /, **details: object) -> str:
         return Words(locale)(key, **details)
 
     async def _answer(self, event: Event) -> None:
