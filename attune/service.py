@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from bot.errors import FolderTaken, SettingsError
 if TYPE_CHECKING:
     from attune.bootstrap import House
     from storage.database import Database
+    from storage.service_lock import ServiceLock
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +39,17 @@ async def house(settings: Settings) -> AsyncIterator[House]:
             # Half a second passes until it stands; the rest of the house loads meanwhile.
             from attune.bootstrap import build, configured_hosts
 
-            async with _database(settings) as database, asyncio.TaskGroup() as group:
+            async with (
+                _service_lock(settings) as lock,
+                _database(settings) as database,
+                asyncio.TaskGroup() as group,
+            ):
                 hosts = configured_hosts(settings, await tuner.address())
                 built = build(
                     settings, store=database, hosts=hosts, group=group, clock=SystemClock()
                 )
                 loops = [
+                    group.create_task(lock.keep(), name="database lock"),
                     group.create_task(tuner.keep(), name="embedded tuner"),
                     group.create_task(_watch(built), name="watcher"),
                     group.create_task(_deliver(built), name="courier"),
@@ -77,6 +85,16 @@ def data_lock(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise FolderTaken(folder=folder) from error
         yield
+
+
+@asynccontextmanager
+async def _service_lock(settings: Settings) -> AsyncIterator[ServiceLock]:
+    """Taken before the database is migrated or read. Raises DatabaseTaken for the second."""
+    from storage.service_lock import service_lock
+
+    holder = f"process {os.getpid()} on {socket.gethostname()}, {settings.data_dir.absolute()}"
+    async with service_lock(settings.database, holder=holder) as lock:
+        yield lock
 
 
 @asynccontextmanager

@@ -2,7 +2,8 @@
 
 AttuneError
 ├── SettingsError           a variable is wrong; ends the start
-│   └── FolderTaken         another service holds the data folder
+│   ├── FolderTaken         another service holds the data folder
+│   └── DatabaseTaken       another service holds the database
 ├── Refusal                 the asker can do something about it
 │   ├── NotAllowed          the role is too low
 │   │   └── NotForGuests    a guest, or somebody of another organisation
@@ -83,6 +84,10 @@ class SettingsError(AttuneError):
 
 class FolderTaken(SettingsError):
     """Another Attune runs on {folder}. Stop that one first, or give this one a folder of its own with ATTUNE_DATA_DIR."""
+
+
+class DatabaseTaken(SettingsError):
+    """Another Attune works on the database {database} ({holder}). Stop that one first, or give this one a database of its own with DATABASE_URL."""
 
 
 class Refusal(AttuneError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
@@ -46,6 +46,14 @@ class Duty(StrEnum):
     WRITE = "write"
     READ = "read"
     MIGRATE = "migrate"
+    LOCK = "lock"
+
+
+_POSTGRES_OPTIONS: Mapping[Duty, dict[str, object]] = {
+    Duty.READ: {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+    # A connection that waits for hours must not hold a transaction open.
+    Duty.LOCK: {"isolation_level": "AUTOCOMMIT"},
+}
 
 
 def address_of(url: str) -> URL:
@@ -79,12 +87,11 @@ def engine_for(address: URL, duty: Duty) -> AsyncEngine:
     try:
         if is_sqlite(address):
             return _sqlite(address, duty)
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         return create_async_engine(
             address,
             pool_reset_on_return=None,
             max_overflow=-1,
-            execution_options=options if duty is Duty.READ else {},
+            execution_options=_POSTGRES_OPTIONS.get(duty, {}),
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise _wrong(f"the driver of {address.drivername} is not installed") from error

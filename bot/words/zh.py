@@ -17,6 +17,7 @@ _ERRORS = {
     "error.NotForGuests": "访客和其他组织的人不能在这里这样做。管理员可以用 /tune admin guests 允许他们提问。",
     "error.OverCap": "{whom}今天的 {cap} 个 token 已经用完，UTC 零点重新计算。",
     "error.UnknownCommand": "没有“{name}”这个命令。/tune help 列出所有命令。",
+    "error.DatabaseTaken": "已有一个 Attune 在使用数据库 {database}（{holder}）。请先停掉它，或用 DATABASE_URL 另指一个数据库。",
     "error.FolderTaken": "已有一个 Attune 在使用 {folder}。请先停掉它，或用 ATTUNE_DATA_DIR 另指一个文件夹。",
     "error.NotFound": "这里没有“{name}”{noun}。",
     "error.BadInput": "{problem}",
