@@ -51,9 +51,9 @@ class FormOpened:
 
 @dataclass(frozen=True, slots=True)
 class FileSent:
-    """A file was written for somebody; `size` in bytes."""
+    """A file was written for somebody; `event` asked for it, `size` in bytes."""
 
-    user: User
+    event: Event
     name: str
     path: Path
     size: int

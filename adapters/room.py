@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 ASSISTANT = User(UserId("attune"), "attune", is_bot=True)
 
+WINDOW = "studio-"
+"""The keys of events of a studio window begin so; it fetches files for its person itself."""
+
 _BLOCK = 64 * 1024
 _MENTION = re.compile(r"(?<!\w)@attune(?!\w)", re.IGNORECASE)
 _CALL = re.compile(r"\s*@attune(?!\w)[,:]?\s*", re.IGNORECASE)
@@ -139,9 +142,10 @@ class LocalRoom:
     async def send_file(self, event: Event, document: Document) -> None:
         path = await self._write(document)
         size = (await asyncio.to_thread(path.stat)).st_size
-        text = f"{document.text}\n{path}".strip()
+        shown = path.name if event.key.startswith(WINDOW) else path
+        text = f"{document.text}\n{shown}".strip()
         await self._post(event.place, Text(text), key=f"file:{event.key}")
-        self._tell(FileSent(event.user, path.name, path, size))
+        self._tell(FileSent(event, path.name, path, size))
 
     async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
         with _as_surface_error():

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from nicegui import app as nicegui_app
 from nicegui import ui
 
+from adapters.studio.downloads import add_downloads
 from adapters.studio.guard import Door, Guard
 from adapters.studio.login import add_login
 from adapters.studio.pages.compare import compare_page
@@ -52,6 +53,7 @@ def hang_pages(studio: Studio) -> None:
     """Every page, onto the one application that NiceGUI has in a process."""
     ui.button.default_props("no-caps")
     nicegui_app.add_static_files("/studio-assets", ASSETS, max_cache_age=31_536_000)
+    add_downloads(nicegui_app)
     nicegui_app.add_exception_handler(404, _lost(studio))
     for hang in (_room_pages, _teach_pages, _train_pages, _run_pages):
         hang(studio)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -20,6 +21,7 @@ from adapters.changes import (
     Watch,
 )
 from adapters.room import mentions, to_said, without_call
+from adapters.studio.downloads import deliver
 from adapters.studio.forms import open_form
 from adapters.studio.message import MessageView, is_answer
 from adapters.studio.notes import tell
@@ -29,6 +31,8 @@ from bot.commands import OptionKind
 from bot.events import Attachment
 from bot.model import LOCAL, MessageId, Place, RoomMessage
 from bot.replies import Field, FieldKind, Form, Listing, Refused
+
+log = logging.getLogger(__name__)
 
 _SHOWN = 40
 _MOST_HELD = 60
@@ -284,15 +288,18 @@ class Room:
     async def _follow(self, watch: Watch) -> None:
         with watch:
             async for change in watch:
-                with self._client:
-                    await self._show(change)
+                try:
+                    with self._client:
+                        await self._show(change)
+                except Exception:
+                    log.exception("A change of the room could not be shown")
 
     async def _show(self, change: Change) -> None:
         match change:
             case FormOpened() if change.event.key in self._visit.sent:
                 self.open(change.form, change.event.place)
-            case FileSent() if change.user == self._visit.speaker:
-                ui.download.file(change.path, change.name)
+            case FileSent() if change.event.key in self._visit.sent:
+                deliver(change.path, change.name)
             case Missed():
                 for conversation in self._conversations:
                     await conversation.load()

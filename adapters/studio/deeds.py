@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from nicegui import ui
 
 from adapters.studio import drawing
+from adapters.studio.dialogs import closing, open_dialog
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
@@ -102,17 +103,10 @@ class Deeds:
     def _ask_on(self, reply: Card | Listing) -> None:
         """A card with a question of its own, above the page."""
         with (
-            ui.dialog().props(f"aria-label={quoted(reply.title)}") as dialog,
+            open_dialog(f"aria-label={quoted(reply.title)}") as dialog,
             ui.element("div").classes("asking"),
         ):
-
-            async def click(action: str) -> None:
-                dialog.close()
-                await self.click(action)
-
-            drawing.draw(reply, click)
-            dialog.on("hide", dialog.delete)
-        dialog.open()
+            drawing.draw(reply, closing(dialog, self.click))
 
 
 def _field(

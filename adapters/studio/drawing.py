@@ -8,6 +8,7 @@ from nicegui import ui
 
 from adapters.drawing import share_done
 from adapters.studio import charts
+from adapters.studio.dialogs import in_page
 from adapters.studio.markup import quoted, to_html
 from bot.replies import Button, Card, Chart, Drawn, Fact, Line, Listing, Text, Tone
 
@@ -47,10 +48,12 @@ def draw_buttons(buttons: Sequence[Button], click: Click) -> None:
 def draw_button(button: Button, click: Click, *, is_small: bool = False) -> ui.button:
     """A click is answered at once by a spinner, so nobody clicks twice."""
 
+    in_page_click = in_page(click)
+
     async def clicked() -> None:
         drawn.props("loading")
         try:
-            await click(button.action)
+            await in_page_click(button.action)
         finally:
             if not drawn.is_deleted:
                 drawn.props(remove="loading")

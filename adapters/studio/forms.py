@@ -8,6 +8,7 @@ from typing import Any
 from nicegui import ui
 from nicegui.elements.mixins.value_element import ValueElement
 
+from adapters.studio.dialogs import in_page, open_dialog
 from adapters.studio.markup import quoted
 from adapters.studio.taking import take_file
 from adapters.studio.visit import Visit
@@ -33,7 +34,7 @@ class _FormDialog:
 
     def open(self) -> None:
         with (
-            ui.dialog().props('aria-labelledby="form-title"') as dialog,
+            open_dialog('aria-labelledby="form-title"') as dialog,
             ui.card().classes("form-card"),
         ):
             self._dialog = dialog
@@ -48,12 +49,10 @@ class _FormDialog:
             self._problem.set_visibility(False)
             with ui.row().classes("form-buttons"):
                 ui.button(self._visit.say("studio.cancel"), on_click=self._close).props("flat")
-                self._button = ui.button(self._form.submit, on_click=self._send)
+                self._button = ui.button(self._form.submit, on_click=in_page(self._send))
                 self._button.props("unelevated").mark("form-submit")
-            dialog.on("keydown.enter.ctrl", self._send)
-            dialog.on("keydown.enter.meta", self._send)
-            dialog.on("hide", dialog.delete)
-        dialog.open()
+            dialog.on("keydown.enter.ctrl", in_page(self._send))
+            dialog.on("keydown.enter.meta", in_page(self._send))
 
     def _draw(self, field: Field, *, is_first: bool) -> None:
         if field.kind is FieldKind.FILE:

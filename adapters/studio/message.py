@@ -11,6 +11,7 @@ from nicegui import ui
 
 from adapters.room import ASSISTANT, drawn, is_gone
 from adapters.studio import drawing
+from adapters.studio.dialogs import in_page
 from adapters.studio.markup import quoted, to_html
 from adapters.studio.visit import Visit
 from bot.model import RoomMessage
@@ -182,7 +183,8 @@ class MessageView:
         self._name(button, key)
 
     def _icon(self, icon: str, key: str, act: Act) -> None:
-        button = ui.button(icon=icon, on_click=act).props("flat dense size=sm color=grey-8")
+        button = ui.button(icon=icon, on_click=in_page(act))
+        button.props("flat dense size=sm color=grey-8")
         self._name(button, key)
 
     def _name(self, button: ui.button, key: str) -> None:
@@ -195,7 +197,7 @@ class MessageView:
         async def react() -> None:
             await self._deeds.react(self.message, emoji)
 
-        return react
+        return in_page(react)
 
     async def _click(self, action: str) -> None:
         await self._deeds.click(self.message, action)

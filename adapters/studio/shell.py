@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,10 @@ from adapters.studio.visit import Studio, Visit
 from bot.model import LOCAL, ChannelId, WorkspaceId
 from bot.replies import Listing, Tone
 
+log = logging.getLogger(__name__)
+
 _QUIET_SECONDS = 0.25
+_AFTER_FAILURE_SECONDS = 2.0
 _WORKSPACE = re.compile(r"(slack|discord):\w+")
 
 
@@ -144,9 +148,15 @@ class _Following:
         while not self._client.is_deleted:
             await self._news.wait()
             self._news.clear()
-            with self._client:
-                await self._refresh()
-            await asyncio.sleep(_QUIET_SECONDS)
+            rest = _QUIET_SECONDS
+            try:
+                with self._client:
+                    await self._refresh()
+            except Exception:
+                log.exception("A page could not be refreshed")
+                rest = _AFTER_FAILURE_SECONDS
+                self._news.set()
+            await asyncio.sleep(rest)
 
 
 def title_of(title: str) -> None:

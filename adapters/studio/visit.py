@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adapters.room import LocalRoom
+from adapters.room import WINDOW, LocalRoom
 from bot import events
 from bot.commands import Catalogue
 from bot.model import LOCAL, ChannelId, Place, User, UserId, WorkspaceId
@@ -42,7 +42,7 @@ class Visit:
     workspace: WorkspaceId = LOCAL
     assistant: str | None = None
     speaker: User = OWNER
-    view: str = field(default_factory=lambda: f"studio-{secrets.token_hex(4)}")
+    view: str = field(default_factory=lambda: f"{WINDOW}{secrets.token_hex(4)}")
     sent: set[str] = field(default_factory=set)
 
     @property

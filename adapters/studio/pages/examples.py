@@ -10,6 +10,7 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.deeds import Deeds
+from adapters.studio.dialogs import closing, open_dialog
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
@@ -248,18 +249,11 @@ class _Examples:
             tell(card)
             return
         with (
-            ui.dialog().props(f"aria-label={quoted(card.title)}") as dialog,
+            open_dialog(f"aria-label={quoted(card.title)}") as dialog,
             ui.element("div").classes("asking"),
         ):
-
-            async def act(action: str) -> None:
-                dialog.close()
-                await self._act(action)
-
-            self._draw_example(card, act)
+            self._draw_example(card, closing(dialog, self._act))
             await self._draw_revisions(number, card)
-            dialog.on("hide", dialog.delete)
-        dialog.open()
 
     async def _act(self, action: str) -> None:
         """A judgement answers with the next in the queue, which nobody asked for here."""

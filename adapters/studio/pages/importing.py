@@ -11,6 +11,7 @@ from nicegui import ui
 
 from adapters.drawing import share_done
 from adapters.studio import drawing
+from adapters.studio.dialogs import open_dialog
 from adapters.studio.markup import quoted
 from adapters.studio.taking import take_file
 from adapters.studio.visit import Visit
@@ -29,7 +30,7 @@ class ImportDialog:
     def open(self) -> None:
         say = self._visit.say
         with (
-            ui.dialog().props('aria-labelledby="import-title"') as dialog,
+            open_dialog('aria-labelledby="import-title"') as dialog,
             ui.card().classes("form-card"),
         ):
             title = ui.label(say("studio.import")).classes("form-title")
@@ -40,8 +41,6 @@ class ImportDialog:
                 take_file(self._visit, self._take, label=say("studio.drop_file"))
             with ui.row().classes("form-buttons"):
                 ui.button(say("studio.close"), on_click=dialog.close).props("flat")
-            dialog.on("hide", dialog.delete)
-        dialog.open()
 
     async def _take(self, attachment: Attachment) -> None:
         tell = self._draw_progress()

@@ -9,6 +9,7 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.deeds import Deeds
+from adapters.studio.dialogs import in_page
 from adapters.studio.forms import open_form
 from adapters.studio.shell import follow, lead, middle, pill, remember, shell, title_of, visit_of
 from adapters.studio.visit import DIRECT, Studio, Visit
@@ -152,9 +153,11 @@ class Assistants(Run):
     def _draw_assistant(self, line: Line) -> None:
         say, name = self.visit.say, line.text
 
+        @in_page
         async def show() -> None:
             await self.deeds.run("assistant show", {"name": name})
 
+        @in_page
         async def edit() -> None:
             await self._edit(name)
 

@@ -1,0 +1,107 @@
+"""A window of the studio outlives what fails in it, and alone receives what it asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from nicegui import Client
+from nicegui.testing import User
+from nicegui.testing.user_simulation import user_simulation
+
+from adapters.studio import Studio, hang_pages
+from bot.catalogue import CATALOGUE
+from bot.events import Event
+from bot.model import WorkspaceId
+from bot.ports.world import Hear, House
+from bot.replies import Reply
+from tests.opening import until
+from tests.scene import Scene
+
+_FOLLOWERS = 2
+"""The counts in the sidebar and the page itself."""
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
+]
+
+
+class FailingHouse:
+    """A house whose replies to pages fail while `is_failing`; `failures` counts them."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.is_failing = False
+        self.failures = 0
+
+    async def look(self, event: Event) -> Reply:
+        if self.is_failing:
+            self.failures += 1
+            raise RuntimeError
+        return await self._house.look(event)
+
+    async def handle(self, event: Event) -> asyncio.Task[None] | None:
+        return await self._house.handle(event)
+
+    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
+        return await self._house.ask(event, progress=progress)
+
+    def watch(self, topic: str) -> AsyncIterator[str]:
+        return self._house.watch(topic)
+
+    async def is_quiet(self, workspace: WorkspaceId) -> bool:
+        return await self._house.is_quiet(workspace)
+
+    def say(self, key: str, locale: str = "en", /, **details: object) -> str:
+        return self._house.say(key, locale, **details)
+
+
+@pytest.fixture
+def house(scene: Scene) -> FailingHouse:
+    return FailingHouse(scene.house)
+
+
+@pytest.fixture
+async def window(
+    scene: Scene, house: FailingHouse, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[User]:
+    monkeypatch.setattr("adapters.studio.shell._AFTER_FAILURE_SECONDS", 0.01)
+    async with user_simulation() as user:
+        links = scene.house.links
+        room = scene.house.room
+        hang_pages(Studio(house, room, CATALOGUE, scene.clock, links, has_password=False))
+        yield user
+        Client.page_routes.clear()
+
+
+@pytest.mark.parametrize(("path", "shown"), [("/examples", "1–1 of 1"), ("/audit", "example 1")])
+async def test_a_page_that_could_not_refresh_does_so_later(
+    window: User, scene: Scene, house: FailingHouse, path: str, shown: str
+) -> None:
+    await window.open(path)
+    await window.should_see("Attune", retries=20)
+
+    house.is_failing = True
+    scene.house.topics.publish("examples")
+    await until(lambda: house.failures >= _FOLLOWERS)
+    house.is_failing = False
+    await scene.command("teach")
+    await scene.submit(question="Do you ship to Iceland?", answer="We do.")
+
+    await window.should_see(shown, retries=20)
+
+
+async def test_an_export_arrives_in_the_window_that_asked(window: User, scene: Scene) -> None:
+    await scene.learn(12)
+    await window.open("/")
+    await scene.command("export")
+    assert window.download.http_responses == []
+
+    window.find(marker="composer").type("/tune export")
+    window.find(marker="send").click()
+    await window.download.next(timeout=20)
+
+    assert b"question 3" in window.download.http_responses[0].content
+    assert [f.name for f in (scene.folder / "exports").iterdir()] == ["attune-supervised.jsonl"]
