@@ -23,6 +23,7 @@ from bot.events import (
     Submitted,
     from_json,
 )
+from bot.form_links import offer
 from bot.model import (
     LOCAL,
     Assistant,
@@ -39,9 +40,11 @@ from bot.ports.store import Records
 from bot.ports.surface import (
     CanOpenForm,
     CanResume,
+    CanReturnForm,
     CanSendFile,
     CanStream,
     CanWhisper,
+    HasFormLimits,
     Surface,
 )
 from bot.ports.world import Hear, World
@@ -235,7 +238,7 @@ class Dispatch:
             await self._gate.wait()
             ask = await self._ask(event)
             words = ask.words
-            reply = await self._reply(ask)
+            reply = self._fitting(ask, await self._reply(ask))
             await self._answer(event, reply, words)
         except AttuneError as error:
             await self._apologise(event, words.error(error))
@@ -365,6 +368,14 @@ class Dispatch:
         access.require(ask.role, deed.role, ask.words)
         return await deed.run(ask, self._world)
 
+    def _fitting(self, ask: Ask, reply: Reply) -> Reply:
+        """What a form of the surface cannot hold is filled in on a page of ours."""
+        if not isinstance(reply, Form):
+            return reply
+        surface = self._world.surfaces.of(ask.id)
+        is_too_long = isinstance(surface, HasFormLimits) and not surface.holds(reply)
+        return offer(ask, reply, self._world.links) if is_too_long else reply
+
     async def _answer(self, event: Event, reply: Reply, words: Words) -> None:
         surface = self._world.surfaces.of(event.place.workspace)
         match reply:
@@ -424,7 +435,9 @@ class Dispatch:
             surface = self._world.surfaces.of(event.place.workspace)
             key = f"{event.key}.error"
             text = Text(sentence, private=True)
-            if isinstance(surface, CanWhisper):
+            if isinstance(event.what, Submitted) and isinstance(surface, CanReturnForm):
+                await surface.return_form(event, sentence)
+            elif isinstance(surface, CanWhisper):
                 await surface.whisper(event, text)
             else:
                 await surface.post(event.place, text, key=key)

@@ -126,7 +126,7 @@ async def _teach(ask: Ask, turn: Turn, better: str, found: Exclusion, records: R
     _refuse_bad(ask, example_row(turn, better), Method.SUPERVISED)
     new = replace(_new(ask, turn, example_row(turn, better), Method.SUPERVISED), exclusions=found)
     example, _ = await records.examples.add(ask.id, new, at=ask.now)
-    if better != turn.reply.strip():
+    if not examples.is_same(better, turn.reply):
         other = replace(new, row=preference_row(turn, better), method=Method.DPO)
         await records.examples.add(ask.id, other, at=ask.now)
     await records.audit.add(

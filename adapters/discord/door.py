@@ -25,7 +25,7 @@ from adapters.discord.surface import DiscordSurface
 from adapters.discord.wire import Access, Json, code
 from bot.commands import Catalogue
 from bot.errors import SettingsError, SurfaceError
-from bot.events import Clicked, Event, Left, Spoken
+from bot.events import Clicked, Event, Left, Spoken, Submitted
 from bot.model import ChannelId, Place, User, UserId
 from bot.ports.store import Clock
 from bot.ports.world import House
@@ -286,6 +286,8 @@ class Discord:
                 return
             event = inbound.read(Told(_INTERACTION, data, self._bot(), around, self._clock.now()))
             self.surface.take(event, handle)
+            if isinstance(event.what, Submitted):
+                self.surface.drafts.note_sent(event.key, event.user.id, data.get("data") or {})
             task = await self._handle(event)
         finally:
             if grip is not None:
@@ -303,7 +305,10 @@ class Discord:
         await self.surface.interactions.finish(grip)
 
     async def _is_late_form(self, grip: Grip, data: Json) -> bool:
+        """Buttons that open what is in memory: a form that came late, or one that was refused."""
         action = str((data.get("data") or {}).get("custom_id") or "")
+        if await self.surface.open_draft(grip, action, _user_of(data) or ""):
+            return True
         return await self.surface.open_late_form(grip, action)
 
     async def _tell_stranger(self, grip: Grip) -> None:

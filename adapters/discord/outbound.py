@@ -7,14 +7,14 @@ answer is markdown. No message can ping, whatever it says.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from adapters.discord.names import CHOOSE, FIRST, PART
-from adapters.discord.texts import LONGEST, escaped, length, pages, safe, shortened
+from adapters.discord.texts import LONGEST, cut, escaped, length, pages, safe, shortened
 from adapters.discord.wire import File, Json
-from adapters.pieces import chunks
 from adapters.saying import bar, words
 from bot.model import MessageId
 from bot.replies import (
@@ -50,6 +50,8 @@ _COLOURS = {
 }
 _PRIMARY, _SECONDARY, _DANGER, _LINK = 1, 2, 4, 5
 _CHART = "chart.png"
+_UNTYPABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""Characters that no keyboard types, and of which nobody says what a form makes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,20 @@ def modal(form: Form) -> Json:
         "title": shortened(safe(form.title) or "–", _MODAL_TITLE),
         "components": [*note, *parts][:_MODAL_PARTS],
     }
+
+
+def holds(form: Form) -> bool:
+    """Whether a form shows every value whole, and Discord gives each back as it was."""
+    parts = [part for shown in form.fields for part in _inputs(shown)]
+    return len(parts) <= _MODAL_PARTS and all(map(_is_held, form.fields))
+
+
+def _is_held(shown: Field) -> bool:
+    if shown.kind in (FieldKind.CHOICE, FieldKind.CHOICES):
+        return len(shown.choices) <= _OPTIONS
+    most = min(shown.max_length, _INPUT) if shown.kind is not FieldKind.TEXT else None
+    fits = most is None or length(shown.value) <= most
+    return fits and not _UNTYPABLE.search(shown.value) and cut(shown.value, _INPUT) is not None
 
 
 def _card(card: Card, picture: bytes | None) -> list[Payload]:
@@ -272,10 +288,10 @@ def _note(text: str) -> tuple[Json, ...]:
 
 
 def _inputs(shown: Field) -> list[Json]:
-    """A value longer than an input is asked for in several."""
-    if shown.kind is not FieldKind.TEXT or length(shown.value) <= _INPUT:
+    """A value longer than an input is asked for in several, where `holds` says that it can be."""
+    parts = cut(shown.value, _INPUT) or [shown.value]
+    if shown.kind is not FieldKind.TEXT or len(parts) == 1:
         return [_labelled(shown, shown.label, _component(shown, shown.name, shown.value))]
-    parts = list(chunks(shown.value, _INPUT))
     return [
         _labelled(
             shown,

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from adapters.discord import inbound, outbound
 from adapters.discord.dots import Typing
+from adapters.discord.drafts import DRAFT, Drafts
 from adapters.discord.inbound import Bot, Handle
 from adapters.discord.interactions import Grip, Interactions
 from adapters.discord.names import EPHEMERAL
@@ -66,6 +67,7 @@ class DiscordSurface:
         self._posted: OrderedDict[str, MessageId] = OrderedDict()
         self._heard: OrderedDict[str, Said] = OrderedDict()
         self._forms: OrderedDict[str, Form] = OrderedDict()
+        self.drafts = Drafts()
 
     def grip(self, handle: Handle) -> Grip | None:
         """Takes hold of an interaction before anything is known of it; None for a repeated one."""
@@ -195,10 +197,14 @@ class DiscordSurface:
             return
         await self._answer_openly(event, reply, grip)
 
+    def holds(self, form: Form) -> bool:
+        return outbound.holds(form)
+
     async def open_form(self, event: Event, form: Form) -> None:
         """At once while the click is fresh; later a button opens it."""
         await self._ready()
         grip = self._grip(event.key)
+        self.drafts.note_shown(event.user.id, outbound.modal(form))
         if grip is not None and await self.interactions.show(grip, outbound.modal(form)):
             return
         action = form.again
@@ -208,6 +214,24 @@ class DiscordSurface:
         button = Button(form.title, action, is_primary=True)
         text = self._say("discord.form_late", event.locale)
         await self.whisper(event, Text(text, private=True, buttons=(button,)))
+
+    async def return_form(self, event: Event, problem: str) -> None:
+        """A form cannot answer a form, so a button opens it anew as it was sent."""
+        await self._ready()
+        action = self.drafts.refused(event.key)
+        label = self._say("discord.form_again", event.locale)
+        buttons = (Button(label, action, is_primary=True),) if action else ()
+        await self.whisper(event, Text(problem, private=True, buttons=buttons))
+
+    async def open_draft(self, grip: Grip, action: str, user: str) -> bool:
+        """The button under a refusal; False for any other."""
+        if not action.startswith(DRAFT):
+            return False
+        modal = self.drafts.find(action, user)
+        if modal is None or not await self.interactions.show(grip, modal):
+            text = Text(self._say("discord.form_gone", grip.locale), private=True)
+            await self._tell(grip, text, private=True)
+        return True
 
     async def open_late_form(self, grip: Grip, action: str) -> bool:
         """The button under “the form opens here”; False for any other."""

@@ -55,6 +55,23 @@ def shortened(text: str, most: int) -> str:
     return text[: fitting(text, most - 1)] + "…"
 
 
+def cut(text: str, most: int) -> list[str] | None:
+    """A text in inputs of so many places; Discord cuts white space off both ends of each.
+
+    So none but the whole text begins or ends with any; None where that cannot be.
+    """
+    parts: list[str] = []
+    while length(text) > most:
+        at = fitting(text, most)
+        while at > 0 and (text[at - 1].isspace() or text[at].isspace()):
+            at -= 1
+        if at == 0:
+            return None
+        parts.append(text[:at])
+        text = text[at:]
+    return [*parts, text]
+
+
 def pages(text: str, most: int = LONGEST) -> Iterator[str]:
     """A long text as messages."""
     narrow = most if not _WIDE.search(text) else most // 2

@@ -14,6 +14,7 @@ from bot.examples.exchange import described
 from bot.examples.looking import context, revisions, show, similar, undo
 from bot.examples.review import judge, review, skip
 from bot.examples.saving import save_form, saved
+from bot.examples.texts import is_same
 from bot.examples.writing import teach, teach_form, write, write_page, written
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "described",
     "edit_form",
     "edited",
+    "is_same",
     "judge",
     "listing",
     "propose",

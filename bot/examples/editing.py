@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bot.commands import Ask
 from bot.errors import NotNow
@@ -49,24 +50,30 @@ async def edit_form(ask: Ask, *, store: Store) -> Reply:
         raise NotNow(problem=ask.words("example.pointer_only", id=example.id))
     names = parts(example.row)
     return Form(
-        id=f"example.edit:{example.id}",
+        id=f"example.edit:{example.id}:{example.revision}",
         title=ask.words("example.edit_title", id=example.id),
         fields=tuple(
             Field(name, ask.words(f"part.{name.rstrip('0123456789')}"), FieldKind.TEXT, text)
             for name, text in names.items()
         ),
         submit=ask.words("example.save"),
+        again=f"example.edit:{example.id}",
     )
 
 
 async def edited(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
-    """The form came back: a new revision."""
-    chosen = number(ask)
+    """The form came back: a new revision, unless nothing was changed."""
+    named, _, shown = ask.argument.partition(":")
+    chosen = number(replace(ask, argument=named))
     async with store.writing() as records:
         example = await records.examples.get(ask.id, chosen)
         if example.row is None:
             raise NotNow(problem=ask.words("example.pointer_only", id=chosen))
+        if shown and shown != str(example.revision):
+            raise NotNow(problem=ask.words("example.changed", id=chosen))
         row = checked(with_parts(example.row, values), ask.words)
+        if row == example.row:
+            return Text(ask.words("example.unchanged", id=chosen), private=True)
         await records.examples.revise(ask.id, chosen, row, ask.by, at=ask.now)
         await records.audit.add(ask.id, ask.by, "example.edited", at=ask.now, example=chosen)
     return Text(ask.words("example.saved", id=chosen))

@@ -51,9 +51,18 @@ def last_text(texts: Mapping[str, str], part: str) -> str:
 def with_parts(row: Row, values: Mapping[str, str]) -> Row:
     copied = _deep_copy(row)
     for name, message in _named_messages(copied):
-        if name in values:
+        if name in values and not is_same(values[name], str(message.get("content"))):
             message["content"] = values[name]
     return copied
+
+
+def is_same(typed: str, text: str) -> bool:
+    """Forms change line ends, and cut off white space around a value: that is no edit."""
+    return _as_forms_give_it(typed) == _as_forms_give_it(text)
+
+
+def _as_forms_give_it(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def _labelled_messages(row: Row) -> list[tuple[str, object]]:

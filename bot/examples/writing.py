@@ -109,7 +109,8 @@ def _origin(ask: Ask) -> Origin:
 def _invited(ask: Ask, links: Links) -> ExampleId:
     """The pointer that a link is for. Raises NotNow for one that ended or is somebody else's."""
     held = links.read(ask.argument)
-    if held is None or (held.place.workspace, held.user.id) != (ask.id, ask.by):
+    is_theirs = held is not None and (held.place.workspace, held.user.id) == (ask.id, ask.by)
+    if held is None or held.example is None or not is_theirs:
         raise NotNow(problem=ask.words("write.bad_link"))
     if held.until <= ask.now:
         raise NotNow(problem=ask.words("write.ended"))

@@ -11,12 +11,17 @@ from bot.model import ExampleId, Place, User
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """Who may write up which pointer, and until when."""
+    """Who may write up which pointer, or fill in which form, and until when.
+
+    `action` opens the form, `form` is the id it must still have then.
+    """
 
     place: Place
     user: User
-    example: ExampleId
+    example: ExampleId | None
     until: datetime
+    action: str = ""
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,22 @@ class CanOpenForm(Protocol):
 
 
 @runtime_checkable
+class HasFormLimits(Protocol):
+    """Its forms hold only so much text."""
+
+    def holds(self, form: Form) -> bool:
+        """Whether a form shows every value whole, and gives each back unchanged."""
+        ...
+
+
+@runtime_checkable
+class CanReturnForm(Protocol):
+    """Gives a form that was refused back to its sender, with what was typed."""
+
+    async def return_form(self, event: Event, problem: str) -> None: ...
+
+
+@runtime_checkable
 class CanSendFile(Protocol):
     async def send_file(self, event: Event, document: Document) -> None: ...
 

@@ -225,6 +225,23 @@ SENTENCES: Mapping[str, str] = {
         "Put the exchange into your own words. Do not copy what others wrote without asking them."
     ),
     "write.close": "You can close this page.",
+    "form.link": (
+        "This is longer than a form here can hold. Edit it on a page of ours: the link is yours "
+        "alone, works once and ends after {minutes} minutes."
+    ),
+    "form.no_address": (
+        "This is longer than a form here can hold, so nothing was opened. It can be edited in the "
+        "studio; for a link from here, whoever runs Attune sets ATTUNE_PUBLIC_URL."
+    ),
+    "form.too_long": "A text can have {count} characters at most; nothing was saved.",
+    "form.ended": "This link has ended. Open the form once more for a new one.",
+    "form.changed": (
+        "What this link was for has been saved or changed meanwhile. Open the form once more."
+    ),
+    "example.changed": (
+        "Example {id} has been changed meanwhile, so nothing was saved. Open it once more."
+    ),
+    "example.unchanged": "Example {id} is as it was: nothing was changed.",
     "example.no_text": "(only a pointer)",
     "example.held_out": "held back for checking",
     "example.preference": "preference",

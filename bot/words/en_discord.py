@@ -100,6 +100,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discord.menu.save": "Save as example",
     "discord.menu.improve": "Improve this reply",
     "discord.form_late": "Click to go on: the form opens here.",
+    "discord.form_again": "Open it again",
     "discord.form_gone": "That form is no longer here. Please begin again.",
     "discord.file_sent": "I sent you {name} as a direct message.",
     "discord.too_large": "the file is larger than Discord takes; whoever runs the bot can use “attune export”",

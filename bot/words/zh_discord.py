@@ -11,6 +11,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discord.menu.save": "存为示例",
     "discord.menu.improve": "改进这个回答",
     "discord.form_late": "点击继续，表单会在这里打开。",
+    "discord.form_again": "重新打开",
     "discord.form_gone": "这张表单已经不在了，请重新开始。",
     "discord.file_sent": "{name} 已经用私信发给你了。",
     "discord.too_large": "文件超过了 Discord 的上限；运行机器人的人可以用“attune export”",

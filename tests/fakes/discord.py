@@ -444,7 +444,8 @@ class FakeDiscord:
             case _:
                 is_part = "#" in inner["custom_id"]
                 kept = inner.get("value", "") if given is None or is_part else given
-                return {**answer, "value": kept}
+                # Clients cut off the white space around what was typed.
+                return {**answer, "value": kept.strip()}
 
 
 @asynccontextmanager

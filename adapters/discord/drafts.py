@@ -1,0 +1,109 @@
+"""Forms that were sent, in memory for a while: one that is refused opens again as it was typed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from adapters.discord.outbound import nonce
+from adapters.discord.wire import Json
+
+DRAFT = "draft:"
+_MOST = 1000
+_TEXT_INPUT, _LABEL = 4, 18
+
+
+class Drafts:
+    """What was typed is its sender's alone; the oldest go first."""
+
+    def __init__(self) -> None:
+        self._shown: OrderedDict[tuple[str, str], Json] = OrderedDict()
+        self._sent: OrderedDict[str, tuple[str, Json]] = OrderedDict()
+
+    def note_shown(self, user: str, modal: Json) -> None:
+        _put(self._shown, (user, str(modal["custom_id"])), modal)
+
+    def note_sent(self, event_key: str, user: str, submission: Json) -> None:
+        """`submission` is the `data` of an interaction of type 5."""
+        shown = self._shown.get((user, str(submission.get("custom_id"))))
+        modal = shown if shown is not None else _rebuilt(submission)
+        if modal["components"]:
+            _put(self._sent, _action(event_key), (user, _filled(modal, submission)))
+
+    def refused(self, event_key: str) -> str | None:
+        """The action of the button that opens it again."""
+        action = _action(event_key)
+        return action if action in self._sent else None
+
+    def find(self, action: str, user: str) -> Json | None:
+        owner, modal = self._sent.get(action, ("", None))
+        return modal if owner == user else None
+
+
+def _action(event_key: str) -> str:
+    return f"{DRAFT}{nonce(event_key)}"
+
+
+def _put(held: OrderedDict[Any, Any], key: object, value: object) -> None:
+    held[key] = value
+    held.move_to_end(key)
+    while len(held) > _MOST:
+        held.popitem(last=False)
+
+
+def _filled(modal: Json, submission: Json) -> Json:
+    typed = {one["custom_id"]: one for one in _inputs(submission.get("components") or ())}
+    return {**modal, "components": [_with(one, typed) for one in modal["components"]]}
+
+
+def _with(part: Json, typed: dict[str, Json]) -> Json:
+    """A file cannot be put into a form; all else can."""
+    held: Json = dict(part.get("component") or {})
+    answer = typed.get(str(held.get("custom_id")))
+    if answer is None:
+        return part
+    match held.get("type"):
+        case 4:
+            held.pop("value", None)
+            held |= {"value": answer["value"]} if answer.get("value") else {}
+        case 3:
+            chosen = answer.get("values") or ()
+            held["options"] = [
+                {**option, "default": option["value"] in chosen} for option in held["options"]
+            ]
+        case 23:
+            held["default"] = bool(answer.get("value"))
+    return {**part, "component": held}
+
+
+def _rebuilt(submission: Json) -> Json:
+    """The form as an earlier run showed it is not known; its texts are, by their names."""
+    inputs = [one for one in _inputs(submission.get("components") or ()) if one.get("type") == 4]
+    return {
+        "custom_id": submission.get("custom_id"),
+        "title": str(submission.get("custom_id")).partition(":")[0][:45],
+        "components": [
+            {
+                "type": _LABEL,
+                "label": str(one["custom_id"])[:45],
+                "component": {
+                    "type": _TEXT_INPUT,
+                    "custom_id": one["custom_id"],
+                    "style": 2,
+                    "required": False,
+                },
+            }
+            for one in inputs
+        ],
+    }
+
+
+def _inputs(components: Any) -> Iterator[Json]:
+    """Whatever stands around the inputs: labels or rows."""
+    for component in components:
+        if component.get("custom_id"):
+            yield component
+        yield from _inputs(component.get("components") or ())
+        if component.get("component"):
+            yield from _inputs([component["component"]])

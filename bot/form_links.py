@@ -1,0 +1,30 @@
+"""A form that does not fit its surface is filled in on a page of ours, behind a link."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bot.commands import Ask
+from bot.errors import NotNow
+from bot.model import Role
+from bot.ports.links import Invitation, Links
+from bot.replies import Button, FieldKind, Form, Text
+
+LINK_LASTS = timedelta(minutes=10)
+_TYPED = (FieldKind.LINE, FieldKind.TEXT, FieldKind.NUMBER)
+
+
+def offer(ask: Ask, form: Form, links: Links) -> Text:
+    """A link to the form, for the asker alone. Raises NotNow where no page can be reached."""
+    is_typed = all(field.kind in _TYPED for field in form.fields)
+    invitation = Invitation(ask.place, ask.user, None, ask.now + LINK_LASTS, form.again, form.id)
+    link = links.write(invitation) if form.again and is_typed else None
+    # An admin may sit at the machine itself; whoever else would open it finds nothing there.
+    if link is None or (link.is_local and ask.role < Role.ADMIN):
+        raise NotNow(problem=ask.words("form.no_address"))
+    text = ask.words("form.link", minutes=int(LINK_LASTS.total_seconds() // 60))
+    if link.is_local:
+        text = f"{text} {ask.words('write.local')}"
+    return Text(
+        text, private=True, buttons=(Button(ask.words("button.open_page"), link=link.address),)
+    )
