@@ -79,7 +79,7 @@ def doors(built: House) -> FastAPI:
     async def readyz(response: Response) -> dict[str, str]:
         try:
             async with built.store.reading() as records:
-                await records.workspaces.all()
+                await records.workspaces.page(limit=1)
         except AttuneError as error:
             response.status_code = 503
             return {"status": error.sentence}
@@ -88,10 +88,8 @@ def doors(built: House) -> FastAPI:
     @app.get("/metrics")
     async def metrics() -> Response:
         async with built.store.reading() as records:
-            workspaces = await records.workspaces.all()
-            jobs = [len(await records.jobs.open_in(one.id)) for one in workspaces]
-        measures.workspaces.set(len(workspaces))
-        measures.open_jobs.set(sum(jobs))
+            measures.workspaces.set(await records.workspaces.count())
+            measures.open_jobs.set(await records.jobs.count_open())
         return Response(generate_latest(measures.registry), media_type=CONTENT_TYPE_LATEST)
 
     _let_slack_in(app, built)

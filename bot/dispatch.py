@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from bot import access, assistants
@@ -152,23 +153,32 @@ class Dispatch:
 
     async def recover(self) -> None:
         """Events promised before a crash are worked on again; stale questions are let go."""
+        started, last = self._world.clock.now(), None
+        while page := await self._unfinished(after=last):
+            for row in page:
+                # What came in since then has a task already.
+                if row.received_at <= started:
+                    await self._recover(row)
+            last = page[-1].received_at, page[-1].key
+
+    async def _unfinished(self, *, after: tuple[datetime, str] | None) -> Sequence[InboxRow]:
         async with self._world.store.reading() as records:
-            unfinished = await records.inbox.unfinished()
-        for row in unfinished:
-            event = _read(row)
-            if event is None:
-                await self._finish(row.key)
-                continue
-            is_stale = row.received_at + _FRESH_FOR < self._world.clock.now()
-            if row.attempts >= _TRIES or (is_stale and isinstance(event.what, Spoken)):
-                await self._finish(row.key)
-                continue
-            if not self._is_on(event):
-                continue
-            async with self._world.store.writing() as records:
-                await records.inbox.retry(row.key)
-            self._resume(event, has_begun=row.has_begun)
-            self._spawn(self._run(event), f"event {event.what.kind} again")
+            return await records.inbox.unfinished(after=after)
+
+    async def _recover(self, row: InboxRow) -> None:
+        event = _read(row)
+        if event is None:
+            return await self._finish(row.key)
+        is_stale = row.received_at + _FRESH_FOR < self._world.clock.now()
+        if row.attempts >= _TRIES or (is_stale and isinstance(event.what, Spoken)):
+            return await self._finish(row.key)
+        if not self._is_on(event):
+            return None
+        async with self._world.store.writing() as records:
+            await records.inbox.retry(row.key)
+        self._resume(event, has_begun=row.has_begun)
+        self._spawn(self._run(event), f"event {event.what.kind} again")
+        return None
 
     def _is_on(self, event: Event) -> bool:
         """Whether anybody could be answered; a platform that is off may be on at the next start."""

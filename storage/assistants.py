@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Row,
+    ScalarSelect,
     Select,
     and_,
     bindparam,
@@ -59,6 +61,24 @@ class Assistants:
         statement = select(assistants).where(assistants.c.workspace == workspace)
         rows = await self._connection.rows(statement.order_by(assistants.c.id))
         return [_assistant(row) for row in rows]
+
+    async def of_workspaces(
+        self, numbers: Sequence[WorkspaceId]
+    ) -> Sequence[tuple[Assistant, Deployment | None, Sequence[ChannelId]]]:
+        current = _newest_deployment()
+        wanted = (
+            select(*assistants.c, *_deployment_columns())
+            .outerjoin_from(assistants, deployments, deployments.c.id == current)
+            .where(assistants.c.workspace.in_(numbers))
+            .order_by(assistants.c.id)
+        )
+        bound = select(bindings.c.assistant, bindings.c.channel)
+        rows = await self._connection.rows(bound.where(bindings.c.workspace.in_(numbers)))
+        channels: dict[int, list[ChannelId]] = defaultdict(list)
+        for row in rows:
+            channels[row.assistant].append(row.channel)
+        found = await self._connection.rows(wanted)
+        return [(_assistant(row), _deployment(row), channels[row.id]) for row in found]
 
     async def update(self, workspace: WorkspaceId, assistant: Assistant) -> None:
         if not await self._connection.has(assistants, workspace, assistant.id):
@@ -125,26 +145,30 @@ def _answering() -> Select[tuple[object, ...]]:
         bindings.c.assistant == assistants.c.id,
         bindings.c.channel == bindparam("channel"),
     )
-    each = deployments.alias("each")
-    newest = (
-        select(func.max(each.c.id))
-        .where(each.c.workspace == assistants.c.workspace, each.c.assistant == assistants.c.id)
-        .scalar_subquery()
-    )
     return (
         select(
             *assistants.c,
             bindings.c.channel.label("bound"),
             bindings.c.always,
-            *(column.label(f"deployment_{column.name}") for column in deployments.c),
+            *_deployment_columns(),
         )
         .outerjoin_from(assistants, bindings, bound)
-        .outerjoin(deployments, deployments.c.id == newest)
+        .outerjoin(deployments, deployments.c.id == _newest_deployment())
         .where(assistants.c.workspace == bindparam("workspace"))
         .where(or_(bindings.c.channel.is_not(None), assistants.c.is_default))
         .order_by(bindings.c.channel.is_(None))
         .limit(1)
     )
+
+
+def _newest_deployment() -> ScalarSelect[int]:
+    each = deployments.alias("each")
+    own = and_(each.c.workspace == assistants.c.workspace, each.c.assistant == assistants.c.id)
+    return select(func.max(each.c.id)).where(own).scalar_subquery()
+
+
+def _deployment_columns() -> Iterator[ColumnElement[object]]:
+    return (column.label(f"deployment_{column.name}") for column in deployments.c)
 
 
 # Asked for every message, and the longest statement of the house to put together.

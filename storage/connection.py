@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -78,6 +78,10 @@ class Connection:
         if compiled.positiontup != list(names):
             raise ValueError(f"the statement wants {compiled.positiontup}")
         await unhurried(self._connection.exec_driver_sql(str(compiled), list(rows)))
+
+    async def run_each(self, statement: Executable, rows: Sequence[Mapping[str, object]]) -> None:
+        """Run a change once for each mapping of values, as one call of the driver."""
+        await unhurried(self._connection.execute(statement, list(rows)))
 
     async def tell(self, sql: str) -> None:
         """Run a command to the database itself."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, or_, select, update
 
 from bot.model import InboxRow, WorkspaceId
 from storage.connection import Connection
@@ -51,14 +51,18 @@ class Inbox:
         done = update(inbox).where(inbox.c.key == key).values(state="done", payload="")
         await self._connection.run(done)
 
-    async def unfinished(self) -> Sequence[InboxRow]:
-        rows = await self._connection.rows(
-            select(
-                inbox.c.key, inbox.c.payload, inbox.c.received_at, inbox.c.attempts, inbox.c.state
-            )
-            .where(inbox.c.state.in_(["received", "running"]))
-            .order_by(inbox.c.received_at, inbox.c.key)
-        )
+    async def unfinished(
+        self, *, after: tuple[datetime, str] | None = None, limit: int = 500
+    ) -> Sequence[InboxRow]:
+        wanted = select(
+            inbox.c.key, inbox.c.payload, inbox.c.received_at, inbox.c.attempts, inbox.c.state
+        ).where(inbox.c.state.in_(["received", "running"]))
+        if after is not None:
+            at, key = after
+            later = and_(inbox.c.received_at == at, inbox.c.key > key)
+            wanted = wanted.where(inbox.c.received_at >= at, or_(inbox.c.received_at > at, later))
+        ordered = wanted.order_by(inbox.c.received_at, inbox.c.key).limit(limit)
+        rows = await self._connection.rows(ordered)
         return [
             InboxRow(row.key, row.payload, row.received_at, row.attempts, row.state == "running")
             for row in rows

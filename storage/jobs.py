@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
 
 from bot.errors import NotFound
 from bot.model import (
@@ -86,6 +86,16 @@ class Jobs:
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]:
         return await self._open(and_(jobs.c.workspace == workspace, jobs.c.phase.in_(_OPEN)))
+
+    async def count_open(self) -> int:
+        counted = select(func.count()).select_from(jobs).where(jobs.c.phase.in_(_OPEN))
+        return int((await self._connection.run(counted)).scalar_one())
+
+    async def many(self, numbers: Sequence[JobId]) -> Sequence[Job]:
+        found: list[Job] = []
+        for part in parts(numbers):
+            found += await self._open(jobs.c.id.in_(part))
+        return found
 
     async def forget_files(
         self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId], *, at: datetime

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Row, and_, select, update
+from sqlalchemy import Row, and_, bindparam, select, update
 
 from bot.model import AssistantId, Model, ModelName, SnapshotId, WorkspaceId
 from storage.connection import Connection
@@ -42,6 +42,11 @@ class Models:
         )
         return [_model(row) for row in rows]
 
+    async def of_workspaces(self, numbers: Sequence[WorkspaceId]) -> Sequence[Model]:
+        kept = models.c.workspace.in_(numbers), models.c.is_deleted.is_(False)
+        rows = await self._connection.rows(select(*_SHOWN).where(*kept).order_by(models.c.id))
+        return [_model(row) for row in rows]
+
     async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
         """What was trained on from one of these models learned the row from it."""
         own = models.c.workspace == workspace
@@ -59,9 +64,16 @@ class Models:
         )
         return await self._connection.changed(update(models).where(clean).values(is_tainted=True))
 
-    async def set_end(self, workspace: WorkspaceId, name: ModelName, day: str) -> None:
-        own = and_(models.c.workspace == workspace, models.c.name == name)
-        await self._connection.run(update(models).where(own).values(expires_on=day))
+    async def set_ends(self, ends: Mapping[tuple[WorkspaceId, ModelName], str]) -> None:
+        if not ends:
+            return
+        own = and_(models.c.workspace == bindparam("of"), models.c.name == bindparam("called_by"))
+        statement = update(models).where(own).values(expires_on=bindparam("day"))
+        rows = [
+            {"of": workspace, "called_by": name, "day": day}
+            for (workspace, name), day in ends.items()
+        ]
+        await self._connection.run_each(statement, rows)
 
     async def call(self, workspace: WorkspaceId, name: ModelName, called: ModelName | None) -> None:
         own = and_(models.c.workspace == workspace, models.c.name == name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, and_, case, delete, exists, func, not_, select, update
 
-from bot.model import ChannelId, MessageId, Notice, NoticeId, Place, WorkspaceId
+from bot.model import ChannelId, MessageId, NewNotice, Notice, NoticeId, Place, WorkspaceId
 from storage.connection import Connection
 from storage.tables import IS_BEHIND, notices
 
@@ -30,19 +30,8 @@ class Outbox:
         at: datetime,
         once: bool = False,
     ) -> None:
-        insert = self._connection.insert(notices).values(
-            key=key,
-            workspace=place.workspace,
-            channel=place.channel,
-            thread=place.thread,
-            kind=kind,
-            subject=subject,
-            details=details or {},
-            version=1,
-            delivered=0,
-            attempts=0,
-            due_at=at,
-        )
+        fact = NewNotice(key, place, kind, subject, details or {})
+        insert = self._connection.insert(notices).values(_values(fact, at))
         if once:
             await self._connection.run(insert.on_conflict_do_nothing(index_elements=["key"]))
             return
@@ -61,6 +50,13 @@ class Outbox:
                 where=notices.c.workspace == insert.excluded.workspace,
             )
         )
+
+    async def announce(self, facts: Sequence[NewNotice], *, at: datetime) -> None:
+        if not facts:
+            return
+        rows = [_values(fact, at) for fact in facts]
+        insert = self._connection.insert(notices)
+        await self._connection.run_each(insert.on_conflict_do_nothing(index_elements=["key"]), rows)
 
     async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
         rows = await self._connection.rows(
@@ -108,6 +104,22 @@ class Outbox:
             waiting = waiting.where(notices.c.workspace == workspace)
         behind = not_(waiting)
         return bool((await self._connection.run(select(behind))).scalar())
+
+
+def _values(fact: NewNotice, at: datetime) -> dict[str, object]:
+    return {
+        "key": fact.key,
+        "workspace": fact.place.workspace,
+        "channel": fact.place.channel,
+        "thread": fact.place.thread,
+        "kind": fact.kind,
+        "subject": fact.subject,
+        "details": fact.details,
+        "version": 1,
+        "delivered": 0,
+        "attempts": 0,
+        "due_at": at,
+    }
 
 
 def _notice(row: Row[Any]) -> Notice:

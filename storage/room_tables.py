@@ -34,6 +34,8 @@ room_messages = Table(
     sqlite_autoincrement=True,
 )
 Index(None, room_messages.c.channel, room_messages.c.thread)
+# With the number, which every index of SQLite ends with, pages are read in order.
+Index(None, room_messages.c.channel, room_messages.c.number)
 
 room_reactions = Table(
     "room_reactions",

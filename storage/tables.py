@@ -345,6 +345,9 @@ jobs = _numbered(
     _check("steps", "step >= 0 AND total_steps >= 0"),
 )
 Index(None, jobs.c.phase)
+Index(None, jobs.c.wish)
+Index(None, jobs.c.workspace, jobs.c.confirmed_at)
+Index(None, jobs.c.host, jobs.c.base, jobs.c.phase, jobs.c.finished_at)
 Index(None, jobs.c.workspace, jobs.c.snapshot)
 
 job_events = Table(
@@ -448,6 +451,8 @@ turns = _numbered(
 )
 Index(None, turns.c.workspace, turns.c.channel, turns.c.message)
 Index(None, turns.c.workspace, turns.c.asker)
+Index(None, turns.c.workspace, turns.c.model)
+Index(None, turns.c.at)
 
 votes = Table(
     "votes",
@@ -483,6 +488,7 @@ notices = _numbered(
 IS_BEHIND = notices.c.delivered < notices.c.version
 Index("ix_notices_due", notices.c.due_at, sqlite_where=IS_BEHIND, postgresql_where=IS_BEHIND)
 Index(None, notices.c.workspace, notices.c.channel, notices.c.message)
+Index(None, notices.c.due_at)
 
 leavings = Table(
     "leavings",
@@ -521,6 +527,8 @@ audit = _numbered(
     Column("details", Json, nullable=False),
 )
 Index(None, audit.c.workspace)
+Index(None, audit.c.workspace, audit.c.user)
+Index(None, audit.c.at)
 
 spending = Table(
     "spending",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, func, select, update
 
 from bot.model import Exclusion, Sources, Workspace, WorkspaceId
 from storage.connection import Connection
@@ -35,9 +35,17 @@ class Workspaces:
         insert = self._connection.insert(workspaces).values(values)
         await self._connection.run(insert.on_conflict_do_nothing())
 
-    async def all(self) -> Sequence[Workspace]:
-        rows = await self._connection.rows(select(workspaces).order_by(workspaces.c.id))
-        return [_workspace(row) for row in rows]
+    async def page(
+        self, *, after: WorkspaceId | None = None, limit: int = 500
+    ) -> Sequence[Workspace]:
+        wanted = select(workspaces).order_by(workspaces.c.id).limit(limit)
+        if after is not None:
+            wanted = wanted.where(workspaces.c.id > after)
+        return [_workspace(row) for row in await self._connection.rows(wanted)]
+
+    async def count(self) -> int:
+        counted = select(func.count()).select_from(workspaces)
+        return int((await self._connection.run(counted)).scalar_one())
 
     async def set_sources(
         self, workspace: WorkspaceId, sources: Sources, *, allowed: Exclusion

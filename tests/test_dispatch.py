@@ -556,10 +556,10 @@ def inbox_file(scene: Scene) -> bytes:
 
 async def test_a_rehearsal_leaves_no_trace(scene: Scene) -> None:
     async with scene.database.reading() as records:
-        before = await records.workspaces.all()
+        before = await records.workspaces.page()
 
     await scene.house.dispatch.rehearse()
 
     async with scene.database.reading() as records:
-        assert await records.workspaces.all() == before
+        assert await records.workspaces.page() == before
         assert await records.inbox.unfinished() == []

@@ -131,6 +131,8 @@ CALLS: dict[str, Call] = {
     "examples.set_state": lambda r, h: r.examples.set_state(
         FOREIGN, [h.example.id], ExampleState.REJECTED, at=NOW
     ),
+    "examples.add_tag": lambda r, h: r.examples.add_tag(FOREIGN, [h.example.id], "x"),
+    "examples.ids": lambda r, _: r.examples.ids(FOREIGN, ExampleFilter(), until=NOW),
     "examples.set_tags": lambda r, h: r.examples.set_tags(FOREIGN, h.example.id, ["X"]),
     "examples.hold_out": lambda r, h: r.examples.hold_out(
         FOREIGN, h.assistant.id, Method.SUPERVISED, [h.example.id]
@@ -170,7 +172,6 @@ CALLS: dict[str, Call] = {
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
     "models.taint": lambda r, h: r.models.taint(FOREIGN, [h.snapshot.id]),
-    "models.set_end": lambda r, h: r.models.set_end(FOREIGN, h.model.name, "2027-01-14"),
     "models.call": lambda r, h: r.models.call(FOREIGN, h.model.name, ModelName("X")),
     "models.delete": lambda r, h: r.models.delete(FOREIGN, h.model.name),
     "deployments.add": lambda r, h: r.deployments.add(
@@ -206,7 +207,14 @@ CALLS: dict[str, Call] = {
 
 # These serve the loops of the whole installation, or the local workspace alone.
 FOR_EVERYBODY = {
-    "workspaces.all",
+    "workspaces.page",
+    "workspaces.count",
+    "assistants.of_workspaces",
+    "models.of_workspaces",
+    "models.set_ends",
+    "jobs.count_open",
+    "jobs.many",
+    "outbox.announce",
     "jobs.open",
     "jobs.durations",
     "outbox.put",

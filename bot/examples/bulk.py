@@ -1,66 +1,79 @@
-"""Many examples at once: judged, withdrawn or tagged, in one transaction."""
+"""Many examples at once: judged, withdrawn or tagged, so many in one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from bot.commands import Ask
 from bot.errors import BadInput, NotFound
 from bot.examples.editing import wanted
-from bot.model import ExampleFilter, ExampleId, ExampleState
+from bot.model import ExampleId, ExampleState
 from bot.ports.store import Records, Store
 from bot.replies import Reply, Text
 
-_PAGE = 500
+Change = Callable[[Sequence[ExampleId], Records], Awaitable[int]]
+
+_BATCH = 500
 _MOST_TAG = 40
 
 
 async def bulk(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
-    """`examples:<state>` or `examples:tag`, for `ids` or for all that the filters find."""
-    async with store.writing() as records:
-        ids = _ids(ask, values) or await _found(ask, values, records)
-        if ask.argument == "tag":
-            changed = await _tag(ask, ids, _tag_of(ask, values), records)
-        else:
-            changed = await _move(ask, ids, _state(ask), records)
-        await records.audit.add(
-            ask.id, ask.by, f"examples.{ask.argument}", at=ask.now, examples=changed
-        )
+    """`examples:<state>` or `examples:tag`, for `ids` or for all that the filters find.
+
+    Between two batches others can write. Only what stood when it was asked for is changed.
+    """
+    change = _change(ask, values)
+    changed, last = 0, ExampleId(0)
+    while True:
+        async with store.writing() as records:
+            batch = await _next(ask, values, records, after=last)
+            if not batch:
+                break
+            count = await change(batch, records)
+            await records.audit.add(
+                ask.id, ask.by, f"examples.{ask.argument}", at=ask.now, examples=count
+            )
+        changed, last = changed + count, batch[-1]
     return Text(ask.words("bulk.done", count=changed))
 
 
-async def _move(ask: Ask, ids: Sequence[ExampleId], state: ExampleState, records: Records) -> int:
-    """A pointer without text is never approved."""
-    if state is not ExampleState.APPROVED:
-        return await records.examples.set_state(ask.id, ids, state, at=ask.now)
-    whole = [one for one in ids if (await records.examples.get(ask.id, one)).row is not None]
-    return await records.examples.set_state(ask.id, whole, state, at=ask.now)
+def _change(ask: Ask, values: Mapping[str, str]) -> Change:
+    if ask.argument == "tag":
+        return partial(_tag, ask, _tag_of(ask, values))
+    return partial(_move, ask, _state(ask))
 
 
-async def _tag(ask: Ask, ids: Sequence[ExampleId], tag: str, records: Records) -> int:
-    for one in ids:
-        example = await records.examples.get(ask.id, one)
-        await records.examples.set_tags(ask.id, one, [*example.tags, tag])
-    return len(ids)
+async def _move(ask: Ask, state: ExampleState, batch: Sequence[ExampleId], records: Records) -> int:
+    return await records.examples.set_state(ask.id, batch, state, at=ask.now)
 
 
-async def _found(ask: Ask, values: Mapping[str, str], records: Records) -> Sequence[ExampleId]:
-    if values.get("all") != "yes":
+async def _tag(ask: Ask, tag: str, batch: Sequence[ExampleId], records: Records) -> int:
+    await records.examples.add_tag(ask.id, batch, tag)
+    return len(batch)
+
+
+async def _next(
+    ask: Ask, values: Mapping[str, str], records: Records, *, after: ExampleId
+) -> Sequence[ExampleId]:
+    """The next that are meant, by id; a pointer without text is never approved."""
+    named = sorted({one for one in _ids(values) if one > after})[:_BATCH]
+    if not named and (values.get("ids") or values.get("all") != "yes"):
         return ()
-    filters = wanted(replace(ask, options=values, argument=""))
-    return [one async for one in _every(ask, filters, records)]
+    filters = wanted(replace(ask, options={} if named else values, argument=""))
+    return await records.examples.ids(
+        ask.id,
+        replace(filters, assistant=None) if named else filters,
+        among=named or None,
+        has_text=ask.argument == ExampleState.APPROVED,
+        until=ask.now,
+        after=after,
+        limit=_BATCH,
+    )
 
 
-async def _every(ask: Ask, filters: ExampleFilter, records: Records) -> AsyncIterator[ExampleId]:
-    last = None
-    while page := await records.examples.page(ask.id, filters, after=last, limit=_PAGE):
-        for example in page:
-            yield example.id
-        last = page[-1].id
-
-
-def _ids(ask: Ask, values: Mapping[str, str]) -> Sequence[ExampleId]:
+def _ids(values: Mapping[str, str]) -> Sequence[ExampleId]:
     try:
         return [ExampleId(int(one)) for one in values.get("ids", "").split(",") if one]
     except ValueError:

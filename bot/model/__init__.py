@@ -292,6 +292,17 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
+class NewNotice:
+    """A fact to be told, before it is kept; `key` names it for good."""
+
+    key: str
+    place: Place
+    kind: str
+    subject: int | None
+    details: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A fact that a channel must hear, worded only at delivery.
 

@@ -29,6 +29,7 @@ from bot.model import (
     MessageId,
     ModelName,
     NewExample,
+    NewNotice,
     Notice,
     NoticeId,
     Place,
@@ -59,7 +60,13 @@ class Workspaces(Protocol):
         """Does nothing if it stands already."""
         ...
 
-    async def all(self) -> Sequence[Workspace]: ...
+    async def page(
+        self, *, after: WorkspaceId | None = None, limit: int = 500
+    ) -> Sequence[Workspace]:
+        """By id."""
+        ...
+
+    async def count(self) -> int: ...
     async def set_sources(
         self, workspace: WorkspaceId, sources: Sources, *, allowed: Exclusion
     ) -> None: ...
@@ -118,6 +125,12 @@ class Assistants(Protocol):
 
     async def default(self, workspace: WorkspaceId) -> Assistant | None: ...
     async def all(self, workspace: WorkspaceId) -> Sequence[Assistant]: ...
+    async def of_workspaces(
+        self, numbers: Sequence[WorkspaceId]
+    ) -> Sequence[tuple[Assistant, Deployment | None, Sequence[ChannelId]]]:
+        """With what is in use, and the channels that are bound; for the calendar."""
+        ...
+
     async def update(self, workspace: WorkspaceId, assistant: Assistant) -> None: ...
     async def bind(self, workspace: WorkspaceId, binding: Binding) -> None: ...
     async def unbind(self, workspace: WorkspaceId, channel: ChannelId) -> bool: ...
@@ -166,6 +179,20 @@ class Examples(Protocol):
         """Oldest first."""
         ...
 
+    async def ids(
+        self,
+        workspace: WorkspaceId,
+        filters: ExampleFilter,
+        *,
+        until: datetime,
+        among: Sequence[ExampleId] | None = None,
+        has_text: bool = False,
+        after: ExampleId | None = None,
+        limit: int = 500,
+    ) -> Sequence[ExampleId]:
+        """Of what was made by then, oldest first."""
+        ...
+
     async def count(self, workspace: WorkspaceId, filters: ExampleFilter) -> int: ...
     async def revise(
         self, workspace: WorkspaceId, example: ExampleId, row: Row, editor: UserId, *, at: datetime
@@ -185,6 +212,12 @@ class Examples(Protocol):
     async def set_tags(
         self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
     ) -> None: ...
+    async def add_tag(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId], tag: str
+    ) -> None:
+        """Behind the tags they have, where it is not among them."""
+        ...
+
     async def hold_out(
         self,
         workspace: WorkspaceId,
@@ -264,6 +297,10 @@ class Outbox(Protocol):
         """A new fact, or a change of the fact with this key; with `once`, only if it is new."""
         ...
 
+    async def announce(self, facts: Sequence[NewNotice], *, at: datetime) -> None:
+        """Those of these that are new, in one statement."""
+        ...
+
     async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
         """Facts whose message is behind them, oldest first."""
         ...
@@ -310,7 +347,12 @@ class Inbox(Protocol):
         """Done: the payload is erased."""
         ...
 
-    async def unfinished(self) -> Sequence[InboxRow]: ...
+    async def unfinished(
+        self, *, after: tuple[datetime, str] | None = None, limit: int = 500
+    ) -> Sequence[InboxRow]:
+        """Oldest first; `after` is the moment and the key of the last one seen."""
+        ...
+
     async def holds(self, workspace: WorkspaceId, message_key: str) -> bool:
         """Whether an event of that message is promised and not done."""
         ...

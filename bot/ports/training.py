@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -103,6 +103,14 @@ class Jobs(Protocol):
         ...
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...
+    async def count_open(self) -> int:
+        """Of every workspace."""
+        ...
+
+    async def many(self, numbers: Sequence[JobId]) -> Sequence[Job]:
+        """Those of these that stand, of any workspace."""
+        ...
+
     async def add_events(
         self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
     ) -> int:
@@ -165,8 +173,12 @@ class Models(Protocol):
         """Mark the models made from these, and theirs: a row they learned from was erased."""
         ...
 
-    async def set_end(self, workspace: WorkspaceId, name: ModelName, day: str) -> None:
-        """When its host will take it away, as a date."""
+    async def of_workspaces(self, numbers: Sequence[WorkspaceId]) -> Sequence[Model]:
+        """Of several workspaces, deleted ones left out; for the calendar."""
+        ...
+
+    async def set_ends(self, ends: Mapping[tuple[WorkspaceId, ModelName], str]) -> None:
+        """When their hosts will take them away, as dates."""
         ...
 
     async def call(self, workspace: WorkspaceId, name: ModelName, called: ModelName | None) -> None:

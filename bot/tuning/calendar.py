@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from bot.errors import HostError, NotFound
+from bot.errors import HostError
 from bot.model import (
     Assistant,
+    AssistantId,
     ChannelId,
     HostName,
     Job,
     Model,
     ModelName,
+    NewNotice,
     Notice,
     Place,
     WorkspaceId,
@@ -28,6 +31,7 @@ log = logging.getLogger(__name__)
 
 ENDING = "model.ending"
 DAYS_BEFORE = (7, 30, 60)
+_PAGE = 100
 
 Ends = Mapping[ModelName, str]
 
@@ -60,24 +64,44 @@ class Calendar:
                 log.warning("A host does not tell its models", extra={"why": error.key})
                 continue
             ends = {model.name: model.expires_on for model in listed if model.expires_on}
-            async with self._store.writing() as records:
-                for workspace in await records.workspaces.all():
-                    await self._look_at(workspace.id, name, ends, records)
+            async for answering, models in self._everywhere():
+                await self._write(name, ends, answering, models)
 
-    async def _look_at(
-        self, workspace: WorkspaceId, host: HostName, ends: Ends, records: Records
+    async def _everywhere(self) -> AsyncIterator[tuple[Sequence[Answering], Sequence[Model]]]:
+        """Workspaces by the hundred: who answers there, and every model they have."""
+        last: WorkspaceId | None = None
+        while True:
+            async with self._store.reading() as records:
+                page = [one.id for one in await records.workspaces.page(after=last, limit=_PAGE)]
+                if not page:
+                    return
+                models = await records.models.of_workspaces(page)
+                answering = await _answering(page, models, records)
+            yield answering, models
+            last = page[-1]
+
+    async def _write(
+        self, host: HostName, ends: Ends, answering: Sequence[Answering], models: Sequence[Model]
     ) -> None:
-        for assistant in await records.assistants.all(workspace):
-            models = {m.name: m for m in await records.models.all(workspace, assistant.id)}
-            for model in models.values():
-                end = _end_of(model.name, models, ends)
-                if model.host == host and end and end != model.expires_on:
-                    await records.models.set_end(workspace, model.name, end)
-            answering = await _answering(assistant, models, records)
-            if answering.host == host:
-                await self._tell(answering, _end_of(answering.model, models, ends), records)
+        """What changed, in one transaction for all of these workspaces."""
+        own = _by_assistant(models)
+        changed: dict[tuple[WorkspaceId, ModelName], str] = {}
+        for model in models:
+            end = _end_of(model.name, own[model.assistant], ends)
+            if model.host == host and end and end != model.expires_on:
+                changed[model.workspace, model.name] = end
+        facts = [
+            fact
+            for one in answering
+            if one.host == host
+            for fact in self._facts(one, _end_of(one.model, own[one.assistant.id], ends))
+        ]
+        if changed or facts:
+            async with self._store.writing() as records:
+                await records.models.set_ends(changed)
+                await records.outbox.announce(facts, at=self._clock.now())
 
-    async def _tell(self, answering: Answering, end: str | None, records: Records) -> None:
+    def _facts(self, answering: Answering, end: str | None) -> Iterator[NewNotice]:
         """The nearest of the days before its end on which one should hear of it."""
         day = _day(end)
         if day is None:
@@ -88,7 +112,7 @@ class Calendar:
             return
         workspace, job = answering.assistant.workspace, answering.job
         for channel in sorted(answering.channels):
-            await records.outbox.put(
+            yield NewNotice(
                 f"{workspace}.{channel}.{answering.model}.ends.{day}.{threshold}",
                 Place(workspace, channel),
                 ENDING,
@@ -99,8 +123,6 @@ class Calendar:
                     "date": day.isoformat(),
                     "days": left,
                 },
-                at=self._clock.now(),
-                once=True,
             )
 
 
@@ -120,29 +142,30 @@ async def word_ending(notice: Notice, records: Records, words: Words) -> Drawn |
 
 
 async def _answering(
-    assistant: Assistant, models: Mapping[ModelName, Model], records: Records
-) -> Answering:
-    current = await records.deployments.current(assistant.workspace, assistant.id)
-    name = current.model if current else assistant.base
-    job = await _job_of(models.get(name), records)
-    bound = await records.assistants.bindings(assistant.workspace)
-    channels = {one.channel for one in bound if one.assistant == assistant.id}
-    return Answering(
-        assistant,
-        name,
-        current.host if current else assistant.chat_host,
-        job,
-        frozenset(channels | ({job.place.channel} if job else set())),
-    )
+    workspaces: Sequence[WorkspaceId], models: Sequence[Model], records: Records
+) -> Sequence[Answering]:
+    own = _by_assistant(models)
+    standing = [
+        (assistant, current, channels, current.model if current else assistant.base)
+        for assistant, current, channels in await records.assistants.of_workspaces(workspaces)
+    ]
+    used = {one.id: own[one.id].get(name) for one, _, _, name in standing}
+    made = {number: model.job for number, model in used.items() if model and model.job}
+    jobs = {job.id: job for job in await records.jobs.many(sorted(set(made.values())))}
+    found = []
+    for assistant, current, channels, name in standing:
+        job = jobs.get(made[assistant.id]) if assistant.id in made else None
+        host = current.host if current else assistant.chat_host
+        told = frozenset([*channels, *([job.place.channel] if job else [])])
+        found.append(Answering(assistant, name, host, job, told))
+    return found
 
 
-async def _job_of(model: Model | None, records: Records) -> Job | None:
-    if model is None or model.job is None:
-        return None
-    try:
-        return await records.jobs.get(model.workspace, model.job)
-    except NotFound:
-        return None
+def _by_assistant(models: Sequence[Model]) -> Mapping[AssistantId, Mapping[ModelName, Model]]:
+    own: dict[AssistantId, dict[ModelName, Model]] = defaultdict(dict)
+    for model in models:
+        own[model.assistant][model.name] = model
+    return own
 
 
 def _end_of(name: ModelName, models: Mapping[ModelName, Model], ends: Ends) -> str | None:

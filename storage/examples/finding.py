@@ -6,7 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, exists, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from bot.model import (
     AssistantId,
@@ -105,13 +116,14 @@ def twins_of(example: NewExample) -> ColumnElement[bool]:
     return and_(examples.c.assistant == example.assistant, IS_LIVING, or_(*same))
 
 
-def without_living_twin() -> ColumnElement[bool]:
-    """It may come back to life: nothing living says the same or is of the same message."""
+def may_come_back(own: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Of those that are dead: nothing living is like it, and none of them before it."""
     twin = examples.alias("twin")
     near = and_(
         twin.c.workspace == examples.c.workspace,
         twin.c.assistant == examples.c.assistant,
-        twin.c.state.in_(LIVING),
+        # Written out, so that SQLite takes the partial indexes.
+        twin.c.state.in_([literal_column("'proposed'"), literal_column("'approved'")]),
     )
     same_text = exists().where(near, twin.c.fingerprint == examples.c.fingerprint)
     same_message = exists().where(
@@ -120,4 +132,18 @@ def without_living_twin() -> ColumnElement[bool]:
         twin.c.channel == examples.c.channel,
         twin.c.message == examples.c.message,
     )
-    return and_(~same_text, ~same_message)
+    dead = and_(own, examples.c.state.not_in(LIVING))
+    number, message = cast(examples.c.id, Text), examples.c.message
+    text = func.coalesce(examples.c.fingerprint, number)
+    source = examples.c.method, examples.c.channel, func.coalesce(message, number)
+    first_text = select(func.min(examples.c.id)).where(dead).group_by(examples.c.assistant, text)
+    first_message = (
+        select(func.min(examples.c.id)).where(dead).group_by(examples.c.assistant, *source)
+    )
+    return and_(
+        dead,
+        ~same_text,
+        ~same_message,
+        examples.c.id.in_(first_text.correlate(None)),
+        examples.c.id.in_(first_message.correlate(None)),
+    )

@@ -6,7 +6,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Table, and_, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from bot.errors import BadInput, NotFound
 from bot.model import (
@@ -29,11 +40,11 @@ from storage.examples.finding import (
     LIVING,
     belonging_to,
     matching,
+    may_come_back,
     of_assistant,
     read,
     these,
     twins_of,
-    without_living_twin,
 )
 from storage.examples.importing import add_marked
 from storage.examples.values import columns_of, kept, mark_of, text_columns_of
@@ -109,6 +120,26 @@ class Examples:
         beyond = table.c.id > (after or 0)
         return await read(self._connection, workspace, *matching(filters), beyond, limit=limit)
 
+    async def ids(
+        self,
+        workspace: WorkspaceId,
+        filters: ExampleFilter,
+        *,
+        until: datetime,
+        among: Sequence[ExampleId] | None = None,
+        has_text: bool = False,
+        after: ExampleId | None = None,
+        limit: int = 500,
+    ) -> Sequence[ExampleId]:
+        wanted = [*matching(filters), table.c.id > (after or 0), table.c.created_at <= until]
+        if among is not None:
+            wanted.append(table.c.id.in_(among))
+        if has_text:
+            wanted.append(table.c.row.is_not(None))
+        found = select(table.c.id).where(table.c.workspace == workspace, *wanted)
+        rows = await self._connection.rows(found.order_by(table.c.id).limit(limit))
+        return [ExampleId(row.id) for row in rows]
+
     async def count(self, workspace: WorkspaceId, filters: ExampleFilter) -> int:
         own = and_(table.c.workspace == workspace, *matching(filters))
         counted = select(func.count()).select_from(table).where(own)
@@ -162,11 +193,9 @@ class Examples:
         for part in parts(examples):
             own = these(workspace, part)
             if state in LIVING:
-                # The dead come back one by one: of two that say the same only the first may.
-                dead = select(table.c.id).where(own, table.c.state.not_in(LIVING))
-                for row in await self._connection.rows(dead):
-                    alone = and_(these(workspace, [row.id]), without_living_twin())
-                    changed += await self._move(alone, state, at)
+                # Again where one was in the way that could not come back itself.
+                while moved := await self._move(may_come_back(own), state, at):
+                    changed += moved
                 own = and_(own, IS_LIVING)
             changed += await self._move(own, state, at)
         return changed
@@ -178,6 +207,20 @@ class Examples:
             old = belonging_to(example_tags, workspace, [example])
             await self._connection.run(delete(example_tags).where(old))
             await self._put_list(example_tags, workspace, example, tags)
+
+    async def add_tag(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId], tag: str
+    ) -> None:
+        own = and_(
+            example_tags.c.workspace == table.c.workspace, example_tags.c.example == table.c.id
+        )
+        last = select(func.max(example_tags.c.position)).where(own).scalar_subquery()
+        for part in parts(examples):
+            new = select(
+                table.c.workspace, table.c.id, func.coalesce(last + 1, 0), literal(tag)
+            ).where(these(workspace, part), ~exists().where(own, example_tags.c.item == tag))
+            names = ["workspace", "example", "position", "item"]
+            await self._connection.run(insert(example_tags).from_select(names, new))
 
     async def hold_out(
         self,

@@ -95,7 +95,7 @@ class TestTransactions:
             await fail()
 
         async with store.reading() as records:
-            assert await records.workspaces.all() == []
+            assert await records.workspaces.page() == []
 
     async def test_a_reader_does_not_wait_for_a_writer(self, store: Store) -> None:
         await furnished(store)
@@ -170,7 +170,7 @@ class TestWorkspaces:
             await records.workspaces.erase(HOME)
 
         async with store.reading() as records:
-            assert [each.id for each in await records.workspaces.all()] == [FOREIGN]
+            assert [each.id for each in await records.workspaces.page()] == [FOREIGN]
             assert await records.examples.count(HOME, ExampleFilter()) == 0
             assert await records.inbox.unfinished() == []
 

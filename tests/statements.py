@@ -1,0 +1,47 @@
+"""The statements that a database is asked while something happens."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from storage.database import Database
+
+
+@contextmanager
+def recorded(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Every statement with its parameters, in order; one for many rows counts once."""
+    found: list[tuple[str, Any]] = []
+
+    def executed(_: Any, __: Any, sql: str, parameters: Any, ___: Any, is_many: bool) -> None:
+        found.append((sql, next(iter(parameters)) if is_many else parameters))
+
+    engines: list[Engine] = [
+        engine.sync_engine for engine in (database._readers, database._writers)
+    ]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", executed)
+    try:
+        yield found
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", executed)
+
+
+def full_scans(path: str, statements: list[tuple[str, Any]], large: frozenset[str]) -> set[str]:
+    """Those that read a large table from end to end, by `EXPLAIN QUERY PLAN`."""
+    found = set()
+    connection = sqlite3.connect(path)
+    try:
+        for sql, parameters in dict.fromkeys((sql, tuple(values)) for sql, values in statements):
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()
+            steps = [str(step[3]).split() for step in plan]
+            if any(words[0] == "SCAN" and words[1] in large for words in steps):
+                found.add(" ".join(sql.split()))
+    finally:
+        connection.close()
+    return found

@@ -1,0 +1,135 @@
+"""How often the database is asked does not grow with the data, and nothing reads a whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+
+from attune.running import doors
+from bot.events import Clicked, Submitted
+from bot.model import LOCAL, Assistant, ExampleState, Sources, Workspace, WorkspaceId
+from storage.tables import metadata
+from tests.scene import Scene
+from tests.statements import full_scans, recorded
+from tests.stores import NOW, an_assistant
+from tests.test_tuning_hosted import dying
+
+SMALL = {"workspaces", "leavings"}
+"""A row for each workspace at most, or for what waits to be done."""
+LARGE = frozenset(metadata.tables) - SMALL
+
+
+async def approved(scene: Scene, count: int) -> str:
+    """So many examples that wait for approval; their ids."""
+    path = scene.folder / f"{count}.csv"
+    rows = [f"question {count} {n},answer {n}" for n in range(count)]
+    path.write_text("\n".join(["question,answer", *rows]))
+    await scene.command(f"import {path}")
+    found = [one.id for one in await scene.examples() if f"question {count} " in str(one.row)]
+    async with scene.store.writing() as records:
+        await records.examples.set_state(LOCAL, found, ExampleState.PROPOSED, at=NOW)
+    return ",".join(str(one) for one in found)
+
+
+async def bulk(scene: Scene, what: str, **values: str) -> None:
+    form = Submitted(f"examples:{what}", values)
+    await scene.house.ask(scene.event(form, key=f"bulk {what} {values}"))
+
+
+async def settled(scene: Scene, count: int, *, first: int) -> None:
+    """So many more workspaces, each with a default assistant on the same base."""
+    async with scene.store.writing() as records:
+        for number in range(first, first + count):
+            workspace = WorkspaceId(f"slack:W{number:04}")
+            await records.workspaces.add(Workspace(workspace, "W", Sources.OUTSIDE))
+            assistant: Assistant = an_assistant()
+            await records.assistants.add(workspace, assistant)
+
+
+async def queries(scene: Scene, act: Callable[[], Awaitable[object]]) -> int:
+    with recorded(scene.database) as statements:
+        await act()
+    return len(statements)
+
+
+@pytest.mark.parametrize("what", ["approved", "rejected", "withdrawn", "tag"])
+async def test_a_bulk_action_asks_no_more_for_more_examples(scene: Scene, what: str) -> None:
+    few, many = await approved(scene, 3), await approved(scene, 60)
+
+    asked = await queries(scene, lambda: bulk(scene, what, ids=few, name="greeting"))
+
+    assert await queries(scene, lambda: bulk(scene, what, ids=many, name="greeting")) == asked
+
+
+async def test_metrics_ask_no_more_for_more_workspaces(scene: Scene) -> None:
+    transport = httpx.ASGITransport(app=doors(scene.house))
+    async with httpx.AsyncClient(transport=transport, base_url="http://attune") as client:
+        await settled(scene, 2, first=0)
+        few = await queries(scene, lambda: client.get("/metrics"))
+        await settled(scene, 30, first=2)
+        many = await queries(scene, lambda: client.get("/metrics"))
+        metrics = (await client.get("/metrics")).text
+
+    assert few == many
+    assert "attune_workspaces 32" in metrics
+
+
+async def test_the_calendar_asks_no_more_for_more_workspaces(scene: Scene) -> None:
+    await dying(scene)
+    scene.advance(30 * 24 * 3600)
+    calendar = scene.house.watcher.calendar
+    await settled(scene, 2, first=0)
+    await calendar.look()
+    few = await queries(scene, calendar.look)
+    await settled(scene, 30, first=2)
+
+    assert await queries(scene, calendar.look) == few
+
+
+@pytest.mark.parametrize("words", ["examples", "jobs", "models", "assistant list", "admin audit"])
+async def test_a_page_of_a_list_asks_no_more_for_more_rows(scene: Scene, words: str) -> None:
+    await scene.learn(3)
+    few = await queries(scene, lambda: scene.command(words))
+    await scene.learn(60, origin="more.csv")
+
+    assert await queries(scene, lambda: scene.command(words)) == few
+
+
+async def test_an_answer_asks_no_more_after_many_answers(scene: Scene) -> None:
+    await scene.learn(3)
+    await scene.say("@Attune hello")
+    few = await queries(scene, lambda: scene.say("@Attune hello again"))
+    await scene.learn(60, origin="more.csv")
+    for number in range(10):
+        await scene.say(f"@Attune hello {number}")
+
+    assert await queries(scene, lambda: scene.say("@Attune hello again")) == few
+
+
+async def test_nothing_that_people_do_reads_a_large_table_from_end_to_end(scene: Scene) -> None:
+    with recorded(scene.database) as statements:
+        await dying(scene)
+        await scene.say("@Attune when do you open?", by="mina")
+        answer = await scene.number_of("Hello from the model")
+        await scene.react(answer, "👍", by="mina")
+        await scene.react(answer, "👍", by="mina", is_removed=True)
+        await scene.react(answer, "🎓", by="omar")
+        ids = await approved(scene, 5)
+        await bulk(scene, "approved", ids=ids)
+        await bulk(scene, "tag", all="yes", name="greeting")
+        for words in ("examples", "examples tag:greeting", "review", "jobs", "models", "status"):
+            await scene.command(words)
+        for words in ("my-data", "admin audit", "admin roles", "admin budget", "help", "export"):
+            await scene.command(words)
+        for page in ("tour", "counts", "workspaces", "answers", "consents"):
+            await scene.house.look(scene.event(Clicked(page), key=page))
+        await scene.house.room.channels()
+        await scene.house.watcher.calendar.look()
+        await scene.house.dispatch.recover()
+        await scene.command("forget-me", by="mina")
+        await scene.click("Erase it all", by="mina")
+        await scene.settle()
+
+    assert full_scans(f"{scene.folder}/attune.db", statements, LARGE) == set()
