@@ -167,7 +167,7 @@ def _cap(ask: Ask, name: str, current: int | None) -> int | None:
     said = ask.text(name)
     if said is None:
         return current
-    if said == _OFF:
+    if said.lower() == _OFF:
         return None
     tokens = ask.integer(name)
     if tokens is None or tokens < 1:
@@ -185,7 +185,7 @@ def _dollars(ask: Ask, current: float | None) -> float | None:
     said = ask.text("training")
     if said is None:
         return current
-    if said == _OFF:
+    if said.lower() == _OFF:
         return None
     dollars = ask.number("training")
     if dollars is None or dollars < 0:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -24,17 +23,19 @@ from bot.model import (
     Workspace,
     WorkspaceId,
 )
+from bot.numerals import readings, whole_readings
 from bot.ports.world import Hear, World
 from bot.replies import Progress, Reply
 from bot.words import Words
 
 
 class OptionKind(StrEnum):
-    """What an option holds; the nouns offer completion."""
+    """What an option holds; the nouns offer completion. An amount may also be a word, like off."""
 
     TEXT = "text"
     INTEGER = "integer"
     NUMBER = "number"
+    AMOUNT = "amount"
     YES_NO = "yes_no"
     CHOICE = "choice"
     FILE = "file"
@@ -111,21 +112,19 @@ class Ask:
 
     def integer(self, name: str) -> int | None:
         """None for a missing option and for "auto"; raises BadInput."""
-        number = self.number(name)
-        if number is not None and (number != int(number) or abs(number) > _LARGEST):
-            raise BadInput(problem=self.words("option.integer", option=name))
-        return None if number is None else int(number)
+        value = self._amount(name)
+        return None if value is None else int(_whole(name, value, self.words))
 
-    def number(self, name: str) -> float | None:
-        """None for a missing option and for "auto"; raises BadInput."""
-        value = self.text(name)
-        if value is None or value.lower() == "auto":
+    def number(self, name: str, *, may_be_percent: bool = False) -> float | None:
+        """None for a missing option and for "auto"; raises BadInput, also where it means two."""
+        value = self._amount(name)
+        if value is None:
             return None
-        try:
-            return _as_number(value)
-        except ValueError:
-            problem = self.words("option.number", option=name, value=value)
-            raise BadInput(problem=problem) from None
+        return _number(name, value.rstrip("%％") if may_be_percent else value, self.words)
+
+    def _amount(self, name: str) -> str | None:
+        value = self.text(name)
+        return None if value is None or value.lower() == "auto" else value
 
     def yes(self, name: str, *, default: bool) -> bool:
         value = (self.text(name) or "").lower()
@@ -142,6 +141,9 @@ _LARGEST = 2**63 - 1
 Handler = Callable[[Ask, World], Awaitable[Reply]]
 
 _TOKEN = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
+_BEGINS_GROUPS = re.compile(r"[+-]?\d{1,3}(?: \d{3})*")
+_GROUP = re.compile(r"\d{3}(?:[,.]\d+)?")
+_NUMERIC = (OptionKind.INTEGER, OptionKind.NUMBER, OptionKind.AMOUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +267,7 @@ def parse(command: Command, line: str, words: Words) -> dict[str, str]:
     named: dict[str, str] = {}
     loose: list[str] = []
     names = {option.name for option in command.options}
-    for token in _TOKEN.findall(line):
+    for token in _with_whole_numbers(command, _TOKEN.findall(line)):
         name, colon, value = _named(token)
         if colon and name.lower() in names:
             named[name.lower()] = value.replace('"', "")
@@ -279,36 +281,87 @@ def parse(command: Command, line: str, words: Words) -> dict[str, str]:
 
 
 def checked(command: Command, options: Mapping[str, str], words: Words) -> dict[str, str]:
-    """The options again, or BadInput: required ones there, numbers in range, choices known."""
+    """The options again, or BadInput: required ones there, numbers in range, choices known.
+
+    Numbers come back without separators.
+    """
+    checked_values = dict(options)
     for option in command.options:
         value = options.get(option.name, "").strip()
         if option.required and not value:
             problem = words("option.missing", option=option.name, command=command.path)
             raise BadInput(problem=problem)
         if value:
-            _check_value(option, value, words)
-    return dict(options)
+            checked_values[option.name] = _checked_value(option, value, words)
+    return checked_values
 
 
-def _check_value(option: Option, value: str, words: Words) -> None:
+def _checked_value(option: Option, value: str, words: Words) -> str:
     lowered = value.lower()
     if option.choices and lowered not in option.choices:
         known = ", ".join(option.choices)
         raise BadInput(problem=words("option.choice", option=option.name, choices=known))
     if option.kind in (OptionKind.INTEGER, OptionKind.NUMBER) and lowered != "auto":
-        _check_number(option, value, words)
+        return _checked_number(option, value, words)
+    return value
 
 
-def _check_number(option: Option, value: str, words: Words) -> None:
-    try:
-        number = _as_number(value)
-    except ValueError:
-        problem = words("option.number", option=option.name, value=value)
-        raise BadInput(problem=problem) from None
+def _checked_number(option: Option, value: str, words: Words) -> str:
     low = option.least if option.least is not None else float("-inf")
     high = option.most if option.most is not None else float("inf")
+    if option.kind is OptionKind.INTEGER:
+        number = _whole(option.name, value, words)
+    else:
+        number = _number(option.name, value, words, low=low, high=high)
     if not low <= number <= high:
         raise BadInput(problem=_out_of_range(option, words))
+    return str(int(number)) if number == int(number) else repr(number)
+
+
+def _whole(name: str, value: str, words: Words) -> float:
+    number = next(iter(whole_readings(value)), None)
+    if number is None:
+        raise BadInput(problem=words("option.number", option=name, value=value))
+    if number != int(number) or abs(number) > _LARGEST:
+        raise BadInput(problem=words("option.integer", option=name))
+    return number
+
+
+def _number(
+    name: str,
+    value: str,
+    words: Words,
+    *,
+    low: float = float("-inf"),
+    high: float = float("inf"),
+) -> float:
+    """The number that a text means; raises BadInput where it can be two, both within the range."""
+    found = sorted(readings(value))
+    # A dot before three digits is how programs write decimals, a comma may be either.
+    is_written_by_hand = "," in value or "，" in value
+    fitting = [one for one in found if low <= one <= high and not is_written_by_hand] or found
+    if not fitting:
+        raise BadInput(problem=words("option.number", option=name, value=value))
+    if len(fitting) > 1:
+        one, other = map(plain, fitting)
+        raise BadInput(
+            problem=words("option.ambiguous", option=name, value=value, one=one, other=other)
+        )
+    return fitting[0]
+
+
+def _with_whole_numbers(command: Command, tokens: Sequence[str]) -> list[str]:
+    """The tokens, but "max_tokens:100 000" is one: groups of three digits go with their number."""
+    numeric = {option.name for option in command.options if option.kind in _NUMERIC}
+    joined: list[str] = []
+    for token in tokens:
+        name, _, value = _named(joined[-1]) if joined else ("", "", "")
+        is_number = name.lower() in numeric and _BEGINS_GROUPS.fullmatch(value)
+        if is_number and _GROUP.fullmatch(token):
+            joined[-1] += f" {token}"
+        else:
+            joined.append(token)
+    return joined
 
 
 def plain(number: float) -> str:
@@ -327,13 +380,6 @@ def whole_number(text: str) -> int:
 def month_of(at: datetime) -> datetime:
     """Where the month of a moment begins, in UTC; budgets of money count from there."""
     return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-def _as_number(value: str) -> float:
-    number = float(value.rstrip("%").replace(",", "."))
-    if not math.isfinite(number):
-        raise ValueError(value)
-    return number
 
 
 def _out_of_range(option: Option, words: Words) -> str:
@@ -357,8 +403,7 @@ def _bare(text: str) -> str:
 
 
 def _named(token: str) -> tuple[str, str, str]:
-    colon, equals = token.find(":"), token.find("=")
-    at = min((place for place in (colon, equals) if place > 0), default=-1)
+    at = min((place for place in map(token.find, ":=：") if place > 0), default=-1)
     if at < 0:
         return token, "", ""
     return token[:at].lstrip("-"), token[at], token[at + 1 :]

@@ -6,10 +6,12 @@ import pytest
 
 from bot.catalogue import CATALOGUE
 from bot.catalogue.commands import COMMANDS
-from bot.commands import Catalogue, Command, Option, parse
+from bot.commands import Catalogue, Command, Option, OptionKind, checked, parse
 from bot.errors import BadInput, NotFound
-from bot.model import Role
+from bot.model import LOCAL, Role
+from bot.numerals import readings
 from bot.words import LANGUAGES, Words
+from tests.scene import Scene
 
 WORDS = Words("en")
 DISCORD_CHILDREN = 25
@@ -39,6 +41,9 @@ def options(line: str) -> dict[str, str]:
         ("assistant bind poet always:yes", {"name": "poet", "always": "yes"}),
         ("examples two words state:approved", {"search": "two words", "state": "approved"}),
         ("jobs", {}),
+        ("assistant edit max_tokens:1 000 poet", {"name": "poet", "max_tokens": "1000"}),
+        ("assistant edit max_tokens：１０００", {"max_tokens": "1000"}),
+        ("admin budget person:100 000 workspace:off", {"person": "100 000", "workspace": "off"}),
     ],
 )
 def test_a_line_is_understood(line: str, expected: dict[str, str]) -> None:
@@ -53,6 +58,7 @@ def test_a_line_is_understood(line: str, expected: dict[str, str]) -> None:
         ("start method:magic", "“method” must be one of: supervised, dpo."),
         ("start tomorrow", "“tomorrow” is not an option of “start”."),
         ("start seed:9999999999", "“seed” must be from 0 to 2147483647."),
+        ("examples limit:20 300", "“limit” must be from 1 to 200."),
         ("use", "“model” is missing. Try /tune help use."),
         ("jobs please", "“jobs” takes nothing after it."),
     ],
@@ -62,6 +68,131 @@ def test_a_wrong_line_is_refused_with_what_would_be_right(line: str, sentence: s
         options(line)
 
     assert sentence in WORDS.error(refused.value)
+
+
+NUMERIC = [
+    (command.path, option)
+    for command in COMMANDS
+    for option in command.options
+    if option.kind in (OptionKind.INTEGER, OptionKind.NUMBER)
+]
+WHOLE = [one for one in NUMERIC if one[1].kind is OptionKind.INTEGER]
+FRACTIONAL = [one for one in NUMERIC if one[1].kind is OptionKind.NUMBER]
+WRITTEN = {
+    "100,000": 100_000,
+    "100.000": 100_000,
+    "100 000": 100_000,
+    "100\u202f000": 100_000,
+    "100'000": 100_000,
+    "1,000,000": 1_000_000,
+    "1.000.000": 1_000_000,
+    "１００": 100,
+    "１０，０００": 10_000,
+    "12": 12,
+}
+DECIMALS = {"0,5": 0.5, "0.5": 0.5, "０．５": 0.5, "0,25": 0.25, "0.125": 0.125, "1.000": 1.0}
+
+
+def value_of(path: str, option: Option, written: str) -> float | str:
+    """The option as it is read, or the sentence that refuses it."""
+    command, _ = CATALOGUE.command(path)
+    needed = {one.name: "x" for one in command.options if one.required}
+    try:
+        return float(checked(command, {**needed, option.name: written}, WORDS)[option.name])
+    except BadInput as refused:
+        return WORDS.error(refused)
+
+
+def takes(option: Option, number: float) -> bool:
+    least = float("-inf") if option.least is None else option.least
+    most = float("inf") if option.most is None else option.most
+    return least <= number <= most
+
+
+@pytest.mark.parametrize(("path", "option"), WHOLE)
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_whole_number_is_read_with_any_separators(
+    path: str, option: Option, written: str
+) -> None:
+    read = value_of(path, option, written)
+
+    if takes(option, WRITTEN[written]):
+        assert read == WRITTEN[written]
+    else:
+        assert f"“{option.name}” must be" in str(read)
+
+
+@pytest.mark.parametrize(("path", "option"), WHOLE)
+@pytest.mark.parametrize("written", ["0,5", "1,5", "2.75", "12,5"])
+def test_a_whole_number_has_no_decimals(path: str, option: Option, written: str) -> None:
+    assert f"“{option.name}” must be" in str(value_of(path, option, written))
+
+
+@pytest.mark.parametrize(("path", "option"), FRACTIONAL)
+@pytest.mark.parametrize("written", DECIMALS)
+def test_a_number_is_read_with_either_decimal_mark(path: str, option: Option, written: str) -> None:
+    assert value_of(path, option, written) == DECIMALS[written]
+
+
+@pytest.mark.parametrize(("path", "option"), FRACTIONAL)
+@pytest.mark.parametrize("written", ["1,000", "1,125", "100,000", "1.000.000", "１，０００"])
+def test_a_number_with_thousands_is_not_taken_for_a_small_one(
+    path: str, option: Option, written: str
+) -> None:
+    assert isinstance(value_of(path, option, written), str)
+
+
+@pytest.mark.parametrize("written", ["1,00,000", "1,2,3", "10 00", "inf", "nan", "1_0", "12,,5"])
+def test_what_is_no_number_is_refused(written: str) -> None:
+    assert not readings(written)
+
+
+@pytest.mark.parametrize("locale", LANGUAGES)
+@pytest.mark.parametrize(
+    ("written", "tokens"),
+    [(text, number) for text, number in WRITTEN.items() if number > 12] + [("1,5", None)],
+)
+async def test_a_cap_is_what_was_written_or_refused(
+    scene: Scene, locale: str, written: str, tokens: int | None
+) -> None:
+    await scene.command(f"assistant edit attune language:{locale}")
+
+    await scene.command(f"admin budget person:{written}")
+
+    async with scene.database.reading() as records:
+        workspace = await records.workspaces.find(LOCAL)
+    assert workspace is not None
+    assert workspace.person_cap == tokens
+
+
+@pytest.mark.parametrize(
+    ("written", "dollars"),
+    [
+        ("1.5", 1.5),
+        ("1,50", 1.5),
+        ("1,234.56", 1234.56),
+        ("1.234,56", 1234.56),
+        ("1 000", 1000.0),
+        ("1000", 1000.0),
+        ("1,000", None),
+        ("1.000", None),
+        ("100.000", None),
+        ("50%", None),
+    ],
+)
+async def test_money_is_never_guessed(scene: Scene, written: str, dollars: float | None) -> None:
+    await scene.command(f"admin budget training:{written}")
+
+    async with scene.database.reading() as records:
+        workspace = await records.workspaces.find(LOCAL)
+    assert workspace is not None
+    assert workspace.training_cap == dollars
+
+
+async def test_an_ambiguous_number_is_named_with_both_readings(scene: Scene) -> None:
+    await scene.command("admin budget training:1,000")
+
+    assert "can be read as 1 or as 1000" in await scene.last()
 
 
 def test_an_unknown_word_is_named() -> None:

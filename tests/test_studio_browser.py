@@ -54,7 +54,7 @@ async def test_the_room_is_used_by_mouse_and_keyboard(windows: Windows, studio: 
     await page.get_by_label("When somebody asks").fill("Do you ship to Iceland?")
     await page.get_by_label("I should answer").fill("We do, twice a week.")
     await page.keyboard.press("Control+Enter")
-    await page.get_by_text("Learned as example 1").wait_for()
+    await page.get_by_text("Saved as example 1").wait_for()
 
 
 async def test_the_queue_is_reviewed_by_keyboard_alone(windows: Windows, studio: str) -> None:

@@ -1,6 +1,7 @@
 """The catalogue of words holds together, in every language."""
 
 import ast
+import re
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -208,3 +209,18 @@ def test_every_error_renders_whatever_its_details(key: str, language: str) -> No
 
     assert Words(language).error(error)
     assert error.sentence
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_learned_is_said_only_of_what_was_trained(language: str) -> None:
+    """Saving an example teaches no model yet."""
+    sentences = {"en": ENGLISH, "zh": zh.SENTENCES}[language]
+    saving = ("teach.", "example.", "save.", "feedback.", "import.", "prefer.", "welcome.", "bulk.")
+
+    said = {key: text for key, text in sentences.items() if key.startswith(saving)}
+
+    assert len(said) > 50
+    pattern = re.compile(
+        r"\b(I|I have|I've|Now) (learned|learnt|remember)|^Learn(ed|t)\b|学到了|学会了|记住了"
+    )
+    assert [key for key, text in said.items() if pattern.search(text)] == []

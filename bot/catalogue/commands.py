@@ -41,6 +41,10 @@ def _integer(name: str, least: int, most: int) -> Option:
     return Option(name, OptionKind.INTEGER, least=least, most=most)
 
 
+def _amount(name: str) -> Option:
+    return Option(name, OptionKind.AMOUNT)
+
+
 _METHOD = _choice("method", *(method.value for method in Method))
 _JOB = Option("job", OptionKind.JOB, rest=True)
 
@@ -68,7 +72,7 @@ _START_OPTIONS = (
     _integer("batch_size", 1, 256),
     _number("learning_rate", 0.0001, 100),
     _number("beta", 0.0001, 2),
-    _text("validation"),
+    _amount("validation"),
     _text("suffix"),
     _integer("seed", 0, 2**31 - 1),
     _yes_no("use"),
@@ -201,7 +205,7 @@ COMMANDS: tuple[Command, ...] = (
         "admin budget",
         _A,
         lambda ask, world: administration.budget(ask, store=world.store),
-        (_text("person"), _text("workspace"), _text("training")),
+        (_amount("person"), _amount("workspace"), _amount("training")),
     ),
     Command(
         "admin guests",

@@ -260,14 +260,15 @@ def _order(group: str) -> str:
 
 def _share(ask: Ask, rows: int, host: Host) -> float:
     """The part to hold out: under fifty rows nothing unless asked, above a fifth."""
-    asked = ask.number("validation")
+    asked = ask.number("validation", may_be_percent=True)
     if not host.profile.takes_validation:
         if asked:
             raise BadInput(problem=ask.words("start.no_validation", host=host.name))
         return 0.0
     if asked is None:
         return _AUTO_SHARE if rows >= _HOLD_OUT_FROM else 0.0
-    share = asked / 100 if asked > 1 or (ask.text("validation") or "").endswith("%") else asked
+    is_percent = (ask.text("validation") or "").endswith(("%", "％"))
+    share = asked / 100 if asked > 1 or is_percent else asked
     if not 0 <= share <= _MOST_SHARE:
         raise BadInput(problem=ask.words("start.share"))
     return share

@@ -48,6 +48,7 @@ SENTENCES: Mapping[str, str] = {
     "noun.question": "question before",
     "surface.cannot": "That cannot be shown here. Try it in the studio.",
     # Options
+    "option.ambiguous": "“{value}” can be read as {one} or as {other}. Write “{option}” without separators.",
     "option.choice": "“{option}” must be one of: {choices}.",
     "option.integer": "“{option}” must be a whole number.",
     "option.missing": "“{option}” is missing. Try /tune help {command}.",
@@ -115,7 +116,7 @@ SENTENCES: Mapping[str, str] = {
     "command.teach": "write a lesson: a question and the right answer",
     "command.review": "go through what was proposed",
     "command.examples": "search, edit and withdraw examples",
-    "command.import": "learn from a file or a starter set",
+    "command.import": "bring in a file or a starter set",
     "command.export": "get the approved examples as a file",
     "command.start": "price a training, then confirm it",
     "command.status": "how training goes",
@@ -148,8 +149,8 @@ SENTENCES: Mapping[str, str] = {
         "without permission. /tune help shows all I can do."
     ),
     "welcome.outside": "I learn from what is imported or written in my studio; an admin may allow more.",
-    "welcome.forms": "/tune teach shows me a good answer, and I remember it as a lesson.",
-    "welcome.messages": "React with 🎓 to a good answer and I remember it as a lesson.",
+    "welcome.forms": "/tune teach shows me a good answer, and I save it as a lesson.",
+    "welcome.messages": "React with 🎓 to a good answer and I save it as a lesson.",
     # Buttons
     "button.write": "Write it up",
     "button.open_page": "Open the page",
@@ -265,7 +266,7 @@ SENTENCES: Mapping[str, str] = {
     "teach.answer": "I should answer",
     "teach.submit": "Save",
     "teach.empty": "A lesson needs a question and an answer. Fill in both.",
-    "teach.approved": "Learned as example {id}. Train with /tune start when there are enough.",
+    "teach.approved": "Saved as example {id}. Train with /tune start when there are enough.",
     "teach.unagreed": "I train on it once you agree that I may learn from what you write here.",
     "teach.proposed": "Saved as example {id}. It waits for a curator.",
     # Import and export

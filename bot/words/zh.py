@@ -81,6 +81,7 @@ SENTENCES: Mapping[str, str] = {
     "noun.question": "之前的提问",
     "surface.cannot": "这里显示不了，请到工作室里试试。",
     # Options
+    "option.ambiguous": "“{value}”可以是 {one}，也可以是 {other}。写“{option}”时请不要用分隔符。",
     "option.choice": "“{option}”只能是其中之一：{choices}。",
     "option.integer": "“{option}”要填整数。",
     "option.missing": "缺少“{option}”。用 /tune help {command} 查看用法。",
@@ -139,7 +140,7 @@ SENTENCES: Mapping[str, str] = {
     # Help
     "help.title": "我能做什么",
     "help.note": (
-        "有问题就 @我。看到好回答点个 🎓，我就能学；对我的回答请点 👍 或 👎。"
+        "有问题就 @我。看到好回答点个 🎓，我就保存为示例；对我的回答请点 👍 或 👎。"
         "/tune help 命令 有更多说明。"
     ),
     "help.role": "需要的角色：{role}",
@@ -148,7 +149,7 @@ SENTENCES: Mapping[str, str] = {
     "command.teach": "教我一课：一个问题和正确的回答",
     "command.review": "审核大家提交的示例",
     "command.examples": "查找、修改、撤回示例",
-    "command.import": "从文件或现成的示例集学习",
+    "command.import": "导入文件或现成的示例集",
     "command.export": "把已通过的示例导出成文件",
     "command.start": "先估算训练费用，再确认",
     "command.status": "看训练进展",
@@ -181,8 +182,8 @@ SENTENCES: Mapping[str, str] = {
         "没有许可的内容，我绝不拿来训练。我能做的都在 /tune help 里。"
     ),
     "welcome.outside": "我从导入的内容和工作台里写的内容学习，管理员可以放宽。",
-    "welcome.forms": "用 /tune teach 告诉我好的回答，我会把它记成一课。",
-    "welcome.messages": "看到好回答点个 🎓，我会把它记成一课。",
+    "welcome.forms": "用 /tune teach 告诉我好的回答，我会把它保存成一课。",
+    "welcome.messages": "看到好回答点个 🎓，我会把它保存成一课。",
     # Buttons
     "button.write": "写下来",
     "button.open_page": "打开网页",
@@ -278,7 +279,7 @@ SENTENCES: Mapping[str, str] = {
     "teach.answer": "我应该回答",
     "teach.submit": "保存",
     "teach.empty": "一课要有问题也要有回答，请都填上。",
-    "teach.approved": "学到了，这是示例 {id}。攒够了就用 /tune start 训练。",
+    "teach.approved": "已保存为示例 {id}。攒够了就用 /tune start 训练。",
     "teach.unagreed": "等你同意让我学习你写的内容后，我才会用它训练。",
     "teach.proposed": "已存为示例 {id}，等审核员审核。",
     # Import and export

@@ -1,0 +1,53 @@
+"""Numbers as people type them: thousands separators, decimal commas, full-width digits."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Collection
+
+# Besides comma and dot: blanks of several widths (NFKC makes them plain), apostrophes, underscore.
+_BLANKS = re.compile(r"(?<=\d)[ '’_](?=\d{3}(?!\d))")
+_GROUPED = re.compile(r"\d{1,3}([,.])\d{3}(?:\1\d{3})*")
+_MIXED = re.compile(r"(\d{1,3}(?:([,.])\d{3})(?:\2\d{3})*)([,.])(\d+)")
+_DECIMAL = re.compile(r"(\d*)[,.](\d+)|(\d+)[,.]?")
+_SCIENTIFIC = re.compile(r"\d+(?:\.\d+)?e[+-]?\d{1,3}", re.IGNORECASE)
+_MOST_CHARACTERS = 40
+
+
+def readings(text: str) -> Collection[float]:
+    """Every number that a text may mean; empty where it is no number.
+
+    "1,000" and "1.000" have two: one thousand, and one with three decimals.
+    """
+    if len(text) > _MOST_CHARACTERS:
+        return ()
+    plain = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
+    sign = -1.0 if plain.startswith("-") else 1.0
+    found = _unsigned(plain[1:] if plain[:1] in ("+", "-") else plain)
+    return {sign * number for number in found if math.isfinite(number)}
+
+
+def whole_readings(text: str) -> Collection[float]:
+    """As `readings`, of a number without decimals: there a mark before three digits groups them."""
+    found = readings(text)
+    return {max(found, key=abs)} if len(found) > 1 else found
+
+
+def _unsigned(text: str) -> set[float]:
+    if _SCIENTIFIC.fullmatch(text):
+        return {float(text)}
+    bare = _BLANKS.sub("", text)
+    if bare != text and not re.match(r"\d{1,3}[ '’_]", text):
+        return set()
+    found = set()
+    if _GROUPED.fullmatch(bare) and not bare.startswith("0") and bare == text:
+        found.add(float(re.sub(r"[,.]", "", bare)))
+    if mixed := _MIXED.fullmatch(bare):
+        whole, group, mark, decimals = mixed.groups()
+        if group != mark and not whole.startswith("0"):
+            found.add(float(whole.replace(group, "") + "." + decimals))
+    if _DECIMAL.fullmatch(bare):
+        found.add(float(bare.replace(",", ".")))
+    return found
