@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
+from pydantic import SecretStr
 
 from adapters.discord.wire import Access as DiscordAccess
 from adapters.links import SignedLinks
@@ -198,8 +199,8 @@ def slack_access(settings: Settings) -> Access | None:
     if settings.slack_bot_token is None:
         return None
     is_http = settings.slack_mode == "http"
-    app_token, secret = settings.slack_app_token, settings.slack_signing_secret
-    if is_http and secret is None:
+    app_token, secret = settings.slack_app_token, _stripped(settings.slack_signing_secret)
+    if is_http and not secret:
         raise SettingsError(
             variable="SLACK_SIGNING_SECRET",
             problem="HTTP mode cannot tell Slack from strangers without it",
@@ -214,10 +215,15 @@ def slack_access(settings: Settings) -> Access | None:
     return Access(
         bot_token=settings.slack_bot_token.get_secret_value(),
         app_token=app_token.get_secret_value() if app_token else "",
-        signing_secret=secret.get_secret_value() if secret else "",
+        signing_secret=secret,
         api_url=settings.slack_api_url,
         is_http=is_http,
     )
+
+
+def _stripped(secret: SecretStr | None) -> str:
+    """Blanks alone are no secret: anybody could sign with them."""
+    return secret.get_secret_value().strip() if secret else ""
 
 
 def discord_of(settings: Settings, clock: Clock) -> Discord | None:

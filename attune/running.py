@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from adapters.slack.manifest import PATH as SLACK_PATH
 from adapters.studio import Door, Sessions, Studio, open_studio
 from attune.bootstrap import House
 from attune.measures import Measures
@@ -97,13 +98,13 @@ def doors(built: House) -> FastAPI:
 
 
 def _let_slack_in(app: FastAPI, built: House) -> None:
-    """HTTP mode: Slack signs what it sends, so this stands outside any password."""
+    """HTTP mode alone: Slack signs what it sends, so this stands outside any password."""
     slack = built.slack
-    if slack is None:
+    if slack is None or not slack.is_http:
         return
 
-    @app.post("/slack/{path:path}")
-    async def from_slack(request: Request, path: str) -> Response:
+    @app.post(SLACK_PATH)
+    async def from_slack(request: Request) -> Response:
         return await slack.handle_http(request)
 
 
@@ -131,7 +132,13 @@ def _studio(built: House, settings: Settings) -> Studio:
 def _door(built: House, settings: Settings) -> Door:
     password = settings.studio_password
     sessions = Sessions(password.get_secret_value(), built.clock) if password else None
-    return Door(settings.studio_host, settings.public_url, sessions)
+    is_signed = built.slack is not None and built.slack.is_http
+    return Door(
+        settings.studio_host,
+        settings.public_url,
+        sessions,
+        signed_path=SLACK_PATH if is_signed else "",
+    )
 
 
 class _Server(uvicorn.Server):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.pacing import Pacing
-from adapters.slack.wire import Access, Before, Json, is_slack, proxy_for
+from adapters.slack.wire import Access, Before, Json, is_response_url, is_slack, proxy_for
 from bot.errors import MessageGone, PlaceClosed, SurfaceBusy, SurfaceError
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 _CALL_SECONDS = 30
 _LONGEST_WAIT_SECONDS = 60.0
 _BLOCK = 64 * 1024
+_WORD = re.compile(r"[\w.:-]{1,80}")
 
 _GONE = ("message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed")
 _CLOSED = (
@@ -126,10 +128,15 @@ class ApiWire:
         await self.pacing.turn(method, channel)
 
     async def respond(self, url: str, payload: Mapping[str, object]) -> None:
+        """Only at Slack's own hosts, wherever these may want to send it on."""
+        if not is_response_url(url, self._access.api_url):
+            raise SurfaceError(message="the address is not at Slack", code="foreign_host")
         session = self.session
         with _as_surface_error():
-            async with session.post(url, json=payload, proxy=self.proxy) as answer:
-                if answer.status >= 400:
+            async with session.post(
+                url, json=payload, proxy=self.proxy, allow_redirects=False
+            ) as answer:
+                if answer.status >= 300:
                     raise MessageGone(code=f"http_{answer.status}")
 
     async def upload(
@@ -203,7 +210,9 @@ class ApiWire:
     async def _send_bytes(self, url: str, data: bytes) -> None:
         session = self.session
         with _as_surface_error():
-            async with session.post(url, data=data, proxy=self.proxy) as answer:
+            async with session.post(
+                url, data=data, proxy=self.proxy, allow_redirects=False
+            ) as answer:
                 if answer.status != 200:
                     raise SurfaceError(
                         message=f"the upload was refused ({answer.status})", code="upload"
@@ -237,7 +246,9 @@ def _translated(error: SlackApiError) -> SurfaceError:
     response: Any = error.response
     status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0) or 0)
     data = response.data if isinstance(getattr(response, "data", None), dict) else {}
-    problem = str(data.get("error") or f"http_{status}")
+    said = str(data.get("error") or "")
+    # It is logged, so it must be a word and no sentence.
+    problem = said if _WORD.fullmatch(said) else f"http_{status}"
     if status == 429 or problem == "ratelimited":
         headers: Mapping[str, Any] = getattr(response, "headers", None) or {}
         after = headers.get("Retry-After") or headers.get("retry-after") or 1
@@ -279,7 +290,18 @@ def _form(args: Mapping[str, object]) -> dict[str, object]:
 
 
 def library_log() -> logging.Logger:
-    """Quiet: at lower levels the libraries log whole payloads, and their guards read `level`."""
-    quiet = logging.getLogger("attune.slack_libraries")
-    quiet.setLevel(logging.CRITICAL)
-    return quiet
+    """Silent at every level, since the libraries log whole payloads; what fails is logged by us.
+
+    Bolt copies `disabled`, `level` and the filters to its own loggers, and some of the libraries'
+    guards read `level` alone.
+    """
+    silent = logging.getLogger("attune.slack_libraries")
+    silent.setLevel(logging.CRITICAL)
+    silent.disabled = True
+    if not silent.filters:
+        silent.addFilter(_nothing_passes)
+    return silent
+
+
+def _nothing_passes(record: logging.LogRecord) -> bool:
+    return False

@@ -11,25 +11,29 @@ from datetime import timedelta
 from typing import Any
 
 from slack_bolt import BoltResponse
-from slack_bolt.adapter.fastapi.async_handler import AsyncSlackRequestHandler
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app
+from slack_bolt.adapter.starlette.async_handler import (
+    to_async_bolt_request,
+    to_starlette_response,
+)
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.socket_mode.request import SocketModeRequest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from adapters.slack import inbound
+from adapters.slack import inbound, origin
 from adapters.slack.api import REFUSED, REVOKED, ApiWire, library_log
 from adapters.slack.inbound import HOME, Bot
-from adapters.slack.people import People
+from adapters.slack.people import People, Person
+from adapters.slack.signed import RequestRefused, signed_body
 from adapters.slack.sockets import Sockets
 from adapters.slack.surface import Grip, SlackSurface
-from adapters.slack.wire import Access, Json, code
+from adapters.slack.wire import Access, Json, code, is_response_url
 from bot.commands import Catalogue
 from bot.errors import PlaceClosed, SettingsError, SurfaceError
 from bot.events import Clicked, Commanded, Deleted, Edited, Event, Left, Marked, Spoken
-from bot.model import Place
+from bot.model import ChannelKind, Place
 from bot.ports.store import Clock
 from bot.ports.world import House
 
@@ -78,12 +82,28 @@ class Slack:
                 task.cancel()
             await self.wire.close()
 
+    @property
+    def is_http(self) -> bool:
+        """Whether Slack calls us; else we listen at its sockets and take no requests."""
+        return self._access.is_http
+
     async def handle_http(self, request: Request) -> Response:
-        """Events, commands and clicks of HTTP mode; bolt checks signature and age."""
+        """Events, commands and clicks of HTTP mode; only what Slack has signed is looked at."""
+        if not self._access.is_http:
+            return Response(status_code=404)
+        try:
+            body = await signed_body(request, self._access.signing_secret)
+        except RequestRefused as refusal:
+            log.warning("A request was refused", extra={"status": refusal.status})
+            return Response(status_code=refusal.status)
         if self._app is None:
             return Response(status_code=503, content="starting")
-        answer: Response = await AsyncSlackRequestHandler(self._app).handle(request)
-        return answer
+        try:
+            answer = await self._app.async_dispatch(to_async_bolt_request(request, body))
+        except Exception:
+            log.exception("Slack sent something that cannot be read")
+            return Response(status_code=400)
+        return to_starlette_response(answer)
 
     async def _listen(self, app: AsyncApp) -> None:
         async def take(envelope: Json) -> bool:
@@ -133,6 +153,7 @@ class Slack:
                     str(answer.get("bot_id") or ""),
                     str(answer.get("user") or ""),
                     str(answer.get("url") or ""),
+                    str(answer.get("enterprise_id") or ""),
                 )
             except SurfaceError as error:
                 problem = code(error)
@@ -164,30 +185,47 @@ class Slack:
             authorize=authorize,
             signing_secret=self._access.signing_secret,
             logger=library_log(),
-            request_verification_enabled=self._access.is_http,
+            # What comes by HTTP is verified before it is read, see `signed_body`.
+            request_verification_enabled=False,
         )
         app.middleware(self._promise)
         return app
 
     async def _promise(self, body: Json, next: object) -> BoltResponse:  # noqa: A002
         """Everything is committed before it is acknowledged; what means nothing is just that."""
+        if not self._is_for_us(body):
+            # Acknowledged, for Slack would only send it again.
+            log.warning("Slack sent what is for another workspace")
+            return BoltResponse(status=200, body="")
         is_event = body.get("type") == "event_callback"
         work = asyncio.ensure_future(self._take(body))
         self._waits.add(work)
         work.add_done_callback(self._waits.discard)
+        work.add_done_callback(_told_if_failed)
         done, _ = await asyncio.wait({work}, timeout=_ACK_SECONDS)
         if not done:
             # Slack delivers an unacknowledged event again and we know it then; a click
             # is never delivered again, so to refuse it would only alarm.
             return BoltResponse(status=503 if is_event else 200, body="")
         if work.exception() is not None:
-            log.error("A payload was not taken", exc_info=work.exception())
             return BoltResponse(status=500 if is_event else 200, body="")
         return BoltResponse(status=200, body="")
 
+    def _is_for_us(self, body: Json) -> bool:
+        bot = self._whoami()
+        return origin.is_for(body, bot.team, bot.enterprise, must_say=self._access.is_http)
+
+    def _handle_of(self, body: Json) -> inbound.Handle:
+        """Without an address for answers that is none of Slack's."""
+        handle = inbound.handle_of(body)
+        if handle.response_url and not is_response_url(handle.response_url, self._access.api_url):
+            log.warning("A response_url does not lead to Slack")
+            return replace(handle, response_url=None)
+        return handle
+
     async def _take(self, body: Json) -> None:
         self._note(body)
-        bot, handle = self._whoami(), inbound.handle_of(body)
+        bot, handle = self._whoami(), self._handle_of(body)
         for event in inbound.read(body, bot, self._clock.now()):
             grip = self.surface.take(event, handle)
             may_open = self._catalogue.may_open_form(event.what) and bool(handle.trigger)
@@ -223,18 +261,28 @@ class Slack:
         if isinstance(what, Deleted | Edited | Left):
             return event
         if isinstance(what, Spoken):
-            # A question does not wait for a profile; the next one will have it.
-            known = self._people.known(event.user)
-            if known is None and what.is_addressed:
-                self._later(self._people.person(event.user))
-            return replace(event, user=known.user, locale=known.locale) if known else event
-        person, place = await asyncio.gather(self._people.person(event.user), self._kind(event))
+            person = await self._speaker(event)
+            return replace(event, user=person.user, locale=person.locale)
+        is_shared = event.place.kind is ChannelKind.SHARED
+        person, place = await asyncio.gather(
+            self._people.person(event.user, is_shared=is_shared), self._kind(event)
+        )
         event = replace(event, user=person.user, locale=person.locale, place=place)
         if isinstance(what, Marked):
             (marked,) = await self._people.described([what.message])
             message = replace(marked, place=replace(marked.place, kind=place.kind))
             event = replace(event, what=replace(what, message=message))
         return event
+
+    async def _speaker(self, event: Event) -> Person:
+        """A question waits for the first look at its asker alone; later ones come beside it."""
+        known = self._people.known(event.user)
+        is_shared = event.place.kind is ChannelKind.SHARED
+        if known is None:
+            return await self._people.person(event.user, is_shared=is_shared)
+        if not self._people.is_fresh(event.user):
+            self._later(self._people.person(event.user, is_shared=is_shared))
+        return known
 
     async def _kind(self, event: Event) -> Place:
         needs = not isinstance(event.what, Commanded) and not event.place.channel.startswith(HOME)
@@ -288,6 +336,7 @@ class Slack:
         task = asyncio.ensure_future(work)
         self._waits.add(task)
         task.add_done_callback(self._waits.discard)
+        task.add_done_callback(_told_if_failed)
 
     async def _ready(self) -> None:
         await self._is_ready.wait()
@@ -297,6 +346,12 @@ class Slack:
     def _whoami(self) -> Bot:
         assert self._bot is not None
         return self._bot
+
+
+def _told_if_failed(task: asyncio.Task[Any]) -> None:
+    """Else asyncio tells it at the end, with the words of the exception."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("A payload was not taken", exc_info=task.exception())
 
 
 def _app_token_refused(problem: str) -> SettingsError:

@@ -7,11 +7,12 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from adapters.slack.emoji import meaning
+from adapters.slack.origin import is_foreign, is_from_elsewhere, is_shared
 from adapters.slack.texts import readable
 from bot.events import (
     Attachment,
@@ -60,6 +61,7 @@ class Bot:
     bot: str
     name: str = ""
     url: str = ""
+    enterprise: str = ""
 
     @property
     def workspace(self) -> WorkspaceId:
@@ -79,7 +81,16 @@ def handle_of(body: Payload) -> Handle:
 
 
 def read(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
-    """What a payload means to us; nothing for most of them."""
+    """What a payload means to us, and what it says of whoever sent it; nothing for most."""
+    is_external = is_from_elsewhere(body, bot.team, bot.enterprise)
+    for event in _events(body, bot, now):
+        place, user = event.place, event.user
+        if is_shared(body):
+            place = replace(place, kind=ChannelKind.SHARED)
+        yield replace(event, place=place, user=replace(user, is_external=is_external))
+
+
+def _events(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
     if "command" in body:
         yield from _command(body, bot, now)
         return
@@ -105,7 +116,12 @@ def said(message: Payload, channel: str, bot: Bot) -> Said:
     return Said(
         place=Place(bot.workspace, ChannelId(channel), _thread(thread, ts), _kind(channel)),
         id=MessageId(ts),
-        author=User(UserId(user), user, is_bot=bool(message.get("bot_id"))),
+        author=User(
+            UserId(user),
+            user,
+            is_bot=bool(message.get("bot_id")),
+            is_external=is_foreign(message, bot.team, bot.enterprise),
+        ),
         text=plain(str(message.get("text") or ""), bot),
         at=at(ts),
         is_own=is_own,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.slack.inbound import Bot
-from adapters.slack.wire import Json, Wire, is_unknown_method
+from adapters.slack.wire import Json, Wire, code, is_unknown_method
 from bot.errors import SurfaceError
 from bot.model import ChannelKind, Place, Said, User, UserId
 from bot.once import Once
@@ -17,8 +17,11 @@ from bot.once import Once
 log = logging.getLogger(__name__)
 
 _KEEP_SECONDS = 600.0
+_KEEP_UNKNOWN_SECONDS = 60.0
 _MOST_KEPT = 10_000
 _PATIENCE_SECONDS = 1.0
+_UNSEEN = ("user_not_found", "user_not_visible", "users_not_found")
+"""Slack's words for somebody who is none of the workspace's own people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +40,50 @@ class People:
         self._people: dict[str, tuple[float, Person]] = {}
         self._kinds: dict[str, tuple[float, ChannelKind]] = {}
         self._directs: dict[str, str] = {}
-        self._people_asked: Once[Person] = Once()
+        self._people_asked: Once[Person | None] = Once()
         self._kinds_asked: Once[ChannelKind] = Once()
 
     def known(self, user: User) -> Person | None:
+        """What was known of somebody last, however long ago."""
         kept = self._people.get(user.id)
-        return kept[1] if kept and kept[0] > self._now() else None
+        return kept[1] if kept else None
 
-    async def person(self, user: User) -> Person:
-        """Somebody with name, role and language."""
-        known = self.known(user)
-        if known is not None or not user.id.startswith(("U", "W")):
-            return known or Person(user, "en")
-        return await self._people_asked.ask(user.id, lambda: self._look_up(user))
+    def is_fresh(self, user: User) -> bool:
+        kept = self._people.get(user.id)
+        return kept is not None and kept[0] > self._now()
 
-    async def _look_up(self, user: User) -> Person:
+    async def person(self, user: User, *, is_shared: bool = False) -> Person:
+        """Somebody with name, standing and language.
+
+        Where that cannot be looked up, what was known last counts; a person of whom nothing was
+        known is external if the event said so, if Slack does not show them, or if they spoke in
+        a channel that is shared with another organisation.
+        """
+        if self.is_fresh(user) or not user.id.startswith(("U", "W")):
+            return self.known(user) or Person(user, "en")
+        found = await self._people_asked.ask(user.id, lambda: self._look_up(user))
+        found = found or self.known(user)
+        if found is not None:
+            return found
+        return Person(replace(user, is_external=user.is_external or is_shared), "en")
+
+    async def _look_up(self, user: User) -> Person | None:
+        """None where Slack does not tell."""
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 args = {"user": user.id, "include_locale": True}
                 answer = await self._wire.call("users.info", args, patience=0)
         except (SurfaceError, TimeoutError) as error:
             log.warning("A profile cannot be read", extra={"why": type(error).__name__})
-            return Person(user, "en")
-        person = _person(user, answer.get("user") or {}, self._bot())
+            if isinstance(error, SurfaceError) and code(error) in _UNSEEN:
+                unseen = Person(replace(user, is_external=True), "en")
+                return self._keep(unseen, _KEEP_UNKNOWN_SECONDS)
+            return None
+        return self._keep(_person(user, answer.get("user") or {}, self._bot()), _KEEP_SECONDS)
+
+    def _keep(self, person: Person, seconds: float) -> Person:
         _trim(self._people)
-        self._people[user.id] = (self._now() + _KEEP_SECONDS, person)
+        self._people[person.user.id] = (self._now() + seconds, person)
         return person
 
     async def described(self, said: Iterable[Said]) -> list[Said]:
@@ -131,18 +153,39 @@ class People:
 def _person(user: User, info: Json, bot: Bot) -> Person:
     profile: Json = info.get("profile") or {}
     name = profile.get("display_name") or info.get("real_name") or info.get("name") or user.name
-    is_foreign = str(info.get("team_id") or bot.team) != bot.team
-    is_restricted = bool(info.get("is_restricted") or info.get("is_ultra_restricted"))
+    is_external = _is_external(user, info, bot)
+    is_guest = bool(info.get("is_restricted") or info.get("is_ultra_restricted"))
+    is_admin = bool(info.get("is_admin") or info.get("is_owner") or info.get("is_primary_owner"))
     described = User(
         user.id,
         str(name),
         is_bot=bool(info.get("is_bot")) or user.is_bot,
-        is_guest=is_restricted,
-        is_external=is_foreign or bool(info.get("is_stranger")),
-        is_platform_admin=not is_foreign
-        and bool(info.get("is_admin") or info.get("is_owner") or info.get("is_primary_owner")),
+        is_guest=is_guest,
+        is_external=is_external,
+        is_platform_admin=is_admin and _is_here(info, bot) and not (is_external or is_guest),
     )
     return Person(described, str(info.get("locale") or "en"))
+
+
+def _is_external(user: User, info: Json, bot: Bot) -> bool:
+    """Of another organisation: https://docs.slack.dev/reference/objects/user-object."""
+    if info.get("is_stranger"):
+        return True
+    if _is_here(info, bot):
+        # Who has no team of his own in a profile stands as the event said.
+        return user.is_external and not info.get("team_id")
+    org: Json = info.get("enterprise_user") or {}
+    return not bot.enterprise or bot.enterprise not in (
+        org.get("enterprise_id"),
+        info.get("enterprise_id"),
+        info.get("team_id"),
+    )
+
+
+def _is_here(info: Json, bot: Bot) -> bool:
+    """Whether somebody belongs to this very workspace; an organisation has several."""
+    teams = (info.get("enterprise_user") or {}).get("teams") or ()
+    return str(info.get("team_id") or bot.team) == bot.team or bot.team in teams
 
 
 def _kind(channel: Json) -> ChannelKind:

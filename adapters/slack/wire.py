@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from adapters.slack.pacing import Pacing
 from bot.errors import SurfaceError
 
 Json = dict[str, Any]
+
+_DOMAINS = ("slack.com", "slack-gov.com")
+_HOOKS = ("hooks.slack.com", "hooks.slack-gov.com")
+_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:[/?][!-\[\]-~]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,30 @@ def proxy_for(url: str) -> str | None:
 
 
 def is_slack(url: str, api_url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host == urlsplit(api_url).hostname or (
-        url.startswith("https://") and (host == "slack.com" or host.endswith(".slack.com"))
-    )
+    """Whether an address is at Slack itself, so that the token may go there."""
+    return _is_at(url, api_url, _DOMAINS, with_subdomains=True)
+
+
+def is_response_url(url: str, api_url: str) -> bool:
+    """Whether an address is one at which Slack takes answers to an interaction."""
+    return _is_at(url, api_url, _HOOKS, with_subdomains=False)
+
+
+def _is_at(url: str, api_url: str, hosts: tuple[str, ...], *, with_subdomains: bool) -> bool:
+    """At the host of the API, with its scheme, or by https at one of `hosts`.
+
+    What two parsers might read differently (backslashes, blanks, a name before the host) is
+    at none of them.
+    """
+    if _PLAIN_ADDRESS.fullmatch(url) is None:
+        return False
+    try:
+        parts, api = urlsplit(url), urlsplit(api_url)
+    except ValueError:
+        return False
+    if (parts.scheme, parts.hostname) == (api.scheme, api.hostname):
+        return True
+    host = parts.hostname or ""
+    above = tuple(f".{one}" for one in hosts) if with_subdomains else ()
+    is_known = host in hosts or host.endswith(above)
+    return parts.scheme == "https" and parts.netloc.lower() == host and is_known

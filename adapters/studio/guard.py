@@ -17,6 +17,7 @@ from adapters.studio.sessions import COOKIE, Sessions
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _OPEN = ("/healthz", "/readyz", "/metrics", "/login")
 _SIGNED = "/slack/"
+"""Below it nothing of the studio stands, so whatever is not the signed path is nowhere."""
 # A link that was given to one person is its own password.
 _GIVEN = PATH
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -48,11 +49,15 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where the studio stands; without sessions it is open, so only for this machine."""
+    """Where the studio stands; without sessions it is open, so only for this machine.
+
+    `signed_path` is the one that takes requests with a platform's signature, if any does.
+    """
 
     host: str
     public_url: str = ""
     sessions: Sessions | None = None
+    signed_path: str = ""
 
     @property
     def is_secure(self) -> bool:
@@ -79,6 +84,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
+        if self._is_nowhere(scope):
+            await _refuse("Not found", scope, receive, send, status=404)
+            return
         refusal = self._refusal(connection)
         if refusal is not None:
             await _refuse(refusal, scope, receive, send)
@@ -89,7 +97,7 @@ class Guard:
 
     def _refusal(self, connection: HTTPConnection) -> str | None:
         """Why nobody is let in this way, whoever they are."""
-        if connection.url.path.startswith(_SIGNED) or connection.url.path in _OPEN[:3]:
+        if self._is_signed(connection.scope) or connection.url.path in _OPEN[:3]:
             return None
         host = connection.headers.get("host", "")
         if not self._door.knows(host):
@@ -97,6 +105,14 @@ class Guard:
         if _changes_something(connection.scope) and not self._is_ours(connection.headers, host):
             return "This request comes from another site."
         return None
+
+    def _is_signed(self, scope: Scope) -> bool:
+        """Whether whoever listens there checks a signature."""
+        path = self._door.signed_path
+        return bool(path) and scope["type"] == "http" and scope["path"] == path
+
+    def _is_nowhere(self, scope: Scope) -> bool:
+        return scope["path"].startswith(_SIGNED) and not self._is_signed(scope)
 
     def _is_ours(self, headers: Headers, host: str) -> bool:
         """Browsers always name the origin of what can do harm."""
@@ -108,7 +124,9 @@ class Guard:
 
     def _is_stranger(self, connection: HTTPConnection) -> bool:
         sessions, path = self._door.sessions, connection.url.path
-        if sessions is None or path in _OPEN or path.startswith((_SIGNED, _GIVEN)):
+        if sessions is None or path in _OPEN or path.startswith(_GIVEN):
+            return False
+        if self._is_signed(connection.scope):
             return False
         return not sessions.knows(connection.cookies.get(COOKIE, ""))
 
