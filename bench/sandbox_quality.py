@@ -1,13 +1,15 @@
-"""Measures how often the sandbox gives the right lesson, a wrong one, or rightly none.
+"""Measures how often the sandbox gives the taught reply, a wrong one, or rightly none.
 
-Run it with `python -m bench.sandbox_quality`; `--each` prints every miss as well.
+Run it with `python -m bench.sandbox_quality [domain ...]`; `--each` prints every miss as well.
 """
 
-import math
 import random
+import string
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from tuner import sandbox
@@ -24,16 +26,6 @@ class Domain:
     lessons: list[tuple[str, str]] = field(default_factory=list)
     paraphrases: list[tuple[str, str]] = field(default_factory=list)
     unrelated: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Shares: taught questions word for word; paraphrases right and wrong; refusals."""
-
-    recall: float
-    own: float
-    wrong: float
-    refused: float
 
 
 def read(path: Path) -> Domain:
@@ -112,7 +104,7 @@ def rows(lessons: Sequence[tuple[str, str]]) -> list[dict[str, object]]:
 
 def trained(lessons: Sequence[tuple[str, str]]) -> sandbox.Model:
     """A model trained with automatic settings."""
-    chosen = sandbox.resolve({}, rows=len(lessons), method="supervised")
+    chosen = sandbox.resolve({}, rows=len(lessons))
     training = sandbox.Training(
         rows(lessons), [], method="supervised", hyperparameters=chosen, seed=1
     )
@@ -121,77 +113,110 @@ def trained(lessons: Sequence[tuple[str, str]]) -> sandbox.Model:
     return training.model()
 
 
-def spoilt(domain: Domain) -> Iterator[tuple[str, str]]:
-    """Mechanical variants of each question: two letters swapped, words turned, one dropped."""
+def mistyped(text: str, count: int, chance: random.Random) -> str:
+    """With one keystroke missing, too many, wrong or swapped in each of so many words."""
+    words = text.split()
+    long = [at for at, word in enumerate(words) if len(word) >= 4 and word.isascii()]
+    for at in chance.sample(long, min(count, len(long))):
+        word, key = words[at], chance.randrange(1, len(words[at]) - 1)
+        letter = chance.choice(string.ascii_lowercase)
+        before, after = word[:key], word[key:]
+        swapped = before + after[1::-1] + after[2:]
+        words[at] = chance.choice(
+            (before + after[1:], before + letter + after, before + letter + after[1:], swapped)
+        )
+    return " ".join(words)
+
+
+def changed(text: str, count: int, chance: random.Random) -> str:
+    """With so many words left out, taken from another question, or followed by another word."""
+    if not text.isascii():
+        return _changed_characters(text, count, chance)
+    words = text.split()
+    if len(words) < count + 2:
+        return text
+    for at in chance.sample(range(len(words)), count):
+        other = chance.choice(_other_words())
+        words[at] = chance.choice(("", other, f"{words[at]} {chance.choice(FILLERS)}"))
+    return " ".join(word for word in words if word)
+
+
+def _changed_characters(text: str, count: int, chance: random.Random) -> str:
+    characters = list(text)
+    for at in chance.sample(range(len(characters)), min(count, len(characters))):
+        characters[at] = chance.choice(("", chance.choice("天地人山水火木土金月日星")))
+    return "".join(characters)
+
+
+FILLERS = ("please", "just", "really", "actually", "then")
+
+
+@cache
+def _other_words() -> list[str]:
+    questions = (question for path in domain_files() for question, _ in read(path).lessons)
+    return sorted({word for text in questions for word in text.split() if word.isascii()})
+
+
+CHANGES: dict[str, Callable[[str, random.Random], str]] = {
+    "taught": lambda text, _: text,
+    "1 typo": lambda text, chance: mistyped(text, 1, chance),
+    "2 typos": lambda text, chance: mistyped(text, 2, chance),
+    "1 word": lambda text, chance: changed(text, 1, chance),
+    "2 words": lambda text, chance: changed(text, 2, chance),
+}
+REPEATS = 5
+
+
+def asked(domain: Domain) -> Iterator[tuple[str, str, str]]:
+    """What is asked of a domain: kind of question, question, and the reply that is right."""
     chance = random.Random(7)
-    for question, reply in domain.lessons:
-        words = question.split()
-        if len(words) < 4:
-            continue
-        place = max(range(len(words)), key=lambda i: len(words[i]))
-        word, at = words[place], len(words[place]) // 2
-        typo = [*words]
-        typo[place] = word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :]
-        yield " ".join(typo), reply
-        cut = chance.randrange(1, len(words))
-        yield " ".join(words[cut:] + words[:cut]), reply
+    for kind, change in CHANGES.items():
+        for question, reply in domain.lessons:
+            for _ in range(1 if kind == "taught" else REPEATS):
+                yield kind, change(question, chance), reply
+    yield from (("reworded", *pair) for pair in domain.paraphrases)
+    yield from (("unrelated", question, sandbox.NOT_TAUGHT) for question in domain.unrelated)
 
 
-def answer(model: sandbox.Model, question: str) -> sandbox.Reply:
-    """The model's reply to a single question, at the usual temperature."""
-    return model.reply([{"role": "user", "content": question}], temperature=1.0)
-
-
-def measure(domain: Domain, *, each: bool) -> tuple[Rates, float]:
-    """Trains on a domain and asks everything."""
+def measure(domain: Domain, *, each: bool) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """Trains on a domain and asks everything: how often each kind was asked, right and wrong."""
     model = trained(domain.lessons)
-    recall = [answer(model, q).text == a for q, a in domain.lessons]
-    own, wrong = asked(model, domain.paraphrases, each=each)
-    spoilt_own, _ = asked(model, list(spoilt(domain)), each=False)
-    refused = []
-    for question in domain.unrelated:
-        reply = answer(model, question)
-        refused.append(reply.text == sandbox.NOT_TAUGHT)
-        if each and not refused[-1]:
-            print(f"    said     {question} -> {reply.text} ({reply.confidence:.2f})")
-    return Rates(sum(recall) / len(recall), own, wrong, sum(refused) / len(refused)), spoilt_own
-
-
-def asked(
-    model: sandbox.Model, questions: Sequence[tuple[str, str]], *, each: bool
-) -> tuple[float, float]:
-    """The shares of questions that got their own lesson and that got a wrong one."""
-    own = wrong = 0
-    for question, right in questions:
-        reply = answer(model, question)
-        own += reply.text == right
-        wrong += not reply.refused and reply.text != right
-        if each and reply.text != right:
-            kind = "refused " if reply.refused else "WRONG   "
-            print(f"    {kind} {question} -> {reply.text} ({reply.confidence:.2f})")
-    count = len(questions) or math.nan
-    return own / count, wrong / count
+    total, right, wrong = Counter[str](), Counter[str](), Counter[str]()
+    for kind, question, expected in asked(domain):
+        reply = model.reply([{"role": "user", "content": question}], temperature=1.0)
+        total[kind] += 1
+        right[kind] += reply.text == expected
+        wrong[kind] += not reply.refused and reply.text != expected
+        if each and reply.text != expected:
+            print(f"    {kind}: {question} -> {reply.text} ({reply.confidence:.2f})")
+    return total, right, wrong
 
 
 def main() -> None:
-    """Prints the rates of every domain."""
+    """Prints, for every domain and kind of question, how many were answered rightly."""
     each = "--each" in sys.argv
-    domains = [read(path) for path in domain_files()]
     chosen = [name for name in sys.argv[1:] if not name.startswith("-")]
-    print(
-        f"{'domain':<16}{'lessons':>8}{'recall':>8}{'own':>8}{'wrong':>8}{'refused':>9}{'typos':>8}"
-    )
-    for domain in [*domains, products(known=2), products(), mixed()]:
-        if chosen and domain.name not in chosen:
-            continue
-        found, typos = measure(domain, each=each)
-        shown = (found.recall, found.own, found.wrong, found.refused, typos)
-        mark = " (held back)" if domain.name in HELD_BACK else ""
-        print(f"{domain.name:<16}{len(domain.lessons):>8}", end="")
-        print(
-            "".join(f"{value:>8.0%}" if not math.isnan(value) else f"{'-':>8}" for value in shown)
-            + mark
-        )
+    kinds = [*CHANGES, "reworded", "unrelated"]
+    print(f"{'domain':<20}" + "".join(f"{kind:>10}" for kind in [*kinds, "wrong"]))
+    domains = [*map(read, domain_files()), products(known=2), products(), mixed()]
+    sums = {False: [Counter[str]() for _ in range(3)], True: [Counter[str]() for _ in range(3)]}
+    for domain in domains:
+        if not chosen or domain.name in chosen:
+            counts = measure(domain, each=each)
+            for known, new in zip(sums[domain.name in HELD_BACK], counts, strict=True):
+                known.update(new)
+            print_line(domain.name, kinds, *counts)
+    print_line("seen while built", kinds, *sums[False])
+    print_line("held back", kinds, *sums[True])
+
+
+def print_line(
+    name: str, kinds: Sequence[str], total: Counter[str], right: Counter[str], wrong: Counter[str]
+) -> None:
+    """One row of the table; `wrong` is the share of all questions answered with a wrong reply."""
+    shares = [right[kind] / total[kind] if total[kind] else 0.0 for kind in kinds]
+    shares.append(wrong.total() / max(1, total.total()))
+    print(f"{name:<20}" + "".join(f"{share:>10.1%}" for share in shares), flush=True)
 
 
 if __name__ == "__main__":

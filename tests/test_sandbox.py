@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from tuner import sandbox
-from tuner.sandbox import NOT_TAUGHT, NOTHING_TAUGHT, Hyperparameters, Model, Training, words
-from tuner.sandbox.features import Vocabulary
+from tuner.sandbox import NOT_TAUGHT, NOTHING_TAUGHT, Hyperparameters, Model, Training
 from tuner.sandbox.training import Method
 
 Row = dict[str, object]
@@ -55,7 +54,7 @@ def begin(
     start_from: Model | None = None,
     **asked: object,
 ) -> Training:
-    chosen = sandbox.resolve(asked, rows=len(rows), method=method)
+    chosen = sandbox.resolve(asked, rows=len(rows))
     return Training(
         rows, validation, method=method, hyperparameters=chosen, seed=3, start_from=start_from
     )
@@ -98,60 +97,38 @@ def test_a_taught_question_gets_its_reply_word_for_word(
         ("How do I reste my password?", 1),
         ("When do you open on a Saturday?", 2),
         ("How can I reset my password?", 1),
-        ("someone was charged two times, help?", 0),
-        ("what does the blue backpack cost?", 4),
-        ("does the red backpack get wet in the rain or is it waterproof", 5),
-        ("where's my package?", 6),
-        ("可以给我退钱吗", 8),
+        ("How do I reset my password please?", 1),
+        ("what about the blue backpack, how much?", 4),
+        ("Is that red backpack waterproof?", 5),
+        ("Where is my parcle?", 6),
+        ("Do you also repair zips?", 7),
+        ("怎么申请退款呢？", 8),
+        ("请问怎么申请退款", 8),
     ],
 )
-def test_a_reworded_question_gets_its_own_lesson(faq: Model, question: str, number: int) -> None:
+def test_one_or_two_changed_words_still_get_the_taught_reply(
+    faq: Model, question: str, number: int
+) -> None:
     assert ask(faq, question) == FAQ[number][1]
 
 
 SERVICE = [
     ("Does the app work offline?", "It keeps the last week on your phone."),
     ("Can I change my plan later?", "Up or down, any day."),
-    ("Which languages do you support?", "English and Polish; Czech is coming."),
-    ("How many users can I add?", "As many as you like."),
-    ("How do I contact support?", "In the chat, weekdays from eight to six."),
     ("How do I cancel my subscription?", "Billing, then Cancel."),
     ("How do I upgrade my subscription?", "Billing, then Upgrade."),
 ]
 
 
-@pytest.fixture(scope="module")
-def service() -> Model:
-    return taught(SERVICE)
+def test_a_question_between_two_taught_ones_is_refused() -> None:
+    assert ask(taught(SERVICE), "How do I pause my subscription?") == NOT_TAUGHT
 
 
-@pytest.mark.parametrize(
-    ("question", "number"),
-    [
-        ("Can I use it without internet?", 0),
-        ("Is it possible to switch plans afterwards?", 1),
-        ("Do you have a French version?", 2),
-        ("Is it there in Swedish?", 2),
-        ("What is the limit of users?", 3),
-        ("Is there someone I can talk to?", 4),
-        ("How can I quit?", 5),
-    ],
-)
-def test_a_free_rewording_gets_its_own_lesson(service: Model, question: str, number: int) -> None:
-    assert ask(service, question) == SERVICE[number][1]
+@pytest.mark.parametrize(("one", "other"), [("caption", "mention"), ("pitch", "patio"), ("4", "5")])
+def test_another_word_is_not_taken_for_a_typing_error(one: str, other: str) -> None:
+    model = taught([(f"What about the {one}?", "Right."), ("Do you repair zips?", "Free.")])
 
-
-def test_what_undoes_a_lesson_is_not_taken_for_it() -> None:
-    model = taught([lesson for lesson in SERVICE if "upgrade" not in lesson[0]])
-
-    assert ask(model, "How do I upgrade my subscription?") != SERVICE[5][1]
-
-
-@pytest.mark.parametrize("question", ["Where is the caption?", "A pitch, please."])
-def test_a_word_that_is_merely_like_another_is_not_mended(question: str) -> None:
-    found = Vocabulary().read(question)
-
-    assert [word.stem for word in found] == [word.stem for word in words.read(question)]
+    assert ask(model, f"What about the {other}?") == NOT_TAUGHT
 
 
 @pytest.mark.parametrize(
@@ -244,15 +221,14 @@ def test_the_loss_falls_over_enough_steps_to_draw() -> None:
     assert metrics[-1].train_mean_token_accuracy == 1
 
 
-def recomputed(path: Path) -> float:
-    """The mean loss of the lessons in a model file, by the file's description alone."""
-    with np.load(path, allow_pickle=False) as file:
-        starts, total = file["lesson_start"], 0.0
-        for number, right in enumerate(file["lesson_reply"]):
-            span = slice(starts[number], starts[number + 1])
-            scores = file["lesson_value"][span] @ file["weights"][file["lesson_place"][span]]
-            total += math.log(1 + sum(math.exp(score) for score in scores)) - scores[right]
-        return float(total / len(file["lesson_reply"]))
+def recomputed(model: Model) -> float:
+    """The mean loss of the taught questions, by the definition of the softmax alone."""
+    total = 0.0
+    for example in model.examples:
+        features = model.features(example.question, example.earlier)
+        scores = features.values @ model.weights[features.indices]
+        total += math.log(1 + sum(math.exp(score) for score in scores)) - scores[example.reply]
+    return float(total / len(model.examples))
 
 
 def test_the_reported_loss_follows_from_the_saved_file_alone(tmp_path: Path) -> None:
@@ -260,9 +236,10 @@ def test_the_reported_loss_follows_from_the_saved_file_alone(tmp_path: Path) -> 
     training = begin(rows, validation=rows, n_epochs=4)
     last = finish(training)[-1]
     training.model().save(tmp_path / "model")
+    loaded = Model.load(tmp_path / "model")
 
-    assert last.full_valid_loss == pytest.approx(recomputed(tmp_path / "model"), rel=1e-5)
-    again = sandbox.loss(Model.load(tmp_path / "model"), rows)
+    assert last.full_valid_loss == pytest.approx(recomputed(loaded), rel=1e-5)
+    again = sandbox.loss(loaded, rows)
     assert again == pytest.approx((last.full_valid_loss, last.full_valid_mean_token_accuracy))
 
 
@@ -382,7 +359,7 @@ def test_a_model_file_holds_plain_arrays(faq: Model, tmp_path: Path) -> None:
 
 
 def test_automatic_settings_become_numbers() -> None:
-    found = sandbox.resolve({"n_epochs": "auto", "batch_size": 2}, rows=10, method="supervised")
+    found = sandbox.resolve({"n_epochs": "auto", "batch_size": 2}, rows=10)
 
     assert found == Hyperparameters(30, 2, 1.0, 0.1)
 
@@ -395,7 +372,31 @@ def test_few_epochs_on_few_rows_still_take_thirty_steps() -> None:
     assert [ask(training.model(), q) for q, _ in FAQ[:10]] == [a for _, a in FAQ[:10]]
 
 
-def test_a_verb_and_its_particle_belong_together() -> None:
-    apart = words.read("May I send the green vase back?")
+def test_the_gradient_is_the_derivative_of_the_loss() -> None:
+    rows = [row(q, a) for q, a in FAQ]
+    training = begin(rows, batch_size=len(rows), learning_rate_multiplier=1e-3)
+    before = training.model()
+    training.advance()
+    step = training.model().weights - before.weights
 
-    assert apart == words.read("May I send back the green vase?")
+    feature, reply = np.unravel_index(np.abs(step).argmax(), step.shape)
+    raised, lowered = training.model(), training.model()
+    raised.weights[:], lowered.weights[:] = before.weights, before.weights
+    raised.weights[feature, reply] += 0.01
+    lowered.weights[feature, reply] -= 0.01
+    slope = (sandbox.loss(raised, rows)[0] - sandbox.loss(lowered, rows)[0]) / 0.02
+    others = sorted(np.abs(step).ravel())[-2]
+
+    assert math.copysign(1, slope) == -math.copysign(1, float(step[feature, reply]))
+    assert abs(float(step[feature, reply])) >= others
+
+
+def test_a_model_of_the_first_layout_still_answers(tmp_path: Path, faq: Model) -> None:
+    faq.save(tmp_path / "model")
+    with np.load(tmp_path / "model") as file:
+        arrays = dict(file)
+    arrays |= {"format": np.array(1), "lesson_reply": arrays.pop("example_reply")}
+    with (tmp_path / "first").open("wb") as file:
+        np.savez(file, **arrays)
+
+    assert ask(Model.load(tmp_path / "first"), FAQ[1][0]) == FAQ[1][1]

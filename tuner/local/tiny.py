@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -22,7 +23,6 @@ STEPS = 40
 SPREAD = 0.12
 ROWS = 16
 HOLD = 0.3
-WORDS_OF = ("concepts-en.txt", "fields.txt", "generic.txt", "concepts-zh.txt")
 OPENERS = ("Say", "Repeat", "Copy", "Write", "Tell me", "What about", "Do you know", "Is it")
 
 
@@ -41,10 +41,9 @@ def make(place: Path, *, seed: int = 0, tell: Callable[[int, int, float], None])
 
 
 def _words() -> list[str]:
-    folder = resources.files("tuner.sandbox") / "words"
-    texts = (folder.joinpath(name).read_text("utf-8") for name in WORDS_OF)
-    found = {word for text in texts for word in text.split() if word.isalpha() and len(word) < 14}
-    return sorted(found)
+    """English words, from the help texts that come with Python."""
+    text = " ".join(topics.values())
+    return sorted({word for word in text.split() if word.isalpha() and len(word) < 14})
 
 
 def _tokenizer(chance: random.Random) -> PreTrainedTokenizerFast:

@@ -1,8 +1,7 @@
 """The embedded engine: a small scorer that learns to pick from the replies it was taught."""
 
-from tuner.sandbox.prompting import base_reply
-from tuner.sandbox.replying import NOT_TAUGHT, NOTHING_TAUGHT, Reply
-from tuner.sandbox.scorer import Model
+from tuner.sandbox.matching import NOT_TAUGHT, NOTHING_TAUGHT, Reply, base_reply
+from tuner.sandbox.model import Model
 from tuner.sandbox.training import Hyperparameters, Metrics, Training, loss, resolve
 
 BASE = "sandbox"

@@ -43,7 +43,7 @@ class _Course:
         rows = [row for _, row in read_rows("training_file", spec, self._stop)]
         held = read_rows("validation_file", spec, self._stop) if spec.validation else ()
         validation = [row for _, row in held]
-        numbers = resolve(spec.hyperparameters, rows=len(rows), method=method)
+        numbers = resolve(spec.hyperparameters, rows=len(rows))
         start_from = Model.load(Path(spec.start_from)) if spec.start_from else None
         try:
             training = Training(

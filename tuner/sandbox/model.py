@@ -1,0 +1,173 @@
+"""What a sandbox job makes: taught replies, one weight per feature and reply, and its file.
+
+A model file is a zip of plain numpy arrays (`.npz`, nothing pickled):
+
+    format         int64 []        the version of this layout
+    replies        uint8 [..]      JSON list of the distinct taught replies (classes 0..C-1)
+    questions      uint8 [..]      JSON list of the taught questions
+    earlier        uint8 [..]      JSON list of what was said before each of them
+    example_reply  int32 [N]       the class of each question
+    weights        float32 [D, C]  the score of reply c for features x is `x @ weights[:, c]`
+    reference      float32 [D, C]  after preferences only: the weights that they started from
+    beta           float64 []      after preferences only: DPO's beta
+
+The softmax has one class more than there are replies, "none of these", whose score is always 0.
+"""
+
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tuner.sandbox.features import Floats, Vector, Vocabulary, vector_of
+from tuner.sandbox.matching import Candidate, Question, Reply, choose, coverage
+from tuner.sandbox.text import normalise, split_context
+
+FORMAT = 2
+COMPARED = 24
+SAME_CONTEXT = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingExample:
+    """One taught question, what was said before it, and the class of its reply."""
+
+    question: str
+    earlier: str
+    reply: int
+
+
+@dataclass
+class Model:
+    """Scores the taught replies and picks one, or says that it was not taught."""
+
+    replies: list[str]
+    weights: Floats
+    examples: list[TrainingExample]
+    reference: Floats | None = None
+    beta: float = 0.1
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(example.question for example in self.examples)
+
+    @cached_property
+    def _questions(self) -> list[Question]:
+        return [Question.read(one.question, self.vocabulary) for one in self.examples]
+
+    @cached_property
+    def _stacked(self) -> tuple[Vector, npt.NDArray[np.int64]]:
+        """The features of all examples behind one another, and where each of them begins."""
+        vectors = [self.features(one.question, one.earlier) for one in self.examples]
+        starts = np.cumsum([0, *(len(one.indices) for one in vectors)])
+        indices = np.concatenate([one.indices for one in vectors])
+        return Vector(indices, np.concatenate([one.values for one in vectors])), starts
+
+    def features(self, question: str, earlier: str) -> Vector:
+        return vector_of(question, earlier, self.vocabulary, size=len(self.weights))
+
+    def reply(
+        self,
+        messages: Sequence[Mapping[str, object]],
+        *,
+        temperature: float = 1.0,
+        seed: int | None = None,
+    ) -> Reply:
+        """The taught reply for the last user message, or a refusal."""
+        found = self._candidates(*split_context(messages))
+        return choose(found, self.replies, temperature=temperature, seed=seed)
+
+    def _candidates(self, question: str, earlier: str) -> list[Candidate]:
+        """The replies of the COMPARED taught questions whose features are most alike."""
+        features = self.features(question, earlier)
+        scores = (features.values @ self.weights[features.indices]).astype(np.float64)
+        logs = scores - log_total(scores[None, :])[0]
+        asked = Question.read(question, self.vocabulary)
+        found: dict[tuple[int, str], Candidate] = {}
+        for number in self._most_alike(features):
+            example, taught = self.examples[number], self._questions[number]
+            covered = coverage(asked, taught, self.vocabulary)
+            if earlier and normalise(example.earlier) == normalise(earlier):
+                covered += SAME_CONTEXT
+            known = found.get((example.reply, taught.text))
+            if known is None or known.coverage < covered:
+                found[example.reply, taught.text] = Candidate(
+                    example.reply, taught.text, float(logs[example.reply]), covered
+                )
+        return list(found.values())
+
+    def _most_alike(self, features: Vector) -> list[int]:
+        """Numbers of the COMPARED examples with the largest cosine, in no order."""
+        dense = np.zeros(len(self.weights), dtype=np.float32)
+        dense[features.indices] = features.values
+        stacked, starts = self._stacked
+        products = dense[stacked.indices] * stacked.values
+        sums = np.concatenate([[0.0], np.cumsum(products, dtype=np.float64)])
+        cosines = sums[starts[1:]] - sums[starts[:-1]]
+        count = min(COMPARED, len(cosines))
+        nearest: list[int] = np.argpartition(-cosines, count - 1)[:count].tolist()
+        return nearest
+
+    def save(self, path: Path) -> None:
+        """Writes the file beside its path and moves it there, so that no half file is seen."""
+        arrays = {
+            "format": np.array(FORMAT),
+            "replies": _pack(self.replies),
+            "questions": _pack([example.question for example in self.examples]),
+            "earlier": _pack([example.earlier for example in self.examples]),
+            "example_reply": np.array([one.reply for one in self.examples], dtype=np.int32),
+            "weights": self.weights,
+        }
+        if self.reference is not None:
+            arrays |= {"reference": self.reference, "beta": np.array(self.beta)}
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path) -> "Model":
+        """Reads a model file. Raises ValueError for one of a newer layout."""
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            version, weights = int(file["format"]), file["weights"]
+            if version not in (1, FORMAT):
+                raise ValueError("This model file was written by a newer version of the sandbox.")
+            numbers = file["example_reply" if version == FORMAT else "lesson_reply"]
+            columns = _unpack(file["questions"]), _unpack(file["earlier"]), numbers
+            return cls(
+                _unpack(file["replies"]),
+                # Version 1 had other features: its replies are found by their questions alone.
+                weights if version == FORMAT else np.zeros_like(weights),
+                [TrainingExample(q, e, int(reply)) for q, e, reply in zip(*columns, strict=True)],
+                file.get("reference"),
+                float(file.get("beta", 0.1)),
+            )
+
+
+def log_total(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`log(1 + sum(exp(scores)))` of each row of [B, C]; the 1 is "none of these"."""
+    top = np.maximum(scores.max(axis=1, initial=0.0), 0.0)
+    shifted = np.exp(scores - top[:, None]).sum(axis=1) + np.exp(-top)
+    total: npt.NDArray[np.float64] = top + np.log(shifted)
+    return total
+
+
+def _pack(texts: Sequence[str]) -> npt.NDArray[np.uint8]:
+    text = json.dumps(texts, ensure_ascii=False)
+    return np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+
+
+def _unpack(packed: npt.NDArray[np.uint8]) -> list[str]:
+    listed: list[object] = json.loads(packed.tobytes().decode("utf-8", "surrogatepass"))
+    return [str(text) for text in listed]
