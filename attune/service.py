@@ -48,6 +48,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
                 built = build(
                     settings, store=database, hosts=hosts, group=group, clock=SystemClock()
                 )
+                backlog = await built.dispatch.backlog()
                 loops = [
                     group.create_task(lock.keep(), name="database lock"),
                     group.create_task(tuner.keep(), name="embedded tuner"),
@@ -60,7 +61,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
                 if built.discord is not None:
                     loops.append(group.create_task(built.discord.run(built), name="discord"))
                 try:
-                    await built.dispatch.recover()
+                    await built.dispatch.recover(backlog)
                     yield built
                 finally:
                     await _finish(built, loops)

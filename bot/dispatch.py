@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -37,6 +37,7 @@ from bot.model import (
     WorkspaceId,
 )
 from bot.once import Once
+from bot.ordering import Ordering, Ticket
 from bot.ports.store import Records
 from bot.ports.surface import (
     CanOpenForm,
@@ -115,21 +116,38 @@ class Dispatch:
         self._spawn = spawn
         self._promises = Promises(world.store, world.clock, spawn)
         self._gate = Gate()
+        self._order = Ordering()
         self._settling: Once[None] = Once()
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         """Once this returns the platform may be acknowledged."""
-        if event.user.is_bot or not await self._concerns_us(event):
+        ticket, at = self._order.take(event.subjects), self._promises.arrival()
+        is_kept = False
+        try:
+            if event.user.is_bot or not await self._concerns_us(event, ticket):
+                return None
+            is_kept = await self._promises.keep(event, at)
+        finally:
+            if not is_kept:
+                ticket.leave()
+        if not is_kept:
             return None
-        if not await self._promises.keep(event):
-            return None
-        return self._spawn(self._run(event), f"event {event.what.kind}")
+        return self._spawn(
+            self._in_turn(ticket, partial(self._run, event)), f"event {event.what.kind}"
+        )
 
     async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
-        if not await self._is_served(event.place):
-            return await self._told(event)
-        if event.user.is_bot or not await self._promises.keep(event):
+        ticket, at = self._order.take(event.subjects), self._promises.arrival()
+        is_kept = False
+        try:
+            if not await self._is_served(event.place):
+                return await self._told(event)
+            is_kept = not event.user.is_bot and await self._promises.keep(event, at)
+        finally:
+            if not is_kept:
+                ticket.leave()
+        if not is_kept:
             return Silence()
         told: list[Reply] = []
 
@@ -139,8 +157,17 @@ class Dispatch:
             self._world.changed(event.what.kind)
 
         # Waited for, not awaited: a page that closes must not cancel what it asked for.
-        await asyncio.wait({self._spawn(run(), f"question {event.what.kind}")})
+        work = self._in_turn(ticket, run)
+        await asyncio.wait({self._spawn(work, f"question {event.what.kind}")})
         return told[0] if told else Silence()
+
+    async def _in_turn(self, ticket: Ticket, work: Callable[[], Awaitable[None]]) -> None:
+        """The work of an event, after that of those before it about the same message."""
+        try:
+            await ticket.turn()
+            await work()
+        finally:
+            ticket.leave()
 
     async def look(self, event: Event) -> Reply:
         """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
@@ -151,34 +178,49 @@ class Dispatch:
         world = self._world
         await rehearse(store=world.store, hosts=world.hosts, clock=world.clock)
 
-    async def recover(self) -> None:
-        """Events promised before a crash are worked on again; stale questions are let go."""
-        started, last = self._world.clock.now(), None
+    async def backlog(self) -> Sequence[tuple[InboxRow, Event | None, Ticket]]:
+        """Events promised before a crash; to be read before anything new comes in.
+
+        Each has its place already before everything that comes later about the same message.
+        """
+        found: list[tuple[InboxRow, Event | None, Ticket]] = []
+        last = None
         while page := await self._unfinished(after=last):
             for row in page:
-                # What came in since then has a task already.
-                if row.received_at <= started:
-                    await self._recover(row)
+                event = _read(row)
+                found.append((row, event, self._order.take(event.subjects if event else ())))
             last = page[-1].received_at, page[-1].key
+        return found
+
+    async def recover(
+        self, backlog: Sequence[tuple[InboxRow, Event | None, Ticket]] | None = None
+    ) -> None:
+        """Events promised before a crash are worked on again; stale questions are let go."""
+        for row, event, ticket in await self.backlog() if backlog is None else backlog:
+            if event is None:
+                await self._finish(row.key)
+            if event is None or not await self._is_taken_up(row, event):
+                ticket.leave()
+                continue
+            self._resume(event, has_begun=row.has_begun)
+            work = self._in_turn(ticket, partial(self._run, event))
+            self._spawn(work, f"event {event.what.kind} again")
 
     async def _unfinished(self, *, after: tuple[datetime, str] | None) -> Sequence[InboxRow]:
         async with self._world.store.reading() as records:
             return await records.inbox.unfinished(after=after)
 
-    async def _recover(self, row: InboxRow) -> None:
-        event = _read(row)
-        if event is None:
-            return await self._finish(row.key)
+    async def _is_taken_up(self, row: InboxRow, event: Event) -> bool:
+        """Whether an event of an earlier run is worked on once more; counts the attempt."""
         is_stale = row.received_at + _FRESH_FOR < self._world.clock.now()
         if row.attempts >= _TRIES or (is_stale and isinstance(event.what, Spoken)):
-            return await self._finish(row.key)
+            await self._finish(row.key)
+            return False
         if not self._is_on(event):
-            return None
+            return False
         async with self._world.store.writing() as records:
             await records.inbox.retry(row.key)
-        self._resume(event, has_begun=row.has_begun)
-        self._spawn(self._run(event), f"event {event.what.kind} again")
-        return None
+        return True
 
     def _is_on(self, event: Event) -> bool:
         """Whether anybody could be answered; a platform that is off may be on at the next start."""
@@ -193,7 +235,7 @@ class Dispatch:
         if isinstance(surface, CanResume):
             surface.resume(event, has_begun=has_begun)
 
-    async def _concerns_us(self, event: Event) -> bool:
+    async def _concerns_us(self, event: Event, ticket: Ticket) -> bool:
         """What is not meant for us leaves no trace, not even in the inbox."""
         match event.what:
             case Reacted(emoji=emoji, is_removed=is_removed):
@@ -201,7 +243,8 @@ class Dispatch:
             case Spoken(is_addressed=False):
                 return await self._is_answered_unasked(event)
             case Edited(message=message):
-                return await self._has_taught(event.place, message)
+                # A mark that is still worked on may make an example of it.
+                return not ticket.is_first or await self._has_taught(event.place, message)
         return True
 
     async def _is_answered_unasked(self, event: Event) -> bool:

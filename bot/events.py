@@ -159,8 +159,30 @@ class Event:
     def message_key(self) -> str | None:
         """One message may arrive as several events (Slack: `app_mention` and `message`)."""
         if isinstance(self.what, Spoken):
-            return f"{self.place.workspace}/{self.place.channel}/{self.what.message.id}"
+            return self._key_of(self.what.message.id)
         return None
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Keys of what the event is about; events that share one take effect in their order.
+
+        A click concerns the card and whoever clicked it: others are not kept waiting. A shortcut
+        reads the message for itself, and its form must open within seconds.
+        """
+        what = self.what
+        match what:
+            case Spoken():
+                return (self._key_of(what.message.id),)
+            case Reacted() | Edited():
+                return (self._key_of(what.message),)
+            case Deleted():
+                return tuple(map(self._key_of, what.messages))
+            case Clicked(message=message) if message is not None:
+                return (f"{self._key_of(message)}/{self.user.id}",)
+        return ()
+
+    def _key_of(self, message: MessageId) -> str:
+        return f"{self.place.workspace}/{self.place.channel}/{message}"
 
     @property
     def root_key(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from bot.events import Event, to_json
@@ -14,6 +15,7 @@ Mark = Callable[[Inbox], Awaitable[T]]
 Spawn = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
 
 _MOST_AT_ONCE = 200
+_TICK = timedelta(microseconds=1)
 _CALM_SECONDS = 0.02
 _MOST_TURNS = 50
 
@@ -27,10 +29,16 @@ class Promises:
         self._spawn = spawn
         self._waiting: list[tuple[Mark[Any], asyncio.Future[Any]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._last = datetime.min.replace(tzinfo=UTC)
 
-    async def keep(self, event: Event) -> bool:
+    def arrival(self) -> datetime:
+        """Now, and later than any arrival before, so that a later run knows the order."""
+        self._last = max(self._clock.now(), self._last + _TICK)
+        return self._last
+
+    async def keep(self, event: Event, at: datetime) -> bool:
         """Once this returns the event will be handled; False if it is known already."""
-        payload, at = to_json(event), self._clock.now()
+        payload = to_json(event)
 
         async def receive(inbox: Inbox) -> bool:
             place, key = event.place.workspace, event.key

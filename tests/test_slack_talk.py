@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 import pytest
 
@@ -275,9 +276,9 @@ async def test_an_event_that_is_kept_too_late_is_refused_and_answered_once(
     promises = in_slack.house.dispatch._promises
     keep, waits = promises.keep, [0.4]
 
-    async def slow(event: Event) -> bool:
+    async def slow(event: Event, at: datetime) -> bool:
         await asyncio.sleep(waits.pop() if waits else 0)
-        return await keep(event)
+        return await keep(event, at)
 
     monkeypatch.setattr(promises, "keep", slow)
     ts = in_slack.slack.put("U2", "C1", "hi")

@@ -132,7 +132,8 @@ async def promised(scene: Scene, *whats: Commanded | Spoken) -> None:
     for what in whats:
         place = {"workspace": SLACK, "channel": scene.slack.channel}
         event = scene.event(what, key=what.kind, **place)
-        assert await scene.house.dispatch._promises.keep(event)
+        promises = scene.house.dispatch._promises
+        assert await promises.keep(event, promises.arrival())
 
 
 def spoken(scene: Scene) -> Spoken:

@@ -27,6 +27,7 @@ from bot.commands import Catalogue
 from bot.errors import SettingsError, SurfaceError
 from bot.events import Clicked, Event, Left, Spoken, Submitted
 from bot.model import ChannelId, Place, User, UserId
+from bot.ordering import Ordering, Ticket
 from bot.ports.store import Clock
 from bot.ports.world import House
 from bot.replies import Refused as Denied
@@ -79,6 +80,7 @@ class Discord:
         self._working: set[asyncio.Task[None]] = set()
         self._marks: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
         self._line: Line | None = None
+        self._order = Ordering()
         self.wire = ApiWire(access)
         self.surface = DiscordSurface(self.wire, self._bot, say, ready=self._ready)
 
@@ -208,16 +210,20 @@ class Discord:
 
     async def _take(self, line: Line, heard: Heard) -> None:
         """Only what is in the inbox, or means nothing, counts as heard."""
+        # Tasks begin in the order they were made in, so this is the order of arrival.
+        ticket = self._order.take(inbound.messages_of(heard.name, heard.data))
         try:
-            await self._patiently(line, heard)
+            await self._patiently(line, heard, ticket)
         except Exception:
             log.exception("A payload was not taken", extra={"kind": heard.name})
+        finally:
+            ticket.leave()
         line.kept(heard.sequence)
 
-    async def _patiently(self, line: Line, heard: Heard) -> None:
+    async def _patiently(self, line: Line, heard: Heard, ticket: Ticket) -> None:
         for attempt in range(_TRIES_TO_KEEP):
             try:
-                await self._keep(line, heard)
+                await self._keep(line, heard, ticket)
                 return
             except (KeyError, ValueError, TypeError, AttributeError):
                 raise
@@ -227,7 +233,7 @@ class Discord:
                 log.warning("An event could not be kept yet", extra={"kind": heard.name})
             await asyncio.sleep(min(10.0, 0.1 * 2**attempt))
 
-    async def _keep(self, line: Line, heard: Heard) -> None:
+    async def _keep(self, line: Line, heard: Heard, ticket: Ticket) -> None:
         directory = self._known()
         directory.learn(heard.name, heard.data)
         if heard.name == "READY":
@@ -246,6 +252,8 @@ class Discord:
             event = inbound.read(
                 Told(heard.name, data, self._bot(), around, self._clock.now(), mark)
             )
+            # Some had to be looked up and others had not: handed in as they arrived.
+            await ticket.turn()
             await self._take_event(event)
 
     async def _take_event(self, event: Event) -> None:
@@ -360,7 +368,7 @@ class Discord:
         for guild in guilds:
             if guild.get("channels") is not None:
                 whole = Heard("GUILD_CREATE", guild, 0)
-                await self._keep(line, whole)
+                await self._keep(line, whole, self._order.take(()))
         self._memory.keep(replace(self._memory.kept, guilds=here))
 
     async def _is_gone(self, guild: str) -> bool:

@@ -140,6 +140,15 @@ def plain(text: str, bot: Bot, names: Mapping[str, str], *, is_command: bool = F
     return _EMOJI.sub(lambda found: f":{found[1]}:", text).strip()
 
 
+def messages_of(name: str, data: Payload) -> list[str]:
+    """The messages that an event is about; an interaction is about none."""
+    if not isinstance(data, Mapping) or name not in TAKEN or name == "INTERACTION_CREATE":
+        return []
+    several = data.get("ids")
+    named = several if isinstance(several, list) else [data.get("message_id") or data.get("id")]
+    return [f"{data.get('channel_id')}/{one}" for one in named]
+
+
 def means_nothing(name: str, data: Payload, bot: Bot) -> bool:
     """Known by the payload alone, so that nothing need be looked up for it."""
     match name:

@@ -34,6 +34,7 @@ from bot.commands import Catalogue
 from bot.errors import PlaceClosed, SettingsError, SurfaceError
 from bot.events import Clicked, Commanded, Deleted, Edited, Event, Left, Marked, Spoken
 from bot.model import ChannelKind, Place
+from bot.ordering import Ordering
 from bot.ports.store import Clock
 from bot.ports.world import House
 
@@ -58,6 +59,7 @@ class Slack:
         self._is_closed = asyncio.Event()
         self._waits: set[asyncio.Task[object]] = set()
         self.wire = ApiWire(access)
+        self._order = Ordering()
         self._people = People(self.wire, self._whoami, time.monotonic)
         self.surface = SlackSurface(self.wire, self._people, self._whoami, say, ready=self._ready)
         self._app: AsyncApp | None = None
@@ -231,11 +233,20 @@ class Slack:
             may_open = self._catalogue.may_open_form(event.what) and bool(handle.trigger)
             if may_open:
                 self._later(self._open_waiting(grip))
-            described = await self._described(event)
-            grip.event = described
-            task = await self._handle(described)
+            task = await self._in_order(grip, event)
             if may_open:
                 self._later(self._end_waiting(grip, task))
+
+    async def _in_order(self, grip: Grip, event: Event) -> asyncio.Task[None] | None:
+        """Handed in as it arrived, though some have to be looked up and others have not."""
+        ticket = self._order.take(event.subjects)
+        try:
+            described = await self._described(event)
+            grip.event = described
+            await ticket.turn()
+            return await self._handle(described)
+        finally:
+            ticket.leave()
 
     def _note(self, body: Json) -> None:
         """What concerns the door alone."""

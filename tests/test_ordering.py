@@ -1,0 +1,221 @@
+"""Events about one message take effect in the order they came in, whatever each has to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from bot.events import Deleted, Edited, Event, Reacted, What, to_json
+from bot.model import LOCAL, Example, ExampleState, MessageId, Place, Said
+from bot.ports.store import Records
+from storage.database import Database
+from tests.fakes.connected import until
+from tests.scene import GENERAL, Scene
+
+Reading = Callable[[], AbstractAsyncContextManager[Records]]
+
+ANSWER = MessageId("2")
+
+
+class HeldFetch:
+    """The first look at a message takes until it is let go."""
+
+    def __init__(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_asked = asyncio.Event()
+        self.may_go = asyncio.Event()
+        self._fetch = scene.house.room.fetch
+        monkeypatch.setattr(scene.house.room, "fetch", self._held)
+
+    async def _held(self, place: Place, message: MessageId) -> Said | None:
+        if not self.is_asked.is_set() and message == ANSWER:
+            self.is_asked.set()
+            await self.may_go.wait()
+        return await self._fetch(place, message)
+
+
+async def send(scene: Scene, what: What, key: str) -> asyncio.Task[None]:
+    task = await scene.house.handle(scene.event(what, key=key))
+    assert task is not None
+    return task
+
+
+async def votes(scene: Scene, message: MessageId = ANSWER) -> int:
+    async with scene.database.reading() as records:
+        turn = await records.turns.by_message(LOCAL, GENERAL, message)
+        assert turn is not None
+        return len(await records.turns.votes(LOCAL, turn.id))
+
+
+async def only(scene: Scene) -> Example:
+    (example,) = await scene.examples()
+    return example
+
+
+async def test_a_vote_taken_off_quickly_stays_off(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.say("@attune hi")
+    held = HeldFetch(scene, monkeypatch)
+
+    first = await send(scene, Reacted(ANSWER, "👍"), "on")
+    await held.is_asked.wait()
+    second = await send(scene, Reacted(ANSWER, "👍", is_removed=True), "off")
+    await scene.say("@attune another question")
+    held.may_go.set()
+    await asyncio.wait({first, second})
+
+    assert await votes(scene) == 0
+
+
+async def test_other_messages_are_not_held_up(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.say("@attune hi")
+    held = HeldFetch(scene, monkeypatch)
+    first = await send(scene, Reacted(ANSWER, "👍"), "on")
+    await held.is_asked.wait()
+
+    async with asyncio.timeout(20):
+        await scene.say("@attune another question")
+        await scene.react(4, "👍")
+
+    assert await votes(scene, MessageId("4")) == 1
+    held.may_go.set()
+    await asyncio.wait({first})
+
+
+async def test_an_edit_that_comes_while_a_mark_is_worked_on_is_followed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.say("when do you open?", by="mina")
+    await scene.do("/reply 1 at nine", by="ada")
+    fetched = scene.house.room.fetch
+    held = HeldFetch(scene, monkeypatch)
+
+    async def fetch_first(place: Place, message: MessageId) -> Said | None:
+        said = await fetched(place, message)
+        await held._held(place, message)
+        return said
+
+    monkeypatch.setattr(scene.house.room, "fetch", fetch_first)
+    mark = await send(scene, Reacted(ANSWER, "🎓"), "mark")
+    await held.is_asked.wait()
+    await scene.house.room.correct(2, "at ten")
+    edit = await send(scene, Edited(ANSWER, "at ten"), "edit")
+    held.may_go.set()
+    await asyncio.wait({mark, edit})
+
+    assert "at ten" in str((await only(scene)).row)
+
+
+async def test_a_deletion_after_an_edit_has_the_last_word(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.say("when do you open?", by="mina")
+    await scene.do("/reply 1 at nine", by="ada")
+    await scene.react(2, "🎓")
+    await scene.house.room.correct(2, "at ten")
+    held = HeldFetch(scene, monkeypatch)
+
+    edit = await send(scene, Edited(ANSWER, "at ten"), "edit")
+    await held.is_asked.wait()
+    deletion = await send(scene, Deleted((ANSWER,)), "deletion")
+    await asyncio.sleep(0)
+    held.may_go.set()
+    await asyncio.wait({edit, deletion})
+
+    example = await only(scene)
+    assert (example.row, example.state) == (None, ExampleState.WITHDRAWN)
+
+
+async def test_the_order_lasts_over_a_restart(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.say("@attune hi")
+    held = HeldFetch(scene, monkeypatch)
+    await send(scene, Reacted(ANSWER, "👍"), "z first")
+    await held.is_asked.wait()
+    await send(scene, Reacted(ANSWER, "👍", is_removed=True), "a second")
+
+    await scene.restart()
+    await scene.settle()
+
+    assert await votes(scene) == 0
+
+
+async def test_what_comes_in_anew_waits_for_what_was_promised_before(scene: Scene) -> None:
+    await scene.say("@attune hi")
+    await scene.end()
+    await promise_vote(scene)
+    await scene.open()
+
+    await scene.react(2, "👍", is_removed=True)
+    await scene.settle()
+
+    assert await votes(scene) == 0
+
+
+async def promise_vote(scene: Scene) -> None:
+    """A 👍 that was acknowledged by a process that died before it counted."""
+    event = scene.event(Reacted(ANSWER, "👍"), key="before")
+    database = await Database.open(f"sqlite:///{scene.folder}/attune.db")
+    async with database.writing() as records:
+        await records.inbox.receive(
+            LOCAL, event.key, message_key=None, payload=to_json(event), at=scene.clock.now()
+        )
+    await database.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_the_last_of_many_reactions_counts_however_the_work_is_scheduled(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    await scene.say("@attune one")
+    await scene.say("@attune two")
+    chance = random.Random(seed)
+    monkeypatch.setattr(scene.store, "reading", late(scene.store.reading, chance))
+    events = [
+        (message, is_removed)
+        for message in (MessageId("2"), MessageId("4"))
+        for is_removed in [chance.random() < 0.5 for _ in range(6)]
+    ]
+
+    tasks = [
+        asyncio.create_task(scene.handle(reaction(scene, message, is_removed, number)))
+        for number, (message, is_removed) in enumerate(events)
+    ]
+    await asyncio.gather(*tasks)
+
+    for message in (MessageId("2"), MessageId("4")):
+        last = [is_removed for known, is_removed in events if known == message][-1]
+        assert await votes(scene, message) == (0 if last else 1)
+
+
+def reaction(scene: Scene, message: MessageId, is_removed: bool, number: int) -> Event:
+    return scene.event(Reacted(message, "👍", is_removed), key=f"e{number}")
+
+
+def late(reading: Reading, chance: random.Random) -> Reading:
+    """A store that makes each reader wait for a while that nobody can foresee."""
+
+    @asynccontextmanager
+    async def read() -> AsyncIterator[Records]:
+        for _ in range(chance.randrange(30)):
+            await asyncio.sleep(0)
+        async with reading() as records:
+            yield records
+
+    return read
+
+
+async def test_a_queue_is_forgotten_once_it_is_empty(scene: Scene) -> None:
+    await scene.say("@attune hi")
+    await scene.react(2, "👍")
+
+    await until(lambda: not scene.house.busy)
+
+    assert scene.house.dispatch._order._last == {}
