@@ -278,7 +278,11 @@ def configured_hosts(settings: Settings, tuner: Address) -> ConfiguredHosts:
     if settings.hosts is not None:
         configs.extend(read_hosts(settings.hosts))
     _refuse_without_base(configs)
-    return ConfiguredHosts(configs, keys={**_environment_keys(configs), **keys})
+    return ConfiguredHosts(
+        configs,
+        keys={**_environment_keys(configs), **keys},
+        allowed=settings.allowed_workspaces,
+    )
 
 
 def _refuse_without_base(configs: list[HostConfig]) -> None:

@@ -117,6 +117,27 @@ async def _discord(settings: Settings) -> AsyncIterator[Finding]:
     async for found in examine_discord(access):
         said = words(found.key, **found.details)
         yield Finding(said, found.is_well)
+    waiting = await _waiting(settings)
+    if waiting:
+        yield Finding(words("discord.doctor.waiting", servers=", ".join(waiting)), True)
+
+
+async def _waiting(settings: Settings) -> list[str]:
+    """Discord servers that the operator has not allowed; none where the store cannot be read."""
+    try:
+        database = await Database.open(settings.database)
+    except (SettingsError, OSError, RuntimeError):
+        return []
+    try:
+        async with database.reading() as records:
+            found = await records.workspaces.page(is_allowed=False)
+    finally:
+        await database.close()
+    return [
+        f"{one.name} ({one.id.partition(':')[2]})"
+        for one in found
+        if one.id not in settings.allowed_workspaces
+    ]
 
 
 def _off(platform: str, token: str, *, has_other: bool = False) -> Finding:

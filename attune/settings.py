@@ -10,11 +10,13 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot.errors import SettingsError
+from bot.model import WorkspaceId
 
 _REMEDIES = {
     "SLACK_MODE": "Write socket or http.",
     "ATTUNE_STUDIO_PORT": "Write a number from 0 to 65535.",
     "ATTUNE_HOSTS": "Write the path of a TOML file.",
+    "ATTUNE_DISCORD_SERVERS": "Write the servers' ids, like 123456789012345678,223456789012345678.",
     "ATTUNE_ADMINS": "Write a list like slack:U123,discord:456.",
 }
 
@@ -134,6 +136,14 @@ class Settings(BaseSettings):
         description="Where Discord's gateway is; another one for tests.",
     )
 
+    discord_servers: str = Field(
+        default="",
+        alias="ATTUNE_DISCORD_SERVERS",
+        description=(
+            "Ids of Discord servers that may use the configured hosts, with commas between. Others "
+            "have the sandbox alone until you allow them in the studio."
+        ),
+    )
     discord_guild: str = Field(
         default="",
         alias="DISCORD_GUILD",
@@ -152,6 +162,12 @@ class Settings(BaseSettings):
         return f"http://{self.studio_host}:{self.studio_port}" if is_known else ""
 
     @property
+    def allowed_workspaces(self) -> frozenset[WorkspaceId]:
+        """The Discord servers that may use the configured hosts, as workspaces."""
+        named = (one.strip() for one in self.discord_servers.split(","))
+        return frozenset(WorkspaceId(f"discord:{one}") for one in named if one)
+
+    @property
     def admin_keys(self) -> frozenset[str]:
         """`platform:user` entries."""
         return frozenset(one.strip() for one in self.admins.split(",") if one.strip())
@@ -164,6 +180,7 @@ def read_settings() -> Settings:
     except ValidationError as error:
         raise _explained(error) from error
     _check_admins(settings)
+    _check_servers(settings)
     return settings
 
 
@@ -191,6 +208,17 @@ def _check_admins(settings: Settings) -> None:
                 variable="ATTUNE_ADMINS",
                 problem=f"“{entry}” names no platform",
                 remedy=_REMEDIES["ATTUNE_ADMINS"],
+            )
+
+
+def _check_servers(settings: Settings) -> None:
+    for workspace in settings.allowed_workspaces:
+        server = workspace.removeprefix("discord:")
+        if not server.isdecimal():
+            raise SettingsError(
+                variable="ATTUNE_DISCORD_SERVERS",
+                problem=f"“{server}” is no server's id",
+                remedy=_REMEDIES["ATTUNE_DISCORD_SERVERS"],
             )
 
 

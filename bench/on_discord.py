@@ -195,6 +195,7 @@ async def _until(is_so: Callable[[], bool]) -> None:
 def _variables(discord: FakeDiscord, address: str) -> dict[str, str]:
     return {
         "DISCORD_TOKEN": discord.token,
+        "ATTUNE_DISCORD_SERVERS": GUILD,
         "DISCORD_API_URL": discord.url,
         "DISCORD_GATEWAY_URL": discord.gateway.url,
         "OPENAI_BASE_URL": address,

@@ -134,7 +134,7 @@ async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:
     """The servers that are configured, and what each can do."""
     words = ask.words
     lines = []
-    for name in hosts.names():
+    for name in hosts.usable(ask.workspace):
         host = hosts.get(name)
         notes = [words(f"method.{method}") for method in host.profile.methods]
         if not host.profile.is_tried:
@@ -146,7 +146,7 @@ async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:
 
 async def test_host(ask: Ask, *, hosts: Hosts) -> Reply:
     """Ask a host for its models: the cheapest question that needs its address and key."""
-    host = hosts.get(HostName(ask.argument))
+    host = hosts.paid(HostName(ask.argument), ask.workspace)
     found = await host.check()
     lines = [ask.words("hosts.answers", host=host.name, count=found.models)]
     if found.refusal is not None:

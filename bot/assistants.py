@@ -25,14 +25,16 @@ from bot.replies import Card, Fact, Line, Listing, Reply, Text
 from bot.words import LANGUAGES, Words
 
 DEFAULT_NAME = "attune"
+OPEN_PLATFORMS = frozenset({"discord"})
+"""Where anybody may invite the bot into a place of theirs, at the cost of whoever runs it."""
 
 
-def first(workspace: WorkspaceId, *, hosts: Hosts) -> Assistant:
+def first(workspace: Workspace, *, hosts: Hosts) -> Assistant:
     """The assistant a new workspace starts with."""
-    host = hosts.get(hosts.first_for(workspace.partition(":")[0]))
+    host = hosts.paid(hosts.first_for(workspace), workspace)
     return Assistant(
         id=AssistantId(0),
-        workspace=workspace,
+        workspace=workspace.id,
         name=DEFAULT_NAME,
         instructions="",
         sampling=Sampling(),
@@ -47,9 +49,11 @@ def first(workspace: WorkspaceId, *, hosts: Hosts) -> Assistant:
 async def settle(workspace: WorkspaceId, *, store: Store, hosts: Hosts) -> None:
     """First contact: a workspace with its default assistant; nothing if it stands already."""
     sources = Sources.MESSAGES if workspace == LOCAL else Sources.OUTSIDE
-    fresh = first(workspace, hosts=hosts)
+    new = Workspace(workspace, workspace, sources)
+    new = replace(new, is_allowed=new.platform not in OPEN_PLATFORMS)
+    fresh = first(new, hosts=hosts)
     async with store.writing() as records:
-        await records.workspaces.add(Workspace(workspace, workspace, sources))
+        await records.workspaces.add(new)
         if await records.assistants.default(workspace) is None:
             await records.assistants.add(workspace, fresh)
 
@@ -58,7 +62,7 @@ async def create(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     name = ask.text("name") or ""
     if not name or len(name) > 40:
         raise BadInput(problem=ask.words("assistant.bad_name"))
-    fresh = replace(first(ask.id, hosts=hosts), name=name, is_default=False)
+    fresh = replace(first(ask.workspace, hosts=hosts), name=name, is_default=False)
     wanted = _changed(fresh, ask, hosts=hosts)
     async with store.writing() as records:
         if await records.assistants.named(ask.id, name):
@@ -239,8 +243,8 @@ def _with_hosts(assistant: Assistant, ask: Ask, *, hosts: Hosts) -> Assistant:
     chat, training = ask.text("chat_host"), ask.text("training_host")
     changed = replace(
         assistant,
-        chat_host=hosts.get(HostName(chat or assistant.chat_host)).name,
-        training_host=hosts.get(HostName(training or assistant.training_host)).name,
+        chat_host=_host(chat, assistant.chat_host, ask, hosts=hosts),
+        training_host=_host(training, assistant.training_host, ask, hosts=hosts),
     )
     base = ask.text("base")
     if base:
@@ -249,3 +253,9 @@ def _with_hosts(assistant: Assistant, ask: Ask, *, hosts: Hosts) -> Assistant:
     if changed.training_host != assistant.training_host and host.bases:
         return replace(changed, base=host.bases[0])
     return changed
+
+
+def _host(wanted: str | None, current: HostName, ask: Ask, *, hosts: Hosts) -> HostName:
+    if wanted is None:
+        return hosts.get(current).name
+    return hosts.paid(HostName(wanted), ask.workspace).name

@@ -238,7 +238,7 @@ class Writer:
 
     async def _from(self, answering: Answering) -> AsyncGenerator[Delta]:
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
-        host = self._hosts.get(answering.host)
+        host = self._hosts.paid(answering.host, self._ask.workspace)
         sampling = self._ask.assistant.sampling
         async with aclosing(host.chat(answering.address, self._messages, sampling)) as deltas:
             async for delta in deltas:

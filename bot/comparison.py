@@ -196,7 +196,7 @@ class _Answer:
             await self._spend()
 
     async def _chat(self) -> AsyncGenerator[str]:
-        host = self._hosts.get(self._one.host)
+        host = self._hosts.paid(self._one.host, self._ask.workspace)
         sampling = self._ask.assistant.sampling
         async for delta in host.chat(self.model, self._messages, sampling):
             self._usage = delta.usage or self._usage

@@ -21,6 +21,7 @@ AttuneError
 │   ├── HostBroken          5xx, or an answer that makes no sense
 │   ├── HostRefused         4xx with the host's own words
 │   │   ├── KeyRefused      401
+│   │   ├── HostNotAllowed  the operator has not allowed this server
 │   │   ├── TrainingClosed  403 training_not_available
 │   │   └── HostForgot      404
 │   └── EmptyAnswer         a stream that ended without text
@@ -172,6 +173,10 @@ class HostRefused(HostError):
 
 class KeyRefused(HostRefused):
     """The host “{host}” does not accept the key. Whoever runs the bot must check {variable}."""
+
+
+class HostNotAllowed(HostRefused):
+    """This server may use the sandbox alone, not the host “{host}”. Whoever runs Attune allows it: in the studio under Workspaces, or by adding {server} to ATTUNE_DISCORD_SERVERS."""
 
 
 class TrainingClosed(HostRefused):

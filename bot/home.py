@@ -42,8 +42,8 @@ async def _facts(ask: Ask, records: Records) -> tuple[Fact, ...]:
     )
 
 
-async def welcome(ask: Ask) -> Reply:
-    """What the bot says where it was invited."""
+def welcome(ask: Ask, note: str) -> Text:
+    """What the bot says where it was invited; `note` is what must be done first, if anything."""
     words = ask.words
     buttons = (
         Button(words("welcome.try"), "welcome.try", is_primary=True),
@@ -51,7 +51,8 @@ async def welcome(ask: Ask) -> Reply:
         Button(words("welcome.sources"), "welcome.sources"),
     )
     learning = words(f"welcome.{ask.workspace.sources.name.lower()}")
-    return Text(words("welcome", learning=learning), buttons=buttons)
+    text = words("welcome", learning=learning)
+    return Text(f"{text}\n\n{note}" if note else text, buttons=buttons)
 
 
 async def try_me(ask: Ask) -> Reply:

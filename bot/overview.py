@@ -14,7 +14,6 @@ from bot.model import (
     Phase,
     Role,
     Row,
-    WorkspaceId,
 )
 from bot.ports.store import Records, Store
 from bot.prompts import last_exchange
@@ -23,7 +22,6 @@ from bot.rows import Method
 from bot.words import Words
 
 _RECENT = 20
-_WORKSPACES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +103,6 @@ async def channel(ask: Ask) -> Reply:
             Fact(ask.words("yes"), "yes" if is_always else "no", "always"),
         ),
     )
-
-
-async def workspaces(ask: Ask, *, store: Store) -> Reply:
-    """Every workspace of the installation, for those who run it; `workspaces:<last>` goes on."""
-    last = WorkspaceId(ask.argument) if ask.argument else None
-    async with store.reading() as records:
-        found = await records.workspaces.page(after=last, limit=_WORKSPACES + 1)
-        total = await records.workspaces.count()
-    shown, words = found[:_WORKSPACES], ask.words
-    more = None
-    if len(found) > _WORKSPACES:
-        more = Button(words("list.more"), f"workspaces:{shown[-1].id}"[:100])
-    lines = tuple(
-        Line(one.id, one.name, words(f"sources.{one.sources.name.lower()}")) for one in shown
-    )
-    return Listing(words("workspaces.title"), lines, more=more, total=total)
 
 
 def _starter_buttons(ask: Ask, starters: Mapping[str, Sequence[Row]]) -> tuple[Button, ...]:

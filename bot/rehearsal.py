@@ -32,7 +32,7 @@ _AT_ONCE = 8
 async def rehearse(*, store: Store, hosts: Hosts, clock: Clock) -> None:
     """Reads and writes all that a question does; what was written is taken back."""
     await asyncio.gather(*(_read(store) for _ in range(_AT_ONCE)))
-    assistant = assistants.first(_HERE.workspace, hosts=hosts)
+    assistant = assistants.first(_workspace(), hosts=hosts)
     try:
         async with store.writing() as records:
             await _write(records, assistant, clock.now())
@@ -54,7 +54,7 @@ async def _read(store: Store) -> None:
 
 
 async def _write(records: Records, assistant: Assistant, now: datetime) -> None:
-    workspace = Workspace(_HERE.workspace, "", Sources.OUTSIDE)
+    workspace = _workspace()
     await records.workspaces.add(workspace)
     kept = await records.assistants.add(workspace.id, assistant)
     await records.inbox.receive(workspace.id, _KEY, message_key=None, payload="", at=now)
@@ -63,6 +63,10 @@ async def _write(records: Records, assistant: Assistant, now: datetime) -> None:
     await records.turns.change(workspace.id, turn.id, state=TurnState.DONE)
     await records.spending.add(workspace.id, _NOBODY, now.date(), 0)
     await records.inbox.finish(_KEY)
+
+
+def _workspace() -> Workspace:
+    return Workspace(_HERE.workspace, "", Sources.OUTSIDE)
 
 
 def _turn(assistant: Assistant, now: datetime) -> Turn:

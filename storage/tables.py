@@ -27,6 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     literal_column,
+    true,
 )
 from sqlalchemy.schema import SchemaItem
 
@@ -103,6 +104,7 @@ workspaces = Table(
     Column("workspace_cap", BigInteger),
     _flags("allowed"),
     Column("training_cap", Float, _check("training_cap", "training_cap >= 0")),
+    Column("is_allowed", Boolean, nullable=False, server_default=true()),
     _check("sources", "sources BETWEEN 1 AND 3"),
     _check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
 )

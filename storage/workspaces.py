@@ -31,14 +31,21 @@ class Workspaces:
             "workspace_cap": workspace.workspace_cap,
             "training_cap": workspace.training_cap,
             "allowed": int(workspace.allowed),
+            "is_allowed": workspace.is_allowed,
         }
         insert = self._connection.insert(workspaces).values(values)
         await self._connection.run(insert.on_conflict_do_nothing())
 
     async def page(
-        self, *, after: WorkspaceId | None = None, limit: int = 500
+        self,
+        *,
+        after: WorkspaceId | None = None,
+        is_allowed: bool | None = None,
+        limit: int = 500,
     ) -> Sequence[Workspace]:
         wanted = select(workspaces).order_by(workspaces.c.id).limit(limit)
+        if is_allowed is not None:
+            wanted = wanted.where(workspaces.c.is_allowed == is_allowed)
         if after is not None:
             wanted = wanted.where(workspaces.c.id > after)
         return [_workspace(row) for row in await self._connection.rows(wanted)]
@@ -63,6 +70,12 @@ class Workspaces:
         caps = {"person_cap": person, "workspace_cap": whole, "training_cap": training}
         await self._set(workspace, **caps)
 
+    async def set_allowed(self, workspace: WorkspaceId, is_allowed: bool) -> None:
+        await self._set(workspace, is_allowed=is_allowed)
+
+    async def rename(self, workspace: WorkspaceId, name: str) -> None:
+        await self._set(workspace, name=name)
+
     async def erase(self, workspace: WorkspaceId) -> None:
         for table in reversed(metadata.sorted_tables):
             if table is leavings:
@@ -71,11 +84,13 @@ class Workspaces:
             await self._connection.run(delete(table).where(owner == workspace))
         self._connection.has_erased = True
 
-    async def _set(self, workspace: WorkspaceId, **values: float | None) -> None:
+    async def _set(self, workspace: WorkspaceId, **values: float | str | None) -> None:
         own = workspaces.c.id == workspace
         await self._connection.run(update(workspaces).where(own).values(values))
 
 
 def _workspace(row: Row[Any]) -> Workspace:
     caps = row.person_cap, row.workspace_cap, row.training_cap
-    return Workspace(row.id, row.name, Sources(row.sources), *caps, Exclusion(row.allowed))
+    return Workspace(
+        row.id, row.name, Sources(row.sources), *caps, Exclusion(row.allowed), row.is_allowed
+    )

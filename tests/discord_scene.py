@@ -58,6 +58,7 @@ class Scene:
             "OPENAI_API_KEY": self.host.key,
             "ATTUNE_BASE_MODEL": "base",
             "ATTUNE_ADMINS": f"discord:{ADMIN}",
+            "ATTUNE_DISCORD_SERVERS": GUILD,
         }
         return Settings.model_validate(known | more)
 

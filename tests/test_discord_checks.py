@@ -25,7 +25,16 @@ async def test_a_healthy_bot_is_found_healthy() -> None:
         found = await findings(fake)
 
     assert all(is_well for is_well, _ in found)
-    assert len(found) == 4
+    assert len(found) == 5
+    assert any("Public Bot" in text for _, text in found)
+
+
+async def test_a_bot_that_only_its_owner_invites_is_found_private() -> None:
+    async with fake_discord() as fake:
+        fake.is_public = False
+        found = await findings(fake)
+
+    assert any("only you can invite it" in text for _, text in found)
 
 
 async def test_a_refused_token_is_named() -> None:

@@ -19,7 +19,7 @@ from bot.errors import SettingsError
 from storage.database import Database
 from storage.migrations import migrate
 from tests.discord_scene import Scene
-from tests.fakes.discord import ANN, GENERAL, FakeDiscord, fake_discord
+from tests.fakes.discord import ANN, GENERAL, GUILD, FakeDiscord, fake_discord
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.opening import opened, until
 
@@ -298,6 +298,7 @@ def started(fake: FakeDiscord, host: FaultyHost, folder: Path) -> subprocess.Pop
     known = {
         "ATTUNE_DATA_DIR": str(folder),
         "DISCORD_TOKEN": fake.token,
+        "ATTUNE_DISCORD_SERVERS": GUILD,
         "DISCORD_API_URL": fake.url,
         "DISCORD_GATEWAY_URL": fake.gateway.url,
         "OPENAI_BASE_URL": settings.openai_base_url,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, FakeDiscord, fake_discord
+from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, GUILD, FakeDiscord, fake_discord
 from tests.fakes.discord_rest import labels, shown
 from tests.fakes.discord_rules import Json
 from tests.opening import until
@@ -15,6 +15,7 @@ from tests.program import program
 def settings_of(fake: FakeDiscord) -> dict[str, str]:
     return {
         "DISCORD_TOKEN": fake.token,
+        "ATTUNE_DISCORD_SERVERS": GUILD,
         "DISCORD_API_URL": fake.url,
         "DISCORD_GATEWAY_URL": fake.gateway.url,
         "ATTUNE_ADMINS": f"discord:{ADMIN}",

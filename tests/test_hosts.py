@@ -11,7 +11,7 @@ from adapters.openai.kinds import KINDS, Placement
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from attune import doctor
 from bot.errors import NotFound, SettingsError
-from bot.model import HostName, ModelName
+from bot.model import HostName, ModelName, Sources, Workspace, WorkspaceId
 from bot.ports.provider import Hosts
 from bot.rows import Method
 from tests.fakes.faults import Fault, answers
@@ -91,7 +91,8 @@ def test_a_host_nobody_configured_is_not_found(hosts: Hosts) -> None:
 
 @pytest.mark.parametrize("platform", ["slack", "discord", "local"])
 def test_without_a_default_everybody_starts_in_the_sandbox(hosts: Hosts, platform: str) -> None:
-    assert hosts.first_for(platform) == "sandbox"
+    workspace = Workspace(WorkspaceId(f"{platform}:1"), "", Sources.OUTSIDE)
+    assert hosts.first_for(workspace) == "sandbox"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,8 @@ async def test_with_a_default_only_the_local_room_stays_in_the_sandbox(
     default = default_host(base_url="http://lab/v1", has_key=False, bases=["small"])
     hosts = ConfiguredHosts([SANDBOX, default], keys={})
 
-    assert hosts.first_for(platform) == first
+    workspace = Workspace(WorkspaceId(f"{platform}:1"), "", Sources.OUTSIDE)
+    assert hosts.first_for(workspace) == first
     await hosts.close()
 
 

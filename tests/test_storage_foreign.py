@@ -95,6 +95,8 @@ CALLS: dict[str, Call] = {
     "workspaces.set_sources": lambda r, _: r.workspaces.set_sources(
         FOREIGN, Sources.OUTSIDE, allowed=Exclusion.GUEST
     ),
+    "workspaces.set_allowed": lambda r, _: r.workspaces.set_allowed(FOREIGN, False),
+    "workspaces.rename": lambda r, _: r.workspaces.rename(FOREIGN, "Other"),
     "workspaces.set_caps": lambda r, _: r.workspaces.set_caps(FOREIGN, person=1, whole=1),
     "workspaces.erase": lambda r, _: r.workspaces.erase(FOREIGN),
     "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),

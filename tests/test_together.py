@@ -27,6 +27,7 @@ async def all_open(
             "ATTUNE_DATA_DIR": str(folder),
             **slack.settings,
             "DISCORD_TOKEN": discord.token,
+            "ATTUNE_DISCORD_SERVERS": GUILD,
             "DISCORD_API_URL": discord.url,
             "DISCORD_GATEWAY_URL": discord.gateway.url,
             "OPENAI_BASE_URL": host.url,

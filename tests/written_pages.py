@@ -45,7 +45,13 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "SLACK_MODE",
         "SLACK_API_URL",
     ),
-    "Discord": ("DISCORD_TOKEN", "DISCORD_API_URL", "DISCORD_GATEWAY_URL", "DISCORD_GUILD"),
+    "Discord": (
+        "DISCORD_TOKEN",
+        "ATTUNE_DISCORD_SERVERS",
+        "DISCORD_API_URL",
+        "DISCORD_GATEWAY_URL",
+        "DISCORD_GUILD",
+    ),
 }
 SURFACES = {"Studio": "adapters/studio", "Slack": "adapters/slack", "Discord": "adapters/discord"}
 COMING = "Read and checked, but not used before that surface is there; it comes next."

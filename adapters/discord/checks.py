@@ -38,6 +38,7 @@ async def examine(access: Access) -> AsyncIterator[Finding]:
             return
         yield Finding("discord.doctor.token", True, {"name": me.get("username", "?")})
         yield await _intents(wire)
+        yield await _public(wire)
         yield await _gateway(wire)
         async for finding in _guilds(wire):
             yield finding
@@ -72,6 +73,15 @@ async def _intents(wire: ApiWire) -> Finding:
         flags = 0
     key = "discord.doctor.content" if flags & CONTENT_FLAGS else "discord.doctor.no_content"
     return Finding(key, True, {})
+
+
+async def _public(wire: ApiWire) -> Finding:
+    """Anybody may invite a public bot; until they are allowed they have the sandbox alone."""
+    try:
+        is_public = bool((await _application(wire)).get("bot_public", True))
+    except SurfaceError:
+        is_public = True
+    return Finding(f"discord.doctor.{'public' if is_public else 'private'}", True, {})
 
 
 async def _gateway(wire: ApiWire) -> Finding:

@@ -24,8 +24,8 @@ from pydantic import (
 from adapters.openai.client import OpenAIHost
 from adapters.openai.counting import UnusableTokenizer, read_tokenizer
 from adapters.openai.kinds import KINDS, Dialect, Kind, Placement
-from bot.errors import NotFound, SettingsError
-from bot.model import LOCAL, HostName, ModelName
+from bot.errors import HostNotAllowed, NotFound, SettingsError
+from bot.model import LOCAL, HostName, ModelName, Workspace, WorkspaceId
 from bot.ports.provider import Profile, Serving
 from bot.rows import Count, Method
 
@@ -151,9 +151,19 @@ def default_host(*, base_url: str | None, has_key: bool, bases: Sequence[str] = 
 
 
 class ConfiguredHosts:
-    """The hosts of this installation; `keys` maps names of variables to their values."""
+    """The hosts of this installation; `keys` maps names of variables to their values.
 
-    def __init__(self, configs: Sequence[HostConfig], *, keys: Mapping[str, str]) -> None:
+    `allowed` are workspaces that the settings allow every host, whatever their own record says.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[HostConfig],
+        *,
+        keys: Mapping[str, str],
+        allowed: frozenset[WorkspaceId] = frozenset(),
+    ) -> None:
+        self._allowed = allowed
         self._hosts: dict[HostName, OpenAIHost] = {}
         for config in configs:
             if config.name in self._hosts:
@@ -170,9 +180,25 @@ class ConfiguredHosts:
         except KeyError as error:
             raise NotFound(noun="host", name=name) from error
 
-    def first_for(self, platform: str) -> HostName:
-        """Where a new workspace of this platform starts."""
-        return DEFAULT if platform != LOCAL and DEFAULT in self._hosts else SANDBOX
+    def paid(self, name: HostName, workspace: Workspace) -> OpenAIHost:
+        """Raises NotFound, and HostNotAllowed where only the sandbox may be used."""
+        host = self.get(name)
+        if not self._may_use(name, workspace):
+            raise HostNotAllowed(host=name, server=workspace.id.partition(":")[2])
+        return host
+
+    def usable(self, workspace: Workspace) -> Sequence[HostName]:
+        return tuple(name for name in self._hosts if self._may_use(name, workspace))
+
+    def is_listed(self, workspace: WorkspaceId) -> bool:
+        return workspace in self._allowed
+
+    def first_for(self, workspace: Workspace) -> HostName:
+        is_default = workspace.platform != LOCAL and DEFAULT in self.usable(workspace)
+        return DEFAULT if is_default else SANDBOX
+
+    def _may_use(self, name: HostName, workspace: Workspace) -> bool:
+        return name == SANDBOX or workspace.is_allowed or workspace.id in self._allowed
 
     async def close(self) -> None:
         """Let go of every host's connections."""

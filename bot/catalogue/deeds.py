@@ -14,6 +14,7 @@ from bot import (
     home,
     overview,
     privacy,
+    workspaces,
 )
 from bot.catalogue import runs
 from bot.commands import Deed
@@ -21,6 +22,7 @@ from bot.model import ExampleState, JobWish, Role
 from bot.tuning import cards, confirming, curves, hosted, lineage, start, story
 
 _S, _M, _C, _T, _A = Role.STRANGER, Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
+_O = Role.OPERATOR
 
 BUTTONS = (
     Deed("example.approve", _C, lambda ask, world: runs.judge(ask, world, ExampleState.APPROVED)),
@@ -41,7 +43,21 @@ BUTTONS = (
     Deed("counts", _M, lambda ask, world: overview.counts(ask, store=world.store)),
     Deed("channel", _M, lambda ask, world: overview.channel(ask)),
     Deed("answers", _M, lambda ask, world: chat.about_answers(ask, store=world.store)),
-    Deed("workspaces", _A, lambda ask, world: overview.workspaces(ask, store=world.store)),
+    Deed(
+        "workspaces",
+        _A,
+        lambda ask, world: workspaces.listing(ask, store=world.store, hosts=world.hosts),
+    ),
+    Deed(
+        "workspace.allow",
+        _O,
+        lambda ask, world: workspaces.allow(ask, store=world.store, hosts=world.hosts),
+    ),
+    Deed(
+        "workspace.disallow",
+        _O,
+        lambda ask, world: workspaces.disallow(ask, store=world.store, hosts=world.hosts),
+    ),
     Deed("hosts", _M, lambda ask, world: administration.hosts(ask, hosts=world.hosts)),
     Deed("host.test", _A, lambda ask, world: administration.test_host(ask, hosts=world.hosts)),
     Deed("starter", _C, lambda ask, world: runs.starter(ask, world)),
@@ -184,7 +200,7 @@ HAPPENINGS = (
     Deed("spoken", _S, lambda ask, world: runs.answer(ask, world)),
     Deed("edited", _S, lambda ask, world: runs.source_edited(ask, world)),
     Deed("deleted", _S, lambda ask, world: runs.source_deleted(ask, world)),
-    Deed("joined", _S, lambda ask, world: home.welcome(ask)),
+    Deed("joined", _S, lambda ask, world: runs.welcome(ask, world)),
     Deed("left", _S, lambda ask, world: privacy.left(ask, store=world.store)),
     Deed("visited", _S, lambda ask, world: home.home(ask, store=world.store)),
 )

@@ -12,12 +12,14 @@ from bot import (
     deployments,
     examples,
     feedback,
+    home,
     overview,
     privacy,
+    workspaces,
 )
 from bot.commands import Ask
 from bot.errors import NotNow
-from bot.events import Deleted, Edited, Spoken
+from bot.events import Deleted, Edited, Joined, Spoken
 from bot.model import ExampleState, JobWish, MessageId, Role, Said, WorkspaceId
 from bot.ports.surface import Surface
 from bot.ports.world import World
@@ -25,6 +27,16 @@ from bot.replies import Reply, Silence, Text
 from bot.tuning import confirming, control, lineage
 
 _PROBLEMS_WITH_ROOM = 500
+
+
+async def welcome(ask: Ask, world: World) -> Reply:
+    """A server is known by its name from now on."""
+    what = ask.event.what
+    if isinstance(what, Joined) and what.name:
+        async with world.store.writing() as records:
+            await records.workspaces.rename(ask.id, what.name)
+    note = workspaces.waiting_note(ask.workspace, world.hosts, ask.words)
+    return home.welcome(ask, note)
 
 
 async def teach_form(ask: Ask) -> Reply:
@@ -128,7 +140,7 @@ async def confirm(ask: Ask, world: World, *, is_sure: bool = False) -> Reply:
 
 
 async def wish(ask: Ask, world: World, wanted: JobWish) -> Reply:
-    reply = await control.wish(ask, wanted, store=world.store)
+    reply = await control.wish(ask, wanted, store=world.store, hosts=world.hosts)
     world.wake()
     return reply
 

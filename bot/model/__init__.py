@@ -127,7 +127,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Caps of tokens are for a day, that of training for a month, in US dollars."""
+    """Caps of tokens are for a day, that of training for a month, in US dollars.
+
+    `is_allowed`: the operator lets it use the configured hosts, not only the sandbox.
+    """
 
     id: WorkspaceId
     name: str
@@ -136,6 +139,7 @@ class Workspace:
     workspace_cap: int | None = None
     training_cap: float | None = None
     allowed: Exclusion = NO_EXCLUSION
+    is_allowed: bool = True
 
     @property
     def platform(self) -> str:

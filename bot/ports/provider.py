@@ -17,6 +17,8 @@ from bot.model import (
     Measures,
     ModelName,
     Sampling,
+    Workspace,
+    WorkspaceId,
 )
 from bot.rows import Count, Method
 
@@ -162,7 +164,10 @@ class Checked:
 
 
 class Host(Protocol):
-    """One configured server. Every method raises only `bot.errors.HostError`s."""
+    """One configured server, to look at and to clear up; nothing here costs anything.
+
+    Every method raises only `bot.errors.HostError`s.
+    """
 
     @property
     def name(self) -> HostName: ...
@@ -185,16 +190,6 @@ class Host(Protocol):
         """Raises TrainingClosed where it can be known before anything is uploaded."""
         ...
 
-    def chat(
-        self, model: ModelName, messages: Sequence[Mapping[str, str]], sampling: Sampling
-    ) -> AsyncGenerator[Delta]:
-        """Stream an answer; closing the iterator stops the request."""
-        ...
-
-    async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
-        """Never retries by itself: the caller looks first."""
-        ...
-
     def files(self) -> AsyncIterator[RemoteFile]:
         """Every tuning file, newest first, page by page; ends even if the host pages badly."""
         ...
@@ -203,10 +198,6 @@ class Host(Protocol):
     async def read_file(self, file: str) -> bytes: ...
     async def result_file(self, file: str) -> ResultFile:
         """One of a job's `result_files`; measures are missing where it is no table of steps."""
-        ...
-
-    async def create_job(self, request: JobRequest) -> RemoteJob:
-        """Never retries by itself: the caller looks first."""
         ...
 
     def jobs(self) -> AsyncGenerator[RemoteJob]:
@@ -221,16 +212,6 @@ class Host(Protocol):
         """Events not yet seen, oldest first, de-duplicated."""
         ...
 
-    async def serve(
-        self, job: str, model: ModelName, *, base: ModelName, name: str
-    ) -> ModelName | None:
-        """What the model of a job answers to; None while it is being made ready.
-
-        Deploys it under `name` where that takes a call; asked again, it finds
-        the deployment that stands.
-        """
-        ...
-
     async def deployments(self) -> Sequence[RemoteDeployment]:
         """None where models need no deployment, or it is made by hand."""
         ...
@@ -241,6 +222,34 @@ class Host(Protocol):
     async def delete_model(self, model: ModelName) -> None: ...
 
 
+class PaidHost(Host, Protocol):
+    """A host that a workspace may spend the operator's money at."""
+
+    def chat(
+        self, model: ModelName, messages: Sequence[Mapping[str, str]], sampling: Sampling
+    ) -> AsyncGenerator[Delta]:
+        """Stream an answer; closing the iterator stops the request."""
+        ...
+
+    async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
+        """Never retries by itself: the caller looks first."""
+        ...
+
+    async def create_job(self, request: JobRequest) -> RemoteJob:
+        """Never retries by itself: the caller looks first."""
+        ...
+
+    async def serve(
+        self, job: str, model: ModelName, *, base: ModelName, name: str
+    ) -> ModelName | None:
+        """What the model of a job answers to; None while it is being made ready.
+
+        Deploys it under `name` where that takes a call; asked again, it finds
+        the deployment that stands.
+        """
+        ...
+
+
 class Hosts(Protocol):
     """The hosts of this installation."""
 
@@ -249,6 +258,18 @@ class Hosts(Protocol):
         """Raises NotFound for a name that is not configured."""
         ...
 
-    def first_for(self, platform: str) -> HostName:
-        """Where a new workspace of this platform starts."""
+    def paid(self, name: HostName, workspace: Workspace) -> PaidHost:
+        """The one way to what costs money. Raises NotFound, and HostNotAllowed."""
+        ...
+
+    def usable(self, workspace: Workspace) -> Sequence[HostName]:
+        """The names that `paid` gives a workspace; the sandbox is always one."""
+        ...
+
+    def is_listed(self, workspace: WorkspaceId) -> bool:
+        """Whether the settings name it as allowed."""
+        ...
+
+    def first_for(self, workspace: Workspace) -> HostName:
+        """Where a new workspace starts."""
         ...

@@ -61,7 +61,11 @@ class Workspaces(Protocol):
         ...
 
     async def page(
-        self, *, after: WorkspaceId | None = None, limit: int = 500
+        self,
+        *,
+        after: WorkspaceId | None = None,
+        is_allowed: bool | None = None,
+        limit: int = 500,
     ) -> Sequence[Workspace]:
         """By id."""
         ...
@@ -81,6 +85,11 @@ class Workspaces(Protocol):
         """Tokens a day, and dollars of training a month; None is no limit."""
         ...
 
+    async def set_allowed(self, workspace: WorkspaceId, is_allowed: bool) -> None:
+        """Whether it may use the hosts that the operator pays for."""
+        ...
+
+    async def rename(self, workspace: WorkspaceId, name: str) -> None: ...
     async def erase(self, workspace: WorkspaceId) -> None:
         """Everything of the workspace goes, in every table."""
         ...

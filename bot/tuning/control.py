@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.commands import Ask
 from bot.errors import NotNow
 from bot.model import Job, JobWish, Phase
+from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.replies import Reply, Text
 from bot.tuning import facts
@@ -12,10 +13,12 @@ from bot.tuning import facts
 _OPEN = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING, Phase.WATCHING)
 
 
-async def wish(ask: Ask, wanted: JobWish, *, store: Store) -> Reply:
-    """Raises NotNow when there is no job that could do it."""
+async def wish(ask: Ask, wanted: JobWish, *, store: Store, hosts: Hosts) -> Reply:
+    """Raises NotNow when there is no job that could do it, HostNotAllowed where it must not."""
     async with store.writing() as records:
         job = await _chosen(ask, records)
+        if wanted is JobWish.RESUME:
+            hosts.paid(job.host, ask.workspace)
         written = await records.jobs.change(
             ask.id, job.id, when=_OPEN, wish=wanted, next_look=ask.now
         )

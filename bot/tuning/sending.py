@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import Job, JobWish, Phase, Split
-from bot.ports.provider import Host, RemoteFile, RemoteJob
+from bot.ports.provider import Host, PaidHost, RemoteFile, RemoteJob
 from bot.tuning.hosting import file_name, find_file, find_job, request, training_lines
 from bot.tuning.ledger import Ledger, no_trouble
 
@@ -17,7 +17,7 @@ async def begin(ledger: Ledger, job: Job) -> None:
         await ledger.record(job, {"phase": Phase.UPLOADING})
 
 
-async def upload_parts(ledger: Ledger, job: Job, host: Host) -> None:
+async def upload_parts(ledger: Ledger, job: Job, host: PaidHost) -> None:
     for split, field in _FILES:
         has_rows = split is Split.TRAIN or job.estimate.validation_rows > 0
         if has_rows and getattr(job, field) is None:
@@ -27,7 +27,7 @@ async def upload_parts(ledger: Ledger, job: Job, host: Host) -> None:
     return await ledger.record(job, {"phase": Phase.CREATING, "attempted_at": None})
 
 
-async def create(ledger: Ledger, job: Job, host: Host) -> None:
+async def create(ledger: Ledger, job: Job, host: PaidHost) -> None:
     if job.attempted_at is not None:
         found = await find_job(host, job.training_file or "")
         if found is not None:
@@ -52,7 +52,7 @@ async def _must_not_go_on(ledger: Ledger, job: Job) -> bool:
     return bool(forbidden)
 
 
-async def _upload(ledger: Ledger, job: Job, host: Host, split: Split, field: str) -> None:
+async def _upload(ledger: Ledger, job: Job, host: PaidHost, split: Split, field: str) -> None:
     name = file_name(job, split)
     if job.attempted_at is not None:
         found = await find_file(host, name)

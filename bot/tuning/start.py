@@ -71,7 +71,8 @@ class Plan:
 
 async def start(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     """Freeze a snapshot and show what it will cost; nothing leaves the house yet."""
-    host = hosts.get(HostName(ask.text("host") or ask.assistant.training_host))
+    name = HostName(ask.text("host") or ask.assistant.training_host)
+    host = hosts.paid(name, ask.workspace)
     method = Method(ask.text("method") or Method.SUPERVISED)
     settings = _hyperparameters(ask)
     limits.refuse_method(ask, host, method)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from bot.errors import EmptyAnswer, HostError, HostSilent
 from bot.model import Job, JobWish, ModelName, Phase, Sampling
-from bot.ports.provider import Host, Serving
+from bot.ports.provider import Host, PaidHost, Serving
 from bot.tuning.harvest import BY_HAND, keep_models, put_to_use
 from bot.tuning.ledger import Ledger, trouble
 
@@ -15,7 +15,7 @@ _LONGEST = timedelta(minutes=30)
 _LONGEST_DEPLOYING = timedelta(hours=1)
 
 
-async def warm(ledger: Ledger, job: Job, host: Host) -> None:
+async def warm(ledger: Ledger, job: Job, host: PaidHost) -> None:
     """A model is announced only once it has answered, or somebody must do something first."""
     model = ModelName(job.model or "")
     if host.profile.serving is Serving.BY_HAND:
@@ -41,7 +41,7 @@ async def _wait(ledger: Ledger, job: Job, host: Host) -> None:
     await ledger.postpone(job, seconds=host.profile.poll_seconds)
 
 
-async def _ask(host: Host, model: ModelName) -> None:
+async def _ask(host: PaidHost, model: ModelName) -> None:
     """One word is enough; an empty answer is one too."""
     question = [{"role": "user", "content": "Hello"}]
     try:

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from bot.errors import HostBroken, HostError, HostForgot, HostRefused, HostSilent, NotFound, told
 from bot.model import Job, Phase
-from bot.ports.provider import Hosts
+from bot.ports.provider import Hosts, PaidHost
 from bot.ports.store import Clock, Store
 from bot.tuning import leaving, sending, warming
 from bot.tuning.calendar import Calendar
@@ -125,17 +125,25 @@ class Watcher:
             case Phase.CONFIRMED:
                 await sending.begin(ledger, job)
             case Phase.UPLOADING:
-                await sending.upload_parts(ledger, job, host)
+                await sending.upload_parts(ledger, job, await self._paid(job))
             case Phase.CREATING:
-                await sending.create(ledger, job, host)
+                await sending.create(ledger, job, await self._paid(job))
             case Phase.WATCHING if seen is not None:
                 await follow(ledger, job, host, remote=seen.remote, told=seen.wants_events)
             case Phase.WATCHING:
                 await follow(ledger, job, host)
             case Phase.WARMING:
-                await warming.warm(ledger, job, host)
+                await warming.warm(ledger, job, await self._paid(job))
             case _:
                 return
+
+    async def _paid(self, job: Job) -> PaidHost:
+        """Raises HostNotAllowed where the operator has taken the permission back meanwhile."""
+        async with self._store.reading() as records:
+            workspace = await records.workspaces.find(job.workspace)
+        if workspace is None:
+            raise NotFound(noun="workspace", name=job.workspace)
+        return self._hosts.paid(job.host, workspace)
 
     async def _host_trouble(self, job: Job, error: HostError) -> None:
         """Decide what a host's failure means for the step that met it.

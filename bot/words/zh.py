@@ -31,6 +31,7 @@ _ERRORS = {
     "error.HostBusy": "模型服务“{host}”正忙，请稍后再试。",
     "error.HostBroken": "模型服务“{host}”自己出了故障：{message}",
     "error.HostRefused": "模型服务“{host}”拒绝了请求：{message}",
+    "error.HostNotAllowed": "此服务器只能使用 sandbox，不能使用模型服务“{host}”。请运行 Attune 的人允许它：在工作室的“工作区”页面，或把 {server} 加入 ATTUNE_DISCORD_SERVERS。",
     "error.KeyRefused": "模型服务“{host}”不接受这个密钥，请负责运行机器人的人检查 {variable}。",
     "error.TrainingClosed": "模型服务“{host}”不再允许这个账号训练。请换一个：/tune start host:名称。",
     "error.HostForgot": "模型服务“{host}”那里已经没有这一项了：{message}",

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from adapters.openai.client import OpenAIHost, Patience
 from adapters.openai.kinds import Dialect
 from bot.model import HostName, Hyperparameters, ModelName, Sampling
-from bot.ports.provider import Delta, Host, JobRequest, Profile
+from bot.ports.provider import Delta, JobRequest, PaidHost, Profile
 from bot.rows import Method
 from tests.fakes.faults import Fault, reshaped
 from tests.fakes.faulty_host import FaultyHost
@@ -52,11 +52,11 @@ async def connected(
         await client.close()
 
 
-async def ask(host: Host, sampling: Sampling | None = None) -> list[Delta]:
+async def ask(host: PaidHost, sampling: Sampling | None = None) -> list[Delta]:
     return [delta async for delta in host.chat(BASE, QUESTION, sampling or Sampling())]
 
 
-async def text(host: Host) -> str:
+async def text(host: PaidHost) -> str:
     return "".join(delta.text for delta in await ask(host))
 
 
@@ -81,7 +81,7 @@ def request(
     )
 
 
-async def a_job(host: Host) -> str:
+async def a_job(host: PaidHost) -> str:
     file = await host.upload("a.jsonl", [ROW])
     return (await host.create_job(request(file.id))).id
 

@@ -106,6 +106,7 @@ class FakeDiscord:
     def __init__(self) -> None:
         self.gateway = Gateway(self._reads_content)
         self.flags: int | None = CONTENT_FLAG
+        self.is_public = True
         self.users: dict[str, Json] = {}
         self.guilds: dict[str, Guild] = {}
         self.channels: dict[str, Channel] = {}

@@ -184,7 +184,12 @@ class Rest:
     # Who and where
 
     def _application(self, *_: Any) -> Json:
-        known: Json = {"id": "900", "name": "Attune", "description": "", "bot_public": True}
+        known: Json = {
+            "id": "900",
+            "name": "Attune",
+            "description": "",
+            "bot_public": self.discord.is_public,
+        }
         known |= {"icon": None, "bot_require_code_grant": False, "verify_key": "00", "tags": []}
         known |= {"owner": self.discord.users["101"], "team": None, "rpc_origins": []}
         return known if self.discord.flags is None else {**known, "flags": self.discord.flags}

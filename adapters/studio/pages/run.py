@@ -16,7 +16,7 @@ from adapters.studio.visit import DIRECT, Studio, Visit
 from bot import events
 from bot.events import Attachment
 from bot.model import ChannelId, Place
-from bot.replies import Card, Field, FieldKind, Form, Line, Listing, Refused, Reply, Tone
+from bot.replies import Button, Card, Field, FieldKind, Form, Line, Listing, Refused, Reply, Tone
 
 _ASSISTANT = (
     "instructions",
@@ -126,10 +126,21 @@ class Workspaces(Run):
             with ui.element("div").classes("line-body"):
                 ui.label(line.text).classes("choice-title")
                 ui.label(line.note).classes("fine")
+            for button in line.buttons:
+                self._draw_deed(button)
             if line.id == self.visit.workspace:
                 pill(self.visit.say("studio.here"), Tone.GOOD)
             else:
                 ui.button(self.visit.say("studio.switch"), on_click=switch).props("outline dense")
+
+    def _draw_deed(self, button: Button) -> None:
+        @in_page
+        async def act() -> None:
+            await self.deeds.click(button.action)
+            await self.refresh()
+
+        drawn = ui.button(button.label, on_click=act).mark(button.action.partition(":")[0])
+        drawn.props("unelevated dense" if button.is_primary else "flat dense")
 
 
 class Assistants(Run):

@@ -1,0 +1,105 @@
+"""Workspaces of the installation, and which of them may use the hosts that cost money."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.assistants import OPEN_PLATFORMS, first
+from bot.commands import Ask
+from bot.errors import NotFound
+from bot.model import Assistant, Workspace, WorkspaceId
+from bot.ports.provider import Hosts
+from bot.ports.store import Records, Store
+from bot.replies import Button, Line, Listing, Reply, Text, Tone
+from bot.words import Words
+
+_PAGE = 200
+
+
+async def listing(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+    """Every workspace, for whoever runs them; `workspaces:<last>` goes on.
+
+    Those that wait to be allowed come first.
+    """
+    last = WorkspaceId(ask.argument) if ask.argument else None
+    async with store.reading() as records:
+        pages = records.workspaces.page
+        waiting = () if last else await pages(is_allowed=False, limit=_PAGE)
+        found = await pages(after=last, is_allowed=True, limit=_PAGE + 1)
+        total = await records.workspaces.count()
+    shown, words = found[:_PAGE], ask.words
+    more = None
+    if len(found) > _PAGE:
+        more = Button(words("list.more"), f"workspaces:{shown[-1].id}"[:100])
+    lines = tuple(_line(one, hosts, words) for one in (*waiting, *shown))
+    return Listing(words("workspaces.title"), lines, more=more, total=total)
+
+
+async def allow(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+    """The configured hosts may be used; an assistant that has done nothing yet moves there."""
+    async with store.writing() as records:
+        workspace = replace(await _named(ask, records), is_allowed=True)
+        await records.workspaces.set_allowed(workspace.id, True)
+        assistant = await records.assistants.default(workspace.id)
+        if assistant is not None and await _is_untouched(assistant, workspace, records, hosts):
+            host, moved = hosts.first_for(workspace), first(workspace, hosts=hosts)
+            changed = replace(assistant, chat_host=host, training_host=host, base=moved.base)
+            await records.assistants.update(workspace.id, changed)
+        await records.audit.add(workspace.id, ask.by, "workspace.allowed", at=ask.now)
+    return Text(ask.words("workspaces.allowed", name=workspace.name))
+
+
+async def disallow(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+    """From now on the sandbox alone; what is set up there stays as it is."""
+    async with store.writing() as records:
+        workspace = await _named(ask, records)
+        await records.workspaces.set_allowed(workspace.id, False)
+        await records.audit.add(workspace.id, ask.by, "workspace.disallowed", at=ask.now)
+    is_listed = hosts.is_listed(workspace.id)
+    key = "workspaces.still_listed" if is_listed else "workspaces.disallowed"
+    return Text(ask.words(key, name=workspace.name))
+
+
+def waiting_note(workspace: Workspace, hosts: Hosts, words: Words) -> str:
+    """What the people of a server hear that is not allowed yet; empty for all others."""
+    if not _waits(workspace, hosts):
+        return ""
+    return words("workspaces.not_allowed", server=workspace.id.partition(":")[2])
+
+
+def _waits(workspace: Workspace, hosts: Hosts) -> bool:
+    return len(hosts.usable(workspace)) < len(hosts.names())
+
+
+def _line(workspace: Workspace, hosts: Hosts, words: Words) -> Line:
+    note = words(f"sources.{workspace.sources.name.lower()}")
+    if workspace.platform not in OPEN_PLATFORMS:
+        return Line(workspace.id, workspace.name, note)
+    if _waits(workspace, hosts):
+        allow = Button(words("button.allow"), f"workspace.allow:{workspace.id}", is_primary=True)
+        waits = f"{words('workspaces.waiting')} · {workspace.id}"
+        return Line(workspace.id, workspace.name, waits, buttons=(allow,), tone=Tone.BUSY)
+    if hosts.is_listed(workspace.id):
+        return Line(workspace.id, workspace.name, f"{note} · {words('workspaces.listed')}")
+    stop = Button(words("button.disallow"), f"workspace.disallow:{workspace.id}")
+    return Line(workspace.id, workspace.name, note, buttons=(stop,))
+
+
+async def _named(ask: Ask, records: Records) -> Workspace:
+    found = await records.workspaces.find(WorkspaceId(ask.argument))
+    if found is None:
+        raise NotFound(noun="workspace", name=ask.argument)
+    return found
+
+
+async def _is_untouched(
+    assistant: Assistant, workspace: Workspace, records: Records, hosts: Hosts
+) -> bool:
+    """Still as `first` made it while only the sandbox was allowed."""
+    start = first(replace(workspace, is_allowed=False), hosts=hosts)
+    is_same = (assistant.chat_host, assistant.training_host, assistant.base) == (
+        start.chat_host,
+        start.training_host,
+        start.base,
+    )
+    return is_same and not await records.jobs.page(workspace.id, limit=1)
