@@ -18,6 +18,7 @@ from bot.imports import Plan, plan_import, read_import
 from bot.model import (
     AssistantId,
     Example,
+    ExampleId,
     ExampleState,
     NewExample,
     Origin,
@@ -30,8 +31,9 @@ from bot.replies import Card, Document, Fact, Field, FieldKind, Form, Reply, Ton
 from bot.rows import Method, Problem, content_text
 from bot.words import Words
 
-_BATCH = 1000
+_BATCH = 200
 _BETWEEN = 200
+_PAGE = 200
 SHOWN_PROBLEMS = 5
 _HEAD = 64 * 1024
 _IN_MEMORY = 4 * 1024 * 1024
@@ -116,21 +118,23 @@ async def import_rows(
     ask: Ask,
     store: Store,
 ) -> Tally:
-    """All good rows in one transaction, so that nothing is ever half-imported.
+    """A batch of good rows in each transaction, so that others can write in between.
 
-    They are checked before it begins: while it lasts nobody else can write.
+    What is known already is left alone, so an import that was cut off is made whole by
+    doing it again; nothing of a batch that was written is lost.
     """
     tally = Tally()
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as good:
         count = await _put_aside(rows, good, tally)
-        async with store.writing() as records:
-            for batch in _batches(good):
-                ask.tell_progress(count + tally.new + tally.known, 2 * count)
-                examples = [NewExample(assistant, method, state, r, Origin.IMPORT) for r in batch]
+        for batch in _batches(good):
+            ask.tell_progress(count + tally.new + tally.known, 2 * count)
+            examples = [NewExample(assistant, method, state, r, Origin.IMPORT) for r in batch]
+            async with store.writing() as records:
                 new = await records.examples.add_many(ask.id, examples, at=ask.now)
-                tally.new += new
-                tally.known += len(batch) - new
-            await _note_import(records, tally, ask)
+            tally.new += new
+            tally.known += len(batch) - new
+    async with store.writing() as records:
+        await _note_import(records, tally, ask)
     return tally
 
 
@@ -151,20 +155,37 @@ async def export(ask: Ask, *, store: Store) -> Reply:
     kind = ask.text("format") or "jsonl"
     method = Method(ask.text("method") or Method.SUPERVISED)
     async with store.reading() as records:
-        found = [e async for e in records.examples.trainable(ask.id, ask.assistant.id, method)]
-    if not found:
+        count = await records.examples.count_trainable(ask.id, ask.assistant.id, method)
+    if not count:
         raise NotNow(problem=ask.words("export.nothing"))
     async with store.writing() as records:
         await records.audit.add(
-            ask.id, ask.by, "examples.exported", at=ask.now, rows=len(found), format=kind
+            ask.id, ask.by, "examples.exported", at=ask.now, rows=count, format=kind
         )
+    found = _exported(ask, method, store)
     lines = csv_lines(found) if kind == "csv" else jsonl_lines(found, ask.assistant.instructions)
     name = f"{_safe(ask.assistant.name)}-{method}.{kind}"
-    return Document(name, _in_blocks(lines), ask.words("export.done", count=len(found)))
+    return Document(name, lines, ask.words("export.done", count=count))
 
 
-def jsonl_lines(examples: Iterable[Example], instructions: str) -> Iterator[bytes]:
-    for example in examples:
+async def _exported(ask: Ask, method: Method, store: Store) -> AsyncIterator[Example]:
+    """Page by page, so that a slow reader of the file holds no transaction open."""
+    last = ExampleId(0)
+    while True:
+        async with store.reading() as records:
+            trainable = records.examples.trainable(
+                ask.id, ask.assistant.id, method, after=last, limit=_PAGE
+            )
+            page = [example async for example in trainable]
+        if not page:
+            return
+        for example in page:
+            yield example
+        last = page[-1].id
+
+
+async def jsonl_lines(examples: AsyncIterator[Example], instructions: str) -> AsyncIterator[bytes]:
+    async for example in examples:
         if example.row is not None:
             yield training_line(example.row, instructions)
 
@@ -189,11 +210,11 @@ def instructed(row: Row, instructions: str) -> Row:
     return {**row, "messages": [{"role": "system", "content": instructions}, *listed]}
 
 
-def csv_lines(examples: Iterable[Example]) -> Iterator[bytes]:
+async def csv_lines(examples: AsyncIterator[Example]) -> AsyncIterator[bytes]:
     """Question and answer; a leading = + - @ is quoted, so that no sheet runs it."""
     yield "\ufeff".encode()
     yield csv_line(["id", "question", "answer", "state", "origin", "tags"])
-    for example in examples:
+    async for example in examples:
         question, answer = ends(example.row or {})
         yield csv_line(
             [
@@ -306,11 +327,6 @@ def refusal_lines(tally: Tally, words: Words, *, shown: int = SHOWN_PROBLEMS) ->
 
 def _state_for(role: Role) -> ExampleState:
     return ExampleState.APPROVED if role >= Role.CURATOR else ExampleState.PROPOSED
-
-
-async def _in_blocks(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
-    for line in lines:
-        yield line
 
 
 def _safe(name: str) -> str:

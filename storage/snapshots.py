@@ -43,23 +43,53 @@ class Snapshots:
         at: datetime,
     ) -> Snapshot:
         training = sum(row.split is Split.TRAIN for row in rows)
+        made = await self.begin(
+            workspace,
+            assistant,
+            method,
+            training=training,
+            validation=len(rows) - training,
+            at=at,
+        )
+        await self.append(workspace, made.id, rows, first=0)
+        return made
+
+    async def begin(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        *,
+        training: int,
+        validation: int,
+        at: datetime,
+    ) -> Snapshot:
         new = insert(snapshots).values(
             workspace=workspace,
             assistant=assistant,
             method=method,
             training_rows=training,
-            validation_rows=len(rows) - training,
+            validation_rows=validation,
             created_at=at,
         )
         with its_own("assistant", assistant):
             number = (await self._connection.run(new.returning(snapshots.c.id))).scalar_one()
+        return await self.get(workspace, number)
+
+    async def append(
+        self,
+        workspace: WorkspaceId,
+        snapshot: SnapshotId,
+        rows: Sequence[SnapshotRow],
+        *,
+        first: int,
+    ) -> None:
         frozen = [
-            (workspace, number, position, row.example, row.revision, row.split.value, row.sha256)
-            for position, row in enumerate(rows)
+            (workspace, snapshot, position, row.example, row.revision, row.split.value, row.sha256)
+            for position, row in enumerate(rows, start=first)
         ]
         with its_own("example", "–"):
             await self._connection.many(insert(snapshot_rows), _ROW, frozen)
-        return await self.get(workspace, number)
 
     async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot:
         own = and_(snapshots.c.workspace == workspace, snapshots.c.id == snapshot)

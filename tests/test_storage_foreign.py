@@ -136,9 +136,14 @@ CALLS: dict[str, Call] = {
     "examples.add_tag": lambda r, h: r.examples.add_tag(FOREIGN, [h.example.id], "x"),
     "examples.ids": lambda r, _: r.examples.ids(FOREIGN, ExampleFilter(), until=NOW),
     "examples.set_tags": lambda r, h: r.examples.set_tags(FOREIGN, h.example.id, ["X"]),
-    "examples.hold_out": lambda r, h: r.examples.hold_out(
-        FOREIGN, h.assistant.id, Method.SUPERVISED, [h.example.id]
+    "examples.hold_out": lambda r, h: r.examples.hold_out(FOREIGN, [h.example.id], held_out=True),
+    "examples.count_trainable": lambda r, h: r.examples.count_trainable(
+        FOREIGN, h.assistant.id, SUPERVISED
     ),
+    "snapshots.begin": lambda r, h: r.snapshots.begin(
+        FOREIGN, h.assistant.id, SUPERVISED, training=1, validation=0, at=NOW
+    ),
+    "snapshots.append": lambda r, h: r.snapshots.append(FOREIGN, h.snapshot.id, [h.row], first=100),
     "examples.by_author": lambda r, _: r.examples.by_author(FOREIGN, ANN),
     "examples.erase": lambda r, h: r.examples.erase(FOREIGN, [h.example.id]),
     "examples.trainable": lambda r, h: r.examples.trainable(FOREIGN, h.assistant.id, SUPERVISED),

@@ -228,22 +228,25 @@ class Examples(Protocol):
         ...
 
     async def hold_out(
-        self,
-        workspace: WorkspaceId,
-        assistant: AssistantId,
-        method: Method,
-        examples: Sequence[ExampleId],
-    ) -> None:
-        """Exactly these of the assistant are marked as held out from this method."""
-        ...
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId], *, held_out: bool
+    ) -> None: ...
 
     async def by_author(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]: ...
     async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:
         """Text, revisions, authors, source and tags go; snapshot rows keep only their hash."""
         ...
 
-    def trainable(
+    async def count_trainable(
         self, workspace: WorkspaceId, assistant: AssistantId, method: Method
+    ) -> int: ...
+    def trainable(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        *,
+        after: ExampleId | None = None,
+        limit: int | None = None,
     ) -> AsyncIterator[Example]:
         """Approved examples whose text may be trained on now, oldest first.
 

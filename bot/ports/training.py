@@ -39,7 +39,34 @@ class Snapshots(Protocol):
         rows: Sequence[SnapshotRow],
         *,
         at: datetime,
-    ) -> Snapshot: ...
+    ) -> Snapshot:
+        """A short one, whole."""
+        ...
+
+    async def begin(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        *,
+        training: int,
+        validation: int,
+        at: datetime,
+    ) -> Snapshot:
+        """One of so many rows, which follow in parts; no job may name it before the last."""
+        ...
+
+    async def append(
+        self,
+        workspace: WorkspaceId,
+        snapshot: SnapshotId,
+        rows: Sequence[SnapshotRow],
+        *,
+        first: int,
+    ) -> None:
+        """Rows from the position `first` on."""
+        ...
+
     async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot: ...
     def rows(
         self, workspace: WorkspaceId, snapshot: SnapshotId, split: Split | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
@@ -31,11 +32,12 @@ from bot.ports.provider import Host, Hosts
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Reply
 from bot.rows import Method, check_row, count_tokens, fingerprint, prompt_fingerprint
-from bot.tuning import facts, limits
+from bot.tuning import facts, freezing, limits
 
 _HOLD_OUT_FROM = 50
 _AUTO_SHARE = 0.2
 _MOST_SHARE = 0.5
+_BETWEEN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ async def start(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
         approved = ExampleFilter(ask.assistant.id, ExampleState.APPROVED, method)
         left_out = await records.examples.count(ask.id, approved) - len(candidates)
         share = _share(ask, len(candidates), host)
-        training, validation = split(candidates, share=share)
+        # Hashing a hundred thousand groups takes half a second.
+        training, validation = await asyncio.to_thread(split, candidates, share=share)
         plan = Plan(host, base, method, settings, training, validation, left_out)
         _enough(ask, plan)
         estimate = await _estimate(plan, records)
@@ -163,13 +166,11 @@ async def _write_down(ask: Ask, plan: Plan, estimate: Estimate, *, store: Store)
         *(_frozen(candidate, Split.TRAIN) for candidate in plan.training),
         *(_frozen(candidate, Split.VALIDATION) for candidate in plan.validation),
     ]
+    snapshot = await freezing.freeze(ask, plan.method, rows, store=store)
+    held = {candidate.example for candidate in plan.validation}
+    await freezing.hold_out(ask, plan.method, held, store=store)
     async with store.writing() as records:
-        snapshot = await records.snapshots.freeze(
-            ask.id, ask.assistant.id, plan.method, rows, at=ask.now
-        )
-        held = [candidate.example for candidate in plan.validation]
-        await records.examples.hold_out(ask.id, ask.assistant.id, plan.method, held)
-        return await records.jobs.add(ask.id, _job(ask, plan, estimate, snapshot.id))
+        return await records.jobs.add(ask.id, _job(ask, plan, estimate, snapshot))
 
 
 def _job(ask: Ask, plan: Plan, estimate: Estimate, snapshot: SnapshotId) -> Job:
@@ -224,6 +225,8 @@ async def _candidates(
     """Every permitted row, checked; the first bad one is named and nothing starts."""
     found: dict[str, Candidate] = {}
     async for example in records.examples.trainable(ask.id, ask.assistant.id, method):
+        if len(found) % _BETWEEN == 0:
+            await asyncio.sleep(0)
         row = example.row or {}
         problem = check_row(
             row, method, max_tokens=host.profile.max_row_tokens, of_text=host.tokenizer

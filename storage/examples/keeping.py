@@ -59,7 +59,7 @@ from storage.tables import (
     examples as table,
 )
 
-PAGE = 500
+PAGE = 200
 
 _ERASED: dict[str, object] = {
     **dict.fromkeys(("row", "search_text", "fingerprint", "editor")),
@@ -223,18 +223,11 @@ class Examples:
             await self._connection.run(insert(example_tags).from_select(names, new))
 
     async def hold_out(
-        self,
-        workspace: WorkspaceId,
-        assistant: AssistantId,
-        method: Method,
-        examples: Sequence[ExampleId],
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId], *, held_out: bool
     ) -> None:
-        own = and_(of_assistant(workspace, assistant), table.c.method == method)
-        old = and_(own, table.c.held_out)
-        await self._connection.run(update(table).where(old).values(held_out=False))
         for part in parts(examples):
-            new = and_(own, table.c.id.in_(part))
-            await self._connection.run(update(table).where(new).values(held_out=True))
+            own = and_(these(workspace, part), table.c.held_out.is_not(held_out))
+            await self._connection.run(update(table).where(own).values(held_out=held_out))
 
     async def by_author(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]:
         own = and_(example_authors.c.workspace == workspace, example_authors.c.item == user)
@@ -251,17 +244,32 @@ class Examples:
             await self._connection.run(gone)
         self._connection.has_erased = True
 
-    async def trainable(
+    async def count_trainable(
         self, workspace: WorkspaceId, assistant: AssistantId, method: Method
+    ) -> int:
+        wanted = and_(of_assistant(workspace, assistant), table.c.method == method, permitted())
+        counted = select(func.count()).select_from(table).where(wanted)
+        return int((await self._connection.run(counted)).scalar_one())
+
+    async def trainable(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        *,
+        after: ExampleId | None = None,
+        limit: int | None = None,
     ) -> AsyncIterator[Example]:
         wanted = and_(table.c.assistant == assistant, table.c.method == method, permitted())
-        last = 0
-        while found := await read(
-            self._connection, workspace, wanted, table.c.id > last, limit=PAGE
-        ):
+        last, left = after or 0, limit
+        while left is None or left > 0:
+            beyond, most = table.c.id > last, PAGE if left is None else min(PAGE, left)
+            found = await read(self._connection, workspace, wanted, beyond, limit=most)
             for example in found:
                 yield example
-            last = found[-1].id
+            if len(found) < most:
+                return
+            last, left = found[-1].id, None if left is None else left - len(found)
 
     async def _first(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: int

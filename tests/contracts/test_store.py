@@ -428,7 +428,7 @@ class TestExamples:
             await records.examples.add(HOME, two, at=NOW)
             three = replace(an_example(assistant, "three_x"), state=ExampleState.PROPOSED)
             await records.examples.add(HOME, replace(three, origin=Origin.FORM), at=NOW)
-            await records.examples.hold_out(HOME, assistant, Method.SUPERVISED, [one.id])
+            await records.examples.hold_out(HOME, [one.id], held_out=True)
 
             page = await records.examples.page(HOME, filters)
 
@@ -522,15 +522,15 @@ class TestExamples:
             await records.examples.set_tags(HOME, kept.id, [])
             assert (await records.examples.get(HOME, kept.id)).tags == ()
 
-    async def test_exactly_the_named_are_held_out(self, store: Store) -> None:
+    async def test_the_named_are_held_out_and_given_back(self, store: Store) -> None:
         assistant = await furnished(store)
         async with store.writing() as records:
             new = [an_example(assistant, str(n)) for n in range(3)]
             await records.examples.add_many(HOME, new, at=NOW)
             ids = [each.id for each in await records.examples.page(HOME, ExampleFilter())]
 
-            await records.examples.hold_out(HOME, assistant, Method.SUPERVISED, ids[:2])
-            await records.examples.hold_out(HOME, assistant, Method.SUPERVISED, ids[1:])
+            await records.examples.hold_out(HOME, ids, held_out=True)
+            await records.examples.hold_out(HOME, ids[:1], held_out=False)
 
             held = await records.examples.page(HOME, ExampleFilter(held_out=True))
             assert [each.id for each in held] == ids[1:]

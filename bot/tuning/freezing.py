@@ -1,0 +1,67 @@
+"""Writes a snapshot and what is held out in parts, so that others can write in between."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeVar
+
+from bot.commands import Ask
+from bot.model import ExampleFilter, ExampleId, SnapshotId, SnapshotRow, Split
+from bot.ports.store import Store
+from bot.rows import Method
+
+T = TypeVar("T")
+
+_BATCH = 500
+
+
+async def freeze(
+    ask: Ask, method: Method, rows: Sequence[SnapshotRow], *, store: Store
+) -> SnapshotId:
+    """The snapshot with all its rows; one that was cut off is never named by a job."""
+    training = sum(row.split is Split.TRAIN for row in rows)
+    async with store.writing() as records:
+        made = await records.snapshots.begin(
+            ask.id,
+            ask.assistant.id,
+            method,
+            training=training,
+            validation=len(rows) - training,
+            at=ask.now,
+        )
+    for first, part in _parts(rows):
+        async with store.writing() as records:
+            await records.snapshots.append(ask.id, made.id, part, first=first)
+    return made.id
+
+
+async def hold_out(
+    ask: Ask, method: Method, examples: Collection[ExampleId], *, store: Store
+) -> None:
+    """Exactly these of the assistant are marked as held out from this method."""
+    before = await _held_out(ask, method, store)
+    changes = {False: before - set(examples), True: set(examples) - before}
+    for held_out, wanted in changes.items():
+        for _, part in _parts(sorted(wanted)):
+            async with store.writing() as records:
+                await records.examples.hold_out(ask.id, part, held_out=held_out)
+
+
+async def _held_out(ask: Ask, method: Method, store: Store) -> set[ExampleId]:
+    filters = ExampleFilter(assistant=ask.assistant.id, method=method, held_out=True)
+    found: set[ExampleId] = set()
+    last: ExampleId | None = None
+    while True:
+        async with store.reading() as records:
+            page = await records.examples.ids(
+                ask.id, filters, until=ask.now, after=last, limit=_BATCH
+            )
+        if not page:
+            return found
+        found.update(page)
+        last = page[-1]
+
+
+def _parts(items: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
+    for start in range(0, len(items), _BATCH):
+        yield start, items[start : start + _BATCH]
