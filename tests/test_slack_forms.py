@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from adapters.slack import gateway, surface
-from tests.fakes.slack import labels, shown
+from adapters.slack.surface import SlackSurface
+from bot.events import Event, Submitted
+from bot.model import ChannelId, Place, User, UserId, WorkspaceId
+from tests.fakes.slack import Delivery, labels, shown
 from tests.opening import until
 from tests.slack_scene import Scene
 
@@ -18,6 +22,15 @@ async def allow_forms(scene: Scene) -> None:
     scene.slack.command("U1", "C1", "admin sources")
     scene.slack.submit("U1", await scene.view(), sources="forms", permission="Letter of 1 May")
     await scene.hear("C1")
+
+
+async def refusal(scene: Scene, sent: Delivery) -> dict[str, str]:
+    """What stands beside the inputs of a form that was refused, by their blocks."""
+    await until(sent.acked.is_set)
+    assert sent.response is not None
+    assert sent.response["response_action"] == "errors"
+    assert scene.slack.ephemerals == []
+    return dict(sent.response["errors"])
 
 
 async def test_a_lesson_is_typed_into_a_form(in_slack: Scene) -> None:
@@ -48,9 +61,9 @@ async def test_whoever_teaches_is_asked_and_counted_once_they_agree(in_slack: Sc
 async def test_without_permission_a_typed_lesson_is_refused_in_words(in_slack: Scene) -> None:
     in_slack.slack.command("U2", "C1", "teach")
 
-    in_slack.slack.submit("U2", await in_slack.view(), question="Hi", answer="Ahoy")
+    sent = in_slack.slack.submit("U2", await in_slack.view(), question="Hi", answer="Ahoy")
 
-    assert "may not be learned from here" in (await in_slack.whispered())[0]["text"]
+    assert "may not be learned from here" in (await refusal(in_slack, sent))["question"]
 
 
 async def test_a_global_shortcut_opens_the_same_form(in_slack: Scene) -> None:
@@ -209,9 +222,9 @@ async def test_without_the_scope_for_files_the_refusal_says_so(in_slack: Scene) 
     in_slack.slack.command("U1", "C1", "import")
     form = await in_slack.view()
 
-    in_slack.slack.submit("U1", form, file=in_slack.slack.give_file("rows.jsonl", ROWS))
+    sent = in_slack.slack.submit("U1", form, file=in_slack.slack.give_file("rows.jsonl", ROWS))
 
-    assert "files:read" in (await in_slack.whispered())[0]["text"]
+    assert "files:read" in str(await refusal(in_slack, sent))
 
 
 async def test_the_home_tab_shows_how_things_stand(in_slack: Scene) -> None:
@@ -275,3 +288,111 @@ async def test_the_buttons_of_the_welcome_work(in_slack: Scene) -> None:
 
     assert "Mention me" in whispers[0]["text"]
     assert "Slack's App Developer Policy" in str(await in_slack.view())
+
+
+# What was typed is kept
+
+
+async def test_a_refused_form_stays_open_and_can_be_sent_again(in_slack: Scene) -> None:
+    in_slack.slack.command("U1", "C1", "admin sources")
+    form = await in_slack.view()
+    sent = in_slack.slack.submit("U1", form, sources="forms", permission=" ")
+    assert "Say who permits that" in (await refusal(in_slack, sent))["permission"]
+
+    again = in_slack.slack.submit("U1", form, sources="forms", permission="Letter of 1 May")
+
+    assert "From now on" in (await in_slack.hear("C1"))[0]
+    await until(again.acked.is_set)
+    assert again.response is None
+
+
+async def test_a_form_that_came_late_is_refused_beside_its_input_too(
+    in_slack: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
+    assert in_slack.house is not None
+    handle = in_slack.house.dispatch.handle
+
+    async def slow(event: object) -> object:
+        await until(lambda: bool(in_slack.slack.views))
+        return await handle(event)  # type: ignore[arg-type]
+
+    in_slack.house.dispatch.handle = slow  # type: ignore[method-assign,assignment]
+    in_slack.slack.command("U1", "C1", "admin sources")
+    first = await in_slack.view()
+    views = in_slack.slack.views
+    await until(lambda: views[first["id"]].get("callback_id") == "sources")
+
+    sent = in_slack.slack.submit("U1", views[first["id"]], sources="messages", permission="")
+
+    assert list(await refusal(in_slack, sent)) == ["permission"]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slack is answered before anything is decided."""
+    monkeypatch.setattr(gateway, "_FORM_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_refusal_that_comes_late_gives_the_form_back_filled(in_slack: Scene) -> None:
+    in_slack.slack.command("U1", "C1", "admin sources")
+    form = await in_slack.view()
+
+    sent = in_slack.slack.submit(
+        "U1", form, sources="messages", allowed=("private", "guest"), permission=" "
+    )
+
+    await until(sent.acked.is_set)
+    assert (sent.response or {})["response_action"] == "update"
+    views = in_slack.slack.views
+    await until(lambda: "Say who permits that" in str(views[form["id"]]["blocks"][0]))
+    back = views[form["id"]]
+    assert back["callback_id"] == "sources"
+    elements = {one["block_id"]: one["element"] for one in back["blocks"] if "element" in one}
+    assert elements["sources"]["initial_option"]["value"] == "messages"
+    ticked = [one["value"] for one in elements["allowed"]["initial_options"]]
+    assert ticked == ["private", "guest"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_takes_long_and_is_done_says_so_in_the_form(in_slack: Scene) -> None:
+    in_slack.slack.command("U1", "C1", "admin sources")
+    form = await in_slack.view()
+
+    in_slack.slack.submit("U1", form, sources="forms", permission="Letter of 1 May")
+
+    await in_slack.hear("C1")
+    await until(lambda: "From now on" in shown(in_slack.slack.views[form["id"]]))
+
+
+async def test_a_form_that_is_sent_twice_counts_once(in_slack: Scene) -> None:
+    await allow_forms(in_slack)
+    in_slack.slack.command("U2", "C1", "teach")
+    form = await in_slack.view(2)
+
+    in_slack.slack.submit("U2", form, question="Hi", answer="Ahoy")
+    in_slack.slack.submit("U2", form, question="Hi", answer="Ahoy, twice")
+
+    await in_slack.calm()
+    assert len([one for one in in_slack.slack.texts("C1") if "Saved as" in one]) == 1
+
+
+async def test_after_a_restart_what_was_typed_is_told_to_its_sender(in_slack: Scene) -> None:
+    event = Event(
+        "slack:T1/view/V1/x",
+        Place(WorkspaceId("slack:T1"), ChannelId("C1")),
+        User(UserId("U2"), "U2"),
+        datetime.now(UTC),
+        Submitted("teach", {"question": "How do we greet?", "answer": "Ahoy"}),
+    )
+    assert in_slack.house is not None
+    surface = in_slack.house.surfaces.of(event.place.workspace)
+    assert isinstance(surface, SlackSurface)
+    surface.resume(event, has_begun=False)
+
+    await in_slack.house.handle(event)
+
+    text = shown((await in_slack.whispered())[0])
+    assert "may not be learned from" in text
+    assert "How do we greet?\n\nAhoy" in text

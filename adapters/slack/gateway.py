@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from adapters.slack.inbound import HOME, Bot
 from adapters.slack.people import People, Person
 from adapters.slack.signed import RequestRefused, signed_body
 from adapters.slack.sockets import Sockets
+from adapters.slack.submissions import Submission
 from adapters.slack.surface import Grip, SlackSurface
 from adapters.slack.wire import Access, Json, code, is_response_url
 from bot.commands import Catalogue
@@ -41,6 +43,8 @@ from bot.ports.world import House
 log = logging.getLogger(__name__)
 
 _ACK_SECONDS = 2.5
+_FORM_SECONDS = 2.0
+"""How long a form that was sent waits for its outcome; Slack itself waits three seconds."""
 _FORM_PATIENCE_SECONDS = 0.8
 
 
@@ -108,16 +112,19 @@ class Slack:
         return to_starlette_response(answer)
 
     async def _listen(self, app: AsyncApp) -> None:
-        async def take(envelope: Json) -> bool:
+        async def take(envelope: Json) -> Json | None:
             request = SocketModeRequest.from_dict(envelope)
             if request is None:
-                return True
+                return {}
             try:
-                return bool((await run_async_bolt_app(app, request)).status == 200)
+                response = await run_async_bolt_app(app, request)
             except Exception:
                 # What cannot be read will not be read better when it comes again.
                 log.exception("Slack sent something that cannot be read")
-                return True
+                return {}
+            if response.status != 200:
+                return None
+            return dict(json.loads(response.body)) if response.body else {}
 
         sockets = Sockets(self._socket_url, take, session=self.wire.session, proxy=self.wire.proxy)
         listening = asyncio.create_task(sockets.run(), name="slack sockets")
@@ -200,18 +207,21 @@ class Slack:
             log.warning("Slack sent what is for another workspace")
             return BoltResponse(status=200, body="")
         is_event = body.get("type") == "event_callback"
-        work = asyncio.ensure_future(self._take(body))
+        is_form = body.get("type") == "view_submission"
+        sent = Submission(body.get("view") or {}) if is_form else None
+        work = asyncio.ensure_future(self._take(body, sent))
         self._waits.add(work)
         work.add_done_callback(self._waits.discard)
         work.add_done_callback(_told_if_failed)
-        done, _ = await asyncio.wait({work}, timeout=_ACK_SECONDS)
+        done, _ = await asyncio.wait({work}, timeout=_FORM_SECONDS if is_form else _ACK_SECONDS)
         if not done:
             # Slack delivers an unacknowledged event again and we know it then; a click
             # is never delivered again, so to refuse it would only alarm.
-            return BoltResponse(status=503 if is_event else 200, body="")
+            waiting = self.surface.waits_for(sent) if sent is not None else None
+            return _acknowledged(sent, waiting, status=503 if is_event else 200)
         if work.exception() is not None:
             return BoltResponse(status=500 if is_event else 200, body="")
-        return BoltResponse(status=200, body="")
+        return _acknowledged(sent)
 
     def _is_for_us(self, body: Json) -> bool:
         bot = self._whoami()
@@ -225,17 +235,21 @@ class Slack:
             return replace(handle, response_url=None)
         return handle
 
-    async def _take(self, body: Json) -> None:
+    async def _take(self, body: Json, sent: Submission | None = None) -> None:
         self._note(body)
+        if sent is not None and not self.surface.is_first_sent(sent):
+            return
         bot, handle = self._whoami(), self._handle_of(body)
         for event in inbound.read(body, bot, self._clock.now()):
-            grip = self.surface.take(event, handle)
+            grip = self.surface.take(event, handle, sent)
             may_open = self._catalogue.may_open_form(event.what) and bool(handle.trigger)
             if may_open:
                 self._later(self._open_waiting(grip))
             task = await self._in_order(grip, event)
-            if may_open:
+            if may_open or sent is not None:
                 self._later(self._end_waiting(grip, task))
+            if sent is not None:
+                await sent.decided(task)
 
     async def _in_order(self, grip: Grip, event: Event) -> asyncio.Task[None] | None:
         """Handed in as it arrived, though some have to be looked up and others have not."""
@@ -243,6 +257,8 @@ class Slack:
         try:
             described = await self._described(event)
             grip.event = described
+            if grip.sent is not None:
+                grip.sent.locale = described.locale
             await ticket.turn()
             return await self._handle(described)
         finally:
@@ -357,6 +373,13 @@ class Slack:
     def _whoami(self) -> Bot:
         assert self._bot is not None
         return self._bot
+
+
+def _acknowledged(
+    sent: Submission | None, waiting: Json | None = None, *, status: int = 200
+) -> BoltResponse:
+    answer = sent.answer(waiting) if sent is not None else {}
+    return BoltResponse(status=status, body=answer or "")
 
 
 def _told_if_failed(task: asyncio.Task[Any]) -> None:

@@ -360,8 +360,8 @@ def _submission(body: Payload, bot: Bot, now: datetime) -> Event:
     view: Payload = body["view"]
     values, attachment = _values(view)
     what = Submitted(str(view.get("callback_id")), values, attachment)
-    known = view.get("id") or _once(body, now)
-    key = f"{bot.workspace}/view/{known}/{view.get('hash') or ''}"
+    # A form that was refused is sent again from the same view, so that is not enough to tell it.
+    key = f"{bot.workspace}/view/{view.get('id') or ''}/{view.get('hash') or ''}/{_once(body, now)}"
     place = place_from(str(view.get("private_metadata") or ""), bot, str(body["user"]["id"]))
     return _interaction(body, bot, now, place, what, key=key)
 
@@ -383,7 +383,9 @@ def place_from(metadata: str, bot: Bot, user: str) -> Place:
 def _values(view: Payload) -> tuple[dict[str, str], Attachment | None]:
     values: dict[str, str] = {}
     attachment = None
-    for block, inputs in (view.get("state") or {}).get("values", {}).items():
+    shown = _shown(view)
+    sent: Payload = (view.get("state") or {}).get("values") or {}
+    for block, inputs in sorted(sent.items(), key=lambda one: _part(one[0])):
         for action, value in inputs.items():
             if value.get("type") == "file_input" or "files" in value:
                 files = value.get("files") or ()
@@ -391,8 +393,35 @@ def _values(view: Payload) -> tuple[dict[str, str], Attachment | None]:
             else:
                 name = block.partition(PART)[0]
                 said = _chosen(value) if action == SEVERAL else _value(value)
+                said = _as_shown(said, shown.get(block, ""))
                 values[name] = values.get(name, "") + said
     return values, attachment
+
+
+def _part(block: str) -> int:
+    """The order of the inputs of one text, whatever the order in which they come."""
+    number = block.partition(PART)[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _shown(view: Payload) -> dict[str, str]:
+    """What stood in each input when the form was opened."""
+    blocks = [one for one in view.get("blocks") or () if isinstance(one.get("element"), Mapping)]
+    return {str(one.get("block_id")): _initial(one["element"]) for one in blocks}
+
+
+def _initial(element: Payload) -> str:
+    return str(element.get("initial_value") or "")
+
+
+def _as_shown(said: str, shown: str) -> str:
+    """What came back as Slack escapes or trims it, but otherwise as it was shown, is no edit."""
+    trimmed = _lines(shown)
+    return shown if _lines(said) in (trimmed, html.escape(trimmed, quote=False)) else said
+
+
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def _chosen(value: Payload) -> str:

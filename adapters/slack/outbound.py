@@ -7,13 +7,13 @@ only a model's answer is markdown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from adapters.pieces import chunks, split
 from adapters.saying import bar, words
 from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
-from adapters.slack.texts import LONGEST_MARKDOWN, escaped, safe
+from adapters.slack.texts import LONGEST_MARKDOWN, cut, escaped, is_typable, safe, units
 from adapters.slack.wire import Json
 from bot.model import MessageId, Place
 from bot.replies import (
@@ -34,6 +34,8 @@ METADATA = "attune_post"
 _BLOCKS, _SECTION, _HEADER, _BUTTONS = 50, 3000, 150, 25
 _FIELD, _FIELDS, _LABEL, _INPUT = 2000, 10, 75, 3000
 _FALLBACK = 3800
+_MODAL_BLOCKS, _MODAL_BYTES = 100, 200_000
+_OPTIONS, _TICKS, _VALUE = 100, 10, 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,32 @@ def modal(form: Form, place: Place, *, close: str) -> Json:
         "close": _plain(close, 24),
         "blocks": blocks,
     }
+
+
+def holds(form: Form) -> bool:
+    """Whether a form shows every value whole, and Slack gives each back as it was.
+
+    https://docs.slack.dev/reference/views: so many blocks, and so many bytes in all.
+    """
+    notes = [part for part in chunks(form.note, _SECTION) if part]
+    parts = [cut(field.value, _INPUT) or [""] for field in form.fields]
+    if len(notes) + sum(map(len, parts)) > _MODAL_BLOCKS or not all(map(_is_held, form.fields)):
+        return False
+    return sum(len(field.value.encode()) for field in form.fields) <= _MODAL_BYTES
+
+
+def _is_held(field: Field) -> bool:
+    match field.kind:
+        case FieldKind.CHOICE | FieldKind.CHOICES:
+            most = _OPTIONS if field.kind is FieldKind.CHOICE else _TICKS
+            return len(field.choices) <= most and all(len(v) <= _VALUE for v, _ in field.choices)
+        case FieldKind.TEXT:
+            parts = cut(field.value, _INPUT)
+            is_whole = parts is not None and len(parts) > 1
+            fits = is_whole or units(field.value) <= field.max_length
+        case _:
+            fits = units(field.value) <= min(field.max_length, _INPUT)
+    return fits and cut(field.value, _INPUT) is not None and is_typable(field.value)
 
 
 def notice(title: str, text: str, *, close: str) -> Json:
@@ -229,11 +257,17 @@ def _button(button: Button) -> Json:
 
 def _inputs(field: Field) -> list[Json]:
     """A value longer than an input is asked for in several."""
-    if field.kind is not FieldKind.TEXT or len(field.value) <= _INPUT:
+    parts = cut(field.value, _INPUT) or [field.value]
+    if field.kind is not FieldKind.TEXT or len(parts) == 1:
         return [_input(field, field.name, field.label, field.value)]
-    parts = list(chunks(field.value, _INPUT))
+    later = replace(field, required=False)
     return [
-        _input(field, f"{field.name}{PART}{n}", f"{field.label} ({n + 1}/{len(parts)})", part)
+        _input(
+            later if n else field,
+            f"{field.name}{PART}{n}",
+            f"{field.label} ({n + 1}/{len(parts)})",
+            part,
+        )
         for n, part in enumerate(parts)
     ]
 
@@ -294,6 +328,7 @@ __all__ = [
     "Payload",
     "answer_payloads",
     "feedback",
+    "holds",
     "home",
     "key_of",
     "metadata",

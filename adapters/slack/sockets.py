@@ -29,11 +29,11 @@ _LINGER_SECONDS = 10.0
 _FIRST_WAIT_SECONDS = 0.1
 _LONGEST_WAIT_SECONDS = 30.0
 
-Take = Callable[[Json], Awaitable[bool]]
+Take = Callable[[Json], Awaitable[Json | None]]
 
 
 class Sockets:
-    """Hands every envelope to `take` and acknowledges those for which it says yes."""
+    """Hands every envelope to `take` and acknowledges it with what that returns, unless None."""
 
     def __init__(
         self,
@@ -138,11 +138,15 @@ class _Connection:
 
     async def _answer(self, envelope: Json) -> None:
         try:
-            if not await self._take(envelope):
-                return
+            response = await self._take(envelope)
         except Exception:
             log.exception("An envelope was not taken")
             return
+        if response is None:
+            return
+        answer = {"envelope_id": envelope["envelope_id"]}
         # A lost acknowledgement costs nothing: Slack delivers again, and we know it then.
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
-            await self._socket.send_str(json.dumps({"envelope_id": envelope["envelope_id"]}))
+            await self._socket.send_str(
+                json.dumps(answer | ({"payload": response} if response else {}))
+            )

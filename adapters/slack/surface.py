@@ -20,10 +20,11 @@ from adapters.slack.outbound import Payload
 from adapters.slack.parts import Spot
 from adapters.slack.people import People
 from adapters.slack.streaming import Answering
+from adapters.slack.submissions import Submission
 from adapters.slack.traces import Traces, Trail, pages
 from adapters.slack.wire import Json, Wire, code, is_unknown_method, ts_of
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
-from bot.events import Attachment, Clicked, Commanded, Event, Reacted
+from bot.events import Attachment, Clicked, Commanded, Event, Reacted, Submitted
 from bot.model import ChannelId, MessageId, Place, Said, User, UserId
 from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
 
@@ -46,10 +47,17 @@ class Grip:
     event: Event
     handle: Handle
     taken_at: float
-    view: str | None = None
+    sent: Submission | None = None
+    opened: str | None = None
     is_waiting: bool = True
     """Whether nothing has been answered yet, or only a form that says so."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def view(self) -> str | None:
+        """The form that stands for this event: one opened for it, or its own, kept open."""
+        late = self.sent.view_id if self.sent is not None and self.sent.is_late else None
+        return self.opened or late
 
 
 class SlackSurface:
@@ -76,10 +84,11 @@ class SlackSurface:
         self._begun: set[str] = set()
         self._responses: OrderedDict[str, str] = OrderedDict()
         self._threads: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._sent: OrderedDict[str, Submission] = OrderedDict()
 
-    def take(self, event: Event, handle: Handle) -> Grip:
+    def take(self, event: Event, handle: Handle, sent: Submission | None = None) -> Grip:
         """Remembers what an event lets us do, and whether it is the first time we hear of it."""
-        grip = Grip(event, handle, self._now())
+        grip = Grip(event, handle, self._now(), sent=sent)
         _remember(self._grips, event.key, grip)
         clicked = event.what.message if isinstance(event.what, Clicked) else None
         if clicked and clicked.startswith(EPHEMERAL) and handle.response_url:
@@ -91,6 +100,18 @@ class SlackSurface:
         self.take(event, Handle())
         if has_begun:
             self._begun.add(event.key)
+
+    def is_first_sent(self, sent: Submission) -> bool:
+        """A form is sent once, and again only if it was refused: two clicks are no two forms."""
+        earlier = self._sent.get(sent.view_id)
+        if sent.view_id and earlier is not None and not earlier.is_refused:
+            return False
+        _remember(self._sent, sent.view_id, sent)
+        return True
+
+    def waits_for(self, sent: Submission) -> Json:
+        """The view that takes the place of a form whose work takes longer than Slack waits."""
+        return self._notice("slack.moment", sent.locale)
 
     def _is_first(self, key: str) -> bool:
         """Whether nothing with this key can stand yet."""
@@ -250,6 +271,27 @@ class SlackSurface:
         button = Button(form.title, action, is_primary=True)
         await self.whisper(event, Text(text, private=True, buttons=(button,)))
 
+    def holds(self, form: Form) -> bool:
+        return outbound.holds(form)
+
+    async def return_form(self, event: Event, problem: str) -> None:
+        """Beside its input while Slack waits; later in the form, else with what was typed."""
+        await self._ready()
+        grip = self._grips.get(event.key)
+        sent = grip.sent if grip is not None else None
+        if grip is not None and sent is not None:
+            if sent.refuse(problem):
+                return
+            filled = sent.filled(problem)
+            if filled is not None and await self._show_form(grip, filled):
+                return
+        typed = event.what.values if isinstance(event.what, Submitted) else {}
+        kept = [text for text in typed.values() if text.strip()]
+        if kept:
+            said = self._say("slack.form_typed", event.locale)
+            problem = "\n\n".join((problem, said, *kept))
+        await self.whisper(event, Text(problem, private=True))
+
     async def send_file(self, event: Event, document: Document) -> None:
         """Files are for the asker: into our direct messages, said so where it was asked."""
         await self._ready()
@@ -284,17 +326,19 @@ class SlackSurface:
             if grip.view is not None or not grip.is_waiting or not self._is_fresh(grip):
                 return
             with contextlib.suppress(SurfaceError):
-                grip.view = await self._open_view(grip, self._notice(grip, "slack.moment"))
+                notice = self._notice("slack.moment", grip.event.locale)
+                grip.opened = await self._open_view(grip, notice)
 
     async def end_waiting(self, grip: Grip) -> None:
         """All that is to be answered has been: no form opens now, and none goes on waiting."""
         async with grip.lock:
             if grip.view is not None and grip.is_waiting:
-                await self._put_view(grip, self._notice(grip, "slack.answered"))
+                await self._put_view(grip, self._notice("slack.answered", grip.event.locale))
             grip.is_waiting = False
+            if grip.sent is not None:
+                grip.sent.forget()
 
-    def _notice(self, grip: Grip, key: str) -> Json:
-        locale = grip.event.locale
+    def _notice(self, key: str, locale: str) -> Json:
         close = self._say("slack.close", locale)
         return outbound.notice("Attune", self._say(key, locale), close=close)
 
@@ -467,11 +511,13 @@ class SlackSurface:
         grip.is_waiting = False
         try:
             if grip.view is not None:
+                if grip.sent is not None:
+                    await grip.sent.settled()
                 await self._wire.call("views.update", {"view_id": grip.view, "view": view})
                 return True
             if not self._is_fresh(grip):
                 return False
-            grip.view = await self._open_view(grip, view)
+            grip.opened = await self._open_view(grip, view)
         except SurfaceError as error:
             log.info("A form could not be opened", extra={"why": code(error)})
             return False

@@ -35,6 +35,7 @@ _UNFINISHED = re.compile(
     r"(?:[<＜﹤][^<>＞\n]{0,200}|&[\w#;&]{0,60}(?:[^<>\n]{0,100})?|[@＠﹫]\S{0,12}|!)$"
 )
 _JOINER = "\u2060"
+_ESCAPED = re.compile("&(?:amp|lt|gt);")
 
 
 def safe(text: str) -> str:
@@ -49,6 +50,40 @@ def safe(text: str) -> str:
 def readable(text: str) -> str:
     """Without what no text can hold: half characters and control characters."""
     return _CONTROL.sub("", text)
+
+
+def units(text: str) -> int:
+    """The length as Slack's clients count it, in UTF-16."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def cut(text: str, most: int) -> list[str] | None:
+    """A text in inputs of so many places, if white space cut off both ends of each is no loss.
+
+    So none but the whole text begins or ends with any; None where that cannot be.
+    """
+    parts: list[str] = []
+    start = 0
+    while len(text) - start > most // 2 and units(text[start : start + most + 1]) > most:
+        end = start + most
+        while units(text[start:end]) > most:
+            end -= (units(text[start:end]) - most + 1) // 2
+        while end > start and (text[end - 1].isspace() or text[end].isspace()):
+            end -= 1
+        if end == start:
+            return None
+        parts.append(text[start:end])
+        start = end
+    return [*parts, text[start:]]
+
+
+def is_typable(text: str) -> bool:
+    """Whether an input gives a text back as it was.
+
+    Nobody says what becomes there of characters that no keyboard has, and of what Slack may
+    read as one of the three signs that it escapes.
+    """
+    return _CONTROL.search(text) is None and _ESCAPED.search(text) is None
 
 
 def escaped(text: str) -> str:

@@ -559,6 +559,7 @@ SENTENCES: Mapping[str, str] = {
     "slack.invite_me": "I am not in this channel. /invite me, so that I can answer here and say how things go; until then I write to you directly.",
     "slack.answered": "That is done. The answer stands in the conversation.",
     "slack.thinking": "is thinking …",
+    "slack.form_typed": "What you wrote:",
     "slack.form_late": "Click to go on: the form opens here.",
     "slack.file_sent": "I sent you {name} as a direct message.",
     "slack.doctor.token": "Slack: the bot token works in {team}.",

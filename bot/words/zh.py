@@ -570,6 +570,7 @@ SENTENCES: Mapping[str, str] = {
     "slack.invite_me": "我不在这个频道里。请用 /invite 邀请我，我才能在这里回答和通报进展；在那之前我会私信你。",
     "slack.answered": "完成了，回复在对话里。",
     "slack.thinking": "正在思考……",
+    "slack.form_typed": "你写的内容：",
     "slack.form_late": "点击继续，表单会在这里打开。",
     "slack.file_sent": "{name} 已经用私信发给你了。",
     "slack.doctor.token": "Slack：机器人令牌在 {team} 可用。",

@@ -407,7 +407,19 @@ class FakeSlack:
         delivery, sent_at = known
         delivery.acks.append(time.monotonic() - sent_at)
         delivery.response = answer.get("payload")
+        self._respond_to_form(delivery)
         delivery.acked.set()
+
+    def _respond_to_form(self, delivery: Delivery) -> None:
+        """surfaces/modals: an update takes the view's place, errors must name its inputs."""
+        response, view = delivery.response or {}, delivery.envelope["payload"].get("view") or {}
+        if response.get("response_action") == "update":
+            check_view(response["view"], "modal")
+            self.views[view["id"]] = {**response["view"], "id": view["id"], "hash": self._ts()}
+        if response.get("response_action") == "errors":
+            inputs = {one["block_id"] for one in view["blocks"] if one["type"] == "input"}
+            assert response["errors"]
+            assert set(response["errors"]) <= inputs
 
     # The Web API
 
