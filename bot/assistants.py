@@ -14,6 +14,7 @@ from bot.model import (
     Binding,
     HostName,
     ModelName,
+    Role,
     Sampling,
     Sources,
     Workspace,
@@ -27,6 +28,7 @@ from bot.words import LANGUAGES, Words
 DEFAULT_NAME = "attune"
 OPEN_PLATFORMS = frozenset({"discord"})
 """Where anybody may invite the bot into a place of theirs, at the cost of whoever runs it."""
+_FOR_MEMBERS = ("model", "base", "language", "history")
 
 
 def first(workspace: Workspace, *, hosts: Hosts) -> Assistant:
@@ -73,6 +75,7 @@ async def create(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
 
 
 async def show(ask: Ask, *, store: Store) -> Reply:
+    """How it is set up; its instructions and channels are for curators."""
     async with store.reading() as records:
         assistant = await chosen(ask, records)
         deployment = await records.deployments.current(ask.id, assistant.id)
@@ -94,7 +97,8 @@ async def show(ask: Ask, *, store: Store) -> Reply:
         "history": words("yes" if assistant.history else "no"),
         "few_shot": str(assistant.few_shot),
     }
-    shown = tuple(Fact(words(f"assistant.{name}"), value, name) for name, value in facts.items())
+    kept = facts if ask.role >= Role.CURATOR else {n: facts[n] for n in _FOR_MEMBERS}
+    shown = tuple(Fact(words(f"assistant.{name}"), value, name) for name, value in kept.items())
     return Card(words("assistant.title", name=assistant.name), facts=shown)
 
 
@@ -183,7 +187,9 @@ def _with_texts(assistant: Assistant, ask: Ask) -> Assistant:
     language = ask.text("language")
     if language and language not in (*LANGUAGES, "auto"):
         known = ", ".join((*LANGUAGES, "auto"))
-        raise BadInput(problem=ask.words("option.choice", option="language", choices=known))
+        raise BadInput(
+            problem=ask.words("option.choice", option="language", choices=known, value=language)
+        )
     few_shot = ask.integer("few_shot")
     return replace(
         assistant,

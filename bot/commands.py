@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,12 +50,16 @@ class OptionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One word of a command, `name:value`; the `rest` option takes what has no name."""
+    """One word of a command, `name:value`; the `rest` option takes what has no name.
+
+    Of a sentence any word may look like an option.
+    """
 
     name: str
     kind: OptionKind = OptionKind.TEXT
     required: bool = False
     rest: bool = False
+    is_sentence: bool = False
     choices: tuple[str, ...] = ()
     least: float | None = None
     most: float | None = None
@@ -79,6 +84,8 @@ class Ask:
     progress: Hear | None = None
     may_ask: bool = True
     """False for a stranger where no admin lets strangers ask."""
+    is_page: bool = False
+    """Whether a page of the studio asks, and shows the reply itself."""
 
     @property
     def id(self) -> WorkspaceId:
@@ -140,6 +147,7 @@ _LARGEST = 2**63 - 1
 
 Handler = Callable[[Ask, World], Awaitable[Reply]]
 
+_OPTION_NAME = re.compile(r"[A-Za-z_]{2,32}")
 _TOKEN = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 _BEGINS_GROUPS = re.compile(r"[+-]?\d{1,3}(?: \d{3})*")
 _GROUP = re.compile(r"\d{3}(?:[,.]\d+)?")
@@ -181,11 +189,15 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """A button, form, reaction or shortcut, by name."""
+    """A button, form, reaction or shortcut, by name.
+
+    What only the studio's pages offer is refused where it comes from a chat.
+    """
 
     name: str
     role: Role
     run: Handler
+    is_for_pages: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +230,9 @@ class Catalogue:
             for command in self.commands:
                 if command.path == path and len(tokens) >= length:
                     return command, _after(words, length)
-        raise UnknownCommand(noun="command", name=" ".join(tokens[:1]) or "/tune")
+        is_group = any(command.path.startswith(f"{path.lower()} ") for command in self.commands)
+        known = " ".join(tokens[: 2 if is_group else 1])
+        raise UnknownCommand(noun="command", name=known or "/tune")
 
     def button(self, action: str) -> tuple[Deed, str]:
         return _deed(self.buttons, action)
@@ -258,26 +272,52 @@ class Catalogue:
                 yield from _complete_options(command, typed)
 
 
-def parse(command: Command, line: str, words: Words) -> dict[str, str]:
+def parse(
+    command: Command, line: str, words: Words, given: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The options in what follows a command's path.
 
     `name:value` and `name=value`, quotes where there are blanks; what has no
-    name goes to the `rest` option as it was written. Raises BadInput.
+    name goes to the `rest` option as it was written. `given` are those that the surface knows
+    apart already. Raises BadInput.
     """
-    named: dict[str, str] = {}
+    named: dict[str, str] = dict(given or {})
     loose: list[str] = []
     names = {option.name for option in command.options}
     for token in _with_whole_numbers(command, _TOKEN.findall(line)):
         name, colon, value = _named(token)
-        if colon and name.lower() in names:
-            named[name.lower()] = value.replace('"', "")
-        else:
+        if not colon or name.lower() not in names:
             loose.append(token)
+        elif name.lower() in named:
+            raise BadInput(problem=words("option.twice", option=name.lower()))
+        else:
+            named[name.lower()] = value.replace('"', "")
+    _refuse_unknown(command, loose, named, words)
     if loose and command.rest:
-        named.setdefault(command.rest.name, _bare(" ".join(loose)))
-    elif loose:
-        raise BadInput(problem=_unknown(command, loose[0], words))
+        named[command.rest.name] = _bare(" ".join(loose))
     return checked(command, named, words)
+
+
+def _refuse_unknown(
+    command: Command, loose: Sequence[str], named: Mapping[str, str], words: Words
+) -> None:
+    """Names what stands where nothing can stand, and what looks like an option and is none."""
+    if loose and (command.rest is None or command.rest.name in named):
+        raise BadInput(problem=_unknown(command, loose[0], words))
+    for token in loose:
+        if command.rest is not None and _is_misspelt(token, command, command.rest):
+            raise BadInput(problem=_unknown(command, token, words))
+
+
+def _is_misspelt(token: str, command: Command, rest: Option) -> bool:
+    """In a question anything may stand, in a model's name colons; so only near misses count."""
+    name, colon, value = _named(token)
+    if not colon or not value or not _OPTION_NAME.fullmatch(name):
+        return False
+    if rest.kind is not OptionKind.MODEL and not rest.is_sentence:
+        return True
+    known = [option.name for option in command.options]
+    return bool(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.75))
 
 
 def checked(command: Command, options: Mapping[str, str], words: Words) -> dict[str, str]:
@@ -285,6 +325,10 @@ def checked(command: Command, options: Mapping[str, str], words: Words) -> dict[
 
     Numbers come back without separators.
     """
+    names = {option.name for option in command.options}
+    for name in options:
+        if name not in names:
+            raise BadInput(problem=_unknown(command, name, words))
     checked_values = dict(options)
     for option in command.options:
         value = options.get(option.name, "").strip()
@@ -300,7 +344,10 @@ def _checked_value(option: Option, value: str, words: Words) -> str:
     lowered = value.lower()
     if option.choices and lowered not in option.choices:
         known = ", ".join(option.choices)
-        raise BadInput(problem=words("option.choice", option=option.name, choices=known))
+        problem = words("option.choice", option=option.name, choices=known, value=value)
+        raise BadInput(problem=problem)
+    if option.choices:
+        return lowered
     if option.kind in (OptionKind.INTEGER, OptionKind.NUMBER) and lowered != "auto":
         return _checked_number(option, value, words)
     return value
@@ -371,10 +418,10 @@ def plain(number: float) -> str:
 
 def whole_number(text: str) -> int:
     """The number that names a thing. Raises ValueError, also where no thing can have it."""
-    number = int(text)
-    if abs(number) > _LARGEST:
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(_LARGEST))
+    if not is_number or not 0 < int(text) <= _LARGEST:
         raise ValueError(text)
-    return number
+    return int(text)
 
 
 def month_of(at: datetime) -> datetime:
@@ -392,7 +439,7 @@ def _out_of_range(option: Option, words: Words) -> str:
 def _unknown(command: Command, token: str, words: Words) -> str:
     known = ", ".join(f"{option.name}:…" for option in command.options)
     if not known:
-        return words("option.none", command=command.path)
+        return words("option.none", command=command.path, token=token)
     return words("option.unknown", command=command.path, token=token, options=known)
 
 

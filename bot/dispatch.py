@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot import access, assistants
-from bot.commands import Ask, Catalogue, Deed, checked, parse
+from bot.commands import Ask, Catalogue, Deed, parse
 from bot.errors import AttuneError, BadInput, NotFound, PlaceClosed
 from bot.events import (
     Clicked,
@@ -263,7 +263,8 @@ class Dispatch:
         try:
             # A workspace begins with what a platform sends, never with what an address names.
             is_ours = event.place.workspace == LOCAL
-            ask = replace(await self._ask(event, may_settle=is_ours), progress=progress)
+            ask = await self._ask(event, may_settle=is_ours)
+            ask = replace(ask, progress=progress, is_page=True)
             words = ask.words
             reply = await self._reply(ask)
         except AttuneError as error:
@@ -399,10 +400,7 @@ class Dispatch:
         access.require(ask.role, command.role, ask.words)
         if command.costs_tokens:
             await self._within_caps(ask)
-        if what.options:
-            options = checked(command, what.options, ask.words)
-        else:
-            options = parse(command, line, ask.words)
+        options = parse(command, line, ask.words, given=what.options)
         filled = replace(ask, options=options, attachment=what.attachment)
         return await command.run(filled, self._world)
 
@@ -419,6 +417,8 @@ class Dispatch:
         if deed is None:
             return Silence()
         access.require(ask.role, deed.role, ask.words)
+        if deed.is_for_pages and not ask.is_page:
+            raise NotFound(noun="button", name=deed.name)
         return await deed.run(ask, self._world)
 
     def _fitting(self, ask: Ask, reply: Reply) -> Reply:

@@ -204,12 +204,18 @@ async def _turn_named(ask: Ask, records: Records) -> Turn:
     """
     turn = await records.turns.get(ask.id, _turn_id(ask))
     _require_own(ask, turn)
-    is_here = turn.place.channel == ask.place.channel or ask.role is Role.OPERATOR
-    if is_here or turn.asker == ask.by:
+    if _is_here(ask, turn) or turn.asker == ask.by:
         return turn
     if not any(vote.user == ask.by for vote in await records.turns.votes(ask.id, turn.id)):
         raise NotFound(noun="answer", name=ask.argument)
     return turn
+
+
+def _is_here(ask: Ask, turn: Turn) -> bool:
+    """A thread may have fewer readers than its channel."""
+    there, here = turn.place, ask.place
+    is_open = there.channel == here.channel and there.thread in (None, here.thread)
+    return is_open or ask.role is Role.OPERATOR
 
 
 def _require_own(ask: Ask, turn: Turn) -> None:

@@ -195,6 +195,81 @@ async def test_an_ambiguous_number_is_named_with_both_readings(scene: Scene) -> 
     assert "can be read as 1 or as 1000" in await scene.last()
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.path)
+@pytest.mark.parametrize("token", ["nosuch:7", "nosuch=7", "--nosuch=7"])
+def test_an_option_that_a_command_does_not_know_is_named(command: Command, token: str) -> None:
+    if command.rest and (command.rest.is_sentence or command.rest.kind is OptionKind.MODEL):
+        pytest.skip("any word may stand in it")
+
+    with pytest.raises(BadInput, match="nosuch"):
+        parse(command, token, WORDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.path)
+def test_an_unknown_option_of_a_surface_is_named_too(command: Command) -> None:
+    with pytest.raises(BadInput, match="nosuch"):
+        parse(command, "", WORDS, given={"nosuch": "7"})
+
+
+@pytest.mark.parametrize(
+    "command", [one for one in COMMANDS if not one.rest], ids=lambda command: command.path
+)
+def test_a_word_too_many_is_named(command: Command) -> None:
+    with pytest.raises(BadInput, match="please"):
+        parse(command, "please", WORDS)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "examples search:one two",
+        "status job:1 two",
+        "consent on two",
+        "consent switch:on two",
+        "export csv two",
+        "assistant show name:ada two",
+        "assistant bind two:three",
+        "use latest ass:two",
+        "compare checkpoint:two what is it?",
+        "admin guests here two",
+    ],
+)
+def test_no_word_is_passed_over(line: str) -> None:
+    with pytest.raises(BadInput, match="two"):
+        options(line)
+
+
+@pytest.mark.parametrize("line", ["start seed:1 seed:2", "examples state:approved STATE=rejected"])
+def test_an_option_that_is_there_twice_is_refused(line: str) -> None:
+    with pytest.raises(BadInput, match="twice"):
+        options(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "question"),
+    [
+        ("compare Solve x=3 for me", "Solve x=3 for me"),
+        ("compare note:this https://a.example/b?c=d", "note:this https://a.example/b?c=d"),
+    ],
+)
+def test_in_a_question_anything_may_stand(line: str, question: str) -> None:
+    assert options(line) == {"question": question}
+
+
+def test_quotes_let_any_word_be_looked_for() -> None:
+    assert options('examples "status:open"') == {"search": "status:open"}
+
+
+@pytest.mark.parametrize(("said", "meant"), [("ON", "on"), ("Off", "off")])
+def test_a_choice_means_the_same_in_any_case(said: str, meant: str) -> None:
+    assert options(f"consent {said}") == {"switch": meant}
+
+
+def test_an_unknown_word_of_a_group_is_named() -> None:
+    with pytest.raises(NotFound, match="admin nosuch"):
+        CATALOGUE.command("admin nosuch user:1")
+
+
 def test_an_unknown_word_is_named() -> None:
     with pytest.raises(NotFound, match="bogus"):
         CATALOGUE.command("bogus now")

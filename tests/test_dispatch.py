@@ -21,7 +21,7 @@ WORDS = Words("en")
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 WHO = {
     role: WORDS(f"role.ask.{role.name.lower()}")
-    for role in (Role.CURATOR, Role.TRAINER, Role.ADMIN)
+    for role in (Role.CURATOR, Role.TRAINER, Role.ADMIN, Role.OPERATOR)
 }
 GUARDED = [command for command in CATALOGUE.commands if command.role > Role.MEMBER]
 

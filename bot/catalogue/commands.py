@@ -154,7 +154,7 @@ COMMANDS: tuple[Command, ...] = (
             hosts=world.hosts,
             clock=world.clock,
         ),
-        (_text("question", rest=True, required=True), _yes_no("checkpoints")),
+        (Option("question", rest=True, required=True, is_sentence=True), _yes_no("checkpoints")),
         costs_tokens=True,
     ),
     Command(

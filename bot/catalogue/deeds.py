@@ -21,8 +21,8 @@ from bot.commands import Deed
 from bot.model import ExampleState, JobWish, Role
 from bot.tuning import cards, confirming, curves, hosted, lineage, start, story
 
-_S, _M, _C, _T, _A = Role.STRANGER, Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
-_O = Role.OPERATOR
+_S, _M, _C = Role.STRANGER, Role.MEMBER, Role.CURATOR
+_T, _A, _O = Role.TRAINER, Role.ADMIN, Role.OPERATOR
 
 BUTTONS = (
     Deed("example.approve", _C, lambda ask, world: runs.judge(ask, world, ExampleState.APPROVED)),
@@ -31,38 +31,78 @@ BUTTONS = (
     Deed("example.edit", _C, lambda ask, world: examples.edit_form(ask, store=world.store)),
     Deed("example.drop", _C, lambda ask, world: examples.withdraw(ask, store=world.store)),
     Deed("example.write", _M, lambda ask, world: runs.write(ask, world)),
-    Deed("example.write_page", _M, lambda ask, world: runs.write_page(ask, world)),
-    Deed("example.undo", _C, lambda ask, world: examples.undo(ask, store=world.store)),
+    Deed(
+        "example.write_page", _M, lambda ask, world: runs.write_page(ask, world), is_for_pages=True
+    ),
+    Deed(
+        "example.undo",
+        _C,
+        lambda ask, world: examples.undo(ask, store=world.store),
+        is_for_pages=True,
+    ),
     Deed("example.show", _M, lambda ask, world: examples.show(ask, store=world.store)),
-    Deed("example.revisions", _M, lambda ask, world: examples.revisions(ask, store=world.store)),
-    Deed("example.similar", _M, lambda ask, world: examples.similar(ask, store=world.store)),
-    Deed("example.context", _C, lambda ask, world: runs.context(ask, world)),
+    Deed(
+        "example.revisions",
+        _C,
+        lambda ask, world: examples.revisions(ask, store=world.store),
+        is_for_pages=True,
+    ),
+    Deed(
+        "example.similar",
+        _C,
+        lambda ask, world: examples.similar(ask, store=world.store),
+        is_for_pages=True,
+    ),
+    Deed("example.context", _C, lambda ask, world: runs.context(ask, world), is_for_pages=True),
     Deed("save", _M, lambda ask, world: runs.save_again(ask, world)),
     Deed("examples.more", _M, lambda ask, world: examples.listing(ask, store=world.store)),
-    Deed("tour", _M, lambda ask, world: runs.tour(ask, world)),
-    Deed("counts", _M, lambda ask, world: overview.counts(ask, store=world.store)),
-    Deed("channel", _M, lambda ask, world: overview.channel(ask)),
-    Deed("answers", _M, lambda ask, world: chat.about_answers(ask, store=world.store)),
+    Deed("tour", _C, lambda ask, world: runs.tour(ask, world), is_for_pages=True),
+    Deed(
+        "counts", _C, lambda ask, world: overview.counts(ask, store=world.store), is_for_pages=True
+    ),
+    Deed("channel", _C, lambda ask, world: overview.channel(ask), is_for_pages=True),
+    Deed(
+        "answers",
+        _C,
+        lambda ask, world: chat.about_answers(ask, store=world.store),
+        is_for_pages=True,
+    ),
     Deed(
         "workspaces",
-        _A,
+        _O,
         lambda ask, world: workspaces.listing(ask, store=world.store, hosts=world.hosts),
+        is_for_pages=True,
     ),
     Deed(
         "workspace.allow",
         _O,
         lambda ask, world: workspaces.allow(ask, store=world.store, hosts=world.hosts),
+        is_for_pages=True,
     ),
     Deed(
         "workspace.disallow",
         _O,
         lambda ask, world: workspaces.disallow(ask, store=world.store, hosts=world.hosts),
+        is_for_pages=True,
     ),
-    Deed("hosts", _M, lambda ask, world: administration.hosts(ask, hosts=world.hosts)),
-    Deed("host.test", _A, lambda ask, world: administration.test_host(ask, hosts=world.hosts)),
-    Deed("starter", _C, lambda ask, world: runs.starter(ask, world)),
     Deed(
-        "job.start", _T, lambda ask, world: start.start(ask, store=world.store, hosts=world.hosts)
+        "hosts",
+        _T,
+        lambda ask, world: administration.hosts(ask, hosts=world.hosts),
+        is_for_pages=True,
+    ),
+    Deed(
+        "host.test",
+        _O,
+        lambda ask, world: administration.test_host(ask, hosts=world.hosts),
+        is_for_pages=True,
+    ),
+    Deed("starter", _C, lambda ask, world: runs.starter(ask, world), is_for_pages=True),
+    Deed(
+        "job.start",
+        _T,
+        lambda ask, world: start.start(ask, store=world.store, hosts=world.hosts),
+        is_for_pages=True,
     ),
     Deed("job.confirm", _T, lambda ask, world: runs.confirm(ask, world)),
     Deed("job.confirm_unpriced", _T, lambda ask, world: runs.confirm(ask, world, is_sure=True)),
@@ -71,13 +111,20 @@ BUTTONS = (
     Deed("job.pause", _T, lambda ask, world: runs.wish(ask, world, JobWish.PAUSE)),
     Deed("job.resume", _T, lambda ask, world: runs.wish(ask, world, JobWish.RESUME)),
     Deed("job.show", _M, lambda ask, world: cards.status(ask, store=world.store)),
-    Deed("job.events", _M, lambda ask, world: story.events(ask, store=world.store)),
-    Deed("job.rows", _C, lambda ask, world: story.rows(ask, store=world.store)),
-    Deed("job.numbers", _M, lambda ask, world: story.numbers(ask, store=world.store)),
+    Deed(
+        "job.events", _C, lambda ask, world: story.events(ask, store=world.store), is_for_pages=True
+    ),
+    Deed("job.rows", _C, lambda ask, world: story.rows(ask, store=world.store), is_for_pages=True),
+    Deed(
+        "job.numbers",
+        _M,
+        lambda ask, world: story.numbers(ask, store=world.store),
+        is_for_pages=True,
+    ),
     Deed("job.accuracy", _M, lambda ask, world: curves.accuracy(ask, store=world.store)),
     Deed(
         "job.results",
-        _M,
+        _C,
         lambda ask, world: story.results(ask, store=world.store, hosts=world.hosts),
     ),
     Deed(
@@ -85,8 +132,8 @@ BUTTONS = (
     ),
     Deed("jobs.more", _M, lambda ask, world: cards.jobs(ask, store=world.store)),
     Deed("model.use", _T, lambda ask, world: deployments.use(ask, ask.argument, store=world.store)),
-    Deed("model.lineage", _M, lambda ask, world: runs.models(ask, world)),
-    Deed("example.lineage", _M, lambda ask, world: lineage.of_example(ask, store=world.store)),
+    Deed("model.lineage", _C, lambda ask, world: runs.models(ask, world)),
+    Deed("example.lineage", _C, lambda ask, world: lineage.of_example(ask, store=world.store)),
     Deed("model.delete", _A, lambda ask, world: hosted.ask_delete_model(ask, store=world.store)),
     Deed(
         "model.delete_sure",
@@ -104,7 +151,12 @@ BUTTONS = (
         _A,
         lambda ask, world: hosted.delete_file(ask, store=world.store, hosts=world.hosts),
     ),
-    Deed("model.history", _M, lambda ask, world: deployments.history(ask, store=world.store)),
+    Deed(
+        "model.history",
+        _C,
+        lambda ask, world: deployments.history(ask, store=world.store),
+        is_for_pages=True,
+    ),
     Deed("model.rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
     Deed("feedback.why", _S, lambda ask, world: feedback.why_form(ask, store=world.store)),
     Deed(
@@ -117,9 +169,24 @@ BUTTONS = (
         _S,
         lambda ask, world: feedback.click(ask, feedback.BAD, store=world.store),
     ),
-    Deed("compare.who", _M, lambda ask, world: comparison.contenders(ask, store=world.store)),
-    Deed("consents", _A, lambda ask, world: privacy.consents(ask, store=world.store)),
-    Deed("bindings", _M, lambda ask, world: assistants.bindings(ask, store=world.store)),
+    Deed(
+        "compare.who",
+        _C,
+        lambda ask, world: comparison.contenders(ask, store=world.store),
+        is_for_pages=True,
+    ),
+    Deed(
+        "consents",
+        _A,
+        lambda ask, world: privacy.consents(ask, store=world.store),
+        is_for_pages=True,
+    ),
+    Deed(
+        "bindings",
+        _C,
+        lambda ask, world: assistants.bindings(ask, store=world.store),
+        is_for_pages=True,
+    ),
     Deed(
         "consent.on",
         _S,
@@ -143,20 +210,33 @@ BUTTONS = (
 )
 
 FORMS = (
-    Deed("import", _C, lambda ask, world: runs.import_whole(ask, world)),
+    Deed("import", _C, lambda ask, world: runs.import_whole(ask, world), is_for_pages=True),
     Deed("import.file", _C, lambda ask, world: runs.import_file(ask, world)),
-    Deed("examples", _C, lambda ask, world: examples.bulk(ask, ask.options, store=world.store)),
+    Deed(
+        "examples",
+        _C,
+        lambda ask, world: examples.bulk(ask, ask.options, store=world.store),
+        is_for_pages=True,
+    ),
     Deed("teach", _M, lambda ask, world: runs.taught(ask, world)),
     Deed(
         "example.edit", _C, lambda ask, world: examples.edited(ask, ask.options, store=world.store)
     ),
     Deed(
-        "audit.export", _A, lambda ask, world: administration.export_audit(ask, store=world.store)
+        "audit.export",
+        _A,
+        lambda ask, world: administration.export_audit(ask, store=world.store),
+        is_for_pages=True,
     ),
     Deed("example.written", _M, lambda ask, world: runs.written(ask, world)),
-    Deed("compare", _M, lambda ask, world: runs.side_by_side(ask, world)),
+    Deed("compare", _C, lambda ask, world: runs.side_by_side(ask, world), is_for_pages=True),
     Deed("save", _M, lambda ask, world: runs.saved(ask, world)),
-    Deed("prefer", _M, lambda ask, world: feedback.prefer(ask, ask.options, store=world.store)),
+    Deed(
+        "prefer",
+        _C,
+        lambda ask, world: feedback.prefer(ask, ask.options, store=world.store),
+        is_for_pages=True,
+    ),
     Deed(
         "feedback",
         _S,

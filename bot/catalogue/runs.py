@@ -18,9 +18,9 @@ from bot import (
     workspaces,
 )
 from bot.commands import Ask
-from bot.errors import NotNow
+from bot.errors import BadInput, NotNow
 from bot.events import Deleted, Edited, Joined, Spoken
-from bot.model import ExampleState, JobWish, MessageId, Role, Said, WorkspaceId
+from bot.model import ExampleState, JobWish, Role, Said, WorkspaceId
 from bot.ports.surface import Surface
 from bot.ports.world import World
 from bot.replies import Reply, Silence, Text
@@ -60,27 +60,39 @@ async def written(ask: Ask, world: World) -> Reply:
 
 
 async def find_examples(ask: Ask, world: World) -> Reply:
-    """`edit:` and `withdraw:` need a curator, looking does not."""
+    """`edit:` and `withdraw:` need a curator and stand alone, looking does not."""
     wanted = {"edit": examples.edit_form, "withdraw": examples.withdraw}
     for name, change in wanted.items():
         number = ask.text(name)
         if number:
+            _refuse_beside(ask, name)
             access.require(ask.role, Role.CURATOR, ask.words)
             return await change(replace(ask, argument=number), store=world.store)
     return await examples.listing(ask, store=world.store)
+
+
+def _refuse_beside(ask: Ask, name: str) -> None:
+    """Raises BadInput where another option would be passed over."""
+    for other in ask.options:
+        if other != name and ask.text(other):
+            raise BadInput(problem=ask.words("option.not_both", one=name, other=other))
 
 
 async def models(ask: Ask, world: World) -> Reply:
     """All of them, or where one of them comes from."""
     name = ask.argument or ask.text("lineage")
     if name:
+        access.require(ask.role, Role.CURATOR, ask.words)
         return await lineage.of_model(ask, name, store=world.store)
     return await deployments.models(ask, store=world.store)
 
 
 async def import_file(ask: Ask, world: World) -> Reply:
     named = ask.text("starter")
+    if named and ask.attachment is not None:
+        raise BadInput(problem=ask.words("option.not_both", one="starter", other="file"))
     if named:
+        _refuse_beside(ask, "starter")
         return await starter(replace(ask, argument=named), world)
     if ask.attachment is None and ask.workspace.platform != "local":
         return datasets.import_form(ask.words)
@@ -168,8 +180,8 @@ async def save_form(ask: Ask, message: Said, world: World) -> Reply:
 
 
 async def save_again(ask: Ask, world: World) -> Reply:
-    message = await world.surfaces.of(ask.id).fetch(ask.place, MessageId(ask.argument))
-    return await save_form(ask, marked(replace(ask, message=message)), world)
+    message = await examples.named_message(ask, ask.argument, world.surfaces.of(ask.id))
+    return await save_form(ask, message, world)
 
 
 async def saved(ask: Ask, world: World) -> Reply:

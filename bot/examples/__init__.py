@@ -13,7 +13,7 @@ from bot.examples.editing import edit_form, edited, listing, withdraw
 from bot.examples.exchange import described
 from bot.examples.looking import context, revisions, show, similar, undo
 from bot.examples.review import judge, review, skip
-from bot.examples.saving import save_form, saved
+from bot.examples.saving import named_message, save_form, saved
 from bot.examples.texts import is_same
 from bot.examples.writing import teach, teach_form, write, write_page, written
 
@@ -29,6 +29,7 @@ __all__ = [
     "is_same",
     "judge",
     "listing",
+    "named_message",
     "propose",
     "review",
     "revisions",

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from bot.commands import Ask
+from bot.commands import Ask, whole_number
 from bot.errors import BadInput, NotFound
 from bot.examples.editing import wanted
 from bot.model import ExampleId, ExampleState
@@ -75,7 +75,7 @@ async def _next(
 
 def _ids(values: Mapping[str, str]) -> Sequence[ExampleId]:
     try:
-        return [ExampleId(int(one)) for one in values.get("ids", "").split(",") if one]
+        return [ExampleId(whole_number(one)) for one in values.get("ids", "").split(",") if one]
     except ValueError:
         raise NotFound(noun="example", name=values["ids"][:40]) from None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.commands import Ask
-from bot.errors import NotNow
+from bot.commands import Ask, whole_number
+from bot.errors import NotFound, NotNow
 from bot.examples.keeping import number, set_state
 from bot.examples.texts import checked, last_text, parts, readable, with_parts
 from bot.model import (
@@ -15,6 +15,7 @@ from bot.model import (
     ExampleId,
     ExampleState,
     Origin,
+    Role,
     UserId,
 )
 from bot.ports.store import Store
@@ -101,7 +102,7 @@ async def listing(ask: Ask, *, store: Store) -> Reply:
         more = Button(words("list.more"), _more(shown[-1].id, filters))
     return Listing(
         title=words("examples.title"),
-        lines=tuple(_line(example, words) for example in shown),
+        lines=tuple(_line(ask, example) for example in shown),
         empty=words("examples.empty"),
         more=more,
         total=total,
@@ -114,7 +115,8 @@ def wanted(ask: Ask) -> ExampleFilter:
     return _page_of(ask)[1]
 
 
-def _line(example: Example, words: Words) -> Line:
+def _line(ask: Ask, example: Example) -> Line:
+    words = ask.words
     texts = readable(example.row)
     shown = list(texts.values())[-2:] or [words("example.no_text")]
     text = " → ".join(_short(one) for one in shown)
@@ -127,12 +129,16 @@ def _line(example: Example, words: Words) -> Line:
         id=str(example.id),
         text=text,
         note=" · ".join([*notes, *(f"#{tag}" for tag in example.tags)]),
-        buttons=(
-            Button(words("button.edit"), f"example.edit:{example.id}"),
-            Button(words("button.withdraw"), f"example.drop:{example.id}"),
-        ),
+        buttons=_buttons(example, words) if ask.role >= Role.CURATOR else (),
         facts=_facts(example, texts, words),
         tone=_TONES[example.state],
+    )
+
+
+def _buttons(example: Example, words: Words) -> tuple[Button, ...]:
+    return (
+        Button(words("button.edit"), f"example.edit:{example.id}"),
+        Button(words("button.withdraw"), f"example.drop:{example.id}"),
     )
 
 
@@ -155,21 +161,40 @@ def _short(text: str) -> str:
     return flat if len(flat) <= 70 else flat[:69] + "…"
 
 
-def _page_of(ask: Ask) -> tuple[int | None, ExampleFilter]:
-    """After which example, and what is looked for: as the button says, or the options."""
+def _page_of(ask: Ask) -> tuple[ExampleId | None, ExampleFilter]:
+    """After which example, and what is looked for: as the button says, or the options.
+
+    A member looks among their own.
+    """
     last, state, author, tag, search = [*ask.argument.split(":", 4), *[""] * 5][:5]
     state, author = ask.text("state") or state, ask.text("author") or author
     origin, method = ask.text("origin"), ask.text("method")
+    if ask.role < Role.CURATOR:
+        author = ask.by
     filters = ExampleFilter(
         assistant=ask.assistant.id,
-        state=ExampleState(state) if state else None,
+        state=_state(state) if state else None,
         search=ask.text("search") or search or None,
         author=UserId(author) if author else None,
         origin=Origin(origin) if origin else None,
         method=Method(method) if method else None,
         tag=ask.text("tag") or tag or None,
     )
-    return (int(last) if last.isdecimal() else None), filters
+    return (_id(last) if last else None), filters
+
+
+def _id(said: str) -> ExampleId:
+    try:
+        return ExampleId(whole_number(said))
+    except ValueError:
+        raise NotFound(noun="example", name=said) from None
+
+
+def _state(said: str) -> ExampleState:
+    try:
+        return ExampleState(said)
+    except ValueError:
+        raise NotFound(noun="button", name=said) from None
 
 
 def _more(last: ExampleId, filters: ExampleFilter) -> str:

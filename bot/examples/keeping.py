@@ -12,6 +12,7 @@ from bot.model import (
     ExampleState,
     NewExample,
     Origin,
+    Role,
     User,
 )
 from bot.ports.store import Records, Store
@@ -83,6 +84,14 @@ async def _awaits_consent(ask: Ask, records: Records, example: Example) -> bool:
         if held is None or not held.given:
             return True
     return False
+
+
+async def seen(ask: Ask, records: Records) -> Example:
+    """The example that is named: a member sees their own, a curator all. Raises NotFound."""
+    example = await records.examples.get(ask.id, number(ask))
+    if ask.role < Role.CURATOR and ask.by not in example.authors:
+        raise NotFound(noun="example", name=example.id)
+    return example
 
 
 def number(ask: Ask) -> ExampleId:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.commands import Ask
-from bot.examples.keeping import change_state, number
+from bot.examples.keeping import change_state, number, seen
 from bot.examples.review import review_buttons, warnings
 from bot.examples.texts import last_text, readable
-from bot.model import Example, ExampleFilter, ExampleState, MessageId, Origin, Place, Row
+from bot.model import Example, ExampleFilter, ExampleState, MessageId, Origin, Place, Role, Row
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 from bot.replies import Button, Card, Column, Fact, Line, Listing, Reply, Text
@@ -23,7 +23,7 @@ _NEARBY = 6
 async def show(ask: Ask, *, store: Store) -> Reply:
     """An example whole: every text of it, where it came from, whether it may be trained on."""
     async with store.reading() as records:
-        example = await records.examples.get(ask.id, number(ask))
+        example = await seen(ask, records)
         consent = await _consent(ask, example, records)
     words = ask.words
     facts = (
@@ -40,7 +40,7 @@ async def show(ask: Ask, *, store: Store) -> Reply:
         lines=warnings(example, words),
         facts=facts,
         columns=_columns(example.row, words) if example.row else (),
-        buttons=_ways(example, words),
+        buttons=_ways(example, words) if ask.role >= Role.CURATOR else (),
     )
 
 

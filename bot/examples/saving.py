@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -17,6 +18,8 @@ from bot.ports.surface import Surface
 from bot.replies import Field, FieldKind, Form, Reply
 from bot.words import Words
 
+_MESSAGE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}", re.ASCII)
+_DIGITS = 9
 _SHOWN = 4
 """Forms are short, so of a long exchange only the end is edited; the rest goes along."""
 
@@ -56,10 +59,20 @@ def _edited(ask: Ask, exchange: Exchange, row: Row) -> Exchange:
 
 async def _marked(ask: Ask, surface: Surface) -> tuple[Said, int]:
     message, _, shown = ask.argument.rpartition(":")
-    marked = await surface.fetch(ask.place, MessageId(message))
-    if marked is None or not shown.isdecimal():
+    marked = await named_message(ask, message, surface)
+    if not shown.isdecimal() or len(shown) > _DIGITS:
         raise NotNow(problem=ask.words("message.gone"))
     return marked, int(shown)
+
+
+async def named_message(ask: Ask, said: str, surface: Surface) -> Said:
+    """The message of this channel that a button or form names. Raises NotNow."""
+    marked = None
+    if _MESSAGE.fullmatch(said):
+        marked = await surface.fetch(ask.place, MessageId(said))
+    if marked is None:
+        raise NotNow(problem=ask.words("message.gone"))
+    return marked
 
 
 def _form(marked: Said, row: Row, words: Words) -> Form:

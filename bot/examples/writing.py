@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bot.commands import Ask
-from bot.errors import BadInput, NotNow
+from bot.errors import BadInput, NotFound, NotNow
 from bot.examples.exchange import refuse_guest
 from bot.examples.keeping import add, change_state, consent_buttons, note_new, number
 from bot.examples.texts import checked, exchange_row
@@ -79,8 +79,10 @@ async def written(ask: Ask, *, store: Store, links: Links) -> Reply:
     """The text takes the pointer's place; so a link is of use once."""
     if ask.argument.isdecimal():
         pointer, origin = number(ask), _origin(ask)
-    else:
+    elif ask.is_page:
         pointer, origin = _invited(ask, links), Origin.STUDIO
+    else:
+        raise NotNow(problem=ask.words("write.bad_link"))
     example = _written(ask, origin)
     async with store.writing() as records:
         await _waiting(ask, pointer, records)
@@ -118,7 +120,11 @@ def _invited(ask: Ask, links: Links) -> ExampleId:
 
 
 async def _waiting(ask: Ask, pointer: ExampleId, records: Records) -> None:
+    """Who may write up a pointer stands where it points to, or curates."""
     found = await records.examples.get(ask.id, pointer)
+    is_here = found.source is None or found.source.channel == ask.place.channel
+    if not is_here and ask.role < Role.CURATOR:
+        raise NotFound(noun="example", name=pointer)
     if found.row is not None or found.state is not ExampleState.PROPOSED:
         raise NotNow(problem=ask.words("write.done", id=pointer))
 

@@ -151,9 +151,9 @@ async def status(ask: Ask, *, store: Store) -> Reply:
 
 async def jobs(ask: Ask, *, store: Store) -> Reply:
     """All jobs, failed ones too, with why."""
-    before = int(ask.argument) if ask.argument.isdecimal() else None
+    before = facts.number(ask) if ask.argument else None
     async with store.reading() as records:
-        page = await records.jobs.page(ask.id, before=JobId(before) if before else None, limit=11)
+        page = await records.jobs.page(ask.id, before=before, limit=11)
     shown, words = page[:10], ask.words
     more = None
     if len(page) > len(shown):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.commands import Ask, month_of
-from bot.errors import NotNow
+from bot.errors import NotFound, NotNow
 from bot.model import Job, Phase, Role
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Reply
@@ -16,7 +16,7 @@ async def confirm(ask: Ask, *, store: Store, is_sure: bool = False) -> Reply:
     Where nobody knows the price, it takes a second yes.
     """
     async with store.writing() as records:
-        job = await records.jobs.get(ask.id, facts.number(ask))
+        job = await _asked_here(ask, records)
         if job.phase is Phase.ESTIMATED:
             await _within_budget(ask, job, records)
             if job.estimate.price is None and not is_sure:
@@ -27,14 +27,23 @@ async def confirm(ask: Ask, *, store: Store, is_sure: bool = False) -> Reply:
 
 
 async def decline(ask: Ask, *, store: Store) -> Reply:
-    job = facts.number(ask)
     async with store.writing() as records:
+        job = await _asked_here(ask, records)
         declined = await records.jobs.change(
-            ask.id, job, when=(Phase.ESTIMATED,), phase=Phase.ABANDONED
+            ask.id, job.id, when=(Phase.ESTIMATED,), phase=Phase.ABANDONED
         )
     if not declined:
         raise NotNow(problem=ask.words("start.already"))
     return Card(ask.words("start.declined"), replaces=True)
+
+
+async def _asked_here(ask: Ask, records: Records) -> Job:
+    """The job that is named, if it was priced in this channel or by this person."""
+    job = await records.jobs.get(ask.id, facts.number(ask))
+    is_here = job.place.channel == ask.place.channel or ask.role is Role.OPERATOR
+    if not is_here and job.asked_by != ask.by:
+        raise NotFound(noun="job", name=job.id)
+    return job
 
 
 async def _write(ask: Ask, job: Job, records: Records) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
-from bot.commands import Ask
+from bot.commands import Ask, whole_number
 from bot.deployments import HANDLE_LENGTH
 from bot.errors import HostError, HostForgot, NotFound, NotNow
 from bot.model import HostName, Job, JobId, Model, ModelKind
@@ -191,7 +191,7 @@ async def _model(ask: Ask, records: Records) -> Model:
     handle = ask.argument
     for assistant in await records.assistants.all(ask.id):
         for model in await records.models.all(ask.id, assistant.id):
-            if handle and model.name.endswith(handle):
+            if handle == model.name[-HANDLE_LENGTH:]:
                 return model
     raise NotFound(noun="model", name=handle)
 
@@ -224,6 +224,7 @@ def _without(job: Job, file: str) -> dict[str, object]:
 
 
 def _job(number: str) -> JobId:
-    if not number.isdecimal():
-        raise NotFound(noun="job", name=number)
-    return JobId(int(number))
+    try:
+        return JobId(whole_number(number))
+    except ValueError:
+        raise NotFound(noun="job", name=number) from None

@@ -20,6 +20,7 @@ from bot.words import Words
 _TONES = {"error": Tone.BAD, "warn": Tone.BUSY}
 _SHOWN = 200
 _ROWS = 50
+_DIGITS = 9
 
 
 async def events(ask: Ask, *, store: Store) -> Reply:
@@ -43,7 +44,7 @@ async def events(ask: Ask, *, store: Store) -> Reply:
 async def rows(ask: Ask, *, store: Store) -> Reply:
     """The frozen rows that a job learns from, a page at a time."""
     job, _, passed = ask.argument.partition(".")
-    skipped = int(passed) if passed.isdecimal() else 0
+    skipped = int(passed) if passed.isdecimal() and len(passed) < _DIGITS else 0
     async with store.reading() as records:
         found = await records.jobs.get(ask.id, facts.number(replace(ask, argument=job)))
         frozen = records.snapshots.rows(ask.id, found.snapshot)

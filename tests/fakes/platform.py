@@ -48,10 +48,9 @@ class FakePlatform:
         return MessageId(f"own{list(self.posts).index(key)}")
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
-        number = int(message.removeprefix("own"))
-        if number >= len(self.posts):
+        if message not in self.own_ids:
             raise MessageGone
-        self.posts[list(self.posts)[number]] = reply
+        self.posts[list(self.posts)[self.own_ids.index(message)]] = reply
 
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
         self.reactions.append((message, emoji))
