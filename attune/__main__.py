@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Never, TypeVar
 
 import typer
 
+from attune.folder import UMASK, private_folder
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
 from bot.rows import Method
@@ -270,6 +273,16 @@ def invite() -> None:
 
 
 @app.command()
+def studio() -> None:
+    """The studio's address on this machine; without a password, with its token."""
+    from attune.studio_access import address
+
+    settings = _settings()
+    with _sentences():
+        typer.echo(address(settings))
+
+
+@app.command()
 def health() -> None:
     """Whether a service answers here; for health checks."""
     from attune.running import is_healthy
@@ -283,13 +296,15 @@ def migrate() -> None:
     from storage.migrations import migrate as bring
 
     settings = _settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _sentences():
+        private_folder(settings.data_dir)
     _run(bring(settings.database))
     typer.echo("The database is up to date.")
 
 
 def main() -> None:
     """The `attune` command."""
+    os.umask(UMASK)
     app()
 
 
@@ -318,6 +333,15 @@ def _run(work: Coroutine[object, object, Result]) -> Result:
         raise typer.Exit(130) from None
 
 
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Ends the command with the sentence of what is refused inside."""
+    try:
+        yield
+    except AttuneError as error:
+        _fail(error.sentence)
+
+
 def _first(group: BaseExceptionGroup[AttuneError]) -> BaseException:
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
@@ -329,8 +353,6 @@ def _fail(sentence: str) -> Never:
 
 
 def _locale() -> str:
-    import os
-
     return os.environ.get("LC_ALL") or os.environ.get("LANG") or "en"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from attune.bootstrap import configured_hosts
 from attune.clock import SystemClock
 from attune.embedded import Address
+from attune.folder import private_folder
 from attune.settings import Settings
 from bot import assistants, datasets
 from bot.commands import Ask
@@ -38,7 +39,7 @@ _BLOCK = 64 * 1024
 @asynccontextmanager
 async def desk(settings: Settings) -> AsyncIterator[Database]:
     """The store alone; a running service does not mind."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(settings.data_dir)
     await migrate(settings.database)
     database = await Database.open(settings.database)
     try:

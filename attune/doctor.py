@@ -11,6 +11,7 @@ from pathlib import Path
 from adapters.openai.profiles import SANDBOX, ConfiguredHosts
 from attune.bootstrap import configured_hosts, discord_access, slack_access
 from attune.embedded import Address, embedded_tuner
+from attune.folder import private_folder
 from attune.service import data_lock
 from attune.settings import Settings
 from bot.errors import FolderTaken, HostError, HostForgot, SettingsError
@@ -50,9 +51,9 @@ def _python() -> Finding:
 
 def _folder(folder: Path) -> Finding:
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        return Finding(f"Data folder {folder}", False, f"ATTUNE_DATA_DIR: {error.strerror}.")
+        private_folder(folder)
+    except SettingsError as error:
+        return Finding(f"Data folder {folder}", False, error.sentence)
     if not os.access(folder, os.W_OK):
         return Finding(f"Data folder {folder}", False, "ATTUNE_DATA_DIR cannot be written.")
     return Finding(f"Data folder {folder}", True)

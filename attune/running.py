@@ -18,15 +18,20 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from adapters.slack.manifest import PATH as SLACK_PATH
-from adapters.studio import Door, Sessions, Studio, open_studio
+from adapters.studio import Door, Studio, open_studio
 from attune.bootstrap import House
+from attune.connections import BoundedConnection
 from attune.measures import Measures
 from attune.service import house
 from attune.settings import Settings
+from attune.studio_access import sessions, with_token
 from bot.catalogue import CATALOGUE
 from bot.errors import AttuneError, SettingsError
 
 log = logging.getLogger(__name__)
+
+_MOST_CONNECTIONS = 500
+_MOST_MESSAGE_BYTES = 1024 * 1024
 
 
 async def serve(settings: Settings) -> None:
@@ -43,17 +48,25 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         group.create_task(_rehearse(built), name="rehearsal")
         app = doors(built)
         open_studio(app, _studio(built, settings), _door(built, settings))
-        server = _Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-            )
-        )
+        server = _Server(_server_config(app, settings), settings)
         with _stop_on_signals(server):
             await server.serve([listener])
+
+
+def _server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Nothing about whom a request comes from is believed but of the proxies that are named."""
+    return uvicorn.Config(
+        app,
+        http=BoundedConnection,
+        ws_max_size=_MOST_MESSAGE_BYTES,
+        limit_concurrency=_MOST_CONNECTIONS,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
 
 
 async def _rehearse(built: House) -> None:
@@ -130,13 +143,11 @@ def _studio(built: House, settings: Settings) -> Studio:
 
 
 def _door(built: House, settings: Settings) -> Door:
-    password = settings.studio_password
-    sessions = Sessions(password.get_secret_value(), built.clock) if password else None
     is_signed = built.slack is not None and built.slack.is_http
     return Door(
         settings.studio_host,
         settings.public_url,
-        sessions,
+        sessions(settings, built.clock),
         signed_path=SLACK_PATH if is_signed else "",
     )
 
@@ -144,10 +155,15 @@ def _door(built: House, settings: Settings) -> Door:
 class _Server(uvicorn.Server):
     """A server whose signals are ours, and that says where it is once it is there."""
 
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._settings = settings
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and not self.should_exit:
-            print(f"Attune is ready: {self._address()}", flush=True)  # noqa: T201
+            shown = with_token(self._address(), self._settings)
+            print(f"Attune is ready: {shown}", flush=True)  # noqa: T201
 
     def _address(self) -> str:
         host, port = self.servers[0].sockets[0].getsockname()[:2]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from attune.clock import SystemClock
 from attune.embedded import embedded_tuner
+from attune.folder import private_folder, remove_exports
 from attune.settings import Settings
 from bot.errors import FolderTaken, SettingsError
 
@@ -35,6 +36,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
     """The house, open and running; on leaving everything in it has stopped."""
     folder = settings.data_dir
     with data_lock(folder):
+        await asyncio.to_thread(remove_exports, folder)
         async with embedded_tuner(folder / "tuner") as tuner:
             # Half a second passes until it stands; the rest of the house loads meanwhile.
             from attune.bootstrap import build, configured_hosts
@@ -71,8 +73,8 @@ async def house(settings: Settings) -> AsyncIterator[House]:
 @contextmanager
 def data_lock(folder: Path) -> Iterator[None]:
     """One service a folder. Raises FolderTaken for the second."""
+    private_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = (folder / "lock").open("ab")
     except OSError as error:
         raise SettingsError(

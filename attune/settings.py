@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Literal
@@ -17,8 +18,13 @@ _REMEDIES = {
     "ATTUNE_STUDIO_PORT": "Write a number from 0 to 65535.",
     "ATTUNE_HOSTS": "Write the path of a TOML file.",
     "ATTUNE_DISCORD_SERVERS": "Write the servers' ids, like 123456789012345678,223456789012345678.",
+    "ATTUNE_SECRET_KEY": "Write what `openssl rand -hex 32` prints.",
+    "ATTUNE_TRUSTED_PROXIES": "Write a list like 127.0.0.1,10.0.0.0/8.",
     "ATTUNE_ADMINS": "Write a list like slack:U123,discord:456.",
 }
+
+
+_LEAST_KEY_CHARACTERS = 32
 
 
 class Settings(BaseSettings):
@@ -94,10 +100,17 @@ class Settings(BaseSettings):
         alias="ATTUNE_PUBLIC_URL",
         description="The address under which people reach this installation from outside.",
     )
+    trusted_proxies: str = Field(
+        default="",
+        alias="ATTUNE_TRUSTED_PROXIES",
+        description="Addresses of the proxies whose X-Forwarded-For and -Proto are believed:"
+        " `127.0.0.1,10.0.0.0/8`.",
+    )
     secret_key: SecretStr | None = Field(
         default=None,
         alias="ATTUNE_SECRET_KEY",
-        description="Signs the links that people are given; without one they end with the service.",
+        description="Signs the links that people are given, at least 32 characters; without one"
+        " they end with the service.",
     )
     slack_bot_token: SecretStr | None = Field(
         default=None, alias="SLACK_BOT_TOKEN", description="The bot's token, `xoxb-…`."
@@ -181,6 +194,8 @@ def read_settings() -> Settings:
         raise _explained(error) from error
     _check_admins(settings)
     _check_servers(settings)
+    _check_secret_key(settings)
+    _check_proxies(settings)
     return settings
 
 
@@ -220,6 +235,28 @@ def _check_servers(settings: Settings) -> None:
                 problem=f"“{server}” is no server's id",
                 remedy=_REMEDIES["ATTUNE_DISCORD_SERVERS"],
             )
+
+
+def _check_secret_key(settings: Settings) -> None:
+    key = settings.secret_key
+    if key is not None and len(key.get_secret_value()) < _LEAST_KEY_CHARACTERS:
+        raise SettingsError(
+            variable="ATTUNE_SECRET_KEY",
+            problem=f"it has fewer than {_LEAST_KEY_CHARACTERS} characters and could be guessed",
+            remedy=_REMEDIES["ATTUNE_SECRET_KEY"],
+        )
+
+
+def _check_proxies(settings: Settings) -> None:
+    for entry in filter(None, settings.trusted_proxies.split(",")):
+        try:
+            ipaddress.ip_network(entry.strip(), strict=False)
+        except ValueError as error:
+            raise SettingsError(
+                variable="ATTUNE_TRUSTED_PROXIES",
+                problem=f"“{entry.strip()}” is no address",
+                remedy=_REMEDIES["ATTUNE_TRUSTED_PROXIES"],
+            ) from error
 
 
 def _lower(message: str) -> str:

@@ -21,6 +21,7 @@ from time import perf_counter
 
 from playwright.async_api import Browser, Page, async_playwright
 
+from adapters.studio.sessions import SessionFile
 from bench.figures import Figure
 from bench.processes import (
     free_port,
@@ -101,7 +102,8 @@ def _measured(data: Path) -> Iterable[Figure]:
         wait_until(partial(_stands, f"http://127.0.0.1:{empty}/"))
         idle = resident_bytes(service.pid)
         ours = f"http://127.0.0.1:{port}"
-        yield from asyncio.run(_used(ours, f"http://127.0.0.1:{empty}"))
+        token = SessionFile.read(data / "studio.json").token
+        yield from asyncio.run(_used(ours, f"http://127.0.0.1:{empty}", token))
         more = resident_bytes(service.pid) - idle
         yield Figure(
             f"memory of the bot after {MESSAGES:,} messages, over idle",
@@ -109,7 +111,7 @@ def _measured(data: Path) -> Iterable[Figure]:
             f"≤ +{megabytes(MOST_MORE_BYTES)}",
             more <= MOST_MORE_BYTES,
         )
-        taken = asyncio.run(_stopped(ours, service))
+        taken = asyncio.run(_stopped(f"{ours}/room/support?token={token}", service))
         yield Figure(
             "stopping with a window open",
             f"{taken:.1f} s",
@@ -118,20 +120,20 @@ def _measured(data: Path) -> Iterable[Figure]:
         )
 
 
-async def _stopped(ours: str, service: subprocess.Popen[str]) -> float:
+async def _stopped(room: str, service: subprocess.Popen[str]) -> float:
     async with _browser() as browser:
-        await _open(browser, f"{ours}/room/support")
+        await _open(browser, room)
         begun = perf_counter()
         service.terminate()
         await asyncio.to_thread(service.wait)
         return perf_counter() - begun
 
 
-async def _used(ours: str, empty: str) -> list[Figure]:
+async def _used(ours: str, empty: str, token: str) -> list[Figure]:
     async with _browser() as browser:
         room, beside, bare = await asyncio.gather(
-            _open(browser, f"{ours}/room/support"),
-            _open(browser, f"{ours}/room/support"),
+            _open(browser, f"{ours}/room/support?token={token}"),
+            _open(browser, f"{ours}/room/support?token={token}"),
             _open(browser, empty),
         )
         await beside.evaluate(_SAY, [MESSAGES, "Message number"])

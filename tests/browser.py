@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
-from tests.program import served
+from tests.program import entrance, served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 QUIET = (
@@ -56,7 +56,7 @@ class Windows:
         home = "/".join(address.split("/")[:3])
         page.on("pageerror", lambda error: self.troubles.append(str(error)))
         page.on("request", lambda request: self._note(request.url, home))
-        await page.goto(address)
+        await page.goto(entrance(address))
         return page
 
     def _note(self, url: str, home: str) -> None:

@@ -16,6 +16,18 @@ from attune.settings import environment
 ROOT = Path(__file__).parent.parent
 
 
+_tokens: dict[str, str] = {}
+"""The token of each service that was started, by its address; empty where it has a password."""
+
+
+def entrance(address: str) -> str:
+    """The same page of a service, with the token that lets in."""
+    token = _tokens.get("/".join(address.split("/")[:3]))
+    if not token:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}token={token}"
+
+
 class Service:
     """`attune run` on one port through all its lives, with this environment and no other."""
 
@@ -25,7 +37,7 @@ class Service:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> str:
-        """Where it says it is."""
+        """Where it says it is, without the token; `entrance` has it."""
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "attune", "run"),
             stdout=asyncio.subprocess.PIPE,
@@ -35,8 +47,10 @@ class Service:
         assert self._process.stdout is not None
         async with asyncio.timeout(60):
             address = (await self._process.stdout.readline()).decode().split()[-1]
-        self._settings["ATTUNE_STUDIO_PORT"] = address.rpartition(":")[2]
-        return address
+        base, _, token = address.partition("/?token=")
+        self._settings["ATTUNE_STUDIO_PORT"] = base.rpartition(":")[2]
+        _tokens[base] = token
+        return base
 
     async def kill(self) -> None:
         await self._end(signal.SIGKILL)

@@ -22,11 +22,13 @@ from adapters.slack.origin import is_for
 from adapters.slack.signed import MOST_BYTES
 from adapters.slack.wire import Access, is_response_url
 from adapters.studio.guard import Door, Guard
+from adapters.studio.sessions import Sessions
 from attune.bootstrap import slack_access
 from attune.running import _door, doors
 from attune.settings import Settings
 from bot.errors import SettingsError, SurfaceError
 from tests.fakes.faulty_host import faulty_host
+from tests.fakes.house import StillClock
 from tests.fakes.slack import FakeSlack, Fault, fake_slack
 from tests.fakes.slack_rules import Json
 from tests.opening import until
@@ -127,7 +129,8 @@ async def test_in_socket_mode_the_guard_lets_nothing_by(tmp_path: Path) -> None:
     async def inside(scope: Json, receive: object, send: object) -> None:
         reached.append(str(scope["path"]))
 
-    guard = Guard(inside, door=Door("127.0.0.1"))  # type: ignore[arg-type]
+    door = Door("127.0.0.1", "", Sessions("open sesame", StillClock()))
+    guard = Guard(inside, door=door)  # type: ignore[arg-type]
     transport = httpx.ASGITransport(guard)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         answer = await client.post("/slack/events")

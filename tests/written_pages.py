@@ -36,6 +36,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "ATTUNE_STUDIO_HOST",
         "ATTUNE_STUDIO_PORT",
         "ATTUNE_STUDIO_PASSWORD",
+        "ATTUNE_TRUSTED_PROXIES",
     ),
     "Studio": ("ATTUNE_PUBLIC_URL", "ATTUNE_SECRET_KEY"),
     "Slack": (

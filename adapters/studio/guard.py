@@ -1,4 +1,4 @@
-"""The door: which hosts, origins and sessions may come in, and what every answer carries."""
+"""Which hosts, origins and sessions may come in, and what every answer carries."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import URL, Headers, MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.links import PATH
-from adapters.studio.sessions import COOKIE, Sessions
+from adapters.studio.sessions import COOKIE, LONGEST, Sessions
+from adapters.studio.sockets import hold_socket
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _OPEN = ("/healthz", "/readyz", "/metrics", "/login")
 _SIGNED = "/slack/"
 """Below it nothing of the studio stands, so whatever is not the signed path is nowhere."""
+_SOCKETS = "/_nicegui_ws/"
+_PARAMETER = "token"
 # A link that was given to one person is its own password.
 _GIVEN = PATH
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -49,14 +52,14 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where the studio stands; without sessions it is open, so only for this machine.
+    """Under which names the studio is reached, and who has logged in.
 
     `signed_path` is the one that takes requests with a platform's signature, if any does.
     """
 
     host: str
-    public_url: str = ""
-    sessions: Sessions | None = None
+    public_url: str
+    sessions: Sessions
     signed_path: str = ""
 
     @property
@@ -64,12 +67,15 @@ class Door:
         """Whether browsers reach it by https."""
         return self.public_url.startswith("https://")
 
+    def is_secure_for(self, connection: HTTPConnection) -> bool:
+        return self.is_secure or connection.url.scheme == "https"
+
     def knows(self, host: str) -> bool:
         """Whether a Host header is one of ours: another site's name may point here too."""
         name = _name_of(host)
         known = {*_LOOPBACK, self.host.lower(), urlsplit(self.public_url).hostname or ""}
         # Behind a password any name may lead here: a stranger's page never has the cookie.
-        return name in known - {""} or (self.sessions is not None and not self.public_url)
+        return name in known - {""} or not (self.sessions.by_token or self.public_url)
 
 
 class Guard:
@@ -90,8 +96,13 @@ class Guard:
         refusal = self._refusal(connection)
         if refusal is not None:
             await _refuse(refusal, scope, receive, send)
+        elif self._brings_token(connection):
+            await self._take_token(connection, scope, receive, send)
         elif self._is_stranger(connection):
             await self._to_login(connection, scope, receive, send)
+        elif scope["type"] == "websocket":
+            cookie = connection.cookies.get(COOKIE, "")
+            await hold_socket(self._app, self._door.sessions, cookie, scope, receive, send)
         else:
             await self._app(scope, receive, _with_headers(send, is_secure=self._door.is_secure))
 
@@ -114,6 +125,12 @@ class Guard:
     def _is_nowhere(self, scope: Scope) -> bool:
         return scope["path"].startswith(_SIGNED) and not self._is_signed(scope)
 
+    def _is_open(self, scope: Scope) -> bool:
+        """Whether it stands outside the studio and its sessions."""
+        path = scope["path"]
+        is_outside = path in _OPEN or path.startswith(_GIVEN) or self._is_signed(scope)
+        return scope["type"] == "http" and is_outside
+
     def _is_ours(self, headers: Headers, host: str) -> bool:
         """Browsers always name the origin of what can do harm."""
         origin = headers.get("origin")
@@ -123,12 +140,33 @@ class Guard:
         return urlsplit(origin).netloc.lower() in ours - {""}
 
     def _is_stranger(self, connection: HTTPConnection) -> bool:
-        sessions, path = self._door.sessions, connection.url.path
-        if sessions is None or path in _OPEN or path.startswith(_GIVEN):
+        path, cookie = connection.url.path, connection.cookies.get(COOKIE, "")
+        if self._is_open(connection.scope):
             return False
-        if self._is_signed(connection.scope):
-            return False
-        return not sessions.knows(connection.cookies.get(COOKIE, ""))
+        return not self._door.sessions.knows(cookie, is_active=not path.startswith(_SOCKETS))
+
+    def _brings_token(self, connection: HTTPConnection) -> bool:
+        is_read = connection.scope["type"] == "http" and connection.scope["method"] == "GET"
+        is_asked = is_read and not self._is_open(connection.scope)
+        return is_asked and self._door.sessions.by_token and _PARAMETER in connection.query_params
+
+    async def _take_token(
+        self, connection: HTTPConnection, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """A cookie for the token of the printed address; the address goes on without it."""
+        given = URL(scope=scope)
+        plain = given.remove_query_params(_PARAMETER)
+        # One slash at its beginning, else it would name another site.
+        path = "/" + plain.path.lstrip("/\\")
+        target = f"{path}?{plain.query}" if plain.query else path
+        cookie = self._door.sessions.open(connection.query_params[_PARAMETER])
+        if cookie is None and self._is_stranger(connection):
+            target = str(URL("/login").include_query_params(next=target))
+        answer = RedirectResponse(target, status_code=303)
+        if cookie is not None:
+            keep_session(answer, cookie, is_secure=self._door.is_secure_for(connection))
+        answer.headers["cache-control"] = "no-store"
+        await answer(scope, receive, _with_headers(send, is_secure=self._door.is_secure))
 
     async def _to_login(
         self, connection: HTTPConnection, scope: Scope, receive: Receive, send: Send
@@ -141,6 +179,18 @@ class Guard:
         page = URL("/login").include_query_params(next=target)
         answer = RedirectResponse(str(page), status_code=303)
         await answer(scope, receive, _with_headers(send, is_secure=self._door.is_secure))
+
+
+def keep_session(answer: Response, cookie: str, *, is_secure: bool) -> None:
+    """Out of reach of scripts and of other sites' forms; Lax, so that links from a chat lead in."""
+    answer.set_cookie(
+        COOKIE,
+        cookie,
+        max_age=int(LONGEST.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=is_secure,
+    )
 
 
 async def _refuse(

@@ -8,69 +8,87 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from adapters.studio.guard import Door
+from adapters.studio.guard import Door, keep_session
+from adapters.studio.guessing import LONGEST_PAUSE, Guesses
 from adapters.studio.plain import locale_of, plain_page
-from adapters.studio.sessions import COOKIE, LASTS, Sessions
+from adapters.studio.sessions import COOKIE
+from bot.ports.store import Clock
 from bot.ports.world import House
 
 
-def add_login(app: FastAPI, door: Door, sessions: Sessions, house: House) -> None:
+def add_login(app: FastAPI, door: Door, house: House, clock: Clock) -> None:
     """`/login` and `/logout`."""
-
-    def page(request: Request, target: str, problem: str = "", status: int = 200) -> Response:
-        locale = locale_of(request)
-        said = {
-            name: html.escape(house.say(f"login.{name}", locale))
-            for name in ("title", "password", "enter")
-        }
-        why = html.escape(house.say(problem, locale)) if problem else ""
-        body = _FORM.format(problem=why, target=html.escape(target), **said)
-        return plain_page(body, locale=locale, status=status)
+    page, guesses = _Page(door, house), Guesses(clock)
 
     @app.get("/login")
     async def show(request: Request, next: str = "/") -> Response:  # noqa: A002
-        return page(request, _inside(next))
+        return page.show(request, next)
 
     @app.post("/login")
     async def enter(
         request: Request,
         password: str = Form("", max_length=1000),
-        next: str = Form("/"),  # noqa: A002
+        next: str = Form("/", max_length=2000),  # noqa: A002
     ) -> Response:
         address = request.client.host if request.client else ""
-        if sessions.is_guessing(address):
-            return page(request, _inside(next), "login.too_often", 429)
-        token = sessions.open(password, address=address)
-        if token is None:
-            return page(request, _inside(next), "login.wrong", 401)
+        if not await guesses.pause(address):
+            return page.show(request, next, "login.too_often", 429)
+        cookie = door.sessions.open(password)
+        if cookie is None:
+            guesses.note_wrong(address)
+            return page.show(request, next, page.wrong, 401)
+        guesses.forgive(address)
         answer = RedirectResponse(_inside(next), status_code=303)
-        answer.set_cookie(
-            COOKIE,
-            token,
-            max_age=int(LASTS.total_seconds()),
-            httponly=True,
-            samesite="lax",
-            secure=door.is_secure,
-        )
+        keep_session(answer, cookie, is_secure=door.is_secure_for(request))
         return answer
 
     @app.post("/logout")
     async def leave(request: Request) -> Response:
-        sessions.close(request.cookies.get(COOKIE, ""))
+        door.sessions.close(request.cookies.get(COOKIE, ""))
         answer = RedirectResponse("/login", status_code=303)
         answer.delete_cookie(COOKIE)
         return answer
 
 
+class _Page:
+    def __init__(self, door: Door, house: House) -> None:
+        self._house = house
+        self._kind = "token" if door.sessions.by_token else "password"
+        self.wrong = "login.wrong_token" if door.sessions.by_token else "login.wrong"
+
+    def show(self, request: Request, target: str, problem: str = "", status: int = 200) -> Response:
+        locale = locale_of(request)
+
+        def say(key: str) -> str:
+            return html.escape(self._house.say(key, locale))
+
+        hint = f'<p class="hint">{say("login.token_hint")}</p>' if self._kind == "token" else ""
+        body = _FORM.format(
+            title=say("login.title"),
+            hint=hint,
+            label=say(f"login.{self._kind}"),
+            target=html.escape(_inside(target)),
+            problem=say(problem) if problem else "",
+            enter=say("login.enter"),
+        )
+        answer = plain_page(body, locale=locale, status=status)
+        if status == 429:
+            answer.headers["retry-after"] = str(int(LONGEST_PAUSE.total_seconds()))
+        return answer
+
+
 def _inside(target: str) -> str:
     """Only a path of ours: a login must not lead to another site."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "/"
     is_path = target.startswith("/") and not target.startswith(("//", "/\\"))
     return target if is_path and not parts.netloc and not parts.scheme else "/"
 
 
-_FORM = """<form method="post" action="/login"><h1>{title}</h1>
-<label for="password">{password}</label>
+_FORM = """<form method="post" action="/login"><h1>{title}</h1>{hint}
+<label for="password">{label}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" autofocus>
 <input type="hidden" name="next" value="{target}">
 <p class="problem" role="alert">{problem}</p><button>{enter}</button></form>"""

@@ -293,5 +293,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "login.password": "Password",
     "login.enter": "Log in",
     "login.wrong": "That is not the password.",
-    "login.too_often": "Too many wrong passwords. Wait a few minutes.",
+    "login.wrong_token": "That is not the token.",
+    "login.too_often": "Too many attempts at once. Try again in a moment.",
+    "login.token": "Token",
+    "login.token_hint": "Open the address that Attune printed when it started, or type the token in it. `attune studio` prints it again.",
 }

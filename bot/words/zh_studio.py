@@ -292,5 +292,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "login.password": "密码",
     "login.enter": "登录",
     "login.wrong": "密码不对。",
-    "login.too_often": "密码错得太多，请过几分钟再试。",
+    "login.wrong_token": "令牌不对。",
+    "login.too_often": "同时尝试的次数太多，请稍后再试。",
+    "login.token": "令牌",
+    "login.token_hint": "请打开 Attune 启动时显示的地址，或输入其中的令牌。`attune studio` 可再次显示该地址。",
 }

@@ -33,7 +33,7 @@ async def examples_page(studio: Studio, request: Request, *, method: str) -> Non
     title = visit.say(f"studio.{here}")
     channels = await studio.room.channels()
     with shell(visit, request, here=here, title=title, channels=channels) as frame:
-        page = _Examples(visit, here, method, state=request.query_params.get("state", ""))
+        page = _Examples(visit, here, method, state=_state(request))
         with frame.top:
             title_of(title)
             page.draw_top()
@@ -44,6 +44,12 @@ async def examples_page(studio: Studio, request: Request, *, method: str) -> Non
     follow(visit, page.refresh)
     if "import" in request.query_params:
         page.open_import()
+
+
+def _state(request: Request) -> str:
+    """The state that the address asks for; any where it names none."""
+    asked = request.query_params.get("state", "")
+    return asked if asked in set(ExampleState) else ""
 
 
 class _Examples:

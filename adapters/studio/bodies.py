@@ -1,0 +1,80 @@
+"""Bodies of requests: bounded in size and time, whatever stands behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MEBIBYTE = 1024 * 1024
+MOST_BYTES = MEBIBYTE
+MOST_UPLOAD_BYTES = 512 * MEBIBYTE
+PAUSE_SECONDS = 30.0
+
+# NiceGUI's own address for files: https://nicegui.io/documentation/upload
+_CLIENTS, _UPLOAD = "/_nicegui/client/", "/upload/"
+
+
+class BoundedBodies:
+    """Answers 413 to a body that is too large, 408 to one that stops coming."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(receive, _most_bytes(scope["path"]))
+        try:
+            body.check_announced(dict(scope["headers"]))
+            await self._app(scope, body.receive, body.watch(send))
+        except HTTPException as error:
+            if body.is_answered:
+                raise
+            answer = PlainTextResponse(error.detail, status_code=error.status_code)
+            await answer(scope, receive, send)
+
+
+class _Body:
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive = receive
+        self._most = most
+        self._received = 0
+        self._is_whole = False
+        self.is_answered = False
+
+    def check_announced(self, headers: Mapping[bytes, bytes]) -> None:
+        announced = headers.get(b"content-length", b"0")
+        # More digits are no length, and int() takes its time with them.
+        if len(announced) > 18 or (announced.isdigit() and int(announced) > self._most):
+            raise HTTPException(413, "This is too large.")
+
+    async def receive(self) -> Message:
+        if self._is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(PAUSE_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(408, "The rest did not come.") from None
+        self._is_whole = not message.get("more_body", False)
+        self._received += len(message.get("body", b""))
+        if self._received > self._most:
+            raise HTTPException(413, "This is too large.")
+        return message
+
+    def watch(self, send: Send) -> Send:
+        async def send_and_note(message: Message) -> None:
+            self.is_answered = True
+            await send(message)
+
+        return send_and_note
+
+
+def _most_bytes(path: str) -> int:
+    is_upload = path.startswith(_CLIENTS) and _UPLOAD in path
+    return MOST_UPLOAD_BYTES + MEBIBYTE if is_upload else MOST_BYTES

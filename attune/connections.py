@@ -1,0 +1,114 @@
+"""HTTP connections whose request heads are bounded in size and time, and so are late bodies."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_HEAD_BYTES = 64 * 1024
+HEAD_SECONDS = 20.0
+# A refused body may go on for so long; whoever sends it then reads why, instead of a reset.
+LINGERING_SECONDS = 30.0
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """Answers 431 to a head that is too large, 408 to one that does not come.
+
+    uvicorn bounds neither with httptools, and an application sees a request only after its head.
+    """
+
+    _awaits_head = True
+    _awaits_body = False
+    _messages = 0
+    _unread_bytes = 0
+    _field_bytes = 0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._expect(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        is_of_head, before = self._awaits_head, self._messages
+        super().data_received(data)
+        if self.transport.is_closing() or not (is_of_head and self._awaits_head):
+            return
+        if self._messages == before:
+            self._unread_bytes += len(data)
+        if self._unread_bytes > MOST_HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._deadline is None and not self._is_answering:
+            self._expect(HEAD_SECONDS)
+
+    def on_url(self, url: bytes) -> None:
+        self._field_bytes += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers come through here too, after the head.
+        self._field_bytes += len(name) + len(value)
+        self._check_fields()
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._check_fields()
+        self._awaits_head, self._awaits_body = False, True
+        self._expect(None)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._awaits_head, self._awaits_body = True, False
+        self._messages += 1
+        self._unread_bytes = self._field_bytes = 0
+        self._expect(None)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._awaits_body:
+            self._expect(LINGERING_SECONDS)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._expect(None)
+        super().handle_websocket_upgrade()
+
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _check_fields(self) -> None:
+        if self._field_bytes > MOST_HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            raise ValueError("the head of the request is too large")
+
+    def _expect(self, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None
+        if seconds is not None:
+            self._deadline = self.loop.call_later(seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._awaits_head and not self._is_answering:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        self.transport.close()
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        if self.transport.is_closing():
+            return
+        text = status.phrase.encode()
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\n"
+        kind = f"content-type: text/plain\r\ncontent-length: {len(text)}\r\n\r\n"
+        self.transport.write(f"{head}{kind}".encode() + text)
+        self.transport.close()

@@ -1,0 +1,40 @@
+"""The data folder: for this account alone, and without what was written for people to fetch."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from pathlib import Path
+
+from bot.errors import SettingsError
+
+UMASK = 0o077
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def private_folder(folder: Path) -> None:
+    """Make it, or close it to other accounts. Raises SettingsError where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.stat().st_mode & _OTHERS:
+            folder.chmod(0o700)
+        is_open = bool(folder.stat().st_mode & _OTHERS)
+    except PermissionError as error:
+        raise _refusal(folder, "cannot be closed to other accounts of this machine") from error
+    except OSError as error:
+        raise _refusal(folder, f"cannot be used ({error.strerror})") from error
+    if is_open:
+        raise _refusal(folder, "stays open to other accounts of this machine")
+
+
+def remove_exports(folder: Path) -> None:
+    """Files that nobody fetched before the last service ended."""
+    shutil.rmtree(folder / "exports", ignore_errors=True)
+
+
+def _refusal(folder: Path, problem: str) -> SettingsError:
+    return SettingsError(
+        variable="ATTUNE_DATA_DIR",
+        problem=f"{folder} {problem}",
+        remedy="Name a folder that this account owns and can write, with chmod 700.",
+    )
