@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
@@ -32,6 +33,7 @@ from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.ports.world import Hear, World
 from bot.promises import Spawn
+from bot.removal import Removals
 from bot.replies import Reply
 from bot.tuning.watching import Watcher
 from bot.words import Words
@@ -62,6 +64,7 @@ class House:
 
     dispatch: Dispatch
     watcher: Watcher
+    removals: Removals
     room: LocalRoom
     store: Store
     surfaces: Surfaces
@@ -96,6 +99,11 @@ class House:
         is_running = any(job.status != "paused" or job.wish is JobWish.RESUME for job in jobs)
         return is_told and not is_running
 
+    async def has_closed(self, platform: str) -> bool:
+        async with self.store.reading() as records:
+            removed = await records.workspaces.removed()
+        return any(one.platform == platform and one.closed_at for one in removed)
+
     def say(self, key: str, locale: str = "en", /, **details: object) -> str:
         return _say(key, locale, **details)
 
@@ -125,6 +133,7 @@ def build(
     beside = {name: one.surface for name, one in known.items() if one is not None}
     surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
     answers, links = Answers(), links_of(settings)
+    erase_after = timedelta(days=settings.erase_after_days)
 
     def changed(topic: str) -> None:
         topics.publish(topic)
@@ -141,14 +150,17 @@ def build(
         starters=starters(),
         wake=wake.set,
         changed=changed,
+        erase_after=erase_after,
     )
     dispatch = Dispatch(
         world=world, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
     )
     watcher = Watcher(store=store, hosts=hosts, clock=clock)
+    removals = Removals(store=store, surfaces=surfaces, clock=clock, erase_after=erase_after)
     return House(
         dispatch,
         watcher,
+        removals,
         room,
         store,
         surfaces,

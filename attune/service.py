@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _AFTER_FAILURE_SECONDS = 5.0
 _LONGEST_REST_SECONDS = 30.0
+_REMOVALS_SECONDS = 60.0
 _CALENDAR_SECONDS = 6 * 3600.0
 _LAST_WORDS_SECONDS = 5.0
 
@@ -57,6 +58,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
                     group.create_task(_watch(built), name="watcher"),
                     group.create_task(_deliver(built), name="courier"),
                     group.create_task(_turn_pages(built), name="calendar"),
+                    group.create_task(_settle_removals(built), name="removals"),
                 ]
                 if built.slack is not None:
                     loops.append(group.create_task(built.slack.run(built), name="slack"))
@@ -129,6 +131,17 @@ async def _turn_pages(built: House) -> None:
         return _CALENDAR_SECONDS
 
     await _repeat(turn, asyncio.Event(), longest=_CALENDAR_SECONDS)
+
+
+async def _settle_removals(built: House) -> None:
+    """Workspaces from which the app was removed are confirmed, closed and erased in time."""
+
+    async def turn() -> float:
+        wait = await built.removals.look()
+        built.news.set()
+        return wait
+
+    await _repeat(turn, asyncio.Event(), longest=_REMOVALS_SECONDS)
 
 
 async def _deliver(built: House) -> None:

@@ -16,6 +16,7 @@ from bot.model import WorkspaceId
 _REMEDIES = {
     "SLACK_MODE": "Write socket or http.",
     "ATTUNE_STUDIO_PORT": "Write a number from 0 to 65535.",
+    "ATTUNE_ERASE_AFTER_DAYS": "Write a number of days, 0 or more.",
     "ATTUNE_HOSTS": "Write the path of a TOML file.",
     "ATTUNE_DISCORD_SERVERS": "Write the servers' ids, like 123456789012345678,223456789012345678.",
     "ATTUNE_SECRET_KEY": "Write what `openssl rand -hex 32` prints.",
@@ -72,6 +73,16 @@ class Settings(BaseSettings):
         default=None,
         alias="ATTUNE_HOSTS",
         description="A TOML file that names further hosts.",
+    )
+    erase_after_days: float = Field(
+        default=7,
+        ge=0,
+        le=3650,
+        alias="ATTUNE_ERASE_AFTER_DAYS",
+        description=(
+            "Days between the removal of the app from a workspace and the erasure of what was kept "
+            "of it; 0 erases at once."
+        ),
     )
     admins: str = Field(
         default="",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 
-from bot.errors import NotAllowed, NotForGuests, OverCap
+from bot.errors import NotAllowed, NotForGuests, NotNow, OverCap
 from bot.model import NO_EXCLUSION, ChannelKind, Exclusion, Place, Role, User, Workspace
 from bot.words import Words
 
@@ -54,6 +54,12 @@ def require_leave_to_ask(may_ask: bool) -> None:
     """Raises NotForGuests for a stranger where no admin lets strangers ask."""
     if not may_ask:
         raise NotForGuests
+
+
+def refuse_closed(workspace: Workspace, words: Words) -> None:
+    """Raises NotNow where the app was removed: nothing is asked of a model, nothing is trained."""
+    if workspace.closed_at is not None:
+        raise NotNow(problem=words("removal.closed"))
 
 
 def within_caps(workspace: Workspace, spent: tuple[int, int], words: Words) -> None:

@@ -37,6 +37,7 @@ class Contender:
 
 async def compare(ask: Ask, question: str, *, store: Store, hosts: Hosts, clock: Clock) -> Reply:
     """The same question and instructions to each, with tokens and time."""
+    access.refuse_closed(ask.workspace, ask.words)
     everyone = await _everyone(ask, store=store)
     chosen = [one for one in everyone if one.is_usual]
     if ask.yes("checkpoints", default=False):
@@ -64,6 +65,7 @@ async def side_by_side(
     ask: Ask, values: Mapping[str, str], *, store: Store, hosts: Hosts, clock: Clock
 ) -> Reply:
     """As `compare`, of the chosen and while they write. Raises OverCap and BadInput."""
+    access.refuse_closed(ask.workspace, ask.words)
     question, wanted = values.get("question", "").strip(), values.get("who", "").splitlines()
     async with store.reading() as records:
         spent = await records.spending.spent(ask.id, ask.by, ask.now.date())

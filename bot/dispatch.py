@@ -16,8 +16,11 @@ from bot.errors import AttuneError, BadInput, NotFound, PlaceClosed
 from bot.events import (
     Clicked,
     Commanded,
+    Deleted,
     Edited,
     Event,
+    Joined,
+    Left,
     Marked,
     Reacted,
     Spoken,
@@ -245,6 +248,8 @@ class Dispatch:
             case Edited(message=message):
                 # A mark that is still worked on may make an example of it.
                 return not ticket.is_first or await self._has_taught(event.place, message)
+            case Left():
+                return await self._is_served(event.place)
         return True
 
     async def _is_answered_unasked(self, event: Event) -> bool:
@@ -266,6 +271,8 @@ class Dispatch:
             ask = await self._ask(event, may_settle=is_ours)
             ask = replace(ask, progress=progress, is_page=True)
             words = ask.words
+            if not _is_heard(ask):
+                access.refuse_closed(ask.workspace, words)
             reply = await self._reply(ask)
         except AttuneError as error:
             reply = Refused(words.error(error))
@@ -292,8 +299,9 @@ class Dispatch:
             await self._gate.wait()
             ask = await self._ask(event)
             words = ask.words
-            reply = self._fitting(ask, await self._reply(ask))
-            await self._answer(event, reply, words)
+            if _is_heard(ask):
+                reply = self._fitting(ask, await self._reply(ask))
+                await self._answer(event, reply, words)
         except AttuneError as error:
             await self._apologise(event, words.error(error))
         except asyncio.CancelledError:
@@ -514,6 +522,12 @@ def _read(row: InboxRow) -> Event | None:
     except ValueError:
         log.warning("A promised event cannot be read any more")
         return None
+
+
+def _is_heard(ask: Ask) -> bool:
+    """In a closed workspace nobody is answered, yet what people delete is deleted here too."""
+    is_open = ask.workspace.closed_at is None or ask.role is Role.OPERATOR
+    return is_open or isinstance(ask.event.what, Deleted | Edited | Joined | Left)
 
 
 async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:

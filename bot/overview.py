@@ -86,6 +86,9 @@ async def counts(ask: Ask, *, store: Store) -> Reply:
             ),
             "jobs": len(await records.jobs.open_in(ask.id)),
         }
+        if ask.role is Role.OPERATOR:
+            removed = await records.workspaces.removed()
+            numbers["workspaces"] = sum(one.closed_at is not None for one in removed)
     return Listing("", tuple(Line(name, str(number)) for name, number in numbers.items()))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
 from functools import reduce
 from operator import or_
 
@@ -17,8 +16,6 @@ from bot.model import (
     Example,
     ExampleId,
     Exclusion,
-    Job,
-    Leaving,
     MessageId,
     Notice,
     Sources,
@@ -43,7 +40,6 @@ from bot.replies import (
 from bot.words import Words
 
 CONSENT_VERSION = 1
-_EVERY_JOB = 1_000_000
 CONSENT_WANTED = "consent.wanted"
 
 
@@ -218,16 +214,6 @@ async def sources_submitted(ask: Ask, values: Mapping[str, str], *, store: Store
     return Text(_set(wanted, allowed, ask.words))
 
 
-async def left(ask: Ask, *, store: Store) -> Reply:
-    """Uninstalled: everything of the workspace goes, here now and at its hosts soon."""
-    async with store.writing() as records:
-        for job in await records.jobs.page(ask.id, limit=_EVERY_JOB):
-            if leaving := _leaving(job, ask.now):
-                await records.leavings.add(leaving)
-        await records.workspaces.erase(ask.id)
-    return Silence()
-
-
 def _allowed_field(ask: Ask) -> Field:
     words = ask.words
     choices = tuple((name, words(f"exclusion.{name}")) for name in map(_name, Exclusion))
@@ -268,15 +254,6 @@ def _names(allowed: Exclusion) -> str:
 
 def _name(exclusion: Exclusion) -> str:
     return str(exclusion.name).lower()
-
-
-def _leaving(job: Job, now: datetime) -> Leaving | None:
-    """Just enough to remove it at its host; None for a job that has nothing there."""
-    files = tuple(file for file in (job.training_file, job.validation_file) if file)
-    running = None if job.phase.is_over else job.host_job
-    if not files and running is None and job.attempted_at is None:
-        return None
-    return Leaving(job.host, job.start, running, files, now)
 
 
 async def _as_lines(

@@ -72,6 +72,10 @@ def _waits(workspace: Workspace, hosts: Hosts) -> bool:
 
 
 def _line(workspace: Workspace, hosts: Hosts, words: Words) -> Line:
+    if workspace.closed_at is not None:
+        show = Button(words("removal.show"), f"workspace.show:{workspace.id}")
+        note = words("removal.line")
+        return Line(workspace.id, workspace.name, note, buttons=(show,), tone=Tone.BAD)
     note = words(f"sources.{workspace.sources.name.lower()}")
     if workspace.platform not in OPEN_PLATFORMS:
         return Line(workspace.id, workspace.name, note)

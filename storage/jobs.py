@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, not_, or_, select, update
 
 from bot.errors import NotFound
 from bot.model import (
@@ -25,9 +25,14 @@ from bot.model import (
 )
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, its_own, parts
-from storage.tables import checkpoints, job_events, job_metrics, jobs
+from storage.tables import checkpoints, job_events, job_metrics, jobs, workspaces
 
 _OPEN = [phase for phase in Phase if not phase.is_over and phase is not Phase.ESTIMATED]
+
+# What has not begun at its host does not begin while its workspace is closed; what has
+# goes on, so that a workspace that comes back has lost nothing that was paid for.
+_NOT_AT_HOST = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING)
+_CLOSED = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
 
 # An estimate that nobody confirmed may have been dropped by its asker, or by time.
 _UNCONFIRMED = (Phase.ESTIMATED, Phase.CANCELLED, Phase.ABANDONED)
@@ -82,7 +87,8 @@ class Jobs:
         return [_job(row) for row in await self._connection.rows(newest)]
 
     async def open(self) -> Sequence[Job]:
-        return await self._open(jobs.c.phase.in_(_OPEN))
+        is_held = and_(jobs.c.phase.in_(_NOT_AT_HOST), jobs.c.workspace.in_(_CLOSED))
+        return await self._open(and_(jobs.c.phase.in_(_OPEN), not_(is_held)))
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]:
         return await self._open(and_(jobs.c.workspace == workspace, jobs.c.phase.in_(_OPEN)))

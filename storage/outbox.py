@@ -10,7 +10,7 @@ from sqlalchemy import Row, and_, case, delete, exists, func, not_, select, upda
 
 from bot.model import ChannelId, MessageId, NewNotice, Notice, NoticeId, Place, WorkspaceId
 from storage.connection import Connection
-from storage.tables import IS_BEHIND, notices
+from storage.tables import IS_BEHIND, notices, workspaces
 
 
 class Outbox:
@@ -61,7 +61,7 @@ class Outbox:
     async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
         rows = await self._connection.rows(
             select(notices)
-            .where(IS_BEHIND, notices.c.due_at <= now)
+            .where(IS_BEHIND, notices.c.due_at <= now, notices.c.workspace.not_in(_CLOSED))
             .order_by(notices.c.due_at, notices.c.id)
             .limit(limit)
         )
@@ -120,6 +120,10 @@ def _values(fact: NewNotice, at: datetime) -> dict[str, object]:
         "attempts": 0,
         "due_at": at,
     }
+
+
+# What a closed workspace should hear is told once it is open again.
+_CLOSED = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
 
 
 def _notice(row: Row[Any]) -> Notice:

@@ -105,6 +105,8 @@ workspaces = Table(
     _flags("allowed"),
     Column("training_cap", Float, _check("training_cap", "training_cap >= 0")),
     Column("is_allowed", Boolean, nullable=False, server_default=true()),
+    Column("removal_reported_at", Utc),
+    Column("closed_at", Utc),
     _check("sources", "sources BETWEEN 1 AND 3"),
     _check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, and_, delete, func, or_, select, update
 
 from bot.model import Exclusion, Sources, Workspace, WorkspaceId
 from storage.connection import Connection
@@ -54,6 +55,28 @@ class Workspaces:
         counted = select(func.count()).select_from(workspaces)
         return int((await self._connection.run(counted)).scalar_one())
 
+    async def removed(self) -> Sequence[Workspace]:
+        gone = or_(
+            workspaces.c.removal_reported_at.is_not(None), workspaces.c.closed_at.is_not(None)
+        )
+        rows = await self._connection.rows(select(workspaces).where(gone).order_by(workspaces.c.id))
+        return [_workspace(row) for row in rows]
+
+    async def report_removal(self, workspace: WorkspaceId, *, at: datetime) -> None:
+        is_open = and_(
+            workspaces.c.id == workspace,
+            workspaces.c.removal_reported_at.is_(None),
+            workspaces.c.closed_at.is_(None),
+        )
+        reported = update(workspaces).where(is_open).values(removal_reported_at=at)
+        await self._connection.run(reported)
+
+    async def close(self, workspace: WorkspaceId, *, at: datetime) -> None:
+        await self._set(workspace, removal_reported_at=None, closed_at=at)
+
+    async def reopen(self, workspace: WorkspaceId) -> None:
+        await self._set(workspace, removal_reported_at=None, closed_at=None)
+
     async def set_sources(
         self, workspace: WorkspaceId, sources: Sources, *, allowed: Exclusion
     ) -> None:
@@ -84,7 +107,7 @@ class Workspaces:
             await self._connection.run(delete(table).where(owner == workspace))
         self._connection.has_erased = True
 
-    async def _set(self, workspace: WorkspaceId, **values: float | str | None) -> None:
+    async def _set(self, workspace: WorkspaceId, **values: float | str | datetime | None) -> None:
         own = workspaces.c.id == workspace
         await self._connection.run(update(workspaces).where(own).values(values))
 
@@ -92,5 +115,12 @@ class Workspaces:
 def _workspace(row: Row[Any]) -> Workspace:
     caps = row.person_cap, row.workspace_cap, row.training_cap
     return Workspace(
-        row.id, row.name, Sources(row.sources), *caps, Exclusion(row.allowed), row.is_allowed
+        row.id,
+        row.name,
+        Sources(row.sources),
+        *caps,
+        Exclusion(row.allowed),
+        row.is_allowed,
+        row.removal_reported_at,
+        row.closed_at,
     )

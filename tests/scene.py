@@ -31,7 +31,7 @@ from adapters.room import drawn
 from attune.bootstrap import House, build
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
-from bot.events import Event, Spoken, What
+from bot.events import Event, Left, Spoken, What
 from bot.model import (
     LOCAL,
     ChannelId,
@@ -175,6 +175,7 @@ class Scene:
         self.configs: list[HostConfig] = [self.config("sandbox")]
         self.fate = Fate()
         self.admins = ""
+        self.erase_after_days = 7.0
         self.public_url = "https://attune.example"
 
     def config(self, name: str, **more: Any) -> HostConfig:
@@ -192,7 +193,10 @@ class Scene:
         self.tasks = Tasks()
         self.house: House = build(
             Settings.model_construct(
-                data_dir=self.folder, admins=self.admins, public_url=self.public_url
+                data_dir=self.folder,
+                admins=self.admins,
+                public_url=self.public_url,
+                erase_after_days=self.erase_after_days,
             ),
             store=self.store,
             hosts=self.hosts,
@@ -331,6 +335,12 @@ class Scene:
 
     # Time
 
+    async def leave(self) -> None:
+        """The app is removed from the local workspace, and the grace period passes."""
+        await self.handle(self.event(Left(), key="left"))
+        self.advance(timedelta(days=self.erase_after_days).total_seconds())
+        await self.house.removals.look()
+
     def advance(self, seconds: float) -> None:
         self.clock.move(timedelta(seconds=seconds))
         self.host.now = int(self.clock.now().timestamp())
@@ -338,6 +348,7 @@ class Scene:
     async def turn(self) -> float | None:
         """One look of the watcher, one round of the courier."""
         wait = await self.house.watcher.look()
+        await self.house.removals.look()
         await self.house.deliver()
         return wait
 

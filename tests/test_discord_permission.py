@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from bot.model import Example, ExampleFilter, ExampleState, UserId
 from tests.discord_scene import TEAM, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, GUILD
-from tests.fakes.discord_rest import labels, shown
+from tests.fakes.discord_rest import Fault, labels, shown
 from tests.opening import until
 
 CAP, TICK = "🎓", "✅"
@@ -267,31 +268,62 @@ async def test_a_deleted_message_takes_its_example_along(in_discord: Scene, is_b
         assert await records.examples.by_author(TEAM, UserId(BEN)) == []
 
 
-async def test_removal_from_a_guild_erases_everything(in_discord: Scene) -> None:
+async def is_closed(scene: Scene) -> bool:
+    assert scene.house is not None
+    async with scene.house.store.reading() as records:
+        found = await records.workspaces.find(TEAM)
+    return found is not None and found.closed_at is not None
+
+
+async def looked(scene: Scene) -> bool:
+    """Whether it is closed after one more look at the guilds in question."""
+    assert scene.house is not None
+    await scene.house.removals.look()
+    return await is_closed(scene)
+
+
+async def test_removal_from_a_guild_closes_it_and_an_invitation_opens_it_again(
+    in_discord: Scene,
+) -> None:
     in_discord.discord.mention(ANN, GENERAL, "hello")
     await in_discord.hear()
 
+    guild = in_discord.discord.guilds[GUILD]
     in_discord.discord.remove(GUILD)
-
     await in_discord.settled()
-    assert in_discord.house is not None
-    async with in_discord.house.store.reading() as records:
-        assert await records.workspaces.find(TEAM) is None
+    assert await is_closed(in_discord)
+
+    in_discord.discord.guilds[GUILD] = guild
+    again = {**in_discord.discord.described_guild(GUILD), "joined_at": "2026-11-27T00:00:00+00:00"}
+    in_discord.discord.gateway.dispatch("GUILD_CREATE", again)
+    await in_discord.settled()
+    assert not await is_closed(in_discord)
 
 
-async def test_removal_while_we_were_away_erases_everything(in_discord: Scene) -> None:
+@pytest.mark.parametrize(
+    ("route", "status"),
+    [
+        *(("GET /users/@me/guilds", status) for status in (500, 403, 404, 502)),
+        *(("GET /guilds/{guild}", status) for status in (500, 502, 404)),
+    ],
+)
+async def test_removal_while_we_were_away_closes_once_discord_says_so(
+    in_discord: Scene, route: str, status: int
+) -> None:
     in_discord.discord.mention(ANN, GENERAL, "hello")
     await in_discord.hear()
     await in_discord.stop()
     in_discord.discord.gateway.forget_sessions()
     del in_discord.discord.guilds[GUILD]
+    in_discord.discord.fail(route, *[Fault(status)] * 200)
 
     await in_discord.start()
-
     await in_discord.settled()
-    assert in_discord.house is not None
-    async with in_discord.house.store.reading() as records:
-        assert await records.workspaces.find(TEAM) is None
+    assert not await is_closed(in_discord)
+
+    in_discord.discord.mend(route)
+    while not await looked(in_discord):
+        await asyncio.sleep(0.01)
 
 
 async def test_a_list_of_guilds_that_lacks_one_erases_nothing(in_discord: Scene) -> None:

@@ -17,7 +17,6 @@ import pytest
 from attune.logs import Lines
 from attune.service import data_lock
 from bot.errors import SettingsError
-from bot.events import Left
 from bot.model import LOCAL, ExampleState, Phase, UserId
 from tests.fakes.connected import CHAT, CREATE, UPLOAD, until
 from tests.fakes.faults import answers, cut_after, hangs
@@ -216,7 +215,7 @@ async def test_a_workspace_that_leaves_takes_everything_along(scene: Scene) -> N
     await taught_by(scene, "mina")
     await scene.command("teach", by="mina")
 
-    await scene.handle(scene.event(Left(), key="left"))
+    await scene.leave()
 
     assert await scene.examples() == []
     assert not [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.slack import gateway
-from bot.model import ExampleFilter, UserId, WorkspaceId
+from bot.model import ExampleFilter, UserId, Workspace, WorkspaceId
 from tests.fakes.slack import labels
 from tests.opening import until
 from tests.slack_scene import Scene
@@ -223,17 +223,86 @@ async def test_an_edited_message_changes_its_example(in_slack: Scene) -> None:
     assert "With a bow" in str(example.row)
 
 
-async def test_uninstalling_erases_everything(in_slack: Scene) -> None:
+async def workspace(scene: Scene) -> Workspace | None:
+    assert scene.house is not None
+    async with scene.house.store.reading() as records:
+        return await records.workspaces.find(TEAM)
+
+
+async def is_closed(scene: Scene) -> bool:
+    found = await workspace(scene)
+    return found is not None and found.closed_at is not None
+
+
+@pytest.mark.parametrize("days", ["7", "0"])
+async def test_uninstalling_closes_and_after_the_grace_period_erases(
+    in_slack: Scene, days: str
+) -> None:
+    await in_slack.stop()
+    await in_slack.start(ATTUNE_ERASE_AFTER_DAYS=days)
     in_slack.slack.mention("U2", "C1", "hello")
     await in_slack.hear("C1")
 
     in_slack.slack.uninstall()
 
     await in_slack.settled()
-    assert in_slack.house is not None
-    async with in_slack.house.store.reading() as records:
-        assert await records.workspaces.find(TEAM) is None
     await until(lambda: not in_slack.slack.sockets)
+    found = await workspace(in_slack)
+    assert found is None if days == "0" else found is not None and found.closed_at is not None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": {"bot": ["U0"]}}],
+    ids=["uninstalled", "revoked"],
+)
+async def test_a_removal_that_slack_does_not_confirm_changes_nothing(
+    in_slack: Scene, event: dict[str, object]
+) -> None:
+    in_slack.slack.mention("U2", "C1", "hello")
+    await in_slack.hear("C1")
+
+    in_slack.slack.event(event)
+    await in_slack.calm()
+
+    assert not await is_closed(in_slack)
+    assert len(in_slack.slack.sockets) == 2
+    in_slack.slack.mention("U2", "C1", "still there?")
+    await in_slack.hear("C1", 2)
+
+
+async def test_a_new_token_after_a_revoked_one_costs_nothing(in_slack: Scene) -> None:
+    in_slack.slack.mention("U2", "C1", "hello")
+    await in_slack.hear("C1")
+    in_slack.slack.is_revoked = True
+    in_slack.slack.event({"type": "tokens_revoked", "tokens": {"bot": ["U0"]}})
+    await until(lambda: not in_slack.slack.sockets)
+    assert await is_closed(in_slack)
+
+    in_slack.slack.is_revoked = False
+    await in_slack.restart()
+    while await is_closed(in_slack):
+        assert in_slack.house is not None
+        await in_slack.house.removals.look()
+
+    in_slack.slack.mention("U2", "C1", "and now?")
+    await in_slack.hear("C1", 2)
+
+
+async def test_a_start_with_the_token_of_a_removed_app_keeps_the_rest_running(
+    in_slack: Scene,
+) -> None:
+    in_slack.slack.mention("U2", "C1", "hello")
+    await in_slack.hear("C1")
+    in_slack.slack.uninstall()
+    await until(lambda: not in_slack.slack.sockets)
+    await in_slack.stop()
+
+    await in_slack.start(SLACK_MODE="http", SLACK_SIGNING_SECRET="secret")
+
+    assert in_slack.house is not None
+    await in_slack.house.removals.look()
+    assert await is_closed(in_slack)
 
 
 async def test_a_persons_revoked_token_is_none_of_ours(in_slack: Scene) -> None:
@@ -300,7 +369,7 @@ async def test_without_an_address_of_ours_the_operator_is_named(in_slack: Scene)
     assert "ATTUNE_PUBLIC_URL" in (await in_slack.whispered(2))[1]["text"]
 
 
-async def test_a_token_revoked_without_a_word_erases_everything(in_slack: Scene) -> None:
+async def test_a_token_revoked_without_a_word_closes_the_workspace(in_slack: Scene) -> None:
     in_slack.slack.mention("U2", "C1", "hello")
     await in_slack.hear("C1")
     in_slack.slack.is_revoked = True
@@ -309,9 +378,7 @@ async def test_a_token_revoked_without_a_word_erases_everything(in_slack: Scene)
 
     await until(lambda: not in_slack.slack.sockets)
     await in_slack.settled()
-    assert in_slack.house is not None
-    async with in_slack.house.store.reading() as records:
-        assert await records.workspaces.find(TEAM) is None
+    assert await is_closed(in_slack)
 
 
 async def test_a_channel_that_is_shared_meanwhile_is_not_learned_from(in_slack: Scene) -> None:

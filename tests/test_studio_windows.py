@@ -54,6 +54,9 @@ class FailingHouse:
     async def is_quiet(self, workspace: WorkspaceId) -> bool:
         return await self._house.is_quiet(workspace)
 
+    async def has_closed(self, platform: str) -> bool:
+        return False
+
     def say(self, key: str, locale: str = "en", /, **details: object) -> str:
         return self._house.say(key, locale, **details)
 

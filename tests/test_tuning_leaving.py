@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.events import Commanded, Left, Spoken
+from bot.events import Commanded, Spoken
 from bot.model import MessageId, Place, Said, User, UserId
 from tests.fakes.connected import UPLOAD
 from tests.fakes.faults import answers, cut_after
@@ -16,7 +16,7 @@ DELETE = "DELETE /files/{id}"
 
 
 async def leave(scene: Scene) -> None:
-    await scene.handle(scene.event(Left(), key="left"))
+    await scene.leave()
 
 
 async def rounds(scene: Scene, count: int = 3) -> None:
@@ -82,16 +82,21 @@ async def test_a_host_that_is_away_is_tried_again_also_after_a_restart(
     assert await remembered(scene) == 0
 
 
-async def test_a_host_that_never_comes_back_is_given_up(scene: Scene) -> None:
+async def test_a_host_that_comes_back_after_months_is_not_forgotten(scene: Scene) -> None:
     await scene.tuned()
-    scene.configs = [scene.config("sandbox", key_env=None)]
-    await leave(scene)
+    await scene.leave()
     scene.host.fail_always(DELETE, answers(403))
+    tries = len(scene.host.asked)
 
-    for _ in range(305):
+    for _ in range(2000):
         await scene.house.watcher.look()
-        scene.advance(600)
+        scene.advance(3600)
+    assert len(scene.host.asked) - tries < 500
+    scene.host.recover()
+    scene.advance(24 * 3600)
+    await scene.house.watcher.look()
 
+    assert scene.host.files == {}
     assert await remembered(scene) == 0
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.events import Clicked, Commanded, Left
+from bot.events import Clicked, Commanded
 from bot.model import JobWish, ModelKind, Phase
 from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, with_
 from tests.fakes.faults import answers, empty_stream, reshaped
@@ -495,7 +495,7 @@ async def test_a_host_that_is_gone_ends_its_job_in_words(scene: Scene) -> None:
 
 async def test_a_workspace_that_leaves_while_training_troubles_nobody(scene: Scene) -> None:
     await watching(scene)
-    await scene.handle(scene.event(Left(), key="left"))
+    await scene.leave()
 
     await look(scene, 2)
 

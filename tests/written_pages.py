@@ -29,6 +29,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "ATTUNE_DATA_DIR",
         "DATABASE_URL",
         "ATTUNE_LOG_LEVEL",
+        "ATTUNE_ERASE_AFTER_DAYS",
     ),
     "Model hosts": ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ATTUNE_BASE_MODEL", "ATTUNE_HOSTS"),
     "People": ("ATTUNE_ADMINS",),

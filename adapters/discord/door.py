@@ -50,7 +50,6 @@ _COMPLETION_SECONDS = 2.3
 _KEEP_EVERY_SECONDS = 0.2
 _TRIES_TO_KEEP, _LONGEST_WAIT_SECONDS = 8, 60.0
 _MOST_MARKS = 5000
-_NO_GUILD = (10004, 50001)
 _LAST_WORDS_SECONDS = 11.0
 _INTERACTION = "INTERACTION_CREATE"
 
@@ -355,12 +354,10 @@ class Discord:
         return await directory.around(data, user)
 
     async def _greet_ready(self, line: Line, data: Json) -> None:
-        """Guilds that we left, or were removed from, while we were not listening."""
+        """Guilds that we left meanwhile are reported; the house asks Discord for itself."""
         guilds = list(data.get("guilds") or ())
         here = tuple(str(one["id"]) for one in guilds)
         for gone in set(self._memory.kept.guilds) - set(here):
-            if not await self._is_gone(gone):
-                continue
             place = Place(inbound.workspace(gone), ChannelId(""))
             key = f"{place.workspace}/left/{line.session_id}"
             nobody = User(UserId("discord"), "discord")
@@ -370,14 +367,6 @@ class Discord:
                 whole = Heard("GUILD_CREATE", guild, 0)
                 await self._keep(line, whole, self._order.take(()))
         self._memory.keep(replace(self._memory.kept, guilds=here))
-
-    async def _is_gone(self, guild: str) -> bool:
-        """Everything is erased where this is so, hence Discord itself has to say it."""
-        try:
-            await self.wire.call("GET", "/guilds/{guild_id}", {"guild_id": guild})
-        except SurfaceError as error:
-            return code(error) in _NO_GUILD
-        return False
 
     def _with_answered(self, data: Json) -> Json:
         """An answer to us counts, also where Discord does not say whom it answers."""

@@ -24,7 +24,7 @@ from adapters.discord.wire import DIRECT, MESSAGE, MESSAGES, OWN_REACTION, File,
 from adapters.pictures import draw_chart
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Attachment, Event, Marked, Reacted, Spoken
-from bot.model import ChannelId, MessageId, Place, Said, UserId
+from bot.model import ChannelId, MessageId, Place, Said, UserId, WorkspaceId
 from bot.replies import Button, Card, Document, Drawn, Form, Stream, Text
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ _MOST_LATE_FORMS = 500
 _LONGEST_CHAIN = 12
 _PAGE = 100
 _NO_PERMISSION, _TOO_LARGE, _NO_DIRECT = 50013, 40005, 50007
+_NO_GUILD = (10004, 50001)
+_ANSWER_SECONDS = 10.0
 _COURTESIES = (50013, 90001, 30010, 10014, 50001)
 
 
@@ -109,6 +111,27 @@ class DiscordSurface:
 
     async def close(self) -> None:
         await self._typing.close()
+
+    async def is_installed(self, workspace: WorkspaceId) -> bool | None:
+        """Only Discord's own refusal of the guild, and a list of ours without it, say no."""
+        guild = workspace.partition(":")[2]
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await self._is_in(guild)
+        except (SurfaceError, TimeoutError, ValueError):
+            return None
+
+    async def _is_in(self, guild: str) -> bool | None:
+        """https://docs.discord.com/developers/resources/user#get-current-user-guilds."""
+        try:
+            await self._wire.call("GET", "/guilds/{guild_id}", {"guild_id": guild}, patience=0)
+        except SurfaceError as error:
+            if code(error) not in _NO_GUILD:
+                return None
+            around = {"after": str(int(guild) - 1), "limit": 1}
+            listed = await self._wire.listed("/users/@me/guilds", query=around)
+            return any(str(one.get("id")) == guild for one in listed)
+        return True
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
         await self._ready()

@@ -35,7 +35,7 @@ from adapters.slack.wire import Access, Json, code, is_response_url
 from bot.commands import Catalogue
 from bot.errors import PlaceClosed, SettingsError, SurfaceError
 from bot.events import Clicked, Commanded, Deleted, Edited, Event, Left, Marked, Spoken
-from bot.model import ChannelKind, Place
+from bot.model import ChannelKind, Place, WorkspaceId
 from bot.ordering import Ordering
 from bot.ports.store import Clock
 from bot.ports.world import House
@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 _ACK_SECONDS = 2.5
 _FORM_SECONDS = 2.0
 """How long a form that was sent waits for its outcome; Slack itself waits three seconds."""
+_ANSWER_SECONDS = 10.0
 _FORM_PATIENCE_SECONDS = 0.8
 
 
@@ -65,7 +66,14 @@ class Slack:
         self.wire = ApiWire(access)
         self._order = Ordering()
         self._people = People(self.wire, self._whoami, time.monotonic)
-        self.surface = SlackSurface(self.wire, self._people, self._whoami, say, ready=self._ready)
+        self.surface = SlackSurface(
+            self.wire,
+            self._people,
+            self._whoami,
+            say,
+            ready=self._ready,
+            installed=self.is_installed,
+        )
         self._app: AsyncApp | None = None
         self._has_listened = False
         self._is_asking = False
@@ -75,7 +83,10 @@ class Slack:
         """Raises SettingsError for tokens that Slack refuses; outlives everything else."""
         self._house = house
         try:
-            self._bot = await self._identified()
+            bot = await self._identified_unless_removed(house)
+            if bot is None:
+                return
+            self._bot = bot
             self._app = self._built_app()
             self._is_ready.set()
             log.info("Slack knows us", extra={"workspace": self._bot.team})
@@ -149,6 +160,33 @@ class Slack:
             raise
         self._has_listened = True
         return url
+
+    async def is_installed(self, workspace: WorkspaceId) -> bool | None:
+        """By `auth.test` with the token of today; None where Slack does not answer."""
+        if self._is_closed.is_set():
+            return False
+        if self._bot is None:
+            return None
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                answer = await self.wire.call("auth.test", {}, patience=1)
+        except TimeoutError:
+            return None
+        except SurfaceError as error:
+            return False if code(error) in (*REVOKED, "invalid_auth") else None
+        return workspace == f"slack:{answer.get('team_id') or answer.get('team')}"
+
+    async def _identified_unless_removed(self, house: House) -> Bot | None:
+        """After the app was removed its token is refused; what else runs here runs on without."""
+        try:
+            return await self._identified()
+        except SettingsError:
+            if not await house.has_closed("slack"):
+                raise
+        log.warning("Slack refuses the token of a workspace that removed the app")
+        self._is_closed.set()
+        self._is_ready.set()
+        return None
 
     async def _identified(self) -> Bot:
         """Waits for a Slack that cannot be reached; a refused token ends the start."""
@@ -341,22 +379,22 @@ class Slack:
             self._later(self._end_if_revoked())
 
     async def _end_if_revoked(self) -> None:
-        """Erasing is for good, so Slack is asked once more before it counts as uninstalled."""
+        """A report like any other: the house asks Slack before it closes anything."""
         try:
-            await self.wire.call("auth.test", {}, patience=1)
-        except SurfaceError as error:
-            if code(error) in REVOKED:
-                bot, now = self._whoami(), self._clock.now()
+            bot, now = self._whoami(), self._clock.now()
+            if await self.is_installed(bot.workspace) is False:
                 key = f"{bot.workspace}/revoked/{now.timestamp()}"
                 await self._handle(inbound.left(bot, key, now))
         finally:
             self._is_asking = False
 
     async def _leave(self, task: asyncio.Task[None] | None) -> None:
-        """Uninstalled: once everything is erased there is nobody left to listen to."""
+        """Where the app was really removed, there is nobody left to listen to."""
         if task is not None:
             await asyncio.wait({task})
-        log.warning("Slack has removed the app; its data is erased and its door is closed")
+        if await self.is_installed(self._whoami().workspace) is not False:
+            return
+        log.warning("Slack has removed the app; its door is closed until a start with a new token")
         self._is_closed.set()
 
     def _later(self, work: Any) -> None:

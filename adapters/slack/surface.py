@@ -25,7 +25,7 @@ from adapters.slack.traces import Traces, Trail, pages
 from adapters.slack.wire import Json, Wire, code, is_unknown_method, ts_of
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Attachment, Clicked, Commanded, Event, Reacted, Submitted
-from bot.model import ChannelId, MessageId, Place, Said, User, UserId
+from bot.model import ChannelId, MessageId, Place, Said, User, UserId, WorkspaceId
 from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class SlackSurface:
         say: Callable[..., str],
         *,
         ready: Callable[[], Awaitable[None]],
+        installed: Callable[[WorkspaceId], Awaitable[bool | None]],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wire = wire
@@ -78,6 +79,7 @@ class SlackSurface:
         self._bot = bot
         self._say = say
         self._ready = ready
+        self._installed = installed
         self._now = now
         self._traces = Traces(wire, bot)
         self._grips: OrderedDict[str, Grip] = OrderedDict()
@@ -112,6 +114,9 @@ class SlackSurface:
     def waits_for(self, sent: Submission) -> Json:
         """The view that takes the place of a form whose work takes longer than Slack waits."""
         return self._notice("slack.moment", sent.locale)
+
+    async def is_installed(self, workspace: WorkspaceId) -> bool | None:
+        return await self._installed(workspace)
 
     def _is_first(self, key: str) -> bool:
         """Whether nothing with this key can stand yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot import chat, privacy
+from bot import chat, privacy, removal
 from bot.catalogue.commands import COMMANDS
 from bot.catalogue.deeds import BUTTONS, FORMS, HAPPENINGS, REACTIONS, SHORTCUTS, UNREACTIONS
 from bot.commands import Catalogue
@@ -43,5 +43,6 @@ WORDINGS: Mapping[str, Wording] = {
     facts.REFUSED: cards.word_refused,
     calendar.ENDING: calendar.word_ending,
     chat.FELL_BACK: chat.word_fell_back,
+    removal.CLOSED: removal.word_closed,
     privacy.CONSENT_WANTED: privacy.word_consent_wanted,
 }

@@ -14,6 +14,7 @@ from bot import (
     home,
     overview,
     privacy,
+    removal,
     workspaces,
 )
 from bot.catalogue import runs
@@ -201,6 +202,11 @@ BUTTONS = (
     Deed("privacy.ask_forget", _S, lambda ask, world: privacy.ask_forget(ask)),
     Deed("privacy.forget", _S, lambda ask, world: runs.forget(ask, world)),
     Deed("privacy.keep", _S, lambda ask, world: privacy.keep(ask)),
+    Deed("workspace.show", _O, lambda ask, world: runs.show_closed(ask, world)),
+    Deed("workspace.export", _O, lambda ask, world: removal.export(ask, store=world.store)),
+    Deed("workspace.extend", _O, lambda ask, world: runs.extend(ask, world)),
+    Deed("workspace.erase", _O, lambda ask, world: removal.ask_erase(ask, store=world.store)),
+    Deed("workspace.erase_sure", _O, lambda ask, world: runs.erase_workspace(ask, world)),
     Deed("welcome.try", _M, lambda ask, world: home.try_me(ask)),
     Deed(
         "welcome.approvers", _M, lambda ask, world: administration.approvers(ask, store=world.store)
@@ -280,7 +286,7 @@ HAPPENINGS = (
     Deed("spoken", _S, lambda ask, world: runs.answer(ask, world)),
     Deed("edited", _S, lambda ask, world: runs.source_edited(ask, world)),
     Deed("deleted", _S, lambda ask, world: runs.source_deleted(ask, world)),
-    Deed("joined", _S, lambda ask, world: runs.welcome(ask, world)),
-    Deed("left", _S, lambda ask, world: privacy.left(ask, store=world.store)),
+    Deed("joined", _S, lambda ask, world: runs.joined(ask, world)),
+    Deed("left", _S, lambda ask, world: runs.left(ask, world)),
     Deed("visited", _S, lambda ask, world: home.home(ask, store=world.store)),
 )

@@ -15,6 +15,7 @@ from bot import (
     home,
     overview,
     privacy,
+    removal,
     workspaces,
 )
 from bot.commands import Ask
@@ -161,6 +162,45 @@ async def forget(ask: Ask, world: World) -> Reply:
     reply = await privacy.forget(ask, store=world.store)
     world.wake()
     return reply
+
+
+async def joined(ask: Ask, world: World) -> Reply:
+    """Where the app was removed and comes again, everything is there."""
+    await _removals(world).settle(ask.id)
+    async with world.store.reading() as records:
+        workspace = await records.workspaces.find(ask.id)
+    if workspace is None or workspace.closed_at is not None:
+        return Silence()
+    return await welcome(ask, world)
+
+
+async def left(ask: Ask, world: World) -> Reply:
+    await _removals(world).report(ask.id)
+    world.wake()
+    return Silence()
+
+
+async def show_closed(ask: Ask, world: World) -> Reply:
+    return await removal.show(ask, store=world.store, erase_after=world.erase_after)
+
+
+async def extend(ask: Ask, world: World) -> Reply:
+    return await removal.extend(ask, store=world.store, erase_after=world.erase_after)
+
+
+async def erase_workspace(ask: Ask, world: World) -> Reply:
+    reply = await removal.erase_now(ask, store=world.store)
+    world.wake()
+    return reply
+
+
+def _removals(world: World) -> removal.Removals:
+    return removal.Removals(
+        store=world.store,
+        surfaces=world.surfaces,
+        clock=world.clock,
+        erase_after=world.erase_after,
+    )
 
 
 def marked(ask: Ask) -> Said:

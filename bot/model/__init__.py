@@ -130,6 +130,9 @@ class Workspace:
     """Caps of tokens are for a day, that of training for a month, in US dollars.
 
     `is_allowed`: the operator lets it use the configured hosts, not only the sandbox.
+    `removal_reported_at` is when its platform said that the app was removed,
+    until that is confirmed or proves wrong; from `closed_at` on nothing is
+    answered or trained there, and after a grace period it is erased.
     """
 
     id: WorkspaceId
@@ -140,6 +143,8 @@ class Workspace:
     training_cap: float | None = None
     allowed: Exclusion = NO_EXCLUSION
     is_allowed: bool = True
+    removal_reported_at: datetime | None = None
+    closed_at: datetime | None = None
 
     @property
     def platform(self) -> str:

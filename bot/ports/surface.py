@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from bot.events import Attachment, Event
-from bot.model import MessageId, Place, Said, User, UserId
+from bot.model import MessageId, Place, Said, User, UserId, WorkspaceId
 from bot.replies import Document, Drawn, Form, Stream
 
 
@@ -70,6 +70,15 @@ class CanResume(Protocol):
 
     def resume(self, event: Event, *, has_begun: bool) -> None:
         """If it has begun, an answer may stand already: look before showing one."""
+        ...
+
+
+@runtime_checkable
+class CanTellInstalled(Protocol):
+    """Asks its platform whether the app is (still) in a workspace."""
+
+    async def is_installed(self, workspace: WorkspaceId) -> bool | None:
+        """As the platform answers right now; None where no answer comes. Never raises."""
         ...
 
 

@@ -112,7 +112,10 @@ class Jobs(Protocol):
         ...
 
     async def open(self) -> Sequence[Job]:
-        """Confirmed and not over, of every workspace, oldest first."""
+        """Confirmed and not over, oldest first, of every workspace.
+
+        Of a closed one only those that have begun at their hosts.
+        """
         ...
 
     async def forget_files(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from bot.events import Event
@@ -50,6 +51,8 @@ class World:
     starters: Mapping[str, Sequence[Row]]
     wake: Callable[[], None]
     changed: Callable[[str], None]
+    erase_after: timedelta = timedelta(days=7)
+    """Between the removal of the app from a workspace and the erasure of what was kept of it."""
 
 
 class House(Protocol):
@@ -80,6 +83,10 @@ class House(Protocol):
 
     async def is_quiet(self, workspace: WorkspaceId) -> bool:
         """No job runs and every notice is delivered."""
+        ...
+
+    async def has_closed(self, platform: str) -> bool:
+        """Whether a workspace of the platform waits to be erased, or to come back."""
         ...
 
     def say(self, key: str, locale: str = "en", /, **details: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot import access
 from bot.commands import Ask, month_of
 from bot.errors import NotFound, NotNow
 from bot.model import Job, Phase, Role
@@ -15,6 +16,7 @@ async def confirm(ask: Ask, *, store: Store, is_sure: bool = False) -> Reply:
 
     Where nobody knows the price, it takes a second yes.
     """
+    access.refuse_closed(ask.workspace, ask.words)
     async with store.writing() as records:
         job = await _asked_here(ask, records)
         if job.phase is Phase.ESTIMATED:

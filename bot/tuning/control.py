@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot import access
 from bot.commands import Ask
 from bot.errors import NotNow
 from bot.model import Job, JobWish, Phase
@@ -15,6 +16,8 @@ _OPEN = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING, Phase.WATCHING)
 
 async def wish(ask: Ask, wanted: JobWish, *, store: Store, hosts: Hosts) -> Reply:
     """Raises NotNow when there is no job that could do it, HostNotAllowed where it must not."""
+    if wanted is JobWish.RESUME:
+        access.refuse_closed(ask.workspace, ask.words)
     async with store.writing() as records:
         job = await _chosen(ask, records)
         if wanted is JobWish.RESUME:

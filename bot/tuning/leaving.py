@@ -13,22 +13,22 @@ from bot.ports.store import Clock, Store
 
 log = logging.getLogger(__name__)
 
-_LATER = timedelta(minutes=5)
-_MOST_TRIES = 300
-"""A day of them: after that nobody waits for that host any more."""
+_SOON, _SELDOM = timedelta(minutes=5), timedelta(days=1)
+_DOUBLINGS = 10
 
 
 async def clear(*, store: Store, hosts: Hosts, clock: Clock) -> None:
-    """Remove what is due; what cannot be removed now is tried again later."""
+    """Remove what is due; what cannot be removed now is tried again, ever more seldom, for good."""
     async with store.reading() as records:
         due = await records.leavings.due(now=clock.now())
     for one in due:
         is_gone = await _removed(one, hosts)
         async with store.writing() as records:
-            if is_gone or one.attempts >= _MOST_TRIES:
+            if is_gone:
                 await records.leavings.drop(one.id)
             else:
-                await records.leavings.postpone(one.id, until=clock.now() + _LATER)
+                wait = min(_SELDOM, _SOON * 2 ** min(one.attempts, _DOUBLINGS))
+                await records.leavings.postpone(one.id, until=clock.now() + wait)
 
 
 async def _removed(leaving: Leaving, hosts: Hosts) -> bool:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot import access
 from bot.commands import Ask
 from bot.datasets import training_line
 from bot.errors import BadInput, BadRow, NotEnoughAllowed, NothingToTrain, NotNow
@@ -73,6 +74,7 @@ class Plan:
 
 async def start(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     """Freeze a snapshot and show what it will cost; nothing leaves the house yet."""
+    access.refuse_closed(ask.workspace, ask.words)
     name = HostName(ask.text("host") or ask.assistant.training_host)
     host = hosts.paid(name, ask.workspace)
     method = Method(ask.text("method") or Method.SUPERVISED)

@@ -126,6 +126,7 @@ class FakeDiscord:
         self.calls = self.rest.calls
         self.refusals = self.rest.refusals
         self.fail = self.rest.fail
+        self.mend = self.rest.mend
         self.gateway.ready = self._ready
         self.gateway.after_ready = self._after_ready
         self.add_user(BOT, bot=True)

@@ -80,6 +80,10 @@ class Rest:
         """The next calls of the route go wrong like this."""
         self._faults[route].extend(faults)
 
+    def mend(self, route: str) -> None:
+        """What was still to go wrong with the route goes well."""
+        self._faults[route].clear()
+
     async def take(self, request: web.Request) -> web.StreamResponse:
         path = "/" + request.match_info["path"]
         found = self._find(request.method, path)

@@ -62,6 +62,9 @@ class FakeHouse:
     async def is_quiet(self, workspace: WorkspaceId) -> bool:
         return not self.is_busy()
 
+    async def has_closed(self, platform: str) -> bool:
+        return False
+
     def say(self, key: str, locale: str = "en", /, **details: object) -> str:
         return Words(locale)(key, **details)
 

@@ -273,6 +273,7 @@ class FakeSlack:
         self.event({**event, "streaming_message_ts": [ts], "event_ts": self._ts()})
 
     def uninstall(self) -> None:
+        self.is_revoked = True
         self.event({"type": "app_uninstalled"})
 
     def join(self, channel: str) -> None:

@@ -125,7 +125,7 @@ class Workspaces(Run):
         with ui.element("li").classes("line-row"):
             with ui.element("div").classes("line-body"):
                 ui.label(line.text).classes("choice-title")
-                ui.label(line.note).classes("fine")
+                ui.label(line.note).classes("problem" if line.tone is Tone.BAD else "fine")
             for button in line.buttons:
                 self._draw_deed(button)
             if line.id == self.visit.workspace:

@@ -1,0 +1,258 @@
+"""The app was removed from a workspace: confirmed, closed, and erased after a grace period.
+
+What the platform says of a removal is only a report. The platform is asked
+until it answers; then the workspace is closed, which stops answers and starts
+of trainings and erases nothing. Jobs that run at hosts go on: a workspace that
+comes back, with a new token or a new invitation, has lost nothing. Each step
+is a state in the store, so that it can be taken twice, late, or after a crash.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+from bot.commands import Ask
+from bot.datasets import jsonl_lines
+from bot.errors import NotFound, NotNow, PlaceClosed
+from bot.model import (
+    LOCAL,
+    ChannelId,
+    Job,
+    Leaving,
+    Notice,
+    Place,
+    Workspace,
+    WorkspaceId,
+)
+from bot.ports.store import Clock, Records, Store
+from bot.ports.surface import CanTellInstalled
+from bot.ports.world import Surfaces
+from bot.replies import Button, Card, Document, Drawn, Reply, Text, Tone
+from bot.rows import Method
+from bot.words import Words
+
+log = logging.getLogger(__name__)
+
+CLOSED = "workspace.closed"
+_STUDIO = Place(LOCAL, ChannelId("general"))
+_SETTLING = timedelta(minutes=1)
+"""Right after a removal a platform may still answer as if nothing had happened."""
+_UNANSWERED_SECONDS, _PENDING_SECONDS = 5.0, 60.0
+_EVERY_JOB = 1_000_000
+
+
+class Removals:
+    """Brings every workspace whose removal is reported to where it belongs."""
+
+    def __init__(
+        self, *, store: Store, surfaces: Surfaces, clock: Clock, erase_after: timedelta
+    ) -> None:
+        self._store = store
+        self._surfaces = surfaces
+        self._clock = clock
+        self._erase_after = erase_after
+
+    async def look(self) -> float:
+        """One look at each of them; seconds until the next."""
+        async with self._store.reading() as records:
+            removed = await records.workspaces.removed()
+        answers = [await self._settle(one) for one in removed]
+        return _UNANSWERED_SECONDS if None in answers else _PENDING_SECONDS
+
+    async def report(self, workspace: WorkspaceId) -> None:
+        """The platform says that the app was removed; it is asked at once."""
+        async with self._store.writing() as records:
+            await records.workspaces.report_removal(workspace, at=self._clock.now())
+        await self.settle(workspace)
+
+    async def settle(self, workspace: WorkspaceId) -> None:
+        async with self._store.reading() as records:
+            found = await records.workspaces.find(workspace)
+        if found is not None and (found.removal_reported_at or found.closed_at):
+            await self._settle(found)
+
+    async def _settle(self, workspace: Workspace) -> bool | None:
+        """What the platform answered."""
+        is_installed = await self._is_installed(workspace)
+        if is_installed:
+            await self._keep(workspace)
+        elif is_installed is False:
+            await self._close_or_erase(workspace)
+        return is_installed
+
+    async def _is_installed(self, workspace: Workspace) -> bool | None:
+        """A platform that is off cannot confirm a removal, nor hold up the end of a period."""
+        try:
+            surface = self._surfaces.of(workspace.id)
+        except PlaceClosed:
+            return None if workspace.closed_at is None else False
+        if not isinstance(surface, CanTellInstalled):
+            return False
+        return await surface.is_installed(workspace.id)
+
+    async def _keep(self, workspace: Workspace) -> None:
+        reported = workspace.removal_reported_at
+        if workspace.closed_at is None:
+            if reported is not None and self._clock.now() - reported >= _SETTLING:
+                async with self._store.writing() as records:
+                    await records.workspaces.reopen(workspace.id)
+            return
+        async with self._store.writing() as records:
+            await records.workspaces.reopen(workspace.id)
+            await self._note(records, workspace, "workspace.reopened")
+        log.warning("A workspace came back and is open again", extra={"workspace": workspace.id})
+
+    async def _close_or_erase(self, workspace: Workspace) -> None:
+        now = self._clock.now()
+        if workspace.closed_at is None:
+            async with self._store.writing() as records:
+                await records.workspaces.close(workspace.id, at=now)
+                await self._note(records, workspace, "workspace.closed")
+            log.warning("The app was removed; its workspace is closed", extra=_extra(workspace))
+        if (workspace.closed_at or now) + self._erase_after <= now:
+            await erase(workspace, store=self._store, now=now)
+
+    async def _note(self, records: Records, workspace: Workspace, what: str) -> None:
+        now = self._clock.now()
+        await records.audit.add(workspace.id, None, what, at=now)
+        await tell(records, workspace, at=now, erase_after=self._erase_after)
+
+
+async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
+    """Everything of a workspace goes, here now and at its hosts as soon as they let it."""
+    async with store.writing() as records:
+        for job in await records.jobs.page(workspace.id, limit=_EVERY_JOB):
+            if leaving := _leaving(job, now):
+                await records.leavings.add(leaving)
+        await records.workspaces.erase(workspace.id)
+        await tell(records, workspace, at=now, erase_after=timedelta(0))
+    log.warning("A workspace is erased", extra=_extra(workspace))
+
+
+async def tell(
+    records: Records, workspace: Workspace, *, at: datetime, erase_after: timedelta
+) -> None:
+    """The studio's room hears how it stands; worded when it is shown, from what is true then."""
+    await records.outbox.put(
+        f"{workspace.id}.removal",
+        _STUDIO,
+        CLOSED,
+        details={
+            "workspace": workspace.id,
+            "name": workspace.name,
+            "erased_on": (at + erase_after).isoformat(),
+        },
+        at=at,
+    )
+
+
+async def word_closed(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    name, until = str(notice.details["name"]), str(notice.details["erased_on"])
+    found = await records.workspaces.find(WorkspaceId(str(notice.details["workspace"])))
+    if found is None:
+        return Text(words("removal.erased", name=name))
+    if found.closed_at is None:
+        return Text(words("removal.reopened", name=name))
+    return _card(found, datetime.fromisoformat(until), words)
+
+
+async def show(ask: Ask, *, store: Store, erase_after: timedelta) -> Reply:
+    """When a closed workspace is erased, and what its operator may do before."""
+    async with store.reading() as records:
+        workspace = await _closed(WorkspaceId(ask.argument), records)
+    return _card(workspace, (workspace.closed_at or ask.now) + erase_after, ask.words)
+
+
+async def export(ask: Ask, *, store: Store) -> Reply:
+    """What the assistants of a closed workspace may be trained on, of one method."""
+    method, _, number = ask.argument.partition(":")
+    lines: list[bytes] = []
+    async with store.reading() as records:
+        workspace = await _closed(WorkspaceId(number), records)
+        for assistant in await records.assistants.all(workspace.id):
+            found = records.examples.trainable(workspace.id, assistant.id, Method(method))
+            lines += [one async for one in jsonl_lines(found, assistant.instructions)]
+    if not lines:
+        raise NotNow(problem=ask.words("export.nothing"))
+    async with store.writing() as records:
+        await records.audit.add(
+            workspace.id, ask.by, "examples.exported", at=ask.now, rows=len(lines), format="jsonl"
+        )
+    name = f"{workspace.id.replace(':', '-')}-{method}.jsonl"
+    return Document(name, _blocks(lines), ask.words("export.done", count=len(lines)))
+
+
+async def ask_erase(ask: Ask, *, store: Store) -> Reply:
+    words = ask.words
+    async with store.reading() as records:
+        workspace = await _closed(WorkspaceId(ask.argument), records)
+    sure = Button(
+        words("removal.erase_now"), f"workspace.erase_sure:{workspace.id}", is_danger=True
+    )
+    return Card(
+        words("removal.sure", name=workspace.name),
+        lines=(words("removal.sure.text"),),
+        buttons=(sure, Button(words("button.keep"), "privacy.keep")),
+        private=True,
+    )
+
+
+async def erase_now(ask: Ask, *, store: Store) -> Reply:
+    """The operator does not wait for the end of the period."""
+    async with store.reading() as records:
+        workspace = await _closed(WorkspaceId(ask.argument), records)
+    await erase(workspace, store=store, now=ask.now)
+    return Card(ask.words("removal.erased", name=workspace.name), replaces=True)
+
+
+async def extend(ask: Ask, *, store: Store, erase_after: timedelta) -> Reply:
+    """It is coming back: the grace period begins anew."""
+    async with store.writing() as records:
+        workspace = await _closed(WorkspaceId(ask.argument), records)
+        await records.workspaces.close(workspace.id, at=ask.now)
+        await records.audit.add(workspace.id, ask.by, "workspace.kept", at=ask.now)
+        await tell(records, workspace, at=ask.now, erase_after=erase_after)
+    until = f"{ask.now + erase_after:%Y-%m-%d %H:%M}"
+    return Text(ask.words("removal.extended", name=workspace.name, until=until))
+
+
+def _card(workspace: Workspace, until: datetime, words: Words) -> Card:
+    number = workspace.id
+    return Card(
+        words("removal.title", name=workspace.name),
+        lines=(words("removal.text", until=f"{until:%Y-%m-%d %H:%M}"), words("removal.jobs")),
+        buttons=(
+            Button(words("removal.export"), f"workspace.export:supervised:{number}"),
+            Button(words("removal.export_pairs"), f"workspace.export:dpo:{number}"),
+            Button(words("removal.extend"), f"workspace.extend:{number}"),
+            Button(words("removal.erase_now"), f"workspace.erase:{number}", is_danger=True),
+        ),
+        tone=Tone.BAD,
+    )
+
+
+async def _closed(workspace: WorkspaceId, records: Records) -> Workspace:
+    found = await records.workspaces.find(workspace)
+    if found is None or found.closed_at is None:
+        raise NotFound(noun="workspace", name=workspace)
+    return found
+
+
+def _leaving(job: Job, now: datetime) -> Leaving | None:
+    """Just enough to remove it at its host; None for a job that has nothing there."""
+    files = tuple(file for file in (job.training_file, job.validation_file) if file)
+    running = None if job.phase.is_over else job.host_job
+    if not files and running is None and job.attempted_at is None:
+        return None
+    return Leaving(job.host, job.start, running, files, now)
+
+
+async def _blocks(lines: list[bytes]) -> AsyncIterator[bytes]:
+    for line in lines:
+        yield line
+
+
+def _extra(workspace: Workspace) -> dict[str, object]:
+    return {"workspace": workspace.id}
