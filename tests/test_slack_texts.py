@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import html
+import time
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.pieces import close_fence, open_fence, split
+from adapters.slack.inbound import Bot, plain
 from adapters.slack.outbound import answer_payloads, payloads
-from adapters.slack.texts import Flow, escaped, safe
+from adapters.slack.texts import Flow, cut, escaped, safe
+from adapters.slack.wire import is_response_url
 from bot.replies import Button, Card, Chart, Column, Fact, Line, Listing, Progress, Series, Text
 from tests.fakes.slack_rules import check_blocks, live
 from tests.slack_scene import Scene
@@ -186,3 +191,71 @@ async def test_in_the_channel_nothing_pings_or_unfurls(in_slack: Scene, spelling
     assert in_slack.slack.pings == []
     assert not any(message.get("unfurl") for message in in_slack.slack.own("C1"))
     assert [one for one in in_slack.slack.refusals if one[0].startswith("chat.")] == []
+
+
+HALVES = ["<!here", "&lt;!here", "＜@", "&lt;@x", "&amp;", "&amp;lt;", "&#0", "&lt;a:", "<a:b|c"]
+HALVES += ["< ", "<\u200b", "@\u200b", "&", "!", "![", "<#C1", "﹤#C", "|", "&lt;a:|", "<", ">"]
+HALVES += ["@here", "﹗", "&lt;! ", "x", " ", "\n", "```\n", "~~~", "<https://a|"]
+
+
+def seconds(work: Callable[[str], object], text: str) -> float:
+    """The best of some runs: what else the machine does only adds to it."""
+
+    def once() -> float:
+        began = time.thread_time()
+        work(text)
+        return time.thread_time() - began
+
+    return min(once() for _ in range(3))
+
+
+def streamed(text: str) -> None:
+    flow = Flow()
+    for at in range(0, len(text), 400):
+        flow.feed(text[at : at + 400])
+    flow.rest()
+
+
+def read_as_message(text: str) -> None:
+    plain(text, Bot("T1", "UBOT", "BBOT"))
+
+
+WORK: list[Callable[[str], object]] = [
+    safe,
+    escaped,
+    streamed,
+    read_as_message,
+    lambda text: Flow().feed(text),
+    lambda text: list(answer_payloads(text)),
+    lambda text: payloads(Text(text)),
+    lambda text: cut(text, 3000),
+    lambda text: is_response_url(text, "https://slack.com"),
+]
+
+
+@pytest.mark.parametrize("work", WORK, ids=range(len(WORK)))
+def test_a_text_that_is_eight_times_as_long_takes_no_more_than_its_share(
+    work: Callable[[str], object],
+) -> None:
+    """In a quadratic one it takes 64 times as long, in a linear one eight times."""
+    for half in HALVES:
+        for end in ("", ">", "&gt;"):
+            short = half * (8_000 // len(half)) + end
+            long = half * (64_000 // len(half)) + end
+            base = max(seconds(work, short), 0.0005)
+            assert seconds(work, long) < 32 * base, half
+
+
+@pytest.mark.parametrize("hidden", ["<<a:b|@U1> x>", "<a:b|&lt;@U1&gt;>", "<@ &lt;!here x> y>"])
+def test_what_is_taken_apart_becomes_no_mention(hidden: str) -> None:
+    assert pings(safe(hidden)) == []
+    assert pings(html.unescape(safe(hidden))) == []
+
+
+def test_a_mention_whose_end_comes_late_is_none() -> None:
+    flow = Flow()
+    pieces = ["<@U1|", "x" * 300, "y" * 300, ">"]
+
+    shown = "".join(flow.feed(piece) for piece in pieces) + flow.rest()
+
+    assert pings(shown) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 LONGEST_MARKDOWN = 11_500
 """Slack takes 12,000 characters of markdown in a message; fences need some room."""
@@ -18,22 +19,23 @@ _OPEN = r"(?:[<＜﹤]|&(?:amp;)*(?:lt|\#0*60|\#x0*3c);?)"
 _CLOSE = r"(?:[>＞﹥]|&(?:amp;)*(?:gt|\#0*62|\#x0*3e);?)"
 # https://docs.slack.dev/messaging/formatting-message-text: what stands between angle
 # brackets after @, ! or # is alive. A comment or a doctype is not, so code keeps those.
-_ALIVE = re.compile(
-    rf"{_OPEN}{_GAP}(?:"
-    rf"[!！﹗]{_GAP}(?P<group>here|channel|everyone|group|subteam|date)(?P<rest>[^<>＞\n]*)"
-    rf"|[@＠﹫]{_GAP}(?P<user>[^<>＞\n]+?)"
-    rf"|[#＃﹟]{_GAP}(?P<channel>C[A-Z0-9]+[^<>＞\n]*?)"
-    rf"){_CLOSE}",
+_MENTION = re.compile(
+    rf"(?P<open>{_OPEN}){_GAP}(?:"
+    rf"[!！﹗]{_GAP}(?P<group>here|channel|everyone|group|subteam|date)"
+    rf"|[@＠﹫]{_GAP}(?P<user>)"
+    rf"|[#＃﹟]{_GAP}(?P<channel>)(?=C[A-Z0-9])"
+    rf")",
     re.IGNORECASE,
 )
-_LINKED = re.compile(
-    rf"{_OPEN}(?P<url>[a-z][a-z0-9+.-]*:[^<>|\n]+)\|(?P<label>[^<>\n]*){_CLOSE}", re.IGNORECASE
-)
+_MENTION_END = re.compile(rf"(?P<close>{_CLOSE})|{_OPEN}|\n", re.IGNORECASE)
+_LINK = re.compile(rf"{_OPEN}(?P<scheme>[a-z][a-z0-9+.-]{{0,30}}:)", re.IGNORECASE)
+_LINK_END = re.compile(rf"(?P<close>{_CLOSE})|[<\n]", re.IGNORECASE)
 _CALL = re.compile(rf"[@＠﹫][{_UNSEEN}]*(?=(?:here|channel|everyone|group)(?!\w))", re.IGNORECASE)
 _IMAGE = re.compile(r"!(?=\[)")
 _UNFINISHED = re.compile(
     r"(?:[<＜﹤][^<>＞\n]{0,200}|&[\w#;&]{0,60}(?:[^<>\n]{0,100})?|[@＠﹫]\S{0,12}|!)$"
 )
+_MOST_HELD = 201
 _JOINER = "\u2060"
 _ESCAPED = re.compile("&(?:amp|lt|gt);")
 
@@ -41,8 +43,7 @@ _ESCAPED = re.compile("&(?:amp|lt|gt);")
 def safe(text: str) -> str:
     """Nothing in it can ping, load a picture or turn the reading direction."""
     text = _CONTROL.sub("", _TURNING.sub("", text))
-    text = _ALIVE.sub(_dead, text)
-    text = _LINKED.sub(lambda found: f"{found['label']} ({found['url']})", text)
+    text = "".join(_without_mentions("".join(_with_addresses(text))))
     text = _CALL.sub(f"@{_JOINER}", text)
     return _IMAGE.sub("", text)
 
@@ -91,12 +92,50 @@ def escaped(text: str) -> str:
     return safe(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _dead(found: re.Match[str]) -> str:
-    if found["group"]:
-        return f"@{_JOINER}{found['group']}"
-    if found["user"]:
-        return f"@{_JOINER}{found['user'].partition('|')[0]}"
-    return f"#{_JOINER}{found['channel'].partition('|')[0]}"
+def _with_addresses(text: str) -> Iterator[str]:
+    """Links that show where they lead, whatever they call themselves."""
+    start, bar = 0, -1
+    for head, end in _ended(_LINK, _LINK_END, text):
+        if bar < head.end():
+            bar = text.find("|", head.end())
+            bar = len(text) if bar < 0 else bar
+        if head.start() >= start and end is not None and head.end() < bar < end.start():
+            yield text[start : head.start()]
+            yield f"{text[bar + 1 : end.start()]} ({head['scheme']}{text[head.end() : bar]})"
+            start = end.end()
+    yield text[start:]
+
+
+def _without_mentions(text: str) -> Iterator[str]:
+    """Mentions broken by a character that nobody sees, whether they are closed or not yet."""
+    start = 0
+    for head, end in _ended(_MENTION, _MENTION_END, text):
+        yield text[start : head.start()]
+        sigil = "#" if head["channel"] is not None else "@"
+        if end is None:
+            sigil = "!" if head["group"] else sigil
+            yield f"{head['open']}{sigil}{_JOINER}{head['group'] or ''}"
+            start = head.end()
+        else:
+            named = head["group"] or text[head.end() : end.start()].partition("|")[0]
+            yield f"{sigil}{_JOINER}{named}"
+            start = end.end()
+    yield text[start:]
+
+
+def _ended(
+    heads: re.Pattern[str], ends: re.Pattern[str], text: str
+) -> Iterator[tuple[re.Match[str], re.Match[str] | None]]:
+    """What begins in a text, each with its close, if one is the first of its ends.
+
+    One expression from head to close would look through the rest of a text at every head.
+    """
+    following = ends.finditer(text)
+    end = next(following, None)
+    for head in heads.finditer(text):
+        while end is not None and end.start() < head.end():
+            end = next(following, None)
+        yield head, end if end is not None and end["close"] else None
 
 
 class Flow:
@@ -108,7 +147,8 @@ class Flow:
     def feed(self, piece: str) -> str:
         # What is whole is made safe first, so that only what is not can be held back.
         text = safe(self._held + piece)
-        unfinished = _UNFINISHED.search(text)
+        past = max(0, len(text) - _MOST_HELD)
+        unfinished = _UNFINISHED.search(text, past)
         cut = unfinished.start() if unfinished else len(text)
         self._held = text[cut:]
         return text[:cut]
