@@ -198,7 +198,7 @@ class ApiWire:
         self.pacing = Pacing()
         self._client: discord.Client | None = None
         self._http: Http | None = None
-        logging.getLogger("discord").setLevel(logging.CRITICAL)
+        _silence_libraries()
 
     async def log_in(self) -> Json:
         """Who we are. Raises SurfaceError; `code` 401 is a token that Discord refuses."""
@@ -339,6 +339,17 @@ class ApiWire:
                 return await self._http.request(route, **more)
         finally:
             _HASTE.reset(token)
+
+
+def _silence_libraries() -> None:
+    """At every level, since they log whole payloads and answers; what fails is logged by us."""
+    for name in list(logging.Logger.manager.loggerDict):
+        if name.partition(".")[0] in ("discord", "aiohttp"):
+            logging.getLogger(name).addFilter(_nothing_passes)
+
+
+def _nothing_passes(record: logging.LogRecord) -> bool:
+    return False
 
 
 @contextlib.contextmanager

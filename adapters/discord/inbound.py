@@ -244,7 +244,8 @@ def _spoken(told: Told) -> Event:
     what: What = Spoken(message, is_addressed=called, is_direct=is_direct)
     if called and _LEADING.match(message.text):
         words = plain(str(data.get("content") or ""), bot, _names(data), is_command=True)
-        what = Commanded(_LEADING.sub("", words, count=1), attachment=_attached(data))
+        leading = _LEADING.match(words)
+        what = Commanded(words[leading.end() if leading else 0 :], attachment=_attached(data))
     user = _user(data.get("author") or {}, data.get("member") or {}, is_admin=around.is_admin)
     key = f"{place.workspace}/{place.channel}/{message.id}"
     return Event(key, place, user, message.at, what, locale=around.locale)

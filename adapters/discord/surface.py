@@ -216,7 +216,7 @@ class DiscordSurface:
                 await self._tell(grip, reply, private=True)
                 return
         if "/interaction/" in event.key:
-            await self._tell_alone(event.user.id, outbound.payloads(reply))
+            await self._tell_alone(event.user.id, outbound.payloads(reply), event.key)
             return
         await self._answer_openly(event, reply, grip)
 
@@ -278,7 +278,7 @@ class DiscordSurface:
                 with contextlib.suppress(MessageGone):
                     await self.interactions.tell(grip, [payload], private=True)
                     return
-            await self._tell_alone(event.user.id, [payload])
+            await self._tell_alone(event.user.id, [payload], event.key)
         except SurfaceError as error:
             raise self._explained(error, event.locale) from error
         if "/interaction/" not in event.key:
@@ -302,11 +302,9 @@ class DiscordSurface:
         drawn = outbound.payloads(reply, await _picture(reply))
         return await self.interactions.tell(grip, drawn, private=private)
 
-    async def _tell_alone(self, user: UserId, payloads: Sequence[Payload]) -> None:
+    async def _tell_alone(self, user: UserId, payloads: Sequence[Payload], key: str) -> None:
         """Between the two of us, as an answer to what somebody asked."""
-        channel = await self._direct(user)
-        for payload in payloads:
-            await self._send(channel, payload)
+        await self._post_once(await self._direct(user), payloads, f"{key}.direct", {})
 
     async def _direct(self, user: UserId) -> str:
         opened = await self._wire.call("POST", DIRECT, body={"recipient_id": user})
@@ -314,12 +312,13 @@ class DiscordSurface:
 
     async def _answer_openly(self, event: Event, reply: Drawn, grip: Grip | None) -> None:
         """Discord shows nothing to one person alone here, so it is quiet, beside the message."""
-        source = grip.source if grip else None
-        for payload in outbound.payloads(reply):
-            if isinstance(event.what, Reacted) and payload.content:
-                payload = replace(payload, content=f"<@{event.user.id}> {payload.content}"[:2000])
-            more = _reference(source)
-            await self._send(_channel(event.place), payload, flags=SILENT_FLAG, **more)
+        payloads = outbound.payloads(reply)
+        if isinstance(event.what, Reacted) and payloads[0].content:
+            called = f"<@{event.user.id}> {payloads[0].content}"[:2000]
+            payloads[0] = replace(payloads[0], content=called)
+        more = _reference(grip.source if grip else _source(event, None))
+        silent = [replace(one, flags=one.flags | SILENT_FLAG) for one in payloads]
+        await self._post_once(_channel(event.place), silent, f"{event.key}.reply", more)
 
     async def _post(self, place: Place, reply: Drawn, key: str, grip: Grip | None) -> MessageId:
         channel, picture = _channel(place), await _picture(reply)

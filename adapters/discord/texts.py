@@ -12,12 +12,10 @@ LONGEST = 2000
 
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 # What begins markup: https://support.discord.com/hc/en-us/articles/210298617. An underscore
-# inside a word is one, a bracket is only where a link follows, and a hash only in front.
-_MARKUP = re.compile(
-    r"\\|\*|`|~~|\|\||(?<!\w)_|_(?!\w)|\[(?=[^\]\n]*\]\()|<(?=[@#:/ta])"
-    r"|^(?=#{1,3}\s|-#\s|>\s|>>>)",
-    re.MULTILINE,
-)
+# inside a word is one, a bracket is only in a text with a link, and a hash only in front.
+_ALWAYS = r"\\|\*|`|~~|\|\||(?<!\w)_|_(?!\w)|<(?=[@#:/ta])|^(?=#{1,3}\s|-#\s|>\s|>>>)"
+_MARKUP = re.compile(_ALWAYS, re.MULTILINE)
+_MARKUP_AND_LINKS = re.compile(rf"{_ALWAYS}|\[", re.MULTILINE)
 _WIDE = re.compile("[\U00010000-\U0010ffff]")
 
 
@@ -28,7 +26,8 @@ def safe(text: str) -> str:
 
 def escaped(text: str) -> str:
     """For what the bot itself says, in which nothing is markup."""
-    return _MARKUP.sub(lambda found: f"\\{found[0]}", safe(text))
+    markup = _MARKUP_AND_LINKS if "](" in text else _MARKUP
+    return markup.sub(lambda found: f"\\{found[0]}", safe(text))
 
 
 def length(text: str) -> int:
@@ -61,15 +60,16 @@ def cut(text: str, most: int) -> list[str] | None:
     So none but the whole text begins or ends with any; None where that cannot be.
     """
     parts: list[str] = []
-    while length(text) > most:
-        at = fitting(text, most)
-        while at > 0 and (text[at - 1].isspace() or text[at].isspace()):
-            at -= 1
-        if at == 0:
+    start = 0
+    while len(text) - start > most or length(text[start:]) > most:
+        end = start + fitting(text[start : start + most], most)
+        while end > start and (text[end - 1].isspace() or text[end].isspace()):
+            end -= 1
+        if end == start:
             return None
-        parts.append(text[:at])
-        text = text[at:]
-    return [*parts, text]
+        parts.append(text[start:end])
+        start = end
+    return [*parts, text[start:]]
 
 
 def pages(text: str, most: int = LONGEST) -> Iterator[str]:
