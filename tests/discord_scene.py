@@ -58,7 +58,7 @@ class Scene:
             "OPENAI_API_KEY": self.host.key,
             "ATTUNE_BASE_MODEL": "base",
             "ATTUNE_ADMINS": f"discord:{ADMIN}",
-            "ATTUNE_DISCORD_SERVERS": GUILD,
+            "ATTUNE_DISCORD_SERVERS": f"{GUILD},30,31",
         }
         return Settings.model_validate(known | more)
 
