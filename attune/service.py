@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _AFTER_FAILURE_SECONDS = 5.0
 _LONGEST_REST_SECONDS = 30.0
 _REMOVALS_SECONDS = 60.0
+_SCRUB_SECONDS = 5.0
 _CALENDAR_SECONDS = 6 * 3600.0
 _LAST_WORDS_SECONDS = 5.0
 
@@ -59,6 +60,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
                     group.create_task(_deliver(built), name="courier"),
                     group.create_task(_turn_pages(built), name="calendar"),
                     group.create_task(_settle_removals(built), name="removals"),
+                    group.create_task(_scrub(database), name="erasure"),
                 ]
                 if built.slack is not None:
                     loops.append(group.create_task(built.slack.run(built), name="slack"))
@@ -142,6 +144,16 @@ async def _settle_removals(built: House) -> None:
         return wait
 
     await _repeat(turn, asyncio.Event(), longest=_REMOVALS_SECONDS)
+
+
+async def _scrub(database: Database) -> None:
+    """What was erased leaves the disk too, a part at a time."""
+
+    async def turn() -> float:
+        await database.scrub()
+        return _SCRUB_SECONDS
+
+    await _repeat(turn, asyncio.Event())
 
 
 async def _deliver(built: House) -> None:

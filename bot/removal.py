@@ -126,7 +126,12 @@ async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
         for job in await records.jobs.page(workspace.id, limit=_EVERY_JOB):
             if leaving := _leaving(job, now):
                 await records.leavings.add(leaving)
-        await records.workspaces.erase(workspace.id)
+    is_left = True
+    while is_left:
+        # Its own row goes last, so that an erasure that was cut off is taken up again.
+        async with store.writing() as records:
+            is_left = await records.workspaces.erase_part(workspace.id)
+    async with store.writing() as records:
         await tell(records, workspace, at=now, erase_after=timedelta(0))
     log.warning("A workspace is erased", extra=_extra(workspace))
 

@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable, Insert, Row, Table, exists, select
+from sqlalchemy import (
+    CursorResult,
+    Delete,
+    Executable,
+    Insert,
+    Row,
+    Table,
+    Update,
+    exists,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -50,8 +60,11 @@ class Connection:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self.has_erased = False
+        self.changed_tables: set[str] = set()
 
     async def run(self, statement: Executable, **values: object) -> CursorResult[Any]:
+        if isinstance(statement, Delete | Update):
+            self.changed_tables.add(statement.table.description)
         return await unhurried(self._connection.execute(statement, values or None))
 
     async def rows(self, statement: Executable) -> Sequence[Row[Any]]:

@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.connection import Connection, unhurried
 from storage.engine import Duty, address_of, create_file, engine_for, is_sqlite
-from storage.erasure import WISH, scrub
+from storage.erasure import LOG, Scrubber, has_residue
 from storage.migrations import migrate
 from storage.records import Records
+from storage.tables import residues
 from storage.waiting import Turns
 
 
@@ -30,10 +31,11 @@ class Database:
     def __init__(self, address: URL) -> None:
         self._writers = engine_for(address, Duty.WRITE)
         self._readers = engine_for(address, Duty.READ)
-        self._path = Path(address.database or "") if is_sqlite(address) else None
         self._turns = Turns()
+        path = Path(address.database or "") if is_sqlite(address) else None
+        self._scrubber = Scrubber(path, self._turns) if path else None
         self._writer: asyncio.Task[object] | None = None
-        self._has_residue = False
+        self._has_residue = path is not None and has_residue(path)
 
     @classmethod
     async def open(cls, url: str) -> Database:
@@ -42,14 +44,24 @@ class Database:
         create_file(address)
         await migrate(url)
         database = cls(address)
-        await database._scrub()
+        await database._scrub_small()
         return database
 
     async def close(self) -> None:
         await self._writers.dispose()
         await self._readers.dispose()
-        if self._has_residue:
-            await self._scrub()
+        await self._scrub_small()
+
+    async def scrub(self) -> None:
+        """Remove from the disk what was erased, in parts; does nothing where nothing was."""
+        if self._scrubber and self._has_residue:
+            self._has_residue = False
+            try:
+                is_done = await self._scrubber.scrub_in_parts()
+                self._has_residue = self._has_residue or not is_done
+            except BaseException:
+                self._has_residue = True
+                raise
 
     @asynccontextmanager
     async def writing(self, *, is_urgent: bool = False) -> AsyncIterator[Records]:
@@ -61,11 +73,10 @@ class Database:
             try:
                 async with _transaction(self._writers) as connection:
                     yield Records(connection)
-                    if connection.has_erased and self._path:
+                    if connection.has_erased and self._scrubber:
                         self._has_residue = True
-                        await connection.tell(WISH)
-                if self._has_residue:
-                    await self._scrub()
+                        await _name_residues(connection)
+                await self._scrub_small()
             finally:
                 self._writer = None
 
@@ -74,9 +85,11 @@ class Database:
         async with _transaction(self._readers) as connection:
             yield Records(connection)
 
-    async def _scrub(self) -> None:
-        if self._path:
-            self._has_residue = not await unhurried(asyncio.to_thread(scrub, self._path))
+    async def _scrub_small(self) -> None:
+        """At once where that takes no longer than any other write."""
+        scrubber = self._scrubber
+        if scrubber and self._has_residue and scrubber.is_small:
+            self._has_residue = not await unhurried(asyncio.to_thread(scrubber.scrub_whole))
 
 
 @asynccontextmanager
@@ -90,6 +103,12 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[Connection]:
         # Closing rolls back what was not committed.
         if connection.sync_connection is not None:
             await unhurried(connection.close())
+
+
+async def _name_residues(connection: Connection) -> None:
+    names = [LOG, *sorted(connection.changed_tables)]
+    insert = connection.insert(residues).on_conflict_do_nothing()
+    await connection.run_each(insert, [{"name": name} for name in names])
 
 
 async def _begin(connection: AsyncConnection) -> None:

@@ -27,7 +27,7 @@ _DRIVERS = {
 # loses nothing, since what it committed is with the operating system; cutting
 # the power may lose the last commits, never the file. FULL would cost every
 # event a sync of several milliseconds.
-_PRAGMAS = (
+PRAGMAS = (
     "busy_timeout = 5000",
     "journal_mode = WAL",
     "synchronous = NORMAL",
@@ -107,7 +107,7 @@ def _sqlite(address: URL, duty: Duty) -> AsyncEngine:
         pool_size=_KEPT_OPEN,
         max_overflow=-1,
     )
-    pragmas = [*_PRAGMAS]
+    pragmas = [*PRAGMAS]
     if duty is not Duty.MIGRATE:
         # A migration may have to drop and remake a table that others refer to.
         pragmas.append("foreign_keys = ON")

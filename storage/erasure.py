@@ -2,40 +2,105 @@
 
 Deleting leaves copies behind: in the write-ahead log, and now and then in the
 gaps of pages that SQLite balanced (`secure_delete` does not reach those). So
-an erasing transaction leaves a wish in `user_version`, which commits with it;
-then the file is rewritten and the log emptied. A crash between the two is made
-good at the next start, an open reader at the next write after it.
+an erasing transaction names the tables it changed in `residues`, which commits
+with it. A small file is then rewritten at once; of a large one these tables are
+rewritten in parts, in the background. The log is emptied last. A crash between
+is made good by the next start, an open reader by the next try.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
-_REWRITE = 1
-_EMPTY_LOG = 2
+from storage.connection import unhurried
+from storage.engine import PRAGMAS
+from storage.rewriting import Rewriting
+from storage.waiting import Turns
 
-WISH = f"PRAGMA user_version = {_REWRITE}"
+T = TypeVar("T")
+
+LOG = ""
+"""Stands in `residues` for the write-ahead log."""
+_SMALL_BYTES = 4 * 1024 * 1024
 
 
-def scrub(path: Path) -> bool:
-    """Fulfil the wish if there is one; False where somebody is in the way, to be tried again."""
-    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+class Scrubber:
+    """Removes what erasing left in one SQLite file; writes take turns with everybody else's."""
+
+    def __init__(self, path: Path, turns: Turns, *, small: int = _SMALL_BYTES) -> None:
+        self._path = path
+        self._turns = turns
+        self._small = small
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the whole file can be rewritten while others wait."""
+        return self._path.stat().st_size <= self._small
+
+    def scrub_whole(self) -> bool:
+        """Rewrite the file and empty its log; False where somebody is in the way."""
+        with closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as connection:
+            try:
+                return _scrub_whole(connection)
+            except sqlite3.OperationalError:
+                return False
+
+    async def scrub_in_parts(self) -> bool:
+        """Rewrite what is named, part by part; False where the log cannot be emptied yet."""
+        connection = await unhurried(asyncio.to_thread(self._connect))
         try:
-            return _scrub(connection)
-        except sqlite3.OperationalError:
-            return False
+            rewriting = Rewriting(connection)
+            while await self._alone(rewriting.step):
+                # Others need the log to be short; this waits for nobody, and nobody for it.
+                await unhurried(asyncio.to_thread(_checkpoint, connection, "PASSIVE"))
+            return await self._alone(lambda: _empty_log(connection))
+        finally:
+            await unhurried(asyncio.to_thread(connection.close))
+
+    async def _alone(self, work: Callable[[], T]) -> T:
+        async with self._turns.turn(is_urgent=False):
+            return await unhurried(asyncio.to_thread(work))
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=5, isolation_level=None, check_same_thread=False
+        )
+        connection.executescript(";".join(f"PRAGMA {pragma}" for pragma in PRAGMAS))
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        return connection
 
 
-def _scrub(connection: sqlite3.Connection) -> bool:
-    (wish,) = connection.execute("PRAGMA user_version").fetchone()
-    if wish == _REWRITE:
+def has_residue(path: Path) -> bool:
+    """Whether something was erased whose bytes may still stand in the file."""
+    with closing(sqlite3.connect(path, timeout=5)) as connection:
+        (found,) = connection.execute(
+            "SELECT EXISTS (SELECT * FROM residues) OR EXISTS "
+            "(SELECT * FROM sqlite_schema WHERE name GLOB 'rewritten_*')"
+        ).fetchone()
+    return bool(found)
+
+
+def _scrub_whole(connection: sqlite3.Connection) -> bool:
+    if connection.execute("SELECT 1 FROM residues WHERE name <> ''").fetchone():
         connection.execute("VACUUM")
-        connection.execute(f"PRAGMA user_version = {_EMPTY_LOG}")
-    if wish:
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            return False
-        connection.execute("PRAGMA user_version = 0")
+        connection.execute("DELETE FROM residues WHERE name <> ''")
+    return _empty_log(connection)
+
+
+def _empty_log(connection: sqlite3.Connection) -> bool:
+    if not connection.execute("SELECT 1 FROM residues").fetchone():
+        return True
+    if not _checkpoint(connection, "TRUNCATE"):
+        return False
+    connection.execute("DELETE FROM residues WHERE name = ''")
     return True
+
+
+def _checkpoint(connection: sqlite3.Connection, mode: str) -> bool:
+    is_busy, _, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+    return not is_busy

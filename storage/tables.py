@@ -544,3 +544,6 @@ spending = Table(
     PrimaryKeyConstraint("workspace", "day", "user"),
     _check("tokens", "tokens >= 0"),
 )
+
+# Tables in which something was erased whose bytes may still stand in the file; see `erasure.py`.
+residues = Table("residues", metadata, Column("name", Text, primary_key=True))

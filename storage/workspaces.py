@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, func, or_, select, update
+from sqlalchemy import Row, and_, delete, func, or_, select, tuple_, update
 
 from bot.model import Exclusion, Sources, Workspace, WorkspaceId
 from storage.connection import Connection
-from storage.tables import leavings, metadata, workspaces
+from storage.tables import leavings, metadata, residues, workspaces
 
 
 class Workspaces:
@@ -100,12 +100,20 @@ class Workspaces:
         await self._set(workspace, name=name)
 
     async def erase(self, workspace: WorkspaceId) -> None:
+        while await self.erase_part(workspace):
+            pass
+
+    async def erase_part(self, workspace: WorkspaceId, *, limit: int = 500) -> bool:
+        self._connection.has_erased = True
         for table in reversed(metadata.sorted_tables):
-            if table is leavings:
+            if table in (leavings, residues):
                 continue
             owner = workspaces.c.id if table is workspaces else table.c.workspace
-            await self._connection.run(delete(table).where(owner == workspace))
-        self._connection.has_erased = True
+            key = tuple_(*table.primary_key.columns)
+            some = select(*table.primary_key.columns).where(owner == workspace).limit(limit)
+            if await self._connection.changed(delete(table).where(key.in_(some))):
+                return True
+        return False
 
     async def _set(self, workspace: WorkspaceId, **values: float | str | datetime | None) -> None:
         own = workspaces.c.id == workspace

@@ -7,12 +7,14 @@ import random
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bot.model import ExampleFilter, ExampleId, MessageId
+from bot.model import AssistantId, Example, ExampleFilter, ExampleId, MessageId
 from storage.database import Database
-from storage.erasure import WISH
+from storage.erasure import Scrubber
+from storage.rewriting import Rewriting
 from tests.stores import (
     ANN,
     BOB,
@@ -34,8 +36,12 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "attune.db"
 
 
-@pytest.fixture
-async def store(path: Path) -> AsyncIterator[Database]:
+@pytest.fixture(params=["whole", "in parts"])
+async def store(
+    path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Database]:
+    if request.param == "in parts":
+        monkeypatch.setattr(Scrubber, "is_small", False)
     database = await Database.open(f"sqlite:///{path}")
     yield database
     await database.close()
@@ -61,6 +67,7 @@ async def test_no_byte_of_an_erased_example_stays(store: Database, path: Path) -
 
     async with store.writing() as records:
         await records.examples.erase(HOME, [example])
+    await store.scrub()
 
     assert SECRET.encode() not in bytes_of(path)
     assert b"something else" in bytes_of(path)
@@ -80,6 +87,7 @@ async def test_no_byte_stays_where_pages_were_moved(store: Database, path: Path)
 
     async with store.writing() as records:
         await records.examples.erase(HOME, [kept[number].id for number in gone])
+    await store.scrub()
 
     data = bytes_of(path)
     assert [number for number in gone if f"<{number:04}>".encode() in data] == []
@@ -94,6 +102,7 @@ async def test_no_byte_of_an_erased_turn_stays(store: Database, path: Path) -> N
     async with store.writing() as records:
         await records.turns.erase(HOME, ANN)
         assert await records.turns.by_message(HOME, GENERAL, MessageId("1")) is None
+    await store.scrub()
 
     assert SECRET.encode() not in bytes_of(path)
 
@@ -103,20 +112,23 @@ async def test_no_byte_of_an_erased_workspace_stays(store: Database, path: Path)
 
     async with store.writing() as records:
         await records.workspaces.erase(HOME)
+    await store.scrub()
 
     assert SECRET.encode() not in bytes_of(path)
 
 
-async def test_a_reader_in_the_way_delays_it_to_the_next_write(store: Database, path: Path) -> None:
+async def test_a_reader_in_the_way_delays_it_to_the_next_try(store: Database, path: Path) -> None:
     example = await taught(store)
     async with store.reading() as reading:
         await reading.examples.get(HOME, example)
         async with store.writing() as records:
             await records.examples.erase(HOME, [example])
+        await store.scrub()
         assert SECRET.encode() in bytes_of(path)
 
     async with store.writing():
         pass
+    await store.scrub()
 
     assert SECRET.encode() not in bytes_of(path)
 
@@ -137,6 +149,83 @@ def erase_and_die(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("DELETE FROM revisions")
     connection.execute("UPDATE examples SET row = NULL, search_text = NULL")
-    connection.execute(WISH)
+    connection.execute("INSERT INTO residues VALUES (''), ('examples'), ('revisions')")
     connection.commit()
+    connection.close()
+
+
+async def test_what_is_written_while_a_table_is_rewritten_is_all_there(path: Path) -> None:
+    store = await Database.open(f"sqlite:///{path}")
+    assistant = await furnished(store)
+    async with store.writing() as records:
+        new = [an_example(assistant, f"text {number}") for number in range(300)]
+        await records.examples.add_many(HOME, new, at=NOW)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("INSERT INTO residues VALUES ('examples'), ('revisions')")
+    rewriting, chance, steps = Rewriting(connection), random.Random(1), 0
+
+    while rewriting.step():
+        rewriting._size = 20
+        steps += 1
+        if steps < 200:
+            await change_something(store, assistant, steps, chance)
+
+    async with store.reading() as records:
+        kept = await records.examples.page(HOME, ExampleFilter(), limit=1000)
+    assert steps > 30
+    assert len(kept) == 300 + min(steps, 199)
+    assert {f"text {number}" for number in range(300)} <= {text_of(one) for one in kept} | ERASED
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    connection.close()
+    await store.close()
+
+
+async def change_something(
+    store: Database, assistant: AssistantId, step: int, chance: random.Random
+) -> None:
+    async with store.writing() as records:
+        await records.examples.add(HOME, an_example(assistant, f"new {step}"), at=NOW)
+        chosen = ExampleId(chance.randint(1, 300))
+        example = await records.examples.get(HOME, chosen)
+        if example.row is None:
+            return
+        if step % 3 or step > LAST_ERASURE:
+            longer = a_row(f"{text_of(example)}{chr(160) * chance.randint(1, 900)}")
+            await records.examples.revise(HOME, chosen, longer, ANN, at=NOW)
+        else:
+            ERASED.add(text_of(example))
+            await records.examples.erase(HOME, [chosen])
+
+
+ERASED: set[str] = set()
+LAST_ERASURE = 30
+"""Each begins the rewriting anew."""
+
+
+def text_of(example: Example) -> str:
+    messages: Any = (example.row or {"messages": [{"content": ""}]})["messages"]
+    return str(messages[0]["content"]).rstrip(chr(160))
+
+
+async def test_a_rewriting_that_was_killed_is_gone_on_from(path: Path) -> None:
+    store = await Database.open(f"sqlite:///{path}")
+    await taught(store)
+    await store.close()
+    for steps in range(1, 8):
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("INSERT OR IGNORE INTO residues VALUES ('examples')")
+        rewriting = Rewriting(connection)
+        for _ in range(steps):
+            rewriting.step()
+        connection.close()
+
+    store = await Database.open(f"sqlite:///{path}")
+    await store.scrub()
+    async with store.reading() as records:
+        assert len(await records.examples.page(HOME, ExampleFilter())) == 2
+    await store.close()
+    connection = sqlite3.connect(path)
+    left = "SELECT name FROM sqlite_schema WHERE name GLOB 'rewritten_*'"
+    assert connection.execute(left).fetchall() == []
     connection.close()

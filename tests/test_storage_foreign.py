@@ -99,6 +99,7 @@ CALLS: dict[str, Call] = {
     "workspaces.rename": lambda r, _: r.workspaces.rename(FOREIGN, "Other"),
     "workspaces.set_caps": lambda r, _: r.workspaces.set_caps(FOREIGN, person=1, whole=1),
     "workspaces.erase": lambda r, _: r.workspaces.erase(FOREIGN),
+    "workspaces.erase_part": lambda r, _: opposite(r.workspaces.erase_part(FOREIGN)),
     "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),
     "roles.put": lambda r, _: r.roles.put(FOREIGN, ANN, Role.MEMBER),
     "roles.all": lambda r, _: r.roles.all(FOREIGN),
@@ -360,4 +361,4 @@ def belongings(path: Path) -> dict[str, list[tuple[object, ...]]]:
 def test_every_table_has_something_to_lose(home: tuple[Path, Household]) -> None:
     empty = {table for table, rows in belongings(home[0]).items() if not rows}
 
-    assert empty == {"room_messages", "room_reactions", "leavings"}
+    assert empty == {"room_messages", "room_reactions", "leavings", "residues"}

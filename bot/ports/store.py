@@ -110,6 +110,10 @@ class Workspaces(Protocol):
         """Everything of the workspace goes, in every table."""
         ...
 
+    async def erase_part(self, workspace: WorkspaceId, *, limit: int = 500) -> bool:
+        """So many rows of one table go; False where nothing was left."""
+        ...
+
 
 class Roles(Protocol):
     async def get(

@@ -14,7 +14,7 @@ from bot.errors import SettingsError
 from storage.engine import Duty, address_of, engine_for, reachable
 from storage.tables import metadata
 
-HEAD = "0006"
+HEAD = "0007"
 
 _versions = Table(
     "alembic_version",
@@ -51,8 +51,23 @@ def _version(connection: Connection) -> str | None:
     return connection.execute(select(_versions.c.version_num)).scalar()
 
 
+def abandon_rewriting(connection: Connection) -> None:
+    """A table that is half rewritten would be in the way of a change; it begins anew."""
+    for kind in ("trigger", "table"):
+        found = connection.exec_driver_sql(
+            "SELECT name FROM sqlite_schema WHERE type = ? AND name GLOB 'rewritten_*'", (kind,)
+        )
+        for (name,) in found.all():
+            if kind == "table":
+                table = name.removeprefix("rewritten_")
+                connection.exec_driver_sql("INSERT OR IGNORE INTO residues VALUES (?)", (table,))
+            connection.exec_driver_sql(f'DROP {kind.upper()} "{name}"')
+
+
 def upgrade(connection: Connection, found: str | None) -> None:
     """Run the steps from the version found; a version from the future is refused."""
+    if connection.dialect.name == "sqlite":
+        abandon_rewriting(connection)
     # Alembic takes a fifth of a second to import, and most starts do without.
     from alembic import command
     from alembic.config import Config
