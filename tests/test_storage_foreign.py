@@ -99,6 +99,9 @@ CALLS: dict[str, Call] = {
     "workspaces.rename": lambda r, _: r.workspaces.rename(FOREIGN, "Other"),
     "workspaces.set_caps": lambda r, _: r.workspaces.set_caps(FOREIGN, person=1, whole=1),
     "workspaces.erase": lambda r, _: r.workspaces.erase(FOREIGN),
+    "workspaces.report_removal": lambda r, _: r.workspaces.report_removal(FOREIGN, at=NOW),
+    "workspaces.close": lambda r, _: r.workspaces.close(FOREIGN, at=NOW),
+    "workspaces.reopen": lambda r, _: r.workspaces.reopen(FOREIGN),
     "workspaces.erase_part": lambda r, _: opposite(r.workspaces.erase_part(FOREIGN)),
     "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),
     "roles.put": lambda r, _: r.roles.put(FOREIGN, ANN, Role.MEMBER),
@@ -216,6 +219,7 @@ CALLS: dict[str, Call] = {
 # These serve the loops of the whole installation, or the local workspace alone.
 FOR_EVERYBODY = {
     "workspaces.page",
+    "workspaces.removed",
     "workspaces.count",
     "assistants.of_workspaces",
     "models.of_workspaces",
