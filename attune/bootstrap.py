@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from bot.catalogue import CATALOGUE, WORDINGS
 from bot.dispatch import Answers, Dispatch
 from bot.errors import PlaceClosed, SettingsError
 from bot.events import Event
-from bot.model import JobWish, WorkspaceId
+from bot.model import HostName, JobWish, WorkspaceId
 from bot.outbox import deliver
 from bot.ports.links import Links
 from bot.ports.store import Clock, Store
@@ -35,6 +35,7 @@ from bot.ports.world import Hear, World
 from bot.promises import Spawn
 from bot.removal import Removals
 from bot.replies import Reply
+from bot.tuning.patience import Patience
 from bot.tuning.watching import Watcher
 from bot.words import Words
 
@@ -70,7 +71,8 @@ class House:
     surfaces: Surfaces
     clock: Clock
     topics: Topics
-    wake: asyncio.Event
+    wakes: Mapping[HostName | None, asyncio.Event]
+    """Rings for each host's watcher; None is for hosts that are configured no more."""
     news: asyncio.Event
     busy: set[asyncio.Task[None]]
     links: Links
@@ -124,7 +126,8 @@ def build(
     platforms: Mapping[str, Surface] | None = None,
 ) -> House:
     """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
-    wake, news = asyncio.Event(), asyncio.Event()
+    news = asyncio.Event()
+    wakes = {host: asyncio.Event() for host in (*hosts.names(), None)}
     topics = Topics()
     busy: set[asyncio.Task[None]] = set()
     room = _room(settings, store, clock, topics)
@@ -148,14 +151,14 @@ def build(
         running=answers,
         admins=settings.admin_keys,
         starters=starters(),
-        wake=wake.set,
+        wake=lambda: _ring(wakes.values()),
         changed=changed,
         erase_after=erase_after,
     )
     dispatch = Dispatch(
         world=world, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
     )
-    watcher = Watcher(store=store, hosts=hosts, clock=clock)
+    watcher = Watcher(store=store, hosts=hosts, clock=clock, patience=_patience(settings))
     removals = Removals(store=store, surfaces=surfaces, clock=clock, erase_after=erase_after)
     return House(
         dispatch,
@@ -166,13 +169,22 @@ def build(
         surfaces,
         clock,
         topics,
-        wake,
+        wakes,
         news,
         busy,
         links,
         slack,
         discord,
     )
+
+
+def _ring(wakes: Iterable[asyncio.Event]) -> None:
+    for wake in wakes:
+        wake.set()
+
+
+def _patience(settings: Settings) -> Patience:
+    return Patience.of_hours(start=settings.start_patience, job=settings.job_patience)
 
 
 def _room(settings: Settings, store: Store, clock: Clock, topics: Topics) -> LocalRoom:

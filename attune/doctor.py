@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -14,11 +15,14 @@ from attune.embedded import Address, embedded_tuner
 from attune.folder import private_folder
 from attune.service import data_lock
 from attune.settings import Settings
-from bot.errors import FolderTaken, HostError, HostForgot, SettingsError
+from bot.errors import FolderTaken, HostError, HostForgot, HostSilent, SettingsError
 from bot.model import HostName
 from bot.words import Words
 from storage.database import Database
 from storage.migrations import migrate
+
+_LONGEST_WAIT = 20.0
+"""Seconds for a host to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +154,10 @@ def _off(platform: str, token: str, *, has_other: bool = False) -> Finding:
 async def _models(
     hosts: ConfiguredHosts, *, without: HostName | None = None
 ) -> AsyncIterator[Finding]:
-    for name in hosts.names():
-        if name != without:
-            yield await _host(name, hosts)
+    """All at once, told in their order: one that does not answer holds up none."""
+    asked = [name for name in hosts.names() if name != without]
+    for finding in await asyncio.gather(*(_host(name, hosts) for name in asked)):
+        yield finding
     await hosts.close()
 
 
@@ -161,9 +166,11 @@ async def _host(name: HostName, hosts: ConfiguredHosts) -> Finding:
     host = hosts.get(name)
     kind = host.profile.name if host.profile.is_tried else f"{host.profile.name}, never tried"
     try:
-        found = await host.check()
-    except HostError as error:
-        return Finding(f"Host {name} ({kind})", False, error.sentence)
+        async with asyncio.timeout(_LONGEST_WAIT):
+            found = await host.check()
+    except (HostError, TimeoutError) as error:
+        why = error if isinstance(error, HostError) else HostSilent(host=name)
+        return Finding(f"Host {name} ({kind})", False, why.sentence)
     what = f"Host {name} ({kind}): answers; models: {found.models}"
     if isinstance(found.refusal, HostForgot):
         return Finding(f"{what}; for chat only, it trains nothing", True)

@@ -17,6 +17,7 @@ from attune.embedded import embedded_tuner
 from attune.folder import private_folder, remove_exports
 from attune.settings import Settings
 from bot.errors import FolderTaken, SettingsError
+from bot.model import HostName
 
 if TYPE_CHECKING:
     from attune.bootstrap import House
@@ -56,7 +57,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
                 loops = [
                     group.create_task(lock.keep(), name="database lock"),
                     group.create_task(tuner.keep(), name="embedded tuner"),
-                    group.create_task(_watch(built), name="watcher"),
+                    *_watchers(built, group),
                     group.create_task(_deliver(built), name="courier"),
                     group.create_task(_turn_pages(built), name="calendar"),
                     group.create_task(_settle_removals(built), name="removals"),
@@ -115,13 +116,19 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
         await database.close()
 
 
-async def _watch(built: House) -> None:
+def _watchers(built: House, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[None]]:
+    """One loop a host, so that one that hangs holds up its own jobs alone."""
+    for host, wake in built.wakes.items():
+        yield group.create_task(_watch(built, host, wake), name=f"watcher of {host}")
+
+
+async def _watch(built: House, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
-        wait = await built.watcher.look()
+        wait = await built.watcher.look_at(host)
         built.news.set()
         return _LONGEST_REST_SECONDS if wait is None else wait
 
-    await _repeat(turn, built.wake)
+    await _repeat(turn, wake)
 
 
 async def _turn_pages(built: House) -> None:

@@ -17,6 +17,8 @@ _REMEDIES = {
     "SLACK_MODE": "Write socket or http.",
     "ATTUNE_STUDIO_PORT": "Write a number from 0 to 65535.",
     "ATTUNE_ERASE_AFTER_DAYS": "Write a number of days, 0 or more.",
+    "ATTUNE_START_PATIENCE_HOURS": "Write a number of hours, such as 0.5.",
+    "ATTUNE_JOB_PATIENCE_HOURS": "Write a number of hours, such as 72.",
     "ATTUNE_HOSTS": "Write the path of a TOML file.",
     "ATTUNE_DISCORD_SERVERS": "Write the servers' ids, like 123456789012345678,223456789012345678.",
     "ATTUNE_SECRET_KEY": "Write what `openssl rand -hex 32` prints.",
@@ -83,6 +85,22 @@ class Settings(BaseSettings):
             "Days between the removal of the app from a workspace and the erasure of what was kept "
             "of it; 0 erases at once."
         ),
+    )
+    start_patience: float = Field(
+        default=1.0,
+        gt=0,
+        le=240,
+        alias="ATTUNE_START_PATIENCE_HOURS",
+        description="For how many hours a host may answer without sense before a start is given up;"
+        " six times as long where it is busy or away.",
+    )
+    job_patience: float = Field(
+        default=72.0,
+        gt=0,
+        le=2400,
+        alias="ATTUNE_JOB_PATIENCE_HOURS",
+        description="For how many hours a host may fail, without a break, before a running"
+        " training is given up.",
     )
     admins: str = Field(
         default="",

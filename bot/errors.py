@@ -19,6 +19,8 @@ AttuneError
 │   ├── HostSilent          it left, and no answer came: the outcome is unknown
 │   ├── HostBusy            429
 │   ├── HostBroken          5xx, or an answer that makes no sense
+│   │   ├── ModelUnnamed    a job that succeeded without a model
+│   │   └── StateUnknown    a state that nobody knows, for days
 │   ├── HostRefused         4xx with the host's own words
 │   │   ├── KeyRefused      401
 │   │   ├── HostNotAllowed  the operator has not allowed this server
@@ -159,6 +161,14 @@ class HostBusy(HostError):
 
 class HostBroken(HostError):
     """The host “{host}” has a fault of its own: {message}"""
+
+
+class ModelUnnamed(HostBroken):
+    """The host “{host}” says that the training succeeded, but names no model."""
+
+
+class StateUnknown(HostBroken):
+    """The host “{host}” has reported the state “{message}” for too long, and nothing else. Nobody waits for it any more."""
 
 
 class HostRefused(HostError):

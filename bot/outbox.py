@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
-from bot.model import MessageId, Notice, UserId
+from bot.model import MessageId, Notice, UserId, WorkspaceId
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanReach, Surface
 from bot.ports.world import Surfaces
@@ -21,20 +23,35 @@ Wording = Callable[[Notice, Records, Words], Awaitable[Drawn | None]]
 ASKER = "asker"
 """The detail that names the person whom a notice concerns most."""
 _PATIENCE = 20
+_LONGEST_WAIT = 60.0
+"""Seconds for one message; its key makes a second try an edit and not a repeat."""
 
 
 async def deliver(
     *, store: Store, surfaces: Surfaces, clock: Clock, wordings: Mapping[str, Wording]
 ) -> int:
-    """Bring every message up to its fact; how many were brought."""
+    """Bring every message up to its fact; how many were brought.
+
+    In order within a workspace; one that hangs holds up no other.
+    """
     async with store.reading() as records:
         due = await records.outbox.due(now=clock.now())
+    by_workspace: dict[WorkspaceId, list[Notice]] = defaultdict(list)
     for notice in due:
-        try:
-            await _deliver(notice, store=store, surfaces=surfaces, clock=clock, wordings=wordings)
-        except Exception:
-            log.exception("A notice could not be delivered", extra={"kind": notice.kind})
-            await _postpone(notice, store=store, clock=clock)
+        by_workspace[notice.place.workspace].append(notice)
+
+    async def bring(notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            try:
+                async with asyncio.timeout(_LONGEST_WAIT):
+                    await _deliver(
+                        notice, store=store, surfaces=surfaces, clock=clock, wordings=wordings
+                    )
+            except Exception:
+                log.exception("A notice could not be delivered", extra={"kind": notice.kind})
+                await _postpone(notice, store=store, clock=clock)
+
+    await asyncio.gather(*map(bring, by_workspace.values()))
     return len(due)
 
 

@@ -114,9 +114,12 @@ class Jobs:
     async def forgetting(self) -> Sequence[Job]:
         return await self._open(jobs.c.wish == JobWish.FORGET)
 
-    async def postpone(self, numbers: Sequence[JobId], *, until: datetime) -> None:
+    async def postpone(
+        self, numbers: Sequence[JobId], *, wish: JobWish | None, until: datetime
+    ) -> None:
+        is_same = jobs.c.wish.is_(None) if wish is None else jobs.c.wish == wish
         for part in parts(numbers):
-            statement = update(jobs).where(jobs.c.id.in_(part)).values(next_look=until)
+            statement = update(jobs).where(jobs.c.id.in_(part), is_same).values(next_look=until)
             await self._connection.run(statement)
 
     async def add_events(

@@ -25,7 +25,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
             doors = {"slack": built.slack, "discord": built.discord}
             loops = [
                 group.create_task(service._deliver(built), name="courier"),
-                group.create_task(service._watch(built), name="watcher"),
+                *service._watchers(built, group),
             ]
             loops += [
                 group.create_task(door.run(built), name=name)

@@ -163,7 +163,7 @@ async def test_a_job_lives_and_leaves_a_model(fake: FaultyHost, host: OpenAIHost
         ("paused", "paused"),
         ("reticulating", "reticulating"),
         ({"status": "running", "epoch": 1}, "running"),
-        ({"state": "pending"}, "pending"),
+        ({"state": "pending"}, "queued"),
         (None, "unknown"),
     ],
 )

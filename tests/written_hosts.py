@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from adapters.openai.kinds import KINDS, Kind, Placement
 from adapters.openai.profiles import HostConfig
+from adapters.openai.statuses import WORDS
 from bot.ports.provider import Profile, Serving
 
 MEANINGS: Mapping[str, str] = {
@@ -73,7 +74,6 @@ _ROWS: Mapping[str, Callable[[Kind], str]] = {
     "`weight`": lambda kind: _yes(kind.profile.takes_weight),
     "tools": lambda kind: _yes(kind.profile.takes_tools),
     "rows held back": lambda kind: _yes(kind.profile.takes_validation),
-    "words of its own for states": lambda kind: _yes(bool(kind.dialect.statuses)),
     "a trained model": lambda kind: _SERVING[kind.profile.serving],
     "idle deployments go after": lambda kind: (
         f"{kind.profile.idle_days} days" if kind.profile.idle_days else "–"
@@ -101,6 +101,20 @@ def hosts_page() -> Iterator[str]:
     yield f"| --- |{' --- |' * len(kinds)}"
     for title, cell in _ROWS.items():
         yield f"| {title} | {' | '.join(cell(kind) for kind in kinds.values())} |"
+    yield from _states()
+
+
+def _states() -> Iterator[str]:
+    yield from ("", "## States of a job", "")
+    yield "A host's word is read without case, spelling (`JobStatus.RUNNING`, `JOB_STATE_RUNNING`)"
+    yield "or kind of host, by what it means. A word that stands at the beginning or end of others"
+    yield "(`FAILED_VALIDATION`, `user_error`) means the same, unless something in them goes on"
+    yield "(`retrying_after_error`). Any other word is shown as the host says it, and is no end."
+    yield from ("", "| means | words |", "| --- | --- |")
+    for meaning, words in WORDS.items():
+        yield f"| `{meaning}` | {', '.join(f'`{word}`' for word in words)} |"
+    yield from ("", "## How long a failing host is waited for", "")
+    yield "[What survives a crash](../understand/what-survives-a-crash.md#when-a-host-fails)."
 
 
 def _yes(value: bool) -> str:

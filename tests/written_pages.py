@@ -31,7 +31,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "ATTUNE_LOG_LEVEL",
         "ATTUNE_ERASE_AFTER_DAYS",
     ),
-    "Model hosts": ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ATTUNE_BASE_MODEL", "ATTUNE_HOSTS"),
+    "Model hosts": (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "ATTUNE_BASE_MODEL",
+        "ATTUNE_HOSTS",
+        "ATTUNE_START_PATIENCE_HOURS",
+        "ATTUNE_JOB_PATIENCE_HOURS",
+    ),
     "People": ("ATTUNE_ADMINS",),
     "The web address of `attune run`": (
         "ATTUNE_STUDIO_HOST",

@@ -9,12 +9,17 @@ from math import isfinite
 
 import httpx2
 
-from adapters.openai.errors import NonsenseError
+from adapters.openai.errors import NonsenseError, plain
+from adapters.openai.statuses import UNKNOWN, meaning_of
 from bot.model import Checkpoint, JobEvent, ModelName
 from bot.ports.provider import RemoteFile, RemoteJob, RemoteModel, Usage
 
 Json = Mapping[str, object]
 
+_EXCERPT = 2000
+_LONGEST_NAME = 512
+_LARGEST_COUNT = 2**53
+_LARGEST_STEP = 2**31 - 1
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 _LAST_SECOND_OF_9999 = 253_402_300_799
 # Crusoe numbers its events: `…-12`. Digits at the end of a random id mean nothing.
@@ -22,10 +27,19 @@ _TRAILING_NUMBER = re.compile(r"[-_.](\d{1,9})$")
 
 
 def document(response: httpx2.Response) -> Json:
-    """The JSON object of an answer, whatever content type it claims."""
-    body = response.json()
+    """The JSON object of an answer, whatever content type it claims.
+
+    Some hosts say 200 and mean an error: then their words are what went wrong.
+    """
+    try:
+        body = response.json()
+    except ValueError as error:
+        words = response.content[:_EXCERPT].decode(errors="replace")
+        raise NonsenseError(f"The answer is no JSON: {words}") from error
     if not isinstance(body, dict):
         raise NonsenseError("The answer is not a JSON object.")
+    if body.get("error") and not body.keys() & {"id", "data"}:
+        raise NonsenseError(_error(body["error"])[1] or "The answer is an error without words.")
     return body
 
 
@@ -67,14 +81,12 @@ def remote_file(row: Json) -> RemoteFile:
     )
 
 
-def remote_job(row: Json, statuses: Mapping[str, str] | None = None) -> RemoteJob:
-    """`statuses` are words of this host, with what the protocol calls them."""
+def remote_job(row: Json) -> RemoteJob:
     code, message, param = _error(row.get("error"))
     model = _text(row.get("fine_tuned_model"))
-    status = _status(row.get("status"))
     return RemoteJob(
         id=_id(row),
-        status=(statuses or {}).get(status.lower(), status),
+        status=meaning_of(_status(row.get("status"))),
         training_file=_text(row.get("training_file")) or "",
         model=ModelName(model) if model else None,
         trained_tokens=as_whole(row.get("trained_tokens")),
@@ -100,7 +112,7 @@ def checkpoint(row: Json, names: Sequence[str]) -> Checkpoint | None:
     """None for one that no model name belongs to: it could not be used."""
     model = next(filter(None, (_text(row.get(name)) for name in names)), None)
     metrics = _object(row.get("metrics"))
-    step = as_whole(row.get("step_number")) or as_whole(metrics.get("step")) or 0
+    step = _step(row.get("step_number")) or _step(metrics.get("step")) or 0
     return Checkpoint(step, ModelName(model), _numbers(metrics)) if model else None
 
 
@@ -110,9 +122,9 @@ def job_event(row: Json) -> JobEvent:
         id=_text(row.get("id")) or "|".join(map(str, event_content(row))),
         at=moment(row.get("created_at")) or LONG_AGO,
         level=_text(row.get("level")) or "info",
-        message=_text(row.get("message")) or "",
-        step=as_whole(data.get("step")),
-        total_steps=as_whole(data.get("total_steps")),
+        message=_sentence(row.get("message")) or "",
+        step=_step(data.get("step")),
+        total_steps=_step(data.get("total_steps")),
         metrics=_numbers(data),
     )
 
@@ -162,13 +174,13 @@ def _id(row: Json) -> str:
 
 def _status(value: object) -> str:
     nested = _object(value)
-    return _text(value) or _text(nested.get("status")) or _text(nested.get("state")) or "unknown"
+    return _text(value) or _text(nested.get("status")) or _text(nested.get("state")) or UNKNOWN
 
 
 def _error(value: object) -> tuple[str | None, str | None, str | None]:
     """Healthy jobs carry None, {} or an object of Nones."""
     fields = _object(value)
-    message = _text(fields.get("message")) or _text(value)
+    message = _sentence(fields.get("message")) or _sentence(value)
     return _text(fields.get("code")), message, _text(fields.get("param"))
 
 
@@ -200,13 +212,26 @@ def as_number(value: object) -> float | None:
     return number if isfinite(number) else None
 
 
-def as_whole(value: object) -> int | None:
+def as_whole(value: object, *, most: int = _LARGEST_COUNT) -> int | None:
+    """None, too, for what no count of tokens, steps or bytes can be and no table can hold."""
     number = as_number(value)
-    return None if number is None else int(number)
+    return int(number) if number is not None and 0 <= number <= most else None
+
+
+def _step(value: object) -> int | None:
+    return as_whole(value, most=_LARGEST_STEP)
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """Names and words of a host; what no table can hold is left out, a name too long is none."""
+    if not isinstance(value, str) or len(value) > _LONGEST_NAME:
+        return None
+    return value.encode(errors="ignore").decode().replace("\0", "") or None
+
+
+def _sentence(value: object) -> str | None:
+    """The host's own words, of any length, made plain and short."""
+    return plain(value) or None if isinstance(value, str) else None
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from ssl import SSLContext
@@ -50,12 +50,18 @@ _NO_FILE = "file-none"
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds to wait: to connect, for a poll, for an upload, for the next piece of an answer."""
+    """Seconds to wait: to connect, for a poll, for an upload, for the next piece of an answer.
+
+    `whole` bounds a poll with all its tries, `whole_upload` a file on its way: a host that sends
+    a byte now and then keeps nobody longer.
+    """
 
     connect: float = 5.0
     poll: float = 30.0
     upload: float = 600.0
     piece: float = 60.0
+    whole: float = 120.0
+    whole_upload: float = 3600.0
 
 
 class OpenAIHost:
@@ -141,7 +147,7 @@ class OpenAIHost:
         """Ask for what costs nothing, where it answers and where it trains."""
         models = len(await self.models())
         try:
-            with self._translated():
+            async with self._asked():
                 answer = await self._reading.fine_tuning.jobs.with_raw_response.list(limit=1)
                 answers.page(answers.document(answer.http_response))
         except HostError as error:
@@ -155,7 +161,7 @@ class OpenAIHost:
         whatever it is asked to train on, also a file that cannot be there.
         """
         try:
-            with self._translated():
+            async with self._asked():
                 answer = await self._acting.fine_tuning.jobs.with_raw_response.create(
                     model=base, training_file=_NO_FILE
                 )
@@ -193,14 +199,15 @@ class OpenAIHost:
 
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
         """Never retries by itself: the caller looks first."""
-        with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool, self._translated():
+        with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
             asking.write_rows(spool, lines, byte_order_mark=self._dialect.byte_order_mark)
-            answer = await self._acting.files.with_raw_response.create(
-                file=(name, spool, "application/jsonl"),
-                purpose="fine-tune",
-                timeout=self._timeout(self._patience.upload),
-            )
-            return answers.remote_file(answers.document(answer.http_response))
+            async with self._asked(self._patience.whole_upload):
+                answer = await self._acting.files.with_raw_response.create(
+                    file=(name, spool, "application/jsonl"),
+                    purpose="fine-tune",
+                    timeout=self._timeout(self._patience.upload),
+                )
+                return answers.remote_file(answers.document(answer.http_response))
 
     async def files(self) -> AsyncIterator[RemoteFile]:
         """Every tuning file, newest first, page by page; ends even if the host pages badly."""
@@ -210,11 +217,11 @@ class OpenAIHost:
                     yield answers.remote_file(row)
 
     async def delete_file(self, file: str) -> None:
-        with self._translated():
+        async with self._asked():
             await self._acting.files.with_raw_response.delete(file)
 
     async def read_file(self, file: str) -> bytes:
-        with self._translated():
+        async with self._asked(self._patience.whole_upload):
             answer = await self._reading.files.with_raw_response.content(
                 file, timeout=self._timeout(self._patience.upload)
             )
@@ -227,7 +234,7 @@ class OpenAIHost:
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
         """Never retries by itself: the caller looks first."""
-        with self._translated():
+        async with self._asked():
             answer = await self._acting.fine_tuning.jobs.with_raw_response.create(
                 model=request.base,
                 training_file=request.training_file,
@@ -244,25 +251,25 @@ class OpenAIHost:
         with self._translated():
             async for rows in pages(self._jobs_page):
                 for row in rows:
-                    yield answers.remote_job(row, self._dialect.statuses)
+                    yield answers.remote_job(row)
 
     async def job(self, job: str) -> RemoteJob:
-        with self._translated():
+        async with self._asked():
             answer = await self._reading.fine_tuning.jobs.with_raw_response.retrieve(job)
             return self._job(answer.http_response)
 
     async def cancel_job(self, job: str) -> RemoteJob:
-        with self._translated():
+        async with self._asked():
             answer = await self._acting.fine_tuning.jobs.with_raw_response.cancel(job)
             return self._job(answer.http_response)
 
     async def pause_job(self, job: str) -> RemoteJob:
-        with self._translated():
+        async with self._asked():
             answer = await self._acting.fine_tuning.jobs.with_raw_response.pause(job)
             return self._job(answer.http_response)
 
     async def resume_job(self, job: str) -> RemoteJob:
-        with self._translated():
+        async with self._asked():
             answer = await self._acting.fine_tuning.jobs.with_raw_response.resume(job)
             return self._job(answer.http_response)
 
@@ -274,7 +281,7 @@ class OpenAIHost:
             return (await listed(job, after=after or omit, limit=PAGE_ROWS)).http_response
 
         fresh: list[JobEvent] = []
-        with self._translated():
+        async with self._asked():
             async for rows in pages(fetch, content=answers.event_content):
                 unseen = [e for e in map(answers.job_event, rows) if e.id not in seen]
                 if not unseen:
@@ -287,20 +294,20 @@ class OpenAIHost:
             listed = self._reading.fine_tuning.jobs.checkpoints.with_raw_response.list
             return (await listed(job, after=after or omit, limit=PAGE_ROWS)).http_response
 
-        with self._translated():
+        async with self._asked():
             names = self._dialect.model_fields
             found = [answers.checkpoint(row, names) async for rows in pages(fetch) for row in rows]
         return sorted((c for c in found if c), key=lambda checkpoint: checkpoint.step)
 
     async def models(self) -> Sequence[RemoteModel]:
-        with self._translated():
+        async with self._asked():
             answer = await self._chatting.models.with_raw_response.list()
             rows, _ = answers.page(answers.document(answer.http_response))
             found = [answers.remote_model(row) for row in rows if answers.identity(row)]
         return [self._with_end(model) for model in found]
 
     async def delete_model(self, model: ModelName) -> None:
-        with self._translated():
+        async with self._asked():
             await self._acting.models.with_raw_response.delete(model)
 
     async def serve(
@@ -309,16 +316,16 @@ class OpenAIHost:
         """What the model of a job answers to; None while it is being made ready."""
         if self._profile.serving is not Serving.BY_CALL:
             return model
-        with self._translated():
+        async with self._asked():
             return await self._deployments.serve(job, base, name)
 
     async def deployments(self) -> Sequence[RemoteDeployment]:
         """None where models need no deployment, or it is made by hand."""
-        with self._translated():
+        async with self._asked():
             return await self._deployments.all()
 
     async def undeploy(self, name: ModelName) -> None:
-        with self._translated():
+        async with self._asked():
             await self._deployments.delete(name)
 
     async def _open_stream(self, body: Json) -> AsyncStream[object]:
@@ -352,19 +359,21 @@ class OpenAIHost:
         return EmptyAnswer(host=self._name, message="", code=None, param=None)
 
     async def _files_page(self, after: str | None) -> httpx2.Response:
-        answer = await self._reading.files.with_raw_response.list(
-            purpose="fine-tune", order="desc", after=after or omit, limit=PAGE_ROWS
-        )
+        async with asyncio.timeout(self._patience.whole):
+            answer = await self._reading.files.with_raw_response.list(
+                purpose="fine-tune", order="desc", after=after or omit, limit=PAGE_ROWS
+            )
         return answer.http_response
 
     async def _jobs_page(self, after: str | None) -> httpx2.Response:
-        answer = await self._reading.fine_tuning.jobs.with_raw_response.list(
-            after=after or omit, limit=PAGE_ROWS
-        )
+        async with asyncio.timeout(self._patience.whole):
+            answer = await self._reading.fine_tuning.jobs.with_raw_response.list(
+                after=after or omit, limit=PAGE_ROWS
+            )
         return answer.http_response
 
     def _job(self, response: httpx2.Response) -> RemoteJob:
-        return answers.remote_job(answers.document(response), self._dialect.statuses)
+        return answers.remote_job(answers.document(response))
 
     def _with_end(self, model: RemoteModel) -> RemoteModel:
         """The host's own word, else the date published for its base."""
@@ -373,6 +382,13 @@ class OpenAIHost:
 
     def _timeout(self, seconds: float) -> httpx2.Timeout:
         return httpx2.Timeout(seconds, connect=self._patience.connect)
+
+    @asynccontextmanager
+    async def _asked(self, seconds: float | None = None) -> AsyncIterator[None]:
+        """A question and its whole answer: bounded in time, and only HostErrors come out."""
+        with self._translated():
+            async with asyncio.timeout(self._patience.whole if seconds is None else seconds):
+                yield
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated(host=self._name, key_variable=self._key_variable, secrets=self._secrets)

@@ -15,12 +15,13 @@ from openai import AsyncOpenAI
 from adapters.openai import answers
 from adapters.openai.answers import Json
 from adapters.openai.errors import NonsenseError
+from adapters.openai.statuses import meaning_of
 from bot.errors import HostRefused
 from bot.model import HostName, ModelName
 from bot.ports.provider import RemoteDeployment
 
-_READY = ("active", "ready", "running")
-_BROKEN = ("error", "failed")
+_READY = ("active", "deployed", "ready", "running", "succeeded")
+_BROKEN = ("failed", "cancelled")
 
 
 class Deployments:
@@ -59,7 +60,7 @@ class Deployments:
     def _name_when_ready(self, row: Json) -> ModelName | None:
         """Raises HostRefused for a deployment that will never be ready."""
         found = _deployment(row)
-        if found.status in _BROKEN:
+        if meaning_of(found.status) in _BROKEN:
             reason = str(row.get("status_reason") or found.status)
             raise HostRefused(host=self._host, message=reason, code="deployment_failed")
         return found.name if found.status in _READY else None

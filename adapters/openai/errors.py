@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,10 @@ from bot.errors import (
 )
 
 LONGEST_MESSAGE = 500
+# Style sheets and scripts are no words; a tag has an end, so that "a < b" stays.
+_TAG = re.compile(
+    r"<(style|script)\b[^>]*>.*?</\1\s*>|<[!/@#a-zA-Z][^<>]*>", re.DOTALL | re.IGNORECASE
+)
 
 
 class NonsenseError(ValueError):
@@ -78,7 +83,7 @@ def translated(*, host: str, key_variable: str, secrets: Sequence[str] = ()) -> 
         message = _words(error)
         raise _kind(error)(
             host=host,
-            message=_plain(_without(secrets, message)),
+            message=plain(_without(secrets, message)),
             code=_text(getattr(error, "code", None)),
             param=_text(getattr(error, "param", None)),
             retry_after=_wait_of(error),
@@ -131,7 +136,9 @@ def _words(error: Exception) -> str:
     body = getattr(error, "body", None)
     if isinstance(body, Mapping):
         body = body.get("message") or body.get("detail") or body.get("error")
-    if isinstance(body, str) and body.strip() and not body.lstrip().startswith("<"):
+    if isinstance(body, list):
+        body = "; ".join(str(one.get("msg")) for one in body if isinstance(one, Mapping))
+    if isinstance(body, str) and plain(body) and not body.lstrip().startswith("<"):
         return body
     if isinstance(error, openai.APIStatusError):
         return f"HTTP {error.status_code} {error.response.reason_phrase}"
@@ -144,9 +151,10 @@ def _without(secrets: Sequence[str], text: str) -> str:
     return text
 
 
-def _plain(text: str) -> str:
-    """One line of printable characters, of bounded length."""
-    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * LONGEST_MESSAGE])
+def plain(text: str) -> str:
+    """One line of printable characters, without tags, of bounded length."""
+    untagged = _TAG.sub(" ", text[: 8 * LONGEST_MESSAGE])
+    printable = "".join(c if c.isprintable() else " " for c in untagged)
     return " ".join(printable.split())[:LONGEST_MESSAGE]
 
 
@@ -157,7 +165,7 @@ def _wait_of(error: Exception) -> float | None:
 
 
 def _text(value: object) -> str | None:
-    return _plain(value) if isinstance(value, str) else None
+    return plain(value) if isinstance(value, str) else None
 
 
 def _number(value: str | None) -> float | None:

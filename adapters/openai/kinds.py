@@ -29,7 +29,6 @@ class Dialect:
 
     hyperparameters: Placement = Placement.METHOD
     byte_order_mark: bool = False
-    statuses: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     model_fields: tuple[str, ...] = ("fine_tuned_model_checkpoint",)
     deployments: str | None = None
@@ -56,14 +55,6 @@ class Kind:
 
 _MEGABYTE = 1024 * 1024
 _ENDS = "2027-01-14"
-# Other servers of the protocol have words of their own for the same ends.
-_FREE_WORDS = {
-    "pending": "queued",
-    "completed": "succeeded",
-    "success": "succeeded",
-    "error": "failed",
-    "canceled": "cancelled",
-}
 
 KINDS: Mapping[str, Kind] = {
     "sandbox": Kind(
@@ -154,5 +145,5 @@ KINDS: Mapping[str, Kind] = {
         chat_base_url="https://api.inference.crusoecloud.com/v1",
         key_env="CRUSOE_API_KEY",
     ),
-    "custom": Kind(Profile(name="custom"), Dialect(statuses=_FREE_WORDS)),
+    "custom": Kind(Profile(name="custom")),
 }

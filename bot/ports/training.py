@@ -15,6 +15,7 @@ from bot.model import (
     Job,
     JobEvent,
     JobId,
+    JobWish,
     Leaving,
     Measures,
     Model,
@@ -128,8 +129,10 @@ class Jobs(Protocol):
         """Finished jobs with that wish, of every workspace."""
         ...
 
-    async def postpone(self, numbers: Sequence[JobId], *, until: datetime) -> None:
-        """These, of any workspace, are not to be looked at before then."""
+    async def postpone(
+        self, numbers: Sequence[JobId], *, wish: JobWish | None, until: datetime
+    ) -> None:
+        """Those of these, of any workspace, that still have this wish wait until then."""
         ...
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -56,16 +57,18 @@ class Calendar:
         self._clock = clock
 
     async def look(self) -> None:
-        """Note each end, and tell those that are near."""
-        for name in self._hosts.names():
-            try:
-                listed = await self._hosts.get(name).models()
-            except HostError as error:
-                log.warning("A host does not tell its models", extra={"why": error.key})
-                continue
-            ends = {model.name: model.expires_on for model in listed if model.expires_on}
-            async for answering, models in self._everywhere():
-                await self._write(name, ends, answering, models)
+        """Note each end, and tell those that are near; each host for itself."""
+        await asyncio.gather(*(self._look_at_host(name) for name in self._hosts.names()))
+
+    async def _look_at_host(self, name: HostName) -> None:
+        try:
+            listed = await self._hosts.get(name).models()
+        except HostError as error:
+            log.warning("A host does not tell its models", extra={"why": error.key})
+            return
+        ends = {model.name: model.expires_on for model in listed if model.expires_on}
+        async for answering, models in self._everywhere():
+            await self._write(name, ends, answering, models)
 
     async def _everywhere(self) -> AsyncIterator[tuple[Sequence[Answering], Sequence[Model]]]:
         """Workspaces by the hundred: who answers there, and every model they have."""

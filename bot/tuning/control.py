@@ -20,6 +20,8 @@ async def wish(ask: Ask, wanted: JobWish, *, store: Store, hosts: Hosts) -> Repl
         access.refuse_closed(ask.workspace, ask.words)
     async with store.writing() as records:
         job = await _chosen(ask, records)
+        if job.wish is JobWish.CANCEL and wanted is not JobWish.CANCEL:
+            raise NotNow(problem=ask.words("job.cancelling", id=job.id))
         if wanted is JobWish.RESUME:
             hosts.paid(job.host, ask.workspace)
         written = await records.jobs.change(

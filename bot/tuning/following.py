@@ -8,23 +8,23 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from bot.errors import HostError, HostRefused, KeyRefused
+from bot.errors import HostError, HostRefused, KeyRefused, ModelUnnamed, StateUnknown
 from bot.model import Job, JobWish, ModelName, Phase
 from bot.ports.provider import Host, RemoteJob, Serving
 from bot.tuning.hosting import is_granted, news_of, result_measures
-from bot.tuning.ledger import Ledger, no_trouble
+from bot.tuning.ledger import Ledger, no_trouble, trouble
+from bot.tuning.patience import TIMES_REFUSED, noted_unknown, unknown_since
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-PATIENCE_GONE = 6
-"""So many failed looks, and a host that refuses is believed."""
 BAD_ENDS = {"failed": Phase.FAILED, "cancelled": Phase.CANCELLED}
 
 _HURRY = 0.1
 _ENDS_WISHED = {JobWish.CANCEL: "cancelled"}
 _NOT_YET_RUNNING = ("validating_files", "queued")
+_GOING_ON = (*_NOT_YET_RUNNING, "running", "paused")
 _LONG_QUEUE = timedelta(hours=2)
 _LONG_RUN = timedelta(hours=6)
 _SHORTEST_LONG_RUN = timedelta(minutes=30)
@@ -44,7 +44,9 @@ async def follow(
     if remote.status == "succeeded" and remote.model is None:
         remote = replace(remote, model=await _deployable(host, remote))
     news = await _news(ledger, job, host, remote, told=told or is_over)
-    if remote.status == "succeeded" and remote.model is not None:
+    if remote.status == "succeeded" and remote.model is None:
+        raise ModelUnnamed(host=host.name)
+    if remote.status == "succeeded":
         await _trained(ledger, job, remote, host, news)
     elif remote.status in BAD_ENDS:
         await ledger.end(job, BAD_ENDS[remote.status], **{**news, **_why(remote)})
@@ -103,9 +105,27 @@ async def _goes_on(
         changes["wish"] = None
     if is_unusually_long(job, remote.status, ledger.clock.now()):
         changes["is_late"] = True
+    if remote.status not in _GOING_ON:
+        if _is_stuck(ledger, job, remote, news):
+            why = trouble(StateUnknown(host=host.name, message=remote.status))
+            return await ledger.give_up(job, trouble_code=None, **why)
+        changes["trouble_details"] = noted_unknown(_seen(job, remote, news), now=ledger.clock.now())
     poll = host.profile.poll_seconds
-    is_hurried = job.wish is not None and "wish" not in changes
-    await ledger.record(job, changes, wait=min(poll, _HURRY) if is_hurried else poll)
+    # A cancel that was asked of the host is not asked again in a hurry.
+    is_hurried = job.wish in (JobWish.PAUSE, JobWish.RESUME) and "wish" not in changes
+    return await ledger.record(job, changes, wait=min(poll, _HURRY) if is_hurried else poll)
+
+
+def _is_stuck(ledger: Ledger, job: Job, remote: RemoteJob, news: Mapping[str, object]) -> bool:
+    """Whether the host has reported the same unknown word, and nothing else, for too long."""
+    now = ledger.clock.now()
+    return now - unknown_since(_seen(job, remote, news), now=now) > ledger.patience.job
+
+
+def _seen(job: Job, remote: RemoteJob, news: Mapping[str, object]) -> Job:
+    """The job, without its memory of an unknown state where the host has told something new."""
+    is_new = job.status != remote.status or news.get("step", job.step) != job.step
+    return replace(job, trouble_details={}) if is_new else job
 
 
 async def _trained(
@@ -135,7 +155,8 @@ async def _act_on_wish(
     ledger: Ledger, job: Job, wish: JobWish, host: Host, remote: RemoteJob
 ) -> RemoteJob:
     """The job as it is after it."""
-    if wish is JobWish.PAUSE and remote.status in _NOT_YET_RUNNING:
+    is_too_early = wish is JobWish.PAUSE and remote.status in _NOT_YET_RUNNING
+    if is_too_early or remote.status == "cancelling":
         return remote
     try:
         match wish:
@@ -159,7 +180,7 @@ async def _extras(job: Job, asked: Awaitable[Sequence[T]]) -> Sequence[T]:
     try:
         return await asked
     except HostError as error:
-        if not isinstance(error, HostRefused) and job.attempts < PATIENCE_GONE:
+        if not isinstance(error, HostRefused) and job.attempts < TIMES_REFUSED:
             raise
         log.warning("A host tells less of a job", extra={"job": job.id, "why": error.key})
         return ()

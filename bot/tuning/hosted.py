@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.commands import Ask, whole_number
 from bot.deployments import HANDLE_LENGTH
-from bot.errors import HostError, HostForgot, NotFound, NotNow
+from bot.errors import HostError, HostForgot, HostSilent, NotFound, NotNow
 from bot.model import HostName, Job, JobId, Model, ModelKind
 from bot.ports.provider import Host, Hosts, RemoteFile, Serving
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Line, Listing, Reply, Text, Tone
 
 _EVERY_JOB = 1_000_000
+_LONGEST_WAIT = 15.0
+"""Seconds that a person who looks at the page waits for a host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,10 @@ async def listing(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     """Host by host; one that does not answer says so and the others are told all the same."""
     own = await _own(ask, store)
     names = [name for name in hosts.names() if _has_anything(own, name)]
-    lines = [line for name in names async for line in _of_host(ask, own, hosts.get(name))]
+    told = await asyncio.gather(*(_of_host(ask, own, hosts.get(name)) for name in names))
+    lines = tuple(line for of_host in told for line in of_host)
     words = ask.words
-    return Listing(words("hosted.title"), tuple(lines), empty=words("hosted.empty"), private=True)
+    return Listing(words("hosted.title"), lines, empty=words("hosted.empty"), private=True)
 
 
 async def delete_file(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
@@ -119,16 +123,18 @@ def _has_anything(own: Own, host: HostName) -> bool:
     return host in {job.host for job in own.jobs} | {model.host for model in own.models}
 
 
-async def _of_host(ask: Ask, own: Own, host: Host) -> AsyncIterator[Line]:
+async def _of_host(ask: Ask, own: Own, host: Host) -> Sequence[Line]:
+    lines: list[Line] = []
     try:
-        for line in [line async for line in _file_lines(ask, own, host)]:
-            yield line
-        for line in [line async for line in _deployment_lines(ask, own, host)]:
-            yield line
+        async with asyncio.timeout(_LONGEST_WAIT):
+            lines += [line async for line in _file_lines(ask, own, host)]
+            lines += [line async for line in _deployment_lines(ask, own, host)]
+    except TimeoutError:
+        error = HostSilent(host=host.name)
+        lines.append(Line(host.name, ask.words.error(error), tone=Tone.BAD))
     except HostError as error:
-        yield Line(host.name, ask.words.error(error), tone=Tone.BAD)
-    for line in _model_lines(ask, own, host):
-        yield line
+        lines.append(Line(host.name, ask.words.error(error), tone=Tone.BAD))
+    return [*lines, *_model_lines(ask, own, host)]
 
 
 async def _file_lines(ask: Ask, own: Own, host: Host) -> AsyncIterator[Line]:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Coroutine, Mapping
 from contextlib import closing
 from datetime import timedelta
 from typing import TypeVar
 
-from bot.errors import HostBusy, HostError, HostRefused, HostUnreachable, told
-from bot.model import Job, JobWish, Phase
+from bot.errors import (
+    AttuneError,
+    HostBusy,
+    HostError,
+    HostRefused,
+    HostUnreachable,
+    NotFound,
+    told,
+)
+from bot.model import Job, JobId, JobWish, Leaving, Phase
 from bot.ports.provider import Host
 from bot.ports.store import Clock, Records, Store
 from bot.tuning import facts
+from bot.tuning.patience import Patience
 
 T = TypeVar("T")
 
@@ -22,14 +32,29 @@ _VISIBLE = frozenset(
     )
 )
 _LOOK_AGAIN = 5.0
+_NOT_OVER = [phase for phase in Phase if not phase.is_over]
+
+
+class JobChangedError(Exception):
+    """The job is no longer what a step was decided on; the step ends before it acts."""
 
 
 class Ledger:
     """Writes how far a job has come; the only way in which the watcher changes one."""
 
-    def __init__(self, *, store: Store, clock: Clock) -> None:
+    def __init__(self, *, store: Store, clock: Clock, patience: Patience) -> None:
         self.store = store
         self.clock = clock
+        self.patience = patience
+
+    async def read(self, job: Job) -> Job | None:
+        """The job as it is now; None where it is over, or its workspace has left."""
+        async with self.store.reading() as records:
+            try:
+                fresh = await records.jobs.get(job.workspace, job.id)
+            except NotFound:
+                return None
+        return None if fresh.phase.is_over else fresh
 
     async def record(
         self, job: Job, changes: Mapping[str, object], *, wait: float = 0.0, tell: bool = True
@@ -43,7 +68,7 @@ class Ledger:
                 changes.pop("wish", None)
                 next_look = now
             await records.jobs.change(
-                job.workspace, job.id, when=None, next_look=next_look, **changes
+                job.workspace, job.id, when=_NOT_OVER, next_look=next_look, **changes
             )
             if tell and _is_news(fresh, changes):
                 await facts.tell_status(records, job, at=now)
@@ -51,46 +76,79 @@ class Ledger:
                 await facts.tell_late(records, fresh, at=now)
 
     async def postpone(self, *jobs: Job, seconds: float) -> None:
-        """Nothing new: all of them in one transaction."""
+        """Nothing new: all of them in one transaction, but those that got another wish meanwhile.
+
+        What people wish is looked at when they wish it, so its time stays as it is.
+        """
         next_look = self.clock.now() + timedelta(seconds=seconds)
+        by_wish: dict[JobWish | None, list[JobId]] = defaultdict(list)
+        for job in jobs:
+            by_wish[job.wish].append(job.id)
         async with self.store.writing() as records:
-            await records.jobs.postpone([job.id for job in jobs], until=next_look)
+            for wish, ids in by_wish.items():
+                await records.jobs.postpone(ids, wish=wish, until=next_look)
 
     async def end(self, job: Job, phase: Phase, **changes: object) -> None:
         async with self.store.writing() as records:
             await self.write_end(records, job, phase, **changes)
 
+    async def give_up(self, job: Job, **changes: object) -> None:
+        """Failed on our side; what may still run there ends once the host can be reached again."""
+        files = tuple(file for file in (job.training_file, job.validation_file) if file)
+        left = Leaving(job.host, job.start, job.host_job, files, self.clock.now())
+        async with self.store.writing() as records:
+            if job.host_job is not None or job.attempted_at is not None:
+                await records.leavings.add(left)
+            await self.write_end(records, job, Phase.FAILED, **changes)
+
     async def write_end(self, records: Records, job: Job, phase: Phase, **changes: object) -> None:
+        """Once only: a job that is over stays as it ended."""
         now = self.clock.now()
+        fresh = await records.jobs.get(job.workspace, job.id)
         changes = {"finished_at": job.finished_at or now, "wish": JobWish.FORGET, **changes}
         if not await records.jobs.change(
-            job.workspace, job.id, when=None, phase=phase, next_look=now, **changes
+            job.workspace, job.id, when=_NOT_OVER, phase=phase, next_look=now, **changes
         ):
             return
+        if phase is Phase.SUCCEEDED and fresh.wish is not None:
+            await facts.tell_refused(records, job, fresh.wish, None, at=now)
         await records.audit.add(job.workspace, None, f"job.{phase}", at=now, job=job.id)
         await facts.tell_status(records, job, at=now)
         await facts.tell_ended(records, job, at=now)
 
     async def refused(self, job: Job, wish: JobWish, *, why: HostError | None) -> None:
-        """A wish that cannot be granted is told of, and forgotten."""
+        """A wish that cannot be granted is told of, and cleared unless there is another by now."""
         at = self.clock.now()
         async with self.store.writing() as records:
-            await records.jobs.change(job.workspace, job.id, when=None, wish=None)
+            fresh = await records.jobs.get(job.workspace, job.id)
+            if fresh.wish is wish:
+                await records.jobs.change(job.workspace, job.id, when=_NOT_OVER, wish=None)
             await facts.tell_refused(records, job, wish, why, at=at)
             await facts.tell_status(records, job, at=at)
 
     async def attempt(self, job: Job, act: Coroutine[object, object, T]) -> T:
         """Written down before the act; a crash from here on means: look first.
 
-        Struck out again only where the host has surely done nothing.
+        Struck out again only where the host has surely done nothing. Raises
+        JobChangedError, before the act, where somebody changed the job since it was read.
         """
         with closing(act):
-            await self.record(job, {"attempted_at": self.clock.now()}, tell=False)
+            await self._intend(job)
             try:
                 return await act
             except (HostRefused, HostBusy, HostUnreachable):
                 await self.record(job, {"attempted_at": None}, tell=False)
                 raise
+
+    async def _intend(self, job: Job) -> None:
+        now = self.clock.now()
+        async with self.store.writing() as records:
+            fresh = await records.jobs.get(job.workspace, job.id)
+            if (fresh.phase, fresh.wish) != (job.phase, job.wish):
+                raise JobChangedError
+            await records.jobs.change(
+                job.workspace, job.id, when=(job.phase,), attempted_at=now, next_look=now
+            )
 
     def may_lag(self, job: Job, host: Host) -> bool:
         """A listing may still hide what we did: not yet time to act again."""
@@ -103,7 +161,7 @@ class Ledger:
         await self.postpone(job, seconds=min(_LOOK_AGAIN, host.profile.poll_seconds))
 
 
-def trouble(error: HostError) -> dict[str, object]:
+def trouble(error: AttuneError) -> dict[str, object]:
     """What a host's failure leaves in a job: in English, and to be worded in any language."""
     return {"trouble": error.sentence, "trouble_details": told(error)}
 

@@ -86,4 +86,4 @@ async def _lines(ledger: Ledger, job: Job, host: Host, split: Split) -> Iterator
 
 
 def _done(field: str, file: RemoteFile) -> dict[str, object]:
-    return {field: file.id, "attempted_at": None, "attempts": 0}
+    return {field: file.id, "attempted_at": None, **no_trouble()}

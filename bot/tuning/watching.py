@@ -11,64 +11,94 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from bot.errors import HostBroken, HostError, HostForgot, HostRefused, HostSilent, NotFound, told
-from bot.model import Job, Phase
+from bot.errors import (
+    AttuneError,
+    HostBroken,
+    HostError,
+    HostForgot,
+    HostSilent,
+    NotFound,
+    told,
+)
+from bot.model import HostName, Job, JobId, Phase
 from bot.ports.provider import Hosts, PaidHost
 from bot.ports.store import Clock, Store
-from bot.tuning import leaving, sending, warming
+from bot.tuning import leaving, patience, sending, warming
 from bot.tuning.calendar import Calendar
 from bot.tuning.crowds import Crowds, Seen
-from bot.tuning.following import PATIENCE_GONE, follow
-from bot.tuning.ledger import Ledger, trouble
+from bot.tuning.following import follow
+from bot.tuning.ledger import JobChangedError, Ledger, trouble
+from bot.tuning.patience import LONGEST_WAIT, Patience
 
 log = logging.getLogger(__name__)
 
-_LONGEST_WAIT = 300.0
 _AT_ONCE = 8
 
 
 class Watcher:
-    """Looks after every open job of every workspace."""
+    """Looks after every open job of every workspace, each host for itself."""
 
-    def __init__(self, *, store: Store, hosts: Hosts, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, hosts: Hosts, clock: Clock, patience: Patience | None = None
+    ) -> None:
         self._store = store
         self._hosts = hosts
         self._clock = clock
-        self._ledger = Ledger(store=store, clock=clock)
+        self._ledger = Ledger(store=store, clock=clock, patience=patience or Patience())
         self._crowds = Crowds(self._ledger, hosts)
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._gates: dict[HostName, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(_AT_ONCE)
+        )
+        self._claimed: set[JobId] = set()
         self.calendar = Calendar(store=store, hosts=hosts, clock=clock)
 
     async def look(self) -> float | None:
-        """Advance what is due; seconds until the next job is due, None without jobs."""
-        async with self._store.reading() as records:
-            jobs = await records.jobs.open()
-        alone, crowds = self._crowds.among(jobs, now=self._clock.now())
+        """At every host at once; seconds until the next job is due, None without jobs."""
+        places = (*self._hosts.names(), None)
+        looks = [asyncio.create_task(self.look_at(place), name=f"{place}") for place in places]
+        try:
+            waits = await asyncio.gather(*looks)
+        finally:
+            for look in looks:
+                look.cancel()
+            await asyncio.gather(*looks, return_exceptions=True)
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    async def look_at(self, host: HostName | None) -> float | None:
+        """Advance what is due at one host; None stands for those that are configured no more."""
+        alone, crowds = self._crowds.among(await self._open_at(host), now=self._clock.now())
         await asyncio.gather(
             *(self._advance(job) for job in alone), *(self._advance_all(one) for one in crowds)
         )
-        await self._forget_files()
-        await leaving.clear(store=self._store, hosts=self._hosts, clock=self._clock)
-        async with self._store.reading() as records:
-            jobs = await records.jobs.open()
-        waits = [self._seconds_until(job.next_look) for job in jobs]
+        await self._forget_files(host)
+        await leaving.clear(host, store=self._store, hosts=self._hosts, clock=self._clock)
+        waits = [self._seconds_until(job.next_look) for job in await self._open_at(host)]
         return min(waits) if waits else None
 
-    async def _forget_files(self) -> None:
+    async def _open_at(self, host: HostName | None) -> Sequence[Job]:
+        async with self._store.reading() as records:
+            jobs = await records.jobs.open()
+        return [job for job in jobs if self._is_at(job, host)]
+
+    def _is_at(self, job: Job, host: HostName | None) -> bool:
+        return job.host == host if host is not None else job.host not in self._hosts.names()
+
+    async def _forget_files(self, host: HostName | None) -> None:
         """Our words do not stay at a host that is not to learn from them (any more)."""
         async with self._store.reading() as records:
             jobs = await records.jobs.forgetting()
         for job in jobs:
-            if self._seconds_until(job.next_look) > 0:
+            if not self._is_at(job, host) or self._seconds_until(job.next_look) > 0:
                 continue
             try:
                 await self._forget(job)
             except (HostError, NotFound) as error:
                 log.warning("A host keeps a file", extra={"job": job.id, "why": error.key})
-                await self._ledger.postpone(job, seconds=_LONGEST_WAIT)
+                await self._ledger.postpone(job, seconds=LONGEST_WAIT)
 
     async def _forget(self, job: Job) -> None:
         host = self._hosts.get(job.host)
@@ -94,30 +124,47 @@ class Watcher:
             seen = await self._crowds.look(crowd)
         except HostError as error:
             for job in crowd:
-                await self._try_later(job, error)
+                await self._in_trouble(job, error)
             return
         except Exception:
             log.exception("Jobs could not be looked at", extra={"jobs": len(crowd)})
-            await self._ledger.postpone(*crowd, seconds=_LONGEST_WAIT)
+            await self._ledger.postpone(*crowd, seconds=LONGEST_WAIT)
             return
         await asyncio.gather(*(self._advance(job, one) for job, one in seen))
 
     async def _advance(self, job: Job, seen: Seen | None = None) -> None:
-        async with self._gate:
-            try:
-                await self._try_step(job, seen)
-            except Exception:
-                log.exception("A job could not be advanced", extra={"job": job.id})
-                await self._ledger.postpone(job, seconds=_LONGEST_WAIT)
+        """One step, on the job as it is once nobody else works on it."""
+        async with self._gates[job.host]:
+            if job.id in self._claimed:
+                return
+            with self._claim(job):
+                fresh = await self._ledger.read(job)
+                if fresh is None or (seen is None and self._seconds_until(fresh.next_look) > 0):
+                    return
+                await self._try_step(fresh, seen)
+
+    @contextlib.contextmanager
+    def _claim(self, job: Job) -> Iterator[None]:
+        self._claimed.add(job.id)
+        try:
+            yield
+        finally:
+            self._claimed.discard(job.id)
 
     async def _try_step(self, job: Job, seen: Seen | None) -> None:
         try:
             await self._step(job, seen)
+        except JobChangedError:
+            log.info("A job was changed before it was acted on", extra={"job": job.id})
         except HostError as error:
-            await self._host_trouble(job, error)
+            await self._in_trouble(job, error)
         except NotFound as error:
             why = {"trouble": error.sentence, "trouble_details": told(error)}
-            await self._ledger.end(job, Phase.FAILED, trouble_code="host_gone", **why)
+            with contextlib.suppress(NotFound):
+                await self._ledger.end(job, Phase.FAILED, trouble_code="host_gone", **why)
+        except Exception:
+            log.exception("A job could not be advanced", extra={"job": job.id})
+            await self._in_trouble(job, AttuneError())
 
     async def _step(self, job: Job, seen: Seen | None) -> None:
         host, ledger = self._hosts.get(job.host), self._ledger
@@ -145,34 +192,27 @@ class Watcher:
             raise NotFound(noun="workspace", name=job.workspace)
         return self._hosts.paid(job.host, workspace)
 
-    async def _host_trouble(self, job: Job, error: HostError) -> None:
-        """Decide what a host's failure means for the step that met it.
-
-        A host that refuses only to be looked at may be right about it later.
-        """
-        is_before_job = job.phase in (Phase.UPLOADING, Phase.CREATING)
-        if is_before_job and isinstance(error, HostRefused):
-            async with self._store.reading() as records:
-                fresh = await records.jobs.get(job.workspace, job.id)
-            if fresh.attempted_at is None or job.attempts >= PATIENCE_GONE:
-                why = {"trouble_code": error.code, **trouble(error)}
-                return await self._ledger.end(job, Phase.FAILED, **why)
-        is_gone = isinstance(error, HostForgot) and job.phase is Phase.WATCHING
-        if is_gone and job.attempts >= PATIENCE_GONE:
-            why = {"trouble_code": "vanished", **trouble(error)}
-            return await self._ledger.end(job, Phase.FAILED, **why)
-        return await self._try_later(job, error)
-
-    async def _try_later(self, job: Job, error: HostError) -> None:
+    async def _in_trouble(self, job: Job, error: AttuneError) -> None:
+        """Try again later, or give up: what is refused at once, the rest when patience ends."""
+        fresh = await self._ledger.read(job)
+        if fresh is None:
+            return None
+        now = self._clock.now()
+        if patience.is_final(fresh, error):
+            code = "vanished" if fresh.phase is Phase.WATCHING else error.details.get("code")
+            return await self._ledger.give_up(fresh, trouble_code=code, **trouble(error))
+        if now - patience.since(fresh, now=now) > self._ledger.patience.of(fresh, error):
+            return await self._ledger.give_up(fresh, trouble_code=None, **trouble(error))
         poll = self._hosts.get(job.host).profile.poll_seconds
-        wait = min(_LONGEST_WAIT, error.retry_after or poll * 2 ** min(job.attempts, 10))
+        wait = patience.wait(fresh, error, poll_seconds=poll)
         is_unknown = isinstance(error, HostSilent | HostBroken)
         log.warning(
             "A host made a job wait",
             extra={"job": job.id, "why": error.key, "unknown_outcome": is_unknown},
         )
-        changes = {"attempts": job.attempts + 1, **trouble(error)}
-        await self._ledger.record(job, changes, wait=wait)
+        changes = {**trouble(error), "attempts": fresh.attempts + 1}
+        changes["trouble_details"] = {**told(error), **patience.noted(fresh, error, now=now)}
+        return await self._ledger.record(job, changes, wait=wait)
 
     def _seconds_until(self, moment: datetime | None) -> float:
         if moment is None:

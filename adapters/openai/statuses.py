@@ -1,0 +1,133 @@
+"""How a host's word for the state of a job is read: without case or spelling, by its meaning.
+
+The protocol's words are `validating_files`, `queued`, `running`, `paused`, `succeeded`, `failed`
+and `cancelled`; `cancelling` is ours. The others below are from the pages and packages of other
+servers: Mistral (`FAILED_VALIDATION`, `CANCELLATION_REQUESTED`), Together (`user_error`,
+`cancel_requested`), Fireworks and Vertex (`JOB_STATE_…`), Azure (`notRunning`, `canceled`),
+SageMaker (`InProgress`, `Stopped`) and Python enums that were printed (`JobStatus.RUNNING`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+UNKNOWN = "unknown"
+LONGEST = 64
+
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "validating_files": (
+        "validating_files",
+        "validating",
+        "validated",
+        "validation",
+        "checking_files",
+    ),
+    "queued": (
+        "queued",
+        "accepted",
+        "created",
+        "creating",
+        "enqueued",
+        "in_queue",
+        "initializing",
+        "new",
+        "not_running",
+        "not_started",
+        "pending",
+        "provisioning",
+        "received",
+        "scheduled",
+        "starting",
+        "submitted",
+        "waiting",
+    ),
+    "running": (
+        "running",
+        "active",
+        "executing",
+        "in_progress",
+        "processing",
+        "resuming",
+        "started",
+        "training",
+    ),
+    "paused": ("paused", "on_hold", "suspended"),
+    "cancelling": (
+        "cancelling",
+        "aborting",
+        "canceling",
+        "cancel_pending",
+        "cancel_requested",
+        "cancellation_requested",
+        "stopping",
+        "terminating",
+    ),
+    "succeeded": (
+        "succeeded",
+        "complete",
+        "completed",
+        "done",
+        "early_stopped",
+        "finished",
+        "ok",
+        "success",
+        "successful",
+    ),
+    "failed": (
+        "failed",
+        "crashed",
+        "dead",
+        "error",
+        "errored",
+        "expired",
+        "failure",
+        "invalid",
+        "invalid_files",
+        "out_of_memory",
+        "rejected",
+        "timed_out",
+        "timeout",
+    ),
+    "cancelled": (
+        "cancelled",
+        "aborted",
+        "canceled",
+        "deleted",
+        "killed",
+        "revoked",
+        "stopped",
+        "terminated",
+    ),
+}
+"""What each word means; those of the protocol stand for themselves."""
+
+_MEANINGS = {word: meaning for meaning, words in WORDS.items() for word in words}
+_ENDS = ("failed", "cancelled", "succeeded")
+_PREFIX = re.compile(r"^(?:(?:fine|tuning|training|job|state|status|phase)_)+(?=.)")
+_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NOT_LETTERS = re.compile(r"[^a-z0-9]+")
+
+
+def meaning_of(word: str) -> str:
+    """One of the keys of `WORDS`; a word that means none of them as the host writes it, shortened.
+
+    `FAILED_VALIDATION` and `user_error` mean their first or last part, unless something in them
+    still goes on (`retrying_after_error`).
+    """
+    plain = _plain(word)
+    if plain in _MEANINGS:
+        return _MEANINGS[plain]
+    parts = plain.split("_")
+    found = {_MEANINGS.get(part) for part in (parts[0], parts[-1])}
+    for end in _ENDS:
+        if end in found and not any(part.endswith("ing") for part in parts):
+            return end
+    return word.strip()[:LONGEST] or UNKNOWN
+
+
+def _plain(word: str) -> str:
+    """`JobStatus.RUNNING`, `JOB_STATE_RUNNING` and `Running` are the same."""
+    last = word.strip()[: 4 * LONGEST].rpartition(".")[2]
+    snake = _NOT_LETTERS.sub("_", _BOUNDARY.sub("_", last).lower()).strip("_")
+    return _PREFIX.sub("", snake)
