@@ -256,7 +256,7 @@ async def test_a_revoked_token_closes_the_place(in_slack: Scene) -> None:
 
     in_slack.slack.mention("U2", "C1", "hello")
 
-    await in_slack.settled()
+    await until(lambda: not in_slack.slack.sockets and in_slack.is_idle())
     assert in_slack.slack.texts("C1") == []
 
 

@@ -47,6 +47,7 @@ _FORM_SECONDS = 2.0
 """How long a form that was sent waits for its outcome; Slack itself waits three seconds."""
 _ANSWER_SECONDS = 10.0
 _FORM_PATIENCE_SECONDS = 0.8
+_KEPT_LOOK_UPS = 50
 
 
 class Slack:
@@ -326,7 +327,7 @@ class Slack:
         if isinstance(what, Deleted | Edited | Left):
             return event
         if isinstance(what, Spoken):
-            person = await self._speaker(event)
+            person = await self._speaker(event, is_asked=what.is_addressed)
             return replace(event, user=person.user, locale=person.locale)
         is_shared = event.place.kind is ChannelKind.SHARED
         person, place = await asyncio.gather(
@@ -339,10 +340,15 @@ class Slack:
             event = replace(event, what=replace(what, message=message))
         return event
 
-    async def _speaker(self, event: Event) -> Person:
-        """A question waits for the first look at its asker alone; later ones come beside it."""
+    async def _speaker(self, event: Event, *, is_asked: bool) -> Person:
+        """A question waits for the first look at its asker alone; later ones come beside it.
+
+        What is said to others leaves some of the look-ups a minute for those who ask.
+        """
         known = self._people.known(event.user)
         is_shared = event.place.kind is ChannelKind.SHARED
+        if not is_asked and not self.wire.pacing.has_left("users.info", reserve=_KEPT_LOOK_UPS):
+            return known or Person(event.user, event.locale)
         if known is None:
             return await self._people.person(event.user, is_shared=is_shared)
         if not self._people.is_fresh(event.user):

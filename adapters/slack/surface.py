@@ -11,22 +11,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from adapters.pictures import draw_chart
 from adapters.saying import words
 from adapters.slack import inbound, outbound
 from adapters.slack.emoji import name_of
 from adapters.slack.inbound import COMMAND, EPHEMERAL, HOME, Bot, Handle
-from adapters.slack.outbound import Payload
 from adapters.slack.parts import Spot
 from adapters.slack.people import People
+from adapters.slack.posts import Posts
 from adapters.slack.streaming import Answering
 from adapters.slack.submissions import Submission
 from adapters.slack.traces import Traces, Trail, pages
-from adapters.slack.wire import Json, Wire, code, is_unknown_method, ts_of
+from adapters.slack.wire import Json, Wire, code, is_unknown_method
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Attachment, Clicked, Commanded, Event, Reacted, Submitted
 from bot.model import ChannelId, MessageId, Place, Said, User, UserId, WorkspaceId
-from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
+from bot.replies import Button, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +37,8 @@ _TRIGGER_SECONDS = 2.8
 _RESPONSE_SECONDS = 1700.0
 _THINKING_AFTER_SECONDS = 0.7
 _PAGE = 200
+_PRIVATE = ".private"
+"""Ends the key of what is told to one person, beside what an event's own key may name."""
 
 
 @dataclass(slots=True)
@@ -82,6 +83,7 @@ class SlackSurface:
         self._installed = installed
         self._now = now
         self._traces = Traces(wire, bot)
+        self._posts = Posts(wire, self._traces, is_first=self._is_first)
         self._grips: OrderedDict[str, Grip] = OrderedDict()
         self._begun: set[str] = set()
         self._responses: OrderedDict[str, str] = OrderedDict()
@@ -120,7 +122,7 @@ class SlackSurface:
 
     def _is_first(self, key: str) -> bool:
         """Whether nothing with this key can stand yet."""
-        event = key.removesuffix(".error")
+        event = key.removesuffix(".error").removesuffix(_PRIVATE)
         return event in self._grips and event not in self._begun
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
@@ -129,15 +131,13 @@ class SlackSurface:
             return await self._publish(place, reply)
         try:
             channel = await self._people.channel(place)
-            message = await self._post(place, channel, reply, key)
+            message = await self._posts.post(channel, place.thread, reply, key)
             await self._fill_waiting(key, reply)
             return message
         except PlaceClosed:
-            url = self._response_url(key)
-            if url is None:
+            if not await self._responded(key, reply):
                 raise
-            await self._respond(url, reply)
-            await self._respond(url, Text(self._say("slack.invite_me", self._locale(key))))
+            await self._responded(key, Text(self._say("slack.invite_me", self._locale(key))))
             return MessageId(f"{EPHEMERAL}{key}")
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
@@ -146,11 +146,7 @@ class SlackSurface:
             await self._edit_ephemeral(message, reply)
             return
         channel = await self._people.channel(place)
-        first, *more = outbound.payloads(reply)
-        args = {"channel": channel, "ts": message, "text": first.text, "blocks": first.blocks}
-        await self._wire.call("chat.update", args)
-        for payload in more:
-            await self._send(channel, place.thread or message, payload, {})
+        await self._posts.edit(channel, place.thread, message, reply)
 
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
         """A receipt is a courtesy: without the scope for it there is none."""
@@ -250,16 +246,14 @@ class SlackSurface:
         if event.place.channel.startswith(HOME):
             await self._publish(event.place, reply)
             return
-        url = self._response_url(event.key)
-        if isinstance(event.what, Commanded) and url is not None:
-            await self._respond(url, reply)
+        is_command = isinstance(event.what, Commanded)
+        if is_command and await self._responded(event.key, reply):
             return
         try:
             await self._whisper(event, reply)
         except PlaceClosed:
-            if url is None:
+            if is_command or not await self._responded(event.key, reply):
                 raise
-            await self._respond(url, reply)
 
     async def open_form(self, event: Event, form: Form) -> None:
         """At once while the click is fresh; later a button opens it."""
@@ -353,88 +347,6 @@ class SlackSurface:
         if grip is not None and grip.view is not None:
             await self._told_in_form(grip, reply)
 
-    async def _post(self, place: Place, channel: str, reply: Drawn, key: str) -> MessageId:
-        payloads = outbound.payloads(reply)
-        known = await self._posted_before(channel, place.thread, key)
-        if known is not None:
-            await self.edit(place, known, reply)
-            message = known
-        else:
-            message = await self._send_once(channel, place.thread, payloads[0], key)
-            for payload in payloads[1:]:
-                await self._send(channel, place.thread or message, payload, {})
-        if isinstance(reply, Card) and reply.chart:
-            thread = place.thread or message
-            if known is None or not await self._traces.has_file(channel, thread, after=message):
-                await self._send_chart(channel, thread, reply)
-        return message
-
-    async def _send_once(
-        self, channel: str, thread: MessageId | None, payload: Payload, key: str
-    ) -> MessageId:
-        """When Slack does not say whether it posted, we look before we post again."""
-        held = {"metadata": outbound.metadata(key)}
-        for attempt in range(3):
-            try:
-                return await self._send(channel, thread, payload, held)
-            except SurfaceError as error:
-                if not error.details.get("is_unknown") or attempt == 2:
-                    raise
-                await asyncio.sleep(0.3 * 2**attempt)
-                found = await self._found(channel, thread, key)
-                if found is not None:
-                    return found
-        raise SurfaceError(message="unreachable")
-
-    async def _send(
-        self, channel: str, thread: MessageId | None, payload: Payload, more: Mapping[str, object]
-    ) -> MessageId:
-        args: dict[str, object] = {
-            "channel": channel,
-            "text": payload.text,
-            "blocks": payload.blocks,
-            "unfurl_links": False,
-            "unfurl_media": False,
-            **more,
-        }
-        if thread is not None:
-            args["thread_ts"] = thread
-        answer = await self._wire.call(
-            "chat.postMessage", args, channel=channel, is_repeatable=not more
-        )
-        return MessageId(ts_of(answer))
-
-    async def _posted_before(
-        self, channel: str, thread: MessageId | None, key: str
-    ) -> MessageId | None:
-        """Only what an earlier run may have posted needs looking for."""
-        if self._is_first(key):
-            return None
-        try:
-            return await self._found(channel, thread, key)
-        except PlaceClosed:
-            raise
-        except SurfaceError as error:
-            log.warning("Earlier posts cannot be looked up", extra={"why": code(error)})
-            return None
-
-    async def _found(self, channel: str, thread: MessageId | None, key: str) -> MessageId | None:
-        found = await self._traces.find(channel, thread, key)
-        return None if found is None else MessageId(found)
-
-    async def _send_chart(self, channel: str, thread: MessageId, card: Card) -> None:
-        """A missing picture is no reason to lose the message."""
-        if card.chart is None:
-            return
-        try:
-            picture = await asyncio.to_thread(draw_chart, card.chart)
-            summary = card.chart.summary
-            await self._wire.upload(
-                channel, "chart.png", picture, comment="", thread=thread, alt=summary
-            )
-        except SurfaceError as error:
-            log.warning("A chart could not be uploaded", extra={"why": code(error)})
-
     async def _publish(self, place: Place, reply: Drawn) -> MessageId:
         user = place.channel.removeprefix(HOME)
         args = {"user_id": user, "view": outbound.home(reply)}
@@ -450,6 +362,19 @@ class SlackSurface:
         await self._wire.respond(
             url, {"replace_original": True, "text": first.text, "blocks": first.blocks}
         )
+
+    async def _responded(self, key: str, reply: Drawn) -> bool:
+        """Through the event's `response_url`; once that has ended, no later reply goes there."""
+        url = self._response_url(key)
+        if url is None:
+            return False
+        try:
+            await self._respond(url, reply)
+        except MessageGone:
+            grip = self._grips.get(key) or self._grips[key.removesuffix(".error")]
+            grip.handle = replace(grip.handle, response_url=None)
+            return False
+        return True
 
     async def _respond(self, url: str, reply: Drawn) -> None:
         for payload in outbound.payloads(reply)[:5]:
@@ -469,10 +394,23 @@ class SlackSurface:
         if isinstance(event.what, Reacted):
             known = self._threads.get((channel, event.what.message))
             thread = MessageId(known) if known else thread
+        key = f"{event.key}{_PRIVATE}"
+        if channel.startswith("D"):
+            await self._posts.post(channel, thread, reply, key)
+            return
+        try:
+            await self._post_ephemeral(event, channel, thread, reply)
+        except SurfaceError as error:
+            if not is_unknown_method(error):
+                raise
+            # Between the two of us, where this Slack knows no other way.
+            direct = await self._people.direct(event.user.id)
+            await self._posts.post(direct, None, reply, key)
+
+    async def _post_ephemeral(
+        self, event: Event, channel: str, thread: MessageId | None, reply: Drawn
+    ) -> None:
         for payload in outbound.payloads(reply):
-            if channel.startswith("D"):
-                await self._send(channel, thread, payload, {})
-                continue
             args: dict[str, object] = {
                 "channel": channel,
                 "user": event.user.id,
@@ -481,18 +419,7 @@ class SlackSurface:
             }
             if thread is not None:
                 args["thread_ts"] = thread
-            await self._post_ephemeral(args, channel, event.user.id, payload)
-
-    async def _post_ephemeral(
-        self, args: Mapping[str, object], channel: str, user: UserId, payload: Payload
-    ) -> None:
-        """Between the two of us, where this Slack knows no other way."""
-        try:
             await self._wire.call("chat.postEphemeral", args, channel=channel)
-        except SurfaceError as error:
-            if not is_unknown_method(error):
-                raise
-            await self._send(await self._people.direct(user), None, payload, {})
 
     async def _told_in_form(self, grip: Grip, reply: Drawn) -> bool:
         """Where a form was opened, or the home tab clicked, the answer stands in a form."""
