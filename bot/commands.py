@@ -158,7 +158,8 @@ _NUMERIC = (OptionKind.INTEGER, OptionKind.NUMBER, OptionKind.AMOUNT)
 class Command:
     """A word after `/tune`; groups have a space in their path ("assistant show").
 
-    One that asks a model costs tokens, so it stands under the caps.
+    One that asks a model costs tokens, so it stands under the caps. Cards and listings of a
+    private one are for the asker alone; a shareable one can be shown to the channel then.
     """
 
     path: str
@@ -166,6 +167,8 @@ class Command:
     run: Handler
     options: tuple[Option, ...] = ()
     costs_tokens: bool = False
+    is_private: bool = False
+    is_shareable: bool = False
 
     @property
     def key(self) -> str:
@@ -191,13 +194,15 @@ class Command:
 class Deed:
     """A button, form, reaction or shortcut, by name.
 
-    What only the studio's pages offer is refused where it comes from a chat.
+    What only the studio's pages offer is refused where it comes from a chat. Cards and listings
+    of a private one are for whoever clicked alone.
     """
 
     name: str
     role: Role
     run: Handler
     is_for_pages: bool = False
+    is_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

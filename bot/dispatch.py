@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot import access, assistants
-from bot.commands import Ask, Catalogue, Deed, parse
+from bot import access, assistants, sharing
+from bot.commands import Ask, Catalogue, Command, Deed, parse
 from bot.errors import AttuneError, BadInput, NotFound, PlaceClosed
 from bot.events import (
     Clicked,
@@ -44,6 +44,7 @@ from bot.ordering import Ordering, Ticket
 from bot.ports.store import Records
 from bot.ports.surface import (
     CanOpenForm,
+    CanReach,
     CanResume,
     CanReturnForm,
     CanSendFile,
@@ -410,7 +411,16 @@ class Dispatch:
             await self._within_caps(ask)
         options = parse(command, line, ask.words, given=what.options)
         filled = replace(ask, options=options, attachment=what.attachment)
-        return await command.run(filled, self._world)
+        reply = await command.run(filled, self._world)
+        return (
+            sharing.for_asker(filled, command, reply) if self._is_private(ask, command) else reply
+        )
+
+    def _is_private(self, ask: Ask, wanted: Command | Deed) -> bool:
+        """Where nothing can be shown to one person alone, as in the local room, all see it."""
+        if ask.is_page or not wanted.is_private:
+            return False
+        return isinstance(self._world.surfaces.of(ask.id), CanWhisper | CanReach)
 
     async def _reaction(self, ask: Ask, what: Reacted) -> Reply:
         deed = self._catalogue.reaction(what.emoji, is_removed=what.is_removed)
@@ -427,7 +437,8 @@ class Dispatch:
         access.require(ask.role, deed.role, ask.words)
         if deed.is_for_pages and not ask.is_page:
             raise NotFound(noun="button", name=deed.name)
-        return await deed.run(ask, self._world)
+        reply = await deed.run(ask, self._world)
+        return sharing.privately(reply) if self._is_private(ask, deed) else reply
 
     def _fitting(self, ask: Ask, reply: Reply) -> Reply:
         """What a form of the surface cannot hold is filled in on a page of ours."""
@@ -464,6 +475,9 @@ class Dispatch:
             await surface.edit(event.place, clicked, reply)
         elif reply.private and isinstance(surface, CanWhisper):
             await surface.whisper(event, reply)
+        elif reply.private and isinstance(surface, CanReach):
+            place = await surface.direct(event.place, event.user.id)
+            await surface.post(place, reply, key=event.key)
         else:
             await surface.post(event.place, reply, key=event.key)
 

@@ -165,7 +165,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of a noun; `more` is the command that shows the next page."""
+    """A page of a noun; `more` shows the next page, `share` shows it to the whole channel."""
 
     title: str
     lines: tuple[Line, ...]
@@ -173,6 +173,7 @@ class Listing:
     note: str = ""
     more: Button | None = None
     total: int | None = None
+    share: Button | None = None
     private: bool = False
     replaces: bool = False
 

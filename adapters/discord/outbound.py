@@ -252,7 +252,7 @@ def _button(button: Button) -> Json:
 def _listing_rows(listing: Listing) -> tuple[Json, ...]:
     """Few buttons stand below the list, many in a menu."""
     owned = [(line, one) for line in listing.lines for one in line.buttons if one.action]
-    more = [listing.more] if listing.more else []
+    more = [one for one in (listing.more, listing.share) if one]
     if len(owned) <= _MOST_BUTTONS:
         named = [replace(one, label=_named(line, one, len(listing.lines))) for line, one in owned]
         return _rows([*named, *more])

@@ -215,8 +215,12 @@ class DiscordSurface:
             with contextlib.suppress(MessageGone):
                 await self._tell(grip, reply, private=True)
                 return
-        if "/interaction/" in event.key:
-            await self._tell_alone(event.user.id, outbound.payloads(reply), event.key)
+        # A card or listing for one person is more than a quiet word beside the message.
+        if "/interaction/" in event.key or not isinstance(reply, Text):
+            try:
+                await self._tell_alone(event.user.id, outbound.payloads(reply), event.key)
+            except SurfaceError as error:
+                raise self._explained(error, event.locale) from error
             return
         await self._answer_openly(event, reply, grip)
 

@@ -183,8 +183,8 @@ def _listing(listing: Listing) -> Iterator[Json]:
         yield from _line(line)
     if listing.note:
         yield _context(listing.note)
-    if listing.more:
-        yield from _actions([listing.more])
+    if last := [one for one in (listing.more, listing.share) if one]:
+        yield from _actions(last)
 
 
 def _line(line: Line) -> Iterator[Json]:

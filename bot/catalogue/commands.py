@@ -82,10 +82,15 @@ _NAMED = Option("name", OptionKind.ASSISTANT, rest=True)
 
 COMMANDS: tuple[Command, ...] = (
     Command(
-        "help", _S, lambda ask, world: overview.helped(ask, COMMANDS), (_text("topic", rest=True),)
+        "help",
+        _S,
+        lambda ask, world: overview.helped(ask, COMMANDS),
+        (_text("topic", rest=True),),
+        is_private=True,
+        is_shareable=True,
     ),
     Command("teach", _M, lambda ask, world: runs.teach_form(ask)),
-    Command("review", _C, runs.review),
+    Command("review", _C, runs.review, is_private=True),
     Command(
         "examples",
         _M,
@@ -102,6 +107,8 @@ COMMANDS: tuple[Command, ...] = (
             Option("edit", OptionKind.EXAMPLE),
             Option("withdraw", OptionKind.EXAMPLE),
         ),
+        is_private=True,
+        is_shareable=True,
     ),
     Command(
         "import",
@@ -122,7 +129,13 @@ COMMANDS: tuple[Command, ...] = (
         _START_OPTIONS,
     ),
     Command("status", _M, lambda ask, world: cards.status(ask, store=world.store), (_JOB,)),
-    Command("jobs", _M, lambda ask, world: cards.jobs(ask, store=world.store)),
+    Command(
+        "jobs",
+        _M,
+        lambda ask, world: cards.jobs(ask, store=world.store),
+        is_private=True,
+        is_shareable=True,
+    ),
     Command("cancel", _T, lambda ask, world: runs.wish(ask, world, JobWish.CANCEL), (_JOB,)),
     Command("pause", _T, lambda ask, world: runs.wish(ask, world, JobWish.PAUSE), (_JOB,)),
     Command("resume", _T, lambda ask, world: runs.wish(ask, world, JobWish.RESUME), (_JOB,)),
@@ -131,11 +144,14 @@ COMMANDS: tuple[Command, ...] = (
         _M,
         lambda ask, world: runs.models(ask, world),
         (Option("lineage", OptionKind.MODEL, rest=True),),
+        is_private=True,
+        is_shareable=True,
     ),
     Command(
         "hosted",
         _T,
         lambda ask, world: hosted.listing(ask, store=world.store, hosts=world.hosts),
+        is_private=True,
     ),
     Command(
         "use",
@@ -176,6 +192,7 @@ COMMANDS: tuple[Command, ...] = (
         _M,
         lambda ask, world: assistants.show(ask, store=world.store),
         (_NAMED,),
+        is_private=True,
     ),
     Command(
         "assistant edit",
@@ -190,7 +207,13 @@ COMMANDS: tuple[Command, ...] = (
         (_NAMED, _yes_no("always")),
     ),
     Command("assistant unbind", _A, lambda ask, world: assistants.unbind(ask, store=world.store)),
-    Command("assistant list", _M, lambda ask, world: assistants.listing(ask, store=world.store)),
+    Command(
+        "assistant list",
+        _M,
+        lambda ask, world: assistants.listing(ask, store=world.store),
+        is_private=True,
+        is_shareable=True,
+    ),
     Command(
         "admin roles",
         _A,
@@ -200,18 +223,23 @@ COMMANDS: tuple[Command, ...] = (
             _choice("role", "none", "member", "curator", "trainer", "admin"),
             _yes_no("external"),
         ),
+        is_private=True,
+        is_shareable=True,
     ),
     Command(
         "admin budget",
         _A,
         lambda ask, world: administration.budget(ask, store=world.store),
         (_amount("person"), _amount("workspace"), _amount("training")),
+        is_private=True,
+        is_shareable=True,
     ),
     Command(
         "admin guests",
         _A,
         lambda ask, world: guests.guests(ask, store=world.store),
         (_choice("where", "here", "everywhere", "nowhere", rest=True),),
+        is_private=True,
     ),
     Command("admin sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
     Command(
@@ -219,5 +247,7 @@ COMMANDS: tuple[Command, ...] = (
         _A,
         lambda ask, world: administration.audit(ask, store=world.store),
         (_text("what", rest=True), Option("user", OptionKind.USER), _integer("limit", 1, 200)),
+        is_private=True,
+        is_shareable=True,
     ),
 )

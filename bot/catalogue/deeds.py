@@ -15,9 +15,11 @@ from bot import (
     overview,
     privacy,
     removal,
+    sharing,
     workspaces,
 )
 from bot.catalogue import runs
+from bot.catalogue.commands import COMMANDS
 from bot.commands import Deed
 from bot.model import ExampleState, JobWish, Role
 from bot.tuning import cards, confirming, curves, hosted, lineage, start, story
@@ -26,9 +28,19 @@ _S, _M, _C = Role.STRANGER, Role.MEMBER, Role.CURATOR
 _T, _A, _O = Role.TRAINER, Role.ADMIN, Role.OPERATOR
 
 BUTTONS = (
-    Deed("example.approve", _C, lambda ask, world: runs.judge(ask, world, ExampleState.APPROVED)),
-    Deed("example.reject", _C, lambda ask, world: runs.judge(ask, world, ExampleState.REJECTED)),
-    Deed("example.skip", _C, runs.skip),
+    Deed(
+        "example.approve",
+        _C,
+        lambda ask, world: runs.judge(ask, world, ExampleState.APPROVED),
+        is_private=True,
+    ),
+    Deed(
+        "example.reject",
+        _C,
+        lambda ask, world: runs.judge(ask, world, ExampleState.REJECTED),
+        is_private=True,
+    ),
+    Deed("example.skip", _C, runs.skip, is_private=True),
     Deed("example.edit", _C, lambda ask, world: examples.edit_form(ask, store=world.store)),
     Deed("example.drop", _C, lambda ask, world: examples.withdraw(ask, store=world.store)),
     Deed("example.write", _M, lambda ask, world: runs.write(ask, world)),
@@ -41,7 +53,12 @@ BUTTONS = (
         lambda ask, world: examples.undo(ask, store=world.store),
         is_for_pages=True,
     ),
-    Deed("example.show", _M, lambda ask, world: examples.show(ask, store=world.store)),
+    Deed(
+        "example.show",
+        _M,
+        lambda ask, world: examples.show(ask, store=world.store),
+        is_private=True,
+    ),
     Deed(
         "example.revisions",
         _C,
@@ -56,7 +73,12 @@ BUTTONS = (
     ),
     Deed("example.context", _C, lambda ask, world: runs.context(ask, world), is_for_pages=True),
     Deed("save", _M, lambda ask, world: runs.save_again(ask, world)),
-    Deed("examples.more", _M, lambda ask, world: examples.listing(ask, store=world.store)),
+    Deed(
+        "examples.more",
+        _M,
+        lambda ask, world: examples.listing(ask, store=world.store),
+        is_private=True,
+    ),
     Deed("tour", _C, lambda ask, world: runs.tour(ask, world), is_for_pages=True),
     Deed(
         "counts", _C, lambda ask, world: overview.counts(ask, store=world.store), is_for_pages=True
@@ -131,10 +153,15 @@ BUTTONS = (
     Deed(
         "job.again", _T, lambda ask, world: story.again(ask, store=world.store, hosts=world.hosts)
     ),
-    Deed("jobs.more", _M, lambda ask, world: cards.jobs(ask, store=world.store)),
+    Deed("jobs.more", _M, lambda ask, world: cards.jobs(ask, store=world.store), is_private=True),
     Deed("model.use", _T, lambda ask, world: deployments.use(ask, ask.argument, store=world.store)),
-    Deed("model.lineage", _C, lambda ask, world: runs.models(ask, world)),
-    Deed("example.lineage", _C, lambda ask, world: lineage.of_example(ask, store=world.store)),
+    Deed("model.lineage", _C, lambda ask, world: runs.models(ask, world), is_private=True),
+    Deed(
+        "example.lineage",
+        _C,
+        lambda ask, world: lineage.of_example(ask, store=world.store),
+        is_private=True,
+    ),
     Deed("model.delete", _A, lambda ask, world: hosted.ask_delete_model(ask, store=world.store)),
     Deed(
         "model.delete_sure",
@@ -211,6 +238,7 @@ BUTTONS = (
     Deed(
         "welcome.approvers", _M, lambda ask, world: administration.approvers(ask, store=world.store)
     ),
+    Deed("share", _M, lambda ask, world: sharing.share(ask, world, COMMANDS)),
     Deed("guests.close", _A, lambda ask, world: guests.close(ask, store=world.store)),
     Deed("welcome.sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
 )

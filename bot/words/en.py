@@ -173,6 +173,7 @@ SENTENCES: Mapping[str, str] = {
     "button.consent_on": "Yes, learn from me",
     "button.consent_off": "No, leave me out",
     "button.forget": "Erase it all",
+    "button.share": "Share here",
     "button.take_back": "Take back",
     "button.keep": "Keep it",
     # Examples
@@ -520,8 +521,8 @@ SENTENCES: Mapping[str, str] = {
     "sources.title": "What I may learn from",
     "sources.field": "I may learn from",
     "sources.allowed": "Also learn where I otherwise would not",
-    "sources.allowed_hint": "Counts for messages. Other bots are never learned from.",
-    "sources.allowed_set": "Allowed as well: {names}.",
+    "sources.allowed_hint": "Allowed words may show in answers in any channel. Other bots are never learned from.",
+    "sources.allowed_set": "Allowed as well: {names}. What is said there may show in answers in any channel.",
     "sources.allowed_unknown": "Choose from: {choices}.",
     "sources.permission": "Who permits that, and where it is written",
     "sources.submit": "Save",

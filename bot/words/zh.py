@@ -209,6 +209,7 @@ SENTENCES: Mapping[str, str] = {
     "button.consent_on": "可以，从我这里学",
     "button.consent_off": "不，别用我的",
     "button.forget": "全部删除",
+    "button.share": "分享到这里",
     "button.take_back": "收回",
     "button.keep": "保留",
     # Examples
@@ -534,8 +535,8 @@ SENTENCES: Mapping[str, str] = {
     "sources.title": "我可以从哪里学习",
     "sources.field": "我可以学习",
     "sources.allowed": "原本不学习、现在也可以学习的",
-    "sources.allowed_hint": "只对消息有效。其他机器人的话从不学习。",
-    "sources.allowed_set": "另外允许：{names}。",
+    "sources.allowed_hint": "允许后，这些内容可能出现在任何频道的回答里。其他机器人的话从不学习。",
+    "sources.allowed_set": "同时允许：{names}。那里说的话可能出现在任何频道的回答里。",
     "sources.allowed_unknown": "请从这些中选：{choices}。",
     "sources.permission": "由谁许可，写在哪里",
     "sources.submit": "保存",
