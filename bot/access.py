@@ -7,7 +7,16 @@ from functools import reduce
 from operator import or_
 
 from bot.errors import NotAllowed, NotForGuests, NotNow, OverCap
-from bot.model import NO_EXCLUSION, ChannelKind, Exclusion, Place, Role, User, Workspace
+from bot.model import (
+    CHANNEL_EXCLUSIONS,
+    NO_EXCLUSION,
+    ChannelKind,
+    Exclusion,
+    Place,
+    Role,
+    User,
+    Workspace,
+)
 from bot.words import Words
 
 _CLOSED = {
@@ -69,6 +78,11 @@ def within_caps(workspace: Workspace, spent: tuple[int, int], words: Words) -> N
         raise OverCap(cap=workspace.person_cap, whom=words("cap.you"))
     if workspace.workspace_cap is not None and whole >= workspace.workspace_cap:
         raise OverCap(cap=workspace.workspace_cap, whom=words("cap.workspace"))
+
+
+def hidden_elsewhere(workspace: Workspace) -> Exclusion:
+    """What was said in such a channel shows in that channel alone; the admin's form allows more."""
+    return CHANNEL_EXCLUSIONS & ~workspace.allowed
 
 
 def exclusions(place: Place, people: Iterable[User]) -> Exclusion:

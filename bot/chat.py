@@ -79,7 +79,7 @@ async def answer(
         if known is not None and known.state is TurnState.DONE:
             return _once_more(known, store=store, words=ask.words)
         shots = await few_shot(
-            records, ask.id, ask.assistant, message.text, count=ask.assistant.few_shot
+            records, ask.place, ask.assistant, message.text, count=ask.assistant.few_shot
         )
     messages = prompt(ask.assistant, message.text, history=history, shots=shots)
     writer = Writer(

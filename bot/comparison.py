@@ -125,7 +125,7 @@ async def _answers(
     clock: Clock,
 ) -> list[_Answer]:
     async with store.reading() as records:
-        shots = await few_shot(records, ask.id, ask.assistant, question, count=_SHOTS)
+        shots = await few_shot(records, ask.place, ask.assistant, question, count=_SHOTS)
     plain = prompt(ask.assistant, question)
     shown = prompt(ask.assistant, question, shots=shots)
     asked = [one for one in chosen if shots or not one.has_examples]

@@ -90,6 +90,9 @@ async def submitted(
         await records.turns.vote(ask.id, Vote(turn.id, ask.by, BAD, reason, ask.now))
     if not better or ask.role is Role.STRANGER:
         return Text(ask.words("feedback.thanks"), private=True)
+    if turn.place.channel != ask.place.channel and ask.workspace.platform != "local":
+        # How open the channel is in which it was said is known only there.
+        return Text(ask.words("feedback.not_kept"), private=True)
     asker = await examples.described(ask, turn.asker, surface)
     found = access.exclusions(ask.place, [asker, ask.user])
     if not _may_teach(ask, found):

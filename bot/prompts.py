@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from bot.model import Assistant, Example, Said, WorkspaceId
+from bot.model import Assistant, Example, Place, Said
 from bot.ports.store import Records
 from bot.rows import Method
 
@@ -37,15 +37,22 @@ def prompt(
 
 
 async def few_shot(
-    records: Records, workspace: WorkspaceId, assistant: Assistant, question: str, *, count: int
+    records: Records, place: Place, assistant: Assistant, question: str, *, count: int
 ) -> list[Message]:
-    """The permitted examples whose questions share most words with this one, as turns."""
+    """The permitted examples whose questions share most words with this one, as turns.
+
+    What was said in a private, shared, direct or restricted channel goes along in that channel
+    alone, unless an admin allows more.
+    """
     if count <= 0:
         return []
     asked = _words(question)
     ranked: list[tuple[int, list[Message]]] = []
     looked = 0
-    async for example in records.examples.trainable(workspace, assistant.id, Method.SUPERVISED):
+    permitted = records.examples.trainable(
+        place.workspace, assistant.id, Method.SUPERVISED, shown_in=place.channel
+    )
+    async for example in permitted:
         pair = _pair(example)
         if pair:
             ranked.append((len(asked & _words(pair[0]["content"])), pair))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sqlalchemy import ColumnElement, and_, exists, not_, or_
 
-from bot.model import LOCAL, ExampleState, Origin, Sources
+from bot.model import CHANNEL_EXCLUSIONS, LOCAL, ChannelId, ExampleState, Origin, Sources
 from storage.tables import consents, example_authors, examples, workspaces
 
 _OWN_WORDS = (Origin.STUDIO, Origin.CONSOLE, Origin.IMPORT)
 
 
-def permitted() -> ColumnElement[bool]:
+def permitted(*, shown_in: ChannelId | None = None) -> ColumnElement[bool]:
     """Whether the example at hand may be trained on now; true or false, never NULL.
+
+    With `shown_in`, whether it may be shown to a model in an answer there: also what was said in
+    that very channel, whatever kind it is.
 
     Its origin must be within the workspace's sources, and for forms and
     messages every author must have consented and every exclusion be allowed.
@@ -25,10 +30,14 @@ def permitted() -> ColumnElement[bool]:
         not_(_has_author(_consent(given=False))),
         or_(
             examples.c.origin.in_(_OWN_WORDS),
-            and_(examples.c.origin == Origin.FORM, _reaches(Sources.FORMS), _has_consent()),
+            and_(
+                examples.c.origin == Origin.FORM,
+                _reaches(Sources.FORMS, shown_in),
+                _has_consent(),
+            ),
             and_(
                 examples.c.origin == Origin.MESSAGE,
-                _reaches(Sources.MESSAGES),
+                _reaches(Sources.MESSAGES, shown_in),
                 _has_consent(),
                 _has_author(),
             ),
@@ -36,14 +45,23 @@ def permitted() -> ColumnElement[bool]:
     )
 
 
-def _reaches(step: Sources) -> ColumnElement[bool]:
+def _reaches(step: Sources, shown_in: ChannelId | None) -> ColumnElement[bool]:
     """The workspace lets us learn from such words, and from those people and places."""
     allowed = exists().where(
         workspaces.c.id == examples.c.workspace,
         workspaces.c.sources >= int(step),
-        examples.c.exclusions.bitwise_and(workspaces.c.allowed) == examples.c.exclusions,
+        or_(*_within_allowed(shown_in)),
     )
     return or_(examples.c.workspace == LOCAL, allowed)
+
+
+def _within_allowed(shown_in: ChannelId | None) -> Iterator[ColumnElement[bool]]:
+    given = examples.c.exclusions
+    yield given.bitwise_and(workspaces.c.allowed) == given
+    if shown_in is not None:
+        of_people = given.bitwise_and(~int(CHANNEL_EXCLUSIONS))
+        are_allowed = of_people.bitwise_and(workspaces.c.allowed) == of_people
+        yield and_(examples.c.channel == shown_in, are_allowed)
 
 
 def _has_consent() -> ColumnElement[bool]:

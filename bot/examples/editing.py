@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from bot.commands import Ask, whole_number
 from bot.errors import NotFound, NotNow
-from bot.examples.keeping import number, set_state
+from bot.examples.keeping import hidden, number, seen, set_state
 from bot.examples.texts import checked, last_text, parts, readable, with_parts
 from bot.model import (
+    NO_EXCLUSION,
     Example,
     ExampleFilter,
     ExampleId,
@@ -46,7 +47,7 @@ _TONES = {
 async def edit_form(ask: Ask, *, store: Store) -> Reply:
     """The text of an example, to be changed."""
     async with store.reading() as records:
-        example = await records.examples.get(ask.id, number(ask))
+        example = await seen(ask, records)
     if example.row is None:
         raise NotNow(problem=ask.words("example.pointer_only", id=example.id))
     names = parts(example.row)
@@ -179,6 +180,8 @@ def _page_of(ask: Ask) -> tuple[ExampleId | None, ExampleFilter]:
         origin=Origin(origin) if origin else None,
         method=Method(method) if method else None,
         tag=ask.text("tag") or tag or None,
+        hidden=NO_EXCLUSION if author == ask.by else hidden(ask),
+        seen_from=ask.place.channel,
     )
     return (_id(last) if last else None), filters
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot import access
 from bot.commands import Ask, whole_number
 from bot.errors import NotFound, NotNow
 from bot.model import (
+    NO_EXCLUSION,
     Example,
     ExampleId,
     ExampleState,
+    Exclusion,
     NewExample,
     Origin,
     Role,
@@ -87,11 +90,22 @@ async def _awaits_consent(ask: Ask, records: Records, example: Example) -> bool:
 
 
 async def seen(ask: Ask, records: Records) -> Example:
-    """The example that is named: a member sees their own, a curator all. Raises NotFound."""
+    """The example that is named. Raises NotFound.
+
+    A member sees their own, a curator all but what was said in a channel that stays to itself.
+    """
     example = await records.examples.get(ask.id, number(ask))
-    if ask.role < Role.CURATOR and ask.by not in example.authors:
+    is_own = ask.by in example.authors
+    source = example.source.channel if example.source else None
+    is_hidden = bool(example.exclusions & hidden(ask)) and source != ask.place.channel
+    if not is_own and (is_hidden or ask.role < Role.CURATOR):
         raise NotFound(noun="example", name=example.id)
     return example
+
+
+def hidden(ask: Ask) -> Exclusion:
+    """What is left out of lists and searches in other channels; the operator sees all."""
+    return NO_EXCLUSION if ask.role is Role.OPERATOR else access.hidden_elsewhere(ask.workspace)
 
 
 def number(ask: Ask) -> ExampleId:

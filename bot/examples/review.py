@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.commands import Ask
 from bot.examples.exchange import names_of
-from bot.examples.keeping import number, set_state
+from bot.examples.keeping import hidden, number, set_state
 from bot.examples.texts import readable
 from bot.examples.writing import write_button
 from bot.model import (
@@ -29,7 +29,12 @@ async def review(
     ask: Ask, *, store: Store, surfaces: Surfaces, after: ExampleId | None = None, done: str = ""
 ) -> Reply:
     """The next proposed example, as a card that is replaced by the one after it."""
-    waiting = ExampleFilter(assistant=ask.assistant.id, state=ExampleState.PROPOSED)
+    waiting = ExampleFilter(
+        assistant=ask.assistant.id,
+        state=ExampleState.PROPOSED,
+        hidden=hidden(ask),
+        seen_from=ask.place.channel,
+    )
     async with store.reading() as records:
         page = await records.examples.page(ask.id, waiting, after=after, limit=1)
         if not page and after is not None:

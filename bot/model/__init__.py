@@ -74,6 +74,8 @@ class Exclusion(IntFlag):
 
 
 NO_EXCLUSION = Exclusion(0)
+CHANNEL_EXCLUSIONS = Exclusion.PRIVATE | Exclusion.SHARED | Exclusion.DIRECT | Exclusion.RESTRICTED
+"""Those that say where something was said, not by whom."""
 
 
 class Origin(StrEnum):
@@ -256,6 +258,9 @@ class ExampleFilter:
     origin: Origin | None = None
     tag: str | None = None
     held_out: bool | None = None
+    hidden: Exclusion = NO_EXCLUSION
+    """What carries one of these is left out, unless it was said in the channel `seen_from`."""
+    seen_from: ChannelId | None = None
 
 
 class TurnState(StrEnum):

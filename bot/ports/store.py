@@ -267,13 +267,15 @@ class Examples(Protocol):
         *,
         after: ExampleId | None = None,
         limit: int | None = None,
+        shown_in: ChannelId | None = None,
     ) -> AsyncIterator[Example]:
         """Approved examples whose text may be trained on now, oldest first.
 
         The one place where permission is decided: the origin must be within
         the workspace's sources, and for messages and forms every author must
         have consented (in the local workspace: must not have objected) and
-        every exclusion must be allowed now.
+        every exclusion must be allowed now. With `shown_in` those that may go along with a
+        question asked in that channel: also what was said there, whatever kind of channel it is.
         """
         ...
 

@@ -91,6 +91,9 @@ def matching(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
         yield examples.c.search_text.contains(filters.search.casefold(), autoescape=True)
     if filters.author is not None:
         yield _has(example_authors, filters.author)
+    if filters.hidden:
+        is_open = examples.c.exclusions.bitwise_and(int(filters.hidden)) == 0
+        yield or_(is_open, examples.c.channel == filters.seen_from)
     if filters.tag is not None:
         yield _has(example_tags, filters.tag)
 

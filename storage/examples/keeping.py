@@ -259,8 +259,10 @@ class Examples:
         *,
         after: ExampleId | None = None,
         limit: int | None = None,
+        shown_in: ChannelId | None = None,
     ) -> AsyncIterator[Example]:
-        wanted = and_(table.c.assistant == assistant, table.c.method == method, permitted())
+        rule = permitted(shown_in=shown_in)
+        wanted = and_(table.c.assistant == assistant, table.c.method == method, rule)
         last, left = after or 0, limit
         while left is None or left > 0:
             beyond, most = table.c.id > last, PAGE if left is None else min(PAGE, left)

@@ -1,0 +1,198 @@
+"""What was said in a channel that not everybody reads is shown in that channel alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, combinations
+
+import pytest
+
+from bot.events import Clicked, Commanded, Spoken, Submitted
+from bot.model import (
+    CHANNEL_EXCLUSIONS,
+    NO_EXCLUSION,
+    ChannelId,
+    Consent,
+    ExampleState,
+    Exclusion,
+    MessageId,
+    NewExample,
+    Origin,
+    Place,
+    Role,
+    Source,
+    Sources,
+    User,
+    UserId,
+)
+from bot.ports.store import Records
+from bot.prompts import few_shot
+from bot.rows import Method
+from tests.scene import SLACK, Scene
+from tests.stores import ANN, NOW, a_row
+
+HERE, THERE = ChannelId("C1"), ChannelId("C2")
+ADMIN = User(UserId("U9"), "ada", is_platform_admin=True)
+CURATOR = User(UserId("U2"), "bob")
+QUESTION = "what is the word?"
+
+
+def sets_of_exclusions() -> Iterator[Exclusion]:
+    kinds = list(Exclusion)
+    for chosen in chain.from_iterable(combinations(kinds, size) for size in range(len(kinds) + 1)):
+        found = NO_EXCLUSION
+        for one in chosen:
+            found |= one
+        yield found
+
+
+EVERY = list(sets_of_exclusions())
+
+
+def named(channel: ChannelId | None, exclusions: Exclusion, origin: Origin) -> str:
+    return f"[{channel or 'nowhere'} {int(exclusions)} {origin}]"
+
+
+async def settle(scene: Scene) -> None:
+    await scene.slack_event(Commanded("help"), key="settle", by=ADMIN)
+    async with scene.store.writing() as records:
+        await records.consents.put(SLACK, Consent(ANN, 1, given=True, at=NOW))
+        await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=NO_EXCLUSION)
+
+
+async def add(
+    records: Records,
+    channel: ChannelId | None,
+    exclusions: Exclusion,
+    *,
+    origin: Origin = Origin.MESSAGE,
+    state: ExampleState = ExampleState.APPROVED,
+) -> None:
+    assistant = await records.assistants.default(SLACK)
+    assert assistant is not None
+    text = named(channel, exclusions, origin)
+    source = Source(channel, MessageId(text)) if channel else None
+    new = NewExample(
+        assistant.id, Method.SUPERVISED, state, a_row(text), origin, (ANN,), source, (), exclusions
+    )
+    await records.examples.add(SLACK, new, at=NOW)
+
+
+async def shown(records: Records, channel: ChannelId) -> str:
+    assistant = await records.assistants.default(SLACK)
+    assert assistant is not None
+    place = Place(SLACK, channel)
+    return str(await few_shot(records, place, assistant, QUESTION, count=1000))
+
+
+@pytest.mark.parametrize("allowed", EVERY, ids=lambda one: f"allowed {int(one)}")
+async def test_an_example_goes_along_only_where_it_was_said_or_where_it_is_allowed(
+    scene: Scene, allowed: Exclusion
+) -> None:
+    await settle(scene)
+    async with scene.store.writing() as records:
+        for exclusions in EVERY:
+            for channel in (HERE, THERE, None):
+                for origin in (Origin.MESSAGE, Origin.FORM):
+                    await add(records, channel, exclusions, origin=origin)
+        await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=allowed)
+
+        prompt = await shown(records, HERE)
+
+    for exclusions in EVERY:
+        for channel in (HERE, THERE, None):
+            for origin in (Origin.MESSAGE, Origin.FORM):
+                counts = exclusions & Exclusion.GUEST if channel == HERE else exclusions
+                is_shown = named(channel, exclusions, origin) in prompt
+                assert is_shown is (counts in allowed), (channel, exclusions, origin)
+
+
+async def test_a_question_elsewhere_is_answered_without_it(scene: Scene) -> None:
+    await settle(scene)
+    await scene.slack_event(Commanded("assistant edit few_shot:8"), key="shots", by=ADMIN)
+    async with scene.store.writing() as records:
+        await add(records, THERE, Exclusion.PRIVATE)
+        await add(records, THERE, NO_EXCLUSION)
+
+    await scene.slack_event(scene.spoken(QUESTION, number=1), key="ask", by=CURATOR)
+    await scene.slack_event(Commanded(f"compare {QUESTION}"), key="compare", by=CURATOR)
+
+    asked = str([one.body for one in scene.host.asked])
+    assert named(THERE, NO_EXCLUSION, Origin.MESSAGE) in asked
+    assert named(THERE, Exclusion.PRIVATE, Origin.MESSAGE) not in asked
+
+
+async def test_nothing_of_it_is_trained_on_unless_it_is_allowed(scene: Scene) -> None:
+    await settle(scene)
+    async with scene.store.writing() as records:
+        assistant = await records.assistants.default(SLACK)
+        assert assistant is not None
+        for exclusions in EVERY:
+            await add(records, HERE, exclusions)
+
+        for allowed in EVERY:
+            await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=allowed)
+            rows = records.examples.trainable(SLACK, assistant.id, Method.SUPERVISED)
+            found = [example.exclusions async for example in rows]
+
+            assert sorted(found) == sorted(one for one in EVERY if one in allowed)
+
+
+@pytest.mark.parametrize("kind", list(CHANNEL_EXCLUSIONS), ids=lambda one: str(one.name))
+async def test_a_curator_elsewhere_neither_lists_nor_finds_nor_opens_it(
+    scene: Scene, kind: Exclusion
+) -> None:
+    await settle(scene)
+    await scene.grant(CURATOR.id, Role.CURATOR, SLACK)
+    async with scene.store.writing() as records:
+        await add(records, THERE, kind, state=ExampleState.PROPOSED)
+    words = (
+        Commanded("examples"),
+        Commanded("examples search:nowhere"),
+        Commanded("examples search:message"),
+        Commanded("review"),
+        Commanded("examples edit:1"),
+        Clicked("example.show:1"),
+        Clicked("example.edit:1"),
+        Clicked("examples.more:"),
+        Clicked("share:examples"),
+    )
+    for number, what in enumerate(words):
+        await scene.slack_event(what, key=f"look{number}", by=CURATOR)
+
+    told = [*scene.slack.posts.values(), *scene.slack.whispers, *scene.slack.forms]
+    assert named(THERE, kind, Origin.MESSAGE) not in str(told)
+
+
+async def test_in_its_own_channel_a_curator_sees_it(scene: Scene) -> None:
+    await settle(scene)
+    await scene.grant(CURATOR.id, Role.CURATOR, SLACK)
+    async with scene.store.writing() as records:
+        await add(records, HERE, Exclusion.PRIVATE, state=ExampleState.PROPOSED)
+
+    await scene.slack_event(Commanded("review"), key="look", by=CURATOR)
+
+    assert named(HERE, Exclusion.PRIVATE, Origin.MESSAGE) in str(scene.slack.whispers[-1])
+
+
+async def test_the_form_says_what_to_allow_means(scene: Scene) -> None:
+    await scene.slack_event(Commanded("admin sources"), key="form", by=ADMIN)
+    allowing = {"sources": "messages", "allowed": "private", "permission": "our own"}
+    await scene.slack_event(Submitted("sources", allowing), key="set", by=ADMIN)
+
+    assert "answers in any channel" in str(scene.slack.forms[-1])
+    assert "answers in any channel" in str(scene.slack.posts)
+
+
+async def test_what_is_rated_from_elsewhere_teaches_nothing(scene: Scene) -> None:
+    await settle(scene)
+    place = Place(SLACK, THERE)
+    spoken = replace(scene.spoken("secret?", number=1, by=CURATOR).message, place=place)
+    asked = scene.event(Spoken(spoken, True), key="ask", by=CURATOR, workspace=SLACK, channel=THERE)
+    await scene.handle(asked)
+
+    values = {"reason": "", "better": "the better word"}
+    await scene.slack_event(Submitted("feedback:1", values), key="rate", by=CURATOR)
+
+    assert await scene.examples(workspace=SLACK) == []
