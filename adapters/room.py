@@ -213,6 +213,10 @@ class LocalRoom:
         async with self._store.reading() as records:
             return await records.room.page(channel, before=before, limit=limit)
 
+    async def find_channel(self, place: Place) -> bool:
+        """Whether anything was ever said there."""
+        return place.channel in await self.channels()
+
     async def channels(self) -> Sequence[ChannelId]:
         """Where anything was said, by name."""
         async with self._store.reading() as records:

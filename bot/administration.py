@@ -8,11 +8,12 @@ from dataclasses import replace
 from bot import access
 from bot.commands import Ask, month_of
 from bot.datasets import csv_line
-from bot.errors import BadInput, NotNow
+from bot.errors import BadInput, NotFound, NotNow
 from bot.examples import described
-from bot.model import AuditEntry, HostName, Role, UserId
+from bot.model import AuditEntry, HostName, Role, User, UserId
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
+from bot.ports.surface import CanFindPerson
 from bot.ports.world import Surfaces
 from bot.replies import Button, Card, Document, Fact, Line, Listing, Reply, Text
 from bot.words import Words
@@ -29,9 +30,12 @@ async def roles(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
     by a grant that says so.
     """
     user, wanted = ask.text("user"), ask.text("role")
+    if user is None and wanted is not None:
+        problem = ask.words("option.missing", option="user", command="admin roles")
+        raise BadInput(problem=problem)
     if user is None or wanted is None:
         return await _list_roles(ask, store=store)
-    person = await described(ask, UserId(user), surfaces.of(ask.id))
+    person = await _person(ask, user, surfaces)
     role = None if wanted == _NO_ROLE else Role[wanted.upper()]
     if role is not None and person.is_external and not ask.yes("external", default=False):
         raise NotNow(problem=ask.words("roles.external", user=user))
@@ -44,7 +48,30 @@ async def roles(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
         )
     if role is None:
         return Text(ask.words("roles.taken_back", user=user))
-    return Text(ask.words("roles.granted", user=user, role=ask.words(f"role.{wanted}")))
+    text = ask.words("roles.granted", user=user, role=ask.words(f"role.{wanted}"))
+    return Text(text, buttons=(_take_back_button(ask, person.id),))
+
+
+async def take_back(ask: Ask, *, store: Store) -> Reply:
+    """The button beside a granted role."""
+    user = UserId(ask.argument)
+    async with store.writing() as records:
+        await records.roles.put(ask.id, user, None)
+        await records.audit.add(
+            ask.id, ask.by, "role.granted", at=ask.now, user_id=user, role=_NO_ROLE
+        )
+    return replace(await _list_roles(ask, store=store), replaces=True)
+
+
+async def _person(ask: Ask, said: str, surfaces: Surfaces) -> User:
+    """Who is meant. Raises NotFound where the platform knows nobody of that id."""
+    surface = surfaces.of(ask.id)
+    if not isinstance(surface, CanFindPerson):
+        return await described(ask, UserId(said), surface)
+    found = await surface.find_person(ask.place, said)
+    if found is None:
+        raise NotFound(noun="person", name=said)
+    return found
 
 
 async def approvers(ask: Ask, *, store: Store) -> Reply:
@@ -157,10 +184,23 @@ async def test_host(ask: Ask, *, hosts: Hosts) -> Reply:
 async def _list_roles(ask: Ask, *, store: Store) -> Listing:
     async with store.reading() as records:
         granted = await records.roles.all(ask.id)
+    is_admin = ask.role >= Role.ADMIN
+    wanted = ask.text("user")
     lines = tuple(
-        Line(user, user, ask.words(f"role.{role.name.lower()}")) for user, role in granted
+        Line(
+            user,
+            user,
+            ask.words(f"role.{role.name.lower()}"),
+            buttons=(_take_back_button(ask, user),) if is_admin else (),
+        )
+        for user, role in granted
+        if wanted in (None, user)
     )
     return Listing(ask.words("roles.title"), lines, empty=ask.words("roles.empty"))
+
+
+def _take_back_button(ask: Ask, user: UserId) -> Button:
+    return Button(ask.words("button.take_back"), f"role.take_back:{user}")
 
 
 def _cap(ask: Ask, name: str, current: int | None) -> int | None:

@@ -12,6 +12,7 @@ from bot.model import (
     Assistant,
     AssistantId,
     Binding,
+    ChannelId,
     HostName,
     ModelName,
     Role,
@@ -22,7 +23,9 @@ from bot.model import (
 )
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
-from bot.replies import Card, Fact, Line, Listing, Reply, Text
+from bot.ports.surface import CanFindChannel
+from bot.ports.world import Surfaces
+from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text
 from bot.words import LANGUAGES, Words
 
 DEFAULT_NAME = "attune"
@@ -113,8 +116,13 @@ async def edit(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     return Text(ask.words("assistant.edited", name=wanted.name))
 
 
-async def bind(ask: Ask, *, store: Store) -> Reply:
-    """This channel is answered by the named assistant, unasked if `always:yes`."""
+async def bind(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
+    """This channel is answered by the named assistant, unasked if `always:yes`.
+
+    A page names a channel; there must be one, as far as its platform can tell.
+    """
+    if ask.is_page:
+        await _check_channel(ask, surfaces)
     always = ask.yes("always", default=False)
     async with store.writing() as records:
         assistant = await chosen(ask, records)
@@ -124,7 +132,25 @@ async def bind(ask: Ask, *, store: Store) -> Reply:
             ask.id, ask.by, "assistant.bound", at=ask.now, channel=ask.place.channel
         )
     key = "assistant.bound_always" if always else "assistant.bound"
-    return Text(ask.words(key, name=assistant.name))
+    return Text(
+        ask.words(key, name=assistant.name), buttons=(_unbind_button(ask, ask.place.channel),)
+    )
+
+
+async def unbind_named(ask: Ask, *, store: Store) -> Reply:
+    """The button beside a channel."""
+    place = replace(ask.place, channel=ChannelId(ask.argument))
+    return await unbind(replace(ask, event=replace(ask.event, place=place)), store=store)
+
+
+async def _check_channel(ask: Ask, surfaces: Surfaces) -> None:
+    surface = surfaces.of(ask.id)
+    if isinstance(surface, CanFindChannel) and not await surface.find_channel(ask.place):
+        raise NotFound(noun="channel", name=ask.place.channel)
+
+
+def _unbind_button(ask: Ask, channel: ChannelId) -> Button:
+    return Button(ask.words("button.unbind"), f"assistant.unbind:{channel}")
 
 
 async def unbind(ask: Ask, *, store: Store) -> Reply:
@@ -160,6 +186,7 @@ async def bindings(ask: Ask, *, store: Store) -> Reply:
             one.channel,
             names.get(one.assistant, "–"),
             ask.words("channel.always" if one.always else "channel.mentioned"),
+            buttons=(_unbind_button(ask, one.channel),),
         )
         for one in found
     )

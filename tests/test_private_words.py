@@ -8,7 +8,7 @@ from itertools import chain, combinations
 
 import pytest
 
-from bot.events import Clicked, Commanded, Spoken, Submitted
+from bot.events import Clicked, Commanded, Spoken, Submitted, What
 from bot.model import (
     CHANNEL_EXCLUSIONS,
     NO_EXCLUSION,
@@ -147,7 +147,7 @@ async def test_a_curator_elsewhere_neither_lists_nor_finds_nor_opens_it(
     await scene.grant(CURATOR.id, Role.CURATOR, SLACK)
     async with scene.store.writing() as records:
         await add(records, THERE, kind, state=ExampleState.PROPOSED)
-    words = (
+    words: tuple[What, ...] = (
         Commanded("examples"),
         Commanded("examples search:nowhere"),
         Commanded("examples search:message"),

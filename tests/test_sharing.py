@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
+from adapters.discord import outbound as discord
+from adapters.slack import outbound as slack
 from bot.catalogue import CATALOGUE
 from bot.catalogue.commands import COMMANDS
 from bot.events import Clicked, Commanded, What
@@ -22,7 +25,7 @@ from bot.model import (
     User,
     UserId,
 )
-from bot.replies import Button, Card, Drawn, Listing
+from bot.replies import Button, Card, Drawn, Line, Listing
 from bot.rows import Method
 from tests.fakes.platform import FakePlatform
 from tests.scene import SLACK, Scene
@@ -213,3 +216,10 @@ async def test_in_the_local_room_it_stays_in_the_room(scene: Scene) -> None:
     listing = await scene.last_listing()
     assert not listing.private
     assert listing.share is None
+
+
+@pytest.mark.parametrize("payloads", [slack.payloads, discord.payloads], ids=["slack", "discord"])
+def test_the_button_is_drawn(payloads: Callable[[Drawn], Sequence[object]]) -> None:
+    listing = Listing("Jobs", (Line("1", "one"),), share=Button("Share here", "share:jobs"))
+
+    assert "share:jobs" in str(payloads(listing))

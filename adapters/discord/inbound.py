@@ -429,6 +429,11 @@ def _user(user: Payload, member: Payload, *, is_bot: bool = False, is_admin: boo
     )
 
 
+def member_of(member: Payload) -> User:
+    """Somebody as the server's list of members holds them."""
+    return _user(member.get("user") or {}, member)
+
+
 def _is_bot(message: Payload) -> bool:
     author: Payload = message.get("author") or {}
     return bool(author.get("bot") or message.get("webhook_id"))

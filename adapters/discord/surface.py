@@ -24,7 +24,7 @@ from adapters.discord.wire import DIRECT, MESSAGE, MESSAGES, OWN_REACTION, File,
 from adapters.pictures import draw_chart
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Attachment, Event, Marked, Reacted, Spoken
-from bot.model import ChannelId, MessageId, Place, Said, UserId, WorkspaceId
+from bot.model import ChannelId, MessageId, Place, Said, User, UserId, WorkspaceId
 from bot.replies import Button, Card, Document, Drawn, Form, Stream, Text
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,8 @@ _KNOWN_EVENTS = 5000
 _KNOWN_MESSAGES = 2000
 _LATE = "late:"
 _MOST_LATE_FORMS = 500
-_LONGEST_CHAIN = 12
+_LONGEST_CHAIN, _LONGEST_ID = 12, 20
+_MEMBER, _CHANNEL_PATH = "/guilds/{guild_id}/members/{user_id}", "/channels/{channel_id}"
 _PAGE = 100
 _NO_PERMISSION, _TOO_LARGE, _NO_DIRECT = 50013, 40005, 50007
 _NO_GUILD = (10004, 50001)
@@ -188,6 +189,31 @@ class DiscordSurface:
         query = {"before": before, "limit": min(limit, _PAGE)}
         found = await self._wire.listed(MESSAGES, {"channel_id": _channel(place)}, query=query)
         return [self._said(one, place) for one in reversed(found)]
+
+    async def find_person(self, place: Place, said: str) -> User | None:
+        """A member of the server, by id."""
+        await self._ready()
+        guild, user = place.workspace.partition(":")[2], said.strip().lstrip("@")
+        if not (user.isascii() and user.isdigit() and len(user) <= _LONGEST_ID):
+            return None
+        at = {"guild_id": guild, "user_id": user}
+        try:
+            member = await self._wire.call("GET", _MEMBER, at)
+        except MessageGone:
+            return None
+        return inbound.member_of(member)
+
+    async def find_channel(self, place: Place) -> bool:
+        """Whether it is a channel of the server."""
+        await self._ready()
+        channel = place.channel
+        if not (channel.isascii() and channel.isdigit() and len(channel) <= _LONGEST_ID):
+            return False
+        try:
+            found = await self._wire.call("GET", _CHANNEL_PATH, {"channel_id": channel})
+        except (MessageGone, PlaceClosed):
+            return False
+        return str(found.get("guild_id") or "") == place.workspace.partition(":")[2]
 
     async def direct(self, place: Place, user: UserId) -> Place:
         await self._ready()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from bot.once import Once
 
 log = logging.getLogger(__name__)
 
+_PERSON = re.compile(r"[UW][A-Z0-9]{1,20}", re.ASCII)
 _KEEP_SECONDS = 600.0
 _KEEP_UNKNOWN_SECONDS = 60.0
 _MOST_KEPT = 10_000
@@ -85,6 +87,29 @@ class People:
         _trim(self._people)
         self._people[person.user.id] = (self._now() + seconds, person)
         return person
+
+    async def find(self, said: str) -> User | None:
+        """Somebody by id; None where Slack knows nobody of it."""
+        user = said.strip().lstrip("@")
+        if not _PERSON.fullmatch(user):
+            return None
+        try:
+            answer = await self._wire.call("users.info", {"user": user, "include_locale": True})
+        except SurfaceError as error:
+            if code(error) in ("user_not_found", "user_not_visible", "users_not_found"):
+                return None
+            raise
+        return _person(User(UserId(user), user), answer.get("user") or {}, self._bot()).user
+
+    async def has_channel(self, channel: str) -> bool:
+        """Whether it is one that we can see."""
+        try:
+            await self._wire.call("conversations.info", {"channel": channel})
+        except SurfaceError as error:
+            if code(error) in ("channel_not_found", "invalid_arguments"):
+                return False
+            raise
+        return True
 
     async def described(self, said: Iterable[Said]) -> list[Said]:
         """Messages with their authors' names and standing."""

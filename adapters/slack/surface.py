@@ -212,6 +212,14 @@ class SlackSurface:
         await self._ready()
         return (await self._people.person(User(user, user))).user
 
+    async def find_person(self, place: Place, said: str) -> User | None:
+        await self._ready()
+        return await self._people.find(said)
+
+    async def find_channel(self, place: Place) -> bool:
+        await self._ready()
+        return await self._people.has_channel(place.channel)
+
     async def direct(self, place: Place, user: UserId) -> Place:
         await self._ready()
         return Place(place.workspace, ChannelId(await self._people.direct(user)))

@@ -203,7 +203,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "assistant bind",
         _A,
-        lambda ask, world: assistants.bind(ask, store=world.store),
+        lambda ask, world: assistants.bind(ask, store=world.store, surfaces=world.surfaces),
         (_NAMED, _yes_no("always")),
     ),
     Command("assistant unbind", _A, lambda ask, world: assistants.unbind(ask, store=world.store)),

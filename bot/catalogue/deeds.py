@@ -238,6 +238,10 @@ BUTTONS = (
     Deed(
         "welcome.approvers", _M, lambda ask, world: administration.approvers(ask, store=world.store)
     ),
+    Deed("role.take_back", _A, lambda ask, world: administration.take_back(ask, store=world.store)),
+    Deed(
+        "assistant.unbind", _A, lambda ask, world: assistants.unbind_named(ask, store=world.store)
+    ),
     Deed("share", _M, lambda ask, world: sharing.share(ask, world, COMMANDS)),
     Deed("guests.close", _A, lambda ask, world: guests.close(ask, store=world.store)),
     Deed("welcome.sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),

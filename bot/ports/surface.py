@@ -65,6 +65,24 @@ class CanDescribe(Protocol):
 
 
 @runtime_checkable
+class CanFindPerson(Protocol):
+    """Knows who is there, so that a name that is typed can be checked."""
+
+    async def find_person(self, place: Place, said: str) -> User | None:
+        """None where there is nobody of that id in the place's workspace."""
+        ...
+
+
+@runtime_checkable
+class CanFindChannel(Protocol):
+    """Knows which channels there are, so that a name that is typed can be checked."""
+
+    async def find_channel(self, place: Place) -> bool:
+        """Whether the place's channel is one of its workspace."""
+        ...
+
+
+@runtime_checkable
 class CanResume(Protocol):
     """Is told of an event of an earlier run before that is worked on again."""
 

@@ -35,6 +35,8 @@ SENTENCES: Mapping[str, str] = {
     "list.more": "More",
     "list.model": "answers with {model}",
     "noun.answer": "answer of the bot",
+    "noun.channel": "channel",
+    "noun.person": "person",
     "noun.assistant": "assistant",
     "noun.command": "command",
     "noun.button": "button",
@@ -174,6 +176,7 @@ SENTENCES: Mapping[str, str] = {
     "button.consent_off": "No, leave me out",
     "button.forget": "Erase it all",
     "button.share": "Share here",
+    "button.unbind": "Unbind",
     "button.take_back": "Take back",
     "button.keep": "Keep it",
     # Examples

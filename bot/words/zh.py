@@ -71,6 +71,8 @@ SENTENCES: Mapping[str, str] = {
     "list.model": "由 {model} 回答",
     # These follow a name in quotes: 这里没有“十二”这条示例。
     "noun.answer": "这条机器人的回答",
+    "noun.channel": "频道",
+    "noun.person": "用户",
     "noun.assistant": "这个助手",
     "noun.command": "这个命令",
     "noun.button": "这个按钮",
@@ -210,6 +212,7 @@ SENTENCES: Mapping[str, str] = {
     "button.consent_off": "不，别用我的",
     "button.forget": "全部删除",
     "button.share": "分享到这里",
+    "button.unbind": "取消绑定",
     "button.take_back": "收回",
     "button.keep": "保留",
     # Examples

@@ -1,0 +1,134 @@
+"""A person or channel that is named exists, as far as its platform can tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.events import Clicked, Commanded, What
+from bot.model import LOCAL, ChannelId, Place, Role, User, UserId
+from bot.replies import Listing, Refused, Reply, Text
+from tests.fakes.platform import FakePlatform
+from tests.scene import SLACK, Scene
+
+ADMIN = User(UserId("U1"), "ann", is_platform_admin=True)
+OPERATOR = User(UserId("you"), "you", is_operator=True)
+KNOWN = User(UserId("U5"), "mia")
+
+
+class Telephone(FakePlatform):
+    """A platform that knows its people and channels."""
+
+    async def find_person(self, place: Place, said: str) -> User | None:
+        return KNOWN if said == KNOWN.id else None
+
+    async def find_channel(self, place: Place) -> bool:
+        return place.channel == self.channel
+
+
+@pytest.fixture
+async def known(scene: Scene) -> Scene:
+    scene.slack = Telephone()
+    scene.surfaces["slack"] = scene.slack
+    await scene.restart()
+    await let(scene, Commanded("help"), "settle")
+    return scene
+
+
+async def let(scene: Scene, what: What, key: str) -> None:
+    await scene.slack_event(what, key=key, by=ADMIN)
+
+
+async def on_page(scene: Scene, what: What, key: str, *, channel: str) -> Reply:
+    """As the studio asks, where a channel is typed."""
+    place = {"workspace": SLACK, "channel": ChannelId(channel)}
+    return await scene.house.ask(scene.event(what, key=key, by=OPERATOR, **place))
+
+
+async def granted(scene: Scene) -> dict[str, Role]:
+    async with scene.database.reading() as records:
+        return dict(await records.roles.all(SLACK))
+
+
+async def bound(scene: Scene) -> list[str]:
+    async with scene.database.reading() as records:
+        return [one.channel for one in await records.assistants.bindings(SLACK)]
+
+
+@pytest.mark.parametrize("said", ["U404", "nobody", "mia", "U5 trainer"])
+async def test_nobody_who_does_not_exist_gets_a_role(known: Scene, said: str) -> None:
+    await let(known, Commanded("admin roles", {"user": said, "role": "trainer"}), "grant")
+
+    assert await granted(known) == {}
+    assert said in str(known.slack.whispers[-1])
+
+
+async def test_who_exists_gets_it_and_it_can_be_taken_back_beside_it(known: Scene) -> None:
+    await let(known, Commanded("admin roles U5 role:trainer"), "grant")
+    before = await granted(known)
+    (said,) = known.slack.posts.values()
+    assert isinstance(said, Text)
+
+    await let(known, Clicked(said.buttons[0].action), "back")
+
+    assert before == {KNOWN.id: Role.TRAINER}
+    assert await granted(known) == {}
+
+
+async def test_the_list_of_roles_has_the_button_for_admins(known: Scene) -> None:
+    await let(known, Commanded("admin roles U5 role:trainer"), "grant")
+
+    await let(known, Commanded("admin roles"), "list")
+
+    listing = known.slack.whispers[-1]
+    assert isinstance(listing, Listing)
+    assert listing.lines[0].buttons[0].action == "role.take_back:U5"
+
+
+async def test_a_role_without_a_person_is_refused(known: Scene) -> None:
+    await let(known, Commanded("admin roles role:trainer"), "grant")
+
+    assert "user" in str(known.slack.whispers[-1])
+
+
+async def test_a_channel_that_does_not_exist_is_not_bound(known: Scene) -> None:
+    reply = await on_page(known, Commanded("assistant bind"), "bind", channel="nowhere")
+
+    assert isinstance(reply, Refused)
+    assert "nowhere" in reply.text
+    assert await bound(known) == []
+
+
+async def test_a_channel_that_exists_is_bound_and_unbound_beside_it(known: Scene) -> None:
+    reply = await on_page(known, Commanded("assistant bind"), "bind", channel="C1")
+    before = await bound(known)
+    assert isinstance(reply, Text)
+
+    await on_page(known, Clicked(reply.buttons[0].action), "unbind", channel="elsewhere")
+
+    assert before == ["C1"]
+    assert await bound(known) == []
+
+
+async def test_the_list_of_bindings_has_the_button_too(known: Scene) -> None:
+    await on_page(known, Commanded("assistant bind"), "bind", channel="C1")
+
+    listing = await on_page(known, Clicked("bindings"), "list", channel="C1")
+
+    assert isinstance(listing, Listing)
+    assert listing.lines[0].buttons[0].action == "assistant.unbind:C1"
+
+
+async def test_in_the_local_room_a_channel_is_where_something_was_said(scene: Scene) -> None:
+    await scene.say("hello")
+    asked = [
+        scene.event(
+            Commanded("assistant bind"), key=f"bind {name}", by=OPERATOR, channel=ChannelId(name)
+        )
+        for name in ("general", "nowhere")
+    ]
+    replies = [await scene.house.ask(event) for event in asked]
+
+    async with scene.database.reading() as records:
+        found = [one.channel for one in await records.assistants.bindings(LOCAL)]
+    assert found == ["general"]
+    assert isinstance(replies[1], Refused)
