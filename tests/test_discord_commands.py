@@ -189,7 +189,8 @@ async def test_commands_that_discord_refuses_do_not_stop_the_bot(tmp_path: Path)
 async def test_a_command_answers_where_it_was_asked(in_discord: Scene) -> None:
     asked = in_discord.discord.command(ANN, GENERAL, "help", topic="status")
 
-    assert (await in_discord.hear())[0].startswith("/tune status")
+    (whisper,) = await in_discord.whispered()
+    assert shown(whisper).startswith("/tune status")
     assert asked.response is not None
     assert asked.response["type"] == 4
 
@@ -207,7 +208,7 @@ async def test_those_who_manage_the_guild_are_admins(in_discord: Scene) -> None:
 
     in_discord.discord.command(ANN, GENERAL, "admin budget")
 
-    assert "Tokens today" in (await in_discord.hear())[0]
+    assert "Tokens today" in shown((await in_discord.whispered())[0])
 
 
 async def test_options_come_parsed(in_discord: Scene) -> None:
@@ -328,7 +329,7 @@ async def test_a_slow_database_costs_no_interaction(in_discord: Scene) -> None:
 
     asked = in_discord.discord.command(ANN, GENERAL, "help", topic="status")
 
-    assert (await in_discord.hear())[0].startswith("/tune status")
+    assert shown((await in_discord.whispered())[0]).startswith("/tune status")
     assert asked.took is not None
     assert asked.took < 3
     assert asked.response == {"type": 5, "data": {"flags": 64}}
@@ -366,9 +367,9 @@ async def test_an_interaction_that_cannot_be_kept_is_answered_all_the_same(
 async def test_an_expired_interaction_is_answered_in_the_channel(in_discord: Scene) -> None:
     in_discord.discord.fail(CALLBACK, Fault(status=404, code=10062))
 
-    in_discord.discord.command(ANN, GENERAL, "help", topic="status")
+    in_discord.discord.command(ANN, GENERAL, "status")
 
-    assert (await in_discord.hear())[0].startswith("/tune status")
+    assert "No training" in (await in_discord.hear())[0]
 
 
 async def test_a_refusal_that_comes_too_late_reaches_the_asker_alone(in_discord: Scene) -> None:
@@ -385,9 +386,9 @@ async def test_an_answer_of_unknown_outcome_stands_once(in_discord: Scene) -> No
 
     in_discord.discord.command(ANN, GENERAL, "help", topic="status")
 
-    await in_discord.hear()
+    await in_discord.whispered()
     await in_discord.settled()
-    assert len(in_discord.discord.own(GENERAL)) == 1
+    assert len(in_discord.discord.ephemerals) == 1
 
 
 async def test_where_the_bot_may_not_write_a_command_is_still_answered(in_discord: Scene) -> None:
@@ -395,7 +396,7 @@ async def test_where_the_bot_may_not_write_a_command_is_still_answered(in_discor
 
     in_discord.discord.command(ADMIN, GENERAL, "assistant show")
 
-    assert len(await in_discord.hear()) == 1
+    assert len(await in_discord.whispered()) == 1
 
 
 async def test_two_guilds_know_nothing_of_one_another(in_discord: Scene) -> None:

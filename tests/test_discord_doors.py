@@ -203,8 +203,7 @@ async def test_many_lines_are_chosen_from_a_menu(in_discord: Scene) -> None:
     in_discord.discord.command(ADMIN, GENERAL, "import", file=("rows.csv", rows))
     await in_discord.hear()
     in_discord.discord.command(ADMIN, GENERAL, "examples")
-    await in_discord.hear(GENERAL, 2)
-    listing = in_discord.discord.own(GENERAL)[1]
+    (listing,) = await in_discord.whispered()
     choices = [
         one["label"]
         for row in listing["components"]

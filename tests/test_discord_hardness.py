@@ -82,7 +82,7 @@ async def test_a_resumed_process_knows_roles_and_channels(in_discord: Scene) -> 
 
     in_discord.discord.mention(ANN, GENERAL, "tune admin budget")
 
-    assert "Tokens today" in (await in_discord.hear())[0]
+    assert "Tokens today" in (await in_discord.hear(in_discord.discord.direct(ANN)))[0]
 
 
 async def test_what_is_not_kept_is_not_acknowledged(in_discord: Scene) -> None:

@@ -10,7 +10,7 @@ from bot.model import MessageId
 from bot.replies import Text
 from tests.discord_scene import HERE, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, BOT_ROLE, GENERAL, GUILD
-from tests.fakes.discord_rest import Fault
+from tests.fakes.discord_rest import Fault, shown
 from tests.opening import until
 
 ANSWER = "Hello from the model"
@@ -180,7 +180,7 @@ async def test_people_are_answered_in_their_language(in_discord: Scene) -> None:
 
     in_discord.discord.command(BEN, GENERAL, "help", topic="status")
 
-    assert "训练" in (await in_discord.hear())[0]
+    assert "训练" in shown((await in_discord.whispered())[0])
 
 
 async def test_without_the_content_intent_a_mention_still_works(in_discord: Scene) -> None:
@@ -254,7 +254,7 @@ async def test_a_channel_without_permission_is_left_in_peace(in_discord: Scene) 
 async def test_frames_that_may_not_be_shown_become_words(in_discord: Scene) -> None:
     in_discord.discord.guilds[GUILD].bot_permissions &= ~(1 << 14)
 
-    in_discord.discord.mention(ANN, GENERAL, "tune jobs")
+    in_discord.discord.mention(ANN, GENERAL, "tune status")
 
     await in_discord.hear()
     (message,) = in_discord.discord.own(GENERAL)

@@ -82,7 +82,8 @@ async def test_the_queue_names_people_and_not_their_ids(in_slack: Scene) -> None
 
     in_slack.slack.command("U1", "C1", "review")
 
-    await until(lambda: "name-U3, name-U2" in str(in_slack.slack.own("C1")))
+    await until(lambda: "name-U3, name-U2" in str(in_slack.slack.ephemerals))
+    assert "name-U3, name-U2" not in str(in_slack.slack.own("C1"))
 
 
 async def test_each_author_is_asked_once(in_slack: Scene) -> None:
