@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from attune.folder import private_folder, remove_exports
 from attune.settings import Settings
 from bot.errors import FolderTaken, SettingsError
 from bot.model import HostName
+from bot.retention import Keep, remove_old
 
 if TYPE_CHECKING:
     from attune.bootstrap import House
@@ -30,6 +32,7 @@ _AFTER_FAILURE_SECONDS = 5.0
 _LONGEST_REST_SECONDS = 30.0
 _REMOVALS_SECONDS = 60.0
 _SCRUB_SECONDS = 5.0
+_DAY_SECONDS = 24 * 3600.0
 _CALENDAR_SECONDS = 6 * 3600.0
 _LAST_WORDS_SECONDS = 5.0
 
@@ -62,6 +65,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
                     group.create_task(_turn_pages(built), name="calendar"),
                     group.create_task(_settle_removals(built), name="removals"),
                     group.create_task(_scrub(database), name="erasure"),
+                    group.create_task(_remove_old(built, settings), name="retention"),
                 ]
                 if built.slack is not None:
                     loops.append(group.create_task(built.slack.run(built), name="slack"))
@@ -151,6 +155,21 @@ async def _settle_removals(built: House) -> None:
         return wait
 
     await _repeat(turn, asyncio.Event(), longest=_REMOVALS_SECONDS)
+
+
+async def _remove_old(built: House, settings: Settings) -> None:
+    """Once a day, and at each start."""
+    keep = Keep(
+        events=timedelta(days=settings.keep_days_events),
+        answers=timedelta(days=settings.keep_days_answers),
+        audit=timedelta(days=settings.keep_days_audit),
+    )
+
+    async def turn() -> float:
+        await remove_old(keep, store=built.store, clock=built.clock)
+        return _DAY_SECONDS
+
+    await _repeat(turn, asyncio.Event(), longest=_DAY_SECONDS)
 
 
 async def _scrub(database: Database) -> None:

@@ -19,6 +19,9 @@ _REMEDIES = {
     "ATTUNE_ERASE_AFTER_DAYS": "Write a number of days, 0 or more.",
     "ATTUNE_START_PATIENCE_HOURS": "Write a number of hours, such as 0.5.",
     "ATTUNE_JOB_PATIENCE_HOURS": "Write a number of hours, such as 72.",
+    "ATTUNE_KEEP_DAYS_EVENTS": "Write a number of days, or 0 to keep them for ever.",
+    "ATTUNE_KEEP_DAYS_ANSWERS": "Write a number of days, or 0 to keep them for ever.",
+    "ATTUNE_KEEP_DAYS_AUDIT": "Write a number of days, or 0 to keep them for ever.",
     "ATTUNE_HOSTS": "Write the path of a TOML file.",
     "ATTUNE_DISCORD_SERVERS": "Write the servers' ids, like 123456789012345678,223456789012345678.",
     "ATTUNE_SECRET_KEY": "Write what `openssl rand -hex 32` prints.",
@@ -101,6 +104,30 @@ class Settings(BaseSettings):
         alias="ATTUNE_JOB_PATIENCE_HOURS",
         description="For how many hours a host may fail, without a break, before a running"
         " training is given up.",
+    )
+    keep_days_events: float = Field(
+        default=365,
+        ge=0,
+        alias="ATTUNE_KEEP_DAYS_EVENTS",
+        description=(
+            "Days after which the keys of handled events and delivered notices are removed; "
+            "0 keeps them for ever."
+        ),
+    )
+    keep_days_answers: float = Field(
+        default=365,
+        ge=0,
+        alias="ATTUNE_KEEP_DAYS_ANSWERS",
+        description=(
+            "Days after which questions and the bot's replies are removed with their votes; "
+            "0 keeps them for ever. Examples made of them stay."
+        ),
+    )
+    keep_days_audit: float = Field(
+        default=365,
+        ge=0,
+        alias="ATTUNE_KEEP_DAYS_AUDIT",
+        description="Days after which audit lines are removed; 0 keeps them for ever.",
     )
     admins: str = Field(
         default="",

@@ -14,6 +14,7 @@ from bot.model import (
     NO_EXCLUSION,
     Consent,
     Example,
+    ExampleFilter,
     ExampleId,
     Exclusion,
     MessageId,
@@ -40,6 +41,7 @@ from bot.replies import (
 from bot.words import Words
 
 CONSENT_VERSION = 1
+_PART = 200
 CONSENT_WANTED = "consent.wanted"
 
 
@@ -102,12 +104,21 @@ async def consents(ask: Ask, *, store: Store) -> Reply:
 async def my_data(ask: Ask, *, store: Store) -> Reply:
     """All that is kept of the asker, as a file."""
     async with store.reading() as records:
-        numbers = await records.examples.by_author(ask.id, ask.by)
-        examples = [await records.examples.get(ask.id, number) for number in numbers]
+        examples = await _written_by(ask, records)
         turns = await records.turns.of(ask.id, ask.by)
         held = await records.consents.get(ask.id, ask.by)
     text = ask.words("my_data.text", examples=len(examples), turns=len(turns))
     return Document(f"my-data-{ask.by}.jsonl", _as_lines(examples, turns, held), text)
+
+
+async def _written_by(ask: Ask, records: Records) -> Sequence[Example]:
+    found: list[Example] = []
+    last: ExampleId | None = None
+    own = ExampleFilter(author=ask.by)
+    while page := await records.examples.page(ask.id, own, after=last, limit=_PART):
+        found += page
+        last = page[-1].id
+    return found
 
 
 async def ask_forget(ask: Ask) -> Reply:
@@ -129,15 +140,37 @@ async def forget(ask: Ask, *, store: Store) -> Reply:
     """Erases the asker's examples, turns and votes; models made from them are marked."""
     if ask.argument != ask.by:
         raise BadInput(problem=ask.words("forget.not_yours"))
+    examples, marked = await _forget_examples(ask, store)
+    turns = await _forget_turns(ask, store)
     async with store.writing() as records:
-        numbers = await records.examples.by_author(ask.id, ask.by)
-        marked = await erase_examples(ask, numbers, records)
-        turns = await records.turns.erase(ask.id, ask.by)
         await records.audit.add(
-            ask.id, ask.by, "person.forgotten", at=ask.now, examples=len(numbers), turns=turns
+            ask.id, ask.by, "person.forgotten", at=ask.now, examples=examples, turns=turns
         )
-    text = ask.words("forget.done", examples=len(numbers), turns=turns, models=marked)
+    text = ask.words("forget.done", examples=examples, turns=turns, models=marked)
     return Card(text, replaces=True)
+
+
+async def _forget_examples(ask: Ask, store: Store) -> tuple[int, int]:
+    """How many, and how many models are marked; part by part, so that others can write."""
+    gone, marked = 0, 0
+    while True:
+        async with store.writing() as records:
+            numbers = await records.examples.by_author(ask.id, ask.by, limit=_PART)
+            marked += await erase_examples(ask, numbers, records)
+        gone += len(numbers)
+        if len(numbers) < _PART:
+            return gone, marked
+
+
+async def _forget_turns(ask: Ask, store: Store) -> int:
+    gone = 0
+    while True:
+        async with store.writing() as records:
+            votes = await records.turns.erase_votes(ask.id, ask.by, limit=_PART)
+            turns = await records.turns.erase(ask.id, ask.by, limit=_PART)
+        gone += turns
+        if not votes and not turns:
+            return gone
 
 
 async def source_deleted(ask: Ask, messages: Sequence[MessageId], *, store: Store) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from bot.model import AuditEntry, UserId, WorkspaceId
 from storage.connection import Connection
@@ -29,6 +29,10 @@ class Audit:
     ) -> None:
         entry = {"workspace": workspace, "user": user, "what": what, "at": at, "details": details}
         await self._connection.run(insert(audit).values(entry))
+
+    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+        some = select(audit.c.id).where(audit.c.at < at).order_by(audit.c.at).limit(limit)
+        return await self._connection.changed(delete(audit).where(audit.c.id.in_(some)))
 
     async def page(
         self,

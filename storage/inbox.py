@@ -76,9 +76,10 @@ class Inbox:
         )
         return await self._connection.first(waiting) is not None
 
-    async def forget_before(self, at: datetime) -> None:
+    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
         old = (inbox.c.state == "done") & (inbox.c.received_at < at)
-        await self._connection.run(delete(inbox).where(old))
+        some = select(inbox.c.key).where(old).order_by(inbox.c.received_at).limit(limit)
+        return await self._connection.changed(delete(inbox).where(inbox.c.key.in_(some)))
 
     async def _change(self, key: str, **values: object) -> None:
         undone = (inbox.c.key == key) & (inbox.c.state != "done")

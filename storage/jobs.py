@@ -27,7 +27,7 @@ from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, its_own, parts
 from storage.tables import checkpoints, job_events, job_metrics, jobs, workspaces
 
-_OPEN = [phase for phase in Phase if not phase.is_over and phase is not Phase.ESTIMATED]
+OPEN = [phase for phase in Phase if not phase.is_over and phase is not Phase.ESTIMATED]
 
 # What has not begun at its host does not begin while its workspace is closed; what has
 # goes on, so that a workspace that comes back has lost nothing that was paid for.
@@ -88,13 +88,13 @@ class Jobs:
 
     async def open(self) -> Sequence[Job]:
         is_held = and_(jobs.c.phase.in_(_NOT_AT_HOST), jobs.c.workspace.in_(_CLOSED))
-        return await self._open(and_(jobs.c.phase.in_(_OPEN), not_(is_held)))
+        return await self._open(and_(jobs.c.phase.in_(OPEN), not_(is_held)))
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]:
-        return await self._open(and_(jobs.c.workspace == workspace, jobs.c.phase.in_(_OPEN)))
+        return await self._open(and_(jobs.c.workspace == workspace, jobs.c.phase.in_(OPEN)))
 
     async def count_open(self) -> int:
-        counted = select(func.count()).select_from(jobs).where(jobs.c.phase.in_(_OPEN))
+        counted = select(func.count()).select_from(jobs).where(jobs.c.phase.in_(OPEN))
         return int((await self._connection.run(counted)).scalar_one())
 
     async def many(self, numbers: Sequence[JobId]) -> Sequence[Job]:
@@ -194,7 +194,7 @@ class Jobs:
         return [Checkpoint(row.step, row.model, row.metrics) for row in rows]
 
     async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
-        counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(_OPEN))
+        counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN))
         rows = await self._connection.rows(
             select(jobs.c.estimate)
             .where(jobs.c.workspace == workspace, jobs.c.confirmed_at >= since)

@@ -10,7 +10,8 @@ from sqlalchemy import Row, and_, case, delete, exists, func, not_, select, upda
 
 from bot.model import ChannelId, MessageId, NewNotice, Notice, NoticeId, Place, WorkspaceId
 from storage.connection import Connection
-from storage.tables import IS_BEHIND, notices, workspaces
+from storage.jobs import OPEN
+from storage.tables import IS_BEHIND, jobs, notices, workspaces
 
 
 class Outbox:
@@ -97,6 +98,16 @@ class Outbox:
         )
         row = await self._connection.first(select(notices).where(own))
         return None if row is None else _notice(row)
+
+    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+        about_open = exists().where(
+            jobs.c.workspace == notices.c.workspace,
+            jobs.c.id == notices.c.subject,
+            jobs.c.phase.in_(OPEN),
+        )
+        old = and_(notices.c.due_at < at, not_(IS_BEHIND), not_(about_open))
+        some = select(notices.c.id).where(old).order_by(notices.c.due_at).limit(limit)
+        return await self._connection.changed(delete(notices).where(notices.c.id.in_(some)))
 
     async def is_empty(self, workspace: WorkspaceId | None = None) -> bool:
         waiting = exists().select_from(notices).where(IS_BEHIND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, and_, case, func, insert, not_, or_, select
+from sqlalchemy import Select, and_, case, delete, exists, func, insert, not_, or_, select
 
 from bot.errors import NotFound
 from bot.model import (
@@ -20,7 +20,7 @@ from bot.model import (
 from bot.rows import Method
 from storage.connection import Connection, its_own, parts
 from storage.permission import permitted
-from storage.tables import examples, revisions, snapshot_rows, snapshots
+from storage.tables import examples, jobs, revisions, snapshot_rows, snapshots
 
 PAGE = 500
 
@@ -123,6 +123,14 @@ class Snapshots:
         )
         return int((await self._connection.run(counted)).scalar_one())
 
+    async def forget_unused(self, at: datetime, *, limit: int = 500) -> int:
+        named = exists().where(
+            jobs.c.workspace == snapshots.c.workspace, jobs.c.snapshot == snapshots.c.id
+        )
+        old = select(snapshots.c.id).where(snapshots.c.created_at < at, ~named).limit(1)
+        row = await self._connection.first(old)
+        return 0 if row is None else await _forget(self._connection, row.id, limit)
+
     async def holding(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[SnapshotId]:
@@ -132,6 +140,15 @@ class Snapshots:
             statement = select(snapshot_rows.c.snapshot).distinct().where(own)
             found.update(row.snapshot for row in await self._connection.rows(statement))
         return sorted(found)
+
+
+async def _forget(connection: Connection, snapshot: SnapshotId, limit: int) -> int:
+    own = snapshot_rows.c.snapshot == snapshot
+    some = select(snapshot_rows.c.position).where(own).limit(limit)
+    rows = delete(snapshot_rows).where(own, snapshot_rows.c.position.in_(some))
+    if gone := await connection.changed(rows):
+        return gone
+    return await connection.changed(delete(snapshots).where(snapshots.c.id == snapshot))
 
 
 def _frozen_text(workspace: WorkspaceId, snapshot: SnapshotId) -> Select[tuple[object, ...]]:

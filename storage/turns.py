@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, exists, func, select, update
 
 from bot.errors import NotFound
 from bot.model import (
     ChannelId,
+    ExampleState,
     MessageId,
     ModelName,
     Turn,
@@ -22,7 +24,7 @@ from bot.model import (
 )
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, its_own
-from storage.tables import turns, votes
+from storage.tables import IS_LIVING, examples, turns, votes
 
 
 class Turns:
@@ -75,14 +77,32 @@ class Turns:
         newest = select(turns).where(own).order_by(turns.c.id.desc()).limit(limit)
         return [_turn(row) for row in await self._connection.rows(newest)]
 
-    async def erase(self, workspace: WorkspaceId, user: UserId) -> int:
-        own = and_(turns.c.workspace == workspace, turns.c.asker == user)
-        theirs = votes.c.turn.in_(select(turns.c.id).where(own))
-        await self._connection.run(
-            delete(votes).where(votes.c.workspace == workspace, (votes.c.user == user) | theirs)
-        )
+    async def erase(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
         self._connection.has_erased = True
-        return await self._connection.changed(delete(turns).where(own))
+        own = and_(turns.c.workspace == workspace, turns.c.asker == user)
+        return await self._delete(select(turns.c.id).where(own).order_by(turns.c.id).limit(limit))
+
+    async def erase_votes(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
+        self._connection.has_erased = True
+        own = and_(votes.c.workspace == workspace, votes.c.user == user)
+        some = select(votes.c.turn).where(own).limit(limit)
+        return await self._connection.changed(delete(votes).where(own, votes.c.turn.in_(some)))
+
+    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+        waiting = exists().where(
+            examples.c.workspace == turns.c.workspace,
+            examples.c.channel == turns.c.channel,
+            examples.c.message == turns.c.message,
+            examples.c.state == ExampleState.PROPOSED,
+            IS_LIVING,
+        )
+        old = and_(turns.c.at < at, turns.c.state != TurnState.STREAMING, ~waiting)
+        return await self._delete(select(turns.c.id).where(old).order_by(turns.c.at).limit(limit))
+
+    async def _delete(self, some: Select[tuple[int]]) -> int:
+        numbers = [row.id for row in await self._connection.rows(some)]
+        await self._connection.run(delete(votes).where(votes.c.turn.in_(numbers)))
+        return await self._connection.changed(delete(turns).where(turns.c.id.in_(numbers)))
 
     async def vote(self, workspace: WorkspaceId, vote: Vote) -> None:
         if not await self._connection.has(turns, workspace, vote.turn):

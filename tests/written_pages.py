@@ -30,6 +30,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "DATABASE_URL",
         "ATTUNE_LOG_LEVEL",
         "ATTUNE_ERASE_AFTER_DAYS",
+        "ATTUNE_KEEP_DAYS_EVENTS",
+        "ATTUNE_KEEP_DAYS_ANSWERS",
+        "ATTUNE_KEEP_DAYS_AUDIT",
     ),
     "Model hosts": (
         "OPENAI_API_KEY",

@@ -251,7 +251,12 @@ class Examples(Protocol):
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], *, held_out: bool
     ) -> None: ...
 
-    async def by_author(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]: ...
+    async def by_author(
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
+    ) -> Sequence[ExampleId]:
+        """Oldest first."""
+        ...
+
     async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:
         """Text, revisions, authors, source and tags go; snapshot rows keep only their hash."""
         ...
@@ -302,8 +307,16 @@ class Turns(Protocol):
         """Newest first."""
         ...
 
-    async def erase(self, workspace: WorkspaceId, user: UserId) -> int:
-        """How many turns of this asker went, with all their votes and the asker's own."""
+    async def erase(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
+        """How many turns of this asker went, with all their votes."""
+        ...
+
+    async def erase_votes(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
+        """How many votes of this person went, whoever asked."""
+        ...
+
+    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+        """How many went, oldest first; one that a proposed example was taken from stays."""
         ...
 
     async def vote(self, workspace: WorkspaceId, vote: Vote) -> None:
@@ -351,6 +364,10 @@ class Outbox(Protocol):
     async def by_message(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Notice | None: ...
+    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+        """How many went that were told before then, and are not about an open job."""
+        ...
+
     async def is_empty(self, workspace: WorkspaceId | None = None) -> bool:
         """Whether everything has been told, in every workspace or in one."""
         ...
@@ -391,8 +408,8 @@ class Inbox(Protocol):
         """Whether an event of that message is promised and not done."""
         ...
 
-    async def forget_before(self, at: datetime) -> None:
-        """Keys of events done long ago may go."""
+    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+        """How many keys of events done before then went."""
         ...
 
 
@@ -416,6 +433,8 @@ class Audit(Protocol):
     ) -> Sequence[AuditEntry]:
         """Newest first; `what` matches from its beginning."""
         ...
+
+    async def forget_before(self, at: datetime, *, limit: int = 500) -> int: ...
 
 
 class Spending(Protocol):

@@ -82,6 +82,9 @@ class Snapshots(Protocol):
     async def holding(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[SnapshotId]: ...
+    async def forget_unused(self, at: datetime, *, limit: int = 500) -> int:
+        """How many rows went of an older snapshot that no job names, or 1 for itself."""
+        ...
 
 
 class Jobs(Protocol):

@@ -229,10 +229,14 @@ class Examples:
             own = and_(these(workspace, part), table.c.held_out.is_not(held_out))
             await self._connection.run(update(table).where(own).values(held_out=held_out))
 
-    async def by_author(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]:
+    async def by_author(
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
+    ) -> Sequence[ExampleId]:
         own = and_(example_authors.c.workspace == workspace, example_authors.c.item == user)
         statement = select(example_authors.c.example).distinct().where(own)
-        rows = await self._connection.rows(statement.order_by(example_authors.c.example))
+        rows = await self._connection.rows(
+            statement.order_by(example_authors.c.example).limit(limit)
+        )
         return [ExampleId(row.example) for row in rows]
 
     async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:

@@ -950,6 +950,7 @@ class TestTurns:
 
             assert await records.turns.count_by(HOME, ANN) == 2
             assert [turn.event_key for turn in await records.turns.of(HOME, ANN)] == ["b", "a"]
+            assert await records.turns.erase_votes(HOME, ANN) == 2
             assert await records.turns.erase(HOME, ANN) == 2
             assert await records.turns.of(HOME, ANN) == []
             assert [vote.user for vote in await records.turns.votes(HOME, theirs.id)] == [BOB]
@@ -1094,7 +1095,7 @@ class TestInbox:
                 await records.inbox.receive(HOME, key, message_key=None, payload="{}", at=NOW)
             await records.inbox.finish("done")
 
-            await records.inbox.forget_before(later(1))
+            assert await records.inbox.forget_before(later(1)) == 1
 
             receive = records.inbox.receive
             assert await receive(HOME, "done", message_key=None, payload="{}", at=NOW)
