@@ -63,6 +63,42 @@ class Budget:
         self._closed_until = max(self._closed_until, self._now() + seconds)
 
 
+class Slots:
+    """What one answer holds of the budgets for ends: open streams, and a post not yet whole.
+
+    Leaving the block gives all of it back, also where a start failed or was cancelled.
+    """
+
+    def __init__(self, pacing: Pacing) -> None:
+        self._pacing = pacing
+        self._streams = 0
+        self._is_updating = False
+
+    def take_stream(self) -> None:
+        self._streams += 1
+        self._pacing.streams += 1
+
+    def give_stream_back(self) -> None:
+        """Does nothing where none is held."""
+        if self._streams:
+            self._streams -= 1
+            self._pacing.streams -= 1
+
+    def take_update(self) -> None:
+        """Counted before anything is awaited, so that a crowd does not count on the same one."""
+        if not self._is_updating:
+            self._is_updating = True
+            self._pacing.updating += 1
+
+    def __enter__(self) -> Slots:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pacing.streams -= self._streams
+        self._pacing.updating -= self._is_updating
+        self._streams, self._is_updating = 0, False
+
+
 class Pacing:
     """Holds calls back until they may be made, so that Slack need not refuse them."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from adapters.pieces import chunks
 from adapters.slack.outbound import metadata
+from adapters.slack.pacing import Slots
 from adapters.slack.texts import LONGEST_TEXT, escaped
 from adapters.slack.traces import Trail
 from adapters.slack.wire import Before, Json, Wire, code, is_unknown_method, ts_of
@@ -54,9 +55,17 @@ class Parts:
     """Writes; when Slack does not say whether it did, looks before writing again."""
 
     def __init__(
-        self, wire: Wire, spot: Spot, trail: Trail, now: Callable[[], float], *, begins: Before
+        self,
+        wire: Wire,
+        spot: Spot,
+        trail: Trail,
+        now: Callable[[], float],
+        *,
+        begins: Before,
+        slots: Slots,
     ) -> None:
         self._wire = wire
+        self._slots = slots
         self._begins = begins
         self._spot = spot
         self._trail = trail
@@ -66,11 +75,12 @@ class Parts:
         """Streamed where that is possible now, else posted; the stream may be counted already."""
         pacing = self._wire.pacing
         if has_stream or (self._spot.thread and pacing.may_stream()):
-            pacing.streams += not has_stream
+            if not has_stream:
+                self._slots.take_stream()
             part = await self._streamed(text, key)
             if part is not None and part.is_stream:
                 return part
-            pacing.streams -= 1
+            self._slots.give_stream_back()
             if part is not None:
                 return part
         return await self.posted(text, key)
@@ -170,7 +180,6 @@ class Parts:
         try:
             return await self._started(text, key)
         except (MessageGone, PlaceClosed):
-            self._wire.pacing.streams -= 1
             raise
         except SurfaceError as error:
             log.info("A stream was refused", extra={"why": code(error)})
@@ -235,7 +244,7 @@ class Parts:
     def _left_stream(self, part: Part) -> None:
         if part.is_stream:
             part.is_stream = False
-            self._wire.pacing.streams -= 1
+            self._slots.give_stream_back()
 
     def _at(self, part: Part) -> dict[str, object]:
         return {"channel": self._spot.channel, "ts": part.ts}

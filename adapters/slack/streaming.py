@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from adapters.pieces import close_fence, open_fence
 from adapters.slack.outbound import feedback
+from adapters.slack.pacing import Slots
 from adapters.slack.parts import Part, Parts, Spot, Stopped
 from adapters.slack.texts import LONGEST_MARKDOWN, Flow
 from adapters.slack.traces import Trail
@@ -51,7 +52,8 @@ class Answering:
         self._now = now
         self._find = trail.find
         self._is_new = is_new
-        self._parts = Parts(wire, spot, trail, now, begins=self._begins)
+        self._slots = Slots(wire.pacing)
+        self._parts = Parts(wire, spot, trail, now, begins=self._begins, slots=self._slots)
         self._flow = Flow()
         self._pending = ""
         self._part: Part | None = None
@@ -61,11 +63,14 @@ class Answering:
         self._ending = asyncio.Event()
         self._is_complete = False
         self._is_stopped = False
-        self._is_updating = False
         self._has_stream = False
 
     async def run(self) -> MessageId:
         """Raises what the pieces raise; what was shown by then is closed and stays."""
+        with self._slots:
+            return await self._run()
+
+    async def _run(self) -> MessageId:
         writer: asyncio.Task[None] | None = None
         try:
             async for ready in self._pieces():
@@ -83,9 +88,6 @@ class Answering:
         except BaseException:
             await self._break_off(writer)
             raise
-        finally:
-            self._give_stream_back()
-            self._pacing.updating -= self._is_updating
 
     async def _pieces(self) -> AsyncIterator[str]:
         async for piece in self._stream.pieces:
@@ -97,23 +99,13 @@ class Answering:
             return False
         # What stands already is updated; nobody waits for its first word.
         if self._is_new and self._spot.thread and self._pacing.may_stream():
-            self._pacing.streams += 1
+            self._slots.take_stream()
             self._has_stream = True
         elif self._pacing.may_update():
-            self._will_update()
+            self._slots.take_update()
         else:
             return len(self._pending) > _SOFT
         return True
-
-    def _will_update(self) -> None:
-        """Counted before anything is awaited, so that a crowd does not count on the same one."""
-        if not self._is_updating:
-            self._is_updating = True
-            self._pacing.updating += 1
-
-    def _give_stream_back(self) -> None:
-        self._pacing.streams -= self._has_stream
-        self._has_stream = False
 
     async def _begins(self) -> None:
         """Only what can be found again is worth a mark, and only its first message."""
@@ -175,7 +167,7 @@ class Answering:
         self._count += 1
         self._first = self._first or MessageId(part.ts)
         if not part.is_stream:
-            self._will_update()
+            self._slots.take_update()
 
     async def _write(self) -> None:
         """Brings what has come to Slack, no faster than its budgets let us."""
@@ -255,6 +247,7 @@ class Answering:
         """What was written stays; Slack must not go on showing it as being written."""
         if writer is not None:
             writer.cancel()
+            await asyncio.wait({writer})
         part, self._part = self._part, None
         if part is None:
             return

@@ -1,0 +1,103 @@
+"""However an answer ends, it gives back what it held of Slack's budgets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from adapters.slack.inbound import Bot
+from adapters.slack.pacing import Pacing
+from adapters.slack.parts import Spot
+from adapters.slack.streaming import Answering
+from adapters.slack.traces import Traces, Trail
+from bot.errors import MessageGone, PlaceClosed, SurfaceError
+from bot.model import MessageId, UserId
+from bot.replies import Stream
+
+METHODS = ("chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage")
+
+
+class StubWire:
+    """Calls succeed, but one method hangs or fails."""
+
+    def __init__(self, method: str, error: Exception | None) -> None:
+        self.pacing = Pacing(asyncio.get_running_loop().time, asyncio.sleep)
+        self.reached = asyncio.Event()
+        self._method, self._error = method, error
+
+    async def call(self, method: str, args: Mapping[str, object], **options: Any) -> Any:
+        if method == self._method:
+            self.reached.set()
+            if self._error is not None:
+                raise self._error
+            await asyncio.Event().wait()
+        return {"ts": "1.0", "messages": []}
+
+    async def respond(self, url: str, payload: Mapping[str, object]) -> None: ...
+
+    async def upload(self, *given: Any, **options: Any) -> None: ...
+
+    async def download(self, url: str) -> AsyncIterator[bytes]:
+        yield b""
+
+
+async def pieces() -> AsyncGenerator[str]:
+    for _ in range(30):
+        yield "word " * 10
+        await asyncio.sleep(0.1)
+
+
+async def posted(message: MessageId) -> None: ...
+
+
+def answer(wire: StubWire) -> asyncio.Task[MessageId]:
+    spot = Spot("C1", "1.0", "T1", UserId("U1"), "key")
+    traces = Traces(wire, lambda: Bot("T1", "U9", "B1"))
+    answering = Answering(
+        wire,
+        spot,
+        Stream(pieces(), posted),
+        now=asyncio.get_running_loop().time,
+        trail=Trail(traces, "C1", "1.0", None),
+        is_new=True,
+    )
+    return asyncio.create_task(answering.run())
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_cancelled_answer_gives_its_slots_back(method: str) -> None:
+    wire = StubWire(method, None)
+    if method == "chat.postMessage":
+        wire.pacing.has_streams = False
+    task = answer(wire)
+    async with asyncio.timeout(20):
+        await wire.reached.wait()
+
+    task.cancel()
+    await asyncio.wait({task})
+
+    assert (wire.pacing.streams, wire.pacing.updating) == (0, 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "error",
+    [
+        PlaceClosed(),
+        MessageGone(),
+        SurfaceError(message="no", code="fatal_error"),
+        RuntimeError("torn"),
+    ],
+)
+async def test_a_failed_answer_gives_its_slots_back(method: str, error: Exception) -> None:
+    wire = StubWire(method, error)
+    if method == "chat.postMessage":
+        wire.pacing.has_streams = False
+
+    await asyncio.wait({answer(wire)}, timeout=20)
+
+    assert wire.reached.is_set()
+    assert (wire.pacing.streams, wire.pacing.updating) == (0, 0)
