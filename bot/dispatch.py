@@ -27,6 +27,8 @@ from bot.events import (
     Submitted,
     from_json,
 )
+from bot.examples.keeping import redraw_outdated
+from bot.examples.shown import examples_on
 from bot.form_links import offer
 from bot.model import (
     LOCAL,
@@ -459,6 +461,9 @@ class Dispatch:
             case Receipt():
                 await self._begin(event)
                 await self._receipt(event, reply, surface)
+            case Refused():
+                await self._begin(event)
+                await self._show(event, reply.card or Text(reply.text, private=True), surface)
             case Stream():
                 await self._stream(event, reply, surface)
             case Form() if isinstance(surface, CanOpenForm):
@@ -473,13 +478,28 @@ class Dispatch:
         clicked = event.what.message if isinstance(event.what, Clicked) else None
         if not isinstance(reply, Text) and reply.replaces and clicked is not None:
             await surface.edit(event.place, clicked, reply)
+            await self._note_card(event, event.place, clicked, reply)
         elif reply.private and isinstance(surface, CanWhisper):
             await surface.whisper(event, reply)
         elif reply.private and isinstance(surface, CanReach):
             place = await surface.direct(event.place, event.user.id)
-            await surface.post(place, reply, key=event.key)
+            message = await surface.post(place, reply, key=event.key)
+            await self._note_card(event, place, message, reply)
         else:
-            await surface.post(event.place, reply, key=event.key)
+            message = await surface.post(event.place, reply, key=event.key)
+            await self._note_card(event, event.place, message, reply)
+
+    async def _note_card(
+        self, event: Event, place: Place, message: MessageId, reply: Drawn
+    ) -> None:
+        """Where decisions are offered, so that the message changes with them."""
+        examples = examples_on(reply)
+        if not examples and not isinstance(event.what, Clicked):
+            return
+        async with self._world.store.writing() as records:
+            workspace = event.place.workspace
+            await records.example_cards.put(workspace, place, message, list(examples))
+            await redraw_outdated(event, examples, records, at=self._world.clock.now())
 
     async def _receipt(self, event: Event, receipt: Receipt, surface: Surface) -> None:
         if receipt.message is not None:

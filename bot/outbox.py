@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
-from bot.model import MessageId, Notice, UserId, WorkspaceId
+from bot.model import ONLY_EDIT, MessageId, Notice, UserId, WorkspaceId
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanReach, Surface
 from bot.ports.world import Surfaces
@@ -102,6 +102,8 @@ async def _show(notice: Notice, drawn: Drawn, surface: Surface) -> MessageId:
     try:
         await surface.edit(notice.place, notice.message, drawn)
     except MessageGone:
+        if notice.details.get(ONLY_EDIT):
+            raise
         return await surface.post(notice.place, drawn, key=f"{key}.again")
     return notice.message
 

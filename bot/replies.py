@@ -245,9 +245,10 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why something was not done, in words; only for those who asked and wait for the reply."""
+    """Why something was not done, in words; a card shows how things stand instead."""
 
     text: str
+    card: Card | None = None
 
 
 Drawn = Text | Card | Listing

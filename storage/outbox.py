@@ -30,9 +30,11 @@ class Outbox:
         details: Mapping[str, object] | None = None,
         at: datetime,
         once: bool = False,
+        message: MessageId | None = None,
     ) -> None:
         fact = NewNotice(key, place, kind, subject, details or {})
-        insert = self._connection.insert(notices).values(_values(fact, at))
+        values = {**_values(fact, at), "message": message}
+        insert = self._connection.insert(notices).values(values)
         if once:
             await self._connection.run(insert.on_conflict_do_nothing(index_elements=["key"]))
             return

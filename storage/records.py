@@ -8,6 +8,7 @@ from storage.audit import Audit
 from storage.connection import Connection
 from storage.consents import Consents
 from storage.deployments import Deployments
+from storage.example_cards import ExampleCards
 from storage.examples import Examples
 from storage.guest_channels import GuestChannels
 from storage.inbox import Inbox
@@ -32,6 +33,7 @@ class Records:
         self.guest_channels: store.GuestChannels = GuestChannels(connection)
         self.assistants: store.Assistants = Assistants(connection)
         self.examples: store.Examples = Examples(connection)
+        self.example_cards: store.ExampleCards = ExampleCards(connection)
         self.snapshots: store.Snapshots = Snapshots(connection)
         self.jobs: store.Jobs = Jobs(connection)
         self.leavings: store.Leavings = Leavings(connection)

@@ -203,6 +203,7 @@ examples = _numbered(
     Column("created_at", Utc, nullable=False),
     Column("updated_at", Utc, nullable=False),
     _flags("exclusions"),
+    Column("decided_by", Text),
     UniqueConstraint("workspace", "id"),
     _of("assistants", "assistant"),
     _check("revision", "revision >= 1"),
@@ -270,6 +271,21 @@ revisions = Table(
     _of("examples", "example"),
     _check("number", "number >= 1"),
 )
+
+# Where cards stand whose buttons decide about an example.
+example_cards = Table(
+    "example_cards",
+    metadata,
+    _text("workspace"),
+    _text("channel"),
+    _text("message"),
+    _number("position"),
+    _number("example"),
+    Column("thread", Text),
+    PrimaryKeyConstraint("workspace", "channel", "message", "position"),
+    _of("examples", "example"),
+)
+Index(None, example_cards.c.workspace, example_cards.c.example)
 
 snapshots = _numbered(
     "snapshots",
@@ -447,6 +463,7 @@ turns = _numbered(
     Column("completion_tokens", Integer),
     Column("first_text_seconds", Float),
     Column("seconds", Float),
+    Column("is_refusal", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "event_key"),
     _of("assistants", "assistant"),

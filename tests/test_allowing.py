@@ -125,7 +125,7 @@ async def test_what_is_allowed_no_more_is_trained_on_no_more(scene: Scene) -> No
     await mark(scene, exchange(scene), ChannelKind.PRIVATE)
     for author in ("mina", "omar"):
         await scene.slack_event(Clicked("consent.on"), key=f"yes {author}", by=author)
-    await scene.slack_event(Clicked("example.approve:1"), key="approve", by=ADA)
+    await scene.slack_event(Clicked("example.approve:1.r1.proposed"), key="approve", by=ADA)
     before = await trainable(scene)
 
     await allow(scene)

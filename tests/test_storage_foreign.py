@@ -137,6 +137,10 @@ CALLS: dict[str, Call] = {
     "examples.set_state": lambda r, h: r.examples.set_state(
         FOREIGN, [h.example.id], ExampleState.REJECTED, at=NOW
     ),
+    "examples.standing": lambda r, h: r.examples.standing(FOREIGN, [h.example.id]),
+    "example_cards.put": lambda r, h: r.example_cards.put(FOREIGN, PLACE, MESSAGE, [h.example.id]),
+    "example_cards.shown": lambda r, _: r.example_cards.shown(FOREIGN, GENERAL, MESSAGE),
+    "example_cards.of": lambda r, h: r.example_cards.of(FOREIGN, [h.example.id]),
     "examples.add_tag": lambda r, h: r.examples.add_tag(FOREIGN, [h.example.id], "x"),
     "examples.ids": lambda r, _: r.examples.ids(FOREIGN, ExampleFilter(), until=NOW),
     "examples.set_tags": lambda r, h: r.examples.set_tags(FOREIGN, h.example.id, ["X"]),
@@ -293,6 +297,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     new = replace(an_example(assistant.id), source=a_source(), tags=("t",))
     example, _ = await r.examples.add(HOME, new, at=NOW)
     await r.examples.revise(HOME, example.id, a_row("Edited"), ANN, at=NOW)
+    await r.example_cards.put(HOME, PLACE, MESSAGE, [example.id])
     snapshot = await frozen(r, assistant.id, "one", "two")
     job = await r.jobs.add(HOME, a_job(snapshot))
     event = JobEvent("e", NOW, "info", "step", 1, 2, {"train_loss": 0.5})

@@ -125,7 +125,7 @@ async def test_filters_find_by_state_origin_and_method(scene: Scene, desk: Desk)
 
 async def test_bulk_changes_the_chosen_ones(scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
-    ids = ",".join(line.id for line in (await desk.listing(limit="3")).lines)
+    ids = ",".join(f"{line.id}.r1.approved" for line in (await desk.listing(limit="3")).lines)
 
     told = await desk.ask(Submitted("examples:withdrawn", {"ids": ids}))
 
@@ -161,8 +161,8 @@ async def test_a_member_changes_nothing_in_bulk(scene: Scene, desk: Desk) -> Non
 async def test_a_judgement_can_be_taken_back(scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
 
-    await desk.ask(Clicked("example.reject:1"))
-    await desk.ask(Clicked("example.undo:1"))
+    await desk.ask(Clicked("example.reject:1.r1.approved"))
+    await desk.ask(Clicked("example.undo:1.r1.rejected"))
 
     assert [line.id for line in (await desk.listing(state="proposed")).lines] == ["1"]
 
@@ -296,7 +296,7 @@ async def test_every_page_stands_before_anything_happened(
 
 async def test_the_review_is_judged_by_its_buttons(window: User, scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
-    await desk.ask(Clicked("example.undo:1"))
+    await desk.ask(Clicked("example.undo:1.r1.approved"))
     await window.open("/review")
     await window.should_see("Example 1", retries=20)
 

@@ -631,7 +631,9 @@ async def test_only_approved_examples_are_exported(scene: Scene) -> None:
 async def test_preferences_are_exported_apart(scene: Scene) -> None:
     await test_a_better_answer_becomes_a_lesson_and_a_preference(scene)
     for number in (1, 2):
-        await scene.handle(scene.event(Clicked(f"example.approve:{number}"), key=f"ok{number}"))
+        await scene.handle(
+            scene.event(Clicked(f"example.approve:{number}.r1.proposed"), key=f"ok{number}")
+        )
 
     supervised, dpo = await exported(scene), await exported(scene, "method:dpo")
 

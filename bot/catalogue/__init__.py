@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot import chat, privacy, removal
+from bot import chat, examples, privacy, removal
 from bot.catalogue.commands import COMMANDS
 from bot.catalogue.deeds import BUTTONS, FORMS, HAPPENINGS, REACTIONS, SHORTCUTS, UNREACTIONS
 from bot.commands import Catalogue
+from bot.examples.keeping import CARD_STANDS
 from bot.outbox import Wording
 from bot.tuning import calendar, cards, facts
 
@@ -44,5 +45,6 @@ WORDINGS: Mapping[str, Wording] = {
     calendar.ENDING: calendar.word_ending,
     chat.FELL_BACK: chat.word_fell_back,
     removal.CLOSED: removal.word_closed,
+    CARD_STANDS: examples.word_standing,
     privacy.CONSENT_WANTED: privacy.word_consent_wanted,
 }

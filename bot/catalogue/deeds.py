@@ -42,17 +42,12 @@ BUTTONS = (
     ),
     Deed("example.skip", _C, runs.skip, is_private=True),
     Deed("example.edit", _C, lambda ask, world: examples.edit_form(ask, store=world.store)),
-    Deed("example.drop", _C, lambda ask, world: examples.withdraw(ask, store=world.store)),
+    Deed("example.drop", _C, runs.withdraw),
     Deed("example.write", _M, lambda ask, world: runs.write(ask, world)),
     Deed(
         "example.write_page", _M, lambda ask, world: runs.write_page(ask, world), is_for_pages=True
     ),
-    Deed(
-        "example.undo",
-        _C,
-        lambda ask, world: examples.undo(ask, store=world.store),
-        is_for_pages=True,
-    ),
+    Deed("example.undo", _C, runs.restore),
     Deed(
         "example.show",
         _M,

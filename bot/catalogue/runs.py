@@ -62,13 +62,12 @@ async def written(ask: Ask, world: World) -> Reply:
 
 async def find_examples(ask: Ask, world: World) -> Reply:
     """`edit:` and `withdraw:` need a curator and stand alone, looking does not."""
-    wanted = {"edit": examples.edit_form, "withdraw": examples.withdraw}
-    for name, change in wanted.items():
+    for name, change in {"edit": edit, "withdraw": withdraw}.items():
         number = ask.text(name)
         if number:
             _refuse_beside(ask, name)
             access.require(ask.role, Role.CURATOR, ask.words)
-            return await change(replace(ask, argument=number), store=world.store)
+            return await change(replace(ask, argument=number), world)
     return await examples.listing(ask, store=world.store)
 
 
@@ -77,6 +76,18 @@ def _refuse_beside(ask: Ask, name: str) -> None:
     for other in ask.options:
         if other != name and ask.text(other):
             raise BadInput(problem=ask.words("option.not_both", one=name, other=other))
+
+
+async def edit(ask: Ask, world: World) -> Reply:
+    return await examples.edit_form(ask, store=world.store)
+
+
+async def withdraw(ask: Ask, world: World) -> Reply:
+    return await examples.withdraw(ask, store=world.store, surfaces=world.surfaces)
+
+
+async def restore(ask: Ask, world: World) -> Reply:
+    return await examples.undo(ask, store=world.store, surfaces=world.surfaces)
 
 
 async def models(ask: Ask, world: World) -> Reply:

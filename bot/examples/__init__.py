@@ -9,10 +9,12 @@ from bot.examples.capture import (
     source_edited,
     unpropose,
 )
-from bot.examples.editing import edit_form, edited, listing, withdraw
+from bot.examples.cards import word_standing
+from bot.examples.deciding import judge, undo, withdraw
+from bot.examples.editing import edit_form, edited, listing
 from bot.examples.exchange import described
-from bot.examples.looking import context, revisions, show, similar, undo
-from bot.examples.review import judge, review, skip
+from bot.examples.looking import context, revisions, show, similar
+from bot.examples.review import review, skip
 from bot.examples.saving import named_message, save_form, saved
 from bot.examples.texts import is_same
 from bot.examples.writing import teach, teach_form, write, write_page, written
@@ -44,6 +46,7 @@ __all__ = [
     "undo",
     "unpropose",
     "withdraw",
+    "word_standing",
     "write",
     "write_page",
     "written",

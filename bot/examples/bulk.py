@@ -9,6 +9,7 @@ from functools import partial
 from bot.commands import Ask, whole_number
 from bot.errors import BadInput, NotFound
 from bot.examples.editing import wanted
+from bot.examples.keeping import redraw_cards
 from bot.model import ExampleId, ExampleState
 from bot.ports.store import Records, Store
 from bot.replies import Reply, Text
@@ -25,18 +26,37 @@ async def bulk(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
     Between two batches others can write. Only what stood when it was asked for is changed.
     """
     change = _change(ask, values)
-    changed, last = 0, ExampleId(0)
+    shown = _shown(values)
+    changed, left, last = 0, 0, ExampleId(0)
     while True:
         async with store.writing() as records:
             batch = await _next(ask, values, records, after=last)
             if not batch:
                 break
-            count = await change(batch, records)
+            meant = await _as_shown(ask, shown, batch, records)
+            count = await change(meant, records)
+            if ask.argument != "tag":
+                await redraw_cards(ask, meant, records)
             await records.audit.add(
                 ask.id, ask.by, f"examples.{ask.argument}", at=ask.now, examples=count
             )
-        changed, last = changed + count, batch[-1]
-    return Text(ask.words("bulk.done", count=changed))
+        changed, left, last = changed + count, left + len(batch) - len(meant), batch[-1]
+    done = ask.words("bulk.done", count=changed)
+    return Text(f"{done} {ask.words('bulk.outdated', count=left)}" if left else done)
+
+
+async def _as_shown(
+    ask: Ask, shown: Mapping[ExampleId, str], batch: Sequence[ExampleId], records: Records
+) -> Sequence[ExampleId]:
+    """Those that are still what the person saw; a tag decides nothing, and a filter says enough."""
+    if ask.argument == "tag" or not shown:
+        return batch
+    states = await records.examples.standing(ask.id, batch)
+    return [
+        one
+        for one in batch
+        if one in states and shown[one] == f"{one}.r{states[one][0]}.{states[one][1]}"
+    ]
 
 
 def _change(ask: Ask, values: Mapping[str, str]) -> Change:
@@ -46,7 +66,7 @@ def _change(ask: Ask, values: Mapping[str, str]) -> Change:
 
 
 async def _move(ask: Ask, state: ExampleState, batch: Sequence[ExampleId], records: Records) -> int:
-    return await records.examples.set_state(ask.id, batch, state, at=ask.now)
+    return await records.examples.set_state(ask.id, batch, state, at=ask.now, by=ask.by)
 
 
 async def _tag(ask: Ask, tag: str, batch: Sequence[ExampleId], records: Records) -> int:
@@ -58,7 +78,7 @@ async def _next(
     ask: Ask, values: Mapping[str, str], records: Records, *, after: ExampleId
 ) -> Sequence[ExampleId]:
     """The next that are meant, by id; a pointer without text is never approved."""
-    named = sorted({one for one in _ids(values) if one > after})[:_BATCH]
+    named = sorted({one for one in _shown(values) if one > after})[:_BATCH]
     if not named and (values.get("ids") or values.get("all") != "yes"):
         return ()
     filters = wanted(replace(ask, options={} if named else values, argument=""))
@@ -73,9 +93,11 @@ async def _next(
     )
 
 
-def _ids(values: Mapping[str, str]) -> Sequence[ExampleId]:
+def _shown(values: Mapping[str, str]) -> Mapping[ExampleId, str]:
+    """The examples that `ids` names, each as it stood when it was chosen: `12.r3.proposed`."""
+    named = [one for one in values.get("ids", "").split(",") if one]
     try:
-        return [ExampleId(whole_number(one)) for one in values.get("ids", "").split(",") if one]
+        return {ExampleId(whole_number(one.partition(".")[0])): one for one in named}
     except ValueError:
         raise NotFound(noun="example", name=values["ids"][:40]) from None
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from bot.commands import Ask, whole_number
 from bot.errors import NotFound, NotNow
-from bot.examples.keeping import hidden, number, seen, set_state
+from bot.examples.keeping import hidden, number, redraw_cards, seen
+from bot.examples.shown import stamp
 from bot.examples.texts import checked, last_text, parts, readable, with_parts
 from bot.model import (
     NO_EXCLUSION,
@@ -78,13 +79,8 @@ async def edited(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
             return Text(ask.words("example.unchanged", id=chosen), private=True)
         await records.examples.revise(ask.id, chosen, row, ask.by, at=ask.now)
         await records.audit.add(ask.id, ask.by, "example.edited", at=ask.now, example=chosen)
+        await redraw_cards(ask, [chosen], records)
     return Text(ask.words("example.saved", id=chosen))
-
-
-async def withdraw(ask: Ask, *, store: Store) -> Reply:
-    example = number(ask)
-    await set_state(ask, example, ExampleState.WITHDRAWN, store=store)
-    return Text(ask.words("example.withdrawn", id=example))
 
 
 async def listing(ask: Ask, *, store: Store) -> Reply:
@@ -103,7 +99,9 @@ async def listing(ask: Ask, *, store: Store) -> Reply:
         more = Button(words("list.more"), _more(shown[-1].id, filters))
     return Listing(
         title=words("examples.title"),
-        lines=tuple(_line(ask, example) for example in shown),
+        lines=tuple(
+            line_of(example, words, may_decide=ask.role >= Role.CURATOR) for example in shown
+        ),
         empty=words("examples.empty"),
         more=more,
         total=total,
@@ -116,8 +114,7 @@ def wanted(ask: Ask) -> ExampleFilter:
     return _page_of(ask)[1]
 
 
-def _line(ask: Ask, example: Example) -> Line:
-    words = ask.words
+def line_of(example: Example, words: Words, *, may_decide: bool) -> Line:
     texts = readable(example.row)
     shown = list(texts.values())[-2:] or [words("example.no_text")]
     text = " → ".join(_short(one) for one in shown)
@@ -130,7 +127,7 @@ def _line(ask: Ask, example: Example) -> Line:
         id=str(example.id),
         text=text,
         note=" · ".join([*notes, *(f"#{tag}" for tag in example.tags)]),
-        buttons=_buttons(example, words) if ask.role >= Role.CURATOR else (),
+        buttons=_buttons(example, words) if may_decide else (),
         facts=_facts(example, texts, words),
         tone=_TONES[example.state],
     )
@@ -139,7 +136,7 @@ def _line(ask: Ask, example: Example) -> Line:
 def _buttons(example: Example, words: Words) -> tuple[Button, ...]:
     return (
         Button(words("button.edit"), f"example.edit:{example.id}"),
-        Button(words("button.withdraw"), f"example.drop:{example.id}"),
+        Button(words("button.withdraw"), f"example.drop:{stamp(example)}"),
     )
 
 

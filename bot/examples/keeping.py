@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from bot import access
 from bot.commands import Ask, whole_number
 from bot.errors import NotFound, NotNow
+from bot.events import Event
+from bot.examples.shown import is_as_shown, is_done_already
 from bot.model import (
     NO_EXCLUSION,
+    ONLY_EDIT,
     Example,
     ExampleId,
     ExampleState,
@@ -21,6 +25,8 @@ from bot.model import (
 from bot.ports.store import Records, Store
 from bot.replies import Button
 from bot.words import Words
+
+CARD_STANDS = "example.card"
 
 
 async def add(ask: Ask, example: NewExample, *, store: Store) -> tuple[Example, bool]:
@@ -63,19 +69,72 @@ def consent_buttons(words: Words) -> tuple[Button, ...]:
     )
 
 
+async def decide(ask: Ask, state: ExampleState, *, store: Store) -> Example | None:
+    """Set the state of the example that a button names; the one clicked is about to be replaced.
+
+    The example as it is now, where that is not what the button showed.
+    """
+    async with store.writing() as records:
+        found = await seen(ask, records)
+        if is_as_shown(ask, found):
+            await _set_state(ask, found, state, records)
+            return None
+        return None if is_done_already(ask, found, state) else found
+
+
 async def set_state(ask: Ask, example: ExampleId, state: ExampleState, *, store: Store) -> None:
     async with store.writing() as records:
         found = await records.examples.get(ask.id, example)
-        if state is ExampleState.APPROVED and found.row is None:
-            raise NotNow(problem=ask.words("example.pointer_only", id=example))
-        if state is ExampleState.APPROVED and await _awaits_consent(ask, records, found):
-            raise NotNow(problem=ask.words("example.awaits_consent", id=example))
-        await change_state(ask, records, example, state)
+        await _set_state(ask, found, state, records)
+
+
+async def _set_state(ask: Ask, found: Example, state: ExampleState, records: Records) -> None:
+    if state is ExampleState.APPROVED:
+        await _refuse_unready(ask, found, records)
+    await change_state(ask, records, found.id, state)
+
+
+async def _refuse_unready(ask: Ask, found: Example, records: Records) -> None:
+    if found.row is None:
+        raise NotNow(problem=ask.words("example.pointer_only", id=found.id))
+    if await _awaits_consent(ask, records, found):
+        raise NotNow(problem=ask.words("example.awaits_consent", id=found.id))
 
 
 async def change_state(ask: Ask, records: Records, example: ExampleId, state: ExampleState) -> None:
-    await records.examples.set_state(ask.id, [example], state, at=ask.now)
+    await records.examples.set_state(ask.id, [example], state, at=ask.now, by=ask.by)
     await records.audit.add(ask.id, ask.by, f"example.{state}", at=ask.now, example=example)
+    await redraw_cards(ask, [example], records)
+
+
+async def redraw_cards(ask: Ask, examples: Sequence[ExampleId], records: Records) -> None:
+    """Every message that shows one of these is to be edited; each stands in one place only."""
+    await _redraw(ask.event, examples, records, at=ask.now)
+
+
+async def redraw_outdated(
+    event: Event, shown: Mapping[ExampleId, str], records: Records, *, at: datetime
+) -> None:
+    """A decision may have been taken between the drawing of a card and its standing there."""
+    workspace = event.place.workspace
+    states = await records.examples.standing(workspace, list(shown))
+    current = {one: f"{one}.r{revision}.{state}" for one, (revision, state) in states.items()}
+    changed = [one for one, now in current.items() if shown[one] not in (now, str(one))]
+    await _redraw(event, changed, records, at=at)
+
+
+async def _redraw(
+    event: Event, examples: Sequence[ExampleId], records: Records, *, at: datetime
+) -> None:
+    for card in await records.example_cards.of(event.place.workspace, examples):
+        await records.outbox.put(
+            f"{card.place.workspace}.card.{card.place.channel}.{card.message}",
+            card.place,
+            CARD_STANDS,
+            details={"by": event.user.name, ONLY_EDIT: True, "locale": event.locale},
+            at=at,
+            message=card.message,
+        )
 
 
 async def _awaits_consent(ask: Ask, records: Records, example: Example) -> bool:
@@ -110,6 +169,6 @@ def hidden(ask: Ask) -> Exclusion:
 
 def number(ask: Ask) -> ExampleId:
     try:
-        return ExampleId(whole_number(ask.argument))
+        return ExampleId(whole_number(ask.argument.partition(".")[0]))
     except ValueError:
         raise NotFound(noun="example", name=ask.argument) from None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.commands import Ask
-from bot.examples.keeping import change_state, number, seen
+from bot.examples.keeping import number, seen
 from bot.examples.review import review_buttons, warnings
+from bot.examples.shown import stamp
 from bot.examples.texts import last_text, readable
 from bot.model import Example, ExampleFilter, ExampleState, MessageId, Origin, Place, Role, Row
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
-from bot.replies import Button, Card, Column, Fact, Line, Listing, Reply, Text
+from bot.replies import Button, Card, Column, Fact, Line, Listing, Reply
 from bot.words import Words
 
 _ALIKE = 0.35
@@ -78,7 +79,7 @@ async def similar(ask: Ask, *, store: Store) -> Reply:
             id=str(one.id),
             text=_question(one),
             note=f"{likeness:.0%} · {ask.words(f'state.{one.state}')} · {_answer(one)}",
-            buttons=(Button(ask.words("button.withdraw"), f"example.drop:{one.id}"),),
+            buttons=(Button(ask.words("button.withdraw"), f"example.drop:{stamp(one)}"),),
         )
         for likeness, one in alike[:_SHOWN]
     )
@@ -98,15 +99,6 @@ async def context(ask: Ask, *, store: Store, surface: Surface) -> Reply:
     said = [*before, marked] if marked else list(before)
     lines = tuple(Line(one.author.name, one.text, f"{one.at:%Y-%m-%d %H:%M}") for one in said)
     return Listing(f"{title} #{source.channel}", lines, empty=ask.words("message.gone"))
-
-
-async def undo(ask: Ask, *, store: Store) -> Reply:
-    """Back among those that wait, as if nobody had judged it."""
-    example = number(ask)
-    async with store.writing() as records:
-        await records.examples.get(ask.id, example)
-        await change_state(ask, records, example, ExampleState.PROPOSED)
-    return Text(ask.words("example.waits_again", id=example))
 
 
 async def _consent(ask: Ask, example: Example, records: Records) -> str:
@@ -176,7 +168,10 @@ def _ways(example: Example, words: Words) -> tuple[Button, ...]:
         return review_buttons(example, words)[:3]
     edit = Button(words("button.edit"), f"example.edit:{example.id}")
     if example.state is ExampleState.APPROVED:
-        drop = Button(words("button.withdraw"), f"example.drop:{example.id}", is_danger=True)
+        drop = Button(words("button.withdraw"), f"example.drop:{stamp(example)}", is_danger=True)
         went = Button(words("button.lineage"), f"example.lineage:{example.id}")
         return (edit, drop, went)
-    return (Button(words("button.approve"), f"example.approve:{example.id}", is_primary=True), edit)
+    return (
+        Button(words("button.approve"), f"example.approve:{stamp(example)}", is_primary=True),
+        edit,
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bot.commands import Ask
 from bot.examples.exchange import names_of
-from bot.examples.keeping import hidden, number, set_state
+from bot.examples.keeping import hidden, number
+from bot.examples.shown import stamp
 from bot.examples.texts import readable
 from bot.examples.writing import write_button
 from bot.model import (
@@ -46,14 +47,6 @@ async def review(
     return _review_card(ask, page[0], authors, left, done)
 
 
-async def judge(ask: Ask, state: ExampleState, *, store: Store, surfaces: Surfaces) -> Reply:
-    """Approve or reject from the review card; the next one takes its place."""
-    example = number(ask)
-    await set_state(ask, example, state, store=store)
-    done = ask.words(f"example.{state}", id=example)
-    return await review(ask, store=store, surfaces=surfaces, after=example, done=done)
-
-
 async def skip(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
     example, done = number(ask), ask.words("review.skipped")
     return await review(ask, store=store, surfaces=surfaces, after=example, done=done)
@@ -63,7 +56,7 @@ def _review_card(ask: Ask, example: Example, authors: str, left: int, done: str)
     words = ask.words
     return Card(
         title=words("review.title", id=example.id, count=left),
-        lines=(*_some(done), *_spoken_lines(example, words), *warnings(example, words)),
+        lines=(*_some(done), *spoken_lines(example, words), *warnings(example, words)),
         facts=(
             Fact(words("fact.origin"), words(f"origin.{example.origin}")),
             Fact(words("fact.authors"), authors or "–"),
@@ -76,8 +69,8 @@ def _review_card(ask: Ask, example: Example, authors: str, left: int, done: str)
 def review_buttons(example: Example, words: Words) -> tuple[Button, ...]:
     return (
         *_approving(example, words),
-        Button(words("button.reject"), f"example.reject:{example.id}", is_danger=True),
-        Button(words("button.skip"), f"example.skip:{example.id}"),
+        Button(words("button.reject"), f"example.reject:{stamp(example)}", is_danger=True),
+        Button(words("button.skip"), f"example.skip:{stamp(example)}"),
     )
 
 
@@ -86,12 +79,12 @@ def _approving(example: Example, words: Words) -> tuple[Button, ...]:
     if example.row is None:
         return (write_button(example.id, words),)
     return (
-        Button(words("button.approve"), f"example.approve:{example.id}", is_primary=True),
+        Button(words("button.approve"), f"example.approve:{stamp(example)}", is_primary=True),
         Button(words("button.edit"), f"example.edit:{example.id}"),
     )
 
 
-def _spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
+def spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
     if example.row is None:
         return (words("example.pointer_only", id=example.id),)
     return tuple(

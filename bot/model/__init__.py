@@ -223,6 +223,15 @@ class Example:
     created_at: datetime
     updated_at: datetime
     exclusions: Exclusion = NO_EXCLUSION
+    decided_by: UserId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingCard:
+    """A message of ours whose buttons decide about examples."""
+
+    place: Place
+    message: MessageId
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +301,7 @@ class Turn:
     completion_tokens: int | None = None
     first_text_seconds: float | None = None
     seconds: float | None = None
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +324,10 @@ class NewNotice:
     kind: str
     subject: int | None
     details: Mapping[str, object]
+
+
+ONLY_EDIT = "only_edit"
+"""The detail of a notice that changes a message which stands, and is let go where it is gone."""
 
 
 @dataclass(frozen=True, slots=True)

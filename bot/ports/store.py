@@ -38,6 +38,7 @@ from bot.model import (
     RoomMessage,
     Row,
     Sources,
+    StandingCard,
     Turn,
     TurnId,
     User,
@@ -234,8 +235,15 @@ class Examples(Protocol):
         state: ExampleState,
         *,
         at: datetime,
+        by: UserId | None = None,
     ) -> int:
         """How many changed; one that would come back beside a living twin stays as it is."""
+        ...
+
+    async def standing(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
+    ) -> Mapping[ExampleId, tuple[int, ExampleState]]:
+        """Revision and state of each."""
         ...
 
     async def set_tags(
@@ -282,6 +290,27 @@ class Examples(Protocol):
         every exclusion must be allowed now. With `shown_in` those that may go along with a
         question asked in that channel: also what was said there, whatever kind of channel it is.
         """
+        ...
+
+
+class ExampleCards(Protocol):
+    async def put(
+        self,
+        workspace: WorkspaceId,
+        place: Place,
+        message: MessageId,
+        examples: Sequence[ExampleId],
+    ) -> None:
+        """What a message shows now, in place of what it showed before."""
+        ...
+
+    async def shown(
+        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
+    ) -> Sequence[ExampleId]: ...
+    async def of(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
+    ) -> Sequence[StandingCard]:
+        """Every message that shows one of them."""
         ...
 
 
@@ -340,8 +369,12 @@ class Outbox(Protocol):
         details: Mapping[str, object] | None = None,
         at: datetime,
         once: bool = False,
+        message: MessageId | None = None,
     ) -> None:
-        """A new fact, or a change of the fact with this key; with `once`, only if it is new."""
+        """A new fact, or a change of the fact with this key; with `once`, only if it is new.
+
+        `message` is where it stands already, to be edited.
+        """
         ...
 
     async def announce(self, facts: Sequence[NewNotice], *, at: datetime) -> None:
@@ -500,6 +533,7 @@ class Records(Protocol):
     guest_channels: GuestChannels
     assistants: Assistants
     examples: Examples
+    example_cards: ExampleCards
     snapshots: Snapshots
     jobs: Jobs
     leavings: Leavings

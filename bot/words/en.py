@@ -161,6 +161,7 @@ SENTENCES: Mapping[str, str] = {
     "button.approve": "Approve",
     "button.edit": "Edit",
     "button.withdraw": "Withdraw",
+    "button.restore": "Back to review",
     "button.reject": "Reject",
     "button.skip": "Skip",
     "button.confirm": "Confirm",
@@ -249,6 +250,9 @@ SENTENCES: Mapping[str, str] = {
         "Example {id} has been changed meanwhile, so nothing was saved. Open it once more."
     ),
     "example.unchanged": "Example {id} is as it was: nothing was changed.",
+    "example.is_now": "Example {id} is {state}.",
+    "example.is_now_by": "Example {id} is {state} ({name}).",
+    "example.outdated": "{decided} That is not what the button was for, so nothing was done.",
     "example.no_text": "(only a pointer)",
     "example.held_out": "held back for checking",
     "example.preference": "preference",

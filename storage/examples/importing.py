@@ -15,7 +15,8 @@ from storage.tables import IS_LIVING, example_authors, example_tags, examples
 
 Marked = Mapping[tuple[AssistantId, str], NewExample]
 
-_EXAMPLE = [column.name for column in examples.c if column.name not in ("id", "editor")]
+_LATER = ("id", "editor", "decided_by")
+_EXAMPLE = [column.name for column in examples.c if column.name not in _LATER]
 _ITEM = ["position", "item", "workspace", "assistant", "mark", "newest"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -64,6 +64,7 @@ PAGE = 200
 _ERASED: dict[str, object] = {
     **dict.fromkeys(("row", "search_text", "fingerprint", "editor")),
     **dict.fromkeys(("channel", "message", "thread", "permalink")),
+    "decided_by": None,
     "state": ExampleState.WITHDRAWN,
 }
 
@@ -188,17 +189,28 @@ class Examples:
         state: ExampleState,
         *,
         at: datetime,
+        by: UserId | None = None,
     ) -> int:
         changed = 0
         for part in parts(examples):
             own = these(workspace, part)
             if state in LIVING:
                 # Again where one was in the way that could not come back itself.
-                while moved := await self._move(may_come_back(own), state, at):
+                while moved := await self._move(may_come_back(own), state, at, by):
                     changed += moved
                 own = and_(own, IS_LIVING)
-            changed += await self._move(own, state, at)
+            changed += await self._move(own, state, at, by)
         return changed
+
+    async def standing(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
+    ) -> Mapping[ExampleId, tuple[int, ExampleState]]:
+        found: dict[ExampleId, tuple[int, ExampleState]] = {}
+        for part in parts(examples):
+            wanted = select(table.c.id, table.c.revision, table.c.state)
+            for row in await self._connection.rows(wanted.where(these(workspace, part))):
+                found[row.id] = (row.revision, row.state)
+        return found
 
     async def set_tags(
         self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
@@ -307,8 +319,10 @@ class Examples:
         ):
             raise BadInput(problem=f"Example {found[0].id} says exactly this already.")
 
-    async def _move(self, own: ColumnElement[bool], state: ExampleState, at: datetime) -> int:
+    async def _move(
+        self, own: ColumnElement[bool], state: ExampleState, at: datetime, by: UserId | None
+    ) -> int:
         others = and_(own, table.c.state != state)
         return await self._connection.changed(
-            update(table).where(others).values(state=state, updated_at=at)
+            update(table).where(others).values(state=state, updated_at=at, decided_by=by)
         )

@@ -103,6 +103,7 @@ def example_of(row: Found[Any], authors: Sequence[UserId], tags: Sequence[str]) 
         created_at=row.created_at,
         updated_at=row.updated_at,
         exclusions=Exclusion(row.exclusions),
+        decided_by=row.decided_by,
     )
 
 

@@ -22,7 +22,7 @@ from adapters.studio.visit import Studio, Visit
 from bot import events
 from bot.events import Attachment
 from bot.model import ExampleState, Origin
-from bot.replies import Card, Field, Form, Listing, Refused, Reply
+from bot.replies import Card, Field, Form, Line, Listing, Refused, Reply
 
 _PAGE = 25
 
@@ -227,7 +227,8 @@ class _Examples:
         return change
 
     async def _change(self, what: str, values: Mapping[str, str]) -> Reply:
-        ids = ",".join(str(row["id"]) for row in self._table.selected)
+        lines = {line.id: line for line in self._listed.lines} if self._listed else {}
+        ids = ",".join(_as_shown(lines[str(row["id"])]) for row in self._table.selected)
         chosen = {**self._filters, "all": "yes"} if self._everything.value else {"ids": ids}
         reply = await self._visit.ask(events.Submitted(f"examples:{what}", {**chosen, **values}))
         if not isinstance(reply, Refused):
@@ -295,3 +296,9 @@ class _Examples:
             await self._deeds.run("export", options)
 
         return export
+
+
+def _as_shown(line: Line) -> str:
+    """The example with the revision and state that its buttons are for."""
+    shown = (button.action.partition("example.drop:")[2] for button in line.buttons)
+    return next(filter(None, shown), line.id)

@@ -51,7 +51,9 @@ class _Queue:
         self._visit = visit
         self._lines: dict[str, Line] = {}
         self._rows: dict[str, ui.element] = {}
-        self._judged: list[str] = []
+        self._shown: Card | None = None
+        # What was judged, with the button argument that names its state since.
+        self._judged: dict[str, str] = {}
         self._open: str | None = None
         self._turn = asyncio.Lock()
 
@@ -129,7 +131,7 @@ class _Queue:
     async def _show(self, number: str | None) -> None:
         if self._open in self._rows:
             self._rows[self._open].classes(remove="here").props("aria-selected=false")
-        self._open = number
+        self._open, self._shown = number, None
         self._tell_where()
         self._detail.clear()
         self._beside.clear()
@@ -144,6 +146,7 @@ class _Queue:
         told = await self._visit.see(f"example.show:{number}")
         if self._open != number or not isinstance(told, Card):
             return
+        self._shown = told
         with self._detail:
             self._draw_example(told)
         # Keys may come faster than these are found: they fill in when they can.
@@ -232,8 +235,10 @@ class _Queue:
         await self._show(waiting[max(0, min(len(waiting) - 1, at + by))])
 
     async def _judge(self, action: str) -> None:
-        if self._open is not None:
-            await self._act(f"{action}:{self._open}")
+        buttons = self._shown.buttons if self._shown else ()
+        for button in buttons:
+            if button.action.startswith(f"{action}:"):
+                await self._act(button.action)
 
     async def _act(self, action: str) -> None:
         """A key or a button on the open example."""
@@ -243,14 +248,17 @@ class _Queue:
         elif isinstance(reply, Refused):
             tell(reply)
         elif action.startswith(("example.approve", "example.reject")):
-            await self._move_on(action.rpartition(":")[2])
+            await self._move_on(action)
         else:
             tell(reply)
 
-    async def _move_on(self, number: str) -> None:
+    async def _move_on(self, action: str) -> None:
+        deed, _, shown = action.partition(":")
+        number, revision, _ = shown.split(".", 2)
+        decided = "approved" if deed == "example.approve" else "rejected"
         waiting = self._waiting()
         at = waiting.index(number) if number in waiting else 0
-        self._judged.append(number)
+        self._judged[number] = f"{number}.{revision}.{decided}"
         if number in self._rows:
             self._rows[number].classes(add="judged")
         left = self._waiting()
@@ -260,8 +268,8 @@ class _Queue:
         if not self._judged:
             notify(self._visit.say("studio.undone"), kind="warning")
             return
-        number = self._judged.pop()
-        if tell(await self._visit.click(f"example.undo:{number}")):
+        number, decided = self._judged.popitem()
+        if tell(await self._visit.click(f"example.undo:{decided}")):
             self._rows[number].classes(remove="judged")
             await self._show(number)
 

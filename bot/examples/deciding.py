@@ -1,0 +1,37 @@
+"""Decisions by button: each about the state that was shown, and refused about any other."""
+
+from __future__ import annotations
+
+from bot.commands import Ask
+from bot.examples import review
+from bot.examples.cards import refuse_outdated
+from bot.examples.keeping import decide, number
+from bot.model import ExampleState
+from bot.ports.store import Store
+from bot.ports.world import Surfaces
+from bot.replies import Reply, Text
+
+
+async def judge(ask: Ask, state: ExampleState, *, store: Store, surfaces: Surfaces) -> Reply:
+    """Approve or reject from the review card; the next one takes its place."""
+    outdated = await decide(ask, state, store=store)
+    if outdated is not None:
+        return await refuse_outdated(ask, outdated, surfaces=surfaces)
+    example = number(ask)
+    done = ask.words(f"example.{state}", id=example)
+    return await review.review(ask, store=store, surfaces=surfaces, after=example, done=done)
+
+
+async def withdraw(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
+    outdated = await decide(ask, ExampleState.WITHDRAWN, store=store)
+    if outdated is not None:
+        return await refuse_outdated(ask, outdated, surfaces=surfaces)
+    return Text(ask.words("example.withdrawn", id=number(ask)))
+
+
+async def undo(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
+    """Back among those that wait, as if nobody had judged it."""
+    outdated = await decide(ask, ExampleState.PROPOSED, store=store)
+    if outdated is not None:
+        return await refuse_outdated(ask, outdated, surfaces=surfaces)
+    return Text(ask.words("example.waits_again", id=number(ask)))

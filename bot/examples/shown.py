@@ -1,0 +1,46 @@
+"""What a button says of an example: its number, and the revision and state it was drawn for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from bot.commands import Ask
+from bot.events import Commanded, Spoken
+from bot.model import Example, ExampleId, ExampleState
+from bot.replies import Button, Drawn, Listing
+
+_DECIDING = re.compile(r"example\.(?:approve|reject|skip|drop|undo|write):((\d+)\S*)")
+
+
+def stamp(example: Example) -> str:
+    """`12.r3.proposed`: a decision about this is refused once it is no longer so."""
+    return f"{example.id}.r{example.revision}.{example.state}"
+
+
+def is_as_shown(ask: Ask, example: Example) -> bool:
+    """Who typed a command saw no card; a button is for the state that it was drawn for."""
+    is_typed = isinstance(ask.event.what, Commanded | Spoken)
+    return is_typed or ask.argument == stamp(example)
+
+
+def is_done_already(ask: Ask, example: Example, state: ExampleState) -> bool:
+    """Whether the same person has decided the same, by a second click or before a crash."""
+    is_same_text = ask.argument.startswith(f"{example.id}.r{example.revision}.")
+    return is_same_text and example.state is state and example.decided_by == ask.by
+
+
+def examples_on(reply: Drawn) -> Mapping[ExampleId, str]:
+    """The examples that the buttons of a message decide about, as the buttons know them."""
+    found: dict[ExampleId, str] = {}
+    for button in _buttons(reply):
+        if match := _DECIDING.fullmatch(button.action):
+            found.setdefault(ExampleId(int(match[2])), match[1])
+    return found
+
+
+def _buttons(reply: Drawn) -> Iterator[Button]:
+    if isinstance(reply, Listing):
+        yield from (button for line in reply.lines for button in line.buttons)
+    else:
+        yield from reply.buttons

@@ -1,0 +1,59 @@
+"""Where cards stand whose buttons decide about examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, and_, delete, select
+
+from bot.model import ChannelId, ExampleId, MessageId, Place, StandingCard, WorkspaceId
+from storage.connection import Connection, its_own, parts
+from storage.tables import example_cards as table
+
+
+class ExampleCards:
+    """Keeps for each message the examples that it shows, in their order."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def put(
+        self,
+        workspace: WorkspaceId,
+        place: Place,
+        message: MessageId,
+        examples: Sequence[ExampleId],
+    ) -> None:
+        at = _at(workspace, place.channel, message)
+        await self._connection.run(delete(table).where(at))
+        rows = [
+            (workspace, place.channel, message, position, example, place.thread)
+            for position, example in enumerate(dict.fromkeys(examples))
+        ]
+        names = ["workspace", "channel", "message", "position", "example", "thread"]
+        with its_own("example", ", ".join(map(str, examples))):
+            await self._connection.many(self._connection.insert(table), names, rows)
+
+    async def shown(
+        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
+    ) -> Sequence[ExampleId]:
+        wanted = select(table.c.example).where(_at(workspace, channel, message))
+        return [row.example for row in await self._connection.rows(wanted.order_by("position"))]
+
+    async def of(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
+    ) -> Sequence[StandingCard]:
+        found: dict[tuple[str, str], StandingCard] = {}
+        for part in parts(examples):
+            own = and_(table.c.workspace == workspace, table.c.example.in_(part))
+            wanted = select(table.c.channel, table.c.thread, table.c.message).where(own).distinct()
+            for row in await self._connection.rows(wanted):
+                place = Place(workspace, row.channel, row.thread)
+                found[row.channel, row.message] = StandingCard(place, row.message)
+        return list(found.values())
+
+
+def _at(workspace: WorkspaceId, channel: ChannelId, message: MessageId) -> ColumnElement[bool]:
+    return and_(
+        table.c.workspace == workspace, table.c.channel == channel, table.c.message == message
+    )
