@@ -10,7 +10,7 @@ _PATTERNS = {
         r"\b(?:sk-[A-Za-z0-9_-]{16,}|xox[abeprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}"
         r"|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16})\b|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     ),
-    "email": re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]*\w"),
+    "email": re.compile(r"\w[.+-]*@[\w-]+\.[\w.-]*\w"),
     "phone": re.compile(r"(?<![\w.])\+?\d[\d\s()/-]{7,}\d(?![\w.])"),
 }
 _DIGITS = re.compile(r"(?<!\d)(?:\d[ -]?){13,19}(?!\d)")

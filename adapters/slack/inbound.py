@@ -48,7 +48,7 @@ CHANGING = ("channel_shared", "channel_unshared", "channel_left", "group_left")
 
 _SPOKEN_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
 _LINK = re.compile(r"<([^<>\n]+)>")
-_COMMAND = re.compile(r"\s*/?tune(?:\s+|$)", re.IGNORECASE)
+_COMMAND = re.compile(r"(?<!\s)\s*/?tune(?:\s+|$)", re.IGNORECASE)
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 

@@ -8,7 +8,8 @@ import re
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
-_BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
+# Never over another pair of stars, so that no text is looked through from every pair to its end.
+_BOLD = re.compile(r"\*\*(?=\S)([^*\n]+(?:\*(?!\*)[^*\n]+)*)(?<=\S)\*\*")
 _ITALIC = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])")
 _LINK = re.compile(r"(?<![\w&;])(https?://[^\s<]+[^\s<.,;:!?)\]'\"])")
 _CALL = re.compile(r"(?<!\w)@attune(?!\w)", re.IGNORECASE)

@@ -10,7 +10,8 @@ from bot.ports.store import Records
 
 # "Example 6174 message contains …", "Line 12 is not …", "row #3", "examples 4": counted from one.
 _ROW = re.compile(
-    r"\b(?:example|line|row|record)s?\s*(?:number\s*|no\.?\s*)?[#:]?\s*(\d+)", re.IGNORECASE
+    r"\b(?:example|line|row|record)s?\s{0,3}(?:number\s{0,3}|no\.?\s{0,3})?[#:]?\s{0,3}(\d+)",
+    re.IGNORECASE,
 )
 
 
