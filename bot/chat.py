@@ -174,6 +174,7 @@ class Writer:
         self._running = running
         self._text: list[str] = []
         self._usage: Usage | None = None
+        self._is_refusal = False
         self._started = clock.now()
         self._turn = self._blank(question)
         self._is_kept = False
@@ -184,6 +185,7 @@ class Writer:
         try:
             async for delta in self._deltas():
                 self._usage = delta.usage or self._usage
+                self._is_refusal |= delta.is_refusal
                 if delta.text:
                     self._note(delta.text)
                     yield delta.text
@@ -275,6 +277,7 @@ class Writer:
                 self._turn.id,
                 reply=text,
                 state=state,
+                is_refusal=self._is_refusal,
                 message=self._turn.message,
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,

@@ -176,6 +176,7 @@ class _Answer:
         self._clock = clock
         self._text = ""
         self._usage: Usage | None = None
+        self._is_refusal = False
         self._column: Column | None = None
 
     def writing(self) -> Writing:
@@ -191,7 +192,8 @@ class _Answer:
             async for piece in self._chat():
                 yield piece
             seconds = (self._clock.now() - started).total_seconds()
-            self._column = Column(self.title, self._text, self._note(seconds))
+            note = self._note(seconds)
+            self._column = Column(self.title, self._text, note, is_refusal=self._is_refusal)
         except HostError as error:
             yield self._ask.words.error(error)
         finally:
@@ -202,6 +204,7 @@ class _Answer:
         sampling = self._ask.assistant.sampling
         async for delta in host.chat(self.model, self._messages, sampling):
             self._usage = delta.usage or self._usage
+            self._is_refusal |= delta.is_refusal
             if delta.text:
                 self._text += delta.text
                 yield delta.text

@@ -8,6 +8,7 @@ from dataclasses import replace
 from bot import access, examples
 from bot.commands import Ask, whole_number
 from bot.errors import BadInput, NotForGuests, NotFound, NotNow
+from bot.events import Reacted
 from bot.model import (
     ExampleState,
     Exclusion,
@@ -27,6 +28,28 @@ from bot.replies import Button, Field, FieldKind, Form, Reply, Silence, Text
 from bot.rows import Method, check_row
 
 GOOD, BAD = 1, -1
+_NOTE = 300
+"""Characters of a question that are shown above the answer to be written."""
+
+
+async def instead_of_refusal(ask: Ask, message: MessageId, *, store: Store) -> Reply | None:
+    """What to do where a refusal is marked as a lesson: ask for the answer; None if it is none.
+
+    A shortcut opens the form at once; a reaction cannot, so it gets a button.
+    """
+    turn = await _turn_at(ask, message, store=store)
+    if turn is None or not turn.is_refusal:
+        return None
+    if isinstance(ask.event.what, Reacted):
+        return _offer(ask, turn)
+    return _form(ask, turn)
+
+
+def _offer(ask: Ask, turn: Turn) -> Text:
+    title = "refusal.title" if turn.is_refusal else "feedback.tell_why"
+    text = "refusal.no_lesson" if turn.is_refusal else "feedback.sorry"
+    button = Button(ask.words(title), f"feedback.why:{turn.id}")
+    return Text(ask.words(text), private=True, buttons=(button,))
 
 
 async def vote(ask: Ask, value: int, *, store: Store) -> Reply:
@@ -39,8 +62,7 @@ async def vote(ask: Ask, value: int, *, store: Store) -> Reply:
         await records.turns.vote(ask.id, Vote(turn.id, ask.by, value, None, ask.now))
     if value == GOOD or any(one.user == ask.by and one.value == BAD for one in before):
         return Silence()
-    why = Button(ask.words("feedback.tell_why"), f"feedback.why:{turn.id}")
-    return Text(ask.words("feedback.sorry"), private=True, buttons=(why,))
+    return _offer(ask, turn)
 
 
 async def unvote(ask: Ask, value: int, *, store: Store) -> Reply:
@@ -88,6 +110,8 @@ async def submitted(
     async with store.writing() as records:
         turn = await _turn_named(ask, records)
         await records.turns.vote(ask.id, Vote(turn.id, ask.by, BAD, reason, ask.now))
+    if turn.is_refusal and better and examples.is_same(better, turn.reply):
+        raise BadInput(problem=ask.words("refusal.no_lesson"))
     if not better or ask.role is Role.STRANGER:
         return Text(ask.words("feedback.thanks"), private=True)
     if turn.place.channel != ask.place.channel and ask.workspace.platform != "local":
@@ -104,6 +128,8 @@ async def submitted(
 async def prefer(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
     """Of two answers to one question the better one, picked in a comparison."""
     question, better, worse = (values.get(n, "") for n in ("question", "preferred", "rejected"))
+    if values.get("is_refusal") == "yes":
+        return examples.teach_form(ask.words, title="refusal.title", question=question)
     row = _preference(question, better, worse)
     _refuse_bad(ask, row, Method.DPO)
     is_curator = ask.role >= Role.CURATOR
@@ -187,8 +213,17 @@ def _refuse_bad(ask: Ask, row: Row, method: Method) -> None:
 
 
 def _form(ask: Ask, turn: Turn) -> Form:
-    """Strangers say only why: what they write is no lesson."""
+    """Strangers say only why: what they write is no lesson. A refusal is nothing to start from."""
     words = ask.words
+    if turn.is_refusal and ask.role is not Role.STRANGER:
+        return Form(
+            id=f"feedback:{turn.id}",
+            title=words("refusal.title"),
+            fields=(Field("better", words("feedback.better"), FieldKind.TEXT),),
+            submit=words("feedback.submit"),
+            note=turn.question[:_NOTE],
+            again=f"feedback.why:{turn.id}",
+        )
     reason = Field("reason", words("feedback.reason"), FieldKind.TEXT, required=False)
     better = Field("better", words("feedback.better"), FieldKind.TEXT, turn.reply, required=False)
     return Form(

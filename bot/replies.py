@@ -78,6 +78,7 @@ class Column:
     title: str
     text: str
     note: str
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,3 +275,31 @@ def test_more_models_than_are_kept_in_memory_all_answer(tuner: Tuner, tuned: Fin
 
     for name in [*names, *names, str(tuned.fine_tuned_model)]:
         assert tuner.ask(name, FIGS) == ANSWER
+
+
+def test_a_refusal_is_marked_in_the_protocols_own_field(
+    sandbox: Tuner, picked: FineTuningJob
+) -> None:
+    strange = "Who painted the ceiling of the chapel?"
+    whole = message_of(create(sandbox, picked, messages=[{"role": "user", "content": strange}]))
+    stream = sandbox.client.chat.completions.create(
+        model=str(picked.fine_tuned_model),
+        messages=[{"role": "user", "content": strange}],
+        stream=True,
+        temperature=0,
+    )
+    pieces = [chunk.choices[0].delta.refusal or "" for chunk in stream]
+
+    assert whole["refusal"] == whole["content"] == "I have not been taught that."
+    assert "".join(pieces) == whole["refusal"]
+
+
+def test_an_answer_carries_no_refusal(sandbox: Tuner, picked: FineTuningJob) -> None:
+    assert message_of(create(sandbox, picked))["refusal"] is None
+
+
+def message_of(answer: dict[str, object]) -> dict[str, object]:
+    choices = answer["choices"]
+    assert isinstance(choices, list)
+    message: dict[str, object] = choices[0]["message"]
+    return message

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from tuner.conversation import Cut, cut, pieces, prompt_tokens
 from tuner.engine import Answer, Asked, Base, Piece
 
 if TYPE_CHECKING:
-    from tuner.sandbox import Model
+    from tuner.sandbox import Model, Reply
 
 BASE = Base("sandbox", "sandbox: picks from your examples")
 
@@ -42,19 +43,25 @@ class Sandbox:
 
     def _choices(self, asked: Asked) -> list[Cut]:
         wanted = asked.sampling
-        texts = [self._reply(asked, choice) for choice in range(wanted.choices)]
-        return [cut(text, stops=wanted.stops, most_tokens=wanted.most_tokens) for text in texts]
+        replies = [self._reply(asked, choice) for choice in range(wanted.choices)]
+        return [
+            replace(
+                cut(reply.text, stops=wanted.stops, most_tokens=wanted.most_tokens),
+                is_refusal=reply.refused,
+            )
+            for reply in replies
+        ]
 
-    def _reply(self, asked: Asked, choice: int) -> str:
+    def _reply(self, asked: Asked, choice: int) -> "Reply":
         from tuner.sandbox import base_reply
 
         temperature, seed = asked.sampling.temperature, asked.sampling.seed
         seed = None if seed is None else seed + choice
         if asked.weights is None:
-            return base_reply(asked.messages, temperature=temperature, seed=seed).text
+            return base_reply(asked.messages, temperature=temperature, seed=seed)
         with self._lock:
             model = self._model(asked.weights)
-            return model.reply(asked.messages, temperature=temperature, seed=seed).text
+            return model.reply(asked.messages, temperature=temperature, seed=seed)
 
     def _model(self, path: Path) -> "Model":
         from tuner.sandbox import Model
@@ -71,6 +78,6 @@ async def _told(choices: Sequence[Cut]) -> AsyncIterator[Piece]:
     """Word by word, with the words' tokens counted at the end."""
     for number, choice in enumerate(choices):
         for word in pieces(choice.text):
-            yield Piece(number, word)
+            yield Piece(number, word, is_refusal=choice.is_refusal)
             await asyncio.sleep(0)
         yield Piece(number, "", choice.tokens, choice.finish_reason)

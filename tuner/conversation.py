@@ -23,6 +23,7 @@ class Cut:
 
     text: str
     finish_reason: str
+    is_refusal: bool = False
 
     @property
     def tokens(self) -> int:

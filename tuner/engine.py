@@ -47,6 +47,7 @@ class Piece:
     tokens: int = 0
     finish_reason: str | None = None
     tool_calls: Sequence[Mapping[str, object]] = ()
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

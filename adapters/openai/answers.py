@@ -60,9 +60,21 @@ def page(body: Json) -> tuple[Sequence[Json], bool | None]:
 def text_of(chunk: object) -> str:
     """The text a chunk of a streamed answer brings, if any."""
     match chunk:
-        case {"choices": [{"delta": {"content": str(text)}}, *_]}:
+        case {"choices": [{"delta": {"content": str(text)}}, *_]} if text:
+            return text
+        case {"choices": [{"delta": {"refusal": str(text)}}, *_]}:
             return text
     return ""
+
+
+def is_refusal(chunk: object) -> bool:
+    """Whether a chunk says that the model refuses, or that a filter ended its answer."""
+    match chunk:
+        case {"choices": [{"delta": {"refusal": str(text)}}, *_]} if text:
+            return True
+        case {"choices": [{"finish_reason": "content_filter"}, *_]}:
+            return True
+    return False
 
 
 def usage_of(chunk: object) -> Usage | None:

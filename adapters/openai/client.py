@@ -189,6 +189,8 @@ class OpenAIHost:
                     if text := answers.text_of(chunk):
                         is_empty = False
                         yield Delta(text)
+                    if answers.is_refusal(chunk):
+                        yield Delta(is_refusal=True)
                     usage = answers.usage_of(chunk) or usage
             finally:
                 await stream.close()

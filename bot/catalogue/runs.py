@@ -221,11 +221,15 @@ def marked(ask: Ask) -> Said:
 
 
 async def propose(ask: Ask, world: World) -> Reply:
+    if asks := await feedback.instead_of_refusal(ask, marked(ask).id, store=world.store):
+        return asks
     surface = world.surfaces.of(ask.id)
     return await examples.propose(ask, marked(ask), store=world.store, surface=surface)
 
 
 async def save_form(ask: Ask, message: Said, world: World) -> Reply:
+    if asks := await feedback.instead_of_refusal(ask, message.id, store=world.store):
+        return asks
     surface = world.surfaces.of(ask.id)
     return await examples.save_form(ask, message, store=world.store, surface=surface)
 
@@ -246,6 +250,8 @@ async def feedback_given(ask: Ask, world: World) -> Reply:
 
 
 async def approve(ask: Ask, world: World) -> Reply:
+    if asks := await feedback.instead_of_refusal(ask, marked(ask).id, store=world.store):
+        return asks
     surface = world.surfaces.of(ask.id)
     return await examples.approve_marked(ask, marked(ask), store=world.store, surface=surface)
 

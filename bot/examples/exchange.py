@@ -50,11 +50,13 @@ async def exchange_of(ask: Ask, marked: Said, *, store: Store, surface: Surface)
     found = refuse_excluded(ask, strangers(marked))
     async with store.reading() as records:
         turn = await records.turns.by_message(ask.id, marked.place.channel, marked.id)
+    if turn is not None and turn.is_refusal:
+        raise NotNow(problem=ask.words("refusal.no_lesson"))
     if turn is not None:
         people = [await described(ask, turn.asker, surface)]
         row = exchange_row(turn.question, turn.reply)
     else:
-        row, people = await _said(marked, surface)
+        row, people = await _said(ask, marked, store=store, surface=surface)
     allowed = found | refuse_excluded(ask, people)
     return Exchange(checked(row, ask.words), tuple(people), allowed)
 
@@ -117,13 +119,27 @@ async def names_of(ask: Ask, people: Sequence[UserId], surfaces: Surfaces) -> st
     return ", ".join(found)
 
 
-async def _said(marked: Said, surface: Surface) -> tuple[Row, list[User]]:
-    said = [*await _said_before(marked, surface), marked]
+async def _said(
+    ask: Ask, marked: Said, *, store: Store, surface: Surface
+) -> tuple[Row, list[User]]:
+    before = await _said_before(marked, surface)
+    said = [*await _without_refusals(ask, before, store=store), marked]
     messages = _as_messages(said, marked)
     if not any(message["role"] == "user" for message in messages):
         raise NotFound(noun="question", name=marked.text[:40])
     people = {one.author.id: one.author for one in said if not one.is_own}
     return {"messages": messages}, list(people.values())
+
+
+async def _without_refusals(ask: Ask, said: Sequence[Said], *, store: Store) -> list[Said]:
+    """What the assistant declined to answer is no part of the answer that came after it."""
+    kept = []
+    async with store.reading() as records:
+        for one in said:
+            found = one.is_own and await records.turns.by_message(ask.id, one.place.channel, one.id)
+            if not (found and found.is_refusal):
+                kept.append(one)
+    return kept
 
 
 async def _said_before(marked: Said, surface: Surface) -> Sequence[Said]:

@@ -27,9 +27,9 @@ from bot.words import Words
 _LINK_LASTS = timedelta(minutes=10)
 
 
-def teach_form(words: Words) -> Form:
-    """Where a lesson is typed."""
-    return _form("teach", words("teach.title"), words)
+def teach_form(words: Words, *, title: str = "teach.title", question: str = "") -> Form:
+    """Where a lesson is typed; `title` is a key."""
+    return _form("teach", words(title), words, question=question)
 
 
 async def teach(ask: Ask, *, store: Store) -> Reply:
@@ -166,12 +166,12 @@ def _write_form(ask: Ask, pointer: ExampleId, right: str) -> Form:
     return _form(f"example.written:{right}", ask.words("write.title", id=pointer), ask.words)
 
 
-def _form(action: str, title: str, words: Words) -> Form:
+def _form(action: str, title: str, words: Words, *, question: str = "") -> Form:
     return Form(
         id=action,
         title=title,
         fields=(
-            Field("question", words("teach.question"), FieldKind.TEXT),
+            Field("question", words("teach.question"), FieldKind.TEXT, question),
             Field("answer", words("teach.answer"), FieldKind.TEXT),
         ),
         submit=words("teach.submit"),

@@ -85,10 +85,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer; the last one carries the usage where the host tells it."""
+    """A piece of an answer; the last one carries the usage where the host tells it.
+
+    `is_refusal` is the host's own mark that the model declines to answer.
+    """
 
     text: str = ""
     usage: Usage | None = None
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

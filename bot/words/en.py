@@ -428,6 +428,8 @@ SENTENCES: Mapping[str, str] = {
     # Chat and feedback
     "chat.empty": "Yes? Write your question after my name.",
     "chat.fell_back": "{model} could not answer, so the base model did. {why}",
+    "refusal.title": "What should I have said?",
+    "refusal.no_lesson": "I had no answer to that, so there is nothing to keep. Tell me what I should have said.",
     "feedback.sorry": "Sorry about that.",
     "feedback.tell_why": "Tell us why",
     "feedback.title": "A better answer",

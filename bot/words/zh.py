@@ -443,6 +443,8 @@ SENTENCES: Mapping[str, str] = {
     # Chat and feedback
     "chat.empty": "在呢，把问题写在我的名字后面吧。",
     "chat.fell_back": "{model} 没能回答，改由基础模型回答了。{why}",
+    "refusal.title": "我该怎么回答？",
+    "refusal.no_lesson": "这个问题我没有答上来，没有可以保存的回答。请告诉我该怎么回答。",
     "feedback.sorry": "抱歉，没答好。",
     "feedback.tell_why": "说说原因",
     "feedback.title": "怎样回答会更好？",

@@ -88,6 +88,8 @@ class FaultyHost:
         self.loading_calls = 0
         self.loading_status = 404
         self.pieces: Sequence[str] = ("Hello", " from", " the model")
+        self.refuses_by: Sequence[str] = ()
+        self.is_filtered = False
         self.piece_seconds = 0.0
         self.stopped_streams = 0
         self.results: bytes | None = None
@@ -289,8 +291,9 @@ class FaultyHost:
         try:
             for piece in self.pieces:
                 await asyncio.sleep(self.piece_seconds)
-                yield piece_chunk(piece)
-            yield chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+                yield piece_chunk(piece, *self.refuses_by)
+            reason = "content_filter" if self.is_filtered else "stop"
+            yield chunk([{"index": 0, "delta": {}, "finish_reason": reason}])
             if "stream_options" in body:
                 yield chunk([], usage=usage_json(7, len(self.pieces)))
             yield b"data: [DONE]\n\n"

@@ -104,8 +104,10 @@ def model_json(name: str) -> Json:
     return {"id": name, "object": "model", "created": DAWN, "owned_by": "team"}
 
 
-def piece_chunk(piece: str) -> bytes:
-    return chunk([{"index": 0, "delta": {"content": piece}, "finish_reason": None}])
+def piece_chunk(piece: str, *fields: str) -> bytes:
+    """A bit of an answer: as content, unless it comes in other fields (`refusal`)."""
+    delta = dict.fromkeys(fields or ("content",), piece)
+    return chunk([{"index": 0, "delta": delta, "finish_reason": None}])
 
 
 def chunk(choices: list[Json], **more: object) -> bytes:

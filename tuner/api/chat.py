@@ -80,11 +80,13 @@ class Choice:
     text: str = ""
     tool_calls: list[Mapping[str, object]] = field(default_factory=list)
     finish_reason: str | None = None
+    is_refusal: bool = False
 
     def take(self, piece: Piece) -> None:
         self.text += piece.text
         self.tool_calls += piece.tool_calls
         self.finish_reason = piece.finish_reason or self.finish_reason
+        self.is_refusal |= piece.is_refusal
 
 
 @router.post("/chat/completions")
@@ -197,7 +199,9 @@ async def _whole(completion: Completion, answer: Answer) -> dict[str, object]:
 
 
 def _shown(index: int, choice: Choice) -> dict[str, object]:
-    message: dict[str, object] = {"role": "assistant", "content": choice.text, "refusal": None}
+    # A refusal stands in both: whoever reads `content` alone shows it all the same.
+    refusal = choice.text if choice.is_refusal else None
+    message: dict[str, object] = {"role": "assistant", "content": choice.text, "refusal": refusal}
     if choice.tool_calls:
         message |= {"content": choice.text or None, "tool_calls": choice.tool_calls}
     return {
@@ -243,7 +247,8 @@ def _deltas(piece: Piece, *, is_first: bool) -> list[tuple[dict[str, object], st
     if is_first:
         deltas.append(({"role": "assistant", "content": "", "refusal": None}, None))
     if piece.text:
-        deltas.append(({"content": piece.text}, None))
+        refusal = {"refusal": piece.text} if piece.is_refusal else {}
+        deltas.append(({"content": piece.text, **refusal}, None))
     if piece.tool_calls:
         calls = [{"index": index, **call} for index, call in enumerate(piece.tool_calls)]
         deltas.append(({"tool_calls": calls}, None))

@@ -10,6 +10,7 @@ from fastapi import Request
 from nicegui import background_tasks, ui
 from nicegui import events as browser
 
+from adapters.studio.deeds import Deeds
 from adapters.studio.drawing import draw_text
 from adapters.studio.markup import quoted, to_html
 from adapters.studio.notes import notify, tell
@@ -38,6 +39,7 @@ class _Comparison:
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
         self._question = ""
+        self._deeds = Deeds(visit, self.refresh)
         self._known: tuple[Line, ...] = ()
         self._asking: asyncio.Task[None] | None = None
         self._columns: list[_Answer] = []
@@ -108,6 +110,10 @@ class _Comparison:
             with ui.element("div").classes("contenders"):
                 self._columns = [_Answer(self._visit, one, self._prefer) for one in reply.answers]
 
+    def _refusal(self) -> events.Submitted:
+        """A refusal was picked: the answer is asked for instead."""
+        return events.Submitted("prefer", {"question": self._question, "is_refusal": "yes"})
+
     async def _prefer(self, better: _Answer) -> None:
         """Over every answer that says something else."""
         others = dict.fromkeys(
@@ -115,6 +121,9 @@ class _Comparison:
             for one in self._columns
             if one.column and better.column and one.column.text != better.column.text
         )
+        if better.column is not None and better.column.is_refusal:
+            await self._deeds.take(await self._visit.ask(self._refusal()))
+            return
         if not others or better.column is None:
             notify(self._visit.say("studio.same"), kind="warning")
             return
