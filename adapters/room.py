@@ -34,6 +34,7 @@ from bot.replies import Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
 
+FIRST_CHANNEL = ChannelId("general")
 ASSISTANT = User(UserId("attune"), "attune", is_bot=True)
 
 WINDOW = "studio-"
@@ -214,8 +215,8 @@ class LocalRoom:
             return await records.room.page(channel, before=before, limit=limit)
 
     async def find_channel(self, place: Place) -> bool:
-        """Whether anything was ever said there."""
-        return place.channel in await self.channels()
+        """Whether it is the first one, or anything was ever said there."""
+        return place.channel in (FIRST_CHANNEL, *await self.channels())
 
     async def channels(self) -> Sequence[ChannelId]:
         """Where anything was said, by name."""

@@ -11,7 +11,7 @@ from bot.catalogue import CATALOGUE
 from bot.commands import Command, Deed
 from bot.events import Clicked, Commanded, Edited, Marked, Reacted, Submitted, What, to_json
 from bot.model import LOCAL, ChannelId, MessageId, Place, Role, Said, Turn, TurnState, User, UserId
-from bot.replies import Stream
+from bot.replies import Listing, Stream
 from bot.words import Words
 from tests.fakes.connected import CHAT, until
 from tests.fakes.faults import answers, hangs
@@ -243,7 +243,8 @@ async def test_the_operators_list_of_admins_names_platforms(scene: Scene) -> Non
     await scene.slack_event(Commanded("admin audit"), key="e1", by="mina")
     await scene.command("admin audit", by="mina")
 
-    assert len(scene.slack.posts) == 1
+    (whisper,) = scene.slack.whispers
+    assert isinstance(whisper, Listing)
     assert WHO[Role.ADMIN] in await scene.last()
 
 

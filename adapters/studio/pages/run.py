@@ -12,10 +12,10 @@ from adapters.studio.deeds import Deeds
 from adapters.studio.dialogs import in_page
 from adapters.studio.forms import open_form
 from adapters.studio.shell import follow, lead, middle, pill, remember, shell, title_of, visit_of
-from adapters.studio.visit import DIRECT, Studio, Visit
+from adapters.studio.visit import DIRECT, GENERAL, Studio, Visit
 from bot import events
 from bot.events import Attachment
-from bot.model import ChannelId, Place
+from bot.model import LOCAL, ChannelId, Place
 from bot.replies import Button, Card, Field, FieldKind, Form, Line, Listing, Refused, Reply, Tone
 
 _ASSISTANT = (
@@ -219,7 +219,6 @@ class Assistants(Run):
         say = self.visit.say
         told = await self.visit.list("assistant list")
         names = [line.text for line in told.lines] if isinstance(told, Listing) else []
-        channels = [c for c in await self.visit.studio.room.channels() if c != DIRECT]
         form = Form(
             "bind",
             say("studio.bind"),
@@ -231,7 +230,7 @@ class Assistants(Run):
                     names[0] if names else "",
                     choices=tuple((name, name) for name in names),
                 ),
-                Field("channel", say("studio.channel"), value=str(next(iter(channels), "support"))),
+                await self._channel(),
                 Field("always", say("option.always"), FieldKind.TOGGLE, required=False),
             ),
             say("example.save"),
@@ -248,6 +247,16 @@ class Assistants(Run):
             return ""
 
         open_form(self.visit, form, submit)
+
+    async def _channel(self) -> Field:
+        """Chosen where we know the channels; what is typed is checked by its platform."""
+        label = self.visit.say("studio.channel")
+        if self.visit.workspace != LOCAL:
+            return Field("channel", label)
+        said = await self.visit.studio.room.channels()
+        names = dict.fromkeys([GENERAL, *(one for one in said if one != DIRECT)])
+        choices = tuple((one, one) for one in names)
+        return Field("channel", label, FieldKind.CHOICE, GENERAL, choices=choices)
 
 
 class Hosts(Run):
