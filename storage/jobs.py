@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, not_, or_, select, update
 
 from bot.errors import NotFound
 from bot.model import (
@@ -35,6 +36,9 @@ _NOT_AT_HOST = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING)
 _CLOSED = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
 
 # An estimate that nobody confirmed may have been dropped by its asker, or by time.
+# Estimates are numbered apart and by chance: a number counts only what was confirmed, and a card
+# of an estimate that is gone can never confirm another one.
+_FIRST_ESTIMATE = 2**30
 _UNCONFIRMED = (Phase.ESTIMATED, Phase.CANCELLED, Phase.ABANDONED)
 
 
@@ -45,10 +49,26 @@ class Jobs:
         self._connection = connection
 
     async def add(self, workspace: WorkspaceId, job: Job) -> Job:
-        statement = self._connection.insert(jobs).values(workspace=workspace, **all_columns_of(job))
+        number = _estimate_id() if job.phase is Phase.ESTIMATED else await self._next_number()
+        values = {"id": number, "workspace": workspace, **all_columns_of(job)}
+        statement = self._connection.insert(jobs).values(values)
         with its_own("snapshot", job.snapshot):
             await self._connection.run(statement.on_conflict_do_nothing(index_elements=["start"]))
         return await self._one(workspace, jobs.c.start == job.start, job.start)
+
+    async def confirm(self, workspace: WorkspaceId, job: JobId, *, at: datetime) -> Job | None:
+        number = job if job < _FIRST_ESTIMATE else await self._next_number()
+        own = and_(jobs.c.workspace == workspace, jobs.c.id == job)
+        values = {"id": number, "phase": Phase.CONFIRMED, "confirmed_at": at}
+        statement = update(jobs).where(own, jobs.c.phase == Phase.ESTIMATED).values(values)
+        if not await self._connection.changed(statement):
+            return None
+        return await self.get(workspace, number)
+
+    async def decline(self, workspace: WorkspaceId, job: JobId) -> bool:
+        own = and_(jobs.c.workspace == workspace, jobs.c.id == job)
+        statement = delete(jobs).where(own, jobs.c.phase == Phase.ESTIMATED)
+        return await self._connection.changed(statement) > 0
 
     async def get(self, workspace: WorkspaceId, job: JobId) -> Job:
         return await self._one(workspace, jobs.c.id == job, job)
@@ -215,6 +235,10 @@ class Jobs:
             (row.trained_tokens, (row.finished_at - row.running_at).total_seconds()) for row in rows
         ]
 
+    async def _next_number(self) -> JobId:
+        highest = select(func.max(jobs.c.id)).where(jobs.c.id < _FIRST_ESTIMATE)
+        return JobId(int((await self._connection.run(highest)).scalar() or 0) + 1)
+
     async def _one(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
     ) -> Job:
@@ -250,6 +274,10 @@ class Jobs:
 
 
 _EVENT = [column for column in job_events.c if column.name not in ("number", "workspace", "job")]
+
+
+def _estimate_id() -> JobId:
+    return JobId(_FIRST_ESTIMATE + secrets.randbelow(_FIRST_ESTIMATE))
 
 
 def _job(row: Row[Any]) -> Job:

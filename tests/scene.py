@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import pytest
 from fastapi import Response
+from sqlalchemy import select
 
 from adapters.console.conversation import OWNER, Conversation
 from adapters.openai.client import OpenAIHost, Patience
@@ -39,8 +40,10 @@ from bot.model import (
     ExampleFilter,
     ExampleState,
     Job,
+    JobId,
     MessageId,
     Model,
+    Phase,
     Place,
     Role,
     RoomMessage,
@@ -53,6 +56,7 @@ from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 from bot.replies import Card, Drawn, Listing, Text
 from storage.database import Database
+from storage.tables import jobs as jobs_table
 from tests.fakes.faults import Call, Cut, Fault
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.platform import FakePlatform
@@ -408,6 +412,13 @@ class Scene:
     async def jobs(self) -> Sequence[Job]:
         async with self.database.reading() as records:
             return await records.jobs.page(LOCAL, limit=100)
+
+    async def estimate(self) -> JobId:
+        """The newest start that is priced and waits for a yes or no."""
+        query = select(jobs_table.c.id).where(jobs_table.c.phase == Phase.ESTIMATED)
+        async with self.database._readers.connect() as connection:
+            newest = query.order_by(jobs_table.c.created_at.desc()).limit(1)
+            return JobId((await connection.execute(newest)).scalar_one())
 
     async def job(self) -> Job:
         (job,) = await self.jobs()

@@ -106,6 +106,10 @@ def a_turn(assistant: AssistantId, event_key: str = "event-1") -> Turn:
     )
 
 
+def an_estimate(snapshot: Snapshot, start: str = "start-1") -> Job:
+    return replace(a_job(snapshot, start), phase=Phase.ESTIMATED, confirmed_at=None)
+
+
 def a_job(snapshot: Snapshot, start: str = "start-1") -> Job:
     return Job(
         id=JobId(0),

@@ -319,7 +319,7 @@ async def test_what_is_of_another_workspace_stays_as_it_is(home: Scene, entry: s
 async def test_a_price_is_answered_where_it_was_told(home: Scene, deed: str) -> None:
     before = kept(home.folder)
 
-    await tell(home, Clicked(f"{deed}:2"), 1, ADMIN)
+    await tell(home, Clicked(f"{deed}:{await home.estimate()}"), 1, ADMIN)
 
     assert kept(home.folder) == before
 

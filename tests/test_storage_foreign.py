@@ -163,6 +163,8 @@ CALLS: dict[str, Call] = {
     "snapshots.forbidden": lambda r, h: r.snapshots.forbidden(FOREIGN, h.snapshot.id),
     "snapshots.holding": lambda r, h: r.snapshots.holding(FOREIGN, [h.example.id]),
     "jobs.add": lambda r, h: r.jobs.add(FOREIGN, h.job),
+    "jobs.confirm": lambda r, h: r.jobs.confirm(FOREIGN, h.job.id, at=NOW),
+    "jobs.decline": lambda r, h: r.jobs.decline(FOREIGN, h.job.id),
     "jobs.get": lambda r, h: r.jobs.get(FOREIGN, h.job.id),
     "jobs.change": lambda r, h: r.jobs.change(FOREIGN, h.job.id, phase=Phase.FAILED),
     "jobs.page": lambda r, _: r.jobs.page(FOREIGN),

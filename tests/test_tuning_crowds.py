@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.model import LOCAL, JobId, Phase
+from bot.model import LOCAL, Phase
 from tests.fakes.connected import EVENTS, JOB
 from tests.fakes.faults import answers
 from tests.fakes.openai_shapes import FakeJob
@@ -21,7 +21,7 @@ async def crowd(scene: Scene, size: int, *, life: Sequence[str] = LONG) -> None:
     await scene.learn(12)
     await scene.command("start")
     async with scene.database.writing() as records:
-        estimate = await records.jobs.get(LOCAL, JobId(1))
+        estimate = await records.jobs.get(LOCAL, await scene.estimate())
         for n in range(size):
             running = replace(
                 estimate,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,13 +45,15 @@ class Story:
         host.life = ("succeeded",)
         host.lag_seconds = lag_seconds
         self.scene = Scene(folder, host)
+        with closing(sqlite3.connect(folder / "attune.db")) as connection:
+            ((self.estimate,),) = connection.execute("SELECT id FROM jobs")
 
     async def yes(self) -> None:
         """The platform sends a click again until it is acknowledged."""
         await self.scene.handle(self.click())
 
     def click(self) -> Event:
-        return self.scene.event(Clicked("job.confirm:1"), key="yes")
+        return self.scene.event(Clicked(f"job.confirm:{self.estimate}"), key="yes")
 
     async def live(self, dies_at: int) -> bool:
         """One life; whether it came to its end, and still stands."""

@@ -105,11 +105,13 @@ async def test_a_host_that_comes_back_after_months_is_not_forgotten(scene: Scene
 
 async def test_marks_of_one_method_outlive_a_training_of_the_other(scene: Scene) -> None:
     await scene.learn(20)
-    await scene.command("start validation:25%")
+    await scene.confirm("validation:25%")
+    await scene.settle()
     held = {example.id for example in await scene.examples() if example.held_out}
     await scene.do(f"/tune import {pairs(scene)}")
 
-    await scene.command("start method:dpo validation:25%")
+    await scene.confirm("method:dpo validation:25%")
+    await scene.settle()
 
     after = {example.id for example in await scene.examples() if example.held_out}
     assert held < after

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.commands import Ask
+from bot.errors import NotNow
 from bot.events import Clicked, Commanded
-from bot.model import LOCAL, ExampleId, ExampleState, JobId, NewExample, Origin, Phase
+from bot.model import LOCAL, ExampleId, ExampleState, NewExample, Origin, Phase, Role
 from bot.rows import Method
+from bot.tuning.confirming import confirm
 from bot.tuning.start import Candidate, split
+from bot.words import Words
 from tests.fakes.connected import CREATE, UPLOAD
 from tests.scene import Scene
 
@@ -197,9 +202,9 @@ async def test_confirming_twice_starts_one_job(scene: Scene) -> None:
     await scene.learn(12)
     await scene.command("start")
     number = await scene.number_of("Train “attune”")
+    again = Clicked(f"job.confirm:{await scene.estimate()}", message=None)
     await scene.click("Confirm", on=number)
 
-    again = Clicked("job.confirm:1", message=None)
     await scene.handle(scene.event(again, key="late"))
     await scene.settle()
 
@@ -210,7 +215,7 @@ async def test_confirming_twice_starts_one_job(scene: Scene) -> None:
 async def test_two_who_confirm_at_the_same_time_start_one_job(scene: Scene) -> None:
     await scene.learn(12)
     await scene.command("start")
-    click = Clicked("job.confirm:1", message=None)
+    click = Clicked(f"job.confirm:{await scene.estimate()}", message=None)
 
     tasks = [
         await scene.house.handle(scene.event(click, key=f"click {n}", by="you")) for n in range(3)
@@ -237,12 +242,54 @@ async def test_a_start_that_is_declined_sends_nothing(scene: Scene) -> None:
 async def test_a_start_that_was_declined_cannot_be_confirmed(scene: Scene) -> None:
     await scene.learn(12)
     await scene.command("start")
+    late = Clicked(f"job.confirm:{await scene.estimate()}")
     await scene.click("Cancel")
+    await scene.command("start")
 
-    await scene.handle(scene.event(Clicked("job.confirm:1"), key="late"))
+    await scene.handle(scene.event(late, key="late"))
     await scene.settle()
 
     assert scene.host.asked == []
+    assert "decided already" in await scene.last()
+
+
+async def test_a_start_that_is_declined_or_ignored_changes_nothing(scene: Scene) -> None:
+    await scene.learn(60)
+    before = await scene.examples()
+    await scene.command("start")
+    await scene.click("Cancel")
+    await scene.command("start validation:40%")
+    await scene.command("start")
+    await scene.click("Cancel")
+    assert await scene.examples() == before
+
+    await scene.confirm("validation:25%")
+    await scene.settle()
+
+    assert (await scene.job()).id == 1
+    assert sum(example.held_out for example in await scene.examples()) == 15
+    assert "Training 1 succeeded" in await scene.last()
+
+
+async def test_the_money_of_now_decides_at_confirmation(scene: Scene) -> None:
+    """The limit was lowered between the click and its work."""
+    scene.configs[0] = scene.config("sandbox", prices={"base": 1_000_000.0})
+    await scene.restart()
+    await scene.learn(12)
+    await scene.command("start")
+    async with scene.database.writing() as records:
+        old, assistant = (
+            await records.workspaces.find(LOCAL),
+            await records.assistants.default(LOCAL),
+        )
+        await records.workspaces.set_caps(LOCAL, person=None, whole=None, training=0.5)
+    assert old is not None
+    assert assistant is not None
+    event = scene.event(Clicked("job.confirm"), key="yes")
+    ask = Ask(event, old, Role.ADMIN, Words("en"), scene.clock.now(), assistant)
+
+    with pytest.raises(NotNow):
+        await confirm(replace(ask, argument=str(await scene.estimate())), store=scene.store)
 
 
 async def test_declining_what_runs_does_not_claim_that_nothing_was_started(scene: Scene) -> None:
@@ -324,7 +371,7 @@ async def test_a_start_that_runs_again_after_a_crash_makes_no_second_estimate(
     await scene.house.dispatch._run(event)
 
     async with scene.database.reading() as records:
-        job = await records.jobs.get(event.place.workspace, JobId(1))
+        job = await records.jobs.get(event.place.workspace, await scene.estimate())
     assert job.phase is Phase.ESTIMATED
     assert len(await scene.said("Train “attune”")) == 1
 

@@ -150,10 +150,10 @@ async def test_a_row_of_the_validation_file_is_looked_for_there(scene: Scene) ->
     scene.host.fail(JOB, with_(error=error))
     await scene.learn(20)
     await scene.confirm("validation:25%")
-    held = {example.id for example in await scene.examples() if example.held_out}
 
     await scene.settle()
 
+    held = {example.id for example in await scene.examples() if example.held_out}
     (told,) = [line for line in (await scene.last_card()).lines if "means example" in line]
     assert int(told.split()[-1].rstrip(".")) in held
 

@@ -89,7 +89,18 @@ class Snapshots(Protocol):
 
 class Jobs(Protocol):
     async def add(self, workspace: WorkspaceId, job: Job) -> Job:
-        """The given id is ignored. A job with the same `start` is returned instead of a second."""
+        """The given id is ignored. A job with the same `start` is returned instead of a second.
+
+        An estimate gets a number of its own; it counts as a job once it is confirmed.
+        """
+        ...
+
+    async def confirm(self, workspace: WorkspaceId, job: JobId, *, at: datetime) -> Job | None:
+        """The estimate as a job with the next number; None where no estimate waits there."""
+        ...
+
+    async def decline(self, workspace: WorkspaceId, job: JobId) -> bool:
+        """An estimate goes as if it had never been; False where none waits there."""
         ...
 
     async def get(self, workspace: WorkspaceId, job: JobId) -> Job: ...

@@ -29,30 +29,29 @@ async def confirm(ask: Ask, *, store: Store, is_sure: bool = False) -> Reply:
 
 
 async def decline(ask: Ask, *, store: Store) -> Reply:
+    """Nothing is left of it: no number, no mark on an example; the list of rows is swept."""
     async with store.writing() as records:
         job = await _asked_here(ask, records)
-        declined = await records.jobs.change(
-            ask.id, job.id, when=(Phase.ESTIMATED,), phase=Phase.ABANDONED
-        )
-    if not declined:
-        raise NotNow(problem=ask.words("start.already"))
+        if not await records.jobs.decline(ask.id, job.id):
+            raise NotNow(problem=ask.words("start.already"))
     return Card(ask.words("start.declined"), replaces=True)
 
 
 async def _asked_here(ask: Ask, records: Records) -> Job:
-    """The job that is named, if it was priced in this channel or by this person."""
-    job = await records.jobs.get(ask.id, facts.number(ask))
+    """The estimate that is named, if it was made in this channel or for this person."""
+    try:
+        job = await records.jobs.get(ask.id, facts.number(ask))
+    except NotFound as error:
+        raise NotNow(problem=ask.words("start.already")) from error
     is_here = job.place.channel == ask.place.channel or ask.role is Role.OPERATOR
     if not is_here and job.asked_by != ask.by:
         raise NotFound(noun="job", name=job.id)
     return job
 
 
-async def _write(ask: Ask, job: Job, records: Records) -> None:
-    confirmed = await records.jobs.change(
-        ask.id, job.id, when=(Phase.ESTIMATED,), phase=Phase.CONFIRMED, confirmed_at=ask.now
-    )
-    if not confirmed:
+async def _write(ask: Ask, estimate: Job, records: Records) -> None:
+    job = await records.jobs.confirm(ask.id, estimate.id, at=ask.now)
+    if job is None:
         raise NotNow(problem=ask.words("start.already"))
     await records.audit.add(
         ask.id,
@@ -81,7 +80,9 @@ def _sure(ask: Ask, job: Job) -> Card:
 
 async def _within_budget(ask: Ask, job: Job, records: Records) -> None:
     """Raises NotNow where this month's money does not reach, or cannot be reckoned."""
-    cap, price = ask.workspace.training_cap, job.estimate.price
+    # As it is now: an admin may have lowered it since this event was read.
+    workspace = await records.workspaces.find(ask.id)
+    cap, price = (workspace or ask.workspace).training_cap, job.estimate.price
     if cap is None or price == 0:
         return
     if price is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from bot.commands import Ask
-from bot.model import ExampleFilter, ExampleId, SnapshotId, SnapshotRow, Split
+from bot.model import ExampleFilter, ExampleId, Job, SnapshotId, SnapshotRow, Split
 from bot.ports.store import Store
 from bot.rows import Method
 
@@ -35,26 +36,27 @@ async def freeze(
     return made.id
 
 
-async def hold_out(
-    ask: Ask, method: Method, examples: Collection[ExampleId], *, store: Store
-) -> None:
-    """Exactly these of the assistant are marked as held out from this method."""
-    before = await _held_out(ask, method, store)
-    changes = {False: before - set(examples), True: set(examples) - before}
+async def hold_out(job: Job, *, store: Store, at: datetime) -> None:
+    """Exactly the rows that this job holds back are marked so, for its assistant and method."""
+    async with store.reading() as records:
+        rows = records.snapshots.rows(job.workspace, job.snapshot, Split.VALIDATION)
+        examples = {row.example async for row in rows}
+    before = await _held_out(job, store, at)
+    changes = {False: before - examples, True: examples - before}
     for held_out, wanted in changes.items():
         for _, part in _parts(sorted(wanted)):
             async with store.writing() as records:
-                await records.examples.hold_out(ask.id, part, held_out=held_out)
+                await records.examples.hold_out(job.workspace, part, held_out=held_out)
 
 
-async def _held_out(ask: Ask, method: Method, store: Store) -> set[ExampleId]:
-    filters = ExampleFilter(assistant=ask.assistant.id, method=method, held_out=True)
+async def _held_out(job: Job, store: Store, at: datetime) -> set[ExampleId]:
+    filters = ExampleFilter(assistant=job.assistant, method=job.method, held_out=True)
     found: set[ExampleId] = set()
     last: ExampleId | None = None
     while True:
         async with store.reading() as records:
             page = await records.examples.ids(
-                ask.id, filters, until=ask.now, after=last, limit=_BATCH
+                job.workspace, filters, until=at, after=last, limit=_BATCH
             )
         if not page:
             return found

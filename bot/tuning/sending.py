@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bot.model import Job, JobWish, Phase, Split
 from bot.ports.provider import Host, PaidHost, RemoteFile, RemoteJob
+from bot.tuning import freezing
 from bot.tuning.hosting import file_name, find_file, find_job, request, training_lines
 from bot.tuning.ledger import Ledger, no_trouble
 
@@ -13,7 +14,9 @@ _FILES = ((Split.TRAIN, "training_file"), (Split.VALIDATION, "validation_file"))
 
 
 async def begin(ledger: Ledger, job: Job) -> None:
+    """What is held back is marked only now: an estimate that is declined marks nothing."""
     if not await _must_not_go_on(ledger, job):
+        await freezing.hold_out(job, store=ledger.store, at=ledger.clock.now())
         await ledger.record(job, {"phase": Phase.UPLOADING})
 
 

@@ -169,8 +169,6 @@ async def _write_down(ask: Ask, plan: Plan, estimate: Estimate, *, store: Store)
         *(_frozen(candidate, Split.VALIDATION) for candidate in plan.validation),
     ]
     snapshot = await freezing.freeze(ask, plan.method, rows, store=store)
-    held = {candidate.example for candidate in plan.validation}
-    await freezing.hold_out(ask, plan.method, held, store=store)
     async with store.writing() as records:
         return await records.jobs.add(ask.id, _job(ask, plan, estimate, snapshot))
 

@@ -61,6 +61,7 @@ from tests.stores import (
     a_source,
     a_turn,
     an_assistant,
+    an_estimate,
     an_example,
     frozen,
     furnished,
@@ -711,8 +712,7 @@ class TestJobs:
             snapshot = await frozen(records, assistant, "one")
             for start in ("a", "b", "c"):
                 await records.jobs.add(HOME, a_job(snapshot, start))
-            doubt = replace(a_job(snapshot, "d"), phase=Phase.ESTIMATED, confirmed_at=None)
-            await records.jobs.add(HOME, doubt)
+            await records.jobs.add(HOME, an_estimate(snapshot, "d"))
 
             newest = await records.jobs.page(HOME, limit=2)
             rest = await records.jobs.page(HOME, before=newest[-1].id)
@@ -721,6 +721,27 @@ class TestJobs:
         assert [job.start for job in newest] == ["c", "b"]
         assert [job.start for job in rest] == ["a"]
         assert other == []
+
+    async def test_only_what_is_confirmed_gets_the_next_number(self, store: Store) -> None:
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            first, second, third = [
+                await records.jobs.add(HOME, an_estimate(snapshot, start)) for start in "abc"
+            ]
+            assert await records.jobs.decline(HOME, first.id)
+            one = await records.jobs.confirm(HOME, third.id, at=NOW)
+            two = await records.jobs.add(HOME, a_job(snapshot, "d"))
+            three = await records.jobs.confirm(HOME, second.id, at=NOW)
+
+            assert not await records.jobs.decline(HOME, first.id)
+            assert not await records.jobs.decline(HOME, two.id)
+            assert await records.jobs.confirm(HOME, third.id, at=NOW) is None
+            assert await records.jobs.confirm(HOME, two.id, at=NOW) is None
+        assert one is not None
+        assert three is not None
+        assert [job.id for job in (one, two, three)] == [1, 2, 3]
+        assert one == replace(third, id=one.id, phase=Phase.CONFIRMED, confirmed_at=NOW)
 
     async def test_open_jobs_are_confirmed_and_not_over(self, store: Store) -> None:
         assistant = await furnished(store)
