@@ -8,24 +8,38 @@ import logging
 import sys
 from typing import TextIO
 
+_OURS = ("attune", "adapters", "bot", "storage", "tuner")
+# They bring a handler of their own unless a level is set: python-socketio, python-engineio.
+_WITH_HANDLERS = ("engineio.server", "engineio.client", "socketio.server", "socketio.client")
 _OWN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "taskName"}
 
 
 class Lines(logging.Formatter):
-    """One JSON object a line; what a record carries in `extra` becomes its fields."""
+    """One JSON object a line; what a record carries in `extra` becomes its fields.
+
+    A library's own words may hold what people wrote, so only their place in its source is told.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {name: value for name, value in vars(record).items() if name not in _OWN}
+        is_ours = record.name.partition(".")[0] in _OURS
         line = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "where": record.name,
-            "what": record.getMessage(),
-            **fields,
+            **(_told(record) if is_ours else _place(record)),
         }
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = _story(record)
         return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def _told(record: logging.LogRecord) -> dict[str, object]:
+    fields = {name: value for name, value in vars(record).items() if name not in _OWN}
+    return {"what": record.getMessage(), **fields}
+
+
+def _place(record: logging.LogRecord) -> dict[str, object]:
+    return {"what": "A library reports something", "at": f"{record.pathname}:{record.lineno}"}
 
 
 def _story(record: logging.LogRecord) -> list[str]:
@@ -55,5 +69,7 @@ def configure(level: str, stream: TextIO = sys.stderr) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    for name in ("attune", "adapters", "bot", "storage", "tuner"):
+    for name in _OURS:
         logging.getLogger(name).setLevel(level.upper())
+    for name in _WITH_HANDLERS:
+        logging.getLogger(name).setLevel(logging.WARNING)

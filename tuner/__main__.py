@@ -17,7 +17,11 @@ KEY_VARIABLE = "ATTUNE_TUNER_KEY"
 
 def main() -> None:
     options = _parser().parse_args()
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # Models and training rows are for this account alone.
+    os.umask(0o077)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Places())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     settings = Settings(
         host=options.host,
         port=options.port,
@@ -34,6 +38,15 @@ def main() -> None:
         asyncio.run(serve(settings, on_ready=announce))
     except CannotStart as error:
         sys.exit(str(error))
+
+
+class Places(logging.Formatter):
+    """Where a record comes from, and the type of its error: its words may be those of clients."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        error = record.exc_info[0] if record.exc_info else None
+        name = f" {error.__name__}" if error else ""
+        return f"{record.levelname} {record.name} {record.pathname}:{record.lineno}{name}"
 
 
 def _key_of_environment() -> list[str]:
