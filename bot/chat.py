@@ -82,9 +82,7 @@ async def answer(
             records, ask.place, ask.assistant, message.text, count=ask.assistant.few_shot
         )
     messages = prompt(ask.assistant, message.text, history=history, shots=shots)
-    writer = Writer(
-        ask, message.text, messages, store=store, hosts=hosts, clock=clock, running=running
-    )
+    writer = Writer(ask, message, messages, store=store, hosts=hosts, clock=clock, running=running)
     return Stream(
         writer.pieces(),
         writer.posted,
@@ -158,7 +156,7 @@ class Writer:
     def __init__(
         self,
         ask: Ask,
-        question: str,
+        question: Said,
         messages: list[Message],
         *,
         store: Store,
@@ -312,7 +310,7 @@ class Writer:
     def _seconds(self) -> float:
         return (self._clock.now() - self._started).total_seconds()
 
-    def _blank(self, question: str) -> Turn:
+    def _blank(self, question: Said) -> Turn:
         wanted = self._wanted()
         return Turn(
             id=TurnId(0),
@@ -321,7 +319,8 @@ class Writer:
             place=self._ask.place,
             event_key=self._ask.event.key,
             asker=self._ask.by,
-            question=question,
+            question=question.text,
+            asked_message=question.id,
             reply="",
             model=wanted.model,
             host=wanted.host,

@@ -22,6 +22,7 @@ from bot.events import (
     Joined,
     Left,
     Marked,
+    PlaceDeleted,
     Reacted,
     Spoken,
     Submitted,
@@ -250,7 +251,7 @@ class Dispatch:
                 return await self._is_answered_unasked(event)
             case Edited(message=message):
                 # A mark that is still worked on may make an example of it.
-                return not ticket.is_first or await self._has_taught(event.place, message)
+                return not ticket.is_first or await self._is_followed(event.place, message)
             case Left():
                 return await self._is_served(event.place)
         return True
@@ -290,10 +291,13 @@ class Dispatch:
         async with self._world.store.reading() as records:
             return await records.workspaces.find(place.workspace) is not None
 
-    async def _has_taught(self, place: Place, message: MessageId) -> bool:
+    async def _is_followed(self, place: Place, message: MessageId) -> bool:
+        """Whether it went into an example, or is a question that was answered."""
+        at = place.workspace, place.channel
         async with self._world.store.reading() as records:
-            source = place.workspace, place.channel, message
-            return await records.examples.by_source(*source) is not None
+            if await records.turns.by_question(*at, message) is not None:
+                return True
+            return bool(await records.example_messages.examples(*at, [message]))
 
     async def _run(self, event: Event) -> None:
         """Errors become words for the place where they happened."""
@@ -561,7 +565,7 @@ def _read(row: InboxRow) -> Event | None:
 def _is_heard(ask: Ask) -> bool:
     """In a closed workspace nobody is answered, yet what people delete is deleted here too."""
     is_open = ask.workspace.closed_at is None or ask.role is Role.OPERATOR
-    return is_open or isinstance(ask.event.what, Deleted | Edited | Joined | Left)
+    return is_open or isinstance(ask.event.what, Deleted | Edited | PlaceDeleted | Joined | Left)
 
 
 async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:

@@ -101,6 +101,13 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceDeleted:
+    """A channel is gone with all its messages; where the event's place has a thread, that alone."""
+
+    kind: Literal["place_deleted"] = "place_deleted"
+
+
+@dataclass(frozen=True, slots=True)
 class Joined:
     """The bot was invited."""
 
@@ -131,6 +138,7 @@ What = (
     | Marked
     | Edited
     | Deleted
+    | PlaceDeleted
     | Joined
     | Left
     | Visited

@@ -153,10 +153,13 @@ async def prefer(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
 async def _teach(ask: Ask, turn: Turn, better: str, found: Exclusion, records: Records) -> Reply:
     """An example of the better answer, and a preference of it over the bot's own."""
     _refuse_bad(ask, example_row(turn, better), Method.SUPERVISED)
-    new = replace(_new(ask, turn, example_row(turn, better), Method.SUPERVISED), exclusions=found)
+    asked = examples.messages_of(replace(turn, message=None))
+    new = _new(ask, turn, example_row(turn, better), Method.SUPERVISED)
+    new = replace(new, exclusions=found, messages=asked)
     example, _ = await records.examples.add(ask.id, new, at=ask.now)
     if not examples.is_same(better, turn.reply):
         other = replace(new, row=preference_row(turn, better), method=Method.DPO)
+        other = replace(other, messages=examples.messages_of(turn))
         await records.examples.add(ask.id, other, at=ask.now)
     await records.audit.add(
         ask.id, ask.by, f"example.{example.state}", at=ask.now, example=example.id

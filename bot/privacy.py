@@ -174,19 +174,38 @@ async def _forget_turns(ask: Ask, store: Store) -> int:
 
 
 async def source_deleted(ask: Ask, messages: Sequence[MessageId], *, store: Store) -> Reply:
-    """A message was deleted at its source: what was learned from it goes too."""
+    """Messages were deleted at their source: what was learned from any of them goes too."""
+    channel = ask.place.channel
     async with store.writing() as records:
-        found: list[ExampleId] = []
-        for message in messages:
-            example = await records.examples.by_source(ask.id, ask.place.channel, message)
-            if example is not None:
-                found.append(example.id)
-        if found:
-            await erase_examples(ask, found, records)
-            await records.audit.add(
-                ask.id, None, "examples.deleted_at_source", at=ask.now, examples=found
-            )
+        found = await records.example_messages.examples(ask.id, channel, messages)
+        await records.turns.forget_messages(ask.id, channel, messages)
+        await _erase_at_source(ask, found, records)
     return Silence()
+
+
+async def place_deleted(ask: Ask, *, store: Store) -> Reply:
+    """A channel or a thread is gone with everything that was said in it."""
+    channel, thread = ask.place.channel, ask.place.thread
+    async with store.writing() as records:
+        found = await records.example_messages.examples_in(ask.id, channel, thread)
+        await records.turns.forget_channel(ask.id, channel, thread)
+        await _erase_at_source(ask, found, records)
+    return Silence()
+
+
+async def nothing_left(ask: Ask, examples: Sequence[ExampleId], *, store: Store) -> Reply:
+    """After an edit these teach nothing any more."""
+    async with store.writing() as records:
+        await _erase_at_source(ask, examples, records)
+    return Silence()
+
+
+async def _erase_at_source(ask: Ask, examples: Sequence[ExampleId], records: Records) -> None:
+    if examples:
+        await erase_examples(ask, examples, records)
+        await records.audit.add(
+            ask.id, None, "examples.deleted_at_source", at=ask.now, examples=list(examples)
+        )
 
 
 async def erase_examples(ask: Ask, examples: Sequence[ExampleId], records: Records) -> int:

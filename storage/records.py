@@ -9,6 +9,7 @@ from storage.connection import Connection
 from storage.consents import Consents
 from storage.deployments import Deployments
 from storage.example_cards import ExampleCards
+from storage.example_messages import ExampleMessages
 from storage.examples import Examples
 from storage.guest_channels import GuestChannels
 from storage.inbox import Inbox
@@ -34,6 +35,7 @@ class Records:
         self.assistants: store.Assistants = Assistants(connection)
         self.examples: store.Examples = Examples(connection)
         self.example_cards: store.ExampleCards = ExampleCards(connection)
+        self.example_messages: store.ExampleMessages = ExampleMessages(connection)
         self.snapshots: store.Snapshots = Snapshots(connection)
         self.jobs: store.Jobs = Jobs(connection)
         self.leavings: store.Leavings = Leavings(connection)

@@ -46,6 +46,8 @@ from bot.model import (
 from bot.rows import Method
 from storage.columns import Frozen, Json, Utc, one_of
 from storage.columns import metadata as metadata
+from storage.example_tables import example_marks as example_marks
+from storage.example_tables import example_messages as example_messages
 from storage.room_tables import room_messages as room_messages
 from storage.room_tables import room_reactions as room_reactions
 
@@ -464,6 +466,7 @@ turns = _numbered(
     Column("first_text_seconds", Float),
     Column("seconds", Float),
     Column("is_refusal", Boolean, nullable=False, server_default=false()),
+    Column("asked_message", Text),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "event_key"),
     _of("assistants", "assistant"),
@@ -471,6 +474,12 @@ turns = _numbered(
     _check("durations", "first_text_seconds >= 0 AND seconds >= 0"),
 )
 Index(None, turns.c.workspace, turns.c.channel, turns.c.message)
+Index(
+    "ix_turns_workspace_channel_asked_message",
+    turns.c.workspace,
+    turns.c.channel,
+    turns.c.asked_message,
+)
 Index(None, turns.c.workspace, turns.c.asker)
 Index(None, turns.c.workspace, turns.c.model)
 Index(None, turns.c.at)

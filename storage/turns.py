@@ -23,7 +23,7 @@ from bot.model import (
     WorkspaceId,
 )
 from storage.columns import all_columns_of, columns_of, fields_of
-from storage.connection import Connection, its_own
+from storage.connection import Connection, its_own, parts
 from storage.tables import IS_LIVING, examples, turns, votes
 
 
@@ -76,6 +76,40 @@ class Turns:
         own = and_(turns.c.workspace == workspace, turns.c.asker == user)
         newest = select(turns).where(own).order_by(turns.c.id.desc()).limit(limit)
         return [_turn(row) for row in await self._connection.rows(newest)]
+
+    async def by_question(
+        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
+    ) -> Turn | None:
+        asked = and_(turns.c.channel == channel, turns.c.asked_message == message)
+        return await self._find(workspace, asked)
+
+    async def forget_messages(
+        self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
+    ) -> int:
+        here = and_(turns.c.workspace == workspace, turns.c.channel == channel)
+        changed = 0
+        for part in parts(messages):
+            for where, gone in (
+                (turns.c.asked_message.in_(part), _NO_QUESTION),
+                (turns.c.message.in_(part), _NO_REPLY),
+            ):
+                statement = update(turns).where(here, where).values(gone)
+                changed += await self._connection.changed(statement)
+        if changed:
+            self._connection.has_erased = True
+        return changed
+
+    async def forget_channel(
+        self, workspace: WorkspaceId, channel: ChannelId, thread: MessageId | None
+    ) -> int:
+        here = and_(turns.c.workspace == workspace, turns.c.channel == channel)
+        if thread is not None:
+            here = and_(here, turns.c.thread == thread)
+        statement = update(turns).where(here).values({**_NO_QUESTION, **_NO_REPLY})
+        changed = await self._connection.changed(statement)
+        if changed:
+            self._connection.has_erased = True
+        return changed
 
     async def erase(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
         self._connection.has_erased = True
@@ -150,6 +184,10 @@ class Turns:
         if found is None:
             raise NotFound(noun="turn", name=name)
         return found
+
+
+_NO_QUESTION: dict[str, object] = {"question": "", "prompt": ()}
+_NO_REPLY: dict[str, object] = {"reply": ""}
 
 
 def _turn(row: Row[Any]) -> Turn:

@@ -268,6 +268,28 @@ async def test_a_deleted_message_takes_its_example_along(in_discord: Scene, is_b
         assert await records.examples.by_author(TEAM, UserId(BEN)) == []
 
 
+async def test_a_deleted_channel_takes_its_examples_along(in_discord: Scene) -> None:
+    await in_discord.allow_messages()
+    await learned(in_discord, await exchange(in_discord))
+
+    gone = {"id": GENERAL, "guild_id": GUILD, "type": 0}
+    in_discord.discord.gateway.dispatch("CHANNEL_DELETE", gone)
+
+    await in_discord.settled()
+    assert [example.row for example in await examples(in_discord)] == [None]
+
+
+async def test_a_deleted_thread_leaves_what_was_said_beside_it(in_discord: Scene) -> None:
+    await in_discord.allow_messages()
+    await learned(in_discord, await exchange(in_discord))
+
+    gone = {"id": "777", "guild_id": GUILD, "parent_id": GENERAL, "type": 11}
+    in_discord.discord.gateway.dispatch("THREAD_DELETE", gone)
+
+    await in_discord.settled()
+    assert [example.row is None for example in await examples(in_discord)] == [False]
+
+
 async def is_closed(scene: Scene) -> bool:
     assert scene.house is not None
     async with scene.house.store.reading() as records:

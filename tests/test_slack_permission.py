@@ -209,6 +209,21 @@ async def test_a_deleted_message_takes_its_example_along(in_slack: Scene) -> Non
         assert await records.examples.by_author(TEAM, UserId("U3")) == []
 
 
+@pytest.mark.parametrize("kind", ["channel_deleted", "group_deleted"])
+async def test_a_deleted_channel_takes_its_examples_along(in_slack: Scene, kind: str) -> None:
+    await in_slack.allow_messages()
+    answer = await exchange(in_slack)
+    in_slack.slack.react("U1", "C1", answer, "mortar_board")
+    await in_slack.whispered()
+
+    in_slack.slack.event({"type": kind, "channel": "C1"})
+    await in_slack.settled()
+
+    assert in_slack.house is not None
+    async with in_slack.house.store.reading() as records:
+        assert await records.examples.by_author(TEAM, UserId("U3")) == []
+
+
 async def test_an_edited_message_changes_its_example(in_slack: Scene) -> None:
     await in_slack.allow_messages()
     answer = await exchange(in_slack)

@@ -96,12 +96,12 @@ CALLS: dict[str, Call] = {
         FOREIGN, Sources.OUTSIDE, allowed=Exclusion.GUEST
     ),
     "workspaces.set_allowed": lambda r, _: r.workspaces.set_allowed(FOREIGN, False),
-    "workspaces.rename": lambda r, _: r.workspaces.rename(FOREIGN, "Other"),
-    "workspaces.set_caps": lambda r, _: r.workspaces.set_caps(FOREIGN, person=1, whole=1),
-    "workspaces.erase": lambda r, _: r.workspaces.erase(FOREIGN),
     "workspaces.report_removal": lambda r, _: r.workspaces.report_removal(FOREIGN, at=NOW),
     "workspaces.close": lambda r, _: r.workspaces.close(FOREIGN, at=NOW),
     "workspaces.reopen": lambda r, _: r.workspaces.reopen(FOREIGN),
+    "workspaces.rename": lambda r, _: r.workspaces.rename(FOREIGN, "Other"),
+    "workspaces.set_caps": lambda r, _: r.workspaces.set_caps(FOREIGN, person=1, whole=1),
+    "workspaces.erase": lambda r, _: r.workspaces.erase(FOREIGN),
     "workspaces.erase_part": lambda r, _: opposite(r.workspaces.erase_part(FOREIGN)),
     "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),
     "roles.put": lambda r, _: r.roles.put(FOREIGN, ANN, Role.MEMBER),
@@ -155,6 +155,18 @@ CALLS: dict[str, Call] = {
     "examples.by_author": lambda r, _: r.examples.by_author(FOREIGN, ANN),
     "examples.erase": lambda r, h: r.examples.erase(FOREIGN, [h.example.id]),
     "examples.trainable": lambda r, h: r.examples.trainable(FOREIGN, h.assistant.id, SUPERVISED),
+    "example_messages.add": lambda r, h: r.example_messages.add(
+        FOREIGN, h.example.id, [a_source("300.1")]
+    ),
+    "example_messages.examples": lambda r, _: r.example_messages.examples(
+        FOREIGN, GENERAL, [MESSAGE]
+    ),
+    "example_messages.examples_in": lambda r, _: r.example_messages.examples_in(
+        FOREIGN, GENERAL, None
+    ),
+    "example_messages.mark": lambda r, h: r.example_messages.mark(FOREIGN, h.example.id, BOB),
+    "example_messages.unmark": lambda r, h: r.example_messages.unmark(FOREIGN, h.example.id, ANN),
+    "example_messages.marked_by": lambda r, _: r.example_messages.marked_by(FOREIGN, ANN),
     "snapshots.freeze": lambda r, h: r.snapshots.freeze(
         FOREIGN, h.assistant.id, SUPERVISED, [h.row], at=NOW
     ),
@@ -205,6 +217,9 @@ CALLS: dict[str, Call] = {
     "turns.has_answered": lambda r, h: r.turns.has_answered(FOREIGN, h.turn.model),
     "turns.of": lambda r, _: r.turns.of(FOREIGN, ANN),
     "turns.erase_votes": lambda r, _: r.turns.erase_votes(FOREIGN, ANN),
+    "turns.by_question": lambda r, _: r.turns.by_question(FOREIGN, GENERAL, MESSAGE),
+    "turns.forget_messages": lambda r, _: r.turns.forget_messages(FOREIGN, GENERAL, [MESSAGE]),
+    "turns.forget_channel": lambda r, _: r.turns.forget_channel(FOREIGN, GENERAL, None),
     "turns.erase": lambda r, _: r.turns.erase(FOREIGN, ANN),
     "turns.vote": lambda r, h: r.turns.vote(FOREIGN, Vote(h.turn.id, ANN, -1, "X", NOW)),
     "turns.unvote": lambda r, h: r.turns.unvote(FOREIGN, h.turn.id, ANN, 1),
@@ -300,6 +315,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     example, _ = await r.examples.add(HOME, new, at=NOW)
     await r.examples.revise(HOME, example.id, a_row("Edited"), ANN, at=NOW)
     await r.example_cards.put(HOME, PLACE, MESSAGE, [example.id])
+    await r.example_messages.mark(HOME, example.id, ANN)
     snapshot = await frozen(r, assistant.id, "one", "two")
     job = await r.jobs.add(HOME, a_job(snapshot))
     event = JobEvent("e", NOW, "info", "step", 1, 2, {"train_loss": 0.5})
@@ -309,7 +325,9 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     model = Model(HOME, assistant.id, name, HOST, ModelKind.TUNED, base, job.id, NOW)
     await r.models.add(HOME, model)
     await r.deployments.add(HOME, assistant.id, model=name, host=HOST, by=ANN, at=NOW, after=None)
-    turn = await r.turns.add(HOME, replace(a_turn(assistant.id), message=MESSAGE))
+    turn = await r.turns.add(
+        HOME, replace(a_turn(assistant.id), message=MESSAGE, asked_message=MESSAGE)
+    )
     await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))
     await r.roles.put(HOME, ANN, Role.ADMIN)

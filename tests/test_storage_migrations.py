@@ -15,12 +15,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from bot.errors import SettingsError
-from bot.model import Sources, Workspace
+from bot.model import LOCAL, MessageId, Sources, Workspace
 from storage import migrations
 from storage.database import Database
 from storage.migrations import HEAD, migrate, upgrade
 from storage.tables import metadata
-from tests.stores import HOME, an_assistant, furnished
+from tests.stores import ANN, GENERAL, HOME, an_assistant, furnished
 
 
 @pytest.fixture
@@ -103,6 +103,57 @@ async def test_a_database_of_the_first_version_is_brought_up_with_its_rows(path:
     async with store.reading() as records:
         assert await records.workspaces.find(HOME) == Workspace(HOME, "Home", Sources.MESSAGES)
     await store.close()
+
+
+async def test_examples_and_turns_of_before_are_followed_as_far_as_is_known(path: Path) -> None:
+    path.parent.mkdir()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        command.upgrade(config, "0006")
+        for statement in OLD_ROWS.split(";"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+    await migrate(url(path))
+
+    store = await Database.open(url(path))
+    async with store.writing() as records:
+        found = await records.example_messages.examples(HOME, GENERAL, [MessageId("2.1")])
+        assert found == [1]
+        assert await records.example_messages.unmark(HOME, found[0], ANN) == 0
+        turn = await records.turns.by_question(HOME, GENERAL, MessageId("1.1"))
+        local = await records.turns.by_question(LOCAL, GENERAL, MessageId("7"))
+        assert turn is not None
+        assert local is not None
+        assert await records.turns.by_question(HOME, GENERAL, MessageId("9.9")) is None
+    await store.close()
+
+
+OLD_ROWS = """
+INSERT INTO workspaces (id, name, sources) VALUES ('slack:T1', 'Home', 3), ('local', 'Room', 3);
+INSERT INTO assistants (id, workspace, name, name_key, instructions, sampling, chat_host,
+    training_host, base, is_default, history, few_shot)
+    VALUES (1, 'slack:T1', 'a', 'a', '', '{}', 'h', 'h', 'b', 1, 1, 0),
+    (2, 'local', 'a', 'a', '', '{}', 'h', 'h', 'b', 1, 1, 0);
+INSERT INTO examples (id, workspace, assistant, method, state, row, revision, revised_at, origin,
+    channel, message, held_out, created_at, updated_at)
+    VALUES (1, 'slack:T1', 1, 'supervised', 'proposed', '{"messages":[]}', 1,
+    '2026-11-01 00:00:00', 'message', 'C1', '2.1', 0, '2026-11-01 00:00:00',
+    '2026-11-01 00:00:00');
+INSERT INTO audit (workspace, at, user, what, details)
+    VALUES ('slack:T1', '2026-11-01 00:00:00', 'U1', 'example.proposed', '{"example":1}'),
+    ('slack:T1', '2026-11-01 00:00:00', 'U2', 'example.proposed', '{"example":99}');
+INSERT INTO turns (workspace, assistant, channel, event_key, asker, question, reply, model, host,
+    state, at, prompt)
+    VALUES ('slack:T1', 1, 'C1', 'slack:T1/C1/1.1', 'U1', 'q', 'r', 'm', 'h', 'done',
+    '2026-11-01 00:00:00', '[]'),
+    ('slack:T1', 1, 'C1', 'slack:T1/interaction/9', 'U1', 'q', 'r', 'm', 'h', 'done',
+    '2026-11-01 00:00:00', '[]'),
+    ('local', 2, 'C1', 'room:7', 'you', 'q', 'r', 'm', 'h', 'done',
+    '2026-11-01 00:00:00', '[]')
+"""
 
 
 async def test_a_newer_database_is_refused_in_words(path: Path) -> None:

@@ -349,6 +349,8 @@ class Discord:
                 return None
             locale = str(data.get("preferred_locale") or "en")
             return Around(Place(inbound.workspace(guild), ChannelId(channel)), locale=locale)
+        if name in ("CHANNEL_DELETE", "THREAD_DELETE"):
+            return Around(inbound.deleted_place(name, data)) if data.get("guild_id") else None
         if user is not None and data.get("guild_id") and name != "MESSAGE_UPDATE":
             directory.met(user, str(data["guild_id"]))
         return await directory.around(data, user)

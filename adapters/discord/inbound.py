@@ -19,12 +19,13 @@ from bot.events import (
     Joined,
     Left,
     Marked,
+    PlaceDeleted,
     Reacted,
     Spoken,
     Submitted,
     What,
 )
-from bot.model import ChannelKind, MessageId, Place, Said, User, UserId, WorkspaceId
+from bot.model import ChannelId, ChannelKind, MessageId, Place, Said, User, UserId, WorkspaceId
 
 Payload = Mapping[str, Any]
 
@@ -264,6 +265,20 @@ def _deleted(told: Told) -> Event:
     return told.event(f"delete/{told.data['id']}", _DISCORD, Deleted(gone))
 
 
+def deleted_place(name: str, data: Payload) -> Place:
+    """By what the event itself says: nothing can be looked up of what is gone."""
+    home, number = workspace(str(data["guild_id"])), str(data["id"])
+    if name == "THREAD_DELETE":
+        parent = str(data.get("parent_id") or number)
+        return Place(home, ChannelId(parent), MessageId(number))
+    return Place(home, ChannelId(number))
+
+
+def _place_deleted(told: Told) -> Event:
+    """A channel, or a thread with its parent as the channel."""
+    return told.event(f"place/{told.data['id']}", _DISCORD, PlaceDeleted())
+
+
 def _deleted_many(told: Told) -> Event:
     gone = tuple(MessageId(str(one)) for one in told.data.get("ids") or ())
     return told.event(f"delete/{told.mark}", _DISCORD, Deleted(gone))
@@ -454,6 +469,8 @@ _READERS: Mapping[str, Callable[[Told], Event]] = {
     "MESSAGE_UPDATE": _edited,
     "MESSAGE_DELETE": _deleted,
     "MESSAGE_DELETE_BULK": _deleted_many,
+    "CHANNEL_DELETE": _place_deleted,
+    "THREAD_DELETE": _place_deleted,
     "MESSAGE_REACTION_ADD": _reaction,
     "MESSAGE_REACTION_REMOVE": _reaction,
     "GUILD_CREATE": _joined,

@@ -34,7 +34,17 @@ from adapters.slack.surface import Grip, SlackSurface
 from adapters.slack.wire import Access, Json, code, is_response_url
 from bot.commands import Catalogue
 from bot.errors import PlaceClosed, SettingsError, SurfaceError
-from bot.events import Clicked, Commanded, Deleted, Edited, Event, Left, Marked, Spoken
+from bot.events import (
+    Clicked,
+    Commanded,
+    Deleted,
+    Edited,
+    Event,
+    Left,
+    Marked,
+    PlaceDeleted,
+    Spoken,
+)
 from bot.model import ChannelKind, Place, WorkspaceId
 from bot.ordering import Ordering
 from bot.ports.store import Clock
@@ -324,7 +334,7 @@ class Slack:
     async def _described(self, event: Event) -> Event:
         """With the person's role and the channel's kind, where they decide anything."""
         what = event.what
-        if isinstance(what, Deleted | Edited | Left):
+        if isinstance(what, Deleted | Edited | PlaceDeleted | Left):
             return event
         if isinstance(what, Spoken):
             person = await self._speaker(event, is_asked=what.is_addressed)

@@ -24,6 +24,7 @@ from bot.events import (
     Joined,
     Left,
     Marked,
+    PlaceDeleted,
     Reacted,
     Spoken,
     Submitted,
@@ -206,6 +207,8 @@ def _event(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
             yield visit(bot, user, now, key=key)
         case "agent_session_stopped":
             yield from _stops(event, key, bot, now)
+        case "channel_deleted" | "group_deleted" if channel:
+            yield Event(key, _place(bot, channel), _user("slack"), now, PlaceDeleted())
         case _ if _is_end(event):
             yield left(bot, key, now)
 

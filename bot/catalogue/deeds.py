@@ -313,6 +313,7 @@ HAPPENINGS = (
     Deed("spoken", _S, lambda ask, world: runs.answer(ask, world)),
     Deed("edited", _S, lambda ask, world: runs.source_edited(ask, world)),
     Deed("deleted", _S, lambda ask, world: runs.source_deleted(ask, world)),
+    Deed("place_deleted", _S, lambda ask, world: runs.place_deleted(ask, world)),
     Deed("joined", _S, lambda ask, world: runs.joined(ask, world)),
     Deed("left", _S, lambda ask, world: runs.left(ask, world)),
     Deed("visited", _S, lambda ask, world: home.home(ask, store=world.store)),

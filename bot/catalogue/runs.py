@@ -284,10 +284,18 @@ async def source_edited(ask: Ask, world: World) -> Reply:
     what = ask.event.what
     if not isinstance(what, Edited):
         return Silence()
-    surface = world.surfaces.of(ask.id)
-    if await examples.source_edited(ask, what.message, store=world.store, surface=surface):
-        return Silence()
-    return await privacy.source_deleted(ask, (what.message,), store=world.store)
+    gone = await examples.source_edited(
+        ask, what.message, what.text, store=world.store, surface=world.surfaces.of(ask.id)
+    )
+    reply = await privacy.nothing_left(ask, gone, store=world.store)
+    world.wake()
+    return reply
+
+
+async def place_deleted(ask: Ask, world: World) -> Reply:
+    reply = await privacy.place_deleted(ask, store=world.store)
+    world.wake()
+    return reply
 
 
 async def source_deleted(ask: Ask, world: World) -> Reply:

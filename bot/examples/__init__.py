@@ -6,13 +6,13 @@ from bot.examples.capture import (
     PROPOSED,
     approve_marked,
     propose,
-    source_edited,
     unpropose,
 )
 from bot.examples.cards import word_standing
 from bot.examples.deciding import judge, undo, withdraw
 from bot.examples.editing import edit_form, edited, listing
-from bot.examples.exchange import described
+from bot.examples.exchange import described, messages_of
+from bot.examples.following import source_edited
 from bot.examples.looking import context, revisions, show, similar
 from bot.examples.review import review, skip
 from bot.examples.saving import named_message, save_form, saved
@@ -31,6 +31,7 @@ __all__ = [
     "is_same",
     "judge",
     "listing",
+    "messages_of",
     "named_message",
     "propose",
     "review",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bot.commands import Ask
-from bot.errors import Refusal
 from bot.examples.exchange import (
     Exchange,
     exchange_of,
@@ -17,8 +16,6 @@ from bot.examples.writing import write_button
 from bot.model import (
     Example,
     ExampleState,
-    MessageId,
-    Row,
     Said,
     Sources,
 )
@@ -41,6 +38,7 @@ async def propose(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> 
 async def proposed(ask: Ask, marked: Said, exchange: Exchange, *, store: Store) -> Reply:
     """It waits for a curator, and for every author who has not said yes or no."""
     kept, is_new = await add(ask, proposal(ask, marked, exchange), store=store)
+    await _mark(ask, kept, store=store)
     await ask_authors(ask, exchange.people, store=store)
     key = "example.proposed" if is_new else "example.known"
     text = ask.words(key, id=kept.id, state=ask.words(f"state.{kept.state}"))
@@ -67,42 +65,18 @@ async def approve_marked(ask: Ask, marked: Said, *, store: Store, surface: Surfa
 
 
 async def unpropose(ask: Ask, marked: Said, *, store: Store) -> Reply:
-    """Taking 🎓 off withdraws what is still only proposed."""
+    """Taking one's 🎓 off withdraws what is only proposed, and by nobody else."""
     async with store.writing() as records:
         example = await records.examples.by_source(ask.id, marked.place.channel, marked.id)
         if example is None or example.state is not ExampleState.PROPOSED:
             return Text(ask.words("example.nothing_to_withdraw"), private=True)
+        others = await records.example_messages.unmark(ask.id, example.id, ask.by)
+        if others is None:
+            return Text(ask.words("example.not_yours"), private=True)
+        if others:
+            return Text(ask.words("example.still_marked", id=example.id), private=True)
         await change_state(ask, records, example.id, ExampleState.WITHDRAWN)
     return Text(ask.words("example.withdrawn", id=example.id), private=True)
-
-
-async def source_edited(ask: Ask, message: MessageId, *, store: Store, surface: Surface) -> bool:
-    """The author changed the message an example was taken from: it must be looked at again.
-
-    False where nothing is left that could be taught.
-    """
-    async with store.reading() as records:
-        example = await records.examples.by_source(ask.id, ask.place.channel, message)
-    if example is None or example.row is None:
-        return True
-    row = await _row_now(ask, message, store=store, surface=surface)
-    if row is None or row == example.row:
-        return row is not None
-    async with store.writing() as records:
-        await records.examples.revise(ask.id, example.id, row, ask.by, at=ask.now)
-        await change_state(ask, records, example.id, ExampleState.PROPOSED)
-    return True
-
-
-async def _row_now(ask: Ask, message: MessageId, *, store: Store, surface: Surface) -> Row | None:
-    marked = await surface.fetch(ask.place, message)
-    if marked is None:
-        return None
-    try:
-        exchange = await exchange_of(ask, marked, store=store, surface=surface)
-        return exchange.row
-    except Refusal:
-        return None
 
 
 async def keep_pointer(ask: Ask, marked: Said, *, store: Store) -> Example:
@@ -110,7 +84,13 @@ async def keep_pointer(ask: Ask, marked: Said, *, store: Store) -> Example:
     found = refuse_excluded(ask, strangers(marked))
     pointer = Exchange(None, (marked.author,), found)
     kept, _ = await add(ask, proposal(ask, marked, pointer), store=store)
+    await _mark(ask, kept, store=store)
     return kept
+
+
+async def _mark(ask: Ask, example: Example, *, store: Store) -> None:
+    async with store.writing() as records:
+        await records.example_messages.mark(ask.id, example.id, ask.by)
 
 
 def pointed(ask: Ask, kept: Example) -> Text:

@@ -18,6 +18,7 @@ from bot.model import (
     Row,
     Said,
     Source,
+    Turn,
     User,
     UserId,
 )
@@ -39,6 +40,7 @@ class Exchange:
     row: Row | None
     people: tuple[User, ...]
     exclusions: Exclusion = NO_EXCLUSION
+    messages: tuple[Source, ...] = ()
 
     @property
     def authors(self) -> tuple[UserId, ...]:
@@ -54,11 +56,17 @@ async def exchange_of(ask: Ask, marked: Said, *, store: Store, surface: Surface)
         raise NotNow(problem=ask.words("refusal.no_lesson"))
     if turn is not None:
         people = [await described(ask, turn.asker, surface)]
-        row = exchange_row(turn.question, turn.reply)
+        row, messages = exchange_row(turn.question, turn.reply), messages_of(turn)
     else:
-        row, people = await _said(ask, marked, store=store, surface=surface)
+        row, people, messages = await _said(ask, marked, store=store, surface=surface)
     allowed = found | refuse_excluded(ask, people)
-    return Exchange(checked(row, ask.words), tuple(people), allowed)
+    return Exchange(checked(row, ask.words), tuple(people), allowed, messages)
+
+
+def messages_of(turn: Turn) -> tuple[Source, ...]:
+    """Where a question and its reply stand, as far as that is known."""
+    known = [one for one in (turn.asked_message, turn.message) if one is not None]
+    return tuple(Source(turn.place.channel, one, turn.place.thread) for one in known)
 
 
 def refuse_excluded(ask: Ask, people: Sequence[User]) -> Exclusion:
@@ -97,6 +105,7 @@ def proposal(ask: Ask, marked: Said, exchange: Exchange) -> NewExample:
         authors=exchange.authors,
         source=Source(marked.place.channel, marked.id, marked.place.thread, marked.permalink),
         exclusions=exchange.exclusions,
+        messages=exchange.messages,
     )
 
 
@@ -121,14 +130,15 @@ async def names_of(ask: Ask, people: Sequence[UserId], surfaces: Surfaces) -> st
 
 async def _said(
     ask: Ask, marked: Said, *, store: Store, surface: Surface
-) -> tuple[Row, list[User]]:
+) -> tuple[Row, list[User], tuple[Source, ...]]:
     before = await _said_before(marked, surface)
     said = [*await _without_refusals(ask, before, store=store), marked]
     messages = _as_messages(said, marked)
     if not any(message["role"] == "user" for message in messages):
         raise NotFound(noun="question", name=marked.text[:40])
     people = {one.author.id: one.author for one in said if not one.is_own}
-    return {"messages": messages}, list(people.values())
+    sources = tuple(Source(one.place.channel, one.id, one.place.thread) for one in said)
+    return {"messages": messages}, list(people.values()), sources
 
 
 async def _without_refusals(ask: Ask, said: Sequence[Said], *, store: Store) -> list[Said]:

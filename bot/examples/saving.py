@@ -54,7 +54,8 @@ def _edited(ask: Ask, exchange: Exchange, row: Row) -> Exchange:
     if row == exchange.row or ask.by in exchange.authors:
         return replace(exchange, row=row)
     found = refuse_excluded(ask, [ask.user])
-    return Exchange(row, (*exchange.people, ask.user), exchange.exclusions | found)
+    people = (*exchange.people, ask.user)
+    return replace(exchange, row=row, people=people, exclusions=exchange.exclusions | found)
 
 
 async def _marked(ask: Ask, surface: Surface) -> tuple[Said, int]:

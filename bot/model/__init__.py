@@ -247,6 +247,8 @@ class NewExample:
     source: Source | None = None
     tags: tuple[str, ...] = ()
     exclusions: Exclusion = NO_EXCLUSION
+    messages: tuple[Source, ...] = ()
+    """Every message whose words are in it; `source` need not be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +304,8 @@ class Turn:
     first_text_seconds: float | None = None
     seconds: float | None = None
     is_refusal: bool = False
+    asked_message: MessageId | None = None
+    """The message of the question; `message` is that of the reply."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ A method called with a workspace that does not own the thing finds nothing:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, timedelta
 from typing import Protocol
@@ -20,25 +20,17 @@ from bot.model import (
     ChannelId,
     Consent,
     Deployment,
-    Example,
-    ExampleFilter,
-    ExampleId,
-    ExampleState,
     Exclusion,
     InboxRow,
     MessageId,
     ModelName,
-    NewExample,
     NewNotice,
     Notice,
     NoticeId,
     Place,
-    Revision,
     Role,
     RoomMessage,
-    Row,
     Sources,
-    StandingCard,
     Turn,
     TurnId,
     User,
@@ -47,12 +39,14 @@ from bot.model import (
     Workspace,
     WorkspaceId,
 )
+from bot.ports.examples import ExampleCards as ExampleCards
+from bot.ports.examples import ExampleMessages as ExampleMessages
+from bot.ports.examples import Examples as Examples
 from bot.ports.training import Deployments as Deployments
 from bot.ports.training import Jobs as Jobs
 from bot.ports.training import Leavings as Leavings
 from bot.ports.training import Models as Models
 from bot.ports.training import Snapshots as Snapshots
-from bot.rows import Method
 
 
 class Workspaces(Protocol):
@@ -173,147 +167,6 @@ class Assistants(Protocol):
         ...
 
 
-class Examples(Protocol):
-    async def add(
-        self, workspace: WorkspaceId, example: NewExample, *, at: datetime
-    ) -> tuple[Example, bool]:
-        """The kept example, and whether it is new.
-
-        A living example (proposed or approved) of the same assistant with the
-        same fingerprint, or of the same method and taken from the same message,
-        is returned instead.
-        """
-        ...
-
-    async def add_many(
-        self, workspace: WorkspaceId, examples: Sequence[NewExample], *, at: datetime
-    ) -> int:
-        """How many were new. Made for bulk: a thousand at a time, no per-row look-up."""
-        ...
-
-    async def get(self, workspace: WorkspaceId, example: ExampleId) -> Example: ...
-    async def by_source(
-        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
-    ) -> Example | None:
-        """The oldest living example taken from a message."""
-        ...
-
-    async def page(
-        self,
-        workspace: WorkspaceId,
-        filters: ExampleFilter,
-        *,
-        after: ExampleId | None = None,
-        limit: int = 20,
-    ) -> Sequence[Example]:
-        """Oldest first."""
-        ...
-
-    async def ids(
-        self,
-        workspace: WorkspaceId,
-        filters: ExampleFilter,
-        *,
-        until: datetime,
-        among: Sequence[ExampleId] | None = None,
-        has_text: bool = False,
-        after: ExampleId | None = None,
-        limit: int = 500,
-    ) -> Sequence[ExampleId]:
-        """Of what was made by then, oldest first."""
-        ...
-
-    async def count(self, workspace: WorkspaceId, filters: ExampleFilter) -> int: ...
-    async def revise(
-        self, workspace: WorkspaceId, example: ExampleId, row: Row, editor: UserId, *, at: datetime
-    ) -> Example: ...
-    async def revisions(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Revision]: ...
-    async def set_state(
-        self,
-        workspace: WorkspaceId,
-        examples: Sequence[ExampleId],
-        state: ExampleState,
-        *,
-        at: datetime,
-        by: UserId | None = None,
-    ) -> int:
-        """How many changed; one that would come back beside a living twin stays as it is."""
-        ...
-
-    async def standing(
-        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
-    ) -> Mapping[ExampleId, tuple[int, ExampleState]]:
-        """Revision and state of each."""
-        ...
-
-    async def set_tags(
-        self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
-    ) -> None: ...
-    async def add_tag(
-        self, workspace: WorkspaceId, examples: Sequence[ExampleId], tag: str
-    ) -> None:
-        """Behind the tags they have, where it is not among them."""
-        ...
-
-    async def hold_out(
-        self, workspace: WorkspaceId, examples: Sequence[ExampleId], *, held_out: bool
-    ) -> None: ...
-
-    async def by_author(
-        self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
-    ) -> Sequence[ExampleId]:
-        """Oldest first."""
-        ...
-
-    async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:
-        """Text, revisions, authors, source and tags go; snapshot rows keep only their hash."""
-        ...
-
-    async def count_trainable(
-        self, workspace: WorkspaceId, assistant: AssistantId, method: Method
-    ) -> int: ...
-    def trainable(
-        self,
-        workspace: WorkspaceId,
-        assistant: AssistantId,
-        method: Method,
-        *,
-        after: ExampleId | None = None,
-        limit: int | None = None,
-        shown_in: ChannelId | None = None,
-    ) -> AsyncIterator[Example]:
-        """Approved examples whose text may be trained on now, oldest first.
-
-        The one place where permission is decided: the origin must be within
-        the workspace's sources, and for messages and forms every author must
-        have consented (in the local workspace: must not have objected) and
-        every exclusion must be allowed now. With `shown_in` those that may go along with a
-        question asked in that channel: also what was said there, whatever kind of channel it is.
-        """
-        ...
-
-
-class ExampleCards(Protocol):
-    async def put(
-        self,
-        workspace: WorkspaceId,
-        place: Place,
-        message: MessageId,
-        examples: Sequence[ExampleId],
-    ) -> None:
-        """What a message shows now, in place of what it showed before."""
-        ...
-
-    async def shown(
-        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
-    ) -> Sequence[ExampleId]: ...
-    async def of(
-        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
-    ) -> Sequence[StandingCard]:
-        """Every message that shows one of them."""
-        ...
-
-
 class Turns(Protocol):
     async def add(self, workspace: WorkspaceId, turn: Turn) -> Turn:
         """The given id is ignored. A turn of the same event is returned instead of a second."""
@@ -334,6 +187,24 @@ class Turns(Protocol):
         self, workspace: WorkspaceId, user: UserId, *, limit: int = 1000
     ) -> Sequence[Turn]:
         """Newest first."""
+        ...
+
+    async def by_question(
+        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
+    ) -> Turn | None:
+        """The turn that answers a message."""
+        ...
+
+    async def forget_messages(
+        self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
+    ) -> int:
+        """The text of each question and reply that stood in one of them goes; how many turns."""
+        ...
+
+    async def forget_channel(
+        self, workspace: WorkspaceId, channel: ChannelId, thread: MessageId | None
+    ) -> int:
+        """The text of every turn in a channel, or in one thread of it, goes; how many turns."""
         ...
 
     async def erase(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
@@ -534,6 +405,7 @@ class Records(Protocol):
     assistants: Assistants
     examples: Examples
     example_cards: ExampleCards
+    example_messages: ExampleMessages
     snapshots: Snapshots
     jobs: Jobs
     leavings: Leavings

@@ -519,6 +519,8 @@ SENTENCES: Mapping[str, str] = {
     "removal.erased": "Everything of {name} is erased.",
     "removal.reopened": "The app is back in {name}; nothing was lost.",
     "removal.extended": "{name} is kept until {until} (UTC).",
+    "example.not_yours": "Somebody else proposed this; only they, or a curator, take it back.",
+    "example.still_marked": "Example {id} stays proposed: somebody else marked it too.",
     "forget.title": "Erase all that is kept about you?",
     "forget.text": (
         "Examples you wrote, your questions and my answers, and your votes go for good. "

@@ -533,6 +533,8 @@ SENTENCES: Mapping[str, str] = {
     "removal.erased": "{name} 的一切已删除。",
     "removal.reopened": "应用已回到 {name}；什么都没有丢失。",
     "removal.extended": "{name} 将保留到 {until}（UTC）。",
+    "example.not_yours": "这是别人提议的；只有他们本人或审核者可以撤回。",
+    "example.still_marked": "示例 {id} 仍为待审核：还有别人标记了它。",
     "forget.title": "删除保存的关于你的一切？",
     "forget.text": (
         "你写的示例、你的提问和我的回答，还有你的评价，都会永久删除。"

@@ -36,6 +36,7 @@ from bot.model import (
 )
 from bot.rows import Method
 from storage.connection import Connection, its_own, parts
+from storage.example_messages import ExampleMessages
 from storage.examples.finding import (
     LIVING,
     belonging_to,
@@ -52,6 +53,8 @@ from storage.permission import permitted
 from storage.tables import (
     IS_LIVING,
     example_authors,
+    example_marks,
+    example_messages,
     example_tags,
     revisions,
 )
@@ -69,6 +72,9 @@ _ERASED: dict[str, object] = {
 }
 
 
+_CHILDREN = (revisions, example_authors, example_tags, example_messages, example_marks)
+
+
 class Examples:
     """Keeps examples; of a living one there is never a second with the same meaning."""
 
@@ -82,8 +88,12 @@ class Examples:
         values = columns_of(workspace, example, at=at)
         with its_own("assistant", example.assistant):
             row = await self._connection.first(statement, **values)
+        messages = example.messages + ((example.source,) if example.source else ())
         if row is None:
-            return await self._first(workspace, twins_of(example), example.assistant), False
+            twin = await self._first(workspace, twins_of(example), example.assistant)
+            await ExampleMessages(self._connection).add(workspace, twin.id, messages)
+            return twin, False
+        await ExampleMessages(self._connection).add(workspace, row.id, messages)
         await self._put_list(example_authors, workspace, row.id, example.authors)
         await self._put_list(example_tags, workspace, row.id, example.tags)
         return kept(example, workspace, row.id, at=at), True
@@ -253,7 +263,7 @@ class Examples:
 
     async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:
         for part in parts(examples):
-            for child in (revisions, example_authors, example_tags):
+            for child in _CHILDREN:
                 own = belonging_to(child, workspace, part)
                 await self._connection.run(delete(child).where(own))
             gone = update(table).where(these(workspace, part)).values(_ERASED)

@@ -1,0 +1,106 @@
+"""What happens to a message after it went into an example happens to the example too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bot.commands import Ask
+from bot.errors import BadInput, Refusal, SurfaceError
+from bot.examples.exchange import exchange_of
+from bot.examples.keeping import change_state
+from bot.model import Example, ExampleId, ExampleState, MessageId, Place, Row, Source, Turn
+from bot.ports.store import Records, Store
+from bot.ports.surface import Surface
+
+_GONE: Row = {}
+
+
+async def source_edited(
+    ask: Ask, message: MessageId, text: str, *, store: Store, surface: Surface
+) -> Sequence[ExampleId]:
+    """Every example with that message gets its new text and waits for a curator again.
+
+    What was withdrawn gets the text and stays withdrawn. Returned are those
+    of which nothing is left that could be taught.
+    """
+    channel = ask.place.channel
+    async with store.writing() as records:
+        turn = await records.turns.by_question(ask.id, channel, message)
+        if turn is not None:
+            await records.turns.change(ask.id, turn.id, question=text, prompt=())
+        numbers = await records.example_messages.examples(ask.id, channel, [message])
+        examples = [await records.examples.get(ask.id, number) for number in numbers]
+    gone = []
+    for example in examples:
+        if example.row is None:
+            continue
+        row = await _row_now(ask, example, turn, text, store=store, surface=surface)
+        if not await _revise(ask, example, row, store=store):
+            gone.append(example.id)
+    return gone
+
+
+async def _revise(ask: Ask, example: Example, row: Row | None, *, store: Store) -> bool:
+    """False where the example cannot stay: nothing is left, or another one says the same."""
+    if row is _GONE:
+        return False
+    if row == example.row:
+        return True
+    async with store.writing() as records:
+        try:
+            if row is not None:
+                await records.examples.revise(ask.id, example.id, row, ask.by, at=ask.now)
+        except BadInput:
+            return False
+        await _back_to_review(ask, records, example)
+    return True
+
+
+async def _back_to_review(ask: Ask, records: Records, example: Example) -> None:
+    if example.state in (ExampleState.APPROVED, ExampleState.REJECTED):
+        await change_state(ask, records, example.id, ExampleState.PROPOSED)
+
+
+async def _row_now(
+    ask: Ask, example: Example, turn: Turn | None, text: str, *, store: Store, surface: Surface
+) -> Row | None:
+    """As the messages say it today; None where they cannot be read, `_GONE` where nothing is."""
+    if example.source is None:
+        return _replaced(example.row or {}, turn.question, text) if turn else None
+    try:
+        return await _said_now(ask, example.source, store=store, surface=surface)
+    except SurfaceError:
+        return None
+    except Refusal:
+        return _GONE
+
+
+async def _said_now(ask: Ask, source: Source, *, store: Store, surface: Surface) -> Row:
+    place = Place(ask.id, source.channel, source.thread, ask.place.kind)
+    marked = await surface.fetch(place, source.message)
+    if marked is None:
+        return _GONE
+    exchange = await exchange_of(ask, marked, store=store, surface=surface)
+    async with store.writing() as records:
+        for number in await records.example_messages.examples(
+            ask.id, source.channel, [source.message]
+        ):
+            await records.example_messages.add(ask.id, number, exchange.messages)
+    return exchange.row or _GONE
+
+
+def _replaced(row: Row, old: str, new: str) -> Row:
+    """An example of a better answer has no marked message; its question is the turn's."""
+    if not new.strip():
+        return _GONE
+    return {key: _with(value, old, new) for key, value in row.items()}
+
+
+def _with(value: object, old: str, new: str) -> object:
+    if isinstance(value, list):
+        return [_with(one, old, new) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    is_question = value.get("role") == "user" and value.get("content") == old
+    changed = {key: _with(one, old, new) for key, one in value.items()}
+    return {**changed, "content": new} if is_question else changed

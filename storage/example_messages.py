@@ -1,0 +1,76 @@
+"""The messages that went into examples, and who marked them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import and_, delete, func, literal, select
+
+from bot.model import ChannelId, ExampleId, MessageId, Source, UserId, WorkspaceId
+from storage.connection import Connection, parts
+from storage.tables import example_marks, example_messages, examples
+
+_MESSAGE = ["workspace", "example", "channel", "message", "thread"]
+
+
+class ExampleMessages:
+    """Keeps where the words of an example stand, so that it can follow them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(
+        self, workspace: WorkspaceId, example: ExampleId, messages: Sequence[Source]
+    ) -> None:
+        for one in dict.fromkeys(messages):
+            values = (one.channel, one.message, one.thread)
+            kept = select(
+                examples.c.workspace, examples.c.id, *(literal(value) for value in values)
+            ).where(examples.c.workspace == workspace, examples.c.id == example)
+            new = self._connection.insert(example_messages).from_select(_MESSAGE, kept)
+            await self._connection.run(new.on_conflict_do_nothing())
+
+    async def examples(
+        self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
+    ) -> Sequence[ExampleId]:
+        found: set[ExampleId] = set()
+        for part in parts(messages):
+            own = and_(
+                example_messages.c.workspace == workspace,
+                example_messages.c.channel == channel,
+                example_messages.c.message.in_(part),
+            )
+            statement = select(example_messages.c.example).distinct().where(own)
+            found.update(ExampleId(row.example) for row in await self._connection.rows(statement))
+        return sorted(found)
+
+    async def examples_in(
+        self, workspace: WorkspaceId, channel: ChannelId, thread: MessageId | None
+    ) -> Sequence[ExampleId]:
+        own = and_(example_messages.c.workspace == workspace, example_messages.c.channel == channel)
+        if thread is not None:
+            own = and_(own, example_messages.c.thread == thread)
+        statement = select(example_messages.c.example).distinct().where(own)
+        rows = await self._connection.rows(statement.order_by(example_messages.c.example))
+        return [ExampleId(row.example) for row in rows]
+
+    async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None:
+        kept = select(examples.c.workspace, examples.c.id, literal(user)).where(
+            examples.c.workspace == workspace, examples.c.id == example
+        )
+        new = self._connection.insert(example_marks)
+        new = new.from_select(["workspace", "example", "user"], kept)
+        await self._connection.run(new.on_conflict_do_nothing())
+
+    async def unmark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> int | None:
+        own = and_(example_marks.c.workspace == workspace, example_marks.c.example == example)
+        gone = delete(example_marks).where(own, example_marks.c.user == user)
+        if not await self._connection.changed(gone):
+            return None
+        left = select(func.count()).select_from(example_marks).where(own)
+        return int((await self._connection.run(left)).scalar_one())
+
+    async def marked_by(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]:
+        own = and_(example_marks.c.workspace == workspace, example_marks.c.user == user)
+        rows = await self._connection.rows(select(example_marks.c.example).where(own))
+        return sorted(ExampleId(row.example) for row in rows)

@@ -1,0 +1,50 @@
+"""The tables of where the words of examples stand, and of who marked them; part of `tables.py`."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+
+from storage.columns import metadata
+
+
+def _of_example() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["workspace", "example"], ["examples.workspace", "examples.id"])
+
+
+# The marked message, what it answers, and every other whose words went into the example.
+example_messages = Table(
+    "example_messages",
+    metadata,
+    Column("workspace", Text, nullable=False),
+    Column("example", Integer, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("thread", Text),
+    PrimaryKeyConstraint("workspace", "example", "channel", "message"),
+    _of_example(),
+)
+Index(
+    "ix_example_messages_workspace_channel_message",
+    example_messages.c.workspace,
+    example_messages.c.channel,
+    example_messages.c.message,
+)
+
+example_marks = Table(
+    "example_marks",
+    metadata,
+    Column("workspace", Text, nullable=False),
+    Column("example", Integer, nullable=False),
+    Column("user", Text, nullable=False),
+    PrimaryKeyConstraint("workspace", "example", "user"),
+    _of_example(),
+)
+Index("ix_example_marks_workspace_user", example_marks.c.workspace, example_marks.c.user)

@@ -1,0 +1,244 @@
+"""Every message that went into an example is followed, and so are questions and answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.events import Deleted, Edited, PlaceDeleted, Reacted
+from bot.model import LOCAL, ExampleState, MessageId, Turn
+from tests.scene import GENERAL, Scene
+from tests.test_teaching import only, spoken
+
+MARKER = "quixotic-marmalade"
+STATES = [
+    ExampleState.PROPOSED,
+    ExampleState.APPROVED,
+    ExampleState.REJECTED,
+    ExampleState.WITHDRAWN,
+]
+
+
+async def exchange(scene: Scene) -> None:
+    """A question, more of it, and the answer to both, which is marked; 1, 2 and 4."""
+    await scene.say("when do you open?", by="mina")
+    await scene.do("/reply 1 on sundays I mean", by="mina")
+    await scene.say("something else", by="omar")
+    await scene.do("/reply 2 at ten", by="ada")
+    await scene.react(4, "🎓", by="omar")
+
+
+async def moved(scene: Scene, state: ExampleState) -> None:
+    example = await only(scene)
+    async with scene.store.writing() as records:
+        await records.examples.set_state(LOCAL, [example.id], state, at=scene.clock.now())
+
+
+async def edit(scene: Scene, number: int, text: str) -> None:
+    await scene.do(f"/edit {number} {text}", by="mina" if number < 3 else "ada")
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("number", [1, 2, 4])
+async def test_deleting_any_of_its_messages_erases_an_example(
+    scene: Scene, number: int, state: ExampleState
+) -> None:
+    await exchange(scene)
+    await moved(scene, state)
+
+    await scene.do(f"/delete {number}", by="mina" if number < 3 else "ada")
+
+    example = await only(scene)
+    assert (example.row, example.authors, example.source) == (None, (), None)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("state", "after"),
+    [
+        (ExampleState.PROPOSED, ExampleState.PROPOSED),
+        (ExampleState.APPROVED, ExampleState.PROPOSED),
+        (ExampleState.REJECTED, ExampleState.PROPOSED),
+        (ExampleState.WITHDRAWN, ExampleState.WITHDRAWN),
+    ],
+)
+async def test_editing_any_of_its_messages_sends_an_example_to_review(
+    scene: Scene, number: int, state: ExampleState, after: ExampleState
+) -> None:
+    await exchange(scene)
+    await moved(scene, state)
+
+    await edit(scene, number, f"now {MARKER}")
+
+    example = await only(scene)
+    assert MARKER in str(example.row)
+    assert (example.state, example.revision) == (after, 2)
+
+
+async def test_a_message_that_is_not_part_of_it_changes_nothing(scene: Scene) -> None:
+    await exchange(scene)
+
+    await scene.do("/delete 3", by="omar")
+
+    assert spoken(await only(scene))[-1] == ("assistant", "at ten")
+
+
+async def test_all_examples_of_one_message_are_followed(scene: Scene) -> None:
+    await scene.say("when do you open?", by="mina")
+    await scene.do("/reply 1 at nine", by="ada")
+    await scene.do("/reply 1 at ten", by="omar")
+    await scene.react(2, "🎓", by="omar")
+    await scene.react(3, "🎓", by="omar")
+    assert len(await scene.examples()) == 2
+
+    await edit(scene, 1, f"{MARKER}?")
+    assert all(MARKER in str(example.row) for example in await scene.examples())
+    await scene.do("/delete 1", by="mina")
+
+    assert [example.row for example in await scene.examples()] == [None, None]
+
+
+async def test_an_example_that_was_edited_here_is_looked_at_again(scene: Scene) -> None:
+    await exchange(scene)
+    (example,) = await scene.examples()
+    await scene.command(f"examples edit:{example.id}")
+    await scene.submit(answer="at ten, and tea is free")
+
+    await edit(scene, 4, "at eleven")
+
+    example = await only(scene)
+    assert example.state is ExampleState.PROPOSED
+    assert spoken(example)[-1] == ("assistant", "at eleven")
+
+
+async def test_what_cannot_be_read_any_more_is_not_trained_on_until_somebody_looked(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bot.errors import SurfaceError
+
+    await exchange(scene)
+    await moved(scene, ExampleState.APPROVED)
+
+    async def away(*given: object) -> None:
+        raise SurfaceError(message="away")
+
+    monkeypatch.setattr(scene.house.room, "fetch", away)
+    await edit(scene, 1, f"{MARKER}?")
+
+    assert (await only(scene)).state is ExampleState.PROPOSED
+
+
+# Turns, and what was made of them
+
+
+async def turn(scene: Scene) -> Turn:
+    async with scene.database.reading() as records:
+        found = await records.turns.by_question(LOCAL, GENERAL, MessageId("1"))
+    assert found is not None
+    return found
+
+
+async def bettered(scene: Scene) -> None:
+    """A question, an answer, and a better answer to it: an example and a preference."""
+    await scene.say("@attune when do you open?", by="mina")
+    await scene.react(2, "👎", by="mina")
+    await scene.click("Tell us why", by="mina")
+    await scene.submit(better="at nine", by="mina")
+    assert len(await scene.examples()) == 2
+
+
+async def test_the_question_of_a_turn_changes_with_its_message(scene: Scene) -> None:
+    await bettered(scene)
+
+    await edit(scene, 1, f"@attune {MARKER}?")
+
+    assert MARKER in (await turn(scene)).question
+    assert all(MARKER in str(example.row) for example in await scene.examples())
+
+
+async def test_a_deleted_question_leaves_its_turn_and_its_examples(scene: Scene) -> None:
+    await bettered(scene)
+
+    await scene.do("/delete 1", by="mina")
+
+    kept = await turn(scene)
+    assert (kept.question, kept.prompt) == ("", ())
+    assert kept.reply
+    assert [example.row for example in await scene.examples()] == [None, None]
+
+
+async def test_a_deleted_answer_leaves_its_turn_and_the_preference_over_it(scene: Scene) -> None:
+    await bettered(scene)
+
+    await scene.handle(scene.event(Deleted((MessageId("2"),)), key="deleted"))
+
+    assert (await turn(scene)).reply == ""
+    rows = [example.row for example in await scene.examples()]
+    assert [row is None for row in rows] == [False, True]
+
+
+async def test_an_answer_that_was_marked_goes_with_its_question(scene: Scene) -> None:
+    await scene.say("@attune when do you open?", by="mina")
+    await scene.react(2, "🎓", by="omar")
+
+    await scene.do("/delete 1", by="mina")
+
+    assert (await only(scene)).row is None
+
+
+async def test_many_messages_deleted_at_once_are_all_followed(scene: Scene) -> None:
+    await exchange(scene)
+    await scene.say("@attune hello there", by="mina")
+    others = [MessageId(str(number)) for number in range(100, 12_000)]
+
+    asked = MessageId(str(await scene.number_of("hello there")))
+
+    gone = (*others, MessageId("1"), asked)
+    await scene.handle(scene.event(Deleted(gone), key="deleted"))
+
+    assert (await only(scene)).row is None
+    async with scene.database.reading() as records:
+        found = await records.turns.by_question(LOCAL, GENERAL, asked)
+    assert found is not None
+    assert found.question == ""
+
+
+@pytest.mark.parametrize("thread", [None, "1"])
+async def test_a_channel_or_thread_that_is_deleted_takes_everything_along(
+    scene: Scene, thread: str | None
+) -> None:
+    mina = scene.event(Edited(MessageId("1"), ""), key="", by="mina").user
+    root = await scene.house.room.say(GENERAL, mina, "when do you open?")
+    for who, text in (("mina", "on sundays?"), ("ada", "at ten")):
+        user = scene.event(Edited(MessageId("1"), ""), key="", by=who).user
+        await scene.house.room.say(GENERAL, user, text, thread=root.number)
+    await scene.react(3, "🎓", by="omar")
+    elsewhere = scene.event(PlaceDeleted(), key="elsewhere", channel="other")
+    await scene.handle(elsewhere)
+    assert (await only(scene)).row is not None
+
+    await scene.handle(scene.event(PlaceDeleted(), key="gone", thread=thread))
+
+    assert (await only(scene)).row is None
+
+
+# Whose mark it is
+
+
+async def test_taking_off_ones_mark_does_not_withdraw_somebody_elses(scene: Scene) -> None:
+    await exchange(scene)
+    await scene.react(4, "🎓", by="zoe")
+
+    await scene.react(4, "🎓", by="omar", is_removed=True)
+    assert (await only(scene)).state is ExampleState.PROPOSED
+    await scene.react(4, "🎓", by="zoe", is_removed=True)
+
+    assert (await only(scene)).state is ExampleState.WITHDRAWN
+
+
+async def test_somebody_who_marked_nothing_withdraws_nothing(scene: Scene) -> None:
+    await exchange(scene)
+
+    removed = Reacted(MessageId("4"), "🎓", is_removed=True)
+    await scene.handle(scene.event(removed, key="off", by="zoe"))
+
+    assert (await only(scene)).state is ExampleState.PROPOSED
