@@ -12,10 +12,11 @@ from bot.errors import BadInput, NotFound, NotNow
 from bot.examples import described
 from bot.model import AuditEntry, HostName, Role, User, UserId
 from bot.ports.provider import Hosts
-from bot.ports.store import Store
+from bot.ports.store import Records, Store
 from bot.ports.surface import CanFindPerson
 from bot.ports.world import Surfaces
 from bot.replies import Button, Card, Document, Fact, Line, Listing, Reply, Text
+from bot.undo_offers import offer_undo
 from bot.words import Words
 
 _OFF, _NO_ROLE = "off", "none"
@@ -42,12 +43,13 @@ async def roles(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
     is_needless = role is Role.MEMBER and not access.is_stranger(person)
     async with store.writing() as records:
         granted = None if is_needless else role
+        undo = await _offer_undo(ask, person.id, records) if granted is None else ()
         await records.roles.put(ask.id, person.id, granted, is_external=person.is_external)
         await records.audit.add(
             ask.id, ask.by, "role.granted", at=ask.now, user_id=user, role=wanted
         )
     if role is None:
-        return Text(ask.words("roles.taken_back", user=user))
+        return Text(ask.words("roles.taken_back", user=user), buttons=undo)
     text = ask.words("roles.granted", user=user, role=ask.words(f"role.{wanted}"))
     return Text(text, buttons=(_take_back_button(ask, person.id),))
 
@@ -56,11 +58,23 @@ async def take_back(ask: Ask, *, store: Store) -> Reply:
     """The button beside a granted role."""
     user = UserId(ask.argument)
     async with store.writing() as records:
+        undo = await _offer_undo(ask, user, records)
         await records.roles.put(ask.id, user, None)
         await records.audit.add(
             ask.id, ask.by, "role.granted", at=ask.now, user_id=user, role=_NO_ROLE
         )
-    return replace(await _list_roles(ask, store=store), replaces=True)
+    listing = await _list_roles(ask, store=store)
+    done = Line(user, ask.words("roles.taken_back", user=user), buttons=undo)
+    return replace(listing, lines=(done, *listing.lines), replaces=True)
+
+
+async def _offer_undo(ask: Ask, user: UserId, records: Records) -> tuple[Button, ...]:
+    role = await records.roles.get(ask.id, user)
+    if role is None:
+        return ()
+    is_external = await records.roles.get(ask.id, user, is_external=True) is not None
+    held = {"person": user, "role": int(role), "is_external": is_external}
+    return (await offer_undo(ask, records, "role", held),)
 
 
 async def _person(ask: Ask, said: str, surfaces: Surfaces) -> User:

@@ -26,6 +26,7 @@ from bot.ports.store import Records, Store
 from bot.ports.surface import CanFindChannel
 from bot.ports.world import Surfaces
 from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text
+from bot.undo_offers import offer_undo
 from bot.words import LANGUAGES, Words
 
 DEFAULT_NAME = "attune"
@@ -155,12 +156,15 @@ def _unbind_button(ask: Ask, channel: ChannelId) -> Button:
 
 async def unbind(ask: Ask, *, store: Store) -> Reply:
     async with store.writing() as records:
-        was_bound = await records.assistants.unbind(ask.id, ask.place.channel)
-        if was_bound:
-            await records.audit.add(
-                ask.id, ask.by, "assistant.unbound", at=ask.now, channel=ask.place.channel
-            )
-    return Text(ask.words("assistant.unbound" if was_bound else "assistant.not_bound"))
+        channel = ask.place.channel
+        bound = await records.assistants.binding(ask.id, channel)
+        if bound is None:
+            return Text(ask.words("assistant.not_bound"))
+        await records.assistants.unbind(ask.id, channel)
+        await records.audit.add(ask.id, ask.by, "assistant.unbound", at=ask.now, channel=channel)
+        held = {"channel": channel, "assistant": bound.assistant, "always": bound.always}
+        undo = await offer_undo(ask, records, "binding", held)
+    return Text(ask.words("assistant.unbound"), buttons=(undo,))
 
 
 async def listing(ask: Ask, *, store: Store) -> Reply:

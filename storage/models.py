@@ -83,6 +83,10 @@ class Models:
         own = and_(models.c.workspace == workspace, models.c.name == name)
         await self._connection.run(update(models).where(own).values(is_deleted=True))
 
+    async def restore(self, workspace: WorkspaceId, name: ModelName) -> None:
+        own = and_(models.c.workspace == workspace, models.c.name == name)
+        await self._connection.run(update(models).where(own).values(is_deleted=False))
+
 
 _SHOWN = [column for column in models.c if column.name != "id"]
 

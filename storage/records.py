@@ -22,6 +22,7 @@ from storage.room import Room
 from storage.snapshots import Snapshots
 from storage.spending import Spending
 from storage.turns import Turns
+from storage.undoables import Undoables
 from storage.workspaces import Workspaces
 
 
@@ -39,6 +40,7 @@ class Records:
         self.snapshots: store.Snapshots = Snapshots(connection)
         self.jobs: store.Jobs = Jobs(connection)
         self.leavings: store.Leavings = Leavings(connection)
+        self.undoables: store.Undoables = Undoables(connection)
         self.models: store.Models = Models(connection)
         self.deployments: store.Deployments = Deployments(connection)
         self.turns: store.Turns = Turns(connection)

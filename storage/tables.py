@@ -520,6 +520,20 @@ Index("ix_notices_due", notices.c.due_at, sqlite_where=IS_BEHIND, postgresql_whe
 Index(None, notices.c.workspace, notices.c.channel, notices.c.message)
 Index(None, notices.c.due_at)
 
+# What somebody may still take back; with a host, what is deleted there afterwards.
+undoables = _numbered(
+    "undoables",
+    _text("user"),
+    _text("kind"),
+    Column("details", Json, nullable=False),
+    Column("host", Text),
+    Column("due_at", Utc, nullable=False),
+    _number("attempts"),
+    _of_workspace(),
+    _check("attempts", "attempts >= 0"),
+)
+Index(None, undoables.c.due_at)
+
 leavings = Table(
     "leavings",
     metadata,

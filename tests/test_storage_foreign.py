@@ -39,6 +39,7 @@ from bot.model import (
     Sources,
     Split,
     Turn,
+    Undoable,
     Vote,
     Workspace,
 )
@@ -89,6 +90,11 @@ async def opposite(answer: Awaitable[bool]) -> bool:
     return not await answer
 
 
+async def alone(answer: Awaitable[object]) -> None:
+    """What the foreign workspace makes for itself is its own."""
+    await answer
+
+
 CALLS: dict[str, Call] = {
     "workspaces.find": lambda r, _: r.workspaces.find(FOREIGN),
     "workspaces.add": lambda r, _: r.workspaces.add(Workspace(FOREIGN, "Other", Sources.FORMS)),
@@ -137,6 +143,10 @@ CALLS: dict[str, Call] = {
     "examples.set_state": lambda r, h: r.examples.set_state(
         FOREIGN, [h.example.id], ExampleState.REJECTED, at=NOW
     ),
+    "undoables.add": lambda r, _: alone(r.undoables.add(FOREIGN, Undoable(ANN, "role", {}, NOW))),
+    "undoables.find": lambda r, _: r.undoables.find(FOREIGN, 1),
+    "undoables.all": lambda r, _: r.undoables.all(FOREIGN),
+    "models.restore": lambda r, h: r.models.restore(FOREIGN, h.model.name),
     "examples.standing": lambda r, h: r.examples.standing(FOREIGN, [h.example.id]),
     "example_cards.put": lambda r, h: r.example_cards.put(FOREIGN, PLACE, MESSAGE, [h.example.id]),
     "example_cards.shown": lambda r, _: r.example_cards.shown(FOREIGN, GENERAL, MESSAGE),
@@ -268,6 +278,10 @@ FOR_EVERYBODY = {
     "snapshots.forget_unused",
     "jobs.forgetting",
     "jobs.postpone",
+    "undoables.due",
+    "undoables.next_due",
+    "undoables.postpone",
+    "undoables.drop",
     "leavings.add",
     "leavings.due",
     "leavings.postpone",
@@ -331,6 +345,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))
     await r.roles.put(HOME, ANN, Role.ADMIN)
+    await r.undoables.add(HOME, Undoable(ANN, "role", {}, NOW))
     await r.guest_channels.put(HOME, GENERAL, may_ask=True)
     await r.consents.put(HOME, Consent(ANN, 1, given=True, at=NOW))
     await r.spending.add(HOME, ANN, TODAY, 5)

@@ -10,7 +10,7 @@ from bot.catalogue.deeds import BUTTONS, FORMS, HAPPENINGS, REACTIONS, SHORTCUTS
 from bot.commands import Catalogue
 from bot.examples.keeping import CARD_STANDS
 from bot.outbox import Wording
-from bot.tuning import calendar, cards, facts
+from bot.tuning import calendar, cards, deleting, facts
 
 FORM_OPENERS = frozenset(
     [
@@ -38,6 +38,7 @@ CATALOGUE = Catalogue(
 )
 
 WORDINGS: Mapping[str, Wording] = {
+    deleting.KEPT: deleting.word_kept,
     facts.STATUS: cards.word_status,
     facts.ENDED: cards.word_ended,
     facts.LATE: cards.word_late,

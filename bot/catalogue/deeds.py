@@ -16,6 +16,7 @@ from bot import (
     privacy,
     removal,
     sharing,
+    undoing,
     workspaces,
 )
 from bot.catalogue import runs
@@ -161,7 +162,7 @@ BUTTONS = (
     Deed(
         "model.delete_sure",
         _A,
-        lambda ask, world: hosted.delete_model(ask, store=world.store, hosts=world.hosts),
+        runs.delete_model,
     ),
     Deed("model.keep", _A, lambda ask, world: hosted.keep_model(ask)),
     Deed(
@@ -172,7 +173,7 @@ BUTTONS = (
     Deed(
         "file.delete",
         _A,
-        lambda ask, world: hosted.delete_file(ask, store=world.store, hosts=world.hosts),
+        runs.delete_file,
     ),
     Deed(
         "model.history",
@@ -233,6 +234,7 @@ BUTTONS = (
     Deed(
         "welcome.approvers", _M, lambda ask, world: administration.approvers(ask, store=world.store)
     ),
+    Deed("undo", _S, lambda ask, world: undoing.undo(ask, store=world.store)),
     Deed("role.take_back", _A, lambda ask, world: administration.take_back(ask, store=world.store)),
     Deed(
         "assistant.unbind", _A, lambda ask, world: assistants.unbind_named(ask, store=world.store)

@@ -25,7 +25,7 @@ from bot.model import ExampleState, JobWish, Role, Said, WorkspaceId
 from bot.ports.surface import Surface
 from bot.ports.world import World
 from bot.replies import Reply, Silence, Text
-from bot.tuning import confirming, control, lineage
+from bot.tuning import confirming, control, hosted, lineage
 
 _PROBLEMS_WITH_ROOM = 500
 
@@ -303,3 +303,15 @@ async def source_deleted(ask: Ask, world: World) -> Reply:
     if isinstance(what, Deleted):
         return await privacy.source_deleted(ask, what.messages, store=world.store)
     return Silence()
+
+
+async def delete_model(ask: Ask, world: World) -> Reply:
+    reply = await hosted.delete_model(ask, store=world.store, hosts=world.hosts)
+    world.wake()
+    return reply
+
+
+async def delete_file(ask: Ask, world: World) -> Reply:
+    reply = await hosted.delete_file(ask, store=world.store, hosts=world.hosts)
+    world.wake()
+    return reply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,12 +13,14 @@ from bot.examples.editing import wanted
 from bot.examples.keeping import redraw_cards
 from bot.model import ExampleId, ExampleState
 from bot.ports.store import Records, Store
-from bot.replies import Reply, Text
+from bot.replies import Button, Reply, Text
+from bot.undo_offers import offer_undo
 
 Change = Callable[[Sequence[ExampleId], Records], Awaitable[int]]
 
 _BATCH = 500
 _MOST_TAG = 40
+_UNDONE = (ExampleState.REJECTED, ExampleState.WITHDRAWN)
 
 
 async def bulk(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
@@ -27,13 +30,18 @@ async def bulk(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
     """
     change = _change(ask, values)
     shown = _shown(values)
+    before: dict[str, list[int]] = defaultdict(list)
     changed, left, last = 0, 0, ExampleId(0)
     while True:
         async with store.writing() as records:
             batch = await _next(ask, values, records, after=last)
             if not batch:
+                undo = await _offer_undo(ask, before, records)
                 break
             meant = await _as_shown(ask, shown, batch, records)
+            if ask.argument in _UNDONE:
+                for one, (_, state) in (await records.examples.standing(ask.id, meant)).items():
+                    before[state].append(one)
             count = await change(meant, records)
             if ask.argument != "tag":
                 await redraw_cards(ask, meant, records)
@@ -42,7 +50,18 @@ async def bulk(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
             )
         changed, left, last = changed + count, left + len(batch) - len(meant), batch[-1]
     done = ask.words("bulk.done", count=changed)
-    return Text(f"{done} {ask.words('bulk.outdated', count=left)}" if left else done)
+    text = f"{done} {ask.words('bulk.outdated', count=left)}" if left else done
+    return Text(text, buttons=undo)
+
+
+async def _offer_undo(
+    ask: Ask, before: Mapping[str, Sequence[int]], records: Records
+) -> tuple[Button, ...]:
+    was = {state: ids for state, ids in before.items() if state != ask.argument}
+    if not was:
+        return ()
+    changed = {"before": was, "after": ask.argument}
+    return (await offer_undo(ask, records, "examples", changed),)
 
 
 async def _as_shown(

@@ -10,7 +10,7 @@ from bot.examples.exchange import (
     refuse_excluded,
     strangers,
 )
-from bot.examples.keeping import add, ask_authors, change_state, set_state
+from bot.examples.keeping import add, ask_authors, change_state, offer_undo_of, set_state
 from bot.examples.review import review_buttons
 from bot.examples.writing import write_button
 from bot.model import (
@@ -76,7 +76,8 @@ async def unpropose(ask: Ask, marked: Said, *, store: Store) -> Reply:
         if others:
             return Text(ask.words("example.still_marked", id=example.id), private=True)
         await change_state(ask, records, example.id, ExampleState.WITHDRAWN)
-    return Text(ask.words("example.withdrawn", id=example.id), private=True)
+        undo = await offer_undo_of(ask, example, ExampleState.WITHDRAWN, records)
+    return Text(ask.words("example.withdrawn", id=example.id), private=True, buttons=undo)
 
 
 async def keep_pointer(ask: Ask, marked: Said, *, store: Store) -> Example:

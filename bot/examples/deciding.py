@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.commands import Ask
 from bot.examples import review
 from bot.examples.cards import refuse_outdated
@@ -14,24 +16,25 @@ from bot.replies import Reply, Text
 
 async def judge(ask: Ask, state: ExampleState, *, store: Store, surfaces: Surfaces) -> Reply:
     """Approve or reject from the review card; the next one takes its place."""
-    outdated = await decide(ask, state, store=store)
-    if outdated is not None:
-        return await refuse_outdated(ask, outdated, surfaces=surfaces)
+    decided = await decide(ask, state, store=store)
+    if decided.outdated is not None:
+        return await refuse_outdated(ask, decided.outdated, surfaces=surfaces)
     example = number(ask)
     done = ask.words(f"example.{state}", id=example)
-    return await review.review(ask, store=store, surfaces=surfaces, after=example, done=done)
+    card = await review.review(ask, store=store, surfaces=surfaces, after=example, done=done)
+    return replace(card, buttons=(*card.buttons, *decided.undo))
 
 
 async def withdraw(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
-    outdated = await decide(ask, ExampleState.WITHDRAWN, store=store)
-    if outdated is not None:
-        return await refuse_outdated(ask, outdated, surfaces=surfaces)
-    return Text(ask.words("example.withdrawn", id=number(ask)))
+    decided = await decide(ask, ExampleState.WITHDRAWN, store=store)
+    if decided.outdated is not None:
+        return await refuse_outdated(ask, decided.outdated, surfaces=surfaces)
+    return Text(ask.words("example.withdrawn", id=number(ask)), buttons=decided.undo)
 
 
 async def undo(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
     """Back among those that wait, as if nobody had judged it."""
-    outdated = await decide(ask, ExampleState.PROPOSED, store=store)
-    if outdated is not None:
-        return await refuse_outdated(ask, outdated, surfaces=surfaces)
+    decided = await decide(ask, ExampleState.PROPOSED, store=store)
+    if decided.outdated is not None:
+        return await refuse_outdated(ask, decided.outdated, surfaces=surfaces)
     return Text(ask.words("example.waits_again", id=number(ask)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from bot.commands import Ask
 from bot.errors import BadInput, Refusal, SurfaceError
 from bot.examples.exchange import exchange_of
-from bot.examples.keeping import change_state
+from bot.examples.keeping import change_state, redraw_cards
 from bot.model import Example, ExampleId, ExampleState, MessageId, Place, Row, Source, Turn
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
@@ -59,6 +59,8 @@ async def _revise(ask: Ask, example: Example, row: Row | None, *, store: Store) 
 async def _back_to_review(ask: Ask, records: Records, example: Example) -> None:
     if example.state in (ExampleState.APPROVED, ExampleState.REJECTED):
         await change_state(ask, records, example.id, ExampleState.PROPOSED)
+    else:
+        await redraw_cards(ask, [example.id], records)
 
 
 async def _row_now(

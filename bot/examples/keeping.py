@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from bot import access
@@ -24,6 +25,7 @@ from bot.model import (
 )
 from bot.ports.store import Records, Store
 from bot.replies import Button
+from bot.undo_offers import offer_undo
 from bot.words import Words
 
 CARD_STANDS = "example.card"
@@ -69,17 +71,35 @@ def consent_buttons(words: Words) -> tuple[Button, ...]:
     )
 
 
-async def decide(ask: Ask, state: ExampleState, *, store: Store) -> Example | None:
-    """Set the state of the example that a button names; the one clicked is about to be replaced.
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What came of a button: the example as it is now where that is not what the button showed.
 
-    The example as it is now, where that is not what the button showed.
+    A rejection and a withdrawal can be undone.
     """
+
+    outdated: Example | None = None
+    undo: tuple[Button, ...] = ()
+
+
+async def decide(ask: Ask, state: ExampleState, *, store: Store) -> Decided:
+    """Set the state of the example that a button names."""
     async with store.writing() as records:
         found = await seen(ask, records)
-        if is_as_shown(ask, found):
-            await _set_state(ask, found, state, records)
-            return None
-        return None if is_done_already(ask, found, state) else found
+        if not is_as_shown(ask, found):
+            is_done = is_done_already(ask, found, state)
+            return Decided() if is_done else Decided(outdated=found)
+        await _set_state(ask, found, state, records)
+        return Decided(undo=await offer_undo_of(ask, found, state, records))
+
+
+async def offer_undo_of(
+    ask: Ask, before: Example, state: ExampleState, records: Records
+) -> tuple[Button, ...]:
+    if state not in (ExampleState.REJECTED, ExampleState.WITHDRAWN) or before.state is state:
+        return ()
+    changed = {"example": before.id, "before": before.state, "after": state}
+    return (await offer_undo(ask, records, "example", changed),)
 
 
 async def set_state(ask: Ask, example: ExampleId, state: ExampleState, *, store: Store) -> None:

@@ -28,7 +28,7 @@ from bot.words import Words
 
 async def review(
     ask: Ask, *, store: Store, surfaces: Surfaces, after: ExampleId | None = None, done: str = ""
-) -> Reply:
+) -> Card:
     """The next proposed example, as a card that is replaced by the one after it."""
     waiting = ExampleFilter(
         assistant=ask.assistant.id,

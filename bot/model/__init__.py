@@ -309,6 +309,23 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Undoable:
+    """What `user` did last and may take back until `due_at`.
+
+    With a `host` nothing is deleted there before that; `attempts` counts failed deletions.
+    """
+
+    user: UserId
+    kind: str
+    details: Mapping[str, object]
+    due_at: datetime
+    host: HostName | None = None
+    attempts: int = 0
+    id: int = 0
+    workspace: WorkspaceId = LOCAL
+
+
+@dataclass(frozen=True, slots=True)
 class Vote:
     """A person's last word on a reply: +1 or -1."""
 

@@ -21,6 +21,7 @@ from bot.model import (
     Consent,
     Deployment,
     Exclusion,
+    HostName,
     InboxRow,
     MessageId,
     ModelName,
@@ -33,6 +34,7 @@ from bot.model import (
     Sources,
     Turn,
     TurnId,
+    Undoable,
     User,
     UserId,
     Vote,
@@ -229,6 +231,22 @@ class Turns(Protocol):
     async def votes(self, workspace: WorkspaceId, turn: TurnId) -> Sequence[Vote]: ...
 
 
+class Undoables(Protocol):
+    async def add(self, workspace: WorkspaceId, new: Undoable) -> int: ...
+    async def find(self, workspace: WorkspaceId, number: int) -> Undoable | None: ...
+    async def all(self, workspace: WorkspaceId) -> Sequence[Undoable]: ...
+    async def due(self, host: HostName | None, *, now: datetime) -> Sequence[Undoable]:
+        """Whose time is over, at one host or at none, of every workspace."""
+        ...
+
+    async def next_due(self, host: HostName | None) -> datetime | None: ...
+    async def postpone(self, number: int, *, until: datetime) -> None:
+        """Tried again later; from now on it cannot be undone."""
+        ...
+
+    async def drop(self, number: int) -> None: ...
+
+
 class Outbox(Protocol):
     async def put(
         self,
@@ -409,6 +427,7 @@ class Records(Protocol):
     snapshots: Snapshots
     jobs: Jobs
     leavings: Leavings
+    undoables: Undoables
     models: Models
     deployments: Deployments
     turns: Turns

@@ -233,6 +233,9 @@ class Models(Protocol):
         ...
 
     async def delete(self, workspace: WorkspaceId, name: ModelName) -> None: ...
+    async def restore(self, workspace: WorkspaceId, name: ModelName) -> None:
+        """It is listed again."""
+        ...
 
 
 class Deployments(Protocol):

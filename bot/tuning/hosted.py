@@ -14,6 +14,7 @@ from bot.model import HostName, Job, JobId, Model, ModelKind
 from bot.ports.provider import Host, Hosts, RemoteFile, Serving
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Line, Listing, Reply, Text, Tone
+from bot.undo_offers import offer_undo
 
 _EVERY_JOB = 1_000_000
 _LONGEST_WAIT = 15.0
@@ -48,12 +49,21 @@ async def delete_file(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
         raise NotFound(noun="file", name=file)
     if not job.phase.is_over:
         raise NotNow(problem=ask.words("hosted.needed", job=job.id))
-    with contextlib.suppress(HostForgot):
-        await host.delete_file(file)
     async with store.writing() as records:
-        await records.jobs.change(ask.id, job.id, when=None, **_without(job, file))
+        pending = await records.undoables.all(ask.id)
+        if any(one.details.get("file") == file for one in pending):
+            raise NotNow(problem=ask.words("hosted.file_deleted", host=host.name))
+        undo = await _offer_undo(ask, records, "file", host.name, file=file, job=job.id)
         await records.audit.add(ask.id, ask.by, "file.deleted", at=ask.now, file=file, job=job.id)
-    return Text(ask.words("hosted.file_deleted", host=host.name))
+    return Text(ask.words("hosted.file_deleted", host=host.name), buttons=(undo,))
+
+
+async def _offer_undo(
+    ask: Ask, records: Records, kind: str, host: HostName, **details: object
+) -> Button:
+    """The host deletes it once the offer is over, which may be long after this place was left."""
+    place = {"channel": ask.place.channel, "thread": ask.place.thread}
+    return await offer_undo(ask, records, kind, {**details, **place}, host=host)
 
 
 async def ask_delete_model(ask: Ask, *, store: Store) -> Reply:
@@ -69,24 +79,16 @@ async def ask_delete_model(ask: Ask, *, store: Store) -> Reply:
 
 
 async def delete_model(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
-    async with store.reading() as records:
+    """It is listed no more; its host deletes it when that cannot be undone any longer."""
+    async with store.writing() as records:
         model = await _model(ask, records)
         await _refuse_answering(ask, model, records)
-    host = hosts.get(model.host)
-    if model.called is not None and host.profile.serving is Serving.BY_CALL:
-        with contextlib.suppress(HostForgot):
-            await host.undeploy(model.called)
-    with contextlib.suppress(HostForgot):
-        await host.delete_model(model.name)
-    left = {one.name for one in await host.models()}
-    async with store.writing() as records:
+        host = hosts.get(model.host)
         await records.models.delete(ask.id, model.name)
-        # Some hosts let a model's checkpoints go with it.
-        for one in await records.models.all(ask.id, model.assistant):
-            if one.job == model.job and one.host == model.host and one.name not in left:
-                await records.models.delete(ask.id, one.name)
+        undo = await _offer_undo(ask, records, "model", host.name, model=model.name)
         await records.audit.add(ask.id, ask.by, "model.deleted", at=ask.now, model=model.name)
-    return Card(ask.words("hosted.model_deleted", model=model.name), replaces=True)
+    title = ask.words("hosted.model_deleted", model=model.name)
+    return Card(title, buttons=(undo,), replaces=True)
 
 
 async def keep_model(ask: Ask) -> Reply:
@@ -217,16 +219,6 @@ async def _files_of(job: Job, host: Host) -> AsyncIterator[RemoteFile]:
 def _known_files(job: Job) -> tuple[str, ...]:
     sent = tuple(file for file in (job.training_file, job.validation_file) if file)
     return (*sent, *job.result_files)
-
-
-def _without(job: Job, file: str) -> dict[str, object]:
-    left: dict[str, object] = {
-        "result_files": tuple(one for one in job.result_files if one != file)
-    }
-    for name in ("training_file", "validation_file"):
-        if getattr(job, name) == file:
-            left[name] = None
-    return left
 
 
 def _job(number: str) -> JobId:

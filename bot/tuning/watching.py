@@ -27,7 +27,7 @@ from bot.errors import (
 from bot.model import HostName, Job, JobId, Phase
 from bot.ports.provider import Hosts, PaidHost
 from bot.ports.store import Clock, Store
-from bot.tuning import leaving, patience, sending, warming
+from bot.tuning import deleting, leaving, patience, sending, warming
 from bot.tuning.calendar import Calendar
 from bot.tuning.crowds import Crowds, Seen
 from bot.tuning.following import follow
@@ -76,7 +76,9 @@ class Watcher:
         )
         await self._forget_files(host)
         await leaving.clear(host, store=self._store, hosts=self._hosts, clock=self._clock)
+        due = await deleting.clear(host, store=self._store, hosts=self._hosts, clock=self._clock)
         waits = [self._seconds_until(job.next_look) for job in await self._open_at(host)]
+        waits += [] if due is None else [self._seconds_until(due)]
         return min(waits) if waits else None
 
     async def _open_at(self, host: HostName | None) -> Sequence[Job]:

@@ -222,7 +222,9 @@ class _Examples:
 
     def _changing(self, what: str) -> Callable[[], Awaitable[None]]:
         async def change() -> None:
-            tell(await self._change(what, {}))
+            reply = await self._change(what, {})
+            tell(reply)
+            self._deeds.offer_undo(reply)
 
         return change
 
@@ -267,6 +269,7 @@ class _Examples:
         reply = await self._visit.click(action)
         if isinstance(reply, Card):
             await self.refresh()
+            self._deeds.offer_undo(reply)
         else:
             await self._deeds.take(reply)
 

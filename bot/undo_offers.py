@@ -1,0 +1,27 @@
+"""The button that takes a deletion back, for as long as that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from bot.commands import Ask
+from bot.model import HostName, Undoable
+from bot.ports.store import Records
+from bot.replies import Button
+
+UNDO_LASTS = timedelta(seconds=10)
+
+
+async def offer_undo(
+    ask: Ask,
+    records: Records,
+    kind: str,
+    details: Mapping[str, object],
+    *,
+    host: HostName | None = None,
+) -> Button:
+    """In the transaction of the deletion itself; with a host, what is deleted there waits."""
+    new = Undoable(ask.by, kind, details, ask.now + UNDO_LASTS, host)
+    number = await records.undoables.add(ask.id, new)
+    return Button(ask.words("button.undo"), f"undo:{number}")

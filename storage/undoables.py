@@ -1,0 +1,73 @@
+"""What can still be undone, and deletions at hosts that wait for that long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, delete, func, insert, select, update
+
+from bot.model import HostName, Undoable, WorkspaceId
+from storage.connection import Connection
+from storage.tables import undoables as table
+
+
+class Undoables:
+    """Keeps each until it is undone or its time is over."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, workspace: WorkspaceId, new: Undoable) -> int:
+        values = {
+            "workspace": workspace,
+            "user": new.user,
+            "kind": new.kind,
+            "details": new.details,
+            "host": new.host,
+            "due_at": new.due_at,
+            "attempts": 0,
+        }
+        row = await self._connection.first(insert(table).values(values).returning(table.c.id))
+        assert row is not None
+        return int(row.id)
+
+    async def find(self, workspace: WorkspaceId, number: int) -> Undoable | None:
+        own = and_(table.c.workspace == workspace, table.c.id == number)
+        row = await self._connection.first(select(table).where(own))
+        return None if row is None else _undoable(row)
+
+    async def all(self, workspace: WorkspaceId) -> Sequence[Undoable]:
+        own = select(table).where(table.c.workspace == workspace).order_by(table.c.id)
+        return [_undoable(row) for row in await self._connection.rows(own)]
+
+    async def due(self, host: HostName | None, *, now: datetime) -> Sequence[Undoable]:
+        wanted = and_(table.c.host == host, table.c.due_at <= now)
+        rows = await self._connection.rows(select(table).where(wanted).order_by(table.c.id))
+        return [_undoable(row) for row in rows]
+
+    async def next_due(self, host: HostName | None) -> datetime | None:
+        first = select(func.min(table.c.due_at)).where(table.c.host == host)
+        found: datetime | None = (await self._connection.run(first)).scalar()
+        return found
+
+    async def postpone(self, number: int, *, until: datetime) -> None:
+        again = {"due_at": until, "attempts": table.c.attempts + 1}
+        await self._connection.run(update(table).where(table.c.id == number).values(again))
+
+    async def drop(self, number: int) -> None:
+        await self._connection.run(delete(table).where(table.c.id == number))
+
+
+def _undoable(row: Row[Any]) -> Undoable:
+    return Undoable(
+        row.user,
+        row.kind,
+        row.details,
+        row.due_at,
+        row.host,
+        row.attempts,
+        row.id,
+        row.workspace,
+    )
