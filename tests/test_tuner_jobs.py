@@ -284,7 +284,8 @@ def test_jobs_are_found_by_what_was_noted_on_them(sandbox: Tuner) -> None:
 def test_jobs_are_found_by_the_lack_of_notes(sandbox: Tuner, picked: FineTuningJob) -> None:
     sandbox.tune(metadata={"start": "9"})
 
-    listed = sandbox.web.get("/v1/fine_tuning/jobs", params={"metadata": "null"}).json()["data"]
+    wanted = {"metadata": "null", "limit": "1000"}
+    listed = sandbox.web.get("/v1/fine_tuning/jobs", params=wanted).json()["data"]
 
     assert {job["metadata"] for job in listed} == {None}
     assert picked.id in [job["id"] for job in listed]

@@ -59,14 +59,16 @@ def many(count: int) -> list[dict[str, object]]:
 class Tuner:
     """One data folder, and the process that serves it now."""
 
-    def __init__(self, data: Path, *options: str, base: str = "sandbox") -> None:
+    def __init__(self, data: Path, *options: str, base: str = "sandbox", program: str = "") -> None:
+        """`program` is Python to run in place of `-m tuner`."""
         self.data = data
+        self._program = ["-c", program] if program else ["-m", "tuner"]
         self.base = base
         self._options = options
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "tuner", "--announce", "--die-with-parent", "--port", "0"]
+        command = [sys.executable, *self._program, "--announce", "--die-with-parent", "--port", "0"]
         with (self.data.parent / "tuner.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--data", str(self.data), "--api-key", KEY, *self._options],

@@ -4,6 +4,7 @@ Refusal                 a request that cannot be carried out (400)
 ├── WrongKey            no key, or not one of ours (401)
 ├── Unknown             no such file, job, model or page (404)
 ├── WrongMethod         the page exists, the verb does not (405)
+├── Slow                a request that takes too long to arrive (408)
 ├── Clash               another piece of work is in the way; worth a retry (409)
 ├── TooLarge            more bytes than we take (413)
 ├── Busy                more questions than we can answer now (429)
@@ -59,6 +60,13 @@ class WrongMethod(Refusal):
 
     status = 405
     code = "method_not_supported"
+
+
+class Slow(Refusal):
+    """The request took too long to arrive; send it again, all at once."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class Clash(Refusal):

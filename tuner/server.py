@@ -16,6 +16,7 @@ import uvicorn
 
 from tuner.answers import Sandbox
 from tuner.api import Place, build
+from tuner.connection import MOST_HEAD_BYTES, Connection
 from tuner.engine import Engine
 from tuner.errors import CannotStart
 from tuner.runner import PLAIN_LAUNCH, Runner
@@ -24,6 +25,9 @@ from tuner.store.files import Files
 from tuner.store.jobs import Jobs
 from tuner.store.models import Models
 from tuner.store.progress import Progress
+
+_UMASK = 0o077
+"""Rows and models are nobody else's to read, on this machine too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     """
     if not settings.api_keys or not all(settings.api_keys):
         raise CannotStart("The tuner needs at least one key: --api-key KEY.")
+    os.umask(_UMASK)
     with _data_lock(settings.data), _listening(settings) as listener, _place(settings) as place:
         server = _Server(place, lambda: on_ready(_url_of(listener)))
         with _stop_on_signals(server), _stop_with_parent(server, settings):
@@ -91,7 +96,8 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 build(place),
                 loop="asyncio",
-                http="h11",
+                http=Connection,
+                h11_max_incomplete_event_size=MOST_HEAD_BYTES,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -186,6 +192,8 @@ def _explained_absence() -> Iterator[None]:
 def _data_lock(data: Path) -> Iterator[None]:
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if data.stat().st_mode & _UMASK:
+            data.chmod(0o700)
         file = (data / "lock").open("ab")
     except OSError as error:
         raise CannotStart(f"The data folder {data} cannot be used: {error.strerror}.") from error

@@ -4,13 +4,20 @@ import asyncio
 import logging
 import secrets
 import time
+import traceback
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tuner.errors import Slow
+
 log = logging.getLogger(__name__)
 
+BODY_SECONDS = 60.0
+"""For a whole body of JSON, and for the next piece of a file."""
+UPLOAD_SECONDS = 3600.0
+UPLOAD = ("POST", "/v1/files")
 DRAIN_SECONDS = 20.0
 DRAIN_BYTES = 2 << 30
 
@@ -27,8 +34,10 @@ class Envelope:
         exchange = _Exchange(scope, receive, send)
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except Exception:
-            log.exception("a request failed", extra={"request_id": exchange.request_id})
+        except Exception as error:
+            # Neither the words of an error nor its values: they may be a client's.
+            what = (exchange.request_id, type(error).__name__, _place(error))
+            log.error("Request %s failed: %s at %s", *what)
             if exchange.has_begun:
                 raise
             await _apology()(scope, exchange.receive, exchange.send)
@@ -46,13 +55,27 @@ class _Exchange:
         names = {name for name, _ in scope["headers"]}
         self._has_body = bool(names & {b"content-length", b"transfer-encoding"})
         self._is_waiting = b"expect" in names
+        self._must_close = False
+        is_upload = (scope["method"], scope["path"]) == UPLOAD
+        self._deadline = self._began + (UPLOAD_SECONDS if is_upload else BODY_SECONDS)
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        """Raises Slow while a body does not come in; what comes after it may take its time."""
+        message = await (self._piece() if self._has_body else self._receive())
         self._is_waiting = False
         if not message.get("more_body", False):
             self._has_body = False
         return message
+
+    async def _piece(self) -> Message:
+        left = min(BODY_SECONDS, self._deadline - time.monotonic())
+        try:
+            async with asyncio.timeout(max(0.0, left)):
+                return await self._receive()
+        except TimeoutError as error:
+            # Nobody waits for the rest of it, so nothing else can come on this connection.
+            self._has_body, self._must_close = False, True
+            raise Slow from error
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -62,6 +85,8 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.request_id
             headers["openai-processing-ms"] = str(spent)
+            if self._has_body or self._must_close:
+                headers["connection"] = "close"
         await self._send(message)
 
     async def _drain(self) -> None:
@@ -75,6 +100,12 @@ class _Exchange:
                     left -= len(message.get("body", b""))
         except TimeoutError:
             return
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
 def _apology() -> JSONResponse:

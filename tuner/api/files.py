@@ -14,17 +14,16 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from bot.rows import Problem, method_of, read_lines
-from tuner.api.multipart import LARGEST_FILE, UploadForm
+from tuner.api.multipart import FORM_ALLOWANCE, LARGEST_FILE, UploadForm
 from tuner.api.paging import envelope, page_of, with_ends
 from tuner.api.place import place_of
-from tuner.api.reading import Gone, read_as
+from tuner.api.reading import BODILESS, Gone, read_as
 from tuner.errors import Refusal, TooLarge, Unknown
 from tuner.store.files import Arrival, StoredFile
 
 router = APIRouter()
 
 CHUNK = 1 << 18
-FORM_ALLOWANCE = 1 << 20
 FINE_TUNE = "fine-tune"
 OTHER_PURPOSES = ("assistants", "batch", "vision", "user_data", "evals")
 LONGEST_NAME = 255
@@ -56,7 +55,7 @@ async def create_file(request: Request) -> dict[str, object]:
     return shown(stored)
 
 
-@router.get("/files")
+@router.get("/files", dependencies=[BODILESS])
 def list_files(request: Request) -> dict[str, object]:
     page = page_of(request, default_limit=10_000, others=("order", "purpose"))
     order = request.query_params.get("order", "desc")
@@ -71,18 +70,18 @@ def list_files(request: Request) -> dict[str, object]:
     return with_ends(envelope([shown(row) for row in rows], page), empty="")
 
 
-@router.get("/files/{file_id}")
+@router.get("/files/{file_id}", dependencies=[BODILESS])
 def retrieve_file(request: Request, file_id: str) -> dict[str, object]:
     return shown(place_of(request).files.get(file_id))
 
 
-@router.delete("/files/{file_id}")
+@router.delete("/files/{file_id}", dependencies=[BODILESS])
 def delete_file(request: Request, file_id: str) -> dict[str, object]:
     place_of(request).files.remove(file_id)
     return {"id": file_id, "object": "file", "deleted": True}
 
 
-@router.get("/files/{file_id}/content")
+@router.get("/files/{file_id}/content", dependencies=[BODILESS])
 def file_content(request: Request, file_id: str) -> StreamingResponse:
     place = place_of(request)
     stored = place.files.get(file_id)

@@ -11,7 +11,7 @@ from bot.rows import Method
 from tuner.api.models import base_of
 from tuner.api.paging import envelope, page_of, with_ends
 from tuner.api.place import Place, place_of
-from tuner.api.reading import json_body, read_as
+from tuner.api.reading import BODILESS, json_body, read_as
 from tuner.api.shapes import LARGEST_SEED, CreateJob, SupervisedNumbers
 from tuner.errors import Refusal, Unknown
 from tuner.store import jobs, models
@@ -22,6 +22,7 @@ from tuner.store.models import StoredModel
 
 router = APIRouter(prefix="/fine_tuning/jobs")
 
+MOST_PAIRS = 16
 _EVERYWHERE = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 
@@ -31,7 +32,7 @@ async def create_job(request: Request) -> dict[str, object]:
     return await run_in_threadpool(_create, place_of(request), body)
 
 
-@router.get("")
+@router.get("", dependencies=[BODILESS])
 def list_jobs(request: Request) -> dict[str, object]:
     pairs = _metadata_pairs(request)
     page = page_of(
@@ -46,12 +47,12 @@ def list_jobs(request: Request) -> dict[str, object]:
     return envelope([shown(job) for job in found], page)
 
 
-@router.get("/{job_id}")
+@router.get("/{job_id}", dependencies=[BODILESS])
 def retrieve_job(request: Request, job_id: str) -> dict[str, object]:
     return shown(place_of(request).jobs.get(job_id))
 
 
-@router.post("/{job_id}/cancel")
+@router.post("/{job_id}/cancel", dependencies=[BODILESS])
 def cancel_job(request: Request, job_id: str) -> dict[str, object]:
     place = place_of(request)
     answer = _steer(request, place.jobs.cancel, job_id)
@@ -59,17 +60,17 @@ def cancel_job(request: Request, job_id: str) -> dict[str, object]:
     return answer
 
 
-@router.post("/{job_id}/pause")
+@router.post("/{job_id}/pause", dependencies=[BODILESS])
 def pause_job(request: Request, job_id: str) -> dict[str, object]:
     return _steer(request, place_of(request).jobs.pause, job_id)
 
 
-@router.post("/{job_id}/resume")
+@router.post("/{job_id}/resume", dependencies=[BODILESS])
 def resume_job(request: Request, job_id: str) -> dict[str, object]:
     return _steer(request, place_of(request).jobs.resume, job_id)
 
 
-@router.get("/{job_id}/events")
+@router.get("/{job_id}/events", dependencies=[BODILESS])
 def list_events(request: Request, job_id: str) -> dict[str, object]:
     page, place = page_of(request, default_limit=20), place_of(request)
     job = place.jobs.get(job_id)
@@ -77,7 +78,7 @@ def list_events(request: Request, job_id: str) -> dict[str, object]:
     return envelope([_shown_event(row) for row in rows], page)
 
 
-@router.get("/{job_id}/checkpoints")
+@router.get("/{job_id}/checkpoints", dependencies=[BODILESS])
 def list_checkpoints(request: Request, job_id: str) -> dict[str, object]:
     page, place = page_of(request, default_limit=10), place_of(request)
     job = place.jobs.get(job_id)
@@ -92,11 +93,15 @@ def _steer(request: Request, action: Callable[[str], Job], job_id: str) -> dict[
 
 
 def _metadata_pairs(request: Request) -> dict[str, str]:
-    return {
+    """As many as a job can have: https://platform.openai.com/docs/api-reference/fine-tuning."""
+    pairs = {
         name[len("metadata[") : -1]: value
         for name, value in request.query_params.items()
         if name.startswith("metadata[") and name.endswith("]")
     }
+    if len(pairs) > MOST_PAIRS:
+        raise Refusal(f"Filter by at most {MOST_PAIRS} pairs of metadata.", param="metadata")
+    return pairs
 
 
 def _create(place: Place, body: dict[str, object]) -> dict[str, object]:

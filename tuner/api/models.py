@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 
 from tuner.api.place import Place, place_of
+from tuner.api.reading import BODILESS
 from tuner.engine import Base
 from tuner.errors import Refusal
 from tuner.folder import remove
@@ -14,7 +15,7 @@ router = APIRouter()
 BASE_CREATED = 1_767_225_600  # 2026-01-01: a base is not made by anyone here
 
 
-@router.get("/models")
+@router.get("/models", dependencies=[BODILESS])
 def list_models(request: Request) -> dict[str, object]:
     place = place_of(request)
     bases = [_shown_base(base) for base in place.engine.bases.values()]
@@ -23,7 +24,7 @@ def list_models(request: Request) -> dict[str, object]:
 
 # A name may hold any character but a slash, yet a client may send one: `path` lets it through
 # to the sentence about models instead of the one about addresses.
-@router.get("/models/{model:path}")
+@router.get("/models/{model:path}", dependencies=[BODILESS])
 def retrieve_model(request: Request, model: str) -> dict[str, object]:
     place = place_of(request)
     if base := place.engine.bases.get(model):
@@ -31,7 +32,7 @@ def retrieve_model(request: Request, model: str) -> dict[str, object]:
     return _shown(place.models.get(model))
 
 
-@router.delete("/models/{model:path}")
+@router.delete("/models/{model:path}", dependencies=[BODILESS])
 def delete_model(request: Request, model: str) -> dict[str, object]:
     place = place_of(request)
     if model in place.engine.bases:

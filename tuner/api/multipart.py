@@ -9,7 +9,10 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from tuner.errors import Refusal, TooLarge, WrongMedia
 
 LARGEST_FILE = 512_000_000
+FORM_ALLOWANCE = 1 << 20
 LARGEST_FIELD = 4096
+LARGEST_HEADER = 4096
+MOST_HEADERS = 16
 MOST_PARTS = 16
 
 
@@ -21,6 +24,7 @@ class UploadForm:
         self.filename: str | None = None
         self._file = file
         self._size = 0
+        self._received = 0
         self._parts = 0
         self._is_ended = False
         self._clear()
@@ -41,6 +45,9 @@ class UploadForm:
     async def read(self, stream: AsyncIterator[bytes]) -> None:
         try:
             async for chunk in stream:
+                self._received += len(chunk)
+                if self._received > LARGEST_FILE + FORM_ALLOWANCE:
+                    raise TooLarge("The form is larger than this server takes.")
                 self._parser.write(chunk)
             self._parser.finalize()
         except FormParserError as error:
@@ -57,6 +64,7 @@ class UploadForm:
     def _clear(self) -> None:
         self._header_name = b""
         self._header_value = b""
+        self._headers = 0
         self._disposition = b""
         self._name = ""
         self._is_file = False
@@ -64,14 +72,22 @@ class UploadForm:
 
     def _take_header_name(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
+        self._refuse_long_header()
 
     def _take_header_value(self, data: bytes, start: int, end: int) -> None:
         self._header_value += data[start:end]
+        self._refuse_long_header()
+
+    def _refuse_long_header(self) -> None:
+        is_long = len(self._header_name) + len(self._header_value) > LARGEST_HEADER
+        if is_long or self._headers > MOST_HEADERS:
+            raise Refusal("A part of the form has too many headers, or one that is too long.")
 
     def _end_header(self) -> None:
         if self._header_name.lower() == b"content-disposition":
             self._disposition = self._header_value
         self._header_name, self._header_value = b"", b""
+        self._headers += 1
 
     def _open_part(self) -> None:
         _, options = parse_options_header(self._disposition)

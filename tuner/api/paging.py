@@ -9,6 +9,7 @@ from tuner.errors import Refusal
 from tuner.store.database import number_in
 
 LARGEST_PAGE = 10_000
+MOST_PARAMETERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Page:
 def page_of(request: Request, *, default_limit: int, others: Collection[str] = ()) -> Page:
     """The page in this query; any parameter but the known ones is refused."""
     query = request.query_params
+    if len(query.multi_items()) > MOST_PARAMETERS:
+        raise Refusal("The query has too many parameters.")
     for name in query:
         if name not in ("after", "limit") and name not in others:
             raise Refusal(

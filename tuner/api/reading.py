@@ -1,9 +1,10 @@
 """Reads what clients send, and says in the protocol's words what is wrong with it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NoReturn, TypeVar
 
+from fastapi import Depends
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
@@ -11,6 +12,8 @@ from tuner.errors import Refusal, TooLarge, WrongMedia
 
 LARGEST_BODY = 8 << 20
 DEEPEST_NESTING = 64
+MOST_VALUES = 200_000
+"""Brackets and colons of a body, those in its texts too: each may cost a hundred bytes."""
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -30,19 +33,49 @@ async def json_body(request: Request) -> dict[str, object]:
     return value
 
 
+async def refuse_large(request: Request) -> None:
+    """For requests whose body nobody reads: read past, and refused where it is too large."""
+    _refuse_announced(request)
+    size = 0
+    async for chunk in _pieces(request):
+        size += len(chunk)
+        _refuse_size(size)
+
+
+BODILESS = Depends(refuse_large)
+
+
 async def _whole_body(request: Request) -> bytes:
+    _refuse_announced(request)
     body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGEST_BODY:
-                raise TooLarge(f"The body is larger than {LARGEST_BODY >> 20} MiB.")
-    except ClientDisconnect as error:
-        raise Gone from error
+    async for chunk in _pieces(request):
+        body += chunk
+        _refuse_size(len(body))
     return bytes(body)
 
 
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect as error:
+        raise Gone from error
+
+
+def _refuse_announced(request: Request) -> None:
+    """Before a byte of it is read."""
+    length = request.headers.get("content-length", "0")
+    _refuse_size(int(length) if length.isdigit() and len(length) < 20 else 0)
+
+
+def _refuse_size(size: int) -> None:
+    if size > LARGEST_BODY:
+        raise TooLarge(f"The body is larger than {LARGEST_BODY >> 20} MiB.")
+
+
 def _parse(body: bytes) -> object:
+    if sum(body.count(mark) for mark in (b"[", b"{", b":")) > MOST_VALUES:
+        raise Refusal("The JSON has too many lists, objects or keys.")
     try:
         value: object = json.loads(body.decode(), parse_constant=_refuse_constant)
         _refuse_unstorable(value)

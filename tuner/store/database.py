@@ -19,7 +19,9 @@ class Database:
     """Durable state: what a committed `writing` block said is still true after a power cut."""
 
     def __init__(self, path: Path) -> None:
-        self._engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=-1)
+        self._engine = create_engine(
+            f"sqlite:///{path}", pool_size=8, max_overflow=-1, hide_parameters=True
+        )
         self._writer = self._engine.execution_options(is_writing=True)
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
