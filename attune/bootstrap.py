@@ -131,7 +131,7 @@ def build(
     topics = Topics()
     busy: set[asyncio.Task[None]] = set()
     room = _room(settings, store, clock, topics)
-    slack, discord = slack_of(settings, clock), discord_of(settings, clock)
+    slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
     known = {"slack": slack, "discord": discord}
     beside = {name: one.surface for name, one in known.items() if one is not None}
     surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
@@ -250,14 +250,14 @@ def _stripped(secret: SecretStr | None) -> str:
     return secret.get_secret_value().strip() if secret else ""
 
 
-def discord_of(settings: Settings, clock: Clock) -> Discord | None:
+def discord_of(settings: Settings, clock: Clock, store: Store) -> Discord | None:
     """Discord's door, where its token is set."""
     access = discord_access(settings)
     if access is None:
         return None
     from adapters.discord.door import Discord
 
-    return Discord(access, CATALOGUE, clock, _say, folder=settings.data_dir)
+    return Discord(access, CATALOGUE, clock, _say, store=store, folder=settings.data_dir)
 
 
 def discord_access(settings: Settings) -> DiscordAccess | None:

@@ -15,7 +15,7 @@ from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanFindPerson
 from bot.ports.world import Surfaces
-from bot.replies import Button, Card, Document, Fact, Line, Listing, Reply, Text
+from bot.replies import Button, Card, Document, Fact, Line, Listing, Reply, Silence, Text
 from bot.undo_offers import offer_undo
 from bot.words import Words
 
@@ -86,6 +86,15 @@ async def _person(ask: Ask, said: str, surfaces: Surfaces) -> User:
     if found is None:
         raise NotFound(noun="person", name=said)
     return found
+
+
+async def person_left(ask: Ask, *, store: Store) -> Reply:
+    """Whoever comes back begins as a member; what was granted is granted anew, if at all."""
+    async with store.writing() as records:
+        if await records.roles.get(ask.id, ask.by) is not None:
+            await records.roles.put(ask.id, ask.by, None)
+            await records.audit.add(ask.id, ask.by, "role.lost", at=ask.now, user_id=ask.by)
+    return Silence()
 
 
 async def approvers(ask: Ask, *, store: Store) -> Reply:

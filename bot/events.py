@@ -123,6 +123,13 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonLeft:
+    """The event's person is no longer in the workspace."""
+
+    kind: Literal["person_left"] = "person_left"
+
+
+@dataclass(frozen=True, slots=True)
 class Visited:
     """Somebody opened the bot's own page; its place is that page."""
 
@@ -141,6 +148,7 @@ What = (
     | PlaceDeleted
     | Joined
     | Left
+    | PersonLeft
     | Visited
 )
 

@@ -17,7 +17,7 @@ from bot.model import (
 )
 from bot.ports.store import Records, Store
 from bot.prompts import last_exchange
-from bot.replies import Button, Card, Fact, Line, Listing, Reply, Tone
+from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text, Tone
 from bot.rows import Method
 from bot.words import Words
 
@@ -136,14 +136,16 @@ async def _has_asked(ask: Ask, records: Records, tuned: Sequence[ModelName]) -> 
     return any([await records.turns.has_answered(ask.id, model) for model in tuned])
 
 
-async def helped(ask: Ask, commands: Sequence[Command]) -> Reply:
-    """The commands the asker may use, or one of them with its options."""
+async def helped(ask: Ask, commands: Sequence[Command], note: Text | None = None) -> Reply:
+    """The commands the asker may use, or one of them with its options; `note` goes first."""
     words = ask.words
     topic = ask.text("topic")
     mine = [command for command in commands if command.role <= ask.role]
     if topic:
         return _explained(topic, mine if ask.role is Role.STRANGER else commands, words)
     lines = tuple(Line(f"/tune {c.path}", words(c.key)) for c in mine)
+    if note is not None:
+        lines = (Line("", note.text, buttons=note.buttons), *lines)
     return Listing(words("help.title"), lines, note=words("help.note"))
 
 

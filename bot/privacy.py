@@ -143,6 +143,7 @@ async def forget(ask: Ask, *, store: Store) -> Reply:
     examples, marked = await _forget_examples(ask, store)
     turns = await _forget_turns(ask, store)
     async with store.writing() as records:
+        await records.direct_choices.forget(ask.id, ask.by)
         await records.audit.add(
             ask.id, ask.by, "person.forgotten", at=ask.now, examples=examples, turns=turns
         )

@@ -8,6 +8,7 @@ from storage.audit import Audit
 from storage.connection import Connection
 from storage.consents import Consents
 from storage.deployments import Deployments
+from storage.direct_choices import DirectChoices
 from storage.example_cards import ExampleCards
 from storage.example_messages import ExampleMessages
 from storage.examples import Examples
@@ -33,6 +34,7 @@ class Records:
         self.workspaces: store.Workspaces = Workspaces(connection)
         self.roles: store.Roles = Roles(connection)
         self.guest_channels: store.GuestChannels = GuestChannels(connection)
+        self.direct_choices: store.DirectChoices = DirectChoices(connection)
         self.assistants: store.Assistants = Assistants(connection)
         self.examples: store.Examples = Examples(connection)
         self.example_cards: store.ExampleCards = ExampleCards(connection)

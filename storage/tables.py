@@ -125,6 +125,16 @@ roles = Table(
     _check("role", "role BETWEEN 1 AND 5"),
 )
 
+# Of a direct message nobody knows a workspace before this does, so it stands free as well.
+direct_choices = Table(
+    "direct_choices",
+    metadata,
+    _text("workspace"),
+    _text("user"),
+    _flag("is_chosen"),
+    PrimaryKeyConstraint("user", "workspace"),
+)
+
 guest_channels = Table(
     "guest_channels",
     metadata,

@@ -244,6 +244,10 @@ CALLS: dict[str, Call] = {
     "spending.add": lambda r, _: r.spending.add(FOREIGN, ANN, TODAY, 1),
     "spending.spent": lambda r, _: r.spending.spent(FOREIGN, ANN, TODAY),
     "consents.put": lambda r, _: r.consents.put(FOREIGN, Consent(ANN, 9, given=False, at=NOW)),
+    # A choice takes the place of one's own elsewhere, and of nobody else's.
+    "direct_choices.choose": lambda r, _: r.direct_choices.choose(FOREIGN, BOB),
+    "direct_choices.leave": lambda r, _: r.direct_choices.leave(FOREIGN, ANN),
+    "direct_choices.forget": lambda r, _: r.direct_choices.forget(FOREIGN, ANN),
     "consents.get": lambda r, _: r.consents.get(FOREIGN, ANN),
     "consents.all": lambda r, _: r.consents.all(FOREIGN),
 }
@@ -251,6 +255,8 @@ CALLS: dict[str, Call] = {
 # These serve the loops of the whole installation, or the local workspace alone.
 FOR_EVERYBODY = {
     "workspaces.page",
+    "direct_choices.chosen",
+    "direct_choices.of",
     "workspaces.removed",
     "workspaces.count",
     "assistants.of_workspaces",
@@ -347,6 +353,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.roles.put(HOME, ANN, Role.ADMIN)
     await r.undoables.add(HOME, Undoable(ANN, "role", {}, NOW))
     await r.guest_channels.put(HOME, GENERAL, may_ask=True)
+    await r.direct_choices.choose(HOME, ANN)
     await r.consents.put(HOME, Consent(ANN, 1, given=True, at=NOW))
     await r.spending.add(HOME, ANN, TODAY, 5)
     await r.audit.add(HOME, ANN, "job.start", at=NOW)

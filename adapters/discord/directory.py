@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ _TEXT_TYPES = (0, 5)
 _OBFUSCATED = 1 << 17
 _MOST_CHANNELS = 20_000
 _PATIENCE_SECONDS = 1.0
-_MOST_GUILDS_ASKED = 20
+_GUILDS_PAGE = 200
 
 
 @dataclass(slots=True)
@@ -45,6 +45,8 @@ class Channel:
     guild: str | None
     type: int = 0
     parent: str | None = None
+    person: str | None = None
+    """Whom a direct message is with."""
     is_restricted: bool = False
     position: int = 0
     is_hidden: bool = False
@@ -59,7 +61,7 @@ class Directory:
         self._bot = bot
         self.guilds: dict[str, Guild] = {}
         self.channels: dict[str, Channel] = {}
-        self._homes: dict[str, str] = {}
+        self._own: set[str] | None = None
 
     @property
     def bot_roles(self) -> Mapping[str, str]:
@@ -68,6 +70,8 @@ class Directory:
     def learn(self, name: str, data: Json) -> None:
         """Takes what an event of the gateway tells in passing."""
         match name:
+            case "READY":
+                self._own = {str(one["id"]) for one in data.get("guilds") or ()}
             case "GUILD_CREATE" | "GUILD_UPDATE":
                 self._learn_guild(data)
             case "GUILD_DELETE":
@@ -81,14 +85,36 @@ class Directory:
             case "CHANNEL_DELETE" | "THREAD_DELETE":
                 self.channels.pop(str(data["id"]), None)
 
-    def met(self, user: str, guild: str) -> None:
-        """Where somebody was last seen, for when they write to us alone."""
-        if len(self._homes) >= _MOST_CHANNELS:
-            self._homes.clear()
-        self._homes[user] = guild
+    async def own_guilds(self) -> Sequence[str]:
+        """Every guild that the bot is in; a resumed session does not tell, so it is asked then.
+
+        Raises SurfaceError where Discord does not answer.
+        """
+        if self._own is None:
+            self._own = {one async for one in self._listed()} | set(self.guilds)
+        return sorted(self._own)
+
+    async def name_of(self, guild_id: str) -> str:
+        guild = await self._guild(guild_id)
+        return guild.name or guild_id
+
+    async def person_of(self, channel_id: str) -> str | None:
+        """Whom a direct channel is with; None for any other, and where Discord does not tell."""
+        channel = await self._channel(channel_id)
+        return channel.person if channel is not None else None
+
+    async def is_direct(self, channel_id: str) -> bool:
+        channel = await self._channel(channel_id)
+        return channel is not None and channel.type in _DIRECT_TYPES
+
+    async def direct(self, channel_id: str, guild_id: str, user: str, member: Json) -> Around:
+        """A direct message, as of the guild that answers it."""
+        guild = await self._guild(guild_id)
+        place = Place(workspace(guild_id), ChannelId(channel_id), kind=ChannelKind.DIRECT)
+        return Around(place, self._is_admin(guild, member, user), guild.locale)
 
     async def around(self, data: Json, user: str | None) -> Around | None:
-        """Place, role and language for a payload; None where it belongs to no guild of ours."""
+        """Place, role and language for a payload of a guild; None for any other."""
         guild_id = str(data["guild_id"]) if data.get("guild_id") else None
         channel_id = str(data.get("channel_id") or (data.get("channel") or {}).get("id") or "")
         told: Json = data.get("channel") or {}
@@ -96,11 +122,7 @@ class Directory:
         if told.get("parent_id") and told.get("type") in _THREAD_TYPES:
             self._learn_channel(told, guild_id)
         if guild_id is None:
-            home = await self._home(user) if user else None
-            if home is None:
-                return None
-            direct = Place(workspace(home), ChannelId(channel_id), kind=ChannelKind.DIRECT)
-            return Around(direct)
+            return None
         guild = await self._guild(guild_id)
         place = await self._place(guild, channel_id)
         member: Json = data.get("member") or {}
@@ -156,20 +178,17 @@ class Directory:
                 self._learn_channel(data, data.get("guild_id"))
         return self.channels.get(channel_id)
 
-    async def _home(self, user: str) -> str | None:
-        """Which guild we share; where there is one alone, nobody need be asked."""
-        if user in self._homes:
-            return self._homes[user]
-        guilds = list(self.guilds)
-        if len(guilds) > 1:
-            guilds = [one for one in guilds[:_MOST_GUILDS_ASKED] if await self._is_in(user, one)]
-        if guilds:
-            self.met(user, guilds[0])
-        return guilds[0] if guilds else None
-
-    async def _is_in(self, user: str, guild: str) -> bool:
-        path = "/guilds/{guild_id}/members/{user_id}"
-        return await self._asked(path, {"guild_id": guild, "user_id": user}) is not None
+    async def _listed(self) -> AsyncIterator[str]:
+        """https://docs.discord.com/developers/resources/user#get-current-user-guilds."""
+        after = "0"
+        while True:
+            query = {"after": after, "limit": _GUILDS_PAGE}
+            found = await self._wire.listed("/users/@me/guilds", query=query)
+            for one in found:
+                yield str(one["id"])
+            if len(found) < _GUILDS_PAGE:
+                return
+            after = max((str(one["id"]) for one in found), key=int)
 
     async def _asked(self, path: str, at: Mapping[str, str]) -> Json | None:
         try:
@@ -183,6 +202,8 @@ class Directory:
         if data.get("unavailable"):
             return
         guild = self.guilds.setdefault(str(data["id"]), Guild(str(data["id"])))
+        if self._own is not None:
+            self._own.add(guild.id)
         guild.name = str(data.get("name") or guild.name)
         guild.owner = str(data.get("owner_id") or guild.owner)
         guild.locale = str(data.get("preferred_locale") or guild.locale)
@@ -226,6 +247,7 @@ class Directory:
             guild=str(guild) if guild else None,
             type=int(data.get("type") or 0),
             parent=str(data["parent_id"]) if data.get("parent_id") else None,
+            person=_person(data),
             is_restricted=bool(data.get("nsfw")),
             position=int(data.get("position") or 0),
             is_hidden=bool(flags & _OBFUSCATED),
@@ -239,7 +261,8 @@ class Directory:
         if is_gone:
             self.guilds.pop(guild_id, None)
             self.channels = {k: one for k, one in self.channels.items() if one.guild != guild_id}
-            self._homes = {user: home for user, home in self._homes.items() if home != guild_id}
+            if self._own is not None:
+                self._own.discard(guild_id)
 
     def _is_admin(self, guild: Guild, member: Json, user: str | None) -> bool:
         """`manage_guild`, by what an interaction says or by the roles."""
@@ -261,6 +284,12 @@ class Directory:
         allowed = _overwritten(channel, guild.own_roles, allowed)
         allowed = _overwritten(channel, [self._bot], allowed)
         return allowed & (VIEW | SEND) == VIEW | SEND
+
+
+def _person(data: Mapping[str, Any]) -> str | None:
+    """A direct message has one recipient beside the bot."""
+    people = [str(one["id"]) for one in data.get("recipients") or () if one.get("id")]
+    return people[0] if len(people) == 1 else None
 
 
 def _allowed(guild: Guild, roles: Iterable[str]) -> int:

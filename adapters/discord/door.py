@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,20 +15,23 @@ from typing import Any
 
 from adapters.discord import inbound, manifest
 from adapters.discord.completion import choices, question, wanted
+from adapters.discord.direct_talks import DirectTalks, Found
 from adapters.discord.directory import Directory
+from adapters.discord.directs import Directs
 from adapters.discord.gateway import ApiWire
 from adapters.discord.inbound import COMPLETION, Around, Bot, Told, handle_of
 from adapters.discord.interactions import Grip
 from adapters.discord.listening import Closed, Heard, Line, Refused
+from adapters.discord.members import Members
 from adapters.discord.memory import Kept, Memory
 from adapters.discord.surface import DiscordSurface
 from adapters.discord.wire import Access, Json, code
 from bot.commands import Catalogue
 from bot.errors import SettingsError, SurfaceError
-from bot.events import Clicked, Event, Left, Spoken, Submitted
+from bot.events import Clicked, Event, Left, PersonLeft, Spoken, Submitted
 from bot.model import ChannelId, Place, User, UserId
 from bot.ordering import Ordering, Ticket
-from bot.ports.store import Clock
+from bot.ports.store import Clock, Store
 from bot.ports.world import House
 from bot.replies import Refused as Denied
 from bot.replies import Text
@@ -52,6 +55,8 @@ _TRIES_TO_KEEP, _LONGEST_WAIT_SECONDS = 8, 60.0
 _MOST_MARKS = 5000
 _LAST_WORDS_SECONDS = 11.0
 _INTERACTION = "INTERACTION_CREATE"
+_PLACES_GONE = ("CHANNEL_DELETE", "THREAD_DELETE")
+_CHANGES = ("MESSAGE_UPDATE", "MESSAGE_DELETE", "MESSAGE_DELETE_BULK")
 
 
 class Discord:
@@ -64,6 +69,7 @@ class Discord:
         clock: Clock,
         say: Callable[..., str],
         *,
+        store: Store,
         folder: Path,
     ) -> None:
         self._access = access
@@ -73,7 +79,9 @@ class Discord:
         self._memory = Memory(folder / "discord.json")
         self._house: House | None = None
         self._me: Bot | None = None
+        self._store = store
         self._directory: Directory | None = None
+        self._talks: DirectTalks | None = None
         self._is_ready = asyncio.Event()
         self._waits: set[asyncio.Task[object]] = set()
         self._working: set[asyncio.Task[None]] = set()
@@ -81,7 +89,14 @@ class Discord:
         self._line: Line | None = None
         self._order = Ordering()
         self.wire = ApiWire(access)
-        self.surface = DiscordSurface(self.wire, self._bot, say, ready=self._ready)
+        self.surface = DiscordSurface(
+            self.wire,
+            self._bot,
+            say,
+            ready=self._ready,
+            note=self._workspace_note,
+            is_direct=self._is_direct,
+        )
 
     async def run(self, house: House) -> None:
         """Raises SettingsError for what Discord refuses; outlives everything else."""
@@ -124,6 +139,8 @@ class Discord:
         number = str(me["id"])
         self._me = Bot(number, str(application.get("id") or number), str(me.get("username") or ""))
         self._directory = Directory(self.wire, number)
+        directs = Directs(self._store, self._directory, Members(self.wire))
+        self._talks = DirectTalks(self.surface, self._directory, directs, self._say)
         flags = application.get("flags")
         return int(flags) if flags is not None else None
 
@@ -213,8 +230,10 @@ class Discord:
         ticket = self._order.take(inbound.messages_of(heard.name, heard.data))
         try:
             await self._patiently(line, heard, ticket)
-        except Exception:
+        except Exception as error:
             log.exception("A payload was not taken", extra={"kind": heard.name})
+            if isinstance(error, SurfaceError):
+                await self._say_unknown(heard)
         finally:
             ticket.leave()
         line.kept(heard.sequence)
@@ -246,14 +265,12 @@ class Discord:
             await self._take_interaction(data)
             return
         mark = self._mark(heard.name, data, f"{line.session_id}:{heard.sequence}")
-        around = await self._around(heard.name, data)
-        if around is not None:
-            event = inbound.read(
-                Told(heard.name, data, self._bot(), around, self._clock.now(), mark)
-            )
-            # Some had to be looked up and others had not: handed in as they arrived.
-            await ticket.turn()
-            await self._take_event(event)
+        found = await self._found(heard.name, data)
+        # Some had to be looked up and others had not: handed in as they arrived.
+        await ticket.turn()
+        for one in found:
+            told = Told(heard.name, one.data, self._bot(), one.around, self._clock.now(), mark)
+            await self._take_event(inbound.read(told))
 
     async def _take_event(self, event: Event) -> None:
         what = event.what
@@ -286,11 +303,10 @@ class Discord:
         try:
             if grip is not None and await self._is_late_form(grip, data):
                 return
-            around = await self._around(_INTERACTION, data)
-            if around is None:
-                if grip is not None:
-                    await self._tell_stranger(grip)
+            found = await self._found_interaction(grip, data)
+            if found is None:
                 return
+            data, around = found.data, found.around
             event = inbound.read(Told(_INTERACTION, data, self._bot(), around, self._clock.now()))
             self.surface.take(event, handle)
             if isinstance(event.what, Submitted):
@@ -318,11 +334,6 @@ class Discord:
             return True
         return await self.surface.open_late_form(grip, action)
 
-    async def _tell_stranger(self, grip: Grip) -> None:
-        """Somebody with whom we share no guild that we know of."""
-        text = Text(self._say("discord.no_guild", grip.locale), private=True)
-        await self.surface.tell(grip, text)
-
     async def _complete(self, data: Json) -> None:
         """Nothing to choose from is better than an answer that comes too late."""
         handle, asked = handle_of(data), wanted(data, self._catalogue)
@@ -330,12 +341,12 @@ class Discord:
         what = question(asked) if asked else None
         try:
             async with asyncio.timeout(_COMPLETION_SECONDS):
-                around = await self._around(_INTERACTION, data)
-                if asked is not None and what is not None and around is not None:
-                    event = _asking(data, self._bot(), around, self._clock)
+                (one,) = await self._found(_INTERACTION, data) or (None,)
+                if asked is not None and what is not None and one is not None:
+                    event = _asking(one.data, self._bot(), one.around, self._clock)
                     reply = await self._house_().look(replace(event, what=what))
                     found = [] if isinstance(reply, Denied) else choices(asked, reply)
-        except TimeoutError:
+        except (TimeoutError, SurfaceError):
             log.info("A completion took too long")
         with contextlib.suppress(SurfaceError):
             await self.surface.interactions.choose(handle, found)
@@ -349,11 +360,65 @@ class Discord:
                 return None
             locale = str(data.get("preferred_locale") or "en")
             return Around(Place(inbound.workspace(guild), ChannelId(channel)), locale=locale)
-        if name in ("CHANNEL_DELETE", "THREAD_DELETE"):
+        if name in _PLACES_GONE:
             return Around(inbound.deleted_place(name, data)) if data.get("guild_id") else None
-        if user is not None and data.get("guild_id") and name != "MESSAGE_UPDATE":
-            directory.met(user, str(data["guild_id"]))
         return await directory.around(data, user)
+
+    async def _found(self, name: str, data: Json) -> Sequence[Found]:
+        """Where it belongs: to one place, or a direct message's change to all that may hold it."""
+        if name.startswith("GUILD_") or name in _PLACES_GONE or data.get("guild_id"):
+            around = await self._around(name, data)
+            return [] if around is None else [Found(data, around)]
+        user = _user_of(data) or await self._known().person_of(str(data.get("channel_id") or ""))
+        if user is None:
+            return []
+        if name in _CHANGES:
+            return await self._talks_().everywhere(data, user)
+        found = await self._talks_().answering(name, data, user)
+        await self._note_departure(found.lost, user)
+        return [] if found.found is None else [found.found]
+
+    async def _found_interaction(self, grip: Grip | None, data: Json) -> Found | None:
+        """None where the person was told what is missing instead."""
+        if data.get("guild_id"):
+            around = await self._around(_INTERACTION, data)
+            return None if around is None else Found(data, around)
+        user = _user_of(data)
+        if grip is None or user is None:
+            return None
+        answered = await self._talks_().asked(grip, data, user)
+        await self._note_departure(answered.lost, user)
+        for waiting in answered.waiting:
+            for one in await self._found("MESSAGE_CREATE", waiting):
+                told = Told("MESSAGE_CREATE", one.data, self._bot(), one.around, self._clock.now())
+                await self._take_event(inbound.read(told))
+        return answered.found
+
+    async def _note_departure(self, guild: str | None, user: str) -> None:
+        """Somebody who has left a guild has no role there any more."""
+        if guild is None or guild not in await self._known().own_guilds():
+            return
+        place = Place(inbound.workspace(guild), ChannelId(""))
+        key = f"{place.workspace}/person_left/{user}/{self._clock.now().isoformat()}"
+        person = User(UserId(user), user)
+        await self._handle(Event(key, place, person, self._clock.now(), PersonLeft()))
+
+    async def _say_unknown(self, heard: Heard) -> None:
+        """Nobody who writes to us alone is left without a word."""
+        is_nothing = inbound.means_nothing(heard.name, heard.data, self._bot())
+        if heard.name == "MESSAGE_CREATE" and not heard.data.get("guild_id") and not is_nothing:
+            with contextlib.suppress(SurfaceError):
+                await self._talks_().say_unknown(heard.data)
+
+    async def _workspace_note(self, event: Event) -> Text | None:
+        return await self._talks_().note(event)
+
+    async def _is_direct(self, channel: str) -> bool:
+        return await self._known().is_direct(channel)
+
+    def _talks_(self) -> DirectTalks:
+        assert self._talks is not None
+        return self._talks
 
     async def _greet_ready(self, line: Line, data: Json) -> None:
         """Guilds that we left meanwhile are reported; the house asks Discord for itself."""

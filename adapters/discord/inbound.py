@@ -440,6 +440,7 @@ def _user(user: Payload, member: Payload, *, is_bot: bool = False, is_admin: boo
         UserId(str(user.get("id") or "discord")),
         _name(user, member),
         is_bot=is_bot or bool(user.get("bot")),
+        is_guest=bool(member.get("pending")),
         is_platform_admin=is_admin,
     )
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from adapters.discord import inbound, outbound
+from adapters.discord.directs import marked, marked_action, marked_buttons
 from adapters.discord.dots import Typing
 from adapters.discord.drafts import DRAFT, Drafts
 from adapters.discord.inbound import Bot, Handle
@@ -24,8 +25,17 @@ from adapters.discord.wire import DIRECT, MESSAGE, MESSAGES, OWN_REACTION, File,
 from adapters.pictures import draw_chart
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Attachment, Event, Marked, Reacted, Spoken
-from bot.model import ChannelId, MessageId, Place, Said, User, UserId, WorkspaceId
-from bot.replies import Button, Card, Document, Drawn, Form, Stream, Text
+from bot.model import (
+    ChannelId,
+    ChannelKind,
+    MessageId,
+    Place,
+    Said,
+    User,
+    UserId,
+    WorkspaceId,
+)
+from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +55,14 @@ _ANSWER_SECONDS = 10.0
 _COURTESIES = (50013, 90001, 30010, 10014, 50001)
 
 
+async def _no_note(event: Event) -> Text | None:
+    return None
+
+
+async def _not_known(channel: str) -> bool:
+    return False
+
+
 class DiscordSurface:
     """Implements the surface port with all its gifts; `say` words what Discord itself must tell."""
 
@@ -55,9 +73,13 @@ class DiscordSurface:
         say: Callable[..., str],
         *,
         ready: Callable[[], Awaitable[None]],
+        note: Callable[[Event], Awaitable[Text | None]] = _no_note,
+        is_direct: Callable[[str], Awaitable[bool]] = _not_known,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wire = wire
+        self._note = note
+        self._is_direct = is_direct
         self._bot = bot
         self._say = say
         self._ready = ready
@@ -136,6 +158,7 @@ class DiscordSurface:
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
         await self._ready()
+        reply = await self._owned(place, reply)
         known = self._posted.get(key)
         if known is not None:
             await self.edit(place, known, reply)
@@ -151,6 +174,7 @@ class DiscordSurface:
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
         await self._ready()
+        reply = await self._owned(place, reply)
         first, *more = outbound.payloads(reply, await _picture(reply))
         if not await self._changed_by_click(message, first):
             await self._edit(_channel(place), message, first, reply)
@@ -217,7 +241,17 @@ class DiscordSurface:
 
     async def direct(self, place: Place, user: UserId) -> Place:
         await self._ready()
-        return Place(place.workspace, ChannelId(await self._direct(user)))
+        channel = ChannelId(await self._direct(user))
+        return Place(place.workspace, channel, kind=ChannelKind.DIRECT)
+
+    async def said_since(self, channel: str, first: str) -> Sequence[Json]:
+        """The messages of a channel from one on, oldest first."""
+        query = {"after": str(int(first) - 1), "limit": _PAGE}
+        found = await self._wire.listed(MESSAGES, {"channel_id": channel}, query=query)
+        return sorted(found, key=lambda one: int(one["id"]))
+
+    async def workspace_note(self, event: Event) -> Text | None:
+        return await self._note(event)
 
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
@@ -230,12 +264,16 @@ class DiscordSurface:
                 _remember(self._posted, f"{key}.answer", message, _KNOWN_EVENTS)
                 await stream.posted(message)
 
-            shown = replace(stream, posted=posted)
+            buttons = stream.buttons
+            if place.kind is ChannelKind.DIRECT:
+                buttons = marked_buttons(buttons, place.workspace)
+            shown = replace(stream, posted=posted, buttons=buttons)
             return await Answering(pen, shown, now=self._now).run()
 
     async def whisper(self, event: Event, reply: Drawn) -> None:
         """Only to the asker where Discord can do that: in answer to a command, click or form."""
         await self._ready()
+        reply = await self._owned(event.place, reply)
         grip = self._grip(event.key)
         if grip is not None and self.interactions.is_alive(grip):
             with contextlib.suppress(MessageGone):
@@ -257,6 +295,8 @@ class DiscordSurface:
         """At once while the click is fresh; later a button opens it."""
         await self._ready()
         grip = self._grip(event.key)
+        if event.place.kind is ChannelKind.DIRECT:
+            form = replace(form, id=marked_action(form.id, event.place.workspace))
         self.drafts.note_shown(event.user.id, outbound.modal(form))
         if grip is not None and await self.interactions.show(grip, outbound.modal(form)):
             return
@@ -319,6 +359,13 @@ class DiscordSurface:
         await self._ready()
         async for block in self._wire.download(attachment.reference):
             yield block
+
+    async def _owned(self, place: Place, reply: Drawn) -> Drawn:
+        """In a direct message the buttons name their guild: another may answer there by then."""
+        if not _has_buttons(reply):
+            return reply
+        is_direct = place.kind is ChannelKind.DIRECT or await self._is_direct(place.channel)
+        return marked(reply, place.workspace) if is_direct else reply
 
     def _explained(self, error: SurfaceError, locale: str) -> SurfaceError:
         """A file that is too large or finds no open door, in words that help."""
@@ -478,6 +525,12 @@ def _source(event: Event, handle: Handle | None) -> str | None:
         case _:
             tail = event.key.rpartition("/")[2]
             return tail if tail.isdecimal() else None
+
+
+def _has_buttons(reply: Drawn) -> bool:
+    if not isinstance(reply, Listing):
+        return bool(reply.buttons)
+    return reply.more is not None or any(line.buttons for line in reply.lines)
 
 
 def _channel(place: Place) -> str:

@@ -9,7 +9,6 @@ from bot import (
     datasets,
     deployments,
     guests,
-    overview,
     privacy,
 )
 from bot.catalogue import runs
@@ -84,7 +83,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "help",
         _S,
-        lambda ask, world: overview.helped(ask, COMMANDS),
+        lambda ask, world: runs.helped(ask, world, COMMANDS),
         (_text("topic", rest=True),),
         is_private=True,
         is_shareable=True,

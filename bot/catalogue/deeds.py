@@ -318,5 +318,6 @@ HAPPENINGS = (
     Deed("place_deleted", _S, lambda ask, world: runs.place_deleted(ask, world)),
     Deed("joined", _S, lambda ask, world: runs.joined(ask, world)),
     Deed("left", _S, lambda ask, world: runs.left(ask, world)),
+    Deed("person_left", _S, lambda ask, world: administration.person_left(ask, store=world.store)),
     Deed("visited", _S, lambda ask, world: home.home(ask, store=world.store)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bot import (
@@ -18,11 +19,11 @@ from bot import (
     removal,
     workspaces,
 )
-from bot.commands import Ask
+from bot.commands import Ask, Command
 from bot.errors import BadInput, NotNow
 from bot.events import Deleted, Edited, Joined, Spoken
-from bot.model import ExampleState, JobWish, Role, Said, WorkspaceId
-from bot.ports.surface import Surface
+from bot.model import ChannelKind, ExampleState, JobWish, Role, Said, WorkspaceId
+from bot.ports.surface import CanSwitchWorkspace, Surface
 from bot.ports.world import World
 from bot.replies import Reply, Silence, Text
 from bot.tuning import confirming, control, hosted, lineage
@@ -38,6 +39,15 @@ async def welcome(ask: Ask, world: World) -> Reply:
             await records.workspaces.rename(ask.id, what.name)
     note = workspaces.waiting_note(ask.workspace, world.hosts, ask.words)
     return home.welcome(ask, note)
+
+
+async def helped(ask: Ask, world: World, commands: Sequence[Command]) -> Reply:
+    """In a direct message it begins with the workspace that answers there."""
+    surface = world.surfaces.of(ask.id)
+    note = None
+    if isinstance(surface, CanSwitchWorkspace) and ask.place.kind is ChannelKind.DIRECT:
+        note = await surface.workspace_note(ask.event)
+    return await overview.helped(ask, commands, note)
 
 
 async def teach_form(ask: Ask) -> Reply:

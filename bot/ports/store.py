@@ -139,6 +139,25 @@ class GuestChannels(Protocol):
         ...
 
 
+class DirectChoices(Protocol):
+    """Which workspace answers a person's direct messages, on platforms where several could."""
+
+    async def chosen(self, platform: str, user: UserId) -> WorkspaceId | None: ...
+    async def of(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
+        """Every workspace that was ever chosen, also one that the person has left."""
+        ...
+
+    async def choose(self, workspace: WorkspaceId, user: UserId) -> None:
+        """In place of what was chosen on that platform before."""
+        ...
+
+    async def leave(self, workspace: WorkspaceId, user: UserId) -> None:
+        """It is no longer the one that answers."""
+        ...
+
+    async def forget(self, workspace: WorkspaceId, user: UserId) -> None: ...
+
+
 class Assistants(Protocol):
     async def add(self, workspace: WorkspaceId, assistant: Assistant) -> Assistant:
         """The given id is ignored; the kept one has its own."""
@@ -420,6 +439,7 @@ class Records(Protocol):
     workspaces: Workspaces
     roles: Roles
     guest_channels: GuestChannels
+    direct_choices: DirectChoices
     assistants: Assistants
     examples: Examples
     example_cards: ExampleCards

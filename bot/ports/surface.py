@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from bot.events import Attachment, Event
 from bot.model import MessageId, Place, Said, User, UserId, WorkspaceId
-from bot.replies import Document, Drawn, Form, Stream
+from bot.replies import Document, Drawn, Form, Stream, Text
 
 
 class Surface(Protocol):
@@ -79,6 +79,15 @@ class CanFindChannel(Protocol):
 
     async def find_channel(self, place: Place) -> bool:
         """Whether the place's channel is one of its workspace."""
+        ...
+
+
+@runtime_checkable
+class CanSwitchWorkspace(Protocol):
+    """One person's direct messages could belong to several workspaces."""
+
+    async def workspace_note(self, event: Event) -> Text | None:
+        """Which one answers here, with a button for each other; None where there is no choice."""
         ...
 
 

@@ -30,6 +30,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "workspaces.disallowed": "{name} has the sandbox alone from now on. What is set up there stays as it is.",
     "workspaces.still_listed": "{name} stands in ATTUNE_DISCORD_SERVERS, so it stays allowed until you take it out there and start anew.",
     "workspaces.not_allowed": "This server is not allowed yet to use the models that cost money, so the built-in sandbox answers and trains. Whoever runs Attune allows it: in the studio under Workspaces, or by adding {server} to ATTUNE_DISCORD_SERVERS.",
+    "audit.role.lost": "lost the role on leaving",
     "audit.workspace.allowed": "allowed the configured hosts",
     "audit.workspace.disallowed": "allowed the sandbox alone",
     "workspaces.title": "Workspaces",

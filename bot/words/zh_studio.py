@@ -29,6 +29,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "workspaces.disallowed": "{name} 从现在起只能使用 sandbox。那里的设置保持不变。",
     "workspaces.still_listed": "{name} 写在 ATTUNE_DISCORD_SERVERS 里，所以在你从那里删去并重新启动之前仍被允许。",
     "workspaces.not_allowed": "此服务器还不能使用收费的模型，因此由内置的 sandbox 回答和训练。请运行 Attune 的人允许它：在工作室的“工作区”页面，或把 {server} 加入 ATTUNE_DISCORD_SERVERS。",
+    "audit.role.lost": "离开时失去了职责",
     "audit.workspace.allowed": "允许使用已配置的模型服务",
     "audit.workspace.disallowed": "只允许使用 sandbox",
     "workspaces.title": "工作区",

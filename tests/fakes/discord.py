@@ -64,6 +64,8 @@ class Channel:
 
     def described(self) -> Json:
         drawn: Json = {"id": self.id, "type": self.kind, "name": f"channel-{self.id}", "flags": 0}
+        if self.kind == 1:
+            drawn["recipients"] = [{"id": member} for member in self.members]
         if self.guild:
             overwrite = {"id": self.guild, "type": 0, "allow": "0", "deny": str(self.denied)}
             drawn |= {"guild_id": self.guild, "position": int(self.id) % 1000, "nsfw": self.nsfw}
@@ -304,6 +306,14 @@ class FakeDiscord:
         self.add_guild(guild, joined_at=f"2026-11-22T00:00:{next(self._count)}+00:00")
         self.add_channel(f"{guild}20", guild)
         self.gateway.dispatch("GUILD_CREATE", self.described_guild(guild))
+
+    def leave(self, user: str, guild: str) -> None:
+        """Bots without the intent for members are not told."""
+        self.guilds[guild].members.pop(user, None)
+
+    def rename(self, guild: str, name: str) -> None:
+        self.guilds[guild].name = name
+        self.gateway.dispatch("GUILD_UPDATE", self.described_guild(guild))
 
     def remove(self, guild: str) -> None:
         del self.guilds[guild]

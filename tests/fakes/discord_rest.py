@@ -363,8 +363,10 @@ class Rest:
         if not 1 <= limit <= 100:
             raise RefusedError(400, 50035, "limit: 1 to 100")
         before = int(query.get("before") or 1 << 63)
-        found = [one for number, one in channel.messages.items() if int(number) < before]
-        return [self._read(channel, one) for one in reversed(found[-limit:])]
+        after = int(query.get("after") or 0)
+        found = [one for number, one in channel.messages.items() if after < int(number) < before]
+        shown = found[:limit] if after else found[-limit:]
+        return [self._read(channel, one) for one in reversed(shown)]
 
     def _read(self, channel: Channel, message: Json) -> Json:
         """events/gateway#message-content-intent holds for REST as well."""

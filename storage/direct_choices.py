@@ -1,0 +1,55 @@
+"""Which workspace answers a person's direct messages, on platforms where several could."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, delete, select, update
+
+from bot.model import UserId, WorkspaceId
+from storage.connection import Connection
+from storage.tables import direct_choices
+
+
+class DirectChoices:
+    """Keeps one choice of a person on a platform, and which ones there were."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def chosen(self, platform: str, user: UserId) -> WorkspaceId | None:
+        columns = direct_choices.c
+        own = (columns.user == user) & columns.is_chosen
+        statement = select(columns.workspace).where(own, _is_of(platform))
+        row = await self._connection.first(statement)
+        return None if row is None else row.workspace
+
+    async def of(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
+        columns = direct_choices.c
+        statement = select(columns.workspace).where(columns.user == user, _is_of(platform))
+        rows = await self._connection.rows(statement.order_by(columns.workspace))
+        return [row.workspace for row in rows]
+
+    async def choose(self, workspace: WorkspaceId, user: UserId) -> None:
+        columns = direct_choices.c
+        others = (columns.user == user) & _is_of(workspace.partition(":")[0])
+        await self._connection.run(update(direct_choices).where(others).values(is_chosen=False))
+        insert = self._connection.insert(direct_choices).values(
+            workspace=workspace, user=user, is_chosen=True
+        )
+        same = [columns.workspace, columns.user]
+        await self._connection.run(
+            insert.on_conflict_do_update(index_elements=same, set_={"is_chosen": True})
+        )
+
+    async def leave(self, workspace: WorkspaceId, user: UserId) -> None:
+        own = (direct_choices.c.workspace == workspace) & (direct_choices.c.user == user)
+        await self._connection.run(update(direct_choices).where(own).values(is_chosen=False))
+
+    async def forget(self, workspace: WorkspaceId, user: UserId) -> None:
+        own = (direct_choices.c.workspace == workspace) & (direct_choices.c.user == user)
+        await self._connection.run(delete(direct_choices).where(own))
+
+
+def _is_of(platform: str) -> ColumnElement[bool]:
+    return direct_choices.c.workspace.startswith(f"{platform}:", autoescape=True)
