@@ -223,6 +223,9 @@ async def test_a_newcomer_is_met_by_the_tour(window: User) -> None:
     window.find("Limericks about elements").click()
 
     await window.should_see("Train now", retries=20)
+    window.find("Train now").click()
+
+    await window.should_see("Confirm", retries=40)
 
 
 async def test_a_line_is_said_in_the_room(window: User, scene: Scene) -> None:

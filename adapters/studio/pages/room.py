@@ -103,11 +103,15 @@ class _RoomPage:
         await self._visit.send(events.Commanded("teach"))
 
     async def _train(self) -> None:
-        await self._visit.send(events.Clicked("job.start"))
+        await self._visit.send(events.Commanded("start"))
 
     async def _tour_click(self, action: str) -> None:
         if action == "/teach":
             await self._teach()
+            return
+        if action == "job.start":
+            # In the room it is the command, which a page's button is not.
+            await self._train()
             return
         if action.startswith("starter"):
             tell(await self._visit.click(action))
