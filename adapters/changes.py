@@ -50,6 +50,13 @@ class FormOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class FormReturned:
+    """A form that `event` sent was refused; whoever holds it open keeps what was typed."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class FileSent:
     """A file was written for somebody; `event` asked for it, `size` in bytes."""
 
@@ -74,7 +81,7 @@ class Missed:
     """The watcher was too slow and has to look at the room itself."""
 
 
-Change = Posted | Updated | Streaming | FormOpened | FileSent | Reacted | Missed
+Change = Posted | Updated | Streaming | FormOpened | FormReturned | FileSent | Reacted | Missed
 
 
 class Watch(AsyncIterator[Change]):

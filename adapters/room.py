@@ -19,6 +19,7 @@ from adapters.changes import (
     Change,
     FileSent,
     FormOpened,
+    FormReturned,
     Posted,
     Reacted,
     Streaming,
@@ -139,6 +140,10 @@ class LocalRoom:
 
     async def open_form(self, event: Event, form: Form) -> None:
         self._tell(FormOpened(event.user, form, event))
+
+    async def return_form(self, event: Event, problem: str) -> None:
+        await self._post(event.place, Text(problem, private=True), key=f"{event.key}.error")
+        self._tell(FormReturned(event))
 
     async def send_file(self, event: Event, document: Document) -> None:
         path = await self._write(document)

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from bot.commands import Ask
 from bot.errors import NotFound, NotNow
-from bot.model import Model, ModelKind, ModelName, Role
+from bot.events import Clicked
+from bot.model import Deployment, Model, ModelKind, ModelName, Role
 from bot.ports.store import Records, Store
-from bot.replies import Button, Fact, Line, Listing, Reply, Text, Tone
+from bot.replies import Button, Card, Fact, Line, Listing, Refused, Reply, Text, Tone
+from bot.words import Words
 
 LATEST = "latest"
 HANDLE_LENGTH = 80
@@ -51,6 +53,8 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             raise NotNow(problem=ask.words("rollback.nothing"))
         if await _is_done(ask, records):
             return Text(ask.words("use.already", model=current.model))
+        if not _is_as_shown(ask, current):
+            return _refuse_outdated(ask, current)
         name = current.after or ask.assistant.base
         earlier = next((one for one in history[1:] if one.model == name), None)
         # What was deleted since cannot answer again; the base always can.
@@ -70,6 +74,23 @@ async def rollback(ask: Ask, *, store: Store) -> Reply:
             ask.id, ask.by, _ROLLED_BACK, at=ask.now, model=name, event=ask.event.key
         )
     return Text(ask.words("rollback.done", model=model.name, before=current.model))
+
+
+def rollback_button(model: ModelName, words: Words) -> Button:
+    """Back from this model; another that answers meanwhile is not rolled back by it."""
+    return Button(words("button.rollback"), f"model.rollback:{model[-HANDLE_LENGTH:]}")
+
+
+def _is_as_shown(ask: Ask, current: Deployment) -> bool:
+    if not isinstance(ask.event.what, Clicked):
+        return True
+    return bool(ask.argument) and current.model.endswith(ask.argument)
+
+
+def _refuse_outdated(ask: Ask, current: Deployment) -> Refused:
+    text = ask.words("rollback.changed", model=current.model, name=current.by)
+    buttons = (rollback_button(current.model, ask.words),)
+    return Refused(text, Card(text, buttons=buttons, private=True))
 
 
 async def _is_done(ask: Ask, records: Records) -> bool:

@@ -8,7 +8,7 @@ from functools import reduce
 from operator import or_
 
 from bot.commands import Ask
-from bot.errors import BadInput
+from bot.errors import BadInput, NotNow
 from bot.examples.keeping import consent_buttons
 from bot.model import (
     NO_EXCLUSION,
@@ -225,7 +225,7 @@ async def sources(ask: Ask, *, store: Store) -> Reply:
     choices = tuple((s.name.lower(), words(f"sources.{s.name.lower()}")) for s in Sources)
     platform = ask.workspace.platform
     return Form(
-        id="sources",
+        id=f"sources:{_stamp(ask)}",
         title=words("sources.title"),
         fields=(
             Field(
@@ -243,8 +243,15 @@ async def sources(ask: Ask, *, store: Store) -> Reply:
     )
 
 
+def _stamp(ask: Ask) -> str:
+    """What is allowed when the form opens: it overwrites nothing else."""
+    return f"{int(ask.workspace.sources)}.{int(ask.workspace.allowed)}"
+
+
 async def sources_submitted(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
     """Stores who attested to what permission, when."""
+    if ask.argument and ask.argument != _stamp(ask):
+        raise NotNow(problem=ask.words("sources.changed"))
     try:
         wanted = Sources[values.get("sources", "").upper()]
     except KeyError:

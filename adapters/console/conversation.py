@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
-from adapters.changes import Change, FormOpened, Missed, Reacted
+from adapters.changes import Change, FormOpened, FormReturned, Missed, Reacted
 from adapters.console.buttons import find_action, labels
 from adapters.console.files import take_file
 from adapters.console.forms import OpenForm
@@ -57,6 +57,8 @@ class Conversation:
         self.channel = channel
         self.speaker = OWNER
         self.form: OpenForm | None = None
+        # The form that was sent last: it opens again where it is refused.
+        self._sent: dict[str, OpenForm] = {}
         self.is_over = False
         self._house = house
         self._clock = clock
@@ -99,6 +101,9 @@ class Conversation:
         match change:
             case FormOpened() if self.room.has_made(VIEW, change.event.key):
                 self.form = OpenForm(change.form, change.event)
+                return self.form.draw(self.say)
+            case FormReturned() if change.event.key in self._sent:
+                self.form = self._sent.pop(change.event.key)
                 return self.form.draw(self.say)
             case Reacted() if change.user == ASSISTANT.id and not change.is_removed:
                 details = {"emoji": change.emoji, "number": change.number}
@@ -171,7 +176,9 @@ class Conversation:
         form = self._open_form()
         submitted = form.finished()
         self.form = None
-        return await self._send(submitted, form.place)
+        key = self.room.new_key(VIEW)
+        self._sent = {key: form}
+        return await self._send(submitted, form.place, key=key)
 
     async def _dismiss(self, rest: str) -> Outcome:
         self._open_form()

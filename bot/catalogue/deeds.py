@@ -234,7 +234,7 @@ BUTTONS = (
     Deed(
         "welcome.approvers", _M, lambda ask, world: administration.approvers(ask, store=world.store)
     ),
-    Deed("undo", _S, lambda ask, world: undoing.undo(ask, store=world.store)),
+    Deed("undo", _M, lambda ask, world: undoing.undo(ask, store=world.store)),
     Deed("role.take_back", _A, lambda ask, world: administration.take_back(ask, store=world.store)),
     Deed(
         "assistant.unbind", _A, lambda ask, world: assistants.unbind_named(ask, store=world.store)

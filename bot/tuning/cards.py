@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.commands import Ask
+from bot.deployments import rollback_button
 from bot.errors import retold
 from bot.model import (
     ExampleFilter,
@@ -214,7 +215,7 @@ def _controls(job: Job, words: Words) -> tuple[Button, ...]:
 
 def _after_success(job: Job, words: Words) -> tuple[Button, ...]:
     if _is_in_use(job):
-        return (Button(words("button.rollback"), "model.rollback"),)
+        return (rollback_button(job.model or job.base, words),)
     return (Button(words("button.use"), f"model.use:{job.id}", is_primary=True),)
 
 

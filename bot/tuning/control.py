@@ -22,6 +22,8 @@ async def wish(ask: Ask, wanted: JobWish, *, store: Store, hosts: Hosts) -> Repl
         job = await _chosen(ask, records)
         if job.wish is JobWish.CANCEL and wanted is not JobWish.CANCEL:
             raise NotNow(problem=ask.words("job.cancelling", id=job.id))
+        if not _is_open_to(job, wanted):
+            raise NotNow(problem=ask.words("job.so_already", id=job.id, state=_state(ask, job)))
         if wanted is JobWish.RESUME:
             hosts.paid(job.host, ask.workspace)
         written = await records.jobs.change(
@@ -32,6 +34,27 @@ async def wish(ask: Ask, wanted: JobWish, *, store: Store, hosts: Hosts) -> Repl
         await records.audit.add(ask.id, ask.by, f"job.{wanted}", at=ask.now, job=job.id)
         await facts.tell_status(records, job, at=ask.now)
     return Text(ask.words(f"job.asked.{wanted}", id=job.id), private=True)
+
+
+def _is_open_to(job: Job, wanted: JobWish) -> bool:
+    """Whether a button or command asks for anything that is not so, or asked for, already."""
+    if job.wish is wanted:
+        return False
+    is_halted = job.wish is JobWish.PAUSE or (job.status == "paused" and job.wish is None)
+    match wanted:
+        case JobWish.PAUSE:
+            return not is_halted
+        case JobWish.RESUME:
+            return is_halted
+        case _:
+            return True
+
+
+def _state(ask: Ask, job: Job) -> str:
+    if job.wish is not None:
+        return ask.words(f"job.wish.{job.wish}")
+    key = f"status.{job.status}"
+    return ask.words(key) if ask.words.has(key) else str(job.status or job.phase)
 
 
 async def _chosen(ask: Ask, records: Records) -> Job:

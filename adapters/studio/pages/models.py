@@ -13,6 +13,9 @@ from adapters.studio.shell import follow, lead, middle, pill, shell, title_of, v
 from adapters.studio.visit import Studio, Visit
 from bot.replies import Button, Line, Listing, Tone
 
+HANDLE = 80
+"""Characters of a name's end that fit into a button."""
+
 
 async def models_page(studio: Studio, request: Request) -> None:
     visit = visit_of(studio, request)
@@ -41,7 +44,14 @@ class _Models:
 
     def draw_top(self) -> None:
         back = Button(self._visit.say("button.rollback"), "model.rollback")
-        drawing.draw_button(back, self._deeds.click)
+        drawing.draw_button(back, self._roll_back)
+
+    async def _roll_back(self, action: str) -> None:
+        """Back from the model that this page shows as the one that answers."""
+        told = self._seen[0] if self._seen else None
+        lines = told.lines if isinstance(told, Listing) else ()
+        answering = next((line.text for line in lines if line.tone is Tone.GOOD), "")
+        await self._deeds.click(f"{action}:{answering[-HANDLE:]}")
 
     def draw(self) -> None:
         self._tree = ui.element("div").classes("stack")
