@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import re
+import shutil
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -152,6 +153,9 @@ class LocalRoom:
         text = f"{document.text}\n{shown}".strip()
         await self._post(event.place, Text(text), key=f"file:{event.key}")
         self._tell(FileSent(event, path.name, path, size))
+
+    async def forget_files(self) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._exports, ignore_errors=True)
 
     async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
         with _as_surface_error():

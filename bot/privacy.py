@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 
@@ -11,6 +12,7 @@ from bot.commands import Ask
 from bot.errors import BadInput, NotNow
 from bot.examples.keeping import consent_buttons
 from bot.model import (
+    LOCAL,
     NO_EXCLUSION,
     Consent,
     Example,
@@ -20,9 +22,9 @@ from bot.model import (
     MessageId,
     Notice,
     Sources,
-    Turn,
 )
 from bot.ports.store import Records, Store
+from bot.ports.surface import CanForgetFiles, Surface
 from bot.replies import (
     Button,
     Card,
@@ -42,6 +44,8 @@ from bot.words import Words
 
 CONSENT_VERSION = 1
 _PART = 200
+_EVERY = 1_000_000
+_SHOWN_CHARACTERS, _OWN_CHARACTERS = 60, 8
 CONSENT_WANTED = "consent.wanted"
 
 
@@ -102,23 +106,39 @@ async def consents(ask: Ask, *, store: Store) -> Reply:
 
 
 async def my_data(ask: Ask, *, store: Store) -> Reply:
-    """All that is kept of the asker, as a file."""
+    """All that is kept of the asker, as a file: a line for each thing."""
+    lines: list[bytes] = []
+    counts: Counter[str] = Counter()
     async with store.reading() as records:
-        examples = await _written_by(ask, records)
-        turns = await records.turns.of(ask.id, ask.by)
-        held = await records.consents.get(ask.id, ask.by)
-    text = ask.words("my_data.text", examples=len(examples), turns=len(turns))
-    return Document(f"my-data-{ask.by}.jsonl", _as_lines(examples, turns, held), text)
+        async for kind, fields in records.people.kept(ask.id, ask.by):
+            counts[kind] += 1
+            lines.append(_line(kind, **fields))
+        async for example, part in _with_words_of(ask, records):
+            counts["example"] += 1
+            lines.append(_line("example", part=part, **_fields_of(example)))
+    text = ask.words("my_data.text", examples=counts["example"], turns=counts["turn"])
+    return Document(f"my-data-{ask.by}.jsonl", _in_lines(lines), text)
 
 
-async def _written_by(ask: Ask, records: Records) -> Sequence[Example]:
-    found: list[Example] = []
+async def _with_words_of(ask: Ask, records: Records) -> AsyncIterator[tuple[Example, str]]:
+    """Each example that they wrote, edited or marked, once, and which of these it was."""
+    seen: set[ExampleId] = set()
     last: ExampleId | None = None
     own = ExampleFilter(author=ask.by)
     while page := await records.examples.page(ask.id, own, after=last, limit=_PART):
-        found += page
+        for example in page:
+            seen.add(example.id)
+            yield example, "author"
         last = page[-1].id
-    return found
+    others = {
+        "editor": await records.people.edited(ask.id, ask.by, limit=_EVERY),
+        "marked": await records.example_messages.marked_by(ask.id, ask.by),
+    }
+    for part, numbers in others.items():
+        for number in numbers:
+            if number not in seen:
+                seen.add(number)
+                yield await records.examples.get(ask.id, number), part
 
 
 async def ask_forget(ask: Ask) -> Reply:
@@ -136,19 +156,98 @@ async def keep(ask: Ask) -> Reply:
     return Card(ask.words("forget.kept"), replaces=True)
 
 
-async def forget(ask: Ask, *, store: Store) -> Reply:
-    """Erases the asker's examples, turns and votes; models made from them are marked."""
+async def forget(ask: Ask, *, store: Store, room: Surface) -> Reply:
+    """Erases everything of the asker's; models made from it are marked, or go.
+
+    What is counted or was decided stays without a name. A refused consent
+    stays, for it is what keeps their words out from now on.
+    """
     if ask.argument != ask.by:
         raise BadInput(problem=ask.words("forget.not_yours"))
+    quotes = await _quotes(ask, store)
     examples, marked = await _forget_examples(ask, store)
+    marked += await _forget_edits(ask, store)
     turns = await _forget_turns(ask, store)
+    await _forget_the_rest(ask, store)
+    await _forget_in_room(ask, quotes, store)
+    if isinstance(room, CanForgetFiles):
+        await room.forget_files()
     async with store.writing() as records:
         await records.direct_choices.forget(ask.id, ask.by)
         await records.audit.add(
-            ask.id, ask.by, "person.forgotten", at=ask.now, examples=examples, turns=turns
+            ask.id, None, "person.forgotten", at=ask.now, examples=examples, turns=turns
         )
     text = ask.words("forget.done", examples=examples, turns=turns, models=marked)
     return Card(text, replaces=True)
+
+
+async def _quotes(ask: Ask, store: Store) -> set[str]:
+    """How the bot's own messages in the room would repeat what is erased; empty elsewhere."""
+    if ask.id != LOCAL:
+        return set()
+    texts: set[str] = set()
+    async with store.reading() as records:
+        async for example, part in _with_words_of(ask, records):
+            if part != "marked":
+                for one in await records.examples.revisions(ask.id, example.id):
+                    texts.update(_texts_in(one.row))
+        for turn in await records.turns.of(ask.id, ask.by, limit=_EVERY):
+            texts.update((turn.question, turn.reply))
+    return _beginnings(texts)
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts_in(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts_in(one)
+
+
+def _beginnings(texts: Iterable[str]) -> set[str]:
+    """A line of a list shows no more of a text; what is shorter is nobody's own words."""
+    flat = (" ".join(text.split())[:_SHOWN_CHARACTERS].rstrip() for text in texts)
+    return {text for text in flat if len(text) >= _OWN_CHARACTERS}
+
+
+async def _forget_edits(ask: Ask, store: Store) -> int:
+    marked = 0
+    while True:
+        async with store.writing() as records:
+            edited = await records.people.edited(ask.id, ask.by, limit=_PART)
+            snapshots = await records.snapshots.holding(ask.id, edited)
+            await records.jobs.forget_files(ask.id, snapshots, at=ask.now)
+            marked += await records.models.taint(ask.id, snapshots)
+            alone = await records.people.take_back(ask.id, edited, ask.by, at=ask.now)
+            await erase_examples(ask, alone, records)
+        if len(edited) < _PART:
+            return marked
+
+
+async def _forget_the_rest(ask: Ask, store: Store) -> None:
+    changed = 1
+    while changed:
+        async with store.writing() as records:
+            changed = await records.people.forget(ask.id, ask.by, limit=_PART)
+
+
+async def _forget_in_room(ask: Ask, quotes: set[str], store: Store) -> None:
+    """In the local workspace we are the platform ourselves, and its messages are ours to erase."""
+    if ask.id != LOCAL:
+        return
+    while True:
+        async with store.writing() as records:
+            gone = await records.people.forget_messages(ask.id, ask.by, limit=_PART)
+        quotes |= _beginnings(one.text for one in gone)
+        if len(gone) < _PART:
+            break
+    last: int | None = 0
+    while last is not None:
+        async with store.writing() as records:
+            last = await records.people.forget_quotes(ask.id, quotes, after=last, limit=_PART)
 
 
 async def _forget_examples(ask: Ask, store: Store) -> tuple[int, int]:
@@ -316,16 +415,21 @@ def _name(exclusion: Exclusion) -> str:
     return str(exclusion.name).lower()
 
 
-async def _as_lines(
-    examples: Sequence[Example], turns: Sequence[Turn], held: Consent | None
-) -> AsyncIterator[bytes]:
-    if held is not None:
-        yield _line("consent", given=held.given, at=held.at.isoformat())
-    for example in examples:
-        yield _line("example", id=example.id, state=example.state, row=example.row)
-    for turn in turns:
-        yield _line("turn", at=turn.at.isoformat(), question=turn.question, reply=turn.reply)
+async def _in_lines(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for line in lines:
+        yield line
+
+
+def _fields_of(example: Example) -> dict[str, object]:
+    return {
+        "id": example.id,
+        "state": example.state,
+        "row": example.row,
+        "authors": example.authors,
+        "at": example.created_at,
+    }
 
 
 def _line(kind: str, /, **values: object) -> bytes:
-    return json.dumps({"kind": kind, **values}, ensure_ascii=False).encode() + b"\n"
+    said = {"kind": kind, **values}
+    return json.dumps(said, ensure_ascii=False, default=str).encode() + b"\n"

@@ -21,6 +21,7 @@ from bot.model import (
     ChannelId,
     Job,
     Leaving,
+    ModelKind,
     Notice,
     Place,
     Workspace,
@@ -126,6 +127,11 @@ async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
         for job in await records.jobs.page(workspace.id, limit=_EVERY_JOB):
             if leaving := _leaving(job, now):
                 await records.leavings.add(leaving)
+        for model in await records.models.of_workspaces([workspace.id]):
+            if model.kind is not ModelKind.BASE:
+                start = f"model-{model.name}"
+                gone = Leaving(model.host, start, None, (), now, models=(model.name,))
+                await records.leavings.add(gone)
     is_left = True
     while is_left:
         # Its own row goes last, so that an erasure that was cut off is taken up again.

@@ -26,6 +26,7 @@ class Leavings:
             "files": leaving.files,
             "next_look": leaving.next_look,
             "attempts": leaving.attempts,
+            "models": leaving.models,
         }
         await self._connection.run(insert(leavings).values(values))
 
@@ -41,6 +42,7 @@ class Leavings:
                 row.next_look,
                 row.attempts,
                 row.id,
+                tuple(row.models),
             )
             for row in rows
         ]

@@ -8,7 +8,15 @@ from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, select, update
 
-from bot.model import AssistantId, Model, ModelName, SnapshotId, WorkspaceId
+from bot.model import (
+    AssistantId,
+    HostName,
+    Model,
+    ModelKind,
+    ModelName,
+    SnapshotId,
+    WorkspaceId,
+)
 from storage.connection import Connection
 from storage.tables import assistants, jobs, models
 
@@ -45,6 +53,12 @@ class Models:
     async def of_workspaces(self, numbers: Sequence[WorkspaceId]) -> Sequence[Model]:
         kept = models.c.workspace.in_(numbers), models.c.is_deleted.is_(False)
         rows = await self._connection.rows(select(*_SHOWN).where(*kept).order_by(models.c.id))
+        return [_model(row) for row in rows]
+
+    async def tainted(self, host: HostName) -> Sequence[Model]:
+        learned = and_(models.c.host == host, models.c.is_tainted, models.c.is_deleted.is_(False))
+        made = and_(learned, models.c.kind != ModelKind.BASE)
+        rows = await self._connection.rows(select(*_SHOWN).where(made).order_by(models.c.id))
         return [_model(row) for row in rows]
 
     async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:

@@ -18,6 +18,7 @@ from storage.jobs import Jobs
 from storage.leavings import Leavings
 from storage.models import Models
 from storage.outbox import Outbox
+from storage.people import People
 from storage.roles import Roles
 from storage.room import Room
 from storage.snapshots import Snapshots
@@ -39,6 +40,7 @@ class Records:
         self.examples: store.Examples = Examples(connection)
         self.example_cards: store.ExampleCards = ExampleCards(connection)
         self.example_messages: store.ExampleMessages = ExampleMessages(connection)
+        self.people: store.People = People(connection)
         self.snapshots: store.Snapshots = Snapshots(connection)
         self.jobs: store.Jobs = Jobs(connection)
         self.leavings: store.Leavings = Leavings(connection)

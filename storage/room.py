@@ -46,6 +46,7 @@ class Room:
             channel=channel,
             thread=thread,
             author=author,
+            author_id=author.id,
             text=text,
             body=body,
             is_own=is_own,
@@ -134,7 +135,7 @@ def _channels() -> CTE:
     return known.union_all(select(following).where(known.c.channel.is_not(None)))
 
 
-_SHOWN = [column for column in room_messages.c if column.name != "workspace"]
+_SHOWN = [column for column in room_messages.c if column.name not in ("workspace", "author_id")]
 
 
 def _message(row: Row[Any], reactions: Reactions) -> RoomMessage:

@@ -31,11 +31,14 @@ room_messages = Table(
     Column("edited_at", Utc),
     Column("reply_to", Integer),
     Column("key", Text, unique=True),
+    Column("author_id", Text),
     sqlite_autoincrement=True,
 )
 Index(None, room_messages.c.channel, room_messages.c.thread)
 # With the number, which every index of SQLite ends with, pages are read in order.
 Index(None, room_messages.c.channel, room_messages.c.number)
+Index("ix_room_messages_author_id", room_messages.c.author_id)
+Index("ix_room_messages_reply_to", room_messages.c.reply_to)
 
 room_reactions = Table(
     "room_reactions",
@@ -48,3 +51,4 @@ room_reactions = Table(
     UniqueConstraint("number", "emoji", "user"),
     ForeignKeyConstraint(["number"], ["room_messages.number"]),
 )
+Index("ix_room_reactions_user", room_reactions.c.user)

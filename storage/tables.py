@@ -554,6 +554,7 @@ leavings = Table(
     Column("files", Json, nullable=False),
     Column("next_look", Utc, nullable=False),
     _number("attempts"),
+    Column("models", Json, nullable=False, server_default="[]"),
     _check("attempts", "attempts >= 0"),
 )
 

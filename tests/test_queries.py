@@ -16,7 +16,7 @@ from tests.statements import full_scans, recorded
 from tests.stores import NOW, an_assistant
 from tests.test_tuning_hosted import dying
 
-SMALL = {"workspaces", "leavings"}
+SMALL = {"workspaces", "leavings", "undoables"}
 """A row for each workspace at most, or for what waits to be done."""
 LARGE = frozenset(metadata.tables) - SMALL
 

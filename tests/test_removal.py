@@ -278,6 +278,22 @@ async def test_an_open_workspace_is_not_erased_by_a_crafted_click(
     assert await found(scene) is not None
 
 
+async def test_models_go_at_the_host_with_the_workspace(scene: Scene, platform: Platform) -> None:
+    await start(scene)
+    for _ in range(20):
+        await scene.turn()
+        scene.advance(60)
+    assert scene.host.tuned
+    platform.answer = False
+    await leave(scene)
+    assert scene.host.tuned
+
+    await look(scene, GRACE)
+    await scene.turn()
+
+    assert scene.host.tuned == []
+
+
 # Erased, or open again
 
 

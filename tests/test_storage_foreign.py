@@ -177,6 +177,12 @@ CALLS: dict[str, Call] = {
     "example_messages.mark": lambda r, h: r.example_messages.mark(FOREIGN, h.example.id, BOB),
     "example_messages.unmark": lambda r, h: r.example_messages.unmark(FOREIGN, h.example.id, ANN),
     "example_messages.marked_by": lambda r, _: r.example_messages.marked_by(FOREIGN, ANN),
+    "people.kept": lambda r, _: r.people.kept(FOREIGN, ANN),
+    "people.edited": lambda r, _: r.people.edited(FOREIGN, ANN),
+    "people.take_back": lambda r, h: r.people.take_back(FOREIGN, [h.example.id], ANN, at=NOW),
+    "people.forget": lambda r, _: r.people.forget(FOREIGN, ANN),
+    "people.forget_messages": lambda r, _: r.people.forget_messages(FOREIGN, ANN),
+    "people.forget_quotes": lambda r, _: r.people.forget_quotes(FOREIGN, ["X"], after=0),
     "snapshots.freeze": lambda r, h: r.snapshots.freeze(
         FOREIGN, h.assistant.id, SUPERVISED, [h.row], at=NOW
     ),
@@ -261,6 +267,7 @@ FOR_EVERYBODY = {
     "workspaces.count",
     "assistants.of_workspaces",
     "models.of_workspaces",
+    "models.tainted",
     "models.set_ends",
     "jobs.count_open",
     "jobs.many",

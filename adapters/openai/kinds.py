@@ -63,6 +63,7 @@ KINDS: Mapping[str, Kind] = {
             listing_lag=0.0,
             poll_seconds=0.5,
             label="sandbox: picks from your examples",
+            keeps_words=True,
         )
     ),
     # `attune tuner` on a machine of one's own.

@@ -22,7 +22,7 @@ from bot import (
 from bot.commands import Ask, Command
 from bot.errors import BadInput, NotNow
 from bot.events import Deleted, Edited, Joined, Spoken
-from bot.model import ChannelKind, ExampleState, JobWish, Role, Said, WorkspaceId
+from bot.model import LOCAL, ChannelKind, ExampleState, JobWish, Role, Said, WorkspaceId
 from bot.ports.surface import CanSwitchWorkspace, Surface
 from bot.ports.world import World
 from bot.replies import Reply, Silence, Text
@@ -180,7 +180,7 @@ async def wish(ask: Ask, world: World, wanted: JobWish) -> Reply:
 
 
 async def forget(ask: Ask, world: World) -> Reply:
-    reply = await privacy.forget(ask, store=world.store)
+    reply = await privacy.forget(ask, store=world.store, room=world.surfaces.of(LOCAL))
     world.wake()
     return reply
 

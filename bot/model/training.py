@@ -190,6 +190,7 @@ class Leaving:
     next_look: datetime
     attempts: int = 0
     id: int = 0
+    models: tuple[ModelName, ...] = ()
 
 
 class ModelKind(StrEnum):

@@ -75,6 +75,8 @@ class Profile:
     checks_eligibility: bool = False
     is_tried: bool = True
     label: str = ""
+    keeps_words: bool = False
+    """Whether its models hold the rows they learned as they were written."""
 
 
 @dataclass(frozen=True, slots=True)

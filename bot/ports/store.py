@@ -44,6 +44,7 @@ from bot.model import (
 from bot.ports.examples import ExampleCards as ExampleCards
 from bot.ports.examples import ExampleMessages as ExampleMessages
 from bot.ports.examples import Examples as Examples
+from bot.ports.people import People as People
 from bot.ports.training import Deployments as Deployments
 from bot.ports.training import Jobs as Jobs
 from bot.ports.training import Leavings as Leavings
@@ -444,6 +445,7 @@ class Records(Protocol):
     examples: Examples
     example_cards: ExampleCards
     example_messages: ExampleMessages
+    people: People
     snapshots: Snapshots
     jobs: Jobs
     leavings: Leavings

@@ -110,6 +110,15 @@ class CanTellInstalled(Protocol):
 
 
 @runtime_checkable
+class CanForgetFiles(Protocol):
+    """Keeps copies of files that people were given."""
+
+    async def forget_files(self) -> None:
+        """They hold many people's words, and whoever wants one asks again."""
+        ...
+
+
+@runtime_checkable
 class CanOpenForm(Protocol):
     async def open_form(self, event: Event, form: Form) -> None: ...
 

@@ -216,6 +216,10 @@ class Models(Protocol):
         """Newest first, deleted ones left out."""
         ...
 
+    async def tainted(self, host: HostName) -> Sequence[Model]:
+        """Of every workspace, those of a host that learned a row which was erased since."""
+        ...
+
     async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
         """Mark the models made from these, and theirs: a row they learned from was erased."""
         ...

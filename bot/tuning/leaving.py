@@ -59,6 +59,9 @@ async def _remove(leaving: Leaving, host: Host) -> None:
     for file in sorted(files):
         with contextlib.suppress(HostForgot):
             await host.delete_file(file)
+    for model in leaving.models:
+        with contextlib.suppress(HostForgot):
+            await host.delete_model(model)
 
 
 async def _jobs(leaving: Leaving, files: Collection[str], host: Host) -> Sequence[str]:

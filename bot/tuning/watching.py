@@ -75,6 +75,7 @@ class Watcher:
             *(self._advance(job) for job in alone), *(self._advance_all(one) for one in crowds)
         )
         await self._forget_files(host)
+        await self._forget_models(host)
         await leaving.clear(host, store=self._store, hosts=self._hosts, clock=self._clock)
         due = await deleting.clear(host, store=self._store, hosts=self._hosts, clock=self._clock)
         waits = [self._seconds_until(job.next_look) for job in await self._open_at(host)]
@@ -101,6 +102,25 @@ class Watcher:
             except (HostError, NotFound) as error:
                 log.warning("A host keeps a file", extra={"job": job.id, "why": error.key})
                 await self._ledger.postpone(job, seconds=LONGEST_WAIT)
+
+    async def _forget_models(self, name: HostName | None) -> None:
+        """A model that holds rows word for word goes once one of them was erased."""
+        if name is None or not self._hosts.get(name).profile.keeps_words:
+            return
+        async with self._store.reading() as records:
+            tainted = await records.models.tainted(name)
+        for model in tainted:
+            try:
+                with contextlib.suppress(HostForgot):
+                    await self._hosts.get(name).delete_model(model.name)
+            except HostError as error:
+                log.warning("A host keeps a model", extra={"model": model.name, "why": error.key})
+                continue
+            async with self._store.writing() as records:
+                await records.models.delete(model.workspace, model.name)
+                await records.audit.add(
+                    model.workspace, None, "model.deleted", at=self._clock.now(), model=model.name
+                )
 
     async def _forget(self, job: Job) -> None:
         host = self._hosts.get(job.host)

@@ -1,0 +1,56 @@
+"""The port to everything that is kept of one person, whatever table it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from bot.model import ExampleId, RoomMessage, UserId, WorkspaceId
+
+
+class People(Protocol):
+    def kept(
+        self, workspace: WorkspaceId, user: UserId
+    ) -> AsyncIterator[tuple[str, Mapping[str, object]]]:
+        """Each row that names them: what it is, and its fields."""
+        ...
+
+    async def edited(
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
+    ) -> Sequence[ExampleId]:
+        """Examples with a revision of theirs."""
+        ...
+
+    async def take_back(
+        self, workspace: WorkspaceId, edited: Sequence[ExampleId], user: UserId, *, at: datetime
+    ) -> Sequence[ExampleId]:
+        """The text of their revisions goes, and what stood before is in force again.
+
+        It waits for a curator where the edit was approved. Returned are those
+        of which nothing else is left.
+        """
+        ...
+
+    async def forget(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
+        """Roles, consent that was given, marks, reactions and their name everywhere else.
+
+        Returns how many rows changed; 0 once nothing is left. Tokens and audit
+        lines stay without a name, and a refused consent stays as it is.
+        """
+        ...
+
+    async def forget_messages(
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
+    ) -> Sequence[RoomMessage]:
+        """Room messages of theirs, as they were; their text is gone, and that of the answers."""
+        ...
+
+    async def forget_quotes(
+        self, workspace: WorkspaceId, quotes: Collection[str], *, after: int, limit: int = 500
+    ) -> int | None:
+        """Our own room messages that repeat a text go; the last number looked at, None at the end.
+
+        White space does not count; each run of it in a quote is one space.
+        """
+        ...

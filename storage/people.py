@@ -1,0 +1,272 @@
+"""People: everything that is kept of one person, to be shown to them or erased."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Row,
+    Table,
+    and_,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from bot.model import ExampleId, ExampleState, RoomMessage, User, UserId, WorkspaceId
+from storage.connection import Connection
+from storage.examples.values import mark_of, searchable
+from storage.tables import (
+    IS_LIVING,
+    audit,
+    consents,
+    deployments,
+    direct_choices,
+    example_authors,
+    example_marks,
+    examples,
+    jobs,
+    notices,
+    revisions,
+    roles,
+    room_messages,
+    room_reactions,
+    spending,
+    turns,
+    undoables,
+    votes,
+)
+
+PERSONAL: Mapping[str, tuple[Column[Any], ...]] = {
+    "consent": (consents.c.user,),
+    "role": (roles.c.user,),
+    "spending": (spending.c.user,),
+    "vote": (votes.c.user,),
+    "mark": (example_marks.c.user,),
+    "author": (example_authors.c.item,),
+    "edit": (revisions.c.editor,),
+    "training": (jobs.c.asked_by,),
+    "deployment": (deployments.c.by,),
+    "reaction": (room_reactions.c.user,),
+    "choice": (direct_choices.c.user,),
+    "undoable": (undoables.c.user,),
+    "audit": (audit.c.user,),
+    "turn": (turns.c.asker,),
+    "example": (examples.c.editor, examples.c.decided_by),
+    "message": (room_messages.c.author_id,),
+}
+"""Every column that names a person, by what its table is called in their data."""
+
+FORGOTTEN = User(UserId("forgotten"), "–")
+_HIDDEN = frozenset({"search_text", "fingerprint", "event_key", "workspace", "prompt", "author"})
+_PART = 500
+_WITHOUT_NAME = (
+    jobs.c.asked_by,
+    deployments.c.by,
+    examples.c.decided_by,
+    undoables.c.user,
+)
+
+
+class People:
+    """Reads and erases across all tables; the text of examples and turns is theirs to erase."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def kept(
+        self, workspace: WorkspaceId, user: UserId
+    ) -> AsyncIterator[tuple[str, Mapping[str, object]]]:
+        for kind, columns in PERSONAL.items():
+            table = columns[0].table
+            assert isinstance(table, Table)
+            theirs = or_(*(column == user for column in columns))
+            own = select(table).where(table.c.workspace == workspace, theirs)
+            for row in await self._connection.rows(own):
+                yield kind, _shown(row)
+
+    async def edited(
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = _PART
+    ) -> Sequence[ExampleId]:
+        own = and_(revisions.c.workspace == workspace, revisions.c.editor == user)
+        earlier = select(revisions.c.example.label("id")).where(own)
+        now = and_(examples.c.workspace == workspace, examples.c.editor == user)
+        found = earlier.union(select(examples.c.id).where(now)).limit(limit)
+        return [ExampleId(row.id) for row in await self._connection.rows(found)]
+
+    async def take_back(
+        self, workspace: WorkspaceId, edited: Sequence[ExampleId], user: UserId, *, at: datetime
+    ) -> Sequence[ExampleId]:
+        own = and_(revisions.c.workspace == workspace, revisions.c.example.in_(edited))
+        theirs = update(revisions).where(own, revisions.c.editor == user)
+        await self._connection.run(theirs.values(row=None, editor=None))
+        now = and_(
+            examples.c.workspace == workspace,
+            examples.c.id.in_(edited),
+            examples.c.editor == user,
+        )
+        rows = await self._connection.rows(select(examples).where(now))
+        self._connection.has_erased = True
+        return [ExampleId(row.id) for row in rows if not await self._restored(row, at)]
+
+    async def forget(self, workspace: WorkspaceId, user: UserId, *, limit: int = _PART) -> int:
+        self._connection.has_erased = True
+        changed = await self._forget_audit(workspace, user, limit)
+        changed += await self._forget_spending(workspace, user, limit)
+        given = and_(consents.c.user == user, consents.c.given.is_(True))
+        for table, theirs in (
+            (roles, roles.c.user == user),
+            (consents, given),
+            (example_marks, example_marks.c.user == user),
+            (room_reactions, room_reactions.c.user == user),
+            (direct_choices, direct_choices.c.user == user),
+            (notices, notices.c.key == f"{workspace}.{user}.consent"),
+        ):
+            gone = delete(table).where(table.c.workspace == workspace, theirs)
+            changed += await self._connection.changed(gone)
+        for column in _WITHOUT_NAME:
+            named = and_(column.table.c.workspace == workspace, column == user)
+            changed += await self._connection.changed(
+                update(column.table).where(named).values({column.name: FORGOTTEN.id})
+            )
+        return changed
+
+    async def forget_messages(
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = _PART
+    ) -> Sequence[RoomMessage]:
+        named = and_(room_messages.c.workspace == workspace, room_messages.c.author_id == user)
+        rows = await self._connection.rows(select(room_messages).where(named).limit(limit))
+        numbers = [row.number for row in rows]
+        await self._blank(numbers, author=FORGOTTEN, author_id=FORGOTTEN.id)
+        answers = and_(
+            room_messages.c.workspace == workspace, room_messages.c.reply_to.in_(numbers)
+        )
+        told = await self._connection.rows(
+            select(room_messages.c.number).where(answers, room_messages.c.is_own)
+        )
+        await self._blank([row.number for row in told])
+        return [_message(row) for row in rows]
+
+    async def forget_quotes(
+        self, workspace: WorkspaceId, quotes: Collection[str], *, after: int, limit: int = _PART
+    ) -> int | None:
+        ours = and_(
+            room_messages.c.workspace == workspace,
+            room_messages.c.is_own,
+            room_messages.c.number > after,
+        )
+        page = select(room_messages.c.number, room_messages.c.text, room_messages.c.body)
+        rows = await self._connection.rows(
+            page.where(ours).order_by(room_messages.c.number).limit(limit)
+        )
+        said = [(row.number, f"{row.text} {row.body or ''}") for row in rows]
+        await self._blank([number for number, text in said if _quotes(text, quotes)])
+        return rows[-1].number if len(rows) == limit else None
+
+    async def _blank(self, numbers: Sequence[int], **more: object) -> None:
+        if numbers:
+            these = room_messages.c.number.in_(numbers)
+            gone = update(room_messages).where(these).values(text="", body=None, **more)
+            await self._connection.run(gone)
+            self._connection.has_erased = True
+
+    async def _restored(self, row: Row[Any], at: datetime) -> bool:
+        """The newest revision of somebody else is in force again, and waits for a curator."""
+        own = and_(revisions.c.workspace == row.workspace, revisions.c.example == row.id)
+        whole = select(revisions).where(own, revisions.c.row.is_not(None))
+        before = await self._connection.first(whole.order_by(revisions.c.number.desc()).limit(1))
+        if before is None or await self._has_twin(row, mark_of(before.row)):
+            return False
+        gap = insert(revisions).values(
+            workspace=row.workspace,
+            example=row.id,
+            number=row.revision,
+            row=None,
+            editor=None,
+            at=row.revised_at,
+        )
+        await self._connection.run(gap)
+        is_approved = row.state == ExampleState.APPROVED
+        restored = {
+            "row": before.row,
+            "search_text": searchable(before.row),
+            "fingerprint": mark_of(before.row),
+            "revision": row.revision + 1,
+            "editor": before.editor,
+            "revised_at": at,
+            "updated_at": at,
+            "state": ExampleState.PROPOSED if is_approved else row.state,
+        }
+        same = and_(examples.c.workspace == row.workspace, examples.c.id == row.id)
+        await self._connection.run(update(examples).where(same).values(restored))
+        return True
+
+    async def _has_twin(self, row: Row[Any], mark: str) -> bool:
+        twin = and_(
+            examples.c.workspace == row.workspace,
+            examples.c.assistant == row.assistant,
+            examples.c.fingerprint == mark,
+            examples.c.id != row.id,
+            IS_LIVING,
+        )
+        return await self._connection.first(select(examples.c.id).where(twin)) is not None
+
+    async def _forget_audit(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
+        """What was done stays, with its numbers; who did it, and what they wrote, goes."""
+        own = and_(audit.c.workspace == workspace, audit.c.user == user)
+        rows = await self._connection.rows(
+            select(audit.c.id, audit.c.details).where(own).limit(limit)
+        )
+        about = and_(
+            audit.c.workspace == workspace,
+            audit.c.what.like("role%"),
+            audit.c.details.contains(f'"{user}"', autoescape=True),
+        )
+        rows = [
+            *rows,
+            *await self._connection.rows(
+                select(audit.c.id, audit.c.details).where(about).limit(limit)
+            ),
+        ]
+        for row in rows:
+            left = {k: v for k, v in row.details.items() if isinstance(v, int | float | None)}
+            nobody = update(audit).where(audit.c.id == row.id)
+            await self._connection.run(nobody.where(audit.c.user == user).values(user=None))
+            await self._connection.run(nobody.values(details=left))
+        return len(rows)
+
+    async def _forget_spending(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
+        """The tokens of the workspace stay counted."""
+        own = and_(spending.c.workspace == workspace, spending.c.user == user)
+        rows = await self._connection.rows(select(spending).where(own).limit(limit))
+        for row in rows:
+            new = self._connection.insert(spending).values(
+                workspace=workspace, day=row.day, user=FORGOTTEN.id, tokens=row.tokens
+            )
+            more = spending.c.tokens + new.excluded.tokens
+            await self._connection.run(
+                new.on_conflict_do_update(
+                    index_elements=["workspace", "day", "user"], set_={"tokens": more}
+                )
+            )
+            await self._connection.run(delete(spending).where(own, spending.c.day == row.day))
+        return len(rows)
+
+
+def _quotes(text: str, quotes: Collection[str]) -> bool:
+    flat = " ".join(text.split())
+    return any(quote in flat for quote in quotes)
+
+
+def _shown(row: Row[Any]) -> Mapping[str, object]:
+    return {name: value for name, value in row._asdict().items() if name not in _HIDDEN}
+
+
+def _message(row: Row[Any]) -> RoomMessage:
+    hidden = ("workspace", "author_id")
+    return RoomMessage(**{k: value for k, value in row._asdict().items() if k not in hidden})
