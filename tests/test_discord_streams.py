@@ -262,3 +262,23 @@ async def test_hostile_texts_come_through_whole_and_harmless(in_discord: Scene, 
 
     assert in_discord.discord.pings == []
     assert in_discord.discord.refusals == []
+
+
+async def test_an_answer_whose_first_reply_fell_back_stays_in_the_channel(
+    in_discord: Scene,
+) -> None:
+    gone = Fault(status=404, code=10062)
+    in_discord.discord.fail("POST /interactions/{interaction}/{token}/callback", *[gone] * 9)
+    in_discord.host.pieces = ("word " * 300, "and " * 300, "end")
+    in_discord.host.piece_seconds = 0.2
+
+    in_discord.discord.ask(ANN, GENERAL, "hello")
+
+    await in_discord.hear()
+    await in_discord.settled()
+    told = "".join(in_discord.discord.texts(GENERAL))
+    assert told.rstrip().endswith("end")
+    assert told.count("word") == 300
+    assert told.count("and") == 300
+    # Of an interaction that is gone Discord knows nothing, so nothing more is tried with it.
+    assert [one.route for one in in_discord.discord.calls if "/webhooks/" in one.route] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from adapters.discord.interactions import Grip, Interactions
 from adapters.discord.outbound import Payload, nonce
 from adapters.discord.pacing import Haste
@@ -51,25 +53,31 @@ class ChannelPen:
 
 
 class InteractionPen:
-    """The whole answer belongs to the interaction, also where the bot is no member."""
+    """The whole answer belongs to the interaction, also where the bot is no member.
+
+    Once a part had to go to the channel, all that follows goes there.
+    """
 
     def __init__(self, interactions: Interactions, grip: Grip, late: ChannelPen) -> None:
         self._interactions = interactions
         self._grip = grip
         self._late = late
+        self._in_channel: set[MessageId] = set()
 
     async def write(self, payload: Payload, number: int) -> MessageId:
-        try:
-            return await self._interactions.tell(self._grip, [payload], private=False)
-        except MessageGone:
-            return await self._late.write(payload, number)
+        if not self._in_channel:
+            with contextlib.suppress(MessageGone):
+                return await self._interactions.tell(self._grip, [payload], private=False)
+        message = await self._late.write(payload, number)
+        self._in_channel.add(message)
+        return message
 
     async def rewrite(self, message: MessageId, payload: Payload, haste: Haste) -> None:
         """After a quarter of an hour the message is the bot's own like any other."""
-        if not self._interactions.is_alive(self._grip):
+        if message in self._in_channel or not self._interactions.is_alive(self._grip):
             await self._late.rewrite(message, payload, haste)
             return
         await self._interactions.edit(self._grip, message, payload)
 
     def may_show(self) -> bool:
-        return True
+        return not self._in_channel or self._late.may_show()
