@@ -344,7 +344,7 @@ async def test_a_form_that_comes_late_is_opened_by_a_button(in_discord: Scene) -
     again = in_discord.discord.click(ADMIN, whisper, labels(whisper)[0])
 
     form = await in_discord.form(again)
-    assert form["custom_id"] == "sources"
+    assert form["custom_id"].partition(":")[0] == "sources"
     assert asked.response is not None
 
 
