@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _AFTER_FAILURE_SECONDS = 5.0
 _LONGEST_REST_SECONDS = 30.0
 _REMOVALS_SECONDS = 60.0
-_SCRUB_SECONDS = 5.0
+_SCRUB_SECONDS = 2.0
 _DAY_SECONDS = 24 * 3600.0
 _CALENDAR_SECONDS = 6 * 3600.0
 _LAST_WORDS_SECONDS = 5.0
@@ -173,9 +173,10 @@ async def _remove_old(built: House, settings: Settings) -> None:
 
 
 async def _scrub(database: Database) -> None:
-    """What was erased leaves the disk too, a part at a time."""
+    """What was written reaches the file, and what was erased leaves it, a part at a time."""
 
     async def turn() -> float:
+        await database.checkpoint()
         await database.scrub()
         return _SCRUB_SECONDS
 

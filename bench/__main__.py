@@ -22,6 +22,7 @@ from bench import (
     local_training,
     on_discord,
     rows,
+    scale,
     slack,
     starting,
     studio,
@@ -39,6 +40,7 @@ MODULES = (
     training,
     idling,
     studio,
+    scale,
 )
 WITH_TORCH = (local_training, local_serving)
 

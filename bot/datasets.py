@@ -32,7 +32,7 @@ from bot.rows import Method, Problem, content_text
 from bot.words import Words
 
 _BATCH = 200
-_BETWEEN = 200
+_BETWEEN = 50
 _PAGE = 200
 SHOWN_PROBLEMS = 5
 _HEAD = 64 * 1024

@@ -52,6 +52,11 @@ class Database:
         await self._readers.dispose()
         await self._scrub_small()
 
+    async def checkpoint(self) -> None:
+        """Bring the write-ahead log into the file, in the way of nobody."""
+        if self._scrubber:
+            await unhurried(asyncio.to_thread(self._scrubber.checkpoint))
+
     async def scrub(self) -> None:
         """Remove from the disk what was erased, in parts; does nothing where nothing was."""
         if self._scrubber and self._has_residue:

@@ -32,7 +32,8 @@ PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = NORMAL",
     "secure_delete = ON",
-    "wal_autocheckpoint = 4000",
+    # The service empties the log beside the writers; this is for who runs without it.
+    "wal_autocheckpoint = 40000",
     "cache_size = -4096",
 )
 

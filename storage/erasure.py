@@ -27,6 +27,7 @@ T = TypeVar("T")
 LOG = ""
 """Stands in `residues` for the write-ahead log."""
 _SMALL_BYTES = 4 * 1024 * 1024
+_LONG_LOG_BYTES = 4 * 1024 * 1024
 
 
 class Scrubber:
@@ -49,6 +50,13 @@ class Scrubber:
                 return _scrub_whole(connection)
             except sqlite3.OperationalError:
                 return False
+
+    def checkpoint(self) -> None:
+        """SQLite's own, at a commit, would make the writer wait for the disk."""
+        log = self._path.with_name(f"{self._path.name}-wal")
+        if log.exists() and log.stat().st_size > _LONG_LOG_BYTES:
+            with closing(self._connect()) as connection:
+                _checkpoint(connection, "PASSIVE")
 
     async def scrub_in_parts(self) -> bool:
         """Rewrite what is named, part by part; False where the log cannot be emptied yet."""

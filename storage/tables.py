@@ -256,7 +256,7 @@ example_authors = Table(
     PrimaryKeyConstraint("workspace", "example", "position"),
     _of("examples", "example"),
 )
-Index(None, example_authors.c.workspace, example_authors.c.item)
+Index(None, example_authors.c.workspace, example_authors.c.item, example_authors.c.example)
 
 example_tags = Table(
     "example_tags",
@@ -268,7 +268,7 @@ example_tags = Table(
     PrimaryKeyConstraint("workspace", "example", "position"),
     _of("examples", "example"),
 )
-Index(None, example_tags.c.workspace, example_tags.c.item)
+Index(None, example_tags.c.workspace, example_tags.c.item, example_tags.c.example)
 
 revisions = Table(
     "revisions",
@@ -326,6 +326,7 @@ snapshot_rows = Table(
     _of("examples", "example"),
 )
 Index(None, snapshot_rows.c.workspace, snapshot_rows.c.example)
+Index(None, snapshot_rows.c.workspace, snapshot_rows.c.snapshot)
 
 jobs = _numbered(
     "jobs",
@@ -508,6 +509,8 @@ votes = Table(
     _check("value", "value IN (-1, 1)"),
 )
 Index(None, votes.c.workspace, votes.c.user)
+# Without one for the whole foreign key SQLite may look through the workspace for each deleted turn.
+Index(None, votes.c.workspace, votes.c.turn)
 
 notices = _numbered(
     "notices",

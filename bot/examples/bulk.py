@@ -18,7 +18,7 @@ from bot.undo_offers import offer_undo
 
 Change = Callable[[Sequence[ExampleId], Records], Awaitable[int]]
 
-_BATCH = 500
+_BATCH = 200
 _MOST_TAG = 40
 _UNDONE = (ExampleState.REJECTED, ExampleState.WITHDRAWN)
 

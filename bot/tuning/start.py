@@ -164,10 +164,7 @@ def _settings(ask: Ask, job: Job, host: Host) -> list[tuple[str, str]]:
 
 
 async def _write_down(ask: Ask, plan: Plan, estimate: Estimate, *, store: Store) -> Job:
-    rows = [
-        *(_frozen(candidate, Split.TRAIN) for candidate in plan.training),
-        *(_frozen(candidate, Split.VALIDATION) for candidate in plan.validation),
-    ]
+    rows = await asyncio.to_thread(_frozen_rows, plan)
     snapshot = await freezing.freeze(ask, plan.method, rows, store=store)
     async with store.writing() as records:
         return await records.jobs.add(ask.id, _job(ask, plan, estimate, snapshot))
@@ -193,6 +190,13 @@ def _job(ask: Ask, plan: Plan, estimate: Estimate, snapshot: SnapshotId) -> Job:
         phase=Phase.ESTIMATED,
         created_at=ask.now,
     )
+
+
+def _frozen_rows(plan: Plan) -> Sequence[SnapshotRow]:
+    return [
+        *(_frozen(candidate, Split.TRAIN) for candidate in plan.training),
+        *(_frozen(candidate, Split.VALIDATION) for candidate in plan.validation),
+    ]
 
 
 def _frozen(candidate: Candidate, side: Split) -> SnapshotRow:
