@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _AFTER_FAILURE_SECONDS = 5.0
 _LONGEST_REST_SECONDS = 30.0
 _REMOVALS_SECONDS = 60.0
-_SCRUB_SECONDS = 2.0
+_SCRUB_SECONDS = 5.0
 _DAY_SECONDS = 24 * 3600.0
 _CALENDAR_SECONDS = 6 * 3600.0
 _LAST_WORDS_SECONDS = 5.0
@@ -180,7 +180,7 @@ async def _scrub(database: Database) -> None:
         await database.scrub()
         return _SCRUB_SECONDS
 
-    await _repeat(turn, asyncio.Event())
+    await _repeat(turn, database.has_work)
 
 
 async def _deliver(built: House) -> None:

@@ -55,7 +55,6 @@ SIZE = Size()
 _ROWS = 5_000
 _PAUSE_SECONDS = 0.005
 _REST_SECONDS = 5.0
-_CHECKPOINT_SECONDS = 2.0
 
 Work = Callable[[], Awaitable[object]]
 
@@ -116,14 +115,9 @@ class Large:
         """The longest and the median seconds of an urgent write while the work goes on."""
         waits = [await self._write()]
         going_on = asyncio.ensure_future(work())
-        checked = perf_counter()
         while not going_on.done():
             waits.append(await self._write())
             await asyncio.sleep(_PAUSE_SECONDS)
-            if perf_counter() - checked > _CHECKPOINT_SECONDS:
-                # As the service does it.
-                await self._store.checkpoint()
-                checked = perf_counter()
         await going_on
         return max(waits), median(waits)
 
@@ -179,14 +173,25 @@ async def _measure(path: Path, assistant: AssistantId) -> list[Figure]:
     gc.collect()
     gc.freeze()
     figures, bare, bare_longest = [], 0.0, 0.0
+    checkpoints = asyncio.create_task(_checkpoints(store))
     for name, work in large.works().items():
         began = perf_counter()
         longest, middle = await large.longest_wait(work)
         took = perf_counter() - began
         bare, bare_longest = bare or middle, bare_longest or longest
         figures.append(_figure(name, longest, bare=bare, bare_longest=bare_longest, took=took))
+    checkpoints.cancel()
+    await asyncio.wait({checkpoints})
     await store.close()
     return figures
+
+
+async def _checkpoints(store: Database) -> None:
+    """As the service makes them."""
+    while True:
+        await store.has_work.wait()
+        store.has_work.clear()
+        await store.checkpoint()
 
 
 def _figure(name: str, longest: float, *, bare: float, bare_longest: float, took: float) -> Figure:

@@ -43,7 +43,7 @@ from bot.replies import (
 from bot.words import Words
 
 CONSENT_VERSION = 1
-_PART = 200
+_PART = 100
 _EVERY = 1_000_000
 _SHOWN_CHARACTERS, _OWN_CHARACTERS = 60, 8
 CONSENT_WANTED = "consent.wanted"

@@ -35,6 +35,8 @@ class Database:
         path = Path(address.database or "") if is_sqlite(address) else None
         self._scrubber = Scrubber(path, self._turns) if path else None
         self._writer: asyncio.Task[object] | None = None
+        self.has_work = asyncio.Event()
+        """Set when `checkpoint` or `scrub` has something to do."""
         self._has_residue = path is not None and has_residue(path)
 
     @classmethod
@@ -53,9 +55,9 @@ class Database:
         await self._scrub_small()
 
     async def checkpoint(self) -> None:
-        """Bring the write-ahead log into the file, in the way of nobody."""
+        """Bring the write-ahead log into the file, beside the writers but for its end."""
         if self._scrubber:
-            await unhurried(asyncio.to_thread(self._scrubber.checkpoint))
+            await self._scrubber.checkpoint()
 
     async def scrub(self) -> None:
         """Remove from the disk what was erased, in parts; does nothing where nothing was."""
@@ -82,6 +84,8 @@ class Database:
                         self._has_residue = True
                         await _name_residues(connection)
                 await self._scrub_small()
+                if self._has_residue or (self._scrubber and self._scrubber.has_long_log):
+                    self.has_work.set()
             finally:
                 self._writer = None
 

@@ -27,6 +27,8 @@ _DRIVERS = {
 # loses nothing, since what it committed is with the operating system; cutting
 # the power may lose the last commits, never the file. FULL would cost every
 # event a sync of several milliseconds.
+LOG_BYTES = 4 * 1024 * 1024
+"""What the write-ahead log is cut to once it is in the file."""
 PRAGMAS = (
     "busy_timeout = 5000",
     "journal_mode = WAL",
@@ -34,6 +36,7 @@ PRAGMAS = (
     "secure_delete = ON",
     # The service empties the log beside the writers; this is for who runs without it.
     "wal_autocheckpoint = 40000",
+    f"journal_size_limit = {LOG_BYTES}",
     "cache_size = -4096",
 )
 

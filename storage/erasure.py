@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from storage.connection import unhurried
-from storage.engine import PRAGMAS
+from storage.engine import LOG_BYTES, PRAGMAS
 from storage.rewriting import Rewriting
 from storage.waiting import Turns
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 LOG = ""
 """Stands in `residues` for the write-ahead log."""
 _SMALL_BYTES = 4 * 1024 * 1024
-_LONG_LOG_BYTES = 4 * 1024 * 1024
+_STEPS_BETWEEN = 50
 
 
 class Scrubber:
@@ -35,6 +35,7 @@ class Scrubber:
 
     def __init__(self, path: Path, turns: Turns, *, small: int = _SMALL_BYTES) -> None:
         self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
         self._turns = turns
         self._small = small
 
@@ -42,6 +43,13 @@ class Scrubber:
     def is_small(self) -> bool:
         """Whether the whole file can be rewritten while others wait."""
         return self._path.stat().st_size <= self._small
+
+    @property
+    def has_long_log(self) -> bool:
+        try:
+            return self._log.stat().st_size > LOG_BYTES
+        except FileNotFoundError:
+            return False
 
     def scrub_whole(self) -> bool:
         """Rewrite the file and empty its log; False where somebody is in the way."""
@@ -51,21 +59,34 @@ class Scrubber:
             except sqlite3.OperationalError:
                 return False
 
-    def checkpoint(self) -> None:
-        """SQLite's own, at a commit, would make the writer wait for the disk."""
-        log = self._path.with_name(f"{self._path.name}-wal")
-        if log.exists() and log.stat().st_size > _LONG_LOG_BYTES:
-            with closing(self._connect()) as connection:
-                _checkpoint(connection, "PASSIVE")
+    async def checkpoint(self) -> None:
+        """SQLite's own, at a commit, would make the writer wait for all of it.
+
+        The log begins anew only where nothing is left to be brought over, which
+        is never so while others write; hence the last of it in a turn of its own.
+        """
+        if self.has_long_log:
+            connection = await unhurried(asyncio.to_thread(self._connect))
+            try:
+                await self._bring_over(connection)
+            finally:
+                await unhurried(asyncio.to_thread(connection.close))
+
+    async def _bring_over(self, connection: sqlite3.Connection) -> None:
+        await unhurried(asyncio.to_thread(_checkpoint, connection, "PASSIVE"))
+        await self._alone(lambda: _checkpoint(connection, "PASSIVE"))
 
     async def scrub_in_parts(self) -> bool:
         """Rewrite what is named, part by part; False where the log cannot be emptied yet."""
         connection = await unhurried(asyncio.to_thread(self._connect))
         try:
             rewriting = Rewriting(connection)
+            steps = 0
             while await self._alone(rewriting.step):
-                # Others need the log to be short; this waits for nobody, and nobody for it.
-                await unhurried(asyncio.to_thread(_checkpoint, connection, "PASSIVE"))
+                steps += 1
+                if steps % _STEPS_BETWEEN == 0:
+                    await self._bring_over(connection)
+            await self._bring_over(connection)
             return await self._alone(lambda: _empty_log(connection))
         finally:
             await unhurried(asyncio.to_thread(connection.close))

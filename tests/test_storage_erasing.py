@@ -13,6 +13,7 @@ import pytest
 
 from bot.model import AssistantId, Example, ExampleFilter, ExampleId, MessageId
 from storage.database import Database
+from storage.engine import LOG_BYTES
 from storage.erasure import Scrubber
 from storage.rewriting import Rewriting
 from tests.stores import (
@@ -229,3 +230,23 @@ async def test_a_rewriting_that_was_killed_is_gone_on_from(path: Path) -> None:
     left = "SELECT name FROM sqlite_schema WHERE name GLOB 'rewritten_*'"
     assert connection.execute(left).fetchall() == []
     connection.close()
+
+
+async def test_a_long_log_is_brought_into_the_file_and_begins_anew(path: Path) -> None:
+    store = await Database.open(f"sqlite:///{path}")
+    assistant = await furnished(store)
+    log = path.with_name(f"{path.name}-wal")
+    async with store.writing() as records:
+        new = [an_example(assistant, f"{number} {'x' * 20_000}") for number in range(300)]
+        await records.examples.add_many(HOME, new, at=NOW)
+    assert log.stat().st_size > LOG_BYTES
+    assert store.has_work.is_set()
+
+    await store.checkpoint()
+    store.has_work.clear()
+    async with store.writing() as records:
+        await records.examples.add(HOME, an_example(assistant, "one more"), at=NOW)
+
+    assert log.stat().st_size <= LOG_BYTES
+    assert not store.has_work.is_set()
+    await store.close()
