@@ -23,12 +23,13 @@ _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
 }
 
+LOG_BYTES = 4 * 1024 * 1024
+"""What the write-ahead log is cut to once it is in the file."""
+
 # NORMAL syncs the disk at checkpoints, not at every commit. Killing the process
 # loses nothing, since what it committed is with the operating system; cutting
 # the power may lose the last commits, never the file. FULL would cost every
 # event a sync of several milliseconds.
-LOG_BYTES = 4 * 1024 * 1024
-"""What the write-ahead log is cut to once it is in the file."""
 PRAGMAS = (
     "busy_timeout = 5000",
     "journal_mode = WAL",
