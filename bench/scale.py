@@ -48,7 +48,7 @@ from bot.tuning import freezing
 from bot.tuning.calendar import Calendar
 from bot.words import Words
 from storage.database import Database
-from tests.stores import GENERAL, HOME
+from tests.stores import GENERAL, HOME, a_job
 
 MOST_SECONDS = 0.05
 SIZE = Size()
@@ -139,9 +139,12 @@ class Large:
         )
 
     async def _freeze(self) -> None:
-        await freezing.freeze(self._ask, Method.SUPERVISED, self._frozen, store=self._store)
-        held = [ExampleId(number) for number in range(5, SIZE.examples + 1, 5)]
-        await freezing.hold_out(self._ask, Method.SUPERVISED, held, store=self._store)
+        number = await freezing.freeze(
+            self._ask, Method.SUPERVISED, self._frozen, store=self._store
+        )
+        async with self._store.reading() as records:
+            job = a_job(await records.snapshots.get(HOME, number))
+        await freezing.hold_out(job, store=self._store, at=self._ask.now)
 
 
 def _snapshot_rows() -> Iterable[SnapshotRow]:
