@@ -42,6 +42,7 @@ from bot.model import (
     Workspace,
 )
 from bot.ports.provider import Hosts, RemoteModel
+from bot.ports.surface import Surface
 from bot.retention import Keep, remove_old
 from bot.rows import Method
 from bot.tuning import freezing
@@ -105,7 +106,9 @@ class Large:
             f"an import of {_ROWS:,} rows": self._bring_in,
             "freezing every example": self._freeze,
             "the calendar of all workspaces": calendar.look,
-            "forgetting a person": lambda: privacy.forget(asker, store=store),
+            "forgetting a person": lambda: privacy.forget(
+                asker, store=store, room=cast(Surface, None)
+            ),
             "removing what is old": lambda: remove_old(keep, store=store, clock=clock),
             "scrubbing what was erased": store.scrub,
             "erasing the workspace": lambda: removal.erase(ask.workspace, store=store, now=ask.now),

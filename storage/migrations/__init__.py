@@ -14,7 +14,7 @@ from bot.errors import SettingsError
 from storage.engine import Duty, address_of, engine_for, reachable
 from storage.tables import metadata
 
-HEAD = "0012"
+HEAD = "0013"
 
 _versions = Table(
     "alembic_version",
