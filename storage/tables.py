@@ -46,6 +46,7 @@ from bot.model import (
 from bot.rows import Method
 from storage.columns import Frozen, Json, Utc, one_of
 from storage.columns import metadata as metadata
+from storage.residue_table import residues as residues
 from storage.example_tables import example_marks as example_marks
 from storage.example_tables import example_messages as example_messages
 from storage.room_tables import room_messages as room_messages
@@ -509,7 +510,6 @@ votes = Table(
     _check("value", "value IN (-1, 1)"),
 )
 Index(None, votes.c.workspace, votes.c.user)
-# Without one for the whole foreign key SQLite may look through the workspace for each deleted turn.
 Index(None, votes.c.workspace, votes.c.turn)
 
 notices = _numbered(
@@ -598,6 +598,3 @@ spending = Table(
     PrimaryKeyConstraint("workspace", "day", "user"),
     _check("tokens", "tokens >= 0"),
 )
-
-# Tables in which something was erased whose bytes may still stand in the file; see `erasure.py`.
-residues = Table("residues", metadata, Column("name", Text, primary_key=True))

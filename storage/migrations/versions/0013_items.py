@@ -9,7 +9,11 @@ down_revision = "0012"
 
 
 def upgrade() -> None:
-    """Without the example, each question would read everything of that author or tag."""
+    """Without the example, each question would read everything of that author or tag.
+
+    Without an index for the whole of a foreign key, SQLite may look through a
+    workspace for the children of each row that is deleted.
+    """
     for table in ("example_authors", "example_tags"):
         op.drop_index(f"ix_{table}_workspace_item", table)
         columns = ["workspace", "item", "example"]
