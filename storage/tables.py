@@ -46,9 +46,9 @@ from bot.model import (
 from bot.rows import Method
 from storage.columns import Frozen, Json, Utc, one_of
 from storage.columns import metadata as metadata
-from storage.residue_table import residues as residues
 from storage.example_tables import example_marks as example_marks
 from storage.example_tables import example_messages as example_messages
+from storage.residue_table import residues as residues
 from storage.room_tables import room_messages as room_messages
 from storage.room_tables import room_reactions as room_reactions
 
