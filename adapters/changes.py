@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bot.domain import RoomMessage, User, UserId
 from bot.events import Event
-from bot.model import RoomMessage, User, UserId
 from bot.replies import Form
 
 
@@ -67,7 +67,7 @@ class FileSent:
 
 
 @dataclass(frozen=True, slots=True)
-class Reacted:
+class ReactionsUpdated:
     """An emoji came onto a message, or went."""
 
     number: int
@@ -77,11 +77,20 @@ class Reacted:
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class ChangesLost:
     """The watcher was too slow and has to look at the room itself."""
 
 
-Change = Posted | Updated | Streaming | FormOpened | FormReturned | FileSent | Reacted | Missed
+Change = (
+    Posted
+    | Updated
+    | Streaming
+    | FormOpened
+    | FormReturned
+    | FileSent
+    | ReactionsUpdated
+    | ChangesLost
+)
 
 
 class Watch(AsyncIterator[Change]):
@@ -137,7 +146,7 @@ class Watch(AsyncIterator[Change]):
     def _make_room(self) -> None:
         # A live piece can go quietly, the message's last update has it all.
         kept = [change for change in self._waiting if not isinstance(change, Streaming)]
-        self._waiting = deque(kept if len(kept) < self._limit else [Missed()])
+        self._waiting = deque(kept if len(kept) < self._limit else [ChangesLost()])
 
 
 def _says_more(change: Change, before: Change | None) -> bool:

@@ -22,15 +22,15 @@ from adapters.changes import (
     FormOpened,
     FormReturned,
     Posted,
-    Reacted,
+    ReactionsUpdated,
     Streaming,
     Updated,
     Watch,
 )
-from adapters.drawing import draw_words
+from adapters.text_layout import draw_words
+from bot.domain import LOCAL, ChannelId, Message, MessageId, Place, RoomMessage, User, UserId
 from bot.errors import EmptyAnswer, MessageGone, SurfaceError
 from bot.events import Attachment, Event
-from bot.model import LOCAL, ChannelId, MessageId, Place, RoomMessage, Said, User, UserId
 from bot.ports.store import Clock, Records, Store
 from bot.replies import Card, Document, Drawn, Form, Listing, Stream, Text
 
@@ -99,19 +99,19 @@ class LocalRoom:
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
         await self.mark(_number(message), emoji, ASSISTANT.id)
 
-    async def fetch(self, place: Place, message: MessageId) -> Said | None:
+    async def fetch(self, place: Place, message: MessageId) -> Message | None:
         found = await self.message(_number(message))
         is_here = found is not None and found.channel == place.channel and not is_gone(found)
         return to_said(found) if found and is_here else None
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         if place.thread:
             return await self.nearby(place, before, limit)
         async with self._store.reading() as records:
             found = await _chain(records, _number(before), limit)
         return [to_said(message) for message in found if not is_gone(message)]
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         thread = _number(place.thread) if place.thread else None
         async with self._store.reading() as records:
             found = await records.room.page(
@@ -210,7 +210,7 @@ class LocalRoom:
         async with self._store.writing() as records:
             _found(await records.room.get(number))
             await records.room.react(number, emoji, user, on=not is_removed)
-        self._tell(Reacted(number, emoji, user, is_removed))
+        self._tell(ReactionsUpdated(number, emoji, user, is_removed))
 
     async def message(self, number: int) -> RoomMessage | None:
         async with self._store.reading() as records:
@@ -322,10 +322,10 @@ def without_call(text: str) -> str:
     return text[called.end() :] if called else text
 
 
-def to_said(message: RoomMessage) -> Said:
+def to_said(message: RoomMessage) -> Message:
     """A message in the core's words; a person's is without the mention it begins with."""
     thread = None if message.thread is None else MessageId(str(message.thread))
-    return Said(
+    return Message(
         place=Place(LOCAL, message.channel, thread),
         id=_id(message),
         author=message.author,

@@ -58,7 +58,7 @@ app = typer.Typer(
 @app.command()
 def chat() -> None:
     """A room in the terminal; with a script on stdin, line after line."""
-    from attune.rooms import console
+    from attune.local_workspace import console
 
     settings = _settings()
     raise typer.Exit(_run(console(settings)))
@@ -67,7 +67,7 @@ def chat() -> None:
 @app.command()
 def run() -> None:
     """Start everything that is configured."""
-    from attune.running import serve
+    from attune.server import serve
 
     _run(serve(_settings()))
 
@@ -75,9 +75,9 @@ def run() -> None:
 @app.command(name="import")
 def import_(file: Path, workspace: Workspace = "local", assistant: Assistant = None) -> None:
     """Learn from a file: JSONL, CSV or TSV; every refused row is named."""
-    from attune.desk import import_file
+    from attune.operator_commands import import_file
     from bot.datasets import column_lines, refusal_lines
-    from bot.model import WorkspaceId
+    from bot.domain import WorkspaceId
     from bot.words import Words
 
     words = Words(_locale())
@@ -107,8 +107,8 @@ def export(
     method: Annotated[Method, typer.Option()] = Method.SUPERVISED,
 ) -> None:
     """The approved examples, as they are trained."""
-    from attune.desk import export_file
-    from bot.model import WorkspaceId
+    from attune.operator_commands import export_file
+    from bot.domain import WorkspaceId
     from bot.words import Words
 
     async def write() -> None:
@@ -285,7 +285,7 @@ def studio() -> None:
 @app.command()
 def health() -> None:
     """Whether a service answers here; for health checks."""
-    from attune.running import is_healthy
+    from attune.server import is_healthy
 
     raise typer.Exit(0 if is_healthy(_settings()) else 1)
 

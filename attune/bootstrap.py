@@ -13,34 +13,34 @@ from typing import TYPE_CHECKING
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from adapters.discord.wire import Access as DiscordAccess
+from adapters.discord.api import Access as DiscordAccess
 from adapters.links import SignedLinks
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from adapters.room import LocalRoom
-from adapters.slack.wire import Access
+from adapters.slack.api import Access
 from attune.embedded import KEY_VARIABLE, Address
 from attune.settings import Settings
 from attune.starters import starters
 from attune.topics import Topics
 from bot.catalogue import CATALOGUE, WORDINGS
 from bot.dispatch import Answers, Dispatch
+from bot.domain import HostName, RequestedAction, WorkspaceId
 from bot.errors import PlaceClosed, SettingsError
 from bot.events import Event
-from bot.model import HostName, JobWish, WorkspaceId
+from bot.inbox_writer import Spawn
 from bot.outbox import deliver
+from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.links import Links
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
-from bot.ports.world import Hear, World
-from bot.promises import Spawn
 from bot.removal import Removals
 from bot.replies import Reply
 from bot.tuning.patience import Patience
-from bot.tuning.watching import Watcher
+from bot.tuning.polling import JobPoller
 from bot.words import Words
 
 if TYPE_CHECKING:
-    from adapters.discord.door import Discord
+    from adapters.discord.connection import Discord
     from adapters.slack.gateway import Slack
 
 
@@ -60,11 +60,11 @@ class Surfaces:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """Everything built and wired, ready to be run; implements `bot.ports.world.House`."""
+class App:
+    """Everything built and wired, ready to be run; implements `bot.ports.dependencies.House`."""
 
     dispatch: Dispatch
-    watcher: Watcher
+    watcher: JobPoller
     removals: Removals
     room: LocalRoom
     store: Store
@@ -82,7 +82,7 @@ class House:
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self.dispatch.handle(event)
 
-    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
+    async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
         return await self.dispatch.ask(event, progress=progress)
 
     async def look(self, event: Event) -> Reply:
@@ -98,7 +98,9 @@ class House:
         async with self.store.reading() as records:
             jobs = await records.jobs.open_in(workspace)
             is_told = await records.outbox.is_empty(workspace)
-        is_running = any(job.status != "paused" or job.wish is JobWish.RESUME for job in jobs)
+        is_running = any(
+            job.status != "paused" or job.requested_action is RequestedAction.RESUME for job in jobs
+        )
         return is_told and not is_running
 
     async def has_closed(self, platform: str) -> bool:
@@ -124,7 +126,7 @@ def build(
     group: asyncio.TaskGroup,
     clock: Clock,
     platforms: Mapping[str, Surface] | None = None,
-) -> House:
+) -> App:
     """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
     news = asyncio.Event()
     wakes = {host: asyncio.Event() for host in (*hosts.names(), None)}
@@ -142,7 +144,7 @@ def build(
         topics.publish(topic)
         news.set()
 
-    world = World(
+    deps = Dependencies(
         store=store,
         hosts=hosts,
         surfaces=surfaces,
@@ -156,11 +158,11 @@ def build(
         erase_after=erase_after,
     )
     dispatch = Dispatch(
-        world=world, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
+        deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
     )
-    watcher = Watcher(store=store, hosts=hosts, clock=clock, patience=_patience(settings))
+    watcher = JobPoller(store=store, hosts=hosts, clock=clock, patience=_patience(settings))
     removals = Removals(store=store, surfaces=surfaces, clock=clock, erase_after=erase_after)
-    return House(
+    return App(
         dispatch,
         watcher,
         removals,
@@ -255,7 +257,7 @@ def discord_of(settings: Settings, clock: Clock, store: Store) -> Discord | None
     access = discord_access(settings)
     if access is None:
         return None
-    from adapters.discord.door import Discord
+    from adapters.discord.connection import Discord
 
     return Discord(access, CATALOGUE, clock, _say, store=store, folder=settings.data_dir)
 

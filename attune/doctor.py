@@ -15,8 +15,8 @@ from attune.embedded import Address, embedded_tuner
 from attune.folder import private_folder
 from attune.service import data_lock
 from attune.settings import Settings
+from bot.domain import HostName
 from bot.errors import FolderTaken, HostError, HostForgot, HostSilent, SettingsError
-from bot.model import HostName
 from bot.words import Words
 from storage.database import Database
 from storage.migrations import migrate
@@ -26,7 +26,7 @@ _LONGEST_WAIT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing looked at; `remedy` is empty when it is well."""
 
     what: str
@@ -34,7 +34,7 @@ class Finding:
     remedy: str = ""
 
 
-async def examine(settings: Settings) -> AsyncIterator[Finding]:
+async def examine(settings: Settings) -> AsyncIterator[CheckResult]:
     """Everything a first start needs, in the order it needs it."""
     yield _python()
     yield _folder(settings.data_dir)
@@ -47,35 +47,37 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         yield finding
 
 
-def _python() -> Finding:
+def _python() -> CheckResult:
     version = ".".join(str(part) for part in sys.version_info[:3])
     is_well = sys.version_info >= (3, 11)
-    return Finding(f"Python {version}", is_well, "" if is_well else "Install Python 3.11 or newer.")
+    return CheckResult(
+        f"Python {version}", is_well, "" if is_well else "Install Python 3.11 or newer."
+    )
 
 
-def _folder(folder: Path) -> Finding:
+def _folder(folder: Path) -> CheckResult:
     try:
         private_folder(folder)
     except SettingsError as error:
-        return Finding(f"Data folder {folder}", False, error.sentence)
+        return CheckResult(f"Data folder {folder}", False, error.sentence)
     if not os.access(folder, os.W_OK):
-        return Finding(f"Data folder {folder}", False, "ATTUNE_DATA_DIR cannot be written.")
-    return Finding(f"Data folder {folder}", True)
+        return CheckResult(f"Data folder {folder}", False, "ATTUNE_DATA_DIR cannot be written.")
+    return CheckResult(f"Data folder {folder}", True)
 
 
-async def _database(settings: Settings) -> Finding:
+async def _database(settings: Settings) -> CheckResult:
     try:
         await migrate(settings.database)
         database = await Database.open(settings.database)
         await database.close()
     except SettingsError as error:
-        return Finding("Database", False, error.sentence)
+        return CheckResult("Database", False, error.sentence)
     except (OSError, RuntimeError) as error:
-        return Finding("Database", False, f"DATABASE_URL: {type(error).__name__}.")
-    return Finding("Database", True)
+        return CheckResult("Database", False, f"DATABASE_URL: {type(error).__name__}.")
+    return CheckResult("Database", True)
 
 
-async def _hosts(settings: Settings) -> AsyncIterator[Finding]:
+async def _hosts(settings: Settings) -> AsyncIterator[CheckResult]:
     """Each host is asked for its models; a running service has the embedded one for itself."""
     try:
         with data_lock(settings.data_dir):
@@ -84,20 +86,20 @@ async def _hosts(settings: Settings) -> AsyncIterator[Finding]:
                 async for finding in _models(configured_hosts(settings, address)):
                     yield finding
     except FolderTaken:
-        yield Finding("Attune runs on this folder", True)
+        yield CheckResult("Attune runs on this folder", True)
         hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
         async for finding in _models(hosts, without=SANDBOX):
             yield finding
     except SettingsError as error:
-        yield Finding("Hosts", False, error.sentence)
+        yield CheckResult("Hosts", False, error.sentence)
 
 
-async def _slack(settings: Settings) -> AsyncIterator[Finding]:
+async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
     """Tokens, scopes and Socket Mode, where Slack is configured."""
     try:
         access = slack_access(settings)
     except SettingsError as error:
-        yield Finding("Slack", False, error.sentence)
+        yield CheckResult("Slack", False, error.sentence)
         return
     if access is None:
         yield _off("Slack", "SLACK_BOT_TOKEN", has_other=settings.slack_app_token is not None)
@@ -107,10 +109,10 @@ async def _slack(settings: Settings) -> AsyncIterator[Finding]:
     words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
     async for found in examine_slack(access):
         said = words(found.key, **found.details)
-        yield Finding(said, found.is_well)
+        yield CheckResult(said, found.is_well)
 
 
-async def _discord(settings: Settings) -> AsyncIterator[Finding]:
+async def _discord(settings: Settings) -> AsyncIterator[CheckResult]:
     """Token, intents and permissions, where Discord is configured."""
     access = discord_access(settings)
     if access is None:
@@ -121,10 +123,10 @@ async def _discord(settings: Settings) -> AsyncIterator[Finding]:
     words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
     async for found in examine_discord(access):
         said = words(found.key, **found.details)
-        yield Finding(said, found.is_well)
+        yield CheckResult(said, found.is_well)
     waiting = await _waiting(settings)
     if waiting:
-        yield Finding(words("discord.doctor.waiting", servers=", ".join(waiting)), True)
+        yield CheckResult(words("discord.doctor.waiting", servers=", ".join(waiting)), True)
 
 
 async def _waiting(settings: Settings) -> list[str]:
@@ -145,15 +147,15 @@ async def _waiting(settings: Settings) -> list[str]:
     ]
 
 
-def _off(platform: str, token: str, *, has_other: bool = False) -> Finding:
+def _off(platform: str, token: str, *, has_other: bool = False) -> CheckResult:
     """Whoever set the token elsewhere must see that it is not here; half a pair is a mistake."""
     what = f"{platform} is off: no {token} in the environment or in {Path.cwd() / '.env'}"
-    return Finding(what, not has_other)
+    return CheckResult(what, not has_other)
 
 
 async def _models(
     hosts: ConfiguredHosts, *, without: HostName | None = None
-) -> AsyncIterator[Finding]:
+) -> AsyncIterator[CheckResult]:
     """All at once, told in their order: one that does not answer holds up none."""
     asked = [name for name in hosts.names() if name != without]
     for finding in await asyncio.gather(*(_host(name, hosts) for name in asked)):
@@ -161,7 +163,7 @@ async def _models(
     await hosts.close()
 
 
-async def _host(name: HostName, hosts: ConfiguredHosts) -> Finding:
+async def _host(name: HostName, hosts: ConfiguredHosts) -> CheckResult:
     """Both where it answers and where it trains are asked for what costs nothing."""
     host = hosts.get(name)
     kind = host.profile.name if host.profile.is_tried else f"{host.profile.name}, never tried"
@@ -170,10 +172,10 @@ async def _host(name: HostName, hosts: ConfiguredHosts) -> Finding:
             found = await host.check()
     except (HostError, TimeoutError) as error:
         why = error if isinstance(error, HostError) else HostSilent(host=name)
-        return Finding(f"Host {name} ({kind})", False, why.sentence)
+        return CheckResult(f"Host {name} ({kind})", False, why.sentence)
     what = f"Host {name} ({kind}): answers; models: {found.models}"
     if isinstance(found.refusal, HostForgot):
-        return Finding(f"{what}; for chat only, it trains nothing", True)
+        return CheckResult(f"{what}; for chat only, it trains nothing", True)
     if found.refusal is not None:
-        return Finding(what, False, f"It does not train: {found.refusal.sentence}")
-    return Finding(f"{what}; trains", True)
+        return CheckResult(what, False, f"It does not train: {found.refusal.sentence}")
+    return CheckResult(f"{what}; trains", True)

@@ -14,7 +14,7 @@ _WITH_HANDLERS = ("engineio.server", "engineio.client", "socketio.server", "sock
 _OWN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "taskName"}
 
 
-class Lines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """One JSON object a line; what a record carries in `extra` becomes its fields.
 
     A library's own words may hold what people wrote, so only their place in its source is told.
@@ -64,7 +64,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 def configure(level: str, stream: TextIO = sys.stderr) -> None:
     """Our own modules at the wished level, libraries from warnings on."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(Lines())
+    handler.setFormatter(JsonFormatter())
     handler.addFilter(_is_news)
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -17,12 +17,12 @@ from attune.clock import SystemClock
 from attune.embedded import embedded_tuner
 from attune.folder import private_folder, remove_exports
 from attune.settings import Settings
+from bot.domain import HostName
 from bot.errors import FolderTaken, SettingsError
-from bot.model import HostName
 from bot.retention import Keep, remove_old
 
 if TYPE_CHECKING:
-    from attune.bootstrap import House
+    from attune.bootstrap import App
     from storage.database import Database
     from storage.service_lock import ServiceLock
 
@@ -38,7 +38,7 @@ _LAST_WORDS_SECONDS = 5.0
 
 
 @asynccontextmanager
-async def house(settings: Settings) -> AsyncIterator[House]:
+async def house(settings: Settings) -> AsyncIterator[App]:
     """The house, open and running; on leaving everything in it has stopped."""
     folder = settings.data_dir
     with data_lock(folder):
@@ -120,13 +120,13 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
         await database.close()
 
 
-def _watchers(built: House, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[None]]:
+def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[None]]:
     """One loop a host, so that one that hangs holds up its own jobs alone."""
     for host, wake in built.wakes.items():
         yield group.create_task(_watch(built, host, wake), name=f"watcher of {host}")
 
 
-async def _watch(built: House, host: HostName | None, wake: asyncio.Event) -> None:
+async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
         wait = await built.watcher.look_at(host)
         built.news.set()
@@ -135,7 +135,7 @@ async def _watch(built: House, host: HostName | None, wake: asyncio.Event) -> No
     await _repeat(turn, wake)
 
 
-async def _turn_pages(built: House) -> None:
+async def _turn_pages(built: App) -> None:
     """The days on which models end change seldom; a start looks them up anew."""
 
     async def turn() -> float:
@@ -146,7 +146,7 @@ async def _turn_pages(built: House) -> None:
     await _repeat(turn, asyncio.Event(), longest=_CALENDAR_SECONDS)
 
 
-async def _settle_removals(built: House) -> None:
+async def _settle_removals(built: App) -> None:
     """Workspaces from which the app was removed are confirmed, closed and erased in time."""
 
     async def turn() -> float:
@@ -157,7 +157,7 @@ async def _settle_removals(built: House) -> None:
     await _repeat(turn, asyncio.Event(), longest=_REMOVALS_SECONDS)
 
 
-async def _remove_old(built: House, settings: Settings) -> None:
+async def _remove_old(built: App, settings: Settings) -> None:
     """Once a day, and at each start."""
     keep = Keep(
         events=timedelta(days=settings.keep_days_events),
@@ -183,7 +183,7 @@ async def _scrub(database: Database) -> None:
     await _repeat(turn, database.has_work)
 
 
-async def _deliver(built: House) -> None:
+async def _deliver(built: App) -> None:
     async def turn() -> float:
         delivered = await built.deliver()
         if delivered:
@@ -214,7 +214,7 @@ async def _repeat(
             continue
 
 
-async def _finish(built: House, loops: list[asyncio.Task[None]]) -> None:
+async def _finish(built: App, loops: list[asyncio.Task[None]]) -> None:
     """What is being answered may finish; the loops stop; the rest waits for the next start."""
     for loop in loops:
         loop.cancel()

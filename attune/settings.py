@@ -10,8 +10,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bot.domain import WorkspaceId
 from bot.errors import SettingsError
-from bot.model import WorkspaceId
 
 _REMEDIES = {
     "SLACK_MODE": "Write socket or http.",

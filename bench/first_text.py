@@ -22,9 +22,9 @@ from bench.figures import Figure, interleaved_results
 from bench.processes import running
 from bot.catalogue import CATALOGUE
 from bot.dispatch import Answers, Dispatch
-from bot.events import Event, Spoken
-from bot.model import ChannelId, MessageId, Place, Said, User, UserId, WorkspaceId
-from bot.ports.world import World
+from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, WorkspaceId
+from bot.events import Event, MessageReceived
+from bot.ports.dependencies import Dependencies
 from bot.replies import Drawn, Stream
 from storage.database import Database
 
@@ -86,13 +86,13 @@ class Ear:
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
         raise AssertionError(emoji)
 
-    async def fetch(self, place: Place, message: MessageId) -> Said | None:
+    async def fetch(self, place: Place, message: MessageId) -> Message | None:
         return None
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         return ()
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         return ()
 
 
@@ -118,7 +118,7 @@ async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awa
         hosts = ConfiguredHosts([host], keys={"OPENAI_API_KEY": "bench"})
         stack.push_async_callback(hosts.close)
         ear, answers = Ear(), Answers()
-        world = World(
+        deps = Dependencies(
             store=database,
             hosts=hosts,
             surfaces=Surfaces({"bench": ear}),
@@ -131,7 +131,7 @@ async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awa
             changed=lambda topic: None,
         )
         dispatch = Dispatch(
-            world=world,
+            deps=deps,
             catalogue=CATALOGUE,
             answers=answers,
             spawn=lambda work, name: group.create_task(work, name=name),
@@ -151,8 +151,8 @@ async def _mentioned(dispatch: Dispatch, ear: Ear, numbers: Sequence[int]) -> fl
 def _mention(number: int) -> Event:
     place = Place(_WORKSPACE, ChannelId(f"channel-{number % MANY}"))
     user, now = User(UserId(f"user-{number % MANY}"), "ann"), datetime.now(UTC)
-    said = Said(place, MessageId(str(number)), user, "How do I reset my password?", now)
-    return Event(f"bench-{number}", place, user, now, Spoken(said, is_addressed=True))
+    said = Message(place, MessageId(str(number)), user, "How do I reset my password?", now)
+    return Event(f"bench-{number}", place, user, now, MessageReceived(said, is_addressed=True))
 
 
 @asynccontextmanager

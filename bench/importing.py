@@ -9,12 +9,12 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from attune.desk import import_file
+from attune.operator_commands import import_file
 from attune.settings import Settings
 from bench.figures import Figure, processor_seconds
 from bench.processes import Run, megabytes, run_attune
 from bench.rows import ROWS, load, write
-from bot.model import LOCAL
+from bot.domain import LOCAL
 from bot.words import Words
 
 MOST_TIMES = 20

@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 
 from bench.figures import Figure, interleaved, told
 from bench.sandbox_quality import products, rows
-from tuner.course import Stop
 from tuner.folder import JobFolder
 from tuner.spec import Spec
+from tuner.training_run import StopSignal
 
 PAIRS = 5
 ROWS = 48
@@ -64,7 +64,7 @@ def _by_us(base: Path, file: Path, folder: Path) -> None:
         run(JobFolder(Path(name)), spec, _Never(Path(name) / "stop"))
 
 
-class _Never(Stop):
+class _Never(StopSignal):
     """Signals belong to the measurement."""
 
     def watch(self) -> None:

@@ -23,10 +23,8 @@ from bench.figures import Figure, told
 from bench.large import Size, build
 from bench.storage import rows
 from bot import datasets, privacy, removal
-from bot.commands import Ask
-from bot.events import Clicked, Event
-from bot.examples.bulk import bulk
-from bot.model import (
+from bot.commands import Request
+from bot.domain import (
     Assistant,
     AssistantId,
     ExampleId,
@@ -41,12 +39,14 @@ from bot.model import (
     UserId,
     Workspace,
 )
+from bot.events import ButtonClicked, Event
+from bot.examples.bulk import bulk
 from bot.ports.provider import Hosts, RemoteModel
 from bot.ports.surface import Surface
 from bot.retention import Keep, remove_old
 from bot.rows import Method
 from bot.tuning import freezing
-from bot.tuning.calendar import Calendar
+from bot.tuning.expiry import ExpiryCalendar
 from bot.words import Words
 from storage.database import Database
 from tests.stores import GENERAL, HOME, a_job
@@ -80,7 +80,7 @@ class OneHost:
 class Large:
     """One large thing after the other, while somebody writes all the time."""
 
-    def __init__(self, store: Database, ask: Ask) -> None:
+    def __init__(self, store: Database, ask: Request) -> None:
         self._store = store
         self._ask = ask
         self._written = 0
@@ -91,7 +91,9 @@ class Large:
         """In this order: the last ones erase what the first ones made."""
         ask, store, clock = self._ask, self._store, SystemClock()
         everything = {"all": "yes", "name": "greeting"}
-        calendar = Calendar(store=store, hosts=cast(Hosts, OneHost(ModelName("base"))), clock=clock)
+        calendar = ExpiryCalendar(
+            store=store, hosts=cast(Hosts, OneHost(ModelName("base"))), clock=clock
+        )
         day = timedelta(days=1)
         keep = Keep(events=350 * day, answers=350 * day, audit=350 * day)
         asker = replace(ask, argument="U1", event=_event("U1"))
@@ -210,13 +212,13 @@ def _figure(name: str, longest: float, *, bare: float, bare_longest: float, took
     )
 
 
-def _ask(workspace: Workspace, assistant: Assistant) -> Ask:
+def _ask(workspace: Workspace, assistant: Assistant) -> Request:
     now, words = SystemClock().now(), Words("en")
-    return Ask(_event("U0"), workspace, Role.ADMIN, words, now, assistant)
+    return Request(_event("U0"), workspace, Role.ADMIN, words, now, assistant)
 
 
 def _event(user: str) -> Event:
     place, at = Place(HOME, GENERAL), SystemClock().now()
     return Event(
-        key="large", place=place, user=User(UserId(user), user), at=at, what=Clicked("large")
+        key="large", place=place, user=User(UserId(user), user), at=at, what=ButtonClicked("large")
     )

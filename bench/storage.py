@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
-from bot.model import (
+from bot.domain import (
     AssistantId,
     ExampleFilter,
     ExampleState,

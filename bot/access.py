@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 
-from bot.errors import NotAllowed, NotForGuests, NotNow, OverCap
-from bot.model import (
+from bot.domain import (
     CHANNEL_EXCLUSIONS,
     NO_EXCLUSION,
     ChannelKind,
@@ -17,6 +16,7 @@ from bot.model import (
     User,
     Workspace,
 )
+from bot.errors import NotAllowed, NotForGuests, NotNow, OverCap
 from bot.words import Words
 
 _CLOSED = {

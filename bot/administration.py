@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from bot import access
-from bot.commands import Ask, month_of
+from bot.commands import Request, month_of
 from bot.datasets import csv_line
+from bot.domain import AuditEntry, HostName, Role, User, UserId
 from bot.errors import BadInput, NotFound, NotNow
 from bot.examples import described
-from bot.model import AuditEntry, HostName, Role, User, UserId
+from bot.ports.dependencies import Surfaces
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanFindPerson
-from bot.ports.world import Surfaces
-from bot.replies import Button, Card, Document, Fact, Line, Listing, Reply, Silence, Text
+from bot.replies import Button, Card, Document, Fact, Listing, ListingRow, NoReply, Reply, Text
 from bot.undo_offers import offer_undo
 from bot.words import Words
 
@@ -24,7 +24,7 @@ _AUDIT_PAGE = 20
 _AUDIT_EXPORTED = 100_000
 
 
-async def roles(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
+async def roles(ask: Request, *, store: Store, surfaces: Surfaces) -> Reply:
     """Without a user it lists; with user and role it grants, `role:none` takes back.
 
     To be a member is a grant for a guest alone. Somebody of another organisation is lifted only
@@ -54,7 +54,7 @@ async def roles(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
     return Text(text, buttons=(_take_back_button(ask, person.id),))
 
 
-async def take_back(ask: Ask, *, store: Store) -> Reply:
+async def take_back(ask: Request, *, store: Store) -> Reply:
     """The button beside a granted role."""
     user = UserId(ask.argument)
     async with store.writing() as records:
@@ -64,11 +64,11 @@ async def take_back(ask: Ask, *, store: Store) -> Reply:
             ask.id, ask.by, "role.granted", at=ask.now, user_id=user, role=_NO_ROLE
         )
     listing = await _list_roles(ask, store=store)
-    done = Line(user, ask.words("roles.taken_back", user=user), buttons=undo)
+    done = ListingRow(user, ask.words("roles.taken_back", user=user), buttons=undo)
     return replace(listing, lines=(done, *listing.lines), replaces=True)
 
 
-async def _offer_undo(ask: Ask, user: UserId, records: Records) -> tuple[Button, ...]:
+async def _offer_undo(ask: Request, user: UserId, records: Records) -> tuple[Button, ...]:
     role = await records.roles.get(ask.id, user)
     if role is None:
         return ()
@@ -77,7 +77,7 @@ async def _offer_undo(ask: Ask, user: UserId, records: Records) -> tuple[Button,
     return (await offer_undo(ask, records, "role", held),)
 
 
-async def _person(ask: Ask, said: str, surfaces: Surfaces) -> User:
+async def _person(ask: Request, said: str, surfaces: Surfaces) -> User:
     """Who is meant. Raises NotFound where the platform knows nobody of that id."""
     surface = surfaces.of(ask.id)
     if not isinstance(surface, CanFindPerson):
@@ -88,22 +88,22 @@ async def _person(ask: Ask, said: str, surfaces: Surfaces) -> User:
     return found
 
 
-async def person_left(ask: Ask, *, store: Store) -> Reply:
+async def person_left(ask: Request, *, store: Store) -> Reply:
     """Whoever comes back begins as a member; what was granted is granted anew, if at all."""
     async with store.writing() as records:
         if await records.roles.get(ask.id, ask.by) is not None:
             await records.roles.put(ask.id, ask.by, None)
             await records.audit.add(ask.id, ask.by, "role.lost", at=ask.now, user_id=ask.by)
-    return Silence()
+    return NoReply()
 
 
-async def approvers(ask: Ask, *, store: Store) -> Reply:
+async def approvers(ask: Request, *, store: Store) -> Reply:
     """Who may approve what is proposed; shown to whoever asks."""
     listing = await _list_roles(ask, store=store)
     return replace(listing, note=ask.words("roles.who_grants"), private=True)
 
 
-async def budget(ask: Ask, *, store: Store) -> Reply:
+async def budget(ask: Request, *, store: Store) -> Reply:
     """Tokens of answers per day, dollars of training per month, and what is left of them."""
     held = ask.workspace
     person, whole = _cap(ask, "person", held.person_cap), _cap(ask, "workspace", held.workspace_cap)
@@ -128,7 +128,7 @@ async def budget(ask: Ask, *, store: Store) -> Reply:
     return Card(ask.words("budget.title"), facts=facts)
 
 
-async def audit(ask: Ask, *, store: Store) -> Reply:
+async def audit(ask: Request, *, store: Store) -> Reply:
     """Who did what, newest first."""
     user, limit = ask.text("user"), ask.integer("limit") or _AUDIT_PAGE
     async with store.reading() as records:
@@ -139,7 +139,7 @@ async def audit(ask: Ask, *, store: Store) -> Reply:
             limit=limit,
         )
     lines = tuple(
-        Line(
+        ListingRow(
             id=f"{entry.at:%Y-%m-%d %H:%M}",
             text=f"{entry.user or 'attune'}: {_said(entry, ask.words)}",
             note=" · ".join(f"{name} {value}" for name, value in _details(entry)),
@@ -149,7 +149,7 @@ async def audit(ask: Ask, *, store: Store) -> Reply:
     return Listing(ask.words("audit.title"), lines, empty=ask.words("audit.empty"))
 
 
-async def export_audit(ask: Ask, *, store: Store) -> Reply:
+async def export_audit(ask: Request, *, store: Store) -> Reply:
     """All that the filters find, as CSV."""
     user = ask.text("user")
     async with store.reading() as records:
@@ -180,7 +180,7 @@ def _details(entry: AuditEntry) -> list[tuple[str, object]]:
     return [(name, value) for name, value in entry.details.items() if name != "event"]
 
 
-async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:
+async def hosts(ask: Request, *, hosts: Hosts) -> Reply:
     """The servers that are configured, and what each can do."""
     words = ask.words
     lines = []
@@ -190,11 +190,13 @@ async def hosts(ask: Ask, *, hosts: Hosts) -> Reply:
         if not host.profile.is_tried:
             notes.append(words("hosts.untried"))
         test = Button(words("button.test"), f"host.test:{name}")
-        lines.append(Line(name, ", ".join(host.bases) or "–", ", ".join(notes), buttons=(test,)))
+        lines.append(
+            ListingRow(name, ", ".join(host.bases) or "–", ", ".join(notes), buttons=(test,))
+        )
     return Listing(words("hosts.title"), tuple(lines), note=words("hosts.note"))
 
 
-async def test_host(ask: Ask, *, hosts: Hosts) -> Reply:
+async def test_host(ask: Request, *, hosts: Hosts) -> Reply:
     """Ask a host for its models: the cheapest question that needs its address and key."""
     host = hosts.paid(HostName(ask.argument), ask.workspace)
     found = await host.check()
@@ -204,13 +206,13 @@ async def test_host(ask: Ask, *, hosts: Hosts) -> Reply:
     return Text("\n".join(lines), private=True)
 
 
-async def _list_roles(ask: Ask, *, store: Store) -> Listing:
+async def _list_roles(ask: Request, *, store: Store) -> Listing:
     async with store.reading() as records:
         granted = await records.roles.all(ask.id)
     is_admin = ask.role >= Role.ADMIN
     wanted = ask.text("user")
     lines = tuple(
-        Line(
+        ListingRow(
             user,
             user,
             ask.words(f"role.{role.name.lower()}"),
@@ -222,11 +224,11 @@ async def _list_roles(ask: Ask, *, store: Store) -> Listing:
     return Listing(ask.words("roles.title"), lines, empty=ask.words("roles.empty"))
 
 
-def _take_back_button(ask: Ask, user: UserId) -> Button:
+def _take_back_button(ask: Request, user: UserId) -> Button:
     return Button(ask.words("button.take_back"), f"role.take_back:{user}")
 
 
-def _cap(ask: Ask, name: str, current: int | None) -> int | None:
+def _cap(ask: Request, name: str, current: int | None) -> int | None:
     said = ask.text(name)
     if said is None:
         return current
@@ -238,13 +240,13 @@ def _cap(ask: Ask, name: str, current: int | None) -> int | None:
     return tokens
 
 
-def _left(ask: Ask, cap: int | None, spent: int) -> str:
+def _left(ask: Request, cap: int | None, spent: int) -> str:
     if cap is None:
         return ask.words("budget.off", spent=f"{spent:,}")
     return ask.words("budget.left", left=f"{max(0, cap - spent):,}", cap=f"{cap:,}")
 
 
-def _dollars(ask: Ask, current: float | None) -> float | None:
+def _dollars(ask: Request, current: float | None) -> float | None:
     said = ask.text("training")
     if said is None:
         return current
@@ -256,7 +258,7 @@ def _dollars(ask: Ask, current: float | None) -> float | None:
     return dollars
 
 
-def _money_left(ask: Ask, cap: float | None, paid: float) -> str:
+def _money_left(ask: Request, cap: float | None, paid: float) -> str:
     if cap is None:
         return ask.words("budget.off", spent=f"${paid:,.2f}")
     return ask.words("budget.left", left=f"${max(0.0, cap - paid):,.2f}", cap=f"${cap:,.2f}")

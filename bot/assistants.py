@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.commands import Ask
-from bot.errors import BadInput, NotFound
-from bot.model import (
+from bot.commands import Request
+from bot.domain import (
     LOCAL,
     Assistant,
     AssistantId,
@@ -21,11 +20,12 @@ from bot.model import (
     Workspace,
     WorkspaceId,
 )
+from bot.errors import BadInput, NotFound
+from bot.ports.dependencies import Surfaces
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanFindChannel
-from bot.ports.world import Surfaces
-from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text
+from bot.replies import Button, Card, Fact, Listing, ListingRow, Reply, Text
 from bot.undo_offers import offer_undo
 from bot.words import LANGUAGES, Words
 
@@ -64,7 +64,7 @@ async def settle(workspace: WorkspaceId, *, store: Store, hosts: Hosts) -> None:
             await records.assistants.add(workspace, fresh)
 
 
-async def create(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+async def create(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
     name = ask.text("name") or ""
     if not name or len(name) > 40:
         raise BadInput(problem=ask.words("assistant.bad_name"))
@@ -78,7 +78,7 @@ async def create(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     return Text(ask.words("assistant.created", name=name))
 
 
-async def show(ask: Ask, *, store: Store) -> Reply:
+async def show(ask: Request, *, store: Store) -> Reply:
     """How it is set up; its instructions and channels are for curators."""
     async with store.reading() as records:
         assistant = await chosen(ask, records)
@@ -106,7 +106,7 @@ async def show(ask: Ask, *, store: Store) -> Reply:
     return Card(words("assistant.title", name=assistant.name), facts=shown)
 
 
-async def edit(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+async def edit(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
     async with store.writing() as records:
         assistant = await chosen(ask, records)
         wanted = _changed(assistant, ask, hosts=hosts)
@@ -117,7 +117,7 @@ async def edit(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     return Text(ask.words("assistant.edited", name=wanted.name))
 
 
-async def bind(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
+async def bind(ask: Request, *, store: Store, surfaces: Surfaces) -> Reply:
     """This channel is answered by the named assistant, unasked if `always:yes`.
 
     A page names a channel; there must be one, as far as its platform can tell.
@@ -138,23 +138,23 @@ async def bind(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
     )
 
 
-async def unbind_named(ask: Ask, *, store: Store) -> Reply:
+async def unbind_named(ask: Request, *, store: Store) -> Reply:
     """The button beside a channel."""
     place = replace(ask.place, channel=ChannelId(ask.argument))
     return await unbind(replace(ask, event=replace(ask.event, place=place)), store=store)
 
 
-async def _check_channel(ask: Ask, surfaces: Surfaces) -> None:
+async def _check_channel(ask: Request, surfaces: Surfaces) -> None:
     surface = surfaces.of(ask.id)
     if isinstance(surface, CanFindChannel) and not await surface.find_channel(ask.place):
         raise NotFound(noun="channel", name=ask.place.channel)
 
 
-def _unbind_button(ask: Ask, channel: ChannelId) -> Button:
+def _unbind_button(ask: Request, channel: ChannelId) -> Button:
     return Button(ask.words("button.unbind"), f"assistant.unbind:{channel}")
 
 
-async def unbind(ask: Ask, *, store: Store) -> Reply:
+async def unbind(ask: Request, *, store: Store) -> Reply:
     async with store.writing() as records:
         channel = ask.place.channel
         bound = await records.assistants.binding(ask.id, channel)
@@ -167,7 +167,7 @@ async def unbind(ask: Ask, *, store: Store) -> Reply:
     return Text(ask.words("assistant.unbound"), buttons=(undo,))
 
 
-async def listing(ask: Ask, *, store: Store) -> Reply:
+async def listing(ask: Request, *, store: Store) -> Reply:
     async with store.reading() as records:
         assistants = await records.assistants.all(ask.id)
         lines = []
@@ -175,18 +175,18 @@ async def listing(ask: Ask, *, store: Store) -> Reply:
             current = await records.deployments.current(ask.id, assistant.id)
             model = current.model if current else assistant.base
             lines.append(
-                Line(str(assistant.id), assistant.name, ask.words("list.model", model=model))
+                ListingRow(str(assistant.id), assistant.name, ask.words("list.model", model=model))
             )
     return Listing(ask.words("assistant.list", count=len(lines)), tuple(lines))
 
 
-async def bindings(ask: Ask, *, store: Store) -> Reply:
+async def bindings(ask: Request, *, store: Store) -> Reply:
     """Which assistant answers in which channel, where it is not the default one."""
     async with store.reading() as records:
         found = await records.assistants.bindings(ask.id)
         names = {one.id: one.name for one in await records.assistants.all(ask.id)}
     lines = tuple(
-        Line(
+        ListingRow(
             one.channel,
             names.get(one.assistant, "–"),
             ask.words("channel.always" if one.always else "channel.mentioned"),
@@ -197,7 +197,7 @@ async def bindings(ask: Ask, *, store: Store) -> Reply:
     return Listing(ask.words("bindings.title"), lines, empty=ask.words("bindings.empty"))
 
 
-async def chosen(ask: Ask, records: Records) -> Assistant:
+async def chosen(ask: Request, records: Records) -> Assistant:
     """The assistant that `name:` or `assistant:` says, else the one that answers here."""
     name = ask.text("name") or ask.text("assistant")
     if name is None:
@@ -208,13 +208,13 @@ async def chosen(ask: Ask, records: Records) -> Assistant:
     return found
 
 
-def _changed(assistant: Assistant, ask: Ask, *, hosts: Hosts) -> Assistant:
+def _changed(assistant: Assistant, ask: Request, *, hosts: Hosts) -> Assistant:
     changed = _with_texts(assistant, ask)
     changed = replace(changed, sampling=_sampling(changed.sampling, ask))
     return _with_hosts(changed, ask, hosts=hosts)
 
 
-def _with_texts(assistant: Assistant, ask: Ask) -> Assistant:
+def _with_texts(assistant: Assistant, ask: Request) -> Assistant:
     language = ask.text("language")
     if language and language not in (*LANGUAGES, "auto"):
         known = ", ".join((*LANGUAGES, "auto"))
@@ -235,7 +235,7 @@ def _unless(value: str, empty: str) -> str | None:
     return None if value == empty else value
 
 
-def _sampling(sampling: Sampling, ask: Ask) -> Sampling:
+def _sampling(sampling: Sampling, ask: Request) -> Sampling:
     """Given numbers replace the old ones; the word "auto" leaves it to the host again."""
     kept: dict[str, float | int | None] = {}
     for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
@@ -276,7 +276,7 @@ def _sampling_facts(sampling: Sampling) -> Mapping[str, str]:
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def _with_hosts(assistant: Assistant, ask: Ask, *, hosts: Hosts) -> Assistant:
+def _with_hosts(assistant: Assistant, ask: Request, *, hosts: Hosts) -> Assistant:
     chat, training = ask.text("chat_host"), ask.text("training_host")
     changed = replace(
         assistant,
@@ -292,7 +292,7 @@ def _with_hosts(assistant: Assistant, ask: Ask, *, hosts: Hosts) -> Assistant:
     return changed
 
 
-def _host(wanted: str | None, current: HostName, ask: Ask, *, hosts: Hosts) -> HostName:
+def _host(wanted: str | None, current: HostName, ask: Request, *, hosts: Hosts) -> HostName:
     if wanted is None:
         return hosts.get(current).name
     return hosts.paid(HostName(wanted), ask.workspace).name

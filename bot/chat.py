@@ -8,7 +8,18 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import (
+    HostName,
+    Message,
+    MessageId,
+    ModelName,
+    Notice,
+    Role,
+    Turn,
+    TurnId,
+    TurnState,
+)
 from bot.errors import (
     AttuneError,
     HostBusy,
@@ -18,26 +29,15 @@ from bot.errors import (
     NotAllowed,
     NotFound,
     SurfaceError,
-    retold,
-    told,
+    deserialize,
+    serialize,
 )
-from bot.model import (
-    HostName,
-    MessageId,
-    ModelName,
-    Notice,
-    Role,
-    Said,
-    Turn,
-    TurnId,
-    TurnState,
-)
+from bot.ports.dependencies import RunningAnswers
 from bot.ports.provider import Delta, Hosts, Usage
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import Surface
-from bot.ports.world import Running
-from bot.prompts import Message, few_shot, prompt
-from bot.replies import Button, Drawn, Line, Listing, Reply, Silence, Stream, Text
+from bot.prompts import PromptMessage, few_shot, prompt
+from bot.replies import Button, Drawn, Listing, ListingRow, NoReply, Reply, Stream, Text
 from bot.rows import text_tokens
 from bot.words import Words
 
@@ -48,7 +48,7 @@ _HISTORY = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
+class ModelInUse:
     """The model in question and where it lives."""
 
     model: ModelName
@@ -57,14 +57,14 @@ class Answering:
 
 
 async def answer(
-    ask: Ask,
-    message: Said,
+    ask: Request,
+    message: Message,
     *,
     store: Store,
     hosts: Hosts,
     surface: Surface,
     clock: Clock,
-    running: Running,
+    running: RunningAnswers,
 ) -> Reply:
     """The answer as a stream; its turn is stored as soon as the first words stand.
 
@@ -75,14 +75,16 @@ async def answer(
     async with store.reading() as records:
         known = await records.turns.by_event(ask.id, ask.event.key)
         if known is not None and known.state is TurnState.STOPPED:
-            return Silence()
+            return NoReply()
         if known is not None and known.state is TurnState.DONE:
             return _once_more(known, store=store, words=ask.words)
         shots = await few_shot(
             records, ask.place, ask.assistant, message.text, count=ask.assistant.few_shot
         )
     messages = prompt(ask.assistant, message.text, history=history, shots=shots)
-    writer = Writer(ask, message, messages, store=store, hosts=hosts, clock=clock, running=running)
+    writer = AnswerWriter(
+        ask, message, messages, store=store, hosts=hosts, clock=clock, running=running
+    )
     return Stream(
         writer.pieces(),
         writer.posted,
@@ -107,7 +109,7 @@ async def _note_message(turn: Turn, message: MessageId, *, store: Store) -> None
         await records.turns.change(turn.workspace, turn.id, message=message)
 
 
-async def _said_before(ask: Ask, message: Said, surface: Surface) -> Sequence[Said]:
+async def _said_before(ask: Request, message: Message, surface: Surface) -> Sequence[Message]:
     """A platform that does not tell what was said still wants an answer."""
     if not ask.assistant.history or not (message.place.thread or message.reply_to):
         return ()
@@ -118,51 +120,51 @@ async def _said_before(ask: Ask, message: Said, surface: Surface) -> Sequence[Sa
         return ()
 
 
-async def stop(ask: Ask, message: MessageId, *, store: Store, running: Running) -> Reply:
+async def stop(ask: Request, message: MessageId, *, store: Store, running: RunningAnswers) -> Reply:
     """❌ from the asker, a curator or an admin stops the answer."""
     async with store.reading() as records:
         turn = await records.turns.by_message(ask.id, ask.place.channel, message)
     if turn is None or turn.state is not TurnState.STREAMING:
-        return Silence()
+        return NoReply()
     if turn.asker != ask.by and ask.role < Role.CURATOR:
         raise NotAllowed(role=ask.words("role.curator"), who=ask.words("role.ask.curator"))
     running.stop(message)
-    return Silence()
+    return NoReply()
 
 
-async def about_answers(ask: Ask, *, store: Store) -> Reply:
+async def about_answers(ask: Request, *, store: Store) -> Reply:
     """Which model wrote each of these messages, and in what time."""
-    lines: list[Line] = []
+    lines: list[ListingRow] = []
     async with store.reading() as records:
         for number in ask.argument.split(","):
             message = MessageId(number)
             turn = await records.turns.by_message(ask.id, ask.place.channel, message)
             if turn is not None:
                 note = f"{turn.seconds:.1f} s" if turn.seconds is not None else ""
-                lines.append(Line(message, turn.model, note))
+                lines.append(ListingRow(message, turn.model, note))
     return Listing("", tuple(lines))
 
 
 async def word_fell_back(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """The curators hear why the base answered."""
     model, kept = notice.details.get("model"), notice.details.get("why")
-    why = retold(kept) if isinstance(kept, Mapping) else None
+    why = deserialize(kept) if isinstance(kept, Mapping) else None
     return Text(words("chat.fell_back", model=model, why=words.error(why or AttuneError())))
 
 
-class Writer:
+class AnswerWriter:
     """One answer on its way: asks the model, falls back to the base, keeps the turn."""
 
     def __init__(
         self,
-        ask: Ask,
-        question: Said,
-        messages: list[Message],
+        ask: Request,
+        question: Message,
+        messages: list[PromptMessage],
         *,
         store: Store,
         hosts: Hosts,
         clock: Clock,
-        running: Running,
+        running: RunningAnswers,
     ) -> None:
         self._ask = ask
         self._messages = messages
@@ -232,11 +234,11 @@ class Writer:
         return wanted != base
 
     @property
-    def _base(self) -> Answering:
+    def _base(self) -> ModelInUse:
         base = self._ask.assistant.base
-        return Answering(base, self._ask.assistant.chat_host, base)
+        return ModelInUse(base, self._ask.assistant.chat_host, base)
 
-    async def _from(self, answering: Answering) -> AsyncGenerator[Delta]:
+    async def _from(self, answering: ModelInUse) -> AsyncGenerator[Delta]:
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
         host = self._hosts.paid(answering.host, self._ask.workspace)
         sampling = self._ask.assistant.sampling
@@ -244,11 +246,11 @@ class Writer:
             async for delta in deltas:
                 yield delta
 
-    def _wanted(self) -> Answering:
+    def _wanted(self) -> ModelInUse:
         deployment = self._ask.deployment
         if deployment is None:
             return self._base
-        return Answering(deployment.model, deployment.host, deployment.address)
+        return ModelInUse(deployment.model, deployment.host, deployment.address)
 
     def _note(self, text: str) -> None:
         if not self._text:
@@ -303,14 +305,14 @@ class Writer:
                 key,
                 replace(self._ask.place, thread=None),
                 FELL_BACK,
-                details={"model": model, "why": told(error)},
+                details={"model": model, "why": serialize(error)},
                 at=self._clock.now(),
             )
 
     def _seconds(self) -> float:
         return (self._clock.now() - self._started).total_seconds()
 
-    def _blank(self, question: Said) -> Turn:
+    def _blank(self, question: Message) -> Turn:
         wanted = self._wanted()
         return Turn(
             id=TurnId(0),

@@ -9,23 +9,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from bot.errors import BadInput, NotFound, UnknownCommand
-from bot.events import Attachment, Clicked, Commanded, Event, Marked, What
-from bot.model import (
+from bot.domain import (
     Assistant,
     Binding,
     Deployment,
+    Message,
     MessageId,
     Place,
     Role,
-    Said,
     User,
     UserId,
     Workspace,
     WorkspaceId,
 )
+from bot.errors import BadInput, NotFound, UnknownCommand
+from bot.events import Attachment, ButtonClicked, CommandInvoked, Event, ShortcutUsed, What
 from bot.numerals import readings, whole_readings
-from bot.ports.world import Hear, World
+from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.replies import Progress, Reply
 from bot.words import Words
 
@@ -66,7 +66,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Request:
     """Somebody wants something: the event, and what dispatch found out about it."""
 
     event: Event
@@ -80,8 +80,8 @@ class Ask:
     options: Mapping[str, str] = field(default_factory=dict)
     argument: str = ""
     attachment: Attachment | None = None
-    message: Said | None = None
-    progress: Hear | None = None
+    message: Message | None = None
+    progress: ProgressCallback | None = None
     may_ask: bool = True
     """False for a stranger where no admin lets strangers ask."""
     is_page: bool = False
@@ -145,7 +145,7 @@ class Ask:
 # The largest number that the store can look for.
 _LARGEST = 2**63 - 1
 
-Handler = Callable[[Ask, World], Awaitable[Reply]]
+Handler = Callable[[Request, Dependencies], Awaitable[Reply]]
 
 _OPTION_NAME = re.compile(r"[A-Za-z_]{2,32}")
 _TOKEN = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
@@ -191,7 +191,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class Action:
     """A button, form, reaction or shortcut, by name.
 
     What only the studio's pages offer is refused where it comes from a chat. Cards and listings
@@ -210,12 +210,12 @@ class Catalogue:
     """Everything people can do, once; help, completion and manifests are drawn from it."""
 
     commands: tuple[Command, ...]
-    buttons: tuple[Deed, ...] = ()
-    forms: tuple[Deed, ...] = ()
-    reactions: tuple[Deed, ...] = ()
-    unreactions: tuple[Deed, ...] = ()
-    shortcuts: tuple[Deed, ...] = ()
-    happenings: tuple[Deed, ...] = ()
+    buttons: tuple[Action, ...] = ()
+    forms: tuple[Action, ...] = ()
+    reactions: tuple[Action, ...] = ()
+    unreactions: tuple[Action, ...] = ()
+    shortcuts: tuple[Action, ...] = ()
+    event_handlers: tuple[Action, ...] = ()
     form_openers: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -239,30 +239,30 @@ class Catalogue:
         known = " ".join(tokens[: 2 if is_group else 1])
         raise UnknownCommand(noun="command", name=known or "/tune")
 
-    def button(self, action: str) -> tuple[Deed, str]:
+    def button(self, action: str) -> tuple[Action, str]:
         return _deed(self.buttons, action)
 
-    def form(self, form: str) -> tuple[Deed, str]:
+    def form(self, form: str) -> tuple[Action, str]:
         return _deed(self.forms, form)
 
-    def reaction(self, emoji: str, *, is_removed: bool) -> Deed | None:
+    def reaction(self, emoji: str, *, is_removed: bool) -> Action | None:
         deeds = self.unreactions if is_removed else self.reactions
         return next((deed for deed in deeds if deed.name == emoji), None)
 
-    def shortcut(self, name: str) -> Deed | None:
+    def shortcut(self, name: str) -> Action | None:
         return next((deed for deed in self.shortcuts if deed.name == name), None)
 
-    def happening(self, kind: str) -> Deed:
-        return next(deed for deed in self.happenings if deed.name == kind)
+    def event_handler(self, kind: str) -> Action:
+        return next(deed for deed in self.event_handlers if deed.name == kind)
 
     def may_open_form(self, what: What) -> bool:
         """Whether a form is the likely answer, so that a surface can make ready for it."""
         match what:
-            case Commanded(words=words):
+            case CommandInvoked(words=words):
                 return " ".join(words.lower().split()) in self.form_openers
-            case Clicked(action=action):
+            case ButtonClicked(action=action):
                 return action.partition(":")[0] in self.form_openers
-            case Marked(shortcut=shortcut):
+            case ShortcutUsed(shortcut=shortcut):
                 return shortcut in self.form_openers
             case _:
                 return False
@@ -466,7 +466,7 @@ def _after(line: str, tokens: int) -> str:
     return parts[tokens] if len(parts) > tokens else ""
 
 
-def _deed(deeds: tuple[Deed, ...], name: str) -> tuple[Deed, str]:
+def _deed(deeds: tuple[Action, ...], name: str) -> tuple[Action, str]:
     head, _, argument = name.partition(":")
     for deed in deeds:
         if deed.name == head:

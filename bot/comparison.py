@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
 from bot import access
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import HostName, ModelKind, ModelName
 from bot.errors import BadInput, HostError
-from bot.model import HostName, ModelKind, ModelName
 from bot.ports.provider import Hosts, Usage
 from bot.ports.store import Clock, Store
-from bot.prompts import Message, few_shot, prompt
-from bot.replies import Card, Column, Comparison, Line, Listing, Reply, Tone, Writing
+from bot.prompts import PromptMessage, few_shot, prompt
+from bot.replies import Card, Column, Comparison, Listing, ListingRow, Reply, Tone, Writing
 from bot.rows import text_tokens
 
 _SHOTS = 8
@@ -35,7 +35,9 @@ class Contender:
     is_checkpoint: bool = False
 
 
-async def compare(ask: Ask, question: str, *, store: Store, hosts: Hosts, clock: Clock) -> Reply:
+async def compare(
+    ask: Request, question: str, *, store: Store, hosts: Hosts, clock: Clock
+) -> Reply:
     """The same question and instructions to each, with tokens and time."""
     access.refuse_closed(ask.workspace, ask.words)
     everyone = await _everyone(ask, store=store)
@@ -51,18 +53,18 @@ async def compare(ask: Ask, question: str, *, store: Store, hosts: Hosts, clock:
     )
 
 
-async def contenders(ask: Ask, *, store: Store) -> Reply:
+async def contenders(ask: Request, *, store: Store) -> Reply:
     """Who can be compared; those asked unless others are chosen come with a good tone."""
     found = await _everyone(ask, store=store)
     lines = tuple(
-        Line(one.name, one.title, one.model, tone=Tone.GOOD if one.is_usual else Tone.PLAIN)
+        ListingRow(one.name, one.title, one.model, tone=Tone.GOOD if one.is_usual else Tone.PLAIN)
         for one in found
     )
     return Listing("", lines)
 
 
 async def side_by_side(
-    ask: Ask, values: Mapping[str, str], *, store: Store, hosts: Hosts, clock: Clock
+    ask: Request, values: Mapping[str, str], *, store: Store, hosts: Hosts, clock: Clock
 ) -> Reply:
     """As `compare`, of the chosen and while they write. Raises OverCap and BadInput."""
     access.refuse_closed(ask.workspace, ask.words)
@@ -78,11 +80,11 @@ async def side_by_side(
     return Comparison(title, _warning(ask), tuple(answer.writing() for answer in answers))
 
 
-def _warning(ask: Ask) -> tuple[str, ...]:
+def _warning(ask: Request) -> tuple[str, ...]:
     return () if ask.deployment else (ask.words("compare.no_tuned"),)
 
 
-async def _everyone(ask: Ask, *, store: Store) -> list[Contender]:
+async def _everyone(ask: Request, *, store: Store) -> list[Contender]:
     """The base, the base with examples, who answers now, then every other model, newest first."""
     assistant, words = ask.assistant, ask.words
     async with store.reading() as records:
@@ -116,7 +118,7 @@ async def _everyone(ask: Ask, *, store: Store) -> list[Contender]:
 
 
 async def _answers(
-    ask: Ask,
+    ask: Request,
     question: str,
     chosen: list[Contender],
     *,
@@ -143,7 +145,7 @@ async def _answers(
     ]
 
 
-def _titled(ask: Ask, one: Contender, count: int) -> str:
+def _titled(ask: Request, one: Contender, count: int) -> str:
     return ask.words("compare.few_shot", count=count) if one.has_examples else one.title
 
 
@@ -157,10 +159,10 @@ class _Answer:
 
     def __init__(
         self,
-        ask: Ask,
+        ask: Request,
         one: Contender,
         title: str,
-        messages: list[Message],
+        messages: list[PromptMessage],
         *,
         store: Store,
         hosts: Hosts,

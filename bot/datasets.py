@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO
 
-from bot.commands import Ask
-from bot.errors import BadInput, NotNow
-from bot.imports import Plan, plan_import, read_import
-from bot.model import (
+from bot.commands import Request
+from bot.domain import (
     AssistantId,
     Example,
     ExampleId,
@@ -25,6 +23,8 @@ from bot.model import (
     Role,
     Row,
 )
+from bot.errors import BadInput, NotNow
+from bot.imports import Plan, plan_import, read_import
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanReadFile, Surface
 from bot.replies import Card, Document, Fact, Field, FieldKind, Form, Reply, Tone
@@ -55,7 +55,7 @@ class Tally:
 
 
 async def import_file(
-    ask: Ask, *, store: Store, surface: Surface, shown: int = SHOWN_PROBLEMS
+    ask: Request, *, store: Store, surface: Surface, shown: int = SHOWN_PROBLEMS
 ) -> Reply:
     """A file that came with the command; so many of its refused rows are named.
 
@@ -92,7 +92,7 @@ def import_form(words: Words) -> Form:
 
 
 async def import_starter(
-    ask: Ask, name: str, *, starters: Mapping[str, Sequence[Row]], store: Store
+    ask: Request, name: str, *, starters: Mapping[str, Sequence[Row]], store: Store
 ) -> Reply:
     rows = starters.get(name)
     if rows is None:
@@ -115,7 +115,7 @@ async def import_rows(
     assistant: AssistantId,
     method: Method,
     state: ExampleState,
-    ask: Ask,
+    ask: Request,
     store: Store,
 ) -> Tally:
     """A batch of good rows in each transaction, so that others can write in between.
@@ -138,7 +138,7 @@ async def import_rows(
     return tally
 
 
-async def _note_import(records: Records, tally: Tally, ask: Ask) -> None:
+async def _note_import(records: Records, tally: Tally, ask: Request) -> None:
     await records.audit.add(
         ask.id,
         ask.by,
@@ -150,7 +150,7 @@ async def _note_import(records: Records, tally: Tally, ask: Ask) -> None:
     )
 
 
-async def export(ask: Ask, *, store: Store) -> Reply:
+async def export(ask: Request, *, store: Store) -> Reply:
     """The approved examples, as JSONL that can be trained on, or as CSV."""
     kind = ask.text("format") or "jsonl"
     method = Method(ask.text("method") or Method.SUPERVISED)
@@ -168,7 +168,7 @@ async def export(ask: Ask, *, store: Store) -> Reply:
     return Document(name, lines, ask.words("export.done", count=count))
 
 
-async def _exported(ask: Ask, method: Method, store: Store) -> AsyncIterator[Example]:
+async def _exported(ask: Request, method: Method, store: Store) -> AsyncIterator[Example]:
     """Page by page, so that a slow reader of the file holds no transaction open."""
     last = ExampleId(0)
     while True:
@@ -256,7 +256,7 @@ def _last(messages: object, role: str) -> str:
     return content_text(texts[-1]) if texts else ""
 
 
-def _told_blocks(file: IO[bytes], ask: Ask) -> Iterator[bytes]:
+def _told_blocks(file: IO[bytes], ask: Request) -> Iterator[bytes]:
     """The file block by block, and how much of it was checked already."""
     total, done = file.seek(0, io.SEEK_END), 0
     file.seek(0)
@@ -290,7 +290,7 @@ def _batches(good: IO[bytes]) -> Iterator[list[Row]]:
 
 
 def _report(
-    ask: Ask, name: str, plan: Plan | None, tally: Tally, *, shown: int = SHOWN_PROBLEMS
+    ask: Request, name: str, plan: Plan | None, tally: Tally, *, shown: int = SHOWN_PROBLEMS
 ) -> Card:
     words = ask.words
     facts = [

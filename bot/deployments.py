@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import Deployment, Model, ModelKind, ModelName, Role
 from bot.errors import NotFound, NotNow
-from bot.events import Clicked
-from bot.model import Deployment, Model, ModelKind, ModelName, Role
+from bot.events import ButtonClicked
 from bot.ports.store import Records, Store
-from bot.replies import Button, Card, Fact, Line, Listing, Refused, Reply, Text, Tone
+from bot.replies import Button, Card, Fact, Listing, ListingRow, Refused, Reply, Text, Tone
 from bot.words import Words
 
 LATEST = "latest"
@@ -19,7 +19,7 @@ HANDLE_LENGTH = 80
 _ROLLED_BACK = "model.rolled_back"
 
 
-async def use(ask: Ask, name: str, *, store: Store) -> Reply:
+async def use(ask: Request, name: str, *, store: Store) -> Reply:
     """A tuned model, a checkpoint, the base, or `latest`."""
     async with store.writing() as records:
         model = await _called(ask, await _wanted(ask, name, records), records)
@@ -41,7 +41,7 @@ async def use(ask: Ask, name: str, *, store: Store) -> Reply:
     return Text(ask.words(key, model=model.name, assistant=ask.assistant.name))
 
 
-async def rollback(ask: Ask, *, store: Store) -> Reply:
+async def rollback(ask: Request, *, store: Store) -> Reply:
     """Back to what answered before the model that answers now; again, one step further.
 
     The audit remembers for which event it was done: run again after a crash it does nothing.
@@ -81,24 +81,24 @@ def rollback_button(model: ModelName, words: Words) -> Button:
     return Button(words("button.rollback"), f"model.rollback:{model[-HANDLE_LENGTH:]}")
 
 
-def _is_as_shown(ask: Ask, current: Deployment) -> bool:
-    if not isinstance(ask.event.what, Clicked):
+def _is_as_shown(ask: Request, current: Deployment) -> bool:
+    if not isinstance(ask.event.what, ButtonClicked):
         return True
     return bool(ask.argument) and current.model.endswith(ask.argument)
 
 
-def _refuse_outdated(ask: Ask, current: Deployment) -> Refused:
+def _refuse_outdated(ask: Request, current: Deployment) -> Refused:
     text = ask.words("rollback.changed", model=current.model, name=current.by)
     buttons = (rollback_button(current.model, ask.words),)
     return Refused(text, Card(text, buttons=buttons, private=True))
 
 
-async def _is_done(ask: Ask, records: Records) -> bool:
+async def _is_done(ask: Request, records: Records) -> bool:
     entries = await records.audit.page(ask.id, what=_ROLLED_BACK)
     return any(entry.details.get("event") == ask.event.key for entry in entries)
 
 
-async def models(ask: Ask, *, store: Store) -> Reply:
+async def models(ask: Request, *, store: Store) -> Reply:
     """The base and all that was made from it, newest first."""
     async with store.reading() as records:
         found = await records.models.all(ask.id, ask.assistant.id)
@@ -109,14 +109,14 @@ async def models(ask: Ask, *, store: Store) -> Reply:
     return Listing(ask.words("models.title", count=len(lines)), lines)
 
 
-async def history(ask: Ask, *, store: Store) -> Reply:
+async def history(ask: Request, *, store: Store) -> Reply:
     """Which model answered when, by whose word, after which."""
     async with store.reading() as records:
         found = await records.deployments.history(ask.id, ask.assistant.id)
     # Where a rollback came back from is no place to go back to, so `after` does not know it.
     before = [*(one.model for one in found[1:]), ask.assistant.base]
     lines = tuple(
-        Line(
+        ListingRow(
             f"{one.since:%Y-%m-%d %H:%M}",
             one.model,
             ask.words("model.after", by=one.by, after=left),
@@ -126,7 +126,7 @@ async def history(ask: Ask, *, store: Store) -> Reply:
     return Listing(ask.words("model.history"), lines, empty=ask.words("model.no_history"))
 
 
-def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
+def _line(ask: Request, model: Model, answering: ModelName) -> ListingRow:
     words = ask.words
     notes = [words(f"model.{model.kind}")]
     if model.name == answering:
@@ -142,7 +142,7 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
     if model.is_tainted:
         notes.append(words("model.tainted"))
     buttons = _buttons(ask, model) if model.name != answering else ()
-    return Line(
+    return ListingRow(
         model.name.rpartition(":")[2],
         model.name,
         " · ".join(notes),
@@ -159,7 +159,7 @@ def _line(ask: Ask, model: Model, answering: ModelName) -> Line:
     )
 
 
-def _buttons(ask: Ask, model: Model) -> tuple[Button, ...]:
+def _buttons(ask: Request, model: Model) -> tuple[Button, ...]:
     words, handle = ask.words, model.name[-HANDLE_LENGTH:]
     use = Button(words("button.use"), f"model.use:{handle}")
     if model.kind is not ModelKind.TUNED or ask.role < Role.ADMIN:
@@ -167,7 +167,7 @@ def _buttons(ask: Ask, model: Model) -> tuple[Button, ...]:
     return use, Button(words("button.delete"), f"model.delete:{handle}", is_danger=True)
 
 
-async def _wanted(ask: Ask, name: str, records: Records) -> Model:
+async def _wanted(ask: Request, name: str, records: Records) -> Model:
     found = await records.models.all(ask.id, ask.assistant.id)
     if name == LATEST:
         return _latest(ask, found)
@@ -179,7 +179,7 @@ async def _wanted(ask: Ask, name: str, records: Records) -> Model:
     return next((model for model in matches if model.name == name), matches[0])
 
 
-async def _called(ask: Ask, model: Model, records: Records) -> Model:
+async def _called(ask: Request, model: Model, records: Records) -> Model:
     """`as:NAME` is what the host calls it, where somebody has deployed it there by hand."""
     called = ask.text("as")
     if called is None or model.kind is ModelKind.BASE:
@@ -195,14 +195,14 @@ def _matches(model: Model, name: str) -> bool:
     return model.name == name or model.name.endswith(f":{name}") or is_job or is_handle
 
 
-def _latest(ask: Ask, found: Sequence[Model]) -> Model:
+def _latest(ask: Request, found: Sequence[Model]) -> Model:
     tuned = [model for model in found if model.kind is ModelKind.TUNED]
     if not tuned:
         raise NotNow(problem=ask.words("use.none_yet"))
     return tuned[0]
 
 
-def _base(ask: Ask) -> Model:
+def _base(ask: Request) -> Model:
     return Model(
         workspace=ask.id,
         assistant=ask.assistant.id,

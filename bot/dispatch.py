@@ -11,27 +11,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot import access, assistants, sharing
-from bot.commands import Ask, Catalogue, Command, Deed, parse
-from bot.errors import AttuneError, BadInput, NotFound, PlaceClosed
-from bot.events import (
-    Clicked,
-    Commanded,
-    Deleted,
-    Edited,
-    Event,
-    Joined,
-    Left,
-    Marked,
-    PlaceDeleted,
-    Reacted,
-    Spoken,
-    Submitted,
-    from_json,
-)
-from bot.examples.keeping import redraw_outdated
-from bot.examples.shown import examples_on
-from bot.form_links import offer
-from bot.model import (
+from bot.commands import Action, Catalogue, Command, Request, parse
+from bot.domain import (
     LOCAL,
     Assistant,
     Binding,
@@ -42,8 +23,28 @@ from bot.model import (
     Role,
     WorkspaceId,
 )
-from bot.once import Once
+from bot.errors import AttuneError, BadInput, NotFound, PlaceClosed
+from bot.events import (
+    ButtonClicked,
+    CommandInvoked,
+    Event,
+    FormSubmitted,
+    MessageEdited,
+    MessageReceived,
+    MessagesDeleted,
+    PlaceDeleted,
+    ReactionChanged,
+    ShortcutUsed,
+    WorkspaceJoined,
+    WorkspaceLeft,
+    from_json,
+)
+from bot.examples.keeping import redraw_outdated
+from bot.examples.shown import examples_on
+from bot.form_links import offer
+from bot.inbox_writer import AdmissionGate, InboxWriter, Spawn
 from bot.ordering import Ordering, Ticket
+from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.store import Records
 from bot.ports.surface import (
     CanOpenForm,
@@ -56,22 +57,21 @@ from bot.ports.surface import (
     HasFormLimits,
     Surface,
 )
-from bot.ports.world import Hear, World
-from bot.promises import Gate, Promises, Spawn
-from bot.rehearsal import rehearse
 from bot.replies import (
     Card,
     Document,
     Drawn,
     Form,
     Listing,
+    NoReply,
     Receipt,
     Refused,
     Reply,
-    Silence,
     Stream,
     Text,
 )
+from bot.single_flight import SingleFlight
+from bot.warmup import warm_up
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -115,16 +115,16 @@ class Dispatch:
     """Promises events durably, then works on each in a task of its own."""
 
     def __init__(
-        self, *, world: World, catalogue: Catalogue, answers: Answers, spawn: Spawn
+        self, *, deps: Dependencies, catalogue: Catalogue, answers: Answers, spawn: Spawn
     ) -> None:
-        self._world = world
+        self._world = deps
         self._catalogue = catalogue
         self._answers = answers
         self._spawn = spawn
-        self._promises = Promises(world.store, world.clock, spawn)
-        self._gate = Gate()
+        self._promises = InboxWriter(deps.store, deps.clock, spawn)
+        self._gate = AdmissionGate()
         self._order = Ordering()
-        self._settling: Once[None] = Once()
+        self._settling: SingleFlight[None] = SingleFlight()
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         """Once this returns the platform may be acknowledged."""
@@ -143,7 +143,7 @@ class Dispatch:
             self._in_turn(ticket, partial(self._run, event)), f"event {event.what.kind}"
         )
 
-    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
+    async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
         ticket, at = self._order.take(event.subjects), self._promises.arrival()
         is_kept = False
@@ -155,7 +155,7 @@ class Dispatch:
             if not is_kept:
                 ticket.leave()
         if not is_kept:
-            return Silence()
+            return NoReply()
         told: list[Reply] = []
 
         async def run() -> None:
@@ -166,7 +166,7 @@ class Dispatch:
         # Waited for, not awaited: a page that closes must not cancel what it asked for.
         work = self._in_turn(ticket, run)
         await asyncio.wait({self._spawn(work, f"question {event.what.kind}")})
-        return told[0] if told else Silence()
+        return told[0] if told else NoReply()
 
     async def _in_turn(self, ticket: Ticket, work: Callable[[], Awaitable[None]]) -> None:
         """The work of an event, after that of those before it about the same message."""
@@ -180,10 +180,10 @@ class Dispatch:
         """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
         return await self._told(event)
 
-    async def rehearse(self) -> None:
+    async def warm_up(self) -> None:
         """Makes ready what a first question needs, and leaves no trace."""
-        world = self._world
-        await rehearse(store=world.store, hosts=world.hosts, clock=world.clock)
+        deps = self._world
+        await warm_up(store=deps.store, hosts=deps.hosts, clock=deps.clock)
 
     async def backlog(self) -> Sequence[tuple[InboxRow, Event | None, Ticket]]:
         """Events promised before a crash; to be read before anything new comes in.
@@ -220,7 +220,7 @@ class Dispatch:
     async def _is_taken_up(self, row: InboxRow, event: Event) -> bool:
         """Whether an event of an earlier run is worked on once more; counts the attempt."""
         is_stale = row.received_at + _FRESH_FOR < self._world.clock.now()
-        if row.attempts >= _TRIES or (is_stale and isinstance(event.what, Spoken)):
+        if row.attempts >= _TRIES or (is_stale and isinstance(event.what, MessageReceived)):
             await self._finish(row.key)
             return False
         if not self._is_on(event):
@@ -245,14 +245,14 @@ class Dispatch:
     async def _concerns_us(self, event: Event, ticket: Ticket) -> bool:
         """What is not meant for us leaves no trace, not even in the inbox."""
         match event.what:
-            case Reacted(emoji=emoji, is_removed=is_removed):
+            case ReactionChanged(emoji=emoji, is_removed=is_removed):
                 return self._catalogue.reaction(emoji, is_removed=is_removed) is not None
-            case Spoken(is_addressed=False):
+            case MessageReceived(is_addressed=False):
                 return await self._is_answered_unasked(event)
-            case Edited(message=message):
+            case MessageEdited(message=message):
                 # A mark that is still worked on may make an example of it.
                 return not ticket.is_first or await self._is_followed(event.place, message)
-            case Left():
+            case WorkspaceLeft():
                 return await self._is_served(event.place)
         return True
 
@@ -266,7 +266,7 @@ class Dispatch:
             root = event.root_key
             return root is not None and await _is_ours(place.workspace, root, records)
 
-    async def _told(self, event: Event, progress: Hear | None = None) -> Reply:
+    async def _told(self, event: Event, progress: ProgressCallback | None = None) -> Reply:
         """What `ask` and `look` give back; here too errors become words."""
         words = Words(event.locale)
         try:
@@ -323,7 +323,7 @@ class Dispatch:
         await self._finish(event.key)
         self._world.changed(event.what.kind)
 
-    async def _ask(self, event: Event, *, may_settle: bool = True) -> Ask:
+    async def _ask(self, event: Event, *, may_settle: bool = True) -> Request:
         """What one look at the store says about an event."""
         place = event.place
         async with self._world.store.reading() as records:
@@ -343,7 +343,7 @@ class Dispatch:
             workspace, lambda: assistants.settle(workspace, store=store, hosts=hosts)
         )
 
-    async def _known(self, event: Event, records: Records) -> Ask | None:
+    async def _known(self, event: Event, records: Records) -> Request | None:
         place = event.place
         workspace = await records.workspaces.find(place.workspace)
         answering = await _answering(event, records)
@@ -357,7 +357,7 @@ class Dispatch:
         may_ask = role > Role.STRANGER or await records.guest_channels.holds(
             workspace.id, place.channel
         )
-        return Ask(
+        return Request(
             event=event,
             workspace=workspace,
             role=role,
@@ -369,40 +369,40 @@ class Dispatch:
             may_ask=may_ask,
         )
 
-    async def _reply(self, ask: Ask) -> Reply:
+    async def _reply(self, ask: Request) -> Reply:
         match ask.event.what:
-            case Commanded() as what:
+            case CommandInvoked() as what:
                 return await self._command(ask, what)
-            case Spoken(message=message) if _is_command(message.text):
+            case MessageReceived(message=message) if _is_command(message.text):
                 words = message.text.strip().partition(" ")[2]
-                return await self._command(ask, Commanded(words))
-            case Clicked(action=action):
+                return await self._command(ask, CommandInvoked(words))
+            case ButtonClicked(action=action):
                 deed, argument = self._catalogue.button(action)
                 return await self._do(deed, replace(ask, argument=argument))
-            case Submitted() as what:
+            case FormSubmitted() as what:
                 deed, argument = self._catalogue.form(what.form)
                 filled = replace(
                     ask, argument=argument, options=what.values, attachment=what.attachment
                 )
                 return await self._do(deed, filled)
-            case Marked(shortcut=shortcut, message=message):
+            case ShortcutUsed(shortcut=shortcut, message=message):
                 marking = self._catalogue.shortcut(shortcut)
                 return await self._do(marking, replace(ask, message=message))
-            case Reacted() as what:
+            case ReactionChanged() as what:
                 return await self._reaction(ask, what)
-            case Spoken() as what:
+            case MessageReceived() as what:
                 return await self._question(ask, what)
-        return await self._do(self._catalogue.happening(ask.event.what.kind), ask)
+        return await self._do(self._catalogue.event_handler(ask.event.what.kind), ask)
 
-    async def _question(self, ask: Ask, what: Spoken) -> Reply:
+    async def _question(self, ask: Request, what: MessageReceived) -> Reply:
         """Strangers who may not ask hear so only where they turned to us."""
         if not ask.may_ask and not what.is_addressed:
-            return Silence()
+            return NoReply()
         access.require_leave_to_ask(ask.may_ask)
         await self._within_caps(ask)
-        return await self._do(self._catalogue.happening(what.kind), ask)
+        return await self._do(self._catalogue.event_handler(what.kind), ask)
 
-    async def _within_caps(self, ask: Ask) -> None:
+    async def _within_caps(self, ask: Request) -> None:
         """What costs tokens is refused once today's are spent."""
         if ask.workspace.person_cap is None and ask.workspace.workspace_cap is None:
             return
@@ -410,7 +410,7 @@ class Dispatch:
             spent = await records.spending.spent(ask.id, ask.by, ask.now.date())
         access.within_caps(ask.workspace, spent, ask.words)
 
-    async def _command(self, ask: Ask, what: Commanded) -> Reply:
+    async def _command(self, ask: Request, what: CommandInvoked) -> Reply:
         command, line = self._catalogue.command(what.words.strip() or "help")
         access.require(ask.role, command.role, ask.words)
         if command.costs_tokens:
@@ -422,31 +422,31 @@ class Dispatch:
             sharing.for_asker(filled, command, reply) if self._is_private(ask, command) else reply
         )
 
-    def _is_private(self, ask: Ask, wanted: Command | Deed) -> bool:
+    def _is_private(self, ask: Request, wanted: Command | Action) -> bool:
         """Where nothing can be shown to one person alone, as in the local room, all see it."""
         if ask.is_page or not wanted.is_private:
             return False
         return isinstance(self._world.surfaces.of(ask.id), CanWhisper | CanReach)
 
-    async def _reaction(self, ask: Ask, what: Reacted) -> Reply:
+    async def _reaction(self, ask: Request, what: ReactionChanged) -> Reply:
         deed = self._catalogue.reaction(what.emoji, is_removed=what.is_removed)
         if deed is None:
-            return Silence()
+            return NoReply()
         surface = self._world.surfaces.of(ask.id)
         message = await surface.fetch(ask.place, what.message)
         return await self._do(deed, replace(ask, message=message))
 
-    async def _do(self, deed: Deed | None, ask: Ask) -> Reply:
+    async def _do(self, deed: Action | None, ask: Request) -> Reply:
         """Roles are checked on every click, whoever could see the button."""
         if deed is None:
-            return Silence()
+            return NoReply()
         access.require(ask.role, deed.role, ask.words)
         if deed.is_for_pages and not ask.is_page:
             raise NotFound(noun="button", name=deed.name)
         reply = await deed.run(ask, self._world)
         return sharing.privately(reply) if self._is_private(ask, deed) else reply
 
-    def _fitting(self, ask: Ask, reply: Reply) -> Reply:
+    def _fitting(self, ask: Request, reply: Reply) -> Reply:
         """What a form of the surface cannot hold is filled in on a page of ours."""
         if not isinstance(reply, Form):
             return reply
@@ -457,7 +457,7 @@ class Dispatch:
     async def _answer(self, event: Event, reply: Reply, words: Words) -> None:
         surface = self._world.surfaces.of(event.place.workspace)
         match reply:
-            case Silence():
+            case NoReply():
                 return
             case Text() | Card() | Listing():
                 await self._begin(event)
@@ -479,7 +479,7 @@ class Dispatch:
 
     async def _show(self, event: Event, reply: Drawn, surface: Surface) -> None:
         """In place of the clicked card, for the asker alone, or for all: as the reply wants."""
-        clicked = event.what.message if isinstance(event.what, Clicked) else None
+        clicked = event.what.message if isinstance(event.what, ButtonClicked) else None
         if not isinstance(reply, Text) and reply.replaces and clicked is not None:
             await surface.edit(event.place, clicked, reply)
             await self._note_card(event, event.place, clicked, reply)
@@ -498,7 +498,7 @@ class Dispatch:
     ) -> None:
         """Where decisions are offered, so that the message changes with them."""
         examples = examples_on(reply)
-        if not examples and not isinstance(event.what, Clicked):
+        if not examples and not isinstance(event.what, ButtonClicked):
             return
         async with self._world.store.writing() as records:
             workspace = event.place.workspace
@@ -534,7 +534,7 @@ class Dispatch:
             surface = self._world.surfaces.of(event.place.workspace)
             key = f"{event.key}.error"
             text = Text(sentence, private=True)
-            if isinstance(event.what, Submitted) and isinstance(surface, CanReturnForm):
+            if isinstance(event.what, FormSubmitted) and isinstance(surface, CanReturnForm):
                 await surface.return_form(event, sentence)
             elif isinstance(surface, CanWhisper):
                 await surface.whisper(event, text)
@@ -562,10 +562,13 @@ def _read(row: InboxRow) -> Event | None:
         return None
 
 
-def _is_heard(ask: Ask) -> bool:
+def _is_heard(ask: Request) -> bool:
     """In a closed workspace nobody is answered, yet what people delete is deleted here too."""
     is_open = ask.workspace.closed_at is None or ask.role is Role.OPERATOR
-    return is_open or isinstance(ask.event.what, Deleted | Edited | PlaceDeleted | Joined | Left)
+    return is_open or isinstance(
+        ask.event.what,
+        MessagesDeleted | MessageEdited | PlaceDeleted | WorkspaceJoined | WorkspaceLeft,
+    )
 
 
 async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:

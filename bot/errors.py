@@ -68,12 +68,12 @@ def template(error: type[AttuneError]) -> str:
     return " ".join((error.__doc__ or AttuneError.__doc__ or "").split())
 
 
-def told(error: AttuneError) -> dict[str, object]:
+def serialize(error: AttuneError) -> dict[str, object]:
     """An error as plain values that can be kept, to be worded later in any language."""
     return {"error": type(error).__name__, **error.details}
 
 
-def retold(values: Mapping[str, object]) -> AttuneError | None:
+def deserialize(values: Mapping[str, object]) -> AttuneError | None:
     """The error that was kept; None where there was none, or an older version knew others."""
     kind = globals().get(str(values.get("error")))
     if not isinstance(kind, type) or not issubclass(kind, AttuneError):

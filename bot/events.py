@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from bot.model import MessageId, Place, Said, User
+from bot.domain import Message, MessageId, Place, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,17 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class MessageReceived:
     """Somebody wrote a message; `text` of the message is without the bot's mention."""
 
-    message: Said
+    message: Message
     is_addressed: bool
     is_direct: bool = False
     kind: Literal["spoken"] = "spoken"
 
 
 @dataclass(frozen=True, slots=True)
-class Commanded:
+class CommandInvoked:
     """`/tune …` in any of its doors; `options` where the surface parsed them itself."""
 
     words: str
@@ -46,7 +46,7 @@ class Commanded:
 
 
 @dataclass(frozen=True, slots=True)
-class Reacted:
+class ReactionChanged:
     """An emoji was put on, or taken off, a message."""
 
     message: MessageId
@@ -56,7 +56,7 @@ class Reacted:
 
 
 @dataclass(frozen=True, slots=True)
-class Clicked:
+class ButtonClicked:
     """A button was clicked; `message` is the one that carries it."""
 
     action: str
@@ -65,7 +65,7 @@ class Clicked:
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
+class FormSubmitted:
     """A form came back."""
 
     form: str
@@ -75,16 +75,16 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class ShortcutUsed:
     """A message shortcut or context menu was used on a message."""
 
     shortcut: str
-    message: Said
+    message: Message
     kind: Literal["marked"] = "marked"
 
 
 @dataclass(frozen=True, slots=True)
-class Edited:
+class MessageEdited:
     """A message's text changed at its source."""
 
     message: MessageId
@@ -93,7 +93,7 @@ class Edited:
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
+class MessagesDeleted:
     """Messages are gone at their source."""
 
     messages: tuple[MessageId, ...]
@@ -108,7 +108,7 @@ class PlaceDeleted:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class WorkspaceJoined:
     """The bot was invited."""
 
     name: str
@@ -116,7 +116,7 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class WorkspaceLeft:
     """The bot was uninstalled: everything of the workspace goes."""
 
     kind: Literal["left"] = "left"
@@ -130,26 +130,26 @@ class PersonLeft:
 
 
 @dataclass(frozen=True, slots=True)
-class Visited:
+class HomeOpened:
     """Somebody opened the bot's own page; its place is that page."""
 
     kind: Literal["visited"] = "visited"
 
 
 What = (
-    Spoken
-    | Commanded
-    | Reacted
-    | Clicked
-    | Submitted
-    | Marked
-    | Edited
-    | Deleted
+    MessageReceived
+    | CommandInvoked
+    | ReactionChanged
+    | ButtonClicked
+    | FormSubmitted
+    | ShortcutUsed
+    | MessageEdited
+    | MessagesDeleted
     | PlaceDeleted
-    | Joined
-    | Left
+    | WorkspaceJoined
+    | WorkspaceLeft
     | PersonLeft
-    | Visited
+    | HomeOpened
 )
 
 
@@ -174,7 +174,7 @@ class Event:
     @property
     def message_key(self) -> str | None:
         """One message may arrive as several events (Slack: `app_mention` and `message`)."""
-        if isinstance(self.what, Spoken):
+        if isinstance(self.what, MessageReceived):
             return self._key_of(self.what.message.id)
         return None
 
@@ -187,13 +187,13 @@ class Event:
         """
         what = self.what
         match what:
-            case Spoken():
+            case MessageReceived():
                 return (self._key_of(what.message.id),)
-            case Reacted() | Edited():
+            case ReactionChanged() | MessageEdited():
                 return (self._key_of(what.message),)
-            case Deleted():
+            case MessagesDeleted():
                 return tuple(map(self._key_of, what.messages))
-            case Clicked(message=message) if message is not None:
+            case ButtonClicked(message=message) if message is not None:
                 return (f"{self._key_of(message)}/{self.user.id}",)
         return ()
 
@@ -203,7 +203,7 @@ class Event:
     @property
     def root_key(self) -> str | None:
         """The message key of the message that began the thread this one stands in."""
-        if isinstance(self.what, Spoken) and self.what.message.place.thread is not None:
+        if isinstance(self.what, MessageReceived) and self.what.message.place.thread is not None:
             thread = self.what.message.place.thread
             return f"{self.place.workspace}/{self.place.channel}/{thread}"
         return None

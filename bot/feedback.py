@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bot import access, examples
-from bot.commands import Ask, whole_number
-from bot.errors import BadInput, NotForGuests, NotFound, NotNow
-from bot.events import Reacted
-from bot.model import (
+from bot.commands import Request, whole_number
+from bot.domain import (
     ExampleState,
     Exclusion,
     MessageId,
@@ -22,9 +20,11 @@ from bot.model import (
     TurnId,
     Vote,
 )
+from bot.errors import BadInput, NotForGuests, NotFound, NotNow
+from bot.events import ReactionChanged
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
-from bot.replies import Button, Field, FieldKind, Form, Reply, Silence, Text
+from bot.replies import Button, Field, FieldKind, Form, NoReply, Reply, Text
 from bot.rows import Method, check_row
 
 GOOD, BAD = 1, -1
@@ -32,7 +32,7 @@ _NOTE = 300
 """Characters of a question that are shown above the answer to be written."""
 
 
-async def instead_of_refusal(ask: Ask, message: MessageId, *, store: Store) -> Reply | None:
+async def instead_of_refusal(ask: Request, message: MessageId, *, store: Store) -> Reply | None:
     """What to do where a refusal is marked as a lesson: ask for the answer; None if it is none.
 
     A shortcut opens the form at once; a reaction cannot, so it gets a button.
@@ -40,41 +40,41 @@ async def instead_of_refusal(ask: Ask, message: MessageId, *, store: Store) -> R
     turn = await _turn_at(ask, message, store=store)
     if turn is None or not turn.is_refusal:
         return None
-    if isinstance(ask.event.what, Reacted):
+    if isinstance(ask.event.what, ReactionChanged):
         return _offer(ask, turn)
     return _form(ask, turn)
 
 
-def _offer(ask: Ask, turn: Turn) -> Text:
+def _offer(ask: Request, turn: Turn) -> Text:
     title = "refusal.title" if turn.is_refusal else "feedback.tell_why"
     text = "refusal.no_lesson" if turn.is_refusal else "feedback.sorry"
     button = Button(ask.words(title), f"feedback.why:{turn.id}")
     return Text(ask.words(text), private=True, buttons=(button,))
 
 
-async def vote(ask: Ask, value: int, *, store: Store) -> Reply:
+async def vote(ask: Request, value: int, *, store: Store) -> Reply:
     """A reaction; a 👎 offers the "Tell us why" button once."""
     turn = await _turn_at(ask, ask.clicked, store=store)
     if turn is None or not _may_rate(ask, turn):
-        return Silence()
+        return NoReply()
     async with store.writing() as records:
         before = await records.turns.votes(ask.id, turn.id)
         await records.turns.vote(ask.id, Vote(turn.id, ask.by, value, None, ask.now))
     if value == GOOD or any(one.user == ask.by and one.value == BAD for one in before):
-        return Silence()
+        return NoReply()
     return _offer(ask, turn)
 
 
-async def unvote(ask: Ask, value: int, *, store: Store) -> Reply:
+async def unvote(ask: Request, value: int, *, store: Store) -> Reply:
     """The reaction was taken off again."""
     turn = await _turn_at(ask, ask.clicked, store=store)
     if turn is not None and _may_rate(ask, turn):
         async with store.writing() as records:
             await records.turns.unvote(ask.id, turn.id, ask.by, value)
-    return Silence()
+    return NoReply()
 
 
-async def click(ask: Ask, value: int, *, store: Store) -> Reply:
+async def click(ask: Request, value: int, *, store: Store) -> Reply:
     """The feedback buttons under an answer; a click can open the form at once."""
     turn = await _turn_at(ask, ask.clicked, store=store)
     if turn is None:
@@ -87,13 +87,13 @@ async def click(ask: Ask, value: int, *, store: Store) -> Reply:
     return Text(ask.words("feedback.thanks"), private=True)
 
 
-async def why_form(ask: Ask, *, store: Store) -> Reply:
+async def why_form(ask: Request, *, store: Store) -> Reply:
     async with store.reading() as records:
         turn = await _turn_named(ask, records)
     return _form(ask, turn)
 
 
-async def improve_form(ask: Ask, message: MessageId, *, store: Store) -> Reply:
+async def improve_form(ask: Request, message: MessageId, *, store: Store) -> Reply:
     """The message shortcut "Improve this reply"."""
     turn = await _turn_at(ask, message, store=store)
     if turn is None:
@@ -102,7 +102,7 @@ async def improve_form(ask: Ask, message: MessageId, *, store: Store) -> Reply:
 
 
 async def submitted(
-    ask: Ask, values: Mapping[str, str], *, store: Store, surface: Surface
+    ask: Request, values: Mapping[str, str], *, store: Store, surface: Surface
 ) -> Reply:
     """The reason stays with the vote; a better answer becomes a lesson where that is permitted."""
     reason = values.get("reason", "").strip() or None
@@ -125,7 +125,7 @@ async def submitted(
         return await _teach(ask, turn, better, found, records)
 
 
-async def prefer(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
+async def prefer(ask: Request, values: Mapping[str, str], *, store: Store) -> Reply:
     """Of two answers to one question the better one, picked in a comparison."""
     question, better, worse = (values.get(n, "") for n in ("question", "preferred", "rejected"))
     if values.get("is_refusal") == "yes":
@@ -150,7 +150,9 @@ async def prefer(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
     return Text(ask.words("prefer.done", id=kept.id))
 
 
-async def _teach(ask: Ask, turn: Turn, better: str, found: Exclusion, records: Records) -> Reply:
+async def _teach(
+    ask: Request, turn: Turn, better: str, found: Exclusion, records: Records
+) -> Reply:
     """An example of the better answer, and a preference of it over the bot's own."""
     _refuse_bad(ask, example_row(turn, better), Method.SUPERVISED)
     asked = examples.messages_of(replace(turn, message=None))
@@ -189,7 +191,7 @@ def _preference(question: str, better: str, worse: str) -> Row:
     }
 
 
-def _new(ask: Ask, turn: Turn, row: Row, method: Method) -> NewExample:
+def _new(ask: Request, turn: Turn, row: Row, method: Method) -> NewExample:
     is_local = ask.workspace.platform == "local"
     is_curator = ask.role >= Role.CURATOR
     return NewExample(
@@ -202,20 +204,20 @@ def _new(ask: Ask, turn: Turn, row: Row, method: Method) -> NewExample:
     )
 
 
-def _may_teach(ask: Ask, found: Exclusion) -> bool:
+def _may_teach(ask: Request, found: Exclusion) -> bool:
     """The question came as a chat message, so its text needs the widest permission."""
     if ask.workspace.platform == "local":
         return True
     return ask.workspace.sources >= Sources.MESSAGES and found in ask.workspace.allowed
 
 
-def _refuse_bad(ask: Ask, row: Row, method: Method) -> None:
+def _refuse_bad(ask: Request, row: Row, method: Method) -> None:
     problem = check_row(row, method)
     if problem is not None:
         raise BadInput(problem=ask.words.problem(problem))
 
 
-def _form(ask: Ask, turn: Turn) -> Form:
+def _form(ask: Request, turn: Turn) -> Form:
     """Strangers say only why: what they write is no lesson. A refusal is nothing to start from."""
     words = ask.words
     if turn.is_refusal and ask.role is not Role.STRANGER:
@@ -238,7 +240,7 @@ def _form(ask: Ask, turn: Turn) -> Form:
     )
 
 
-async def _turn_named(ask: Ask, records: Records) -> Turn:
+async def _turn_named(ask: Request, records: Records) -> Turn:
     """The turn that a form or button names, for those who could read it.
 
     They stand in its channel, or asked, or have rated it there before. Raises NotFound.
@@ -252,32 +254,32 @@ async def _turn_named(ask: Ask, records: Records) -> Turn:
     return turn
 
 
-def _is_here(ask: Ask, turn: Turn) -> bool:
+def _is_here(ask: Request, turn: Turn) -> bool:
     """A thread may have fewer readers than its channel."""
     there, here = turn.place, ask.place
     is_open = there.channel == here.channel and there.thread in (None, here.thread)
     return is_open or ask.role is Role.OPERATOR
 
 
-def _require_own(ask: Ask, turn: Turn) -> None:
+def _require_own(ask: Request, turn: Turn) -> None:
     """Raises NotForGuests for a stranger who did not get this answer where strangers may ask."""
     if not _may_rate(ask, turn):
         raise NotForGuests
 
 
-def _may_rate(ask: Ask, turn: Turn) -> bool:
+def _may_rate(ask: Request, turn: Turn) -> bool:
     is_own = turn.asker == ask.by and ask.may_ask
     return is_own or ask.role > Role.STRANGER
 
 
-def _turn_id(ask: Ask) -> TurnId:
+def _turn_id(ask: Request) -> TurnId:
     try:
         return TurnId(whole_number(ask.argument))
     except ValueError:
         raise NotFound(noun="answer", name=ask.argument) from None
 
 
-async def _turn_at(ask: Ask, message: MessageId | None, *, store: Store) -> Turn | None:
+async def _turn_at(ask: Request, message: MessageId | None, *, store: Store) -> Turn | None:
     if message is None:
         return None
     async with store.reading() as records:

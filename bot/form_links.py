@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import Role
 from bot.errors import NotNow
-from bot.model import Role
 from bot.ports.links import Invitation, Links
 from bot.replies import Button, FieldKind, Form, Text
 
@@ -14,7 +14,7 @@ LINK_LASTS = timedelta(minutes=10)
 _TYPED = (FieldKind.LINE, FieldKind.TEXT, FieldKind.NUMBER)
 
 
-def offer(ask: Ask, form: Form, links: Links) -> Text:
+def offer(ask: Request, form: Form, links: Links) -> Text:
     """A link to the form, for the asker alone. Raises NotNow where no page can be reached."""
     is_typed = all(field.kind in _TYPED for field in form.fields)
     invitation = Invitation(ask.place, ask.user, None, ask.now + LINK_LASTS, form.again, form.id)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from bot.commands import Ask
-from bot.model import ChannelId
+from bot.commands import Request
+from bot.domain import ChannelId
 from bot.ports.store import EVERYWHERE, Records, Store
-from bot.replies import Button, Line, Listing, Reply
+from bot.replies import Button, Listing, ListingRow, Reply
 
 _HERE, _NOWHERE = "here", "nowhere"
 
 
-async def guests(ask: Ask, *, store: Store) -> Reply:
+async def guests(ask: Request, *, store: Store) -> Reply:
     """`where:here`, `where:everywhere` or `where:nowhere`; without it, how things stand."""
     where = ask.text("where")
     async with store.writing() as records:
@@ -19,14 +19,14 @@ async def guests(ask: Ask, *, store: Store) -> Reply:
         return await _listing(ask, records)
 
 
-async def close(ask: Ask, *, store: Store) -> Reply:
+async def close(ask: Request, *, store: Store) -> Reply:
     """The button beside a channel: guests may not ask there any more."""
     async with store.writing() as records:
         await _set(ask, ChannelId(ask.argument), records, may_ask=False)
         return await _listing(ask, records, is_changed=True)
 
 
-async def _open(ask: Ask, where: str, records: Records) -> None:
+async def _open(ask: Request, where: str, records: Records) -> None:
     if where == _NOWHERE:
         for channel in await records.guest_channels.all(ask.id):
             await _set(ask, channel, records, may_ask=False)
@@ -35,16 +35,16 @@ async def _open(ask: Ask, where: str, records: Records) -> None:
     await _set(ask, channel, records, may_ask=True)
 
 
-async def _set(ask: Ask, channel: ChannelId, records: Records, *, may_ask: bool) -> None:
+async def _set(ask: Request, channel: ChannelId, records: Records, *, may_ask: bool) -> None:
     await records.guest_channels.put(ask.id, channel, may_ask=may_ask)
     what = "guests.allowed" if may_ask else "guests.refused"
     await records.audit.add(ask.id, ask.by, what, at=ask.now, channel=channel)
 
 
-async def _listing(ask: Ask, records: Records, *, is_changed: bool = False) -> Listing:
+async def _listing(ask: Request, records: Records, *, is_changed: bool = False) -> Listing:
     words = ask.words
     lines = tuple(
-        Line(
+        ListingRow(
             channel,
             words("guests.everywhere") if channel == EVERYWHERE else channel,
             buttons=(Button(words("button.take_back"), f"guests.close:{channel}"),),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bot.commands import Ask
-from bot.model import ExampleFilter, ExampleState, Role
+from bot.commands import Request
+from bot.domain import ExampleFilter, ExampleState, Role
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Fact, Reply, Text
 
 
-async def home(ask: Ask, *, store: Store) -> Reply:
+async def home(ask: Request, *, store: Store) -> Reply:
     """Counts, the running training, the model that answers, consent and erasure."""
     words = ask.words
     async with store.reading() as records:
@@ -32,7 +32,7 @@ async def home(ask: Ask, *, store: Store) -> Reply:
     )
 
 
-async def _facts(ask: Ask, records: Records) -> tuple[Fact, ...]:
+async def _facts(ask: Request, records: Records) -> tuple[Fact, ...]:
     words = ask.words
     return (
         Fact(words("home.examples"), await _counts(ask, records)),
@@ -42,7 +42,7 @@ async def _facts(ask: Ask, records: Records) -> tuple[Fact, ...]:
     )
 
 
-def welcome(ask: Ask, note: str) -> Text:
+def welcome(ask: Request, note: str) -> Text:
     """What the bot says where it was invited; `note` is what must be done first, if anything."""
     words = ask.words
     buttons = (
@@ -55,11 +55,11 @@ def welcome(ask: Ask, note: str) -> Text:
     return Text(f"{text}\n\n{note}" if note else text, buttons=buttons)
 
 
-async def try_me(ask: Ask) -> Reply:
+async def try_me(ask: Request) -> Reply:
     return Text(ask.words("welcome.how"), private=True)
 
 
-async def _counts(ask: Ask, records: Records) -> str:
+async def _counts(ask: Request, records: Records) -> str:
     counted = {
         state: await records.examples.count(
             ask.id, ExampleFilter(assistant=ask.assistant.id, state=state)
@@ -69,12 +69,12 @@ async def _counts(ask: Ask, records: Records) -> str:
     return " · ".join(f"{count} {ask.words(f'state.{state}')}" for state, count in counted.items())
 
 
-async def _model(ask: Ask, records: Records) -> str:
+async def _model(ask: Request, records: Records) -> str:
     deployment = await records.deployments.current(ask.id, ask.assistant.id)
     return deployment.model if deployment else ask.assistant.base
 
 
-async def _job(ask: Ask, records: Records) -> str:
+async def _job(ask: Request, records: Records) -> str:
     running = await records.jobs.open_in(ask.id)
     if not running:
         return ask.words("none")

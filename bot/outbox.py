@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
+from bot.domain import ONLY_EDIT, MessageId, Notice, UserId, WorkspaceId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
-from bot.model import ONLY_EDIT, MessageId, Notice, UserId, WorkspaceId
+from bot.ports.dependencies import Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanReach, Surface
-from bot.ports.world import Surfaces
 from bot.replies import Drawn
 from bot.words import Words
 

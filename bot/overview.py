@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.commands import Ask, Command, Option, plain
-from bot.errors import UnknownCommand
-from bot.model import (
+from bot.commands import Command, Option, Request, plain
+from bot.domain import (
     ExampleFilter,
     ExampleState,
     ModelName,
@@ -15,9 +14,10 @@ from bot.model import (
     Role,
     Row,
 )
+from bot.errors import UnknownCommand
 from bot.ports.store import Records, Store
 from bot.prompts import last_exchange
-from bot.replies import Button, Card, Fact, Line, Listing, Reply, Text, Tone
+from bot.replies import Button, Card, Fact, Listing, ListingRow, Reply, Text, Tone
 from bot.rows import Method
 from bot.words import Words
 
@@ -44,7 +44,7 @@ class _Way:
         )
 
 
-async def tour(ask: Ask, *, store: Store, starters: Mapping[str, Sequence[Row]]) -> Reply:
+async def tour(ask: Request, *, store: Store, starters: Mapping[str, Sequence[Row]]) -> Reply:
     """The four steps to the first tuned answer; a step is done when it really happened."""
     async with store.reading() as records:
         way = await _way(ask, records)
@@ -56,7 +56,7 @@ async def tour(ask: Ask, *, store: Store, starters: Mapping[str, Sequence[Row]])
         "train": (Button(words("tour.train.button"), "job.start", is_primary=True),),
     }
     lines = tuple(
-        Line(
+        ListingRow(
             id=name,
             text=words(f"tour.{name}"),
             note=words(f"tour.{name}.note"),
@@ -69,7 +69,7 @@ async def tour(ask: Ask, *, store: Store, starters: Mapping[str, Sequence[Row]])
     return Listing(words("tour.title" if current else "tour.done"), lines)
 
 
-async def counts(ask: Ask, *, store: Store) -> Reply:
+async def counts(ask: Request, *, store: Store) -> Reply:
     """What waits and what there is, a line for each noun."""
     mine = ask.assistant.id
     async with store.reading() as records:
@@ -89,10 +89,10 @@ async def counts(ask: Ask, *, store: Store) -> Reply:
         if ask.role is Role.OPERATOR:
             removed = await records.workspaces.removed()
             numbers["workspaces"] = sum(one.closed_at is not None for one in removed)
-    return Listing("", tuple(Line(name, str(number)) for name, number in numbers.items()))
+    return Listing("", tuple(ListingRow(name, str(number)) for name, number in numbers.items()))
 
 
-async def channel(ask: Ask) -> Reply:
+async def channel(ask: Request) -> Reply:
     """Who answers here, and with which model."""
     answering = ask.deployment.model if ask.deployment else ask.assistant.base
     is_always = ask.binding is not None and ask.binding.always
@@ -108,14 +108,14 @@ async def channel(ask: Ask) -> Reply:
     )
 
 
-def _starter_buttons(ask: Ask, starters: Mapping[str, Sequence[Row]]) -> tuple[Button, ...]:
+def _starter_buttons(ask: Request, starters: Mapping[str, Sequence[Row]]) -> tuple[Button, ...]:
     return tuple(
         Button(ask.words(f"starter.{name}"), f"starter:{name}", is_primary=True)
         for name in starters
     )
 
 
-async def _way(ask: Ask, records: Records) -> _Way:
+async def _way(ask: Request, records: Records) -> _Way:
     mine = ask.assistant.id
     first = await records.examples.page(
         ask.id, ExampleFilter(assistant=mine, state=ExampleState.APPROVED), limit=1
@@ -132,20 +132,20 @@ async def _way(ask: Ask, records: Records) -> _Way:
     )
 
 
-async def _has_asked(ask: Ask, records: Records, tuned: Sequence[ModelName]) -> bool:
+async def _has_asked(ask: Request, records: Records, tuned: Sequence[ModelName]) -> bool:
     return any([await records.turns.has_answered(ask.id, model) for model in tuned])
 
 
-async def helped(ask: Ask, commands: Sequence[Command], note: Text | None = None) -> Reply:
+async def helped(ask: Request, commands: Sequence[Command], note: Text | None = None) -> Reply:
     """The commands the asker may use, or one of them with its options; `note` goes first."""
     words = ask.words
     topic = ask.text("topic")
     mine = [command for command in commands if command.role <= ask.role]
     if topic:
         return _explained(topic, mine if ask.role is Role.STRANGER else commands, words)
-    lines = tuple(Line(f"/tune {c.path}", words(c.key)) for c in mine)
+    lines = tuple(ListingRow(f"/tune {c.path}", words(c.key)) for c in mine)
     if note is not None:
-        lines = (Line("", note.text, buttons=note.buttons), *lines)
+        lines = (ListingRow("", note.text, buttons=note.buttons), *lines)
     return Listing(words("help.title"), lines, note=words("help.note"))
 
 
@@ -155,10 +155,10 @@ def _explained(topic: str, commands: Sequence[Command], words: Words) -> Reply:
     if not listed:
         raise UnknownCommand(name=topic)
     if len(listed) > 1:
-        lines = tuple(Line(f"/tune {c.path}", words(c.key)) for c in listed)
+        lines = tuple(ListingRow(f"/tune {c.path}", words(c.key)) for c in listed)
         return Listing(words("help.title"), lines)
     options = tuple(
-        Line(f"{option.name}:", words(f"option.{option.name}"), _range(option))
+        ListingRow(f"{option.name}:", words(f"option.{option.name}"), _range(option))
         for option in listed[0].options
     )
     role = words(f"role.{listed[0].role.name.lower()}")

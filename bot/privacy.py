@@ -8,10 +8,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 
-from bot.commands import Ask
-from bot.errors import BadInput, NotNow
-from bot.examples.keeping import consent_buttons
-from bot.model import (
+from bot.commands import Request
+from bot.domain import (
     LOCAL,
     NO_EXCLUSION,
     Consent,
@@ -23,6 +21,8 @@ from bot.model import (
     Notice,
     Sources,
 )
+from bot.errors import BadInput, NotNow
+from bot.examples.keeping import consent_buttons
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanForgetFiles, Surface
 from bot.replies import (
@@ -33,10 +33,10 @@ from bot.replies import (
     Field,
     FieldKind,
     Form,
-    Line,
     Listing,
+    ListingRow,
+    NoReply,
     Reply,
-    Silence,
     Text,
     Tone,
 )
@@ -49,7 +49,7 @@ _SHOWN_CHARACTERS, _OWN_CHARACTERS = 60, 8
 CONSENT_WANTED = "consent.wanted"
 
 
-async def consent(ask: Ask, *, store: Store) -> Reply:
+async def consent(ask: Request, *, store: Store) -> Reply:
     """My own switch: without a word it shows how it stands."""
     wanted = ask.text("switch")
     if wanted is not None:
@@ -77,7 +77,7 @@ async def word_consent_wanted(notice: Notice, records: Records, words: Words) ->
     )
 
 
-async def switch_consent(ask: Ask, *, given: bool, store: Store) -> Reply:
+async def switch_consent(ask: Request, *, given: bool, store: Store) -> Reply:
     async with store.writing() as records:
         held = Consent(ask.by, CONSENT_VERSION, given, ask.now)
         await records.consents.put(ask.id, held)
@@ -86,13 +86,13 @@ async def switch_consent(ask: Ask, *, given: bool, store: Store) -> Reply:
     return Text(ask.words("consent.thanks" if given else "consent.revoked"), private=True)
 
 
-async def consents(ask: Ask, *, store: Store) -> Reply:
+async def consents(ask: Request, *, store: Store) -> Reply:
     """Everybody's latest word on whether they may be learned from."""
     async with store.reading() as records:
         held = await records.consents.all(ask.id)
     words = ask.words
     lines = tuple(
-        Line(
+        ListingRow(
             one.user,
             words("consent.is_given" if one.given else "consent.is_withheld"),
             words("consent.since", at=f"{one.at:%Y-%m-%d %H:%M}", version=one.version),
@@ -105,7 +105,7 @@ async def consents(ask: Ask, *, store: Store) -> Reply:
     return Listing(words("consents.title"), lines, empty=words("consents.empty"), note=note)
 
 
-async def my_data(ask: Ask, *, store: Store) -> Reply:
+async def my_data(ask: Request, *, store: Store) -> Reply:
     """All that is kept of the asker, as a file: a line for each thing."""
     lines: list[bytes] = []
     counts: Counter[str] = Counter()
@@ -120,7 +120,7 @@ async def my_data(ask: Ask, *, store: Store) -> Reply:
     return Document(f"my-data-{ask.by}.jsonl", _in_lines(lines), text)
 
 
-async def _with_words_of(ask: Ask, records: Records) -> AsyncIterator[tuple[Example, str]]:
+async def _with_words_of(ask: Request, records: Records) -> AsyncIterator[tuple[Example, str]]:
     """Each example that they wrote, edited or marked, once, and which of these it was."""
     seen: set[ExampleId] = set()
     last: ExampleId | None = None
@@ -141,7 +141,7 @@ async def _with_words_of(ask: Ask, records: Records) -> AsyncIterator[tuple[Exam
                 yield await records.examples.get(ask.id, number), part
 
 
-async def ask_forget(ask: Ask) -> Reply:
+async def ask_forget(ask: Request) -> Reply:
     words = ask.words
     sure = Button(words("button.forget"), f"privacy.forget:{ask.by}", is_danger=True)
     return Card(
@@ -152,11 +152,11 @@ async def ask_forget(ask: Ask) -> Reply:
     )
 
 
-async def keep(ask: Ask) -> Reply:
+async def keep(ask: Request) -> Reply:
     return Card(ask.words("forget.kept"), replaces=True)
 
 
-async def forget(ask: Ask, *, store: Store, room: Surface) -> Reply:
+async def forget(ask: Request, *, store: Store, room: Surface) -> Reply:
     """Erases everything of the asker's; models made from it are marked, or go.
 
     What is counted or was decided stays without a name. A refused consent
@@ -181,7 +181,7 @@ async def forget(ask: Ask, *, store: Store, room: Surface) -> Reply:
     return Card(text, replaces=True)
 
 
-async def _quotes(ask: Ask, store: Store) -> set[str]:
+async def _quotes(ask: Request, store: Store) -> set[str]:
     """How the bot's own messages in the room would repeat what is erased; empty elsewhere."""
     if ask.id != LOCAL:
         return set()
@@ -213,7 +213,7 @@ def _beginnings(texts: Iterable[str]) -> set[str]:
     return {text for text in flat if len(text) >= _OWN_CHARACTERS}
 
 
-async def _forget_edits(ask: Ask, store: Store) -> int:
+async def _forget_edits(ask: Request, store: Store) -> int:
     marked = 0
     while True:
         async with store.writing() as records:
@@ -227,14 +227,14 @@ async def _forget_edits(ask: Ask, store: Store) -> int:
             return marked
 
 
-async def _forget_the_rest(ask: Ask, store: Store) -> None:
+async def _forget_the_rest(ask: Request, store: Store) -> None:
     changed = 1
     while changed:
         async with store.writing() as records:
             changed = await records.people.forget(ask.id, ask.by, limit=_PART)
 
 
-async def _forget_in_room(ask: Ask, quotes: set[str], store: Store) -> None:
+async def _forget_in_room(ask: Request, quotes: set[str], store: Store) -> None:
     """In the local workspace we are the platform ourselves, and its messages are ours to erase."""
     if ask.id != LOCAL:
         return
@@ -250,7 +250,7 @@ async def _forget_in_room(ask: Ask, quotes: set[str], store: Store) -> None:
             last = await records.people.forget_quotes(ask.id, quotes, after=last, limit=_PART)
 
 
-async def _forget_examples(ask: Ask, store: Store) -> tuple[int, int]:
+async def _forget_examples(ask: Request, store: Store) -> tuple[int, int]:
     """How many, and how many models are marked; part by part, so that others can write."""
     gone, marked = 0, 0
     while True:
@@ -262,7 +262,7 @@ async def _forget_examples(ask: Ask, store: Store) -> tuple[int, int]:
             return gone, marked
 
 
-async def _forget_turns(ask: Ask, store: Store) -> int:
+async def _forget_turns(ask: Request, store: Store) -> int:
     gone = 0
     while True:
         async with store.writing() as records:
@@ -273,34 +273,34 @@ async def _forget_turns(ask: Ask, store: Store) -> int:
             return gone
 
 
-async def source_deleted(ask: Ask, messages: Sequence[MessageId], *, store: Store) -> Reply:
+async def source_deleted(ask: Request, messages: Sequence[MessageId], *, store: Store) -> Reply:
     """Messages were deleted at their source: what was learned from any of them goes too."""
     channel = ask.place.channel
     async with store.writing() as records:
         found = await records.example_messages.examples(ask.id, channel, messages)
         await records.turns.forget_messages(ask.id, channel, messages)
         await _erase_at_source(ask, found, records)
-    return Silence()
+    return NoReply()
 
 
-async def place_deleted(ask: Ask, *, store: Store) -> Reply:
+async def place_deleted(ask: Request, *, store: Store) -> Reply:
     """A channel or a thread is gone with everything that was said in it."""
     channel, thread = ask.place.channel, ask.place.thread
     async with store.writing() as records:
         found = await records.example_messages.examples_in(ask.id, channel, thread)
         await records.turns.forget_channel(ask.id, channel, thread)
         await _erase_at_source(ask, found, records)
-    return Silence()
+    return NoReply()
 
 
-async def nothing_left(ask: Ask, examples: Sequence[ExampleId], *, store: Store) -> Reply:
+async def nothing_left(ask: Request, examples: Sequence[ExampleId], *, store: Store) -> Reply:
     """After an edit these teach nothing any more."""
     async with store.writing() as records:
         await _erase_at_source(ask, examples, records)
-    return Silence()
+    return NoReply()
 
 
-async def _erase_at_source(ask: Ask, examples: Sequence[ExampleId], records: Records) -> None:
+async def _erase_at_source(ask: Request, examples: Sequence[ExampleId], records: Records) -> None:
     if examples:
         await erase_examples(ask, examples, records)
         await records.audit.add(
@@ -308,7 +308,7 @@ async def _erase_at_source(ask: Ask, examples: Sequence[ExampleId], records: Rec
         )
 
 
-async def erase_examples(ask: Ask, examples: Sequence[ExampleId], records: Records) -> int:
+async def erase_examples(ask: Request, examples: Sequence[ExampleId], records: Records) -> int:
     """Text goes; the host's training files go; models made from them are marked. How many."""
     if not examples:
         return 0
@@ -318,7 +318,7 @@ async def erase_examples(ask: Ask, examples: Sequence[ExampleId], records: Recor
     return await records.models.taint(ask.id, snapshots)
 
 
-async def sources(ask: Ask, *, store: Store) -> Reply:
+async def sources(ask: Request, *, store: Store) -> Reply:
     """What the workspace may learn from; an admin raises it with one form."""
     words = ask.words
     choices = tuple((s.name.lower(), words(f"sources.{s.name.lower()}")) for s in Sources)
@@ -342,12 +342,12 @@ async def sources(ask: Ask, *, store: Store) -> Reply:
     )
 
 
-def _stamp(ask: Ask) -> str:
+def _stamp(ask: Request) -> str:
     """What is allowed when the form opens: it overwrites nothing else."""
     return f"{int(ask.workspace.sources)}.{int(ask.workspace.allowed)}"
 
 
-async def sources_submitted(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
+async def sources_submitted(ask: Request, values: Mapping[str, str], *, store: Store) -> Reply:
     """Stores who attested to what permission, when."""
     if ask.argument and ask.argument != _stamp(ask):
         raise NotNow(problem=ask.words("sources.changed"))
@@ -373,7 +373,7 @@ async def sources_submitted(ask: Ask, values: Mapping[str, str], *, store: Store
     return Text(_set(wanted, allowed, ask.words))
 
 
-def _allowed_field(ask: Ask) -> Field:
+def _allowed_field(ask: Request) -> Field:
     words = ask.words
     choices = tuple((name, words(f"exclusion.{name}")) for name in map(_name, Exclusion))
     return Field(
@@ -387,7 +387,7 @@ def _allowed_field(ask: Ask) -> Field:
     )
 
 
-def _allowed(ask: Ask, values: Mapping[str, str]) -> Exclusion:
+def _allowed(ask: Request, values: Mapping[str, str]) -> Exclusion:
     """What the form does not name stays excluded; a form without the question changes nothing."""
     if "allowed" not in values:
         return ask.workspace.allowed

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from bot.model import Assistant, Example, Place, Said
+from bot.domain import Assistant, Example, Message, Place
 from bot.ports.store import Records
 from bot.rows import Method
 
-Message = Mapping[str, str]
+PromptMessage = Mapping[str, str]
 
 _LOOKED_AT = 500
 _WORD = re.compile(r"\w+")
@@ -20,11 +20,11 @@ def prompt(
     assistant: Assistant,
     question: str,
     *,
-    history: Sequence[Said] = (),
-    shots: Sequence[Message] = (),
-) -> list[Message]:
+    history: Sequence[Message] = (),
+    shots: Sequence[PromptMessage] = (),
+) -> list[PromptMessage]:
     """In the order every host expects: system, examples, history, question."""
-    messages: list[Message] = []
+    messages: list[PromptMessage] = []
     if assistant.instructions.strip():
         messages.append({"role": "system", "content": assistant.instructions})
     messages.extend(shots)
@@ -38,7 +38,7 @@ def prompt(
 
 async def few_shot(
     records: Records, place: Place, assistant: Assistant, question: str, *, count: int
-) -> list[Message]:
+) -> list[PromptMessage]:
     """The permitted examples whose questions share most words with this one, as turns.
 
     What was said in a private, shared, direct or restricted channel goes along in that channel
@@ -47,7 +47,7 @@ async def few_shot(
     if count <= 0:
         return []
     asked = _words(question)
-    ranked: list[tuple[int, list[Message]]] = []
+    ranked: list[tuple[int, list[PromptMessage]]] = []
     looked = 0
     permitted = records.examples.trainable(
         place.workspace, assistant.id, Method.SUPERVISED, shown_in=place.channel
@@ -69,12 +69,12 @@ def last_exchange(example: Example) -> tuple[str, str] | None:
     return (pair[0]["content"], pair[1]["content"]) if pair else None
 
 
-def _pair(example: Example) -> list[Message]:
+def _pair(example: Example) -> list[PromptMessage]:
     """The last question and answer of a row; empty if it has no such pair."""
     row = example.row or {}
     messages = row.get("messages")
     listed = [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
-    found: list[Message] = []
+    found: list[PromptMessage] = []
     for asked, told in pairwise(listed):
         if asked.get("role") == "user" and told.get("role") == "assistant":
             pair = (asked.get("content"), told.get("content"))

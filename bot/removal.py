@@ -13,23 +13,23 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-from bot.commands import Ask
+from bot.commands import Request
 from bot.datasets import jsonl_lines
-from bot.errors import NotFound, NotNow, PlaceClosed
-from bot.model import (
+from bot.domain import (
     LOCAL,
     ChannelId,
     Job,
-    Leaving,
     ModelKind,
     Notice,
     Place,
+    RemoteCleanup,
     Workspace,
     WorkspaceId,
 )
+from bot.errors import NotFound, NotNow, PlaceClosed
+from bot.ports.dependencies import Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanTellInstalled
-from bot.ports.world import Surfaces
 from bot.replies import Button, Card, Document, Drawn, Reply, Text, Tone
 from bot.rows import Method
 from bot.words import Words
@@ -126,12 +126,12 @@ async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
     async with store.writing() as records:
         for job in await records.jobs.page(workspace.id, limit=_EVERY_JOB):
             if leaving := _leaving(job, now):
-                await records.leavings.add(leaving)
+                await records.remote_cleanups.add(leaving)
         for model in await records.models.of_workspaces([workspace.id]):
             if model.kind is not ModelKind.BASE:
                 start = f"model-{model.name}"
-                gone = Leaving(model.host, start, None, (), now, models=(model.name,))
-                await records.leavings.add(gone)
+                gone = RemoteCleanup(model.host, start, None, (), now, models=(model.name,))
+                await records.remote_cleanups.add(gone)
     is_left = True
     while is_left:
         # Its own row goes last, so that an erasure that was cut off is taken up again.
@@ -169,14 +169,14 @@ async def word_closed(notice: Notice, records: Records, words: Words) -> Drawn |
     return _card(found, datetime.fromisoformat(until), words)
 
 
-async def show(ask: Ask, *, store: Store, erase_after: timedelta) -> Reply:
+async def show(ask: Request, *, store: Store, erase_after: timedelta) -> Reply:
     """When a closed workspace is erased, and what its operator may do before."""
     async with store.reading() as records:
         workspace = await _closed(WorkspaceId(ask.argument), records)
     return _card(workspace, (workspace.closed_at or ask.now) + erase_after, ask.words)
 
 
-async def export(ask: Ask, *, store: Store) -> Reply:
+async def export(ask: Request, *, store: Store) -> Reply:
     """What the assistants of a closed workspace may be trained on, of one method."""
     method, _, number = ask.argument.partition(":")
     lines: list[bytes] = []
@@ -195,7 +195,7 @@ async def export(ask: Ask, *, store: Store) -> Reply:
     return Document(name, _blocks(lines), ask.words("export.done", count=len(lines)))
 
 
-async def ask_erase(ask: Ask, *, store: Store) -> Reply:
+async def ask_erase(ask: Request, *, store: Store) -> Reply:
     words = ask.words
     async with store.reading() as records:
         workspace = await _closed(WorkspaceId(ask.argument), records)
@@ -210,7 +210,7 @@ async def ask_erase(ask: Ask, *, store: Store) -> Reply:
     )
 
 
-async def erase_now(ask: Ask, *, store: Store) -> Reply:
+async def erase_now(ask: Request, *, store: Store) -> Reply:
     """The operator does not wait for the end of the period."""
     async with store.reading() as records:
         workspace = await _closed(WorkspaceId(ask.argument), records)
@@ -218,7 +218,7 @@ async def erase_now(ask: Ask, *, store: Store) -> Reply:
     return Card(ask.words("removal.erased", name=workspace.name), replaces=True)
 
 
-async def extend(ask: Ask, *, store: Store, erase_after: timedelta) -> Reply:
+async def extend(ask: Request, *, store: Store, erase_after: timedelta) -> Reply:
     """It is coming back: the grace period begins anew."""
     async with store.writing() as records:
         workspace = await _closed(WorkspaceId(ask.argument), records)
@@ -251,13 +251,13 @@ async def _closed(workspace: WorkspaceId, records: Records) -> Workspace:
     return found
 
 
-def _leaving(job: Job, now: datetime) -> Leaving | None:
+def _leaving(job: Job, now: datetime) -> RemoteCleanup | None:
     """Just enough to remove it at its host; None for a job that has nothing there."""
     files = tuple(file for file in (job.training_file, job.validation_file) if file)
     running = None if job.phase.is_over else job.host_job
     if not files and running is None and job.attempted_at is None:
         return None
-    return Leaving(job.host, job.start, running, files, now)
+    return RemoteCleanup(job.host, job.start, running, files, now)
 
 
 async def _blocks(lines: list[bytes]) -> AsyncIterator[bytes]:

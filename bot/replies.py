@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.model import MessageId
+from bot.domain import MessageId
 
 
 class Tone(StrEnum):
@@ -150,7 +150,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ListingRow:
     """One row of a listing: a number to call it by, its text, small print, and what can be done.
 
     `facts` say the same as the small print, one by one, for surfaces with room for columns.
@@ -169,7 +169,7 @@ class Listing:
     """A page of a noun; `more` shows the next page, `share` shows it to the whole channel."""
 
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[ListingRow, ...]
     empty: str = ""
     note: str = ""
     more: Button | None = None
@@ -240,7 +240,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class NoReply:
     """Nothing to say."""
 
 
@@ -253,4 +253,4 @@ class Refused:
 
 
 Drawn = Text | Card | Listing
-Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Comparison | Silence | Refused
+Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Comparison | NoReply | Refused

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot import access
-from bot.commands import Ask, Catalogue, Command, parse
+from bot.commands import Catalogue, Command, Request, parse
+from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
-from bot.model import ChannelKind, Role
-from bot.ports.world import World
+from bot.ports.dependencies import Dependencies
 from bot.replies import Button, Card, Listing, Reply
 
 SHARE = "share"
 _LONGEST_ACTION = 100
 
 
-def for_asker(ask: Ask, command: Command, reply: Reply) -> Reply:
+def for_asker(ask: Request, command: Command, reply: Reply) -> Reply:
     """The reply of a private command, with the button that shares it."""
     button = _button(ask, command)
     match reply:
@@ -32,14 +32,14 @@ def privately(reply: Reply) -> Reply:
     return replace(reply, private=True) if isinstance(reply, Card | Listing) else reply
 
 
-async def share(ask: Ask, world: World, commands: Sequence[Command]) -> Reply:
+async def share(ask: Request, deps: Dependencies, commands: Sequence[Command]) -> Reply:
     """Asks again at the right of whoever shares, and leaves out what can be clicked."""
     command, line = Catalogue(tuple(commands)).command(ask.argument)
     if not command.is_shareable:
         raise NotFound(noun="button", name=f"{SHARE}:{command.path}")
     access.require(ask.role, command.role, ask.words)
     options = parse(command, line, ask.words)
-    reply = await command.run(replace(ask, options=options, argument=""), world)
+    reply = await command.run(replace(ask, options=options, argument=""), deps)
     match reply:
         case Listing():
             lines = tuple(replace(one, buttons=()) for one in reply.lines)
@@ -49,7 +49,7 @@ async def share(ask: Ask, world: World, commands: Sequence[Command]) -> Reply:
     raise NotFound(noun="button", name=f"{SHARE}:{command.path}")
 
 
-def _button(ask: Ask, command: Command) -> Button | None:
+def _button(ask: Request, command: Command) -> Button | None:
     """None where nobody else would see it, or where it cannot be said in a button."""
     options = [f'{name}:"{value}"' for name, value in ask.options.items() if value]
     action = " ".join([f"{SHARE}:{command.path}", *options])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from bot.commands import Ask
-from bot.model import HostName, Undoable
+from bot.commands import Request
+from bot.domain import HostName, Undoable
 from bot.ports.store import Records
 from bot.replies import Button
 
@@ -14,7 +14,7 @@ UNDO_LASTS = timedelta(seconds=10)
 
 
 async def offer_undo(
-    ask: Ask,
+    ask: Request,
     records: Records,
     kind: str,
     details: Mapping[str, object],

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from bot.commands import Ask, whole_number
-from bot.errors import NotFound, NotNow
-from bot.examples.keeping import change_state, redraw_cards
-from bot.model import (
+from bot.commands import Request, whole_number
+from bot.domain import (
     AssistantId,
     Binding,
     ChannelId,
@@ -19,6 +17,8 @@ from bot.model import (
     Undoable,
     UserId,
 )
+from bot.errors import NotFound, NotNow
+from bot.examples.keeping import change_state, redraw_cards
 from bot.ports.store import Records, Store
 from bot.replies import Reply, Text
 
@@ -26,7 +26,7 @@ Details = Mapping[str, Any]
 _BATCH = 500
 
 
-async def undo(ask: Ask, *, store: Store) -> Reply:
+async def undo(ask: Request, *, store: Store) -> Reply:
     """Raises NotNow where it is too late, or was somebody else's."""
     async with store.writing() as records:
         found = await _found(ask, records)
@@ -36,7 +36,7 @@ async def undo(ask: Ask, *, store: Store) -> Reply:
     return Text(ask.words("undo.done"), private=True)
 
 
-async def _found(ask: Ask, records: Records) -> Undoable:
+async def _found(ask: Request, records: Records) -> Undoable:
     try:
         found = await records.undoables.find(ask.id, whole_number(ask.argument))
     except ValueError:
@@ -48,14 +48,14 @@ async def _found(ask: Ask, records: Records) -> Undoable:
     return found
 
 
-async def _example(ask: Ask, details: Details, records: Records) -> None:
+async def _example(ask: Request, details: Details, records: Records) -> None:
     example = await records.examples.get(ask.id, ExampleId(details["example"]))
     if example.state != details["after"] or example.decided_by != ask.by:
         raise NotNow(problem=ask.words("undo.changed"))
     await change_state(ask, records, example.id, ExampleState(details["before"]))
 
 
-async def _examples(ask: Ask, details: Details, records: Records) -> None:
+async def _examples(ask: Request, details: Details, records: Records) -> None:
     """Those that are still as the bulk change left them."""
     for state, numbers in details["before"].items():
         for first in range(0, len(numbers), _BATCH):
@@ -68,7 +68,7 @@ async def _examples(ask: Ask, details: Details, records: Records) -> None:
             await redraw_cards(ask, own, records)
 
 
-async def _binding(ask: Ask, details: Details, records: Records) -> None:
+async def _binding(ask: Request, details: Details, records: Records) -> None:
     channel = ChannelId(details["channel"])
     if await records.assistants.binding(ask.id, channel) is not None:
         raise NotNow(problem=ask.words("undo.changed"))
@@ -76,7 +76,7 @@ async def _binding(ask: Ask, details: Details, records: Records) -> None:
     await records.assistants.bind(ask.id, binding)
 
 
-async def _role(ask: Ask, details: Details, records: Records) -> None:
+async def _role(ask: Request, details: Details, records: Records) -> None:
     person = UserId(details["person"])
     if await records.roles.get(ask.id, person) is not None:
         raise NotNow(problem=ask.words("undo.changed"))
@@ -84,15 +84,15 @@ async def _role(ask: Ask, details: Details, records: Records) -> None:
     await records.roles.put(ask.id, person, role, is_external=details["is_external"])
 
 
-async def _model(ask: Ask, details: Details, records: Records) -> None:
+async def _model(ask: Request, details: Details, records: Records) -> None:
     await records.models.restore(ask.id, ModelName(details["model"]))
 
 
-async def _file(ask: Ask, details: Details, records: Records) -> None:
+async def _file(ask: Request, details: Details, records: Records) -> None:
     """Nothing was done yet."""
 
 
-_KINDS: Mapping[str, Callable[[Ask, Details, Records], Awaitable[None]]] = {
+_KINDS: Mapping[str, Callable[[Request, Details, Records], Awaitable[None]]] = {
     "example": _example,
     "examples": _examples,
     "binding": _binding,

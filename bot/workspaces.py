@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.assistants import OPEN_PLATFORMS, first
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import Assistant, Workspace, WorkspaceId
 from bot.errors import NotFound
-from bot.model import Assistant, Workspace, WorkspaceId
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
-from bot.replies import Button, Line, Listing, Reply, Text, Tone
+from bot.replies import Button, Listing, ListingRow, Reply, Text, Tone
 from bot.words import Words
 
 _PAGE = 200
 
 
-async def listing(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+async def listing(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
     """Every workspace, for whoever runs them; `workspaces:<last>` goes on.
 
     Those that wait to be allowed come first.
@@ -35,7 +35,7 @@ async def listing(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     return Listing(words("workspaces.title"), lines, more=more, total=total)
 
 
-async def allow(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+async def allow(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
     """The configured hosts may be used; an assistant that has done nothing yet moves there."""
     async with store.writing() as records:
         workspace = replace(await _named(ask, records), is_allowed=True)
@@ -49,7 +49,7 @@ async def allow(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
     return Text(ask.words("workspaces.allowed", name=workspace.name))
 
 
-async def disallow(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+async def disallow(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
     """From now on the sandbox alone; what is set up there stays as it is."""
     async with store.writing() as records:
         workspace = await _named(ask, records)
@@ -71,25 +71,25 @@ def _waits(workspace: Workspace, hosts: Hosts) -> bool:
     return len(hosts.usable(workspace)) < len(hosts.names())
 
 
-def _line(workspace: Workspace, hosts: Hosts, words: Words) -> Line:
+def _line(workspace: Workspace, hosts: Hosts, words: Words) -> ListingRow:
     if workspace.closed_at is not None:
         show = Button(words("removal.show"), f"workspace.show:{workspace.id}")
         note = words("removal.line")
-        return Line(workspace.id, workspace.name, note, buttons=(show,), tone=Tone.BAD)
+        return ListingRow(workspace.id, workspace.name, note, buttons=(show,), tone=Tone.BAD)
     note = words(f"sources.{workspace.sources.name.lower()}")
     if workspace.platform not in OPEN_PLATFORMS:
-        return Line(workspace.id, workspace.name, note)
+        return ListingRow(workspace.id, workspace.name, note)
     if _waits(workspace, hosts):
         allow = Button(words("button.allow"), f"workspace.allow:{workspace.id}", is_primary=True)
         waits = f"{words('workspaces.waiting')} · {workspace.id}"
-        return Line(workspace.id, workspace.name, waits, buttons=(allow,), tone=Tone.BUSY)
+        return ListingRow(workspace.id, workspace.name, waits, buttons=(allow,), tone=Tone.BUSY)
     if hosts.is_listed(workspace.id):
-        return Line(workspace.id, workspace.name, f"{note} · {words('workspaces.listed')}")
+        return ListingRow(workspace.id, workspace.name, f"{note} · {words('workspaces.listed')}")
     stop = Button(words("button.disallow"), f"workspace.disallow:{workspace.id}")
-    return Line(workspace.id, workspace.name, note, buttons=(stop,))
+    return ListingRow(workspace.id, workspace.name, note, buttons=(stop,))
 
 
-async def _named(ask: Ask, records: Records) -> Workspace:
+async def _named(ask: Request, records: Records) -> Workspace:
     found = await records.workspaces.find(WorkspaceId(ask.argument))
     if found is None:
         raise NotFound(noun="workspace", name=ask.argument)

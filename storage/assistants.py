@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from bot.domain import Assistant, AssistantId, Binding, ChannelId, Deployment, WorkspaceId
 from bot.errors import BadInput, NotFound
-from bot.model import Assistant, AssistantId, Binding, ChannelId, Deployment, WorkspaceId
 from storage.connection import Connection
 from storage.tables import assistants, bindings, deployments
 

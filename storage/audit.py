@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, insert, select
 
-from bot.model import AuditEntry, UserId, WorkspaceId
+from bot.domain import AuditEntry, UserId, WorkspaceId
 from storage.connection import Connection
 from storage.tables import audit
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import DateTime, Dialect, Enum, MetaData, Row, Text, TypeDecorator
 
-from bot.model import Job, Place, Turn
+from bot.domain import Job, Place, Turn
 
 T = TypeVar("T")
 

@@ -23,8 +23,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.domain import WorkspaceId
 from bot.errors import NotFound
-from bot.model import WorkspaceId
 from storage.columns import Utc
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ T = TypeVar("T")
 MANY = 5_000
 
 
-async def unhurried(work: Coroutine[Any, Any, T]) -> T:
+async def shielded(work: Coroutine[Any, Any, T]) -> T:
     """Wait until the work is done, even if this task is cancelled meanwhile; then be cancelled.
 
     The driver runs a statement in a thread and cannot take it back. Leaving
@@ -65,7 +65,7 @@ class Connection:
     async def run(self, statement: Executable, **values: object) -> CursorResult[Any]:
         if isinstance(statement, Delete | Update):
             self.changed_tables.add(statement.table.description)
-        return await unhurried(self._connection.execute(statement, values or None))
+        return await shielded(self._connection.execute(statement, values or None))
 
     async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
         return (await self.run(statement)).all()
@@ -90,15 +90,15 @@ class Connection:
         compiled = statement.compile(dialect=self._connection.dialect, column_keys=list(names))
         if compiled.positiontup != list(names):
             raise ValueError(f"the statement wants {compiled.positiontup}")
-        await unhurried(self._connection.exec_driver_sql(str(compiled), list(rows)))
+        await shielded(self._connection.exec_driver_sql(str(compiled), list(rows)))
 
     async def run_each(self, statement: Executable, rows: Sequence[Mapping[str, object]]) -> None:
         """Run a change once for each mapping of values, as one call of the driver."""
-        await unhurried(self._connection.execute(statement, list(rows)))
+        await shielded(self._connection.execute(statement, list(rows)))
 
     async def tell(self, sql: str) -> None:
         """Run a command to the database itself."""
-        await unhurried(self._connection.exec_driver_sql(sql))
+        await shielded(self._connection.exec_driver_sql(sql))
 
     def moment(self, at: datetime) -> object:
         """A moment as the driver takes it."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from bot.model import Consent, UserId, WorkspaceId
+from bot.domain import Consent, UserId, WorkspaceId
 from storage.connection import Connection
 from storage.tables import consents
 

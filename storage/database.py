@@ -10,13 +10,13 @@ from pathlib import Path
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from storage.connection import Connection, unhurried
-from storage.engine import Duty, address_of, create_file, engine_for, is_sqlite
+from storage.connection import Connection, shielded
+from storage.engine import EngineRole, address_of, create_file, engine_for, is_sqlite
 from storage.erasure import LOG, Scrubber, has_residue
 from storage.migrations import migrate
 from storage.records import Records
 from storage.tables import residues
-from storage.waiting import Turns
+from storage.writer_queue import WriterQueue
 
 
 class Database:
@@ -29,9 +29,9 @@ class Database:
     """
 
     def __init__(self, address: URL) -> None:
-        self._writers = engine_for(address, Duty.WRITE)
-        self._readers = engine_for(address, Duty.READ)
-        self._turns = Turns()
+        self._writers = engine_for(address, EngineRole.WRITE)
+        self._readers = engine_for(address, EngineRole.READ)
+        self._turns = WriterQueue()
         path = Path(address.database or "") if is_sqlite(address) else None
         self._scrubber = Scrubber(path, self._turns) if path else None
         self._writer: asyncio.Task[object] | None = None
@@ -98,20 +98,20 @@ class Database:
         """At once where that takes no longer than any other write."""
         scrubber = self._scrubber
         if scrubber and self._has_residue and scrubber.is_small:
-            self._has_residue = not await unhurried(asyncio.to_thread(scrubber.scrub_whole))
+            self._has_residue = not await shielded(asyncio.to_thread(scrubber.scrub_whole))
 
 
 @asynccontextmanager
 async def _transaction(engine: AsyncEngine) -> AsyncIterator[Connection]:
     connection = engine.connect()
     try:
-        await unhurried(_begin(connection))
+        await shielded(_begin(connection))
         yield Connection(connection)
-        await unhurried(connection.commit())
+        await shielded(connection.commit())
     finally:
         # Closing rolls back what was not committed.
         if connection.sync_connection is not None:
-            await unhurried(connection.close())
+            await shielded(connection.close())
 
 
 async def _name_residues(connection: Connection) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select
 
+from bot.domain import AssistantId, Deployment, HostName, ModelName, UserId, WorkspaceId
 from bot.errors import NotFound
-from bot.model import AssistantId, Deployment, HostName, ModelName, UserId, WorkspaceId
 from storage.connection import Connection
 from storage.tables import assistants, deployments
 

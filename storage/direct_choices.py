@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, delete, select, update
 
-from bot.model import UserId, WorkspaceId
+from bot.domain import UserId, WorkspaceId
 from storage.connection import Connection
 from storage.tables import direct_choices
 

@@ -45,7 +45,7 @@ PRAGMAS = (
 _KEPT_OPEN = 20
 
 
-class Duty(StrEnum):
+class EngineRole(StrEnum):
     """What an engine is for."""
 
     WRITE = "write"
@@ -54,10 +54,10 @@ class Duty(StrEnum):
     LOCK = "lock"
 
 
-_POSTGRES_OPTIONS: Mapping[Duty, dict[str, object]] = {
-    Duty.READ: {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+_POSTGRES_OPTIONS: Mapping[EngineRole, dict[str, object]] = {
+    EngineRole.READ: {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
     # A connection that waits for hours must not hold a transaction open.
-    Duty.LOCK: {"isolation_level": "AUTOCOMMIT"},
+    EngineRole.LOCK: {"isolation_level": "AUTOCOMMIT"},
 }
 
 
@@ -87,7 +87,7 @@ def create_file(address: URL) -> None:
             raise _wrong(f"{path} cannot be created ({error.strerror})") from error
 
 
-def engine_for(address: URL, duty: Duty) -> AsyncEngine:
+def engine_for(address: URL, duty: EngineRole) -> AsyncEngine:
     """Connections end their own transactions, so the pool resets nothing."""
     try:
         if is_sqlite(address):
@@ -102,7 +102,7 @@ def engine_for(address: URL, duty: Duty) -> AsyncEngine:
         raise _wrong(f"the driver of {address.drivername} is not installed") from error
 
 
-def _sqlite(address: URL, duty: Duty) -> AsyncEngine:
+def _sqlite(address: URL, duty: EngineRole) -> AsyncEngine:
     # Readers are never made to wait for one another, hence no limit to overflow.
     given, options = address.get_dialect()().create_connect_args(address)
     engine = create_async_engine(
@@ -113,15 +113,15 @@ def _sqlite(address: URL, duty: Duty) -> AsyncEngine:
         max_overflow=-1,
     )
     pragmas = [*PRAGMAS]
-    if duty is not Duty.MIGRATE:
+    if duty is not EngineRole.MIGRATE:
         # A migration may have to drop and remake a table that others refer to.
         pragmas.append("foreign_keys = ON")
-    if duty is Duty.READ:
+    if duty is EngineRole.READ:
         pragmas.append("query_only = ON")
     script = ";".join(f"PRAGMA {pragma}" for pragma in pragmas)
     # Without IMMEDIATE two transactions that read first and write later would
     # both be refused at once, busy_timeout or not.
-    begin = "BEGIN" if duty is Duty.READ else "BEGIN IMMEDIATE"
+    begin = "BEGIN" if duty is EngineRole.READ else "BEGIN IMMEDIATE"
 
     def connected(connection: DBAPIConnection, record: object) -> None:
         # The driver must not begin transactions of its own:

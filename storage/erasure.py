@@ -17,10 +17,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from storage.connection import unhurried
+from storage.connection import shielded
 from storage.engine import LOG_BYTES, PRAGMAS
 from storage.rewriting import Rewriting
-from storage.waiting import Turns
+from storage.writer_queue import WriterQueue
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ _STEPS_BETWEEN = 50
 class Scrubber:
     """Removes what erasing left in one SQLite file; writes take turns with everybody else's."""
 
-    def __init__(self, path: Path, turns: Turns, *, small: int = _SMALL_BYTES) -> None:
+    def __init__(self, path: Path, turns: WriterQueue, *, small: int = _SMALL_BYTES) -> None:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._turns = turns
@@ -66,19 +66,19 @@ class Scrubber:
         is never so while others write; hence the last of it in a turn of its own.
         """
         if self.has_long_log:
-            connection = await unhurried(asyncio.to_thread(self._connect))
+            connection = await shielded(asyncio.to_thread(self._connect))
             try:
                 await self._bring_over(connection)
             finally:
-                await unhurried(asyncio.to_thread(connection.close))
+                await shielded(asyncio.to_thread(connection.close))
 
     async def _bring_over(self, connection: sqlite3.Connection) -> None:
-        await unhurried(asyncio.to_thread(_checkpoint, connection, "PASSIVE"))
+        await shielded(asyncio.to_thread(_checkpoint, connection, "PASSIVE"))
         await self._alone(lambda: _checkpoint(connection, "PASSIVE"))
 
     async def scrub_in_parts(self) -> bool:
         """Rewrite what is named, part by part; False where the log cannot be emptied yet."""
-        connection = await unhurried(asyncio.to_thread(self._connect))
+        connection = await shielded(asyncio.to_thread(self._connect))
         try:
             rewriting = Rewriting(connection)
             steps = 0
@@ -89,11 +89,11 @@ class Scrubber:
             await self._bring_over(connection)
             return await self._alone(lambda: _empty_log(connection))
         finally:
-            await unhurried(asyncio.to_thread(connection.close))
+            await shielded(asyncio.to_thread(connection.close))
 
     async def _alone(self, work: Callable[[], T]) -> T:
         async with self._turns.turn(is_urgent=False):
-            return await unhurried(asyncio.to_thread(work))
+            return await shielded(asyncio.to_thread(work))
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

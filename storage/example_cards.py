@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, delete, select
 
-from bot.model import ChannelId, ExampleId, MessageId, Place, StandingCard, WorkspaceId
+from bot.domain import ChannelId, ExampleId, MessageId, Place, StandingCard, WorkspaceId
 from storage.connection import Connection, its_own, parts
 from storage.tables import example_cards as table
 

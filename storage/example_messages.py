@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import and_, delete, func, literal, select
 
-from bot.model import ChannelId, ExampleId, MessageId, Source, UserId, WorkspaceId
+from bot.domain import ChannelId, ExampleId, MessageId, Source, UserId, WorkspaceId
 from storage.connection import Connection, parts
 from storage.tables import example_marks, example_messages, examples
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 
-from bot.model import ChannelId, WorkspaceId
+from bot.domain import ChannelId, WorkspaceId
 from bot.ports.store import EVERYWHERE
 from storage.connection import Connection
 from storage.tables import guest_channels

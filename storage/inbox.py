@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, delete, or_, select, update
 
-from bot.model import InboxRow, WorkspaceId
+from bot.domain import InboxRow, WorkspaceId
 from storage.connection import Connection
 from storage.tables import inbox
 

@@ -9,21 +9,21 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, func, not_, or_, select, update
 
-from bot.errors import NotFound
-from bot.model import (
+from bot.domain import (
     AssistantId,
     Checkpoint,
     HostName,
     Job,
     JobEvent,
     JobId,
-    JobWish,
-    Measures,
     ModelName,
     Phase,
+    RequestedAction,
     SnapshotId,
+    StepMetrics,
     WorkspaceId,
 )
+from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, its_own, parts
 from storage.tables import checkpoints, job_events, job_metrics, jobs, workspaces
@@ -129,15 +129,21 @@ class Jobs:
         over = [phase for phase in Phase if phase.is_over]
         own = and_(jobs.c.workspace == workspace, jobs.c.snapshot.in_(snapshots))
         statement = update(jobs).where(own, jobs.c.phase.in_(over))
-        await self._connection.run(statement.values(wish=JobWish.FORGET, next_look=at))
+        await self._connection.run(
+            statement.values(requested_action=RequestedAction.FORGET, next_look=at)
+        )
 
     async def forgetting(self) -> Sequence[Job]:
-        return await self._open(jobs.c.wish == JobWish.FORGET)
+        return await self._open(jobs.c.requested_action == RequestedAction.FORGET)
 
     async def postpone(
-        self, numbers: Sequence[JobId], *, wish: JobWish | None, until: datetime
+        self, numbers: Sequence[JobId], *, requested_action: RequestedAction | None, until: datetime
     ) -> None:
-        is_same = jobs.c.wish.is_(None) if wish is None else jobs.c.wish == wish
+        is_same = (
+            jobs.c.requested_action.is_(None)
+            if requested_action is None
+            else jobs.c.requested_action == requested_action
+        )
         for part in parts(numbers):
             statement = update(jobs).where(jobs.c.id.in_(part), is_same).values(next_look=until)
             await self._connection.run(statement)
@@ -178,7 +184,7 @@ class Jobs:
         return frozenset(row.id for row in rows)
 
     async def add_measures(
-        self, workspace: WorkspaceId, job: JobId, measures: Iterable[Measures]
+        self, workspace: WorkspaceId, job: JobId, measures: Iterable[StepMetrics]
     ) -> None:
         if not await self._connection.has(jobs, workspace, job):
             return
@@ -194,11 +200,11 @@ class Jobs:
                 )
             )
 
-    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[Measures]:
+    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
         own = and_(job_metrics.c.workspace == workspace, job_metrics.c.job == job)
         statement = select(job_metrics.c.step, job_metrics.c.metrics).where(own)
         rows = await self._connection.rows(statement.order_by(job_metrics.c.step))
-        return [Measures(row.step, row.metrics) for row in rows]
+        return [StepMetrics(row.step, row.metrics) for row in rows]
 
     async def add_checkpoints(
         self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
@@ -282,6 +288,7 @@ def _estimate_id() -> JobId:
 
 def _job(row: Row[Any]) -> Job:
     values = fields_of(row)
+    values["requested_action"] = values.pop("wish")
     return Job(**{**values, "result_files": tuple(values["result_files"])})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, select, update
 
-from bot.model import (
+from bot.domain import (
     AssistantId,
     HostName,
     Model,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, and_, case, delete, exists, func, not_, select, update
 
-from bot.model import ChannelId, MessageId, NewNotice, Notice, NoticeId, Place, WorkspaceId
+from bot.domain import ChannelId, MessageId, NewNotice, Notice, NoticeId, Place, WorkspaceId
 from storage.connection import Connection
 from storage.jobs import OPEN
 from storage.tables import IS_BEHIND, jobs, notices, workspaces

@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.model import ExampleId, ExampleState, RoomMessage, User, UserId, WorkspaceId
+from bot.domain import ExampleId, ExampleState, RoomMessage, User, UserId, WorkspaceId
 from storage.connection import Connection
 from storage.examples.values import mark_of, searchable
 from storage.tables import (

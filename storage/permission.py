@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, and_, exists, not_, or_
 
-from bot.model import CHANNEL_EXCLUSIONS, LOCAL, ChannelId, ExampleState, Origin, Sources
+from bot.domain import CHANNEL_EXCLUSIONS, LOCAL, ChannelId, ExampleState, Origin, Sources
 from storage.tables import consents, example_authors, examples, workspaces
 
 _OWN_WORDS = (Origin.STUDIO, Origin.CONSOLE, Origin.IMPORT)

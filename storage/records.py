@@ -15,10 +15,10 @@ from storage.examples import Examples
 from storage.guest_channels import GuestChannels
 from storage.inbox import Inbox
 from storage.jobs import Jobs
-from storage.leavings import Leavings
 from storage.models import Models
 from storage.outbox import Outbox
 from storage.people import People
+from storage.remote_cleanups import RemoteCleanups
 from storage.roles import Roles
 from storage.room import Room
 from storage.snapshots import Snapshots
@@ -43,7 +43,7 @@ class Records:
         self.people: store.People = People(connection)
         self.snapshots: store.Snapshots = Snapshots(connection)
         self.jobs: store.Jobs = Jobs(connection)
-        self.leavings: store.Leavings = Leavings(connection)
+        self.remote_cleanups: store.RemoteCleanups = RemoteCleanups(connection)
         self.undoables: store.Undoables = Undoables(connection)
         self.models: store.Models = Models(connection)
         self.deployments: store.Deployments = Deployments(connection)

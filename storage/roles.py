@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 
-from bot.model import Role, UserId, WorkspaceId
+from bot.domain import Role, UserId, WorkspaceId
 from storage.connection import Connection
 from storage.tables import roles
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import CTE, Row, and_, delete, func, or_, select, update
 
-from bot.model import LOCAL, ChannelId, RoomMessage, User, UserId
+from bot.domain import LOCAL, ChannelId, RoomMessage, User, UserId
 from storage.connection import Connection
 from storage.tables import room_messages, room_reactions
 

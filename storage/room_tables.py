@@ -13,7 +13,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from bot.model import User
+from bot.domain import User
 from storage.columns import Frozen, Utc, metadata
 
 room_messages = Table(

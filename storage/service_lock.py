@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import DatabaseTaken, SettingsError
-from storage.engine import Duty, address_of, create_file, engine_for, is_sqlite, reachable
+from storage.engine import EngineRole, address_of, create_file, engine_for, is_sqlite, reachable
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class _AdvisoryLock:
     def __init__(self, address: URL, holder: str) -> None:
         self._address = address
         self._holder = holder
-        self._engine = engine_for(address, Duty.LOCK)
+        self._engine = engine_for(address, EngineRole.LOCK)
         self._connection: AsyncConnection | None = None
 
     async def take(self) -> None:

@@ -7,8 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Select, and_, case, delete, exists, func, insert, not_, or_, select
 
-from bot.errors import NotFound
-from bot.model import (
+from bot.domain import (
     AssistantId,
     ExampleId,
     Snapshot,
@@ -17,6 +16,7 @@ from bot.model import (
     Split,
     WorkspaceId,
 )
+from bot.errors import NotFound
 from bot.rows import Method
 from storage.connection import Connection, its_own, parts
 from storage.permission import permitted

@@ -6,7 +6,7 @@ from datetime import date
 
 from sqlalchemy import and_, case, func, select
 
-from bot.model import UserId, WorkspaceId
+from bot.domain import UserId, WorkspaceId
 from storage.connection import Connection
 from storage.tables import spending
 

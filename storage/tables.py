@@ -31,14 +31,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-from bot.model import (
+from bot.domain import (
     Estimate,
     ExampleState,
     Hyperparameters,
-    JobWish,
     ModelKind,
     Origin,
     Phase,
+    RequestedAction,
     Sampling,
     Split,
     TurnState,
@@ -74,10 +74,13 @@ def _flag(name: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False)
 
 
-def _word(name: str, words: type[StrEnum], *, nullable: bool = False) -> Column[StrEnum]:
+def _word(
+    name: str, words: type[StrEnum], *, key: str | None = None, nullable: bool = False
+) -> Column[StrEnum]:
     # Not IN: for more than two words SQLite would build a set of them, anew for every row.
     rule = " OR ".join(f"{name} = '{word}'" for word in words)
-    return Column(name, one_of(words), CheckConstraint(rule, name=name), nullable=nullable)
+    check = CheckConstraint(rule, name=name)
+    return Column(name, one_of(words), check, key=key or name, nullable=nullable)
 
 
 def _check(name: str, rule: str) -> CheckConstraint:
@@ -346,7 +349,7 @@ jobs = _numbered(
     _flag("use_when_done"),
     Column("estimate", Frozen(Estimate), nullable=False),
     _word("phase", Phase),
-    _word("wish", JobWish, nullable=True),
+    _word("wish", RequestedAction, key="requested_action", nullable=True),
     Column("training_file", Text),
     Column("validation_file", Text),
     Column("attempted_at", Utc),
@@ -379,7 +382,7 @@ jobs = _numbered(
     _check("steps", "step >= 0 AND total_steps >= 0"),
 )
 Index(None, jobs.c.phase)
-Index(None, jobs.c.wish)
+Index(None, jobs.c.requested_action)
 Index(None, jobs.c.workspace, jobs.c.confirmed_at)
 Index(None, jobs.c.host, jobs.c.base, jobs.c.phase, jobs.c.finished_at)
 Index(None, jobs.c.workspace, jobs.c.snapshot)
@@ -547,7 +550,7 @@ undoables = _numbered(
 )
 Index(None, undoables.c.due_at)
 
-leavings = Table(
+remote_cleanups = Table(
     "leavings",
     metadata,
     _id(),

@@ -9,8 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, exists, func, select, update
 
-from bot.errors import NotFound
-from bot.model import (
+from bot.domain import (
     ChannelId,
     ExampleState,
     MessageId,
@@ -22,6 +21,7 @@ from bot.model import (
     Vote,
     WorkspaceId,
 )
+from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, its_own, parts
 from storage.tables import IS_LIVING, examples, turns, votes

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, and_, delete, func, insert, select, update
 
-from bot.model import HostName, Undoable, WorkspaceId
+from bot.domain import HostName, Undoable, WorkspaceId
 from storage.connection import Connection
 from storage.tables import undoables as table
 

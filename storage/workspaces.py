@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Row, and_, delete, func, or_, select, tuple_, update
 
-from bot.model import Exclusion, Sources, Workspace, WorkspaceId
+from bot.domain import Exclusion, Sources, Workspace, WorkspaceId
 from storage.connection import Connection
-from storage.tables import leavings, metadata, residues, workspaces
+from storage.tables import metadata, remote_cleanups, residues, workspaces
 
 
 class Workspaces:
@@ -106,7 +106,7 @@ class Workspaces:
     async def erase_part(self, workspace: WorkspaceId, *, limit: int = 500) -> bool:
         self._connection.has_erased = True
         for table in reversed(metadata.sorted_tables):
-            if table in (leavings, residues):
+            if table in (remote_cleanups, residues):
                 continue
             owner = workspaces.c.id if table is workspaces else table.c.workspace
             key = tuple_(*table.primary_key.columns)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from attune.bootstrap import House
+from attune.bootstrap import App
 from attune.settings import Settings
-from bot.model import ChannelId, Place, WorkspaceId
+from bot.domain import ChannelId, Place, WorkspaceId
 from bot.ports.surface import Surface
 from tests.fakes.discord import ADMIN, GENERAL, GUILD, FakeDiscord, Interaction, fake_discord
 from tests.fakes.discord_rules import Json
@@ -30,7 +30,7 @@ class Scene:
         self.folder = folder
         self.greetings = 0
         self._stack: AsyncExitStack | None = None
-        self.house: House | None = None
+        self.house: App | None = None
 
     async def start(self, **settings: str) -> None:
         self._stack = AsyncExitStack()

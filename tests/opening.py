@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from attune import service
-from attune.bootstrap import House, build, configured_hosts
+from attune.bootstrap import App, build, configured_hosts
 from attune.clock import SystemClock
 from attune.embedded import Address
 from attune.settings import Settings
@@ -15,7 +15,7 @@ from storage.database import Database
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[House]:
+async def opened(settings: Settings) -> AsyncIterator[App]:
     """The house without its embedded tuner, which takes a second to start."""
     database = await Database.open(settings.database)
     hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))

@@ -29,11 +29,10 @@ from adapters.console.conversation import OWNER, Conversation
 from adapters.openai.client import OpenAIHost, Patience
 from adapters.openai.profiles import ConfiguredHosts, HostConfig
 from adapters.room import drawn
-from attune.bootstrap import House, build
+from attune.bootstrap import App, build
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
-from bot.events import Event, Left, Spoken, What
-from bot.model import (
+from bot.domain import (
     LOCAL,
     ChannelId,
     Example,
@@ -41,17 +40,18 @@ from bot.model import (
     ExampleState,
     Job,
     JobId,
+    Message,
     MessageId,
     Model,
     Phase,
     Place,
     Role,
     RoomMessage,
-    Said,
     User,
     UserId,
     WorkspaceId,
 )
+from bot.events import Event, MessageReceived, What, WorkspaceLeft
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 from bot.replies import Card, Drawn, Listing, Text
@@ -195,7 +195,7 @@ class Scene:
         self.store = MortalStore(self.database, self.fate)
         self.hosts = ConfiguredHosts(self.configs, keys={"KEY": self.host.key})
         self.tasks = Tasks()
-        self.house: House = build(
+        self.house: App = build(
             Settings.model_construct(
                 data_dir=self.folder,
                 admins=self.admins,
@@ -308,10 +308,10 @@ class Scene:
 
     def spoken(
         self, text: str, *, number: int | str, by: str | User = "you", is_addressed: bool = True
-    ) -> Spoken:
+    ) -> MessageReceived:
         place = Place(LOCAL, GENERAL)
-        said = Said(place, MessageId(str(number)), _user(by), text, self.clock.now())
-        return Spoken(said, is_addressed=is_addressed)
+        said = Message(place, MessageId(str(number)), _user(by), text, self.clock.now())
+        return MessageReceived(said, is_addressed=is_addressed)
 
     # Common beginnings
 
@@ -341,7 +341,7 @@ class Scene:
 
     async def leave(self) -> None:
         """The app is removed from the local workspace, and the grace period passes."""
-        await self.handle(self.event(Left(), key="left"))
+        await self.handle(self.event(WorkspaceLeft(), key="left"))
         self.advance(timedelta(days=self.erase_after_days).total_seconds())
         await self.house.removals.look()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from attune.bootstrap import House
+from attune.bootstrap import App
 from attune.settings import Settings
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.slack import FakeSlack, fake_slack
@@ -26,7 +26,7 @@ class Scene:
         self.host = host
         self.folder = folder
         self._stack: AsyncExitStack | None = None
-        self.house: House | None = None
+        self.house: App | None = None
 
     async def start(self, **settings: str) -> None:
         self._stack = AsyncExitStack()

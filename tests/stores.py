@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from bot.model import (
+from bot.domain import (
     Assistant,
     AssistantId,
     ChannelId,

@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot.model import ExampleFilter, WorkspaceId
+from bot.domain import ExampleFilter, WorkspaceId
 from storage.database import Database
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.slack import TEAM, FakeSlack, fake_slack, shown

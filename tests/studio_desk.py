@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot.events import Clicked, Commanded, Event, Submitted
-from bot.model import LOCAL, ChannelId, Place, UserId
-from bot.model import User as Person
+from bot.domain import LOCAL, ChannelId, Place, UserId
+from bot.domain import User as Person
+from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted
 from bot.replies import Listing, Reply
 from tests.scene import Scene
 
@@ -21,18 +21,20 @@ class Desk:
         self._scene = scene
         self._count = 0
 
-    async def ask(self, what: Clicked | Commanded | Submitted, *, by: Person = OWNER) -> Reply:
+    async def ask(
+        self, what: ButtonClicked | CommandInvoked | FormSubmitted, *, by: Person = OWNER
+    ) -> Reply:
         return await self._scene.house.ask(self._event(what, by))
 
     async def look(self, action: str, *, by: Person = OWNER) -> Reply:
-        return await self._scene.house.look(self._event(Clicked(action), by))
+        return await self._scene.house.look(self._event(ButtonClicked(action), by))
 
     async def listing(self, **options: str) -> Listing:
-        reply = await self.ask(Commanded("examples", options))
+        reply = await self.ask(CommandInvoked("examples", options))
         assert isinstance(reply, Listing)
         return reply
 
-    def _event(self, what: Clicked | Commanded | Submitted, by: Person) -> Event:
+    def _event(self, what: ButtonClicked | CommandInvoked | FormSubmitted, by: Person) -> Event:
         self._count += 1
         place = Place(LOCAL, ChannelId("general"))
         return Event(f"page:{self._count}", place, by, self._scene.clock.now(), what)

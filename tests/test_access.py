@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 
 from bot.catalogue import CATALOGUE
-from bot.commands import Command, Deed, Option, OptionKind, whole_number
-from bot.errors import AttuneError, template
-from bot.events import Clicked, Commanded, Reacted, Submitted, What
-from bot.model import (
+from bot.commands import Action, Command, Option, OptionKind, whole_number
+from bot.domain import (
     ChannelId,
     ExampleState,
     MessageId,
@@ -31,6 +29,8 @@ from bot.model import (
     User,
     Vote,
 )
+from bot.errors import AttuneError, template
+from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, ReactionChanged, What
 from bot.ports.store import Records
 from storage.database import Database
 from tests.scene import Scene, copy_data
@@ -142,10 +142,10 @@ async def home(scene: Scene, furnished_store: Path) -> Scene:
 
 
 def asked(command: Command) -> Iterator[What]:
-    yield Commanded(command.path)
+    yield CommandInvoked(command.path)
     for option in command.options:
         for value in plausible(option):
-            yield Commanded(command.path, {option.name: value})
+            yield CommandInvoked(command.path, {option.name: value})
 
 
 def plausible(option: Option) -> Sequence[str]:
@@ -163,14 +163,14 @@ def plausible(option: Option) -> Sequence[str]:
     return option.choices or values.get(option.kind, ())
 
 
-def clicked(deed: Deed, arguments: Sequence[str] = ARGUMENTS) -> Iterator[What]:
+def clicked(deed: Action, arguments: Sequence[str] = ARGUMENTS) -> Iterator[What]:
     for argument in arguments:
-        yield Clicked(f"{deed.name}:{argument}"[:100], MessageId("200.1"))
+        yield ButtonClicked(f"{deed.name}:{argument}"[:100], MessageId("200.1"))
 
 
-def submitted(deed: Deed, arguments: Sequence[str] = ARGUMENTS) -> Iterator[What]:
+def submitted(deed: Action, arguments: Sequence[str] = ARGUMENTS) -> Iterator[What]:
     for argument in arguments:
-        yield Submitted(f"{deed.name}:{argument}"[:100], VALUES)
+        yield FormSubmitted(f"{deed.name}:{argument}"[:100], VALUES)
 
 
 ENTRIES: dict[str, list[What]] = {
@@ -179,8 +179,8 @@ ENTRIES: dict[str, list[What]] = {
     **{f"form {deed.name}": list(submitted(deed)) for deed in CATALOGUE.forms},
     **{
         f"reaction {deed.name}": [
-            Reacted(MessageId("200.1"), deed.name),
-            Reacted(MessageId("200.1"), deed.name, is_removed=True),
+            ReactionChanged(MessageId("200.1"), deed.name),
+            ReactionChanged(MessageId("200.1"), deed.name, is_removed=True),
         ]
         for deed in CATALOGUE.reactions
     },
@@ -262,21 +262,21 @@ async def test_a_curator_sees_it(home: Scene) -> None:
     """So that the tests above can fail."""
     await home.grant(BOB, Role.CURATOR, HOME)
     for number, what in enumerate(
-        (Commanded("examples"), Commanded("review"), Commanded("assistant show"))
+        (CommandInvoked("examples"), CommandInvoked("review"), CommandInvoked("assistant show"))
     ):
         assert MARKER in await tell(home, what, number, MEMBER), what
 
 
 async def test_a_member_sees_what_is_their_own(home: Scene) -> None:
-    await tell(home, Submitted("teach", {"question": "mine?", "answer": "yes"}), 1, MEMBER)
+    await tell(home, FormSubmitted("teach", {"question": "mine?", "answer": "yes"}), 1, MEMBER)
     async with home.store.writing() as records:
         assistant = await records.assistants.default(HOME)
         assert assistant is not None
         own = replace(an_example(assistant.id), row=a_row("my own"), authors=(BOB, ANN))
         example, _ = await records.examples.add(HOME, own, at=NOW)
 
-    listed = await tell(home, Commanded("examples"), 2, MEMBER)
-    shown = await tell(home, Clicked(f"example.show:{example.id}"), 3, MEMBER)
+    listed = await tell(home, CommandInvoked("examples"), 2, MEMBER)
+    shown = await tell(home, ButtonClicked(f"example.show:{example.id}"), 3, MEMBER)
 
     assert "my own" in listed
     assert "my own" in shown
@@ -319,7 +319,7 @@ async def test_what_is_of_another_workspace_stays_as_it_is(home: Scene, entry: s
 async def test_a_price_is_answered_where_it_was_told(home: Scene, deed: str) -> None:
     before = kept(home.folder)
 
-    await tell(home, Clicked(f"{deed}:{await home.estimate()}"), 1, ADMIN)
+    await tell(home, ButtonClicked(f"{deed}:{await home.estimate()}"), 1, ADMIN)
 
     assert kept(home.folder) == before
 
@@ -338,8 +338,8 @@ def test_only_plain_digits_name_a_thing(said: str) -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        *(Clicked(f"{deed.name}:1") for deed in CATALOGUE.buttons if deed.is_for_pages),
-        *(Submitted(deed.name, VALUES) for deed in CATALOGUE.forms if deed.is_for_pages),
+        *(ButtonClicked(f"{deed.name}:1") for deed in CATALOGUE.buttons if deed.is_for_pages),
+        *(FormSubmitted(deed.name, VALUES) for deed in CATALOGUE.forms if deed.is_for_pages),
     ],
     ids=str,
 )

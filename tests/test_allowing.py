@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.events import Clicked, Marked, Reacted, Submitted
-from bot.model import ChannelKind, ExampleState, Exclusion, Said, User, UserId
+from bot.domain import ChannelKind, ExampleState, Exclusion, Message, User, UserId
+from bot.events import ButtonClicked, FormSubmitted, ReactionChanged, ShortcutUsed
 from bot.replies import Form
 from bot.rows import Method
 from tests.scene import SLACK, Scene
@@ -22,19 +22,19 @@ async def allow(scene: Scene, allowed: str = "", sources: str = "messages") -> N
         await scene.restart()
     values = {"sources": sources, "allowed": allowed, "permission": "Letter of 3 May"}
     key = f"sources {allowed} {sources} {scene.clock.now()}"
-    await scene.slack_event(Submitted("sources", values), key=key, by=ADA)
+    await scene.slack_event(FormSubmitted("sources", values), key=key, by=ADA)
 
 
-def exchange(scene: Scene, *, by: User | None = None) -> Said:
+def exchange(scene: Scene, *, by: User | None = None) -> Message:
     question = scene.slack.hears("when do you open?", by="mina")
     answer = scene.slack.hears("at nine", by="omar", reply_to=int(question.id))
     return answer if by is None else replace(answer, author=by)
 
 
-async def mark(scene: Scene, said: Said, kind: ChannelKind = ChannelKind.OPEN) -> None:
+async def mark(scene: Scene, said: Message, kind: ChannelKind = ChannelKind.OPEN) -> None:
     scene.slack.said = [said if one.id == said.id else one for one in scene.slack.said]
     event = scene.event(
-        Reacted(said.id, "🎓"),
+        ReactionChanged(said.id, "🎓"),
         key=f"mark {said.id} {kind} {scene.clock.now()}",
         by="mina",
         workspace=SLACK,
@@ -105,7 +105,7 @@ async def test_a_guest_who_asked_us_does_not_teach_through_our_answer(scene: Sce
     own = replace(said, id=scene.slack.own_ids[-1])
     scene.slack.said.append(own)
 
-    await scene.slack_event(Reacted(own.id, "🎓"), key="e2", by=ADA)
+    await scene.slack_event(ReactionChanged(own.id, "🎓"), key="e2", by=ADA)
 
     assert await scene.examples(workspace=SLACK) == []
     assert "guest" in str(scene.slack.whispers[-1])
@@ -115,7 +115,7 @@ async def test_a_guests_own_lesson_needs_the_same_word(scene: Scene) -> None:
     await allow(scene)
     lesson = {"question": "when?", "answer": "at nine"}
 
-    await scene.slack_event(Submitted("teach", lesson), key="e1", by=GUEST)
+    await scene.slack_event(FormSubmitted("teach", lesson), key="e1", by=GUEST)
 
     assert await scene.examples(workspace=SLACK) == []
 
@@ -124,8 +124,8 @@ async def test_what_is_allowed_no_more_is_trained_on_no_more(scene: Scene) -> No
     await allow(scene, "private")
     await mark(scene, exchange(scene), ChannelKind.PRIVATE)
     for author in ("mina", "omar"):
-        await scene.slack_event(Clicked("consent.on"), key=f"yes {author}", by=author)
-    await scene.slack_event(Clicked("example.approve:1.r1.proposed"), key="approve", by=ADA)
+        await scene.slack_event(ButtonClicked("consent.on"), key=f"yes {author}", by=author)
+    await scene.slack_event(ButtonClicked("example.approve:1.r1.proposed"), key="approve", by=ADA)
     before = await trainable(scene)
 
     await allow(scene)
@@ -164,9 +164,9 @@ async def test_a_word_that_is_none_of_them_changes_nothing(scene: Scene) -> None
 # Save as example
 
 
-async def save(scene: Scene, said: Said, *, by: str = "mina") -> Form:
+async def save(scene: Scene, said: Message, *, by: str = "mina") -> Form:
     key = f"save {said.id} {by}"
-    await scene.slack_event(Marked("save", said), key=key, by=by)
+    await scene.slack_event(ShortcutUsed("save", said), key=key, by=by)
     return scene.slack.forms[-1]
 
 
@@ -184,7 +184,7 @@ async def test_what_is_saved_is_what_was_edited(scene: Scene) -> None:
     form = await save(scene, exchange(scene), by=ADA)
 
     edited = {"question": "when do you open?", "answer": "At nine."}
-    await scene.slack_event(Submitted(form.id, edited), key="e2", by=ADA)
+    await scene.slack_event(FormSubmitted(form.id, edited), key="e2", by=ADA)
 
     (example,) = await scene.examples(workspace=SLACK)
     assert "At nine." in str(example.row)
@@ -196,7 +196,7 @@ async def test_who_changes_nothing_is_no_author(scene: Scene) -> None:
     form = await save(scene, exchange(scene), by=ADA)
 
     same = {field.name: field.value for field in form.fields}
-    await scene.slack_event(Submitted(form.id, same), key="e2", by=ADA)
+    await scene.slack_event(FormSubmitted(form.id, same), key="e2", by=ADA)
 
     (example,) = await scene.examples(workspace=SLACK)
     assert example.authors == ("mina", "omar")
@@ -208,7 +208,7 @@ async def test_what_was_forbidden_meanwhile_is_not_saved(scene: Scene) -> None:
     await allow(scene, sources="outside")
 
     edited = {"question": "a secret", "answer": "a secret"}
-    await scene.slack_event(Submitted(form.id, edited), key="e2", by="mina")
+    await scene.slack_event(FormSubmitted(form.id, edited), key="e2", by="mina")
 
     (example,) = await scene.examples(workspace=SLACK)
     assert example.row is None
@@ -218,14 +218,14 @@ async def test_of_a_long_conversation_the_end_is_edited_and_the_rest_goes_along(
     scene: Scene,
 ) -> None:
     await allow(scene)
-    last: Said | None = None
+    last: Message | None = None
     for number, (text, by) in enumerate([("q1", "mina"), ("a1", "omar")] * 4):
         last = scene.slack.hears(f"{text}.{number}", by=by, reply_to=number or None)
     assert last is not None
 
     form = await save(scene, last)
     values = {field.name: field.value.upper() for field in form.fields}
-    await scene.slack_event(Submitted(form.id, values), key="e2", by="mina")
+    await scene.slack_event(FormSubmitted(form.id, values), key="e2", by="mina")
 
     assert len(form.fields) == 4
     assert "4 earlier texts" in form.note
@@ -236,7 +236,7 @@ async def test_of_a_long_conversation_the_end_is_edited_and_the_rest_goes_along(
 async def test_below_messages_saving_keeps_a_pointer(scene: Scene) -> None:
     said = replace(exchange(scene), permalink="https://chat.example/1")
 
-    await scene.slack_event(Marked("save", said), key="e1", by="mina")
+    await scene.slack_event(ShortcutUsed("save", said), key="e1", by="mina")
 
     (example,) = await scene.examples(workspace=SLACK)
     assert example.row is None
@@ -272,6 +272,6 @@ async def test_a_form_whose_moment_has_passed_is_opened_by_a_button(scene: Scene
     await allow(scene)
     form = await save(scene, exchange(scene))
 
-    await scene.slack_event(Clicked(form.again), key="e2", by="mina")
+    await scene.slack_event(ButtonClicked(form.again), key="e2", by="mina")
 
     assert scene.slack.forms[-1] == form

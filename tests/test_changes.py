@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from adapters.changes import Missed, Reacted, Streaming, Watch
-from bot.model import UserId
+from adapters.changes import ChangesLost, ReactionsUpdated, Streaming, Watch
+from bot.domain import UserId
 
 MINA = UserId("mina")
 
@@ -11,19 +11,24 @@ MINA = UserId("mina")
 def test_a_slow_watcher_loses_live_pieces_first() -> None:
     watch = Watch(limit=3)
 
-    for change in (Streaming(1, "a"), Streaming(2, "b"), Reacted(1, "x", MINA), Missed()):
+    for change in (
+        Streaming(1, "a"),
+        Streaming(2, "b"),
+        ReactionsUpdated(1, "x", MINA),
+        ChangesLost(),
+    ):
         watch.tell(change)
 
-    assert watch.take() == [Reacted(1, "x", MINA), Missed()]
+    assert watch.take() == [ReactionsUpdated(1, "x", MINA), ChangesLost()]
 
 
 def test_a_watcher_that_is_far_too_slow_is_told_so() -> None:
     watch = Watch(limit=3)
 
     for number in range(4):
-        watch.tell(Reacted(number, "x", MINA))
+        watch.tell(ReactionsUpdated(number, "x", MINA))
 
-    assert watch.take() == [Missed(), Reacted(3, "x", MINA)]
+    assert watch.take() == [ChangesLost(), ReactionsUpdated(3, "x", MINA)]
 
 
 def test_a_growing_answer_takes_one_place_in_the_queue() -> None:

@@ -7,8 +7,8 @@ import pytest
 from bot.catalogue import CATALOGUE
 from bot.catalogue.commands import COMMANDS
 from bot.commands import Catalogue, Command, Option, OptionKind, checked, parse
+from bot.domain import LOCAL, Role
 from bot.errors import BadInput, NotFound
-from bot.model import LOCAL, Role
 from bot.numerals import readings
 from bot.words import LANGUAGES, Words
 from tests.scene import Scene

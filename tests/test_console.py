@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.events import Deleted, Edited, Event, Reacted, Spoken
-from bot.model import MessageId
+from bot.domain import MessageId
+from bot.events import Event, MessageEdited, MessageReceived, MessagesDeleted, ReactionChanged
 from bot.replies import (
     Stream,
     Text,
@@ -54,7 +54,7 @@ async def test_a_line_that_begins_with_the_mention_is_addressed(scene: Scene, li
     await scene.run(line)
 
     spoken = scene.happened()[0]
-    assert isinstance(spoken, Spoken)
+    assert isinstance(spoken, MessageReceived)
     assert spoken.is_addressed
     assert spoken.message.text == "hi"
 
@@ -64,7 +64,7 @@ async def test_any_other_line_is_just_said(scene: Scene, line: str) -> None:
     await scene.run(line)
 
     spoken = scene.happened()[0]
-    assert isinstance(spoken, Spoken)
+    assert isinstance(spoken, MessageReceived)
     assert not spoken.is_addressed
     assert spoken.message.text == line
 
@@ -171,7 +171,7 @@ async def test_a_reply_to_the_bot_is_addressed(scene: Scene) -> None:
 
     spoken = scene.happened()[1]
     assert printed[-1] == "#3 you: and now?"
-    assert isinstance(spoken, Spoken)
+    assert isinstance(spoken, MessageReceived)
     assert spoken.is_addressed
     assert spoken.message.reply_to == "2"
 
@@ -179,7 +179,9 @@ async def test_a_reply_to_the_bot_is_addressed(scene: Scene) -> None:
 async def test_a_reply_to_a_person_is_addressed_only_with_a_mention(scene: Scene) -> None:
     await scene.run("hello", "/reply 1 hi", "/reply 1 what would @attune say?")
 
-    addressed = [what.is_addressed for what in scene.happened() if isinstance(what, Spoken)]
+    addressed = [
+        what.is_addressed for what in scene.happened() if isinstance(what, MessageReceived)
+    ]
     assert addressed == [False, False, True]
 
 
@@ -192,15 +194,15 @@ async def test_a_reaction_is_put_on_and_taken_off(scene: Scene) -> None:
     await scene.run("hello", "/react 1 🎓", "/react 1 🎓 off")
 
     assert scene.happened()[1:] == [
-        Reacted(MessageId("1"), "🎓"),
-        Reacted(MessageId("1"), "🎓", True),
+        ReactionChanged(MessageId("1"), "🎓"),
+        ReactionChanged(MessageId("1"), "🎓", True),
     ]
     assert scene.store.room.messages[1].reactions == ()
 
 
 async def test_the_bots_reaction_is_told(scene: Scene) -> None:
     async def react(event: Event) -> None:
-        if isinstance(event.what, Reacted):
+        if isinstance(event.what, ReactionChanged):
             await scene.room.react(event.place, event.what.message, "✅")
 
     scene.house.answer = react
@@ -213,8 +215,8 @@ async def test_ones_own_message_is_edited(scene: Scene) -> None:
 
     assert printed[1:] == ["#1* you: hello", "#1* you: @attune hi"]
     assert scene.happened()[1:] == [
-        Edited(MessageId("1"), "hello"),
-        Edited(MessageId("1"), "hi"),
+        MessageEdited(MessageId("1"), "hello"),
+        MessageEdited(MessageId("1"), "hi"),
     ]
 
 
@@ -222,7 +224,7 @@ async def test_ones_own_message_is_deleted(scene: Scene) -> None:
     printed = await scene.run("secret", "/delete 1", "/reply 1 what was it?")
 
     assert printed[1:] == ["#1* you: (deleted)", "There is no message 1."]
-    assert scene.happened()[1:] == [Deleted((MessageId("1"),))]
+    assert scene.happened()[1:] == [MessagesDeleted((MessageId("1"),))]
     assert scene.store.room.messages[1].text == ""
 
 

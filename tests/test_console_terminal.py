@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.events import Clicked, Commanded, Event, Reacted, Submitted
-from bot.model import MessageId
+from bot.domain import MessageId
+from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted, ReactionChanged
 from bot.replies import (
     Card,
     Progress,
@@ -55,7 +55,7 @@ async def test_a_person_is_answered_while_the_prompt_stays(scene: Scene) -> None
 
     await _visit(scene, act)
 
-    assert scene.happened()[1] == Clicked("start:1", MessageId("1"))
+    assert scene.happened()[1] == ButtonClicked("start:1", MessageId("1"))
 
 
 async def test_the_last_messages_are_shown_at_the_start(scene: Scene) -> None:
@@ -78,7 +78,7 @@ async def test_ctrl_c_stops_the_answer_that_is_being_written(scene: Scene) -> No
         await stopped.wait()
 
     async def answer(event: Event) -> None:
-        if isinstance(event.what, Reacted):
+        if isinstance(event.what, ReactionChanged):
             stopped.set()
         else:
             stream = Stream(endless(), nobody)
@@ -93,7 +93,7 @@ async def test_ctrl_c_stops_the_answer_that_is_being_written(scene: Scene) -> No
 
     await _visit(scene, act)
 
-    assert scene.happened()[1] == Reacted(MessageId("2"), "❌")
+    assert scene.happened()[1] == ReactionChanged(MessageId("2"), "❌")
 
 
 async def test_a_running_job_is_shown_in_place_and_its_end_for_good(scene: Scene) -> None:
@@ -135,7 +135,7 @@ async def test_commands_are_completed_from_the_catalogue(scene: Scene) -> None:
 
     await _visit(scene, act)
 
-    assert scene.happened() == [Commanded("jobs")]
+    assert scene.happened() == [CommandInvoked("jobs")]
 
 
 async def test_a_form_is_filled_in_at_a_terminal(scene: Scene) -> None:
@@ -149,4 +149,4 @@ async def test_a_form_is_filled_in_at_a_terminal(scene: Scene) -> None:
 
     await _visit(scene, act)
 
-    assert isinstance(scene.happened()[1], Submitted)
+    assert isinstance(scene.happened()[1], FormSubmitted)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.events import Clicked, Commanded, Event, Submitted
-from bot.model import MessageId
+from bot.domain import MessageId
+from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted
 from bot.replies import (
     Button,
     Document,
-    Line,
     Listing,
+    ListingRow,
     Text,
 )
 from tests.fakes.console import CONFIRM, PLACE, TEACH, Scene
@@ -31,7 +31,7 @@ async def test_a_button_is_found_by_label_or_prefix(scene: Scene, line: str) -> 
     printed = await scene.run("/tune jobs", line)
 
     assert printed == ["#1 attune: Start?", "  [Confirm] [Cancel]"]
-    assert scene.happened()[1] == Clicked("start:1", MessageId("1"))
+    assert scene.happened()[1] == ButtonClicked("start:1", MessageId("1"))
 
 
 async def test_the_last_message_of_a_click_is_the_last_one_with_buttons(scene: Scene) -> None:
@@ -39,7 +39,7 @@ async def test_the_last_message_of_a_click_is_the_last_one_with_buttons(scene: S
 
     await scene.run("/tune jobs", "/tune jobs", "/click LAST Confirm")
 
-    assert scene.happened()[2] == Clicked("start:1", MessageId("1"))
+    assert scene.happened()[2] == ButtonClicked("start:1", MessageId("1"))
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ async def test_a_button_that_is_not_there_is_told_plainly(
 
 
 async def test_a_button_in_a_listing_is_named_with_its_line(scene: Scene) -> None:
-    lines = [Line(n, n, buttons=(Button("Approve", f"approve:{n}"),)) for n in ("7", "8")]
+    lines = [ListingRow(n, n, buttons=(Button("Approve", f"approve:{n}"),)) for n in ("7", "8")]
     scene.answers(Listing("Examples", tuple(lines)))
 
     await scene.run("/tune jobs", "/click LAST Approve", "/click LAST approve 8")
 
-    assert scene.happened()[1:] == [Clicked("approve:8", MessageId("1"))]
+    assert scene.happened()[1:] == [ButtonClicked("approve:8", MessageId("1"))]
 
 
 async def test_buttons_can_be_clicked_after_a_restart(scene: Scene) -> None:
@@ -78,7 +78,7 @@ async def test_buttons_can_be_clicked_after_a_restart(scene: Scene) -> None:
 
     await scene.run("/click 1 Cancel")
 
-    assert scene.happened()[1] == Clicked("cancel:1", MessageId("1"))
+    assert scene.happened()[1] == ButtonClicked("cancel:1", MessageId("1"))
 
 
 async def test_a_form_is_filled_in_and_submitted(scene: Scene) -> None:
@@ -100,7 +100,7 @@ async def test_a_form_is_filled_in_and_submitted(scene: Scene) -> None:
         "No form is open.",
     ]
     values = {"prompt": "one\ntwo", "kind": "a", "file": "", "short": ""}
-    assert scene.happened()[1:] == [Submitted("teach:1", values)]
+    assert scene.happened()[1:] == [FormSubmitted("teach:1", values)]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_a_file_comes_with_a_form(scene: Scene, tmp_path: Path) -> None:
     await scene.run("/tune teach", "/fill prompt x", f"/fill file {file}", "/submit")
 
     submitted = scene.happened()[1]
-    assert isinstance(submitted, Submitted)
+    assert isinstance(submitted, FormSubmitted)
     assert submitted.attachment
     assert (submitted.attachment.reference, submitted.attachment.size) == (str(file), 2)
 
@@ -148,9 +148,9 @@ async def test_a_command_goes_on_in_its_own_words(scene: Scene) -> None:
     await scene.run('/tune import starter:limericks assistant:"my own"', "/tune", "/tune nope x")
 
     assert scene.happened() == [
-        Commanded('import starter:limericks assistant:"my own"'),
-        Commanded(""),
-        Commanded("nope x"),
+        CommandInvoked('import starter:limericks assistant:"my own"'),
+        CommandInvoked(""),
+        CommandInvoked("nope x"),
     ]
 
 
@@ -164,7 +164,7 @@ async def test_a_file_is_attached_and_the_other_words_stay(
     await scene.run(f"/tune import {form.format(file)} assistant:support")
 
     commanded = scene.happened()[0]
-    assert isinstance(commanded, Commanded)
+    assert isinstance(commanded, CommandInvoked)
     assert commanded.words == "import assistant:support"
     assert commanded.attachment
     assert commanded.attachment.reference == str(file)
@@ -181,7 +181,7 @@ async def test_a_missing_file_is_told_before_anything_is_sent(scene: Scene, argu
 async def test_words_of_a_command_without_files_are_no_paths(scene: Scene, tmp_path: Path) -> None:
     await scene.run(f"/tune teach {tmp_path}")
 
-    assert scene.happened() == [Commanded(f"teach {tmp_path}")]
+    assert scene.happened() == [CommandInvoked(f"teach {tmp_path}")]
 
 
 async def test_an_export_says_where_it_lies(scene: Scene, tmp_path: Path) -> None:

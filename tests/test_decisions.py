@@ -6,10 +6,10 @@ import pytest
 
 from adapters.room import drawn
 from bot.catalogue import CATALOGUE
-from bot.events import Clicked, Commanded, Submitted
+from bot.domain import LOCAL, ChannelId, Example, ExampleState, MessageId, Role
+from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
 from bot.examples.shown import examples_on
-from bot.model import LOCAL, ChannelId, Example, ExampleState, MessageId, Role
-from bot.replies import Button, Card, Drawn, Line, Listing, Refused, Text
+from bot.replies import Button, Card, Drawn, Listing, ListingRow, Refused, Text
 from tests.scene import Scene
 
 PROPOSED, APPROVED = ExampleState.PROPOSED, ExampleState.APPROVED
@@ -29,7 +29,7 @@ async def proposed(scene: Scene, count: int = 1) -> None:
     await scene.grant("ben", Role.CURATOR)
     for number in range(count):
         lesson = {"question": f"when {number}?", "answer": f"at {number}"}
-        await scene.handle(scene.event(Submitted("teach", lesson), key=f"t{number}", by="mina"))
+        await scene.handle(scene.event(FormSubmitted("teach", lesson), key=f"t{number}", by="mina"))
 
 
 async def example(scene: Scene, number: int = 1) -> Example:
@@ -38,7 +38,7 @@ async def example(scene: Scene, number: int = 1) -> Example:
 
 async def click(scene: Scene, action: str, *, by: str, on: MessageId | None = None) -> None:
     key = f"{action} {by} {on} {len(await scene.messages())} {scene.clock.now()}"
-    await scene.handle(scene.event(Clicked(action, on), key=key, by=by))
+    await scene.handle(scene.event(ButtonClicked(action, on), key=key, by=by))
 
 
 async def card_in(scene: Scene, channel: ChannelId) -> Drawn:
@@ -48,7 +48,7 @@ async def card_in(scene: Scene, channel: ChannelId) -> Drawn:
 
 async def review_in(scene: Scene, channel: ChannelId, *, by: str) -> MessageId:
     await scene.handle(
-        scene.event(Commanded("review"), key=f"review {channel}", by=by, channel=channel)
+        scene.event(CommandInvoked("review"), key=f"review {channel}", by=by, channel=channel)
     )
     number = (await scene.house.room.recent(channel, limit=50))[-1].number
     return MessageId(str(number))
@@ -90,7 +90,7 @@ async def test_a_click_after_somebody_else_decided_is_refused_with_their_name(
         meanwhile = PROPOSED
 
     reply = await scene.house.ask(
-        scene.event(Clicked(f"{action}:1.r1.{shown}"), key="late", by="cora")
+        scene.event(ButtonClicked(f"{action}:1.r1.{shown}"), key="late", by="cora")
     )
 
     assert isinstance(reply, Refused)
@@ -115,7 +115,7 @@ async def test_a_click_that_names_no_state_that_holds_is_refused(
 
 async def test_an_edit_after_the_card_was_drawn_makes_its_buttons_old(scene: Scene) -> None:
     await proposed(scene)
-    form = Submitted("example.edit:1:1", {"answer": "at noon"})
+    form = FormSubmitted("example.edit:1:1", {"answer": "at noon"})
     await scene.handle(scene.event(form, key="edit", by="ben"))
 
     await click(scene, "example.approve:1.r1.proposed", by="cora")
@@ -191,7 +191,7 @@ async def test_the_queue_goes_on_where_a_card_was_clicked(scene: Scene) -> None:
 async def test_a_decision_is_not_refused_when_its_event_runs_again(scene: Scene) -> None:
     """A crash after the decision and before its event was done."""
     await proposed(scene)
-    event = scene.event(Clicked("example.reject:1.r1.proposed"), key="e", by="cora")
+    event = scene.event(ButtonClicked("example.reject:1.r1.proposed"), key="e", by="cora")
     await scene.handle(event)
 
     await scene.house.dispatch._run(event)
@@ -218,7 +218,7 @@ async def test_bulk_leaves_what_was_decided_meanwhile(scene: Scene) -> None:
 
     chosen = ",".join(f"{number}.r1.proposed" for number in (1, 2, 3))
     reply = await scene.house.ask(
-        scene.event(Submitted("examples:approved", {"ids": chosen}), key="bulk", by="cora")
+        scene.event(FormSubmitted("examples:approved", {"ids": chosen}), key="bulk", by="cora")
     )
 
     assert isinstance(reply, Text)
@@ -244,7 +244,7 @@ def test_every_button_that_decides_about_examples_is_tried_here() -> None:
 
 def test_examples_are_told_from_all_buttons() -> None:
     card = Card("x", buttons=(Button("a", "example.approve:7.r2.proposed"), Button("b", "save:3")))
-    lines = (Line("8", "", buttons=(Button("c", "example.drop:8.r1.approved"),)),)
+    lines = (ListingRow("8", "", buttons=(Button("c", "example.drop:8.r1.approved"),)),)
 
     assert examples_on(card) == {7: "7.r2.proposed"}
     assert examples_on(Listing("x", lines)) == {8: "8.r1.approved"}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.model import (
+from bot.domain import (
     ChannelId,
     ExampleFilter,
     ExampleId,
@@ -18,7 +18,7 @@ from bot.model import (
     UserId,
     WorkspaceId,
 )
-from bot.model import ExampleState as State
+from bot.domain import ExampleState as State
 from bot.rows import Method
 from tests.discord_scene import TEAM, Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.model import ExampleFilter, ExampleState
+from bot.domain import ExampleFilter, ExampleState
 from tests.discord_scene import TEAM, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, BOT, GENERAL, fake_discord
 from tests.fakes.discord_rest import Fault, labels, shown

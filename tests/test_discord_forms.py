@@ -11,12 +11,10 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.discord.inbound import Around, Bot, Told, read
+from adapters.discord.inbound import Bot, GuildContext, ParsedEvent, read
 from adapters.discord.outbound import holds, modal
-from adapters.studio.writing import add_writing
-from bot.events import Submitted
-from bot.examples.texts import parts, with_parts
-from bot.model import (
+from adapters.studio.write_up import add_writing
+from bot.domain import (
     ChannelId,
     Example,
     ExampleState,
@@ -26,6 +24,8 @@ from bot.model import (
     Row,
     WorkspaceId,
 )
+from bot.events import FormSubmitted
+from bot.examples.texts import parts, with_parts
 from bot.replies import Field, FieldKind, Form
 from bot.rows import Method
 from tests.discord_scene import TEAM, Scene
@@ -63,12 +63,12 @@ def as_discord_sends_it(form: Json) -> Json:
     return {"custom_id": form["custom_id"], "components": answered}
 
 
-def submitted(data: Json) -> Submitted:
+def submitted(data: Json) -> FormSubmitted:
     payload = {"id": "1", "type": 5, "token": "t", "data": data, "user": {"id": "102"}}
-    around = Around(Place(WorkspaceId("discord:10"), ChannelId("20")))
-    told = Told("INTERACTION_CREATE", payload, Bot("900", "900"), around, datetime.now(UTC))
+    around = GuildContext(Place(WorkspaceId("discord:10"), ChannelId("20")))
+    told = ParsedEvent("INTERACTION_CREATE", payload, Bot("900", "900"), around, datetime.now(UTC))
     what = read(told).what
-    assert isinstance(what, Submitted)
+    assert isinstance(what, FormSubmitted)
     return what
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.discord.door import CONTENT
-from adapters.discord.pacing import Haste, Pacing
-from adapters.discord.wire import api_base, is_discord
+from adapters.discord.api import api_base, is_discord
+from adapters.discord.connection import CONTENT
+from adapters.discord.pacing import Pacing, Priority
 from bot.errors import SettingsError
 from storage.database import Database
 from storage.migrations import migrate
@@ -219,7 +219,7 @@ async def test_no_second_sees_more_calls_than_discord_takes() -> None:
     pacing, let_go = Pacing(), []
 
     async def call() -> None:
-        await pacing.turn(Haste.PLAIN)
+        await pacing.turn(Priority.PLAIN)
         let_go.append(asyncio.get_running_loop().time())
 
     await asyncio.gather(*(call() for _ in range(120)))
@@ -230,12 +230,12 @@ async def test_no_second_sees_more_calls_than_discord_takes() -> None:
 async def test_the_most_urgent_call_goes_first() -> None:
     pacing, order = Pacing(), []
 
-    async def call(haste: Haste) -> None:
+    async def call(haste: Priority) -> None:
         await pacing.turn(haste)
         order.append(haste)
 
-    await asyncio.gather(*(call(Haste.PLAIN) for _ in range(50)))
-    waiting = [asyncio.create_task(call(haste)) for haste in reversed(Haste) for _ in range(2)]
+    await asyncio.gather(*(call(Priority.PLAIN) for _ in range(50)))
+    waiting = [asyncio.create_task(call(haste)) for haste in reversed(Priority) for _ in range(2)]
     await asyncio.gather(*waiting)
 
     assert order[50:] == sorted(order[50:])

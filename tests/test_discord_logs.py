@@ -11,7 +11,7 @@ import pytest
 
 from adapters.discord.inbound import Bot, plain
 from adapters.discord.texts import cut, escaped, pages, safe, shortened
-from attune.logs import Lines
+from attune.logs import JsonFormatter
 from tests.discord_scene import Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD
 from tests.fakes.discord_rest import Fault
@@ -26,7 +26,7 @@ class Record(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.NOTSET)
         self.lines: list[tuple[str, str]] = []
-        self._lines = Lines()
+        self._lines = JsonFormatter()
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append((record.name, self._lines.format(record)))

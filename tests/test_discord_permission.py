@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.model import Example, ExampleFilter, ExampleState, UserId
+from bot.domain import Example, ExampleFilter, ExampleState, UserId
 from tests.discord_scene import TEAM, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, GUILD
 from tests.fakes.discord_rest import Fault, labels, shown

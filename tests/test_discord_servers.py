@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.studio.visit import OWNER
+from adapters.studio.page_session import OWNER
 from attune import doctor
 from attune.settings import Settings
-from bot.errors import SettingsError
-from bot.events import Clicked, Event
-from bot.model import (
+from bot.domain import (
     LOCAL,
     Assistant,
     ChannelId,
@@ -26,6 +24,8 @@ from bot.model import (
     User,
     UserId,
 )
+from bot.errors import SettingsError
+from bot.events import ButtonClicked, Event
 from bot.replies import Listing, Refused, Reply, Text
 from tests.discord_scene import TEAM, Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD, fake_discord
@@ -54,7 +54,7 @@ def spent(scene: Scene) -> int:
 async def in_studio(scene: Scene, action: str, by: User = OWNER) -> Reply:
     assert scene.house is not None
     place = Place(LOCAL, ChannelId("general"))
-    event = Event(uuid.uuid4().hex, place, by, datetime.now(UTC), Clicked(action))
+    event = Event(uuid.uuid4().hex, place, by, datetime.now(UTC), ButtonClicked(action))
     return await scene.house.ask(event)
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot.model import MessageId
+from bot.domain import MessageId
 from bot.replies import Text
 from tests.discord_scene import HERE, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, BOT_ROLE, GENERAL, GUILD

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.discord.completion import Wanted, choices, question
+from adapters.discord.completion import CompletionRequest, choices, question
 from adapters.discord.inbound import Bot, at, is_addressed, plain, said
 from adapters.discord.outbound import answer, modal, nonce, payloads, plain_payloads
 from adapters.discord.streaming import closed
 from adapters.discord.texts import LONGEST, escaped, fitting, length, safe, shortened
 from bot.commands import OptionKind
-from bot.events import Commanded
-from bot.model import ChannelId, MessageId, Place, WorkspaceId
+from bot.domain import ChannelId, MessageId, Place, WorkspaceId
+from bot.events import CommandInvoked
 from bot.replies import (
     Button,
     Card,
@@ -22,8 +22,8 @@ from bot.replies import (
     Field,
     FieldKind,
     Form,
-    Line,
     Listing,
+    ListingRow,
     Progress,
     Text,
 )
@@ -38,7 +38,7 @@ buttons = st.lists(
     st.builds(Button, st.text(max_size=100), st.text("abc.:1", min_size=1, max_size=100)),
     max_size=30,
 ).map(tuple)
-lines = st.lists(st.builds(Line, st.text(max_size=40), texts, texts, buttons), max_size=12)
+lines = st.lists(st.builds(ListingRow, st.text(max_size=40), texts, texts, buttons), max_size=12)
 replies = st.one_of(
     st.builds(Text, texts, buttons=buttons),
     st.builds(
@@ -194,13 +194,13 @@ def test_who_is_called(data: dict[str, object], is_called: bool) -> None:
 
 
 def test_at_most_25_choices_of_100_characters_are_offered() -> None:
-    listing = Listing("Jobs", tuple(Line(str(n), "x" * 200) for n in range(40)))
+    listing = Listing("Jobs", tuple(ListingRow(str(n), "x" * 200) for n in range(40)))
 
-    found = choices(Wanted(OptionKind.JOB, ""), listing)
+    found = choices(CompletionRequest(OptionKind.JOB, ""), listing)
 
     assert len(found) == 25
     assert all(len(one["name"]) <= 100 for one in found)
-    assert question(Wanted(OptionKind.EXAMPLE, "neon")) == Commanded(
+    assert question(CompletionRequest(OptionKind.EXAMPLE, "neon")) == CommandInvoked(
         "examples", {"limit": "25", "search": "neon"}
     )
-    assert question(Wanted(OptionKind.TEXT, "x")) is None
+    assert question(CompletionRequest(OptionKind.TEXT, "x")) is None

@@ -8,9 +8,29 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.catalogue import CATALOGUE
-from bot.commands import Command, Deed
-from bot.events import Clicked, Commanded, Edited, Marked, Reacted, Submitted, What, to_json
-from bot.model import LOCAL, ChannelId, MessageId, Place, Role, Said, Turn, TurnState, User, UserId
+from bot.commands import Action, Command
+from bot.domain import (
+    LOCAL,
+    ChannelId,
+    Message,
+    MessageId,
+    Place,
+    Role,
+    Turn,
+    TurnState,
+    User,
+    UserId,
+)
+from bot.events import (
+    ButtonClicked,
+    CommandInvoked,
+    FormSubmitted,
+    MessageEdited,
+    ReactionChanged,
+    ShortcutUsed,
+    What,
+    to_json,
+)
 from bot.replies import Listing, Stream
 from bot.words import Words
 from tests.fakes.connected import CHAT, until
@@ -53,7 +73,7 @@ async def promise(scene: Scene, what: What, *, key: str, age: float = 0.0) -> No
 
 
 async def test_an_event_that_is_known_is_dropped(scene: Scene) -> None:
-    event = scene.event(Commanded("help"), key="e1")
+    event = scene.event(CommandInvoked("help"), key="e1")
 
     assert await scene.handle(event)
     assert not await scene.handle(event)
@@ -97,7 +117,7 @@ async def test_words_for_others_leave_no_trace(scene: Scene) -> None:
 
 
 async def test_an_emoji_that_means_nothing_leaves_no_trace(scene: Scene) -> None:
-    wave = Reacted(MessageId("1"), "👋")
+    wave = ReactionChanged(MessageId("1"), "👋")
 
     assert not await scene.handle(scene.event(wave, key="e1"))
 
@@ -105,7 +125,7 @@ async def test_an_emoji_that_means_nothing_leaves_no_trace(scene: Scene) -> None
 async def test_an_edit_of_words_never_taught_leaves_no_trace(scene: Scene) -> None:
     await scene.say("an ordinary word")
 
-    assert not await scene.handle(scene.event(Edited(MessageId("1"), "another"), key="e1"))
+    assert not await scene.handle(scene.event(MessageEdited(MessageId("1"), "another"), key="e1"))
 
 
 async def test_a_channel_may_be_answered_unasked(scene: Scene) -> None:
@@ -173,7 +193,7 @@ async def test_the_role_below_may_not_command_it_either(scene: Scene, command: C
     ],
 )
 async def test_every_click_is_checked_whoever_could_see_the_button(
-    scene: Scene, deed: tuple[str, Deed]
+    scene: Scene, deed: tuple[str, Action]
 ) -> None:
     kind, wanted = deed
     await scene.learn(12)
@@ -187,12 +207,12 @@ async def test_every_click_is_checked_whoever_could_see_the_button(
 
 
 def doing(kind: str, name: str) -> What:
-    said = Said(Place(LOCAL, GENERAL), MessageId("1"), User(UserId("mina"), "mina"), "x", NOON)
+    said = Message(Place(LOCAL, GENERAL), MessageId("1"), User(UserId("mina"), "mina"), "x", NOON)
     ways: dict[str, What] = {
-        "button": Clicked(f"{name}:1", MessageId("1")),
-        "form": Submitted(f"{name}:1", {}),
-        "reaction": Reacted(MessageId("1"), name),
-        "shortcut": Marked(name, said),
+        "button": ButtonClicked(f"{name}:1", MessageId("1")),
+        "form": FormSubmitted(f"{name}:1", {}),
+        "reaction": ReactionChanged(MessageId("1"), name),
+        "shortcut": ShortcutUsed(name, said),
     }
     return ways[kind]
 
@@ -231,7 +251,7 @@ async def test_a_role_that_was_granted_counts_and_one_taken_away_does_not(scene:
 async def test_admins_of_one_workspace_are_nobody_in_another(scene: Scene) -> None:
     await scene.command("admin roles mina role:admin")
 
-    await scene.slack_event(Commanded("admin audit"), key="e1", by="mina")
+    await scene.slack_event(CommandInvoked("admin audit"), key="e1", by="mina")
 
     assert WHO[Role.ADMIN] in str(scene.slack.whispers[-1])
 
@@ -240,7 +260,7 @@ async def test_the_operators_list_of_admins_names_platforms(scene: Scene) -> Non
     scene.admins = "slack:mina"
     await scene.restart()
 
-    await scene.slack_event(Commanded("admin audit"), key="e1", by="mina")
+    await scene.slack_event(CommandInvoked("admin audit"), key="e1", by="mina")
     await scene.command("admin audit", by="mina")
 
     (whisper,) = scene.slack.whispers
@@ -297,7 +317,7 @@ async def test_the_cap_is_new_the_next_day(scene: Scene) -> None:
 
 
 async def test_a_promised_event_runs_again_after_a_restart(scene: Scene) -> None:
-    await promise(scene, Commanded("status"), key="e1")
+    await promise(scene, CommandInvoked("status"), key="e1")
 
     await scene.restart()
     await scene.settle()
@@ -326,7 +346,7 @@ async def test_a_question_older_than_ten_minutes_is_let_go(scene: Scene) -> None
 
 
 async def test_an_old_command_is_still_done(scene: Scene) -> None:
-    await promise(scene, Commanded("assistant create Ada"), key="e1", age=3600)
+    await promise(scene, CommandInvoked("assistant create Ada"), key="e1", age=3600)
 
     await scene.restart()
     await scene.settle()
@@ -349,7 +369,7 @@ async def test_an_event_that_cannot_be_read_does_not_stop_the_start(scene: Scene
         await records.inbox.receive(
             LOCAL, "old", message_key=None, payload='{"what": "of old"}', at=scene.clock.now()
         )
-    await promise(scene, Commanded("status"), key="e1")
+    await promise(scene, CommandInvoked("status"), key="e1")
 
     await scene.restart()
     await scene.settle()
@@ -411,7 +431,7 @@ async def test_an_answer_that_never_stood_is_said_in_the_words_that_were_paid_fo
 async def test_going_back_twice_takes_two_wishes(scene: Scene) -> None:
     """A crash after the deed and before its event was done runs the event again."""
     await scene.tuned()
-    event = scene.event(Commanded("rollback"), key="e1")
+    event = scene.event(CommandInvoked("rollback"), key="e1")
     await scene.handle(event)
 
     await scene.house.dispatch._run(event)
@@ -421,7 +441,7 @@ async def test_going_back_twice_takes_two_wishes(scene: Scene) -> None:
 
 
 async def test_the_payload_is_erased_at_done(scene: Scene) -> None:
-    await scene.slack_event(Commanded("help a-very-rare-word"), key="e1")
+    await scene.slack_event(CommandInvoked("help a-very-rare-word"), key="e1")
 
     assert await inbox(scene) == []
     assert b"a-very-rare-word" not in inbox_file(scene)
@@ -463,7 +483,7 @@ async def test_a_host_that_fails_is_told_in_a_sentence(scene: Scene) -> None:
 
 
 async def test_an_unknown_button_is_told_in_a_sentence(scene: Scene) -> None:
-    await scene.handle(scene.event(Clicked("of.old:1"), key="e1"))
+    await scene.handle(scene.event(ButtonClicked("of.old:1"), key="e1"))
 
     assert "There is no button" in await scene.last()
 
@@ -525,7 +545,7 @@ async def test_every_reply_goes_to_where_the_question_came_from(scene: Scene) ->
 
 
 async def test_a_refusal_is_for_the_asker_alone_where_that_is_possible(scene: Scene) -> None:
-    await scene.slack_event(Commanded("review"), key="e1", by="mina")
+    await scene.slack_event(CommandInvoked("review"), key="e1", by="mina")
 
     assert scene.slack.posts == {}
     assert WHO[Role.CURATOR] in str(scene.slack.whispers[-1])
@@ -559,7 +579,7 @@ async def test_a_rehearsal_leaves_no_trace(scene: Scene) -> None:
     async with scene.database.reading() as records:
         before = await records.workspaces.page()
 
-    await scene.house.dispatch.rehearse()
+    await scene.house.dispatch.warm_up()
 
     async with scene.database.reading() as records:
         assert await records.workspaces.page() == before

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from adapters.drawing import clean, draw, draw_form, draw_progress, draw_words
-from adapters.plotting import plot
+from adapters.text_chart import plot
+from adapters.text_layout import clean, draw, draw_form, draw_progress, draw_words
 from bot.replies import (
     Button,
     Card,
@@ -17,8 +17,8 @@ from bot.replies import (
     Field,
     FieldKind,
     Form,
-    Line,
     Listing,
+    ListingRow,
     Progress,
     Series,
     Text,
@@ -43,7 +43,7 @@ def test_a_text_shows_its_buttons_below() -> None:
 def test_the_words_of_a_reply_leave_its_buttons_out() -> None:
     listing = Listing(
         "Jobs",
-        (Line("1", "one", buttons=(Button("Open", "open:1"),)),),
+        (ListingRow("1", "one", buttons=(Button("Open", "open:1"),)),),
         more=Button("More", "more"),
     )
 
@@ -74,7 +74,7 @@ def test_a_card_shows_lines_facts_columns_bar_and_buttons() -> None:
 
 
 def test_a_listing_shows_ids_notes_buttons_and_more() -> None:
-    line = Line("7", "first\nsecond", note="by Mina", buttons=(Button("Approve", "a:7"),))
+    line = ListingRow("7", "first\nsecond", note="by Mina", buttons=(Button("Approve", "a:7"),))
     listing = Listing("Examples", (line,), note="page 1", more=Button("More", "more"), total=30)
 
     assert draw(listing).split("\n") == [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.events import Deleted, Edited, PlaceDeleted, Reacted
-from bot.model import LOCAL, ExampleState, MessageId, Turn
+from bot.domain import LOCAL, ExampleState, MessageId, Turn
+from bot.events import MessageEdited, MessagesDeleted, PlaceDeleted, ReactionChanged
 from tests.scene import GENERAL, Scene
 from tests.test_teaching import only, spoken
 
@@ -169,7 +169,7 @@ async def test_a_deleted_question_leaves_its_turn_and_its_examples(scene: Scene)
 async def test_a_deleted_answer_leaves_its_turn_and_the_preference_over_it(scene: Scene) -> None:
     await bettered(scene)
 
-    await scene.handle(scene.event(Deleted((MessageId("2"),)), key="deleted"))
+    await scene.handle(scene.event(MessagesDeleted((MessageId("2"),)), key="deleted"))
 
     assert (await turn(scene)).reply == ""
     rows = [example.row for example in await scene.examples()]
@@ -193,7 +193,7 @@ async def test_many_messages_deleted_at_once_are_all_followed(scene: Scene) -> N
     asked = MessageId(str(await scene.number_of("hello there")))
 
     gone = (*others, MessageId("1"), asked)
-    await scene.handle(scene.event(Deleted(gone), key="deleted"))
+    await scene.handle(scene.event(MessagesDeleted(gone), key="deleted"))
 
     assert (await only(scene)).row is None
     async with scene.database.reading() as records:
@@ -206,10 +206,10 @@ async def test_many_messages_deleted_at_once_are_all_followed(scene: Scene) -> N
 async def test_a_channel_or_thread_that_is_deleted_takes_everything_along(
     scene: Scene, thread: str | None
 ) -> None:
-    mina = scene.event(Edited(MessageId("1"), ""), key="", by="mina").user
+    mina = scene.event(MessageEdited(MessageId("1"), ""), key="", by="mina").user
     root = await scene.house.room.say(GENERAL, mina, "when do you open?")
     for who, text in (("mina", "on sundays?"), ("ada", "at ten")):
-        user = scene.event(Edited(MessageId("1"), ""), key="", by=who).user
+        user = scene.event(MessageEdited(MessageId("1"), ""), key="", by=who).user
         await scene.house.room.say(GENERAL, user, text, thread=root.number)
     await scene.react(3, "🎓", by="omar")
     elsewhere = scene.event(PlaceDeleted(), key="elsewhere", channel="other")
@@ -238,7 +238,7 @@ async def test_taking_off_ones_mark_does_not_withdraw_somebody_elses(scene: Scen
 async def test_somebody_who_marked_nothing_withdraws_nothing(scene: Scene) -> None:
     await exchange(scene)
 
-    removed = Reacted(MessageId("4"), "🎓", is_removed=True)
+    removed = ReactionChanged(MessageId("4"), "🎓", is_removed=True)
     await scene.handle(scene.event(removed, key="off", by="zoe"))
 
     assert (await only(scene)).state is ExampleState.PROPOSED

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from adapters.studio.visit import OWNER
-from attune.bootstrap import House
+from adapters.studio.page_session import OWNER
+from attune.bootstrap import App
 from attune.service import house
 from attune.settings import Settings
-from bot.events import Clicked, Commanded, Event, Submitted, What
-from bot.model import LOCAL, ExampleState, Phase, Place, Role, User, UserId
+from bot.domain import LOCAL, ExampleState, Phase, Place, Role, User, UserId
+from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted, What
 from bot.replies import Card, Reply, Text
 from bot.rows import Method
 from storage.people import PERSONAL
@@ -190,12 +190,12 @@ MINA = User(UserId("mina"), "mina")
 TUNED_SECONDS = 60
 
 
-async def ask(built: House, what: What, *, by: User, key: str) -> Reply:
+async def ask(built: App, what: What, *, by: User, key: str) -> Reply:
     event = Event(key, Place(LOCAL, GENERAL), by, built.clock.now(), what)
     return await built.ask(event)
 
 
-async def until_forgotten(built: House) -> None:
+async def until_forgotten(built: App) -> None:
     async with asyncio.timeout(TUNED_SECONDS):
         while True:
             async with built.store.reading() as records:
@@ -210,7 +210,7 @@ async def until_forgotten(built: House) -> None:
             await asyncio.sleep(0.05)
 
 
-async def until_tuned(built: House) -> None:
+async def until_tuned(built: App) -> None:
     async with asyncio.timeout(TUNED_SECONDS):
         while True:
             async with built.store.reading() as records:
@@ -227,29 +227,29 @@ async def test_forgetting_reaches_the_files_and_models_of_the_tuner(
 ) -> None:
     settings = Settings.model_validate({"ATTUNE_DATA_DIR": str(tmp_path)})
     async with house(settings) as built:
-        await ask(built, Commanded("help"), by=OWNER, key="first")
+        await ask(built, CommandInvoked("help"), by=OWNER, key="first")
         async with built.store.writing() as records:
             await records.roles.put(LOCAL, MINA.id, Role.CURATOR)
         for number in range(12):
             texts = {"question": f"what is {number}?", "answer": f"it is {MARKER} {number}"}
-            what: What = Submitted("teach", texts)
+            what: What = FormSubmitted("teach", texts)
             if method is Method.DPO:
                 pair = {"preferred": texts["answer"], "rejected": f"{MARKER} no"}
-                what = Submitted("prefer", {**texts, **pair})
+                what = FormSubmitted("prefer", {**texts, **pair})
             told = await ask(built, what, by=MINA, key=f"teach{number}")
             assert isinstance(told, Text), told
         async with built.store.writing() as records:
             found = await records.examples.by_author(LOCAL, MINA.id)
             at, approved = built.clock.now(), ExampleState.APPROVED
             await records.examples.set_state(LOCAL, found, approved, at=at)
-        started = await ask(built, Commanded(f"start method:{method}"), by=OWNER, key="start")
+        started = await ask(built, CommandInvoked(f"start method:{method}"), by=OWNER, key="start")
         assert isinstance(started, Card), started
         confirm = next(b.action for b in started.buttons if "confirm" in b.action)
-        await ask(built, Clicked(confirm), by=OWNER, key="confirm")
+        await ask(built, ButtonClicked(confirm), by=OWNER, key="confirm")
         await until_tuned(built)
         assert any(name.startswith("tuner") for name in files_with(tmp_path))
 
-        await ask(built, Clicked("privacy.forget:mina"), by=MINA, key="forget")
+        await ask(built, ButtonClicked("privacy.forget:mina"), by=MINA, key="forget")
         await until_forgotten(built)
 
     assert files_with(tmp_path) == []

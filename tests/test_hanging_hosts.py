@@ -12,10 +12,10 @@ from adapters.openai.client import OpenAIHost
 from adapters.openai.profiles import ConfiguredHosts
 from attune import doctor
 from bot import outbox
-from bot.events import Commanded
-from bot.model import MessageId, Place
+from bot.domain import MessageId, Place
+from bot.events import CommandInvoked
 from bot.replies import Drawn
-from bot.tuning import hosted
+from bot.tuning import host_resources
 from tests.fakes.faults import hangs
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.platform import FakePlatform
@@ -59,7 +59,7 @@ async def test_the_calendar_reads_the_others(scene: Scene, other: FaultyHost) ->
 async def test_the_page_of_hosts_shows_the_others(
     scene: Scene, other: FaultyHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosted, "_LONGEST_WAIT", 0.3)
+    monkeypatch.setattr(host_resources, "_LONGEST_WAIT", 0.3)
     await scene.tuned()
     await scene.confirm("host:elsewhere")
     await scene.settle()
@@ -94,7 +94,7 @@ async def test_the_courier_serves_the_other_workspaces(
     scene.slack = hanging = HangingPlatform()
     scene.surfaces = {"slack": hanging}
     await scene.restart()
-    await scene.slack_event(Commanded("help"), key="first")
+    await scene.slack_event(CommandInvoked("help"), key="first")
     place, now = Place(SLACK, hanging.channel), scene.clock.now()
     async with scene.store.writing() as records:
         await records.outbox.put("stuck", place, "model.ending", details=ENDING, at=now)

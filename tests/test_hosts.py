@@ -10,8 +10,8 @@ import pytest
 from adapters.openai.kinds import KINDS, Placement
 from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
 from attune import doctor
+from bot.domain import HostName, ModelName, Sources, Workspace, WorkspaceId
 from bot.errors import NotFound, SettingsError
-from bot.model import HostName, ModelName, Sources, Workspace, WorkspaceId
 from bot.ports.provider import Hosts
 from bot.rows import Method
 from tests.fakes.faults import Fault, answers

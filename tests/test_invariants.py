@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from attune.logs import Lines
+from attune.logs import JsonFormatter
 from attune.service import data_lock
+from bot.domain import LOCAL, ExampleState, Phase, UserId
 from bot.errors import SettingsError
-from bot.model import LOCAL, ExampleState, Phase, UserId
 from tests.fakes.connected import CHAT, CREATE, UPLOAD, until
 from tests.fakes.faults import answers, cut_after, hangs
 from tests.scene import Scene
@@ -231,7 +231,7 @@ def log() -> Iterator[io.StringIO]:
     """Every line that the house would write at its most talkative."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
-    handler.setFormatter(Lines())
+    handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.addHandler(handler)
     levels = {name: logging.getLogger(name).level for name in OUR_OWN}
@@ -266,7 +266,7 @@ async def test_no_log_line_holds_a_secret_or_a_word_of_anybody(
         raise ValueError(CANARY)
 
     monkeypatch.setattr("bot.tuning.cards.status", broken)
-    monkeypatch.setattr("bot.tuning.sending.find_job", broken)
+    monkeypatch.setattr("bot.tuning.submission.find_job", broken)
     await scene.command(f"status {CANARY}")
     scene.host.fail(CREATE, cut_after())
     await scene.confirm()

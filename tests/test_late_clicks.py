@@ -6,24 +6,24 @@ import random
 
 import pytest
 
-from bot.events import Clicked, Submitted
-from bot.model import (
+from bot.domain import (
     LOCAL,
     ExampleState,
-    JobWish,
     NewExample,
     Origin,
+    RequestedAction,
     Role,
     Row,
     Sources,
 )
+from bot.events import ButtonClicked, FormSubmitted
 from bot.replies import Form, Refused, Reply
 from bot.rows import Method
 from tests.scene import Scene
 
 
 async def ask(scene: Scene, action: str, key: str, *, by: str = "you") -> Reply:
-    return await scene.house.ask(scene.event(Clicked(action), key=key, by=by))
+    return await scene.house.ask(scene.event(ButtonClicked(action), key=key, by=by))
 
 
 async def answering(scene: Scene) -> str:
@@ -61,17 +61,17 @@ async def test_a_rollback_is_of_the_model_that_the_card_names(scene: Scene) -> N
     assert await answering(scene) == "base"
 
 
-@pytest.mark.parametrize("wish", [JobWish.CANCEL, JobWish.PAUSE])
-async def test_a_wish_is_written_once(scene: Scene, wish: JobWish) -> None:
+@pytest.mark.parametrize("wish", [RequestedAction.CANCEL, RequestedAction.PAUSE])
+async def test_a_wish_is_written_once(scene: Scene, requested_action: RequestedAction) -> None:
     await scene.learn(12)
     await scene.confirm()
     job = await scene.job()
 
-    await ask(scene, f"job.{wish}:{job.id}", "one")
-    reply = await ask(scene, f"job.{wish}:{job.id}", "two", by="you")
+    await ask(scene, f"job.{requested_action}:{job.id}", "one")
+    reply = await ask(scene, f"job.{requested_action}:{job.id}", "two", by="you")
 
     assert isinstance(reply, Refused)
-    assert await scene.audited(f"job.{wish}") == 1
+    assert await scene.audited(f"job.{requested_action}") == 1
 
 
 async def test_what_runs_is_not_resumed(scene: Scene) -> None:
@@ -82,7 +82,7 @@ async def test_what_runs_is_not_resumed(scene: Scene) -> None:
     reply = await ask(scene, f"job.resume:{job.id}", "late")
 
     assert isinstance(reply, Refused)
-    assert (await scene.job()).wish is None
+    assert (await scene.job()).requested_action is None
 
 
 async def test_settings_that_another_admin_changed_are_not_overwritten(scene: Scene) -> None:
@@ -94,7 +94,7 @@ async def test_settings_that_another_admin_changed_are_not_overwritten(scene: Sc
         assert workspace is not None
         await records.workspaces.set_sources(LOCAL, Sources.OUTSIDE, allowed=workspace.allowed)
 
-    late = Submitted(form.id, {"sources": "messages", "allowed": ""})
+    late = FormSubmitted(form.id, {"sources": "messages", "allowed": ""})
     reply = await scene.house.ask(scene.event(late, key="late"))
 
     assert isinstance(reply, Refused)
@@ -109,7 +109,7 @@ async def test_a_form_that_is_refused_is_open_again_as_it_was_filled_in(scene: S
     await scene.learn(1)
     await scene.command("examples edit:1")
     await scene.do("/fill answer at noon")
-    edit = Submitted("example.edit:1:1", {"answer": "at ten"})
+    edit = FormSubmitted("example.edit:1:1", {"answer": "at ten"})
     await scene.handle(scene.event(edit, key="faster"))
 
     await scene.do("/submit")
@@ -193,7 +193,7 @@ async def test_a_form_sent_as_it_was_opened_changes_nothing(
     as_browsers = {n: t.replace("\r\n", "\n").replace("\r", "\n") for n, t in as_shown.items()}
     stripped = {name: text.strip() for name, text in as_browsers.items()}
     for number, values in enumerate((as_shown, as_browsers, stripped)):
-        await scene.house.ask(scene.event(Submitted(opened.id, values), key=f"s{number}"))
+        await scene.house.ask(scene.event(FormSubmitted(opened.id, values), key=f"s{number}"))
 
     (after,) = await scene.examples()
     assert (after.row, after.revision) == (row, 1)

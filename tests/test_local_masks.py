@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from tuner.local.rendering import Lesson
+    from tuner.local.rendering import TrainingExample
 
 pytestmark = pytest.mark.torch
 
@@ -52,7 +52,7 @@ def tokenizer(tiny_base: Path) -> PreTrainedTokenizerBase:
 
 def lessons(
     tokenizer: PreTrainedTokenizerBase, row: dict[str, object], *, prompt_weight: float = 0.0
-) -> list[Lesson]:
+) -> list[TrainingExample]:
     from tuner.local.rendering import Renderer
 
     return Renderer(tokenizer, longest=100_000, prompt_weight=prompt_weight).lessons(row)

@@ -129,8 +129,10 @@ def test_functions_are_shown_to_the_model(tuner: Tuner) -> None:
     question = {"model": tuner.base, "messages": [{"role": "user", "content": "Look!"}]}
 
     answers = [
-        tuner.web.post("/v1/chat/completions", json={**question, "max_tokens": 3, **wish}).json()
-        for wish in ({}, {"tools": [tool]}, {"tools": [tool], "tool_choice": "none"})
+        tuner.web.post(
+            "/v1/chat/completions", json={**question, "max_tokens": 3, **requested_action}
+        ).json()
+        for requested_action in ({}, {"tools": [tool]}, {"tools": [tool], "tool_choice": "none"})
     ]
 
     without, shown, hidden = (answer["usage"]["prompt_tokens"] for answer in answers)

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from attune.logs import Lines
+from attune.logs import JsonFormatter
 from attune.settings import environment
 from tests.fakes.faults import says
 from tests.fakes.faulty_host import faulty_host
@@ -153,7 +153,7 @@ def test_a_librarys_words_stay_out_but_its_place_is_told(name: str) -> None:
     record = logging.LogRecord(name, logging.ERROR, __file__, 7, f"{MARKER} %s", (MARKER,), raised)
     vars(record).update(extra)
 
-    line = Lines().format(record)
+    line = JsonFormatter().format(record)
 
     assert MARKER not in line
     assert json.loads(line)["at"] == f"{__file__}:7"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.events import Clicked, Commanded, What
-from bot.model import LOCAL, ChannelId, Place, Role, User, UserId
+from bot.domain import LOCAL, ChannelId, Place, Role, User, UserId
+from bot.events import ButtonClicked, CommandInvoked, What
 from bot.replies import Listing, Refused, Reply, Text
 from tests.fakes.platform import FakePlatform
 from tests.scene import SLACK, Scene
@@ -30,7 +30,7 @@ async def known(scene: Scene) -> Scene:
     scene.slack = Telephone()
     scene.surfaces["slack"] = scene.slack
     await scene.restart()
-    await let(scene, Commanded("help"), "settle")
+    await let(scene, CommandInvoked("help"), "settle")
     return scene
 
 
@@ -56,28 +56,28 @@ async def bound(scene: Scene) -> list[str]:
 
 @pytest.mark.parametrize("said", ["U404", "nobody", "mia", "U5 trainer"])
 async def test_nobody_who_does_not_exist_gets_a_role(known: Scene, said: str) -> None:
-    await let(known, Commanded("admin roles", {"user": said, "role": "trainer"}), "grant")
+    await let(known, CommandInvoked("admin roles", {"user": said, "role": "trainer"}), "grant")
 
     assert await granted(known) == {}
     assert said in str(known.slack.whispers[-1])
 
 
 async def test_who_exists_gets_it_and_it_can_be_taken_back_beside_it(known: Scene) -> None:
-    await let(known, Commanded("admin roles U5 role:trainer"), "grant")
+    await let(known, CommandInvoked("admin roles U5 role:trainer"), "grant")
     before = await granted(known)
     (said,) = known.slack.posts.values()
     assert isinstance(said, Text)
 
-    await let(known, Clicked(said.buttons[0].action), "back")
+    await let(known, ButtonClicked(said.buttons[0].action), "back")
 
     assert before == {KNOWN.id: Role.TRAINER}
     assert await granted(known) == {}
 
 
 async def test_the_list_of_roles_has_the_button_for_admins(known: Scene) -> None:
-    await let(known, Commanded("admin roles U5 role:trainer"), "grant")
+    await let(known, CommandInvoked("admin roles U5 role:trainer"), "grant")
 
-    await let(known, Commanded("admin roles"), "list")
+    await let(known, CommandInvoked("admin roles"), "list")
 
     listing = known.slack.whispers[-1]
     assert isinstance(listing, Listing)
@@ -85,13 +85,13 @@ async def test_the_list_of_roles_has_the_button_for_admins(known: Scene) -> None
 
 
 async def test_a_role_without_a_person_is_refused(known: Scene) -> None:
-    await let(known, Commanded("admin roles role:trainer"), "grant")
+    await let(known, CommandInvoked("admin roles role:trainer"), "grant")
 
     assert "user" in str(known.slack.whispers[-1])
 
 
 async def test_a_channel_that_does_not_exist_is_not_bound(known: Scene) -> None:
-    reply = await on_page(known, Commanded("assistant bind"), "bind", channel="nowhere")
+    reply = await on_page(known, CommandInvoked("assistant bind"), "bind", channel="nowhere")
 
     assert isinstance(reply, Refused)
     assert "nowhere" in reply.text
@@ -99,20 +99,20 @@ async def test_a_channel_that_does_not_exist_is_not_bound(known: Scene) -> None:
 
 
 async def test_a_channel_that_exists_is_bound_and_unbound_beside_it(known: Scene) -> None:
-    reply = await on_page(known, Commanded("assistant bind"), "bind", channel="C1")
+    reply = await on_page(known, CommandInvoked("assistant bind"), "bind", channel="C1")
     before = await bound(known)
     assert isinstance(reply, Text)
 
-    await on_page(known, Clicked(reply.buttons[0].action), "unbind", channel="elsewhere")
+    await on_page(known, ButtonClicked(reply.buttons[0].action), "unbind", channel="elsewhere")
 
     assert before == ["C1"]
     assert await bound(known) == []
 
 
 async def test_the_list_of_bindings_has_the_button_too(known: Scene) -> None:
-    await on_page(known, Commanded("assistant bind"), "bind", channel="C1")
+    await on_page(known, CommandInvoked("assistant bind"), "bind", channel="C1")
 
-    listing = await on_page(known, Clicked("bindings"), "list", channel="C1")
+    listing = await on_page(known, ButtonClicked("bindings"), "list", channel="C1")
 
     assert isinstance(listing, Listing)
     assert listing.lines[0].buttons[0].action == "assistant.unbind:C1"
@@ -122,7 +122,10 @@ async def test_in_the_local_room_a_channel_is_where_something_was_said(scene: Sc
     await scene.say("hello")
     asked = [
         scene.event(
-            Commanded("assistant bind"), key=f"bind {name}", by=OPERATOR, channel=ChannelId(name)
+            CommandInvoked("assistant bind"),
+            key=f"bind {name}",
+            by=OPERATOR,
+            channel=ChannelId(name),
         )
         for name in ("general", "nowhere")
     ]

@@ -9,6 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from adapters.openai.client import OpenAIHost
+from bot.domain import Sampling
 from bot.errors import (
     EmptyAnswer,
     HostBroken,
@@ -20,7 +21,6 @@ from bot.errors import (
     HostUnreachable,
     KeyRefused,
 )
-from bot.model import Sampling
 from bot.ports.provider import Delta, Usage
 from tests.fakes.connected import (
     BASE,

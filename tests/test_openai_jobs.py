@@ -9,6 +9,7 @@ import pytest
 
 from adapters.openai.client import OpenAIHost
 from adapters.openai.kinds import Dialect, Placement
+from bot.domain import Hyperparameters, ModelName
 from bot.errors import (
     HostBroken,
     HostBusy,
@@ -18,7 +19,6 @@ from bot.errors import (
     HostSilent,
     TrainingClosed,
 )
-from bot.model import Hyperparameters, ModelName
 from bot.rows import Method
 from tests.fakes.connected import (
     CREATE,

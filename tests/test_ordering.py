@@ -9,8 +9,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from bot.events import Deleted, Edited, Event, Reacted, What, to_json
-from bot.model import LOCAL, Example, ExampleState, MessageId, Place, Said
+from bot.domain import LOCAL, Example, ExampleState, Message, MessageId, Place
+from bot.events import Event, MessageEdited, MessagesDeleted, ReactionChanged, What, to_json
 from bot.ports.store import Records
 from storage.database import Database
 from tests.fakes.connected import until
@@ -30,7 +30,7 @@ class HeldFetch:
         self._fetch = scene.house.room.fetch
         monkeypatch.setattr(scene.house.room, "fetch", self._held)
 
-    async def _held(self, place: Place, message: MessageId) -> Said | None:
+    async def _held(self, place: Place, message: MessageId) -> Message | None:
         if not self.is_asked.is_set() and message == ANSWER:
             self.is_asked.set()
             await self.may_go.wait()
@@ -61,9 +61,9 @@ async def test_a_vote_taken_off_quickly_stays_off(
     await scene.say("@attune hi")
     held = HeldFetch(scene, monkeypatch)
 
-    first = await send(scene, Reacted(ANSWER, "👍"), "on")
+    first = await send(scene, ReactionChanged(ANSWER, "👍"), "on")
     await held.is_asked.wait()
-    second = await send(scene, Reacted(ANSWER, "👍", is_removed=True), "off")
+    second = await send(scene, ReactionChanged(ANSWER, "👍", is_removed=True), "off")
     await scene.say("@attune another question")
     held.may_go.set()
     await asyncio.wait({first, second})
@@ -76,7 +76,7 @@ async def test_other_messages_are_not_held_up(
 ) -> None:
     await scene.say("@attune hi")
     held = HeldFetch(scene, monkeypatch)
-    first = await send(scene, Reacted(ANSWER, "👍"), "on")
+    first = await send(scene, ReactionChanged(ANSWER, "👍"), "on")
     await held.is_asked.wait()
 
     async with asyncio.timeout(20):
@@ -96,16 +96,16 @@ async def test_an_edit_that_comes_while_a_mark_is_worked_on_is_followed(
     fetched = scene.house.room.fetch
     held = HeldFetch(scene, monkeypatch)
 
-    async def fetch_first(place: Place, message: MessageId) -> Said | None:
+    async def fetch_first(place: Place, message: MessageId) -> Message | None:
         said = await fetched(place, message)
         await held._held(place, message)
         return said
 
     monkeypatch.setattr(scene.house.room, "fetch", fetch_first)
-    mark = await send(scene, Reacted(ANSWER, "🎓"), "mark")
+    mark = await send(scene, ReactionChanged(ANSWER, "🎓"), "mark")
     await held.is_asked.wait()
     await scene.house.room.correct(2, "at ten")
-    edit = await send(scene, Edited(ANSWER, "at ten"), "edit")
+    edit = await send(scene, MessageEdited(ANSWER, "at ten"), "edit")
     held.may_go.set()
     await asyncio.wait({mark, edit})
 
@@ -121,9 +121,9 @@ async def test_a_deletion_after_an_edit_has_the_last_word(
     await scene.house.room.correct(2, "at ten")
     held = HeldFetch(scene, monkeypatch)
 
-    edit = await send(scene, Edited(ANSWER, "at ten"), "edit")
+    edit = await send(scene, MessageEdited(ANSWER, "at ten"), "edit")
     await held.is_asked.wait()
-    deletion = await send(scene, Deleted((ANSWER,)), "deletion")
+    deletion = await send(scene, MessagesDeleted((ANSWER,)), "deletion")
     await asyncio.sleep(0)
     held.may_go.set()
     await asyncio.wait({edit, deletion})
@@ -137,9 +137,9 @@ async def test_the_order_lasts_over_a_restart(
 ) -> None:
     await scene.say("@attune hi")
     held = HeldFetch(scene, monkeypatch)
-    await send(scene, Reacted(ANSWER, "👍"), "z first")
+    await send(scene, ReactionChanged(ANSWER, "👍"), "z first")
     await held.is_asked.wait()
-    await send(scene, Reacted(ANSWER, "👍", is_removed=True), "a second")
+    await send(scene, ReactionChanged(ANSWER, "👍", is_removed=True), "a second")
 
     await scene.restart()
     await scene.settle()
@@ -161,7 +161,7 @@ async def test_what_comes_in_anew_waits_for_what_was_promised_before(scene: Scen
 
 async def promise_vote(scene: Scene) -> None:
     """A 👍 that was acknowledged by a process that died before it counted."""
-    event = scene.event(Reacted(ANSWER, "👍"), key="before")
+    event = scene.event(ReactionChanged(ANSWER, "👍"), key="before")
     database = await Database.open(f"sqlite:///{scene.folder}/attune.db")
     async with database.writing() as records:
         await records.inbox.receive(
@@ -196,7 +196,7 @@ async def test_the_last_of_many_reactions_counts_however_the_work_is_scheduled(
 
 
 def reaction(scene: Scene, message: MessageId, is_removed: bool, number: int) -> Event:
-    return scene.event(Reacted(message, "👍", is_removed), key=f"e{number}")
+    return scene.event(ReactionChanged(message, "👍", is_removed), key=f"e{number}")
 
 
 def late(reading: Reading, chance: random.Random) -> Reading:

@@ -8,8 +8,7 @@ from itertools import chain, combinations
 
 import pytest
 
-from bot.events import Clicked, Commanded, Spoken, Submitted, What
-from bot.model import (
+from bot.domain import (
     CHANNEL_EXCLUSIONS,
     NO_EXCLUSION,
     ChannelId,
@@ -26,6 +25,7 @@ from bot.model import (
     User,
     UserId,
 )
+from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, MessageReceived, What
 from bot.ports.store import Records
 from bot.prompts import few_shot
 from bot.rows import Method
@@ -55,7 +55,7 @@ def named(channel: ChannelId | None, exclusions: Exclusion, origin: Origin) -> s
 
 
 async def settle(scene: Scene) -> None:
-    await scene.slack_event(Commanded("help"), key="settle", by=ADMIN)
+    await scene.slack_event(CommandInvoked("help"), key="settle", by=ADMIN)
     async with scene.store.writing() as records:
         await records.consents.put(SLACK, Consent(ANN, 1, given=True, at=NOW))
         await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=NO_EXCLUSION)
@@ -110,13 +110,13 @@ async def test_an_example_goes_along_only_where_it_was_said_or_where_it_is_allow
 
 async def test_a_question_elsewhere_is_answered_without_it(scene: Scene) -> None:
     await settle(scene)
-    await scene.slack_event(Commanded("assistant edit few_shot:8"), key="shots", by=ADMIN)
+    await scene.slack_event(CommandInvoked("assistant edit few_shot:8"), key="shots", by=ADMIN)
     async with scene.store.writing() as records:
         await add(records, THERE, Exclusion.PRIVATE)
         await add(records, THERE, NO_EXCLUSION)
 
     await scene.slack_event(scene.spoken(QUESTION, number=1), key="ask", by=CURATOR)
-    await scene.slack_event(Commanded(f"compare {QUESTION}"), key="compare", by=CURATOR)
+    await scene.slack_event(CommandInvoked(f"compare {QUESTION}"), key="compare", by=CURATOR)
 
     asked = str([one.body for one in scene.host.asked])
     assert named(THERE, NO_EXCLUSION, Origin.MESSAGE) in asked
@@ -148,15 +148,15 @@ async def test_a_curator_elsewhere_neither_lists_nor_finds_nor_opens_it(
     async with scene.store.writing() as records:
         await add(records, THERE, kind, state=ExampleState.PROPOSED)
     words: tuple[What, ...] = (
-        Commanded("examples"),
-        Commanded("examples search:nowhere"),
-        Commanded("examples search:message"),
-        Commanded("review"),
-        Commanded("examples edit:1"),
-        Clicked("example.show:1"),
-        Clicked("example.edit:1"),
-        Clicked("examples.more:"),
-        Clicked("share:examples"),
+        CommandInvoked("examples"),
+        CommandInvoked("examples search:nowhere"),
+        CommandInvoked("examples search:message"),
+        CommandInvoked("review"),
+        CommandInvoked("examples edit:1"),
+        ButtonClicked("example.show:1"),
+        ButtonClicked("example.edit:1"),
+        ButtonClicked("examples.more:"),
+        ButtonClicked("share:examples"),
     )
     for number, what in enumerate(words):
         await scene.slack_event(what, key=f"look{number}", by=CURATOR)
@@ -171,15 +171,15 @@ async def test_in_its_own_channel_a_curator_sees_it(scene: Scene) -> None:
     async with scene.store.writing() as records:
         await add(records, HERE, Exclusion.PRIVATE, state=ExampleState.PROPOSED)
 
-    await scene.slack_event(Commanded("review"), key="look", by=CURATOR)
+    await scene.slack_event(CommandInvoked("review"), key="look", by=CURATOR)
 
     assert named(HERE, Exclusion.PRIVATE, Origin.MESSAGE) in str(scene.slack.whispers[-1])
 
 
 async def test_the_form_says_what_to_allow_means(scene: Scene) -> None:
-    await scene.slack_event(Commanded("admin sources"), key="form", by=ADMIN)
+    await scene.slack_event(CommandInvoked("admin sources"), key="form", by=ADMIN)
     allowing = {"sources": "messages", "allowed": "private", "permission": "our own"}
-    await scene.slack_event(Submitted("sources", allowing), key="set", by=ADMIN)
+    await scene.slack_event(FormSubmitted("sources", allowing), key="set", by=ADMIN)
 
     assert "answers in any channel" in str(scene.slack.forms[-1])
     assert "answers in any channel" in str(scene.slack.posts)
@@ -189,10 +189,12 @@ async def test_what_is_rated_from_elsewhere_teaches_nothing(scene: Scene) -> Non
     await settle(scene)
     place = Place(SLACK, THERE)
     spoken = replace(scene.spoken("secret?", number=1, by=CURATOR).message, place=place)
-    asked = scene.event(Spoken(spoken, True), key="ask", by=CURATOR, workspace=SLACK, channel=THERE)
+    asked = scene.event(
+        MessageReceived(spoken, True), key="ask", by=CURATOR, workspace=SLACK, channel=THERE
+    )
     await scene.handle(asked)
 
     values = {"reason": "", "better": "the better word"}
-    await scene.slack_event(Submitted("feedback:1", values), key="rate", by=CURATOR)
+    await scene.slack_event(FormSubmitted("feedback:1", values), key="rate", by=CURATOR)
 
     assert await scene.examples(workspace=SLACK) == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.openai.kinds import KINDS
-from bot.model import Phase, Role
+from bot.domain import Phase, Role
 from bot.ports.provider import Serving
 from bot.rows import Method
 from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, UPLOAD, with_

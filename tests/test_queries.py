@@ -8,9 +8,9 @@ import httpx
 import pytest
 from sqlalchemy import Table, UniqueConstraint
 
-from attune.running import doors
-from bot.events import Clicked, Submitted
-from bot.model import LOCAL, Assistant, ExampleState, Sources, Workspace, WorkspaceId
+from attune.server import doors
+from bot.domain import LOCAL, Assistant, ExampleState, Sources, Workspace, WorkspaceId
+from bot.events import ButtonClicked, FormSubmitted
 from storage.tables import metadata
 from tests.scene import Scene
 from tests.statements import full_scans, recorded
@@ -59,7 +59,7 @@ async def approved(scene: Scene, count: int) -> str:
 
 
 async def bulk(scene: Scene, what: str, **values: str) -> None:
-    form = Submitted(f"examples:{what}", values)
+    form = FormSubmitted(f"examples:{what}", values)
     await scene.house.ask(scene.event(form, key=f"bulk {what} {values}"))
 
 
@@ -149,7 +149,7 @@ async def test_nothing_that_people_do_reads_a_large_table_from_end_to_end(scene:
         for words in ("my-data", "admin audit", "admin roles", "admin budget", "help", "export"):
             await scene.command(words)
         for page in ("tour", "counts", "workspaces", "answers", "consents"):
-            await scene.house.look(scene.event(Clicked(page), key=page))
+            await scene.house.look(scene.event(ButtonClicked(page), key=page))
         await scene.house.room.channels()
         await scene.house.watcher.calendar.look()
         await scene.house.dispatch.recover()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.events import Clicked, Commanded, Marked, Reacted, Submitted
-from bot.model import LOCAL, MessageId, Place, Said, Turn, User, UserId
+from bot.domain import LOCAL, Message, MessageId, Place, Turn, User, UserId
+from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, ReactionChanged, ShortcutUsed
 from bot.replies import Comparison, Form, Text
 from tests.scene import GENERAL, SLACK, Scene
 
@@ -70,7 +70,7 @@ async def test_a_shortcut_opens_the_form_at_once(refused: Scene, shortcut: str) 
     said = await refused.house.room.fetch(Place(LOCAL, GENERAL), ANSWER)
     assert said is not None
 
-    reply = await refused.house.ask(refused.event(Marked(shortcut, said), key="mark"))
+    reply = await refused.house.ask(refused.event(ShortcutUsed(shortcut, said), key="mark"))
 
     assert isinstance(reply, Form)
     assert reply.title == "What should I have said?"
@@ -78,7 +78,7 @@ async def test_a_shortcut_opens_the_form_at_once(refused: Scene, shortcut: str) 
 
 
 async def test_a_click_on_thumbs_down_opens_the_form_at_once(refused: Scene) -> None:
-    reply = await refused.house.ask(refused.event(Clicked("feedback.bad", ANSWER), key="bad"))
+    reply = await refused.house.ask(refused.event(ButtonClicked("feedback.bad", ANSWER), key="bad"))
 
     assert isinstance(reply, Form)
     assert reply.title == "What should I have said?"
@@ -88,7 +88,7 @@ async def test_the_refusal_itself_is_not_taken_as_the_answer(refused: Scene) -> 
     turn = await turn_of(refused)
     values = {"better": " Hello from the model\n"}
 
-    await refused.handle(refused.event(Submitted(f"feedback:{turn.id}", values), key="same"))
+    await refused.handle(refused.event(FormSubmitted(f"feedback:{turn.id}", values), key="same"))
 
     assert await refused.examples() == []
     assert "nothing to keep" in await refused.last()
@@ -97,7 +97,7 @@ async def test_the_refusal_itself_is_not_taken_as_the_answer(refused: Scene) -> 
 async def test_a_refusal_saved_by_a_form_that_was_open_is_refused(refused: Scene) -> None:
     values = {"question": "how do I ship?", "answer": "Hello from the model"}
 
-    await refused.handle(refused.event(Submitted(f"save:{ANSWER}:2", values), key="save"))
+    await refused.handle(refused.event(FormSubmitted(f"save:{ANSWER}:2", values), key="save"))
 
     assert await refused.examples() == []
 
@@ -118,12 +118,12 @@ async def test_below_messages_a_refusal_keeps_no_pointer(scene: Scene) -> None:
     question = scene.spoken("hi", number=said.id)
     await scene.slack_event(question, key="ask", by="mina")
     answer = scene.slack.own_ids[-1]
-    stand = Said(
+    stand = Message(
         Place(SLACK, scene.slack.channel), answer, User(UserId("b"), "b"), "x", said.at, None, True
     )
     scene.slack.said.append(stand)
 
-    await scene.slack_event(Reacted(answer, "🎓"), key="mark", by="mina")
+    await scene.slack_event(ReactionChanged(answer, "🎓"), key="mark", by="mina")
 
     assert await scene.examples(workspace=SLACK) == []
     whisper = scene.slack.whispers[-1]
@@ -133,7 +133,7 @@ async def test_below_messages_a_refusal_keeps_no_pointer(scene: Scene) -> None:
 
 async def test_a_comparison_tells_which_answers_are_refusals(scene: Scene) -> None:
     scene.host.is_filtered = True
-    what = Submitted("compare", {"question": "hi", "who": "base"})
+    what = FormSubmitted("compare", {"question": "hi", "who": "base"})
     reply = await scene.house.ask(scene.event(what, key="compare"))
     assert isinstance(reply, Comparison)
     (answer,) = reply.answers
@@ -146,8 +146,8 @@ async def test_a_comparison_tells_which_answers_are_refusals(scene: Scene) -> No
 
 
 async def test_a_picked_refusal_asks_for_the_answer(scene: Scene) -> None:
-    await scene.house.ask(scene.event(Commanded("help"), key="help"))
-    what = Submitted("prefer", {"question": "how do I ship?", "is_refusal": "yes"})
+    await scene.house.ask(scene.event(CommandInvoked("help"), key="help"))
+    what = FormSubmitted("prefer", {"question": "how do I ship?", "is_refusal": "yes"})
 
     reply = await scene.house.ask(scene.event(what, key="pick"))
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.studio.visit import OWNER
-from bot.events import Clicked, Commanded, Joined, Left
-from bot.model import LOCAL, ExampleState, NewExample, Origin, Role, Workspace, WorkspaceId
+from adapters.studio.page_session import OWNER
+from bot.domain import LOCAL, ExampleState, NewExample, Origin, Role, Workspace, WorkspaceId
+from bot.events import ButtonClicked, CommandInvoked, WorkspaceJoined, WorkspaceLeft
 from bot.replies import Card, Document, Refused, Reply
 from bot.rows import Method
 from tests.fakes.platform import FakePlatform
@@ -41,7 +41,7 @@ async def platform(scene: Scene) -> Platform:
     scene.slack = made
     scene.surfaces = {"slack": made}
     await scene.restart()
-    await scene.slack_event(Commanded("help"), key="first", by="U1")
+    await scene.slack_event(CommandInvoked("help"), key="first", by="U1")
     async with scene.store.writing() as records:
         assistant = await records.assistants.default(SLACK)
         assert assistant is not None
@@ -67,7 +67,7 @@ async def is_closed(scene: Scene) -> bool:
 
 
 async def leave(scene: Scene, key: str = "left") -> None:
-    await scene.slack_event(Left(), key=key)
+    await scene.slack_event(WorkspaceLeft(), key=key)
 
 
 async def look(scene: Scene, after: timedelta = timedelta(0)) -> None:
@@ -76,16 +76,16 @@ async def look(scene: Scene, after: timedelta = timedelta(0)) -> None:
 
 
 async def act(scene: Scene, action: str) -> Reply:
-    event = scene.event(Clicked(action), key=f"{scene.clock.now()}.{action}", by=OWNER)
+    event = scene.event(ButtonClicked(action), key=f"{scene.clock.now()}.{action}", by=OWNER)
     return await scene.house.ask(event)
 
 
 async def start(scene: Scene, by: str = "U1") -> None:
     await scene.grant(by, Role.ADMIN, SLACK)
-    await scene.slack_event(Commanded("start"), key="start", by=by)
+    await scene.slack_event(CommandInvoked("start"), key="start", by=by)
     (card,) = (post for post in scene.slack.posts.values() if isinstance(post, Card))
     confirm = next(button.action for button in card.buttons if "confirm" in button.action)
-    await scene.slack_event(Clicked(confirm), key="confirm", by=by)
+    await scene.slack_event(ButtonClicked(confirm), key="confirm", by=by)
 
 
 # Confirmed first
@@ -135,7 +135,7 @@ async def test_a_workspace_that_was_never_there_is_not_made_to_be_closed(
 ) -> None:
     other = WorkspaceId("slack:T9")
 
-    await scene.handle(scene.event(Left(), key="left", workspace=other, channel=""))
+    await scene.handle(scene.event(WorkspaceLeft(), key="left", workspace=other, channel=""))
 
     async with scene.database.reading() as records:
         assert await records.workspaces.find(other) is None
@@ -149,10 +149,10 @@ async def test_nobody_is_answered_in_a_closed_workspace(scene: Scene, platform: 
     await leave(scene)
     before = len(platform.posts), len(platform.whispers), len(scene.host.asked)
 
-    for what in (Commanded("help"), Commanded("jobs"), scene.spoken("hi", number=9)):
+    for what in (CommandInvoked("help"), CommandInvoked("jobs"), scene.spoken("hi", number=9)):
         await scene.slack_event(what, key=f"after {what}", by="U1")
     looked = await scene.house.look(
-        scene.event(Commanded("examples"), key="look", by="U1", workspace=SLACK)
+        scene.event(CommandInvoked("examples"), key="look", by="U1", workspace=SLACK)
     )
 
     assert (len(platform.posts), len(platform.whispers), len(scene.host.asked)) == before
@@ -200,10 +200,10 @@ async def test_the_operator_reads_and_exports_but_starts_nothing(
     await leave(scene)
 
     exported = await act(scene, f"workspace.export:supervised:{SLACK}")
-    event = scene.event(Commanded("start"), key="start", by=OWNER, workspace=SLACK)
+    event = scene.event(CommandInvoked("start"), key="start", by=OWNER, workspace=SLACK)
     started = await scene.house.ask(event)
     listed = await scene.house.look(
-        scene.event(Commanded("examples"), key="look", by=OWNER, workspace=SLACK)
+        scene.event(CommandInvoked("examples"), key="look", by=OWNER, workspace=SLACK)
     )
 
     assert isinstance(exported, Document)
@@ -217,7 +217,7 @@ async def test_only_the_operator_decides(scene: Scene, platform: Platform) -> No
     await leave(scene)
 
     for action in ("export:supervised", "extend", "erase", "erase_sure", "show"):
-        event = scene.event(Clicked(f"workspace.{action}:{SLACK}"), key=action, by="U1")
+        event = scene.event(ButtonClicked(f"workspace.{action}:{SLACK}"), key=action, by="U1")
         assert isinstance(await scene.house.ask(event), Refused)
 
     assert await is_closed(scene)
@@ -358,7 +358,7 @@ async def test_a_workspace_that_comes_back_in_time_has_lost_nothing(
     await leave(scene)
     platform.answer = True
 
-    await scene.slack_event(Joined("again"), key="joined")
+    await scene.slack_event(WorkspaceJoined("again"), key="joined")
 
     assert not await is_closed(scene)
     assert len(await scene.examples(workspace=SLACK)) == 12

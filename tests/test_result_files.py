@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.openai.results import measures, plain
-from bot.model import Measures
+from bot.domain import StepMetrics
 from tests.fakes.faults import Fault, answers
 from tests.scene import Scene
 
@@ -21,8 +21,8 @@ AZURE = (
 )
 TABLE = OPENAI + b"1,1.5,0.25,,\n2,0.5,0.75,0.9,0.5\n"
 READ = [
-    Measures(1, {"train_loss": 1.5, "train_mean_token_accuracy": 0.25}),
-    Measures(
+    StepMetrics(1, {"train_loss": 1.5, "train_mean_token_accuracy": 0.25}),
+    StepMetrics(
         2,
         {
             "train_loss": 0.5,
@@ -70,7 +70,10 @@ def test_the_columns_of_other_hosts_get_the_names_of_events() -> None:
 def test_columns_may_stand_in_any_order_with_a_byte_order_mark_and_other_line_ends() -> None:
     table = "\ufeffTrain_Loss,Step\r\n0.5,3\r\nnan,4\r\n,5\r\nx,6\r\n0.25,2\r\n".encode()
 
-    assert measures(table) == [Measures(2, {"train_loss": 0.25}), Measures(3, {"train_loss": 0.5})]
+    assert measures(table) == [
+        StepMetrics(2, {"train_loss": 0.25}),
+        StepMetrics(3, {"train_loss": 0.5}),
+    ]
 
 
 def test_lines_of_wrong_length_lose_only_what_they_lack() -> None:

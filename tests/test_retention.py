@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from attune.settings import Settings
-from bot.model import ExampleState, MessageId, Phase, Source, TurnState, Vote
+from bot.domain import ExampleState, MessageId, Phase, Source, TurnState, Vote
 from bot.ports.store import Records
 from bot.retention import Keep, remove_old
 from bot.rows import Method

@@ -11,15 +11,15 @@ import pytest
 from adapters.changes import (
     FormOpened,
     Posted,
-    Reacted,
+    ReactionsUpdated,
     Streaming,
     Updated,
 )
 from adapters.console.buttons import labels
-from adapters.drawing import draw
 from adapters.room import ASSISTANT, drawn, is_gone
+from adapters.text_layout import draw
+from bot.domain import LOCAL, ChannelId, MessageId, Place
 from bot.errors import EmptyAnswer, HostBroken, MessageGone
-from bot.model import LOCAL, ChannelId, MessageId, Place
 from bot.ports.surface import CanOpenForm, CanReadFile, CanSendFile, CanStream, Surface
 from bot.replies import (
     Button,
@@ -27,8 +27,8 @@ from bot.replies import (
     Chart,
     Drawn,
     Form,
-    Line,
     Listing,
+    ListingRow,
     Series,
     Stream,
     Text,
@@ -75,7 +75,7 @@ def test_the_room_has_every_gift_that_the_core_may_use(scene: RoomScene) -> None
         Text("Hello", buttons=(Button("Yes", "yes", is_primary=True),)),
         Card("Hello", lines=("a",), tone=Tone.BUSY, buttons=(Button("No", "no"),)),
         Card("Hello", chart=Chart("c", "x", [Series("s", [(1, 2)])], "sum")),
-        Listing("Hello", (Line("1", "a", buttons=(Button("Open", "o:1"),)),), total=1),
+        Listing("Hello", (ListingRow("1", "a", buttons=(Button("Open", "o:1"),)),), total=1),
     ],
 )
 async def test_a_reply_keeps_its_buttons_over_a_restart(tmp_path: Path, reply: Drawn) -> None:
@@ -296,7 +296,7 @@ async def test_a_reaction_is_kept_and_told(scene: RoomScene) -> None:
     message = await scene.room.message(1)
     assert message
     assert message.reactions == (("🎓", ASSISTANT.id),)
-    assert scene.heard[-1] == Reacted(1, "🎓", ASSISTANT.id)
+    assert scene.heard[-1] == ReactionsUpdated(1, "🎓", ASSISTANT.id)
 
 
 async def test_an_opened_form_reaches_the_views(scene: RoomScene) -> None:

@@ -11,8 +11,7 @@ from adapters.discord import outbound as discord
 from adapters.slack import outbound as slack
 from bot.catalogue import CATALOGUE
 from bot.catalogue.commands import COMMANDS
-from bot.events import Clicked, Commanded, What
-from bot.model import (
+from bot.domain import (
     AssistantId,
     ChannelId,
     ChannelKind,
@@ -25,7 +24,8 @@ from bot.model import (
     User,
     UserId,
 )
-from bot.replies import Button, Card, Drawn, Line, Listing
+from bot.events import ButtonClicked, CommandInvoked, What
+from bot.replies import Button, Card, Drawn, Listing, ListingRow
 from bot.rows import Method
 from tests.fakes.platform import FakePlatform
 from tests.scene import SLACK, Scene
@@ -55,7 +55,7 @@ async def let(scene: Scene, what: What, key: str, *, by: User = ADMIN, kind: str
 
 async def teach(scene: Scene, text: str, *, by: User) -> None:
     """A lesson of one person's, whatever the workspace allows."""
-    await let(scene, Commanded("help"), f"settle {text}", by=by)
+    await let(scene, CommandInvoked("help"), f"settle {text}", by=by)
     async with scene.store.writing() as records:
         assistant = await records.assistants.default(SLACK)
         assert assistant is not None
@@ -78,7 +78,7 @@ def test_the_lists_are_those_that_are_named() -> None:
 
 @pytest.mark.parametrize("path", PRIVATE)
 async def test_a_list_is_for_the_asker_alone(scene: Scene, path: str) -> None:
-    await let(scene, Commanded(path), "e1")
+    await let(scene, CommandInvoked(path), "e1")
 
     assert scene.slack.posts == {}
     assert len(scene.slack.whispers) == 1
@@ -86,11 +86,11 @@ async def test_a_list_is_for_the_asker_alone(scene: Scene, path: str) -> None:
 
 @pytest.mark.parametrize("path", SHAREABLE)
 async def test_its_button_shows_it_to_the_channel(scene: Scene, path: str) -> None:
-    await let(scene, Commanded(path), "e1")
+    await let(scene, CommandInvoked(path), "e1")
     button = share_of(scene.slack.whispers[-1])
     assert button is not None
 
-    await let(scene, Clicked(button.action, MessageId("ephemeral:1")), "e2")
+    await let(scene, ButtonClicked(button.action, MessageId("ephemeral:1")), "e2")
 
     (posted,) = scene.slack.posts.values()
     assert isinstance(posted, Card | Listing)
@@ -101,11 +101,11 @@ async def test_its_button_shows_it_to_the_channel(scene: Scene, path: str) -> No
 async def test_what_is_shared_keeps_its_filters(scene: Scene) -> None:
     await teach(scene, "one", by=MEMBER)
     await teach(scene, "two", by=MEMBER)
-    await let(scene, Commanded("examples search:two"), "e1")
+    await let(scene, CommandInvoked("examples search:two"), "e1")
     button = share_of(scene.slack.whispers[-1])
     assert button is not None
 
-    await let(scene, Clicked(button.action), "e2")
+    await let(scene, ButtonClicked(button.action), "e2")
 
     posted = str(list(scene.slack.posts.values()))
     assert "two" in posted
@@ -116,7 +116,7 @@ async def test_a_member_shares_only_what_is_their_own(scene: Scene) -> None:
     await teach(scene, "hers", by=ADMIN)
     await teach(scene, "his", by=MEMBER)
 
-    await let(scene, Clicked("share:examples"), "e1", by=MEMBER)
+    await let(scene, ButtonClicked("share:examples"), "e1", by=MEMBER)
 
     posted = str(list(scene.slack.posts.values()))
     assert "his" in posted
@@ -127,7 +127,7 @@ async def test_what_is_shared_cannot_be_clicked(scene: Scene) -> None:
     for number in range(12):
         await teach(scene, f"lesson {number}", by=MEMBER)
 
-    await let(scene, Clicked("share:examples"), "e1")
+    await let(scene, ButtonClicked("share:examples"), "e1")
 
     (posted,) = scene.slack.posts.values()
     assert isinstance(posted, Listing)
@@ -137,30 +137,30 @@ async def test_what_is_shared_cannot_be_clicked(scene: Scene) -> None:
 
 @pytest.mark.parametrize("path", [one.path for one in COMMANDS if one.role > Role.MEMBER])
 async def test_nobody_shares_what_they_may_not_see(scene: Scene, path: str) -> None:
-    await let(scene, Clicked(f"share:{path}"), "e1", by=MEMBER)
+    await let(scene, ButtonClicked(f"share:{path}"), "e1", by=MEMBER)
 
     assert scene.slack.posts == {}
 
 
 @pytest.mark.parametrize("path", [one.path for one in COMMANDS if not one.is_shareable])
 async def test_a_command_that_is_no_list_is_not_run_by_sharing(scene: Scene, path: str) -> None:
-    await let(scene, Commanded("help"), "e0")
+    await let(scene, CommandInvoked("help"), "e0")
     before = await scene.audited("", SLACK)
 
-    await let(scene, Clicked(f"share:{path}"), "e1")
+    await let(scene, ButtonClicked(f"share:{path}"), "e1")
 
     assert scene.slack.posts == {}
     assert await scene.audited("", SLACK) == before
 
 
 async def test_between_the_two_of_us_there_is_nobody_to_share_with(scene: Scene) -> None:
-    await let(scene, Commanded("jobs"), "e1", kind="direct")
+    await let(scene, CommandInvoked("jobs"), "e1", kind="direct")
 
     assert share_of(scene.slack.whispers[-1]) is None
 
 
 async def test_the_next_page_is_for_the_asker_too(scene: Scene) -> None:
-    await let(scene, Clicked("jobs.more:"), "e1")
+    await let(scene, ButtonClicked("jobs.more:"), "e1")
 
     assert scene.slack.posts == {}
 
@@ -171,7 +171,7 @@ async def test_what_a_private_button_shows_is_for_the_clicker_alone(
 ) -> None:
     await teach(scene, "lesson", by=MEMBER)
 
-    await let(scene, Clicked(f"{deed}:1"), "e1")
+    await let(scene, ButtonClicked(f"{deed}:1"), "e1")
 
     assert scene.slack.posts == {}
     assert len(scene.slack.whispers) == 1
@@ -204,7 +204,7 @@ async def test_where_nothing_can_be_whispered_a_list_comes_as_a_direct_message(
     scene.surfaces["slack"] = reaching  # type: ignore[assignment]
     await scene.restart()
 
-    await let(scene, Commanded("jobs"), "e1")
+    await let(scene, CommandInvoked("jobs"), "e1")
 
     ((place, _),) = reaching.posts
     assert place.channel == "DU1"
@@ -220,6 +220,6 @@ async def test_in_the_local_room_it_stays_in_the_room(scene: Scene) -> None:
 
 @pytest.mark.parametrize("payloads", [slack.payloads, discord.payloads], ids=["slack", "discord"])
 def test_the_button_is_drawn(payloads: Callable[[Drawn], Sequence[object]]) -> None:
-    listing = Listing("Jobs", (Line("1", "one"),), share=Button("Share here", "share:jobs"))
+    listing = Listing("Jobs", (ListingRow("1", "one"),), share=Button("Share here", "share:jobs"))
 
     assert "share:jobs" in str(payloads(listing))

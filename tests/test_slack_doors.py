@@ -14,14 +14,14 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 
-from adapters.pictures import draw_chart
+from adapters.chart_image import draw_chart
 from adapters.slack import pacing
+from adapters.slack.api import Access, is_slack, proxy_for
 from adapters.slack.checks import examine
 from adapters.slack.manifest import manifest
 from adapters.slack.pacing import Pacing
-from adapters.slack.wire import Access, is_slack, proxy_for
 from attune.bootstrap import slack_access
-from attune.running import doors
+from attune.server import doors
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
 from bot.errors import SettingsError

@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 from adapters.slack.inbound import Bot, read
 from adapters.slack.outbound import holds, modal
 from adapters.slack.texts import cut, units
-from adapters.studio.writing import add_writing
-from bot.events import Submitted
-from bot.examples.texts import parts, with_parts
-from bot.model import (
+from adapters.studio.write_up import add_writing
+from bot.domain import (
     ChannelId,
     Example,
     ExampleState,
@@ -30,6 +28,8 @@ from bot.model import (
     Row,
     WorkspaceId,
 )
+from bot.events import FormSubmitted
+from bot.examples.texts import parts, with_parts
 from bot.replies import Field, FieldKind, Form
 from bot.rows import Method
 from tests.fakes.slack_rules import Json, check_view
@@ -75,7 +75,7 @@ def escaped(text: str) -> str:
     return html.escape(trimmed(text), quote=False)
 
 
-def sent(form: Form, given_back: Callable[[str], str], seed: int) -> Submitted:
+def sent(form: Form, given_back: Callable[[str], str], seed: int) -> FormSubmitted:
     """What Slack may make of an input that nobody touched, its inputs in any order."""
     view = modal(form, HERE, close="Close")
     check_view(view, "modal")
@@ -89,7 +89,7 @@ def sent(form: Form, given_back: Callable[[str], str], seed: int) -> Submitted:
     state = {"values": {block: values[block] for block in blocks}}
     body = {"type": "view_submission", "user": {"id": "U1"}, "view": {**view, "state": state}}
     (event,) = read(body, Bot("T1", "UBOT", "BBOT"), datetime.now(UTC))
-    assert isinstance(event.what, Submitted)
+    assert isinstance(event.what, FormSubmitted)
     return event.what
 
 

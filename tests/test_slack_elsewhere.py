@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from attune.settings import Settings
-from bot.model import ExampleFilter, WorkspaceId
+from bot.domain import ExampleFilter, WorkspaceId
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.opening import opened, until
 

@@ -9,8 +9,8 @@ import pytest
 
 from adapters.slack import gateway, surface
 from adapters.slack.surface import SlackSurface
-from bot.events import Event, Submitted
-from bot.model import ChannelId, Place, User, UserId, WorkspaceId
+from bot.domain import ChannelId, Place, User, UserId, WorkspaceId
+from bot.events import Event, FormSubmitted
 from tests.fakes.slack import Delivery, labels, shown
 from tests.opening import until
 from tests.slack_scene import Scene
@@ -384,7 +384,7 @@ async def test_after_a_restart_what_was_typed_is_told_to_its_sender(in_slack: Sc
         Place(WorkspaceId("slack:T1"), ChannelId("C1")),
         User(UserId("U2"), "U2"),
         datetime.now(UTC),
-        Submitted("teach", {"question": "How do we greet?", "answer": "Ahoy"}),
+        FormSubmitted("teach", {"question": "How do we greet?", "answer": "Ahoy"}),
     )
     assert in_slack.house is not None
     surface = in_slack.house.surfaces.of(event.place.workspace)

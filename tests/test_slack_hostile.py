@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from adapters.slack import pacing
-from bot.model import ChannelId, MessageId, Place, UserId, WorkspaceId
+from bot.domain import ChannelId, MessageId, Place, UserId, WorkspaceId
 from bot.replies import Stream
 from tests.fakes.slack import shown
 from tests.fakes.slack_rules import live

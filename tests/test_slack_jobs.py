@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.model import ChannelId, MessageId, Place, UserId, WorkspaceId
+from bot.domain import ChannelId, MessageId, Place, UserId, WorkspaceId
 from bot.replies import Card, Chart, Series
 from tests.fakes.slack import BOT
 from tests.opening import until

@@ -10,12 +10,12 @@ from typing import cast
 import pytest
 
 from adapters.slack import inbound
+from adapters.slack.api import Api
 from adapters.slack.inbound import Bot
 from adapters.slack.people import People
-from adapters.slack.wire import Wire
+from bot.domain import ChannelKind, User, UserId
 from bot.errors import SurfaceBusy, SurfaceError
 from bot.events import Event
-from bot.model import ChannelKind, User, UserId
 from tests.fakes.slack_rules import Json
 
 US = Bot("T1", "UBOT", "BBOT", enterprise="E1")
@@ -42,7 +42,7 @@ class Profiles:
 
 
 def known_by(profiles: Profiles, bot: Bot = US) -> People:
-    return People(cast(Wire, profiles), lambda: bot, lambda: profiles.now)
+    return People(cast(Api, profiles), lambda: bot, lambda: profiles.now)
 
 
 def refused(code: str) -> SurfaceError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.slack import gateway
-from bot.model import ExampleFilter, UserId, Workspace, WorkspaceId
+from bot.domain import ExampleFilter, UserId, Workspace, WorkspaceId
 from tests.fakes.slack import labels
 from tests.opening import until
 from tests.slack_scene import Scene

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.slack.surface import SlackSurface
-from bot.events import Event, Reacted
-from bot.model import ChannelId, MessageId, Place, User, UserId, WorkspaceId
-from bot.replies import Button, Line, Listing, Text
+from bot.domain import ChannelId, MessageId, Place, User, UserId, WorkspaceId
+from bot.events import Event, ReactionChanged
+from bot.replies import Button, Listing, ListingRow, Text
 from tests.fakes.slack import Fault, shown
 from tests.slack_scene import Scene
 
@@ -27,7 +27,7 @@ def surface(in_slack: Scene) -> SlackSurface:
 
 def reacted(channel: str, message: str) -> Event:
     place = Place(TEAM, ChannelId(channel))
-    what = Reacted(MessageId(message), "👎")
+    what = ReactionChanged(MessageId(message), "👎")
     return Event("slack:T1/event/Ev9", place, User(UserId("U2"), "U2"), datetime.now(UTC), what)
 
 
@@ -73,7 +73,7 @@ async def test_pages_of_a_long_reply_stand_once_however_often_it_is_edited(
     in_slack: Scene, surface: SlackSurface
 ) -> None:
     lines = tuple(
-        Line(str(number), f"row {number}", "note", (Button("Go", f"go:{number}"),))
+        ListingRow(str(number), f"row {number}", "note", (Button("Go", f"go:{number}"),))
         for number in range(40)
     )
     place = Place(TEAM, ChannelId("C1"))

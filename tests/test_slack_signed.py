@@ -16,15 +16,15 @@ import httpx
 import pytest
 from aiohttp import web
 
-from adapters.slack.api import ApiWire
+from adapters.slack.api import Access, is_response_url
+from adapters.slack.http_api import HttpApi
 from adapters.slack.manifest import PATH
 from adapters.slack.origin import is_for
 from adapters.slack.signed import MOST_BYTES
-from adapters.slack.wire import Access, is_response_url
-from adapters.studio.guard import Door, Guard
+from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.sessions import Sessions
 from attune.bootstrap import slack_access
-from attune.running import _door, doors
+from attune.server import _door, doors
 from attune.settings import Settings
 from bot.errors import SettingsError, SurfaceError
 from tests.fakes.faulty_host import faulty_host
@@ -92,7 +92,7 @@ async def entry(folder: Path, **settings: str) -> AsyncIterator[Entry]:
         await until(lambda: bool(slack.called("auth.test")))
         assert scene.house is not None
         app = doors(scene.house)
-        app.add_middleware(Guard, door=_door(scene.house, scene.settings(**HTTP)))
+        app.add_middleware(AccessGuard, door=_door(scene.house, scene.settings(**HTTP)))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
             yield Entry(scene, client)
@@ -129,8 +129,8 @@ async def test_in_socket_mode_the_guard_lets_nothing_by(tmp_path: Path) -> None:
     async def inside(scope: Json, receive: object, send: object) -> None:
         reached.append(str(scope["path"]))
 
-    door = Door("127.0.0.1", "", Sessions("open sesame", StillClock()))
-    guard = Guard(inside, door=door)  # type: ignore[arg-type]
+    door = AccessPolicy("127.0.0.1", "", Sessions("open sesame", StillClock()))
+    guard = AccessGuard(inside, door=door)  # type: ignore[arg-type]
     transport = httpx.ASGITransport(guard)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         answer = await client.post("/slack/events")
@@ -464,7 +464,7 @@ async def test_a_command_with_a_foreign_address_is_answered_in_the_channel(
 
 async def test_nothing_is_posted_to_a_foreign_address_or_sent_on_to_one() -> None:
     async with listener() as (url, heard), listener(leads_to=f"{url}/on") as (near, first):
-        wire = ApiWire(Access("xoxb-1", api_url=f"{near}/api/"))
+        wire = HttpApi(Access("xoxb-1", api_url=f"{near}/api/"))
         try:
             for address in (f"{url.replace('localhost', '127.0.0.1')}/x", f"{near}/x"):
                 with pytest.raises(SurfaceError):

@@ -10,11 +10,11 @@ import pytest
 
 from adapters.slack.inbound import Bot
 from adapters.slack.pacing import Pacing
-from adapters.slack.parts import Spot
-from adapters.slack.streaming import Answering
-from adapters.slack.traces import Traces, Trail
+from adapters.slack.parts import AnswerTarget
+from adapters.slack.posted_before_crash import PostedMessages, PostedParts
+from adapters.slack.streaming import StreamedAnswer
+from bot.domain import MessageId, UserId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
-from bot.model import MessageId, UserId
 from bot.replies import Stream
 
 METHODS = ("chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage")
@@ -54,14 +54,14 @@ async def posted(message: MessageId) -> None: ...
 
 
 def answer(wire: StubWire) -> asyncio.Task[MessageId]:
-    spot = Spot("C1", "1.0", "T1", UserId("U1"), "key")
-    traces = Traces(wire, lambda: Bot("T1", "U9", "B1"))
-    answering = Answering(
+    spot = AnswerTarget("C1", "1.0", "T1", UserId("U1"), "key")
+    traces = PostedMessages(wire, lambda: Bot("T1", "U9", "B1"))
+    answering = StreamedAnswer(
         wire,
         spot,
         Stream(pieces(), posted),
         now=asyncio.get_running_loop().time,
-        trail=Trail(traces, "C1", "1.0", None),
+        trail=PostedParts(traces, "C1", "1.0", None),
         is_new=True,
     )
     return asyncio.create_task(answering.run())

@@ -8,8 +8,8 @@ from datetime import datetime
 import pytest
 
 from adapters.slack import gateway
+from bot.domain import ChannelId, MessageId, Place, WorkspaceId
 from bot.events import Event
-from bot.model import ChannelId, MessageId, Place, WorkspaceId
 from bot.replies import Text
 from tests.fakes.slack import BOT, Fault
 from tests.opening import until

@@ -11,12 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.pieces import close_fence, open_fence, split
+from adapters.message_splitting import close_fence, open_fence, split
+from adapters.slack.api import is_response_url
 from adapters.slack.inbound import Bot, plain
 from adapters.slack.outbound import answer_payloads, payloads
-from adapters.slack.texts import Flow, cut, escaped, safe
-from adapters.slack.wire import is_response_url
-from bot.replies import Button, Card, Chart, Column, Fact, Line, Listing, Progress, Series, Text
+from adapters.slack.texts import SafeTextStream, cut, escaped, safe
+from bot.replies import (
+    Button,
+    Card,
+    Chart,
+    Column,
+    Fact,
+    Listing,
+    ListingRow,
+    Progress,
+    Series,
+    Text,
+)
 from tests.fakes.slack_rules import check_blocks, live
 from tests.slack_scene import Scene
 
@@ -62,7 +73,7 @@ def test_nothing_a_model_writes_can_ping(spelling: str) -> None:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_nor_when_it_comes_letter_by_letter(spelling: str) -> None:
-    flow = Flow()
+    flow = SafeTextStream()
 
     text = "".join(flow.feed(letter) for letter in f"Hello {spelling} there") + flow.rest()
 
@@ -71,14 +82,14 @@ def test_nor_when_it_comes_letter_by_letter(spelling: str) -> None:
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_is_harmless_stays_as_it_is(text: str) -> None:
-    flow = Flow()
+    flow = SafeTextStream()
 
     assert safe(text) == text
     assert "".join(flow.feed(letter) for letter in text) + flow.rest() == text
 
 
 def test_the_first_word_is_not_held_back() -> None:
-    assert Flow().feed("Hello") == "Hello"
+    assert SafeTextStream().feed("Hello") == "Hello"
 
 
 def test_pictures_become_links() -> None:
@@ -93,7 +104,7 @@ def test_a_link_with_a_false_face_shows_its_address() -> None:
 
 @given(st.text(max_size=300), st.integers(1, 7))
 def test_pieces_are_made_safe_as_the_whole_is(text: str, size: int) -> None:
-    flow = Flow()
+    flow = SafeTextStream()
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
 
     shown = "".join(flow.feed(piece) for piece in pieces) + flow.rest()
@@ -151,7 +162,10 @@ def a_card() -> Card:
         Listing("", (), empty="Nothing"),
         Listing(
             "t" * 400,
-            tuple(Line(str(n), "y" * 5000, "note", (Button("Go", f"go:{n}"),)) for n in range(20)),
+            tuple(
+                ListingRow(str(n), "y" * 5000, "note", (Button("Go", f"go:{n}"),))
+                for n in range(20)
+            ),
         ),
     ],
 )
@@ -210,7 +224,7 @@ def seconds(work: Callable[[str], object], text: str) -> float:
 
 
 def streamed(text: str) -> None:
-    flow = Flow()
+    flow = SafeTextStream()
     for at in range(0, len(text), 400):
         flow.feed(text[at : at + 400])
     flow.rest()
@@ -225,7 +239,7 @@ WORK: list[Callable[[str], object]] = [
     escaped,
     streamed,
     read_as_message,
-    lambda text: Flow().feed(text),
+    lambda text: SafeTextStream().feed(text),
     lambda text: list(answer_payloads(text)),
     lambda text: payloads(Text(text)),
     lambda text: cut(text, 3000),
@@ -253,7 +267,7 @@ def test_what_is_taken_apart_becomes_no_mention(hidden: str) -> None:
 
 
 def test_a_mention_whose_end_comes_late_is_none() -> None:
-    flow = Flow()
+    flow = SafeTextStream()
     pieces = ["<@U1|", "x" * 300, "y" * 300, ">"]
 
     shown = "".join(flow.feed(piece) for piece in pieces) + flow.rest()

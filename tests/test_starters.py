@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from attune.starters import starters
-from bot.model import Row
+from bot.domain import Row
 from bot.rows import MINIMUM_ROWS, Method, check_row, fingerprint, prompt_fingerprint
 from bot.words import LANGUAGES, Words
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bot.model import AssistantId, Example, ExampleFilter, ExampleId, MessageId
+from bot.domain import AssistantId, Example, ExampleFilter, ExampleId, MessageId
 from storage.database import Database
 from storage.engine import LOG_BYTES
 from storage.erasure import Scrubber

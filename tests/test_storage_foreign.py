@@ -15,8 +15,7 @@ from typing import get_type_hints
 
 import pytest
 
-from bot.errors import NotFound
-from bot.model import (
+from bot.domain import (
     Assistant,
     Binding,
     Checkpoint,
@@ -27,7 +26,6 @@ from bot.model import (
     Exclusion,
     Job,
     JobEvent,
-    Measures,
     MessageId,
     Model,
     ModelKind,
@@ -38,11 +36,13 @@ from bot.model import (
     SnapshotRow,
     Sources,
     Split,
+    StepMetrics,
     Turn,
     Undoable,
     Vote,
     Workspace,
 )
+from bot.errors import NotFound
 from bot.ports.store import Records
 from bot.rows import Method
 from storage.database import Database
@@ -205,7 +205,7 @@ CALLS: dict[str, Call] = {
     "jobs.events": lambda r, h: r.jobs.events(FOREIGN, h.job.id),
     "jobs.event_ids": lambda r, h: r.jobs.event_ids(FOREIGN, h.job.id),
     "jobs.add_measures": lambda r, h: r.jobs.add_measures(
-        FOREIGN, h.job.id, [Measures(1, {"train_loss": 9.0})]
+        FOREIGN, h.job.id, [StepMetrics(1, {"train_loss": 9.0})]
     ),
     "jobs.measures": lambda r, h: r.jobs.measures(FOREIGN, h.job.id),
     "jobs.committed": lambda r, _: r.jobs.committed(FOREIGN, since=NOW),

@@ -14,8 +14,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect, text
 
+from bot.domain import LOCAL, MessageId, Sources, Workspace
 from bot.errors import SettingsError
-from bot.model import LOCAL, MessageId, Sources, Workspace
 from storage import migrations
 from storage.database import Database
 from storage.migrations import HEAD, migrate, upgrade

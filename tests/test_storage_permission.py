@@ -12,7 +12,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.model import (
+from bot.domain import (
     LOCAL,
     NO_EXCLUSION,
     Consent,

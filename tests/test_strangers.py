@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 
 from bot.catalogue import CATALOGUE
-from bot.events import Clicked, Commanded, Marked, Reacted, Spoken, Submitted, Visited, What
-from bot.model import ChannelId, MessageId, Role, User, UserId
+from bot.domain import ChannelId, MessageId, Role, User, UserId
+from bot.events import (
+    ButtonClicked,
+    CommandInvoked,
+    FormSubmitted,
+    HomeOpened,
+    MessageReceived,
+    ReactionChanged,
+    ShortcutUsed,
+    What,
+)
 from tests.scene import SLACK, Scene
 
 GUEST = User(UserId("U7"), "gus", is_guest=True)
@@ -33,10 +42,10 @@ class Slack:
 
     async def ask(self, by: User, *, channel: str = "C1", is_addressed: bool = True) -> None:
         spoken = self.scene.spoken("hello?", number=self.count + 100, by=by)
-        await self.let(Spoken(spoken.message, is_addressed), by=by, channel=channel)
+        await self.let(MessageReceived(spoken.message, is_addressed), by=by, channel=channel)
 
     async def command(self, words: str, *, by: User, channel: str = "C1") -> None:
-        await self.let(Commanded(words), by=by, channel=channel)
+        await self.let(CommandInvoked(words), by=by, channel=channel)
 
     @property
     def whispered(self) -> str:
@@ -96,7 +105,7 @@ async def test_everywhere_covers_every_channel_until_it_is_taken_back(
 ) -> None:
     await slack.command("admin guests where:everywhere", by=ADMIN)
     await slack.ask(stranger, channel="D9")
-    await slack.let(Clicked("guests.close:*"), by=ADMIN)
+    await slack.let(ButtonClicked("guests.close:*"), by=ADMIN)
 
     await slack.ask(stranger, channel="D9")
 
@@ -115,7 +124,7 @@ async def test_nowhere_closes_every_channel(slack: Slack) -> None:
 
 async def test_the_switch_is_an_admins(slack: Slack) -> None:
     await slack.command("admin guests where:everywhere", by=MEMBER)
-    await slack.let(Clicked("guests.close:C1"), by=MEMBER)
+    await slack.let(ButtonClicked("guests.close:C1"), by=MEMBER)
 
     async with slack.scene.database.reading() as records:
         assert await records.guest_channels.all(SLACK) == []
@@ -141,8 +150,12 @@ async def test_no_command_is_a_strangers_but_what_is_theirs(
 @pytest.mark.parametrize(
     "what",
     [
-        *(Clicked(f"{deed.name}:1") for deed in CATALOGUE.buttons if deed.role > Role.STRANGER),
-        *(Submitted(deed.name, {}) for deed in CATALOGUE.forms if deed.role > Role.STRANGER),
+        *(
+            ButtonClicked(f"{deed.name}:1")
+            for deed in CATALOGUE.buttons
+            if deed.role > Role.STRANGER
+        ),
+        *(FormSubmitted(deed.name, {}) for deed in CATALOGUE.forms if deed.role > Role.STRANGER),
     ],
     ids=str,
 )
@@ -189,7 +202,7 @@ async def test_help_tells_a_stranger_only_what_is_theirs(slack: Slack) -> None:
 
 
 async def test_the_home_page_of_a_stranger_tells_nothing_of_the_workspace(slack: Slack) -> None:
-    await slack.let(Visited(), by=GUEST)
+    await slack.let(HomeOpened(), by=GUEST)
 
     (page,) = slack.scene.slack.posts.values()
     assert getattr(page, "facts", None) == ()
@@ -200,15 +213,15 @@ async def test_the_home_page_of_a_stranger_tells_nothing_of_the_workspace(slack:
 async def test_a_stranger_marks_nothing(slack: Slack, emoji: str) -> None:
     said = slack.scene.slack.hears("at nine", by="U2")
 
-    await slack.let(Reacted(said.id, emoji), by=EXTERNAL)
-    await slack.let(Marked("save", said), by=EXTERNAL)
+    await slack.let(ReactionChanged(said.id, emoji), by=EXTERNAL)
+    await slack.let(ShortcutUsed("save", said), by=EXTERNAL)
 
     assert await slack.scene.examples(workspace=SLACK) == []
     assert slack.scene.slack.forms == []
 
 
 async def test_a_stranger_takes_consent_back_anywhere(slack: Slack) -> None:
-    await slack.let(Clicked("consent.on"), by=EXTERNAL)
+    await slack.let(ButtonClicked("consent.on"), by=EXTERNAL)
     await slack.command("consent off", by=EXTERNAL, channel="C2")
 
     async with slack.scene.database.reading() as records:
@@ -228,7 +241,9 @@ async def test_a_stranger_rates_an_answer_of_their_own_alone(slack: Slack, what:
         own = slack.own
         slack.scene.slack.said.append(slack.scene.spoken("x", number=own).message)
         is_click = what.startswith("feedback")
-        await slack.let(Clicked(what, own) if is_click else Reacted(own, what), by=GUEST)
+        await slack.let(
+            ButtonClicked(what, own) if is_click else ReactionChanged(own, what), by=GUEST
+        )
 
         assert await voters(slack, own) == expected
 
@@ -244,12 +259,12 @@ async def test_the_form_of_a_stranger_asks_for_no_better_answer(slack: Slack) ->
     await slack.command("admin guests where:here", by=ADMIN)
     await slack.command("admin sources", by=ADMIN)
     allowing = {"sources": "messages", "allowed": "guest", "permission": "our own"}
-    await slack.let(Submitted("sources", allowing), by=ADMIN)
+    await slack.let(FormSubmitted("sources", allowing), by=ADMIN)
     await slack.ask(GUEST)
-    await slack.let(Clicked("feedback.bad", slack.own), by=GUEST)
+    await slack.let(ButtonClicked("feedback.bad", slack.own), by=GUEST)
     form = slack.scene.slack.forms[-1]
 
-    await slack.let(Submitted(form.id, {"reason": "dull", "better": "this"}), by=GUEST)
+    await slack.let(FormSubmitted(form.id, {"reason": "dull", "better": "this"}), by=GUEST)
 
     assert [field.name for field in form.fields] == ["reason"]
     assert await slack.scene.examples(workspace=SLACK) == []

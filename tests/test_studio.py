@@ -17,8 +17,8 @@ from nicegui.testing.user_simulation import user_simulation
 from adapters.studio import Studio, hang_pages
 from adapters.studio.markup import quoted, to_html
 from bot.catalogue import CATALOGUE
-from bot.events import Attachment, Clicked, Commanded, Event, Submitted
-from bot.model import LOCAL, ChannelId, MessageId, Place, WorkspaceId
+from bot.domain import LOCAL, ChannelId, MessageId, Place, WorkspaceId
+from bot.events import Attachment, ButtonClicked, CommandInvoked, Event, FormSubmitted
 from bot.replies import (
     Card,
     Document,
@@ -53,14 +53,14 @@ async def window(scene: Scene) -> AsyncIterator[User]:
 
 
 async def test_a_page_holds_the_reply_and_the_room_stays_silent(scene: Scene, desk: Desk) -> None:
-    reply = await desk.ask(Commanded("teach"))
+    reply = await desk.ask(CommandInvoked("teach"))
 
     assert isinstance(reply, Form)
     assert await scene.messages() == []
 
 
 async def test_a_refusal_comes_back_in_words(desk: Desk) -> None:
-    reply = await desk.ask(Clicked("starter:limericks"), by=MINA)
+    reply = await desk.ask(ButtonClicked("starter:limericks"), by=MINA)
 
     assert isinstance(reply, Refused)
     assert "curator" in reply.text
@@ -68,7 +68,7 @@ async def test_a_refusal_comes_back_in_words(desk: Desk) -> None:
 
 async def test_an_event_is_answered_once(scene: Scene) -> None:
     place = Place(LOCAL, ChannelId("general"))
-    event = Event("page:once", place, OWNER, scene.clock.now(), Commanded("help"))
+    event = Event("page:once", place, OWNER, scene.clock.now(), CommandInvoked("help"))
 
     first, second = await scene.house.ask(event), await scene.house.ask(event)
 
@@ -79,7 +79,7 @@ async def test_an_event_is_answered_once(scene: Scene) -> None:
 async def test_an_unknown_assistant_is_told(scene: Scene) -> None:
     place = Place(LOCAL, ChannelId("general"))
     now = scene.clock.now()
-    event = Event("page:who", place, OWNER, now, Clicked("counts"), assistant="nobody")
+    event = Event("page:who", place, OWNER, now, ButtonClicked("counts"), assistant="nobody")
 
     reply = await scene.house.look(event)
 
@@ -98,7 +98,7 @@ async def steps(desk: Desk) -> list[str]:
 
 async def test_the_tour_marks_what_really_happened(scene: Scene, desk: Desk) -> None:
     begun = await steps(desk)
-    await desk.ask(Clicked("starter:limericks"))
+    await desk.ask(ButtonClicked("starter:limericks"))
     taught = await steps(desk)
     await scene.tuned()
     tuned = await steps(desk)
@@ -127,7 +127,7 @@ async def test_bulk_changes_the_chosen_ones(scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
     ids = ",".join(f"{line.id}.r1.approved" for line in (await desk.listing(limit="3")).lines)
 
-    told = await desk.ask(Submitted("examples:withdrawn", {"ids": ids}))
+    told = await desk.ask(FormSubmitted("examples:withdrawn", {"ids": ids}))
 
     assert isinstance(told, Text)
     assert (await desk.listing(state="withdrawn")).total == 3
@@ -136,7 +136,9 @@ async def test_bulk_changes_the_chosen_ones(scene: Scene, desk: Desk) -> None:
 async def test_bulk_changes_all_that_were_found(scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
 
-    await desk.ask(Submitted("examples:tag", {"all": "yes", "state": "approved", "name": "Shop"}))
+    await desk.ask(
+        FormSubmitted("examples:tag", {"all": "yes", "state": "approved", "name": "Shop"})
+    )
 
     assert (await desk.listing(tag="shop")).total == 12
 
@@ -144,7 +146,7 @@ async def test_bulk_changes_all_that_were_found(scene: Scene, desk: Desk) -> Non
 async def test_bulk_without_a_choice_changes_nothing(scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
 
-    await desk.ask(Submitted("examples:withdrawn", {}))
+    await desk.ask(FormSubmitted("examples:withdrawn", {}))
 
     assert (await desk.listing(state="approved")).total == 12
 
@@ -152,7 +154,7 @@ async def test_bulk_without_a_choice_changes_nothing(scene: Scene, desk: Desk) -
 async def test_a_member_changes_nothing_in_bulk(scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
 
-    told = await desk.ask(Submitted("examples:withdrawn", {"all": "yes"}), by=MINA)
+    told = await desk.ask(FormSubmitted("examples:withdrawn", {"all": "yes"}), by=MINA)
 
     assert isinstance(told, Refused)
     assert (await desk.listing(state="approved")).total == 12
@@ -161,8 +163,8 @@ async def test_a_member_changes_nothing_in_bulk(scene: Scene, desk: Desk) -> Non
 async def test_a_judgement_can_be_taken_back(scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
 
-    await desk.ask(Clicked("example.reject:1.r1.approved"))
-    await desk.ask(Clicked("example.undo:1.r1.rejected"))
+    await desk.ask(ButtonClicked("example.reject:1.r1.approved"))
+    await desk.ask(ButtonClicked("example.undo:1.r1.rejected"))
 
     assert [line.id for line in (await desk.listing(state="proposed")).lines] == ["1"]
 
@@ -170,7 +172,7 @@ async def test_a_judgement_can_be_taken_back(scene: Scene, desk: Desk) -> None:
 async def test_an_edit_can_be_compared_with_what_it_was(scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
 
-    await desk.ask(Submitted("example.edit:1", {"answer": "Quite another answer."}))
+    await desk.ask(FormSubmitted("example.edit:1", {"answer": "Quite another answer."}))
 
     told = await desk.look("example.revisions:1")
     assert isinstance(told, Card)
@@ -182,7 +184,7 @@ async def test_every_refused_row_of_a_file_is_named(tmp_path: Path, desk: Desk) 
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join([json.dumps(good), *["no"] * 20]), encoding="utf-8")
 
-    told = await desk.ask(Submitted("import", {}, Attachment(file.name, str(file))))
+    told = await desk.ask(FormSubmitted("import", {}, Attachment(file.name, str(file))))
 
     assert isinstance(told, Card)
     assert len([line for line in told.lines if line.startswith("Line ")]) == 20
@@ -195,8 +197,8 @@ async def test_a_job_can_be_had_again_and_as_a_file(scene: Scene, desk: Desk) ->
     await scene.learn(12)
     job = await scene.tuned("epochs:2")
 
-    again = await desk.ask(Clicked(f"job.again:{job.id}"))
-    numbers = await desk.ask(Clicked(f"job.numbers:{job.id}"))
+    again = await desk.ask(ButtonClicked(f"job.again:{job.id}"))
+    numbers = await desk.ask(ButtonClicked(f"job.numbers:{job.id}"))
 
     assert isinstance(again, Card)
     assert "2" in [fact.value for fact in again.facts]
@@ -207,7 +209,7 @@ async def test_a_job_can_be_had_again_and_as_a_file(scene: Scene, desk: Desk) ->
 async def test_the_better_answer_becomes_a_preference(desk: Desk) -> None:
     values = {"question": "Hi?", "preferred": "Hello!", "rejected": "What?"}
 
-    await desk.ask(Submitted("prefer", values))
+    await desk.ask(FormSubmitted("prefer", values))
 
     found = await desk.listing(method="dpo")
     assert [fact.value for fact in found.lines[0].facts][:3] == ["Hi?", "Hello!", "What?"]
@@ -299,7 +301,7 @@ async def test_every_page_stands_before_anything_happened(
 
 async def test_the_review_is_judged_by_its_buttons(window: User, scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
-    await desk.ask(Clicked("example.undo:1.r1.approved"))
+    await desk.ask(ButtonClicked("example.undo:1.r1.approved"))
     await window.open("/review")
     await window.should_see("Example 1", retries=20)
 
@@ -336,8 +338,8 @@ async def test_an_address_makes_no_workspace(scene: Scene, workspace: str) -> No
     place = Place(WorkspaceId(workspace), ChannelId("general"))
     now = scene.clock.now()
 
-    looked = await scene.house.look(Event("page:1", place, OWNER, now, Clicked("counts")))
-    asked = await scene.house.ask(Event("page:2", place, OWNER, now, Commanded("export")))
+    looked = await scene.house.look(Event("page:1", place, OWNER, now, ButtonClicked("counts")))
+    asked = await scene.house.ask(Event("page:2", place, OWNER, now, CommandInvoked("export")))
 
     assert isinstance(looked, Refused)
     assert isinstance(asked, Refused)

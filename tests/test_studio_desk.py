@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.events import Attachment, Commanded, Event, Submitted
-from bot.model import LOCAL, ChannelId, ExampleFilter, Place
+from bot.domain import LOCAL, ChannelId, ExampleFilter, Place
+from bot.events import Attachment, CommandInvoked, Event, FormSubmitted
 from bot.replies import Card, Comparison, Document, Listing, Progress, Refused, Tone
 from tests.scene import SLACK, Scene
 from tests.studio_desk import OWNER, Desk
@@ -23,10 +23,10 @@ def rows_file(folder: Path, count: int) -> Attachment:
 async def test_a_file_of_the_studio_comes_into_any_workspace(
     scene: Scene, desk: Desk, tmp_path: Path
 ) -> None:
-    await scene.slack_event(Commanded("help"), key="e1")
+    await scene.slack_event(CommandInvoked("help"), key="e1")
     await scene.settle()
     place = Place(SLACK, ChannelId("general"))
-    what = Submitted("import", {}, rows_file(tmp_path, 12))
+    what = FormSubmitted("import", {}, rows_file(tmp_path, 12))
 
     told = await scene.house.ask(Event("page:1", place, OWNER, scene.clock.now(), what))
 
@@ -41,7 +41,7 @@ async def test_a_page_hears_how_far_an_import_is(scene: Scene, tmp_path: Path) -
     heard: list[Progress] = []
     place, what = (
         Place(LOCAL, ChannelId("general")),
-        Submitted("import", {}, rows_file(tmp_path, 9)),
+        FormSubmitted("import", {}, rows_file(tmp_path, 9)),
     )
     event = Event("page:1", place, OWNER, scene.clock.now(), what)
 
@@ -63,7 +63,7 @@ async def test_the_chosen_answer_side_by_side_and_are_paid_for(scene: Scene, des
     assert isinstance(who, Listing)
     wanted = "\n".join(line.id for line in who.lines if line.tone is Tone.GOOD)
 
-    told = await desk.ask(Submitted("compare", {"question": "Where is it?", "who": wanted}))
+    told = await desk.ask(FormSubmitted("compare", {"question": "Where is it?", "who": wanted}))
 
     assert isinstance(told, Comparison)
     assert len(told.answers) == 3
@@ -79,7 +79,7 @@ async def test_the_chosen_answer_side_by_side_and_are_paid_for(scene: Scene, des
 
 
 async def test_a_comparison_of_nobody_is_refused(desk: Desk) -> None:
-    told = await desk.ask(Submitted("compare", {"question": "Where?", "who": "somebody"}))
+    told = await desk.ask(FormSubmitted("compare", {"question": "Where?", "who": "somebody"}))
 
     assert isinstance(told, Refused)
 
@@ -89,9 +89,9 @@ async def test_a_comparison_of_nobody_is_refused(desk: Desk) -> None:
 
 async def test_the_audit_is_saved_as_it_is_filtered(scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
-    await desk.ask(Submitted("examples:tag", {"all": "yes", "name": "shop"}))
+    await desk.ask(FormSubmitted("examples:tag", {"all": "yes", "name": "shop"}))
 
-    told = await desk.ask(Submitted("audit.export", {"what": "examples.imported"}))
+    told = await desk.ask(FormSubmitted("audit.export", {"what": "examples.imported"}))
 
     assert isinstance(told, Document)
     text = b"".join([chunk async for chunk in told.chunks]).decode("utf-8-sig")

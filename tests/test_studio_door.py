@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from adapters.studio.guard import Door, Guard
+from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.guessing import LONGEST_PAUSE, MOST_AT_ONCE, Guesses
 from adapters.studio.login import add_login
 from adapters.studio.sessions import COOKIE, LASTS, LONGEST, SessionFile, Sessions
@@ -25,9 +25,9 @@ PASSWORD = "open sesame"
 HERE = "http://127.0.0.1:8080"
 
 
-def guarded(door: Door, clock: StillClock) -> FastAPI:
+def guarded(door: AccessPolicy, clock: StillClock) -> FastAPI:
     app = FastAPI()
-    app.add_middleware(Guard, door=door)
+    app.add_middleware(AccessGuard, door=door)
     add_login(app, door, FakeHouse(), clock)
 
     @app.api_route("/{path:path}", methods=["GET", "POST"])
@@ -37,7 +37,7 @@ def guarded(door: Door, clock: StillClock) -> FastAPI:
     return app
 
 
-def visitor(door: Door, clock: StillClock, base: str = HERE) -> httpx.AsyncClient:
+def visitor(door: AccessPolicy, clock: StillClock, base: str = HERE) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(guarded(door, clock))
     return httpx.AsyncClient(transport=transport, base_url=base)
 
@@ -54,7 +54,7 @@ def sessions(clock: StillClock) -> Sessions:
 
 @pytest.fixture
 async def stranger(sessions: Sessions, clock: StillClock) -> AsyncIterator[httpx.AsyncClient]:
-    door = Door("0.0.0.0", "https://attune.example", sessions)
+    door = AccessPolicy("0.0.0.0", "https://attune.example", sessions)
     async with visitor(door, clock, "https://attune.example") as client:
         yield client
 
@@ -65,14 +65,14 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def local(clock: StillClock, file: Path) -> Door:
+def local(clock: StillClock, file: Path) -> AccessPolicy:
     """A studio without a password, on this machine."""
     token = SessionFile.read(file).token
-    return Door("127.0.0.1", "", Sessions(token, clock, file=file))
+    return AccessPolicy("127.0.0.1", "", Sessions(token, clock, file=file))
 
 
 @pytest.fixture
-async def outside(local: Door, clock: StillClock) -> AsyncIterator[httpx.AsyncClient]:
+async def outside(local: AccessPolicy, clock: StillClock) -> AsyncIterator[httpx.AsyncClient]:
     """A browser of this machine that does not know the token."""
     async with visitor(local, clock) as client:
         yield client
@@ -216,7 +216,7 @@ async def test_a_restart_brings_no_closed_session_back(
     ],
 )
 async def test_a_websocket_is_held_to_the_same(
-    inside: httpx.AsyncClient, local: Door, headers: dict[str, str], is_let_in: bool
+    inside: httpx.AsyncClient, local: AccessPolicy, headers: dict[str, str], is_let_in: bool
 ) -> None:
     cookie = inside.cookies[COOKIE]
 
@@ -225,12 +225,12 @@ async def test_a_websocket_is_held_to_the_same(
 
 async def test_a_websocket_of_a_stranger_is_closed(sessions: Sessions) -> None:
     headers = {"host": "attune.example", **OURS}
-    door = Door("0.0.0.0", "https://attune.example", sessions)
+    door = AccessPolicy("0.0.0.0", "https://attune.example", sessions)
 
     assert not await opens_websocket(door, headers, "")
 
 
-async def opens_websocket(door: Door, headers: dict[str, str], cookie: str) -> bool:
+async def opens_websocket(door: AccessPolicy, headers: dict[str, str], cookie: str) -> bool:
     sent: list[Message] = []
 
     async def app(scope: Scope, receive: object, send: object) -> None:
@@ -243,7 +243,7 @@ async def opens_websocket(door: Door, headers: dict[str, str], cookie: str) -> b
         sent.append(message)
 
     scope = socket_scope({**headers, "cookie": f"{COOKIE}={cookie}"})
-    await Guard(app, door=door)(scope, receive, send)
+    await AccessGuard(app, door=door)(scope, receive, send)
     return str(sent[0]["type"]) == "websocket.accept"
 
 
@@ -255,7 +255,7 @@ def socket_scope(headers: dict[str, str]) -> Scope:
 class Window:
     """An open window's websocket, from the browser's side."""
 
-    def __init__(self, door: Door, cookie: str) -> None:
+    def __init__(self, door: AccessPolicy, cookie: str) -> None:
         self.sent: list[Message] = []
         self.coming: asyncio.Queue[Message] = asyncio.Queue()
         self._door = door
@@ -265,7 +265,7 @@ class Window:
     async def stay(self) -> list[Message]:
         """Until the server side ends; what the application heard."""
         headers = {"host": "127.0.0.1:8080", "origin": HERE, "cookie": f"{COOKIE}={self._cookie}"}
-        guard = Guard(self._serve, door=self._door)
+        guard = AccessGuard(self._serve, door=self._door)
         async with asyncio.timeout(20):
             await guard(socket_scope(headers), self.coming.get, self._receive)
         return self._heard
@@ -305,7 +305,7 @@ class LateClock(StillClock):
 async def window_of(clock: StillClock) -> tuple[Sessions, str, Window]:
     sessions = Sessions(PASSWORD, clock)
     cookie = sessions.open(PASSWORD) or ""
-    return sessions, cookie, Window(Door("127.0.0.1", "", sessions), cookie)
+    return sessions, cookie, Window(AccessPolicy("127.0.0.1", "", sessions), cookie)
 
 
 async def test_an_open_window_ends_with_a_logout() -> None:

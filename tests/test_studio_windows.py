@@ -12,9 +12,9 @@ from nicegui.testing.user_simulation import user_simulation
 
 from adapters.studio import Studio, hang_pages
 from bot.catalogue import CATALOGUE
+from bot.domain import WorkspaceId
 from bot.events import Event
-from bot.model import WorkspaceId
-from bot.ports.world import Hear, House
+from bot.ports.dependencies import App, ProgressCallback
 from bot.replies import Reply
 from tests.opening import until
 from tests.scene import Scene
@@ -31,7 +31,7 @@ pytestmark = [
 class FailingHouse:
     """A house whose replies to pages fail while `is_failing`; `failures` counts them."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: App) -> None:
         self._house = house
         self.is_failing = False
         self.failures = 0
@@ -45,7 +45,7 @@ class FailingHouse:
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self._house.handle(event)
 
-    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
+    async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
         return await self._house.ask(event, progress=progress)
 
     def watch(self, topic: str) -> AsyncIterator[str]:

@@ -7,8 +7,16 @@ import io
 import json
 from typing import Any
 
-from bot.events import Clicked, Commanded, Deleted, Edited, Marked, Reacted, Submitted
-from bot.model import LOCAL, Example, ExampleState, MessageId, Origin, Role, Said
+from bot.domain import LOCAL, Example, ExampleState, Message, MessageId, Origin, Role
+from bot.events import (
+    ButtonClicked,
+    CommandInvoked,
+    FormSubmitted,
+    MessageEdited,
+    MessagesDeleted,
+    ReactionChanged,
+    ShortcutUsed,
+)
 from bot.rows import Method
 from tests.scene import GENERAL, SLACK, Scene
 
@@ -78,7 +86,9 @@ async def test_neighbours_by_the_same_person_are_stitched(scene: Scene) -> None:
 
 async def test_a_thread_is_taught_in_several_turns(scene: Scene) -> None:
     room = scene.house.room
-    users = {name: scene.event(Commanded(""), key="", by=name).user for name in ("mina", "ada")}
+    users = {
+        name: scene.event(CommandInvoked(""), key="", by=name).user for name in ("mina", "ada")
+    }
     root = await room.say(GENERAL, users["mina"], "when do you open?")
     await room.say(GENERAL, users["mina"], "elsewhere", thread=None)
     await room.say(GENERAL, users["ada"], "at nine", thread=root.number)
@@ -189,7 +199,7 @@ async def test_below_messages_a_mark_keeps_only_a_pointer(scene: Scene) -> None:
     question = scene.slack.hears("our secret", by="mina")
     answer = scene.slack.hears("very secret", by="ada", reply_to=int(question.id))
 
-    await scene.slack_event(Reacted(answer.id, "🎓"), key="e1", by="omar")
+    await scene.slack_event(ReactionChanged(answer.id, "🎓"), key="e1", by="omar")
 
     (example,) = await scene.examples(workspace=SLACK)
     assert example.row is None
@@ -204,24 +214,24 @@ async def test_below_messages_a_curator_approves_nothing(scene: Scene) -> None:
     answer = await marked_on_slack(scene)
 
     await scene.grant("cora", Role.CURATOR, SLACK)
-    await scene.slack_event(Reacted(answer.id, "✅"), key="e2", by="cora")
+    await scene.slack_event(ReactionChanged(answer.id, "✅"), key="e2", by="cora")
 
     (example,) = await scene.examples(workspace=SLACK)
     assert example.state is PROPOSED
     assert "only a pointer" in str(scene.slack.whispers[-1])
 
 
-async def marked_on_slack(scene: Scene) -> Said:
+async def marked_on_slack(scene: Scene) -> Message:
     question = scene.slack.hears("when do you open?", by="mina")
     answer = scene.slack.hears("at nine", by="ada", reply_to=int(question.id))
-    await scene.slack_event(Reacted(answer.id, "🎓"), key="e1", by="omar")
+    await scene.slack_event(ReactionChanged(answer.id, "🎓"), key="e1", by="omar")
     return answer
 
 
 async def test_below_forms_a_form_teaches_nothing(scene: Scene) -> None:
     lesson = {"question": "when?", "answer": "at nine"}
 
-    await scene.slack_event(Submitted("teach", lesson), key="e1", by="mina")
+    await scene.slack_event(FormSubmitted("teach", lesson), key="e1", by="mina")
 
     assert await scene.examples(workspace=SLACK) == []
     assert "/tune admin sources" in str(scene.slack.whispers[-1])
@@ -240,7 +250,7 @@ async def test_raising_the_sources_needs_a_word_on_who_permits_it(scene: Scene) 
 
 async def raise_sources(scene: Scene, permission: str) -> None:
     values = {"sources": "messages", "permission": permission}
-    await scene.slack_event(Submitted("sources", values), key=f"s{permission}", by="ada")
+    await scene.slack_event(FormSubmitted("sources", values), key=f"s{permission}", by="ada")
 
 
 async def test_with_permission_the_text_is_kept_and_waits_for_its_authors(scene: Scene) -> None:
@@ -249,13 +259,13 @@ async def test_with_permission_the_text_is_kept_and_waits_for_its_authors(scene:
     await raise_sources(scene, "Slack's letter of 3 May")
     answer = await marked_on_slack(scene)
     for author in ("ada", "mina"):
-        await scene.slack_event(Reacted(answer.id, "✅"), key=f"early {author}", by="ada")
+        await scene.slack_event(ReactionChanged(answer.id, "✅"), key=f"early {author}", by="ada")
         assert await trainable(scene) == 0
-        await scene.slack_event(Clicked("consent.on"), key=f"yes {author}", by=author)
+        await scene.slack_event(ButtonClicked("consent.on"), key=f"yes {author}", by=author)
 
-    await scene.slack_event(Reacted(answer.id, "✅"), key="now", by="ada")
+    await scene.slack_event(ReactionChanged(answer.id, "✅"), key="now", by="ada")
     assert await trainable(scene) == 1
-    await scene.slack_event(Clicked("consent.off"), key="no", by="mina")
+    await scene.slack_event(ButtonClicked("consent.off"), key="no", by="mina")
 
     assert await trainable(scene) == 0
 
@@ -310,7 +320,9 @@ async def test_an_edit_that_changes_nothing_leaves_it_approved(scene: Scene) -> 
     await taught(scene)
     await scene.react(2, "✅")
 
-    await scene.handle(scene.event(Edited(MessageId("2"), "at nine"), key="unfurled", by="ada"))
+    await scene.handle(
+        scene.event(MessageEdited(MessageId("2"), "at nine"), key="unfurled", by="ada")
+    )
 
     assert (await only(scene)).state is APPROVED
 
@@ -319,7 +331,7 @@ async def test_an_edit_that_leaves_nothing_erases_the_lesson(scene: Scene) -> No
     await taught(scene)
     await scene.house.room.correct(2, "")
 
-    await scene.handle(scene.event(Edited(MessageId("2"), ""), key="e1", by="ada"))
+    await scene.handle(scene.event(MessageEdited(MessageId("2"), ""), key="e1", by="ada"))
 
     assert (await only(scene)).row is None
 
@@ -339,7 +351,7 @@ async def test_a_message_deleted_at_its_source_erases_the_lesson(scene: Scene) -
 async def test_a_message_deleted_elsewhere_erases_nothing(scene: Scene) -> None:
     await taught(scene)
 
-    await scene.slack_event(Deleted((MessageId("2"),)), key="e1", by="ada")
+    await scene.slack_event(MessagesDeleted((MessageId("2"),)), key="e1", by="ada")
 
     assert (await only(scene)).row is not None
 
@@ -364,7 +376,7 @@ async def test_a_members_lesson_waits_for_a_curator(scene: Scene) -> None:
 
 
 async def test_half_a_lesson_is_refused(scene: Scene) -> None:
-    await scene.handle(scene.event(Submitted("teach", {"question": "when?"}), key="e1"))
+    await scene.handle(scene.event(FormSubmitted("teach", {"question": "when?"}), key="e1"))
 
     assert "needs a question and an answer" in await scene.last()
 
@@ -516,7 +528,7 @@ async def test_without_permission_a_better_answer_stays_feedback(scene: Scene) -
     await scene.slack_event(said, key="e1", by="mina")
 
     values = {"better": "Hi!", "reason": ""}
-    await scene.slack_event(Submitted("feedback:1", values), key="e2", by="mina")
+    await scene.slack_event(FormSubmitted("feedback:1", values), key="e2", by="mina")
 
     assert await scene.examples(workspace=SLACK) == []
     assert "it stays feedback" in str(scene.slack.whispers[-1])
@@ -525,7 +537,7 @@ async def test_without_permission_a_better_answer_stays_feedback(scene: Scene) -
 async def test_feedback_buttons_on_slack_open_the_form(scene: Scene) -> None:
     await scene.slack_event(scene.spoken("hi", number=1), key="e1", by="mina")
 
-    await scene.slack_event(Clicked("feedback.bad", MessageId("own0")), key="e2", by="omar")
+    await scene.slack_event(ButtonClicked("feedback.bad", MessageId("own0")), key="e2", by="omar")
 
     (form,) = scene.slack.forms
     assert form.id == "feedback:1"
@@ -534,7 +546,7 @@ async def test_feedback_buttons_on_slack_open_the_form(scene: Scene) -> None:
 async def test_the_shortcut_improves_only_answers_of_the_assistant(scene: Scene) -> None:
     said = scene.slack.hears("not yours", by="ada")
 
-    await scene.slack_event(Marked("improve", said), key="e1", by="mina")
+    await scene.slack_event(ShortcutUsed("improve", said), key="e1", by="mina")
 
     assert "not an answer of mine" in str(scene.slack.whispers[-1])
 
@@ -632,7 +644,7 @@ async def test_preferences_are_exported_apart(scene: Scene) -> None:
     await test_a_better_answer_becomes_a_lesson_and_a_preference(scene)
     for number in (1, 2):
         await scene.handle(
-            scene.event(Clicked(f"example.approve:{number}.r1.proposed"), key=f"ok{number}")
+            scene.event(ButtonClicked(f"example.approve:{number}.r1.proposed"), key=f"ok{number}")
         )
 
     supervised, dpo = await exported(scene), await exported(scene, "method:dpo")

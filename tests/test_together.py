@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from attune.bootstrap import House
+from attune.bootstrap import App
 from attune.settings import Settings
-from bot.model import LOCAL, UserId, WorkspaceId
+from bot.domain import LOCAL, UserId, WorkspaceId
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD, FakeDiscord, fake_discord
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.slack import FakeSlack, fake_slack
@@ -21,7 +21,7 @@ ANSWER = "Hello from the model"
 @asynccontextmanager
 async def all_open(
     slack: FakeSlack, discord: FakeDiscord, host: FaultyHost, folder: Path
-) -> AsyncIterator[House]:
+) -> AsyncIterator[App]:
     settings = Settings.model_validate(
         {
             "ATTUNE_DATA_DIR": str(folder),

@@ -16,7 +16,7 @@ import pytest
 
 from tests.test_tuner_malformed import check_refused
 from tests.tuner_scene import KEY, THINGS, Tuner, lines, many, row, until
-from tuner.api import envelope
+from tuner.api import middleware
 from tuner.api.keys import _is_same
 
 MEGABYTES = 200
@@ -140,7 +140,7 @@ def test_forms_have_limits(sandbox: Tuner, body: bytes) -> None:
 def hasty(tmp_path: Path) -> Iterator[Tuner]:
     """A tuner that waits half a second for what takes its time, and for eight clients."""
     quick = (
-        "import tuner.connection as c, tuner.api.envelope as e, sys;"
+        "import tuner.connection as c, tuner.api.middleware as e, sys;"
         "c.HEAD_SECONDS = e.BODY_SECONDS = 0.5; c.MOST_CONNECTIONS = 8;"
         "from tuner.__main__ import main; main()"
     )
@@ -303,7 +303,7 @@ def test_an_error_of_our_own_is_logged_without_its_words() -> None:
     with pytest.raises(ValueError) as caught:
         raise ValueError("a client's words")
 
-    place = envelope._place(caught.value)
+    place = middleware._place(caught.value)
     assert "words" not in place
     assert "test_tuner_limits" in place
 

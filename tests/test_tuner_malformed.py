@@ -125,10 +125,10 @@ def test_a_wish_with_one_wrong_value_never_breaks_the_server(
 ) -> None:
     names = ["model", "training_file", "validation_file", "method", "hyperparameters"]
     names += ["suffix", "seed", "metadata", "integrations", data.draw(words)]
-    wish: dict[str, object] = {"model": "sandbox", "training_file": kept.id}
-    wish[data.draw(st.sampled_from(names))] = data.draw(values)
+    requested_action: dict[str, object] = {"model": "sandbox", "training_file": kept.id}
+    requested_action[data.draw(st.sampled_from(names))] = data.draw(values)
 
-    answer = sandbox.web.post("/v1/fine_tuning/jobs", json=wish)
+    answer = sandbox.web.post("/v1/fine_tuning/jobs", json=requested_action)
 
     if answer.status_code == 200:
         sandbox.web.post(f"/v1/fine_tuning/jobs/{answer.json()['id']}/cancel")

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.model import LOCAL, Phase
+from bot.domain import LOCAL, Phase
 from tests.fakes.connected import EVENTS, JOB
 from tests.fakes.faults import answers
 from tests.fakes.openai_shapes import FakeJob

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.events import Clicked, Event
-from bot.model import LOCAL, Phase
+from bot.domain import LOCAL, Phase
+from bot.events import ButtonClicked, Event
 from tests.fakes.connected import CREATE, UPLOAD
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.scene import Death, Scene, copy_data
@@ -53,7 +53,7 @@ class Story:
         await self.scene.handle(self.click())
 
     def click(self) -> Event:
-        return self.scene.event(Clicked(f"job.confirm:{self.estimate}"), key="yes")
+        return self.scene.event(ButtonClicked(f"job.confirm:{self.estimate}"), key="yes")
 
     async def live(self, dies_at: int) -> bool:
         """One life; whether it came to its end, and still stands."""

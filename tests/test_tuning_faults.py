@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.model import Phase
+from bot.domain import Phase
 from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, UPLOAD, with_
 from tests.fakes.faults import (
     Fault,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.events import Clicked, Commanded
-from bot.model import ChannelId, Role
+from bot.domain import ChannelId, Role
+from bot.events import ButtonClicked, CommandInvoked
 from tests.fakes.faults import answers
 from tests.scene import SLACK, Scene
 from tests.test_profiles import at
@@ -94,7 +94,7 @@ async def test_no_model_outlives_its_base(scene: Scene) -> None:
 
 async def test_channels_with_the_assistant_hear_of_it_too(scene: Scene) -> None:
     await dying(scene)
-    what = Commanded("assistant bind", {"name": "attune"})
+    what = CommandInvoked("assistant bind", {"name": "attune"})
     await scene.handle(scene.event(what, key="e", channel=ChannelId("support")))
     scene.advance(20 * DAY)
 
@@ -145,7 +145,7 @@ async def button(scene: Scene, line: str, label: str) -> None:
     listing = await scene.last_listing()
     (found,) = [one for one in listing.lines if one.text.startswith(line)]
     (action,) = [one.action for one in found.buttons if one.label == label]
-    await scene.handle(scene.event(Clicked(action), key=f"{line} {label}"))
+    await scene.handle(scene.event(ButtonClicked(action), key=f"{line} {label}"))
 
 
 async def test_what_stands_at_the_host_is_listed(scene: Scene) -> None:
@@ -178,7 +178,7 @@ async def test_a_file_that_a_training_needs_is_kept(scene: Scene) -> None:
 
     await scene.command("hosted")
     assert (await scene.last_listing()).lines[0].buttons == ()
-    await scene.handle(scene.event(Clicked(f"file.delete:1/{file}"), key="e"))
+    await scene.handle(scene.event(ButtonClicked(f"file.delete:1/{file}"), key="e"))
 
     assert "still needs that file" in await scene.last()
     assert file in scene.host.files
@@ -191,7 +191,7 @@ async def test_files_of_others_at_the_same_host_are_neither_seen_nor_deleted(sce
 
     await scene.command("hosted")
     assert "theirs" not in str((await scene.last_listing()).lines)
-    await scene.handle(scene.event(Clicked("file.delete:1/file-x"), key="e"))
+    await scene.handle(scene.event(ButtonClicked("file.delete:1/file-x"), key="e"))
 
     assert "There is no file" in await scene.last()
     assert "file-x" in scene.host.files
@@ -200,11 +200,11 @@ async def test_files_of_others_at_the_same_host_are_neither_seen_nor_deleted(sce
 async def test_a_foreign_workspace_sees_and_deletes_nothing(scene: Scene) -> None:
     job = await scene.tuned("use:no")
     (file,) = scene.host.files
-    await scene.slack_event(Clicked("counts"), key="first")
+    await scene.slack_event(ButtonClicked("counts"), key="first")
     await scene.grant("you", Role.ADMIN, SLACK)
 
     for action in (f"file.delete:1/{file}", f"model.delete_sure:{job.model}"):
-        await scene.slack_event(Clicked(action), key=action)
+        await scene.slack_event(ButtonClicked(action), key=action)
 
     assert file in scene.host.files
     assert scene.host.tuned == [job.model]
@@ -218,7 +218,7 @@ async def test_a_model_is_deleted_after_a_second_yes(scene: Scene) -> None:
     assert "that is for good" in await scene.last()
     await scene.click("Keep it")
     assert await scene.last() == "Nothing was deleted."
-    await scene.handle(scene.event(Clicked(f"model.delete_sure:{job.model}"), key="sure"))
+    await scene.handle(scene.event(ButtonClicked(f"model.delete_sure:{job.model}"), key="sure"))
     assert scene.host.tuned == [job.model]
     scene.advance(11)
     await scene.settle()
@@ -230,7 +230,7 @@ async def test_a_model_is_deleted_after_a_second_yes(scene: Scene) -> None:
 async def test_the_model_that_answers_is_not_deleted(scene: Scene) -> None:
     job = await scene.tuned()
 
-    await scene.handle(scene.event(Clicked(f"model.delete_sure:{job.model}"), key="e"))
+    await scene.handle(scene.event(ButtonClicked(f"model.delete_sure:{job.model}"), key="e"))
 
     assert "answers now. Go back first: /tune rollback" in await scene.last()
     assert scene.host.tuned == [job.model]
@@ -240,7 +240,7 @@ async def test_a_host_that_does_not_let_a_model_be_deleted_is_quoted(scene: Scen
     job = await scene.tuned("use:no")
     scene.host.fail_always(DELETE_MODEL, answers(403, "Owners only."))
 
-    await scene.handle(scene.event(Clicked(f"model.delete_sure:{job.model}"), key="e"))
+    await scene.handle(scene.event(ButtonClicked(f"model.delete_sure:{job.model}"), key="e"))
     scene.advance(11)
     await scene.settle()
 
@@ -278,7 +278,7 @@ async def test_only_admins_delete(scene: Scene) -> None:
     await scene.grant("tom", Role.TRAINER)
     (file,) = scene.host.files
 
-    await scene.handle(scene.event(Clicked(f"file.delete:1/{file}"), key="e", by="tom"))
+    await scene.handle(scene.event(ButtonClicked(f"file.delete:1/{file}"), key="e", by="tom"))
 
     assert file in scene.host.files
 
@@ -311,7 +311,7 @@ async def test_a_model_is_traced_to_its_examples_and_its_parents(scene: Scene) -
 
 async def test_an_example_is_followed_to_the_models_that_learned_it(scene: Scene) -> None:
     job = await scene.tuned()
-    await scene.handle(scene.event(Clicked("example.show:3"), key="show"))
+    await scene.handle(scene.event(ButtonClicked("example.show:3"), key="show"))
 
     await scene.click("Where it went")
 
@@ -323,7 +323,7 @@ async def test_an_example_is_followed_to_the_models_that_learned_it(scene: Scene
 async def test_an_example_that_nobody_learned_from_says_so(scene: Scene) -> None:
     await scene.learn(12)
 
-    await scene.handle(scene.event(Clicked("example.lineage:3"), key="e"))
+    await scene.handle(scene.event(ButtonClicked("example.lineage:3"), key="e"))
 
     assert "Nothing has learned from example 3 yet." in await scene.last()
 
@@ -337,7 +337,7 @@ async def test_a_model_with_a_very_long_name_can_be_used_by_its_button(scene: Sc
     await scene.command("models")
     (line,) = [line for line in (await scene.last_listing()).lines if line.text == name]
 
-    await scene.handle(scene.event(Clicked(line.buttons[0].action), key="e"))
+    await scene.handle(scene.event(ButtonClicked(line.buttons[0].action), key="e"))
 
     assert len(line.buttons[0].action) <= 100
     assert f"answers with {name} from now on" in await scene.last()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.events import Commanded, Spoken
-from bot.model import MessageId, Place, Said, User, UserId
+from bot.domain import Message, MessageId, Place, User, UserId
+from bot.events import CommandInvoked, MessageReceived
 from tests.fakes.connected import UPLOAD
 from tests.fakes.faults import answers, cut_after
 from tests.scene import SLACK, Scene
@@ -39,7 +39,7 @@ async def test_the_files_of_a_workspace_that_left_go_at_the_host(scene: Scene) -
 async def remembered(scene: Scene) -> int:
     scene.advance(10**6)
     async with scene.database.reading() as records:
-        return len(await records.leavings.due(now=scene.clock.now()))
+        return len(await records.remote_cleanups.due(now=scene.clock.now()))
 
 
 async def test_a_running_job_is_cancelled_and_its_files_go(scene: Scene) -> None:
@@ -134,7 +134,7 @@ def pairs(scene: Scene) -> str:
 # A platform that is off
 
 
-async def promised(scene: Scene, *whats: Commanded | Spoken) -> None:
+async def promised(scene: Scene, *whats: CommandInvoked | MessageReceived) -> None:
     """Events that were taken in, and then the process died."""
     for what in whats:
         place = {"workspace": SLACK, "channel": scene.slack.channel}
@@ -143,10 +143,12 @@ async def promised(scene: Scene, *whats: Commanded | Spoken) -> None:
         assert await promises.keep(event, promises.arrival())
 
 
-def spoken(scene: Scene) -> Spoken:
+def spoken(scene: Scene) -> MessageReceived:
     place = Place(SLACK, scene.slack.channel)
     mina = User(UserId("mina"), "mina")
-    return Spoken(Said(place, MessageId("77"), mina, "hi", scene.clock.now()), is_addressed=True)
+    return MessageReceived(
+        Message(place, MessageId("77"), mina, "hi", scene.clock.now()), is_addressed=True
+    )
 
 
 async def without_slack(scene: Scene) -> None:
@@ -163,7 +165,7 @@ async def with_slack(scene: Scene) -> None:
 
 
 async def test_what_a_platform_sent_waits_until_it_is_on_again(scene: Scene) -> None:
-    await promised(scene, Commanded("help"), spoken(scene))
+    await promised(scene, CommandInvoked("help"), spoken(scene))
 
     await without_slack(scene)
     scene.advance(60)
@@ -174,7 +176,7 @@ async def test_what_a_platform_sent_waits_until_it_is_on_again(scene: Scene) -> 
 
 
 async def test_a_question_that_has_grown_old_is_let_go(scene: Scene) -> None:
-    await promised(scene, Commanded("help"), spoken(scene))
+    await promised(scene, CommandInvoked("help"), spoken(scene))
 
     await without_slack(scene)
     scene.advance(11 * 60)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from adapters.openai.client import OpenAIHost
-from bot.model import HostName, Phase
+from bot.domain import HostName, Phase
 from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, UPLOAD, with_
 from tests.fakes.faults import Fault, answers, busy, cut, hangs, html, reshaped, says
 from tests.fakes.faulty_host import faulty_host

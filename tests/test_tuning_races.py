@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from fastapi import Response
 
-from bot.events import Clicked
-from bot.model import LOCAL, JobId, JobWish, Phase
+from bot.domain import LOCAL, JobId, Phase, RequestedAction
+from bot.events import ButtonClicked
 from tests.fakes.connected import CREATE, JOB, UPLOAD
 from tests.fakes.faults import Call, Fault, answers, cut
 from tests.scene import Scene
@@ -34,7 +34,7 @@ def meanwhile(scene: Scene, action: str, then: Fault | None = None) -> Fault:
     """Somebody clicks while the host works on its answer."""
 
     async def fault(call: Call) -> Response:
-        await scene.handle(scene.event(Clicked(f"{action}:1"), key=f"{action} meanwhile"))
+        await scene.handle(scene.event(ButtonClicked(f"{action}:1"), key=f"{action} meanwhile"))
         return await (then(call) if then else call.act())
 
     return fault
@@ -137,7 +137,7 @@ async def test_what_is_over_does_not_end_a_second_time(scene: Scene) -> None:
     await scene.command("cancel")
     await scene.settle()
 
-    await scene.house.watcher._ledger.end(replace(stale, wish=None), Phase.FAILED)
+    await scene.house.watcher._ledger.end(replace(stale, requested_action=None), Phase.FAILED)
     await scene.settle()
 
     assert (await scene.job()).phase is Phase.CANCELLED
@@ -154,7 +154,7 @@ async def test_putting_off_a_job_does_not_put_off_a_new_wish(scene: Scene) -> No
 
     async with scene.database.reading() as records:
         job = await records.jobs.get(LOCAL, JobId(1))
-    assert (job.wish, job.next_look) == (JobWish.CANCEL, scene.clock.now())
+    assert (job.requested_action, job.next_look) == (RequestedAction.CANCEL, scene.clock.now())
 
 
 async def test_a_cancel_is_asked_of_a_failing_host_again_and_not_in_a_hurry(scene: Scene) -> None:
@@ -169,4 +169,4 @@ async def test_a_cancel_is_asked_of_a_failing_host_again_and_not_in_a_hurry(scen
 
     assert scene.host.count(CANCEL) >= 3
     assert (scene.clock.now() - started).total_seconds() > 60
-    assert (await scene.job()).wish is JobWish.CANCEL
+    assert (await scene.job()).requested_action is RequestedAction.CANCEL

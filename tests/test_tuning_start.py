@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import LOCAL, ExampleId, ExampleState, NewExample, Origin, Phase, Role
 from bot.errors import NotNow
-from bot.events import Clicked, Commanded
-from bot.model import LOCAL, ExampleId, ExampleState, NewExample, Origin, Phase, Role
+from bot.events import ButtonClicked, CommandInvoked
 from bot.rows import Method
-from bot.tuning.confirming import confirm
+from bot.tuning.confirmation import confirm
 from bot.tuning.start import Candidate, split
 from bot.words import Words
 from tests.fakes.connected import CREATE, UPLOAD
@@ -202,7 +202,7 @@ async def test_confirming_twice_starts_one_job(scene: Scene) -> None:
     await scene.learn(12)
     await scene.command("start")
     number = await scene.number_of("Train “attune”")
-    again = Clicked(f"job.confirm:{await scene.estimate()}", message=None)
+    again = ButtonClicked(f"job.confirm:{await scene.estimate()}", message=None)
     await scene.click("Confirm", on=number)
 
     await scene.handle(scene.event(again, key="late"))
@@ -215,7 +215,7 @@ async def test_confirming_twice_starts_one_job(scene: Scene) -> None:
 async def test_two_who_confirm_at_the_same_time_start_one_job(scene: Scene) -> None:
     await scene.learn(12)
     await scene.command("start")
-    click = Clicked(f"job.confirm:{await scene.estimate()}", message=None)
+    click = ButtonClicked(f"job.confirm:{await scene.estimate()}", message=None)
 
     tasks = [
         await scene.house.handle(scene.event(click, key=f"click {n}", by="you")) for n in range(3)
@@ -242,7 +242,7 @@ async def test_a_start_that_is_declined_sends_nothing(scene: Scene) -> None:
 async def test_a_start_that_was_declined_cannot_be_confirmed(scene: Scene) -> None:
     await scene.learn(12)
     await scene.command("start")
-    late = Clicked(f"job.confirm:{await scene.estimate()}")
+    late = ButtonClicked(f"job.confirm:{await scene.estimate()}")
     await scene.click("Cancel")
     await scene.command("start")
 
@@ -285,8 +285,8 @@ async def test_the_money_of_now_decides_at_confirmation(scene: Scene) -> None:
         await records.workspaces.set_caps(LOCAL, person=None, whole=None, training=0.5)
     assert old is not None
     assert assistant is not None
-    event = scene.event(Clicked("job.confirm"), key="yes")
-    ask = Ask(event, old, Role.ADMIN, Words("en"), scene.clock.now(), assistant)
+    event = scene.event(ButtonClicked("job.confirm"), key="yes")
+    ask = Request(event, old, Role.ADMIN, Words("en"), scene.clock.now(), assistant)
 
     with pytest.raises(NotNow):
         await confirm(replace(ask, argument=str(await scene.estimate())), store=scene.store)
@@ -296,7 +296,7 @@ async def test_declining_what_runs_does_not_claim_that_nothing_was_started(scene
     await scene.learn(12)
     await scene.confirm()
 
-    await scene.handle(scene.event(Clicked("job.decline:1"), key="late"))
+    await scene.handle(scene.event(ButtonClicked("job.decline:1"), key="late"))
 
     assert await scene.said("Nothing was started") == []
     assert "decided already" in await scene.last()
@@ -365,7 +365,7 @@ async def test_a_start_that_runs_again_after_a_crash_makes_no_second_estimate(
     scene: Scene,
 ) -> None:
     await scene.learn(12)
-    event = scene.event(Commanded("start"), key="e1")
+    event = scene.event(CommandInvoked("start"), key="e1")
     await scene.handle(event)
 
     await scene.house.dispatch._run(event)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot.events import Clicked, Commanded
-from bot.model import JobWish, ModelKind, Phase
+from bot.domain import ModelKind, Phase, RequestedAction
+from bot.events import ButtonClicked, CommandInvoked
 from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, with_
 from tests.fakes.faults import answers, empty_stream, reshaped
 from tests.scene import Scene
@@ -259,7 +259,7 @@ async def test_a_job_pauses_and_goes_on(scene: Scene) -> None:
     await scene.command("pause")
     await look(scene, 2)
     assert "paused" in await status(scene)
-    assert (await scene.job()).wish is None
+    assert (await scene.job()).requested_action is None
 
     await scene.settle()
     assert (await scene.job()).phase is Phase.WATCHING
@@ -277,7 +277,7 @@ async def test_a_wish_to_pause_waits_until_the_host_runs_the_job(scene: Scene) -
     await scene.settle()
 
     assert [job.status for job in scene.host.jobs.values()] == ["paused"]
-    assert (await scene.job()).wish is None
+    assert (await scene.job()).requested_action is None
 
 
 async def test_a_host_that_cannot_pause_is_no_reason_to_lose_the_job(scene: Scene) -> None:
@@ -298,7 +298,7 @@ async def test_a_wish_survives_a_host_that_is_busy(scene: Scene) -> None:
     await scene.command("cancel")
 
     await look(scene)
-    assert (await scene.job()).wish is JobWish.CANCEL
+    assert (await scene.job()).requested_action is RequestedAction.CANCEL
     await scene.settle()
 
     assert (await scene.job()).phase is Phase.CANCELLED
@@ -324,7 +324,7 @@ async def test_a_member_may_look_but_not_steer(scene: Scene) -> None:
     await scene.click("Cancel", on=number, by="mina")
     await scene.command("status", by="mina")
 
-    assert (await scene.job()).wish is None
+    assert (await scene.job()).requested_action is None
     assert "Training 1" in (await scene.last_card()).title
 
 
@@ -505,7 +505,7 @@ async def test_a_workspace_that_leaves_while_training_troubles_nobody(scene: Sce
 async def test_a_click_on_an_old_card_is_told_that_it_is_over(scene: Scene) -> None:
     await scene.tuned()
 
-    await scene.handle(scene.event(Clicked("job.pause:1"), key="old"))
+    await scene.handle(scene.event(ButtonClicked("job.pause:1"), key="old"))
 
     assert "has not begun" in await scene.last() or "over" in await scene.last()
 
@@ -513,6 +513,6 @@ async def test_a_click_on_an_old_card_is_told_that_it_is_over(scene: Scene) -> N
 async def test_commands_with_a_foreign_jobs_number_find_nothing(scene: Scene) -> None:
     await scene.tuned()
 
-    await scene.slack_event(Commanded("status 1"), key="e1")
+    await scene.slack_event(CommandInvoked("status 1"), key="e1")
 
     assert "There is no job" in str(scene.slack.whispers[-1])

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bot.events import Clicked, Reacted, Submitted
-from bot.model import LOCAL, ExampleState, MessageId, Role, UserId
+from bot.domain import LOCAL, ExampleState, MessageId, Role, UserId
+from bot.events import ButtonClicked, FormSubmitted, ReactionChanged
 from bot.replies import Button, Card, Listing, Reply, Text
 from tests.fakes.faults import answers
 from tests.fakes.faulty_host import FaultyHost
@@ -21,13 +21,13 @@ Deletion = Callable[[Scene], Awaitable[Reply]]
 
 async def ask(scene: Scene, action: str, *, by: str = "you") -> Reply:
     key = f"{action} {by} {next(COUNT)}"
-    return await scene.house.ask(scene.event(Clicked(action), key=key, by=by))
+    return await scene.house.ask(scene.event(ButtonClicked(action), key=key, by=by))
 
 
 async def proposed(scene: Scene) -> None:
     await scene.do("/tune help")
     lesson = {"question": "when?", "answer": "at nine"}
-    await scene.handle(scene.event(Submitted("teach", lesson), key="t", by="mina"))
+    await scene.handle(scene.event(FormSubmitted("teach", lesson), key="t", by="mina"))
 
 
 async def withdraw(scene: Scene) -> Reply:
@@ -43,7 +43,9 @@ async def reject(scene: Scene) -> Reply:
 async def reject_many(scene: Scene) -> Reply:
     await proposed(scene)
     chosen = {"ids": "1.r1.proposed"}
-    return await scene.house.ask(scene.event(Submitted("examples:rejected", chosen), key="bulk"))
+    return await scene.house.ask(
+        scene.event(FormSubmitted("examples:rejected", chosen), key="bulk")
+    )
 
 
 async def unbind(scene: Scene) -> Reply:
@@ -153,7 +155,7 @@ async def test_a_mark_taken_off_can_be_undone(scene: Scene) -> None:
     await scene.do("/reply 1 at nine", by="ada")
     await scene.react(2, "🎓", by="omar")
     await scene.handle(
-        scene.event(Reacted(MessageId("2"), "🎓", is_removed=True), key="off", by="omar")
+        scene.event(ReactionChanged(MessageId("2"), "🎓", is_removed=True), key="off", by="omar")
     )
 
     await scene.click("Undo", by="omar")

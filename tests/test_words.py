@@ -12,8 +12,8 @@ import pytest
 from adapters.studio.pages.run import AUDITED, RUN_PAGES
 from bot import errors
 from bot.catalogue.commands import COMMANDS
+from bot.domain import ExampleState, ModelKind, Origin, Phase, RequestedAction, Role, Sources, Split
 from bot.errors import EmptyAnswer, NotNow, template
-from bot.model import ExampleState, JobWish, ModelKind, Origin, Phase, Role, Sources, Split
 from bot.redaction import findings
 from bot.rows import REASONS, Method, Problem, check_row
 from bot.words import LANGUAGES, Words, best_language, en, error_keys, zh
@@ -71,9 +71,23 @@ DRAWN = [
     *keys("role", *Role),
     *keys("role.ask", *Role),
     *keys("finding", *findings(PERSONAL)),
-    *keys("job.wish", *JobWish),
-    *keys("job.asked", *(wish for wish in JobWish if wish is not JobWish.FORGET)),
-    *keys("job.refused", *(wish for wish in JobWish if wish is not JobWish.FORGET)),
+    *keys("job.wish", *RequestedAction),
+    *keys(
+        "job.asked",
+        *(
+            requested_action
+            for requested_action in RequestedAction
+            if requested_action is not RequestedAction.FORGET
+        ),
+    ),
+    *keys(
+        "job.refused",
+        *(
+            requested_action
+            for requested_action in RequestedAction
+            if requested_action is not RequestedAction.FORGET
+        ),
+    ),
     *keys("sources", *Sources),
     *keys("sources.rule", "local", "slack", "discord"),
     *keys("split", *Split),

@@ -10,12 +10,12 @@ import pytest
 from fastapi import FastAPI
 
 from adapters.links import SignedLinks
-from adapters.studio.guard import Door, Guard
+from adapters.studio.access_guard import AccessGuard, AccessPolicy
+from adapters.studio.page_session import OWNER
 from adapters.studio.sessions import Sessions
-from adapters.studio.visit import OWNER
-from adapters.studio.writing import add_writing
-from bot.events import Clicked, Reacted, Submitted
-from bot.model import NO_EXCLUSION, Example, ExampleState, Origin, Role, Sources, User
+from adapters.studio.write_up import add_writing
+from bot.domain import NO_EXCLUSION, Example, ExampleState, Origin, Role, Sources, User
+from bot.events import ButtonClicked, FormSubmitted, ReactionChanged
 from bot.replies import Drawn, Form, Text
 from tests.scene import SLACK, Scene
 
@@ -27,7 +27,9 @@ HERE = "https://attune.example"
 async def page(scene: Scene) -> AsyncIterator[httpx.AsyncClient]:
     """The studio's door with a password, seen by somebody who does not know it."""
     app = FastAPI()
-    app.add_middleware(Guard, door=Door("0.0.0.0", HERE, Sessions("secret", scene.clock)))
+    app.add_middleware(
+        AccessGuard, door=AccessPolicy("0.0.0.0", HERE, Sessions("secret", scene.clock))
+    )
     add_writing(app, scene.house, scene.house.links, scene.clock)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
@@ -40,7 +42,7 @@ async def pointed(scene: Scene, *, by: str | User = "U2") -> Drawn:
     """Somebody marks a message where its text may not be kept; what the marker hears."""
     scene.slack.hears("How do we greet?", by="U2")
     marked = scene.slack.hears("Ahoy", by="U3", reply_to=1)
-    await scene.slack_event(Reacted(marked.id, "🎓"), key="mark", by=by)
+    await scene.slack_event(ReactionChanged(marked.id, "🎓"), key="mark", by=by)
     return scene.slack.whispers[-1]
 
 
@@ -48,7 +50,7 @@ async def link(scene: Scene, *, by: str | User = "U2") -> str:
     """The path that is whispered to somebody who clicks Write it up."""
     offered = await pointed(scene, by=by)
     assert isinstance(offered, Text)
-    await scene.slack_event(Clicked(offered.buttons[0].action), key="write", by=by)
+    await scene.slack_event(ButtonClicked(offered.buttons[0].action), key="write", by=by)
     told = scene.slack.whispers[-1]
     assert isinstance(told, Text)
     return urlsplit(told.buttons[0].link).path
@@ -127,7 +129,7 @@ async def test_a_link_signed_with_another_key_leads_nowhere(scene: Scene) -> Non
 async def test_a_link_is_of_no_use_to_another_person(scene: Scene) -> None:
     token = (await link(scene)).removeprefix("/write/")
 
-    await scene.slack_event(Submitted(f"example.written:{token}", LESSON), key="theft", by="U9")
+    await scene.slack_event(FormSubmitted(f"example.written:{token}", LESSON), key="theft", by="U9")
 
     assert await kept(scene) == []
     assert "not whole" in str(scene.slack.whispers[-1])
@@ -164,7 +166,7 @@ async def test_without_a_public_address_the_operator_is_named(scene: Scene) -> N
     offered = await pointed(scene)
     assert isinstance(offered, Text)
 
-    await scene.slack_event(Clicked(offered.buttons[0].action), key="write", by="U2")
+    await scene.slack_event(ButtonClicked(offered.buttons[0].action), key="write", by="U2")
 
     assert "ATTUNE_PUBLIC_URL" in str(scene.slack.whispers[-1])
 
@@ -175,9 +177,9 @@ async def test_where_forms_may_be_kept_a_form_opens_instead(scene: Scene) -> Non
     async with scene.store.writing() as records:
         await records.workspaces.set_sources(SLACK, Sources.FORMS, allowed=NO_EXCLUSION)
 
-    await scene.slack_event(Clicked(offered.buttons[0].action), key="write", by="U2")
+    await scene.slack_event(ButtonClicked(offered.buttons[0].action), key="write", by="U2")
     form = scene.slack.forms[-1]
-    await scene.slack_event(Submitted(form.id, LESSON), key="sent", by="U2")
+    await scene.slack_event(FormSubmitted(form.id, LESSON), key="sent", by="U2")
 
     (example,) = await kept(scene)
     assert example.origin is Origin.FORM
@@ -187,11 +189,11 @@ async def test_in_the_studio_the_operator_writes_it_up_at_once(scene: Scene) -> 
     offered = await pointed(scene)
     assert isinstance(offered, Text)
     place = {"workspace": SLACK, "channel": scene.slack.channel}
-    click = scene.event(Clicked(offered.buttons[0].action), key="a", by=OWNER, **place)
+    click = scene.event(ButtonClicked(offered.buttons[0].action), key="a", by=OWNER, **place)
 
     form = await scene.house.ask(click)
     assert isinstance(form, Form)
-    await scene.house.ask(scene.event(Submitted(form.id, LESSON), key="b", by=OWNER, **place))
+    await scene.house.ask(scene.event(FormSubmitted(form.id, LESSON), key="b", by=OWNER, **place))
 
     (example,) = await kept(scene)
     assert (example.origin, example.state) == (Origin.STUDIO, ExampleState.APPROVED)
@@ -200,6 +202,6 @@ async def test_in_the_studio_the_operator_writes_it_up_at_once(scene: Scene) -> 
 async def test_a_form_typed_in_chat_needs_permission_even_if_forged(scene: Scene) -> None:
     await pointed(scene)
 
-    await scene.slack_event(Submitted("example.written:1", LESSON), key="forged", by="U2")
+    await scene.slack_event(FormSubmitted("example.written:1", LESSON), key="forged", by="U2")
 
     assert await kept(scene) == []

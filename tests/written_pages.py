@@ -13,9 +13,9 @@ from adapters.console.hints import USAGES
 from attune.__main__ import app
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
-from bot.catalogue.deeds import REACTIONS
+from bot.catalogue.actions import REACTIONS
 from bot.commands import Command, Option
-from bot.model import Role
+from bot.domain import Role
 from bot.words import Words
 from tests.written_hosts import hosts_page
 from tuner.__main__ import KEY_VARIABLE

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuner.conversation import Cut, cut, pieces, prompt_tokens
-from tuner.engine import Answer, Asked, Base, Piece
+from tuner.conversation import TrimmedText, cut, pieces, prompt_tokens
+from tuner.engine import Base, Delta, Generation, GenerationRequest
 
 if TYPE_CHECKING:
     from tuner.sandbox import Model, Reply
@@ -30,9 +30,9 @@ class Sandbox:
         self._models: OrderedDict[Path, Model] = OrderedDict()
         self._lock = threading.Lock()
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: GenerationRequest) -> Generation:
         choices = await asyncio.to_thread(self._choices, asked)
-        return Answer(prompt_tokens(asked.messages), _told(choices))
+        return Generation(prompt_tokens(asked.messages), _told(choices))
 
     def forget(self, weights: Path) -> None:
         with self._lock:
@@ -41,7 +41,7 @@ class Sandbox:
     async def run(self) -> None:
         """Nothing to fetch."""
 
-    def _choices(self, asked: Asked) -> list[Cut]:
+    def _choices(self, asked: GenerationRequest) -> list[TrimmedText]:
         wanted = asked.sampling
         replies = [self._reply(asked, choice) for choice in range(wanted.choices)]
         return [
@@ -52,7 +52,7 @@ class Sandbox:
             for reply in replies
         ]
 
-    def _reply(self, asked: Asked, choice: int) -> "Reply":
+    def _reply(self, asked: GenerationRequest, choice: int) -> "Reply":
         from tuner.sandbox import base_reply
 
         temperature, seed = asked.sampling.temperature, asked.sampling.seed
@@ -74,10 +74,10 @@ class Sandbox:
         return self._models[path]
 
 
-async def _told(choices: Sequence[Cut]) -> AsyncIterator[Piece]:
+async def _told(choices: Sequence[TrimmedText]) -> AsyncIterator[Delta]:
     """Word by word, with the words' tokens counted at the end."""
     for number, choice in enumerate(choices):
         for word in pieces(choice.text):
-            yield Piece(number, word, is_refusal=choice.is_refusal)
+            yield Delta(number, word, is_refusal=choice.is_refusal)
             await asyncio.sleep(0)
-        yield Piece(number, "", choice.tokens, choice.finish_reason)
+        yield Delta(number, "", choice.tokens, choice.finish_reason)

@@ -10,7 +10,7 @@ import json
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from tuner.errors import Busy, Refusal, Slow
+from tuner.errors import ApiError, Busy, Slow
 
 HEAD_SECONDS = 20.0
 """For the line and the headers of a request, from the first byte that could belong to it."""
@@ -44,7 +44,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(Refusal("This is no HTTP request, or its headers are too long."))
+        self._refuse(ApiError("This is no HTTP request, or its headers are too long."))
 
     def _await_head(self) -> None:
         """Only while a request is on its way in; one that is answered has its own limits."""
@@ -65,7 +65,7 @@ class Connection(H11Protocol):
         if not self.transport.is_closing():
             self._refuse(Slow())
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: ApiError) -> None:
         """Written past h11, whose state may be broken or not begun."""
         body = json.dumps(refusal.body()).encode()
         phrase = STATUS_PHRASES[refusal.status].decode()

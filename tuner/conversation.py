@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.rows import Method, check_row, text_tokens
-from tuner.errors import Refusal
+from tuner.errors import ApiError
 
 ROLES = ("system", "developer", "user", "assistant")
 _EMPTY_EXTRAS = ("tool_calls", "function_call", "audio", "refusal", "annotations")
@@ -18,7 +18,7 @@ _WORD = re.compile(r"(?<!\s)\s*\S+(?:\s+\Z)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class TrimmedText:
     """What is left of a reply, and whether it ended by itself ("stop") or not ("length")."""
 
     text: str
@@ -44,14 +44,14 @@ def prompt_tokens(messages: Iterable[Mapping[str, object]]) -> int:
     return sum(text_tokens(str(message["content"])) for message in messages)
 
 
-def cut(text: str, *, stops: Sequence[str], most_tokens: int | None) -> Cut:
+def cut(text: str, *, stops: Sequence[str], most_tokens: int | None) -> TrimmedText:
     """The text before the first stop, and no longer than so many tokens."""
     found = [at for stop in stops if (at := text.find(stop)) >= 0]
     text = text[: min(found)] if found else text
     if most_tokens is None or text_tokens(text) <= most_tokens:
-        return Cut(text, "stop")
+        return TrimmedText(text, "stop")
     size = bisect_right(range(len(text)), most_tokens, key=lambda n: text_tokens(text[: n + 1]))
-    return Cut(text[:size], "length")
+    return TrimmedText(text[:size], "length")
 
 
 def calls_in(text: str) -> tuple[str, list[dict[str, object]]]:
@@ -88,13 +88,15 @@ def _read_message(
     role, roles = message.get("role"), (*ROLES, *(("tool",) if with_tools else ()))
     if role not in roles:
         known = ", ".join(roles)
-        raise Refusal(f"Invalid value for '{path}.role': use one of {known}.", param=f"{path}.role")
+        raise ApiError(
+            f"Invalid value for '{path}.role': use one of {known}.", param=f"{path}.role"
+        )
     own = _OF_TOOLS if with_tools else frozenset[str]()
     for name, value in message.items():
         if name not in ("role", "content", "name") and name not in own:
             _refuse_extra(f"{path}.{name}", name, value)
     if not isinstance(message.get("name", ""), str):
-        raise Refusal(f"'{path}.name' must be a text.", param=f"{path}.name")
+        raise ApiError(f"'{path}.name' must be a text.", param=f"{path}.name")
     if with_tools and message.get("tool_calls"):
         return _read_calls(path, message)
     extra = {"tool_call_id": message["tool_call_id"]} if "tool_call_id" in message else {}
@@ -105,7 +107,7 @@ def _read_calls(path: str, message: Mapping[str, object]) -> dict[str, object]:
     """An answer that called functions; the rules are those of training rows."""
     row = {"messages": [{"role": "user", "content": "?"}, {**message}]}
     if problem := check_row(row, Method.SUPERVISED):
-        raise Refusal(f"'{path}': {problem.sentence}", param=path)
+        raise ApiError(f"'{path}': {problem.sentence}", param=path)
     content = message.get("content")
     text = _text(f"{path}.content", content) if content else ""
     return {"role": "assistant", "content": text, "tool_calls": message["tool_calls"]}
@@ -114,31 +116,31 @@ def _read_calls(path: str, message: Mapping[str, object]) -> dict[str, object]:
 def _refuse_extra(path: str, name: str, value: object) -> None:
     """A completion given back as history carries empty extras, which change nothing."""
     if name not in _EMPTY_EXTRAS:
-        raise Refusal(
+        raise ApiError(
             f"Unrecognized request argument supplied: {path}", param=path, code="unknown_parameter"
         )
     if value:
-        raise Refusal(f"'{path}' is not supported here.", param=path, code="unsupported_parameter")
+        raise ApiError(f"'{path}' is not supported here.", param=path, code="unsupported_parameter")
 
 
 def _text(path: str, content: object) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, list) or not content:
-        raise Refusal(f"'{path}' must be a text, or a list of text parts.", param=path)
+        raise ApiError(f"'{path}' must be a text, or a list of text parts.", param=path)
     return "".join(_part(f"{path}[{i}]", part) for i, part in enumerate(content))
 
 
 def _part(path: str, part: object) -> str:
     if not isinstance(part, dict):
-        raise Refusal(f"'{path}' must be an object.", param=path)
+        raise ApiError(f"'{path}' must be an object.", param=path)
     text = part.get("text")
     if part.get("type") != "text":
-        raise Refusal(
+        raise ApiError(
             f"'{path}' is not a text part; this model reads text only.",
             param=f"{path}.type",
             code="unsupported_content",
         )
     if not isinstance(text, str) or len(part) != 2:
-        raise Refusal(f"'{path}' must hold 'type' and 'text', nothing else.", param=path)
+        raise ApiError(f"'{path}' must hold 'type' and 'text', nothing else.", param=path)
     return text

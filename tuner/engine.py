@@ -28,7 +28,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GenerationRequest:
     """A conversation for a base, or for what a job made of it: the files at `weights`."""
 
     base: Base
@@ -39,7 +39,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Delta:
     """A bit of one choice; the last one of each says why it ended: "stop" or "length"."""
 
     choice: int
@@ -51,11 +51,11 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Generation:
     """Closing the pieces stops the work on them."""
 
     prompt_tokens: int
-    pieces: AsyncIterator[Piece] = field(repr=False)
+    pieces: AsyncIterator[Delta] = field(repr=False)
 
 
 class Engine(Protocol):
@@ -81,7 +81,7 @@ class Engine(Protocol):
         """Whether it can be told of functions and asked to call them."""
         ...
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: GenerationRequest) -> Generation:
         """Raises FileNotFoundError for a model that was deleted meanwhile, Busy when full."""
         ...
 

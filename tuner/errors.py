@@ -16,7 +16,7 @@ CannotStart             the server cannot stand on this machine as it was told
 from typing import ClassVar
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """The request cannot be carried out as it stands."""
 
     status: ClassVar[int] = 400
@@ -42,48 +42,48 @@ class Refusal(Exception):
         }
 
 
-class WrongKey(Refusal):
+class WrongKey(ApiError):
     """Send one of this server's keys as `Authorization: Bearer KEY`."""
 
     status = 401
     code = "invalid_api_key"
 
 
-class Unknown(Refusal):
+class Unknown(ApiError):
     """There is nothing under this address."""
 
     status = 404
 
 
-class WrongMethod(Refusal):
+class WrongMethod(ApiError):
     """This address does not answer that method."""
 
     status = 405
     code = "method_not_supported"
 
 
-class Slow(Refusal):
+class Slow(ApiError):
     """The request took too long to arrive; send it again, all at once."""
 
     status = 408
     code = "request_timeout"
 
 
-class Clash(Refusal):
+class Clash(ApiError):
     """Something else is using this; try again when it is done."""
 
     status = 409
     code = "conflict"
 
 
-class TooLarge(Refusal):
+class TooLarge(ApiError):
     """The request is larger than this server takes."""
 
     status = 413
     code = "request_too_large"
 
 
-class Busy(Refusal):
+class Busy(ApiError):
     """Too many questions are waiting for an answer; try again in a moment."""
 
     status = 429
@@ -91,7 +91,7 @@ class Busy(Refusal):
     code = "rate_limit_exceeded"
 
 
-class Unready(Refusal):
+class Unready(ApiError):
     """This model cannot be loaded; the server's log says why."""
 
     status = 503
@@ -99,7 +99,7 @@ class Unready(Refusal):
     code = "model_not_ready"
 
 
-class WrongMedia(Refusal):
+class WrongMedia(ApiError):
     """Send JSON, with the header `Content-Type: application/json`."""
 
     status = 415

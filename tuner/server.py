@@ -15,7 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from tuner.answers import Sandbox
-from tuner.api import Place, build
+from tuner.api import ApiDependencies, build
 from tuner.connection import MOST_HEAD_BYTES, Connection
 from tuner.engine import Engine
 from tuner.errors import CannotStart
@@ -65,7 +65,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
             await _run(server, listener, place)
 
 
-async def _run(server: "_Server", listener: socket.socket, place: Place) -> None:
+async def _run(server: "_Server", listener: socket.socket, place: ApiDependencies) -> None:
     async with asyncio.TaskGroup() as tasks:
         running = [
             tasks.create_task(place.runner.run(), name="runner"),
@@ -91,7 +91,7 @@ async def _until_stopped(server: "_Server", web: asyncio.Task[None]) -> None:
 class _Server(uvicorn.Server):
     """A server whose signals are ours, and which says when it is up."""
 
-    def __init__(self, place: Place, on_started: Callable[[], None]) -> None:
+    def __init__(self, place: ApiDependencies, on_started: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 build(place),
@@ -119,7 +119,7 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _place(settings: Settings) -> Iterator[Place]:
+def _place(settings: Settings) -> Iterator[ApiDependencies]:
     """Everything that the routes work on; what a crash left half done is swept first."""
     engine = _engine(settings)
     folders = {name: settings.data / name for name in ("files", "jobs", "drafts")}
@@ -142,7 +142,7 @@ def _place(settings: Settings) -> Iterator[Place]:
         launch=settings.launch,
     )
     try:
-        yield Place(
+        yield ApiDependencies(
             keys=settings.api_keys,
             min_examples=settings.min_examples,
             drafts=folders["drafts"],

@@ -13,14 +13,14 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from bot.rows import count_tokens, overlapping
-from tuner.course import Course, Rejected, Row, Stop, read_rows
 from tuner.folder import JobFolder, read_json, write_atomically
 from tuner.spec import Spec
+from tuner.training_run import Rejected, Row, StopSignal, TrainingRun, read_rows
 
 
 def main(folder: JobFolder) -> None:
     os.nice(5)
-    stop = Stop(folder.stop)
+    stop = StopSignal(folder.stop)
     stop.watch()
     is_first = os.environ.get("RANK", "0") == "0"
     # A worker of a server that was killed may still be saving; nobody else writes meanwhile.
@@ -34,7 +34,7 @@ def main(folder: JobFolder) -> None:
                 write_atomically(folder.result, json.dumps(result).encode())
 
 
-def check(folder: JobFolder, spec: Spec, stop: Stop) -> None:
+def check(folder: JobFolder, spec: Spec, stop: StopSignal) -> None:
     """Read every row of both files and write down what was found."""
     try:
         found = examine(spec, stop)
@@ -43,7 +43,7 @@ def check(folder: JobFolder, spec: Spec, stop: Stop) -> None:
     write_atomically(folder.checked, json.dumps(found).encode())
 
 
-def train(folder: JobFolder, spec: Spec, stop: Stop) -> dict[str, object]:
+def train(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
     """Make the model; what makes it impossible is a result too, for trying again would not help."""
     try:
         return course_of(spec.engine)(folder, spec, stop)
@@ -51,18 +51,18 @@ def train(folder: JobFolder, spec: Spec, stop: Stop) -> dict[str, object]:
         return {"error": rejected.error}
 
 
-def course_of(engine: str) -> Course:
+def course_of(engine: str) -> TrainingRun:
     # Here and not at the top: a worker that only checks files needs no numbers.
     if engine == "local":
         from tuner.local.worker import run as run_local
 
         return run_local
-    from tuner.sandbox.course import run
+    from tuner.sandbox.training_run import run
 
     return run
 
 
-def examine(spec: Spec, stop: Stop) -> dict[str, object]:
+def examine(spec: Spec, stop: StopSignal) -> dict[str, object]:
     training = list(read_rows("training_file", spec, stop))
     if len(training) < spec.min_examples:
         raise Rejected(

@@ -9,13 +9,13 @@ from adapters.console.conversation import Conversation
 from adapters.console.script import run_script
 from adapters.room import LocalRoom
 from bot.commands import Catalogue
-from bot.model import ChannelId
+from bot.domain import ChannelId
+from bot.ports.dependencies import App
 from bot.ports.store import Clock
-from bot.ports.world import House
 
 
 async def chat(
-    house: House,
+    house: App,
     room: LocalRoom,
     catalogue: Catalogue,
     clock: Clock,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from adapters.console.hints import LineError
-from adapters.drawing import clean_line
+from adapters.text_layout import clean_line
 from bot.replies import Button, Card, Drawn, Listing, Text
 
 

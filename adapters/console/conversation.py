@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
-from adapters.changes import Change, FormOpened, FormReturned, Missed, Reacted
+from adapters.changes import Change, ChangesLost, FormOpened, FormReturned, ReactionsUpdated
 from adapters.console.buttons import find_action, labels
 from adapters.console.files import take_file
 from adapters.console.forms import OpenForm
 from adapters.console.hints import USAGES, LineError, misread
-from adapters.drawing import clean_line
 from adapters.room import (
     ASSISTANT,
     LocalRoom,
@@ -22,11 +21,12 @@ from adapters.room import (
     to_said,
     without_call,
 )
+from adapters.text_layout import clean_line
 from bot import events
 from bot.commands import Catalogue
-from bot.model import LOCAL, ChannelId, MessageId, Place, RoomMessage, User, UserId
+from bot.domain import LOCAL, ChannelId, MessageId, Place, RoomMessage, User, UserId
+from bot.ports.dependencies import App
 from bot.ports.store import Clock
-from bot.ports.world import House
 
 # What there is to tell about a line: now, or once it is answered.
 Outcome = Awaitable[str] | str
@@ -44,7 +44,7 @@ class Conversation:
 
     def __init__(
         self,
-        house: House,
+        house: App,
         room: LocalRoom,
         catalogue: Catalogue,
         clock: Clock,
@@ -105,17 +105,19 @@ class Conversation:
             case FormReturned() if change.event.key in self._sent:
                 self.form = self._sent.pop(change.event.key)
                 return self.form.draw(self.say)
-            case Reacted() if change.user == ASSISTANT.id and not change.is_removed:
+            case ReactionsUpdated() if change.user == ASSISTANT.id and not change.is_removed:
                 details = {"emoji": change.emoji, "number": change.number}
                 return self.say("console.reacted", name=ASSISTANT.name, **details)
-            case Missed():
+            case ChangesLost():
                 return self.say("console.missed")
         return ""
 
     async def react(self, message: RoomMessage, emoji: str, *, is_removed: bool = False) -> Outcome:
         """Put an emoji on a message, or take it off."""
         await self.room.mark(message.number, emoji, self.speaker.id, is_removed=is_removed)
-        return await self._send(events.Reacted(_id(message), emoji, is_removed), _place(message))
+        return await self._send(
+            events.ReactionChanged(_id(message), emoji, is_removed), _place(message)
+        )
 
     async def _speak(self, text: str) -> Outcome:
         message = await self.room.say(self.channel, self.speaker, text)
@@ -130,18 +132,18 @@ class Conversation:
         return await self._spoken(message, is_called=target.is_own or mentions(text))
 
     async def _spoken(self, message: RoomMessage, *, is_called: bool) -> Outcome:
-        what = events.Spoken(to_said(message), is_addressed=is_called)
+        what = events.MessageReceived(to_said(message), is_addressed=is_called)
         return await self._send(what, _place(message), key=f"room:{message.number}")
 
     async def _tune(self, rest: str) -> Outcome:
         words, attachment = take_file(rest, self.catalogue)
-        return await self._send(events.Commanded(words, attachment=attachment))
+        return await self._send(events.CommandInvoked(words, attachment=attachment))
 
     async def _click(self, rest: str) -> Outcome:
         number, label = _number_and_label(rest)
         message = await self._find(number, lambda message: bool(labels(drawn(message))))
         action = find_action(drawn(message), label, number=message.number)
-        return await self._send(events.Clicked(action, _id(message)), _place(message))
+        return await self._send(events.ButtonClicked(action, _id(message)), _place(message))
 
     async def _react(self, rest: str) -> Outcome:
         number, emoji = _number_and_text(rest, "react")
@@ -155,14 +157,16 @@ class Conversation:
         number, text = _number_and_text(rest, "edit")
         message = await self._find_own(number)
         await self.room.correct(message.number, text)
-        return await self._send(events.Edited(_id(message), without_call(text)), _place(message))
+        return await self._send(
+            events.MessageEdited(_id(message), without_call(text)), _place(message)
+        )
 
     async def _delete(self, rest: str) -> Outcome:
         if not rest:
             raise misread("delete")
         message = await self._find_own(rest)
         await self.room.delete(message.number)
-        return await self._send(events.Deleted((_id(message),)), _place(message))
+        return await self._send(events.MessagesDeleted((_id(message),)), _place(message))
 
     async def _fill(self, rest: str) -> Outcome:
         name, _, text = rest.partition(" ")

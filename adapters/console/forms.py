@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from adapters.console.files import attach
 from adapters.console.hints import LineError
-from adapters.drawing import Say, draw_field, draw_form
-from bot.events import Attachment, Event, Submitted
-from bot.model import Place
+from adapters.text_layout import Say, draw_field, draw_form
+from bot.domain import Place
+from bot.events import Attachment, Event, FormSubmitted
 from bot.replies import Field, FieldKind, Form
 
 
@@ -40,7 +40,7 @@ class OpenForm:
         self._values[field.name] = value
         return draw_field(field, value, say)
 
-    def finished(self) -> Submitted:
+    def finished(self) -> FormSubmitted:
         """What goes to the house. Raises LineError while something is missing."""
         missing = [
             field.name
@@ -49,7 +49,7 @@ class OpenForm:
         ]
         if missing:
             raise LineError("console.missing_fields", fields=", ".join(missing))
-        return Submitted(self._form.id, dict(self._values), self._attachment)
+        return FormSubmitted(self._form.id, dict(self._values), self._attachment)
 
     def _field(self, name: str) -> Field:
         for field in self._form.fields:

@@ -14,10 +14,10 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text as Words
 
-from adapters.drawing import Say, clean, clean_line, share_done
-from adapters.plotting import MARKS, legend, plot
 from adapters.room import drawn, is_gone
-from bot.model import RoomMessage
+from adapters.text_chart import MARKS, legend, plot
+from adapters.text_layout import Say, clean, clean_line, share_done
+from bot.domain import RoomMessage
 from bot.replies import Button, Card, Chart, Column, Drawn, Fact, Listing, Progress, Text, Tone
 
 _OWN = "bold #7986cb"

@@ -11,9 +11,9 @@ from typing import TextIO
 from adapters.changes import Change, Posted, Updated, Watch
 from adapters.console.conversation import Conversation
 from adapters.console.hints import LineError
-from adapters.drawing import clean, clean_line, draw
 from adapters.room import drawn, is_gone
-from bot.model import RoomMessage
+from adapters.text_layout import clean, clean_line, draw
+from bot.domain import RoomMessage
 
 
 async def run_script(conversation: Conversation, *, source: TextIO, output: TextIO) -> int:

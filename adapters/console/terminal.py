@@ -25,9 +25,9 @@ from adapters.changes import Change, Posted, Streaming, Updated, Watch
 from adapters.console import panels
 from adapters.console.conversation import Conversation, Outcome
 from adapters.console.hints import USAGES, LineError
-from adapters.drawing import clean
 from adapters.room import drawn
-from bot.model import RoomMessage
+from adapters.text_layout import clean
+from bot.domain import RoomMessage
 from bot.replies import Card, Tone
 
 STOP = "❌"

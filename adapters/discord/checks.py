@@ -7,9 +7,9 @@ import binascii
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from adapters.discord.gateway import ApiWire
+from adapters.discord.api import Access, Json, code
+from adapters.discord.gateway import HttpApi
 from adapters.discord.manifest import missing
-from adapters.discord.wire import Access, Json, code
 from bot.errors import SettingsError, SurfaceError
 
 CONTENT_FLAGS = (1 << 18) | (1 << 19)
@@ -18,7 +18,7 @@ _FEW_STARTS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing the doctor looked at: a key of the catalogue with its details."""
 
     key: str
@@ -26,17 +26,17 @@ class Finding:
     details: Mapping[str, object]
 
 
-async def examine(access: Access) -> AsyncIterator[Finding]:
+async def examine(access: Access) -> AsyncIterator[CheckResult]:
     """Token, intents, connections and each guild's permissions, in the order of setting up."""
-    wire = ApiWire(access)
+    wire = HttpApi(access)
     try:
         try:
             me = await wire.log_in()
         except SurfaceError as error:
             key = "discord.doctor.token_bad" if code(error) == 401 else "discord.doctor.unreachable"
-            yield Finding(key, False, {})
+            yield CheckResult(key, False, {})
             return
-        yield Finding("discord.doctor.token", True, {"name": me.get("username", "?")})
+        yield CheckResult("discord.doctor.token", True, {"name": me.get("username", "?")})
         yield await _intents(wire)
         yield await _public(wire)
         yield await _gateway(wire)
@@ -48,7 +48,7 @@ async def examine(access: Access) -> AsyncIterator[Finding]:
 
 async def application_id(access: Access) -> str:
     """As Discord says it, else as the token does. Raises SettingsError for neither."""
-    wire = ApiWire(access)
+    wire = HttpApi(access)
     try:
         await wire.log_in()
         return str((await _application(wire))["id"])
@@ -65,51 +65,51 @@ async def application_id(access: Access) -> str:
         await wire.close()
 
 
-async def _intents(wire: ApiWire) -> Finding:
+async def _intents(wire: HttpApi) -> CheckResult:
     """Without the words of messages most of it works, so that is no fault."""
     try:
         flags = int((await _application(wire)).get("flags") or 0)
     except SurfaceError:
         flags = 0
     key = "discord.doctor.content" if flags & CONTENT_FLAGS else "discord.doctor.no_content"
-    return Finding(key, True, {})
+    return CheckResult(key, True, {})
 
 
-async def _public(wire: ApiWire) -> Finding:
+async def _public(wire: HttpApi) -> CheckResult:
     """Anybody may invite a public bot; until they are allowed they have the sandbox alone."""
     try:
         is_public = bool((await _application(wire)).get("bot_public", True))
     except SurfaceError:
         is_public = True
-    return Finding(f"discord.doctor.{'public' if is_public else 'private'}", True, {})
+    return CheckResult(f"discord.doctor.{'public' if is_public else 'private'}", True, {})
 
 
-async def _gateway(wire: ApiWire) -> Finding:
+async def _gateway(wire: HttpApi) -> CheckResult:
     try:
         answer = await wire.call("GET", "/gateway/bot", patience=1)
     except SurfaceError:
-        return Finding("discord.doctor.no_gateway", False, {})
+        return CheckResult("discord.doctor.no_gateway", False, {})
     left = (answer.get("session_start_limit") or {}).get("remaining")
     if isinstance(left, int) and left < _FEW_STARTS:
-        return Finding("discord.doctor.few_starts", False, {"count": left})
-    return Finding("discord.doctor.gateway", True, {})
+        return CheckResult("discord.doctor.few_starts", False, {"count": left})
+    return CheckResult("discord.doctor.gateway", True, {})
 
 
-async def _guilds(wire: ApiWire) -> AsyncIterator[Finding]:
+async def _guilds(wire: HttpApi) -> AsyncIterator[CheckResult]:
     try:
         guilds = await wire.listed("/users/@me/guilds")
     except SurfaceError:
         return
     if not guilds:
-        yield Finding("discord.doctor.no_guilds", False, {})
+        yield CheckResult("discord.doctor.no_guilds", False, {})
     for guild in guilds:
         lacking = missing(int(guild.get("permissions") or 0))
         details = {"guild": guild.get("name", "?"), "permissions": ", ".join(lacking)}
         key = "discord.doctor.lacking" if lacking else "discord.doctor.guild"
-        yield Finding(key, not lacking, details)
+        yield CheckResult(key, not lacking, details)
 
 
-async def _application(wire: ApiWire) -> Json:
+async def _application(wire: HttpApi) -> Json:
     try:
         return await wire.call("GET", "/applications/@me", patience=1)
     except SurfaceError:

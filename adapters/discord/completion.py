@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from adapters.discord.api import Json
 from adapters.discord.inbound import options_of
 from adapters.discord.texts import shortened
-from adapters.discord.wire import Json
 from bot.commands import Catalogue, OptionKind
-from bot.events import Clicked, Commanded, What
-from bot.replies import Line, Listing, Reply
+from bot.events import ButtonClicked, CommandInvoked, What
+from bot.replies import Listing, ListingRow, Reply
 
 _MOST, _LONGEST = 25, 100
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CompletionRequest:
     """The option in question and what was typed of it."""
 
     kind: OptionKind
@@ -24,14 +24,14 @@ class Wanted:
 
 
 _QUESTIONS: Mapping[OptionKind, What] = {
-    OptionKind.ASSISTANT: Commanded("assistant list"),
-    OptionKind.MODEL: Commanded("models"),
-    OptionKind.JOB: Commanded("jobs"),
-    OptionKind.HOST: Clicked("hosts"),
+    OptionKind.ASSISTANT: CommandInvoked("assistant list"),
+    OptionKind.MODEL: CommandInvoked("models"),
+    OptionKind.JOB: CommandInvoked("jobs"),
+    OptionKind.HOST: ButtonClicked("hosts"),
 }
 
 
-def wanted(data: Json, catalogue: Catalogue) -> Wanted | None:
+def wanted(data: Json, catalogue: Catalogue) -> CompletionRequest | None:
     path, options = options_of(data)
     focused = next((one for one in options if one.get("focused")), None)
     command = next((one for one in catalogue.commands if one.path == path), None)
@@ -39,21 +39,21 @@ def wanted(data: Json, catalogue: Catalogue) -> Wanted | None:
         return None
     kinds = {option.name: option.kind for option in command.options}
     kind = kinds.get(str(focused.get("name")))
-    return Wanted(kind, str(focused.get("value") or "").strip()) if kind else None
+    return CompletionRequest(kind, str(focused.get("value") or "").strip()) if kind else None
 
 
-def question(wanted: Wanted) -> What | None:
+def question(wanted: CompletionRequest) -> What | None:
     """Which of the house's own lists holds the choices."""
     if wanted.kind is OptionKind.EXAMPLE:
         is_number = wanted.typed.isdecimal()
         options = {"limit": "25"}
         if wanted.typed and not is_number:
             options["search"] = wanted.typed
-        return Commanded("examples", options)
+        return CommandInvoked("examples", options)
     return _QUESTIONS.get(wanted.kind)
 
 
-def choices(wanted: Wanted, reply: Reply) -> list[Json]:
+def choices(wanted: CompletionRequest, reply: Reply) -> list[Json]:
     """At most 25 lines of the list that go on from what was typed."""
     if not isinstance(reply, Listing):
         return []
@@ -62,7 +62,7 @@ def choices(wanted: Wanted, reply: Reply) -> list[Json]:
     return [_choice(wanted.kind, line) for line in found[:_MOST]]
 
 
-def _choice(kind: OptionKind, line: Line) -> Json:
+def _choice(kind: OptionKind, line: ListingRow) -> Json:
     is_named = kind in (OptionKind.ASSISTANT, OptionKind.MODEL)
     value = line.text if is_named else line.id
     label = value if is_named or not line.text else f"{line.id}  {line.text}"

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
+from adapters.discord.api import Json
 from adapters.discord.directory import Directory
 from adapters.discord.directs import SERVER, Choice, Directs, unmarked
-from adapters.discord.inbound import Around
-from adapters.discord.interactions import Grip
+from adapters.discord.inbound import GuildContext
+from adapters.discord.interactions import InteractionContext
 from adapters.discord.surface import DiscordSurface
-from adapters.discord.wire import Json
+from bot.domain import ChannelId, ChannelKind, Place, WorkspaceId
 from bot.errors import SurfaceError
 from bot.events import Event
-from bot.model import ChannelId, ChannelKind, Place, WorkspaceId
 from bot.replies import Button, Text
 
 _MOST_ASKED = 10_000
@@ -28,7 +28,7 @@ class Found:
     """A payload, as of the place it belongs to."""
 
     data: Json
-    around: Around
+    around: GuildContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class DirectTalks:
             Found(data, await self._directory.direct(channel, guild, user, {})) for guild in guilds
         ]
 
-    async def asked(self, grip: Grip, data: Json, user: str) -> Answered:
+    async def asked(self, grip: InteractionContext, data: Json, user: str) -> Answered:
         """An interaction: a choice itself, or something for the guild it names or that answers."""
         data, named = unmarked(data)
         action = str((data.get("data") or {}).get("custom_id") or "")
@@ -134,7 +134,7 @@ class DirectTalks:
             self._asked.pop(user, None)
             raise
 
-    async def _switch(self, grip: Grip, data: Json, user: str) -> Answered:
+    async def _switch(self, grip: InteractionContext, data: Json, user: str) -> Answered:
         inner = data.get("data") or {}
         action = _chosen(data) or str(inner.get("custom_id"))
         guild, _, first = action.removeprefix(SERVER).partition(":")
@@ -155,7 +155,9 @@ class DirectTalks:
         said = await self._surface.said_since(channel, first)
         return [one for one in said if str((one.get("author") or {}).get("id")) == user]
 
-    async def _tell_missing(self, grip: Grip, choice: Choice, *, is_named: bool) -> None:
+    async def _tell_missing(
+        self, grip: InteractionContext, choice: Choice, *, is_named: bool
+    ) -> None:
         if is_named:
             await self._tell(grip, "discord.not_in_server")
         elif not choice.shared:
@@ -178,7 +180,7 @@ class DirectTalks:
     async def _named(self, key: str, guild: str, locale: str = "en") -> str:
         return self._say(key, locale, name=await self._directory.name_of(guild))
 
-    async def _tell(self, grip: Grip, key: str) -> None:
+    async def _tell(self, grip: InteractionContext, key: str) -> None:
         await self._surface.tell(grip, Text(self._say(key, grip.locale), private=True))
 
     async def _post(self, data: Json, text: Text) -> None:

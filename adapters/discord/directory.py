@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.discord.inbound import Around, workspace
-from adapters.discord.wire import Json, Wire
+from adapters.discord.api import Api, Json
+from adapters.discord.inbound import GuildContext, workspace
+from bot.domain import ChannelId, ChannelKind, MessageId, Place
 from bot.errors import SurfaceError
-from bot.model import ChannelId, ChannelKind, MessageId, Place
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Channel:
 class Directory:
     """Never raises: what Discord does not tell in time is taken as closed."""
 
-    def __init__(self, wire: Wire, bot: str) -> None:
+    def __init__(self, wire: Api, bot: str) -> None:
         self._wire = wire
         self._bot = bot
         self.guilds: dict[str, Guild] = {}
@@ -107,13 +107,13 @@ class Directory:
         channel = await self._channel(channel_id)
         return channel is not None and channel.type in _DIRECT_TYPES
 
-    async def direct(self, channel_id: str, guild_id: str, user: str, member: Json) -> Around:
+    async def direct(self, channel_id: str, guild_id: str, user: str, member: Json) -> GuildContext:
         """A direct message, as of the guild that answers it."""
         guild = await self._guild(guild_id)
         place = Place(workspace(guild_id), ChannelId(channel_id), kind=ChannelKind.DIRECT)
-        return Around(place, self._is_admin(guild, member, user), guild.locale)
+        return GuildContext(place, self._is_admin(guild, member, user), guild.locale)
 
-    async def around(self, data: Json, user: str | None) -> Around | None:
+    async def around(self, data: Json, user: str | None) -> GuildContext | None:
         """Place, role and language for a payload of a guild; None for any other."""
         guild_id = str(data["guild_id"]) if data.get("guild_id") else None
         channel_id = str(data.get("channel_id") or (data.get("channel") or {}).get("id") or "")
@@ -126,7 +126,7 @@ class Directory:
         guild = await self._guild(guild_id)
         place = await self._place(guild, channel_id)
         member: Json = data.get("member") or {}
-        return Around(place, self._is_admin(guild, member, user), guild.locale)
+        return GuildContext(place, self._is_admin(guild, member, user), guild.locale)
 
     def welcome_channel(self, guild_id: str) -> str | None:
         """The guild's own channel for news, else the first in which we may speak, or may try."""

@@ -7,12 +7,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from adapters.discord.api import Json
 from adapters.discord.directory import Directory
 from adapters.discord.inbound import workspace
 from adapters.discord.members import Members
 from adapters.discord.names import FIRST
-from adapters.discord.wire import Json
-from bot.model import UserId, WorkspaceId
+from bot.domain import UserId, WorkspaceId
 from bot.ports.store import Store
 from bot.replies import Button, Drawn, Listing
 

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
+from adapters.discord.api import Json
 from adapters.discord.outbound import nonce
-from adapters.discord.wire import Json
 
 DRAFT = "draft:"
 _MOST = 1000

@@ -17,10 +17,10 @@ from discord.errors import ConnectionClosed, DiscordServerError, HTTPException, 
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from discord.http import HTTPClient, Ratelimit, Route
 
-from adapters.discord.listening import Closed, Heard, Refused
-from adapters.discord.memory import Kept
-from adapters.discord.pacing import Haste, Pacing
-from adapters.discord.wire import Access, File, Ids, Json, api_base, is_discord, proxy_for
+from adapters.discord.api import Access, File, Ids, Json, api_base, is_discord, proxy_for
+from adapters.discord.gateway_events import GatewayClosed, GatewayEvent, GatewayRefused
+from adapters.discord.gateway_session import GatewaySession
+from adapters.discord.pacing import Pacing, Priority
 from bot.errors import MessageGone, PlaceClosed, SurfaceBusy, SurfaceError
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _CLOSED = (10003, 10004, 40333, 50001, 50007, 50013, 50024, 50083, 160005)
 # Close codes after which the library does not connect again; the rest may pass.
 _REFUSALS = (4004, 4010, 4011, 4012, 4013, 4014)
 
-_HASTE: ContextVar[Haste | None] = ContextVar("haste", default=Haste.PLAIN)
+_HASTE: ContextVar[Priority | None] = ContextVar("haste", default=Priority.PLAIN)
 
 
 class Bucket(Ratelimit):
@@ -139,7 +139,7 @@ class Http(HTTPClient):
 class Socket(DiscordWebSocket):
     """Acknowledges only what is kept: heartbeats and resumes name the last event in our inbox."""
 
-    heard: Callable[[Heard], object] = staticmethod(lambda heard: None)
+    heard: Callable[[GatewayEvent], object] = staticmethod(lambda heard: None)
 
     def __init__(
         self, socket: aiohttp.ClientWebSocketResponse, *, loop: asyncio.AbstractEventLoop
@@ -175,7 +175,7 @@ class Socket(DiscordWebSocket):
     def pass_on(self, name: str, data: Any) -> None:
         sequence = self._last or 0
         self._open.add(sequence)
-        self.heard(Heard(name, data if isinstance(data, dict) else {}, sequence))
+        self.heard(GatewayEvent(name, data if isinstance(data, dict) else {}, sequence))
 
 
 class _Parsers(dict[str, Callable[[Any], None]]):
@@ -189,8 +189,8 @@ class _Parsers(dict[str, Callable[[Any], None]]):
         return lambda data: self._socket.pass_on(name, data)
 
 
-class ApiWire:
-    """Calls with Discord's patience built in; implements `adapters.discord.wire.Wire`."""
+class HttpApi:
+    """Calls with Discord's patience built in; implements `adapters.discord.api.Wire`."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -228,7 +228,7 @@ class ApiWire:
         body: object = None,
         query: Mapping[str, object] | None = None,
         files: Sequence[File] = (),
-        haste: Haste | None = Haste.PLAIN,
+        haste: Priority | None = Priority.PLAIN,
         patience: int = 4,
     ) -> Json:
         answer = await self._patiently(verb, path, at or {}, body, query, files, haste, patience)
@@ -237,7 +237,7 @@ class ApiWire:
     async def listed(
         self, path: str, at: Ids | None = None, *, query: Mapping[str, object] | None = None
     ) -> list[Json]:
-        answer = await self._patiently("GET", path, at or {}, None, query, (), Haste.PLAIN, 4)
+        answer = await self._patiently("GET", path, at or {}, None, query, (), Priority.PLAIN, 4)
         return answer if isinstance(answer, list) else []
 
     def left(self, verb: str, path: str, at: Ids) -> int | None:
@@ -258,8 +258,13 @@ class ApiWire:
                     yield block
 
     async def listen(
-        self, kept: Kept, *, intents: int, gateway: str, heard: Callable[[Socket, Heard], object]
-    ) -> Closed:
+        self,
+        kept: GatewaySession,
+        *,
+        intents: int,
+        gateway: str,
+        heard: Callable[[Socket, GatewayEvent], object],
+    ) -> GatewayClosed:
         """One connection to its end, and how to go on; raises Refused where there is no way."""
         assert self._client is not None
         self._client._connection._intents = discord.Intents._from_value(intents)
@@ -280,14 +285,14 @@ class ApiWire:
             while True:
                 await socket.poll_event()
         except ReconnectWebSocket as error:
-            return Closed(socket, can_resume=error.resume)
+            return GatewayClosed(socket, can_resume=error.resume)
         except ConnectionClosed as error:
             if error.code in _REFUSALS:
-                raise Refused(int(error.code)) from error
-            return Closed(socket, can_resume=True)
+                raise GatewayRefused(int(error.code)) from error
+            return GatewayClosed(socket, can_resume=True)
         except (OSError, aiohttp.ClientError, TimeoutError) as error:
             log.info("The gateway cannot be reached", extra={"why": type(error).__name__})
-            return Closed(socket, can_resume=True)
+            return GatewayClosed(socket, can_resume=True)
         finally:
             if socket is not None:
                 with contextlib.suppress(OSError, aiohttp.ClientError, TimeoutError):
@@ -303,7 +308,7 @@ class ApiWire:
         body: object,
         query: Mapping[str, object] | None,
         files: Sequence[File],
-        haste: Haste | None,
+        haste: Priority | None,
         patience: int,
     ) -> object:
         tries = 0
@@ -324,7 +329,7 @@ class ApiWire:
         body: object,
         query: Mapping[str, object] | None,
         files: Sequence[File],
-        haste: Haste | None,
+        haste: Priority | None,
     ) -> object:
         if self._http is None:
             raise SurfaceError(message="not connected", is_unknown=True)

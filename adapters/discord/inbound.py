@@ -9,23 +9,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.discord.names import ASK, CHOOSE, EPHEMERAL, FIRST, MENUS, PART
+from bot.domain import ChannelId, ChannelKind, Message, MessageId, Place, User, UserId, WorkspaceId
 from bot.events import (
     Attachment,
-    Clicked,
-    Commanded,
-    Deleted,
-    Edited,
+    ButtonClicked,
+    CommandInvoked,
     Event,
-    Joined,
-    Left,
-    Marked,
+    FormSubmitted,
+    MessageEdited,
+    MessageReceived,
+    MessagesDeleted,
     PlaceDeleted,
-    Reacted,
-    Spoken,
-    Submitted,
+    ReactionChanged,
+    ShortcutUsed,
     What,
+    WorkspaceJoined,
+    WorkspaceLeft,
 )
-from bot.model import ChannelId, ChannelKind, MessageId, Place, Said, User, UserId, WorkspaceId
 
 Payload = Mapping[str, Any]
 
@@ -56,7 +56,7 @@ class Bot:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class GuildContext:
     """What is known beside the payload: where it happened, and how the platform sees a person."""
 
     place: Place
@@ -65,7 +65,7 @@ class Around:
 
 
 @dataclass(frozen=True, slots=True)
-class Handle:
+class InteractionHandle:
     """What an interaction lets us do for a short while."""
 
     id: str
@@ -77,9 +77,9 @@ class Handle:
     """Whether everybody sees the dots: a question asked with `/ask`."""
 
 
-def handle_of(data: Payload) -> Handle:
+def handle_of(data: Payload) -> InteractionHandle:
     message: Payload = data.get("message") or {}
-    return Handle(
+    return InteractionHandle(
         str(data["id"]),
         str(data["token"]),
         int(data["type"]),
@@ -93,13 +93,13 @@ def workspace(guild: str) -> WorkspaceId:
     return WorkspaceId(f"discord:{guild}")
 
 
-def said(message: Payload, place: Place, bot: Bot) -> Said:
+def said(message: Payload, place: Place, bot: Bot) -> Message:
     """A message as the API or a payload holds it."""
     author: Payload = message.get("author") or {}
     reference: Payload = message.get("message_reference") or {}
     answered = reference.get("message_id") if reference.get("type", 0) == 0 else None
     number = str(message["id"])
-    return Said(
+    return Message(
         place=place,
         id=MessageId(number),
         author=_user(author, message.get("member") or {}, is_bot=_is_bot(message)),
@@ -168,13 +168,13 @@ def means_nothing(name: str, data: Payload, bot: Bot) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ParsedEvent:
     """A payload with all that is known around it; `mark` tells apart what has no id of its own."""
 
     name: str
     data: Payload
     bot: Bot
-    around: Around
+    around: GuildContext
     now: datetime
     mark: str = ""
 
@@ -183,7 +183,7 @@ class Told:
         return Event(f"{place.workspace}/{key}", place, user, self.now, what, locale=locale)
 
 
-def read(told: Told) -> Event:
+def read(told: ParsedEvent) -> Event:
     """What a payload means."""
     return _READERS[told.name](told)
 
@@ -236,33 +236,33 @@ def options_of(data: Payload) -> tuple[str, list[Payload]]:
     return " ".join(words), options
 
 
-def _spoken(told: Told) -> Event:
+def _spoken(told: ParsedEvent) -> Event:
     data, bot, around = told.data, told.bot, told.around
     place = around.place
     message = said(data, place, bot)
     is_direct = not data.get("guild_id")
     called = is_direct or is_addressed(data, bot)
-    what: What = Spoken(message, is_addressed=called, is_direct=is_direct)
+    what: What = MessageReceived(message, is_addressed=called, is_direct=is_direct)
     if called and _LEADING.match(message.text):
         words = plain(str(data.get("content") or ""), bot, _names(data), is_command=True)
         leading = _LEADING.match(words)
-        what = Commanded(words[leading.end() if leading else 0 :], attachment=_attached(data))
+        what = CommandInvoked(words[leading.end() if leading else 0 :], attachment=_attached(data))
     user = _user(data.get("author") or {}, data.get("member") or {}, is_admin=around.is_admin)
     key = f"{place.workspace}/{place.channel}/{message.id}"
     return Event(key, place, user, message.at, what, locale=around.locale)
 
 
-def _edited(told: Told) -> Event:
+def _edited(told: ParsedEvent) -> Event:
     data = told.data
     key = f"edit/{data['id']}/{data.get('edited_timestamp') or told.mark}"
     text = plain(str(data.get("content") or ""), told.bot, _names(data))
     user = _user(data.get("author") or {}, {})
-    return told.event(key, user, Edited(MessageId(str(data["id"])), text))
+    return told.event(key, user, MessageEdited(MessageId(str(data["id"])), text))
 
 
-def _deleted(told: Told) -> Event:
+def _deleted(told: ParsedEvent) -> Event:
     gone = (MessageId(str(told.data["id"])),)
-    return told.event(f"delete/{told.data['id']}", _DISCORD, Deleted(gone))
+    return told.event(f"delete/{told.data['id']}", _DISCORD, MessagesDeleted(gone))
 
 
 def deleted_place(name: str, data: Payload) -> Place:
@@ -274,36 +274,38 @@ def deleted_place(name: str, data: Payload) -> Place:
     return Place(home, ChannelId(number))
 
 
-def _place_deleted(told: Told) -> Event:
+def _place_deleted(told: ParsedEvent) -> Event:
     """A channel, or a thread with its parent as the channel."""
     return told.event(f"place/{told.data['id']}", _DISCORD, PlaceDeleted())
 
 
-def _deleted_many(told: Told) -> Event:
+def _deleted_many(told: ParsedEvent) -> Event:
     gone = tuple(MessageId(str(one)) for one in told.data.get("ids") or ())
-    return told.event(f"delete/{told.mark}", _DISCORD, Deleted(gone))
+    return told.event(f"delete/{told.mark}", _DISCORD, MessagesDeleted(gone))
 
 
-def _reaction(told: Told) -> Event:
+def _reaction(told: ParsedEvent) -> Event:
     data, is_removed = told.data, told.name == "MESSAGE_REACTION_REMOVE"
     member: Payload = data.get("member") or {}
     person = member.get("user") or {"id": data.get("user_id")}
-    what = Reacted(MessageId(str(data["message_id"])), emoji_of(data) or "", is_removed=is_removed)
+    what = ReactionChanged(
+        MessageId(str(data["message_id"])), emoji_of(data) or "", is_removed=is_removed
+    )
     side = "off" if is_removed else "on"
     key = f"reaction/{'/'.join(reaction_key(data))}/{side}/{told.mark}"
     return told.event(key, _user(person, member, is_admin=told.around.is_admin), what)
 
 
-def _joined(told: Told) -> Event:
+def _joined(told: ParsedEvent) -> Event:
     key = f"joined/{told.data.get('joined_at') or ''}"
-    return told.event(key, _DISCORD, Joined(str(told.data.get("name") or "")))
+    return told.event(key, _DISCORD, WorkspaceJoined(str(told.data.get("name") or "")))
 
 
-def _left(told: Told) -> Event:
-    return told.event(f"left/{told.mark}", _DISCORD, Left())
+def _left(told: ParsedEvent) -> Event:
+    return told.event(f"left/{told.mark}", _DISCORD, WorkspaceLeft())
 
 
-def _interaction(told: Told) -> Event:
+def _interaction(told: ParsedEvent) -> Event:
     data = told.data
     member: Payload = data.get("member") or {}
     person: Payload = member.get("user") or data.get("user") or {}
@@ -313,7 +315,7 @@ def _interaction(told: Told) -> Event:
     return replace(event, locale=str(data.get("locale") or "en"))
 
 
-def _asked(data: Payload, bot: Bot, around: Around, user: User) -> What:
+def _asked(data: Payload, bot: Bot, around: GuildContext, user: User) -> What:
     inner: Payload = data.get("data") or {}
     match int(data["type"]):
         case 2 if int(inner.get("type") or 1) == _MESSAGE_MENU:
@@ -321,18 +323,18 @@ def _asked(data: Payload, bot: Bot, around: Around, user: User) -> What:
         case 2 if inner.get("name") == ASK:
             question = "".join(str(one.get("value")) for one in inner.get("options") or ())
             number = MessageId(str(data["id"]))
-            message = Said(around.place, number, user, question, at(str(data["id"])))
-            return Spoken(message, is_addressed=True, is_direct=not data.get("guild_id"))
+            message = Message(around.place, number, user, question, at(str(data["id"])))
+            return MessageReceived(message, is_addressed=True, is_direct=not data.get("guild_id"))
         case 2:
             return _command(data)
         case 3:
             return _click(data)
         case _:
             values, attachment = _values(inner)
-            return Submitted(str(inner.get("custom_id")), values, attachment)
+            return FormSubmitted(str(inner.get("custom_id")), values, attachment)
 
 
-def _command(data: Payload) -> Commanded:
+def _command(data: Payload) -> CommandInvoked:
     words, given = options_of(data)
     files = ((data.get("data") or {}).get("resolved") or {}).get("attachments") or {}
     options: dict[str, str] = {}
@@ -343,10 +345,10 @@ def _command(data: Payload) -> Commanded:
             attachment = _attachment(files[str(value)])
         else:
             options[str(option["name"])] = _option(value)
-    return Commanded(words, options, attachment)
+    return CommandInvoked(words, options, attachment)
 
 
-def _click(data: Payload) -> Clicked:
+def _click(data: Payload) -> ButtonClicked:
     inner: Payload = data.get("data") or {}
     message: Payload = data.get("message") or {}
     action, number = str(inner.get("custom_id")), str(message.get("id") or "")
@@ -355,19 +357,19 @@ def _click(data: Payload) -> Clicked:
         action = str(chosen[0])
     first = _FIRST.fullmatch(action)
     if first is not None:
-        return Clicked(first[1], MessageId(first[2]))
+        return ButtonClicked(first[1], MessageId(first[2]))
     if _is_ephemeral(message):
         number = f"{EPHEMERAL}{number}"
-    return Clicked(action, MessageId(number) if number else None)
+    return ButtonClicked(action, MessageId(number) if number else None)
 
 
-def _marked(inner: Payload, bot: Bot, around: Around) -> Marked:
+def _marked(inner: Payload, bot: Bot, around: GuildContext) -> ShortcutUsed:
     messages: Payload = (inner.get("resolved") or {}).get("messages") or {}
     target = str(inner.get("target_id"))
     message: Payload = messages.get(target) or {"id": target}
     names = {shown: shortcut for shortcut, shown in MENUS.items()}
     shown = str(inner.get("name"))
-    return Marked(names.get(shown, shown), said(message, around.place, bot))
+    return ShortcutUsed(names.get(shown, shown), said(message, around.place, bot))
 
 
 def _values(inner: Payload) -> tuple[dict[str, str], Attachment | None]:
@@ -465,7 +467,7 @@ def _is_ephemeral(message: Payload) -> bool:
 
 
 _DISCORD = User(UserId("discord"), "discord")
-_READERS: Mapping[str, Callable[[Told], Event]] = {
+_READERS: Mapping[str, Callable[[ParsedEvent], Event]] = {
     "MESSAGE_CREATE": _spoken,
     "MESSAGE_UPDATE": _edited,
     "MESSAGE_DELETE": _deleted,

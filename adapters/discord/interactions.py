@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from adapters.discord.inbound import CLICK, Bot, Handle
+from adapters.discord.api import CALLBACK, FOLLOW_UP, FOLLOWED, Api, Ids, Json, code
+from adapters.discord.inbound import CLICK, Bot, InteractionHandle
 from adapters.discord.names import EPHEMERAL
 from adapters.discord.outbound import EPHEMERAL_FLAG, Payload
-from adapters.discord.wire import CALLBACK, FOLLOW_UP, FOLLOWED, Ids, Json, Wire, code
+from bot.domain import MessageId
 from bot.errors import MessageGone, SurfaceError
-from bot.model import MessageId
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _ORIGINAL = "@original"
 _ACKNOWLEDGED = 40060
 
 
-class State(Enum):
+class ResponseState(Enum):
     """How far an interaction has been answered."""
 
     NEW = auto()
@@ -36,26 +36,28 @@ class State(Enum):
 
 
 @dataclass(slots=True)
-class Grip:
+class InteractionContext:
     """What we hold of an event of this process: its handle, and the message it came from."""
 
-    handle: Handle | None
+    handle: InteractionHandle | None
     taken_at: float
     source: str | None = None
     locale: str = "en"
-    state: State = State.NEW
+    state: ResponseState = ResponseState.NEW
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Interactions:
     """Answers each in the way that its state allows; MessageGone where it is too late."""
 
-    def __init__(self, wire: Wire, bot: Callable[[], Bot], now: Callable[[], float]) -> None:
+    def __init__(self, wire: Api, bot: Callable[[], Bot], now: Callable[[], float]) -> None:
         self._wire = wire
         self._bot = bot
         self._now = now
 
-    async def tell(self, grip: Grip, payloads: Sequence[Payload], *, private: bool) -> MessageId:
+    async def tell(
+        self, grip: InteractionContext, payloads: Sequence[Payload], *, private: bool
+    ) -> MessageId:
         """The reply: as the first response, in place of the dots, or as one more message."""
         first, *more = payloads
         flags = EPHEMERAL_FLAG if private else 0
@@ -65,39 +67,39 @@ class Interactions:
                 await self._follow_up(grip, payload, flags)
         return MessageId(f"{EPHEMERAL}{message}") if private else message
 
-    async def change(self, grip: Grip, payload: Payload) -> None:
+    async def change(self, grip: InteractionContext, payload: Payload) -> None:
         """The message whose button was clicked."""
         async with grip.lock:
-            if grip.state is State.NEW:
+            if grip.state is ResponseState.NEW:
                 await self._respond(grip, UPDATE, payload.body(), payload)
-                grip.state = State.LATER
-            elif grip.state is State.LATER:
+                grip.state = ResponseState.LATER
+            elif grip.state is ResponseState.LATER:
                 await self._edit(grip, _ORIGINAL, payload)
             else:
                 raise MessageGone
 
-    async def show(self, grip: Grip, modal: Json) -> bool:
+    async def show(self, grip: InteractionContext, modal: Json) -> bool:
         """A form must be the first response, so it is shown at once or not at all."""
         async with grip.lock:
             is_fresh = grip.handle is not None and self._age(grip) < _FIRST_SECONDS
-            if grip.state is not State.NEW or not is_fresh:
+            if grip.state is not ResponseState.NEW or not is_fresh:
                 return False
             try:
                 await self._respond(grip, FORM, modal)
             except SurfaceError as error:
                 log.info("A form could not be opened", extra={"why": code(error)})
                 return False
-            grip.state = State.TOLD
+            grip.state = ResponseState.TOLD
             return True
 
-    async def choose(self, handle: Handle, choices: Sequence[Json]) -> None:
+    async def choose(self, handle: InteractionHandle, choices: Sequence[Json]) -> None:
         body = {"type": CHOICES, "data": {"choices": list(choices)}}
         await self._wire.call("POST", CALLBACK, _at(handle), body=body, haste=None, patience=0)
 
-    async def defer(self, grip: Grip) -> None:
+    async def defer(self, grip: InteractionContext) -> None:
         """Time is running out: something is said, and the answer follows."""
         async with grip.lock:
-            if grip.state is not State.NEW:
+            if grip.state is not ResponseState.NEW:
                 return
             assert grip.handle is not None
             is_click = grip.handle.kind == CLICK
@@ -108,43 +110,43 @@ class Interactions:
             except SurfaceError as error:
                 log.warning("An interaction was answered too late", extra={"why": code(error)})
                 return
-            grip.state = State.LATER if is_click else State.THINKING
+            grip.state = ResponseState.LATER if is_click else ResponseState.THINKING
 
-    async def finish(self, grip: Grip) -> None:
+    async def finish(self, grip: InteractionContext) -> None:
         """Nothing more comes: no dots are left standing."""
         await self.defer(grip)
         async with grip.lock:
-            if grip.state is not State.THINKING:
+            if grip.state is not ResponseState.THINKING:
                 return
-            grip.state = State.TOLD
+            grip.state = ResponseState.TOLD
             with contextlib.suppress(SurfaceError):
                 await self._drop_original(grip)
 
-    async def edit(self, grip: Grip, message: str, payload: Payload) -> None:
+    async def edit(self, grip: InteractionContext, message: str, payload: Payload) -> None:
         """A message that was told, by its id."""
         await self._edit(grip, message.removeprefix(EPHEMERAL), payload)
 
-    def is_alive(self, grip: Grip) -> bool:
+    def is_alive(self, grip: InteractionContext) -> bool:
         return grip.handle is not None and self._age(grip) < _LIFE_SECONDS
 
-    async def _tell(self, grip: Grip, payload: Payload, flags: int) -> MessageId:
-        if grip.state is State.NEW:
+    async def _tell(self, grip: InteractionContext, payload: Payload, flags: int) -> MessageId:
+        if grip.state is ResponseState.NEW:
             answer = await self._respond(grip, MESSAGE, payload.body(flags=flags), payload)
-            grip.state = State.TOLD
+            grip.state = ResponseState.TOLD
             return await self._id_of(grip, answer)
         assert grip.handle is not None
-        if grip.state is State.THINKING and bool(flags) is not grip.handle.is_open:
+        if grip.state is ResponseState.THINKING and bool(flags) is not grip.handle.is_open:
             answer = await self._edit(grip, _ORIGINAL, payload)
-            grip.state = State.TOLD
+            grip.state = ResponseState.TOLD
             return MessageId(str(answer.get("id") or _ORIGINAL))
-        if grip.state is State.THINKING:
+        if grip.state is ResponseState.THINKING:
             # Who sees the dots would see what takes their place, and nobody else.
-            grip.state = State.TOLD
+            grip.state = ResponseState.TOLD
             with contextlib.suppress(SurfaceError):
                 await self._drop_original(grip)
         return await self._follow_up(grip, payload, flags)
 
-    async def _id_of(self, grip: Grip, answer: Json) -> MessageId:
+    async def _id_of(self, grip: InteractionContext, answer: Json) -> MessageId:
         """Of the first response; an older Discord does not tell it along."""
         message = (answer.get("resource") or {}).get("message") or {}
         if not message.get("id"):
@@ -154,7 +156,7 @@ class Interactions:
         return MessageId(str(message.get("id") or _ORIGINAL))
 
     async def _respond(
-        self, grip: Grip, kind: int, data: Json | None, payload: Payload | None = None
+        self, grip: InteractionContext, kind: int, data: Json | None, payload: Payload | None = None
     ) -> Json:
         assert grip.handle is not None
         body: Json = {"type": kind}
@@ -178,7 +180,7 @@ class Interactions:
                 raise
             return {}
 
-    async def _follow_up(self, grip: Grip, payload: Payload, flags: int) -> MessageId:
+    async def _follow_up(self, grip: InteractionContext, payload: Payload, flags: int) -> MessageId:
         self._refuse_late(grip)
         answer = await self._wire.call(
             "POST",
@@ -191,7 +193,7 @@ class Interactions:
         )
         return MessageId(str(answer.get("id") or ""))
 
-    async def _edit(self, grip: Grip, message: str, payload: Payload) -> Json:
+    async def _edit(self, grip: InteractionContext, message: str, payload: Payload) -> Json:
         self._refuse_late(grip)
         at = self._later(grip, message)
         body = payload.body()
@@ -200,21 +202,21 @@ class Interactions:
             "PATCH", FOLLOWED, at, body=body, files=payload.files, haste=None
         )
 
-    async def _drop_original(self, grip: Grip) -> None:
+    async def _drop_original(self, grip: InteractionContext) -> None:
         await self._wire.call("DELETE", FOLLOWED, self._later(grip, _ORIGINAL), haste=None)
 
-    def _refuse_late(self, grip: Grip) -> None:
+    def _refuse_late(self, grip: InteractionContext) -> None:
         if not self.is_alive(grip):
             raise MessageGone
 
-    def _later(self, grip: Grip, message: str = "") -> Ids:
+    def _later(self, grip: InteractionContext, message: str = "") -> Ids:
         assert grip.handle is not None
         at = {"webhook_id": self._bot().application, "webhook_token": grip.handle.token}
         return {**at, "message_id": message} if message else at
 
-    def _age(self, grip: Grip) -> float:
+    def _age(self, grip: InteractionContext) -> float:
         return self._now() - grip.taken_at
 
 
-def _at(handle: Handle) -> Ids:
+def _at(handle: InteractionHandle) -> Ids:
     return {"interaction_id": handle.id, "interaction_token": handle.token}

@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlencode
 
+from adapters.discord.api import Json
 from adapters.discord.names import ASK, COMMAND, MENUS
-from adapters.discord.wire import Json
 from bot.commands import Catalogue, Command, Option, OptionKind
 
 Say = Callable[..., str]

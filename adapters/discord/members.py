@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from adapters.discord.wire import Json, Wire
+from adapters.discord.api import Api, Json
 from bot.errors import SurfaceBusy, SurfaceError
 
 _MEMBER = "/guilds/{guild_id}/members/{user_id}"
@@ -19,7 +19,7 @@ _MOST = 10_000
 class Members:
     """Leaving a guild is told to bots with a privileged intent alone, so it is asked."""
 
-    def __init__(self, wire: Wire, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, wire: Api, now: Callable[[], float] = time.monotonic) -> None:
         self._wire = wire
         self._now = now
         self._known: OrderedDict[tuple[str, str], tuple[float, Json | None]] = OrderedDict()

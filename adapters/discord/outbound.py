@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from adapters.discord.api import File, Json
 from adapters.discord.names import CHOOSE, FIRST, PART
 from adapters.discord.texts import LONGEST, cut, escaped, length, pages, safe, shortened
-from adapters.discord.wire import File, Json
-from adapters.saying import bar, words
-from bot.model import MessageId
+from adapters.rendering import bar, words
+from bot.domain import MessageId
 from bot.replies import (
     Button,
     Card,
@@ -26,8 +26,8 @@ from bot.replies import (
     Field,
     FieldKind,
     Form,
-    Line,
     Listing,
+    ListingRow,
     Text,
     Tone,
 )
@@ -223,7 +223,7 @@ def _column(column: Column) -> Json:
     return {"name": shortened(escaped(title) or "–", _FIELD_NAME), "value": text, "inline": False}
 
 
-def _line(line: Line) -> str:
+def _line(line: ListingRow) -> str:
     text = escaped(line.text if line.id in ("", line.text) else f"{line.id}  {line.text}")
     return f"{text}\n-# {escaped(line.note)}" if line.note else text
 
@@ -263,7 +263,7 @@ def _listing_rows(listing: Listing) -> tuple[Json, ...]:
     return (*menus[: _ROWS - 1], *_rows(more))
 
 
-def _menu(number: int, owned: Sequence[tuple[Line, Button]]) -> Json:
+def _menu(number: int, owned: Sequence[tuple[ListingRow, Button]]) -> Json:
     options = {
         button.action: {
             "label": shortened(safe(_named(line, button, 2)).strip() or "–", 100),
@@ -279,7 +279,7 @@ def _menu(number: int, owned: Sequence[tuple[Line, Button]]) -> Json:
     }
 
 
-def _named(line: Line, button: Button, lines: int) -> str:
+def _named(line: ListingRow, button: Button, lines: int) -> str:
     return button.label if lines == 1 or not line.id else f"{line.id} · {button.label}"
 
 

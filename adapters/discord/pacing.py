@@ -16,7 +16,7 @@ _EDIT_GAP_SECONDS = 1.0
 _MOST_CHANNELS = 10_000
 
 
-class Haste(IntEnum):
+class Priority(IntEnum):
     """Who goes first when there are more calls than Discord takes."""
 
     FIRST_WORDS = 0
@@ -35,7 +35,7 @@ class Pacing:
         self._timer: asyncio.TimerHandle | None = None
         self._edited: dict[str, float] = {}
 
-    async def turn(self, haste: Haste) -> None:
+    async def turn(self, haste: Priority) -> None:
         """Waits for this call's turn and takes it."""
         if not self._waiting and self._left() > 0:
             self._take()

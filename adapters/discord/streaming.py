@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from adapters.discord.outbound import Payload, answer
-from adapters.discord.pacing import Haste
+from adapters.discord.pacing import Priority
 from adapters.discord.texts import LONGEST, fitting, length, safe
-from adapters.pieces import close_fence, open_fence
+from adapters.message_splitting import close_fence, open_fence
+from bot.domain import MessageId
 from bot.errors import EmptyAnswer, MessageGone, PlaceClosed, SurfaceError
-from bot.model import MessageId
 from bot.replies import Stream
 
 log = logging.getLogger(__name__)
@@ -28,14 +28,14 @@ _SOFT = LONGEST - 100
 """A little less than a message holds: an open code block must still be closed."""
 
 
-class Pen(Protocol):
+class MessageWriter(Protocol):
     """Where an answer is written."""
 
     async def write(self, payload: Payload, number: int) -> MessageId:
         """The message that holds the answer's part of that number."""
         ...
 
-    async def rewrite(self, message: MessageId, payload: Payload, haste: Haste) -> None: ...
+    async def rewrite(self, message: MessageId, payload: Payload, haste: Priority) -> None: ...
 
     def may_show(self) -> bool:
         """Whether progress may be shown now without delaying anybody's last words."""
@@ -43,7 +43,7 @@ class Pen(Protocol):
 
 
 @dataclass(slots=True)
-class Part:
+class AnswerMessage:
     """One message of the answer, and what stands in it."""
 
     message: MessageId
@@ -53,15 +53,15 @@ class Part:
     edits: int = 0
 
 
-class Answering:
+class StreamedAnswer:
     """Writes one answer; `run` is called once, in the task that may be stopped."""
 
-    def __init__(self, pen: Pen, stream: Stream, *, now: Callable[[], float]) -> None:
+    def __init__(self, pen: MessageWriter, stream: Stream, *, now: Callable[[], float]) -> None:
         self._pen = pen
         self._stream = stream
         self._now = now
         self._pending = ""
-        self._part: Part | None = None
+        self._part: AnswerMessage | None = None
         self._first: MessageId | None = None
         self._written = 0
         self._rest_of = ""
@@ -104,7 +104,7 @@ class Answering:
         try:
             with self._taken() as pending:
                 text, self._rest_of = _page(pending)
-                await self._pen.rewrite(standing, answer(text), Haste.FIRST_WORDS)
+                await self._pen.rewrite(standing, answer(text), Priority.FIRST_WORDS)
         except MessageGone:
             return False
         self._stands(standing, text)
@@ -120,7 +120,7 @@ class Answering:
         rest, self._rest_of = self._rest_of, ""
         self._pending = rest + self._pending
         self._written += 1
-        self._part = Part(message, self._now(), text, is_full=bool(rest))
+        self._part = AnswerMessage(message, self._now(), text, is_full=bool(rest))
 
     @contextlib.contextmanager
     def _taken(self) -> Iterator[str]:
@@ -147,7 +147,7 @@ class Answering:
             await self._rest(self._part.wrote_at + pause - self._now())
             await self._show(self._part)
 
-    async def _show(self, part: Part) -> None:
+    async def _show(self, part: AnswerMessage) -> None:
         while not self._ending.is_set() and not self._pen.may_show():
             await self._rest(_AGAIN_SECONDS)
         if self._ending.is_set() or self._is_too_long(part):
@@ -156,7 +156,7 @@ class Answering:
         part.shown += self._take()
         part.edits += 1
         try:
-            await self._pen.rewrite(part.message, answer(part.shown), Haste.PROGRESS)
+            await self._pen.rewrite(part.message, answer(part.shown), Priority.PROGRESS)
         except (MessageGone, PlaceClosed):
             raise
         except SurfaceError as error:
@@ -170,7 +170,7 @@ class Answering:
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._ending.wait()
 
-    def _is_too_long(self, part: Part) -> bool:
+    def _is_too_long(self, part: AnswerMessage) -> bool:
         return length(part.shown) + length(self._pending) > _SOFT
 
     async def _roll_on(self) -> None:
@@ -193,14 +193,14 @@ class Answering:
         if self._pending.strip():
             await self._open()
 
-    async def _fill(self, part: Part) -> None:
+    async def _fill(self, part: AnswerMessage) -> None:
         """The last that has room in a message, to a good place to break off."""
         with self._taken() as pending:
             room = 0 if part.is_full else max(0, _SOFT - length(part.shown))
             cut = _boundary(pending, fitting(pending, room))
             whole, rest = part.shown + pending[:cut], pending[cut:]
             if closed(whole) != part.shown:
-                await self._pen.rewrite(part.message, answer(closed(whole)), Haste.LAST_WORDS)
+                await self._pen.rewrite(part.message, answer(closed(whole)), Priority.LAST_WORDS)
         self._pending = _reopened(whole, rest) + self._pending
 
     async def _complete(self, writer: asyncio.Task[None] | None) -> MessageId:
@@ -236,13 +236,13 @@ class Answering:
             return False
         return isinstance(writer.exception(), MessageGone | PlaceClosed)
 
-    async def _close(self, part: Part, *, with_buttons: bool) -> None:
+    async def _close(self, part: AnswerMessage, *, with_buttons: bool) -> None:
         text = closed(part.shown + self._take())
         buttons = self._stream.buttons if with_buttons else ()
         if text == part.shown and not buttons:
             return
         first = self._first if self._first != part.message else None
-        await self._pen.rewrite(part.message, answer(text, buttons, first), Haste.LAST_WORDS)
+        await self._pen.rewrite(part.message, answer(text, buttons, first), Priority.LAST_WORDS)
 
     async def _end(self, writer: asyncio.Task[None] | None) -> None:
         """Lets the write in hand come to its end."""

@@ -11,30 +11,30 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from adapters.chart_image import draw_chart
 from adapters.discord import inbound, outbound
+from adapters.discord.api import DIRECT, MESSAGE, MESSAGES, OWN_REACTION, Api, File, Json, code
 from adapters.discord.directs import marked, marked_action, marked_buttons
-from adapters.discord.dots import Typing
 from adapters.discord.drafts import DRAFT, Drafts
-from adapters.discord.inbound import Bot, Handle
-from adapters.discord.interactions import Grip, Interactions
+from adapters.discord.inbound import Bot, InteractionHandle
+from adapters.discord.interactions import InteractionContext, Interactions
+from adapters.discord.message_writers import ChannelWriter, InteractionWriter
 from adapters.discord.names import EPHEMERAL
 from adapters.discord.outbound import SILENT_FLAG, Payload, nonce
-from adapters.discord.pens import ChannelPen, InteractionPen
-from adapters.discord.streaming import Answering, Pen
-from adapters.discord.wire import DIRECT, MESSAGE, MESSAGES, OWN_REACTION, File, Json, Wire, code
-from adapters.pictures import draw_chart
-from bot.errors import MessageGone, PlaceClosed, SurfaceError
-from bot.events import Attachment, Event, Marked, Reacted, Spoken
-from bot.model import (
+from adapters.discord.streaming import MessageWriter, StreamedAnswer
+from adapters.discord.typing_indicator import TypingIndicator
+from bot.domain import (
     ChannelId,
     ChannelKind,
+    Message,
     MessageId,
     Place,
-    Said,
     User,
     UserId,
     WorkspaceId,
 )
+from bot.errors import MessageGone, PlaceClosed, SurfaceError
+from bot.events import Attachment, Event, MessageReceived, ReactionChanged, ShortcutUsed
 from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class DiscordSurface:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: Api,
         bot: Callable[[], Bot],
         say: Callable[..., str],
         *,
@@ -85,38 +85,38 @@ class DiscordSurface:
         self._ready = ready
         self._now = now
         self.interactions = Interactions(wire, bot, now)
-        self._typing = Typing(wire)
-        self._grips: OrderedDict[str, Grip] = OrderedDict()
-        self._handles: OrderedDict[str, Grip] = OrderedDict()
-        self._clicks: OrderedDict[str, Grip] = OrderedDict()
+        self._typing = TypingIndicator(wire)
+        self._grips: OrderedDict[str, InteractionContext] = OrderedDict()
+        self._handles: OrderedDict[str, InteractionContext] = OrderedDict()
+        self._clicks: OrderedDict[str, InteractionContext] = OrderedDict()
         self._posted: OrderedDict[str, MessageId] = OrderedDict()
-        self._heard: OrderedDict[str, Said] = OrderedDict()
+        self._heard: OrderedDict[str, Message] = OrderedDict()
         self._forms: OrderedDict[str, Form] = OrderedDict()
         self.drafts = Drafts()
 
-    def grip(self, handle: Handle) -> Grip | None:
+    def grip(self, handle: InteractionHandle) -> InteractionContext | None:
         """Takes hold of an interaction before anything is known of it; None for a repeated one."""
         if handle.id in self._handles:
             return None
-        grip = Grip(handle, self._now())
+        grip = InteractionContext(handle, self._now())
         _remember(self._handles, handle.id, grip, _KNOWN_EVENTS)
         if handle.message is not None:
             prefix = EPHEMERAL if handle.is_ephemeral else ""
             _remember(self._clicks, f"{prefix}{handle.message}", grip, _KNOWN_EVENTS)
         return grip
 
-    def take(self, event: Event, handle: Handle | None) -> None:
+    def take(self, event: Event, handle: InteractionHandle | None) -> None:
         """Remembers an event of this process: what answers it cannot have been posted before."""
-        grip = self._handles.get(handle.id) if handle else Grip(None, self._now())
+        grip = self._handles.get(handle.id) if handle else InteractionContext(None, self._now())
         if grip is None:
             return
-        if isinstance(event.what, Marked):
+        if isinstance(event.what, ShortcutUsed):
             self.hear(event.what.message)
         grip.source, grip.locale = _source(event, handle), event.locale
         if event.key not in self._grips:
             _remember(self._grips, event.key, grip, _KNOWN_EVENTS)
 
-    def hear(self, said: Said) -> None:
+    def hear(self, said: Message) -> None:
         """A message as it came by, so that a chain of answers need not be asked for."""
         _remember(self._heard, said.id, said, _KNOWN_MESSAGES)
 
@@ -128,7 +128,7 @@ class DiscordSurface:
         said = self._heard.get(message)
         return (said is not None and said.is_own) or message in self._posted.values()
 
-    async def tell(self, grip: Grip, text: Text) -> None:
+    async def tell(self, grip: InteractionContext, text: Text) -> None:
         """What the surface itself has to say to somebody."""
         await self._tell(grip, text, private=True)
 
@@ -191,7 +191,7 @@ class DiscordSurface:
             if code(error) not in _COURTESIES:
                 raise
 
-    async def fetch(self, place: Place, message: MessageId) -> Said | None:
+    async def fetch(self, place: Place, message: MessageId) -> Message | None:
         await self._ready()
         try:
             at = {"channel_id": _channel(place), "message_id": message}
@@ -202,13 +202,13 @@ class DiscordSurface:
         # Without the intent for them the words of others came along with an interaction alone.
         return heard if heard is not None and not said.text else said
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         await self._ready()
         if place.thread is not None:
             return await self._thread(place, before, limit)
         return await self._chain(place, before, limit)
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         await self._ready()
         query = {"before": before, "limit": min(limit, _PAGE)}
         found = await self._wire.listed(MESSAGES, {"channel_id": _channel(place)}, query=query)
@@ -268,7 +268,7 @@ class DiscordSurface:
             if place.kind is ChannelKind.DIRECT:
                 buttons = marked_buttons(buttons, place.workspace)
             shown = replace(stream, posted=posted, buttons=buttons)
-            return await Answering(pen, shown, now=self._now).run()
+            return await StreamedAnswer(pen, shown, now=self._now).run()
 
     async def whisper(self, event: Event, reply: Drawn) -> None:
         """Only to the asker where Discord can do that: in answer to a command, click or form."""
@@ -316,7 +316,7 @@ class DiscordSurface:
         buttons = (Button(label, action, is_primary=True),) if action else ()
         await self.whisper(event, Text(problem, private=True, buttons=buttons))
 
-    async def open_draft(self, grip: Grip, action: str, user: str) -> bool:
+    async def open_draft(self, grip: InteractionContext, action: str, user: str) -> bool:
         """The button under a refusal; False for any other."""
         if not action.startswith(DRAFT):
             return False
@@ -326,7 +326,7 @@ class DiscordSurface:
             await self._tell(grip, text, private=True)
         return True
 
-    async def open_late_form(self, grip: Grip, action: str) -> bool:
+    async def open_late_form(self, grip: InteractionContext, action: str) -> bool:
         """The button under “the form opens here”; False for any other."""
         if not action.startswith(_LATE):
             return False
@@ -375,7 +375,7 @@ class DiscordSurface:
             return SurfaceError(message=self._say("discord.no_direct", locale))
         return error
 
-    async def _tell(self, grip: Grip, reply: Drawn, *, private: bool) -> MessageId:
+    async def _tell(self, grip: InteractionContext, reply: Drawn, *, private: bool) -> MessageId:
         drawn = outbound.payloads(reply, await _picture(reply))
         return await self.interactions.tell(grip, drawn, private=private)
 
@@ -387,17 +387,21 @@ class DiscordSurface:
         opened = await self._wire.call("POST", DIRECT, body={"recipient_id": user})
         return str(opened["id"])
 
-    async def _answer_openly(self, event: Event, reply: Drawn, grip: Grip | None) -> None:
+    async def _answer_openly(
+        self, event: Event, reply: Drawn, grip: InteractionContext | None
+    ) -> None:
         """Discord shows nothing to one person alone here, so it is quiet, beside the message."""
         payloads = outbound.payloads(reply)
-        if isinstance(event.what, Reacted) and payloads[0].content:
+        if isinstance(event.what, ReactionChanged) and payloads[0].content:
             called = f"<@{event.user.id}> {payloads[0].content}"[:2000]
             payloads[0] = replace(payloads[0], content=called)
         more = _reference(grip.source if grip else _source(event, None))
         silent = [replace(one, flags=one.flags | SILENT_FLAG) for one in payloads]
         await self._post_once(_channel(event.place), silent, f"{event.key}.reply", more)
 
-    async def _post(self, place: Place, reply: Drawn, key: str, grip: Grip | None) -> MessageId:
+    async def _post(
+        self, place: Place, reply: Drawn, key: str, grip: InteractionContext | None
+    ) -> MessageId:
         channel, picture = _channel(place), await _picture(reply)
         is_message = grip is not None and grip.handle is None
         more = _reference(grip.source if grip and is_message else None)
@@ -466,14 +470,14 @@ class DiscordSurface:
             return False
         return True
 
-    def _pen(self, channel: str, key: str, grip: Grip | None) -> Pen:
+    def _pen(self, channel: str, key: str, grip: InteractionContext | None) -> MessageWriter:
         if grip is not None and grip.handle is not None and self.interactions.is_alive(grip):
-            late = ChannelPen(self._wire, channel, key, None)
-            return InteractionPen(self.interactions, grip, late)
+            late = ChannelWriter(self._wire, channel, key, None)
+            return InteractionWriter(self.interactions, grip, late)
         source = grip.source if grip else key.rpartition("/")[2]
-        return ChannelPen(self._wire, channel, key, source)
+        return ChannelWriter(self._wire, channel, key, source)
 
-    async def _thread(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def _thread(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         """What was said in it; a thread hangs on the message that bears its id."""
         said = list(await self.nearby(place, before, limit))
         if place.thread is None or len(said) >= limit:
@@ -485,9 +489,9 @@ class DiscordSurface:
             return [one for one in said if one.text]
         return [one for one in (root, *said) if one.text]
 
-    async def _chain(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def _chain(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         said = await self._known(place, before)
-        chain: list[Said] = []
+        chain: list[Message] = []
         while said is not None and said.reply_to is not None:
             if len(chain) >= min(limit, _LONGEST_CHAIN):
                 break
@@ -496,7 +500,7 @@ class DiscordSurface:
                 chain.insert(0, said)
         return chain
 
-    async def _known(self, place: Place, message: MessageId) -> Said | None:
+    async def _known(self, place: Place, message: MessageId) -> Message | None:
         heard = self._heard.get(message)
         # Our own words grow while they are written, so they are read where they stand.
         if heard is not None and not heard.is_own:
@@ -506,21 +510,21 @@ class DiscordSurface:
             self.hear(said)
         return said
 
-    def _said(self, message: Json, place: Place) -> Said:
+    def _said(self, message: Json, place: Place) -> Message:
         return inbound.said(message, place, self._bot())
 
-    def _grip(self, key: str) -> Grip | None:
+    def _grip(self, key: str) -> InteractionContext | None:
         return self._grips.get(key) or self._grips.get(key.removesuffix(".error"))
 
 
-def _source(event: Event, handle: Handle | None) -> str | None:
+def _source(event: Event, handle: InteractionHandle | None) -> str | None:
     """The message that an answer answers."""
     if handle is not None:
         return None
     match event.what:
-        case Spoken(message=said):
+        case MessageReceived(message=said):
             return said.id
-        case Reacted(message=message):
+        case ReactionChanged(message=message):
             return message
         case _:
             tail = event.key.rpartition("/")[2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from adapters.pieces import split
+from adapters.message_splitting import split
 
 LONGEST = 2000
 """https://docs.discord.com/developers/resources/message: characters of a message."""

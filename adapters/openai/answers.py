@@ -11,7 +11,7 @@ import httpx2
 
 from adapters.openai.errors import NonsenseError, plain
 from adapters.openai.statuses import UNKNOWN, meaning_of
-from bot.model import Checkpoint, JobEvent, ModelName
+from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.ports.provider import RemoteFile, RemoteJob, RemoteModel, Usage
 
 Json = Mapping[str, object]

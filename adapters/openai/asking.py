@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import IO
 
 from adapters.openai.kinds import Dialect, Placement
-from bot.model import Sampling
+from bot.domain import Sampling
 from bot.ports.provider import JobRequest
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

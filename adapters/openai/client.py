@@ -26,8 +26,8 @@ from adapters.openai.deploying import Deployments
 from adapters.openai.errors import NonsenseError, seconds_to_wait, translated
 from adapters.openai.kinds import Dialect
 from adapters.openai.paging import PAGE_ROWS, pages
+from bot.domain import Checkpoint, HostName, JobEvent, ModelName, Sampling
 from bot.errors import EmptyAnswer, HostError, KeyRefused, TrainingClosed
-from bot.model import Checkpoint, HostName, JobEvent, ModelName, Sampling
 from bot.ports.provider import (
     Checked,
     Delta,

@@ -16,8 +16,8 @@ from adapters.openai import answers
 from adapters.openai.answers import Json
 from adapters.openai.errors import NonsenseError
 from adapters.openai.statuses import meaning_of
+from bot.domain import HostName, ModelName
 from bot.errors import HostRefused
-from bot.model import HostName, ModelName
 from bot.ports.provider import RemoteDeployment
 
 _READY = ("active", "deployed", "ready", "running", "succeeded")

@@ -8,7 +8,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 
 from adapters.openai.answers import as_number, as_whole
-from bot.model import Measures
+from bot.domain import StepMetrics
 
 _STEP = "step"
 # OpenAI's table, Azure's, and the names in events do not agree; the events' names win.
@@ -40,7 +40,7 @@ def plain(content: bytes) -> bytes:
     return unwrapped if _is_table(unwrapped) else content
 
 
-def measures(content: bytes) -> Sequence[Measures]:
+def measures(content: bytes) -> Sequence[StepMetrics]:
     """A line for each step, read by the header; empty cells are normal and left out."""
     if not _is_table(content):
         return ()
@@ -52,7 +52,7 @@ def measures(content: bytes) -> Sequence[Measures]:
             values = {name: as_number(value) for name, value in cells.items()}
             known = {name: value for name, value in values.items() if value is not None}
             found.setdefault(step, {}).update(known)
-    return [Measures(step, values) for step, values in sorted(found.items()) if values]
+    return [StepMetrics(step, values) for step, values in sorted(found.items()) if values]
 
 
 def _cells(row: Mapping[str | None, object]) -> Iterator[tuple[str, object]]:

@@ -1,98 +1,42 @@
-"""Calls to Slack's Web API, with the patience and the errors of the house."""
+"""The calls that Slack is asked with, and where they may go; the gateway makes them."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import logging
 import re
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any
-
-import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from adapters.slack.pacing import Pacing
-from adapters.slack.wire import Access, Before, Json, is_response_url, is_slack, proxy_for
-from bot.errors import MessageGone, PlaceClosed, SurfaceBusy, SurfaceError
+from bot.errors import SurfaceError
 
-log = logging.getLogger(__name__)
+Json = dict[str, Any]
 
-_CALL_SECONDS = 30
-_LONGEST_WAIT_SECONDS = 60.0
-_BLOCK = 64 * 1024
-_WORD = re.compile(r"[\w.:-]{1,80}")
-
-_GONE = ("message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed")
-_CLOSED = (
-    "channel_not_found",
-    "not_in_channel",
-    "is_archived",
-    "user_not_in_channel",
-    "restricted_action",
-    "restricted_action_read_only_channel",
-    "restricted_action_thread_only_channel",
-    "cannot_dm_bot",
-    "user_disabled",
-)
-REVOKED = ("token_revoked", "account_inactive")
-REFUSED = ("invalid_auth", "not_authed", "token_expired", "not_allowed_token_type")
-_PASSING = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
-# As the library's own methods ask: reading takes no JSON, and these two write without.
-# https://docs.slack.dev/apis/web-api#post-bodies
-_READING = (
-    "conversations.history",
-    "conversations.info",
-    "conversations.replies",
-    "files.info",
-    "users.info",
-)
-_IN_FORMS = (
-    "auth.test",
-    "conversations.open",
-    "files.completeUploadExternal",
-    "files.getUploadURLExternal",
-    "reactions.add",
-)
+_DOMAINS = ("slack.com", "slack-gov.com")
+_HOOKS = ("hooks.slack.com", "hooks.slack-gov.com")
+_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:[/?][!-\[\]-~]*)?")
 
 
-class ApiWire:
-    """Calls with Slack's patience built in; implements `adapters.slack.wire.Wire`."""
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What lets us in; the tokens are never shown."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
-        self.proxy = proxy_for(access.api_url)
-        self.pacing = Pacing(time.monotonic, asyncio.sleep)
-        self.on_revoked: Callable[[], None] = _nothing
-        self._client: AsyncWebClient | None = None
+    bot_token: str
+    app_token: str = ""
+    signing_secret: str = ""
+    api_url: str = "https://slack.com/api/"
+    is_http: bool = False
 
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        session = self.client.session
-        assert session is not None
-        return session
 
-    @property
-    def client(self) -> AsyncWebClient:
-        """Made when first used, inside the running loop."""
-        if self._client is None:
-            session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=_CALL_SECONDS),
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-            )
-            self._client = self._made(self._access.bot_token, session)
-        return self._client
+Before = Callable[[], Awaitable[None]]
 
-    def bare_client(self) -> AsyncWebClient:
-        """For bolt, which must not find a token to check."""
-        return self._made(None, None)
 
-    async def close(self) -> None:
-        if self._client is not None and self._client.session is not None:
-            await self._client.session.close()
+class Api(Protocol):
+    """Raises only `bot.errors.SurfaceError`s; `details["code"]` is Slack's own word."""
+
+    pacing: Pacing
 
     async def call(
         self,
@@ -104,204 +48,73 @@ class ApiWire:
         patience: int = 6,
         before: Before | None = None,
     ) -> Json:
-        tries = 0
-        while True:
-            await self._turn(method, channel, patience)
-            if before is not None:
-                await before()
-            try:
-                return await self._once(method, args)
-            except SurfaceBusy:
-                tries += 1
-                if tries > patience:
-                    raise
-            except SurfaceError as error:
-                tries += 1
-                if not error.details.get("is_unknown") or not is_repeatable or tries > patience:
-                    raise
-                await asyncio.sleep(min(8.0, 0.25 * 2**tries))
-
-    async def _turn(self, method: str, channel: str | None, patience: int) -> None:
-        """Who has no patience is told at once that there is nothing to wait for."""
-        if not patience and self.pacing.budget(method).wait > 0:
-            raise SurfaceBusy(code="ratelimited")
-        await self.pacing.turn(method, channel)
+        """What is not repeatable is tried once when its outcome is unknown; `patience` is
+        how often a busy Slack is asked again; `before` is done when it is this call's turn."""
+        ...
 
     async def respond(self, url: str, payload: Mapping[str, object]) -> None:
-        """Only at Slack's own hosts, wherever these may want to send it on."""
-        if not is_response_url(url, self._access.api_url):
-            raise SurfaceError(message="the address is not at Slack", code="foreign_host")
-        session = self.session
-        with _as_surface_error():
-            async with session.post(
-                url, json=payload, proxy=self.proxy, allow_redirects=False
-            ) as answer:
-                if answer.status >= 300:
-                    raise MessageGone(code=f"http_{answer.status}")
+        """Answers through a `response_url`."""
+        ...
 
     async def upload(
         self, channel: str, name: str, data: bytes, *, comment: str, thread: str | None, alt: str
-    ) -> None:
-        args = {"filename": name, "length": len(data), "alt_txt": alt[:1000]}
-        begun = await self.call("files.getUploadURLExternal", args)
-        await self._send_bytes(str(begun["upload_url"]), data)
-        done: dict[str, object] = {
-            "files": [{"id": begun["file_id"], "title": name}],
-            "channel_id": channel,
-        }
-        if comment:
-            done["initial_comment"] = comment
-        if thread is not None:
-            done["thread_ts"] = thread
-        await self.call("files.completeUploadExternal", done, is_repeatable=False)
+    ) -> None: ...
 
-    async def download(self, url: str) -> AsyncIterator[bytes]:
-        """The token goes to Slack's own hosts alone, and to no other by a redirect."""
-        if not is_slack(url, self._access.api_url):
-            raise SurfaceError(message="the file is not at Slack", code="foreign_host")
-        session = self.session
-        headers = {"Authorization": f"Bearer {self._access.bot_token}"}
-        with _as_surface_error():
-            async with session.get(
-                url, headers=headers, proxy=self.proxy, allow_redirects=False
-            ) as answer:
-                if answer.status != 200:
-                    raise SurfaceError(
-                        message=f"the file cannot be read ({answer.status})", code="no_file"
-                    )
-                async for block in answer.content.iter_chunked(_BLOCK):
-                    yield block
-
-    async def scopes(self) -> tuple[Json, frozenset[str]]:
-        """Who we are and what we may, by the header of `auth.test`."""
-        with _as_surface_error():
-            answer = await self.client.api_call("auth.test")
-        held = str(answer.headers.get("x-oauth-scopes", ""))
-        data: Json = dict(answer.data) if isinstance(answer.data, dict) else {}
-        return data, frozenset(scope.strip() for scope in held.split(",") if scope.strip())
-
-    async def socket_url(self) -> str:
-        """A ticket for one connection; here the app's token counts, not the bot's."""
-        with _as_surface_error():
-            answer = await self.client.apps_connections_open(app_token=self._access.app_token)
-            url = answer.get("url")
-        if not url:
-            raise SurfaceError(message="Slack names no address", code="no_url")
-        return str(url)
-
-    async def _once(self, method: str, args: Mapping[str, object]) -> Json:
-        wanted = {name: value for name, value in args.items() if value is not None}
-        verb = "GET" if method in _READING else "POST"
-        is_form = method in _IN_FORMS or verb == "GET"
-        body: Json = {"params": _form(wanted)} if is_form else {"json": wanted}
-        try:
-            with _as_surface_error():
-                answer = await self.client.api_call(method, http_verb=verb, **body)
-        except PlaceClosed as error:
-            if error.details.get("code") in REVOKED:
-                self.on_revoked()
-            raise
-        except SurfaceBusy as error:
-            seconds = _seconds(error.details.get("retry_after"))
-            self.pacing.refused(method, min(_LONGEST_WAIT_SECONDS, seconds))
-            raise
-        return dict(answer.data) if isinstance(answer.data, dict) else {}
-
-    async def _send_bytes(self, url: str, data: bytes) -> None:
-        session = self.session
-        with _as_surface_error():
-            async with session.post(
-                url, data=data, proxy=self.proxy, allow_redirects=False
-            ) as answer:
-                if answer.status != 200:
-                    raise SurfaceError(
-                        message=f"the upload was refused ({answer.status})", code="upload"
-                    )
-
-    def _made(self, token: str | None, session: aiohttp.ClientSession | None) -> AsyncWebClient:
-        client = AsyncWebClient(
-            token=token,
-            base_url=self._access.api_url,
-            timeout=_CALL_SECONDS,
-            session=session,
-            logger=library_log(),
-            retry_handlers=[],
-        )
-        client.proxy = self.proxy
-        return client
+    def download(self, url: str) -> AsyncIterator[bytes]: ...
 
 
-@contextlib.contextmanager
-def _as_surface_error() -> Iterator[None]:
-    try:
-        yield
-    except SlackApiError as error:
-        raise _translated(error) from error
-    except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        name = type(error).__name__
-        raise SurfaceError(message=name, code="unreachable", is_unknown=True) from error
+def code(error: SurfaceError) -> str:
+    """Slack's own word for what went wrong."""
+    return str(error.details.get("code", ""))
 
 
-def _translated(error: SlackApiError) -> SurfaceError:
-    response: Any = error.response
-    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0) or 0)
-    data = response.data if isinstance(getattr(response, "data", None), dict) else {}
-    said = str(data.get("error") or "")
-    # It is logged, so it must be a word and no sentence.
-    problem = said if _WORD.fullmatch(said) else f"http_{status}"
-    if status == 429 or problem == "ratelimited":
-        headers: Mapping[str, Any] = getattr(response, "headers", None) or {}
-        after = headers.get("Retry-After") or headers.get("retry-after") or 1
-        return SurfaceBusy(code="ratelimited", retry_after=after)
-    if (status >= 500 and status != 501) or problem in _PASSING:
-        return SurfaceError(message=problem, code=problem, is_unknown=True)
-    if problem in _GONE:
-        return MessageGone(code=problem)
-    if problem in _CLOSED or problem in REVOKED:
-        return PlaceClosed(code=problem)
-    if problem in REFUSED:
-        log.error("Slack refuses a token; attune doctor says which", extra={"why": problem})
-    if problem == "missing_scope":
-        needed = str(data.get("needed", "?"))
-        return SurfaceError(message=f"the scope {needed} is missing", code=problem, needed=needed)
-    return SurfaceError(message=problem, code=problem)
+def is_unknown_method(error: SurfaceError) -> bool:
+    """Not every Slack knows every method; the others may still serve."""
+    return code(error) in ("unknown_method", "http_404", "http_405", "http_501")
 
 
-def _nothing() -> None:
-    """Until somebody wants to know."""
+def ts_of(answer: Json) -> str:
+    """Which message a call has made."""
+    ts = answer.get("ts") or (answer.get("message") or {}).get("ts")
+    if not ts:
+        raise SurfaceError(message="Slack does not say which message it is", code="no_ts")
+    return str(ts)
 
 
-def _seconds(said: object) -> float:
-    try:
-        return max(0.0, float(str(said)))
-    except ValueError:
-        return 1.0
+def proxy_for(url: str) -> str | None:
+    """As curl does it: HTTPS_PROXY or HTTP_PROXY, but not for what NO_PROXY names."""
+    host = urlsplit(url).hostname or ""
+    if urllib.request.proxy_bypass(host):
+        return None
+    known = urllib.request.getproxies()
+    return known.get("https") or known.get("http") or None
 
 
-def _form(args: Mapping[str, object]) -> dict[str, object]:
-    """Form fields know no booleans and no nesting."""
-
-    def flat(value: object) -> object:
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return value if isinstance(value, str | int) else json.dumps(value)
-
-    return {name: flat(value) for name, value in args.items()}
+def is_slack(url: str, api_url: str) -> bool:
+    """Whether an address is at Slack itself, so that the token may go there."""
+    return _is_at(url, api_url, _DOMAINS, with_subdomains=True)
 
 
-def library_log() -> logging.Logger:
-    """Silent at every level, since the libraries log whole payloads; what fails is logged by us.
+def is_response_url(url: str, api_url: str) -> bool:
+    """Whether an address is one at which Slack takes answers to an interaction."""
+    return _is_at(url, api_url, _HOOKS, with_subdomains=False)
 
-    Bolt copies `disabled`, `level` and the filters to its own loggers, and some of the libraries'
-    guards read `level` alone.
+
+def _is_at(url: str, api_url: str, hosts: tuple[str, ...], *, with_subdomains: bool) -> bool:
+    """At the host of the API, with its scheme, or by https at one of `hosts`.
+
+    What two parsers might read differently (backslashes, blanks, a name before the host) is
+    at none of them.
     """
-    silent = logging.getLogger("attune.slack_libraries")
-    silent.setLevel(logging.CRITICAL)
-    silent.disabled = True
-    if not silent.filters:
-        silent.addFilter(_nothing_passes)
-    return silent
-
-
-def _nothing_passes(record: logging.LogRecord) -> bool:
-    return False
+    if _PLAIN_ADDRESS.fullmatch(url) is None:
+        return False
+    try:
+        parts, api = urlsplit(url), urlsplit(api_url)
+    except ValueError:
+        return False
+    if (parts.scheme, parts.hostname) == (api.scheme, api.hostname):
+        return True
+    host = parts.hostname or ""
+    above = tuple(f".{one}" for one in hosts) if with_subdomains else ()
+    is_known = host in hosts or host.endswith(above)
+    return parts.scheme == "https" and parts.netloc.lower() == host and is_known

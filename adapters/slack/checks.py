@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from adapters.slack.api import ApiWire
+from adapters.slack.api import Access, code
+from adapters.slack.http_api import HttpApi
 from adapters.slack.manifest import OPTIONAL_SCOPES, SCOPES
-from adapters.slack.wire import Access, code
 from bot.errors import SurfaceError
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing the doctor looked at: a key of the catalogue with its details."""
 
     key: str
@@ -20,40 +20,40 @@ class Finding:
     details: Mapping[str, object]
 
 
-async def examine(access: Access) -> AsyncIterator[Finding]:
+async def examine(access: Access) -> AsyncIterator[CheckResult]:
     """Tokens, scopes, Socket Mode or HTTP, in the order in which they are set up."""
-    wire = ApiWire(access)
+    wire = HttpApi(access)
     try:
         try:
             answer, held = await wire.scopes()
         except SurfaceError as error:
             is_away = bool(error.details.get("is_unknown"))
             key = "slack.doctor.unreachable" if is_away else "slack.doctor.token_bad"
-            yield Finding(key, False, {**error.details, "address": access.api_url})
+            yield CheckResult(key, False, {**error.details, "address": access.api_url})
             return
-        yield Finding("slack.doctor.token", True, {"team": answer.get("team", "?")})
+        yield CheckResult("slack.doctor.token", True, {"team": answer.get("team", "?")})
         missing = sorted(set(SCOPES) - held) if held else []
         names = {"scopes": ", ".join(missing)}
         key = "slack.doctor.scopes_missing" if missing else "slack.doctor.scopes"
-        yield Finding(key, not missing, names)
+        yield CheckResult(key, not missing, names)
         declined = sorted(set(OPTIONAL_SCOPES) - held) if held else []
         if declined:
-            yield Finding("slack.doctor.declined", True, {"scopes": ", ".join(declined)})
+            yield CheckResult("slack.doctor.declined", True, {"scopes": ", ".join(declined)})
         if access.is_http:
             is_signed = bool(access.signing_secret)
             key = "slack.doctor.http" if is_signed else "slack.doctor.no_secret"
-            yield Finding(key, is_signed, {})
+            yield CheckResult(key, is_signed, {})
             return
         problem = await _socket_problem(wire)
         key = "slack.doctor.socket_bad" if problem else "slack.doctor.socket"
-        yield Finding(key, problem is None, {"code": problem})
+        yield CheckResult(key, problem is None, {"code": problem})
         if problem is None:
-            yield Finding("slack.doctor.events", True, {})
+            yield CheckResult("slack.doctor.events", True, {})
     finally:
         await wire.close()
 
 
-async def _socket_problem(wire: ApiWire) -> str | None:
+async def _socket_problem(wire: HttpApi) -> str | None:
     """Slack's word for what is wrong with the app token; None when a socket could be opened."""
     try:
         await wire.socket_url()

@@ -24,31 +24,31 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.slack import inbound, origin
-from adapters.slack.api import REFUSED, REVOKED, ApiWire, library_log
+from adapters.slack.api import Access, Json, code, is_response_url
+from adapters.slack.http_api import REFUSED, REVOKED, HttpApi, library_log
 from adapters.slack.inbound import HOME, Bot
 from adapters.slack.people import People, Person
 from adapters.slack.signed import RequestRefused, signed_body
 from adapters.slack.sockets import Sockets
 from adapters.slack.submissions import Submission
-from adapters.slack.surface import Grip, SlackSurface
-from adapters.slack.wire import Access, Json, code, is_response_url
+from adapters.slack.surface import InteractionContext, SlackSurface
 from bot.commands import Catalogue
+from bot.domain import ChannelKind, Place, WorkspaceId
 from bot.errors import PlaceClosed, SettingsError, SurfaceError
 from bot.events import (
-    Clicked,
-    Commanded,
-    Deleted,
-    Edited,
+    ButtonClicked,
+    CommandInvoked,
     Event,
-    Left,
-    Marked,
+    MessageEdited,
+    MessageReceived,
+    MessagesDeleted,
     PlaceDeleted,
-    Spoken,
+    ShortcutUsed,
+    WorkspaceLeft,
 )
-from bot.model import ChannelKind, Place, WorkspaceId
 from bot.ordering import Ordering
+from bot.ports.dependencies import App
 from bot.ports.store import Clock
-from bot.ports.world import House
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +69,12 @@ class Slack:
         self._access = access
         self._catalogue = catalogue
         self._clock = clock
-        self._house: House | None = None
+        self._house: App | None = None
         self._bot: Bot | None = None
         self._is_ready = asyncio.Event()
         self._is_closed = asyncio.Event()
         self._waits: set[asyncio.Task[object]] = set()
-        self.wire = ApiWire(access)
+        self.wire = HttpApi(access)
         self._order = Ordering()
         self._people = People(self.wire, self._whoami, time.monotonic)
         self.surface = SlackSurface(
@@ -90,7 +90,7 @@ class Slack:
         self._is_asking = False
         self.wire.on_revoked = self._ask_whether_revoked
 
-    async def run(self, house: House) -> None:
+    async def run(self, house: App) -> None:
         """Raises SettingsError for tokens that Slack refuses; outlives everything else."""
         self._house = house
         try:
@@ -187,7 +187,7 @@ class Slack:
             return False if code(error) in (*REVOKED, "invalid_auth") else None
         return workspace == f"slack:{answer.get('team_id') or answer.get('team')}"
 
-    async def _identified_unless_removed(self, house: House) -> Bot | None:
+    async def _identified_unless_removed(self, house: App) -> Bot | None:
         """After the app was removed its token is refused; what else runs here runs on without."""
         try:
             return await self._identified()
@@ -276,7 +276,7 @@ class Slack:
         bot = self._whoami()
         return origin.is_for(body, bot.team, bot.enterprise, must_say=self._access.is_http)
 
-    def _handle_of(self, body: Json) -> inbound.Handle:
+    def _handle_of(self, body: Json) -> inbound.InteractionHandle:
         """Without an address for answers that is none of Slack's."""
         handle = inbound.handle_of(body)
         if handle.response_url and not is_response_url(handle.response_url, self._access.api_url):
@@ -300,7 +300,7 @@ class Slack:
             if sent is not None:
                 await sent.decided(task)
 
-    async def _in_order(self, grip: Grip, event: Event) -> asyncio.Task[None] | None:
+    async def _in_order(self, grip: InteractionContext, event: Event) -> asyncio.Task[None] | None:
         """Handed in as it arrived, though some have to be looked up and others have not."""
         ticket = self._order.take(event.subjects)
         try:
@@ -324,9 +324,9 @@ class Slack:
     async def _handle(self, event: Event) -> asyncio.Task[None] | None:
         assert self._house is not None
         task = await self._house.handle(event)
-        if isinstance(event.what, Left):
+        if isinstance(event.what, WorkspaceLeft):
             self._later(self._leave(task))
-        is_click = isinstance(event.what, Clicked)
+        is_click = isinstance(event.what, ButtonClicked)
         if is_click and str(event.place.channel) == event.user.id and task is not None:
             self._later(self._show_home(event, task))
         return task
@@ -334,9 +334,9 @@ class Slack:
     async def _described(self, event: Event) -> Event:
         """With the person's role and the channel's kind, where they decide anything."""
         what = event.what
-        if isinstance(what, Deleted | Edited | PlaceDeleted | Left):
+        if isinstance(what, MessagesDeleted | MessageEdited | PlaceDeleted | WorkspaceLeft):
             return event
-        if isinstance(what, Spoken):
+        if isinstance(what, MessageReceived):
             person = await self._speaker(event, is_asked=what.is_addressed)
             return replace(event, user=person.user, locale=person.locale)
         is_shared = event.place.kind is ChannelKind.SHARED
@@ -344,7 +344,7 @@ class Slack:
             self._people.person(event.user, is_shared=is_shared), self._kind(event)
         )
         event = replace(event, user=person.user, locale=person.locale, place=place)
-        if isinstance(what, Marked):
+        if isinstance(what, ShortcutUsed):
             (marked,) = await self._people.described([what.message])
             message = replace(marked, place=replace(marked.place, kind=place.kind))
             event = replace(event, what=replace(what, message=message))
@@ -366,14 +366,16 @@ class Slack:
         return known
 
     async def _kind(self, event: Event) -> Place:
-        needs = not isinstance(event.what, Commanded) and not event.place.channel.startswith(HOME)
+        needs = not isinstance(event.what, CommandInvoked) and not event.place.channel.startswith(
+            HOME
+        )
         return await self._people.place(event.place) if needs else event.place
 
-    async def _open_waiting(self, grip: Grip) -> None:
+    async def _open_waiting(self, grip: InteractionContext) -> None:
         await asyncio.sleep(_FORM_PATIENCE_SECONDS)
         await self.surface.open_waiting(grip)
 
-    async def _end_waiting(self, grip: Grip, task: asyncio.Task[None] | None) -> None:
+    async def _end_waiting(self, grip: InteractionContext, task: asyncio.Task[None] | None) -> None:
         if task is not None:
             await asyncio.wait({task})
         await self.surface.end_waiting(grip)
@@ -385,7 +387,7 @@ class Slack:
         key = f"{event.key}/home"
         visit = inbound.visit(self._whoami(), event.user.id, self._clock.now(), key=key)
         visit = replace(visit, user=event.user, locale=event.locale)
-        self.surface.take(visit, inbound.Handle())
+        self.surface.take(visit, inbound.InteractionHandle())
         await self._house.handle(visit)
 
     def _ask_whether_revoked(self) -> None:

@@ -14,24 +14,24 @@ from typing import Any
 from adapters.slack.emoji import meaning
 from adapters.slack.origin import is_foreign, is_from_elsewhere, is_shared
 from adapters.slack.texts import readable
+from bot.domain import ChannelId, ChannelKind, Message, MessageId, Place, User, UserId, WorkspaceId
 from bot.events import (
     Attachment,
-    Clicked,
-    Commanded,
-    Deleted,
-    Edited,
+    ButtonClicked,
+    CommandInvoked,
     Event,
-    Joined,
-    Left,
-    Marked,
+    FormSubmitted,
+    HomeOpened,
+    MessageEdited,
+    MessageReceived,
+    MessagesDeleted,
     PlaceDeleted,
-    Reacted,
-    Spoken,
-    Submitted,
-    Visited,
+    ReactionChanged,
+    ShortcutUsed,
     What,
+    WorkspaceJoined,
+    WorkspaceLeft,
 )
-from bot.model import ChannelId, ChannelKind, MessageId, Place, Said, User, UserId, WorkspaceId
 
 Payload = Mapping[str, Any]
 
@@ -70,15 +70,15 @@ class Bot:
 
 
 @dataclass(frozen=True, slots=True)
-class Handle:
+class InteractionHandle:
     """What an interaction lets us do for a short while."""
 
     trigger: str | None = None
     response_url: str | None = None
 
 
-def handle_of(body: Payload) -> Handle:
-    return Handle(body.get("trigger_id") or None, body.get("response_url") or None)
+def handle_of(body: Payload) -> InteractionHandle:
+    return InteractionHandle(body.get("trigger_id") or None, body.get("response_url") or None)
 
 
 def read(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
@@ -106,15 +106,15 @@ def _events(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
             yield from _marked(body, bot, now)
         case "shortcut":
             place = Place(bot.workspace, ChannelId(body["user"]["id"]), kind=ChannelKind.DIRECT)
-            yield _interaction(body, bot, now, place, Commanded("teach"))
+            yield _interaction(body, bot, now, place, CommandInvoked("teach"))
 
 
-def said(message: Payload, channel: str, bot: Bot) -> Said:
+def said(message: Payload, channel: str, bot: Bot) -> Message:
     """A message as the API or a payload holds it."""
     user = str(message.get("user") or message.get("bot_id") or "")
     is_own = user == bot.user or (bool(message.get("bot_id")) and message["bot_id"] == bot.bot)
     ts, thread = str(message["ts"]), message.get("thread_ts")
-    return Said(
+    return Message(
         place=Place(bot.workspace, ChannelId(channel), _thread(thread, ts), _kind(channel)),
         id=MessageId(ts),
         author=User(
@@ -180,7 +180,7 @@ def _command(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
         place=_place(bot, str(body.get("channel_id") or body["user_id"])),
         user=_user(str(body["user_id"]), str(body.get("user_name") or "")),
         at=now,
-        what=Commanded(words),
+        what=CommandInvoked(words),
         token=body.get("trigger_id") or None,
     )
 
@@ -201,7 +201,7 @@ def _event(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
             yield from _reaction(event, key, bot, now)
         case "member_joined_channel" if event.get("user") == bot.user:
             by = str(event.get("inviter") or "slack")
-            yield Event(key, _place(bot, channel), _user(by), now, Joined(channel))
+            yield Event(key, _place(bot, channel), _user(by), now, WorkspaceJoined(channel))
         case "app_home_opened" if event.get("tab") == "home":
             user = str(event["user"])
             yield visit(bot, user, now, key=key)
@@ -222,7 +222,7 @@ def _stops(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]
     """Slack's own stop button says what ❌ says."""
     place, user = _place(bot, str(event.get("channel") or "")), _user(str(event["user"]))
     for ts in event.get("streaming_message_ts") or ():
-        yield Event(f"{key}/{ts}", place, user, now, Reacted(MessageId(ts), "❌"))
+        yield Event(f"{key}/{ts}", place, user, now, ReactionChanged(MessageId(ts), "❌"))
 
 
 def _is_end(event: Payload) -> bool:
@@ -235,12 +235,12 @@ def _is_end(event: Payload) -> bool:
 def visit(bot: Bot, user: str, now: datetime, *, key: str) -> Event:
     """Somebody looks at our home tab."""
     place = Place(bot.workspace, ChannelId(f"{HOME}{user}"), kind=ChannelKind.DIRECT)
-    return Event(key, place, _user(user), now, Visited())
+    return Event(key, place, _user(user), now, HomeOpened())
 
 
 def left(bot: Bot, key: str, now: datetime) -> Event:
     """We were uninstalled, or our token was revoked."""
-    return Event(key, Place(bot.workspace, ChannelId("")), _user("slack"), now, Left())
+    return Event(key, Place(bot.workspace, ChannelId("")), _user("slack"), now, WorkspaceLeft())
 
 
 def _message(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
@@ -253,7 +253,7 @@ def _message(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Even
             if gone:
                 place = _place(bot, str(event["channel"]))
                 author = _user(str(before.get("user") or "slack"))
-                yield Event(key, place, author, now, Deleted((MessageId(str(gone)),)))
+                yield Event(key, place, author, now, MessagesDeleted((MessageId(str(gone)),)))
         case subtype if subtype in _SPOKEN_SUBTYPES:
             is_person = event.get("user") not in (None, "", bot.user) and not event.get("bot_id")
             if is_person and event.get("ts") and event.get("channel"):
@@ -268,10 +268,10 @@ def _edited(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event
     if message.get("bot_id") or user.id == bot.user:
         return
     if message.get("subtype") == "tombstone":
-        yield Event(key, place, user, now, Deleted((MessageId(str(message["ts"])),)))
+        yield Event(key, place, user, now, MessagesDeleted((MessageId(str(message["ts"])),)))
     elif message.get("text") != before.get("text"):
         text = plain(str(message.get("text") or ""), bot)
-        yield Event(key, place, user, now, Edited(MessageId(str(message["ts"])), text))
+        yield Event(key, place, user, now, MessageEdited(MessageId(str(message["ts"])), text))
 
 
 def _spoken(event: Payload, bot: Bot) -> Event:
@@ -285,10 +285,10 @@ def _spoken(event: Payload, bot: Bot) -> Event:
     message = said(event, channel, bot)
     kind = _kind(channel, str(event.get("channel_type") or ""))
     place = Place(bot.workspace, ChannelId(channel), message.place.thread or MessageId(ts), kind)
-    what: What = Spoken(message, is_addressed=bool(is_addressed), is_direct=is_direct)
+    what: What = MessageReceived(message, is_addressed=bool(is_addressed), is_direct=is_direct)
     if is_addressed and _COMMAND.match(message.text):
         words = _COMMAND.sub("", plain(raw, bot, is_command=True), count=1)
-        what = Commanded(words, attachment=_attached(event))
+        what = CommandInvoked(words, attachment=_attached(event))
     key = f"{bot.workspace}/{channel}/{ts}"
     return Event(key, place, _user(str(event["user"])), at(ts), what)
 
@@ -316,7 +316,7 @@ def _reaction(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Eve
     emoji, item = meaning(str(event.get("reaction"))), event.get("item") or {}
     if emoji is None or not item.get("ts") or not item.get("channel"):
         return
-    what = Reacted(
+    what = ReactionChanged(
         MessageId(str(item["ts"])), emoji, is_removed=event["type"] == "reaction_removed"
     )
     yield Event(key, _place(bot, str(item["channel"])), _user(str(event["user"])), now, what)
@@ -330,9 +330,9 @@ def _clicks(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
             continue
         message = _clicked(body, action)
         place = _clicked_place(body, bot, user)
-        what: What = Clicked(value, message)
+        what: What = ButtonClicked(value, message)
         if value.startswith(COMMAND):
-            what = Commanded(value.removeprefix(COMMAND))
+            what = CommandInvoked(value.removeprefix(COMMAND))
         key = f"{bot.workspace}/action/{action.get('action_ts') or _once(body, now)}/{user}"
         yield _interaction(body, bot, now, place, what, key=key)
 
@@ -362,7 +362,7 @@ def _clicked_place(body: Payload, bot: Bot, user: str) -> Place:
 def _submission(body: Payload, bot: Bot, now: datetime) -> Event:
     view: Payload = body["view"]
     values, attachment = _values(view)
-    what = Submitted(str(view.get("callback_id")), values, attachment)
+    what = FormSubmitted(str(view.get("callback_id")), values, attachment)
     # A form that was refused is sent again from the same view, so that is not enough to tell it.
     key = f"{bot.workspace}/view/{view.get('id') or ''}/{view.get('hash') or ''}/{_once(body, now)}"
     place = place_from(str(view.get("private_metadata") or ""), bot, str(body["user"]["id"]))
@@ -445,7 +445,7 @@ def _marked(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
     message: Payload = body.get("message") or {}
     channel = str(body["channel"]["id"])
     marked = said({**message, "ts": message.get("ts") or body.get("message_ts")}, channel, bot)
-    what = Marked(str(body["callback_id"]), marked)
+    what = ShortcutUsed(str(body["callback_id"]), marked)
     yield _interaction(body, bot, now, marked.place, what)
 
 

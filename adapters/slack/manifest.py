@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.slack.wire import Json
+from adapters.slack.api import Json
 from bot.commands import Catalogue
 
 SCOPES = (

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from adapters.pieces import chunks, split
-from adapters.saying import bar, words
+from adapters.message_splitting import chunks, split
+from adapters.rendering import bar, words
+from adapters.slack.api import Json
 from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
 from adapters.slack.texts import LONGEST_MARKDOWN, cut, escaped, is_typable, safe, units
-from adapters.slack.wire import Json
-from bot.model import MessageId, Place
+from bot.domain import MessageId, Place
 from bot.replies import (
     Button,
     Card,
@@ -25,8 +25,8 @@ from bot.replies import (
     Field,
     FieldKind,
     Form,
-    Line,
     Listing,
+    ListingRow,
     Text,
 )
 
@@ -187,7 +187,7 @@ def _listing(listing: Listing) -> Iterator[Json]:
         yield from _actions(last)
 
 
-def _line(line: Line) -> Iterator[Json]:
+def _line(line: ListingRow) -> Iterator[Json]:
     text = line.text if line.id in ("", line.text) else f"{line.id}  {line.text}"
     if len(line.buttons) == 0 and len(text) + len(line.note) < _SECTION:
         yield _section(f"{text}\n{line.note}" if line.note else text)

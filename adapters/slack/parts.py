@@ -8,14 +8,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adapters.pieces import chunks
+from adapters.message_splitting import chunks
+from adapters.slack.api import Api, Before, Json, code, is_unknown_method, ts_of
 from adapters.slack.outbound import metadata
 from adapters.slack.pacing import Slots
+from adapters.slack.posted_before_crash import PostedParts
 from adapters.slack.texts import LONGEST_TEXT, escaped
-from adapters.slack.traces import Trail
-from adapters.slack.wire import Before, Json, Wire, code, is_unknown_method, ts_of
+from bot.domain import UserId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
-from bot.model import UserId
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Stopped(Exception):
 
 
 @dataclass(slots=True)
-class Part:
+class AnswerMessage:
     """One message of the answer and what stands in it."""
 
     ts: str
@@ -41,7 +41,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class AnswerTarget:
     """Where an answer goes, to whom, and what finds it again."""
 
     channel: str
@@ -51,14 +51,14 @@ class Spot:
     key: str
 
 
-class Parts:
+class AnswerMessages:
     """Writes; when Slack does not say whether it did, looks before writing again."""
 
     def __init__(
         self,
-        wire: Wire,
-        spot: Spot,
-        trail: Trail,
+        wire: Api,
+        spot: AnswerTarget,
+        trail: PostedParts,
         now: Callable[[], float],
         *,
         begins: Before,
@@ -71,7 +71,7 @@ class Parts:
         self._trail = trail
         self._now = now
 
-    async def begun(self, text: str, key: str, *, has_stream: bool) -> Part:
+    async def begun(self, text: str, key: str, *, has_stream: bool) -> AnswerMessage:
         """Streamed where that is possible now, else posted; the stream may be counted already."""
         pacing = self._wire.pacing
         if has_stream or (self._spot.thread and pacing.may_stream()):
@@ -85,7 +85,7 @@ class Parts:
                 return part
         return await self.posted(text, key)
 
-    async def posted(self, text: str, key: str, blocks: list[Json] | None = None) -> Part:
+    async def posted(self, text: str, key: str, blocks: list[Json] | None = None) -> AnswerMessage:
         args = {
             "channel": self._spot.channel,
             "thread_ts": self._spot.thread,
@@ -114,11 +114,11 @@ class Parts:
 
     async def taken_over(
         self, ts: str, key: str, text: str, blocks: list[Json] | None = None
-    ) -> Part:
+    ) -> AnswerMessage:
         """What stands there already is written anew. Raises MessageGone."""
         if self._wire.pacing.has_left("chat.stopStream", reserve=self._wire.pacing.streams):
             await self._end_silently(ts)
-        part = Part(ts, key, self._now(), is_stream=False, shown=text)
+        part = AnswerMessage(ts, key, self._now(), is_stream=False, shown=text)
         try:
             await self.update(part, "", blocks)
         except SurfaceError as error:
@@ -129,7 +129,7 @@ class Parts:
         self._trail.keep(ts)
         return part
 
-    async def add(self, part: Part, text: str) -> bool:
+    async def add(self, part: AnswerMessage, text: str) -> bool:
         """To what is being streamed; False where Slack is too busy. Raises Stopped."""
         args = {**self._at(part), "chunks": _chunks(text)}
         part.wrote_at = self._now()
@@ -142,7 +142,9 @@ class Parts:
         part.shown += text
         return True
 
-    async def update(self, part: Part, text: str, blocks: list[Json] | None = None) -> None:
+    async def update(
+        self, part: AnswerMessage, text: str, blocks: list[Json] | None = None
+    ) -> None:
         part.shown += text
         part.wrote_at = self._now()
         args = {
@@ -152,7 +154,7 @@ class Parts:
         }
         await self._wire.call("chat.update", args)
 
-    async def close(self, part: Part, text: str, blocks: list[Json]) -> None:
+    async def close(self, part: AnswerMessage, text: str, blocks: list[Json]) -> None:
         """The last words of this message. Raises Stopped."""
         if not part.is_stream:
             if text or blocks:
@@ -175,7 +177,7 @@ class Parts:
             await self._end_silently(part.ts)
             await self.update(part, text, blocks)
 
-    async def _streamed(self, text: str, key: str) -> Part | None:
+    async def _streamed(self, text: str, key: str) -> AnswerMessage | None:
         """None where Slack does not stream now; a message to update where it might have."""
         try:
             return await self._started(text, key)
@@ -190,7 +192,7 @@ class Parts:
         found = await self._left(key, 0.3)
         return None if found is None else await self.taken_over(found, key, text)
 
-    async def _started(self, text: str, key: str) -> Part:
+    async def _started(self, text: str, key: str) -> AnswerMessage:
         args = {
             "channel": self._spot.channel,
             "thread_ts": self._spot.thread,
@@ -210,12 +212,14 @@ class Parts:
         )
         return self._stands(answer, key, text, is_stream=True)
 
-    def _stands(self, answer: Json, key: str, text: str, *, is_stream: bool = False) -> Part:
+    def _stands(
+        self, answer: Json, key: str, text: str, *, is_stream: bool = False
+    ) -> AnswerMessage:
         ts = ts_of(answer)
         self._trail.keep(ts)
-        return Part(ts, key, self._now(), is_stream, text, wrote_at=self._now())
+        return AnswerMessage(ts, key, self._now(), is_stream, text, wrote_at=self._now())
 
-    async def _after_refusal(self, part: Part, text: str, error: SurfaceError) -> bool:
+    async def _after_refusal(self, part: AnswerMessage, text: str, error: SurfaceError) -> bool:
         log.info("A piece of a stream was refused", extra={"why": code(error)})
         if code(error) == "ratelimited":
             return False
@@ -241,12 +245,12 @@ class Parts:
             return await self._trail.find(key)
         return None
 
-    def _left_stream(self, part: Part) -> None:
+    def _left_stream(self, part: AnswerMessage) -> None:
         if part.is_stream:
             part.is_stream = False
             self._slots.give_stream_back()
 
-    def _at(self, part: Part) -> dict[str, object]:
+    def _at(self, part: AnswerMessage) -> dict[str, object]:
         return {"channel": self._spot.channel, "ts": part.ts}
 
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from adapters.slack.api import Api, Json, code, is_unknown_method
 from adapters.slack.inbound import Bot
-from adapters.slack.wire import Json, Wire, code, is_unknown_method
+from bot.domain import ChannelKind, Message, Place, User, UserId
 from bot.errors import SurfaceError
-from bot.model import ChannelKind, Place, Said, User, UserId
-from bot.once import Once
+from bot.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +35,15 @@ class Person:
 class People:
     """Profiles and kinds of channels; what Slack does not tell in time is taken as plain."""
 
-    def __init__(self, wire: Wire, bot: Callable[[], Bot], now: Callable[[], float]) -> None:
+    def __init__(self, wire: Api, bot: Callable[[], Bot], now: Callable[[], float]) -> None:
         self._wire = wire
         self._bot = bot
         self._now = now
         self._people: dict[str, tuple[float, Person]] = {}
         self._kinds: dict[str, tuple[float, ChannelKind]] = {}
         self._directs: dict[str, str] = {}
-        self._people_asked: Once[Person | None] = Once()
-        self._kinds_asked: Once[ChannelKind] = Once()
+        self._people_asked: SingleFlight[Person | None] = SingleFlight()
+        self._kinds_asked: SingleFlight[ChannelKind] = SingleFlight()
 
     def known(self, user: User) -> Person | None:
         """What was known of somebody last, however long ago."""
@@ -111,7 +111,7 @@ class People:
             raise
         return True
 
-    async def described(self, said: Iterable[Said]) -> list[Said]:
+    async def described(self, said: Iterable[Message]) -> list[Message]:
         """Messages with their authors' names and standing."""
         messages = list(said)
         authors = {one.author.id: one.author for one in messages if not one.is_own}

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from adapters.pictures import draw_chart
+from adapters.chart_image import draw_chart
 from adapters.slack import outbound
+from adapters.slack.api import Api, code, ts_of
 from adapters.slack.outbound import Payload
-from adapters.slack.traces import Traces
-from adapters.slack.wire import Wire, code, ts_of
+from adapters.slack.posted_before_crash import PostedMessages
+from bot.domain import MessageId
 from bot.errors import PlaceClosed, SurfaceError
-from bot.model import MessageId
 from bot.replies import Card, Drawn
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 class Posts:
     """`is_first` tells that nothing with a key can stand yet, so nothing is looked for."""
 
-    def __init__(self, wire: Wire, traces: Traces, *, is_first: Callable[[str], bool]) -> None:
+    def __init__(
+        self, wire: Api, traces: PostedMessages, *, is_first: Callable[[str], bool]
+    ) -> None:
         self._wire = wire
         self._traces = traces
         self._is_first = is_first

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from adapters.slack.wire import Json, code
+from adapters.slack.api import Json, code
 from bot.errors import SurfaceError
 
 log = logging.getLogger(__name__)

@@ -7,15 +7,15 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 
-from adapters.pieces import close_fence, open_fence
+from adapters.message_splitting import close_fence, open_fence
+from adapters.slack.api import Api, Json, code
 from adapters.slack.outbound import feedback
 from adapters.slack.pacing import Slots
-from adapters.slack.parts import Part, Parts, Spot, Stopped
-from adapters.slack.texts import LONGEST_MARKDOWN, Flow
-from adapters.slack.traces import Trail
-from adapters.slack.wire import Json, Wire, code
+from adapters.slack.parts import AnswerMessage, AnswerMessages, AnswerTarget, Stopped
+from adapters.slack.posted_before_crash import PostedParts
+from adapters.slack.texts import LONGEST_MARKDOWN, SafeTextStream
+from bot.domain import MessageId
 from bot.errors import EmptyAnswer, MessageGone, SurfaceError
-from bot.model import MessageId
 from bot.replies import Stream
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _LAST_WORDS_SECONDS = 5.0
 _SOFT = LONGEST_MARKDOWN - 800
 
 
-class Answering:
+class StreamedAnswer:
     """Writes one answer; `run` is called once, in the task that may be stopped.
 
     `trail` leads to what an earlier attempt has left; of a new question there is nothing.
@@ -38,12 +38,12 @@ class Answering:
 
     def __init__(
         self,
-        wire: Wire,
-        spot: Spot,
+        wire: Api,
+        spot: AnswerTarget,
         stream: Stream,
         *,
         now: Callable[[], float],
-        trail: Trail,
+        trail: PostedParts,
         is_new: bool,
     ) -> None:
         self._pacing = wire.pacing
@@ -53,10 +53,10 @@ class Answering:
         self._find = trail.find
         self._is_new = is_new
         self._slots = Slots(wire.pacing)
-        self._parts = Parts(wire, spot, trail, now, begins=self._begins, slots=self._slots)
-        self._flow = Flow()
+        self._parts = AnswerMessages(wire, spot, trail, now, begins=self._begins, slots=self._slots)
+        self._flow = SafeTextStream()
         self._pending = ""
-        self._part: Part | None = None
+        self._part: AnswerMessage | None = None
         self._count = 0
         self._first: MessageId | None = None
         self._news = asyncio.Event()
@@ -162,7 +162,7 @@ class Answering:
         self._stand(part)
         self._part = None
 
-    def _stand(self, part: Part) -> None:
+    def _stand(self, part: AnswerMessage) -> None:
         self._part = part
         self._count += 1
         self._first = self._first or MessageId(part.ts)
@@ -192,7 +192,7 @@ class Answering:
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._ending.wait()
 
-    async def _go_on(self, part: Part) -> None:
+    async def _go_on(self, part: AnswerMessage) -> None:
         if self._must_roll(part, self._pending):
             await self._roll(part)
         elif part.is_stream:
@@ -201,18 +201,18 @@ class Answering:
         elif self._pacing.may_update(reserve=_KEPT_FOR_ENDS):
             await self._parts.update(part, self._take())
 
-    async def _add(self, part: Part, text: str) -> None:
+    async def _add(self, part: AnswerMessage, text: str) -> None:
         try:
             if not await self._parts.add(part, text):
                 self._pending = text + self._pending
         except Stopped:
             self._is_stopped = True
 
-    def _must_roll(self, part: Part, more: str) -> bool:
+    def _must_roll(self, part: AnswerMessage, more: str) -> bool:
         is_old = part.is_stream and self._now() - part.began > _LIFE_SECONDS
         return part.is_full or is_old or len(part.shown) + len(more) > _SOFT
 
-    async def _roll(self, part: Part) -> None:
+    async def _roll(self, part: AnswerMessage) -> None:
         """This message is closed, the next goes on; an open code block is carried along."""
         room = 0 if part.is_full else max(0, _SOFT - len(part.shown))
         is_full = part.is_full or len(part.shown) + len(self._pending) > _SOFT
@@ -258,7 +258,7 @@ class Answering:
         except (SurfaceError, TimeoutError) as error:
             log.warning("An answer could not be closed", extra={"why": type(error).__name__})
 
-    async def _close(self, part: Part, text: str, *, is_last: bool = False) -> None:
+    async def _close(self, part: AnswerMessage, text: str, *, is_last: bool = False) -> None:
         try:
             await self._parts.close(part, text, self._last_blocks() if is_last else [])
         except Stopped:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from adapters.pieces import chunks
-from adapters.slack.wire import Json
+from adapters.message_splitting import chunks
+from adapters.slack.api import Json
 
 _MOST_ERROR = 2000
 _SECTION = 3000

@@ -11,20 +11,27 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from adapters.saying import words
+from adapters.rendering import words
 from adapters.slack import inbound, outbound
+from adapters.slack.api import Api, Json, code, is_unknown_method
 from adapters.slack.emoji import name_of
-from adapters.slack.inbound import COMMAND, EPHEMERAL, HOME, Bot, Handle
-from adapters.slack.parts import Spot
+from adapters.slack.inbound import COMMAND, EPHEMERAL, HOME, Bot, InteractionHandle
+from adapters.slack.parts import AnswerTarget
 from adapters.slack.people import People
+from adapters.slack.posted_before_crash import PostedMessages, PostedParts, pages
 from adapters.slack.posts import Posts
-from adapters.slack.streaming import Answering
+from adapters.slack.streaming import StreamedAnswer
 from adapters.slack.submissions import Submission
-from adapters.slack.traces import Traces, Trail, pages
-from adapters.slack.wire import Json, Wire, code, is_unknown_method
+from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, WorkspaceId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
-from bot.events import Attachment, Clicked, Commanded, Event, Reacted, Submitted
-from bot.model import ChannelId, MessageId, Place, Said, User, UserId, WorkspaceId
+from bot.events import (
+    Attachment,
+    ButtonClicked,
+    CommandInvoked,
+    Event,
+    FormSubmitted,
+    ReactionChanged,
+)
 from bot.replies import Button, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
@@ -42,11 +49,11 @@ _PRIVATE = ".private"
 
 
 @dataclass(slots=True)
-class Grip:
+class InteractionContext:
     """What we hold of an event of this process: its handle, and the form shown for it."""
 
     event: Event
-    handle: Handle
+    handle: InteractionHandle
     taken_at: float
     sent: Submission | None = None
     opened: str | None = None
@@ -66,7 +73,7 @@ class SlackSurface:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: Api,
         people: People,
         bot: Callable[[], Bot],
         say: Callable[..., str],
@@ -82,26 +89,28 @@ class SlackSurface:
         self._ready = ready
         self._installed = installed
         self._now = now
-        self._traces = Traces(wire, bot)
+        self._traces = PostedMessages(wire, bot)
         self._posts = Posts(wire, self._traces, is_first=self._is_first)
-        self._grips: OrderedDict[str, Grip] = OrderedDict()
+        self._grips: OrderedDict[str, InteractionContext] = OrderedDict()
         self._begun: set[str] = set()
         self._responses: OrderedDict[str, str] = OrderedDict()
         self._threads: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._sent: OrderedDict[str, Submission] = OrderedDict()
 
-    def take(self, event: Event, handle: Handle, sent: Submission | None = None) -> Grip:
+    def take(
+        self, event: Event, handle: InteractionHandle, sent: Submission | None = None
+    ) -> InteractionContext:
         """Remembers what an event lets us do, and whether it is the first time we hear of it."""
-        grip = Grip(event, handle, self._now(), sent=sent)
+        grip = InteractionContext(event, handle, self._now(), sent=sent)
         _remember(self._grips, event.key, grip)
-        clicked = event.what.message if isinstance(event.what, Clicked) else None
+        clicked = event.what.message if isinstance(event.what, ButtonClicked) else None
         if clicked and clicked.startswith(EPHEMERAL) and handle.response_url:
             _remember(self._responses, clicked, handle.response_url)
         return grip
 
     def resume(self, event: Event, *, has_begun: bool) -> None:
         """Of what has not begun nothing can stand, so nothing needs looking for."""
-        self.take(event, Handle())
+        self.take(event, InteractionHandle())
         if has_begun:
             self._begun.add(event.key)
 
@@ -163,7 +172,7 @@ class SlackSurface:
             if not is_known and not is_unknown_method(error):
                 raise
 
-    async def fetch(self, place: Place, message: MessageId) -> Said | None:
+    async def fetch(self, place: Place, message: MessageId) -> Message | None:
         """A message that nobody has answered stands in no thread, so it may be in the channel's."""
         await self._ready()
         channel = await self._people.channel(place)
@@ -189,7 +198,7 @@ class SlackSurface:
             return ()
         return answer.get("messages") or ()
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         if place.thread is None:
             return await self.nearby(place, before, limit)
         await self._ready()
@@ -199,7 +208,7 @@ class SlackSurface:
         earlier = [one for one in found if float(one["ts"]) < float(before)]
         return await self._told(earlier[-limit:], channel)
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         if place.thread is not None:
             return await self.history(place, before, limit)
         await self._ready()
@@ -228,7 +237,7 @@ class SlackSurface:
         await self._ready()
         channel = await self._people.channel(place)
         locale = self._locale(key)
-        spot = Spot(channel, place.thread, self._bot().team, asker, key)
+        spot = AnswerTarget(channel, place.thread, self._bot().team, asker, key)
         status = asyncio.create_task(self._think(spot, locale), name="slack status")
 
         async def posted(message: MessageId) -> None:
@@ -237,8 +246,8 @@ class SlackSurface:
 
         shown = replace(stream, posted=posted)
         try:
-            trail = Trail(self._traces, channel, place.thread, inbound.asked_at(key))
-            answering = Answering(
+            trail = PostedParts(self._traces, channel, place.thread, inbound.asked_at(key))
+            answering = StreamedAnswer(
                 self._wire, spot, shown, now=self._now, trail=trail, is_new=self._is_first(key)
             )
             return await answering.run()
@@ -254,7 +263,7 @@ class SlackSurface:
         if event.place.channel.startswith(HOME):
             await self._publish(event.place, reply)
             return
-        is_command = isinstance(event.what, Commanded)
+        is_command = isinstance(event.what, CommandInvoked)
         if is_command and await self._responded(event.key, reply):
             return
         try:
@@ -292,7 +301,7 @@ class SlackSurface:
             filled = sent.filled(problem)
             if filled is not None and await self._show_form(grip, filled):
                 return
-        typed = event.what.values if isinstance(event.what, Submitted) else {}
+        typed = event.what.values if isinstance(event.what, FormSubmitted) else {}
         kept = [text for text in typed.values() if text.strip()]
         if kept:
             said = self._say("slack.form_typed", event.locale)
@@ -327,7 +336,7 @@ class SlackSurface:
         async for block in self._wire.download(address):
             yield block
 
-    async def open_waiting(self, grip: Grip) -> None:
+    async def open_waiting(self, grip: InteractionContext) -> None:
         """A form that is filled later, when the answer takes longer than its trigger lives."""
         async with grip.lock:
             if grip.view is not None or not grip.is_waiting or not self._is_fresh(grip):
@@ -336,7 +345,7 @@ class SlackSurface:
                 notice = self._notice("slack.moment", grip.event.locale)
                 grip.opened = await self._open_view(grip, notice)
 
-    async def end_waiting(self, grip: Grip) -> None:
+    async def end_waiting(self, grip: InteractionContext) -> None:
         """All that is to be answered has been: no form opens now, and none goes on waiting."""
         async with grip.lock:
             if grip.view is not None and grip.is_waiting:
@@ -399,7 +408,7 @@ class SlackSurface:
     async def _whisper(self, event: Event, reply: Drawn) -> None:
         channel = await self._people.channel(event.place)
         thread = event.place.thread
-        if isinstance(event.what, Reacted):
+        if isinstance(event.what, ReactionChanged):
             known = self._threads.get((channel, event.what.message))
             thread = MessageId(known) if known else thread
         key = f"{event.key}{_PRIVATE}"
@@ -429,10 +438,10 @@ class SlackSurface:
                 args["thread_ts"] = thread
             await self._wire.call("chat.postEphemeral", args, channel=channel)
 
-    async def _told_in_form(self, grip: Grip, reply: Drawn) -> bool:
+    async def _told_in_form(self, grip: InteractionContext, reply: Drawn) -> bool:
         """Where a form was opened, or the home tab clicked, the answer stands in a form."""
         is_home = grip.event.place.channel.startswith(("U", "W")) and isinstance(
-            grip.event.what, Clicked
+            grip.event.what, ButtonClicked
         )
         # What can be clicked must stand in a message, where a later click finds it.
         has_buttons = not isinstance(reply, Listing) and bool(reply.buttons)
@@ -443,11 +452,11 @@ class SlackSurface:
             view = outbound.notice(title, words(reply), close=close)
             return await self._put_view(grip, view) and not has_buttons
 
-    async def _show_form(self, grip: Grip, view: Json) -> bool:
+    async def _show_form(self, grip: InteractionContext, view: Json) -> bool:
         async with grip.lock:
             return await self._put_view(grip, view)
 
-    async def _put_view(self, grip: Grip, view: Json) -> bool:
+    async def _put_view(self, grip: InteractionContext, view: Json) -> bool:
         grip.is_waiting = False
         try:
             if grip.view is not None:
@@ -463,12 +472,12 @@ class SlackSurface:
             return False
         return True
 
-    async def _open_view(self, grip: Grip, view: Json) -> str:
+    async def _open_view(self, grip: InteractionContext, view: Json) -> str:
         args = {"trigger_id": grip.handle.trigger, "view": view}
         answer = await self._wire.call("views.open", args, is_repeatable=False, patience=0)
         return str((answer.get("view") or {}).get("id") or "")
 
-    def _is_fresh(self, grip: Grip) -> bool:
+    def _is_fresh(self, grip: InteractionContext) -> bool:
         """Slack takes a trigger once, within three seconds."""
         age = self._now() - grip.taken_at
         return bool(grip.handle.trigger) and age < _TRIGGER_SECONDS
@@ -483,7 +492,7 @@ class SlackSurface:
             return None
         return grip.handle.response_url
 
-    async def _think(self, spot: Spot, locale: str) -> None:
+    async def _think(self, spot: AnswerTarget, locale: str) -> None:
         """A word of patience where the model is slow."""
         await asyncio.sleep(_THINKING_AFTER_SECONDS)
         if spot.thread is None:
@@ -498,11 +507,11 @@ class SlackSurface:
         except SurfaceError as error:
             log.info("A status could not be shown", extra={"why": code(error)})
 
-    async def _told(self, messages: Sequence[Json], channel: str) -> Sequence[Said]:
+    async def _told(self, messages: Sequence[Json], channel: str) -> Sequence[Message]:
         said = [inbound.said(one, channel, self._bot()) for one in messages if one.get("text")]
         return await self._people.described(said)
 
-    async def _said(self, message: Json, channel: str) -> Said:
+    async def _said(self, message: Json, channel: str) -> Message:
         (described,) = await self._people.described([inbound.said(message, channel, self._bot())])
         if described.place.thread:
             _remember(self._threads, (channel, described.id), described.place.thread)
@@ -512,9 +521,9 @@ class SlackSurface:
 def _again(event: Event) -> str | None:
     """An action that asks for the same once more."""
     match event.what:
-        case Commanded(words=words) if len(COMMAND + words) <= 100:
+        case CommandInvoked(words=words) if len(COMMAND + words) <= 100:
             return COMMAND + words
-        case Clicked(action=action):
+        case ButtonClicked(action=action):
             return action
         case _:
             return None

@@ -138,7 +138,7 @@ def _ended(
         yield head, end if end is not None and end["close"] else None
 
 
-class Flow:
+class SafeTextStream:
     """Makes a text safe while it comes; holds back only what may still become alive."""
 
     def __init__(self) -> None:

@@ -10,10 +10,11 @@ from fastapi import FastAPI, Request, Response
 from nicegui import app as nicegui_app
 from nicegui import ui
 
+from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.bodies import BoundedBodies
 from adapters.studio.downloads import add_downloads
-from adapters.studio.guard import Door, Guard
 from adapters.studio.login import add_login
+from adapters.studio.page_session import GENERAL, Studio
 from adapters.studio.pages.compare import compare_page
 from adapters.studio.pages.examples import examples_page
 from adapters.studio.pages.jobs import jobs_page
@@ -21,22 +22,21 @@ from adapters.studio.pages.models import models_page
 from adapters.studio.pages.review import review_page
 from adapters.studio.pages.room import room_page
 from adapters.studio.pages.run import RUN_PAGES, RunPage, run_page
-from adapters.studio.plain import locale_of, plain_page
+from adapters.studio.plain_page import locale_of, plain_page
 from adapters.studio.sessions import SessionFile, Sessions
 from adapters.studio.shell import ASSETS
-from adapters.studio.visit import GENERAL, Studio
-from adapters.studio.writing import add_writing
+from adapters.studio.write_up import add_writing
 
-__all__ = ["Door", "SessionFile", "Sessions", "Studio", "hang_pages", "open_studio"]
+__all__ = ["AccessPolicy", "SessionFile", "Sessions", "Studio", "hang_pages", "open_studio"]
 
 _LOST = ("text", "home")
 _CHANNEL = re.compile(r"\w[\w.-]{0,79}")
 
 
-def open_studio(app: FastAPI, studio: Studio, door: Door) -> None:
+def open_studio(app: FastAPI, studio: Studio, door: AccessPolicy) -> None:
     """Hang the pages onto an application, and stand guard before all of it."""
     app.add_middleware(BoundedBodies)
-    app.add_middleware(Guard, door=door)
+    app.add_middleware(AccessGuard, door=door)
     add_login(app, door, studio.house, studio.clock)
     add_writing(app, studio.house, studio.links, studio.clock)
     hang_pages(studio)

@@ -11,11 +11,11 @@ from nicegui import Client, background_tasks, ui
 
 from adapters.changes import (
     Change,
+    ChangesLost,
     FileSent,
     FormOpened,
-    Missed,
     Posted,
-    Reacted,
+    ReactionsUpdated,
     Streaming,
     Updated,
     Watch,
@@ -25,11 +25,11 @@ from adapters.studio.downloads import deliver
 from adapters.studio.forms import open_form
 from adapters.studio.message import MessageView, is_answer
 from adapters.studio.notes import tell
-from adapters.studio.visit import DIRECT, Visit
+from adapters.studio.page_session import DIRECT, PageSession
 from bot import events
 from bot.commands import OptionKind
+from bot.domain import LOCAL, MessageId, Place, RoomMessage
 from bot.events import Attachment
-from bot.model import LOCAL, MessageId, Place, RoomMessage
 from bot.replies import Field, FieldKind, Form, Listing, Refused
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ _MOST_HELD = 60
 class Conversation:
     """The messages of a channel, or of one thread, in one window."""
 
-    def __init__(self, visit: Visit, room: Room, *, thread: int | None = None) -> None:
+    def __init__(self, visit: PageSession, room: Room, *, thread: int | None = None) -> None:
         self._visit = visit
         self._room = room
         self._thread = thread
@@ -80,7 +80,7 @@ class Conversation:
                 await self._updated(change)
             case Streaming() if change.number in self._views and not change.is_final:
                 self._views[change.number].stream(change.text)
-            case Reacted() if change.number in self._views:
+            case ReactionsUpdated() if change.number in self._views:
                 await self._reload(change.number)
 
     async def _posted(self, change: Posted) -> None:
@@ -158,7 +158,7 @@ class Conversation:
             return
         numbers = ",".join(str(message.number) for message in messages)
         told = await self._visit.look(
-            events.Clicked(f"answers:{numbers}"), Place(LOCAL, self._visit.channel)
+            events.ButtonClicked(f"answers:{numbers}"), Place(LOCAL, self._visit.channel)
         )
         if isinstance(told, Listing):
             for line in told.lines:
@@ -169,7 +169,7 @@ class Conversation:
 class Room:
     """What a person does in the room, for the page, its threads and every message."""
 
-    def __init__(self, visit: Visit, client: Client) -> None:
+    def __init__(self, visit: PageSession, client: Client) -> None:
         self._visit = visit
         self._client = client
         self._conversations: list[Conversation] = []
@@ -208,7 +208,7 @@ class Room:
             visit.channel, visit.speaker, text, thread=thread, reply_to=thread
         )
         is_direct = visit.channel == DIRECT
-        what = events.Spoken(
+        what = events.MessageReceived(
             to_said(message),
             is_addressed=is_direct or mentions(text) or await self._is_ours(thread),
             is_direct=is_direct,
@@ -221,17 +221,17 @@ class Room:
         now = await room.message(message.number)
         is_removed = now is not None and (emoji, me) in now.reactions
         await room.mark(message.number, emoji, me, is_removed=is_removed)
-        what = events.Reacted(_id(message), emoji, is_removed)
+        what = events.ReactionChanged(_id(message), emoji, is_removed)
         await self._visit.send(what, place_of(message))
 
     async def click(self, message: RoomMessage, action: str) -> None:
-        task = await self._visit.send(events.Clicked(action, _id(message)), place_of(message))
+        task = await self._visit.send(events.ButtonClicked(action, _id(message)), place_of(message))
         if task is not None:
             # The button spins until the click has had its effect.
             await _ended(task)
 
     async def improve(self, message: RoomMessage) -> None:
-        await self._visit.send(events.Marked("improve", to_said(message)), place_of(message))
+        await self._visit.send(events.ShortcutUsed("improve", to_said(message)), place_of(message))
 
     async def rewrite(self, message: RoomMessage) -> None:
         say = self._visit.say
@@ -244,7 +244,7 @@ class Room:
 
         async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
             await self._visit.studio.room.correct(message.number, values["text"])
-            what = events.Edited(_id(message), without_call(values["text"]))
+            what = events.MessageEdited(_id(message), without_call(values["text"]))
             await self._visit.send(what, place_of(message))
             return ""
 
@@ -252,7 +252,7 @@ class Room:
 
     async def take_back(self, message: RoomMessage) -> None:
         await self._visit.studio.room.delete(message.number)
-        await self._visit.send(events.Deleted((_id(message),)), place_of(message))
+        await self._visit.send(events.MessagesDeleted((_id(message),)), place_of(message))
 
     async def open_thread(self, number: int) -> None:
         if self.show_thread is not None:
@@ -262,7 +262,7 @@ class Room:
         """A form of the house, as a dialog of this window."""
 
         async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
-            what = events.Submitted(form.id, values, attachment)
+            what = events.FormSubmitted(form.id, values, attachment)
             reply = await self._visit.ask(what, place, by=self._visit.speaker)
             if isinstance(reply, Refused):
                 return reply.text
@@ -277,7 +277,7 @@ class Room:
         if found and any(option.kind is OptionKind.FILE for option in found.options):
             ui.navigate.to("/examples?import=1")
             return
-        await self._visit.send(events.Commanded(words))
+        await self._visit.send(events.CommandInvoked(words))
 
     async def _is_ours(self, thread: int | None) -> bool:
         """A thread that the assistant began, or has spoken in, is answered without a call."""
@@ -300,7 +300,7 @@ class Room:
                 self.open(change.form, change.event.place)
             case FileSent() if change.event.key in self._visit.sent:
                 deliver(change.path, change.name)
-            case Missed():
+            case ChangesLost():
                 for conversation in self._conversations:
                     await conversation.load()
             case _:

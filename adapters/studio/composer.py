@@ -11,8 +11,8 @@ from nicegui import ui
 from adapters.room import ASSISTANT
 from adapters.studio.markup import quoted
 from adapters.studio.notes import notify
+from adapters.studio.page_session import OWNER, PageSession
 from adapters.studio.shell import remember
-from adapters.studio.visit import OWNER, Visit
 
 _MOST_OFFERED = 7
 
@@ -33,7 +33,7 @@ class Composer:
 
     def __init__(
         self,
-        visit: Visit,
+        visit: PageSession,
         send: Callable[[str], Awaitable[None]],
         *,
         hint: str,

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 
-from adapters.drawing import share_done
 from adapters.studio import charts
 from adapters.studio.dialogs import in_page
 from adapters.studio.markup import quoted, to_html
-from bot.replies import Button, Card, Chart, Drawn, Fact, Line, Listing, Text, Tone
+from adapters.text_layout import share_done
+from bot.replies import Button, Card, Chart, Drawn, Fact, Listing, ListingRow, Text, Tone
 
 Click = Callable[[str], Awaitable[None]]
 
@@ -176,7 +176,7 @@ def draw_listing(listing: Listing, click: Click) -> None:
             draw_buttons((listing.more,), click)
 
 
-def draw_line(line: Line, click: Click) -> None:
+def draw_line(line: ListingRow, click: Click) -> None:
     with ui.element("li").classes(f"line-row {_TONES[line.tone]}"):
         ui.label(line.id).classes("line-id")
         with ui.element("div").classes("line-body"):

@@ -10,8 +10,8 @@ from nicegui.elements.mixins.value_element import ValueElement
 
 from adapters.studio.dialogs import in_page, open_dialog
 from adapters.studio.markup import quoted
-from adapters.studio.taking import take_file
-from adapters.studio.visit import Visit
+from adapters.studio.page_session import PageSession
+from adapters.studio.uploads import take_file
 from bot.events import Attachment
 from bot.replies import Field, FieldKind, Form
 
@@ -19,13 +19,13 @@ from bot.replies import Field, FieldKind, Form
 Submit = Callable[[Mapping[str, str], Attachment | None], Awaitable[str]]
 
 
-def open_form(visit: Visit, form: Form, submit: Submit) -> None:
+def open_form(visit: PageSession, form: Form, submit: Submit) -> None:
     """Show a form; it closes when `submit` says nothing."""
     _FormDialog(visit, form, submit).open()
 
 
 class _FormDialog:
-    def __init__(self, visit: Visit, form: Form, submit: Submit) -> None:
+    def __init__(self, visit: PageSession, form: Form, submit: Submit) -> None:
         self._visit = visit
         self._form = form
         self._submit = submit

@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from adapters.studio.guard import Door, keep_session
+from adapters.studio.access_guard import AccessPolicy, keep_session
 from adapters.studio.guessing import LONGEST_PAUSE, Guesses
-from adapters.studio.plain import locale_of, plain_page
+from adapters.studio.plain_page import locale_of, plain_page
 from adapters.studio.sessions import COOKIE
+from bot.ports.dependencies import App
 from bot.ports.store import Clock
-from bot.ports.world import House
 
 
-def add_login(app: FastAPI, door: Door, house: House, clock: Clock) -> None:
+def add_login(app: FastAPI, door: AccessPolicy, house: App, clock: Clock) -> None:
     """`/login` and `/logout`."""
     page, guesses = _Page(door, house), Guesses(clock)
 
@@ -51,7 +51,7 @@ def add_login(app: FastAPI, door: Door, house: House, clock: Clock) -> None:
 
 
 class _Page:
-    def __init__(self, door: Door, house: House) -> None:
+    def __init__(self, door: AccessPolicy, house: App) -> None:
         self._house = house
         self._kind = "token" if door.sessions.by_token else "password"
         self.wrong = "login.wrong_token" if door.sessions.by_token else "login.wrong"

@@ -13,8 +13,8 @@ from adapters.room import ASSISTANT, drawn, is_gone
 from adapters.studio import drawing
 from adapters.studio.dialogs import in_page
 from adapters.studio.markup import quoted, to_html
-from adapters.studio.visit import Visit
-from bot.model import RoomMessage
+from adapters.studio.page_session import PageSession
+from bot.domain import RoomMessage
 from bot.replies import Card, Drawn, Text
 
 Act = Callable[[], Awaitable[None]]
@@ -23,7 +23,7 @@ TEACH, APPROVE, GOOD, BAD, STOP = "🎓", "✅", "👍", "👎", "❌"
 _FACES = ("#ef5f8f", "#26a69a", "#5c6bc0", "#ff8a50", "#8e6bc0", "#3d9fd8", "#7aa63a", "#c2705a")
 
 
-class Deeds(Protocol):
+class MessageActions(Protocol):
     """What the room does when somebody acts on a message."""
 
     async def react(self, message: RoomMessage, emoji: str) -> None: ...
@@ -38,7 +38,12 @@ class MessageView:
     """Drawn once, then brought up to date in place."""
 
     def __init__(
-        self, visit: Visit, message: RoomMessage, deeds: Deeds, *, is_partial: bool = False
+        self,
+        visit: PageSession,
+        message: RoomMessage,
+        deeds: MessageActions,
+        *,
+        is_partial: bool = False,
     ) -> None:
         self._visit = visit
         self._deeds = deeds

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from adapters.studio.visit import DIRECT, Visit
-from bot.model import ChannelId
+from adapters.studio.page_session import DIRECT, PageSession
+from bot.domain import ChannelId
 
 CHANNELS = ("general", "support", "brand-voice")
 GROUPS = (
@@ -19,18 +19,18 @@ GROUPS = (
 )
 
 
-def draw_navigation(visit: Visit, here: str, channels: Sequence[ChannelId]) -> None:
+def draw_navigation(visit: PageSession, here: str, channels: Sequence[ChannelId]) -> None:
     """The numbers beside the pages are filled in by `attune.count`."""
     name = html.escape(visit.say("studio.navigation"))
     inside = "".join(_pieces(visit, here, channels))
     ui.html(f'<nav aria-label="{name}">{inside}</nav>', sanitize=False).classes("ways")
 
 
-def channel_title(visit: Visit, channel: ChannelId) -> str:
+def channel_title(visit: PageSession, channel: ChannelId) -> str:
     return visit.say("studio.direct") if channel == DIRECT else f"# {channel}"
 
 
-def _pieces(visit: Visit, here: str, channels: Sequence[ChannelId]) -> Iterator[str]:
+def _pieces(visit: PageSession, here: str, channels: Sequence[ChannelId]) -> Iterator[str]:
     yield _group(visit, "room")
     for channel in _listed(channels):
         address, title = f"/room/{quote(channel)}", channel_title(visit, channel)
@@ -41,7 +41,7 @@ def _pieces(visit: Visit, here: str, channels: Sequence[ChannelId]) -> Iterator[
             yield _entry(f"/{name}", visit.say(f"studio.{name}"), is_here=here == name, count=name)
 
 
-def _group(visit: Visit, name: str) -> str:
+def _group(visit: PageSession, name: str) -> str:
     return f'<div class="group">{html.escape(visit.say(f"studio.group.{name}"))}</div>'
 
 

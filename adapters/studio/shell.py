@@ -18,8 +18,8 @@ from nicegui import Client, background_tasks, ui
 
 from adapters.studio.markup import quoted
 from adapters.studio.navigation import draw_navigation
-from adapters.studio.visit import Studio, Visit
-from bot.model import LOCAL, ChannelId, WorkspaceId
+from adapters.studio.page_session import PageSession, Studio
+from bot.domain import LOCAL, ChannelId, WorkspaceId
 from bot.replies import Listing, Tone
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _WORKSPACE = re.compile(r"(slack|discord):\w+")
 class Frame:
     """The parts of the shell that a page fills or refreshes."""
 
-    visit: Visit
+    visit: PageSession
     top: ui.row = field(init=False)
     _counts: dict[str, str] = field(default_factory=dict)
 
@@ -56,11 +56,11 @@ class Frame:
             ui.navigate.to("/workspaces")
 
 
-def visit_of(studio: Studio, request: Request) -> Visit:
+def visit_of(studio: Studio, request: Request) -> PageSession:
     """A new window, as its cookies and address describe it."""
     cookies = request.cookies
     wanted = cookies.get("attune-language") or request.headers.get("accept-language", "en")
-    visit = Visit(studio, locale="zh" if wanted.lower().startswith("zh") else "en")
+    visit = PageSession(studio, locale="zh" if wanted.lower().startswith("zh") else "en")
     workspace = unquote(cookies.get("attune-workspace", ""))
     visit.workspace = WorkspaceId(workspace) if _WORKSPACE.fullmatch(workspace) else LOCAL
     visit.assistant = unquote(cookies.get("attune-assistant", "")) or None
@@ -70,7 +70,7 @@ def visit_of(studio: Studio, request: Request) -> Visit:
 
 @contextmanager
 def shell(
-    visit: Visit, request: Request, *, here: str, title: str, channels: Sequence[ChannelId]
+    visit: PageSession, request: Request, *, here: str, title: str, channels: Sequence[ChannelId]
 ) -> Iterator[Frame]:
     """The page around a page; what is drawn inside goes into its middle."""
     ui.page_title(f"{title} · Attune")
@@ -105,12 +105,14 @@ def middle(classes: str) -> ui.element:
     return ui.element("div").classes(classes).props("id=main tabindex=-1")
 
 
-def lead(visit: Visit, page: str) -> None:
+def lead(visit: PageSession, page: str) -> None:
     """What a page is for, in a sentence, for who sees it the first time."""
     ui.label(visit.say(f"studio.lead.{page}")).classes("lead")
 
 
-def follow(visit: Visit, refresh: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+def follow(
+    visit: PageSession, refresh: Callable[[], Awaitable[None]], *, at_once: bool = False
+) -> None:
     """Call again whenever something changed, not more than a few times a second."""
     client = ui.context.client
     following = _Following(visit, client, refresh)
@@ -120,7 +122,7 @@ def follow(visit: Visit, refresh: Callable[[], Awaitable[None]], *, at_once: boo
 
 class _Following:
     def __init__(
-        self, visit: Visit, client: Client, refresh: Callable[[], Awaitable[None]]
+        self, visit: PageSession, client: Client, refresh: Callable[[], Awaitable[None]]
     ) -> None:
         self._visit = visit
         self._client = client
@@ -184,7 +186,7 @@ def remember(name: str, value: str) -> None:
 
 
 def _sidebar(
-    visit: Visit, here: str, channels: Sequence[ChannelId], *, is_dark: bool | None
+    visit: PageSession, here: str, channels: Sequence[ChannelId], *, is_dark: bool | None
 ) -> None:
     with (
         ui.element("a")
@@ -200,7 +202,7 @@ def _sidebar(
         _switches(visit, is_dark=is_dark)
 
 
-def _draw_context(visit: Visit) -> None:
+def _draw_context(visit: PageSession) -> None:
     """Which workspace and assistant the pages are about, where it is not the usual one."""
 
     def back() -> None:
@@ -217,7 +219,7 @@ def _draw_context(visit: Visit) -> None:
         close.props(f"aria-label={quoted(visit.say('studio.back_to_default'))}")
 
 
-def _switches(visit: Visit, *, is_dark: bool | None) -> None:
+def _switches(visit: PageSession, *, is_dark: bool | None) -> None:
     def light() -> None:
         nonlocal is_dark
         is_dark = not is_dark

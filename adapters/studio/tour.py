@@ -8,14 +8,14 @@ from nicegui import ui
 
 from adapters.studio.drawing import Click, draw_button
 from adapters.studio.markup import quoted
-from adapters.studio.visit import Visit
-from bot.replies import Line, Listing, Tone
+from adapters.studio.page_session import PageSession
+from bot.replies import Listing, ListingRow, Tone
 
 
 class Tour:
     """Drawn where the room begins; drawn anew when a step was done."""
 
-    def __init__(self, visit: Visit, click: Click, write: Callable[[str], None]) -> None:
+    def __init__(self, visit: PageSession, click: Click, write: Callable[[str], None]) -> None:
         self._visit = visit
         self._click = click
         self._write = write
@@ -56,7 +56,7 @@ class Tour:
     def _say(self, key: str) -> str:
         return self._visit.say(key)
 
-    def _draw_step(self, index: int, line: Line) -> None:
+    def _draw_step(self, index: int, line: ListingRow) -> None:
         state = {Tone.GOOD: "done", Tone.BUSY: "current"}.get(line.tone, "later")
         step = ui.element("li").classes(f"step {state}")
         if state == "current":
@@ -73,7 +73,7 @@ class Tour:
                 if state == "current":
                     self._draw_ways(line)
 
-    def _draw_ways(self, line: Line) -> None:
+    def _draw_ways(self, line: ListingRow) -> None:
         with ui.row().classes("buttons"):
             for button in line.buttons:
                 draw_button(button, self._click)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 
-from bot.model import Row
+from bot.domain import Row
 
 _NAMES = ("limericks", "misspelling")
 

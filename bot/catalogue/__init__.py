@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot import chat, examples, privacy, removal
+from bot.catalogue.actions import BUTTONS, FORMS, HAPPENINGS, REACTIONS, SHORTCUTS, UNREACTIONS
 from bot.catalogue.commands import COMMANDS
-from bot.catalogue.deeds import BUTTONS, FORMS, HAPPENINGS, REACTIONS, SHORTCUTS, UNREACTIONS
 from bot.commands import Catalogue
 from bot.examples.keeping import CARD_STANDS
 from bot.outbox import Wording
-from bot.tuning import calendar, cards, deleting, facts
+from bot.tuning import cards, deleting, expiry, notices
 
 FORM_OPENERS = frozenset(
     [
@@ -33,17 +33,17 @@ CATALOGUE = Catalogue(
     reactions=REACTIONS,
     unreactions=UNREACTIONS,
     shortcuts=SHORTCUTS,
-    happenings=HAPPENINGS,
+    event_handlers=HAPPENINGS,
     form_openers=FORM_OPENERS,
 )
 
 WORDINGS: Mapping[str, Wording] = {
     deleting.KEPT: deleting.word_kept,
-    facts.STATUS: cards.word_status,
-    facts.ENDED: cards.word_ended,
-    facts.LATE: cards.word_late,
-    facts.REFUSED: cards.word_refused,
-    calendar.ENDING: calendar.word_ending,
+    notices.STATUS: cards.word_status,
+    notices.ENDED: cards.word_ended,
+    notices.LATE: cards.word_late,
+    notices.REFUSED: cards.word_refused,
+    expiry.ENDING: expiry.word_ending,
     chat.FELL_BACK: chat.word_fell_back,
     removal.CLOSED: removal.word_closed,
     CARD_STANDS: examples.word_standing,

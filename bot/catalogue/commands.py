@@ -13,9 +13,9 @@ from bot import (
 )
 from bot.catalogue import runs
 from bot.commands import Command, Option, OptionKind
-from bot.model import ExampleState, JobWish, Origin, Role
+from bot.domain import ExampleState, Origin, RequestedAction, Role
 from bot.rows import Method
-from bot.tuning import cards, hosted, start
+from bot.tuning import cards, host_resources, start
 
 _S, _M, _C, _T, _A = Role.STRANGER, Role.MEMBER, Role.CURATOR, Role.TRAINER, Role.ADMIN
 
@@ -83,17 +83,17 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "help",
         _S,
-        lambda ask, world: runs.helped(ask, world, COMMANDS),
+        lambda ask, deps: runs.helped(ask, deps, COMMANDS),
         (_text("topic", rest=True),),
         is_private=True,
         is_shareable=True,
     ),
-    Command("teach", _M, lambda ask, world: runs.teach_form(ask)),
+    Command("teach", _M, lambda ask, deps: runs.teach_form(ask)),
     Command("review", _C, runs.review, is_private=True),
     Command(
         "examples",
         _M,
-        lambda ask, world: runs.find_examples(ask, world),
+        lambda ask, deps: runs.find_examples(ask, deps),
         (
             _text("search", rest=True),
             _choice("state", *(state.value for state in ExampleState)),
@@ -112,36 +112,51 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "import",
         _C,
-        lambda ask, world: runs.import_file(ask, world),
+        lambda ask, deps: runs.import_file(ask, deps),
         (_text("starter"), Option("file", OptionKind.FILE, rest=True)),
     ),
     Command(
         "export",
         _C,
-        lambda ask, world: datasets.export(ask, store=world.store),
+        lambda ask, deps: datasets.export(ask, store=deps.store),
         (_choice("format", "jsonl", "csv", rest=True), _METHOD),
     ),
     Command(
         "start",
         _T,
-        lambda ask, world: start.start(ask, store=world.store, hosts=world.hosts),
+        lambda ask, deps: start.start(ask, store=deps.store, hosts=deps.hosts),
         _START_OPTIONS,
     ),
-    Command("status", _M, lambda ask, world: cards.status(ask, store=world.store), (_JOB,)),
+    Command("status", _M, lambda ask, deps: cards.status(ask, store=deps.store), (_JOB,)),
     Command(
         "jobs",
         _M,
-        lambda ask, world: cards.jobs(ask, store=world.store),
+        lambda ask, deps: cards.jobs(ask, store=deps.store),
         is_private=True,
         is_shareable=True,
     ),
-    Command("cancel", _T, lambda ask, world: runs.wish(ask, world, JobWish.CANCEL), (_JOB,)),
-    Command("pause", _T, lambda ask, world: runs.wish(ask, world, JobWish.PAUSE), (_JOB,)),
-    Command("resume", _T, lambda ask, world: runs.wish(ask, world, JobWish.RESUME), (_JOB,)),
+    Command(
+        "cancel",
+        _T,
+        lambda ask, deps: runs.requested_action(ask, deps, RequestedAction.CANCEL),
+        (_JOB,),
+    ),
+    Command(
+        "pause",
+        _T,
+        lambda ask, deps: runs.requested_action(ask, deps, RequestedAction.PAUSE),
+        (_JOB,),
+    ),
+    Command(
+        "resume",
+        _T,
+        lambda ask, deps: runs.requested_action(ask, deps, RequestedAction.RESUME),
+        (_JOB,),
+    ),
     Command(
         "models",
         _M,
-        lambda ask, world: runs.models(ask, world),
+        lambda ask, deps: runs.models(ask, deps),
         (Option("lineage", OptionKind.MODEL, rest=True),),
         is_private=True,
         is_shareable=True,
@@ -149,25 +164,25 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "hosted",
         _T,
-        lambda ask, world: hosted.listing(ask, store=world.store, hosts=world.hosts),
+        lambda ask, deps: host_resources.listing(ask, store=deps.store, hosts=deps.hosts),
         is_private=True,
     ),
     Command(
         "use",
         _T,
-        lambda ask, world: deployments.use(ask, ask.text("model") or "", store=world.store),
+        lambda ask, deps: deployments.use(ask, ask.text("model") or "", store=deps.store),
         (Option("model", OptionKind.MODEL, rest=True, required=True), _text("as")),
     ),
-    Command("rollback", _T, lambda ask, world: deployments.rollback(ask, store=world.store)),
+    Command("rollback", _T, lambda ask, deps: deployments.rollback(ask, store=deps.store)),
     Command(
         "compare",
         _M,
-        lambda ask, world: comparison.compare(
+        lambda ask, deps: comparison.compare(
             ask,
             ask.text("question") or "",
-            store=world.store,
-            hosts=world.hosts,
-            clock=world.clock,
+            store=deps.store,
+            hosts=deps.hosts,
+            clock=deps.clock,
         ),
         (Option("question", rest=True, required=True, is_sentence=True), _yes_no("checkpoints")),
         costs_tokens=True,
@@ -175,48 +190,48 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "consent",
         _S,
-        lambda ask, world: privacy.consent(ask, store=world.store),
+        lambda ask, deps: privacy.consent(ask, store=deps.store),
         (_choice("switch", "on", "off", rest=True),),
     ),
-    Command("my-data", _S, lambda ask, world: privacy.my_data(ask, store=world.store)),
-    Command("forget-me", _S, lambda ask, world: privacy.ask_forget(ask)),
+    Command("my-data", _S, lambda ask, deps: privacy.my_data(ask, store=deps.store)),
+    Command("forget-me", _S, lambda ask, deps: privacy.ask_forget(ask)),
     Command(
         "assistant create",
         _A,
-        lambda ask, world: assistants.create(ask, store=world.store, hosts=world.hosts),
+        lambda ask, deps: assistants.create(ask, store=deps.store, hosts=deps.hosts),
         (_text("name", rest=True, required=True), *_ASSISTANT_OPTIONS),
     ),
     Command(
         "assistant show",
         _M,
-        lambda ask, world: assistants.show(ask, store=world.store),
+        lambda ask, deps: assistants.show(ask, store=deps.store),
         (_NAMED,),
         is_private=True,
     ),
     Command(
         "assistant edit",
         _A,
-        lambda ask, world: assistants.edit(ask, store=world.store, hosts=world.hosts),
+        lambda ask, deps: assistants.edit(ask, store=deps.store, hosts=deps.hosts),
         (_NAMED, *_ASSISTANT_OPTIONS),
     ),
     Command(
         "assistant bind",
         _A,
-        lambda ask, world: assistants.bind(ask, store=world.store, surfaces=world.surfaces),
+        lambda ask, deps: assistants.bind(ask, store=deps.store, surfaces=deps.surfaces),
         (_NAMED, _yes_no("always")),
     ),
-    Command("assistant unbind", _A, lambda ask, world: assistants.unbind(ask, store=world.store)),
+    Command("assistant unbind", _A, lambda ask, deps: assistants.unbind(ask, store=deps.store)),
     Command(
         "assistant list",
         _M,
-        lambda ask, world: assistants.listing(ask, store=world.store),
+        lambda ask, deps: assistants.listing(ask, store=deps.store),
         is_private=True,
         is_shareable=True,
     ),
     Command(
         "admin roles",
         _A,
-        lambda ask, world: administration.roles(ask, store=world.store, surfaces=world.surfaces),
+        lambda ask, deps: administration.roles(ask, store=deps.store, surfaces=deps.surfaces),
         (
             Option("user", OptionKind.USER, rest=True),
             _choice("role", "none", "member", "curator", "trainer", "admin"),
@@ -228,7 +243,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "admin budget",
         _A,
-        lambda ask, world: administration.budget(ask, store=world.store),
+        lambda ask, deps: administration.budget(ask, store=deps.store),
         (_amount("person"), _amount("workspace"), _amount("training")),
         is_private=True,
         is_shareable=True,
@@ -236,15 +251,15 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "admin guests",
         _A,
-        lambda ask, world: guests.guests(ask, store=world.store),
+        lambda ask, deps: guests.guests(ask, store=deps.store),
         (_choice("where", "here", "everywhere", "nowhere", rest=True),),
         is_private=True,
     ),
-    Command("admin sources", _A, lambda ask, world: privacy.sources(ask, store=world.store)),
+    Command("admin sources", _A, lambda ask, deps: privacy.sources(ask, store=deps.store)),
     Command(
         "admin audit",
         _A,
-        lambda ask, world: administration.audit(ask, store=world.store),
+        lambda ask, deps: administration.audit(ask, store=deps.store),
         (_text("what", rest=True), Option("user", OptionKind.USER), _integer("limit", 1, 200)),
         is_private=True,
         is_shareable=True,

@@ -19,309 +19,309 @@ from bot import (
     removal,
     workspaces,
 )
-from bot.commands import Ask, Command
+from bot.commands import Command, Request
+from bot.domain import LOCAL, ChannelKind, ExampleState, Message, RequestedAction, Role, WorkspaceId
 from bot.errors import BadInput, NotNow
-from bot.events import Deleted, Edited, Joined, Spoken
-from bot.model import LOCAL, ChannelKind, ExampleState, JobWish, Role, Said, WorkspaceId
+from bot.events import MessageEdited, MessageReceived, MessagesDeleted, WorkspaceJoined
+from bot.ports.dependencies import Dependencies
 from bot.ports.surface import CanSwitchWorkspace, Surface
-from bot.ports.world import World
-from bot.replies import Reply, Silence, Text
-from bot.tuning import confirming, control, hosted, lineage
+from bot.replies import NoReply, Reply, Text
+from bot.tuning import confirmation, control, host_resources, lineage
 
 _PROBLEMS_WITH_ROOM = 500
 
 
-async def welcome(ask: Ask, world: World) -> Reply:
+async def welcome(ask: Request, deps: Dependencies) -> Reply:
     """A server is known by its name from now on."""
     what = ask.event.what
-    if isinstance(what, Joined) and what.name:
-        async with world.store.writing() as records:
+    if isinstance(what, WorkspaceJoined) and what.name:
+        async with deps.store.writing() as records:
             await records.workspaces.rename(ask.id, what.name)
-    note = workspaces.waiting_note(ask.workspace, world.hosts, ask.words)
+    note = workspaces.waiting_note(ask.workspace, deps.hosts, ask.words)
     return home.welcome(ask, note)
 
 
-async def helped(ask: Ask, world: World, commands: Sequence[Command]) -> Reply:
+async def helped(ask: Request, deps: Dependencies, commands: Sequence[Command]) -> Reply:
     """In a direct message it begins with the workspace that answers there."""
-    surface = world.surfaces.of(ask.id)
+    surface = deps.surfaces.of(ask.id)
     note = None
     if isinstance(surface, CanSwitchWorkspace) and ask.place.kind is ChannelKind.DIRECT:
         note = await surface.workspace_note(ask.event)
     return await overview.helped(ask, commands, note)
 
 
-async def teach_form(ask: Ask) -> Reply:
+async def teach_form(ask: Request) -> Reply:
     return examples.teach_form(ask.words)
 
 
-async def taught(ask: Ask, world: World) -> Reply:
-    return await examples.teach(ask, store=world.store)
+async def taught(ask: Request, deps: Dependencies) -> Reply:
+    return await examples.teach(ask, store=deps.store)
 
 
-async def write(ask: Ask, world: World) -> Reply:
-    return await examples.write(ask, store=world.store, links=world.links)
+async def write(ask: Request, deps: Dependencies) -> Reply:
+    return await examples.write(ask, store=deps.store, links=deps.links)
 
 
-async def write_page(ask: Ask, world: World) -> Reply:
-    return await examples.write_page(ask, store=world.store, links=world.links)
+async def write_page(ask: Request, deps: Dependencies) -> Reply:
+    return await examples.write_page(ask, store=deps.store, links=deps.links)
 
 
-async def written(ask: Ask, world: World) -> Reply:
-    return await examples.written(ask, store=world.store, links=world.links)
+async def written(ask: Request, deps: Dependencies) -> Reply:
+    return await examples.written(ask, store=deps.store, links=deps.links)
 
 
-async def find_examples(ask: Ask, world: World) -> Reply:
+async def find_examples(ask: Request, deps: Dependencies) -> Reply:
     """`edit:` and `withdraw:` need a curator and stand alone, looking does not."""
     for name, change in {"edit": edit, "withdraw": withdraw}.items():
         number = ask.text(name)
         if number:
             _refuse_beside(ask, name)
             access.require(ask.role, Role.CURATOR, ask.words)
-            return await change(replace(ask, argument=number), world)
-    return await examples.listing(ask, store=world.store)
+            return await change(replace(ask, argument=number), deps)
+    return await examples.listing(ask, store=deps.store)
 
 
-def _refuse_beside(ask: Ask, name: str) -> None:
+def _refuse_beside(ask: Request, name: str) -> None:
     """Raises BadInput where another option would be passed over."""
     for other in ask.options:
         if other != name and ask.text(other):
             raise BadInput(problem=ask.words("option.not_both", one=name, other=other))
 
 
-async def edit(ask: Ask, world: World) -> Reply:
-    return await examples.edit_form(ask, store=world.store)
+async def edit(ask: Request, deps: Dependencies) -> Reply:
+    return await examples.edit_form(ask, store=deps.store)
 
 
-async def withdraw(ask: Ask, world: World) -> Reply:
-    return await examples.withdraw(ask, store=world.store, surfaces=world.surfaces)
+async def withdraw(ask: Request, deps: Dependencies) -> Reply:
+    return await examples.withdraw(ask, store=deps.store, surfaces=deps.surfaces)
 
 
-async def restore(ask: Ask, world: World) -> Reply:
-    return await examples.undo(ask, store=world.store, surfaces=world.surfaces)
+async def restore(ask: Request, deps: Dependencies) -> Reply:
+    return await examples.undo(ask, store=deps.store, surfaces=deps.surfaces)
 
 
-async def models(ask: Ask, world: World) -> Reply:
+async def models(ask: Request, deps: Dependencies) -> Reply:
     """All of them, or where one of them comes from."""
     name = ask.argument or ask.text("lineage")
     if name:
         access.require(ask.role, Role.CURATOR, ask.words)
-        return await lineage.of_model(ask, name, store=world.store)
-    return await deployments.models(ask, store=world.store)
+        return await lineage.of_model(ask, name, store=deps.store)
+    return await deployments.models(ask, store=deps.store)
 
 
-async def import_file(ask: Ask, world: World) -> Reply:
+async def import_file(ask: Request, deps: Dependencies) -> Reply:
     named = ask.text("starter")
     if named and ask.attachment is not None:
         raise BadInput(problem=ask.words("option.not_both", one="starter", other="file"))
     if named:
         _refuse_beside(ask, "starter")
-        return await starter(replace(ask, argument=named), world)
+        return await starter(replace(ask, argument=named), deps)
     if ask.attachment is None and ask.workspace.platform != "local":
         return datasets.import_form(ask.words)
-    return await datasets.import_file(ask, store=world.store, surface=_holding(ask, world))
+    return await datasets.import_file(ask, store=deps.store, surface=_holding(ask, deps))
 
 
-async def import_whole(ask: Ask, world: World) -> Reply:
+async def import_whole(ask: Request, deps: Dependencies) -> Reply:
     """With every refused row named, for a surface that has room for them."""
     return await datasets.import_file(
-        ask, store=world.store, surface=_holding(ask, world), shown=_PROBLEMS_WITH_ROOM
+        ask, store=deps.store, surface=_holding(ask, deps), shown=_PROBLEMS_WITH_ROOM
     )
 
 
-def _holding(ask: Ask, world: World) -> Surface:
+def _holding(ask: Request, deps: Dependencies) -> Surface:
     """Where the file lies: who runs the studio brings it into any workspace."""
     platform = ask.attachment.platform if ask.attachment else ""
-    return world.surfaces.of(WorkspaceId(platform) if platform else ask.id)
+    return deps.surfaces.of(WorkspaceId(platform) if platform else ask.id)
 
 
-async def starter(ask: Ask, world: World) -> Reply:
+async def starter(ask: Request, deps: Dependencies) -> Reply:
     return await datasets.import_starter(
-        ask, ask.argument, starters=world.starters, store=world.store
+        ask, ask.argument, starters=deps.starters, store=deps.store
     )
 
 
-async def side_by_side(ask: Ask, world: World) -> Reply:
+async def side_by_side(ask: Request, deps: Dependencies) -> Reply:
     return await comparison.side_by_side(
-        ask, ask.options, store=world.store, hosts=world.hosts, clock=world.clock
+        ask, ask.options, store=deps.store, hosts=deps.hosts, clock=deps.clock
     )
 
 
-async def tour(ask: Ask, world: World) -> Reply:
-    return await overview.tour(ask, store=world.store, starters=world.starters)
+async def tour(ask: Request, deps: Dependencies) -> Reply:
+    return await overview.tour(ask, store=deps.store, starters=deps.starters)
 
 
-async def context(ask: Ask, world: World) -> Reply:
-    surface = world.surfaces.of(ask.id)
-    return await examples.context(ask, store=world.store, surface=surface)
+async def context(ask: Request, deps: Dependencies) -> Reply:
+    surface = deps.surfaces.of(ask.id)
+    return await examples.context(ask, store=deps.store, surface=surface)
 
 
-async def judge(ask: Ask, world: World, state: ExampleState) -> Reply:
-    return await examples.judge(ask, state, store=world.store, surfaces=world.surfaces)
+async def judge(ask: Request, deps: Dependencies, state: ExampleState) -> Reply:
+    return await examples.judge(ask, state, store=deps.store, surfaces=deps.surfaces)
 
 
-async def review(ask: Ask, world: World) -> Reply:
-    return await examples.review(ask, store=world.store, surfaces=world.surfaces)
+async def review(ask: Request, deps: Dependencies) -> Reply:
+    return await examples.review(ask, store=deps.store, surfaces=deps.surfaces)
 
 
-async def skip(ask: Ask, world: World) -> Reply:
-    return await examples.skip(ask, store=world.store, surfaces=world.surfaces)
+async def skip(ask: Request, deps: Dependencies) -> Reply:
+    return await examples.skip(ask, store=deps.store, surfaces=deps.surfaces)
 
 
-async def confirm(ask: Ask, world: World, *, is_sure: bool = False) -> Reply:
-    reply = await confirming.confirm(ask, store=world.store, is_sure=is_sure)
-    world.wake()
+async def confirm(ask: Request, deps: Dependencies, *, is_sure: bool = False) -> Reply:
+    reply = await confirmation.confirm(ask, store=deps.store, is_sure=is_sure)
+    deps.wake()
     return reply
 
 
-async def wish(ask: Ask, world: World, wanted: JobWish) -> Reply:
-    reply = await control.wish(ask, wanted, store=world.store, hosts=world.hosts)
-    world.wake()
+async def requested_action(ask: Request, deps: Dependencies, wanted: RequestedAction) -> Reply:
+    reply = await control.requested_action(ask, wanted, store=deps.store, hosts=deps.hosts)
+    deps.wake()
     return reply
 
 
-async def forget(ask: Ask, world: World) -> Reply:
-    reply = await privacy.forget(ask, store=world.store, room=world.surfaces.of(LOCAL))
-    world.wake()
+async def forget(ask: Request, deps: Dependencies) -> Reply:
+    reply = await privacy.forget(ask, store=deps.store, room=deps.surfaces.of(LOCAL))
+    deps.wake()
     return reply
 
 
-async def joined(ask: Ask, world: World) -> Reply:
+async def joined(ask: Request, deps: Dependencies) -> Reply:
     """Where the app was removed and comes again, everything is there."""
-    await _removals(world).settle(ask.id)
-    async with world.store.reading() as records:
+    await _removals(deps).settle(ask.id)
+    async with deps.store.reading() as records:
         workspace = await records.workspaces.find(ask.id)
     if workspace is None or workspace.closed_at is not None:
-        return Silence()
-    return await welcome(ask, world)
+        return NoReply()
+    return await welcome(ask, deps)
 
 
-async def left(ask: Ask, world: World) -> Reply:
-    await _removals(world).report(ask.id)
-    world.wake()
-    return Silence()
+async def left(ask: Request, deps: Dependencies) -> Reply:
+    await _removals(deps).report(ask.id)
+    deps.wake()
+    return NoReply()
 
 
-async def show_closed(ask: Ask, world: World) -> Reply:
-    return await removal.show(ask, store=world.store, erase_after=world.erase_after)
+async def show_closed(ask: Request, deps: Dependencies) -> Reply:
+    return await removal.show(ask, store=deps.store, erase_after=deps.erase_after)
 
 
-async def extend(ask: Ask, world: World) -> Reply:
-    return await removal.extend(ask, store=world.store, erase_after=world.erase_after)
+async def extend(ask: Request, deps: Dependencies) -> Reply:
+    return await removal.extend(ask, store=deps.store, erase_after=deps.erase_after)
 
 
-async def erase_workspace(ask: Ask, world: World) -> Reply:
-    reply = await removal.erase_now(ask, store=world.store)
-    world.wake()
+async def erase_workspace(ask: Request, deps: Dependencies) -> Reply:
+    reply = await removal.erase_now(ask, store=deps.store)
+    deps.wake()
     return reply
 
 
-def _removals(world: World) -> removal.Removals:
+def _removals(deps: Dependencies) -> removal.Removals:
     return removal.Removals(
-        store=world.store,
-        surfaces=world.surfaces,
-        clock=world.clock,
-        erase_after=world.erase_after,
+        store=deps.store,
+        surfaces=deps.surfaces,
+        clock=deps.clock,
+        erase_after=deps.erase_after,
     )
 
 
-def marked(ask: Ask) -> Said:
+def marked(ask: Request) -> Message:
     if ask.message is None:
         raise NotNow(problem=ask.words("message.gone"))
     return ask.message
 
 
-async def propose(ask: Ask, world: World) -> Reply:
-    if asks := await feedback.instead_of_refusal(ask, marked(ask).id, store=world.store):
+async def propose(ask: Request, deps: Dependencies) -> Reply:
+    if asks := await feedback.instead_of_refusal(ask, marked(ask).id, store=deps.store):
         return asks
-    surface = world.surfaces.of(ask.id)
-    return await examples.propose(ask, marked(ask), store=world.store, surface=surface)
+    surface = deps.surfaces.of(ask.id)
+    return await examples.propose(ask, marked(ask), store=deps.store, surface=surface)
 
 
-async def save_form(ask: Ask, message: Said, world: World) -> Reply:
-    if asks := await feedback.instead_of_refusal(ask, message.id, store=world.store):
+async def save_form(ask: Request, message: Message, deps: Dependencies) -> Reply:
+    if asks := await feedback.instead_of_refusal(ask, message.id, store=deps.store):
         return asks
-    surface = world.surfaces.of(ask.id)
-    return await examples.save_form(ask, message, store=world.store, surface=surface)
+    surface = deps.surfaces.of(ask.id)
+    return await examples.save_form(ask, message, store=deps.store, surface=surface)
 
 
-async def save_again(ask: Ask, world: World) -> Reply:
-    message = await examples.named_message(ask, ask.argument, world.surfaces.of(ask.id))
-    return await save_form(ask, message, world)
+async def save_again(ask: Request, deps: Dependencies) -> Reply:
+    message = await examples.named_message(ask, ask.argument, deps.surfaces.of(ask.id))
+    return await save_form(ask, message, deps)
 
 
-async def saved(ask: Ask, world: World) -> Reply:
-    surface = world.surfaces.of(ask.id)
-    return await examples.saved(ask, ask.options, store=world.store, surface=surface)
+async def saved(ask: Request, deps: Dependencies) -> Reply:
+    surface = deps.surfaces.of(ask.id)
+    return await examples.saved(ask, ask.options, store=deps.store, surface=surface)
 
 
-async def feedback_given(ask: Ask, world: World) -> Reply:
-    surface = world.surfaces.of(ask.id)
-    return await feedback.submitted(ask, ask.options, store=world.store, surface=surface)
+async def feedback_given(ask: Request, deps: Dependencies) -> Reply:
+    surface = deps.surfaces.of(ask.id)
+    return await feedback.submitted(ask, ask.options, store=deps.store, surface=surface)
 
 
-async def approve(ask: Ask, world: World) -> Reply:
-    if asks := await feedback.instead_of_refusal(ask, marked(ask).id, store=world.store):
+async def approve(ask: Request, deps: Dependencies) -> Reply:
+    if asks := await feedback.instead_of_refusal(ask, marked(ask).id, store=deps.store):
         return asks
-    surface = world.surfaces.of(ask.id)
-    return await examples.approve_marked(ask, marked(ask), store=world.store, surface=surface)
+    surface = deps.surfaces.of(ask.id)
+    return await examples.approve_marked(ask, marked(ask), store=deps.store, surface=surface)
 
 
-async def stop(ask: Ask, world: World) -> Reply:
+async def stop(ask: Request, deps: Dependencies) -> Reply:
     message = ask.clicked
     if message is None:
-        return Silence()
-    return await chat.stop(ask, message, store=world.store, running=world.running)
+        return NoReply()
+    return await chat.stop(ask, message, store=deps.store, running=deps.running)
 
 
-async def answer(ask: Ask, world: World) -> Reply:
+async def answer(ask: Request, deps: Dependencies) -> Reply:
     what = ask.event.what
-    if not isinstance(what, Spoken):
-        return Silence()
+    if not isinstance(what, MessageReceived):
+        return NoReply()
     if not what.message.text.strip():
         return Text(ask.words("chat.empty"))
     return await chat.answer(
         ask,
         what.message,
-        store=world.store,
-        hosts=world.hosts,
-        surface=world.surfaces.of(ask.id),
-        clock=world.clock,
-        running=world.running,
+        store=deps.store,
+        hosts=deps.hosts,
+        surface=deps.surfaces.of(ask.id),
+        clock=deps.clock,
+        running=deps.running,
     )
 
 
-async def source_edited(ask: Ask, world: World) -> Reply:
+async def source_edited(ask: Request, deps: Dependencies) -> Reply:
     what = ask.event.what
-    if not isinstance(what, Edited):
-        return Silence()
+    if not isinstance(what, MessageEdited):
+        return NoReply()
     gone = await examples.source_edited(
-        ask, what.message, what.text, store=world.store, surface=world.surfaces.of(ask.id)
+        ask, what.message, what.text, store=deps.store, surface=deps.surfaces.of(ask.id)
     )
-    reply = await privacy.nothing_left(ask, gone, store=world.store)
-    world.wake()
+    reply = await privacy.nothing_left(ask, gone, store=deps.store)
+    deps.wake()
     return reply
 
 
-async def place_deleted(ask: Ask, world: World) -> Reply:
-    reply = await privacy.place_deleted(ask, store=world.store)
-    world.wake()
+async def place_deleted(ask: Request, deps: Dependencies) -> Reply:
+    reply = await privacy.place_deleted(ask, store=deps.store)
+    deps.wake()
     return reply
 
 
-async def source_deleted(ask: Ask, world: World) -> Reply:
+async def source_deleted(ask: Request, deps: Dependencies) -> Reply:
     what = ask.event.what
-    if isinstance(what, Deleted):
-        return await privacy.source_deleted(ask, what.messages, store=world.store)
-    return Silence()
+    if isinstance(what, MessagesDeleted):
+        return await privacy.source_deleted(ask, what.messages, store=deps.store)
+    return NoReply()
 
 
-async def delete_model(ask: Ask, world: World) -> Reply:
-    reply = await hosted.delete_model(ask, store=world.store, hosts=world.hosts)
-    world.wake()
+async def delete_model(ask: Request, deps: Dependencies) -> Reply:
+    reply = await host_resources.delete_model(ask, store=deps.store, hosts=deps.hosts)
+    deps.wake()
     return reply
 
 
-async def delete_file(ask: Ask, world: World) -> Reply:
-    reply = await hosted.delete_file(ask, store=world.store, hosts=world.hosts)
-    world.wake()
+async def delete_file(ask: Request, deps: Dependencies) -> Reply:
+    reply = await host_resources.delete_file(ask, store=deps.store, hosts=deps.hosts)
+    deps.wake()
     return reply

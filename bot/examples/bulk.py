@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from bot.commands import Ask, whole_number
+from bot.commands import Request, whole_number
+from bot.domain import ExampleId, ExampleState
 from bot.errors import BadInput, NotFound
 from bot.examples.editing import wanted
 from bot.examples.keeping import redraw_cards
-from bot.model import ExampleId, ExampleState
 from bot.ports.store import Records, Store
 from bot.replies import Button, Reply, Text
 from bot.undo_offers import offer_undo
@@ -23,7 +23,7 @@ _MOST_TAG = 40
 _UNDONE = (ExampleState.REJECTED, ExampleState.WITHDRAWN)
 
 
-async def bulk(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
+async def bulk(ask: Request, values: Mapping[str, str], *, store: Store) -> Reply:
     """`examples:<state>` or `examples:tag`, for `ids` or for all that the filters find.
 
     Between two batches others can write. Only what stood when it was asked for is changed.
@@ -55,7 +55,7 @@ async def bulk(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
 
 
 async def _offer_undo(
-    ask: Ask, before: Mapping[str, Sequence[int]], records: Records
+    ask: Request, before: Mapping[str, Sequence[int]], records: Records
 ) -> tuple[Button, ...]:
     was = {state: ids for state, ids in before.items() if state != ask.argument}
     if not was:
@@ -65,7 +65,7 @@ async def _offer_undo(
 
 
 async def _as_shown(
-    ask: Ask, shown: Mapping[ExampleId, str], batch: Sequence[ExampleId], records: Records
+    ask: Request, shown: Mapping[ExampleId, str], batch: Sequence[ExampleId], records: Records
 ) -> Sequence[ExampleId]:
     """Those that are still what the person saw; a tag decides nothing, and a filter says enough."""
     if ask.argument == "tag" or not shown:
@@ -78,23 +78,25 @@ async def _as_shown(
     ]
 
 
-def _change(ask: Ask, values: Mapping[str, str]) -> Change:
+def _change(ask: Request, values: Mapping[str, str]) -> Change:
     if ask.argument == "tag":
         return partial(_tag, ask, _tag_of(ask, values))
     return partial(_move, ask, _state(ask))
 
 
-async def _move(ask: Ask, state: ExampleState, batch: Sequence[ExampleId], records: Records) -> int:
+async def _move(
+    ask: Request, state: ExampleState, batch: Sequence[ExampleId], records: Records
+) -> int:
     return await records.examples.set_state(ask.id, batch, state, at=ask.now, by=ask.by)
 
 
-async def _tag(ask: Ask, tag: str, batch: Sequence[ExampleId], records: Records) -> int:
+async def _tag(ask: Request, tag: str, batch: Sequence[ExampleId], records: Records) -> int:
     await records.examples.add_tag(ask.id, batch, tag)
     return len(batch)
 
 
 async def _next(
-    ask: Ask, values: Mapping[str, str], records: Records, *, after: ExampleId
+    ask: Request, values: Mapping[str, str], records: Records, *, after: ExampleId
 ) -> Sequence[ExampleId]:
     """The next that are meant, by id; a pointer without text is never approved."""
     named = sorted({one for one in _shown(values) if one > after})[:_BATCH]
@@ -121,14 +123,14 @@ def _shown(values: Mapping[str, str]) -> Mapping[ExampleId, str]:
         raise NotFound(noun="example", name=values["ids"][:40]) from None
 
 
-def _tag_of(ask: Ask, values: Mapping[str, str]) -> str:
+def _tag_of(ask: Request, values: Mapping[str, str]) -> str:
     tag = "-".join(values.get("name", "").lower().lstrip("#").split())
     if not tag or len(tag) > _MOST_TAG:
         raise BadInput(problem=ask.words("bulk.bad_tag", most=_MOST_TAG))
     return tag
 
 
-def _state(ask: Ask) -> ExampleState:
+def _state(ask: Request) -> ExampleState:
     try:
         return ExampleState(ask.argument)
     except ValueError:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import (
+    Example,
+    ExampleState,
+    Message,
+    Sources,
+)
 from bot.examples.exchange import (
     Exchange,
     exchange_of,
@@ -13,12 +19,6 @@ from bot.examples.exchange import (
 from bot.examples.keeping import add, ask_authors, change_state, offer_undo_of, set_state
 from bot.examples.review import review_buttons
 from bot.examples.writing import write_button
-from bot.model import (
-    Example,
-    ExampleState,
-    Said,
-    Sources,
-)
 from bot.ports.store import Store
 from bot.ports.surface import Surface
 from bot.replies import Receipt, Reply, Text
@@ -27,7 +27,7 @@ PROPOSED = "🎓"
 APPROVED = "✅"
 
 
-async def propose(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> Reply:
+async def propose(ask: Request, marked: Message, *, store: Store, surface: Surface) -> Reply:
     """Keep the exchange that ends in a marked message; a curator's own mark does not approve it."""
     if ask.workspace.sources < Sources.MESSAGES:
         return pointed(ask, await keep_pointer(ask, marked, store=store))
@@ -35,7 +35,7 @@ async def propose(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> 
     return await proposed(ask, marked, exchange, store=store)
 
 
-async def proposed(ask: Ask, marked: Said, exchange: Exchange, *, store: Store) -> Reply:
+async def proposed(ask: Request, marked: Message, exchange: Exchange, *, store: Store) -> Reply:
     """It waits for a curator, and for every author who has not said yes or no."""
     kept, is_new = await add(ask, proposal(ask, marked, exchange), store=store)
     await _mark(ask, kept, store=store)
@@ -46,7 +46,7 @@ async def proposed(ask: Ask, marked: Said, exchange: Exchange, *, store: Store) 
     return Receipt(PROPOSED, Text(text, private=True, buttons=buttons), marked.id)
 
 
-async def approve_marked(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> Reply:
+async def approve_marked(ask: Request, marked: Message, *, store: Store, surface: Surface) -> Reply:
     """A curator's ✅: proposes if nobody has yet, then approves."""
     async with store.reading() as records:
         example = await records.examples.by_source(ask.id, marked.place.channel, marked.id)
@@ -64,7 +64,7 @@ async def approve_marked(ask: Ask, marked: Said, *, store: Store, surface: Surfa
     return Receipt(APPROVED, text, marked.id)
 
 
-async def unpropose(ask: Ask, marked: Said, *, store: Store) -> Reply:
+async def unpropose(ask: Request, marked: Message, *, store: Store) -> Reply:
     """Taking one's 🎓 off withdraws what is only proposed, and by nobody else."""
     async with store.writing() as records:
         example = await records.examples.by_source(ask.id, marked.place.channel, marked.id)
@@ -80,7 +80,7 @@ async def unpropose(ask: Ask, marked: Said, *, store: Store) -> Reply:
     return Text(ask.words("example.withdrawn", id=example.id), private=True, buttons=undo)
 
 
-async def keep_pointer(ask: Ask, marked: Said, *, store: Store) -> Example:
+async def keep_pointer(ask: Request, marked: Message, *, store: Store) -> Example:
     """The workspace does not allow keeping text: remember only where it stands."""
     found = refuse_excluded(ask, strangers(marked))
     pointer = Exchange(None, (marked.author,), found)
@@ -89,12 +89,12 @@ async def keep_pointer(ask: Ask, marked: Said, *, store: Store) -> Example:
     return kept
 
 
-async def _mark(ask: Ask, example: Example, *, store: Store) -> None:
+async def _mark(ask: Request, example: Example, *, store: Store) -> None:
     async with store.writing() as records:
         await records.example_messages.mark(ask.id, example.id, ask.by)
 
 
-def pointed(ask: Ask, kept: Example) -> Text:
+def pointed(ask: Request, kept: Example) -> Text:
     """What the marker hears of it, and how it may become an example."""
     if kept.row is not None:
         state = ask.words(f"state.{kept.state}")

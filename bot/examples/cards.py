@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import Example, ExampleState, Notice, Role
 from bot.examples.editing import line_of
 from bot.examples.exchange import names_of
 from bot.examples.review import review_buttons, spoken_lines
 from bot.examples.shown import stamp
-from bot.model import Example, ExampleState, Notice, Role
+from bot.ports.dependencies import Surfaces
 from bot.ports.store import Records
-from bot.ports.world import Surfaces
 from bot.replies import Button, Card, Drawn, Listing, Refused
 from bot.words import Words
 
 
-async def refuse_outdated(ask: Ask, example: Example, *, surfaces: Surfaces) -> Refused:
+async def refuse_outdated(ask: Request, example: Example, *, surfaces: Surfaces) -> Refused:
     """What the example is now and who decided, with buttons for that."""
     words, by = ask.words, ""
     if example.decided_by is not None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import ExampleState
 from bot.examples import review
 from bot.examples.cards import refuse_outdated
 from bot.examples.keeping import decide, number
-from bot.model import ExampleState
+from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store
-from bot.ports.world import Surfaces
 from bot.replies import Reply, Text
 
 
-async def judge(ask: Ask, state: ExampleState, *, store: Store, surfaces: Surfaces) -> Reply:
+async def judge(ask: Request, state: ExampleState, *, store: Store, surfaces: Surfaces) -> Reply:
     """Approve or reject from the review card; the next one takes its place."""
     decided = await decide(ask, state, store=store)
     if decided.outdated is not None:
@@ -25,14 +25,14 @@ async def judge(ask: Ask, state: ExampleState, *, store: Store, surfaces: Surfac
     return replace(card, buttons=(*card.buttons, *decided.undo))
 
 
-async def withdraw(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
+async def withdraw(ask: Request, *, store: Store, surfaces: Surfaces) -> Reply:
     decided = await decide(ask, ExampleState.WITHDRAWN, store=store)
     if decided.outdated is not None:
         return await refuse_outdated(ask, decided.outdated, surfaces=surfaces)
     return Text(ask.words("example.withdrawn", id=number(ask)), buttons=decided.undo)
 
 
-async def undo(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
+async def undo(ask: Request, *, store: Store, surfaces: Surfaces) -> Reply:
     """Back among those that wait, as if nobody had judged it."""
     decided = await decide(ask, ExampleState.PROPOSED, store=store)
     if decided.outdated is not None:

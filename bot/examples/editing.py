@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.commands import Ask, whole_number
-from bot.errors import NotFound, NotNow
-from bot.examples.keeping import hidden, number, redraw_cards, seen
-from bot.examples.shown import stamp
-from bot.examples.texts import checked, last_text, parts, readable, with_parts
-from bot.model import (
+from bot.commands import Request, whole_number
+from bot.domain import (
     NO_EXCLUSION,
     Example,
     ExampleFilter,
@@ -20,6 +16,10 @@ from bot.model import (
     Role,
     UserId,
 )
+from bot.errors import NotFound, NotNow
+from bot.examples.keeping import hidden, number, redraw_cards, seen
+from bot.examples.shown import stamp
+from bot.examples.texts import checked, last_text, parts, readable, with_parts
 from bot.ports.store import Store
 from bot.replies import (
     Button,
@@ -27,8 +27,8 @@ from bot.replies import (
     Field,
     FieldKind,
     Form,
-    Line,
     Listing,
+    ListingRow,
     Reply,
     Text,
     Tone,
@@ -45,7 +45,7 @@ _TONES = {
 }
 
 
-async def edit_form(ask: Ask, *, store: Store) -> Reply:
+async def edit_form(ask: Request, *, store: Store) -> Reply:
     """The text of an example, to be changed."""
     async with store.reading() as records:
         example = await seen(ask, records)
@@ -64,7 +64,7 @@ async def edit_form(ask: Ask, *, store: Store) -> Reply:
     )
 
 
-async def edited(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
+async def edited(ask: Request, values: Mapping[str, str], *, store: Store) -> Reply:
     """The form came back: a new revision, unless nothing was changed."""
     named, _, shown = ask.argument.partition(":")
     chosen = number(replace(ask, argument=named))
@@ -83,7 +83,7 @@ async def edited(ask: Ask, values: Mapping[str, str], *, store: Store) -> Reply:
     return Text(ask.words("example.saved", id=chosen))
 
 
-async def listing(ask: Ask, *, store: Store) -> Reply:
+async def listing(ask: Request, *, store: Store) -> Reply:
     """`/tune examples`: a page, or the one that `edit:` or `withdraw:` names."""
     page = ask.integer("limit") or _PAGE
     last, filters = _page_of(ask)
@@ -109,12 +109,12 @@ async def listing(ask: Ask, *, store: Store) -> Reply:
     )
 
 
-def wanted(ask: Ask) -> ExampleFilter:
+def wanted(ask: Request) -> ExampleFilter:
     """What the options look for."""
     return _page_of(ask)[1]
 
 
-def line_of(example: Example, words: Words, *, may_decide: bool) -> Line:
+def line_of(example: Example, words: Words, *, may_decide: bool) -> ListingRow:
     texts = readable(example.row)
     shown = list(texts.values())[-2:] or [words("example.no_text")]
     text = " → ".join(_short(one) for one in shown)
@@ -123,7 +123,7 @@ def line_of(example: Example, words: Words, *, may_decide: bool) -> Line:
         notes.append(words("example.held_out"))
     if example.method is Method.DPO:
         notes.append(words("example.preference"))
-    return Line(
+    return ListingRow(
         id=str(example.id),
         text=text,
         note=" · ".join([*notes, *(f"#{tag}" for tag in example.tags)]),
@@ -159,7 +159,7 @@ def _short(text: str) -> str:
     return flat if len(flat) <= 70 else flat[:69] + "…"
 
 
-def _page_of(ask: Ask) -> tuple[ExampleId | None, ExampleFilter]:
+def _page_of(ask: Request) -> tuple[ExampleId | None, ExampleFilter]:
     """After which example, and what is looked for: as the button says, or the options.
 
     A member looks among their own.

@@ -6,25 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import access
-from bot.commands import Ask
-from bot.errors import NotFound, NotNow, SurfaceError
-from bot.examples.texts import checked, exchange_row
-from bot.model import (
+from bot.commands import Request
+from bot.domain import (
     NO_EXCLUSION,
     ExampleState,
     Exclusion,
+    Message,
     NewExample,
     Origin,
     Row,
-    Said,
     Source,
     Turn,
     User,
     UserId,
 )
+from bot.errors import NotFound, NotNow, SurfaceError
+from bot.examples.texts import checked, exchange_row
+from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store
 from bot.ports.surface import CanDescribe, Surface
-from bot.ports.world import Surfaces
 from bot.rows import Method
 
 _NEARBY = 8
@@ -47,7 +47,7 @@ class Exchange:
         return tuple(person.id for person in self.people)
 
 
-async def exchange_of(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> Exchange:
+async def exchange_of(ask: Request, marked: Message, *, store: Store, surface: Surface) -> Exchange:
     """Raises NotNow where somebody in it must not be learned from, NotFound without a question."""
     found = refuse_excluded(ask, strangers(marked))
     async with store.reading() as records:
@@ -69,7 +69,7 @@ def messages_of(turn: Turn) -> tuple[Source, ...]:
     return tuple(Source(turn.place.channel, one, turn.place.thread) for one in known)
 
 
-def refuse_excluded(ask: Ask, people: Sequence[User]) -> Exclusion:
+def refuse_excluded(ask: Request, people: Sequence[User]) -> Exclusion:
     """What is excluded here and yet allowed; raises NotNow for what is not, and for other bots."""
     if ask.workspace.platform == "local":
         return NO_EXCLUSION
@@ -78,24 +78,24 @@ def refuse_excluded(ask: Ask, people: Sequence[User]) -> Exclusion:
     return refuse(ask, access.exclusions(ask.place, people))
 
 
-def refuse_guest(ask: Ask) -> Exclusion:
+def refuse_guest(ask: Request) -> Exclusion:
     """For what is typed into a form, where the channel plays no part."""
     is_local = ask.workspace.platform == "local"
     return NO_EXCLUSION if is_local else refuse(ask, access.excluded_people([ask.user]))
 
 
-def refuse(ask: Ask, found: Exclusion) -> Exclusion:
+def refuse(ask: Request, found: Exclusion) -> Exclusion:
     for one in found & ~ask.workspace.allowed:
         raise NotNow(problem=ask.words(f"excluded.{str(one.name).lower()}"))
     return found
 
 
-def strangers(marked: Said) -> list[User]:
+def strangers(marked: Message) -> list[User]:
     """Who wrote a message, unless we did."""
     return [] if marked.is_own else [marked.author]
 
 
-def proposal(ask: Ask, marked: Said, exchange: Exchange) -> NewExample:
+def proposal(ask: Request, marked: Message, exchange: Exchange) -> NewExample:
     return NewExample(
         assistant=ask.assistant.id,
         method=Method.SUPERVISED,
@@ -109,7 +109,7 @@ def proposal(ask: Ask, marked: Said, exchange: Exchange) -> NewExample:
     )
 
 
-async def described(ask: Ask, person: UserId, surface: Surface) -> User:
+async def described(ask: Request, person: UserId, surface: Surface) -> User:
     """As the platform describes them today: an answer keeps only who asked."""
     if person == ask.by:
         return ask.user
@@ -118,7 +118,7 @@ async def described(ask: Ask, person: UserId, surface: Surface) -> User:
     return User(person, person)
 
 
-async def names_of(ask: Ask, people: Sequence[UserId], surfaces: Surfaces) -> str:
+async def names_of(ask: Request, people: Sequence[UserId], surfaces: Surfaces) -> str:
     """As their platform describes them; by their ids where it cannot be asked."""
     try:
         surface = surfaces.of(ask.id)
@@ -129,7 +129,7 @@ async def names_of(ask: Ask, people: Sequence[UserId], surfaces: Surfaces) -> st
 
 
 async def _said(
-    ask: Ask, marked: Said, *, store: Store, surface: Surface
+    ask: Request, marked: Message, *, store: Store, surface: Surface
 ) -> tuple[Row, list[User], tuple[Source, ...]]:
     before = await _said_before(marked, surface)
     said = [*await _without_refusals(ask, before, store=store), marked]
@@ -141,7 +141,9 @@ async def _said(
     return {"messages": messages}, list(people.values()), sources
 
 
-async def _without_refusals(ask: Ask, said: Sequence[Said], *, store: Store) -> list[Said]:
+async def _without_refusals(
+    ask: Request, said: Sequence[Message], *, store: Store
+) -> list[Message]:
     """What the assistant declined to answer is no part of the answer that came after it."""
     kept = []
     async with store.reading() as records:
@@ -152,7 +154,7 @@ async def _without_refusals(ask: Ask, said: Sequence[Said], *, store: Store) -> 
     return kept
 
 
-async def _said_before(marked: Said, surface: Surface) -> Sequence[Said]:
+async def _said_before(marked: Message, surface: Surface) -> Sequence[Message]:
     """The thread or reply chain; else the other person's words just above."""
     if marked.place.thread is not None or marked.reply_to is not None:
         return await surface.history(marked.place, marked.id, 50)
@@ -163,8 +165,8 @@ async def _said_before(marked: Said, surface: Surface) -> Sequence[Said]:
     return [*asked, *own]
 
 
-def _trailing(messages: Sequence[Said], author: UserId) -> list[Said]:
-    tail: list[Said] = []
+def _trailing(messages: Sequence[Message], author: UserId) -> list[Message]:
+    tail: list[Message] = []
     for said in reversed(messages):
         if said.author.id != author:
             break
@@ -172,7 +174,7 @@ def _trailing(messages: Sequence[Said], author: UserId) -> list[Said]:
     return tail
 
 
-def _as_messages(said: Sequence[Said], marked: Said) -> list[dict[str, object]]:
+def _as_messages(said: Sequence[Message], marked: Message) -> list[dict[str, object]]:
     """The marked author teaches, everybody else asks; neighbours of one side are stitched."""
     messages: list[dict[str, object]] = []
     for one in said:

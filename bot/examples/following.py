@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import Example, ExampleId, ExampleState, MessageId, Place, Row, Source, Turn
 from bot.errors import BadInput, Refusal, SurfaceError
 from bot.examples.exchange import exchange_of
 from bot.examples.keeping import change_state, redraw_cards
-from bot.model import Example, ExampleId, ExampleState, MessageId, Place, Row, Source, Turn
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 
@@ -16,7 +16,7 @@ _GONE: Row = {}
 
 
 async def source_edited(
-    ask: Ask, message: MessageId, text: str, *, store: Store, surface: Surface
+    ask: Request, message: MessageId, text: str, *, store: Store, surface: Surface
 ) -> Sequence[ExampleId]:
     """Every example with that message gets its new text and waits for a curator again.
 
@@ -40,7 +40,7 @@ async def source_edited(
     return gone
 
 
-async def _revise(ask: Ask, example: Example, row: Row | None, *, store: Store) -> bool:
+async def _revise(ask: Request, example: Example, row: Row | None, *, store: Store) -> bool:
     """False where the example cannot stay: nothing is left, or another one says the same."""
     if row is _GONE:
         return False
@@ -56,7 +56,7 @@ async def _revise(ask: Ask, example: Example, row: Row | None, *, store: Store) 
     return True
 
 
-async def _back_to_review(ask: Ask, records: Records, example: Example) -> None:
+async def _back_to_review(ask: Request, records: Records, example: Example) -> None:
     if example.state in (ExampleState.APPROVED, ExampleState.REJECTED):
         await change_state(ask, records, example.id, ExampleState.PROPOSED)
     else:
@@ -64,7 +64,7 @@ async def _back_to_review(ask: Ask, records: Records, example: Example) -> None:
 
 
 async def _row_now(
-    ask: Ask, example: Example, turn: Turn | None, text: str, *, store: Store, surface: Surface
+    ask: Request, example: Example, turn: Turn | None, text: str, *, store: Store, surface: Surface
 ) -> Row | None:
     """As the messages say it today; None where they cannot be read, `_GONE` where nothing is."""
     if example.source is None:
@@ -77,7 +77,7 @@ async def _row_now(
         return _GONE
 
 
-async def _said_now(ask: Ask, source: Source, *, store: Store, surface: Surface) -> Row:
+async def _said_now(ask: Request, source: Source, *, store: Store, surface: Surface) -> Row:
     place = Place(ask.id, source.channel, source.thread, ask.place.kind)
     marked = await surface.fetch(place, source.message)
     if marked is None:

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot import access
-from bot.commands import Ask, whole_number
-from bot.errors import NotFound, NotNow
-from bot.events import Event
-from bot.examples.shown import is_as_shown, is_done_already
-from bot.model import (
+from bot.commands import Request, whole_number
+from bot.domain import (
     NO_EXCLUSION,
     ONLY_EDIT,
     Example,
@@ -23,6 +20,9 @@ from bot.model import (
     Role,
     User,
 )
+from bot.errors import NotFound, NotNow
+from bot.events import Event
+from bot.examples.shown import is_as_shown, is_done_already
 from bot.ports.store import Records, Store
 from bot.replies import Button
 from bot.undo_offers import offer_undo
@@ -31,7 +31,7 @@ from bot.words import Words
 CARD_STANDS = "example.card"
 
 
-async def add(ask: Ask, example: NewExample, *, store: Store) -> tuple[Example, bool]:
+async def add(ask: Request, example: NewExample, *, store: Store) -> tuple[Example, bool]:
     async with store.writing() as records:
         kept, is_new = await records.examples.add(ask.id, example, at=ask.now)
         if kept.row is None and example.row is not None:
@@ -43,11 +43,11 @@ async def add(ask: Ask, example: NewExample, *, store: Store) -> tuple[Example, 
     return kept, is_new
 
 
-async def note_new(ask: Ask, records: Records, kept: Example) -> None:
+async def note_new(ask: Request, records: Records, kept: Example) -> None:
     await records.audit.add(ask.id, ask.by, f"example.{kept.state}", at=ask.now, example=kept.id)
 
 
-async def ask_authors(ask: Ask, people: Sequence[User], *, store: Store) -> None:
+async def ask_authors(ask: Request, people: Sequence[User], *, store: Store) -> None:
     """Each author who has not said yes or no is asked once, in the channel."""
     if ask.workspace.platform == "local":
         return
@@ -82,7 +82,7 @@ class Decided:
     undo: tuple[Button, ...] = ()
 
 
-async def decide(ask: Ask, state: ExampleState, *, store: Store) -> Decided:
+async def decide(ask: Request, state: ExampleState, *, store: Store) -> Decided:
     """Set the state of the example that a button names."""
     async with store.writing() as records:
         found = await seen(ask, records)
@@ -94,7 +94,7 @@ async def decide(ask: Ask, state: ExampleState, *, store: Store) -> Decided:
 
 
 async def offer_undo_of(
-    ask: Ask, before: Example, state: ExampleState, records: Records
+    ask: Request, before: Example, state: ExampleState, records: Records
 ) -> tuple[Button, ...]:
     if state not in (ExampleState.REJECTED, ExampleState.WITHDRAWN) or before.state is state:
         return ()
@@ -102,32 +102,34 @@ async def offer_undo_of(
     return (await offer_undo(ask, records, "example", changed),)
 
 
-async def set_state(ask: Ask, example: ExampleId, state: ExampleState, *, store: Store) -> None:
+async def set_state(ask: Request, example: ExampleId, state: ExampleState, *, store: Store) -> None:
     async with store.writing() as records:
         found = await records.examples.get(ask.id, example)
         await _set_state(ask, found, state, records)
 
 
-async def _set_state(ask: Ask, found: Example, state: ExampleState, records: Records) -> None:
+async def _set_state(ask: Request, found: Example, state: ExampleState, records: Records) -> None:
     if state is ExampleState.APPROVED:
         await _refuse_unready(ask, found, records)
     await change_state(ask, records, found.id, state)
 
 
-async def _refuse_unready(ask: Ask, found: Example, records: Records) -> None:
+async def _refuse_unready(ask: Request, found: Example, records: Records) -> None:
     if found.row is None:
         raise NotNow(problem=ask.words("example.pointer_only", id=found.id))
     if await _awaits_consent(ask, records, found):
         raise NotNow(problem=ask.words("example.awaits_consent", id=found.id))
 
 
-async def change_state(ask: Ask, records: Records, example: ExampleId, state: ExampleState) -> None:
+async def change_state(
+    ask: Request, records: Records, example: ExampleId, state: ExampleState
+) -> None:
     await records.examples.set_state(ask.id, [example], state, at=ask.now, by=ask.by)
     await records.audit.add(ask.id, ask.by, f"example.{state}", at=ask.now, example=example)
     await redraw_cards(ask, [example], records)
 
 
-async def redraw_cards(ask: Ask, examples: Sequence[ExampleId], records: Records) -> None:
+async def redraw_cards(ask: Request, examples: Sequence[ExampleId], records: Records) -> None:
     """Every message that shows one of these is to be edited; each stands in one place only."""
     await _redraw(ask.event, examples, records, at=ask.now)
 
@@ -157,7 +159,7 @@ async def _redraw(
         )
 
 
-async def _awaits_consent(ask: Ask, records: Records, example: Example) -> bool:
+async def _awaits_consent(ask: Request, records: Records, example: Example) -> bool:
     """What people said in a channel waits until each of them has agreed."""
     if ask.workspace.platform == "local" or example.origin is not Origin.MESSAGE:
         return False
@@ -168,7 +170,7 @@ async def _awaits_consent(ask: Ask, records: Records, example: Example) -> bool:
     return False
 
 
-async def seen(ask: Ask, records: Records) -> Example:
+async def seen(ask: Request, records: Records) -> Example:
     """The example that is named. Raises NotFound.
 
     A member sees their own, a curator all but what was said in a channel that stays to itself.
@@ -182,12 +184,12 @@ async def seen(ask: Ask, records: Records) -> Example:
     return example
 
 
-def hidden(ask: Ask) -> Exclusion:
+def hidden(ask: Request) -> Exclusion:
     """What is left out of lists and searches in other channels; the operator sees all."""
     return NO_EXCLUSION if ask.role is Role.OPERATOR else access.hidden_elsewhere(ask.workspace)
 
 
-def number(ask: Ask) -> ExampleId:
+def number(ask: Request) -> ExampleId:
     try:
         return ExampleId(whole_number(ask.argument.partition(".")[0]))
     except ValueError:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import Example, ExampleFilter, ExampleState, MessageId, Origin, Place, Role, Row
 from bot.examples.keeping import number, seen
 from bot.examples.review import review_buttons, warnings
 from bot.examples.shown import stamp
 from bot.examples.texts import last_text, readable
-from bot.model import Example, ExampleFilter, ExampleState, MessageId, Origin, Place, Role, Row
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
-from bot.replies import Button, Card, Column, Fact, Line, Listing, Reply
+from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply
 from bot.words import Words
 
 _ALIKE = 0.35
@@ -21,7 +21,7 @@ _SHOWN = 5
 _NEARBY = 6
 
 
-async def show(ask: Ask, *, store: Store) -> Reply:
+async def show(ask: Request, *, store: Store) -> Reply:
     """An example whole: every text of it, where it came from, whether it may be trained on."""
     async with store.reading() as records:
         example = await seen(ask, records)
@@ -45,7 +45,7 @@ async def show(ask: Ask, *, store: Store) -> Reply:
     )
 
 
-async def revisions(ask: Ask, *, store: Store) -> Reply:
+async def revisions(ask: Request, *, store: Store) -> Reply:
     """Every revision beside the others, the newest first."""
     async with store.reading() as records:
         example = await records.examples.get(ask.id, number(ask))
@@ -62,7 +62,7 @@ async def revisions(ask: Ask, *, store: Store) -> Reply:
     return Card(words("example.revisions", id=example.id), columns=columns)
 
 
-async def similar(ask: Ask, *, store: Store) -> Reply:
+async def similar(ask: Request, *, store: Store) -> Reply:
     """Examples that ask nearly the same, the most alike first."""
     async with store.reading() as records:
         example = await records.examples.get(ask.id, number(ask))
@@ -75,7 +75,7 @@ async def similar(ask: Ask, *, store: Store) -> Reply:
     )
     alike = [(likeness, one) for likeness, one in ranked if likeness >= _ALIKE]
     lines = tuple(
-        Line(
+        ListingRow(
             id=str(one.id),
             text=_question(one),
             note=f"{likeness:.0%} · {ask.words(f'state.{one.state}')} · {_answer(one)}",
@@ -86,7 +86,7 @@ async def similar(ask: Ask, *, store: Store) -> Reply:
     return Listing(ask.words("example.similar"), lines, empty=ask.words("example.no_similar"))
 
 
-async def context(ask: Ask, *, store: Store, surface: Surface) -> Reply:
+async def context(ask: Request, *, store: Store, surface: Surface) -> Reply:
     """What stands around the message that an example was taken from."""
     async with store.reading() as records:
         example = await records.examples.get(ask.id, number(ask))
@@ -97,11 +97,11 @@ async def context(ask: Ask, *, store: Store, surface: Surface) -> Reply:
     marked = await surface.fetch(place, MessageId(source.message))
     before = await surface.nearby(place, MessageId(source.message), _NEARBY)
     said = [*before, marked] if marked else list(before)
-    lines = tuple(Line(one.author.name, one.text, f"{one.at:%Y-%m-%d %H:%M}") for one in said)
+    lines = tuple(ListingRow(one.author.name, one.text, f"{one.at:%Y-%m-%d %H:%M}") for one in said)
     return Listing(f"{title} #{source.channel}", lines, empty=ask.words("message.gone"))
 
 
-async def _consent(ask: Ask, example: Example, records: Records) -> str:
+async def _consent(ask: Request, example: Example, records: Records) -> str:
     words = ask.words
     held = [await records.consents.get(ask.id, author) for author in example.authors]
     if any(one is not None and not one.given for one in held):
@@ -115,7 +115,9 @@ async def _consent(ask: Ask, example: Example, records: Records) -> str:
     return words("consent.state.given" if all(held) else "consent.state.waiting")
 
 
-async def _candidates(ask: Ask, example: Example, question: str, records: Records) -> list[Example]:
+async def _candidates(
+    ask: Request, example: Example, question: str, records: Records
+) -> list[Example]:
     """Those that share a telling piece of the question; of a large dataset never all."""
     found: dict[int, Example] = {}
     for piece in _telling(question):

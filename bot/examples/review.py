@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from bot.commands import Ask
-from bot.examples.exchange import names_of
-from bot.examples.keeping import hidden, number
-from bot.examples.shown import stamp
-from bot.examples.texts import readable
-from bot.examples.writing import write_button
-from bot.model import (
+from bot.commands import Request
+from bot.domain import (
     Example,
     ExampleFilter,
     ExampleId,
     ExampleState,
 )
+from bot.examples.exchange import names_of
+from bot.examples.keeping import hidden, number
+from bot.examples.shown import stamp
+from bot.examples.texts import readable
+from bot.examples.writing import write_button
+from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store
-from bot.ports.world import Surfaces
 from bot.redaction import findings
 from bot.replies import (
     Button,
@@ -27,7 +27,12 @@ from bot.words import Words
 
 
 async def review(
-    ask: Ask, *, store: Store, surfaces: Surfaces, after: ExampleId | None = None, done: str = ""
+    ask: Request,
+    *,
+    store: Store,
+    surfaces: Surfaces,
+    after: ExampleId | None = None,
+    done: str = "",
 ) -> Card:
     """The next proposed example, as a card that is replaced by the one after it."""
     waiting = ExampleFilter(
@@ -47,12 +52,12 @@ async def review(
     return _review_card(ask, page[0], authors, left, done)
 
 
-async def skip(ask: Ask, *, store: Store, surfaces: Surfaces) -> Reply:
+async def skip(ask: Request, *, store: Store, surfaces: Surfaces) -> Reply:
     example, done = number(ask), ask.words("review.skipped")
     return await review(ask, store=store, surfaces=surfaces, after=example, done=done)
 
 
-def _review_card(ask: Ask, example: Example, authors: str, left: int, done: str) -> Card:
+def _review_card(ask: Request, example: Example, authors: str, left: int, done: str) -> Card:
     words = ask.words
     return Card(
         title=words("review.title", id=example.id, count=left),

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import Message, MessageId, Row, Sources
 from bot.errors import NotNow
 from bot.examples.capture import keep_pointer, pointed, proposed
 from bot.examples.exchange import Exchange, exchange_of, refuse_excluded
 from bot.examples.texts import checked, parts, with_parts
 from bot.examples.writing import write_form
-from bot.model import MessageId, Row, Said, Sources
 from bot.ports.store import Store
 from bot.ports.surface import Surface
 from bot.replies import Field, FieldKind, Form, Reply
@@ -24,7 +24,7 @@ _SHOWN = 4
 """Forms are short, so of a long exchange only the end is edited; the rest goes along."""
 
 
-async def save_form(ask: Ask, marked: Said, *, store: Store, surface: Surface) -> Reply:
+async def save_form(ask: Request, marked: Message, *, store: Store, surface: Surface) -> Reply:
     """Below `messages` there is only a pointer; where forms teach, an empty form beside it."""
     if ask.workspace.sources >= Sources.MESSAGES:
         exchange = await exchange_of(ask, marked, store=store, surface=surface)
@@ -36,7 +36,9 @@ async def save_form(ask: Ask, marked: Said, *, store: Store, surface: Surface) -
     return replace(write_form(ask, pointer.id), note=note)
 
 
-async def saved(ask: Ask, values: Mapping[str, str], *, store: Store, surface: Surface) -> Reply:
+async def saved(
+    ask: Request, values: Mapping[str, str], *, store: Store, surface: Surface
+) -> Reply:
     """The form came back; what stands in the channel now decides who its authors are."""
     marked, shown = await _marked(ask, surface)
     if ask.workspace.sources < Sources.MESSAGES:
@@ -49,7 +51,7 @@ async def saved(ask: Ask, values: Mapping[str, str], *, store: Store, surface: S
     return await proposed(ask, marked, edited, store=store)
 
 
-def _edited(ask: Ask, exchange: Exchange, row: Row) -> Exchange:
+def _edited(ask: Request, exchange: Exchange, row: Row) -> Exchange:
     """Whoever changed a word is an author too."""
     if row == exchange.row or ask.by in exchange.authors:
         return replace(exchange, row=row)
@@ -58,7 +60,7 @@ def _edited(ask: Ask, exchange: Exchange, row: Row) -> Exchange:
     return replace(exchange, row=row, people=people, exclusions=exchange.exclusions | found)
 
 
-async def _marked(ask: Ask, surface: Surface) -> tuple[Said, int]:
+async def _marked(ask: Request, surface: Surface) -> tuple[Message, int]:
     message, _, shown = ask.argument.rpartition(":")
     marked = await named_message(ask, message, surface)
     if not shown.isdecimal() or len(shown) > _DIGITS:
@@ -66,7 +68,7 @@ async def _marked(ask: Ask, surface: Surface) -> tuple[Said, int]:
     return marked, int(shown)
 
 
-async def named_message(ask: Ask, said: str, surface: Surface) -> Said:
+async def named_message(ask: Request, said: str, surface: Surface) -> Message:
     """The message of this channel that a button or form names. Raises NotNow."""
     marked = None
     if _MESSAGE.fullmatch(said):
@@ -76,7 +78,7 @@ async def named_message(ask: Ask, said: str, surface: Surface) -> Said:
     return marked
 
 
-def _form(marked: Said, row: Row, words: Words) -> Form:
+def _form(marked: Message, row: Row, words: Words) -> Form:
     texts = list(parts(row).items())
     hidden = len(texts[:-_SHOWN])
     return Form(

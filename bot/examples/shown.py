@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from bot.commands import Ask
-from bot.events import Commanded, Spoken
-from bot.model import Example, ExampleId, ExampleState
+from bot.commands import Request
+from bot.domain import Example, ExampleId, ExampleState
+from bot.events import CommandInvoked, MessageReceived
 from bot.replies import Button, Drawn, Listing
 
 _DECIDING = re.compile(r"example\.(?:approve|reject|skip|drop|undo|write):((\d+)\S*)")
@@ -18,13 +18,13 @@ def stamp(example: Example) -> str:
     return f"{example.id}.r{example.revision}.{example.state}"
 
 
-def is_as_shown(ask: Ask, example: Example) -> bool:
+def is_as_shown(ask: Request, example: Example) -> bool:
     """Who typed a command saw no card; a button is for the state that it was drawn for."""
-    is_typed = isinstance(ask.event.what, Commanded | Spoken)
+    is_typed = isinstance(ask.event.what, CommandInvoked | MessageReceived)
     return is_typed or ask.argument == stamp(example)
 
 
-def is_done_already(ask: Ask, example: Example, state: ExampleState) -> bool:
+def is_done_already(ask: Request, example: Example, state: ExampleState) -> bool:
     """Whether the same person has decided the same, by a second click or before a crash."""
     is_same_text = ask.argument.startswith(f"{example.id}.r{example.revision}.")
     return is_same_text and example.state is state and example.decided_by == ask.by

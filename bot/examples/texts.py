@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.errors import BadInput
-from bot.model import (
+from bot.domain import (
     Row,
 )
+from bot.errors import BadInput
 from bot.rows import Method, check_row, content_text
 from bot.words import Words
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.commands import Ask
-from bot.errors import BadInput, NotFound, NotNow
-from bot.examples.exchange import refuse_guest
-from bot.examples.keeping import add, change_state, consent_buttons, note_new, number
-from bot.examples.texts import checked, exchange_row
-from bot.model import (
+from bot.commands import Request
+from bot.domain import (
     Example,
     ExampleId,
     ExampleState,
@@ -18,6 +14,10 @@ from bot.model import (
     Role,
     Sources,
 )
+from bot.errors import BadInput, NotFound, NotNow
+from bot.examples.exchange import refuse_guest
+from bot.examples.keeping import add, change_state, consent_buttons, note_new, number
+from bot.examples.texts import checked, exchange_row
 from bot.ports.links import Invitation, Links
 from bot.ports.store import Records, Store
 from bot.replies import Button, Field, FieldKind, Form, Reply, Text
@@ -32,7 +32,7 @@ def teach_form(words: Words, *, title: str = "teach.title", question: str = "") 
     return _form("teach", words(title), words, question=question)
 
 
-async def teach(ask: Ask, *, store: Store) -> Reply:
+async def teach(ask: Request, *, store: Store) -> Reply:
     """A lesson typed into a form; a curator's own counts as approved."""
     example = _written(ask, _origin(ask))
     kept, is_new = await add(ask, example, store=store)
@@ -43,7 +43,7 @@ def write_button(example: ExampleId, words: Words) -> Button:
     return Button(words("button.write"), f"example.write:{example}")
 
 
-async def write(ask: Ask, *, store: Store, links: Links) -> Reply:
+async def write(ask: Request, *, store: Store, links: Links) -> Reply:
     """Where a pointer is written up: a form if it may be typed here, else a page of ours."""
     pointer = number(ask)
     async with store.reading() as records:
@@ -62,12 +62,12 @@ async def write(ask: Ask, *, store: Store, links: Links) -> Reply:
     return Text(text, private=True, buttons=(button,))
 
 
-def write_form(ask: Ask, pointer: ExampleId) -> Form:
+def write_form(ask: Request, pointer: ExampleId) -> Form:
     """For those who may type it here; the pointer's number alone is their right to."""
     return _write_form(ask, pointer, str(pointer))
 
 
-async def write_page(ask: Ask, *, store: Store, links: Links) -> Reply:
+async def write_page(ask: Request, *, store: Store, links: Links) -> Reply:
     """What somebody with a link is shown."""
     pointer = _invited(ask, links)
     async with store.reading() as records:
@@ -75,7 +75,7 @@ async def write_page(ask: Ask, *, store: Store, links: Links) -> Reply:
     return _write_form(ask, pointer, ask.argument)
 
 
-async def written(ask: Ask, *, store: Store, links: Links) -> Reply:
+async def written(ask: Request, *, store: Store, links: Links) -> Reply:
     """The text takes the pointer's place; so a link is of use once."""
     if ask.argument.isdecimal():
         pointer, origin = number(ask), _origin(ask)
@@ -93,13 +93,13 @@ async def written(ask: Ask, *, store: Store, links: Links) -> Reply:
     return await _told(ask, kept, is_new=is_new, store=store)
 
 
-def _may_type(ask: Ask) -> bool:
+def _may_type(ask: Request) -> bool:
     """The operator's words are never the platform's, wherever they end up."""
     is_own = ask.workspace.platform == "local" or ask.role is Role.OPERATOR
     return is_own or ask.workspace.sources >= Sources.FORMS
 
 
-def _origin(ask: Ask) -> Origin:
+def _origin(ask: Request) -> Origin:
     """How text that is typed here came to us. Raises NotNow where it may not be kept."""
     if not _may_type(ask):
         raise NotNow(problem=ask.words("sources.forms_needed"))
@@ -108,7 +108,7 @@ def _origin(ask: Ask) -> Origin:
     return Origin.STUDIO if ask.role is Role.OPERATOR else Origin.FORM
 
 
-def _invited(ask: Ask, links: Links) -> ExampleId:
+def _invited(ask: Request, links: Links) -> ExampleId:
     """The pointer that a link is for. Raises NotNow for one that ended or is somebody else's."""
     held = links.read(ask.argument)
     is_theirs = held is not None and (held.place.workspace, held.user.id) == (ask.id, ask.by)
@@ -119,7 +119,7 @@ def _invited(ask: Ask, links: Links) -> ExampleId:
     return held.example
 
 
-async def _waiting(ask: Ask, pointer: ExampleId, records: Records) -> None:
+async def _waiting(ask: Request, pointer: ExampleId, records: Records) -> None:
     """Who may write up a pointer stands where it points to, or curates."""
     found = await records.examples.get(ask.id, pointer)
     is_here = found.source is None or found.source.channel == ask.place.channel
@@ -129,7 +129,7 @@ async def _waiting(ask: Ask, pointer: ExampleId, records: Records) -> None:
         raise NotNow(problem=ask.words("write.done", id=pointer))
 
 
-def _written(ask: Ask, origin: Origin) -> NewExample:
+def _written(ask: Request, origin: Origin) -> NewExample:
     question, answer = (ask.options.get(name, "") for name in ("question", "answer"))
     if not question.strip() or not answer.strip():
         raise BadInput(problem=ask.words("teach.empty"))
@@ -144,7 +144,7 @@ def _written(ask: Ask, origin: Origin) -> NewExample:
     )
 
 
-async def _told(ask: Ask, kept: Example, *, is_new: bool, store: Store) -> Reply:
+async def _told(ask: Request, kept: Example, *, is_new: bool, store: Store) -> Reply:
     if not is_new:
         state = ask.words(f"state.{kept.state}")
         return Text(ask.words("example.known", id=kept.id, state=state), private=True)
@@ -156,13 +156,13 @@ async def _told(ask: Ask, kept: Example, *, is_new: bool, store: Store) -> Reply
     return Text(text)
 
 
-async def _has_agreed(ask: Ask, store: Store) -> bool:
+async def _has_agreed(ask: Request, store: Store) -> bool:
     async with store.reading() as records:
         held = await records.consents.get(ask.id, ask.by)
     return held is not None and held.given
 
 
-def _write_form(ask: Ask, pointer: ExampleId, right: str) -> Form:
+def _write_form(ask: Request, pointer: ExampleId, right: str) -> Form:
     return _form(f"example.written:{right}", ask.words("write.title", id=pointer), ask.words)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from bot.imports.columns import guess_columns, is_enough, is_preference
 from bot.rows import Method, Problem, method_of, read_lines
-from bot.rows.problems import Refusal, kind_of
+from bot.rows.problems import RowRefused, kind_of
 from bot.rows.reading import decode_value
 
 TABLE_FALLBACK: Final = "cp1252"
@@ -120,7 +120,7 @@ def _first_of_array(text: str) -> object:
         return Problem(0, "file_empty", {})
     try:
         return decode_value(text, start)[0]
-    except Refusal as refusal:
+    except RowRefused as refusal:
         return refusal.at(1)
 
 

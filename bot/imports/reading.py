@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bot.imports.plan import TABLE_FALLBACK, Layout, Plan
 from bot.rows import Method, Problem, check_rows, read_lines
-from bot.rows.problems import Refusal, kind_of
+from bot.rows.problems import RowRefused, kind_of
 from bot.rows.reading import after_blanks, as_utf8, decode_value, raw_lines
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _row_from(cells: object, plan: Plan, line: int) -> object:
         return cells
     try:
         texts = {purpose: _cell(cells, name, purpose) for purpose, name in plan.columns.items()}
-    except Refusal as refusal:
+    except RowRefused as refusal:
         return refusal.at(line)
     return _preference_row(texts) if plan.method is Method.DPO else _chat_row(texts)
 
@@ -59,11 +59,11 @@ def _cell(cells: Mapping[object, object], column: str, purpose: str) -> str:
     if text is None:
         if is_optional:
             return ""
-        raise Refusal("cell_missing", column=column)
+        raise RowRefused("cell_missing", column=column)
     if not isinstance(text, str):
-        raise Refusal("cell_not_text", column=column, kind=kind_of(text))
+        raise RowRefused("cell_not_text", column=column, kind=kind_of(text))
     if not text.strip() and not is_optional:
-        raise Refusal("cell_empty", column=column)
+        raise RowRefused("cell_empty", column=column)
     return text.strip()
 
 
@@ -110,7 +110,7 @@ def _array_rows(chunks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
             value, end = decode_value(text, start)
             yield line, value
             start = _next_in_array(text, end)
-    except Refusal as refusal:
+    except RowRefused as refusal:
         yield line, refusal.at(line)
 
 
@@ -119,11 +119,11 @@ def _whole(chunks: Iterable[bytes]) -> str:
     for chunk in as_utf8(chunks):
         read += chunk
         if len(read) > _LONGEST_ARRAY_MEBIBYTES << 20:
-            raise Refusal("array_too_long", limit=_LONGEST_ARRAY_MEBIBYTES)
+            raise RowRefused("array_too_long", limit=_LONGEST_ARRAY_MEBIBYTES)
     try:
         return read.decode()
     except UnicodeDecodeError as error:
-        raise Refusal("not_utf8", byte=error.start + 1) from None
+        raise RowRefused("not_utf8", byte=error.start + 1) from None
 
 
 def _next_in_array(text: str, end: int) -> int:
@@ -132,9 +132,9 @@ def _next_in_array(text: str, end: int) -> int:
     if following == ",":
         return after_blanks(text, start + 1)
     if not following:
-        raise Refusal("cut_off")
+        raise RowRefused("cut_off")
     if following != "]":
-        raise Refusal("extra_text", column=start - text.rfind("\n", 0, start))
+        raise RowRefused("extra_text", column=start - text.rfind("\n", 0, start))
     return start
 
 

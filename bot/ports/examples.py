@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from bot.model import (
+from bot.domain import (
     AssistantId,
     ChannelId,
     Example,

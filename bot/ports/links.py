@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from bot.model import ExampleId, Place, User
+from bot.domain import ExampleId, Place, User
 
 
 @dataclass(frozen=True, slots=True)

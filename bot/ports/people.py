@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from bot.model import ExampleId, RoomMessage, UserId, WorkspaceId
+from bot.domain import ExampleId, RoomMessage, UserId, WorkspaceId
 
 
 class People(Protocol):

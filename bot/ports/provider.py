@@ -8,18 +8,18 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
-from bot.errors import HostError
-from bot.model import (
+from bot.domain import (
     Checkpoint,
     HostName,
     Hyperparameters,
     JobEvent,
-    Measures,
     ModelName,
     Sampling,
+    StepMetrics,
     Workspace,
     WorkspaceId,
 )
+from bot.errors import HostError
 from bot.rows import Count, Method
 
 
@@ -128,7 +128,7 @@ class ResultFile:
     """What a job left behind: a table of measures, as text and as it was understood."""
 
     content: bytes
-    measures: Sequence[Measures] = ()
+    measures: Sequence[StepMetrics] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
-from bot.model import (
+from bot.domain import (
     Assistant,
     AssistantId,
     AuditEntry,
@@ -47,8 +47,8 @@ from bot.ports.examples import Examples as Examples
 from bot.ports.people import People as People
 from bot.ports.training import Deployments as Deployments
 from bot.ports.training import Jobs as Jobs
-from bot.ports.training import Leavings as Leavings
 from bot.ports.training import Models as Models
+from bot.ports.training import RemoteCleanups as RemoteCleanups
 from bot.ports.training import Snapshots as Snapshots
 
 
@@ -448,7 +448,7 @@ class Records(Protocol):
     people: People
     snapshots: Snapshots
     jobs: Jobs
-    leavings: Leavings
+    remote_cleanups: RemoteCleanups
     undoables: Undoables
     models: Models
     deployments: Deployments

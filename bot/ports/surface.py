@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
+from bot.domain import Message, MessageId, Place, User, UserId, WorkspaceId
 from bot.events import Attachment, Event
-from bot.model import MessageId, Place, Said, User, UserId, WorkspaceId
 from bot.replies import Document, Drawn, Form, Stream, Text
 
 
@@ -21,13 +21,13 @@ class Surface(Protocol):
 
     async def react(self, place: Place, message: MessageId, emoji: str) -> None: ...
 
-    async def fetch(self, place: Place, message: MessageId) -> Said | None: ...
+    async def fetch(self, place: Place, message: MessageId) -> Message | None: ...
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         """What was said before a message in its thread (or reply chain), oldest first."""
         ...
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         """What was said just above a message in its channel, oldest first."""
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from bot.model import (
+from bot.domain import (
     AssistantId,
     Checkpoint,
     Deployment,
@@ -15,16 +15,16 @@ from bot.model import (
     Job,
     JobEvent,
     JobId,
-    JobWish,
-    Leaving,
-    Measures,
     Model,
     ModelName,
     Phase,
+    RemoteCleanup,
+    RequestedAction,
     Snapshot,
     SnapshotId,
     SnapshotRow,
     Split,
+    StepMetrics,
     UserId,
     WorkspaceId,
 )
@@ -144,7 +144,7 @@ class Jobs(Protocol):
         ...
 
     async def postpone(
-        self, numbers: Sequence[JobId], *, wish: JobWish | None, until: datetime
+        self, numbers: Sequence[JobId], *, requested_action: RequestedAction | None, until: datetime
     ) -> None:
         """Those of these, of any workspace, that still have this wish wait until then."""
         ...
@@ -172,12 +172,12 @@ class Jobs(Protocol):
 
     async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]: ...
     async def add_measures(
-        self, workspace: WorkspaceId, job: JobId, measures: Iterable[Measures]
+        self, workspace: WorkspaceId, job: JobId, measures: Iterable[StepMetrics]
     ) -> None:
         """What events told of a step stays; values of the same name are replaced."""
         ...
 
-    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[Measures]:
+    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
         """Of every step that has any, in order."""
         ...
 
@@ -194,11 +194,11 @@ class Jobs(Protocol):
         ...
 
 
-class Leavings(Protocol):
+class RemoteCleanups(Protocol):
     """What workspaces that are gone still have at hosts; of no workspace, for the watcher."""
 
-    async def add(self, leaving: Leaving) -> None: ...
-    async def due(self, *, now: datetime) -> Sequence[Leaving]: ...
+    async def add(self, leaving: RemoteCleanup) -> None: ...
+    async def due(self, *, now: datetime) -> Sequence[RemoteCleanup]: ...
     async def postpone(self, leaving: int, *, until: datetime) -> None:
         """It was tried in vain."""
         ...

@@ -6,7 +6,7 @@ from typing import Final, TypeGuard
 
 from bot.rows.conversation import CONTROL_MARK, check_chat
 from bot.rows.preference import OUTPUTS, check_preference
-from bot.rows.problems import Method, Problem, Refusal, kind_of, shown
+from bot.rows.problems import Method, Problem, RowRefused, kind_of, shown
 from bot.rows.tokens import ROW_TOKENS, Count, count_tokens, most_tokens
 
 DEEPEST_NESTING: Final = 64
@@ -103,7 +103,7 @@ def _checked(
 ) -> dict[str, object] | Problem:
     try:
         return _accepted(row, method, max_tokens, of_text)
-    except Refusal as refusal:
+    except RowRefused as refusal:
         return refusal.at(line)
 
 
@@ -111,7 +111,7 @@ def _accepted(
     row: object, method: Method, max_tokens: int, of_text: Count | None
 ) -> dict[str, object]:
     if not isinstance(row, dict):
-        raise Refusal("row_not_object", kind=kind_of(row))
+        raise RowRefused("row_not_object", kind=kind_of(row))
     text = _text_of(row)
     _check_method(row, method)
     check = check_chat if method is Method.SUPERVISED else check_preference
@@ -124,7 +124,7 @@ def _accepted(
 def _check_length(row: dict[str, object], max_tokens: int, of_text: Count | None) -> None:
     tokens = count_tokens(row, of_text)
     if tokens > max_tokens:
-        raise Refusal("too_long", tokens=tokens, limit=max_tokens)
+        raise RowRefused("too_long", tokens=tokens, limit=max_tokens)
 
 
 def _text_of(row: object) -> str:
@@ -143,26 +143,26 @@ def _text_of(row: object) -> str:
             elif isinstance(value, list):
                 below += value
             elif isinstance(value, float) and not isfinite(value):
-                raise Refusal("not_finite", number=shown(value))
+                raise RowRefused("not_finite", number=shown(value))
         if not below:
             return _unbroken("".join(texts))
         level = below
-    raise Refusal("too_deep")
+    raise RowRefused("too_deep")
 
 
 def _unbroken(text: str) -> str:
     if "\0" in text:
-        raise Refusal("null_byte")
+        raise RowRefused("null_byte")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Refusal("broken_character") from None
+        raise RowRefused("broken_character") from None
     return text
 
 
 def _check_method(row: Mapping[str, object], method: Method) -> None:
     meant = method_of(row)
     if method is Method.DPO and meant is Method.SUPERVISED and "input" not in row:
-        raise Refusal("chat_among_preferences")
+        raise RowRefused("chat_among_preferences")
     if method is Method.SUPERVISED and meant is Method.DPO and "messages" not in row:
-        raise Refusal("preference_among_chats")
+        raise RowRefused("preference_among_chats")

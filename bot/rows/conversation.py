@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from bot.rows.problems import Refusal, kind_of, shown
+from bot.rows.problems import RowRefused, kind_of, shown
 from bot.rows.tokens import texts_in
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -29,28 +29,28 @@ def check_chat(row: Mapping[str, object], *, is_marked: bool) -> None:
     messages = check_conversation(row, is_marked=is_marked)
     answers = [message for message in messages if message["role"] == "assistant"]
     if not answers:
-        raise Refusal("assistant_missing")
+        raise RowRefused("assistant_missing")
     if messages[-1]["role"] != "assistant":
-        raise Refusal("last_not_assistant", role=str(messages[-1]["role"]))
+        raise RowRefused("last_not_assistant", role=str(messages[-1]["role"]))
     if all(answer.get("weight", 1) == 0 for answer in answers):
-        raise Refusal("nothing_trained")
+        raise RowRefused("nothing_trained")
 
 
 def check_conversation(holder: Mapping[str, object], *, is_marked: bool) -> list[dict[str, object]]:
     """Refuse broken messages and tools, and return the messages."""
     messages = holder.get("messages")
     if messages is None:
-        raise Refusal("messages_missing")
+        raise RowRefused("messages_missing")
     if not isinstance(messages, list):
-        raise Refusal("messages_not_list", kind=kind_of(messages))
+        raise RowRefused("messages_not_list", kind=kind_of(messages))
     if not messages:
-        raise Refusal("messages_empty")
+        raise RowRefused("messages_empty")
     calls: set[str] = set()
     for number, message in enumerate(messages, 1):
         try:
             check_message(message, calls, is_marked=is_marked)
-        except Refusal as refusal:
-            raise Refusal(refusal.code, message=number, **refusal.details) from None
+        except RowRefused as refusal:
+            raise RowRefused(refusal.code, message=number, **refusal.details) from None
     _check_tools(holder, is_marked=is_marked)
     return messages
 
@@ -58,9 +58,9 @@ def check_conversation(holder: Mapping[str, object], *, is_marked: bool) -> list
 def check_message(message: object, calls: set[str], *, is_marked: bool) -> None:
     """Refuse a broken message; calls gathers the ids of the tool calls so far."""
     if not isinstance(message, dict):
-        raise Refusal("message_not_object", kind=kind_of(message))
+        raise RowRefused("message_not_object", kind=kind_of(message))
     if not _KEYS.issuperset(message):
-        raise Refusal("key_unknown", key=shown(next(key for key in message if key not in _KEYS)))
+        raise RowRefused("key_unknown", key=shown(next(key for key in message if key not in _KEYS)))
     role = _role_of(message)
     is_plain = len(message) == 2 and "content" in message
     if is_marked:
@@ -74,15 +74,15 @@ def _check_control_tokens(value: object) -> None:
     for text in texts_in(value):
         found = _CONTROL_TOKEN.search(text)
         if found:
-            raise Refusal("control_token", token=shown(found.group()))
+            raise RowRefused("control_token", token=shown(found.group()))
 
 
 def _role_of(message: Mapping[str, object]) -> str:
     role = message.get("role")
     if role is None:
-        raise Refusal("role_missing")
+        raise RowRefused("role_missing")
     if not isinstance(role, str) or role not in _ROLES:
-        raise Refusal("role_unknown", role=shown(role))
+        raise RowRefused("role_unknown", role=shown(role))
     return role
 
 
@@ -90,13 +90,13 @@ def _check_content(message: Mapping[str, object], role: str) -> None:
     content = message.get("content")
     if content is None:
         if not _says_otherwise(message, role):
-            raise Refusal("content_missing")
+            raise RowRefused("content_missing")
         return
     if not isinstance(content, str | list):
-        raise Refusal("content_not_text", kind=kind_of(content))
+        raise RowRefused("content_not_text", kind=kind_of(content))
     has_content = _has_parts(content, role) if isinstance(content, list) else content.strip()
     if not has_content and not _says_otherwise(message, role):
-        raise Refusal("content_empty")
+        raise RowRefused("content_empty")
 
 
 def _says_otherwise(message: Mapping[str, object], role: str) -> bool:
@@ -113,33 +113,33 @@ def _has_parts(parts: list[object], role: str) -> bool:
 
 def _has_part(part: object, number: int, role: str) -> bool:
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-        raise Refusal("part_broken", part=number)
+        raise RowRefused("part_broken", part=number)
     if part["type"] == "image_url":
         _check_image(part.get("image_url"), role)
         return True
     if part["type"] != "text":
-        raise Refusal("part_unknown", kind=shown(part["type"]))
+        raise RowRefused("part_unknown", kind=shown(part["type"]))
     text = part.get("text")
     if not isinstance(text, str):
-        raise Refusal("part_broken", part=number)
+        raise RowRefused("part_broken", part=number)
     return bool(text.strip())
 
 
 def _check_image(image: object, role: str) -> None:
     if role != "user":
-        raise Refusal("image_not_from_user")
+        raise RowRefused("image_not_from_user")
     address = image.get("url") if isinstance(image, dict) else None
     if not isinstance(address, str) or not address:
-        raise Refusal("image_broken")
+        raise RowRefused("image_broken")
 
 
 def _check_extras(message: Mapping[str, object], role: str, calls: set[str]) -> None:
     for key in ("name", "refusal"):
         value = message.get(key)
         if value is not None and not isinstance(value, str):
-            raise Refusal(f"{key}_not_text", kind=kind_of(value))
+            raise RowRefused(f"{key}_not_text", kind=kind_of(value))
     if role == "function" and not message.get("name"):
-        raise Refusal("name_missing")
+        raise RowRefused("name_missing")
     if "weight" in message:
         _check_weight(message["weight"], role)
     _check_calls(message, role, calls)
@@ -148,10 +148,10 @@ def _check_extras(message: Mapping[str, object], role: str, calls: set[str]) -> 
 
 def _check_weight(weight: object, role: str) -> None:
     if role != "assistant":
-        raise Refusal("weight_not_for_role", role=role)
+        raise RowRefused("weight_not_for_role", role=role)
     # True and 1.0 equal 1, yet hosts refuse them.
     if type(weight) is not int or weight not in (0, 1):
-        raise Refusal("weight_wrong", weight=shown(weight))
+        raise RowRefused("weight_wrong", weight=shown(weight))
 
 
 def _check_calls(message: Mapping[str, object], role: str, calls: set[str]) -> None:
@@ -159,7 +159,7 @@ def _check_calls(message: Mapping[str, object], role: str, calls: set[str]) -> N
     if tool_calls is None and function_call is None:
         return
     if role != "assistant":
-        raise Refusal("calls_not_for_role", role=role)
+        raise RowRefused("calls_not_for_role", role=role)
     if function_call is not None:
         _check_function(function_call, 1)
     if tool_calls is not None:
@@ -168,51 +168,51 @@ def _check_calls(message: Mapping[str, object], role: str, calls: set[str]) -> N
 
 def _call_ids(tool_calls: object) -> list[str]:
     if not isinstance(tool_calls, list):
-        raise Refusal("calls_not_list", kind=kind_of(tool_calls))
+        raise RowRefused("calls_not_list", kind=kind_of(tool_calls))
     if not tool_calls:
-        raise Refusal("calls_empty")
+        raise RowRefused("calls_empty")
     return [_call_id(call, number) for number, call in enumerate(tool_calls, 1)]
 
 
 def _call_id(call: object, number: int) -> str:
     if not isinstance(call, dict) or call.get("type") != "function":
-        raise Refusal("call_broken", call=number)
+        raise RowRefused("call_broken", call=number)
     name = call.get("id")
     if not isinstance(name, str) or not name:
-        raise Refusal("call_broken", call=number)
+        raise RowRefused("call_broken", call=number)
     _check_function(call.get("function"), number)
     return name
 
 
 def _check_function(function: object, number: int) -> None:
     if not isinstance(function, dict):
-        raise Refusal("call_broken", call=number)
+        raise RowRefused("call_broken", call=number)
     if not isinstance(function.get("name"), str) or not function["name"]:
-        raise Refusal("call_without_name", call=number)
+        raise RowRefused("call_without_name", call=number)
     arguments = function.get("arguments")
     try:
         meaning = json.loads(arguments) if isinstance(arguments, str) else None
     except (ValueError, RecursionError):
         meaning = None
     if not isinstance(meaning, dict):
-        raise Refusal("arguments_not_json", call=number)
+        raise RowRefused("arguments_not_json", call=number)
 
 
 def _check_answer(call_id: object, role: str, calls: set[str]) -> None:
     if role != "tool":
         if call_id is not None:
-            raise Refusal("answer_not_for_role", role=role)
+            raise RowRefused("answer_not_for_role", role=role)
         return
     if not isinstance(call_id, str) or not call_id:
-        raise Refusal("answer_without_id")
+        raise RowRefused("answer_without_id")
     if call_id not in calls:
-        raise Refusal("answer_to_nothing", id=shown(call_id))
+        raise RowRefused("answer_to_nothing", id=shown(call_id))
 
 
 def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> None:
     parallel = holder.get("parallel_tool_calls")
     if parallel is not None and not isinstance(parallel, bool):
-        raise Refusal("parallel_not_boolean", kind=kind_of(parallel))
+        raise RowRefused("parallel_not_boolean", kind=kind_of(parallel))
     for field in ("tools", "functions"):
         tools = holder.get(field)
         if tools is not None:
@@ -223,19 +223,19 @@ def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> None:
 
 def _check_definitions(tools: object, field: str) -> None:
     if not isinstance(tools, list):
-        raise Refusal("tools_not_list", field=field, kind=kind_of(tools))
+        raise RowRefused("tools_not_list", field=field, kind=kind_of(tools))
     for number, tool in enumerate(tools, 1):
         function = tool if field == "functions" else _function_in(tool)
         name = function.get("name") if isinstance(function, dict) else None
         if not isinstance(name, str) or not name:
-            raise Refusal("tool_broken", field=field, tool=number)
+            raise RowRefused("tool_broken", field=field, tool=number)
 
 
 def _check_unmarked(tools: object, field: str) -> None:
     try:
         _check_control_tokens(tools)
-    except Refusal as refusal:
-        raise Refusal("tool_control_token", field=field, **refusal.details) from None
+    except RowRefused as refusal:
+        raise RowRefused("tool_control_token", field=field, **refusal.details) from None
 
 
 def _function_in(tool: object) -> object:

@@ -5,7 +5,7 @@ from typing import Final
 
 from bot.rows.conversation import check_conversation, check_message
 from bot.rows.fingerprints import content_meaning
-from bot.rows.problems import Refusal, kind_of
+from bot.rows.problems import RowRefused, kind_of
 
 OUTPUTS: Final = ("preferred_output", "non_preferred_output")
 
@@ -14,23 +14,23 @@ def check_preference(row: Mapping[str, object], *, is_marked: bool) -> None:
     """Refuse a preference row that breaks a rule."""
     messages = check_conversation(_input_of(row), is_marked=is_marked)
     if messages[-1]["role"] == "assistant":
-        raise Refusal("input_ends_with_assistant")
+        raise RowRefused("input_ends_with_assistant")
     for number, message in enumerate(messages, 1):
         if _has_image(message.get("content")):
-            raise Refusal("image_in_preference", message=number)
+            raise RowRefused("image_in_preference", message=number)
     preferred, other = (_output_of(row, field, is_marked=is_marked) for field in OUTPUTS)
     if preferred == other:
-        raise Refusal("outputs_same")
+        raise RowRefused("outputs_same")
 
 
 def _input_of(row: Mapping[str, object]) -> Mapping[str, object]:
     found = row.get("input")
     if found is None:
-        raise Refusal("input_missing")
+        raise RowRefused("input_missing")
     if isinstance(found, list):
-        raise Refusal("input_bare_list")
+        raise RowRefused("input_bare_list")
     if not isinstance(found, dict):
-        raise Refusal("input_not_object", kind=kind_of(found))
+        raise RowRefused("input_not_object", kind=kind_of(found))
     return found
 
 
@@ -42,18 +42,18 @@ def _has_image(content: object) -> bool:
 def _output_of(row: Mapping[str, object], field: str, *, is_marked: bool) -> object:
     messages = row.get(field)
     if messages is None:
-        raise Refusal("output_missing", field=field)
+        raise RowRefused("output_missing", field=field)
     if not isinstance(messages, list):
-        raise Refusal("output_not_list", field=field, kind=kind_of(messages))
+        raise RowRefused("output_not_list", field=field, kind=kind_of(messages))
     if len(messages) != 1:
-        raise Refusal("output_not_single", field=field, count=len(messages))
+        raise RowRefused("output_not_single", field=field, count=len(messages))
     message = messages[0]
     try:
         check_message(message, set(), is_marked=is_marked)
-    except Refusal as refusal:
-        raise Refusal(f"output_{refusal.code}", field=field, **refusal.details) from None
+    except RowRefused as refusal:
+        raise RowRefused(f"output_{refusal.code}", field=field, **refusal.details) from None
     if message["role"] != "assistant":
-        raise Refusal("output_not_assistant", field=field, role=message["role"])
+        raise RowRefused("output_not_assistant", field=field, role=message["role"])
     if any(message.get(key) for key in ("tool_calls", "function_call", "refusal")):
-        raise Refusal("output_not_text", field=field)
+        raise RowRefused("output_not_text", field=field)
     return content_meaning(message["content"])

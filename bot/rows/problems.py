@@ -165,7 +165,7 @@ class Problem:
         return f"{reason[0].upper()}{reason[1:]}."
 
 
-class Refusal(Exception):
+class RowRefused(Exception):
     """A rule is broken."""
 
     def __init__(self, code: str, /, **details: str | int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final, NoReturn
 
-from bot.rows.problems import Problem, Refusal, shown
+from bot.rows.problems import Problem, RowRefused, shown
 
 LONGEST_LINE_MEBIBYTES: Final = 8
 _LONGEST_LINE = LONGEST_LINE_MEBIBYTES << 20
@@ -33,7 +33,7 @@ def read_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
         try:
             text = line.decode()
             value, end = decode(text)
-        except (ValueError, RecursionError, Refusal):
+        except (ValueError, RecursionError, RowRefused):
             end = -1
         if end >= 0 and end == len(text):
             yield number, value
@@ -67,11 +67,11 @@ def decode_value(text: str, start: int) -> tuple[object, int]:
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError:
-        raise Refusal("too_deep") from None
+        raise RowRefused("too_deep") from None
     except json.JSONDecodeError as error:
         raise _refusal_of(error, text) from None
     except ValueError:
-        raise Refusal("number_too_long") from None
+        raise RowRefused("number_too_long") from None
     return value, end
 
 
@@ -109,18 +109,18 @@ def _read_slowly(number: int, line: bytes) -> Iterator[tuple[int, object]]:
     try:
         for value in _values_in(_text_of(line)):
             yield number, value
-    except Refusal as refusal:
+    except RowRefused as refusal:
         yield number, refusal.at(number)
 
 
 def _text_of(line: bytes) -> str:
     if b"\0" in line:
-        raise Refusal("null_byte")
+        raise RowRefused("null_byte")
     try:
         # Joined files have a mark within.
         return line.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
-        raise Refusal("not_utf8", byte=error.start + 1) from None
+        raise RowRefused("not_utf8", byte=error.start + 1) from None
 
 
 def _values_in(text: str) -> Iterator[object]:
@@ -129,24 +129,24 @@ def _values_in(text: str) -> Iterator[object]:
         value, end = decode_value(text, end)
         end = after_blanks(text, end)
         if end < len(text) and text[end] != "{":
-            raise Refusal("extra_text", column=end + 1)
+            raise RowRefused("extra_text", column=end + 1)
         yield value
 
 
-def _refusal_of(error: json.JSONDecodeError, text: str) -> Refusal:
+def _refusal_of(error: json.JSONDecodeError, text: str) -> RowRefused:
     if text.startswith(("{", "[")) and not text.endswith(("}", "]", ",")):
-        return Refusal("cut_off")
-    return Refusal("not_json", column=error.colno, what=shown(error.msg))
+        return RowRefused("cut_off")
+    return RowRefused("not_json", column=error.colno, what=shown(error.msg))
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise Refusal("not_finite", number=name)
+    raise RowRefused("not_finite", number=name)
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise Refusal("not_finite", number=shown(digits))
+        raise RowRefused("not_finite", number=shown(digits))
     return number
 
 

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.commands import Ask
+from bot.commands import Request
 from bot.deployments import rollback_button
-from bot.errors import retold
-from bot.model import (
+from bot.domain import (
     ExampleFilter,
     Job,
     JobId,
-    Measures,
     Notice,
     Phase,
     Split,
+    StepMetrics,
 )
+from bot.errors import deserialize
 from bot.ports.store import Records, Store
 from bot.replies import (
     Button,
     Card,
     Drawn,
     Fact,
-    Line,
     Listing,
+    ListingRow,
     Progress,
     Reply,
     Text,
     Tone,
 )
 from bot.rows import count_tokens
-from bot.tuning import blame, curves, facts, harvest
+from bot.tuning import curves, failed_row, notices, results
 from bot.words import Words
 
 _FEW_SHOT = 8
@@ -68,10 +68,10 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     saved = await _tokens_saved(job, records)
     lines = [words("ended.model", model=job.model)]
     lines.append(words("ended.in_use" if _is_in_use(job) else "ended.not_in_use"))
-    if job.trouble_code == harvest.BY_HAND:
+    if job.trouble_code == results.BY_HAND:
         lines.append(words("ended.by_hand", page=job.trouble, model=job.model))
     elif job.trouble:
-        lines.append(words("ended.not_answering", why=facts.said_trouble(job, words)))
+        lines.append(words("ended.not_answering", why=notices.said_trouble(job, words)))
     if curves.is_rising(measures):
         lines.append(words("ended.overfitting"))
     if saved:
@@ -88,7 +88,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
 async def _bad_end(job: Job, records: Records, words: Words) -> Card:
     """Why, and where the host named a row, the example that it means."""
     lines, buttons = list(_why(job, words)), []
-    example = await blame.example_of(job, records)
+    example = await failed_row.example_of(job, records)
     if example is not None:
         lines.append(words("ended.example", id=example.id))
         if example.source and example.source.permalink:
@@ -104,10 +104,10 @@ async def _bad_end(job: Job, records: Records, words: Words) -> Card:
 
 async def word_refused(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """A wish that the host did not grant."""
-    wish, error = notice.details["wish"], retold(notice.details)
+    requested_action, error = notice.details["wish"], deserialize(notice.details)
     if error is None:
         return Text(words("job.refused.late", id=notice.subject))
-    return Text(words(f"job.refused.{wish}", id=notice.subject, why=words.error(error)))
+    return Text(words(f"job.refused.{requested_action}", id=notice.subject, why=words.error(error)))
 
 
 async def word_late(notice: Notice, records: Records, words: Words) -> Drawn | None:
@@ -116,15 +116,15 @@ async def word_late(notice: Notice, records: Records, words: Words) -> Drawn | N
     if job.phase.is_over:
         return None
     seconds, usual = notice.details.get("seconds"), notice.details.get("usual")
-    time = facts.said_time(float(str(seconds)), words)
+    time = notices.said_time(float(str(seconds)), words)
     lines = [words("late.note")]
     if usual is not None:
-        lines.insert(0, words("late.usual", time=facts.said_time(float(str(usual)), words)))
+        lines.insert(0, words("late.usual", time=notices.said_time(float(str(usual)), words)))
     title = words("late.title", id=job.id, state=_state(job, words), time=time)
     return Card(title, tuple(lines), buttons=_controls(job, words))
 
 
-async def status(ask: Ask, *, store: Store) -> Reply:
+async def status(ask: Request, *, store: Store) -> Reply:
     """Everything about one job: ids, settings, the last events."""
     async with store.reading() as records:
         job = await _chosen(ask, records)
@@ -140,7 +140,7 @@ async def status(ask: Ask, *, store: Store) -> Reply:
         title=words("job.title", id=job.id, name=assistant.name),
         lines=(*_status_lines(job, words), *_why(job, words), *told),
         facts=tuple(
-            facts.fact(name, value, words)
+            notices.fact(name, value, words)
             for name, value in _facts(job, words, [c.model for c in checkpoints])
         ),
         progress=_progress(job),
@@ -150,9 +150,9 @@ async def status(ask: Ask, *, store: Store) -> Reply:
     )
 
 
-async def jobs(ask: Ask, *, store: Store) -> Reply:
+async def jobs(ask: Request, *, store: Store) -> Reply:
     """All jobs, failed ones too, with why."""
-    before = facts.number(ask) if ask.argument else None
+    before = notices.number(ask) if ask.argument else None
     async with store.reading() as records:
         page = await records.jobs.page(ask.id, before=before, limit=11)
     shown, words = page[:10], ask.words
@@ -177,14 +177,14 @@ def _status_lines(job: Job, words: Words) -> tuple[str, ...]:
         said.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
     if job.valid_loss is not None:
         said.append(words("job.valid_loss", loss=f"{job.valid_loss:.2f}"))
-    left = facts.said_left(job, words)
+    left = notices.said_left(job, words)
     if left and not job.phase.is_over:
         said.append(left)
     lines = [" · ".join(said)]
     if job.trouble and not job.phase.is_over:
-        lines.append(words("job.waiting", why=facts.said_trouble(job, words)))
-    if job.wish is not None and not job.phase.is_over:
-        lines.append(words(f"job.wish.{job.wish}"))
+        lines.append(words("job.waiting", why=notices.said_trouble(job, words)))
+    if job.requested_action is not None and not job.phase.is_over:
+        lines.append(words(f"job.wish.{job.requested_action}"))
     return tuple(lines)
 
 
@@ -219,7 +219,7 @@ def _after_success(job: Job, words: Words) -> tuple[Button, ...]:
     return (Button(words("button.use"), f"model.use:{job.id}", is_primary=True),)
 
 
-def _more(job: Job, measures: Sequence[Measures], words: Words) -> tuple[Button, ...]:
+def _more(job: Job, measures: Sequence[StepMetrics], words: Words) -> tuple[Button, ...]:
     """What else can be looked at: the second chart, and the host's own table."""
     buttons = []
     if curves.accuracies(measures, words):
@@ -238,7 +238,7 @@ def _why(job: Job, words: Words) -> tuple[str, ...]:
     if job.phase not in (Phase.FAILED, Phase.ABANDONED):
         return ()
     key = f"trouble.{job.trouble_code}"
-    trouble = facts.said_trouble(job, words) or words("trouble.unsaid")
+    trouble = notices.said_trouble(job, words) or words("trouble.unsaid")
     if words.has(key):
         return (words(key, message=trouble),)
     if job.trouble_code is None:
@@ -281,12 +281,12 @@ def _resolved(job: Job, name: str, asked: float | None, words: Words) -> str:
     return words("auto.became", value=became)
 
 
-def _job_line(job: Job, words: Words) -> Line:
+def _job_line(job: Job, words: Words) -> ListingRow:
     notes = [_state(job, words), words("job.rows_short", count=job.estimate.rows)]
     if job.train_loss is not None:
         notes.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
     notes.extend(_why(job, words))
-    return Line(
+    return ListingRow(
         str(job.id),
         job.model or f"{job.base} @ {job.host}",
         " · ".join(notes),
@@ -305,16 +305,16 @@ def _date(job: Job) -> str:
     return f"{began:%Y-%m-%d %H:%M}" if began else ""
 
 
-async def _chosen(ask: Ask, records: Records) -> Job | None:
+async def _chosen(ask: Request, records: Records) -> Job | None:
     """The job that is named; else the one that runs; else the newest."""
     if ask.text("job") or ask.argument:
-        return await records.jobs.get(ask.id, facts.number(ask))
+        return await records.jobs.get(ask.id, notices.number(ask))
     running = await records.jobs.open_in(ask.id)
     newest = running or await records.jobs.page(ask.id, limit=1)
     return newest[-1] if newest else None
 
 
-async def _no_job(ask: Ask, records: Records) -> Card:
+async def _no_job(ask: Request, records: Records) -> Card:
     """Before the first job: how the dataset stands."""
     words = ask.words
     total = await records.examples.count(ask.id, ExampleFilter(assistant=ask.assistant.id))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import StepMetrics
 from bot.errors import NotNow
-from bot.model import Measures
 from bot.ports.store import Store
 from bot.replies import Card, Chart, Reply, Series
-from bot.tuning import facts
+from bot.tuning import notices
 from bot.words import Words
 
 _HELD_LOSS = ("full_valid_loss", "valid_loss")
@@ -19,10 +19,10 @@ _RISEN = 1.05
 Points = list[tuple[float, float]]
 
 
-async def accuracy(ask: Ask, *, store: Store) -> Reply:
+async def accuracy(ask: Request, *, store: Store) -> Reply:
     """How many tokens it guessed right, on rows it learned and on rows held back."""
     async with store.reading() as records:
-        job = await records.jobs.get(ask.id, facts.number(ask))
+        job = await records.jobs.get(ask.id, notices.number(ask))
         measures = await records.jobs.measures(ask.id, job.id)
     drawn = accuracies(measures, ask.words)
     if drawn is None:
@@ -30,7 +30,7 @@ async def accuracy(ask: Ask, *, store: Store) -> Reply:
     return Card(ask.words("accuracy.title", id=job.id), chart=drawn)
 
 
-def losses(measures: Sequence[Measures], words: Words) -> Chart | None:
+def losses(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
     """Train and validation loss over steps."""
     train = _points(measures, "train_loss")
     if len(train) < 2:
@@ -40,7 +40,7 @@ def losses(measures: Sequence[Measures], words: Words) -> Chart | None:
     return Chart(words("chart.title"), words("chart.step"), series, summary)
 
 
-def accuracies(measures: Sequence[Measures], words: Words) -> Chart | None:
+def accuracies(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
     """The share of tokens guessed right, over steps."""
     train = _points(measures, "train_mean_token_accuracy")
     if len(train) < 2:
@@ -50,7 +50,7 @@ def accuracies(measures: Sequence[Measures], words: Words) -> Chart | None:
     return Chart(words("accuracy.chart"), words("chart.step"), series, summary)
 
 
-def is_rising(measures: Sequence[Measures]) -> bool:
+def is_rising(measures: Sequence[StepMetrics]) -> bool:
     """Validation loss ended clearly above its best: the model learned by heart."""
     held = _first_of(measures, _HELD_LOSS)
     return len(held) >= 3 and held[-1][1] > _RISEN * min(value for _, value in held)
@@ -61,11 +61,11 @@ def _series(train: Points, held: Points, words: Words) -> tuple[Series, ...]:
     return (learned, Series(words("chart.validation"), held)) if held else (learned,)
 
 
-def _first_of(measures: Sequence[Measures], names: Sequence[str]) -> Points:
+def _first_of(measures: Sequence[StepMetrics], names: Sequence[str]) -> Points:
     """The most telling measure there is; one value over all rows says more than one of a few."""
     found = (_points(measures, name) for name in names)
     return next((points for points in found if points), [])
 
 
-def _points(measures: Sequence[Measures], name: str) -> Points:
+def _points(measures: Sequence[StepMetrics], name: str) -> Points:
     return [(float(one.step), one.values[name]) for one in measures if name in one.values]

@@ -6,15 +6,7 @@ import contextlib
 import logging
 from datetime import datetime, timedelta
 
-from bot.errors import (
-    AttuneError,
-    HostError,
-    HostForgot,
-    HostRefused,
-    retold,
-    told,
-)
-from bot.model import (
+from bot.domain import (
     ChannelId,
     HostName,
     JobId,
@@ -23,6 +15,14 @@ from bot.model import (
     Notice,
     Place,
     Undoable,
+)
+from bot.errors import (
+    AttuneError,
+    HostError,
+    HostForgot,
+    HostRefused,
+    deserialize,
+    serialize,
 )
 from bot.ports.provider import Host, Hosts, Serving
 from bot.ports.store import Clock, Records, Store
@@ -122,7 +122,7 @@ async def _give_up(one: Undoable, error: HostError, *, store: Store, clock: Cloc
             f"{one.workspace}.kept.{one.id}",
             place,
             KEPT,
-            details={"name": name, "why": told(error)},
+            details={"name": name, "why": serialize(error)},
             at=clock.now(),
         )
         await records.undoables.drop(one.id)
@@ -130,6 +130,6 @@ async def _give_up(one: Undoable, error: HostError, *, store: Store, clock: Cloc
 
 async def word_kept(notice: Notice, records: Records, words: Words) -> Drawn | None:
     kept = notice.details.get("why")
-    why = retold(kept) if isinstance(kept, dict) else None
+    why = deserialize(kept) if isinstance(kept, dict) else None
     name = notice.details.get("name")
     return Text(words("hosted.kept_there", name=name, why=words.error(why or AttuneError())))

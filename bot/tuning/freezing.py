@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from bot.commands import Ask
-from bot.model import ExampleFilter, ExampleId, Job, SnapshotId, SnapshotRow, Split
+from bot.commands import Request
+from bot.domain import ExampleFilter, ExampleId, Job, SnapshotId, SnapshotRow, Split
 from bot.ports.store import Store
 from bot.rows import Method
 
@@ -17,7 +17,7 @@ _BATCH = 500
 
 
 async def freeze(
-    ask: Ask, method: Method, rows: Sequence[SnapshotRow], *, store: Store
+    ask: Request, method: Method, rows: Sequence[SnapshotRow], *, store: Store
 ) -> SnapshotId:
     """The snapshot with all its rows; one that was cut off is never named by a job."""
     training = sum(row.split is Split.TRAIN for row in rows)

@@ -5,24 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from bot.commands import Ask
+from bot.commands import Request
+from bot.domain import Example, Hyperparameters, ModelName, Row
 from bot.errors import BadInput, BadRow, TrainingClosed
-from bot.model import Example, Hyperparameters, ModelName, Row
 from bot.ports.provider import Host, Serving
 from bot.rows import Method
-from bot.tuning.facts import said_price
+from bot.tuning.notices import said_price
 
 _OPTIONS = {"n_epochs": "epochs", "learning_rate_multiplier": "learning_rate"}
 _CLOSING_DAYS = 90
 
 
-def refuse_method(ask: Ask, host: Host, method: Method) -> None:
+def refuse_method(ask: Request, host: Host, method: Method) -> None:
     if method not in host.profile.methods:
         told = ask.words(f"method.{method}")
         raise BadInput(problem=ask.words("start.method", host=host.name, method=told))
 
 
-async def refuse_closed(ask: Ask, host: Host, base: ModelName) -> None:
+async def refuse_closed(ask: Request, host: Host, base: ModelName) -> None:
     """Raises TrainingClosed where the account, or everybody, may not train there any more."""
     closes_on = host.profile.closes_on
     if closes_on is not None and ask.now.date() >= closes_on:
@@ -31,7 +31,7 @@ async def refuse_closed(ask: Ask, host: Host, base: ModelName) -> None:
         await host.check_training(base)
 
 
-def refuse_settings(ask: Ask, host: Host, asked: Hyperparameters) -> None:
+def refuse_settings(ask: Request, host: Host, asked: Hyperparameters) -> None:
     """A number that the host does not take, or not so high."""
     profile = host.profile
     for name in Hyperparameters.__dataclass_fields__:
@@ -46,7 +46,7 @@ def refuse_settings(ask: Ask, host: Host, asked: Hyperparameters) -> None:
         raise BadInput(problem=problem)
 
 
-def refuse_row(ask: Ask, host: Host, example: Example) -> None:
+def refuse_row(ask: Request, host: Host, example: Example) -> None:
     """Raises BadRow for what this host would train wrongly or not at all."""
     row = example.row or {}
     if is_weighted(row) and not host.profile.takes_weight:
@@ -55,7 +55,7 @@ def refuse_row(ask: Ask, host: Host, example: Example) -> None:
         raise BadRow(example=example.id, reason=ask.words("start.no_tools", host=host.name))
 
 
-def refuse_size(ask: Ask, host: Host, *, rows: int, size: int) -> None:
+def refuse_size(ask: Request, host: Host, *, rows: int, size: int) -> None:
     most_rows, most_bytes = host.profile.max_rows, host.profile.max_bytes
     if most_rows is not None and rows > most_rows:
         raise BadInput(problem=ask.words("start.too_many", host=host.name, most=f"{most_rows:,}"))
@@ -64,7 +64,7 @@ def refuse_size(ask: Ask, host: Host, *, rows: int, size: int) -> None:
         raise BadInput(problem=ask.words("start.too_large", host=host.name, most=most))
 
 
-def suffix_of(ask: Ask, host: Host) -> str | None:
+def suffix_of(ask: Request, host: Host) -> str | None:
     """The word that was asked for, checked; else the assistant's name as far as it fits."""
     profile, asked = host.profile, ask.text("suffix")
     if asked is None:
@@ -76,7 +76,7 @@ def suffix_of(ask: Ask, host: Host) -> str | None:
     return asked
 
 
-def warnings(ask: Ask, host: Host) -> Iterator[str]:
+def warnings(ask: Request, host: Host) -> Iterator[str]:
     """What one should know of a host before saying yes."""
     words, profile = ask.words, host.profile
     if profile.label:
@@ -105,7 +105,7 @@ def is_weighted(row: Mapping[str, object]) -> bool:
     return any(message.get("weight") == 0 for message in _messages(row))
 
 
-def _hosting(ask: Ask, host: Host) -> Iterator[str]:
+def _hosting(ask: Request, host: Host) -> Iterator[str]:
     """What a model costs by the hour is another bill than its training."""
     price = host.price(ask.assistant.base).hosting
     if price is not None and price > 0:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.commands import Ask, whole_number
+from bot.commands import Request, whole_number
+from bot.domain import ExampleId, Job, Model, ModelName, Phase, Snapshot, Split
 from bot.errors import NotFound
-from bot.model import ExampleId, Job, Model, ModelName, Phase, Snapshot, Split
 from bot.ports.store import Records, Store
-from bot.replies import Button, Line, Listing, Reply
+from bot.replies import Button, Listing, ListingRow, Reply
 from bot.words import Words
 
 _NAMED = 12
@@ -25,11 +25,11 @@ class Step:
     examples: tuple[ExampleId, ...]
 
 
-async def of_model(ask: Ask, name: str, *, store: Store) -> Reply:
+async def of_model(ask: Request, name: str, *, store: Store) -> Reply:
     """From the model down to the base: model, training, snapshot, examples; parent after parent."""
     async with store.reading() as records:
         model = await _found(ask, name, records)
-        lines: list[Line] = []
+        lines: list[ListingRow] = []
         at: Model | None = model
         parent: ModelName | None = None
         seen: set[ModelName] = set()
@@ -39,11 +39,11 @@ async def of_model(ask: Ask, name: str, *, store: Store) -> Reply:
             parent = at.parent
             at = await records.models.find(ask.id, parent) if parent else None
     if parent is not None and parent not in seen:
-        lines.append(Line(parent, parent, ask.words("model.base")))
+        lines.append(ListingRow(parent, parent, ask.words("model.base")))
     return Listing(ask.words("lineage.title", model=model.name), tuple(lines))
 
 
-async def of_example(ask: Ask, *, store: Store) -> Reply:
+async def of_example(ask: Request, *, store: Store) -> Reply:
     """Which trainings learned from an example, and what models came of them."""
     example = _number(ask.argument)
     async with store.reading() as records:
@@ -56,7 +56,7 @@ async def of_example(ask: Ask, *, store: Store) -> Reply:
     return Listing(title, lines, empty=words("lineage.nowhere", id=example))
 
 
-async def _found(ask: Ask, name: str, records: Records) -> Model:
+async def _found(ask: Request, name: str, records: Records) -> Model:
     for model in await records.models.all(ask.id, ask.assistant.id):
         if name in (model.name, str(model.job), "latest") or model.name.endswith(name):
             return model
@@ -72,12 +72,12 @@ async def _step(model: Model, records: Records) -> Step:
     return Step(model, job, snapshot, tuple([row.example async for row in rows]))
 
 
-def _lines(step: Step, words: Words) -> list[Line]:
+def _lines(step: Step, words: Words) -> list[ListingRow]:
     model = step.model
     notes = [words(f"model.{model.kind}"), model.host, f"{model.created_at:%Y-%m-%d}"]
     if model.is_tainted:
         notes.append(words("model.tainted"))
-    lines = [Line(model.name[-80:], model.name, " · ".join(notes))]
+    lines = [ListingRow(model.name[-80:], model.name, " · ".join(notes))]
     if step.job is not None:
         lines.append(_job_line(step.job, words))
     if step.snapshot is not None:
@@ -85,7 +85,7 @@ def _lines(step: Step, words: Words) -> list[Line]:
     return lines
 
 
-def _job_line(job: Job, words: Words) -> Line:
+def _job_line(job: Job, words: Words) -> ListingRow:
     began = job.confirmed_at or job.created_at
     notes = [words(f"method.{job.method}"), words(f"phase.{job.phase}")]
     if began:
@@ -93,16 +93,16 @@ def _job_line(job: Job, words: Words) -> Line:
     if job.phase is Phase.SUCCEEDED and job.model:
         notes.append(job.model)
     show = Button(words("button.show"), f"job.show:{job.id}")
-    return Line(str(job.id), words("lineage.job", job=job.id), " · ".join(notes), (show,))
+    return ListingRow(str(job.id), words("lineage.job", job=job.id), " · ".join(notes), (show,))
 
 
-def _snapshot_line(step: Step, snapshot: Snapshot, words: Words) -> Line:
+def _snapshot_line(step: Step, snapshot: Snapshot, words: Words) -> ListingRow:
     named = ", ".join(f"#{number}" for number in step.examples[:_NAMED])
     more = len(step.examples) - _NAMED
     note = words("lineage.examples", examples=named, count=len(step.examples))
     if more > 0:
         note = words("lineage.more", examples=named, count=more)
-    return Line(str(snapshot.id), words("lineage.snapshot", snapshot=snapshot.id), note)
+    return ListingRow(str(snapshot.id), words("lineage.snapshot", snapshot=snapshot.id), note)
 
 
 def _number(said: str) -> ExampleId:

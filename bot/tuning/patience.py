@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bot.domain import Job, Phase
 from bot.errors import (
     AttuneError,
     HostBusy,
@@ -20,7 +21,6 @@ from bot.errors import (
     HostUnreachable,
     ModelUnnamed,
 )
-from bot.model import Job, Phase
 
 LONGEST_WAIT = 300.0
 """Seconds between two tries of what keeps failing."""

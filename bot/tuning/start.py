@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import access
-from bot.commands import Ask
+from bot.commands import Request
 from bot.datasets import training_line
-from bot.errors import BadInput, BadRow, NotEnoughAllowed, NothingToTrain, NotNow
-from bot.model import (
+from bot.domain import (
     Estimate,
     Example,
     ExampleFilter,
@@ -29,11 +28,12 @@ from bot.model import (
     SnapshotRow,
     Split,
 )
+from bot.errors import BadInput, BadRow, NotEnoughAllowed, NothingToTrain, NotNow
 from bot.ports.provider import Host, Hosts
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Reply
 from bot.rows import Method, check_row, count_tokens, fingerprint, prompt_fingerprint
-from bot.tuning import facts, freezing, limits
+from bot.tuning import freezing, limits, notices
 
 _HOLD_OUT_FROM = 50
 _AUTO_SHARE = 0.2
@@ -72,7 +72,7 @@ class Plan:
         return sum(candidate.tokens for candidate in self.training)
 
 
-async def start(ask: Ask, *, store: Store, hosts: Hosts) -> Reply:
+async def start(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
     """Freeze a snapshot and show what it will cost; nothing leaves the house yet."""
     access.refuse_closed(ask.workspace, ask.words)
     name = HostName(ask.text("host") or ask.assistant.training_host)
@@ -118,10 +118,10 @@ def split(
     return training, [one for one in candidates if one.group in held]
 
 
-def estimate_card(ask: Ask, job: Job, plan: Plan) -> Card:
+def estimate_card(ask: Request, job: Job, plan: Plan) -> Card:
     """Everything one should know before saying yes."""
     words = ask.words
-    lines = [words("start.cost", **facts.cost(job, words)), *limits.warnings(ask, plan.host)]
+    lines = [words("start.cost", **notices.cost(job, words)), *limits.warnings(ask, plan.host)]
     if plan.left_out > 0:
         lines.append(words("start.left_out", count=plan.left_out))
     key = "start.will_use" if job.use_when_done else "start.will_not_use"
@@ -130,10 +130,10 @@ def estimate_card(ask: Ask, job: Job, plan: Plan) -> Card:
         title=words("start.title", assistant=ask.assistant.name),
         lines=tuple(lines),
         facts=(
-            facts.fact("examples", _rows_said(ask, plan), words),
-            facts.fact("base", plan.base, words),
-            facts.fact("host", plan.host.name, words),
-            *(facts.fact(name, value, words) for name, value in _settings(ask, job, plan.host)),
+            notices.fact("examples", _rows_said(ask, plan), words),
+            notices.fact("base", plan.base, words),
+            notices.fact("host", plan.host.name, words),
+            *(notices.fact(name, value, words) for name, value in _settings(ask, job, plan.host)),
         ),
         buttons=(
             Button(words("button.confirm"), f"job.confirm:{job.id}", is_primary=True),
@@ -142,13 +142,13 @@ def estimate_card(ask: Ask, job: Job, plan: Plan) -> Card:
     )
 
 
-def _rows_said(ask: Ask, plan: Plan) -> str:
+def _rows_said(ask: Request, plan: Plan) -> str:
     if plan.validation:
         return ask.words("start.rows_split", train=len(plan.training), held=len(plan.validation))
     return ask.words("start.rows", count=len(plan.training))
 
 
-def _settings(ask: Ask, job: Job, host: Host) -> list[tuple[str, str]]:
+def _settings(ask: Request, job: Job, host: Host) -> list[tuple[str, str]]:
     """Each setting; "auto" is shown with what it will probably become."""
     words, asked = ask.words, job.hyperparameters
     auto = words("auto")
@@ -163,14 +163,14 @@ def _settings(ask: Ask, job: Job, host: Host) -> list[tuple[str, str]]:
     ]
 
 
-async def _write_down(ask: Ask, plan: Plan, estimate: Estimate, *, store: Store) -> Job:
+async def _write_down(ask: Request, plan: Plan, estimate: Estimate, *, store: Store) -> Job:
     rows = await asyncio.to_thread(_frozen_rows, plan)
     snapshot = await freezing.freeze(ask, plan.method, rows, store=store)
     async with store.writing() as records:
         return await records.jobs.add(ask.id, _job(ask, plan, estimate, snapshot))
 
 
-def _job(ask: Ask, plan: Plan, estimate: Estimate, snapshot: SnapshotId) -> Job:
+def _job(ask: Request, plan: Plan, estimate: Estimate, snapshot: SnapshotId) -> Job:
     return Job(
         id=JobId(0),
         workspace=ask.id,
@@ -203,7 +203,7 @@ def _frozen(candidate: Candidate, side: Split) -> SnapshotRow:
     return SnapshotRow(candidate.example, candidate.revision, side, candidate.sha256, None)
 
 
-async def _base(ask: Ask, host: Host, records: Records) -> ModelName:
+async def _base(ask: Request, host: Host, records: Records) -> ModelName:
     """The assistant's base; `base:latest` and `base:current` go on from a tuned model."""
     wanted = ask.text("base")
     if wanted == "current":
@@ -224,7 +224,7 @@ async def _base(ask: Ask, host: Host, records: Records) -> ModelName:
 
 
 async def _candidates(
-    ask: Ask, method: Method, host: Host, records: Records
+    ask: Request, method: Method, host: Host, records: Records
 ) -> Sequence[Candidate]:
     """Every permitted row, checked; the first bad one is named and nothing starts."""
     found: dict[str, Candidate] = {}
@@ -266,7 +266,7 @@ def _order(group: str) -> str:
     return hashlib.sha256(group.encode()).hexdigest()
 
 
-def _share(ask: Ask, rows: int, host: Host) -> float:
+def _share(ask: Request, rows: int, host: Host) -> float:
     """The part to hold out: under fifty rows nothing unless asked, above a fifth."""
     asked = ask.number("validation", may_be_percent=True)
     if not host.profile.takes_validation:
@@ -282,7 +282,7 @@ def _share(ask: Ask, rows: int, host: Host) -> float:
     return share
 
 
-def _enough(ask: Ask, plan: Plan) -> None:
+def _enough(ask: Request, plan: Plan) -> None:
     rows, minimum = len(plan.training), plan.host.profile.minimum_rows
     if rows < minimum and plan.left_out > 0:
         raise NotEnoughAllowed(rows=rows, minimum=minimum, left_out=plan.left_out)
@@ -292,7 +292,7 @@ def _enough(ask: Ask, plan: Plan) -> None:
     limits.refuse_size(ask, plan.host, rows=len(plan.training), size=size)
 
 
-def _hyperparameters(ask: Ask) -> Hyperparameters:
+def _hyperparameters(ask: Request) -> Hyperparameters:
     return Hyperparameters(
         n_epochs=ask.integer("epochs"),
         batch_size=ask.integer("batch_size"),

@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
 )
 
-from bot.model import (
+from bot.domain import (
     AssistantId,
     Example,
     ExampleFilter,

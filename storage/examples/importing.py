@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Insert, Integer, Table, Text, and_, bindparam, func, insert, select
 
-from bot.model import AssistantId, NewExample, WorkspaceId
+from bot.domain import AssistantId, NewExample, WorkspaceId
 from storage.columns import as_json
 from storage.connection import Connection, its_own
 from storage.examples.values import searchable

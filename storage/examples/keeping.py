@@ -19,8 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.errors import BadInput, NotFound
-from bot.model import (
+from bot.domain import (
     AssistantId,
     ChannelId,
     Example,
@@ -34,6 +33,7 @@ from bot.model import (
     UserId,
     WorkspaceId,
 )
+from bot.errors import BadInput, NotFound
 from bot.rows import Method
 from storage.connection import Connection, its_own, parts
 from storage.example_messages import ExampleMessages

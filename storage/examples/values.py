@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row as Found
 
-from bot.model import Example, ExampleId, Exclusion, NewExample, Row, Source, UserId, WorkspaceId
+from bot.domain import Example, ExampleId, Exclusion, NewExample, Row, Source, UserId, WorkspaceId
 from bot.rows import fingerprint
 
 

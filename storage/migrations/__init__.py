@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
 from bot.errors import SettingsError
-from storage.engine import Duty, address_of, engine_for, reachable
+from storage.engine import EngineRole, address_of, engine_for, reachable
 from storage.tables import metadata
 
 HEAD = "0013"
@@ -26,7 +26,7 @@ _versions = Table(
 async def migrate(url: str) -> None:
     """Make or mend the tables; does nothing, and fast, where they stand as they should."""
     address = address_of(url)
-    engine = engine_for(address, Duty.MIGRATE)
+    engine = engine_for(address, EngineRole.MIGRATE)
     try:
         with reachable(address):
             async with engine.begin() as connection:

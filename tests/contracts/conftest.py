@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from bot.ports.store import Store
 from storage.database import Database
-from storage.engine import Duty, address_of, engine_for
+from storage.engine import EngineRole, address_of, engine_for
 
 POSTGRES = os.environ.get("ATTUNE_TEST_POSTGRES")
 
@@ -28,7 +28,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def emptied(url: str) -> None:
-    engine = engine_for(address_of(url), Duty.MIGRATE)
+    engine = engine_for(address_of(url), EngineRole.MIGRATE)
     async with engine.begin() as connection:
         await connection.execute(text("DROP SCHEMA public CASCADE"))
         await connection.execute(text("CREATE SCHEMA public"))

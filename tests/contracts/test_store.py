@@ -9,8 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.errors import BadInput, NotFound
-from bot.model import (
+from bot.domain import (
     LOCAL,
     NO_EXCLUSION,
     AssistantId,
@@ -23,9 +22,6 @@ from bot.model import (
     Exclusion,
     HostName,
     JobEvent,
-    JobWish,
-    Leaving,
-    Measures,
     MessageId,
     Model,
     ModelKind,
@@ -34,15 +30,19 @@ from bot.model import (
     Origin,
     Phase,
     Place,
+    RemoteCleanup,
+    RequestedAction,
     Role,
     Sources,
     Split,
+    StepMetrics,
     TurnState,
     User,
     UserId,
     Vote,
     Workspace,
 )
+from bot.errors import BadInput, NotFound
 from bot.ports.store import EVERYWHERE, Store
 from bot.rows import Method
 from tests.stores import (
@@ -673,7 +673,7 @@ class TestJobs:
         changes: dict[str, Any] = {
             "phase": Phase.WATCHING,
             "place": Place(HOME, RANDOM, None),
-            "wish": JobWish.CANCEL,
+            "requested_action": RequestedAction.CANCEL,
             "resolved": {"n_epochs": 3},
             "next_look": later(10),
             "train_loss": 0.5,
@@ -773,28 +773,28 @@ class TestJobs:
             assert [job.phase for job in await records.jobs.forgetting()] == [Phase.SUCCEEDED]
 
     async def test_leavings_are_kept_until_they_are_gone(self, store: Store) -> None:
-        left = Leaving(HOST, "start-1", "ftjob-1", ("file-1", "file-2"), NOW)
+        left = RemoteCleanup(HOST, "start-1", "ftjob-1", ("file-1", "file-2"), NOW)
         async with store.writing() as records:
-            await records.leavings.add(left)
+            await records.remote_cleanups.add(left)
 
-            assert await records.leavings.due(now=later(-1)) == []
-            (kept,) = await records.leavings.due(now=NOW)
+            assert await records.remote_cleanups.due(now=later(-1)) == []
+            (kept,) = await records.remote_cleanups.due(now=NOW)
             assert replace(kept, id=0) == left
-            await records.leavings.postpone(kept.id, until=later(60))
-            assert await records.leavings.due(now=later(59)) == []
-            (again,) = await records.leavings.due(now=later(60))
+            await records.remote_cleanups.postpone(kept.id, until=later(60))
+            assert await records.remote_cleanups.due(now=later(59)) == []
+            (again,) = await records.remote_cleanups.due(now=later(60))
             assert again.attempts == 1
-            await records.leavings.drop(kept.id)
-            assert await records.leavings.due(now=later(99)) == []
+            await records.remote_cleanups.drop(kept.id)
+            assert await records.remote_cleanups.due(now=later(99)) == []
 
     async def test_leavings_outlive_every_workspace(self, store: Store) -> None:
         await furnished(store)
         async with store.writing() as records:
-            await records.leavings.add(Leaving(HOST, "start-1", None, (), NOW))
+            await records.remote_cleanups.add(RemoteCleanup(HOST, "start-1", None, (), NOW))
 
             await records.workspaces.erase(HOME)
 
-            assert len(await records.leavings.due(now=NOW)) == 1
+            assert len(await records.remote_cleanups.due(now=NOW)) == 1
 
     async def test_a_fact_that_is_told_once_is_not_told_again(self, store: Store) -> None:
         async with store.writing() as records:
@@ -835,7 +835,10 @@ class TestJobs:
     async def test_measures_join_what_events_told_of_a_step(self, store: Store) -> None:
         assistant = await furnished(store)
         told = JobEvent("e1", NOW, "info", "step", 2, 9, {"train_loss": 0.5, "lr": 1.0})
-        table = [Measures(2, {"train_loss": 0.4, "valid_loss": 0.6}), Measures(1, {"lr": 2.0})]
+        table = [
+            StepMetrics(2, {"train_loss": 0.4, "valid_loss": 0.6}),
+            StepMetrics(1, {"lr": 2.0}),
+        ]
         async with store.writing() as records:
             job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
             await records.jobs.add_events(HOME, job.id, [told])
@@ -843,7 +846,7 @@ class TestJobs:
             await records.jobs.add_measures(HOME, job.id, table)
 
             both = {"train_loss": 0.4, "lr": 1.0, "valid_loss": 0.6}
-            kept = [Measures(1, {"lr": 2.0}), Measures(2, both)]
+            kept = [StepMetrics(1, {"lr": 2.0}), StepMetrics(2, both)]
             assert await records.jobs.measures(HOME, job.id) == kept
             (event,) = await records.jobs.events(HOME, job.id)
             assert event.metrics == both

@@ -7,10 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain import LOCAL, ChannelId, MessageId, Place, UserId, WorkspaceId
 from bot.errors import EmptyAnswer, MessageGone
-from bot.model import LOCAL, ChannelId, MessageId, Place, UserId, WorkspaceId
 from bot.ports.surface import CanStream, Surface
-from bot.replies import Button, Card, Column, Drawn, Fact, Line, Listing, Progress, Stream, Text
+from bot.replies import (
+    Button,
+    Card,
+    Column,
+    Drawn,
+    Fact,
+    Listing,
+    ListingRow,
+    Progress,
+    Stream,
+    Text,
+)
 from tests.discord_scene import HERE, discord_scene
 from tests.discord_scene import Scene as DiscordScene
 from tests.fakes.discord import ANN, GENERAL
@@ -173,7 +184,7 @@ async def test_what_is_gone_cannot_be_edited(stage: Stage) -> None:
         Text("A text", buttons=(Button("Go", "go"),)),
         Card("A card", ("line",), (Fact("a", "b"),), (Column("c", "d", "e"),)),
         Card("A bar", progress=Progress(1, 2)),
-        Listing("A list", (Line("1", "one", "note", (Button("Go", "go:1"),)),)),
+        Listing("A list", (ListingRow("1", "one", "note", (Button("Go", "go:1"),)),)),
         Listing("A list", (), empty="Nothing"),
     ],
 )

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from adapters.openai.client import OpenAIHost, Patience
 from adapters.openai.kinds import Dialect
-from bot.model import HostName, Hyperparameters, ModelName, Sampling
+from bot.domain import HostName, Hyperparameters, ModelName, Sampling
 from bot.ports.provider import Delta, JobRequest, PaidHost, Profile
 from bot.rows import Method
 from tests.fakes.faults import Fault, reshaped

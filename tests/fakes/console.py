@@ -15,10 +15,10 @@ import pytest
 
 from adapters.console import chat
 from adapters.room import LocalRoom
-from bot.commands import Ask, Catalogue, Command, Option, OptionKind
-from bot.events import Commanded, Event
-from bot.model import LOCAL, ChannelId, MessageId, Place, Role
-from bot.ports.world import World
+from bot.commands import Catalogue, Command, Option, OptionKind, Request
+from bot.domain import LOCAL, ChannelId, MessageId, Place, Role
+from bot.events import CommandInvoked, Event
+from bot.ports.dependencies import Dependencies
 from bot.replies import (
     Button,
     Card,
@@ -26,8 +26,8 @@ from bot.replies import (
     Field,
     FieldKind,
     Form,
+    NoReply,
     Reply,
-    Silence,
 )
 from tests.fakes.house import FakeHouse, StillClock
 from tests.fakes.room_store import MemoryStore, as_store
@@ -47,8 +47,8 @@ TEACH = Form(
 )
 
 
-async def _run(ask: Ask, world: World) -> Reply:
-    return Silence()
+async def _run(ask: Request, deps: Dependencies) -> Reply:
+    return NoReply()
 
 
 def catalogue() -> Catalogue:
@@ -113,7 +113,7 @@ class Scene:
 
     def opens(self, form: Form) -> None:
         async def answer(event: Event) -> None:
-            if isinstance(event.what, Commanded):
+            if isinstance(event.what, CommandInvoked):
                 await self.room.open_form(event, form)
 
         self.house.answer = answer

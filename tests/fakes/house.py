@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+from bot.domain import WorkspaceId
 from bot.events import Event
-from bot.model import WorkspaceId
-from bot.ports.world import Hear
-from bot.replies import Reply, Silence
+from bot.ports.dependencies import ProgressCallback
+from bot.replies import NoReply, Reply
 from bot.words import Words
 
 
@@ -49,12 +49,12 @@ class FakeHouse:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def ask(self, event: Event, *, progress: Hear | None = None) -> Reply:
+    async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
         self.events.append(event)
-        return Silence()
+        return NoReply()
 
     async def look(self, event: Event) -> Reply:
-        return Silence()
+        return NoReply()
 
     async def watch(self, topic: str) -> AsyncIterator[str]:
         yield topic

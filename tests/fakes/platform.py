@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, WorkspaceId
 from bot.errors import EmptyAnswer, MessageGone
 from bot.events import Event
-from bot.model import ChannelId, MessageId, Place, Said, User, UserId, WorkspaceId
 from bot.replies import Document, Drawn, Form, Stream, Text
 
 CHANNEL = ChannelId("C1")
@@ -19,7 +19,7 @@ class FakePlatform:
     """Implements `bot.ports.surface.Surface` and its gifts, in memory."""
 
     channel: ChannelId = CHANNEL
-    said: list[Said] = field(default_factory=list)
+    said: list[Message] = field(default_factory=list)
     posts: dict[str, Drawn] = field(default_factory=dict)
     whispers: list[Drawn] = field(default_factory=list)
     forms: list[Form] = field(default_factory=list)
@@ -34,13 +34,13 @@ class FakePlatform:
     async def describe(self, place: Place, user: UserId) -> User:
         return self.people.get(user, User(user, user))
 
-    def hears(self, text: str, *, by: str, reply_to: int | None = None) -> Said:
+    def hears(self, text: str, *, by: str, reply_to: int | None = None) -> Message:
         """Somebody writes a message that is not for us."""
         number = MessageId(str(len(self.said) + 1))
         place = Place(WorkspaceId("slack:T1"), self.channel)
         answered = None if reply_to is None else MessageId(str(reply_to))
         at = datetime(2026, 11, 3, 9, tzinfo=UTC)
-        self.said.append(Said(place, number, User(UserId(by), by), text, at, answered))
+        self.said.append(Message(place, number, User(UserId(by), by), text, at, answered))
         return self.said[-1]
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
@@ -55,19 +55,19 @@ class FakePlatform:
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
         self.reactions.append((message, emoji))
 
-    async def fetch(self, place: Place, message: MessageId) -> Said | None:
+    async def fetch(self, place: Place, message: MessageId) -> Message | None:
         return next((said for said in self.said if said.id == message), None)
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         said = await self.fetch(place, before)
-        chain: list[Said] = []
+        chain: list[Message] = []
         while said is not None and said.reply_to is not None:
             said = await self.fetch(place, said.reply_to)
             if said is not None:
                 chain.insert(0, said)
         return chain
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Said]:
+    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         earlier = [said for said in self.said if int(said.id) < int(before)]
         return earlier[-limit:]
 

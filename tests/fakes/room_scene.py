@@ -6,8 +6,8 @@ from pathlib import Path
 
 from adapters.changes import Change
 from adapters.room import LocalRoom
-from bot.events import Commanded, Event
-from bot.model import LOCAL, ChannelId, Place, User, UserId
+from bot.domain import LOCAL, ChannelId, Place, User, UserId
+from bot.events import CommandInvoked, Event
 from tests.fakes.house import StillClock
 from tests.fakes.room_store import MemoryStore, as_store
 
@@ -32,4 +32,4 @@ class RoomScene:
 
 
 def command() -> Event:
-    return Event("console:one:1", PLACE, MINA, StillClock().now(), Commanded("export"))
+    return Event("console:one:1", PLACE, MINA, StillClock().now(), CommandInvoked("export"))

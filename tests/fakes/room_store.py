@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
-from bot.model import ChannelId, RoomMessage, User, UserId
+from bot.domain import ChannelId, RoomMessage, User, UserId
 from bot.ports.store import Store
 
 

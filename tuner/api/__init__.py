@@ -7,15 +7,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from tuner.api import chat, files, jobs, models
-from tuner.api.envelope import Envelope
+from tuner.api.dependencies import ApiDependencies
 from tuner.api.keys import require_key
-from tuner.api.place import Place
-from tuner.errors import Refusal, TooLarge, Unknown, WrongMethod
+from tuner.api.middleware import Envelope
+from tuner.errors import ApiError, TooLarge, Unknown, WrongMethod
 
-__all__ = ["Place", "build"]
+__all__ = ["ApiDependencies", "build"]
 
 
-def build(place: Place) -> FastAPI:
+def build(place: ApiDependencies) -> FastAPI:
     """The application, ready for a server; everything it needs is in `place`."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.place = place
@@ -24,7 +24,7 @@ def build(place: Place) -> FastAPI:
         api.include_router(noun.router)
     app.include_router(api)
     app.add_api_route("/healthz", healthz, methods=["GET", "HEAD"])
-    app.add_exception_handler(Refusal, say_no)
+    app.add_exception_handler(ApiError, say_no)
     app.add_exception_handler(HTTPException, say_no_for_framework)
     app.add_exception_handler(RequestValidationError, say_no_for_framework)
     app.add_middleware(Envelope)
@@ -36,7 +36,7 @@ def healthz() -> dict[str, str]:
 
 
 def say_no(_request: Request, error: Exception) -> JSONResponse:
-    refusal = error if isinstance(error, Refusal) else Refusal()
+    refusal = error if isinstance(error, ApiError) else ApiError()
     return JSONResponse(refusal.body(), status_code=refusal.status)
 
 
@@ -46,11 +46,11 @@ def say_no_for_framework(request: Request, error: Exception) -> JSONResponse:
     address = f"{request.method} {request.url.path}"
     match status:
         case 404:
-            refusal: Refusal = Unknown(f"Unknown request URL: {address}", code="unknown_url")
+            refusal: ApiError = Unknown(f"Unknown request URL: {address}", code="unknown_url")
         case 405:
             refusal = WrongMethod(f"Not allowed: {address}")
         case 413:
             refusal = TooLarge()
         case _:
-            refusal = Refusal()
+            refusal = ApiError()
     return say_no(request, refusal)

@@ -12,13 +12,13 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.models import base_of
-from tuner.api.place import Place, place_of
-from tuner.api.reading import Gone, json_body, read_as
-from tuner.api.shapes import CreateChat
+from tuner.api.request_body import Gone, json_body, read_as
+from tuner.api.schemas import CreateChat
 from tuner.conversation import read_messages
-from tuner.engine import Answer, Asked, Piece, Sampling
-from tuner.errors import Refusal, Unknown
+from tuner.engine import Delta, Generation, GenerationRequest, Sampling
+from tuner.errors import ApiError, Unknown
 
 router = APIRouter()
 
@@ -82,7 +82,7 @@ class Choice:
     finish_reason: str | None = None
     is_refusal: bool = False
 
-    def take(self, piece: Piece) -> None:
+    def take(self, piece: Delta) -> None:
         self.text += piece.text
         self.tool_calls += piece.tool_calls
         self.finish_reason = piece.finish_reason or self.finish_reason
@@ -91,7 +91,7 @@ class Choice:
 
 @router.post("/chat/completions")
 async def create_completion(request: Request) -> Response:
-    place = place_of(request)
+    place = dependencies_of(request)
     wanted = _read(await json_body(request), place)
     answer = await _ask(place, wanted)
     completion = Completion(wanted.model, answer.prompt_tokens)
@@ -103,11 +103,11 @@ async def create_completion(request: Request) -> Response:
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-def _read(body: dict[str, object], place: Place) -> CreateChat:
+def _read(body: dict[str, object], place: ApiDependencies) -> CreateChat:
     _refuse_unsupported(body, has_tools=place.engine.has_tools)
     wanted = read_as(CreateChat, body)
     if wanted.stream_options is not None and not wanted.stream:
-        raise Refusal(
+        raise ApiError(
             "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
         )
     return wanted
@@ -121,7 +121,7 @@ def _refuse_unsupported(body: dict[str, object], *, has_tools: bool) -> None:
         if name == "tool_choice" and value == "none" and has_tools:
             body.pop("tools", None)
         if value is not None and not any(_is_same(value, each) for each in neutral):
-            raise Refusal(
+            raise ApiError(
                 f"'{name}' is not supported by this model.",
                 param=name,
                 code="unsupported_parameter",
@@ -132,7 +132,7 @@ def _is_same(value: object, neutral: object) -> bool:
     return type(value) is type(neutral) and value == neutral
 
 
-async def _ask(place: Place, wanted: CreateChat) -> Answer:
+async def _ask(place: ApiDependencies, wanted: CreateChat) -> Generation:
     asked = await run_in_threadpool(_asked, place, wanted)
     try:
         return await place.engine.answer(asked)
@@ -144,7 +144,7 @@ async def _ask(place: Place, wanted: CreateChat) -> Answer:
         ) from error
 
 
-def _asked(place: Place, wanted: CreateChat) -> Asked:
+def _asked(place: ApiDependencies, wanted: CreateChat) -> GenerationRequest:
     limits = [n for n in (wanted.max_tokens, wanted.max_completion_tokens) if n is not None]
     sampling = Sampling(
         temperature=1.0 if wanted.temperature is None else wanted.temperature,
@@ -161,11 +161,13 @@ def _asked(place: Place, wanted: CreateChat) -> Asked:
     if wanted.model not in place.engine.bases:
         model = place.models.get(wanted.model)
         weights = place.runner.folder_of(model.job).weights(model.step)
-    return Asked(base_of(place, wanted.model), weights, messages, sampling, wanted.tools or ())
+    return GenerationRequest(
+        base_of(place, wanted.model), weights, messages, sampling, wanted.tools or ()
+    )
 
 
 async def _unless_gone(
-    request: Request, completion: Completion, answer: Answer
+    request: Request, completion: Completion, answer: Generation
 ) -> dict[str, object]:
     """The whole answer; nobody waits for the end of one whose asker has left."""
     work = asyncio.create_task(_whole(completion, answer), name="completion")
@@ -187,7 +189,7 @@ async def _left(request: Request) -> None:
         pass
 
 
-async def _whole(completion: Completion, answer: Answer) -> dict[str, object]:
+async def _whole(completion: Completion, answer: Generation) -> dict[str, object]:
     choices: dict[int, Choice] = {}
     async for piece in _counted(completion, answer):
         choices.setdefault(piece.choice, Choice()).take(piece)
@@ -212,7 +214,7 @@ def _shown(index: int, choice: Choice) -> dict[str, object]:
     }
 
 
-async def _counted(completion: Completion, answer: Answer) -> AsyncGenerator[Piece, None]:
+async def _counted(completion: Completion, answer: Generation) -> AsyncGenerator[Delta, None]:
     """The pieces; however this ends, the engine is told to stop."""
     try:
         async for piece in answer.pieces:
@@ -224,7 +226,7 @@ async def _counted(completion: Completion, answer: Answer) -> AsyncGenerator[Pie
 
 
 async def _events(
-    completion: Completion, answer: Answer, *, with_usage: bool
+    completion: Completion, answer: Generation, *, with_usage: bool
 ) -> AsyncIterator[bytes]:
     extra: dict[str, object] = {"usage": None} if with_usage else {}
     head = completion.head("chat.completion.chunk")
@@ -242,7 +244,7 @@ async def _events(
     yield b"data: [DONE]\n\n"
 
 
-def _deltas(piece: Piece, *, is_first: bool) -> list[tuple[dict[str, object], str | None]]:
+def _deltas(piece: Delta, *, is_first: bool) -> list[tuple[dict[str, object], str | None]]:
     deltas: list[tuple[dict[str, object], str | None]] = []
     if is_first:
         deltas.append(({"role": "assistant", "content": "", "refusal": None}, None))

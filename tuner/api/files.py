@@ -14,12 +14,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from bot.rows import Problem, method_of, read_lines
+from tuner.api.dependencies import dependencies_of
 from tuner.api.multipart import FORM_ALLOWANCE, LARGEST_FILE, UploadForm
 from tuner.api.paging import envelope, page_of, with_ends
-from tuner.api.place import place_of
-from tuner.api.reading import BODILESS, Gone, read_as
-from tuner.errors import Refusal, TooLarge, Unknown
-from tuner.store.files import Arrival, StoredFile
+from tuner.api.request_body import BODILESS, Gone, read_as
+from tuner.errors import ApiError, TooLarge, Unknown
+from tuner.store.files import StoredFile, UploadedFile
 
 router = APIRouter()
 
@@ -42,7 +42,7 @@ class Fields(BaseModel):
 @router.post("/files")
 async def create_file(request: Request) -> dict[str, object]:
     """Nothing is ours, and nothing is left, before the last byte is on the disk and checked."""
-    place = place_of(request)
+    place = dependencies_of(request)
     _refuse_too_large(request)
     with _draft(place.drafts) as (draft, file):
         form = UploadForm(request.headers.get("content-type", ""), file)
@@ -60,8 +60,8 @@ def list_files(request: Request) -> dict[str, object]:
     page = page_of(request, default_limit=10_000, others=("order", "purpose"))
     order = request.query_params.get("order", "desc")
     if order not in ("asc", "desc"):
-        raise Refusal("'order' must be 'asc' or 'desc'.", param="order")
-    rows = place_of(request).files.page(
+        raise ApiError("'order' must be 'asc' or 'desc'.", param="order")
+    rows = dependencies_of(request).files.page(
         after=page.after,
         limit=page.one_more,
         newest_first=order == "desc",
@@ -72,18 +72,18 @@ def list_files(request: Request) -> dict[str, object]:
 
 @router.get("/files/{file_id}", dependencies=[BODILESS])
 def retrieve_file(request: Request, file_id: str) -> dict[str, object]:
-    return shown(place_of(request).files.get(file_id))
+    return shown(dependencies_of(request).files.get(file_id))
 
 
 @router.delete("/files/{file_id}", dependencies=[BODILESS])
 def delete_file(request: Request, file_id: str) -> dict[str, object]:
-    place_of(request).files.remove(file_id)
+    dependencies_of(request).files.remove(file_id)
     return {"id": file_id, "object": "file", "deleted": True}
 
 
 @router.get("/files/{file_id}/content", dependencies=[BODILESS])
 def file_content(request: Request, file_id: str) -> StreamingResponse:
-    place = place_of(request)
+    place = dependencies_of(request)
     stored = place.files.get(file_id)
     try:
         # Opened here: a file deleted from now on is still sent whole.
@@ -110,14 +110,14 @@ def _draft(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
         Path(name).unlink(missing_ok=True)
 
 
-def _examine(form: UploadForm, draft: Path, file: IO[bytes]) -> Arrival:
+def _examine(form: UploadForm, draft: Path, file: IO[bytes]) -> UploadedFile:
     """The file is whole: put it on the disk for good, and see whether it is what it says."""
     seconds_to_live = _read_fields(form.fields)
     filename = _read_name(form.filename)
     file.flush()
     os.fsync(file.fileno())
     rows, method = _read_rows(draft)
-    return Arrival(
+    return UploadedFile(
         filename=filename,
         purpose=FINE_TUNE,
         rows=rows,
@@ -133,7 +133,7 @@ def _read_fields(fields: Mapping[str, str]) -> int | None:
         if name.startswith("expires_after[") and name.endswith("]"):
             expiry[name[len("expires_after[") : -1]] = text
         elif name != "purpose":
-            raise Refusal(
+            raise ApiError(
                 f"Unrecognized request argument supplied: {name}",
                 param=name,
                 code="unknown_parameter",
@@ -147,29 +147,29 @@ def _read_fields(fields: Mapping[str, str]) -> int | None:
 
 def _read_purpose(purpose: str | None) -> None:
     if purpose is None:
-        raise Refusal(
+        raise ApiError(
             "Missing required parameter: 'purpose'.",
             param="purpose",
             code="missing_required_parameter",
         )
     if purpose in OTHER_PURPOSES:
-        raise Refusal(
+        raise ApiError(
             f"This server only tunes: upload with the purpose '{FINE_TUNE}', not '{purpose}'.",
             param="purpose",
             code="unsupported_purpose",
         )
     if purpose != FINE_TUNE:
-        raise Refusal(f"'{purpose[:64]}' is not a purpose; use '{FINE_TUNE}'.", param="purpose")
+        raise ApiError(f"'{purpose[:64]}' is not a purpose; use '{FINE_TUNE}'.", param="purpose")
 
 
 def _read_name(filename: str | None) -> str:
     if filename is None:
-        raise Refusal(
+        raise ApiError(
             "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
         )
     name = filename.replace("\\", "/").rpartition("/")[2]
     if not name.lower().endswith(".jsonl") or len(name) > LONGEST_NAME:
-        raise Refusal(
+        raise ApiError(
             f"A file with the purpose '{FINE_TUNE}' must have a name that ends in .jsonl, of at"
             f" most {LONGEST_NAME} characters.",
             param="file",
@@ -194,8 +194,8 @@ def _read_rows(path: Path) -> tuple[int, str | None]:
     return count, method
 
 
-def _bad_file(sentence: str) -> Refusal:
-    return Refusal(
+def _bad_file(sentence: str) -> ApiError:
+    return ApiError(
         f"Invalid file format for Fine-Tuning API. {sentence}",
         param="file",
         code="invalid_file_format",

@@ -8,16 +8,16 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from bot.rows import Method
+from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.models import base_of
 from tuner.api.paging import envelope, page_of, with_ends
-from tuner.api.place import Place, place_of
-from tuner.api.reading import BODILESS, json_body, read_as
-from tuner.api.shapes import LARGEST_SEED, CreateJob, SupervisedNumbers
-from tuner.errors import Refusal, Unknown
+from tuner.api.request_body import BODILESS, json_body, read_as
+from tuner.api.schemas import LARGEST_SEED, CreateJob, SupervisedNumbers
+from tuner.errors import ApiError, Unknown
 from tuner.store import jobs, models
 from tuner.store.events import Event, events_page
 from tuner.store.files import StoredFile
-from tuner.store.jobs import Job, Order, named_base
+from tuner.store.jobs import Job, JobRequest, named_base
 from tuner.store.models import StoredModel
 
 router = APIRouter(prefix="/fine_tuning/jobs")
@@ -29,7 +29,7 @@ _EVERYWHERE = ("n_epochs", "batch_size", "learning_rate_multiplier")
 @router.post("")
 async def create_job(request: Request) -> dict[str, object]:
     body = await json_body(request)
-    return await run_in_threadpool(_create, place_of(request), body)
+    return await run_in_threadpool(_create, dependencies_of(request), body)
 
 
 @router.get("", dependencies=[BODILESS])
@@ -38,7 +38,7 @@ def list_jobs(request: Request) -> dict[str, object]:
     page = page_of(
         request, default_limit=20, others=("metadata", *(f"metadata[{key}]" for key in pairs))
     )
-    found = place_of(request).jobs.page(
+    found = dependencies_of(request).jobs.page(
         after=page.after,
         limit=page.one_more,
         metadata=pairs,
@@ -49,12 +49,12 @@ def list_jobs(request: Request) -> dict[str, object]:
 
 @router.get("/{job_id}", dependencies=[BODILESS])
 def retrieve_job(request: Request, job_id: str) -> dict[str, object]:
-    return shown(place_of(request).jobs.get(job_id))
+    return shown(dependencies_of(request).jobs.get(job_id))
 
 
 @router.post("/{job_id}/cancel", dependencies=[BODILESS])
 def cancel_job(request: Request, job_id: str) -> dict[str, object]:
-    place = place_of(request)
+    place = dependencies_of(request)
     answer = _steer(request, place.jobs.cancel, job_id)
     place.runner.tidy(job_id)
     return answer
@@ -62,17 +62,17 @@ def cancel_job(request: Request, job_id: str) -> dict[str, object]:
 
 @router.post("/{job_id}/pause", dependencies=[BODILESS])
 def pause_job(request: Request, job_id: str) -> dict[str, object]:
-    return _steer(request, place_of(request).jobs.pause, job_id)
+    return _steer(request, dependencies_of(request).jobs.pause, job_id)
 
 
 @router.post("/{job_id}/resume", dependencies=[BODILESS])
 def resume_job(request: Request, job_id: str) -> dict[str, object]:
-    return _steer(request, place_of(request).jobs.resume, job_id)
+    return _steer(request, dependencies_of(request).jobs.resume, job_id)
 
 
 @router.get("/{job_id}/events", dependencies=[BODILESS])
 def list_events(request: Request, job_id: str) -> dict[str, object]:
-    page, place = page_of(request, default_limit=20), place_of(request)
+    page, place = page_of(request, default_limit=20), dependencies_of(request)
     job = place.jobs.get(job_id)
     rows = events_page(place.database, job.id, after=page.after, limit=page.one_more)
     return envelope([_shown_event(row) for row in rows], page)
@@ -80,7 +80,7 @@ def list_events(request: Request, job_id: str) -> dict[str, object]:
 
 @router.get("/{job_id}/checkpoints", dependencies=[BODILESS])
 def list_checkpoints(request: Request, job_id: str) -> dict[str, object]:
-    page, place = page_of(request, default_limit=10), place_of(request)
+    page, place = page_of(request, default_limit=10), dependencies_of(request)
     job = place.jobs.get(job_id)
     rows = place.models.checkpoints(job.id, after=page.after, limit=page.one_more)
     return with_ends(envelope([_shown_checkpoint(row) for row in rows], page), empty=None)
@@ -88,7 +88,7 @@ def list_checkpoints(request: Request, job_id: str) -> dict[str, object]:
 
 def _steer(request: Request, action: Callable[[str], Job], job_id: str) -> dict[str, object]:
     job = action(job_id)
-    place_of(request).runner.wake()
+    dependencies_of(request).runner.wake()
     return shown(job)
 
 
@@ -100,15 +100,15 @@ def _metadata_pairs(request: Request) -> dict[str, str]:
         if name.startswith("metadata[") and name.endswith("]")
     }
     if len(pairs) > MOST_PAIRS:
-        raise Refusal(f"Filter by at most {MOST_PAIRS} pairs of metadata.", param="metadata")
+        raise ApiError(f"Filter by at most {MOST_PAIRS} pairs of metadata.", param="metadata")
     return pairs
 
 
-def _create(place: Place, body: dict[str, object]) -> dict[str, object]:
+def _create(place: ApiDependencies, body: dict[str, object]) -> dict[str, object]:
     _refuse_reinforcement(body)
     wanted = read_as(CreateJob, body)
     method, numbers = _method_of(wanted, place.engine.numbers)
-    order = Order(
+    order = JobRequest(
         model=wanted.model,
         training_file=wanted.training_file,
         validation_file=wanted.validation_file,
@@ -129,7 +129,7 @@ def _create(place: Place, body: dict[str, object]) -> dict[str, object]:
 def _refuse_reinforcement(body: Mapping[str, object]) -> None:
     method = body.get("method")
     if isinstance(method, dict) and method.get("type") == "reinforcement":
-        raise Refusal(
+        raise ApiError(
             "Reinforcement fine-tuning is not offered here; use 'supervised' or 'dpo'.",
             param="method.type",
             code="unsupported_method",
@@ -143,14 +143,14 @@ def _method_of(wanted: CreateJob, extras: frozenset[str]) -> tuple[Method, dict[
             wanted.hyperparameters, Method.SUPERVISED, extras, "hyperparameters"
         )
     if wanted.hyperparameters is not None:
-        raise Refusal(
+        raise ApiError(
             "Give the hyperparameters under 'method' or at the top level, not both.",
             param="hyperparameters",
         )
     method = Method(wanted.method.type)
     other = "dpo" if method is Method.SUPERVISED else "supervised"
     if getattr(wanted.method, other) is not None:
-        raise Refusal(f"'{other}' does not belong to the method '{method}'.", param="method")
+        raise ApiError(f"'{other}' does not belong to the method '{method}'.", param="method")
     given = wanted.method.supervised if method is Method.SUPERVISED else wanted.method.dpo
     where = f"method.{method}.hyperparameters"
     return method, _numbers(given.hyperparameters if given else None, method, extras, where)
@@ -164,7 +164,7 @@ def _numbers(
         names.append("beta")
     asked = given.model_dump(exclude_none=True) if given else {}
     for name in sorted(asked.keys() - {*names, *extras}):
-        raise Refusal(
+        raise ApiError(
             f"Unrecognized request argument supplied: {where}.{name}",
             param=f"{where}.{name}",
             code="unknown_parameter",
@@ -173,13 +173,13 @@ def _numbers(
     return {**{name: asked.get(name, "auto") for name in names}, **own}
 
 
-def _check(place: Place, connection: Connection, order: Order) -> None:
+def _check(place: ApiDependencies, connection: Connection, order: JobRequest) -> None:
     """What can be known without reading the files; the rest is found while validating them."""
     _check_model(place, connection, order.model)
     training = _file_of(place, connection, order.training_file, param="training_file")
     _check_file(training, order, param="training_file")
     if (training.rows or 0) < place.min_examples:
-        raise Refusal(
+        raise ApiError(
             f"Training file has {training.rows} example(s), but must have at least"
             f" {place.min_examples} examples",
             param="training_file",
@@ -189,21 +189,21 @@ def _check(place: Place, connection: Connection, order: Order) -> None:
         validation = _file_of(place, connection, order.validation_file, param="validation_file")
         _check_file(validation, order, param="validation_file")
         if validation.id == training.id:
-            raise Refusal(
+            raise ApiError(
                 "The validation file is the training file; the same rows must not be in both.",
                 param="validation_file",
                 code="overlapping_examples",
             )
 
 
-def _check_model(place: Place, connection: Connection, model: str) -> None:
+def _check_model(place: ApiDependencies, connection: Connection, model: str) -> None:
     if model in place.engine.bases:
         return
     try:
         models.get_within(connection, model)
     except Unknown as error:
         known = " or ".join(f"'{base}'" for base in place.engine.bases)
-        raise Refusal(
+        raise ApiError(
             f"The model '{model}' is not available for fine-tuning; use {known} or a model that"
             " was tuned here.",
             param="model",
@@ -212,18 +212,20 @@ def _check_model(place: Place, connection: Connection, model: str) -> None:
     base_of(place, model)
 
 
-def _file_of(place: Place, connection: Connection, file_id: str, *, param: str) -> StoredFile:
+def _file_of(
+    place: ApiDependencies, connection: Connection, file_id: str, *, param: str
+) -> StoredFile:
     try:
         return place.files.get_within(connection, file_id)
     except Unknown as error:
-        raise Refusal(f"invalid {param}: {file_id}", param=param, code="file_not_found") from error
+        raise ApiError(f"invalid {param}: {file_id}", param=param, code="file_not_found") from error
 
 
-def _check_file(stored: StoredFile, order: Order, *, param: str) -> None:
+def _check_file(stored: StoredFile, order: JobRequest, *, param: str) -> None:
     if stored.purpose != "fine-tune":
-        raise Refusal(f"{stored.id} has the purpose '{stored.purpose}'.", param=param)
+        raise ApiError(f"{stored.id} has the purpose '{stored.purpose}'.", param=param)
     if stored.method is not None and stored.method != order.method:
-        raise Refusal(
+        raise ApiError(
             f"{stored.id} holds rows for the method '{stored.method}', not '{order.method}'.",
             param=param,
             code="wrong_method",

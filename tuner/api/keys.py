@@ -4,7 +4,7 @@ import hmac
 
 from starlette.requests import Request
 
-from tuner.api.place import place_of
+from tuner.api.dependencies import dependencies_of
 from tuner.errors import WrongKey
 
 
@@ -13,7 +13,7 @@ async def require_key(request: Request) -> None:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given.strip():
         raise WrongKey("You didn't provide an API key. " + (WrongKey.__doc__ or ""))
-    found = [_is_same(key, given.strip()) for key in place_of(request).keys]
+    found = [_is_same(key, given.strip()) for key in dependencies_of(request).keys]
     if not any(found):
         raise WrongKey("Incorrect API key provided. " + (WrongKey.__doc__ or ""))
 

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Request
 
-from tuner.api.place import Place, place_of
-from tuner.api.reading import BODILESS
+from tuner.api.dependencies import ApiDependencies, dependencies_of
+from tuner.api.request_body import BODILESS
 from tuner.engine import Base
-from tuner.errors import Refusal
+from tuner.errors import ApiError
 from tuner.folder import remove
 from tuner.store.jobs import named_base
 from tuner.store.models import StoredModel
@@ -17,7 +17,7 @@ BASE_CREATED = 1_767_225_600  # 2026-01-01: a base is not made by anyone here
 
 @router.get("/models", dependencies=[BODILESS])
 def list_models(request: Request) -> dict[str, object]:
-    place = place_of(request)
+    place = dependencies_of(request)
     bases = [_shown_base(base) for base in place.engine.bases.values()]
     return {"object": "list", "data": [*bases, *map(_shown, place.models.all())]}
 
@@ -26,7 +26,7 @@ def list_models(request: Request) -> dict[str, object]:
 # to the sentence about models instead of the one about addresses.
 @router.get("/models/{model:path}", dependencies=[BODILESS])
 def retrieve_model(request: Request, model: str) -> dict[str, object]:
-    place = place_of(request)
+    place = dependencies_of(request)
     if base := place.engine.bases.get(model):
         return _shown_base(base)
     return _shown(place.models.get(model))
@@ -34,14 +34,14 @@ def retrieve_model(request: Request, model: str) -> dict[str, object]:
 
 @router.delete("/models/{model:path}", dependencies=[BODILESS])
 def delete_model(request: Request, model: str) -> dict[str, object]:
-    place = place_of(request)
+    place = dependencies_of(request)
     if model in place.engine.bases:
-        raise Refusal(f"'{model}' is a base model and cannot be deleted.", param="model")
+        raise ApiError(f"'{model}' is a base model and cannot be deleted.", param="model")
     _remove(place, model)
     return {"id": model, "object": "model", "deleted": True}
 
 
-def base_of(place: Place, model: str) -> Base:
+def base_of(place: ApiDependencies, model: str) -> Base:
     """The base that this name stands for, or that the model behind it was made of.
 
     Only bases that the server was started with can be found: a name never leads to a file.
@@ -49,14 +49,14 @@ def base_of(place: Place, model: str) -> Base:
     name = named_base(model)
     if base := place.engine.bases.get(name):
         return base
-    raise Refusal(
+    raise ApiError(
         f"'{model}' was made of '{name}', which this server was not started with.",
         param="model",
         code="model_not_available",
     )
 
 
-def _remove(place: Place, model_id: str) -> None:
+def _remove(place: ApiDependencies, model_id: str) -> None:
     for gone in place.models.remove(model_id):
         path = place.runner.folder_of(gone.job).weights(gone.step)
         remove(path)

@@ -6,7 +6,7 @@ from typing import IO
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from tuner.errors import Refusal, TooLarge, WrongMedia
+from tuner.errors import ApiError, TooLarge, WrongMedia
 
 LARGEST_FILE = 512_000_000
 FORM_ALLOWANCE = 1 << 20
@@ -51,14 +51,14 @@ class UploadForm:
                 self._parser.write(chunk)
             self._parser.finalize()
         except FormParserError as error:
-            raise Refusal("The body is not a whole multipart form.") from error
+            raise ApiError("The body is not a whole multipart form.") from error
         if not self._is_ended:
-            raise Refusal("The multipart form ends before its last boundary.")
+            raise ApiError("The multipart form ends before its last boundary.")
 
     def _begin_part(self) -> None:
         self._parts += 1
         if self._parts > MOST_PARTS:
-            raise Refusal("The form has too many parts.")
+            raise ApiError("The form has too many parts.")
         self._clear()
 
     def _clear(self) -> None:
@@ -81,7 +81,7 @@ class UploadForm:
     def _refuse_long_header(self) -> None:
         is_long = len(self._header_name) + len(self._header_value) > LARGEST_HEADER
         if is_long or self._headers > MOST_HEADERS:
-            raise Refusal("A part of the form has too many headers, or one that is too long.")
+            raise ApiError("A part of the form has too many headers, or one that is too long.")
 
     def _end_header(self) -> None:
         if self._header_name.lower() == b"content-disposition":
@@ -94,9 +94,9 @@ class UploadForm:
         self._name = _text(options.get(b"name", b""), "name")
         self._is_file = b"filename" in options
         if self._name in self.fields or (self._is_file and self.filename is not None):
-            raise Refusal(f"'{self._name}' was given twice.", param=self._name)
+            raise ApiError(f"'{self._name}' was given twice.", param=self._name)
         if self._is_file != (self._name == "file"):
-            raise Refusal("The part 'file', and only that, must be a file.", param=self._name)
+            raise ApiError("The part 'file', and only that, must be a file.", param=self._name)
         if self._is_file:
             self.filename = _text(options[b"filename"], "filename")
 
@@ -104,7 +104,7 @@ class UploadForm:
         if not self._is_file:
             self._text += data[start:end]
             if len(self._text) > LARGEST_FIELD:
-                raise Refusal(f"'{self._name}' is too long.", param=self._name)
+                raise ApiError(f"'{self._name}' is too long.", param=self._name)
             return
         self._size += end - start
         if self._size > LARGEST_FILE:
@@ -125,7 +125,7 @@ def _boundary(content_type: str) -> bytes:
         raise WrongMedia("Send the file as multipart/form-data.")
     boundary = options.get(b"boundary", b"")
     if not 1 <= len(boundary) <= 200:
-        raise Refusal("The Content-Type header names no boundary.")
+        raise ApiError("The Content-Type header names no boundary.")
     return boundary
 
 
@@ -133,7 +133,7 @@ def _text(data: bytes, name: str) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise Refusal(f"'{name}' is not UTF-8.", param=name) from error
+        raise ApiError(f"'{name}' is not UTF-8.", param=name) from error
     if "\0" in text:
-        raise Refusal(f"'{name}' contains a NUL character.", param=name)
+        raise ApiError(f"'{name}' contains a NUL character.", param=name)
     return text

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from tuner.errors import Refusal
+from tuner.errors import ApiError
 from tuner.store.database import number_in
 
 LARGEST_PAGE = 10_000
@@ -29,16 +29,16 @@ def page_of(request: Request, *, default_limit: int, others: Collection[str] = (
     """The page in this query; any parameter but the known ones is refused."""
     query = request.query_params
     if len(query.multi_items()) > MOST_PARAMETERS:
-        raise Refusal("The query has too many parameters.")
+        raise ApiError("The query has too many parameters.")
     for name in query:
         if name not in ("after", "limit") and name not in others:
-            raise Refusal(
+            raise ApiError(
                 f"Unrecognized request argument supplied: {name}",
                 param=name,
                 code="unknown_parameter",
             )
         if "\0" in query[name]:
-            raise Refusal(f"'{name}' contains a NUL character.", param=name)
+            raise ApiError(f"'{name}' contains a NUL character.", param=name)
     after = query.get("after")
     return Page(
         after=number_in(after, param="after") if after else None,
@@ -51,7 +51,7 @@ def _limit(text: str | None, default: int) -> int:
         return default
     is_number = text.isascii() and text.isdigit() and len(text) <= 9
     if not is_number or not 1 <= int(text) <= LARGEST_PAGE:
-        raise Refusal(f"'limit' must be a number from 1 to {LARGEST_PAGE}.", param="limit")
+        raise ApiError(f"'limit' must be a number from 1 to {LARGEST_PAGE}.", param="limit")
     return int(text)
 
 

@@ -47,7 +47,7 @@ class Adapter:
         return cls(int(config["r"]), pairs)
 
 
-class Mixed(nn.Module):
+class MultiLoRALinear(nn.Module):
     """A linear layer with room beside it for what adapters add."""
 
     def __init__(self, inner: nn.Linear) -> None:
@@ -69,7 +69,7 @@ class Mixed(nn.Module):
         return out
 
 
-class Bank:
+class AdapterBank:
     """The adapters that lie beside a model's layers now, and who of the batch sees which."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -100,7 +100,9 @@ class Bank:
             layer.down = torch.cat([down for down, _ in pairs], dim=1)
             layer.up = torch.cat([up for _, up in pairs], dim=0)
 
-    def _pair(self, adapter: Adapter, name: str, layer: Mixed) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pair(
+        self, adapter: Adapter, name: str, layer: MultiLoRALinear
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         if name in adapter.pairs:
             return adapter.pairs[name]
         giving, taking = layer.weight.shape
@@ -126,7 +128,7 @@ class Bank:
             layer.mask = mask
 
 
-def _mixable(model: nn.Module) -> Iterator[tuple[str, Mixed]]:
+def _mixable(model: nn.Module) -> Iterator[tuple[str, MultiLoRALinear]]:
     """Every linear layer but the last one, wrapped: what "all-linear" stands for in training."""
     head = model.get_output_embeddings()
     layers = [
@@ -135,7 +137,7 @@ def _mixable(model: nn.Module) -> Iterator[tuple[str, Mixed]]:
         if isinstance(layer, nn.Linear) and layer is not head
     ]
     for name, layer in layers:
-        mixed = Mixed(layer)
+        mixed = MultiLoRALinear(layer)
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, mixed)
         yield name, mixed

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import pad
 from transformers import DynamicCache, PreTrainedModel
 
-from tuner.local.adapters import Adapter, Bank
+from tuner.local.adapters import Adapter, AdapterBank
 from tuner.local.replies import Reply, chosen
 
 MOST_ROWS = 32
@@ -68,7 +68,7 @@ class Batch:
 
     def __init__(self, model: PreTrainedModel, *, most_rows: int = MOST_ROWS) -> None:
         self._model = model
-        self._bank = Bank(model)
+        self._bank = AdapterBank(model)
         self._adapters: dict[str, Adapter] = {}
         self._most_rows = most_rows
         self._rows: Rows | None = None

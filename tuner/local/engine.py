@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuner.engine import Answer, Asked, Base, Piece, Sampling
-from tuner.errors import Busy, Refusal, Unready
+from tuner.engine import Base, Delta, Generation, GenerationRequest, Sampling
+from tuner.errors import ApiError, Busy, Unready
 from tuner.local.bases import find_bases
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ KEPT_ADAPTERS = 32
 LONGEST_REPLY = 1024
 NUMBERS = frozenset({"prompt_loss_weight", "lora", "lora_r"})
 
-Told = tuple["Reply", Piece | BaseException]
+Told = tuple["Reply", Delta | BaseException]
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Local:
         self._longest_queue = longest_queue
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._models: OrderedDict[Path, Loaded] = OrderedDict()
-        self._listeners: dict[Reply, asyncio.Queue[Piece | BaseException]] = {}
+        self._listeners: dict[Reply, asyncio.Queue[Delta | BaseException]] = {}
         self._told: list[Told] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rendering = threading.Lock()
@@ -80,17 +80,17 @@ class Local:
             self._work.put(None)
             await asyncio.to_thread(thread.join, 5.0)
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: GenerationRequest) -> Generation:
         if asked.weights is not None and not asked.weights.exists():
             raise FileNotFoundError(asked.weights)
         self._refuse_when_full(asked.sampling.choices)
         model, adapter = _places(asked)
         loaded = self._models.get(model) or await self._loaded(model)
         replies = await asyncio.to_thread(self._replies, loaded, adapter, asked)
-        heard: asyncio.Queue[Piece | BaseException] = asyncio.Queue()
+        heard: asyncio.Queue[Delta | BaseException] = asyncio.Queue()
         self._listeners.update(dict.fromkeys(replies, heard))
         self._work.put(lambda: self._begin(model, replies))
-        return Answer(len(replies[0].prompt), self._pieces(replies, heard))
+        return Generation(len(replies[0].prompt), self._pieces(replies, heard))
 
     def forget(self, weights: Path) -> None:
         def drop() -> None:
@@ -122,22 +122,24 @@ class Local:
         self._work.put(load)
         return await found
 
-    def _replies(self, loaded: Loaded, adapter: Path | None, asked: Asked) -> list["Reply"]:
-        from tuner.local.rendering import Unsuitable, plain
+    def _replies(
+        self, loaded: Loaded, adapter: Path | None, asked: GenerationRequest
+    ) -> list["Reply"]:
+        from tuner.local.rendering import TemplateError, plain
         from tuner.local.replies import Reply
 
         with self._rendering:
             try:
                 prompt = loaded.renderer.prompt(plain(asked.messages), asked.tools)
-            except Unsuitable as error:
-                raise Refusal(
+            except TemplateError as error:
+                raise ApiError(
                     f"The model's chat template cannot show these messages: {error}",
                     param="messages",
                     code="template_unsuitable",
                 ) from error
         room = loaded.longest - len(prompt)
         if room < 1:
-            raise Refusal(
+            raise ApiError(
                 f"The messages have {len(prompt)} tokens; this model reads {loaded.longest - 1}.",
                 param="messages",
                 code="context_length_exceeded",
@@ -159,8 +161,8 @@ class Local:
         ]
 
     async def _pieces(
-        self, replies: list["Reply"], heard: asyncio.Queue[Piece | BaseException]
-    ) -> AsyncGenerator[Piece, None]:
+        self, replies: list["Reply"], heard: asyncio.Queue[Delta | BaseException]
+    ) -> AsyncGenerator[Delta, None]:
         left = len(replies)
         try:
             while left:
@@ -282,8 +284,8 @@ class Local:
 
 
 def _opened(place: Path) -> Loaded:
-    from tuner.local.opening import open_model
-    from tuner.local.troubles import is_memory
+    from tuner.local.error_mapping import is_memory
+    from tuner.local.load_model import open_model
 
     try:
         return open_model(place)
@@ -293,7 +295,7 @@ def _opened(place: Path) -> Loaded:
         raise Unready from error
 
 
-def _places(asked: Asked) -> tuple[Path, Path | None]:
+def _places(asked: GenerationRequest) -> tuple[Path, Path | None]:
     """The model to load, and the adapter on it."""
     base = Path(asked.base.place)
     if asked.weights is None:
@@ -314,7 +316,7 @@ def _fail(future: asyncio.Future[Loaded], error: Exception) -> None:
 
 
 def _as_refusal(error: Exception) -> Exception:
-    from tuner.local.troubles import is_memory
+    from tuner.local.error_mapping import is_memory
 
     if isinstance(error, FileNotFoundError):
         return error

@@ -14,12 +14,12 @@ _ROLES = {"developer": "system", "function": "tool"}
 Messages = Sequence[Mapping[str, object]]
 
 
-class Unsuitable(ValueError):
+class TemplateError(ValueError):
     """The base's chat template cannot render this conversation."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingExample:
     """Tokens, and how much each of them counts in the loss."""
 
     tokens: list[int]
@@ -27,7 +27,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PreferencePair:
     """One prompt with the tokens that follow it in the preferred and in the other answer."""
 
     prompt: list[int]
@@ -56,12 +56,12 @@ class Renderer:
         self._enders = sorted({*tokenizer.all_special_tokens, *_added(tokenizer)}, key=len)
         self.cut = 0
 
-    def lessons(self, row: Mapping[str, object]) -> list[Lesson]:
+    def lessons(self, row: Mapping[str, object]) -> list[TrainingExample]:
         """One, or one for each answer where the template shows earlier answers otherwise."""
         messages, tools = plain(row.get("messages")), _tools(row)
         try:
             return self._if_learned([self._lesson(messages, tools, first=0)])
-        except Unsuitable:
+        except TemplateError:
             return self._if_learned(
                 [
                     self._lesson(messages[: last + 1], tools, first=last)
@@ -70,7 +70,7 @@ class Renderer:
                 ]
             )
 
-    def pair(self, row: Mapping[str, object]) -> Pair:
+    def pair(self, row: Mapping[str, object]) -> PreferencePair:
         """The prompt is kept from its end, and the answers from their start."""
         given = row["input"]
         held = given if isinstance(given, Mapping) else {"messages": given}
@@ -84,7 +84,7 @@ class Renderer:
         if len(prompt) > room:
             self.cut += 1
         half = self._longest // 2
-        return Pair(prompt[-max(room, half) :], chosen[:half], rejected[:half])
+        return PreferencePair(prompt[-max(room, half) :], chosen[:half], rejected[:half])
 
     def prompt(self, messages: Messages, tools: Sequence[object]) -> list[int]:
         """What the model sees before it answers."""
@@ -100,20 +100,22 @@ class Renderer:
             )
         except Exception as error:
             # Templates raise what they like: jinja's own errors, or anything a filter raises.
-            raise Unsuitable(str(error)) from error
+            raise TemplateError(str(error)) from error
         return rendered
 
-    def _if_learned(self, lessons: list[Lesson]) -> list[Lesson]:
+    def _if_learned(self, lessons: list[TrainingExample]) -> list[TrainingExample]:
         whole = [lesson for lesson in lessons if any(lesson.weights[1:])]
         return [self._shortened(lesson) for lesson in whole]
 
-    def _shortened(self, lesson: Lesson) -> Lesson:
+    def _shortened(self, lesson: TrainingExample) -> TrainingExample:
         if len(lesson.tokens) <= self._longest:
             return lesson
         self.cut += 1
-        return Lesson(lesson.tokens[: self._longest], lesson.weights[: self._longest])
+        return TrainingExample(lesson.tokens[: self._longest], lesson.weights[: self._longest])
 
-    def _lesson(self, messages: Messages, tools: Sequence[object], *, first: int) -> Lesson:
+    def _lesson(
+        self, messages: Messages, tools: Sequence[object], *, first: int
+    ) -> TrainingExample:
         text = self.text(messages, tools, is_asking=False)
         turns = [
             self._turn(messages, tools, number, text)
@@ -127,7 +129,7 @@ class Renderer:
         before = self.text(messages[:number], tools, is_asking=True)
         after = self.text(messages[: number + 1], tools, is_asking=False)
         if not text.startswith(after) or not after.startswith(before):
-            raise Unsuitable("Earlier turns are rendered otherwise than the last one.")
+            raise TemplateError("Earlier turns are rendered otherwise than the last one.")
         said = messages[number].get("weight", 1)
         weight = float(said) if isinstance(said, int | float) else 1.0
         return _Turn(len(before), self._end(after), weight)
@@ -137,7 +139,7 @@ class Renderer:
         bare = text.rstrip()
         return len(bare) if bare.endswith(tuple(self._enders)) else len(text)
 
-    def _weighed(self, text: str, turns: Sequence[_Turn]) -> Lesson:
+    def _weighed(self, text: str, turns: Sequence[_Turn]) -> TrainingExample:
         parts, at = [], 0
         for turn in turns:
             parts.append((at, turn.start, self._prompt_weight))
@@ -151,9 +153,9 @@ class Renderer:
             if part is None or end > part[1]:
                 return self._apart(text, parts)
             weights.append(part[2])
-        return Lesson(tokens, weights)
+        return TrainingExample(tokens, weights)
 
-    def _apart(self, text: str, parts: Sequence[tuple[int, int, float]]) -> Lesson:
+    def _apart(self, text: str, parts: Sequence[tuple[int, int, float]]) -> TrainingExample:
         """A token would reach over the edge of a turn; the model, asked, begins at the edge."""
         tokens: list[int] = []
         weights: list[float] = []
@@ -161,7 +163,7 @@ class Renderer:
             found = self._tokens(text[start:end])
             tokens += found
             weights += [weight] * len(found)
-        return Lesson(tokens, weights)
+        return TrainingExample(tokens, weights)
 
     def _continued(
         self, messages: Messages, tools: Sequence[object], output: Messages
@@ -169,7 +171,7 @@ class Renderer:
         before = self.text(messages, tools, is_asking=True)
         after = self.text([*messages, *output], tools, is_asking=False)
         if not after.startswith(before):
-            raise Unsuitable("An answer does not begin where the template asks for one.")
+            raise TemplateError("An answer does not begin where the template asks for one.")
         return self._tokens(after[len(before) : self._end(after)])
 
     def _tokens(self, text: str) -> list[int]:
@@ -197,7 +199,7 @@ def _text(message: Mapping[str, object]) -> str:
     if isinstance(content, list):
         parts = [part for part in content if isinstance(part, Mapping)]
         if any(part.get("type") != "text" for part in parts):
-            raise Unsuitable("This base reads text only, and there is something else.")
+            raise TemplateError("This base reads text only, and there is something else.")
         return "".join(str(part.get("text", "")) for part in parts)
     return str(content or message.get("refusal") or "")
 

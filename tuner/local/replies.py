@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from tuner.conversation import calls_in
-from tuner.engine import Piece, Sampling
+from tuner.engine import Delta, Sampling
 
 LIKELY = 1024
 CALL = "<tool_call>"
@@ -29,7 +29,7 @@ class Reply:
     enders: frozenset[int]
     tokenizer: Tokenizer
     may_call: bool
-    tell: Callable[["Reply", Piece | BaseException], None]
+    tell: Callable[["Reply", Delta | BaseException], None]
     is_dropped: bool = False
     spent: int = 0
     _text: str = ""
@@ -101,7 +101,7 @@ class Reply:
         if upto > self._told:
             said = self._text[self._told : upto]
             self._told = upto
-            self.tell(self, Piece(self.choice, said))
+            self.tell(self, Delta(self.choice, said))
 
     def _end(self, reason: str) -> bool:
         calls: Sequence[Mapping[str, object]] = ()
@@ -109,7 +109,7 @@ class Reply:
             self._text, calls = calls_in(self._text)
         self._say(len(self._text))
         reason = "tool_calls" if calls else reason
-        self.tell(self, Piece(self.choice, "", self.spent, reason, calls))
+        self.tell(self, Delta(self.choice, "", self.spent, reason, calls))
         return True
 
 

@@ -15,16 +15,16 @@ from transformers import (
     TrainingArguments,
 )
 
-from tuner.course import Stop, refuse_divergence, tell
 from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
+from tuner.local.hyperparameters import Hyperparameters
 from tuner.local.loading import width
-from tuner.local.numbers import Numbers
 from tuner.local.saving import save_model, settle
-from tuner.local.weighted import Weighted
+from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
+from tuner.training_run import StopSignal, refuse_divergence, tell
 
 if TYPE_CHECKING:
-    from tuner.local.preferring import Preferring
+    from tuner.local.preference_trainer import PreferenceTrainer
 
 SHARE_FOR_STATES = 50
 SHARE_FOR_CHECKPOINTS = 20
@@ -38,9 +38,9 @@ class Reporter(TrainerCallback):
         self,
         folder: JobFolder,
         events: IO[bytes] | None,
-        stop: Stop,
-        trainer: "Weighted | Preferring",
-        numbers: Numbers,
+        stop: StopSignal,
+        trainer: "WeightedSFTTrainer | PreferenceTrainer",
+        numbers: Hyperparameters,
         spec: Spec,
         tokenizer: PreTrainedTokenizerBase,
     ) -> None:

@@ -11,24 +11,24 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 
-from tuner.course import Rejected, Row, Stop, leave, read_rows
 from tuner.folder import JobFolder, read_json
+from tuner.local.error_mapping import told
+from tuner.local.hyperparameters import Hyperparameters, resolve
 from tuner.local.loading import be_quiet, is_adapter, load_model, load_tokenizer, longest, width
-from tuner.local.numbers import Numbers, resolve
-from tuner.local.rendering import Lesson, Renderer, Unsuitable
+from tuner.local.rendering import Renderer, TemplateError, TrainingExample
 from tuner.local.reporting import Reporter
-from tuner.local.troubles import told
-from tuner.local.weighted import Weighted
+from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
+from tuner.training_run import Rejected, Row, StopSignal, leave, read_rows
 
 if TYPE_CHECKING:
-    from tuner.local.preferring import Preferring
+    from tuner.local.preference_trainer import PreferenceTrainer
 
-Lessons = Sequence[Lesson]
+Lessons = Sequence[TrainingExample]
 Rendered = TypeVar("Rendered")
 
 
-def run(folder: JobFolder, spec: Spec, stop: Stop) -> dict[str, object]:
+def run(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
     be_quiet()
     saved = read_json(folder.state) or {}
     # The order of a sum depends on them: a job that goes on keeps those it began with.
@@ -38,7 +38,9 @@ def run(folder: JobFolder, spec: Spec, stop: Stop) -> dict[str, object]:
 
 
 class _Job:
-    def __init__(self, folder: JobFolder, spec: Spec, stop: Stop, events: IO[bytes] | None) -> None:
+    def __init__(
+        self, folder: JobFolder, spec: Spec, stop: StopSignal, events: IO[bytes] | None
+    ) -> None:
         self._folder, self._spec, self._stop, self._events = folder, spec, stop, events
         self._is_dpo = spec.method == "dpo"
         self._start = Path(spec.start_from) if spec.start_from else None
@@ -78,7 +80,7 @@ class _Job:
             return []
         return [row for _, row in read_rows(param, self._spec, self._stop)]
 
-    def _model(self, numbers: Numbers) -> PreTrainedModel | PeftModel:
+    def _model(self, numbers: Hyperparameters) -> PreTrainedModel | PeftModel:
         if not numbers.lora:
             return load_model(self._start or Path(self._spec.base), is_trained_whole=True)
         base = load_model(Path(self._spec.base))
@@ -97,17 +99,17 @@ class _Job:
     def _trainer(
         self,
         model: PreTrainedModel | PeftModel,
-        numbers: Numbers,
+        numbers: Hyperparameters,
         renderer: Renderer,
         training: Sequence[Row],
         validation: Sequence[Row],
-    ) -> tuple["Weighted | Preferring", int]:
+    ) -> tuple["WeightedSFTTrainer | PreferenceTrainer", int]:
         if self._is_dpo:
             pairs = self._rendered(renderer.pair, training, "training_file")
             held = self._rendered(renderer.pair, validation, "validation_file")
             tokens = sum(len(p.prompt) * 2 + len(p.chosen) + len(p.rejected) for p in pairs)
             # Here and not at the top: TRL takes a second to come, and most jobs need none.
-            from tuner.local.preferring import preferring
+            from tuner.local.preference_trainer import preferring
 
             arguments = self._arguments(model, numbers)
             trainer = preferring(model, arguments, self._tokenizer, pairs, held, beta=numbers.beta)
@@ -118,7 +120,7 @@ class _Job:
             raise Rejected("nothing_to_learn", "There is no answer to learn.", "training_file")
         config = TrainingArguments(**self._arguments(model, numbers))
         tokens = sum(len(lesson.tokens) for lesson in lessons)
-        return Weighted(model, config, self._tokenizer, lessons, kept), tokens
+        return WeightedSFTTrainer(model, config, self._tokenizer, lessons, kept), tokens
 
     def _rendered(
         self, render: Callable[[Row], Rendered], rows: Sequence[Row], param: str
@@ -127,7 +129,7 @@ class _Job:
         for number, row in enumerate(rows, 1):
             try:
                 found.append(render(row))
-            except Unsuitable as error:
+            except TemplateError as error:
                 raise Rejected(
                     "template_unsuitable",
                     f"Row {number}: the base's chat template cannot show it: {error}",
@@ -135,7 +137,9 @@ class _Job:
                 ) from error
         return found
 
-    def _arguments(self, model: PreTrainedModel | PeftModel, numbers: Numbers) -> dict[str, object]:
+    def _arguments(
+        self, model: PreTrainedModel | PeftModel, numbers: Hyperparameters
+    ) -> dict[str, object]:
         world = int(os.environ.get("WORLD_SIZE", "1"))
         has_gpu = torch.cuda.is_available()
         return {
@@ -165,7 +169,7 @@ class _Job:
         }
 
 
-def _flat(rows: Sequence[Lessons]) -> list[Lesson]:
+def _flat(rows: Sequence[Lessons]) -> list[TrainingExample]:
     return [lesson for lessons in rows for lesson in lessons]
 
 

@@ -9,7 +9,7 @@ from sqlite3 import Connection as RawConnection
 
 from sqlalchemy import Connection, create_engine, event, insert, inspect, select, update
 
-from tuner.errors import CannotStart, Refusal
+from tuner.errors import ApiError, CannotStart
 from tuner.store import tables
 
 _IDENTIFIER = re.compile(r"(file-|ftjob-|ftevent-|ftckpt_)([0-9a-f]{10})[0-9a-f]{14}")
@@ -64,7 +64,7 @@ def number_in(identifier: str, *, param: str) -> int:
     """Where a page goes on: the number that an identifier carries."""
     match = _IDENTIFIER.fullmatch(identifier)
     if match is None:
-        raise Refusal(f"'{param}' must be the id of a row of an earlier page.", param=param)
+        raise ApiError(f"'{param}' must be the id of a row of an earlier page.", param=param)
     return int(match[2], 16)
 
 

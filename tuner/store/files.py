@@ -30,7 +30,7 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class UploadedFile:
     """What is known about a file once all its bytes are on the disk."""
 
     filename: str
@@ -48,12 +48,12 @@ class Files:
     def path(self, file_id: str) -> Path:
         return self._folder / file_id
 
-    def keep(self, draft: Path, arrival: Arrival) -> StoredFile:
+    def keep(self, draft: Path, arrival: UploadedFile) -> StoredFile:
         """Make a finished, synced draft ours, under a new id."""
         with self._database.writing() as connection:
             return self.keep_within(connection, draft, arrival)
 
-    def keep_within(self, connection: Connection, draft: Path, arrival: Arrival) -> StoredFile:
+    def keep_within(self, connection: Connection, draft: Path, arrival: UploadedFile) -> StoredFile:
         """The same inside a transaction; should that fail, the next start sweeps the bytes."""
         number, file_id = next_identifier(connection, "file-")
         now = int(time.time())

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
 
-from tuner.errors import Refusal, Unknown
+from tuner.errors import ApiError, Unknown
 from tuner.store import tables
 from tuner.store.database import Database, next_identifier
 from tuner.store.events import record
@@ -31,7 +31,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class JobRequest:
     """What a client asks for; the names of files and the start model are already checked."""
 
     model: str
@@ -148,7 +148,7 @@ class Jobs:
         with self.database.writing() as connection:
             job = get_within(connection, job_id)
             if job.status not in allowed:
-                raise Refusal(_not_now(job, message), code="invalid_job_state")
+                raise ApiError(_not_now(job, message), code="invalid_job_state")
             move(connection, job, target(job), message)
             return get_within(connection, job_id)
 
@@ -158,7 +158,7 @@ def waiting(job: Job) -> Status:
     return Status.QUEUED if job.is_checked else Status.VALIDATING
 
 
-def create(connection: Connection, order: Order, *, base: str) -> Job:
+def create(connection: Connection, order: JobRequest, *, base: str) -> Job:
     number, job_id = next_identifier(connection, "ftjob-")
     now = int(time.time())
     row = {

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, select, update
 from tuner.folder import KEPT_CHECKPOINTS, write_atomically
 from tuner.store import jobs, tables
 from tuner.store.events import metrics_of, record, record_once
-from tuner.store.files import Arrival, Files
+from tuner.store.files import Files, UploadedFile
 from tuner.store.jobs import Job, Jobs, Status, move
 from tuner.store.models import add_model
 
@@ -80,7 +80,7 @@ class Progress:
                 return
             draft = self._drafts / f"{job.id}.csv"
             write_atomically(draft, _step_metrics(metrics_of(connection, job.id)))
-            arrival = Arrival(filename="step_metrics.csv", purpose="fine-tune-results")
+            arrival = UploadedFile(filename="step_metrics.csv", purpose="fine-tune-results")
             result = self._files.keep_within(connection, draft, arrival)
             add_model(connection, job.model_name, job.id)
             move(

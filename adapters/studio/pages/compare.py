@@ -10,14 +10,14 @@ from fastapi import Request
 from nicegui import background_tasks, ui
 from nicegui import events as browser
 
-from adapters.studio.deeds import Deeds
+from adapters.studio.actions import PageActions
 from adapters.studio.drawing import draw_text
 from adapters.studio.markup import quoted, to_html
 from adapters.studio.notes import notify, tell
+from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
-from adapters.studio.visit import Studio, Visit
 from bot import events
-from bot.replies import Column, Comparison, Line, Listing, Refused, Tone, Writing
+from bot.replies import Column, Comparison, Listing, ListingRow, Refused, Tone, Writing
 
 
 async def compare_page(studio: Studio, request: Request) -> None:
@@ -36,11 +36,11 @@ async def compare_page(studio: Studio, request: Request) -> None:
 
 
 class _Comparison:
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: PageSession) -> None:
         self._visit = visit
         self._question = ""
-        self._deeds = Deeds(visit, self.refresh)
-        self._known: tuple[Line, ...] = ()
+        self._deeds = PageActions(visit, self.refresh)
+        self._known: tuple[ListingRow, ...] = ()
         self._asking: asyncio.Task[None] | None = None
         self._columns: list[_Answer] = []
 
@@ -82,7 +82,7 @@ class _Comparison:
     async def _ask(self, question: str) -> None:
         self._question = question.strip()
         who = "\n".join(self._who.value or [])
-        what = events.Submitted("compare", {"question": self._question, "who": who})
+        what = events.FormSubmitted("compare", {"question": self._question, "who": who})
         reply = await self._visit.ask(what)
         if not isinstance(reply, Comparison):
             tell(reply)
@@ -110,9 +110,9 @@ class _Comparison:
             with ui.element("div").classes("contenders"):
                 self._columns = [_Answer(self._visit, one, self._prefer) for one in reply.answers]
 
-    def _refusal(self) -> events.Submitted:
+    def _refusal(self) -> events.FormSubmitted:
         """A refusal was picked: the answer is asked for instead."""
-        return events.Submitted("prefer", {"question": self._question, "is_refusal": "yes"})
+        return events.FormSubmitted("prefer", {"question": self._question, "is_refusal": "yes"})
 
     async def _prefer(self, better: _Answer) -> None:
         """Over every answer that says something else."""
@@ -133,7 +133,7 @@ class _Comparison:
                 "preferred": better.column.text,
                 "rejected": text,
             }
-            reply = await self._visit.ask(events.Submitted("prefer", values))
+            reply = await self._visit.ask(events.FormSubmitted("prefer", values))
             tell(reply)
             if isinstance(reply, Refused):
                 return
@@ -145,7 +145,7 @@ class _Answer:
     """A column that fills while its model writes, and can be picked once all have ended."""
 
     def __init__(
-        self, visit: Visit, writing: Writing, prefer: Callable[[_Answer], Awaitable[None]]
+        self, visit: PageSession, writing: Writing, prefer: Callable[[_Answer], Awaitable[None]]
     ) -> None:
         self._visit = visit
         self._writing = writing
@@ -189,5 +189,5 @@ class _Answer:
 _CARET = '<span class="caret"></span>'
 
 
-def _named(line: Line) -> str:
+def _named(line: ListingRow) -> str:
     return f"{line.text} · {line.note}"

@@ -9,20 +9,20 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio import drawing
-from adapters.studio.deeds import Deeds
+from adapters.studio.actions import PageActions
 from adapters.studio.dialogs import closing, open_dialog
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
+from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.importing import ImportDialog
 from adapters.studio.pages.review import draw_exchange
 from adapters.studio.pages.table import draw_table, rows_of
 from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
-from adapters.studio.visit import Studio, Visit
 from bot import events
+from bot.domain import ExampleState, Origin
 from bot.events import Attachment
-from bot.model import ExampleState, Origin
-from bot.replies import Card, Field, Form, Line, Listing, Refused, Reply
+from bot.replies import Card, Field, Form, Listing, ListingRow, Refused, Reply
 
 _PAGE = 25
 
@@ -53,14 +53,14 @@ def _state(request: Request) -> str:
 
 
 class _Examples:
-    def __init__(self, visit: Visit, here: str, method: str, *, state: str) -> None:
+    def __init__(self, visit: PageSession, here: str, method: str, *, state: str) -> None:
         self._visit = visit
         self._here = here
         self._filters = {"method": method, "state": state}
         # Where each page began: the way back, as the store only goes forward.
         self._began: list[str] = [""]
         self._listed: Listing | None = None
-        self._deeds = Deeds(visit, self.refresh)
+        self._deeds = PageActions(visit, self.refresh)
 
     def draw_top(self) -> None:
         say = self._visit.say
@@ -232,7 +232,9 @@ class _Examples:
         lines = {line.id: line for line in self._listed.lines} if self._listed else {}
         ids = ",".join(_as_shown(lines[str(row["id"])]) for row in self._table.selected)
         chosen = {**self._filters, "all": "yes"} if self._everything.value else {"ids": ids}
-        reply = await self._visit.ask(events.Submitted(f"examples:{what}", {**chosen, **values}))
+        reply = await self._visit.ask(
+            events.FormSubmitted(f"examples:{what}", {**chosen, **values})
+        )
         if not isinstance(reply, Refused):
             self._clear()
             await self.refresh()
@@ -301,7 +303,7 @@ class _Examples:
         return export
 
 
-def _as_shown(line: Line) -> str:
+def _as_shown(line: ListingRow) -> str:
     """The example with the revision and state that its buttons are for."""
     shown = (button.action.partition("example.drop:")[2] for button in line.buttons)
     return next(filter(None, shown), line.id)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from nicegui import ui
 
-from adapters.drawing import share_done
 from adapters.studio import drawing
 from adapters.studio.dialogs import open_dialog
 from adapters.studio.markup import quoted
-from adapters.studio.taking import take_file
-from adapters.studio.visit import Visit
+from adapters.studio.page_session import PageSession
+from adapters.studio.uploads import take_file
+from adapters.text_layout import share_done
 from bot import events
 from bot.events import Attachment
 from bot.replies import Card, Progress, Refused, Reply
@@ -23,7 +23,7 @@ from bot.replies import Card, Progress, Refused, Reply
 class ImportDialog:
     """A place to drop a file, and what came of it; `done` is told when rows came in."""
 
-    def __init__(self, visit: Visit, done: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, visit: PageSession, done: Callable[[], Awaitable[None]]) -> None:
         self._visit = visit
         self._done = done
 
@@ -45,7 +45,7 @@ class ImportDialog:
     async def _take(self, attachment: Attachment) -> None:
         tell = self._draw_progress()
         try:
-            what = events.Submitted("import", {}, attachment)
+            what = events.FormSubmitted("import", {}, attachment)
             reply = await self._visit.ask(what, progress=tell)
         finally:
             folder = Path(attachment.reference).parent

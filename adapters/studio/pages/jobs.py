@@ -8,12 +8,12 @@ from fastapi import Request
 from nicegui import ui
 
 from adapters.studio import drawing
-from adapters.studio.deeds import Deeds
+from adapters.studio.actions import PageActions
 from adapters.studio.markup import quoted
+from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.shell import empty, follow, lead, middle, pill, shell, title_of, visit_of
-from adapters.studio.visit import Studio, Visit
-from bot.model import LOCAL
-from bot.replies import Button, Card, Line, Listing, Refused
+from bot.domain import LOCAL
+from bot.replies import Button, Card, Listing, ListingRow, Refused
 
 _SETTINGS = (
     "method",
@@ -45,10 +45,10 @@ async def jobs_page(studio: Studio, request: Request, job: str | None) -> None:
 
 
 class _Jobs:
-    def __init__(self, visit: Visit, chosen: str | None) -> None:
+    def __init__(self, visit: PageSession, chosen: str | None) -> None:
         self._visit = visit
         self._chosen = chosen
-        self._deeds = Deeds(visit, self.refresh)
+        self._deeds = PageActions(visit, self.refresh)
         self._listed: Listing | None = None
         self._story: Listing | None = None
         self._views: list[drawing.CardView] = []
@@ -101,7 +101,7 @@ class _Jobs:
             for line in listed.lines:
                 self._draw_row(line)
 
-    def _draw_row(self, line: Line) -> None:
+    def _draw_row(self, line: ListingRow) -> None:
         facts = {fact.name: fact.value for fact in line.facts}
 
         async def choose() -> None:

@@ -8,10 +8,10 @@ from fastapi import Request
 from nicegui import ui
 
 from adapters.studio import drawing
-from adapters.studio.deeds import Deeds
+from adapters.studio.actions import PageActions
+from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.shell import follow, lead, middle, pill, shell, title_of, visit_of
-from adapters.studio.visit import Studio, Visit
-from bot.replies import Button, Line, Listing, Tone
+from bot.replies import Button, Listing, ListingRow, Tone
 
 HANDLE = 80
 """Characters of a name's end that fit into a button."""
@@ -36,11 +36,11 @@ async def models_page(studio: Studio, request: Request) -> None:
 
 
 class _Models:
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: PageSession) -> None:
         self._visit = visit
-        self._deeds = Deeds(visit, self.refresh)
+        self._deeds = PageActions(visit, self.refresh)
         self._seen: tuple[object, object] | None = None
-        self._kept: dict[str, list[Line]] = {}
+        self._kept: dict[str, list[ListingRow]] = {}
 
     def draw_top(self) -> None:
         back = Button(self._visit.say("button.rollback"), "model.rollback")
@@ -75,7 +75,7 @@ class _Models:
 
     def _draw_tree(self, models: Listing) -> None:
         """Every model below the one it was made from, its checkpoints folded beneath it."""
-        below: dict[str, list[Line]] = defaultdict(list)
+        below: dict[str, list[ListingRow]] = defaultdict(list)
         names = {line.text for line in models.lines}
         parents = {_facts(line).get("parent", "") for line in models.lines}
         roots = []
@@ -95,7 +95,7 @@ class _Models:
             for line in (one for kept in self._kept.values() for one in kept):
                 self._draw_branch(line, below)
 
-    def _draw_branch(self, line: Line, below: dict[str, list[Line]]) -> None:
+    def _draw_branch(self, line: ListingRow, below: dict[str, list[ListingRow]]) -> None:
         with ui.element("li").classes("branch"):
             self._draw_model(line)
             children = below.pop(line.text, [])
@@ -107,7 +107,7 @@ class _Models:
             if job and not _is_checkpoint(line) and (kept := self._kept.pop(job, [])):
                 self._draw_checkpoints(kept)
 
-    def _draw_model(self, line: Line) -> None:
+    def _draw_model(self, line: ListingRow) -> None:
         facts = _facts(line)
         with ui.element("div").classes("branch-line"):
             with ui.element("div").classes("line-body"):
@@ -121,7 +121,7 @@ class _Models:
             for button in line.buttons:
                 drawing.draw_button(button, self._deeds.click, is_small=True)
 
-    def _draw_checkpoints(self, kept: list[Line]) -> None:
+    def _draw_checkpoints(self, kept: list[ListingRow]) -> None:
         """Kept on the way of a training; folded, as few people look for them."""
         details = ui.element("details").classes("checkpoints")
         if any(line.tone is Tone.GOOD for line in kept):
@@ -135,9 +135,9 @@ class _Models:
                         self._draw_model(line)
 
 
-def _is_checkpoint(line: Line) -> bool:
+def _is_checkpoint(line: ListingRow) -> bool:
     return any(fact.name == "kind.checkpoint" for fact in line.facts)
 
 
-def _facts(line: Line) -> dict[str, str]:
+def _facts(line: ListingRow) -> dict[str, str]:
     return {fact.name: fact.value for fact in line.facts}

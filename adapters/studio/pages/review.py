@@ -13,11 +13,11 @@ from adapters.studio import drawing
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
 from adapters.studio.notes import notify, tell
+from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.shell import follow, middle, shell, visit_of
-from adapters.studio.visit import Studio, Visit
 from bot import events
 from bot.events import Attachment
-from bot.replies import Card, Form, Line, Listing, Refused
+from bot.replies import Card, Form, Listing, ListingRow, Refused
 
 _PAGE = 200
 _SHORTCUTS = (
@@ -47,9 +47,9 @@ async def review_page(studio: Studio, request: Request) -> None:
 class _Queue:
     """What waits, which one is open, and what was judged in this window."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: PageSession) -> None:
         self._visit = visit
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, ListingRow] = {}
         self._rows: dict[str, ui.element] = {}
         self._shown: Card | None = None
         # What was judged, with the button argument that names its state since.
@@ -116,7 +116,7 @@ class _Queue:
         for line in self._lines.values():
             self._draw_row(line)
 
-    def _draw_row(self, line: Line) -> None:
+    def _draw_row(self, line: ListingRow) -> None:
         facts = {fact.name: fact.value for fact in line.facts}
 
         async def choose() -> None:
@@ -275,7 +275,7 @@ class _Queue:
 
     def _edit(self, form: Form) -> None:
         async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
-            reply = await self._visit.ask(events.Submitted(form.id, values))
+            reply = await self._visit.ask(events.FormSubmitted(form.id, values))
             if isinstance(reply, Refused):
                 return reply.text
             tell(reply)

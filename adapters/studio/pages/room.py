@@ -11,12 +11,12 @@ from adapters.studio.drawing import draw_button, draw_text
 from adapters.studio.markup import quoted
 from adapters.studio.navigation import channel_title
 from adapters.studio.notes import tell
+from adapters.studio.page_session import DIRECT, PageSession, Studio
 from adapters.studio.shell import follow, middle, shell, visit_of
 from adapters.studio.tour import Tour
-from adapters.studio.visit import DIRECT, Studio, Visit
 from bot import events
-from bot.model import LOCAL, ChannelId
-from bot.replies import Button, Card, Form, Line, Listing, Refused
+from bot.domain import LOCAL, ChannelId
+from bot.replies import Button, Card, Form, Listing, ListingRow, Refused
 
 _WAITING = 8
 _JUDGEMENTS = ("approve", "edit", "reject")
@@ -36,7 +36,7 @@ async def room_page(studio: Studio, request: Request, channel: str) -> None:
 
 
 class _RoomPage:
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: PageSession) -> None:
         self._visit = visit
         self._room = Room(visit, ui.context.client)
         self._thread: Conversation | None = None
@@ -100,10 +100,10 @@ class _RoomPage:
         self._composer.write(text)
 
     async def _teach(self) -> None:
-        await self._visit.send(events.Commanded("teach"))
+        await self._visit.send(events.CommandInvoked("teach"))
 
     async def _train(self) -> None:
-        await self._visit.send(events.Commanded("start"))
+        await self._visit.send(events.CommandInvoked("start"))
 
     async def _tour_click(self, action: str) -> None:
         if action == "/teach":
@@ -116,7 +116,7 @@ class _RoomPage:
         if action.startswith("starter"):
             tell(await self._visit.click(action))
         else:
-            await self._visit.send(events.Clicked(action))
+            await self._visit.send(events.ButtonClicked(action))
 
     async def _show_waiting(self) -> None:
         told = await self._visit.list("examples", {"state": "proposed"})
@@ -137,7 +137,7 @@ class _RoomPage:
             if (told.total or 0) > len(told.lines[:_WAITING]):
                 ui.link(say("studio.see_all"), "/review").classes("fine")
 
-    def _draw_waiting(self, line: Line) -> None:
+    def _draw_waiting(self, line: ListingRow) -> None:
         facts = {fact.name: fact.value for fact in line.facts}
         with ui.element("article").classes("waiting"):
             ui.label(facts.get("question", line.text)).classes("waiting-question")

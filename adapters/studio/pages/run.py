@@ -8,15 +8,26 @@ from fastapi import Request
 from nicegui import ui
 
 from adapters.studio import drawing
-from adapters.studio.deeds import Deeds
+from adapters.studio.actions import PageActions
 from adapters.studio.dialogs import in_page
 from adapters.studio.forms import open_form
+from adapters.studio.page_session import DIRECT, GENERAL, PageSession, Studio
 from adapters.studio.shell import follow, lead, middle, pill, remember, shell, title_of, visit_of
-from adapters.studio.visit import DIRECT, GENERAL, Studio, Visit
 from bot import events
+from bot.domain import LOCAL, ChannelId, Place
 from bot.events import Attachment
-from bot.model import LOCAL, ChannelId, Place
-from bot.replies import Button, Card, Field, FieldKind, Form, Line, Listing, Refused, Reply, Tone
+from bot.replies import (
+    Button,
+    Card,
+    Field,
+    FieldKind,
+    Form,
+    Listing,
+    ListingRow,
+    Refused,
+    Reply,
+    Tone,
+)
 
 _ASSISTANT = (
     "instructions",
@@ -42,9 +53,9 @@ AUDITED = ("example", "job", "model", "assistant", "role", "budget", "sources", 
 class Run:
     """What one of these pages shows, drawn anew only when it differs."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: PageSession) -> None:
         self.visit = visit
-        self.deeds = Deeds(visit, self.refresh)
+        self.deeds = PageActions(visit, self.refresh)
         self.filters: dict[str, str] = {}
         self._seen: list[Reply] = []
 
@@ -116,7 +127,7 @@ class Workspaces(Run):
             for line in reply.lines:
                 self._draw_workspace(line)
 
-    def _draw_workspace(self, line: Line) -> None:
+    def _draw_workspace(self, line: ListingRow) -> None:
         def switch() -> None:
             remember("assistant", "")
             remember("workspace", line.id)
@@ -161,7 +172,7 @@ class Assistants(Run):
         else:
             super().draw_reply(reply)
 
-    def _draw_assistant(self, line: Line) -> None:
+    def _draw_assistant(self, line: ListingRow) -> None:
         say, name = self.visit.say, line.text
 
         @in_page
@@ -239,7 +250,7 @@ class Assistants(Run):
         async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
             options = {"name": values["name"], "always": values["always"]}
             channel = ChannelId(values["channel"].strip().lstrip("#"))
-            what = events.Commanded("assistant bind", options)
+            what = events.CommandInvoked("assistant bind", options)
             reply = await self.visit.ask(what, Place(self.visit.workspace, channel))
             if isinstance(reply, Refused):
                 return reply.text
@@ -316,7 +327,7 @@ class Audit(Run):
         self.button("studio.export", "download", self._export, is_primary=False)
 
     async def _export(self) -> None:
-        what = events.Submitted("audit.export", self.filters)
+        what = events.FormSubmitted("audit.export", self.filters)
         await self.deeds.take(await self.visit.ask(what))
 
     def draw(self) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from nicegui import events as browser
 from nicegui import ui
 
-from adapters.studio.visit import Visit
-from bot.replies import Line, Tone
+from adapters.studio.page_session import PageSession
+from bot.replies import ListingRow, Tone
 
 Open = Callable[[str], Awaitable[None]]
 
@@ -56,7 +56,7 @@ _CARD = """
 
 
 def draw_table(
-    visit: Visit,
+    visit: PageSession,
     *,
     is_preferences: bool,
     selected: Callable[[browser.TableSelectionEventArguments], None],
@@ -86,19 +86,19 @@ def draw_table(
     return table
 
 
-def rows_of(lines: Sequence[Line]) -> list[dict[str, str]]:
+def rows_of(lines: Sequence[ListingRow]) -> list[dict[str, str]]:
     """What the table shows of each line, by column."""
     return [_row(line) for line in lines]
 
 
-def _row(line: Line) -> dict[str, str]:
+def _row(line: ListingRow) -> dict[str, str]:
     facts = {fact.name: fact.value for fact in line.facts}
     said = (f"#{line.id}", *(facts.get(name, "") for name in ("origin", "authors", "tags")))
     small = " · ".join(part for part in said if part)
     return {"id": line.id, "tone": _TONES.get(line.tone, ""), "small": small, **facts}
 
 
-def _slots(visit: Visit) -> Mapping[str, str]:
+def _slots(visit: PageSession) -> Mapping[str, str]:
     one, every = (_quoted(visit.say(f"studio.select_{name}")) for name in ("one", "all"))
     return {
         "header-selection": _SELECT_ALL.replace("LABEL", every),
@@ -116,7 +116,7 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace('"', "&quot;")
 
 
-def _column(visit: Visit, name: str) -> dict[str, object]:
+def _column(visit: PageSession, name: str) -> dict[str, object]:
     key = _KEYS.get(name, f"fact.{name}")
     label = "#" if name == "id" else visit.say(key)
     return {"name": name, "label": label, "field": name, "align": "left"}

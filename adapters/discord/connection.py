@@ -1,0 +1,570 @@
+"""The bot on Discord: listens to the gateway, keeps each event, and lets the house work on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from adapters.discord import inbound, manifest
+from adapters.discord.api import Access, Json, code
+from adapters.discord.completion import choices, question, wanted
+from adapters.discord.direct_talks import DirectTalks, Found
+from adapters.discord.directory import Directory
+from adapters.discord.directs import Directs
+from adapters.discord.gateway import HttpApi
+from adapters.discord.gateway_events import (
+    GatewayClosed,
+    GatewayConnection,
+    GatewayEvent,
+    GatewayRefused,
+)
+from adapters.discord.gateway_session import GatewaySession, SessionFile
+from adapters.discord.inbound import COMPLETION, Bot, GuildContext, ParsedEvent, handle_of
+from adapters.discord.interactions import InteractionContext
+from adapters.discord.members import Members
+from adapters.discord.surface import DiscordSurface
+from bot.commands import Catalogue
+from bot.domain import ChannelId, Place, User, UserId
+from bot.errors import SettingsError, SurfaceError
+from bot.events import (
+    ButtonClicked,
+    Event,
+    FormSubmitted,
+    MessageReceived,
+    PersonLeft,
+    WorkspaceLeft,
+)
+from bot.ordering import Ordering, Ticket
+from bot.ports.dependencies import App
+from bot.ports.store import Clock, Store
+from bot.replies import Refused as Denied
+from bot.replies import Text
+
+log = logging.getLogger(__name__)
+
+# https://docs.discord.com/developers/events/gateway#list-of-intents
+_GUILDS, _MESSAGES, _REACTIONS = 1 << 0, 1 << 9, 1 << 10
+_DIRECT_MESSAGES, _DIRECT_REACTIONS = 1 << 12, 1 << 13
+CONTENT = 1 << 15
+INTENTS = _GUILDS | _MESSAGES | _REACTIONS | _DIRECT_MESSAGES | _DIRECT_REACTIONS
+# https://docs.discord.com/developers/resources/application#application-object-application-flags
+CONTENT_FLAGS = (1 << 18) | (1 << 19)
+_PUBLIC_GATEWAY = "wss://gateway.discord.gg/"
+_UNWANTED_INTENT, _BAD_TOKEN = 4014, 4004
+
+_DEFER_SECONDS, _DOTS_SECONDS = 2.0, 0.6
+_COMPLETION_SECONDS = 2.3
+_KEEP_EVERY_SECONDS = 0.2
+_TRIES_TO_KEEP, _LONGEST_WAIT_SECONDS = 8, 60.0
+_MOST_MARKS = 5000
+_LAST_WORDS_SECONDS = 11.0
+_INTERACTION = "INTERACTION_CREATE"
+_PLACES_GONE = ("CHANNEL_DELETE", "THREAD_DELETE")
+_CHANGES = ("MESSAGE_UPDATE", "MESSAGE_DELETE", "MESSAGE_DELETE_BULK")
+
+
+class Discord:
+    """`run` until cancelled, `surface` for the core to speak through."""
+
+    def __init__(
+        self,
+        access: Access,
+        catalogue: Catalogue,
+        clock: Clock,
+        say: Callable[..., str],
+        *,
+        store: Store,
+        folder: Path,
+    ) -> None:
+        self._access = access
+        self._catalogue = catalogue
+        self._clock = clock
+        self._say = say
+        self._memory = SessionFile(folder / "discord.json")
+        self._house: App | None = None
+        self._me: Bot | None = None
+        self._store = store
+        self._directory: Directory | None = None
+        self._talks: DirectTalks | None = None
+        self._is_ready = asyncio.Event()
+        self._waits: set[asyncio.Task[object]] = set()
+        self._working: set[asyncio.Task[None]] = set()
+        self._marks: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
+        self._line: GatewayConnection | None = None
+        self._order = Ordering()
+        self.wire = HttpApi(access)
+        self.surface = DiscordSurface(
+            self.wire,
+            self._bot,
+            say,
+            ready=self._ready,
+            note=self._workspace_note,
+            is_direct=self._is_direct,
+        )
+
+    async def run(self, house: App) -> None:
+        """Raises SettingsError for what Discord refuses; outlives everything else."""
+        self._house = house
+        try:
+            flags = await self._identify()
+            self._is_ready.set()
+            log.info("Discord knows us")
+            self._later(self._register())
+            self._later(self._keep_place())
+            await self._listen(_intents(flags))
+        finally:
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """Nothing more is heard; what is being answered may come to its end."""
+        for waiting in self._waits:
+            waiting.cancel()
+        await asyncio.gather(*self._waits, return_exceptions=True)
+        self._keep_session()
+        if self._working:
+            await asyncio.wait(set(self._working), timeout=_LAST_WORDS_SECONDS)
+        await self.surface.close()
+        await self.wire.close()
+
+    async def _identify(self) -> int | None:
+        """Who we are; waits for a Discord that cannot be reached. The application's flags."""
+        wait = 1.0
+        while True:
+            try:
+                me = await self.wire.log_in()
+                application = await self._application()
+                break
+            except SurfaceError as error:
+                if code(error) == 401:
+                    raise _bad_token() from error
+                log.warning("Discord cannot be reached yet", extra={"why": error.key})
+            await self._clock.sleep(timedelta(seconds=wait))
+            wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
+        number = str(me["id"])
+        self._me = Bot(number, str(application.get("id") or number), str(me.get("username") or ""))
+        self._directory = Directory(self.wire, number)
+        directs = Directs(self._store, self._directory, Members(self.wire))
+        self._talks = DirectTalks(self.surface, self._directory, directs, self._say)
+        flags = application.get("flags")
+        return int(flags) if flags is not None else None
+
+    async def _application(self) -> Json:
+        for path in ("/applications/@me", "/oauth2/applications/@me"):
+            with contextlib.suppress(SurfaceError):
+                return await self.wire.call("GET", path, patience=1)
+        return {}
+
+    async def _register(self) -> None:
+        """Tells Discord of our commands, where it has not heard of just these."""
+        drawn = manifest.commands(self._catalogue, self._say)
+        guild, application = self._access.guild, self._bot().application
+        path, at = "/applications/{application_id}/commands", {"application_id": application}
+        if guild:
+            path, at = (
+                "/applications/{application_id}/guilds/{guild_id}/commands",
+                {
+                    "application_id": application,
+                    "guild_id": guild,
+                },
+            )
+        known = manifest.fingerprint(drawn, self.wire.base, application, guild)
+        if self._memory.kept.commands == known:
+            return
+        try:
+            await self.wire.call("PUT", path, at, body=drawn)
+        except SurfaceError as error:
+            log.warning("The commands could not be registered", extra={"why": str(error)})
+            return
+        self._memory.keep(replace(self._memory.kept, commands=known))
+
+    async def _listen(self, intents: int) -> None:
+        """Connection after connection; one that stood is followed by the next at once."""
+        wait = 1.0
+        while True:
+            heard_of = self._line
+            try:
+                closed = await self.wire.listen(
+                    self._resumable(),
+                    intents=intents,
+                    gateway=await self._gateway(),
+                    heard=self._heard,
+                )
+            except GatewayRefused as refused:
+                intents = _without_content(refused.code, intents)
+                self._memory.keep(replace(self._memory.kept, session=None))
+                self._line = None
+                log.warning(self._say("discord.no_content_intent"))
+                continue
+            self._note_end(closed)
+            if self._line is not heard_of and closed.can_resume:
+                wait = 1.0
+                continue
+            await self._clock.sleep(timedelta(seconds=wait * random.uniform(1.0, 1.5)))
+            wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
+
+    def _resumable(self) -> GatewaySession:
+        self._keep_session()
+        kept = self._memory.kept
+        is_ours = bool(kept.session) and kept.sequence is not None
+        return kept if is_ours else replace(kept, session=None)
+
+    def _note_end(self, closed: GatewayClosed) -> None:
+        if not closed.can_resume:
+            self._line = None
+            self._memory.keep(replace(self._memory.kept, session=None, sequence=None))
+
+    async def _gateway(self) -> str:
+        if self._access.gateway_url:
+            return self._access.gateway_url
+        try:
+            answer = await self.wire.call("GET", "/gateway/bot", patience=1)
+        except SurfaceError:
+            return _PUBLIC_GATEWAY
+        return str(answer.get("url") or _PUBLIC_GATEWAY)
+
+    def _heard(self, line: GatewayConnection, heard: GatewayEvent) -> None:
+        """Called for every event, in order; what takes time is done in a task of its own."""
+        if heard.name in ("READY", "RESUMED"):
+            self._line = line
+        self._later(self._take(line, heard), name=f"discord {heard.name.lower()}")
+
+    async def _take(self, line: GatewayConnection, heard: GatewayEvent) -> None:
+        """Only what is in the inbox, or means nothing, counts as heard."""
+        # Tasks begin in the order they were made in, so this is the order of arrival.
+        ticket = self._order.take(inbound.messages_of(heard.name, heard.data))
+        try:
+            await self._patiently(line, heard, ticket)
+        except Exception as error:
+            log.exception("A payload was not taken", extra={"kind": heard.name})
+            if isinstance(error, SurfaceError):
+                await self._say_unknown(heard)
+        finally:
+            ticket.leave()
+        line.kept(heard.sequence)
+
+    async def _patiently(
+        self, line: GatewayConnection, heard: GatewayEvent, ticket: Ticket
+    ) -> None:
+        for attempt in range(_TRIES_TO_KEEP):
+            try:
+                await self._keep(line, heard, ticket)
+                return
+            except (KeyError, ValueError, TypeError, AttributeError):
+                raise
+            except Exception:
+                if attempt + 1 == _TRIES_TO_KEEP:
+                    raise
+                log.warning("An event could not be kept yet", extra={"kind": heard.name})
+            await asyncio.sleep(min(10.0, 0.1 * 2**attempt))
+
+    async def _keep(self, line: GatewayConnection, heard: GatewayEvent, ticket: Ticket) -> None:
+        directory = self._known()
+        directory.learn(heard.name, heard.data)
+        if heard.name == "READY":
+            await self._greet_ready(line, heard.data)
+        if heard.name not in inbound.TAKEN:
+            return
+        data = self._with_answered(heard.data)
+        if inbound.means_nothing(heard.name, data, self._bot()):
+            return
+        if heard.name == _INTERACTION:
+            await self._take_interaction(data)
+            return
+        mark = self._mark(heard.name, data, f"{line.session_id}:{heard.sequence}")
+        found = await self._found(heard.name, data)
+        # Some had to be looked up and others had not: handed in as they arrived.
+        await ticket.turn()
+        for one in found:
+            told = ParsedEvent(
+                heard.name, one.data, self._bot(), one.around, self._clock.now(), mark
+            )
+            await self._take_event(inbound.read(told))
+
+    async def _take_event(self, event: Event) -> None:
+        what = event.what
+        if isinstance(what, MessageReceived):
+            self.surface.hear(what.message)
+            if not what.is_addressed and not what.message.text:
+                return
+        else:
+            self._forget_changed(what)
+        self.surface.take(event, None)
+        await self._handle(event)
+
+    async def _handle(self, event: Event) -> asyncio.Task[None] | None:
+        task = await self._house_().handle(event)
+        if task is not None:
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
+        return task
+
+    async def _take_interaction(self, data: Json) -> None:
+        """The clock of an interaction runs from now, whatever else has to be waited for."""
+        if int(data["type"]) == COMPLETION:
+            await self._complete(data)
+            return
+        handle = handle_of(data)
+        grip = self.surface.grip(handle)
+        if grip is not None:
+            self._later(self._guard(grip), name="discord three seconds")
+        task: asyncio.Task[None] | None = None
+        try:
+            if grip is not None and await self._is_late_form(grip, data):
+                return
+            found = await self._found_interaction(grip, data)
+            if found is None:
+                return
+            data, around = found.data, found.around
+            event = inbound.read(
+                ParsedEvent(_INTERACTION, data, self._bot(), around, self._clock.now())
+            )
+            self.surface.take(event, handle)
+            if isinstance(event.what, FormSubmitted):
+                self.surface.drafts.note_sent(event.key, event.user.id, data.get("data") or {})
+            task = await self._handle(event)
+        finally:
+            if grip is not None:
+                self._later(self._finish(grip, task), name="discord interaction")
+
+    async def _guard(self, grip: InteractionContext) -> None:
+        """https://docs.discord.com/developers/interactions: three seconds to say something."""
+        assert grip.handle is not None
+        await asyncio.sleep(_DOTS_SECONDS if grip.handle.is_open else _DEFER_SECONDS)
+        await self.surface.interactions.defer(grip)
+
+    async def _finish(self, grip: InteractionContext, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            await asyncio.wait({task})
+        await self.surface.interactions.finish(grip)
+
+    async def _is_late_form(self, grip: InteractionContext, data: Json) -> bool:
+        """Buttons that open what is in memory: a form that came late, or one that was refused."""
+        action = str((data.get("data") or {}).get("custom_id") or "")
+        if await self.surface.open_draft(grip, action, _user_of(data) or ""):
+            return True
+        return await self.surface.open_late_form(grip, action)
+
+    async def _complete(self, data: Json) -> None:
+        """Nothing to choose from is better than an answer that comes too late."""
+        handle, asked = handle_of(data), wanted(data, self._catalogue)
+        found: list[Json] = []
+        what = question(asked) if asked else None
+        try:
+            async with asyncio.timeout(_COMPLETION_SECONDS):
+                (one,) = await self._found(_INTERACTION, data) or (None,)
+                if asked is not None and what is not None and one is not None:
+                    event = _asking(one.data, self._bot(), one.around, self._clock)
+                    reply = await self._house_().look(replace(event, what=what))
+                    found = [] if isinstance(reply, Denied) else choices(asked, reply)
+        except (TimeoutError, SurfaceError):
+            log.info("A completion took too long")
+        with contextlib.suppress(SurfaceError):
+            await self.surface.interactions.choose(handle, found)
+
+    async def _around(self, name: str, data: Json) -> GuildContext | None:
+        directory, user = self._known(), _user_of(data)
+        if name in ("GUILD_CREATE", "GUILD_DELETE"):
+            guild = str(data["id"])
+            channel = directory.welcome_channel(guild) if name == "GUILD_CREATE" else ""
+            if channel is None:
+                return None
+            locale = str(data.get("preferred_locale") or "en")
+            return GuildContext(Place(inbound.workspace(guild), ChannelId(channel)), locale=locale)
+        if name in _PLACES_GONE:
+            return GuildContext(inbound.deleted_place(name, data)) if data.get("guild_id") else None
+        return await directory.around(data, user)
+
+    async def _found(self, name: str, data: Json) -> Sequence[Found]:
+        """Where it belongs: to one place, or a direct message's change to all that may hold it."""
+        if name.startswith("GUILD_") or name in _PLACES_GONE or data.get("guild_id"):
+            around = await self._around(name, data)
+            return [] if around is None else [Found(data, around)]
+        user = _user_of(data) or await self._known().person_of(str(data.get("channel_id") or ""))
+        if user is None:
+            return []
+        if name in _CHANGES:
+            return await self._talks_().everywhere(data, user)
+        found = await self._talks_().answering(name, data, user)
+        await self._note_departure(found.lost, user)
+        return [] if found.found is None else [found.found]
+
+    async def _found_interaction(self, grip: InteractionContext | None, data: Json) -> Found | None:
+        """None where the person was told what is missing instead."""
+        if data.get("guild_id"):
+            around = await self._around(_INTERACTION, data)
+            return None if around is None else Found(data, around)
+        user = _user_of(data)
+        if grip is None or user is None:
+            return None
+        answered = await self._talks_().asked(grip, data, user)
+        await self._note_departure(answered.lost, user)
+        for waiting in answered.waiting:
+            for one in await self._found("MESSAGE_CREATE", waiting):
+                told = ParsedEvent(
+                    "MESSAGE_CREATE", one.data, self._bot(), one.around, self._clock.now()
+                )
+                await self._take_event(inbound.read(told))
+        return answered.found
+
+    async def _note_departure(self, guild: str | None, user: str) -> None:
+        """Somebody who has left a guild has no role there any more."""
+        if guild is None or guild not in await self._known().own_guilds():
+            return
+        place = Place(inbound.workspace(guild), ChannelId(""))
+        key = f"{place.workspace}/person_left/{user}/{self._clock.now().isoformat()}"
+        person = User(UserId(user), user)
+        await self._handle(Event(key, place, person, self._clock.now(), PersonLeft()))
+
+    async def _say_unknown(self, heard: GatewayEvent) -> None:
+        """Nobody who writes to us alone is left without a word."""
+        is_nothing = inbound.means_nothing(heard.name, heard.data, self._bot())
+        if heard.name == "MESSAGE_CREATE" and not heard.data.get("guild_id") and not is_nothing:
+            with contextlib.suppress(SurfaceError):
+                await self._talks_().say_unknown(heard.data)
+
+    async def _workspace_note(self, event: Event) -> Text | None:
+        return await self._talks_().note(event)
+
+    async def _is_direct(self, channel: str) -> bool:
+        return await self._known().is_direct(channel)
+
+    def _talks_(self) -> DirectTalks:
+        assert self._talks is not None
+        return self._talks
+
+    async def _greet_ready(self, line: GatewayConnection, data: Json) -> None:
+        """Guilds that we left meanwhile are reported; the house asks Discord for itself."""
+        guilds = list(data.get("guilds") or ())
+        here = tuple(str(one["id"]) for one in guilds)
+        for gone in set(self._memory.kept.guilds) - set(here):
+            place = Place(inbound.workspace(gone), ChannelId(""))
+            key = f"{place.workspace}/left/{line.session_id}"
+            nobody = User(UserId("discord"), "discord")
+            await self._handle(Event(key, place, nobody, self._clock.now(), WorkspaceLeft()))
+        for guild in guilds:
+            if guild.get("channels") is not None:
+                whole = GatewayEvent("GUILD_CREATE", guild, 0)
+                await self._keep(line, whole, self._order.take(()))
+        self._memory.keep(replace(self._memory.kept, guilds=here))
+
+    def _with_answered(self, data: Json) -> Json:
+        """An answer to us counts, also where Discord does not say whom it answers."""
+        answered = inbound.is_answer_to(data) if "content" in data else None
+        if answered is None or not self.surface.wrote(answered):
+            return data
+        return {**data, "referenced_message": {"author": {"id": self._bot().id}}}
+
+    def _mark(self, name: str, data: Json, mark: str) -> str:
+        """A reaction told twice is one; put again after it was taken off it is another."""
+        if not name.startswith("MESSAGE_REACTION"):
+            return mark
+        key = inbound.reaction_key(data)
+        side, known = self._marks.get(key, ("", mark))
+        if side != name:
+            known = mark
+        self._marks[key] = (name, known)
+        self._marks.move_to_end(key)
+        while len(self._marks) > _MOST_MARKS:
+            self._marks.popitem(last=False)
+        return known
+
+    def _forget_changed(self, what: object) -> None:
+        for message in (*getattr(what, "messages", ()), getattr(what, "message", None)):
+            if isinstance(message, str) and not isinstance(what, ButtonClicked):
+                self.surface.forget(message)
+
+    async def _keep_place(self) -> None:
+        while True:
+            await asyncio.sleep(_KEEP_EVERY_SECONDS)
+            self._keep_session()
+
+    def _keep_session(self) -> None:
+        """Where to go on, by this process or the next."""
+        line, kept = self._line, self._memory.kept
+        if line is None or line.session_id is None:
+            return
+        address = self._access.gateway_url or line.address
+        guilds = tuple(self._known().guilds) or kept.guilds
+        self._memory.keep(
+            replace(
+                kept,
+                session=line.session_id,
+                sequence=line.sequence,
+                gateway=address,
+                guilds=guilds,
+            )
+        )
+
+    def _later(self, work: Coroutine[Any, Any, object], *, name: str = "discord") -> None:
+        task = asyncio.create_task(work, name=name)
+        self._waits.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[object]) -> None:
+        self._waits.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("Something at Discord's door failed", exc_info=error)
+
+    async def _ready(self) -> None:
+        await self._is_ready.wait()
+
+    def _bot(self) -> Bot:
+        assert self._me is not None
+        roles: Mapping[str, str] = self._directory.bot_roles if self._directory else {}
+        return replace(self._me, roles=roles) if roles else self._me
+
+    def _known(self) -> Directory:
+        assert self._directory is not None
+        return self._directory
+
+    def _house_(self) -> App:
+        assert self._house is not None
+        return self._house
+
+
+def _intents(flags: int | None) -> int:
+    """The words of messages are asked for unless Discord says that we may not have them."""
+    may_read = flags is None or bool(flags & CONTENT_FLAGS)
+    return INTENTS | CONTENT if may_read else INTENTS
+
+
+def _without_content(close: int, intents: int) -> int:
+    """What is left to try after a refusal. Raises SettingsError where nothing is."""
+    if close == _UNWANTED_INTENT and intents & CONTENT:
+        return intents & ~CONTENT
+    if close == _BAD_TOKEN:
+        raise _bad_token()
+    raise SettingsError(
+        variable="DISCORD_TOKEN",
+        problem=f"Discord refuses the connection ({close})",
+        remedy="Check the application's intents at discord.com/developers, page Bot.",
+    )
+
+
+def _bad_token() -> SettingsError:
+    return SettingsError(
+        variable="DISCORD_TOKEN",
+        problem="Discord refuses it",
+        remedy="At discord.com/developers, page Bot, reset the token and copy it anew.",
+    )
+
+
+def _user_of(data: Json) -> str | None:
+    member = data.get("member") or {}
+    for holder in (data.get("author"), member.get("user"), data.get("user")):
+        if holder and holder.get("id"):
+            return str(holder["id"])
+    return str(data["user_id"]) if data.get("user_id") else None
+
+
+def _asking(data: Json, bot: Bot, around: GuildContext, clock: Clock) -> Event:
+    whole = {**data, "type": inbound.SLASH}
+    return inbound.read(ParsedEvent(_INTERACTION, whole, bot, around, clock.now()))

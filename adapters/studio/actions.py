@@ -1,0 +1,148 @@
+"""What a page does with a reply: a form opens, a file comes, a card asks on, words are told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from nicegui import ui
+
+from adapters.studio import drawing
+from adapters.studio.dialogs import closing, open_dialog
+from adapters.studio.forms import open_form
+from adapters.studio.markup import quoted
+from adapters.studio.notes import tell
+from adapters.studio.page_session import PageSession
+from bot import events
+from bot.commands import Command, Option
+from bot.events import Attachment
+from bot.replies import Card, Document, Field, FieldKind, Form, Listing, Refused, Reply, Text
+
+_LONG = frozenset({"instructions"})
+_UNDO_SECONDS = 10.0
+# Beyond it a limit is the machine's, and of no interest to people.
+_OPEN_END = 1_000_000
+
+
+class PageActions:
+    """Buttons and commands of one page; `refresh` shows what came of them."""
+
+    def __init__(self, visit: PageSession, refresh: Callable[[], Awaitable[None]]) -> None:
+        self._visit = visit
+        self._refresh = refresh
+
+    async def click(self, action: str) -> None:
+        await self.take(await self._visit.click(action))
+
+    async def run(self, words: str, options: Mapping[str, str] | None = None) -> None:
+        await self.take(await self._visit.command(words, options))
+
+    async def take(self, reply: Reply) -> None:
+        """Show a reply the way it wants, then look again."""
+        match reply:
+            case Form():
+                self._open(reply)
+                return
+            case Document():
+                content = b"".join([chunk async for chunk in reply.chunks])
+                ui.download.content(content, reply.name)
+            case Card() if reply.buttons and not reply.replaces:
+                self._ask_on(reply)
+                return
+            case Card() if reply.columns or reply.facts:
+                self._ask_on(reply)
+            case Listing():
+                self._ask_on(reply)
+            case _:
+                tell(reply)
+        await self._refresh()
+        self.offer_undo(reply)
+
+    def offer_undo(self, reply: Reply) -> None:
+        """The button that takes a deletion back, for as long as it works."""
+        shown = reply.buttons if isinstance(reply, Text | Card) else ()
+        undo = tuple(button for button in shown if button.action.startswith("undo:"))
+        if not undo:
+            return
+        title = reply.text if isinstance(reply, Text) else self._visit.say("studio.undo")
+        with (
+            open_dialog(f"aria-label={quoted(title)}") as dialog,
+            ui.element("div").classes("asking"),
+        ):
+            drawing.draw(Card(title, buttons=undo), closing(dialog, self.click))
+            ui.timer(_UNDO_SECONDS, dialog.close, once=True)
+
+    def fill_in(
+        self,
+        path: str,
+        *,
+        title: str,
+        names: Sequence[str],
+        values: Mapping[str, str] | None = None,
+        choices: Mapping[str, Mapping[str, str]] | None = None,
+        fixed: Mapping[str, str] | None = None,
+    ) -> None:
+        """A command's options as a dialog; `fixed` ones go along unseen."""
+        say, known = (
+            self._visit.say,
+            {option.name: option for option in self._command(path).options},
+        )
+        fields = tuple(
+            _field(known[name], say(f"option.{name}"), (values or {}).get(name, ""), choices or {})
+            for name in names
+        )
+        form = Form(path, title, fields, say("example.save"))
+
+        async def submit(given: Mapping[str, str], attachment: Attachment | None) -> str:
+            old = values or {}
+            changed = {name: text for name, text in given.items() if text != old.get(name, "")}
+            reply = await self._visit.command(path, {**(fixed or {}), **changed})
+            return await self._after(reply)
+
+        open_form(self._visit, form, submit)
+
+    def _command(self, path: str) -> Command:
+        return next(c for c in self._visit.studio.catalogue.commands if c.path == path)
+
+    def _open(self, form: Form) -> None:
+        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
+            what = events.FormSubmitted(form.id, values, attachment)
+            return await self._after(await self._visit.ask(what))
+
+        open_form(self._visit, form, submit)
+
+    async def _after(self, reply: Reply) -> str:
+        if isinstance(reply, Refused):
+            return reply.text
+        await self.take(reply)
+        return ""
+
+    def _ask_on(self, reply: Card | Listing) -> None:
+        """A card with a question of its own, above the page."""
+        with (
+            open_dialog(f"aria-label={quoted(reply.title)}") as dialog,
+            ui.element("div").classes("asking"),
+        ):
+            drawing.draw(reply, closing(dialog, self.click))
+
+
+def _field(
+    option: Option, label: str, value: str, choices: Mapping[str, Mapping[str, str]]
+) -> Field:
+    text = option.name.replace("_", " ").capitalize()
+    about = f"{label[:1].upper()}{label[1:]}"
+    offered = choices.get(option.name) or {one: one for one in option.choices}
+    if offered:
+        listed = tuple(offered.items())
+        return Field(
+            option.name,
+            text,
+            FieldKind.CHOICE,
+            value,
+            hint=about,
+            choices=listed,
+            required=option.required,
+        )
+    kind = FieldKind.TEXT if option.name in _LONG else FieldKind.LINE
+    if option.least is not None and option.most is not None and option.most < _OPEN_END:
+        about = f"{about} ({option.least:g} … {option.most:g})"
+    return Field(option.name, text, kind, value, hint=about, required=option.required)

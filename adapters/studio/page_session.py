@@ -1,0 +1,111 @@
+"""One browser window: who speaks, in which language, and its way to the house."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from adapters.room import WINDOW, LocalRoom
+from bot import events
+from bot.commands import Catalogue
+from bot.domain import LOCAL, ChannelId, Place, User, UserId, WorkspaceId
+from bot.ports.dependencies import App, ProgressCallback
+from bot.ports.links import Links
+from bot.ports.store import Clock
+from bot.replies import Reply
+
+OWNER = User(UserId("you"), "you", is_platform_admin=True, is_operator=True)
+GENERAL, DIRECT = ChannelId("general"), ChannelId("direct")
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """What every window stands on."""
+
+    house: App
+    room: LocalRoom
+    catalogue: Catalogue
+    clock: Clock
+    links: Links
+    has_password: bool
+
+
+@dataclass(slots=True)
+class PageSession:
+    """What one window wants to know and do; pages share nothing else."""
+
+    studio: Studio
+    locale: str = "en"
+    channel: ChannelId = GENERAL
+    workspace: WorkspaceId = LOCAL
+    assistant: str | None = None
+    speaker: User = OWNER
+    view: str = field(default_factory=lambda: f"{WINDOW}{secrets.token_hex(4)}")
+    sent: set[str] = field(default_factory=set)
+
+    @property
+    def place(self) -> Place:
+        return Place(self.workspace, self.channel)
+
+    def say(self, key: str, /, **details: object) -> str:
+        """A sentence of the catalogue in this window's language."""
+        return self.studio.house.say(key, self.locale, **details)
+
+    async def send(
+        self, what: events.What, place: Place | None = None, *, key: str | None = None
+    ) -> asyncio.Task[None] | None:
+        """Let it happen in the room, as the speaker; the reply comes there."""
+        event = self._event(what, place or Place(LOCAL, self.channel), self.speaker, key)
+        self.sent.add(event.key)
+        return await self.studio.house.handle(event)
+
+    async def ask(
+        self,
+        what: events.What,
+        place: Place | None = None,
+        *,
+        by: User = OWNER,
+        progress: ProgressCallback | None = None,
+    ) -> Reply:
+        """The reply itself; whoever runs the studio asks, unless another is named."""
+        event = self._event(what, place or self.place, by, None)
+        return await self.studio.house.ask(event, progress=progress)
+
+    async def look(self, what: events.What, place: Place | None = None) -> Reply:
+        """As `ask`, for what changes nothing."""
+        return await self.studio.house.look(self._event(what, place or self.place, OWNER, None))
+
+    async def click(self, action: str) -> Reply:
+        return await self.ask(events.ButtonClicked(action))
+
+    async def see(self, action: str) -> Reply:
+        """What a button shows, where it changes nothing."""
+        return await self.look(events.ButtonClicked(action))
+
+    async def command(self, words: str, options: Mapping[str, str] | None = None) -> Reply:
+        """A `/tune` command with its options by name; empty ones are left out."""
+        return await self.ask(events.CommandInvoked(words, _given(options)))
+
+    async def list(self, words: str, options: Mapping[str, str] | None = None) -> Reply:
+        """What a command shows, where it changes nothing."""
+        return await self.look(events.CommandInvoked(words, _given(options)))
+
+    def speak_as(self, name: str) -> None:
+        self.speaker = OWNER if name in ("", OWNER.name) else User(UserId(name), name)
+
+    def _event(self, what: events.What, place: Place, user: User, key: str | None) -> events.Event:
+        return events.Event(
+            key=key or self.studio.room.new_key(self.view),
+            place=place,
+            user=user,
+            at=self.studio.clock.now(),
+            what=what,
+            locale=self.locale,
+            assistant=self.assistant,
+        )
+
+
+def _given(options: Mapping[str, str] | None) -> Mapping[str, str]:
+    return {name: value for name, value in (options or {}).items() if value}

@@ -1,0 +1,142 @@
+"""The page behind a link: one form for one person, outside the studio's password."""
+
+from __future__ import annotations
+
+import html
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+
+from adapters.links import PATH
+from adapters.studio.plain_page import locale_of, plain_page
+from bot import events
+from bot.ports.dependencies import App
+from bot.ports.links import Invitation, Links
+from bot.ports.store import Clock
+from bot.replies import Field, Refused, Reply, Text
+from bot.replies import Form as FormReply
+
+_LONGEST = 20_000
+_LONGEST_EDITED = 1_000_000
+_MOST_SPENT, _MOST_FIELDS = 10_000, 500
+
+Values = Mapping[str, str]
+
+
+def add_writing(app: FastAPI, house: App, links: Links, clock: Clock) -> None:
+    """`/write/…`; the core itself looks at the link, both times."""
+    page = _Page(house, links, clock)
+
+    @app.get(PATH + "{token}")
+    async def show(request: Request, token: str) -> Response:
+        return await page.show(token, locale_of(request))
+
+    @app.post(PATH + "{token}")
+    async def save(request: Request, token: str) -> Response:
+        async with request.form(max_files=0, max_fields=_MOST_FIELDS) as sent:
+            values = {name: _typed(value) for name, value in sent.items()}
+        return await page.save(token, values, locale_of(request))
+
+
+class _Page:
+    def __init__(self, house: App, links: Links, clock: Clock) -> None:
+        self._house = house
+        self._links = links
+        self._clock = clock
+        self._spent: OrderedDict[str, None] = OrderedDict()
+
+    async def show(
+        self, token: str, locale: str, values: Values | None = None, problem: str = ""
+    ) -> Response:
+        held = self._links.read(token)
+        if held is None:
+            return _said(self._house.say("write.bad_link", locale), locale, status=404)
+        reply = await self._opened(held, token, locale)
+        if not isinstance(reply, FormReply):
+            return _said(_words(reply), locale, status=410)
+        hint = "" if held.action else self._house.say("write.hint", locale)
+        longest = _LONGEST_EDITED if held.action else _LONGEST
+        return _form(reply, values or {}, locale, hint=hint, problem=problem, longest=longest)
+
+    async def save(self, token: str, values: Values, locale: str) -> Response:
+        """What is refused is shown again with its text, unless the link is of no more use."""
+        held = self._links.read(token)
+        if held is None:
+            return await self.show(token, locale)
+        form = await self._opened(held, token, locale)
+        if not isinstance(form, FormReply):
+            return await self.show(token, locale)
+        longest = _LONGEST_EDITED if held.action else _LONGEST
+        if any(len(value) > longest for value in values.values()):
+            problem = self._house.say("form.too_long", locale, count=longest)
+            return await self.show(token, locale, values, problem)
+        submitted = events.FormSubmitted(form.id, values)
+        reply = await self._house.ask(self._event(held, submitted, locale))
+        if isinstance(reply, Text):
+            self._spend(token)
+            return _said(f"{reply.text} {self._house.say('write.close', locale)}", locale)
+        return await self.show(token, locale, values, _words(reply))
+
+    async def _opened(self, held: Invitation, token: str, locale: str) -> Reply:
+        """The form as it stands now, or why this link opens none any more."""
+        if not held.action:
+            opened = events.ButtonClicked(f"example.write_page:{token}")
+            return await self._house.look(self._event(held, opened, locale))
+        if held.until <= self._clock.now():
+            return Refused(self._house.say("form.ended", locale))
+        reply = await self._house.look(self._event(held, events.ButtonClicked(held.action), locale))
+        is_other = isinstance(reply, FormReply) and reply.id != held.form
+        if is_other or token in self._spent:
+            return Refused(self._house.say("form.changed", locale))
+        return reply
+
+    def _spend(self, token: str) -> None:
+        """A link is of use once."""
+        self._spent[token] = None
+        while len(self._spent) > _MOST_SPENT:
+            self._spent.popitem(last=False)
+
+    def _event(self, held: Invitation, what: events.What, locale: str) -> events.Event:
+        key = f"write/{secrets.token_hex(16)}"
+        return events.Event(key, held.place, held.user, self._clock.now(), what, locale)
+
+
+def _typed(value: object) -> str:
+    """Browsers end lines as the mail of old did."""
+    return str(value).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _words(reply: Reply) -> str:
+    return reply.text if isinstance(reply, Refused | Text) else ""
+
+
+def _said(text: str, locale: str, *, status: int = 200) -> Response:
+    body = f'<main><h1>Attune</h1><p role="status">{html.escape(text)}</p></main>'
+    return plain_page(body, locale=locale, status=status)
+
+
+def _form(
+    form: FormReply, values: Values, locale: str, *, hint: str, problem: str, longest: int
+) -> Response:
+    fields = "".join(
+        _field(field, values.get(field.name, field.value), longest) for field in form.fields
+    )
+    body = (
+        f'<form method="post" class="wide"><h1>{html.escape(form.title)}</h1>'
+        f'<p class="hint">{html.escape(hint)}</p>{fields}'
+        f'<p class="problem" role="alert">{html.escape(problem)}</p>'
+        f"<button>{html.escape(form.submit)}</button></form>"
+    )
+    return plain_page(body, locale=locale, status=422 if problem else 200)
+
+
+def _field(field: Field, value: str, longest: int) -> str:
+    required = "required " if field.required else ""
+    return (
+        f'<label for="{field.name}">{html.escape(field.label)}</label>'
+        f'<textarea id="{field.name}" name="{field.name}" rows="5" {required}'
+        f'maxlength="{longest}">\n{html.escape(value)}</textarea>'
+    )

@@ -1,0 +1,158 @@
+"""Replies as plain text, for places that show nothing but text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, assert_never
+
+from adapters.text_chart import legend, plot
+from bot.replies import (
+    Button,
+    Card,
+    Chart,
+    Column,
+    Drawn,
+    Field,
+    Form,
+    Listing,
+    ListingRow,
+    Progress,
+    Text,
+)
+
+_BAR = 20
+_NEWLINES = re.compile("\r\n?|[\u2028\u2029]")
+# Marks that turn the direction of what follows could dress up one line as another.
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+class Say(Protocol):
+    """Says a sentence of the catalogue in the reader's language."""
+
+    def __call__(self, key: str, /, **details: object) -> str: ...
+
+
+def draw(reply: Drawn) -> str:
+    """The whole reply, its buttons in brackets."""
+    return "\n".join(_drawn(reply, with_buttons=True))
+
+
+def draw_words(reply: Drawn) -> str:
+    """What a reply says, without its buttons."""
+    return "\n".join(_drawn(reply, with_buttons=False))
+
+
+def draw_form(form: Form, values: Mapping[str, str], say: Say) -> str:
+    """A form with what is filled in so far."""
+    lines = [say("console.form", title=form.title)]
+    lines += [f"  {line}" for line in form.note.splitlines()]
+    lines += [f"  {draw_field(field, values.get(field.name, ''), say)}" for field in form.fields]
+    return "\n".join([*lines, say("console.form_help", submit=form.submit)])
+
+
+def draw_field(field: Field, value: str, say: Say) -> str:
+    """One field as `name: label [value] (what to know about it)`."""
+    notes = [say("console.required")] if field.required else []
+    if field.choices:
+        choices = ", ".join(value for value, _ in field.choices)
+        notes.append(say("console.choices", choices=choices))
+    if field.hint:
+        notes.append(field.hint)
+    shown = value.replace("\n", "\\n")
+    return f"{field.name}: {field.label} [{shown}]" + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def draw_buttons(buttons: Sequence[Button]) -> str:
+    return " ".join(f"[{button.label}]" for button in buttons)
+
+
+def draw_progress(progress: Progress) -> str:
+    """A bar with its percentage and steps."""
+    share = share_done(progress)
+    bar = "#" * round(share * _BAR)
+    return f"[{bar:·<{_BAR}}] {share:.0%} ({progress.done}/{progress.total})".replace("%", " %")
+
+
+def share_done(progress: Progress) -> float:
+    """Between 0 and 1, whatever the host counted."""
+    return min(1.0, max(0.0, progress.done / progress.total)) if progress.total > 0 else 0.0
+
+
+def clean(text: str) -> str:
+    """The text without anything that could steer a terminal; newlines and tabs stay."""
+    text = _TURNING.sub("", _NEWLINES.sub("\n", text))
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
+
+
+def clean_line(text: str) -> str:
+    """The same on one line."""
+    return " ".join(clean(text).split())
+
+
+def _drawn(reply: Drawn, *, with_buttons: bool) -> Iterator[str]:
+    match reply:
+        case Text():
+            yield reply.text
+            yield from _buttons(reply.buttons if with_buttons else ())
+        case Card():
+            yield from _card(reply)
+            yield from _buttons(reply.buttons if with_buttons else ())
+        case Listing():
+            yield from _listing(reply, with_buttons=with_buttons)
+        case _:
+            assert_never(reply)
+
+
+def _card(card: Card) -> Iterator[str]:
+    yield card.title
+    yield from card.lines
+    yield from (f"{fact.label}: {fact.value}" for fact in card.facts)
+    for column in card.columns:
+        yield from _column(column)
+    if card.progress:
+        yield draw_progress(card.progress)
+    if card.chart:
+        yield from _chart(card.chart)
+
+
+def _column(column: Column) -> Iterator[str]:
+    yield f"{column.title} ({column.note})" if column.note else column.title
+    yield from (f"  {line}" for line in column.text.splitlines())
+
+
+def _chart(chart: Chart) -> Iterator[str]:
+    lines = plot(chart)
+    if lines:
+        yield f"{chart.title} ({legend(chart)})"
+        yield from lines
+    if chart.summary:
+        yield chart.summary
+
+
+def _listing(listing: Listing, *, with_buttons: bool) -> Iterator[str]:
+    yield listing.title if listing.total is None else f"{listing.title} ({listing.total})"
+    if not listing.lines and listing.empty:
+        yield listing.empty
+    for line in listing.lines:
+        yield from _line(line, with_buttons=with_buttons)
+    if listing.note:
+        yield listing.note
+    if listing.more and with_buttons:
+        yield draw_buttons([listing.more])
+
+
+def _line(line: ListingRow, *, with_buttons: bool) -> Iterator[str]:
+    first, *rest = line.text.splitlines() or [""]
+    yield f"{line.id}  {first}".strip()
+    yield from (f"    {more}" for more in rest)
+    if line.note:
+        yield f"    {line.note}"
+    if line.buttons and with_buttons:
+        yield f"    {draw_buttons(line.buttons)}"
+
+
+def _buttons(buttons: Sequence[Button]) -> Iterator[str]:
+    if buttons:
+        yield draw_buttons(buttons)

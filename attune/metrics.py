@@ -1,0 +1,23 @@
+"""Numbers for Prometheus: what runs, what waits, and the process itself."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
+
+from attune.bootstrap import App
+
+
+class Metrics:
+    """A registry of our own, so that two houses in one process never meet."""
+
+    def __init__(self, built: App) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.workspaces = self._gauge("attune_workspaces", "Workspaces known")
+        self.open_jobs = self._gauge("attune_jobs_open", "Jobs confirmed and not over")
+        events = self._gauge("attune_events_in_hand", "Events being worked on now")
+        events.set_function(lambda: len(built.busy))
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry)

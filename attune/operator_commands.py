@@ -1,0 +1,135 @@
+"""The operator's errands from the command line: the same use-cases, without a chat."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from attune.bootstrap import configured_hosts
+from attune.clock import SystemClock
+from attune.embedded import Address
+from attune.folder import private_folder
+from attune.settings import Settings
+from bot import assistants, datasets
+from bot.commands import Request
+from bot.domain import (
+    ChannelId,
+    ExampleState,
+    Place,
+    Role,
+    User,
+    UserId,
+    WorkspaceId,
+)
+from bot.errors import BadInput, NotFound
+from bot.events import CommandInvoked, Event
+from bot.imports import Plan, plan_import, read_import
+from bot.replies import Document
+from bot.rows import Problem
+from bot.words import Words
+from storage.database import Database
+from storage.migrations import migrate
+
+OPERATOR = User(UserId("operator"), "operator", is_platform_admin=True)
+_BLOCK = 64 * 1024
+
+
+@asynccontextmanager
+async def desk(settings: Settings) -> AsyncIterator[Database]:
+    """The store alone; a running service does not mind."""
+    private_folder(settings.data_dir)
+    await migrate(settings.database)
+    database = await Database.open(settings.database)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def import_file(
+    settings: Settings, file: Path, *, workspace: WorkspaceId, assistant: str | None, words: Words
+) -> tuple[Plan, datasets.Tally]:
+    """Rows that the operator imports count as approved. Raises Refusal."""
+    plan = _plan(file, words)
+    if isinstance(plan, Problem):
+        raise BadInput(problem=words.problem(plan))
+    async with desk(settings) as store:
+        ask = await _ask(settings, store, workspace, assistant, words)
+        tally = await datasets.import_rows(
+            read_import(_blocks(file), plan),
+            assistant=ask.assistant.id,
+            method=plan.method,
+            state=ExampleState.APPROVED,
+            ask=ask,
+            store=store,
+        )
+    return plan, tally
+
+
+async def export_file(
+    settings: Settings,
+    *,
+    workspace: WorkspaceId,
+    assistant: str | None,
+    options: Mapping[str, str],
+    words: Words,
+) -> AsyncIterator[bytes]:
+    """The lines of the export. Raises Refusal."""
+    async with desk(settings) as store:
+        ask = await _ask(settings, store, workspace, assistant, words, options)
+        document = await datasets.export(ask, store=store)
+        if isinstance(document, Document):
+            async for block in document.chunks:
+                yield block
+
+
+async def _ask(
+    settings: Settings,
+    store: Database,
+    workspace: WorkspaceId,
+    assistant: str | None,
+    words: Words,
+    options: Mapping[str, str] | None = None,
+) -> Request:
+    clock = SystemClock()
+    hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
+    await assistants.settle(workspace, store=store, hosts=hosts)
+    async with store.reading() as records:
+        found = await records.workspaces.find(workspace)
+        chosen = await records.assistants.default(workspace)
+        if assistant is not None:
+            chosen = await records.assistants.named(workspace, assistant)
+    await hosts.close()
+    if found is None or chosen is None:
+        raise NotFound(noun="assistant", name=assistant or workspace)
+    event = Event(
+        key=f"cli:{secrets.token_hex(8)}",
+        place=Place(workspace, ChannelId("cli")),
+        user=OPERATOR,
+        at=clock.now(),
+        what=CommandInvoked("import"),
+    )
+    return Request(
+        event=event,
+        workspace=found,
+        role=Role.OPERATOR,
+        words=words,
+        now=clock.now(),
+        assistant=chosen,
+        options=options or {},
+    )
+
+
+def _plan(file: Path, words: Words) -> Plan | Problem:
+    if not file.is_file():
+        raise NotFound(noun="file", name=file)
+    with file.open("rb") as head:
+        return plan_import(head.read(_BLOCK), file.name)
+
+
+def _blocks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as opened:
+        while block := opened.read(_BLOCK):
+            yield block

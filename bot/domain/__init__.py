@@ -1,0 +1,423 @@
+"""The nouns, frozen: what every part of Attune means by a word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, IntFlag, StrEnum
+
+from bot.domain.ids import LOCAL as LOCAL
+from bot.domain.ids import AssistantId as AssistantId
+from bot.domain.ids import ChannelId as ChannelId
+from bot.domain.ids import ChannelKind as ChannelKind
+from bot.domain.ids import ExampleId as ExampleId
+from bot.domain.ids import HostName as HostName
+from bot.domain.ids import JobId as JobId
+from bot.domain.ids import MessageId as MessageId
+from bot.domain.ids import ModelName as ModelName
+from bot.domain.ids import NoticeId as NoticeId
+from bot.domain.ids import Place as Place
+from bot.domain.ids import Row as Row
+from bot.domain.ids import SnapshotId as SnapshotId
+from bot.domain.ids import TurnId as TurnId
+from bot.domain.ids import UserId as UserId
+from bot.domain.ids import WorkspaceId as WorkspaceId
+from bot.domain.training import Checkpoint as Checkpoint
+from bot.domain.training import Deployment as Deployment
+from bot.domain.training import Estimate as Estimate
+from bot.domain.training import Hyperparameters as Hyperparameters
+from bot.domain.training import Job as Job
+from bot.domain.training import JobEvent as JobEvent
+from bot.domain.training import Model as Model
+from bot.domain.training import ModelKind as ModelKind
+from bot.domain.training import Phase as Phase
+from bot.domain.training import RemoteCleanup as RemoteCleanup
+from bot.domain.training import RequestedAction as RequestedAction
+from bot.domain.training import Snapshot as Snapshot
+from bot.domain.training import SnapshotRow as SnapshotRow
+from bot.domain.training import Split as Split
+from bot.domain.training import StepMetrics as StepMetrics
+from bot.rows import Method
+
+
+class Role(IntEnum):
+    """What a person may do; each role may do all that the ones below it may.
+
+    Strangers are guests and people of another organisation.
+    """
+
+    STRANGER = 0
+    MEMBER = 1
+    CURATOR = 2
+    TRAINER = 3
+    ADMIN = 4
+    OPERATOR = 5
+
+
+class Sources(IntEnum):
+    """Where training text may come from; each step includes the ones below it."""
+
+    OUTSIDE = 1
+    FORMS = 2
+    MESSAGES = 3
+
+
+class Exclusion(IntFlag):
+    """Whose words, and said where, teach nothing unless an admin allows it."""
+
+    PRIVATE = 1
+    SHARED = 2
+    DIRECT = 4
+    RESTRICTED = 8
+    GUEST = 16
+
+
+NO_EXCLUSION = Exclusion(0)
+CHANNEL_EXCLUSIONS = Exclusion.PRIVATE | Exclusion.SHARED | Exclusion.DIRECT | Exclusion.RESTRICTED
+"""Those that say where something was said, not by whom."""
+
+
+class Origin(StrEnum):
+    """How an example came to us."""
+
+    STUDIO = "studio"
+    CONSOLE = "console"
+    IMPORT = "import"
+    FORM = "form"
+    MESSAGE = "message"
+
+
+class ExampleState(StrEnum):
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who spoke or clicked, as the platform describes them.
+
+    The operator is whoever sits at the studio or the console, in any workspace.
+    `is_external` marks people of another organisation (Slack Connect), `is_guest`
+    guests and single-channel guests of this one.
+    """
+
+    id: UserId
+    name: str
+    is_bot: bool = False
+    is_guest: bool = False
+    is_external: bool = False
+    is_platform_admin: bool = False
+    is_operator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as the platform holds it."""
+
+    place: Place
+    id: MessageId
+    author: User
+    text: str
+    at: datetime
+    reply_to: MessageId | None = None
+    is_own: bool = False
+    permalink: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Caps of tokens are for a day, that of training for a month, in US dollars.
+
+    `is_allowed`: the operator lets it use the configured hosts, not only the sandbox.
+    `removal_reported_at` is when its platform said that the app was removed,
+    until that is confirmed or proves wrong; from `closed_at` on nothing is
+    answered or trained there, and after a grace period it is erased.
+    """
+
+    id: WorkspaceId
+    name: str
+    sources: Sources
+    person_cap: int | None = None
+    workspace_cap: int | None = None
+    training_cap: float | None = None
+    allowed: Exclusion = NO_EXCLUSION
+    is_allowed: bool = True
+    removal_reported_at: datetime | None = None
+    closed_at: datetime | None = None
+
+    @property
+    def platform(self) -> str:
+        return self.id.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the model is asked to write; None leaves it to the host."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    id: AssistantId
+    workspace: WorkspaceId
+    name: str
+    instructions: str
+    sampling: Sampling
+    language: str | None
+    chat_host: HostName
+    training_host: HostName
+    base: ModelName
+    is_default: bool
+    history: bool = True
+    few_shot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Which assistant answers in a channel, and whether it answers unasked."""
+
+    channel: ChannelId
+    assistant: AssistantId
+    always: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The message an example was taken from."""
+
+    channel: ChannelId
+    message: MessageId
+    thread: MessageId | None = None
+    permalink: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One exchange worth teaching, or (method dpo) one preference.
+
+    `row` is the training row in the host's format; None is a pointer: the
+    workspace does not allow keeping the text.
+    """
+
+    id: ExampleId
+    workspace: WorkspaceId
+    assistant: AssistantId
+    method: Method
+    state: ExampleState
+    row: Row | None
+    revision: int
+    origin: Origin
+    authors: tuple[UserId, ...]
+    source: Source | None
+    tags: tuple[str, ...]
+    held_out: bool
+    created_at: datetime
+    updated_at: datetime
+    exclusions: Exclusion = NO_EXCLUSION
+    decided_by: UserId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingCard:
+    """A message of ours whose buttons decide about examples."""
+
+    place: Place
+    message: MessageId
+
+
+@dataclass(frozen=True, slots=True)
+class NewExample:
+    """What is known of an example before it has a number."""
+
+    assistant: AssistantId
+    method: Method
+    state: ExampleState
+    row: Row | None
+    origin: Origin
+    authors: tuple[UserId, ...] = ()
+    source: Source | None = None
+    tags: tuple[str, ...] = ()
+    exclusions: Exclusion = NO_EXCLUSION
+    messages: tuple[Source, ...] = ()
+    """Every message whose words are in it; `source` need not be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    number: int
+    row: Row | None
+    editor: UserId | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleFilter:
+    assistant: AssistantId | None = None
+    state: ExampleState | None = None
+    method: Method | None = None
+    search: str | None = None
+    author: UserId | None = None
+    origin: Origin | None = None
+    tag: str | None = None
+    held_out: bool | None = None
+    hidden: Exclusion = NO_EXCLUSION
+    """What carries one of these is left out, unless it was said in the channel `seen_from`."""
+    seen_from: ChannelId | None = None
+
+
+class TurnState(StrEnum):
+    STREAMING = "streaming"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question and the bot's reply."""
+
+    id: TurnId
+    workspace: WorkspaceId
+    assistant: AssistantId
+    place: Place
+    event_key: str
+    asker: UserId
+    question: str
+    reply: str
+    model: ModelName
+    host: HostName
+    state: TurnState
+    at: datetime
+    message: MessageId | None = None
+    prompt: Sequence[Mapping[str, str]] = ()
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    first_text_seconds: float | None = None
+    seconds: float | None = None
+    is_refusal: bool = False
+    asked_message: MessageId | None = None
+    """The message of the question; `message` is that of the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undoable:
+    """What `user` did last and may take back until `due_at`.
+
+    With a `host` nothing is deleted there before that; `attempts` counts failed deletions.
+    """
+
+    user: UserId
+    kind: str
+    details: Mapping[str, object]
+    due_at: datetime
+    host: HostName | None = None
+    attempts: int = 0
+    id: int = 0
+    workspace: WorkspaceId = LOCAL
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A person's last word on a reply: +1 or -1."""
+
+    turn: TurnId
+    user: UserId
+    value: int
+    reason: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewNotice:
+    """A fact to be told, before it is kept; `key` names it for good."""
+
+    key: str
+    place: Place
+    kind: str
+    subject: int | None
+    details: Mapping[str, object]
+
+
+ONLY_EDIT = "only_edit"
+"""The detail of a notice that changes a message which stands, and is let go where it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A fact that a channel must hear, worded only at delivery.
+
+    `version` counts changes of the fact; the courier brings the message up to
+    it. `message` is where it stands once posted.
+    """
+
+    id: NoticeId
+    key: str
+    place: Place
+    kind: str
+    subject: int | None
+    details: Mapping[str, object]
+    version: int
+    delivered: int
+    message: MessageId | None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    user: UserId
+    version: int
+    given: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    at: datetime
+    user: UserId | None
+    what: str
+    details: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """An event we have promised to handle; `payload` is erased when it is done.
+
+    Of one that has begun people may have seen an answer.
+    """
+
+    key: str
+    payload: str
+    received_at: datetime
+    attempts: int
+    has_begun: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoomMessage:
+    """A message in the local workspace, whose platform we are ourselves.
+
+    `body` is the drawn reply as JSON (cards keep their buttons), `key` makes
+    posting twice impossible.
+    """
+
+    number: int
+    channel: ChannelId
+    thread: int | None
+    author: User
+    text: str
+    body: str | None
+    is_own: bool
+    at: datetime
+    edited_at: datetime | None = None
+    reply_to: int | None = None
+    key: str | None = None
+    reactions: tuple[tuple[str, UserId], ...] = ()

@@ -1,0 +1,94 @@
+"""All that a use-case may ask for, in one hand, and what the house gives its surfaces."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from bot.domain import MessageId, Row, WorkspaceId
+from bot.events import Event
+from bot.ports.links import Links
+from bot.ports.provider import Hosts
+from bot.ports.store import Clock, Store
+from bot.ports.surface import Surface
+from bot.replies import Progress, Reply
+
+ProgressCallback = Callable[[Progress], None]
+
+
+class Surfaces(Protocol):
+    def of(self, workspace: WorkspaceId) -> Surface:
+        """The surface a workspace lives on. Raises PlaceClosed where it is off."""
+        ...
+
+
+class RunningAnswers(Protocol):
+    """The answers being written right now."""
+
+    def stop(self, message: MessageId) -> bool:
+        """True if that message was still being written."""
+        ...
+
+    def is_stopping(self) -> bool:
+        """Whether the running task ends because somebody stopped it, not because the house does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """Ports and fixed settings, handed to use-cases by name."""
+
+    store: Store
+    hosts: Hosts
+    surfaces: Surfaces
+    clock: Clock
+    links: Links
+    running: RunningAnswers
+    admins: frozenset[str]
+    starters: Mapping[str, Sequence[Row]]
+    wake: Callable[[], None]
+    changed: Callable[[str], None]
+    erase_after: timedelta = timedelta(days=7)
+    """Between the removal of the app from a workspace and the erasure of what was kept of it."""
+
+
+class App(Protocol):
+    """What surfaces stand on."""
+
+    async def handle(self, event: Event) -> asyncio.Task[None] | None:
+        """Promise the event durably, then work on it; None if it is known already.
+
+        The platform may be acknowledged as soon as this returns; the task ends
+        when the event is answered and never raises.
+        """
+        ...
+
+    async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
+        """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`.
+
+        `progress` hears how far a long work is.
+        """
+        ...
+
+    async def look(self, event: Event) -> Reply:
+        """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
+        ...
+
+    def watch(self, topic: str) -> AsyncIterator[str]:
+        """Names of what changed under a topic (`room`, `notices`; `all` for any), from now on."""
+        ...
+
+    async def is_quiet(self, workspace: WorkspaceId) -> bool:
+        """No job runs and every notice is delivered."""
+        ...
+
+    async def has_closed(self, platform: str) -> bool:
+        """Whether a workspace of the platform waits to be erased, or to come back."""
+        ...
+
+    def say(self, key: str, locale: str = "en", /, **details: object) -> str:
+        """A sentence of the catalogue, for what a surface itself has to tell."""
+        ...

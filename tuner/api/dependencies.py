@@ -1,0 +1,34 @@
+"""What the routes work on, in one value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+
+from tuner.engine import Engine
+from tuner.runner import Runner
+from tuner.store.database import Database
+from tuner.store.files import Files
+from tuner.store.jobs import Jobs
+from tuner.store.models import Models
+
+
+@dataclass(frozen=True, slots=True)
+class ApiDependencies:
+    """`drafts` is a folder on the same disk as the files, for what is not whole yet."""
+
+    keys: Sequence[str]
+    min_examples: int
+    drafts: Path
+    database: Database
+    files: Files
+    jobs: Jobs
+    models: Models
+    runner: Runner
+    engine: Engine
+
+
+def dependencies_of(request: Request) -> ApiDependencies:
+    place: ApiDependencies = request.app.state.place
+    return place

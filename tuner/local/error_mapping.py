@@ -1,0 +1,73 @@
+"""Says what went wrong with memory or disk in words that help."""
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tuner.folder import JobFolder, remove
+from tuner.local.hyperparameters import Hyperparameters
+from tuner.training_run import Rejected
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_WORDS = ("no space left", "disk quota", "file too large", "os error 28", "os error 27")
+_MEMORY_WORDS = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")
+
+
+@contextmanager
+def told(folder: JobFolder, numbers: Hyperparameters | None = None) -> Iterator[None]:
+    """Turn what the libraries raise when a machine is too small into a job's error."""
+    try:
+        yield
+    except (RuntimeError, MemoryError, OSError, ValueError) as error:
+        if is_memory(error):
+            raise _too_large(numbers) from error
+        if is_disk(error):
+            raise _disk_full(folder) from error
+        raise
+    except Exception as error:
+        # The writer of safetensors has an exception of its own, which is none of the above.
+        if is_disk(error):
+            raise _disk_full(folder) from error
+        raise
+
+
+def is_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOMEM
+    ):
+        return True
+    return any(words in str(error).lower() for words in _MEMORY_WORDS)
+
+
+def is_disk(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    # torch's own writer says only that it failed, with the place where it did.
+    text = str(error).lower()
+    return any(words in text for words in _FULL_WORDS) or "pytorchstreamwriter failed" in text
+
+
+def _too_large(numbers: Hyperparameters | None) -> Rejected:
+    if numbers is None:
+        return Rejected(
+            "out_of_memory", "The memory is too small for this base. Use a smaller one.", "model"
+        )
+    if numbers.batch_size > 1:
+        advice = f"Try batch_size {numbers.batch_size // 2}."
+    else:
+        advice = "batch_size is 1 already: use shorter examples or a smaller base."
+    sentence = f"The memory is too small for batch_size {numbers.batch_size}. {advice}"
+    return Rejected("out_of_memory", sentence, "batch_size")
+
+
+def _disk_full(folder: JobFolder) -> Rejected:
+    # What is left of it is of no more use, and the sentence below needs a place to be written.
+    remove(folder.states)
+    free = shutil.disk_usage(folder.path).free >> 20
+    return Rejected(
+        "disk_full",
+        f"The disk of the tuner's data folder is full ({free} MB are free now). Delete models or"
+        " files there that you no longer need, and start the job again.",
+        "model",
+    )

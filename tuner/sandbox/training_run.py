@@ -1,0 +1,101 @@
+"""A job of the sandbox: the way from the rows to a model, a step at a time, saved now and then."""
+
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Literal
+
+from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
+from tuner.sandbox import Metrics, Model, Training, resolve
+from tuner.spec import Spec
+from tuner.training_run import Rejected, StopSignal, leave, read_rows, refuse_divergence, tell
+
+
+def run(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
+    return _Course(folder, spec, stop).run()
+
+
+class _Course:
+    def __init__(self, folder: JobFolder, spec: Spec, stop: StopSignal) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._stop = stop
+        self._began = time.monotonic()
+        self._spent_on_checkpoints = 0.0
+        self._save_after = 0.0
+
+    def run(self) -> dict[str, object]:
+        with self._folder.open_events() as events:
+            training, epochs = self._prepare(events)
+            while training.step < training.total_steps:
+                if self._stop.is_asked:
+                    self._save(training, events)
+                    leave()
+                self._advance(training, events, epochs)
+            training.model().save(self._folder.model)
+            os.fsync(events.fileno())
+        return {"n_epochs": epochs}
+
+    def _prepare(self, events: IO[bytes]) -> tuple[Training, int]:
+        spec = self._spec
+        method: Literal["supervised", "dpo"] = "dpo" if spec.method == "dpo" else "supervised"
+        rows = [row for _, row in read_rows("training_file", spec, self._stop)]
+        held = read_rows("validation_file", spec, self._stop) if spec.validation else ()
+        validation = [row for _, row in held]
+        numbers = resolve(spec.hyperparameters, rows=len(rows))
+        start_from = Model.load(Path(spec.start_from)) if spec.start_from else None
+        try:
+            training = Training(
+                rows,
+                validation,
+                method=method,
+                hyperparameters=numbers,
+                seed=spec.seed,
+                start_from=start_from,
+            )
+        except ValueError as error:
+            raise Rejected("nothing_to_learn", str(error), "training_file") from error
+        if self._folder.state.exists():
+            training.restore(self._folder.state.read_bytes())
+        known = {
+            key: value for key, value in asdict(numbers).items() if key in spec.hyperparameters
+        }
+        tell(events, "started", {"hyperparameters": known})
+        return training, numbers.n_epochs
+
+    def _advance(self, training: Training, events: IO[bytes], epochs: int) -> None:
+        metrics = training.advance()
+        refuse_divergence(
+            metrics.step, (metrics.train_loss, metrics.valid_loss, metrics.full_valid_loss)
+        )
+        tell(events, "step", asdict(metrics))
+        per_epoch = metrics.total_steps // epochs
+        if metrics.step % per_epoch == 0 and self._is_worth_keeping(metrics, per_epoch):
+            self._keep_checkpoint(training, events, metrics)
+        if time.monotonic() > self._save_after:
+            self._save(training, events)
+
+    def _is_worth_keeping(self, metrics: Metrics, per_epoch: int) -> bool:
+        """The last epochs always; earlier ones, which will be dropped, while they cost little."""
+        epochs_left = (metrics.total_steps - metrics.step) // per_epoch
+        elapsed = time.monotonic() - self._began
+        return epochs_left < KEPT_CHECKPOINTS or self._spent_on_checkpoints < elapsed / 5
+
+    def _keep_checkpoint(self, training: Training, events: IO[bytes], metrics: Metrics) -> None:
+        began = time.monotonic()
+        training.model().save(self._folder.checkpoint(metrics.step))
+        self._spent_on_checkpoints += time.monotonic() - began
+        numbers = asdict(metrics)
+        del numbers["total_steps"], numbers["epoch"]
+        known = {key: value for key, value in numbers.items() if value is not None}
+        tell(events, "checkpoint", {"step": metrics.step, "metrics": known})
+
+    def _save(self, training: Training, events: IO[bytes]) -> None:
+        """Events first: a state that is ahead of them would lose the ones between."""
+        began = time.monotonic()
+        os.fsync(events.fileno())
+        write_atomically(self._folder.state, training.state())
+        tell(events, "saved", {"step": training.step})
+        now = time.monotonic()
+        self._save_after = now + max(0.1, 20 * (now - began))
