@@ -548,7 +548,7 @@ undoables = _numbered(
     _of_workspace(),
     _check("attempts", "attempts >= 0"),
 )
-Index(None, undoables.c.due_at)
+Index(None, undoables.c.host, undoables.c.due_at)
 
 remote_cleanups = Table(
     "leavings",

@@ -44,7 +44,7 @@ class Undoables:
 
     async def due(self, host: HostName | None, *, now: datetime) -> Sequence[Undoable]:
         wanted = and_(table.c.host == host, table.c.due_at <= now)
-        rows = await self._connection.rows(select(table).where(wanted).order_by(table.c.id))
+        rows = await self._connection.rows(select(table).where(wanted).order_by(table.c.due_at))
         return [_undoable(row) for row in rows]
 
     async def next_due(self, host: HostName | None) -> datetime | None:

@@ -27,4 +27,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_undoables")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_undoables_due_at"), "undoables", ["due_at"])
+    op.create_index(op.f("ix_undoables_host_due_at"), "undoables", ["host", "due_at"])
