@@ -8,8 +8,9 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import Self
 
 from attune.settings import environment
 
@@ -34,16 +35,24 @@ class Service:
     def __init__(self, settings: Mapping[str, str], *, folder: Path | None = None) -> None:
         self._settings = dict(settings)
         self._folder = folder
+        self._log: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
+
+    def into(self, log: Path) -> Self:
+        """What it logs goes into this file, not to where the tests' own errors go."""
+        self._log = log
+        return self
 
     async def start(self) -> str:
         """Where it says it is, without the token; `entrance` has it."""
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "attune", "run"),
-            stdout=asyncio.subprocess.PIPE,
-            env=self._settings,
-            cwd=self._folder,
-        )
+        with self._log.open("ab") if self._log else nullcontext() as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "attune", "run"),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=self._settings,
+                cwd=self._folder,
+            )
         assert self._process.stdout is not None
         async with asyncio.timeout(60):
             address = (await self._process.stdout.readline()).decode().split()[-1]

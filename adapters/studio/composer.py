@@ -94,7 +94,10 @@ class Composer:
         remember("speaker", "" if self._visit.speaker == OWNER else name)
 
     async def _clicked(self) -> None:
-        await self._finish(str(self._field.value or ""))
+        text = str(self._field.value or "")
+        if not text.strip():
+            self._field.run_method("focus")
+        await self._finish(text)
 
     async def _pressed(self, event: browser.GenericEventArguments) -> None:
         kind, value = event.args
