@@ -76,10 +76,8 @@ from bot.words import Words
 
 log = logging.getLogger(__name__)
 
-
 _FRESH_FOR = timedelta(minutes=10)
-_TRIES = 8
-"""More often than a machine goes down on a bad day; what brings it down itself ends by this."""
+_TRIES = 8  # attempts after which an event is given up, as it may bring the process down itself
 
 
 class Answers:

@@ -1,10 +1,9 @@
 """Every table, once.
 
-Each has its workspace, and a child names its parent together with the
-workspace, so that the database itself refuses a link across workspaces.
-Inbox, outbox, audit, spending and the room stand free of `workspaces`: an
-event may come before its workspace is known, and a note of its leaving may
-stay after everything else is erased.
+Each has its workspace, and a child names its parent together with the workspace, so that the
+database itself refuses a link across workspaces. Inbox, outbox, audit, spending and the room stand
+free of `workspaces`: an event may come before its workspace is known, and a note of its removal
+may stay after everything else is erased.
 """
 
 from __future__ import annotations
@@ -74,13 +73,11 @@ def _flag(name: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False)
 
 
-def _word(
-    name: str, words: type[StrEnum], *, key: str | None = None, nullable: bool = False
-) -> Column[StrEnum]:
+def _word(name: str, enum: type[StrEnum], key: str = "", nullable: bool = False) -> Column[StrEnum]:
     # Not IN: for more than two words SQLite would build a set of them, anew for every row.
-    rule = " OR ".join(f"{name} = '{word}'" for word in words)
+    rule = " OR ".join(f"{name} = '{word}'" for word in enum)
     check = CheckConstraint(rule, name=name)
-    return Column(name, one_of(words), check, key=key or name, nullable=nullable)
+    return Column(name, one_of(enum), check, key=key or name, nullable=nullable)
 
 
 def _check(name: str, rule: str) -> CheckConstraint:

@@ -61,7 +61,7 @@ async def test_a_rollback_is_of_the_model_that_the_card_names(scene: Scene) -> N
     assert await answering(scene) == "base"
 
 
-@pytest.mark.parametrize("wish", [RequestedAction.CANCEL, RequestedAction.PAUSE])
+@pytest.mark.parametrize("requested_action", [RequestedAction.CANCEL, RequestedAction.PAUSE])
 async def test_a_wish_is_written_once(scene: Scene, requested_action: RequestedAction) -> None:
     await scene.learn(12)
     await scene.confirm()

@@ -154,9 +154,9 @@ class Visitor:
         every = root.last.locator(BUTTONS)
         for at in range(await every.count()):
             one = every.nth(at)
-            if await one.is_visible() and await one.is_enabled():
-                if await one.evaluate(f"(one) => {{ {NAME} return name(one) }}") == shown:
-                    return one
+            is_ready = await one.is_visible() and await one.is_enabled()
+            if is_ready and await one.evaluate(f"(one) => {{ {NAME} return name(one) }}") == shown:
+                return one
         return None
 
     async def _names(self, root: Locator) -> list[str]:
