@@ -115,5 +115,5 @@ def test_preferences_move_the_margins(house: Tuner, room: Room) -> None:
 
     margins = house.figures("train_reward_margin")
     assert "succeeded" in told
-    assert margins[0] == 0
+    assert margins[0] == pytest.approx(0, abs=1e-5)  # sums of float32 logarithms
     assert sum(margins[-5:]) / 5 > 1
