@@ -277,6 +277,32 @@ async def test_a_refused_method_rests_and_the_others_do_not() -> None:
     assert time_.now == pytest.approx(30)
 
 
+async def test_refusals_do_not_use_a_method_up() -> None:
+    """Eighty thanks at once, each a second too early in its channel, once waited a minute."""
+    time_ = Time()
+    paced = Pacing(lambda: time_.now, time_.sleep)
+
+    for number in range(100):
+        await paced.turn("chat.postEphemeral", f"C{number}")
+        paced.refused("chat.postEphemeral", 1, f"C{number}")
+    for number in range(100):
+        await paced.turn("chat.postEphemeral", f"C{number}")
+
+    assert time_.now <= 2
+
+
+async def test_a_post_too_early_holds_back_its_own_channel_alone() -> None:
+    time_ = Time()
+    paced = Pacing(lambda: time_.now, time_.sleep)
+    await paced.turn("chat.postMessage", "C1")
+    paced.refused("chat.postMessage", 1, "C1")
+
+    await paced.turn("chat.postMessage", "C2")
+    assert time_.now == 0
+    await paced.turn("chat.postMessage", "C1")
+    assert time_.now == pytest.approx(1)
+
+
 def test_a_chart_becomes_a_picture() -> None:
     chart = Chart("Loss", "step", (Series("training", [(1, 2.0), (2, 1.0)]),), "down")
 

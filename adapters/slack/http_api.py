@@ -110,7 +110,7 @@ class HttpApi:
             if before is not None:
                 await before()
             try:
-                return await self._once(method, args)
+                return await self._once(method, args, channel)
             except SurfaceBusy:
                 tries += 1
                 if tries > patience:
@@ -189,7 +189,7 @@ class HttpApi:
             raise SurfaceError(message="Slack names no address", code="no_url")
         return str(url)
 
-    async def _once(self, method: str, args: Mapping[str, object]) -> Json:
+    async def _once(self, method: str, args: Mapping[str, object], channel: str | None) -> Json:
         wanted = {name: value for name, value in args.items() if value is not None}
         verb = "GET" if method in _READING else "POST"
         is_form = method in _IN_FORMS or verb == "GET"
@@ -203,7 +203,7 @@ class HttpApi:
             raise
         except SurfaceBusy as error:
             seconds = _seconds(error.details.get("retry_after"))
-            self.pacing.refused(method, min(_LONGEST_WAIT_SECONDS, seconds))
+            self.pacing.refused(method, min(_LONGEST_WAIT_SECONDS, seconds), channel)
             raise
         return dict(answer.data) if isinstance(answer.data, dict) else {}
 

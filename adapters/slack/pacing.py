@@ -59,6 +59,11 @@ class Budget:
     def take(self) -> None:
         self._taken.append(self._now())
 
+    def give_back(self) -> None:
+        """A refused call counts for nothing: else refusals would use the minute up."""
+        if self._taken:
+            self._taken.pop()
+
     def close_for(self, seconds: float) -> None:
         self._closed_until = max(self._closed_until, self._now() + seconds)
 
@@ -138,9 +143,15 @@ class Pacing:
     def has_left(self, method: str, *, reserve: int = 0) -> bool:
         return self.budget(method).left > reserve
 
-    def refused(self, method: str, seconds: float) -> None:
-        """Slack said 429: that method rests."""
-        self.budget(method).close_for(seconds)
+    def refused(self, method: str, seconds: float, channel: str | None = None) -> None:
+        """Slack said 429: the method rests; after a post a second too early, its channel alone."""
+        budget = self.budget(method)
+        budget.give_back()
+        if channel is not None and method in _POSTING and seconds <= _POST_GAP_SECONDS:
+            rested = self._now() + seconds
+            self._next_post[channel] = max(self._next_post[channel], rested)
+        else:
+            budget.close_for(seconds)
 
     def budget(self, method: str) -> Budget:
         if method not in self._budgets:
