@@ -35,6 +35,7 @@ from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.removal import Removals
 from bot.replies import Reply
+from bot.token_budget import TokenBudget
 from bot.tuning.patience import Patience
 from bot.tuning.polling import JobPoller
 from bot.words import Words
@@ -138,7 +139,6 @@ def build(
     beside = {name: one.surface for name, one in known.items() if one is not None}
     surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
     answers, links = Answers(), links_of(settings)
-    erase_after = timedelta(days=settings.erase_after_days)
 
     def changed(topic: str) -> None:
         topics.publish(topic)
@@ -151,17 +151,18 @@ def build(
         clock=clock,
         links=links,
         running=answers,
+        tokens=TokenBudget(store),
         admins=settings.admin_keys,
         starters=starters(),
         wake=lambda: _ring(wakes.values()),
         changed=changed,
-        erase_after=erase_after,
+        erase_after=timedelta(days=settings.erase_after_days),
     )
     dispatch = Dispatch(
         deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
     )
     watcher = JobPoller(store=store, hosts=hosts, clock=clock, patience=_patience(settings))
-    removals = Removals(store=store, surfaces=surfaces, clock=clock, erase_after=erase_after)
+    removals = Removals(store=store, surfaces=surfaces, clock=clock, erase_after=deps.erase_after)
     return App(
         dispatch,
         watcher,

@@ -26,6 +26,7 @@ from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, Works
 from bot.events import Event, MessageReceived
 from bot.ports.dependencies import Dependencies
 from bot.replies import Drawn, Stream
+from bot.token_budget import TokenBudget
 from storage.database import Database
 
 MANY = 100
@@ -125,6 +126,7 @@ async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awa
             clock=SystemClock(),
             links=SignedLinks("", "bench"),
             running=answers,
+            tokens=TokenBudget(database),
             admins=frozenset(),
             starters={},
             wake=lambda: None,

@@ -105,16 +105,13 @@ async def approvers(ask: Request, *, store: Store) -> Reply:
 
 async def budget(ask: Request, *, store: Store) -> Reply:
     """Tokens of answers per day, dollars of training per month, and what is left of them."""
-    held = ask.workspace
-    person, whole = _cap(ask, "person", held.person_cap), _cap(ask, "workspace", held.workspace_cap)
-    training = _dollars(ask, held.training_cap)
-    is_change = (person, whole, training) != (
-        held.person_cap,
-        held.workspace_cap,
-        held.training_cap,
-    )
     async with store.writing() as records:
-        if is_change:
+        # As it is now: two admins may each set another cap at the same time.
+        held = await records.workspaces.find(ask.id) or ask.workspace
+        before = held.person_cap, held.workspace_cap, held.training_cap
+        person, whole = _cap(ask, "person", before[0]), _cap(ask, "workspace", before[1])
+        training = _dollars(ask, before[2])
+        if (person, whole, training) != before:
             wanted = {"person": person, "whole": whole, "training": training}
             await records.workspaces.set_caps(ask.id, person=person, whole=whole, training=training)
             await records.audit.add(ask.id, ask.by, "budget.set", at=ask.now, **wanted)

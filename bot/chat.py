@@ -32,13 +32,14 @@ from bot.errors import (
     deserialize,
     serialize,
 )
-from bot.ports.dependencies import RunningAnswers
+from bot.ports.dependencies import RunningAnswers, TokenReservations
 from bot.ports.provider import Delta, Hosts, Usage
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import Surface
 from bot.prompts import PromptMessage, few_shot, prompt
 from bot.replies import Button, Drawn, Listing, ListingRow, NoReply, Reply, Stream, Text
 from bot.rows import text_tokens
+from bot.token_budget import reserve
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ async def answer(
     surface: Surface,
     clock: Clock,
     running: RunningAnswers,
+    tokens: TokenReservations,
 ) -> Reply:
     """The answer as a stream; its turn is stored as soon as the first words stand.
 
@@ -83,7 +85,14 @@ async def answer(
         )
     messages = prompt(ask.assistant, message.text, history=history, shots=shots)
     writer = AnswerWriter(
-        ask, message, messages, store=store, hosts=hosts, clock=clock, running=running
+        ask,
+        message,
+        messages,
+        store=store,
+        hosts=hosts,
+        clock=clock,
+        running=running,
+        tokens=tokens,
     )
     return Stream(
         writer.pieces(),
@@ -165,6 +174,7 @@ class AnswerWriter:
         hosts: Hosts,
         clock: Clock,
         running: RunningAnswers,
+        tokens: TokenReservations,
     ) -> None:
         self._ask = ask
         self._messages = messages
@@ -172,6 +182,7 @@ class AnswerWriter:
         self._hosts = hosts
         self._clock = clock
         self._running = running
+        self._tokens = tokens
         self._text: list[str] = []
         self._usage: Usage | None = None
         self._is_refusal = False
@@ -180,6 +191,15 @@ class AnswerWriter:
         self._is_kept = False
 
     async def pieces(self) -> AsyncGenerator[str]:
+        """The text as it comes, once today's tokens reach for it. Raises OverCap."""
+        async with (
+            reserve(self._ask, self._messages, self._tokens),
+            aclosing(self._kept()) as pieces,
+        ):
+            async for piece in pieces:
+                yield piece
+
+    async def _kept(self) -> AsyncGenerator[str]:
         """The text as it comes; whatever happens, the turn says how far it came."""
         state = TurnState.FAILED
         try:
@@ -197,6 +217,9 @@ class AnswerWriter:
         finally:
             if self._text:
                 await self._finish(state)
+            elif self._usage:
+                async with self._store.writing() as records:
+                    await self._spend(self._usage, records)
 
     async def posted(self, message: MessageId) -> None:
         """The first words stand: from now on the turn is known by its message."""
@@ -284,12 +307,11 @@ class AnswerWriter:
                 first_text_seconds=self._turn.first_text_seconds,
                 seconds=self._seconds(),
             )
-            await records.spending.add(
-                self._ask.id,
-                self._ask.by,
-                self._ask.now.date(),
-                usage.prompt_tokens + usage.completion_tokens,
-            )
+            await self._spend(usage, records)
+
+    async def _spend(self, usage: Usage, records: Records) -> None:
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        await records.spending.add(self._ask.id, self._ask.by, self._ask.now.date(), tokens)
 
     def _counted(self, text: str) -> Usage:
         """A host that tells no usage is counted by our own estimate."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from bot import access
 from bot.commands import Request
 from bot.domain import HostName, ModelKind, ModelName
-from bot.errors import BadInput, HostError
-from bot.ports.provider import Hosts, Usage
-from bot.ports.store import Clock, Store
+from bot.errors import BadInput, HostError, OverCap
+from bot.ports.dependencies import Dependencies
+from bot.ports.provider import Usage
+from bot.ports.store import Store
 from bot.prompts import PromptMessage, few_shot, prompt
 from bot.replies import Card, Column, Comparison, Listing, ListingRow, Reply, Tone, Writing
 from bot.rows import text_tokens
+from bot.token_budget import reserve
 
 _SHOTS = 8
 _CHECKPOINTS = 3
@@ -35,16 +38,14 @@ class Contender:
     is_checkpoint: bool = False
 
 
-async def compare(
-    ask: Request, question: str, *, store: Store, hosts: Hosts, clock: Clock
-) -> Reply:
+async def compare(ask: Request, question: str, deps: Dependencies) -> Reply:
     """The same question and instructions to each, with tokens and time."""
     access.refuse_closed(ask.workspace, ask.words)
-    everyone = await _everyone(ask, store=store)
+    everyone = await _everyone(ask, store=deps.store)
     chosen = [one for one in everyone if one.is_usual]
     if ask.yes("checkpoints", default=False):
         chosen += [one for one in everyone if one.is_checkpoint][:_CHECKPOINTS]
-    answers = await _answers(ask, question, chosen, store=store, hosts=hosts, clock=clock)
+    answers = await _answers(ask, question, chosen, deps)
     columns = await asyncio.gather(*(_whole(answer) for answer in answers))
     return Card(
         title=ask.words("compare.title", question=question),
@@ -63,19 +64,17 @@ async def contenders(ask: Request, *, store: Store) -> Reply:
     return Listing("", lines)
 
 
-async def side_by_side(
-    ask: Request, values: Mapping[str, str], *, store: Store, hosts: Hosts, clock: Clock
-) -> Reply:
+async def side_by_side(ask: Request, values: Mapping[str, str], deps: Dependencies) -> Reply:
     """As `compare`, of the chosen and while they write. Raises OverCap and BadInput."""
     access.refuse_closed(ask.workspace, ask.words)
     question, wanted = values.get("question", "").strip(), values.get("who", "").splitlines()
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         spent = await records.spending.spent(ask.id, ask.by, ask.now.date())
     access.within_caps(ask.workspace, spent, ask.words)
-    chosen = [one for one in await _everyone(ask, store=store) if one.name in wanted][:_MOST]
+    chosen = [one for one in await _everyone(ask, store=deps.store) if one.name in wanted][:_MOST]
     if not question or not chosen:
         raise BadInput(problem=ask.words("compare.nobody"))
-    answers = await _answers(ask, question, chosen, store=store, hosts=hosts, clock=clock)
+    answers = await _answers(ask, question, chosen, deps)
     title = ask.words("compare.title", question=question)
     return Comparison(title, _warning(ask), tuple(answer.writing() for answer in answers))
 
@@ -118,15 +117,9 @@ async def _everyone(ask: Request, *, store: Store) -> list[Contender]:
 
 
 async def _answers(
-    ask: Request,
-    question: str,
-    chosen: list[Contender],
-    *,
-    store: Store,
-    hosts: Hosts,
-    clock: Clock,
+    ask: Request, question: str, chosen: list[Contender], deps: Dependencies
 ) -> list[_Answer]:
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         shots = await few_shot(records, ask.place, ask.assistant, question, count=_SHOTS)
     plain = prompt(ask.assistant, question)
     shown = prompt(ask.assistant, question, shots=shots)
@@ -137,9 +130,7 @@ async def _answers(
             one,
             _titled(ask, one, len(shots) // 2),
             shown if one.has_examples else plain,
-            store=store,
-            hosts=hosts,
-            clock=clock,
+            deps,
         )
         for one in asked
     ]
@@ -163,19 +154,14 @@ class _Answer:
         one: Contender,
         title: str,
         messages: list[PromptMessage],
-        *,
-        store: Store,
-        hosts: Hosts,
-        clock: Clock,
+        deps: Dependencies,
     ) -> None:
         self.title = title
         self.model = one.model
         self._ask = ask
         self._one = one
         self._messages = messages
-        self._store = store
-        self._hosts = hosts
-        self._clock = clock
+        self._deps = deps
         self._text = ""
         self._usage: Usage | None = None
         self._is_refusal = False
@@ -188,21 +174,30 @@ class _Answer:
         return self._column
 
     async def pieces(self) -> AsyncGenerator[str]:
-        """Its text; a host's failure is told in its place."""
-        started = self._clock.now()
+        """Its text; a host's failure, or that today's tokens are used up, is told in its place."""
+        try:
+            async with (
+                reserve(self._ask, self._messages, self._deps.tokens),
+                aclosing(self._paid()) as pieces,
+            ):
+                async for piece in pieces:
+                    yield piece
+        except (HostError, OverCap) as error:
+            yield self._ask.words.error(error)
+
+    async def _paid(self) -> AsyncGenerator[str]:
+        started = self._deps.clock.now()
         try:
             async for piece in self._chat():
                 yield piece
-            seconds = (self._clock.now() - started).total_seconds()
+            seconds = (self._deps.clock.now() - started).total_seconds()
             note = self._note(seconds)
             self._column = Column(self.title, self._text, note, is_refusal=self._is_refusal)
-        except HostError as error:
-            yield self._ask.words.error(error)
         finally:
             await self._spend()
 
     async def _chat(self) -> AsyncGenerator[str]:
-        host = self._hosts.paid(self._one.host, self._ask.workspace)
+        host = self._deps.hosts.paid(self._one.host, self._ask.workspace)
         sampling = self._ask.assistant.sampling
         async for delta in host.chat(self.model, self._messages, sampling):
             self._usage = delta.usage or self._usage
@@ -216,10 +211,10 @@ class _Answer:
         return self._usage or Usage(asked, text_tokens(self._text))
 
     async def _spend(self) -> None:
-        if not self._text:
+        if not self._text and not self._usage:
             return
         told, ask = self._told(), self._ask
-        async with self._store.writing() as records:
+        async with self._deps.store.writing() as records:
             tokens = told.prompt_tokens + told.completion_tokens
             await records.spending.add(ask.id, ask.by, ask.now.date(), tokens)
 

@@ -177,13 +177,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "compare",
         _M,
-        lambda ask, deps: comparison.compare(
-            ask,
-            ask.text("question") or "",
-            store=deps.store,
-            hosts=deps.hosts,
-            clock=deps.clock,
-        ),
+        lambda ask, deps: comparison.compare(ask, ask.text("question") or "", deps),
         (Option("question", rest=True, required=True, is_sentence=True), _yes_no("checkpoints")),
         costs_tokens=True,
     ),

@@ -141,9 +141,7 @@ async def starter(ask: Request, deps: Dependencies) -> Reply:
 
 
 async def side_by_side(ask: Request, deps: Dependencies) -> Reply:
-    return await comparison.side_by_side(
-        ask, ask.options, store=deps.store, hosts=deps.hosts, clock=deps.clock
-    )
+    return await comparison.side_by_side(ask, ask.options, deps)
 
 
 async def tour(ask: Request, deps: Dependencies) -> Reply:
@@ -287,6 +285,7 @@ async def answer(ask: Request, deps: Dependencies) -> Reply:
         surface=deps.surfaces.of(ask.id),
         clock=deps.clock,
         running=deps.running,
+        tokens=deps.tokens,
     )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Protocol
 
-from bot.domain import MessageId, Row, WorkspaceId
+from bot.domain import MessageId, Row, UserId, Workspace, WorkspaceId
 from bot.events import Event
 from bot.ports.links import Links
 from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.replies import Progress, Reply
+from bot.words import Words
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -37,6 +39,20 @@ class RunningAnswers(Protocol):
         ...
 
 
+class TokenReservations(Protocol):
+    """Tokens of today that the answers being written right now will probably use."""
+
+    def reserve(
+        self, workspace: Workspace, user: UserId, day: date, *, expected: int, words: Words
+    ) -> AbstractAsyncContextManager[None]:
+        """Waits until answers in progress leave enough of the day's tokens, and holds them.
+
+        Released at the end, once what was really used is stored. Raises OverCap where the
+        tokens of the day are used up.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """Ports and fixed settings, handed to use-cases by name."""
@@ -47,6 +63,7 @@ class Dependencies:
     clock: Clock
     links: Links
     running: RunningAnswers
+    tokens: TokenReservations
     admins: frozenset[str]
     starters: Mapping[str, Sequence[Row]]
     wake: Callable[[], None]

@@ -1,0 +1,98 @@
+"""Daily token caps hold beside answers that are still being written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+
+from bot import access
+from bot.commands import Request
+from bot.domain import UserId, Workspace, WorkspaceId
+from bot.ports.dependencies import TokenReservations
+from bot.ports.store import Store
+from bot.rows import text_tokens
+from bot.words import Words
+
+_LONG_ANSWER_TOKENS = 4_000
+"""What an answer is expected to cost where its assistant names no `max_tokens`."""
+
+
+def reserve(
+    ask: Request, messages: Sequence[Mapping[str, str]], tokens: TokenReservations
+) -> AbstractAsyncContextManager[None]:
+    """The tokens of one call of a model, reserved until what it really cost is stored."""
+    asked = sum(text_tokens(message["content"]) for message in messages)
+    expected = asked + (ask.assistant.sampling.max_tokens or _LONG_ANSWER_TOKENS)
+    return tokens.reserve(ask.workspace, ask.by, ask.now.date(), expected=expected, words=ask.words)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reservation:
+    workspace: WorkspaceId
+    user: UserId
+    day: date
+    tokens: int
+
+
+class TokenBudget:
+    """Reservations in memory, as one service has the database: they end with the process.
+
+    Implements `TokenReservations`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._open: set[_Reservation] = set()
+        self._checking = asyncio.Lock()
+        self._released = asyncio.Event()
+
+    @asynccontextmanager
+    async def reserve(
+        self, workspace: Workspace, user: UserId, day: date, *, expected: int, words: Words
+    ) -> AsyncIterator[None]:
+        wanted = _Reservation(workspace.id, user, day, expected)
+        while not await self._is_admitted(wanted, workspace, words):
+            await self._released.wait()
+        try:
+            yield
+        finally:
+            self._open.discard(wanted)
+            self._released.set()
+
+    async def _is_admitted(self, wanted: _Reservation, workspace: Workspace, words: Words) -> bool:
+        """Checked and reserved one at a time. Raises OverCap."""
+        async with self._checking:
+            self._released.clear()
+            fits = await self._fits(wanted, workspace, words)
+            if fits:
+                self._open.add(wanted)
+        return fits
+
+    async def _fits(self, wanted: _Reservation, workspace: Workspace, words: Words) -> bool:
+        """Whoever asks alone may ask as long as anything is left of the day."""
+        if workspace.person_cap is None and workspace.workspace_cap is None:
+            return True
+        # Listed before the sums are read: what is settled meanwhile counts twice, never not at all.
+        others = [
+            one for one in self._open if (one.workspace, one.day) == (wanted.workspace, wanted.day)
+        ]
+        async with self._store.reading() as records:
+            # As it is now: an admin may have changed it while this answer waited.
+            workspace = await records.workspaces.find(workspace.id) or workspace
+            spent = await records.spending.spent(wanted.workspace, wanted.user, wanted.day)
+        access.within_caps(workspace, spent, words)
+        own = [one for one in others if one.user == wanted.user]
+        return _leaves_room(workspace.person_cap, spent[0], own, wanted) and _leaves_room(
+            workspace.workspace_cap, spent[1], others, wanted
+        )
+
+
+def _leaves_room(
+    cap: int | None, spent: int, others: Sequence[_Reservation], wanted: _Reservation
+) -> bool:
+    if cap is None or not others:
+        return True
+    return spent + sum(one.tokens for one in others) + wanted.tokens <= cap
