@@ -23,7 +23,7 @@ from attune.settings import Settings
 from attune.starters import starters
 from attune.topics import Topics
 from bot.catalogue import CATALOGUE, WORDINGS
-from bot.dispatch import Answers, Dispatch
+from bot.dispatch import Dispatch
 from bot.domain import HostName, RequestedAction, WorkspaceId
 from bot.errors import PlaceClosed, SettingsError
 from bot.events import Event
@@ -35,6 +35,7 @@ from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.removal import Removals
 from bot.replies import Reply
+from bot.running_answers import Answers
 from bot.token_budget import TokenBudget
 from bot.tuning.patience import Patience
 from bot.tuning.polling import JobPoller

@@ -13,7 +13,6 @@ from attune.embedded import Address
 from attune.folder import private_folder
 from attune.settings import Settings
 from bot import assistants, datasets
-from bot.commands import Request
 from bot.domain import (
     ChannelId,
     ExampleState,
@@ -27,6 +26,7 @@ from bot.errors import BadInput, NotFound
 from bot.events import CommandInvoked, Event
 from bot.imports import Plan, plan_import, read_import
 from bot.replies import Document
+from bot.request import Request
 from bot.rows import Problem
 from bot.words import Words
 from storage.database import Database

@@ -21,11 +21,12 @@ from attune.clock import SystemClock
 from bench.figures import Figure, interleaved_results
 from bench.processes import running
 from bot.catalogue import CATALOGUE
-from bot.dispatch import Answers, Dispatch
+from bot.dispatch import Dispatch
 from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, WorkspaceId
 from bot.events import Event, MessageReceived
 from bot.ports.dependencies import Dependencies
 from bot.replies import Drawn, Stream
+from bot.running_answers import Answers
 from bot.token_budget import TokenBudget
 from storage.database import Database
 

@@ -23,7 +23,6 @@ from bench.figures import Figure, told
 from bench.large import Size, build
 from bench.storage import rows
 from bot import datasets, privacy, removal
-from bot.commands import Request
 from bot.domain import (
     Assistant,
     AssistantId,
@@ -43,6 +42,7 @@ from bot.events import ButtonClicked, Event
 from bot.examples.bulk import bulk
 from bot.ports.provider import Hosts, RemoteModel
 from bot.ports.surface import Surface
+from bot.request import Request
 from bot.retention import Keep, remove_old
 from bot.rows import Method
 from bot.tuning import freezing

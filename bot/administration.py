@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from bot import access
-from bot.commands import Request, month_of
 from bot.datasets import csv_line
 from bot.domain import AuditEntry, HostName, Role, User, UserId
 from bot.errors import BadInput, NotFound, NotNow
@@ -16,6 +15,7 @@ from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanFindPerson
 from bot.replies import Button, Card, Document, Fact, Listing, ListingRow, NoReply, Reply, Text
+from bot.request import Request
 from bot.undo_offers import offer_undo
 from bot.words import Words
 
@@ -116,7 +116,7 @@ async def budget(ask: Request, *, store: Store) -> Reply:
             await records.workspaces.set_caps(ask.id, person=person, whole=whole, training=training)
             await records.audit.add(ask.id, ask.by, "budget.set", at=ask.now, **wanted)
         spent = await records.spending.spent(ask.id, ask.by, ask.now.date())
-        paid = await records.jobs.committed(ask.id, since=month_of(ask.now))
+        paid = await records.jobs.committed(ask.id, since=ask.month_start)
     facts = (
         Fact(ask.words("budget.person"), _left(ask, person, spent[0])),
         Fact(ask.words("budget.workspace"), _left(ask, whole, spent[1])),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.commands import Request
 from bot.domain import (
     LOCAL,
     Assistant,
@@ -26,6 +25,7 @@ from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanFindChannel
 from bot.replies import Button, Card, Fact, Listing, ListingRow, Reply, Text
+from bot.request import Request
 from bot.undo_offers import offer_undo
 from bot.words import LANGUAGES, Words
 

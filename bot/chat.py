@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from bot.commands import Request
 from bot.domain import (
     HostName,
     Message,
@@ -38,6 +37,7 @@ from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import Surface
 from bot.prompts import PromptMessage, few_shot, prompt
 from bot.replies import Button, Drawn, Listing, ListingRow, NoReply, Reply, Stream, Text
+from bot.request import Request
 from bot.rows import text_tokens
 from bot.token_budget import reserve
 from bot.words import Words

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from bot import access
-from bot.commands import Request
 from bot.domain import HostName, ModelKind, ModelName
 from bot.errors import BadInput, HostError, OverCap
 from bot.ports.dependencies import Dependencies
@@ -16,6 +15,7 @@ from bot.ports.provider import Usage
 from bot.ports.store import Store
 from bot.prompts import PromptMessage, few_shot, prompt
 from bot.replies import Card, Column, Comparison, Listing, ListingRow, Reply, Tone, Writing
+from bot.request import Request
 from bot.rows import text_tokens
 from bot.token_budget import reserve
 

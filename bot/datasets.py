@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO
 
-from bot.commands import Request
 from bot.domain import (
     AssistantId,
     Example,
@@ -28,6 +27,7 @@ from bot.imports import Plan, plan_import, read_import
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanReadFile, Surface
 from bot.replies import Card, Document, Fact, Field, FieldKind, Form, Reply, Tone
+from bot.request import Request
 from bot.rows import Method, Problem, content_text
 from bot.words import Words
 

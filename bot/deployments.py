@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.commands import Request
 from bot.domain import Deployment, Model, ModelKind, ModelName, Role
 from bot.errors import NotFound, NotNow
 from bot.events import ButtonClicked
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Fact, Listing, ListingRow, Refused, Reply, Text, Tone
+from bot.request import Request
 from bot.words import Words
 
 LATEST = "latest"

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot import access, assistants, sharing
-from bot.commands import Action, Catalogue, Command, Request, parse
+from bot.commands import Action, Catalogue, Command
 from bot.domain import (
     LOCAL,
     Assistant,
@@ -44,6 +44,7 @@ from bot.examples.shown import examples_on
 from bot.form_links import offer
 from bot.inbox_writer import AdmissionGate, InboxWriter, Spawn
 from bot.ordering import Ordering, Ticket
+from bot.parsing import parse
 from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.store import Records
 from bot.ports.surface import (
@@ -70,6 +71,8 @@ from bot.replies import (
     Stream,
     Text,
 )
+from bot.request import Request
+from bot.running_answers import Answers
 from bot.single_flight import SingleFlight
 from bot.warmup import warm_up
 from bot.words import Words
@@ -78,35 +81,6 @@ log = logging.getLogger(__name__)
 
 _FRESH_FOR = timedelta(minutes=10)
 _TRIES = 8  # attempts after which an event is given up, as it may bring the process down itself
-
-
-class Answers:
-    """The answers being written right now, by their message; implements `Running`."""
-
-    def __init__(self) -> None:
-        self._tasks: dict[MessageId, asyncio.Task[None]] = {}
-        self._stopping: set[asyncio.Task[None]] = set()
-
-    def stop(self, message: MessageId) -> bool:
-        task = self._tasks.get(message)
-        if task is None:
-            return False
-        self._stopping.add(task)
-        return task.cancel()
-
-    def is_stopping(self) -> bool:
-        return asyncio.current_task() in self._stopping
-
-    def enter(self, message: MessageId) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks[message] = task
-
-    def leave(self) -> None:
-        task = asyncio.current_task()
-        self._stopping = {known for known in self._stopping if known is not task}
-        for message in [known for known, kept in self._tasks.items() if kept is task]:
-            del self._tasks[message]
 
 
 class Dispatch:

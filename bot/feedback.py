@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bot import access, examples
-from bot.commands import Request, whole_number
 from bot.domain import (
     ExampleState,
     Exclusion,
@@ -22,9 +21,11 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotForGuests, NotFound, NotNow
 from bot.events import ReactionChanged
+from bot.numerals import whole_number
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 from bot.replies import Button, Field, FieldKind, Form, NoReply, Reply, Text
+from bot.request import Request
 from bot.rows import Method, check_row
 
 GOOD, BAD = 1, -1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.commands import Request
 from bot.domain import Role
 from bot.errors import NotNow
 from bot.ports.links import Invitation, Links
 from bot.replies import Button, FieldKind, Form, Text
+from bot.request import Request
 
 LINK_LASTS = timedelta(minutes=10)
 _TYPED = (FieldKind.LINE, FieldKind.TEXT, FieldKind.NUMBER)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.commands import Request
 from bot.domain import ChannelId
 from bot.ports.store import EVERYWHERE, Records, Store
 from bot.replies import Button, Listing, ListingRow, Reply
+from bot.request import Request
 
 _HERE, _NOWHERE = "here", "nowhere"
 

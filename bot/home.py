@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.commands import Request
 from bot.domain import ExampleFilter, ExampleState, Role
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Fact, Reply, Text
+from bot.request import Request
 
 
 async def home(ask: Request, *, store: Store) -> Reply:

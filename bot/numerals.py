@@ -15,6 +15,9 @@ _DECIMAL = re.compile(r"(\d*)[,.](\d+)|(\d+)[,.]?")
 _SCIENTIFIC = re.compile(r"\d+(?:\.\d+)?e[+-]?\d{1,3}", re.IGNORECASE)
 _MOST_CHARACTERS = 40
 
+LARGEST = 2**63 - 1
+"""The largest number that the store can look for."""
+
 
 def readings(text: str) -> Collection[float]:
     """Every number that a text may mean; empty where it is no number.
@@ -51,3 +54,16 @@ def _unsigned(text: str) -> set[float]:
     if _DECIMAL.fullmatch(bare):
         found.add(float(bare.replace(",", ".")))
     return found
+
+
+def plain(number: float) -> str:
+    """A number as people write it: no exponent, no needless zeros."""
+    return str(int(number)) if number == int(number) else f"{number:g}"
+
+
+def whole_number(text: str) -> int:
+    """The number that names a thing. Raises ValueError, also where no thing can have it."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST))
+    if not is_number or not 0 < int(text) <= LARGEST:
+        raise ValueError(text)
+    return int(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.commands import Command, Option, Request, plain
+from bot.commands import Command, Option
 from bot.domain import (
     ExampleFilter,
     ExampleState,
@@ -15,9 +15,11 @@ from bot.domain import (
     Row,
 )
 from bot.errors import UnknownCommand
+from bot.numerals import plain
 from bot.ports.store import Records, Store
 from bot.prompts import last_exchange
 from bot.replies import Button, Card, Fact, Listing, ListingRow, Reply, Text, Tone
+from bot.request import Request
 from bot.rows import Method
 from bot.words import Words
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 
-from bot.commands import Request
 from bot.domain import (
     LOCAL,
     NO_EXCLUSION,
@@ -40,6 +39,7 @@ from bot.replies import (
     Text,
     Tone,
 )
+from bot.request import Request
 from bot.words import Words
 
 CONSENT_VERSION = 1

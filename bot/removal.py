@@ -13,7 +13,6 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-from bot.commands import Request
 from bot.datasets import jsonl_lines
 from bot.domain import (
     LOCAL,
@@ -31,6 +30,7 @@ from bot.ports.dependencies import Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanTellInstalled
 from bot.replies import Button, Card, Document, Drawn, Reply, Text, Tone
+from bot.request import Request
 from bot.rows import Method
 from bot.words import Words
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot import access
-from bot.commands import Catalogue, Command, Request, parse
+from bot.commands import Catalogue, Command
 from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
+from bot.parsing import parse
 from bot.ports.dependencies import Dependencies
 from bot.replies import Button, Card, Listing, Reply
+from bot.request import Request
 
 SHARE = "share"
 _LONGEST_ACTION = 100

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from bot import access
-from bot.commands import Request
 from bot.domain import UserId, Workspace, WorkspaceId
 from bot.ports.dependencies import TokenReservations
 from bot.ports.store import Store
+from bot.request import Request
 from bot.rows import text_tokens
 from bot.words import Words
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from bot.commands import Request
 from bot.domain import HostName, Undoable
 from bot.ports.store import Records
 from bot.replies import Button
+from bot.request import Request
 
 UNDO_LASTS = timedelta(seconds=10)
 

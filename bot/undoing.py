@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from bot.commands import Request, whole_number
 from bot.domain import (
     AssistantId,
     Binding,
@@ -19,8 +18,10 @@ from bot.domain import (
 )
 from bot.errors import NotFound, NotNow
 from bot.examples.keeping import change_state, redraw_cards
+from bot.numerals import whole_number
 from bot.ports.store import Records, Store
 from bot.replies import Reply, Text
+from bot.request import Request
 
 Details = Mapping[str, Any]
 _BATCH = 500

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.assistants import OPEN_PLATFORMS, first
-from bot.commands import Request
 from bot.domain import Assistant, Workspace, WorkspaceId
 from bot.errors import NotFound
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.replies import Button, Listing, ListingRow, Reply, Text, Tone
+from bot.request import Request
 from bot.words import Words
 
 _PAGE = 200

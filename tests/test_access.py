@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.catalogue import CATALOGUE
-from bot.commands import Action, Command, Option, OptionKind, whole_number
+from bot.commands import Action, Command, Option, OptionKind
 from bot.domain import (
     ChannelId,
     ExampleState,
@@ -31,6 +31,7 @@ from bot.domain import (
 )
 from bot.errors import AttuneError, template
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, ReactionChanged, What
+from bot.numerals import whole_number
 from bot.ports.store import Records
 from storage.database import Database
 from tests.scene import Scene, copy_data

@@ -6,10 +6,11 @@ import pytest
 
 from bot.catalogue import CATALOGUE
 from bot.catalogue.commands import COMMANDS
-from bot.commands import Catalogue, Command, Option, OptionKind, checked, parse
+from bot.commands import Catalogue, Command, Option, OptionKind
 from bot.domain import LOCAL, Role
 from bot.errors import BadInput, NotFound
 from bot.numerals import readings
+from bot.parsing import checked, parse
 from bot.words import LANGUAGES, Words
 from tests.scene import Scene
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.commands import Request
 from bot.domain import LOCAL, ExampleId, ExampleState, NewExample, Origin, Phase, Role
 from bot.errors import NotNow
 from bot.events import ButtonClicked, CommandInvoked
+from bot.request import Request
 from bot.rows import Method
 from bot.tuning.confirmation import confirm
 from bot.tuning.start import Candidate, split

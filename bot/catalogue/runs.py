@@ -19,13 +19,14 @@ from bot import (
     removal,
     workspaces,
 )
-from bot.commands import Command, Request
+from bot.commands import Command
 from bot.domain import LOCAL, ChannelKind, ExampleState, Message, RequestedAction, Role, WorkspaceId
 from bot.errors import BadInput, NotNow
 from bot.events import MessageEdited, MessageReceived, MessagesDeleted, WorkspaceJoined
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import CanSwitchWorkspace, Surface
 from bot.replies import NoReply, Reply, Text
+from bot.request import Request
 from bot.tuning import confirmation, control, host_resources, lineage
 
 _PROBLEMS_WITH_ROOM = 500

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from bot.commands import Request, whole_number
 from bot.domain import ExampleId, ExampleState
 from bot.errors import BadInput, NotFound
 from bot.examples.editing import wanted
 from bot.examples.keeping import redraw_cards
+from bot.numerals import whole_number
 from bot.ports.store import Records, Store
 from bot.replies import Button, Reply, Text
+from bot.request import Request
 from bot.undo_offers import offer_undo
 
 Change = Callable[[Sequence[ExampleId], Records], Awaitable[int]]

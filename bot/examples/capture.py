@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bot.commands import Request
 from bot.domain import (
     Example,
     ExampleState,
@@ -22,6 +21,7 @@ from bot.examples.writing import write_button
 from bot.ports.store import Store
 from bot.ports.surface import Surface
 from bot.replies import Receipt, Reply, Text
+from bot.request import Request
 
 PROPOSED = "🎓"
 APPROVED = "✅"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bot.commands import Request
 from bot.domain import Example, ExampleState, Notice, Role
 from bot.examples.editing import line_of
 from bot.examples.exchange import names_of
@@ -11,6 +10,7 @@ from bot.examples.shown import stamp
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Listing, Refused
+from bot.request import Request
 from bot.words import Words
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.commands import Request
 from bot.domain import ExampleState
 from bot.examples import review
 from bot.examples.cards import refuse_outdated
@@ -12,6 +11,7 @@ from bot.examples.keeping import decide, number
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store
 from bot.replies import Reply, Text
+from bot.request import Request
 
 
 async def judge(ask: Request, state: ExampleState, *, store: Store, surfaces: Surfaces) -> Reply:

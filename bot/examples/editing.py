@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.commands import Request, whole_number
 from bot.domain import (
     NO_EXCLUSION,
     Example,
@@ -20,6 +19,7 @@ from bot.errors import NotFound, NotNow
 from bot.examples.keeping import hidden, number, redraw_cards, seen
 from bot.examples.shown import stamp
 from bot.examples.texts import checked, last_text, parts, readable, with_parts
+from bot.numerals import whole_number
 from bot.ports.store import Store
 from bot.replies import (
     Button,
@@ -33,6 +33,7 @@ from bot.replies import (
     Text,
     Tone,
 )
+from bot.request import Request
 from bot.rows import Method
 from bot.words import Words
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import access
-from bot.commands import Request
 from bot.domain import (
     NO_EXCLUSION,
     ExampleState,
@@ -25,6 +24,7 @@ from bot.examples.texts import checked, exchange_row
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store
 from bot.ports.surface import CanDescribe, Surface
+from bot.request import Request
 from bot.rows import Method
 
 _NEARBY = 8

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot import access
-from bot.commands import Request, whole_number
 from bot.domain import (
     NO_EXCLUSION,
     ONLY_EDIT,
@@ -23,8 +22,10 @@ from bot.domain import (
 from bot.errors import NotFound, NotNow
 from bot.events import Event
 from bot.examples.shown import is_as_shown, is_done_already
+from bot.numerals import whole_number
 from bot.ports.store import Records, Store
 from bot.replies import Button
+from bot.request import Request
 from bot.undo_offers import offer_undo
 from bot.words import Words
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.commands import Request
 from bot.domain import Example, ExampleFilter, ExampleState, MessageId, Origin, Place, Role, Row
 from bot.examples.keeping import number, seen
 from bot.examples.review import review_buttons, warnings
@@ -13,6 +12,7 @@ from bot.examples.texts import last_text, readable
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply
+from bot.request import Request
 from bot.words import Words
 
 _ALIKE = 0.35

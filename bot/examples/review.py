@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bot.commands import Request
 from bot.domain import (
     Example,
     ExampleFilter,
@@ -23,6 +22,7 @@ from bot.replies import (
     Fact,
     Reply,
 )
+from bot.request import Request
 from bot.words import Words
 
 

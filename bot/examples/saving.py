@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.commands import Request
 from bot.domain import Message, MessageId, Row, Sources
 from bot.errors import NotNow
 from bot.examples.capture import keep_pointer, pointed, proposed
@@ -16,6 +15,7 @@ from bot.examples.writing import write_form
 from bot.ports.store import Store
 from bot.ports.surface import Surface
 from bot.replies import Field, FieldKind, Form, Reply
+from bot.request import Request
 from bot.words import Words
 
 _MESSAGE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}", re.ASCII)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from bot.commands import Request
 from bot.domain import Example, ExampleId, ExampleState
 from bot.events import CommandInvoked, MessageReceived
 from bot.replies import Button, Drawn, Listing
+from bot.request import Request
 
 _DECIDING = re.compile(r"example\.(?:approve|reject|skip|drop|undo|write):((\d+)\S*)")
 

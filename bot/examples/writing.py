@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.commands import Request
 from bot.domain import (
     Example,
     ExampleId,
@@ -21,6 +20,7 @@ from bot.examples.texts import checked, exchange_row
 from bot.ports.links import Invitation, Links
 from bot.ports.store import Records, Store
 from bot.replies import Button, Field, FieldKind, Form, Reply, Text
+from bot.request import Request
 from bot.rows import Method
 from bot.words import Words
 

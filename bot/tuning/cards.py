@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.commands import Request
 from bot.deployments import rollback_button
 from bot.domain import (
     ExampleFilter,
@@ -29,6 +28,7 @@ from bot.replies import (
     Text,
     Tone,
 )
+from bot.request import Request
 from bot.rows import count_tokens
 from bot.tuning import curves, failed_row, notices, results
 from bot.words import Words

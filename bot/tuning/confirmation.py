@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bot import access
-from bot.commands import Request, month_of
 from bot.domain import Job, Phase, Role
 from bot.errors import NotFound, NotNow
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Reply
+from bot.request import Request
 from bot.tuning import notices
 
 
@@ -89,7 +89,7 @@ async def _within_budget(ask: Request, job: Job, records: Records) -> None:
         if ask.role < Role.ADMIN:
             raise NotNow(problem=ask.words("budget.unpriced", host=job.host))
         return
-    spent = await records.jobs.committed(ask.id, since=month_of(ask.now))
+    spent = await records.jobs.committed(ask.id, since=ask.month_start)
     if spent + price > cap:
         left = f"${max(0.0, cap - spent):,.2f}"
         said = notices.said_price(price, ask.words)

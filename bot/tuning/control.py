@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bot import access
-from bot.commands import Request
 from bot.domain import Job, Phase, RequestedAction
 from bot.errors import NotNow
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.replies import Reply, Text
+from bot.request import Request
 from bot.tuning import notices
 
 _OPEN = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING, Phase.WATCHING)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.commands import Request
 from bot.domain import StepMetrics
 from bot.errors import NotNow
 from bot.ports.store import Store
 from bot.replies import Card, Chart, Reply, Series
+from bot.request import Request
 from bot.tuning import notices
 from bot.words import Words
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from bot.commands import Request
 from bot.domain import ExampleFilter, ExampleId, Job, SnapshotId, SnapshotRow, Split
 from bot.ports.store import Store
+from bot.request import Request
 from bot.rows import Method
 
 T = TypeVar("T")

@@ -7,13 +7,13 @@ import io
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
-from bot.commands import Request
 from bot.datasets import ends
 from bot.domain import Job, SnapshotRow, StepMetrics
 from bot.errors import NotNow
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
 from bot.replies import Button, Document, Listing, ListingRow, Reply, Tone
+from bot.request import Request
 from bot.tuning import notices, start
 from bot.words import Words
 

@@ -7,13 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
-from bot.commands import Request, whole_number
 from bot.deployments import HANDLE_LENGTH
 from bot.domain import HostName, Job, JobId, Model, ModelKind
 from bot.errors import HostError, HostForgot, HostSilent, NotFound, NotNow
+from bot.numerals import whole_number
 from bot.ports.provider import Host, Hosts, RemoteFile, Serving
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Listing, ListingRow, Reply, Text, Tone
+from bot.request import Request
 from bot.undo_offers import offer_undo
 
 _EVERY_JOB = 1_000_000

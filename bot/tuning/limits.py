@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from bot.commands import Request
 from bot.domain import Example, Hyperparameters, ModelName, Row
 from bot.errors import BadInput, BadRow, TrainingClosed
 from bot.ports.provider import Host, Serving
+from bot.request import Request
 from bot.rows import Method
 from bot.tuning.notices import said_price
 

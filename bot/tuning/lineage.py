@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.commands import Request, whole_number
 from bot.domain import ExampleId, Job, Model, ModelName, Phase, Snapshot, Split
 from bot.errors import NotFound
+from bot.numerals import whole_number
 from bot.ports.store import Records, Store
 from bot.replies import Button, Listing, ListingRow, Reply
+from bot.request import Request
 from bot.words import Words
 
 _NAMED = 12

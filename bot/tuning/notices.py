@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.commands import Request, whole_number
 from bot.domain import Job, JobId, RequestedAction
 from bot.errors import HostError, NotFound, deserialize, serialize
+from bot.numerals import whole_number
 from bot.outbox import ASKER
 from bot.ports.store import Records
 from bot.replies import Fact
+from bot.request import Request
 from bot.words import Words
 
 STATUS = "job.status"

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import access
-from bot.commands import Request
 from bot.datasets import training_line
 from bot.domain import (
     Estimate,
@@ -32,6 +31,7 @@ from bot.errors import BadInput, BadRow, NotEnoughAllowed, NothingToTrain, NotNo
 from bot.ports.provider import Host, Hosts
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Reply
+from bot.request import Request
 from bot.rows import Method, check_row, count_tokens, fingerprint, prompt_fingerprint
 from bot.tuning import freezing, limits, notices
 

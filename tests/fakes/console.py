@@ -15,7 +15,7 @@ import pytest
 
 from adapters.console import chat
 from adapters.room import LocalRoom
-from bot.commands import Catalogue, Command, Option, OptionKind, Request
+from bot.commands import Catalogue, Command, Option, OptionKind
 from bot.domain import LOCAL, ChannelId, MessageId, Place, Role
 from bot.events import CommandInvoked, Event
 from bot.ports.dependencies import Dependencies
@@ -29,6 +29,7 @@ from bot.replies import (
     NoReply,
     Reply,
 )
+from bot.request import Request
 from tests.fakes.house import FakeHouse, StillClock
 from tests.fakes.room_store import MemoryStore, as_store
 

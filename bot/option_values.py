@@ -1,0 +1,113 @@
+"""The values that people type for options, checked by pydantic; every refusal names the option."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
+
+from bot.errors import BadInput
+from bot.numerals import LARGEST, plain, readings, whole_readings
+from bot.words import Words
+
+
+def read_whole(
+    name: str, text: str, words: Words, *, least: float | None = None, most: float | None = None
+) -> int:
+    """The whole number in a text, within the bounds. Raises BadInput."""
+    try:
+        return _whole_adapter(least, most).validate_python(text)
+    except ValidationError as error:
+        problem = _sentence(error, name, text, words, least=least, most=most)
+        raise BadInput(problem=problem) from None
+
+
+def read_number(
+    name: str, text: str, words: Words, *, least: float | None = None, most: float | None = None
+) -> float:
+    """The number in a text, within the bounds. Raises BadInput, also where it can be two."""
+    try:
+        return _number_adapter(least, most).validate_python(text)
+    except ValidationError as error:
+        problem = _sentence(error, name, text, words, least=least, most=most)
+        raise BadInput(problem=problem) from None
+
+
+def read_choice(name: str, text: str, words: Words, *, choices: Sequence[str]) -> str:
+    """The choice that a text names, in any case. Raises BadInput."""
+    try:
+        return _choice_adapter(tuple(choices)).validate_python(text.lower())
+    except ValidationError:
+        known = ", ".join(choices)
+        problem = words("option.choice", option=name, choices=known, value=text)
+        raise BadInput(problem=problem) from None
+
+
+@cache
+def _whole_adapter(least: float | None, most: float | None) -> TypeAdapter[int]:
+    bounds = Field(ge=-LARGEST if least is None else least, le=LARGEST if most is None else most)
+    return TypeAdapter(Annotated[int, BeforeValidator(_whole_reading), bounds])
+
+
+@cache
+def _number_adapter(least: float | None, most: float | None) -> TypeAdapter[float]:
+    reading = BeforeValidator(partial(_fitting_reading, least=least, most=most))
+    return TypeAdapter(Annotated[float, reading, Field(ge=least, le=most)])
+
+
+@cache
+def _choice_adapter(choices: tuple[str, ...]) -> TypeAdapter[str]:
+    pattern = "|".join(re.escape(choice) for choice in choices)
+    return TypeAdapter(Annotated[str, Field(pattern=f"^(?:{pattern})$")])
+
+
+def _whole_reading(text: str) -> float:
+    number = next(iter(whole_readings(text)), None)
+    if number is None:
+        raise PydanticCustomError("no_number", "no number")
+    if number != int(number) or abs(number) > LARGEST:
+        raise PydanticCustomError("no_whole_number", "no whole number")
+    return number
+
+
+def _fitting_reading(text: str, *, least: float | None, most: float | None) -> float:
+    """The number that a text means; refused where it can be two, both within the bounds."""
+    low = -math.inf if least is None else least
+    high = math.inf if most is None else most
+    found = sorted(readings(text))
+    # A dot before three digits is how programs write decimals, a comma may be either.
+    is_written_by_hand = "," in text or "，" in text
+    fitting = [one for one in found if low <= one <= high and not is_written_by_hand] or found
+    if not fitting:
+        raise PydanticCustomError("no_number", "no number")
+    if len(fitting) > 1:
+        one, other = map(plain, fitting)
+        raise PydanticCustomError("ambiguous", "two readings", {"one": one, "other": other})
+    return fitting[0]
+
+
+def _sentence(
+    error: ValidationError,
+    name: str,
+    value: str,
+    words: Words,
+    *,
+    least: float | None,
+    most: float | None,
+) -> str:
+    detail = error.errors(include_url=False)[0]
+    match detail["type"]:
+        case "no_number":
+            return words("option.number", option=name, value=value)
+        case "no_whole_number":
+            return words("option.integer", option=name)
+        case "ambiguous":
+            return words("option.ambiguous", option=name, value=value, **detail["ctx"])
+    if most is None:
+        return words("option.least", option=name, least=plain(least or 0))
+    return words("option.range", option=name, least=plain(least or 0), most=plain(most))

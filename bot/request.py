@@ -1,0 +1,111 @@
+"""A request: an event, and what the dispatcher found out about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bot.domain import (
+    Assistant,
+    Binding,
+    Deployment,
+    Message,
+    MessageId,
+    Place,
+    Role,
+    User,
+    UserId,
+    Workspace,
+    WorkspaceId,
+)
+from bot.events import Attachment, Event
+from bot.option_values import read_number, read_whole
+from bot.ports.dependencies import ProgressCallback
+from bot.replies import Progress
+from bot.words import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a handler is given: the event, who sent it with which role, and its options."""
+
+    event: Event
+    workspace: Workspace
+    role: Role
+    words: Words
+    now: datetime
+    assistant: Assistant
+    binding: Binding | None = None
+    deployment: Deployment | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Of a command by option, of a form by field."""
+    argument: str = ""
+    """What follows the colon in the name of a button or form."""
+    attachment: Attachment | None = None
+    message: Message | None = None
+    """The message that was reacted to, or on which a shortcut was used."""
+    progress: ProgressCallback | None = None
+    may_ask: bool = True
+    """False for a stranger where no admin lets strangers ask."""
+    is_page: bool = False
+    """Whether a page of the studio sent it, and shows the reply itself."""
+
+    @property
+    def id(self) -> WorkspaceId:
+        return self.workspace.id
+
+    @property
+    def place(self) -> Place:
+        return self.event.place
+
+    @property
+    def user(self) -> User:
+        return self.event.user
+
+    @property
+    def by(self) -> UserId:
+        return self.event.user.id
+
+    @property
+    def month_start(self) -> datetime:
+        """Midnight UTC of the first of this month; budgets of money count from there."""
+        return self.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+    @property
+    def clicked(self) -> MessageId | None:
+        """The message whose button was clicked, or that was reacted to."""
+        return getattr(self.event.what, "message", None)
+
+    def tell_progress(self, done: int, total: int) -> None:
+        """Reports how far the work is to whoever waits for it."""
+        if self.progress is not None:
+            self.progress(Progress(done, total))
+
+    def text(self, name: str) -> str | None:
+        value = self.options.get(name, "").strip()
+        return value or None
+
+    def integer(self, name: str) -> int | None:
+        """None for a missing option and for "auto". Raises BadInput."""
+        value = self._amount(name)
+        return None if value is None else read_whole(name, value, self.words)
+
+    def number(self, name: str, *, may_be_percent: bool = False) -> float | None:
+        """None for a missing option and for "auto". Raises BadInput, also where it means two."""
+        value = self._amount(name)
+        if value is None:
+            return None
+        return read_number(name, value.rstrip("%％") if may_be_percent else value, self.words)
+
+    def yes(self, name: str, *, default: bool) -> bool:
+        value = (self.text(name) or "").lower()
+        if value in ("yes", "on", "true", "1", "是"):
+            return True
+        if value in ("no", "off", "false", "0", "否"):
+            return False
+        return default
+
+    def _amount(self, name: str) -> str | None:
+        value = self.text(name)
+        return None if value is None or value.lower() == "auto" else value

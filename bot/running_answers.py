@@ -1,0 +1,36 @@
+"""The answers that are being written right now, so that one can be stopped."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bot.domain import MessageId
+
+
+class Answers:
+    """The task of each answer by its message; implements `RunningAnswers`."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[MessageId, asyncio.Task[None]] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    def stop(self, message: MessageId) -> bool:
+        task = self._tasks.get(message)
+        if task is None:
+            return False
+        self._stopping.add(task)
+        return task.cancel()
+
+    def is_stopping(self) -> bool:
+        return asyncio.current_task() in self._stopping
+
+    def enter(self, message: MessageId) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks[message] = task
+
+    def leave(self) -> None:
+        task = asyncio.current_task()
+        self._stopping = {known for known in self._stopping if known is not task}
+        for message in [known for known, kept in self._tasks.items() if kept is task]:
+            del self._tasks[message]
