@@ -25,6 +25,11 @@ PAGES = {
 LAST = re.compile(
     r"cancel|close|delete|withdraw|reject|erase|approve|roll back|save|confirm", re.IGNORECASE
 )
+# What these open, a form or a card, has to stay open.
+OPENS = re.compile(
+    r"^row |\bEdit$|Where it went|Show$|Show its rows|Write a lesson|Train with settings"
+    r"|Import a file|New assistant|Grant a role|Set caps|Change the sources|Let it answer"
+)
 AROUND = re.compile(r"Light or dark|translate|Menu|Pages")
 DEEPEST = 3
 # Fewer would mean that buttons are not found any more.
@@ -124,11 +129,20 @@ class Visitor:
         before, files = await self._quiet(), self._files
         await self.page.evaluate(MARK_NOTES)
         await _click(found)
-        if not await self._wait_for_change(before, files):
+        is_changed = await self._wait_for_change(before, files)
+        if not is_changed or (OPENS.search(name) and not await self._stays_open(title)):
             self.silent.append(f"{self._path} {title} → {name}")
             return False
         self.pressed.append(f"{self._path} {title} → {name}")
         return True
+
+    async def _stays_open(self, before: str) -> bool:
+        """Whether something else than before is open, once nothing moves any more."""
+        for _ in range(60):
+            await self._quiet()
+            if await self._title() not in ("", before):
+                return True
+        return False
 
     async def _write(self) -> None:
         """Something to send, where one could."""
@@ -190,12 +204,20 @@ class Visitor:
         last = ""
         for _ in range(40):
             await self.page.wait_for_load_state()
-            now = str(await self.page.evaluate(SEEN))
-            if now == last and not await self.page.evaluate(IS_MOVING):
+            now = str(await self._evaluate(SEEN))
+            if now == last and not await self._evaluate(IS_MOVING):
                 break
             last = now
             await self.page.wait_for_timeout(80)
         return last
+
+    async def _evaluate(self, script: str) -> object:
+        """The script's value on this page; on the next one, should this one be left meanwhile."""
+        try:
+            return await self.page.evaluate(script)
+        except PageGone:
+            await self.page.wait_for_load_state()
+            return await self.page.evaluate(script)
 
     async def _wait_for_change(self, before: str, files: int = -1) -> bool:
         for _ in range(100):

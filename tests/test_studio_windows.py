@@ -96,6 +96,20 @@ async def test_a_page_that_could_not_refresh_does_so_later(
     await window.should_see(shown, retries=20)
 
 
+async def test_older_trainings_are_shown_on_asking(window: User, scene: Scene) -> None:
+    await scene.learn(12)
+    for _ in range(12):
+        await scene.confirm()
+        await scene.settle()
+    await window.open("/jobs")
+    await window.should_see("Training 12", retries=20)
+    await window.should_not_see("Training 2", retries=3)
+
+    window.find(marker="jobs.more").click()
+
+    await window.should_see("Training 2", retries=20)
+
+
 async def test_an_export_arrives_in_the_window_that_asked(window: User, scene: Scene) -> None:
     await scene.learn(12)
     await window.open("/")

@@ -298,5 +298,5 @@ SENTENCES: Final[Mapping[str, str]] = {
     "login.wrong_token": "That is not the token.",
     "login.too_often": "Too many attempts at once. Try again in a moment.",
     "login.token": "Token",
-    "login.token_hint": "Open the address that Attune printed when it started, or type the token in it. `attune studio` prints it again.",
+    "login.token_hint": "Open the address that Attune printed when it started, or type the token in it. The command attune studio prints it again.",
 }

@@ -297,5 +297,5 @@ SENTENCES: Final[Mapping[str, str]] = {
     "login.wrong_token": "令牌不对。",
     "login.too_often": "同时尝试的次数太多，请稍后再试。",
     "login.token": "令牌",
-    "login.token_hint": "请打开 Attune 启动时显示的地址，或输入其中的令牌。`attune studio` 可再次显示该地址。",
+    "login.token_hint": "请打开 Attune 启动时显示的地址，或输入其中的令牌。命令 attune studio 可再次显示该地址。",
 }

@@ -53,6 +53,7 @@ class _Jobs:
         self._story: Listing | None = None
         self._views: list[drawing.CardView] = []
         self._drawn: str | None = None
+        self._more_pages = 0
 
     def draw_top(self) -> None:
         ui.space()
@@ -75,8 +76,8 @@ class _Jobs:
                     self._told.props(f"tabindex=0 role=region aria-label={quoted(label)}")
 
     async def refresh(self) -> None:
-        listed = await self._visit.list("jobs")
-        if not isinstance(listed, Listing):
+        listed = await self._list_pages()
+        if listed is None:
             return
         if listed != self._listed:
             self._choose_newest(listed)
@@ -84,6 +85,21 @@ class _Jobs:
             self._draw_list(listed)
         if self._chosen is not None:
             await self._show(self._chosen)
+
+    async def _list_pages(self) -> Listing | None:
+        """The newest trainings, and as many further pages of the list as were asked for."""
+        listed = await self._visit.list("jobs")
+        for _ in range(self._more_pages):
+            if not isinstance(listed, Listing) or listed.more is None:
+                break
+            older = await self._visit.see(listed.more.action)
+            if isinstance(older, Listing):
+                listed = replace(listed, lines=(*listed.lines, *older.lines), more=older.more)
+        return listed if isinstance(listed, Listing) else None
+
+    async def _show_more(self, action: str) -> None:
+        self._more_pages += 1
+        await self.refresh()
 
     def _choose_newest(self, listed: Listing) -> None:
         """At first, and when a training begins while one looks."""
@@ -100,6 +116,8 @@ class _Jobs:
                 empty("model_training", listed.empty, self._visit.say("studio.jobs.empty.note"))
             for line in listed.lines:
                 self._draw_row(line)
+            if listed.more:
+                drawing.draw_buttons((listed.more,), self._show_more)
 
     def _draw_row(self, line: ListingRow) -> None:
         facts = {fact.name: fact.value for fact in line.facts}
