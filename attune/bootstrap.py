@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -76,6 +76,8 @@ class App:
     wakes: Mapping[HostName | None, asyncio.Event]
     """Rings for each host's watcher; None is for hosts that are configured no more."""
     news: asyncio.Event
+    changed: Callable[[str], None]
+    """Tells the watchers of a topic, and wakes the courier."""
     busy: set[asyncio.Task[None]]
     links: Links
     slack: Slack | None = None
@@ -175,6 +177,7 @@ def build(
         topics,
         wakes,
         news,
+        changed,
         busy,
         links,
         slack,

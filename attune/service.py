@@ -129,7 +129,7 @@ def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
 async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
         wait = await built.watcher.look_at(host)
-        built.news.set()
+        built.changed("jobs")
         return _LONGEST_REST_SECONDS if wait is None else wait
 
     await _repeat(turn, wake)
@@ -140,7 +140,7 @@ async def _turn_pages(built: App) -> None:
 
     async def turn() -> float:
         await built.watcher.calendar.look()
-        built.news.set()
+        built.changed("models")
         return _CALENDAR_SECONDS
 
     await _repeat(turn, asyncio.Event(), longest=_CALENDAR_SECONDS)
@@ -151,7 +151,7 @@ async def _settle_removals(built: App) -> None:
 
     async def turn() -> float:
         wait = await built.removals.look()
-        built.news.set()
+        built.changed("workspaces")
         return wait
 
     await _repeat(turn, asyncio.Event(), longest=_REMOVALS_SECONDS)
