@@ -311,6 +311,22 @@ async def test_the_review_is_judged_by_its_buttons(window: User, scene: Scene, d
     assert (await desk.listing(state="approved")).total == 12
 
 
+async def test_the_review_follows_what_others_judge(window: User, scene: Scene, desk: Desk) -> None:
+    await scene.learn(3)
+    for number in (1, 2, 3):
+        await desk.ask(ButtonClicked(f"example.undo:{number}.r1.approved"))
+    await window.open("/review")
+    await window.should_see("1 of 3", retries=20)
+
+    await desk.ask(ButtonClicked("example.approve:2.r1.proposed"))
+    await window.should_see("1 of 2", retries=20)
+    window.find(marker="example.approve").click()
+    await window.should_see("1 of 1", retries=20)
+    await desk.ask(ButtonClicked("example.undo:1.r1.approved"))
+
+    await window.should_see("2 of 2", retries=20)
+
+
 # What is shown can do nothing
 
 

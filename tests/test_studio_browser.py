@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.async_api import ViewportSize, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from tests.browser import DESK, PATIENCE, PHONE, Windows, go_the_newcomers_way
 from tests.program import served
@@ -57,6 +57,37 @@ async def test_the_room_is_used_by_mouse_and_keyboard(windows: Windows, studio: 
     await page.get_by_text("Saved as example 1").wait_for()
 
 
+async def test_the_queue_is_reviewed_by_keyboard_alone(windows: Windows, studio: str) -> None:
+    page = await windows.open(f"{studio}/room/support")
+    await page.evaluate("attune.remember('speaker', 'Ann')")
+    await page.reload()
+    for number in range(3):
+        await _propose(page, number)
+    await page.goto(f"{studio}/review")
+    await page.get_by_text("1 of 3").wait_for()
+
+    await page.keyboard.press("a")
+    await page.get_by_text("1 of 2").wait_for()
+    await page.keyboard.press("r")
+    await page.get_by_text("1 of 1").wait_for()
+    await page.keyboard.press("u")
+    await page.get_by_text("1 of 2").wait_for()
+    await page.keyboard.press("a")
+    await page.keyboard.press("a")
+
+    await page.get_by_text("All reviewed").wait_for()
+
+
+async def _propose(page: Page, number: int) -> None:
+    """As a member, whose lessons wait for a trainer."""
+    await page.get_by_role("button", name="Teach", exact=True).click()
+    await page.get_by_label("When somebody asks").fill(f"Question {number}?")
+    await page.get_by_label("I should answer").fill("Yes.")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator(".waiting")).to_have_count(number + 1)
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 async def test_a_dropped_file_is_imported_and_reported(
     windows: Windows, studio: str, tmp_path: Path
 ) -> None:
@@ -105,6 +136,8 @@ async def test_models_are_compared_put_in_use_and_deleted_by_mouse(
     await page.get_by_text(
         f"{name} is taken out, and its host deletes it in ten seconds."
     ).wait_for()
+    # Its checkpoints, whose names begin like its own, go with it at the host.
+    await expect(page.locator(".branch-name", has_text=name)).to_have_count(0)
 
 
 async def test_the_studio_speaks_chinese_and_goes_dark(windows: Windows, studio: str) -> None:

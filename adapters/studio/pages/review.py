@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from fastapi import Request
 from nicegui import background_tasks, ui
@@ -52,10 +52,12 @@ class _Queue:
         self._lines: dict[str, ListingRow] = {}
         self._rows: dict[str, ui.element] = {}
         self._shown: Card | None = None
-        # What was judged, with the button argument that names its state since.
+        # What was judged here, with the button argument that names its state since.
         self._judged: dict[str, str] = {}
+        self._judged_elsewhere: set[str] = set()
         self._open: str | None = None
-        self._turn = asyncio.Lock()
+        # Keys, buttons and news of others change the queue one after the other.
+        self._lock = asyncio.Lock()
 
     def draw_top(self) -> None:
         self._where = ui.label().classes("fine")
@@ -82,21 +84,31 @@ class _Queue:
         await self._show(next(iter(self._lines), None))
 
     async def catch_up(self) -> None:
-        """Others may have proposed or judged meanwhile."""
-        told = await self._page(None)
-        if told is None:
-            return
-        waiting = {line.id: line for line in told.lines}
-        new = [line for line in waiting.values() if line.id not in self._lines]
-        self._lines.update((line.id, line) for line in new)
-        for line in new:
-            self._draw_row(line)
-        if told.more is None:
-            for number in [n for n in self._rows if n not in waiting]:
-                self._rows[number].classes(add="judged")
-        self._tell_where()
-        if self._open is None and new:
-            await self._show(new[0].id)
+        """Take over what others proposed, judged or changed meanwhile."""
+        async with self._lock:
+            listing = await self._page(None)
+            if listing is None:
+                return
+            waiting = {line.id: line for line in listing.lines}
+            new = [line for line in waiting.values() if line.id not in self._lines]
+            self._lines.update((line.id, line) for line in new)
+            for line in new:
+                self._draw_row(line)
+            self._mark_judged(waiting, is_whole=listing.more is None)
+            self._tell_where()
+            if self._open is None and self._waiting():
+                await self._show(self._waiting()[0])
+
+    def _mark_judged(self, waiting: Collection[str], *, is_whole: bool) -> None:
+        """What waits again, say after an edit, is judged once more; the rest has been judged."""
+        for number in waiting:
+            self._judged.pop(number, None)
+        self._judged_elsewhere.difference_update(waiting)
+        if is_whole:
+            self._judged_elsewhere |= self._lines.keys() - self._judged.keys() - set(waiting)
+        for number, row in self._rows.items():
+            is_waiting = number not in self._judged and number not in self._judged_elsewhere
+            row.classes(remove="judged" if is_waiting else "", add="" if is_waiting else "judged")
 
     async def _fetch(self, after: str | None) -> None:
         told = await self._page(after)
@@ -120,7 +132,8 @@ class _Queue:
         facts = {fact.name: fact.value for fact in line.facts}
 
         async def choose() -> None:
-            await self._show(line.id)
+            async with self._lock:
+                await self._show(line.id)
 
         with self._list, ui.element("div").classes("queue-row") as row:
             row.props(f"role=option tabindex=-1 id=row-{line.id}").on("click", choose)
@@ -161,22 +174,25 @@ class _Queue:
             drawing.draw_facts(card.facts)
             with ui.row().classes("buttons"):
                 for button in card.buttons:
-                    drawing.draw_button(button, self._act)
-                undo = ui.button(self._visit.say("studio.undo"), icon="undo", on_click=self._undo)
-                undo.props("flat no-caps").mark("undo")
+                    drawing.draw_button(button, self._click)
+                self._draw_undo()
+
+    def _draw_undo(self) -> None:
+        undo = ui.button(self._visit.say("studio.undo"), icon="undo", on_click=self._click_undo)
+        undo.props("flat no-caps").mark("undo")
 
     async def _draw_beside(self, number: str, card: Card) -> None:
         for action in ("example.context", "example.similar"):
             told = await self._visit.see(f"{action}:{number}")
             if self._open == number and isinstance(told, Listing):
                 with self._beside:
-                    drawing.draw_listing(told, self._act)
+                    drawing.draw_listing(told, self._click)
         revision = next((f.value for f in card.facts if f.name == "revision"), "1")
         if self._open == number and revision != "1":
             told = await self._visit.see(f"example.revisions:{number}")
             if isinstance(told, Card):
                 with self._detail:
-                    drawing.CardView(told, self._act)
+                    drawing.CardView(told, self._click)
 
     def _draw_empty(self) -> None:
         say = self._visit.say
@@ -188,8 +204,7 @@ class _Queue:
                 back = ui.button(say("studio.to_room"), on_click=lambda: ui.navigate.to("/"))
                 back.props("unelevated no-caps")
                 if self._judged:
-                    undo = ui.button(say("studio.undo"), icon="undo", on_click=self._undo)
-                    undo.props("flat no-caps")
+                    self._draw_undo()
 
     def _tell_where(self) -> None:
         waiting = self._waiting()
@@ -200,31 +215,25 @@ class _Queue:
             self._where.set_text(str(len(waiting)))
 
     def _waiting(self) -> list[str]:
-        return [n for n in self._lines if n not in self._judged]
+        return [n for n in self._lines if n not in self._judged and n not in self._judged_elsewhere]
 
     async def _pressed(self, key: browser.KeyEventArguments) -> None:
         if not key.action.keydown or key.modifiers.ctrl or key.modifiers.meta:
             return
-        deeds: Mapping[str, Callable[[], Awaitable[None]]] = {
-            "j": self._next,
-            "arrowdown": self._next,
-            "k": self._previous,
-            "arrowup": self._previous,
+        actions: Mapping[str, Callable[[], Awaitable[None]]] = {
+            "j": lambda: self._step(1),
+            "arrowdown": lambda: self._step(1),
+            "k": lambda: self._step(-1),
+            "arrowup": lambda: self._step(-1),
             "a": lambda: self._judge("example.approve"),
             "r": lambda: self._judge("example.reject"),
             "e": lambda: self._judge("example.edit"),
             "u": self._undo,
         }
-        deed = deeds.get(str(key.key.name).lower())
-        if deed is not None:
-            async with self._turn:
-                await deed()
-
-    async def _next(self) -> None:
-        await self._step(1)
-
-    async def _previous(self) -> None:
-        await self._step(-1)
+        act = actions.get(str(key.key.name).lower())
+        if act is not None:
+            async with self._lock:
+                await act()
 
     async def _step(self, by: int) -> None:
         waiting = self._waiting()
@@ -240,8 +249,15 @@ class _Queue:
             if button.action.startswith(f"{action}:"):
                 await self._act(button.action)
 
+    async def _click(self, action: str) -> None:
+        async with self._lock:
+            await self._act(action)
+
+    async def _click_undo(self) -> None:
+        async with self._lock:
+            await self._undo()
+
     async def _act(self, action: str) -> None:
-        """A key or a button on the open example."""
         reply = await self._visit.click(action)
         if isinstance(reply, Form):
             self._edit(reply)
@@ -253,9 +269,9 @@ class _Queue:
             tell(reply)
 
     async def _move_on(self, action: str) -> None:
-        deed, _, shown = action.partition(":")
+        name, _, shown = action.partition(":")
         number, revision, _ = shown.split(".", 2)
-        decided = "approved" if deed == "example.approve" else "rejected"
+        decided = "approved" if name == "example.approve" else "rejected"
         waiting = self._waiting()
         at = waiting.index(number) if number in waiting else 0
         self._judged[number] = f"{number}.{revision}.{decided}"
@@ -272,6 +288,8 @@ class _Queue:
         if tell(await self._visit.click(f"example.undo:{decided}")):
             self._rows[number].classes(remove="judged")
             await self._show(number)
+        else:
+            self._judged_elsewhere.add(number)
 
     def _edit(self, form: Form) -> None:
         async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
@@ -279,7 +297,8 @@ class _Queue:
             if isinstance(reply, Refused):
                 return reply.text
             tell(reply)
-            await self._show(self._open)
+            async with self._lock:
+                await self._show(self._open)
             return ""
 
         open_form(self._visit, form, submit)
