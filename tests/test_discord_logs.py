@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from adapters.discord.inbound import Bot, plain
-from adapters.discord.texts import cut, escaped, pages, safe, shortened
+from adapters.discord.texts import LONGEST, cut, escaped, safe, shortened
+from adapters.message_splitting import split
 from attune.logs import JsonFormatter
 from tests.discord_scene import Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD
@@ -104,7 +105,7 @@ async def test_an_interrupted_reply_to_a_reaction_is_not_told_twice(in_discord: 
 READERS: dict[str, Callable[[str], object]] = {
     "safe": safe,
     "escaped": escaped,
-    "pages": lambda text: list(pages(text)),
+    "split": lambda text: list(split(text, LONGEST)),
     "cut": lambda text: cut(text, 4000),
     "shortened": lambda text: shortened(text, 200),
     "plain": lambda text: plain(text, Bot("900", "900"), {}),

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from adapters.discord.completion import CompletionRequest, choices, question
 from adapters.discord.inbound import Bot, at, is_addressed, plain, said
 from adapters.discord.outbound import answer, modal, nonce, payloads, plain_payloads
-from adapters.discord.streaming import closed
-from adapters.discord.texts import LONGEST, escaped, fitting, length, safe, shortened
+from adapters.discord.texts import LONGEST, escaped, safe, shortened
+from adapters.message_splitting import closed, fitting, length
 from bot.commands import OptionKind
 from bot.domain import ChannelId, MessageId, Place, WorkspaceId
 from bot.events import CommandInvoked
@@ -126,7 +126,7 @@ def test_what_is_shortened_fits(text: str, most: int) -> None:
 
 @pytest.mark.parametrize("text", ["```\nx", "~~~~\nx", "`" * 1999, "plain"])
 def test_a_part_is_closed_within_its_limit(text: str) -> None:
-    assert length(closed(text)) <= LONGEST
+    assert length(closed(text, LONGEST)) <= LONGEST
 
 
 def test_the_buttons_of_a_later_part_know_the_first() -> None:

@@ -14,9 +14,10 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.message_splitting import length
 from adapters.slack.inbound import Bot, read
 from adapters.slack.outbound import holds, modal
-from adapters.slack.texts import cut, units
+from adapters.slack.texts import cut
 from adapters.studio.write_up import add_writing
 from bot.domain import (
     ChannelId,
@@ -82,7 +83,7 @@ def sent(form: Form, given_back: Callable[[str], str], seed: int) -> FormSubmitt
     values: Json = {}
     for block in view["blocks"]:
         shown = block["element"].get("initial_value", "")
-        assert units(shown) <= block["element"]["max_length"] <= 3000
+        assert length(shown) <= block["element"]["max_length"] <= 3000
         typed = {"type": "plain_text_input", "value": given_back(shown) or None}
         values[block["block_id"]] = {"input": typed}
     blocks = random.Random(seed).sample(sorted(values), len(values))
@@ -118,7 +119,7 @@ def test_a_text_in_parts_is_the_text_and_no_part_ends_in_white_space(text: str, 
         return
 
     assert "".join(found) == text
-    assert all(units(part) <= most for part in found)
+    assert all(length(part) <= most for part in found)
     assert all(part == part.strip() for part in found[1:-1])
 
 

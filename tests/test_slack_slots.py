@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from adapters.slack.inbound import Bot
-from adapters.slack.pacing import Pacing
-from adapters.slack.parts import AnswerTarget
+from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
+from adapters.slack.pacing import Pacing, Slots
 from adapters.slack.posted_before_crash import PostedMessages, PostedParts
-from adapters.slack.streaming import StreamedAnswer
+from adapters.streamed_answer import StreamedAnswer
 from bot.domain import MessageId, UserId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.replies import Stream
@@ -53,18 +53,27 @@ async def pieces() -> AsyncGenerator[str]:
 async def posted(message: MessageId) -> None: ...
 
 
+async def begins() -> None: ...
+
+
 def answer(wire: StubWire) -> asyncio.Task[MessageId]:
-    spot = AnswerTarget("C1", "1.0", "T1", UserId("U1"), "key")
+    return asyncio.create_task(written(wire))
+
+
+async def written(wire: StubWire) -> MessageId:
+    now = asyncio.get_running_loop().time
     traces = PostedMessages(wire, lambda: Bot("T1", "U9", "B1"))
-    answering = StreamedAnswer(
-        wire,
-        spot,
-        Stream(pieces(), posted),
-        now=asyncio.get_running_loop().time,
-        trail=PostedParts(traces, "C1", "1.0", None),
-        is_new=True,
-    )
-    return asyncio.create_task(answering.run())
+    with Slots(wire.pacing) as slots:
+        writer = SlackMessageWriter(
+            wire,
+            AnswerTarget("C1", "1.0", "T1", UserId("U1"), "key"),
+            PostedParts(traces, "C1", "1.0", None),
+            slots=slots,
+            begins=begins,
+            now=now,
+            is_new=True,
+        )
+        return await StreamedAnswer(writer, Stream(pieces(), posted), now=now).run()
 
 
 @pytest.mark.parametrize("method", METHODS)

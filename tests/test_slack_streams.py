@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from adapters.slack import streaming
+from adapters.slack import message_writer
 from tests.fakes.slack import Fault
 from tests.opening import until
 from tests.slack_scene import Scene
@@ -57,7 +57,7 @@ async def test_a_long_answer_in_small_pieces_is_split_too(in_slack: Scene) -> No
 async def test_a_stream_is_renewed_before_it_dies(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "_LIFE_SECONDS", 0.8)
+    monkeypatch.setattr(message_writer, "_STREAM_SECONDS", 0.8)
     in_slack.slack.stream_seconds = 1.6
     in_slack.slack.tiers.is_on = False
     in_slack.host.pieces = [f"line {number}\n" for number in range(12)]

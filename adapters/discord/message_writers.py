@@ -1,21 +1,27 @@
-"""Where an answer is written: in a channel with the bot's own hand, or in reply to `/ask`."""
+"""Writes the messages of one answer to Discord: by the bot itself, or in response to `/ask`."""
 
 from __future__ import annotations
 
 import contextlib
 
-from adapters.discord.api import MESSAGE, MESSAGES, Api
+from adapters.discord.api import MESSAGE, MESSAGES, Api, Json
 from adapters.discord.interactions import InteractionContext, Interactions
-from adapters.discord.outbound import Payload, nonce
+from adapters.discord.outbound import Payload, answer, nonce
 from adapters.discord.pacing import Priority
+from adapters.discord.texts import LONGEST
+from adapters.streamed_answer import AnswerButtons, AnswerMessage
 from bot.domain import MessageId
 from bot.errors import MessageGone
 
+_FIRST_PAUSE_SECONDS = 0.4
+_PAUSE_SECONDS = 1.1
 _KEPT_FOR_ENDS = 1
 
 
 class ChannelWriter:
-    """Posts carry a nonce, so that a try of unknown outcome can be made again."""
+    """Implements `MessageWriter`; a nonce makes a post of unknown outcome safe to repeat."""
+
+    longest = LONGEST
 
     def __init__(self, wire: Api, channel: str, key: str, source: str | None) -> None:
         self._wire = wire
@@ -23,9 +29,45 @@ class ChannelWriter:
         self._key = key
         self._source = source
 
-    async def write(self, payload: Payload, number: int) -> MessageId:
-        name = f"{self._key}.{number}"
-        body = {**payload.body(), "nonce": nonce(name), "enforce_nonce": True}
+    def may_begin(self) -> bool:
+        return True
+
+    async def find(self, number: int) -> MessageId | None:
+        """Nothing is looked for: Discord returns what was posted with the same nonce."""
+        return None
+
+    async def post(self, number: int, text: str, buttons: AnswerButtons | None) -> MessageId:
+        return await self._post(number, _payload(text, buttons))
+
+    async def replace(
+        self, message: MessageId, number: int, text: str, buttons: AnswerButtons | None
+    ) -> None:
+        await self._edit(message, _payload(text, buttons), Priority.FIRST_WORDS)
+
+    def pause(self, message: AnswerMessage) -> float:
+        return _PAUSE_SECONDS if message.edits else _FIRST_PAUSE_SECONDS
+
+    def may_extend(self, message: AnswerMessage) -> bool:
+        left = self._wire.left("PATCH", MESSAGE, {"channel_id": self._channel, "message_id": "0"})
+        has_left = left is None or left > _KEPT_FOR_ENDS
+        pacing = self._wire.pacing
+        return has_left and pacing.has_room() and pacing.may_edit(self._channel)
+
+    def is_expiring(self, message: AnswerMessage) -> bool:
+        return False
+
+    async def extend(self, message: AnswerMessage, text: str) -> None:
+        await self._edit(message.id, _payload(text), Priority.PROGRESS)
+
+    async def finish(
+        self, message: AnswerMessage, text: str, buttons: AnswerButtons | None
+    ) -> None:
+        if text != message.text or (buttons and buttons.buttons):
+            await self._edit(message.id, _payload(text, buttons), Priority.LAST_WORDS)
+
+    async def _post(self, number: int, payload: Payload) -> MessageId:
+        name = nonce(f"{self._key}.{number}")
+        body = {**payload.body(), "nonce": name, "enforce_nonce": True}
         if number == 0 and self._source and self._source.isdecimal():
             reference = {"message_id": self._source, "fail_if_not_exists": False}
             body["message_reference"] = reference
@@ -33,53 +75,61 @@ class ChannelWriter:
             "POST", MESSAGES, {"channel_id": self._channel}, body=body, haste=Priority.FIRST_WORDS
         )
         message = MessageId(str(posted["id"]))
-        if str(posted.get("content") or payload.content).strip() != payload.content.strip():
-            await self.rewrite(message, payload, Priority.LAST_WORDS)
+        if _is_other(posted, payload):
+            await self._edit(message, payload, Priority.LAST_WORDS)
         return message
 
-    async def rewrite(self, message: MessageId, payload: Payload, haste: Priority) -> None:
-        body = payload.body()
-        await self._wire.call("PATCH", MESSAGE, self._at(message), body=body, haste=haste)
-
-    def may_show(self) -> bool:
-        left = self._wire.left("PATCH", MESSAGE, {"channel_id": self._channel, "message_id": "0"})
-        has_left = left is None or left > _KEPT_FOR_ENDS
-        return (
-            has_left and self._wire.pacing.has_room() and self._wire.pacing.may_edit(self._channel)
-        )
-
-    def _at(self, message: MessageId) -> dict[str, str]:
-        return {"channel_id": self._channel, "message_id": message}
+    async def _edit(self, message: MessageId, payload: Payload, haste: Priority) -> None:
+        at = {"channel_id": self._channel, "message_id": message}
+        await self._wire.call("PATCH", MESSAGE, at, body=payload.body(), haste=haste)
 
 
-class InteractionWriter:
-    """The whole answer belongs to the interaction, also where the bot is no member.
+class InteractionWriter(ChannelWriter):
+    """Writes through the interaction, which also works where the bot is no member.
 
-    Once a part had to go to the channel, all that follows goes there.
+    Once a message had to go to the channel, all that follow go there too.
     """
 
     def __init__(
-        self, interactions: Interactions, grip: InteractionContext, late: ChannelWriter
+        self,
+        wire: Api,
+        channel: str,
+        key: str,
+        *,
+        interactions: Interactions,
+        context: InteractionContext,
     ) -> None:
+        super().__init__(wire, channel, key, None)
         self._interactions = interactions
-        self._grip = grip
-        self._late = late
+        self._context = context
         self._in_channel: set[MessageId] = set()
 
-    async def write(self, payload: Payload, number: int) -> MessageId:
+    def may_extend(self, message: AnswerMessage) -> bool:
+        return not self._in_channel or super().may_extend(message)
+
+    async def _post(self, number: int, payload: Payload) -> MessageId:
         if not self._in_channel:
             with contextlib.suppress(MessageGone):
-                return await self._interactions.tell(self._grip, [payload], private=False)
-        message = await self._late.write(payload, number)
+                return await self._interactions.tell(self._context, [payload], private=False)
+        message = await super()._post(number, payload)
         self._in_channel.add(message)
         return message
 
-    async def rewrite(self, message: MessageId, payload: Payload, haste: Priority) -> None:
+    async def _edit(self, message: MessageId, payload: Payload, haste: Priority) -> None:
         """After a quarter of an hour the message is the bot's own like any other."""
-        if message in self._in_channel or not self._interactions.is_alive(self._grip):
-            await self._late.rewrite(message, payload, haste)
+        if message in self._in_channel or not self._interactions.is_alive(self._context):
+            await super()._edit(message, payload, haste)
             return
-        await self._interactions.edit(self._grip, message, payload)
+        await self._interactions.edit(self._context, message, payload)
 
-    def may_show(self) -> bool:
-        return not self._in_channel or self._late.may_show()
+
+def _payload(text: str, buttons: AnswerButtons | None = None) -> Payload:
+    return answer(text, buttons.buttons, buttons.first) if buttons else answer(text)
+
+
+def _is_other(posted: Json, payload: Payload) -> bool:
+    """Whether an earlier attempt has posted something else under the nonce."""
+    content = str(posted.get("content") or payload.content)
+    has_buttons = bool(posted.get("components"))
+    is_same = content.strip() == payload.content.strip()
+    return not is_same or has_buttons is not bool(payload.components)

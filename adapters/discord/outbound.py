@@ -14,7 +14,8 @@ from typing import assert_never
 
 from adapters.discord.api import File, Json
 from adapters.discord.names import CHOOSE, FIRST, PART
-from adapters.discord.texts import LONGEST, cut, escaped, length, pages, safe, shortened
+from adapters.discord.texts import LONGEST, cut, escaped, safe, shortened
+from adapters.message_splitting import length, split
 from adapters.rendering import bar, words
 from bot.domain import MessageId
 from bot.replies import (
@@ -85,7 +86,7 @@ def payloads(reply: Drawn, picture: bytes | None = None) -> list[Payload]:
     """One message, or several where Discord's limits are too small for one."""
     match reply:
         case Text():
-            texts = list(pages(escaped(reply.text) or "–"))
+            texts = list(split(escaped(reply.text) or "–", LONGEST))
             last = Payload(texts[-1], (), _rows(reply.buttons), flags=NO_EMBEDS_FLAG)
             return [*(Payload(text, flags=NO_EMBEDS_FLAG) for text in texts[:-1]), last]
         case Card():
@@ -98,7 +99,7 @@ def payloads(reply: Drawn, picture: bytes | None = None) -> list[Payload]:
 
 def plain_payloads(reply: Drawn) -> list[Payload]:
     """For places where the bot may not show frames."""
-    texts = list(pages(escaped(words(reply)) or "–"))
+    texts = list(split(escaped(words(reply)) or "–", LONGEST))
     drawn = payloads(reply)
     last = Payload(texts[-1], (), drawn[-1].components, flags=NO_EMBEDS_FLAG)
     return [*(Payload(text, flags=NO_EMBEDS_FLAG) for text in texts[:-1]), last]
@@ -187,7 +188,7 @@ def _embeds(
     drawn = text if is_escaped else escaped(text)
     if length(escaped(title)) > _TITLE:
         drawn = f"{escaped(title)}\n{drawn}"
-    bodies = [one for one in pages(drawn, _DESCRIPTION) if one.strip()] or [""]
+    bodies = [one for one in split(drawn, _DESCRIPTION) if one.strip()] or [""]
     for number, body in enumerate(bodies):
         embed: Json = {"color": colour}
         if number == 0:

@@ -21,8 +21,9 @@ from adapters.discord.interactions import InteractionContext, Interactions
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
 from adapters.discord.names import EPHEMERAL
 from adapters.discord.outbound import SILENT_FLAG, Payload, nonce
-from adapters.discord.streaming import MessageWriter, StreamedAnswer
+from adapters.discord.texts import safe
 from adapters.discord.typing_indicator import TypingIndicator
+from adapters.streamed_answer import MessageWriter, StreamedAnswer
 from bot.domain import (
     ChannelId,
     ChannelKind,
@@ -256,7 +257,7 @@ class DiscordSurface:
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
         channel, grip = _channel(place), self._grip(key)
-        pen = self._pen(channel, key, grip)
+        writer = self._writer(channel, key, grip)
         async with self._typing.in_channel(channel) as is_answered:
 
             async def posted(message: MessageId) -> None:
@@ -267,8 +268,9 @@ class DiscordSurface:
             buttons = stream.buttons
             if place.kind is ChannelKind.DIRECT:
                 buttons = marked_buttons(buttons, place.workspace)
-            shown = replace(stream, posted=posted, buttons=buttons)
-            return await StreamedAnswer(pen, shown, now=self._now).run()
+            pieces = (safe(piece) async for piece in stream.pieces)
+            shown = replace(stream, pieces=pieces, posted=posted, buttons=buttons)
+            return await StreamedAnswer(writer, shown, now=self._now).run()
 
     async def whisper(self, event: Event, reply: Drawn) -> None:
         """Only to the asker where Discord can do that: in answer to a command, click or form."""
@@ -470,10 +472,11 @@ class DiscordSurface:
             return False
         return True
 
-    def _pen(self, channel: str, key: str, grip: InteractionContext | None) -> MessageWriter:
+    def _writer(self, channel: str, key: str, grip: InteractionContext | None) -> MessageWriter:
         if grip is not None and grip.handle is not None and self.interactions.is_alive(grip):
-            late = ChannelWriter(self._wire, channel, key, None)
-            return InteractionWriter(self.interactions, grip, late)
+            return InteractionWriter(
+                self._wire, channel, key, interactions=self.interactions, context=grip
+            )
         source = grip.source if grip else key.rpartition("/")[2]
         return ChannelWriter(self._wire, channel, key, source)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-from adapters.message_splitting import split
+from adapters.message_splitting import fitting, length
 
 LONGEST = 2000
 """https://docs.discord.com/developers/resources/message: characters of a message."""
@@ -16,7 +15,6 @@ _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _ALWAYS = r"\\|\*|`|~~|\|\||(?<!\w)_|_(?!\w)|<(?=[@#:/ta])|^(?=#{1,3}\s|-#\s|>\s|>>>)"
 _MARKUP = re.compile(_ALWAYS, re.MULTILINE)
 _MARKUP_AND_LINKS = re.compile(rf"{_ALWAYS}|\[", re.MULTILINE)
-_WIDE = re.compile("[\U00010000-\U0010ffff]")
 
 
 def safe(text: str) -> str:
@@ -28,23 +26,6 @@ def escaped(text: str) -> str:
     """For what the bot itself says, in which nothing is markup."""
     markup = _MARKUP_AND_LINKS if "](" in text else _MARKUP
     return markup.sub(lambda found: f"\\{found[0]}", safe(text))
-
-
-def length(text: str) -> int:
-    """Counted as the clients do, where a wide character takes two places."""
-    return len(text) + len(_WIDE.findall(text))
-
-
-def fitting(text: str, most: int) -> int:
-    """How many characters of a text have room in so many places."""
-    if length(text) <= most:
-        return len(text)
-    places = 0
-    for at, character in enumerate(text):
-        places += 2 if ord(character) > 0xFFFF else 1
-        if places > most:
-            return at
-    return len(text)
 
 
 def shortened(text: str, most: int) -> str:
@@ -70,9 +51,3 @@ def cut(text: str, most: int) -> list[str] | None:
         parts.append(text[start:end])
         start = end
     return [*parts, text[start:]]
-
-
-def pages(text: str, most: int = LONGEST) -> Iterator[str]:
-    """A long text as messages."""
-    narrow = most if not _WIDE.search(text) else most // 2
-    yield from split(text, narrow)

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from adapters.message_splitting import chunks, split
+from adapters.message_splitting import chunks, length, split
 from adapters.rendering import bar, words
 from adapters.slack.api import Json
 from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
-from adapters.slack.texts import LONGEST_MARKDOWN, cut, escaped, is_typable, safe, units
+from adapters.slack.texts import LONGEST_MARKDOWN, cut, escaped, is_typable, safe
 from bot.domain import MessageId, Place
 from bot.replies import (
     Button,
@@ -127,9 +127,9 @@ def _is_held(field: Field) -> bool:
         case FieldKind.TEXT:
             parts = cut(field.value, _INPUT)
             is_whole = parts is not None and len(parts) > 1
-            fits = is_whole or units(field.value) <= field.max_length
+            fits = is_whole or length(field.value) <= field.max_length
         case _:
-            fits = units(field.value) <= min(field.max_length, _INPUT)
+            fits = length(field.value) <= min(field.max_length, _INPUT)
     return fits and cut(field.value, _INPUT) is not None and is_typable(field.value)
 
 

@@ -91,8 +91,8 @@ class PostedParts:
     async def find(self, key: str) -> str | None:
         return await self.traces.find(self.channel, self.thread, key, after=self.asked)
 
-    def keep(self, ts: str) -> None:
-        self.traces.keep(self.channel, ts)
+    def keep(self, ts: str) -> str:
+        return self.traces.keep(self.channel, ts)
 
 
 async def pages(wire: Api, method: str, args: Mapping[str, object]) -> AsyncIterator[Json]:

@@ -16,12 +16,14 @@ from adapters.slack import inbound, outbound
 from adapters.slack.api import Api, Json, code, is_unknown_method
 from adapters.slack.emoji import name_of
 from adapters.slack.inbound import COMMAND, EPHEMERAL, HOME, Bot, InteractionHandle
-from adapters.slack.parts import AnswerTarget
+from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
+from adapters.slack.pacing import Slots
 from adapters.slack.people import People
 from adapters.slack.posted_before_crash import PostedMessages, PostedParts, pages
 from adapters.slack.posts import Posts
-from adapters.slack.streaming import StreamedAnswer
 from adapters.slack.submissions import Submission
+from adapters.slack.texts import safe_pieces
+from adapters.streamed_answer import StreamedAnswer
 from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, WorkspaceId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import (
@@ -237,20 +239,27 @@ class SlackSurface:
         await self._ready()
         channel = await self._people.channel(place)
         locale = self._locale(key)
-        spot = AnswerTarget(channel, place.thread, self._bot().team, asker, key)
-        status = asyncio.create_task(self._think(spot, locale), name="slack status")
+        target = AnswerTarget(channel, place.thread, self._bot().team, asker, key)
+        status = asyncio.create_task(self._think(target, locale), name="slack status")
 
         async def posted(message: MessageId) -> None:
             status.cancel()
             await stream.posted(message)
 
-        shown = replace(stream, posted=posted)
+        shown = replace(stream, posted=posted, pieces=safe_pieces(stream.pieces))
+        earlier = PostedParts(self._traces, channel, place.thread, inbound.asked_at(key))
         try:
-            trail = PostedParts(self._traces, channel, place.thread, inbound.asked_at(key))
-            answering = StreamedAnswer(
-                self._wire, spot, shown, now=self._now, trail=trail, is_new=self._is_first(key)
-            )
-            return await answering.run()
+            with Slots(self._wire.pacing) as slots:
+                writer = SlackMessageWriter(
+                    self._wire,
+                    target,
+                    earlier,
+                    slots=slots,
+                    begins=stream.begins,
+                    now=self._now,
+                    is_new=self._is_first(key),
+                )
+                return await StreamedAnswer(writer, shown, now=self._now).run()
         finally:
             status.cancel()
 
@@ -492,14 +501,14 @@ class SlackSurface:
             return None
         return grip.handle.response_url
 
-    async def _think(self, spot: AnswerTarget, locale: str) -> None:
+    async def _think(self, target: AnswerTarget, locale: str) -> None:
         """A word of patience where the model is slow."""
         await asyncio.sleep(_THINKING_AFTER_SECONDS)
-        if spot.thread is None:
+        if target.thread is None:
             return
         args = {
-            "channel_id": spot.channel,
-            "thread_ts": spot.thread,
+            "channel_id": target.channel,
+            "thread_ts": target.thread,
             "status": self._say("slack.thinking", locale),
         }
         try:

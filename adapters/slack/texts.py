@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+
+from adapters.message_splitting import length
 
 LONGEST_MARKDOWN = 11_500
 """Slack takes 12,000 characters of markdown in a message; fences need some room."""
@@ -53,11 +55,6 @@ def readable(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
-def units(text: str) -> int:
-    """The length as Slack's clients count it, in UTF-16."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
 def cut(text: str, most: int) -> list[str] | None:
     """A text in inputs of so many places, if white space cut off both ends of each is no loss.
 
@@ -65,10 +62,10 @@ def cut(text: str, most: int) -> list[str] | None:
     """
     parts: list[str] = []
     start = 0
-    while len(text) - start > most // 2 and units(text[start : start + most + 1]) > most:
+    while len(text) - start > most // 2 and length(text[start : start + most + 1]) > most:
         end = start + most
-        while units(text[start:end]) > most:
-            end -= (units(text[start:end]) - most + 1) // 2
+        while length(text[start:end]) > most:
+            end -= (length(text[start:end]) - most + 1) // 2
         while end > start and (text[end - 1].isspace() or text[end].isspace()):
             end -= 1
         if end == start:
@@ -156,3 +153,11 @@ class SafeTextStream:
     def rest(self) -> str:
         held, self._held = self._held, ""
         return safe(held)
+
+
+async def safe_pieces(pieces: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    """The pieces of a text, made safe as the whole would be."""
+    stream = SafeTextStream()
+    async for piece in pieces:
+        yield stream.feed(piece)
+    yield stream.rest()

@@ -1,0 +1,330 @@
+"""Shows one answer on a chat platform while the model writes it; the platform is a writer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from adapters.message_splitting import (
+    FENCE_ROOM,
+    boundary,
+    closed,
+    first_page,
+    fitting,
+    length,
+    reopened,
+)
+from bot.domain import MessageId
+from bot.errors import EmptyAnswer, MessageGone, PlaceClosed, SurfaceError
+from bot.replies import Button, Stream
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.2
+_RETRY_SECONDS = 1.1
+_LAST_WRITE_SECONDS = 2.5
+"""How long a broken-off answer waits for the write in progress before cancelling it."""
+_CLOSE_SECONDS = 5.0
+
+
+class AnswerStopped(Exception):
+    """The platform's own stop button ended the message that was being written."""
+
+
+@dataclass(slots=True)
+class AnswerMessage:
+    """One message of an answer and the text that it is known to show."""
+
+    id: MessageId
+    number: int
+    text: str
+    written_at: float
+    is_full: bool = False
+    edits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerButtons:
+    """Buttons below the last message; `first` is the answer's first message, if another one."""
+
+    buttons: tuple[Button, ...]
+    first: MessageId | None
+
+
+class MessageWriter(Protocol):
+    """Writes the messages of one answer on one platform, numbered from 0.
+
+    Raises `SurfaceError`s, after which a text counts as not written; texts are always whole and
+    begin with what the message shows already. `buttons` is None unless the answer ends there.
+    """
+
+    longest: int
+    """UTF-16 code units that a message holds."""
+
+    def may_begin(self) -> bool:
+        """Whether the first words may be shown now; if not, they wait for more text."""
+        ...
+
+    async def find(self, number: int) -> MessageId | None:
+        """The message of that number that an attempt before a restart has posted."""
+        ...
+
+    async def post(self, number: int, text: str, buttons: AnswerButtons | None) -> MessageId: ...
+
+    async def replace(
+        self, message: MessageId, number: int, text: str, buttons: AnswerButtons | None
+    ) -> None:
+        """Takes over a message of an earlier attempt. Raises MessageGone."""
+        ...
+
+    def pause(self, message: AnswerMessage) -> float:
+        """Seconds between two writes to the message."""
+        ...
+
+    def may_extend(self, message: AnswerMessage) -> bool:
+        """Whether progress may be shown now without delaying the end of any answer."""
+        ...
+
+    def is_expiring(self, message: AnswerMessage) -> bool:
+        """Whether the platform will soon refuse more text for the message."""
+        ...
+
+    async def extend(self, message: AnswerMessage, text: str) -> None:
+        """Raises AnswerStopped."""
+        ...
+
+    async def finish(
+        self, message: AnswerMessage, text: str, buttons: AnswerButtons | None
+    ) -> None:
+        """The message's last text. Raises AnswerStopped."""
+        ...
+
+
+class StreamedAnswer:
+    """Writes one answer; `run` is called once, in the task that is cancelled to stop it."""
+
+    def __init__(self, writer: MessageWriter, stream: Stream, *, now: Callable[[], float]) -> None:
+        self._writer = writer
+        self._stream = stream
+        self._now = now
+        self._pending = ""
+        self._message: AnswerMessage | None = None
+        self._first: MessageId | None = None
+        self._count = 0
+        self._is_stopped = False
+        self._task: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._ending = asyncio.Event()
+
+    async def run(self) -> MessageId:
+        """The answer's first message. Raises what the pieces raise; what was shown stays."""
+        try:
+            async with aclosing(self._stream.pieces) as pieces:
+                async for piece in pieces:
+                    self._pending += piece
+                    await self._hand_over()
+            return await self._complete()
+        except BaseException as error:
+            await self._break_off(error)
+            raise
+
+    async def _hand_over(self) -> None:
+        """The first words are posted here, all others by a task that keeps the pace."""
+        if self._task is None:
+            if self._may_begin():
+                await self._begin()
+                self._task = asyncio.create_task(self._write(), name="streamed answer")
+            return
+        self._news.set()
+        if self._task.done():
+            self._task.result()
+
+    def _may_begin(self) -> bool:
+        is_long = length(self._pending) > self._soft
+        return bool(self._pending.strip()) and (self._writer.may_begin() or is_long)
+
+    async def _begin(self, *, is_last: bool = False) -> None:
+        """`posted` is called in the task of `run`, by which a stop finds it."""
+        await self._open(is_last=is_last)
+        assert self._first is not None
+        await self._stream.posted(self._first)
+
+    async def _open(self, *, is_last: bool = False) -> None:
+        """Puts pending text into the next message, whole and with buttons if it is the last."""
+        number, longest = self._count, self._writer.longest
+        standing = self._stream.standing if number == 0 else None
+        if standing is None:
+            standing = await self._writer.find(number)
+        with self._taken() as pending:
+            text, rest = first_page(pending, longest)
+            is_full = bool(rest.strip())
+            is_end = is_last and not is_full
+            buttons = AnswerButtons(self._stream.buttons, self._first) if is_end else None
+            text = closed(text, longest) if is_end else text
+            message = await self._put(standing, number, text, buttons)
+        self._pending = rest + self._pending
+        self._count += 1
+        self._first = self._first or message
+        if not is_end:
+            self._message = AnswerMessage(message, number, text, self._now(), is_full)
+
+    async def _put(
+        self, standing: MessageId | None, number: int, text: str, buttons: AnswerButtons | None
+    ) -> MessageId:
+        if standing is not None:
+            with contextlib.suppress(MessageGone):
+                await self._writer.replace(standing, number, text, buttons)
+                return standing
+        return await self._writer.post(number, text, buttons)
+
+    @contextlib.contextmanager
+    def _taken(self) -> Iterator[str]:
+        """All pending text; it is put back, before newer text, unless it was written."""
+        pending, self._pending = self._pending, ""
+        try:
+            yield pending
+        except BaseException:
+            self._pending = pending + self._pending
+            raise
+
+    async def _write(self) -> None:
+        """Writes pending text at the writer's pace until the answer ends."""
+        while not self._ending.is_set():
+            await self._news.wait()
+            self._news.clear()
+            if self._ending.is_set() or not self._pending:
+                continue
+            try:
+                await self._write_more()
+            except AnswerStopped:
+                self._is_stopped = True
+                return
+            except (MessageGone, PlaceClosed):
+                raise
+            except SurfaceError as error:
+                log.info("Text of an answer is written later", extra={"why": _code(error)})
+                await self._rest(_RETRY_SECONDS)
+                self._news.set()
+
+    async def _write_more(self) -> None:
+        message = self._message
+        if message is None or self._is_over(message):
+            await self._roll()
+            return
+        await self._rest(message.written_at + self._writer.pause(message) - self._now())
+        while not self._ending.is_set() and not self._writer.may_extend(message):
+            await self._rest(_POLL_SECONDS)
+        if self._ending.is_set() or self._is_over(message):
+            self._news.set()
+            return
+        try:
+            with self._taken() as pending:
+                await self._writer.extend(message, message.text + pending)
+        finally:
+            message.written_at = self._now()
+        message.text += pending
+        message.edits += 1
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleeps; the end of the answer ends it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._ending.wait()
+
+    def _is_over(self, message: AnswerMessage) -> bool:
+        """Whether pending text belongs into the next message."""
+        is_expiring = self._writer.is_expiring(message)
+        return message.is_full or is_expiring or length(self._pending) > self._room(message)
+
+    def _room(self, message: AnswerMessage) -> int:
+        return 0 if message.is_full else max(0, self._soft - length(message.text))
+
+    @property
+    def _soft(self) -> int:
+        """What a message takes while it may still need a closing fence."""
+        return self._writer.longest - FENCE_ROOM
+
+    async def _roll(self, *, is_last: bool = False) -> None:
+        """Finishes this message and begins the next; an open code block goes on there."""
+        if self._message is not None:
+            await self._fill(self._message)
+        if self._pending.strip():
+            await self._open(is_last=is_last)
+        if self._message is not None and self._pending:
+            self._news.set()
+
+    async def _fill(self, message: AnswerMessage) -> None:
+        with self._taken() as pending:
+            cut = self._cut(message, pending)
+            text = message.text + pending[:cut]
+            await self._writer.finish(message, closed(text, self._writer.longest), None)
+        self._pending = reopened(text, pending[cut:]) + self._pending
+        self._message = None
+
+    def _cut(self, message: AnswerMessage, pending: str) -> int:
+        """How much of the pending text still goes into a message that is finished."""
+        room = self._room(message)
+        if length(pending) > room:
+            return boundary(pending, fitting(pending, room))
+        return 0 if message.is_full else pending.rfind("\n") + 1 or len(pending)
+
+    async def _complete(self) -> MessageId:
+        self._end_writing()
+        if self._task is not None:
+            await self._task
+        if self._first is None:
+            if not self._pending.strip():
+                raise EmptyAnswer(host="–")
+            await self._begin(is_last=True)
+        if not self._is_stopped:
+            with contextlib.suppress(AnswerStopped):
+                await self._finish()
+        assert self._first is not None
+        return self._first
+
+    async def _finish(self) -> None:
+        while self._pending.strip() and not self._fits():
+            await self._roll(is_last=True)
+        if self._message is not None:
+            first = self._first if self._first != self._message.id else None
+            await self._close(self._message, AnswerButtons(self._stream.buttons, first))
+
+    def _fits(self) -> bool:
+        message = self._message
+        return message is not None and length(self._pending) <= self._room(message)
+
+    async def _close(self, message: AnswerMessage, buttons: AnswerButtons | None) -> None:
+        with self._taken() as pending:
+            text = message.text + pending[: fitting(pending, self._room(message))]
+            await self._writer.finish(message, closed(text, self._writer.longest), buttons)
+        self._message = None
+
+    def _end_writing(self) -> None:
+        self._ending.set()
+        self._news.set()
+
+    async def _break_off(self, error: BaseException) -> None:
+        """Finishes the message with the words that have come, where it still exists."""
+        self._end_writing()
+        if self._task is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WRITE_SECONDS):
+                    await asyncio.gather(self._task, return_exceptions=True)
+        message = self._message
+        is_gone = isinstance(error, MessageGone | PlaceClosed)
+        if message is None or is_gone or self._is_stopped:
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._close(message, None)
+        except (SurfaceError, TimeoutError, AnswerStopped) as problem:
+            log.warning("An answer could not be closed", extra={"why": type(problem).__name__})
+
+
+def _code(error: SurfaceError) -> object:
+    return error.details.get("code", error.key)
