@@ -70,6 +70,8 @@ class Rest:
         self.checks_bodies = True
         self.tells_responses = True
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self.planned_fault: tuple[int, Fault] | None = None
+        """A fault for the call of that number from now, counted from 0, whatever its route."""
         self._nonces: dict[tuple[str, str], tuple[float, str]] = {}
         self._routes = [
             (method, _pattern(path), f"{method} {path}", handler)
@@ -92,7 +94,7 @@ class Rest:
         route, args, handler = found
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
-        fault = self._faults[route].popleft() if self._faults[route] else None
+        fault = self._next_fault(route)
         if fault is not None and not fault.is_done:
             return _failed(request, fault)
         headers: Json = {}
@@ -114,6 +116,13 @@ class Rest:
         if fault is not None:
             return _failed(request, fault)
         return _answer(answer, 204 if answer is None else 200, headers)
+
+    def _next_fault(self, route: str) -> Fault | None:
+        if self._faults[route]:
+            return self._faults[route].popleft()
+        number, fault = self.planned_fault or (0, None)
+        self.planned_fault = (number - 1, fault) if fault and number else None
+        return None if number else fault
 
     async def cdn(self, request: web.Request) -> web.Response:
         return web.Response(body=self.discord.files_at[request.match_info["file"]])

@@ -124,6 +124,8 @@ class FakeSlack:
         self.url = ""
         self.sockets: list[web.WebSocketResponse] = []
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self.planned_fault: tuple[int, Fault] | None = None
+        """A fault for the call of that number from now, counted from 0, whatever its method."""
         self._triggers: dict[str, float] = {}
         self._count = itertools.count(1)
         self._turn = itertools.count()
@@ -427,7 +429,7 @@ class FakeSlack:
     async def api(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
         args, is_json = await _arguments(request)
-        fault = self._faults[method].popleft() if self._faults[method] else None
+        fault = self._next_fault(method)
         if fault is not None and not fault.is_done:
             return _failed(request, fault)
         try:
@@ -449,6 +451,13 @@ class FakeSlack:
         if fault is not None:
             return _failed(request, fault)
         return web.json_response(answer, headers={"x-oauth-scopes": ",".join(sorted(self.scopes))})
+
+    def _next_fault(self, method: str) -> Fault | None:
+        if self._faults[method]:
+            return self._faults[method].popleft()
+        number, fault = self.planned_fault or (0, None)
+        self.planned_fault = (number - 1, fault) if fault and number else None
+        return None if number else fault
 
     def _allow(self, method: str, request: web.Request, *, is_json: bool) -> None:
         """authentication/tokens: a bearer token of the right kind, with one of the scopes."""
