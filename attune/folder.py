@@ -1,9 +1,12 @@
-"""The data folder: for this account alone, and without what was written for people to fetch."""
+"""The data folder: for this account alone, and without what the last service left in it."""
 
 from __future__ import annotations
 
 import shutil
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bot.errors import SettingsError
@@ -30,6 +33,23 @@ def private_folder(folder: Path) -> None:
 def remove_exports(folder: Path) -> None:
     """Files that nobody fetched before the last service ended."""
     shutil.rmtree(folder / "exports", ignore_errors=True)
+
+
+@contextmanager
+def temporary_files(folder: Path) -> Iterator[None]:
+    """This process keeps its temporary files, uploads among them, in the data folder.
+
+    What a killed service left there is deleted first.
+    """
+    own = folder / "temporary"
+    shutil.rmtree(own, ignore_errors=True)
+    own.mkdir(mode=0o700)
+    before, tempfile.tempdir = tempfile.tempdir, str(own)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def _refusal(folder: Path, problem: str) -> SettingsError:

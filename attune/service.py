@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from attune.clock import SystemClock
 from attune.embedded import embedded_tuner
-from attune.folder import private_folder, remove_exports
+from attune.folder import private_folder, remove_exports, temporary_files
 from attune.settings import Settings
 from bot.domain import HostName
 from bot.errors import FolderTaken, SettingsError
@@ -41,7 +41,7 @@ _LAST_WORDS_SECONDS = 5.0
 async def house(settings: Settings) -> AsyncIterator[App]:
     """The house, open and running; on leaving everything in it has stopped."""
     folder = settings.data_dir
-    with data_lock(folder):
+    with data_lock(folder), temporary_files(folder):
         await asyncio.to_thread(remove_exports, folder)
         async with embedded_tuner(folder / "tuner") as tuner:
             # Half a second passes until it stands; the rest of the house loads meanwhile.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from attune.folder import private_folder
+from attune.folder import private_folder, temporary_files
 from attune.settings import environment, read_settings
 from bot.errors import SettingsError
 
@@ -60,6 +61,19 @@ async def test_exports_are_gone_with_the_next_start(tmp_path: Path) -> None:
     await attune("chat", folder=tmp_path, script="/tune help\n")
 
     assert not (tmp_path / "exports").exists()
+
+
+def test_temporary_files_lie_in_the_folder_and_do_not_outlive_the_service(tmp_path: Path) -> None:
+    left = tmp_path / "temporary" / "left by a kill"
+    left.mkdir(parents=True)
+
+    with temporary_files(tmp_path):
+        own = Path(tempfile.mkdtemp())
+        assert own.parent == left.parent
+        assert not left.exists()
+
+    assert not own.exists()
+    assert Path(tempfile.gettempdir()) != left.parent
 
 
 def test_an_open_folder_is_closed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -88,12 +89,14 @@ async def _propose(page: Page, number: int) -> None:
     await expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-async def test_a_dropped_file_is_imported_and_reported(
+async def test_a_dropped_file_is_imported_reported_and_deleted(
     windows: Windows, studio: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("question,answer\nWhere?,Here.\nWhen?,\n", encoding="utf-8")
-    page = await windows.open(f"{studio}/examples?import=1")
+    page = await windows.open(f"{studio}/room/support")
+    await page.locator(".bottom textarea").first.fill("/tune import")
+    await page.keyboard.press("Enter")
 
     await page.locator("input[type=file]").set_input_files(file)
 
@@ -101,6 +104,7 @@ async def test_a_dropped_file_is_imported_and_reported(
     await page.locator(".report").get_by_text("Line 3").wait_for()
     await page.get_by_role("button", name="Close").click()
     await page.get_by_role("cell", name="Where?").wait_for()
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 async def test_models_are_compared_put_in_use_and_deleted_by_mouse(
@@ -138,6 +142,42 @@ async def test_models_are_compared_put_in_use_and_deleted_by_mouse(
     ).wait_for()
     # Its checkpoints, whose names begin like its own, go with it at the host.
     await expect(page.locator(".branch-name", has_text=name)).to_have_count(0)
+
+
+async def test_what_was_deleted_comes_back_by_undo(windows: Windows, studio: str) -> None:
+    page = await windows.open(studio)
+    await go_the_newcomers_way(page)
+
+    await page.goto(f"{studio}/examples")
+    states = page.locator("tbody .pill")
+    await page.locator(".row-open").first.click()
+    await page.get_by_role("dialog").get_by_role("button", name="Withdraw").click()
+    await expect(states.first).to_have_text("withdrawn")
+    await _undo(page)
+    await expect(states.first).to_have_text("approved")
+
+    await page.locator("tbody").get_by_role("checkbox").nth(1).click()
+    await page.get_by_role("button", name="Reject", exact=True).click()
+    await expect(states.nth(1)).to_have_text("rejected")
+    await _undo(page)
+    await expect(states.nth(1)).to_have_text("approved")
+
+    await page.goto(f"{studio}/models")
+    await page.get_by_role("button", name="Roll back").click()
+    tuned = page.locator(".branch-line").nth(1)
+    name = await tuned.locator(".branch-name").inner_text()
+    await tuned.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    listed = page.locator(".branch-name").filter(has_text=re.compile(f"^{re.escape(name)}$"))
+    await expect(listed).to_have_count(0)
+    await _undo(page)
+    await expect(listed).to_be_visible()
+
+
+async def _undo(page: Page) -> None:
+    await page.get_by_role("dialog").get_by_role("button", name="Undo").click()
+    await page.get_by_text("Taken back: it is as it was.").last.wait_for()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 async def test_the_studio_speaks_chinese_and_goes_dark(windows: Windows, studio: str) -> None:

@@ -14,7 +14,6 @@ from adapters.studio.notes import tell
 from adapters.studio.page_session import PageSession
 from bot import events
 from bot.commands import Command, Option
-from bot.events import Attachment
 from bot.replies import Card, Document, Field, FieldKind, Form, Listing, Refused, Reply, Text
 
 _LONG = frozenset({"instructions"})
@@ -92,7 +91,7 @@ class PageActions:
         )
         form = Form(path, title, fields, say("example.save"))
 
-        async def submit(given: Mapping[str, str], attachment: Attachment | None) -> str:
+        async def submit(given: Mapping[str, str]) -> str:
             old = values or {}
             changed = {name: text for name, text in given.items() if text != old.get(name, "")}
             reply = await self._visit.command(path, {**(fixed or {}), **changed})
@@ -104,8 +103,8 @@ class PageActions:
         return next(c for c in self._visit.studio.catalogue.commands if c.path == path)
 
     def _open(self, form: Form) -> None:
-        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
-            what = events.FormSubmitted(form.id, values, attachment)
+        async def submit(values: Mapping[str, str]) -> str:
+            what = events.FormSubmitted(form.id, values)
             return await self._after(await self._visit.ask(what))
 
         open_form(self._visit, form, submit)

@@ -29,7 +29,6 @@ from adapters.studio.page_session import DIRECT, PageSession
 from bot import events
 from bot.commands import OptionKind
 from bot.domain import LOCAL, MessageId, Place, RoomMessage
-from bot.events import Attachment
 from bot.replies import Field, FieldKind, Form, Listing, Refused
 
 log = logging.getLogger(__name__)
@@ -242,7 +241,7 @@ class Room:
             say("example.save"),
         )
 
-        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
+        async def submit(values: Mapping[str, str]) -> str:
             await self._visit.studio.room.correct(message.number, values["text"])
             what = events.MessageEdited(_id(message), without_call(values["text"]))
             await self._visit.send(what, place_of(message))
@@ -261,8 +260,8 @@ class Room:
     def open(self, form: Form, place: Place) -> None:
         """A form of the house, as a dialog of this window."""
 
-        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
-            what = events.FormSubmitted(form.id, values, attachment)
+        async def submit(values: Mapping[str, str]) -> str:
+            what = events.FormSubmitted(form.id, values)
             reply = await self._visit.ask(what, place, by=self._visit.speaker)
             if isinstance(reply, Refused):
                 return reply.text

@@ -19,8 +19,9 @@ def open_dialog(props: str) -> Iterator[ui.dialog]:
     dialog opens would be deleted together with that one.
     """
     with ui.context.client, ui.dialog().props(props) as dialog:
-        dialog.on("hide", dialog.delete)
         yield dialog
+    # After the handlers of the block: none is called on an element that was deleted.
+    dialog.on("hide", dialog.delete)
     dialog.open()
 
 

@@ -11,16 +11,17 @@ from nicegui.elements.mixins.value_element import ValueElement
 from adapters.studio.dialogs import in_page, open_dialog
 from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
-from adapters.studio.uploads import take_file
-from bot.events import Attachment
 from bot.replies import Field, FieldKind, Form
 
 # What is wrong, in words; empty once the form may close.
-Submit = Callable[[Mapping[str, str], Attachment | None], Awaitable[str]]
+Submit = Callable[[Mapping[str, str]], Awaitable[str]]
 
 
 def open_form(visit: PageSession, form: Form, submit: Submit) -> None:
-    """Show a form; it closes when `submit` says nothing."""
+    """Show a form; it closes when `submit` says nothing.
+
+    A form with a file never comes here: the room opens the import dialog instead.
+    """
     _FormDialog(visit, form, submit).open()
 
 
@@ -30,7 +31,6 @@ class _FormDialog:
         self._form = form
         self._submit = submit
         self._inputs: dict[str, ValueElement[Any]] = {}
-        self._attachment: Attachment | None = None
 
     def open(self) -> None:
         with (
@@ -55,9 +55,6 @@ class _FormDialog:
             dialog.on("keydown.enter.meta", in_page(self._send))
 
     def _draw(self, field: Field, *, is_first: bool) -> None:
-        if field.kind is FieldKind.FILE:
-            take_file(self._visit, self._take, label=field.label)
-            return
         drawn = _element(field)
         drawn.classes("w-full").mark(f"field-{field.name}")
         if is_first:
@@ -66,32 +63,25 @@ class _FormDialog:
             drawn.props(f"hint={quoted(field.hint)}")
         self._inputs[field.name] = drawn
 
-    async def _take(self, attachment: Attachment) -> None:
-        self._attachment = attachment
-
     def _close(self) -> None:
         self._dialog.close()
 
     async def _send(self) -> None:
         values = {name: _as_text(drawn.value) for name, drawn in self._inputs.items()}
-        missing = [f.label for f in self._form.fields if f.required and self._lacks(f, values)]
+        required = (field for field in self._form.fields if field.required)
+        missing = [field.label for field in required if not values[field.name].strip()]
         if missing:
             self._complain(self._visit.say("console.missing_fields", fields=", ".join(missing)))
             return
         self._button.props("loading")
         try:
-            problem = await self._submit(values, self._attachment)
+            problem = await self._submit(values)
         finally:
             self._button.props(remove="loading")
         if problem:
             self._complain(problem)
         else:
             self._dialog.close()
-
-    def _lacks(self, field: Field, values: Mapping[str, str]) -> bool:
-        if field.kind is FieldKind.FILE:
-            return self._attachment is None
-        return not values.get(field.name, "").strip()
 
     def _complain(self, problem: str) -> None:
         self._problem.set_text(problem)

@@ -1,11 +1,10 @@
-"""Taking a file from the browser: dropped or chosen, and laid into a folder of ours."""
+"""Taking a file from the browser: dropped or chosen, and deleted once it was used."""
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from nicegui import events as browser
 from nicegui import ui
@@ -14,8 +13,6 @@ from adapters.studio.notes import notify
 from adapters.studio.page_session import PageSession
 from bot.domain import LOCAL
 from bot.events import Attachment
-
-Take = Callable[[Attachment], Awaitable[None]]
 
 _MOST_MEBIBYTES = 512
 
@@ -28,42 +25,47 @@ _DROP = """(e) => {{
 }}"""
 
 
-def take_file(visit: PageSession, take: Take, *, label: str) -> None:
-    """A place to drop a file, or to choose one by mouse, finger or keyboard."""
-    _Place(visit, take, label)
+def upload_area(
+    visit: PageSession, use: Callable[[Attachment], Awaitable[None]], *, label: str
+) -> None:
+    """A place to drop a file, or to choose one by mouse, finger or keyboard.
+
+    The file is deleted as soon as `use` has ended.
+    """
+    _UploadArea(visit, use, label)
 
 
-class _Place:
-    def __init__(self, visit: PageSession, take: Take, label: str) -> None:
+class _UploadArea:
+    def __init__(
+        self, visit: PageSession, use: Callable[[Attachment], Awaitable[None]], label: str
+    ) -> None:
         self._visit = visit
-        self._take = take
-        # Quasar draws its own with parts that have no name; only its hands are used.
-        hands = ui.upload(
-            on_upload=self._uploaded,
-            on_begin_upload=self._begun,
-            on_rejected=self._refused,
+        self._use = use
+        # Quasar draws its own area with parts that have no name; this one only transfers.
+        transfer = ui.upload(
+            on_upload=self._receive,
+            on_begin_upload=self._show_sending,
+            on_rejected=self._refuse,
             auto_upload=True,
             max_file_size=_MOST_MEBIBYTES * 1024 * 1024,
-        ).classes("hands")
+        ).classes("transfer")
         with ui.element("button").classes("drop").props("type=button").mark("drop") as area:
             ui.icon("upload_file").props("aria-hidden=true")
-            self._said = ui.label(label).props("aria-live=polite")
-        area.on("click", js_handler=_PICK.format(id=hands.id))
+            self._label = ui.label(label).props("aria-live=polite")
+        area.on("click", js_handler=_PICK.format(id=transfer.id))
         area.on("dragover", js_handler=_OVER)
         area.on("dragleave", js_handler=_LEAVE)
-        area.on("drop", js_handler=_DROP.format(id=hands.id))
+        area.on("drop", js_handler=_DROP.format(id=transfer.id))
 
-    def _begun(self) -> None:
-        self._said.set_text(self._visit.say("studio.sending"))
+    def _show_sending(self) -> None:
+        self._label.set_text(self._visit.say("studio.sending"))
 
-    def _refused(self) -> None:
+    def _refuse(self) -> None:
         notify(self._visit.say("studio.too_big", most=_MOST_MEBIBYTES), kind="warning")
 
-    async def _uploaded(self, arrived: browser.UploadEventArguments) -> None:
-        """It lies in a folder of ours until it is read; whoever takes it takes it away."""
-        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="attune-upload-")
-        path = Path(folder) / "upload"
-        await arrived.file.save(path)
-        name = Path(arrived.file.name.replace("\\", "/")).name or "upload"
-        self._said.set_text(name)
-        await self._take(Attachment(name, str(path), arrived.file.size(), platform=LOCAL))
+    async def _receive(self, upload: browser.UploadEventArguments) -> None:
+        with TemporaryDirectory(prefix="attune-upload-") as folder:
+            path = Path(folder) / "upload"
+            await upload.file.save(path)
+            name = Path(upload.file.name.replace("\\", "/")).name or "upload"
+            await self._use(Attachment(name, str(path), upload.file.size(), platform=LOCAL))

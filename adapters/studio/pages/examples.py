@@ -21,7 +21,6 @@ from adapters.studio.pages.table import draw_table, rows_of
 from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
 from bot import events
 from bot.domain import ExampleState, Origin
-from bot.events import Attachment
 from bot.replies import Card, Field, Form, Listing, ListingRow, Refused, Reply
 
 _PAGE = 25
@@ -245,7 +244,7 @@ class _Examples:
         field = Field("name", say("studio.tags"), max_length=40)
         form = Form("tag", say("studio.tag"), (field,), say("example.save"))
 
-        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
+        async def submit(values: Mapping[str, str]) -> str:
             reply = await self._change("tag", values)
             if isinstance(reply, Refused):
                 return reply.text

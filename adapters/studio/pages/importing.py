@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from nicegui import ui
 
@@ -13,7 +10,7 @@ from adapters.studio import drawing
 from adapters.studio.dialogs import open_dialog
 from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
-from adapters.studio.uploads import take_file
+from adapters.studio.uploads import upload_area
 from adapters.text_layout import share_done
 from bot import events
 from bot.events import Attachment
@@ -38,18 +35,14 @@ class ImportDialog:
             ui.label(say("studio.import.note")).classes("fine")
             self._area = ui.element("div").classes("w-full")
             with self._area:
-                take_file(self._visit, self._take, label=say("studio.drop_file"))
+                upload_area(self._visit, self._import, label=say("studio.drop_file"))
             with ui.row().classes("form-buttons"):
                 ui.button(say("studio.close"), on_click=dialog.close).props("flat")
 
-    async def _take(self, attachment: Attachment) -> None:
+    async def _import(self, attachment: Attachment) -> None:
         tell = self._draw_progress()
-        try:
-            what = events.FormSubmitted("import", {}, attachment)
-            reply = await self._visit.ask(what, progress=tell)
-        finally:
-            folder = Path(attachment.reference).parent
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        what = events.FormSubmitted("import", {}, attachment)
+        reply = await self._visit.ask(what, progress=tell)
         if not self._area.is_deleted:
             self._area.clear()
             with self._area:

@@ -16,7 +16,6 @@ from adapters.studio.notes import notify, tell
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.shell import follow, middle, shell, visit_of
 from bot import events
-from bot.events import Attachment
 from bot.replies import Card, Form, Listing, ListingRow, Refused
 
 _PAGE = 200
@@ -292,7 +291,7 @@ class _Queue:
             self._judged_elsewhere.add(number)
 
     def _edit(self, form: Form) -> None:
-        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
+        async def submit(values: Mapping[str, str]) -> str:
             reply = await self._visit.ask(events.FormSubmitted(form.id, values))
             if isinstance(reply, Refused):
                 return reply.text

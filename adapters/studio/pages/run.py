@@ -15,7 +15,6 @@ from adapters.studio.page_session import DIRECT, GENERAL, PageSession, Studio
 from adapters.studio.shell import follow, lead, middle, pill, remember, shell, title_of, visit_of
 from bot import events
 from bot.domain import LOCAL, ChannelId, Place
-from bot.events import Attachment
 from bot.replies import (
     Button,
     Card,
@@ -247,7 +246,7 @@ class Assistants(Run):
             say("example.save"),
         )
 
-        async def submit(values: Mapping[str, str], attachment: Attachment | None) -> str:
+        async def submit(values: Mapping[str, str]) -> str:
             options = {"name": values["name"], "always": values["always"]}
             channel = ChannelId(values["channel"].strip().lstrip("#"))
             what = events.CommandInvoked("assistant bind", options)
