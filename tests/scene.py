@@ -470,9 +470,16 @@ def quick_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def scene(tmp_path: Path, empty_store: Path, quick_hosts: None) -> AsyncIterator[Scene]:
     """A house that has just opened."""
-    copy_data(empty_store, tmp_path)
+    async with opened_scene(tmp_path, empty_store) as made:
+        yield made
+
+
+@asynccontextmanager
+async def opened_scene(folder: Path, store: Path) -> AsyncIterator[Scene]:
+    """An app over a copy of a store that was made before, with a host of its own."""
+    copy_data(store, folder)
     async with faulty_host() as host:
-        made = Scene(tmp_path, host)
+        made = Scene(folder, host)
         await made.start()
         yield made
         await made.end()

@@ -21,7 +21,7 @@ PACKAGES = ("bot", "adapters", "storage", "tuner", "attune")
 # Needs torch, which the base installation has not; read as source all the same.
 WITHOUT_IMPORT = ("tuner.local", "tuner.__main__", "attune.__main__", "storage.migrations.")
 
-SIZE = 3_000
+SIZE = 1_500
 GROWTH = 4
 # Work in proportion to the square of SIZE takes many times as long.
 SECONDS_NOT_WORTH_A_RATIO = 0.003

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -43,7 +44,14 @@ REFUSALS = {
     "file": (answers(400, "The file is too large."), "The file is too large."),
     "key": (answers(401, "Bad key."), "must check KEY"),
 }
-ALL = pytest.mark.parametrize("kind", [name for name in KINDS if name != "sandbox"])
+OUTSIDE = [name for name in KINDS if name != "sandbox"]
+ALL = pytest.mark.parametrize("kind", OUTSIDE)
+
+
+def half_of(faults: Iterable[str]) -> list[tuple[str, str]]:
+    """Every kind with half of the faults, every fault with half of the kinds."""
+    pairs = itertools.product(enumerate(OUTSIDE), enumerate(faults))
+    return [(kind, fault) for (row, kind), (column, fault) in pairs if (row + column) % 2 == 0]
 
 
 async def at(scene: Scene, kind: str, **more: Any) -> None:
@@ -74,8 +82,7 @@ async def one_of_everything(scene: Scene, kind: str) -> None:
             assert "/tune use as:DEPLOYMENT" in ended
 
 
-@ALL
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("kind", "fault"), half_of(FAULTS))
 async def test_a_host_that_goes_wrong_everywhere_once_trains_once(
     scene: Scene, kind: str, fault: str
 ) -> None:
@@ -103,8 +110,7 @@ async def test_a_host_that_is_slow_trains_once(scene: Scene, kind: str) -> None:
     await one_of_everything(scene, kind)
 
 
-@ALL
-@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize(("kind", "refusal"), half_of(REFUSALS))
 async def test_a_refusal_is_a_sentence_and_leaves_nothing_behind(
     scene: Scene, kind: str, refusal: str
 ) -> None:
