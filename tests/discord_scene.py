@@ -109,8 +109,10 @@ class Scene:
         await until(lambda: self.heard_up_to(reached) and self.is_idle())
 
     def heard_up_to(self, sequence: int) -> bool:
-        line = self.house.discord._line if self.house and self.house.discord else None
-        return line is not None and (line.sequence or 0) >= sequence
+        shards = self.house.discord.shards if self.house and self.house.discord else []
+        return bool(shards) and all(
+            one.line is not None and (one.line.sequence or 0) >= sequence for one in shards
+        )
 
     def is_idle(self) -> bool:
         return self.house is not None and not self.house.busy

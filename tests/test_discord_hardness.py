@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from adapters.discord.api import api_base, is_discord
-from adapters.discord.connection import CONTENT
 from adapters.discord.pacing import Pacing, Priority
+from adapters.discord.shards import CONTENT
 from bot.errors import SettingsError
 from storage.database import Database
 from storage.migrations import migrate

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
@@ -20,20 +19,23 @@ from adapters.discord.direct_talks import DirectTalks, Found
 from adapters.discord.directory import Directory
 from adapters.discord.directs import Directs
 from adapters.discord.gateway import HttpApi
-from adapters.discord.gateway_events import (
-    GatewayClosed,
-    GatewayConnection,
-    GatewayEvent,
-    GatewayRefused,
-)
-from adapters.discord.gateway_session import GatewaySession, SessionFile
+from adapters.discord.gateway_events import GatewayConnection, GatewayEvent
+from adapters.discord.gateway_session import SessionFile
 from adapters.discord.inbound import COMPLETION, Bot, GuildContext, ParsedEvent, handle_of
 from adapters.discord.interactions import InteractionContext
 from adapters.discord.members import Members
+from adapters.discord.shards import (
+    CONTENT,
+    GatewayPlan,
+    IdentifyQueue,
+    Shard,
+    ShardingRequired,
+    bad_token,
+)
 from adapters.discord.surface import DiscordSurface
 from bot.commands import Catalogue
 from bot.domain import ChannelId, Place, User, UserId
-from bot.errors import SettingsError, SurfaceError
+from bot.errors import SurfaceError
 from bot.events import (
     ButtonClicked,
     Event,
@@ -53,17 +55,17 @@ log = logging.getLogger(__name__)
 # https://docs.discord.com/developers/events/gateway#list-of-intents
 _GUILDS, _MESSAGES, _REACTIONS = 1 << 0, 1 << 9, 1 << 10
 _DIRECT_MESSAGES, _DIRECT_REACTIONS = 1 << 12, 1 << 13
-CONTENT = 1 << 15
 INTENTS = _GUILDS | _MESSAGES | _REACTIONS | _DIRECT_MESSAGES | _DIRECT_REACTIONS
 # https://docs.discord.com/developers/resources/application#application-object-application-flags
 CONTENT_FLAGS = (1 << 18) | (1 << 19)
 _PUBLIC_GATEWAY = "wss://gateway.discord.gg/"
-_UNWANTED_INTENT, _BAD_TOKEN = 4014, 4004
 
 _DEFER_SECONDS, _DOTS_SECONDS = 2.0, 0.6
 _COMPLETION_SECONDS = 2.3
 _KEEP_EVERY_SECONDS = 0.2
 _TRIES_TO_KEEP, _LONGEST_WAIT_SECONDS = 8, 60.0
+_LONGEST_REGISTER_WAIT_SECONDS = 600.0
+_RESHARD_SECONDS = 5.0
 _MOST_MARKS = 5000
 _LAST_WORDS_SECONDS = 11.0
 _INTERACTION = "INTERACTION_CREATE"
@@ -88,6 +90,7 @@ class Discord:
         self._catalogue = catalogue
         self._clock = clock
         self._say = say
+        self._folder = folder
         self._memory = SessionFile(folder / "discord.json")
         self._house: App | None = None
         self._me: Bot | None = None
@@ -98,7 +101,7 @@ class Discord:
         self._waits: set[asyncio.Task[object]] = set()
         self._working: set[asyncio.Task[None]] = set()
         self._marks: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
-        self._line: GatewayConnection | None = None
+        self.shards: list[Shard] = []
         self._order = Ordering()
         self.wire = HttpApi(access)
         self.surface = DiscordSurface(
@@ -128,7 +131,7 @@ class Discord:
         for waiting in self._waits:
             waiting.cancel()
         await asyncio.gather(*self._waits, return_exceptions=True)
-        self._keep_session()
+        self._keep_sessions()
         if self._working:
             await asyncio.wait(set(self._working), timeout=_LAST_WORDS_SECONDS)
         await self.surface.close()
@@ -144,7 +147,7 @@ class Discord:
                 break
             except SurfaceError as error:
                 if code(error) == 401:
-                    raise _bad_token() from error
+                    raise bad_token() from error
                 log.warning("Discord cannot be reached yet", extra={"why": error.key})
             await self._clock.sleep(timedelta(seconds=wait))
             wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
@@ -176,64 +179,63 @@ class Discord:
                 },
             )
         known = manifest.fingerprint(drawn, self.wire.base, application, guild)
-        if self._memory.kept.commands == known:
-            return
-        try:
-            await self.wire.call("PUT", path, at, body=drawn)
-        except SurfaceError as error:
-            log.warning("The commands could not be registered", extra={"why": str(error)})
-            return
-        self._memory.keep(replace(self._memory.kept, commands=known))
+        wait = 1.0
+        while self._memory.kept.commands != known:
+            try:
+                await self.wire.call("PUT", path, at, body=drawn)
+            except SurfaceError as error:
+                log.error(self._say("discord.no_commands", why=str(error)))
+                await self._clock.sleep(timedelta(seconds=wait))
+                wait = min(_LONGEST_REGISTER_WAIT_SECONDS, wait * 4)
+                continue
+            self._memory.keep(replace(self._memory.kept, commands=known))
 
     async def _listen(self, intents: int) -> None:
-        """Connection after connection; one that stood is followed by the next at once."""
-        wait = 1.0
+        """All shards until cancelled; where Discord wants more of them, all begin anew."""
         while True:
-            heard_of = self._line
+            plan = await self._plan()
+            identifies = IdentifyQueue(plan)
+            self.shards = [self._shard(number, plan, identifies) for number in range(plan.shards)]
             try:
-                closed = await self.wire.listen(
-                    self._resumable(),
-                    intents=intents,
-                    gateway=await self._gateway(),
-                    heard=self._heard,
-                )
-            except GatewayRefused as refused:
-                intents = _without_content(refused.code, intents)
-                self._memory.keep(replace(self._memory.kept, session=None))
-                self._line = None
-                log.warning(self._say("discord.no_content_intent"))
-                continue
-            self._note_end(closed)
-            if self._line is not heard_of and closed.can_resume:
-                wait = 1.0
-                continue
-            await self._clock.sleep(timedelta(seconds=wait * random.uniform(1.0, 1.5)))
-            wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
+                async with asyncio.TaskGroup() as group:
+                    for number, shard in enumerate(self.shards):
+                        group.create_task(shard.listen(intents), name=f"discord shard {number}")
+            except* ShardingRequired:
+                log.warning("Discord wants more shards", extra={"shards": plan.shards})
+                await self._clock.sleep(timedelta(seconds=_RESHARD_SECONDS))
 
-    def _resumable(self) -> GatewaySession:
-        self._keep_session()
-        kept = self._memory.kept
-        is_ours = bool(kept.session) and kept.sequence is not None
-        return kept if is_ours else replace(kept, session=None)
+    def _shard(self, number: int, plan: GatewayPlan, identifies: IdentifyQueue) -> Shard:
+        file = SessionFile(self._folder / f"discord-{number}.json") if number else self._memory
+        return Shard(
+            number,
+            plan,
+            file,
+            gateway=self.wire,
+            clock=self._clock,
+            identifies=identifies,
+            guilds=lambda: self._known().guilds,
+            on_event=self._heard,
+            on_no_content=lambda: log.warning(self._say("discord.no_content_intent")),
+        )
 
-    def _note_end(self, closed: GatewayClosed) -> None:
-        if not closed.can_resume:
-            self._line = None
-            self._memory.keep(replace(self._memory.kept, session=None, sequence=None))
-
-    async def _gateway(self) -> str:
-        if self._access.gateway_url:
-            return self._access.gateway_url
+    async def _plan(self) -> GatewayPlan:
+        """https://docs.discord.com/developers/events/gateway#get-gateway-bot."""
+        own = self._access.gateway_url
         try:
-            answer = await self.wire.call("GET", "/gateway/bot", patience=1)
-        except SurfaceError:
-            return _PUBLIC_GATEWAY
-        return str(answer.get("url") or _PUBLIC_GATEWAY)
+            answer = await self.wire.call("GET", "/gateway/bot")
+        except SurfaceError as error:
+            log.warning("Discord does not say how many shards it wants", extra={"why": error.key})
+            return GatewayPlan(own or _PUBLIC_GATEWAY, is_fixed=bool(own))
+        limits = answer.get("session_start_limit") or {}
+        return GatewayPlan(
+            own or str(answer.get("url") or _PUBLIC_GATEWAY),
+            max(1, int(answer.get("shards") or 1)),
+            max(1, int(limits.get("max_concurrency") or 1)),
+            is_fixed=bool(own),
+        )
 
     def _heard(self, line: GatewayConnection, heard: GatewayEvent) -> None:
-        """Called for every event, in order; what takes time is done in a task of its own."""
-        if heard.name in ("READY", "RESUMED"):
-            self._line = line
+        """Called for every event of a shard, in order; what takes time is done in a task."""
         self._later(self._take(line, heard), name=f"discord {heard.name.lower()}")
 
     async def _take(self, line: GatewayConnection, heard: GatewayEvent) -> None:
@@ -444,7 +446,9 @@ class Discord:
         """Guilds that we left meanwhile are reported; the house asks Discord for itself."""
         guilds = list(data.get("guilds") or ())
         here = tuple(str(one["id"]) for one in guilds)
-        for gone in set(self._memory.kept.guilds) - set(here):
+        memory = self.shards[line.shard_id or 0].memory
+        for gone in set(memory.kept.guilds) - set(here):
+            self._known().learn("GUILD_DELETE", {"id": gone})
             place = Place(inbound.workspace(gone), ChannelId(""))
             key = f"{place.workspace}/left/{line.session_id}"
             nobody = User(UserId("discord"), "discord")
@@ -453,7 +457,7 @@ class Discord:
             if guild.get("channels") is not None:
                 whole = GatewayEvent("GUILD_CREATE", guild, 0)
                 await self._keep(line, whole, self._order.take(()))
-        self._memory.keep(replace(self._memory.kept, guilds=here))
+        memory.keep(replace(memory.kept, guilds=here))
 
     def _with_answered(self, data: Json) -> Json:
         """An answer to us counts, also where Discord does not say whom it answers."""
@@ -484,24 +488,11 @@ class Discord:
     async def _keep_place(self) -> None:
         while True:
             await asyncio.sleep(_KEEP_EVERY_SECONDS)
-            self._keep_session()
+            self._keep_sessions()
 
-    def _keep_session(self) -> None:
-        """Where to go on, by this process or the next."""
-        line, kept = self._line, self._memory.kept
-        if line is None or line.session_id is None:
-            return
-        address = self._access.gateway_url or line.address
-        guilds = tuple(self._known().guilds) or kept.guilds
-        self._memory.keep(
-            replace(
-                kept,
-                session=line.session_id,
-                sequence=line.sequence,
-                gateway=address,
-                guilds=guilds,
-            )
-        )
+    def _keep_sessions(self) -> None:
+        for shard in self.shards:
+            shard.keep_session()
 
     def _later(self, work: Coroutine[Any, Any, object], *, name: str = "discord") -> None:
         task = asyncio.create_task(work, name=name)
@@ -534,27 +525,6 @@ def _intents(flags: int | None) -> int:
     """The words of messages are asked for unless Discord says that we may not have them."""
     may_read = flags is None or bool(flags & CONTENT_FLAGS)
     return INTENTS | CONTENT if may_read else INTENTS
-
-
-def _without_content(close: int, intents: int) -> int:
-    """What is left to try after a refusal. Raises SettingsError where nothing is."""
-    if close == _UNWANTED_INTENT and intents & CONTENT:
-        return intents & ~CONTENT
-    if close == _BAD_TOKEN:
-        raise _bad_token()
-    raise SettingsError(
-        variable="DISCORD_TOKEN",
-        problem=f"Discord refuses the connection ({close})",
-        remedy="Check the application's intents at discord.com/developers, page Bot.",
-    )
-
-
-def _bad_token() -> SettingsError:
-    return SettingsError(
-        variable="DISCORD_TOKEN",
-        problem="Discord refuses it",
-        remedy="At discord.com/developers, page Bot, reset the token and copy it anew.",
-    )
 
 
 def _user_of(data: Json) -> str | None:

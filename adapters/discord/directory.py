@@ -71,7 +71,7 @@ class Directory:
         """Takes what an event of the gateway tells in passing."""
         match name:
             case "READY":
-                self._own = {str(one["id"]) for one in data.get("guilds") or ()}
+                self._learn_own(data)
             case "GUILD_CREATE" | "GUILD_UPDATE":
                 self._learn_guild(data)
             case "GUILD_DELETE":
@@ -84,6 +84,15 @@ class Directory:
                 self._learn_channel(data, data.get("guild_id"))
             case "CHANNEL_DELETE" | "THREAD_DELETE":
                 self.channels.pop(str(data["id"]), None)
+
+    def _learn_own(self, ready: Json) -> None:
+        """A shard tells of its own guilds alone, so that only a bot of one shard knows all."""
+        guilds = {str(one["id"]) for one in ready.get("guilds") or ()}
+        _, shards = ready.get("shard") or (0, 1)
+        if int(shards) == 1:
+            self._own = guilds
+        elif self._own is not None:
+            self._own |= guilds
 
     async def own_guilds(self) -> Sequence[str]:
         """Every guild that the bot is in; a resumed session does not tell, so it is asked then.

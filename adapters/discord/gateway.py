@@ -18,7 +18,12 @@ from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from discord.http import HTTPClient, Ratelimit, Route
 
 from adapters.discord.api import Access, File, Ids, Json, api_base, is_discord, proxy_for
-from adapters.discord.gateway_events import GatewayClosed, GatewayEvent, GatewayRefused
+from adapters.discord.gateway_events import (
+    GatewayClosed,
+    GatewayConnection,
+    GatewayEvent,
+    GatewayRefused,
+)
 from adapters.discord.gateway_session import GatewaySession
 from adapters.discord.pacing import Pacing, Priority
 from bot.errors import MessageGone, PlaceClosed, SurfaceBusy, SurfaceError
@@ -196,7 +201,7 @@ class HttpApi:
         self._access = access
         self.base = api_base(access.api_url)
         self.pacing = Pacing()
-        self._client: discord.Client | None = None
+        self._client: discord.AutoShardedClient | None = None
         self._http: Http | None = None
         _silence_libraries()
 
@@ -204,7 +209,9 @@ class HttpApi:
         """Who we are. Raises SurfaceError; `code` 401 is a token that Discord refuses."""
         await self.close()
         self._http = Http(self.base, self.pacing)
-        self._client = discord.Client(intents=discord.Intents.none(), max_messages=None)
+        self._client = discord.AutoShardedClient(
+            intents=discord.Intents.none(), max_messages=None, shard_count=1
+        )
         await self._client._async_setup_hook()
         self._client.http = self._http
         try:
@@ -263,10 +270,15 @@ class HttpApi:
         *,
         intents: int,
         gateway: str,
-        heard: Callable[[Socket, GatewayEvent], object],
+        shard: tuple[int, int],
+        heard: Callable[[GatewayConnection, GatewayEvent], object],
     ) -> GatewayClosed:
-        """One connection to its end, and how to go on; raises Refused where there is no way."""
+        """One connection of a shard (its number, their count) to its end, and how to go on.
+
+        Raises GatewayRefused where there is no way.
+        """
         assert self._client is not None
+        number, self._client._connection.shard_count = shard
         self._client._connection._intents = discord.Intents._from_value(intents)
         is_resumed = kept.session is not None
         socket: Socket | None = None
@@ -275,6 +287,7 @@ class HttpApi:
                 socket = await Socket.from_client(
                     self._client,
                     initial=True,
+                    shard_id=number,
                     gateway=yarl.URL(kept.gateway if is_resumed and kept.gateway else gateway),
                     session=kept.session,
                     sequence=kept.sequence,

@@ -21,6 +21,7 @@ class GatewayConnection(Protocol):
     """A connection to the gateway, as far as those who listen to it care."""
 
     session_id: str | None
+    shard_id: int | None
 
     @property
     def sequence(self) -> int | None: ...

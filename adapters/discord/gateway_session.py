@@ -1,4 +1,4 @@
-"""What must be known again after a restart: the session, and what Discord was told."""
+"""What must be known again after a restart: a shard's session, and what Discord was told."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class GatewaySession:
     gateway: str | None = None
     commands: str = ""
     guilds: tuple[str, ...] = field(default=())
+    shards: int = 1
+    """Among how many the guilds were dealt out."""
 
 
 class SessionFile:

@@ -113,6 +113,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discord.unknown_server": "Discord does not tell me right now which servers we share. Please say that again in a minute.",
     "discord.not_in_server": "You are not in that server, so nothing was done.",
     "discord.no_guild": "We share no server, so nobody can answer you here. Write to me in a server that I am in.",
+    "discord.no_commands": "The slash commands could not be registered with Discord ({why}). It is tried again.",
     "discord.no_content_intent": "Discord does not let the bot read all messages: the Message Content intent is off at discord.com/developers, page Bot. Commands, menus, mentions, answers to the bot and direct messages work without it; channels that are always answered do not.",
     "discord.doctor.token": "Discord: the token works for {name}.",
     "discord.doctor.token_bad": "Discord refuses the token. At discord.com/developers, page Bot, reset it and put the new one into DISCORD_TOKEN.",

@@ -24,6 +24,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discord.unknown_server": "Discord 现在没有告诉我我们同在哪些服务器里。请过一分钟再说一遍。",
     "discord.not_in_server": "你不在那个服务器里，所以什么也没有做。",
     "discord.no_guild": "我们没有共同的服务器，所以这里没有人能回答你。请在我所在的服务器里给我写一句话。",
+    "discord.no_commands": "无法向 Discord 注册斜杠命令（{why}）。稍后会再试。",
     "discord.no_content_intent": "Discord 不让机器人读取所有消息：discord.com/developers 的 Bot 页面上，Message Content intent 没有打开。命令、菜单、@我、回复我和私信不受影响；总是回答的频道无法工作。",
     "discord.doctor.token": "Discord：令牌可用，机器人是 {name}。",
     "discord.doctor.token_bad": "Discord 不接受令牌。请在 discord.com/developers 的 Bot 页面重置令牌，把新的填进 DISCORD_TOKEN。",

@@ -376,7 +376,10 @@ class FakeDiscord:
 
     def _ready(self, session: Session) -> Json:
         ready: Json = {"v": 10, "user": self.users[BOT], "session_id": session.id}
-        ready["guilds"] = [{"id": guild, "unavailable": True} for guild in self.guilds]
+        ready["shard"] = list(session.shard)
+        ready["guilds"] = [
+            {"id": guild, "unavailable": True} for guild in self.guilds if session.has(guild)
+        ]
         ready["application"] = {"id": BOT, "flags": self.flags or 0}
         if not self.gateway.lacks_resume_url:
             ready["resume_gateway_url"] = self.gateway.url
@@ -384,7 +387,8 @@ class FakeDiscord:
 
     def _after_ready(self, session: Session) -> None:
         for guild in self.guilds:
-            self.gateway.dispatch("GUILD_CREATE", self.described_guild(guild), only=session)
+            if session.has(guild):
+                self.gateway.dispatch("GUILD_CREATE", self.described_guild(guild), only=session)
 
     def _reads_content(self, message: Json) -> bool:
         """events/gateway#message-content-intent: what is meant for the bot is told all the same."""

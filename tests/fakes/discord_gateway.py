@@ -50,10 +50,16 @@ class Session:
 
     id: str
     intents: int
+    shard: tuple[int, int] = (0, 1)
     sequence: int = 0
     sent: deque[tuple[int, Json]] = field(default_factory=lambda: deque(maxlen=5000))
     socket: web.WebSocketResponse | None = None
     is_valid: bool = True
+
+    def has(self, guild: str) -> bool:
+        """events/gateway#sharding: whose events it hears; direct messages go to the first."""
+        number, count = self.shard
+        return (int(guild or "0") >> 22) % count == number
 
 
 class Gateway:
@@ -63,6 +69,8 @@ class Gateway:
         self.token = "fake.token.of-the-bot"
         self.may_read_content = True
         self.refused_intents = 0
+        self.shards = 1
+        """How many Discord asks for."""
         self.heartbeat_seconds = 41.25
         self.sessions: dict[str, Session] = {}
         self.identifies: list[Json] = []
@@ -179,7 +187,11 @@ class Gateway:
         ):
             await self._refuse(socket, 4014)
             return None
-        session = Session(f"session-{next(self._count)}", intents, socket=socket)
+        number, count = data.get("shard") or (0, 1)
+        if count < self.shards:
+            await self._refuse(socket, 4011)
+            return None
+        session = Session(f"session-{next(self._count)}", intents, (number, count), socket=socket)
         self.sessions[session.id] = session
         self._send(session, "READY", self.ready(session))
         self.after_ready(session)
@@ -232,6 +244,10 @@ class Gateway:
             return
 
     def _hears(self, session: Session, name: str, data: Json) -> bool:
+        about_guild = name.startswith("GUILD_") and not data.get("guild_id")
+        guild = str(data.get("guild_id") or (data["id"] if about_guild else "") or "")
+        if not session.has(guild) and name not in ("READY", "RESUMED"):
+            return False
         in_guild, alone = _NEEDED.get(name, (0, 0))
         needed = (
             in_guild if data.get("guild_id") or name.startswith(("GUILD", "CHANNEL")) else alone

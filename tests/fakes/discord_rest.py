@@ -209,7 +209,8 @@ class Rest:
 
     def _gateway(self, *_: Any) -> Json:
         start = {"total": 1000, "remaining": 999, "reset_after": 1, "max_concurrency": 1}
-        return {"url": self.discord.gateway.url, "shards": 1, "session_start_limit": start}
+        gateway = self.discord.gateway
+        return {"url": gateway.url, "shards": gateway.shards, "session_start_limit": start}
 
     def _own_guilds(self, *_: Any) -> list[Json]:
         return [

@@ -1,0 +1,191 @@
+"""The bot's connections to the gateway, one for each shard, each resumed after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Protocol
+
+from adapters.discord.gateway_events import (
+    GatewayClosed,
+    GatewayConnection,
+    GatewayEvent,
+    GatewayRefused,
+)
+from adapters.discord.gateway_session import GatewaySession, SessionFile
+from bot.errors import SettingsError
+from bot.ports.store import Clock
+
+CONTENT = 1 << 15
+_UNWANTED_INTENT, _BAD_TOKEN, _SHARDING_REQUIRED = 4014, 4004, 4011
+_LONGEST_WAIT_SECONDS = 60.0
+_IDENTIFY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPlan:
+    """What `/gateway/bot` says: the address, and how many shards connect how fast.
+
+    https://docs.discord.com/developers/events/gateway#sharding
+    """
+
+    url: str
+    shards: int = 1
+    concurrency: int = 1
+    is_fixed: bool = False
+    """Whether the address is the operator's own, at which sessions are resumed too."""
+
+    def shard_of(self, guild: str) -> int:
+        return (int(guild) >> 22) % self.shards
+
+
+class ShardingRequired(Exception):
+    """The bot is in more guilds than so many shards may serve."""
+
+
+class Gateway(Protocol):
+    """What opens a connection; see `adapters.discord.gateway.HttpApi.listen`."""
+
+    async def listen(
+        self,
+        kept: GatewaySession,
+        *,
+        intents: int,
+        gateway: str,
+        shard: tuple[int, int],
+        heard: Callable[[GatewayConnection, GatewayEvent], object],
+    ) -> GatewayClosed: ...
+
+
+class IdentifyQueue:
+    """Lets `concurrency` shards identify every five seconds; a bot of one shard need not wait."""
+
+    def __init__(self, plan: GatewayPlan) -> None:
+        self._plan = plan
+        self._next: defaultdict[int, float] = defaultdict(float)
+
+    async def turn(self, shard: int) -> None:
+        if self._plan.shards == 1:
+            return
+        now = asyncio.get_running_loop().time()
+        bucket = shard % self._plan.concurrency
+        mine = max(now, self._next[bucket])
+        self._next[bucket] = mine + _IDENTIFY_SECONDS
+        await asyncio.sleep(mine - now)
+
+
+class Shard:
+    """Connects, and again when a connection ends; `line` is the connection of the session."""
+
+    def __init__(
+        self,
+        number: int,
+        plan: GatewayPlan,
+        memory: SessionFile,
+        *,
+        gateway: Gateway,
+        clock: Clock,
+        identifies: IdentifyQueue,
+        guilds: Callable[[], Iterable[str]],
+        on_event: Callable[[GatewayConnection, GatewayEvent], object],
+        on_no_content: Callable[[], object],
+    ) -> None:
+        self.line: GatewayConnection | None = None
+        self.memory = memory
+        self._number = number
+        self._plan = plan
+        self._gateway = gateway
+        self._clock = clock
+        self._identifies = identifies
+        self._guilds = guilds
+        self._on_event = on_event
+        self._on_no_content = on_no_content
+        if memory.kept.shards != plan.shards:
+            # Sessions and guilds of another number of shards are dealt out otherwise.
+            fresh = GatewaySession(shards=plan.shards, commands=memory.kept.commands)
+            memory.keep(fresh)
+
+    async def listen(self, intents: int) -> None:
+        """Until cancelled. Raises SettingsError for what Discord refuses, or ShardingRequired."""
+        wait = 1.0
+        while True:
+            before = self.line
+            try:
+                closed = await self._connect(intents)
+            except GatewayRefused as refused:
+                intents = _without_content(refused.code, intents)
+                self.memory.keep(replace(self.memory.kept, session=None))
+                self.line = None
+                self._on_no_content()
+                continue
+            if not closed.can_resume:
+                self.line = None
+                self.memory.keep(replace(self.memory.kept, session=None, sequence=None))
+            elif self.line is not before:
+                # One that stood is followed by the next at once.
+                wait = 1.0
+                continue
+            await self._clock.sleep(timedelta(seconds=wait * random.uniform(1.0, 1.5)))
+            wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
+
+    def keep_session(self) -> None:
+        """Writes down where to go on, by this process or the next."""
+        line, kept = self.line, self.memory.kept
+        if line is None or line.session_id is None:
+            return
+        own = tuple(one for one in self._guilds() if self._plan.shard_of(one) == self._number)
+        self.memory.keep(
+            replace(
+                kept,
+                session=line.session_id,
+                sequence=line.sequence,
+                gateway="" if self._plan.is_fixed else line.address,
+                guilds=own or kept.guilds,
+            )
+        )
+
+    async def _connect(self, intents: int) -> GatewayClosed:
+        self.keep_session()
+        kept = self.memory.kept
+        if not kept.session or kept.sequence is None:
+            kept = replace(kept, session=None)
+            await self._identifies.turn(self._number)
+        return await self._gateway.listen(
+            kept,
+            intents=intents,
+            gateway=self._plan.url,
+            shard=(self._number, self._plan.shards),
+            heard=self._heard,
+        )
+
+    def _heard(self, line: GatewayConnection, heard: GatewayEvent) -> None:
+        if heard.name in ("READY", "RESUMED"):
+            self.line = line
+        self._on_event(line, heard)
+
+
+def _without_content(close: int, intents: int) -> int:
+    """What is left to try after a refusal. Raises SettingsError where nothing is."""
+    if close == _UNWANTED_INTENT and intents & CONTENT:
+        return intents & ~CONTENT
+    if close == _BAD_TOKEN:
+        raise bad_token()
+    if close == _SHARDING_REQUIRED:
+        raise ShardingRequired
+    raise SettingsError(
+        variable="DISCORD_TOKEN",
+        problem=f"Discord refuses the connection ({close})",
+        remedy="Check the application's intents at discord.com/developers, page Bot.",
+    )
+
+
+def bad_token() -> SettingsError:
+    return SettingsError(
+        variable="DISCORD_TOKEN",
+        problem="Discord refuses it",
+        remedy="At discord.com/developers, page Bot, reset the token and copy it anew.",
+    )
