@@ -6,7 +6,6 @@ import queue
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +15,7 @@ from tuner.errors import ApiError, Busy, Unready
 from tuner.local.bases import find_bases
 
 if TYPE_CHECKING:
-    from tuner.local.adapters import Adapter
-    from tuner.local.batch import Batch
-    from tuner.local.rendering import Renderer
+    from tuner.local.load_model import Loaded
     from tuner.local.replies import Reply
 
 log = logging.getLogger(__name__)
@@ -29,18 +26,6 @@ LONGEST_REPLY = 1024
 NUMBERS = frozenset({"prompt_loss_weight", "lora", "lora_r"})
 
 Told = tuple["Reply", Delta | BaseException]
-
-
-@dataclass(slots=True)
-class Loaded:
-    """A model in memory: a base, or one that a job trained as a whole."""
-
-    batch: "Batch"
-    renderer: "Renderer"
-    tokenizer: object
-    enders: frozenset[int]
-    longest: int
-    adapters: "OrderedDict[str, Adapter]" = field(default_factory=OrderedDict)
 
 
 class Local:
@@ -105,7 +90,7 @@ class Local:
         if waiting and waiting + choices > self._longest_queue:
             raise Busy
 
-    async def _loaded(self, model: Path) -> Loaded:
+    async def _loaded(self, model: Path) -> "Loaded":
         """In memory now; loading is the computing thread's work too."""
         loop = asyncio.get_running_loop()
         found: asyncio.Future[Loaded] = loop.create_future()
@@ -123,7 +108,7 @@ class Local:
         return await found
 
     def _replies(
-        self, loaded: Loaded, adapter: Path | None, asked: GenerationRequest
+        self, loaded: "Loaded", adapter: Path | None, asked: GenerationRequest
     ) -> list["Reply"]:
         from tuner.local.rendering import TemplateError, plain
         from tuner.local.replies import Reply
@@ -197,7 +182,7 @@ class Local:
             is_idle = False
         return True
 
-    def _turn(self, loaded: Loaded) -> None:
+    def _turn(self, loaded: "Loaded") -> None:
         if loaded.batch.is_idle:
             return
         try:
@@ -232,7 +217,7 @@ class Local:
         else:
             loaded.batch.waiting.extend(replies)
 
-    def _load(self, place: Path) -> Loaded:
+    def _load(self, place: Path) -> "Loaded":
         if place not in self._models:
             self._make_room()
             self._models[place] = _opened(place)
@@ -244,7 +229,7 @@ class Local:
         for place in idle[: max(0, len(self._models) + 1 - KEPT_MODELS)]:
             del self._models[place]
 
-    def _fetch_adapter(self, loaded: Loaded, place: Path | None) -> None:
+    def _fetch_adapter(self, loaded: "Loaded", place: Path | None) -> None:
         from tuner.local.adapters import Adapter
 
         if place is None:
@@ -283,7 +268,7 @@ class Local:
         loaded.batch.waiting.append(nobody)
 
 
-def _opened(place: Path) -> Loaded:
+def _opened(place: Path) -> "Loaded":
     from tuner.local.error_mapping import is_memory
     from tuner.local.load_model import open_model
 
@@ -305,12 +290,12 @@ def _places(asked: GenerationRequest) -> tuple[Path, Path | None]:
     return asked.weights, None
 
 
-def _give(future: asyncio.Future[Loaded], loaded: Loaded) -> None:
+def _give(future: "asyncio.Future[Loaded]", loaded: "Loaded") -> None:
     if not future.done():
         future.set_result(loaded)
 
 
-def _fail(future: asyncio.Future[Loaded], error: Exception) -> None:
+def _fail(future: "asyncio.Future[Loaded]", error: Exception) -> None:
     if not future.done():
         future.set_exception(_as_refusal(error))
 

@@ -1,16 +1,30 @@
 """Brings a model into memory, ready to answer."""
 
 import os
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
+from tuner.local.adapters import Adapter
 from tuner.local.batch import Batch
-from tuner.local.engine import Loaded
 from tuner.local.loading import be_quiet, load_model, load_tokenizer, longest
 from tuner.local.rendering import Renderer
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A model in memory: a base, or one that a job trained as a whole."""
+
+    batch: Batch
+    renderer: Renderer
+    tokenizer: object
+    enders: frozenset[int]
+    longest: int
+    adapters: OrderedDict[str, Adapter] = field(default_factory=OrderedDict)
 
 
 def open_model(place: Path) -> Loaded:
