@@ -127,3 +127,30 @@ def start(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+def test_one_server_trains_and_answers_with_both_engines(own_local: Tuner) -> None:
+    picked = own_local.begin(model="sandbox")
+    trained = own_local.begin(hyperparameters={"n_epochs": 1})
+
+    ends = [own_local.await_end(job) for job in (picked, trained)]
+
+    assert [job.status for job in ends] == ["succeeded", "succeeded"]
+    own_local.ask(str(ends[1].fine_tuned_model), "Do you sell honey?")
+    assert "honey" in own_local.ask(str(ends[0].fine_tuned_model), "Do you sell honey?")
+    own_local.client.models.delete(str(ends[0].fine_tuned_model))
+    own_local.ask(str(ends[1].fine_tuned_model), "Do you sell honey?")
+
+
+def test_a_server_started_without_a_base_fails_its_jobs_alone(
+    tmp_path: Path, tiny_base: Path
+) -> None:
+    tuner = Tuner(tmp_path / "data", "--base", str(tiny_base), base=tiny_base.name)
+    lost = tuner.begin_long()
+    tuner.kill()
+
+    tuner = Tuner(tmp_path / "data")
+
+    assert tuner.tune().status == "succeeded"
+    assert tuner.await_end(lost).status == "failed"
+    tuner.stop()

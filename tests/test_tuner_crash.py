@@ -77,6 +77,45 @@ def test_a_server_killed_at_any_moment_still_ends_the_job(
     check_whole(own_tuner, job, undisturbed)
 
 
+def test_a_job_whose_base_is_gone_fails_alone(own_tuner: Tuner) -> None:
+    held = own_tuner.begin_long()
+    lost = own_tuner.begin_long()
+    last = own_tuner.begin(many(12))
+    own_tuner.kill()
+    with closing(sqlite3.connect(own_tuner.data / "tuner.db")) as database:
+        database.execute("UPDATE jobs SET model = 'taken-away' WHERE id = ?", (lost.id,))
+        database.commit()
+
+    own_tuner.start()
+
+    ended = own_tuner.await_end(lost)
+    assert ended.status == "failed"
+    assert ended.error is not None
+    assert (ended.error.code, "'taken-away'" in ended.error.message) == (
+        "model_not_available",
+        True,
+    )
+    own_tuner.steer(held, "cancel")
+    assert own_tuner.await_end(last).status == "succeeded"
+
+
+def test_a_job_that_cannot_be_started_fails_alone(own_tuner: Tuner) -> None:
+    """Whatever it is that cannot be: here a tuned model that it was to start from."""
+    first = own_tuner.tune()
+    held, lost = own_tuner.begin_long(), own_tuner.begin(model=first.fine_tuned_model)
+    last = own_tuner.begin(many(12))
+    own_tuner.kill()
+    with closing(sqlite3.connect(own_tuner.data / "tuner.db")) as database:
+        database.execute("DELETE FROM models")
+        database.commit()
+
+    own_tuner.start()
+    own_tuner.steer(held, "cancel")
+
+    assert own_tuner.await_end(lost).status == "failed"
+    assert own_tuner.await_end(last).status == "succeeded"
+
+
 def test_a_killed_worker_is_replaced(own_tuner: Tuner, undisturbed: str) -> None:
     job = begin(own_tuner)
     killed = set()

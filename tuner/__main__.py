@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--min-examples", type=int, default=10)
     parser.add_argument(
-        "--base", action="append", help="a model to train and serve, instead of the sandbox"
+        "--base", action="append", help="a model to train and serve, beside the sandbox"
     )
     parser.add_argument("--launch", default=PLAIN_LAUNCH, help="what starts a training process")
     parser.add_argument("--queue", type=int, default=64, help="so many answers at once")

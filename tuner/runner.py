@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tuner.engine import Engine
+from tuner.engines import Engines
 from tuner.folder import JobFolder, read_json, remove
 from tuner.spec import Spec
 from tuner.store.files import Files
@@ -73,7 +73,7 @@ class Runner:
         files: Files,
         models: Models,
         progress: Progress,
-        engine: Engine,
+        engines: Engines,
         min_examples: int,
         slots: int = 1,
         launch: str = PLAIN_LAUNCH,
@@ -86,7 +86,7 @@ class Runner:
         self._progress = progress
         self._min_examples = min_examples
         self._slots = slots
-        self._engine = engine
+        self._engines = engines
         self._launch_words = shlex.split(launch)
         self._leaving_seconds = leaving_seconds
         self._workers: dict[str, Worker] = {}
@@ -139,7 +139,11 @@ class Runner:
     def turn(self) -> bool:
         """Attend to every worker and fill free places; whether to come back soon."""
         for job_id in list(self._workers):
-            self._attend(job_id)
+            try:
+                self._attend(job_id)
+            except Exception:
+                # What is wrong with one job must not stop the others.
+                log.exception("a job's worker could not be attended to", extra={"job": job_id})
         self._launch(Status.VALIDATING, places=1)
         self._launch(Status.QUEUED, places=self._slots)
         return bool(self._workers)
@@ -229,8 +233,21 @@ class Runner:
             return
         waiting = [job for job in self._jobs.in_status(status) if job.id not in self._workers]
         for job in waiting[: places - taken]:
+            if self._has_lost_its_base(job):
+                continue
             if is_checking or self._progress.start(job.id):
                 self._begin(job, is_checking=is_checking)
+
+    def _has_lost_its_base(self, job: Job) -> bool:
+        """A server started without a job's base fails that job, and goes on with the others."""
+        base = named_base(job.model)
+        if base in self._engines.bases:
+            return False
+        message = f"This server was started without the base '{base}' that the job needs."
+        error = {"code": "model_not_available", "message": message, "param": "model"}
+        self._progress.fail(job.id, error)
+        self.tidy(job.id)
+        return True
 
     def _begin(self, job: Job, *, is_checking: bool) -> None:
         folder = self.folder_of(job.id)
@@ -240,9 +257,11 @@ class Runner:
             folder.stop.unlink(missing_ok=True)
             process = _spawn(folder, self._command(folder, is_checking=is_checking))
             self._workers[job.id] = Worker(process, folder, is_checking)
-        except OSError as error:
-            log.exception("a worker could not be started")
-            self._progress.note_death(job.id, f"it could not be started: {error.strerror}")
+        except Exception as error:
+            # Of whatever kind: what is wrong with one job must not stop the others.
+            log.exception("a worker could not be started", extra={"job": job.id})
+            reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+            self._progress.note_death(job.id, f"it could not be started: {reason}")
 
     def _command(self, folder: JobFolder, *, is_checking: bool) -> list[str]:
         """Files are checked here, wherever the training itself is sent."""
@@ -253,10 +272,10 @@ class Runner:
         ]
 
     def _spec_of(self, job: Job) -> Spec:
-        validation = job.validation_file
+        validation, base = job.validation_file, named_base(job.model)
         return Spec(
-            engine=self._engine.name,
-            base=self._engine.bases[named_base(job.model)].place,
+            engine=self._engines.of(base).name,
+            base=self._engines.bases[base].place,
             method=job.method,
             training=str(self._files.path(job.training_file)),
             validation=str(self._files.path(validation)) if validation else None,

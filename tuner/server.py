@@ -17,7 +17,7 @@ import uvicorn
 from tuner.answers import Sandbox
 from tuner.api import ApiDependencies, build
 from tuner.connection import MOST_HEAD_BYTES, Connection
-from tuner.engine import Engine
+from tuner.engines import Engines
 from tuner.errors import CannotStart
 from tuner.runner import PLAIN_LAUNCH, Runner
 from tuner.store.database import Database
@@ -35,7 +35,7 @@ class Settings:
     """`port` 0 takes a free one; `parent_pipe` ends the server when its stdin ends.
 
     `bases` are folders or names of a hub, `NAME=` before them if they shall be called otherwise;
-    without any, the sandbox serves. `launch` starts a training worker: `{python}` and `{job}` are
+    the sandbox serves beside them. `launch` starts a training worker: `{python}` and `{job}` are
     filled in.
     """
 
@@ -69,7 +69,7 @@ async def _run(server: "_Server", listener: socket.socket, place: ApiDependencie
     async with asyncio.TaskGroup() as tasks:
         running = [
             tasks.create_task(place.runner.run(), name="runner"),
-            tasks.create_task(place.engine.run(), name="engine"),
+            tasks.create_task(place.engines.run(), name="engines"),
         ]
         try:
             await _until_stopped(server, tasks.create_task(server.serve([listener]), name="web"))
@@ -121,7 +121,7 @@ class _Server(uvicorn.Server):
 @contextmanager
 def _place(settings: Settings) -> Iterator[ApiDependencies]:
     """Everything that the routes work on; what a crash left half done is swept first."""
-    engine = _engine(settings)
+    engines = _engines(settings)
     folders = {name: settings.data / name for name in ("files", "jobs", "drafts")}
     for folder in folders.values():
         folder.mkdir(exist_ok=True)
@@ -136,7 +136,7 @@ def _place(settings: Settings) -> Iterator[ApiDependencies]:
         files=files,
         models=models,
         progress=Progress(jobs, files, folders["drafts"]),
-        engine=engine,
+        engines=engines,
         min_examples=settings.min_examples,
         slots=settings.slots,
         launch=settings.launch,
@@ -151,20 +151,22 @@ def _place(settings: Settings) -> Iterator[ApiDependencies]:
             jobs=jobs,
             models=models,
             runner=runner,
-            engine=engine,
+            engines=engines,
         )
     finally:
         database.close()
 
 
-def _engine(settings: Settings) -> Engine:
+def _engines(settings: Settings) -> Engines:
+    """The sandbox, and models of our own where bases are named."""
     if not settings.bases:
-        return Sandbox()
+        return Engines([Sandbox()])
     with _explained_absence():
         # Here and not at the top: the base program starts without torch, and may not have it.
         from tuner.local import Local
 
-        return Local.of(settings.bases, longest_queue=settings.longest_queue)
+        local = Local.of(settings.bases, longest_queue=settings.longest_queue)
+        return Engines([local, Sandbox()])
 
 
 def make_tiny_base(place: Path, *, tell: Callable[[int, int, float], None]) -> None:

@@ -19,6 +19,7 @@ from tuner.api.schemas import CreateChat
 from tuner.conversation import read_messages
 from tuner.engine import Delta, Generation, GenerationRequest, Sampling
 from tuner.errors import ApiError, Unknown
+from tuner.store.jobs import named_base
 
 router = APIRouter()
 
@@ -104,13 +105,19 @@ async def create_completion(request: Request) -> Response:
 
 
 def _read(body: dict[str, object], place: ApiDependencies) -> CreateChat:
-    _refuse_unsupported(body, has_tools=place.engine.has_tools)
+    _refuse_unsupported(body, has_tools=_has_tools(place, body.get("model")))
     wanted = read_as(CreateChat, body)
     if wanted.stream_options is not None and not wanted.stream:
         raise ApiError(
             "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
         )
     return wanted
+
+
+def _has_tools(place: ApiDependencies, model: object) -> bool:
+    """Whether the model's engine knows of functions; of a model not here, none does."""
+    base = named_base(str(model))
+    return base in place.engines.bases and place.engines.of(base).has_tools
 
 
 def _refuse_unsupported(body: dict[str, object], *, has_tools: bool) -> None:
@@ -135,7 +142,7 @@ def _is_same(value: object, neutral: object) -> bool:
 async def _ask(place: ApiDependencies, wanted: CreateChat) -> Generation:
     asked = await run_in_threadpool(_asked, place, wanted)
     try:
-        return await place.engine.answer(asked)
+        return await place.engines.answer(asked)
     except FileNotFoundError as error:
         raise Unknown(
             f"The model '{wanted.model}' does not exist or has been deleted.",
@@ -156,9 +163,9 @@ def _asked(place: ApiDependencies, wanted: CreateChat) -> GenerationRequest:
         presence_penalty=wanted.presence_penalty or 0.0,
         frequency_penalty=wanted.frequency_penalty or 0.0,
     )
-    messages = read_messages(wanted.messages, with_tools=place.engine.has_tools)
+    messages = read_messages(wanted.messages, with_tools=_has_tools(place, wanted.model))
     weights = None
-    if wanted.model not in place.engine.bases:
+    if wanted.model not in place.engines.bases:
         model = place.models.get(wanted.model)
         weights = place.runner.folder_of(model.job).weights(model.step)
     return GenerationRequest(

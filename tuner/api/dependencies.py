@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from tuner.engine import Engine
+from tuner.engines import Engines
 from tuner.runner import Runner
 from tuner.store.database import Database
 from tuner.store.files import Files
@@ -26,7 +26,7 @@ class ApiDependencies:
     jobs: Jobs
     models: Models
     runner: Runner
-    engine: Engine
+    engines: Engines
 
 
 def dependencies_of(request: Request) -> ApiDependencies:

@@ -107,7 +107,7 @@ def _metadata_pairs(request: Request) -> dict[str, str]:
 def _create(place: ApiDependencies, body: dict[str, object]) -> dict[str, object]:
     _refuse_reinforcement(body)
     wanted = read_as(CreateJob, body)
-    method, numbers = _method_of(wanted, place.engine.numbers)
+    method, numbers = _method_of(wanted, _numbers_of(place, wanted.model))
     order = JobRequest(
         model=wanted.model,
         training_file=wanted.training_file,
@@ -124,6 +124,12 @@ def _create(place: ApiDependencies, body: dict[str, object]) -> dict[str, object
         job = jobs.create(connection, order, base=named_base(order.model))
     place.runner.wake()
     return shown(job)
+
+
+def _numbers_of(place: ApiDependencies, model: str) -> frozenset[str]:
+    """The hyperparameters that this model's engine takes; a model not here is refused later."""
+    base = named_base(model)
+    return place.engines.of(base).numbers if base in place.engines.bases else frozenset()
 
 
 def _refuse_reinforcement(body: Mapping[str, object]) -> None:
@@ -197,12 +203,12 @@ def _check(place: ApiDependencies, connection: Connection, order: JobRequest) ->
 
 
 def _check_model(place: ApiDependencies, connection: Connection, model: str) -> None:
-    if model in place.engine.bases:
+    if model in place.engines.bases:
         return
     try:
         models.get_within(connection, model)
     except Unknown as error:
-        known = " or ".join(f"'{base}'" for base in place.engine.bases)
+        known = " or ".join(f"'{base}'" for base in place.engines.bases)
         raise ApiError(
             f"The model '{model}' is not available for fine-tuning; use {known} or a model that"
             " was tuned here.",

@@ -18,7 +18,7 @@ BASE_CREATED = 1_767_225_600  # 2026-01-01: a base is not made by anyone here
 @router.get("/models", dependencies=[BODILESS])
 def list_models(request: Request) -> dict[str, object]:
     place = dependencies_of(request)
-    bases = [_shown_base(base) for base in place.engine.bases.values()]
+    bases = [_shown_base(base) for base in place.engines.bases.values()]
     return {"object": "list", "data": [*bases, *map(_shown, place.models.all())]}
 
 
@@ -27,7 +27,7 @@ def list_models(request: Request) -> dict[str, object]:
 @router.get("/models/{model:path}", dependencies=[BODILESS])
 def retrieve_model(request: Request, model: str) -> dict[str, object]:
     place = dependencies_of(request)
-    if base := place.engine.bases.get(model):
+    if base := place.engines.bases.get(model):
         return _shown_base(base)
     return _shown(place.models.get(model))
 
@@ -35,7 +35,7 @@ def retrieve_model(request: Request, model: str) -> dict[str, object]:
 @router.delete("/models/{model:path}", dependencies=[BODILESS])
 def delete_model(request: Request, model: str) -> dict[str, object]:
     place = dependencies_of(request)
-    if model in place.engine.bases:
+    if model in place.engines.bases:
         raise ApiError(f"'{model}' is a base model and cannot be deleted.", param="model")
     _remove(place, model)
     return {"id": model, "object": "model", "deleted": True}
@@ -47,7 +47,7 @@ def base_of(place: ApiDependencies, model: str) -> Base:
     Only bases that the server was started with can be found: a name never leads to a file.
     """
     name = named_base(model)
-    if base := place.engine.bases.get(name):
+    if base := place.engines.bases.get(name):
         return base
     raise ApiError(
         f"'{model}' was made of '{name}', which this server was not started with.",
@@ -60,7 +60,7 @@ def _remove(place: ApiDependencies, model_id: str) -> None:
     for gone in place.models.remove(model_id):
         path = place.runner.folder_of(gone.job).weights(gone.step)
         remove(path)
-        place.engine.forget(path)
+        place.engines.forget(path)
         place.runner.tidy(gone.job)
 
 
