@@ -62,7 +62,7 @@ async def import_file(
             assistant=ask.assistant.id,
             method=plan.method,
             state=ExampleState.APPROVED,
-            ask=ask,
+            request=ask,
             store=store,
         )
     return plan, tally
@@ -79,7 +79,7 @@ async def export_file(
     """The lines of the export. Raises Refusal."""
     async with desk(settings) as store:
         ask = await _ask(settings, store, workspace, assistant, words, options)
-        document = await datasets.export(ask, store=store)
+        document = await datasets.export_examples(ask, store=store)
         if isinstance(document, Document):
             async for block in document.chunks:
                 yield block

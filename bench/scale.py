@@ -37,14 +37,19 @@ from bot.domain import (
     User,
     UserId,
     Workspace,
+    WorkspaceId,
 )
 from bot.events import ButtonClicked, Event
 from bot.examples.bulk import bulk
+from bot.ports.dependencies import Dependencies
+from bot.ports.links import Links
 from bot.ports.provider import Hosts, RemoteModel
 from bot.ports.surface import Surface
 from bot.request import Request
 from bot.retention import Keep, remove_old
 from bot.rows import Method
+from bot.running_answers import Answers
+from bot.token_budget import TokenBudget
 from bot.tuning import freezing
 from bot.tuning.expiry import ExpiryCalendar
 from bot.words import Words
@@ -77,6 +82,30 @@ class OneHost:
         return [RemoteModel(self.model, "", end)]
 
 
+class NoSurfaces:
+    """Where nothing is shown."""
+
+    def of(self, workspace: WorkspaceId) -> Surface:
+        return cast(Surface, None)
+
+
+def _dependencies(store: Database) -> Dependencies:
+    """What an erasure and a bulk change need, and no more."""
+    return Dependencies(
+        store=store,
+        hosts=cast(Hosts, None),
+        surfaces=NoSurfaces(),
+        clock=SystemClock(),
+        links=cast(Links, None),
+        running=Answers(),
+        tokens=TokenBudget(store),
+        admins=frozenset(),
+        starters={},
+        wake=lambda: None,
+        changed=lambda topic: None,
+    )
+
+
 class Large:
     """One large thing after the other, while somebody writes all the time."""
 
@@ -96,21 +125,20 @@ class Large:
         )
         day = timedelta(days=1)
         keep = Keep(events=350 * day, answers=350 * day, audit=350 * day)
+        deps = _dependencies(store)
         asker = replace(ask, argument="U1", event=_event("U1"))
         return {
             "nothing": lambda: asyncio.sleep(_REST_SECONDS),
             "a bulk approval": lambda: bulk(
-                replace(ask, argument="approved"), {**everything, "state": "proposed"}, store=store
+                replace(ask, argument="approved", options={**everything, "state": "proposed"}), deps
             ),
             "a tag for every example": lambda: bulk(
-                replace(ask, argument="tag"), everything, store=store
+                replace(ask, argument="tag", options=everything), deps
             ),
             f"an import of {_ROWS:,} rows": self._bring_in,
             "freezing every example": self._freeze,
             "the calendar of all workspaces": calendar.look,
-            "forgetting a person": lambda: privacy.forget(
-                asker, store=store, room=cast(Surface, None)
-            ),
+            "forgetting a person": lambda: privacy.forget(asker, deps),
             "removing what is old": lambda: remove_old(keep, store=store, clock=clock),
             "scrubbing what was erased": store.scrub,
             "erasing the workspace": lambda: removal.erase(ask.workspace, store=store, now=ask.now),
@@ -139,7 +167,7 @@ class Large:
             assistant=self._ask.assistant.id,
             method=Method.SUPERVISED,
             state=ExampleState.APPROVED,
-            ask=self._ask,
+            request=self._ask,
             store=self._store,
         )
 

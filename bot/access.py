@@ -1,11 +1,13 @@
-"""Who may do what: pure decisions."""
+"""Who may do what: decisions that read and write nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 
+from bot.commands import Action, Command
 from bot.domain import (
     CHANNEL_EXCLUSIONS,
     NO_EXCLUSION,
@@ -16,7 +18,9 @@ from bot.domain import (
     User,
     Workspace,
 )
-from bot.errors import NotAllowed, NotForGuests, NotNow, OverCap
+from bot.errors import NotAllowed, NotForGuests, NotFound, NotNow, OverCap
+from bot.parsing import parse
+from bot.request import Request
 from bot.words import Words
 
 _CLOSED = {
@@ -47,6 +51,25 @@ def role_of(
 def is_stranger(user: User) -> bool:
     """Whether the platform says that a person is a guest or of another organisation."""
     return user.is_guest or user.is_external
+
+
+def admit(entry: Command | Action, request: Request, line: str = "") -> Request:
+    """The request with the options of a command's line, for whoever may make it.
+
+    The one place where the role of a command, an option, a button, a form, a reaction or a
+    shortcut is required. Raises NotAllowed, NotForGuests, BadInput, and NotFound for what only
+    the studio's pages offer.
+    """
+    require(request.role, entry.role, request.words)
+    if isinstance(entry, Action):
+        if entry.is_for_pages and not request.is_page:
+            raise NotFound(noun="button", name=entry.name)
+        return request
+    options = parse(entry, line, request.words, given=request.options)
+    for option in entry.options:
+        if option.role is not None and options.get(option.name):
+            require(request.role, option.role, request.words)
+    return replace(request, options=options)
 
 
 def require(role: Role, needed: Role, words: Words) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bot.commands import Handlers, Option, OptionKind
 from bot.domain import (
     LOCAL,
     Assistant,
@@ -20,7 +21,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import BadInput, NotFound
-from bot.ports.dependencies import Surfaces
+from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanFindChannel
@@ -28,6 +29,26 @@ from bot.replies import Button, Card, Fact, Listing, ListingRow, Reply, Text
 from bot.request import Request
 from bot.undo_offers import offer_undo
 from bot.words import LANGUAGES, Words
+
+handlers = Handlers()
+
+_NAMED = Option("name", OptionKind.ASSISTANT, rest=True)
+_SETTINGS = (
+    Option.text("instructions"),
+    Option.number("temperature", 0, 2),
+    Option.integer("max_tokens", 1, 100_000),
+    Option.number("top_p", 0, 1),
+    Option.number("presence_penalty", -2, 2),
+    Option.number("frequency_penalty", -2, 2),
+    Option.text("stop"),
+    Option.choice("language", "en", "zh", "auto"),
+    Option("chat_host", OptionKind.HOST),
+    Option("training_host", OptionKind.HOST),
+    Option.text("base"),
+    Option.yes_no("history"),
+    Option.integer("few_shot", 0, 32),
+)
+
 
 DEFAULT_NAME = "attune"
 OPEN_PLATFORMS = frozenset({"discord"})
@@ -64,27 +85,33 @@ async def settle(workspace: WorkspaceId, *, store: Store, hosts: Hosts) -> None:
             await records.assistants.add(workspace, fresh)
 
 
-async def create(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
-    name = ask.text("name") or ""
+@handlers.command(
+    "assistant create", Role.ADMIN, Option.text("name", rest=True, required=True), *_SETTINGS
+)
+async def create(request: Request, deps: Dependencies) -> Reply:
+    name = request.text("name") or ""
     if not name or len(name) > 40:
-        raise BadInput(problem=ask.words("assistant.bad_name"))
-    fresh = replace(first(ask.workspace, hosts=hosts), name=name, is_default=False)
-    wanted = _changed(fresh, ask, hosts=hosts)
-    async with store.writing() as records:
-        if await records.assistants.named(ask.id, name):
-            raise BadInput(problem=ask.words("assistant.taken", name=name))
-        await records.assistants.add(ask.id, wanted)
-        await records.audit.add(ask.id, ask.by, "assistant.created", at=ask.now, name=name)
-    return Text(ask.words("assistant.created", name=name))
+        raise BadInput(problem=request.words("assistant.bad_name"))
+    fresh = replace(first(request.workspace, hosts=deps.hosts), name=name, is_default=False)
+    wanted = _changed(fresh, request, hosts=deps.hosts)
+    async with deps.store.writing() as records:
+        if await records.assistants.named(request.id, name):
+            raise BadInput(problem=request.words("assistant.taken", name=name))
+        await records.assistants.add(request.id, wanted)
+        await records.audit.add(
+            request.id, request.by, "assistant.created", at=request.now, name=name
+        )
+    return Text(request.words("assistant.created", name=name))
 
 
-async def show(ask: Request, *, store: Store) -> Reply:
+@handlers.command("assistant show", Role.MEMBER, _NAMED, is_private=True)
+async def show(request: Request, deps: Dependencies) -> Reply:
     """How it is set up; its instructions and channels are for curators."""
-    async with store.reading() as records:
-        assistant = await chosen(ask, records)
-        deployment = await records.deployments.current(ask.id, assistant.id)
-        bindings = await records.assistants.bindings(ask.id)
-    words = ask.words
+    async with deps.store.reading() as records:
+        assistant = await chosen(request, records)
+        deployment = await records.deployments.current(request.id, assistant.id)
+        bindings = await records.assistants.bindings(request.id)
+    words = request.words
     channels = [f"#{b.channel}" for b in bindings if b.assistant == assistant.id]
     answers = deployment.model if deployment else assistant.base
     facts = {
@@ -101,132 +128,145 @@ async def show(ask: Request, *, store: Store) -> Reply:
         "history": words("yes" if assistant.history else "no"),
         "few_shot": str(assistant.few_shot),
     }
-    kept = facts if ask.role >= Role.CURATOR else {n: facts[n] for n in _FOR_MEMBERS}
+    kept = facts if request.role >= Role.CURATOR else {n: facts[n] for n in _FOR_MEMBERS}
     shown = tuple(Fact(words(f"assistant.{name}"), value, name) for name, value in kept.items())
     return Card(words("assistant.title", name=assistant.name), facts=shown)
 
 
-async def edit(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
-    async with store.writing() as records:
-        assistant = await chosen(ask, records)
-        wanted = _changed(assistant, ask, hosts=hosts)
+@handlers.command("assistant edit", Role.ADMIN, _NAMED, *_SETTINGS)
+async def edit(request: Request, deps: Dependencies) -> Reply:
+    async with deps.store.writing() as records:
+        assistant = await chosen(request, records)
+        wanted = _changed(assistant, request, hosts=deps.hosts)
         if wanted == assistant:
-            raise BadInput(problem=ask.words("assistant.nothing_to_change"))
-        await records.assistants.update(ask.id, wanted)
-        await records.audit.add(ask.id, ask.by, "assistant.edited", at=ask.now, name=wanted.name)
-    return Text(ask.words("assistant.edited", name=wanted.name))
+            raise BadInput(problem=request.words("assistant.nothing_to_change"))
+        await records.assistants.update(request.id, wanted)
+        await records.audit.add(
+            request.id, request.by, "assistant.edited", at=request.now, name=wanted.name
+        )
+    return Text(request.words("assistant.edited", name=wanted.name))
 
 
-async def bind(ask: Request, *, store: Store, surfaces: Surfaces) -> Reply:
+@handlers.command("assistant bind", Role.ADMIN, _NAMED, Option.yes_no("always"))
+async def bind(request: Request, deps: Dependencies) -> Reply:
     """This channel is answered by the named assistant, unasked if `always:yes`.
 
     A page names a channel; there must be one, as far as its platform can tell.
     """
-    if ask.is_page:
-        await _check_channel(ask, surfaces)
-    always = ask.yes("always", default=False)
-    async with store.writing() as records:
-        assistant = await chosen(ask, records)
-        binding = Binding(ask.place.channel, assistant.id, always)
-        await records.assistants.bind(ask.id, binding)
+    if request.is_page:
+        await _check_channel(request, deps.surfaces)
+    always = request.yes("always", default=False)
+    async with deps.store.writing() as records:
+        assistant = await chosen(request, records)
+        binding = Binding(request.place.channel, assistant.id, always)
+        await records.assistants.bind(request.id, binding)
         await records.audit.add(
-            ask.id, ask.by, "assistant.bound", at=ask.now, channel=ask.place.channel
+            request.id, request.by, "assistant.bound", at=request.now, channel=request.place.channel
         )
     key = "assistant.bound_always" if always else "assistant.bound"
     return Text(
-        ask.words(key, name=assistant.name), buttons=(_unbind_button(ask, ask.place.channel),)
+        request.words(key, name=assistant.name),
+        buttons=(_unbind_button(request, request.place.channel),),
     )
 
 
-async def unbind_named(ask: Request, *, store: Store) -> Reply:
+@handlers.button("assistant.unbind", Role.ADMIN)
+async def unbind_named(request: Request, deps: Dependencies) -> Reply:
     """The button beside a channel."""
-    place = replace(ask.place, channel=ChannelId(ask.argument))
-    return await unbind(replace(ask, event=replace(ask.event, place=place)), store=store)
+    place = replace(request.place, channel=ChannelId(request.argument))
+    return await unbind(replace(request, event=replace(request.event, place=place)), deps)
 
 
-async def _check_channel(ask: Request, surfaces: Surfaces) -> None:
-    surface = surfaces.of(ask.id)
-    if isinstance(surface, CanFindChannel) and not await surface.find_channel(ask.place):
-        raise NotFound(noun="channel", name=ask.place.channel)
+async def _check_channel(request: Request, surfaces: Surfaces) -> None:
+    surface = surfaces.of(request.id)
+    if isinstance(surface, CanFindChannel) and not await surface.find_channel(request.place):
+        raise NotFound(noun="channel", name=request.place.channel)
 
 
-def _unbind_button(ask: Request, channel: ChannelId) -> Button:
-    return Button(ask.words("button.unbind"), f"assistant.unbind:{channel}")
+def _unbind_button(request: Request, channel: ChannelId) -> Button:
+    return Button(request.words("button.unbind"), f"assistant.unbind:{channel}")
 
 
-async def unbind(ask: Request, *, store: Store) -> Reply:
-    async with store.writing() as records:
-        channel = ask.place.channel
-        bound = await records.assistants.binding(ask.id, channel)
+@handlers.command("assistant unbind", Role.ADMIN)
+async def unbind(request: Request, deps: Dependencies) -> Reply:
+    async with deps.store.writing() as records:
+        channel = request.place.channel
+        bound = await records.assistants.binding(request.id, channel)
         if bound is None:
-            return Text(ask.words("assistant.not_bound"))
-        await records.assistants.unbind(ask.id, channel)
-        await records.audit.add(ask.id, ask.by, "assistant.unbound", at=ask.now, channel=channel)
+            return Text(request.words("assistant.not_bound"))
+        await records.assistants.unbind(request.id, channel)
+        await records.audit.add(
+            request.id, request.by, "assistant.unbound", at=request.now, channel=channel
+        )
         held = {"channel": channel, "assistant": bound.assistant, "always": bound.always}
-        undo = await offer_undo(ask, records, "binding", held)
-    return Text(ask.words("assistant.unbound"), buttons=(undo,))
+        undo = await offer_undo(request, records, "binding", held)
+    return Text(request.words("assistant.unbound"), buttons=(undo,))
 
 
-async def listing(ask: Request, *, store: Store) -> Reply:
-    async with store.reading() as records:
-        assistants = await records.assistants.all(ask.id)
+@handlers.command("assistant list", Role.MEMBER, is_private=True, is_shareable=True)
+async def listing(request: Request, deps: Dependencies) -> Reply:
+    async with deps.store.reading() as records:
+        assistants = await records.assistants.all(request.id)
         lines = []
         for assistant in assistants:
-            current = await records.deployments.current(ask.id, assistant.id)
+            current = await records.deployments.current(request.id, assistant.id)
             model = current.model if current else assistant.base
             lines.append(
-                ListingRow(str(assistant.id), assistant.name, ask.words("list.model", model=model))
+                ListingRow(
+                    str(assistant.id), assistant.name, request.words("list.model", model=model)
+                )
             )
-    return Listing(ask.words("assistant.list", count=len(lines)), tuple(lines))
+    return Listing(request.words("assistant.list", count=len(lines)), tuple(lines))
 
 
-async def bindings(ask: Request, *, store: Store) -> Reply:
+@handlers.button("bindings", Role.CURATOR, is_for_pages=True)
+async def bindings(request: Request, deps: Dependencies) -> Reply:
     """Which assistant answers in which channel, where it is not the default one."""
-    async with store.reading() as records:
-        found = await records.assistants.bindings(ask.id)
-        names = {one.id: one.name for one in await records.assistants.all(ask.id)}
+    async with deps.store.reading() as records:
+        found = await records.assistants.bindings(request.id)
+        names = {one.id: one.name for one in await records.assistants.all(request.id)}
     lines = tuple(
         ListingRow(
             one.channel,
             names.get(one.assistant, "–"),
-            ask.words("channel.always" if one.always else "channel.mentioned"),
-            buttons=(_unbind_button(ask, one.channel),),
+            request.words("channel.always" if one.always else "channel.mentioned"),
+            buttons=(_unbind_button(request, one.channel),),
         )
         for one in found
     )
-    return Listing(ask.words("bindings.title"), lines, empty=ask.words("bindings.empty"))
+    return Listing(request.words("bindings.title"), lines, empty=request.words("bindings.empty"))
 
 
-async def chosen(ask: Request, records: Records) -> Assistant:
+async def chosen(request: Request, records: Records) -> Assistant:
     """The assistant that `name:` or `assistant:` says, else the one that answers here."""
-    name = ask.text("name") or ask.text("assistant")
+    name = request.text("name") or request.text("assistant")
     if name is None:
-        return ask.assistant
-    found = await records.assistants.named(ask.id, name)
+        return request.assistant
+    found = await records.assistants.named(request.id, name)
     if found is None:
         raise NotFound(noun="assistant", name=name)
     return found
 
 
-def _changed(assistant: Assistant, ask: Request, *, hosts: Hosts) -> Assistant:
-    changed = _with_texts(assistant, ask)
-    changed = replace(changed, sampling=_sampling(changed.sampling, ask))
-    return _with_hosts(changed, ask, hosts=hosts)
+def _changed(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assistant:
+    changed = _with_texts(assistant, request)
+    changed = replace(changed, sampling=_sampling(changed.sampling, request))
+    return _with_hosts(changed, request, hosts=hosts)
 
 
-def _with_texts(assistant: Assistant, ask: Request) -> Assistant:
-    language = ask.text("language")
+def _with_texts(assistant: Assistant, request: Request) -> Assistant:
+    language = request.text("language")
     if language and language not in (*LANGUAGES, "auto"):
         known = ", ".join((*LANGUAGES, "auto"))
         raise BadInput(
-            problem=ask.words("option.choice", option="language", choices=known, value=language)
+            problem=request.words("option.choice", option="language", choices=known, value=language)
         )
-    few_shot = ask.integer("few_shot")
+    few_shot = request.integer("few_shot")
     return replace(
         assistant,
-        instructions=ask.options.get("instructions", assistant.instructions).strip(),
+        instructions=request.options.get("instructions", assistant.instructions).strip(),
         language=assistant.language if language is None else _unless(language, "auto"),
-        history=ask.yes("history", default=assistant.history),
+        history=request.yes("history", default=assistant.history),
         few_shot=assistant.few_shot if few_shot is None else few_shot,
     )
 
@@ -235,15 +275,15 @@ def _unless(value: str, empty: str) -> str | None:
     return None if value == empty else value
 
 
-def _sampling(sampling: Sampling, ask: Request) -> Sampling:
+def _sampling(sampling: Sampling, request: Request) -> Sampling:
     """Given numbers replace the old ones; the word "auto" leaves it to the host again."""
     kept: dict[str, float | int | None] = {}
     for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
         old = getattr(sampling, name)
-        kept[name] = ask.number(name) if ask.text(name) else old
-    tokens = ask.integer("max_tokens") if ask.text("max_tokens") else sampling.max_tokens
-    stop = ask.text("stop")
-    stops = sampling.stop if stop is None else _stops(stop, ask.words)
+        kept[name] = request.number(name) if request.text(name) else old
+    tokens = request.integer("max_tokens") if request.text("max_tokens") else sampling.max_tokens
+    stop = request.text("stop")
+    stops = sampling.stop if stop is None else _stops(stop, request.words)
     return Sampling(
         temperature=kept["temperature"],
         max_tokens=tokens,
@@ -276,14 +316,14 @@ def _sampling_facts(sampling: Sampling) -> Mapping[str, str]:
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def _with_hosts(assistant: Assistant, ask: Request, *, hosts: Hosts) -> Assistant:
-    chat, training = ask.text("chat_host"), ask.text("training_host")
+def _with_hosts(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assistant:
+    chat, training = request.text("chat_host"), request.text("training_host")
     changed = replace(
         assistant,
-        chat_host=_host(chat, assistant.chat_host, ask, hosts=hosts),
-        training_host=_host(training, assistant.training_host, ask, hosts=hosts),
+        chat_host=_host(chat, assistant.chat_host, request, hosts=hosts),
+        training_host=_host(training, assistant.training_host, request, hosts=hosts),
     )
-    base = ask.text("base")
+    base = request.text("base")
     if base:
         return replace(changed, base=ModelName(base))
     host = hosts.get(changed.training_host)
@@ -292,7 +332,7 @@ def _with_hosts(assistant: Assistant, ask: Request, *, hosts: Hosts) -> Assistan
     return changed
 
 
-def _host(wanted: str | None, current: HostName, ask: Request, *, hosts: Hosts) -> HostName:
+def _host(wanted: str | None, current: HostName, request: Request, *, hosts: Hosts) -> HostName:
     if wanted is None:
         return hosts.get(current).name
-    return hosts.paid(HostName(wanted), ask.workspace).name
+    return hosts.paid(HostName(wanted), request.workspace).name

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from bot.commands import Handlers
 from bot.domain import (
     HostName,
     Message,
@@ -31,9 +32,10 @@ from bot.errors import (
     deserialize,
     serialize,
 )
-from bot.ports.dependencies import RunningAnswers, TokenReservations
-from bot.ports.provider import Delta, Hosts, Usage
-from bot.ports.store import Clock, Records, Store
+from bot.events import MessageReceived
+from bot.ports.dependencies import Dependencies
+from bot.ports.provider import Delta, Usage
+from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 from bot.prompts import PromptMessage, few_shot, prompt
 from bot.replies import Button, Drawn, Listing, ListingRow, NoReply, Reply, Stream, Text
@@ -41,6 +43,9 @@ from bot.request import Request
 from bot.rows import text_tokens
 from bot.token_budget import reserve
 from bot.words import Words
+
+handlers = Handlers()
+
 
 log = logging.getLogger(__name__)
 
@@ -57,47 +62,39 @@ class ModelInUse:
     address: ModelName
 
 
-async def answer(
-    ask: Request,
-    message: Message,
-    *,
-    store: Store,
-    hosts: Hosts,
-    surface: Surface,
-    clock: Clock,
-    running: RunningAnswers,
-    tokens: TokenReservations,
-) -> Reply:
+@handlers.event("spoken", Role.STRANGER)
+async def answer(request: Request, deps: Dependencies) -> Reply:
     """The answer as a stream; its turn is stored as soon as the first words stand.
 
     After a crash an answer that was cut off is written again. One that the model had ended is
     said once more in the same words, as it may not have stood yet; one that was stopped is not.
     """
-    history = await _said_before(ask, message, surface)
-    async with store.reading() as records:
-        known = await records.turns.by_event(ask.id, ask.event.key)
+    what = request.event.what
+    if not isinstance(what, MessageReceived):
+        return NoReply()
+    message = what.message
+    if not message.text.strip():
+        return Text(request.words("chat.empty"))
+    history = await _said_before(request, message, deps.surfaces.of(request.id))
+    async with deps.store.reading() as records:
+        known = await records.turns.by_event(request.id, request.event.key)
         if known is not None and known.state is TurnState.STOPPED:
             return NoReply()
         if known is not None and known.state is TurnState.DONE:
-            return _once_more(known, store=store, words=ask.words)
+            return _once_more(known, store=deps.store, words=request.words)
         shots = await few_shot(
-            records, ask.place, ask.assistant, message.text, count=ask.assistant.few_shot
+            records,
+            request.place,
+            request.assistant,
+            message.text,
+            count=request.assistant.few_shot,
         )
-    messages = prompt(ask.assistant, message.text, history=history, shots=shots)
-    writer = AnswerWriter(
-        ask,
-        message,
-        messages,
-        store=store,
-        hosts=hosts,
-        clock=clock,
-        running=running,
-        tokens=tokens,
-    )
+    messages = prompt(request.assistant, message.text, history=history, shots=shots)
+    writer = AnswerWriter(request, message, messages, deps)
     return Stream(
         writer.pieces(),
         writer.posted,
-        buttons=_feedback_buttons(ask.words),
+        buttons=_feedback_buttons(request.words),
         standing=known.message if known else None,
     )
 
@@ -118,9 +115,9 @@ async def _note_message(turn: Turn, message: MessageId, *, store: Store) -> None
         await records.turns.change(turn.workspace, turn.id, message=message)
 
 
-async def _said_before(ask: Request, message: Message, surface: Surface) -> Sequence[Message]:
+async def _said_before(request: Request, message: Message, surface: Surface) -> Sequence[Message]:
     """A platform that does not tell what was said still wants an answer."""
-    if not ask.assistant.history or not (message.place.thread or message.reply_to):
+    if not request.assistant.history or not (message.place.thread or message.reply_to):
         return ()
     try:
         return await surface.history(message.place, message.id, _HISTORY)
@@ -129,25 +126,30 @@ async def _said_before(ask: Request, message: Message, surface: Surface) -> Sequ
         return ()
 
 
-async def stop(ask: Request, message: MessageId, *, store: Store, running: RunningAnswers) -> Reply:
+@handlers.reaction("❌", Role.STRANGER)
+async def stop(request: Request, deps: Dependencies) -> Reply:
     """❌ from the asker, a curator or an admin stops the answer."""
-    async with store.reading() as records:
-        turn = await records.turns.by_message(ask.id, ask.place.channel, message)
+    message = request.clicked
+    if message is None:
+        return NoReply()
+    async with deps.store.reading() as records:
+        turn = await records.turns.by_message(request.id, request.place.channel, message)
     if turn is None or turn.state is not TurnState.STREAMING:
         return NoReply()
-    if turn.asker != ask.by and ask.role < Role.CURATOR:
-        raise NotAllowed(role=ask.words("role.curator"), who=ask.words("role.ask.curator"))
-    running.stop(message)
+    if turn.asker != request.by and request.role < Role.CURATOR:
+        raise NotAllowed(role=request.words("role.curator"), who=request.words("role.ask.curator"))
+    deps.running.stop(message)
     return NoReply()
 
 
-async def about_answers(ask: Request, *, store: Store) -> Reply:
+@handlers.button("answers", Role.CURATOR, is_for_pages=True)
+async def about_answers(request: Request, deps: Dependencies) -> Reply:
     """Which model wrote each of these messages, and in what time."""
     lines: list[ListingRow] = []
-    async with store.reading() as records:
-        for number in ask.argument.split(","):
+    async with deps.store.reading() as records:
+        for number in request.argument.split(","):
             message = MessageId(number)
-            turn = await records.turns.by_message(ask.id, ask.place.channel, message)
+            turn = await records.turns.by_message(request.id, request.place.channel, message)
             if turn is not None:
                 note = f"{turn.seconds:.1f} s" if turn.seconds is not None else ""
                 lines.append(ListingRow(message, turn.model, note))
@@ -166,34 +168,25 @@ class AnswerWriter:
 
     def __init__(
         self,
-        ask: Request,
+        request: Request,
         question: Message,
         messages: list[PromptMessage],
-        *,
-        store: Store,
-        hosts: Hosts,
-        clock: Clock,
-        running: RunningAnswers,
-        tokens: TokenReservations,
+        deps: Dependencies,
     ) -> None:
-        self._ask = ask
+        self._request = request
         self._messages = messages
-        self._store = store
-        self._hosts = hosts
-        self._clock = clock
-        self._running = running
-        self._tokens = tokens
+        self._deps = deps
         self._text: list[str] = []
         self._usage: Usage | None = None
         self._is_refusal = False
-        self._started = clock.now()
+        self._started = deps.clock.now()
         self._turn = self._blank(question)
         self._is_kept = False
 
     async def pieces(self) -> AsyncGenerator[str]:
         """The text as it comes, once today's tokens reach for it. Raises OverCap."""
         async with (
-            reserve(self._ask, self._messages, self._tokens),
+            reserve(self._request, self._messages, self._deps.tokens),
             aclosing(self._kept()) as pieces,
         ):
             async for piece in pieces:
@@ -211,21 +204,21 @@ class AnswerWriter:
                     yield delta.text
             state = TurnState.DONE
         except (asyncio.CancelledError, GeneratorExit):
-            is_wanted = self._running.is_stopping()
+            is_wanted = self._deps.running.is_stopping()
             state = TurnState.STOPPED if is_wanted else TurnState.STREAMING
             raise
         finally:
             if self._text:
                 await self._finish(state)
             elif self._usage:
-                async with self._store.writing() as records:
+                async with self._deps.store.writing() as records:
                     await self._spend(self._usage, records)
 
     async def posted(self, message: MessageId) -> None:
         """The first words stand: from now on the turn is known by its message."""
         self._turn = replace(self._turn, message=message)
         if self._is_kept:
-            await _note_message(self._turn, message, store=self._store)
+            await _note_message(self._turn, message, store=self._deps.store)
         else:
             await self._keep()
 
@@ -258,19 +251,19 @@ class AnswerWriter:
 
     @property
     def _base(self) -> ModelInUse:
-        base = self._ask.assistant.base
-        return ModelInUse(base, self._ask.assistant.chat_host, base)
+        base = self._request.assistant.base
+        return ModelInUse(base, self._request.assistant.chat_host, base)
 
     async def _from(self, answering: ModelInUse) -> AsyncGenerator[Delta]:
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
-        host = self._hosts.paid(answering.host, self._ask.workspace)
-        sampling = self._ask.assistant.sampling
+        host = self._deps.hosts.paid(answering.host, self._request.workspace)
+        sampling = self._request.assistant.sampling
         async with aclosing(host.chat(answering.address, self._messages, sampling)) as deltas:
             async for delta in deltas:
                 yield delta
 
     def _wanted(self) -> ModelInUse:
-        deployment = self._ask.deployment
+        deployment = self._request.deployment
         if deployment is None:
             return self._base
         return ModelInUse(deployment.model, deployment.host, deployment.address)
@@ -281,11 +274,11 @@ class AnswerWriter:
         self._text.append(text)
 
     async def _keep(self) -> None:
-        async with self._store.writing() as records:
-            kept = await records.turns.add(self._ask.id, self._turn)
+        async with self._deps.store.writing() as records:
+            kept = await records.turns.add(self._request.id, self._turn)
             if kept.message != self._turn.message or kept.model != self._turn.model:
                 changes = {"message": self._turn.message, "model": self._turn.model}
-                await records.turns.change(self._ask.id, kept.id, **changes)
+                await records.turns.change(self._request.id, kept.id, **changes)
         self._turn = replace(self._turn, id=kept.id)
         self._is_kept = True
 
@@ -294,9 +287,9 @@ class AnswerWriter:
             await self._keep()
         text = "".join(self._text)
         usage = self._usage or self._counted(text)
-        async with self._store.writing() as records:
+        async with self._deps.store.writing() as records:
             await records.turns.change(
-                self._ask.id,
+                self._request.id,
                 self._turn.id,
                 reply=text,
                 state=state,
@@ -311,7 +304,9 @@ class AnswerWriter:
 
     async def _spend(self, usage: Usage, records: Records) -> None:
         tokens = usage.prompt_tokens + usage.completion_tokens
-        await records.spending.add(self._ask.id, self._ask.by, self._ask.now.date(), tokens)
+        await records.spending.add(
+            self._request.id, self._request.by, self._request.now.date(), tokens
+        )
 
     def _counted(self, text: str) -> Usage:
         """A host that tells no usage is counted by our own estimate."""
@@ -321,35 +316,35 @@ class AnswerWriter:
     async def _tell_fallback(self, model: ModelName, error: HostError | NotFound) -> None:
         """Once a day and model, so that a broken model does not flood the channel."""
         log.warning("A tuned model failed, the base answers", extra={"why": error.key})
-        key = f"{self._ask.id}.{model}.{self._ask.now.date()}.fell_back"
-        async with self._store.writing() as records:
+        key = f"{self._request.id}.{model}.{self._request.now.date()}.fell_back"
+        async with self._deps.store.writing() as records:
             await records.outbox.put(
                 key,
-                replace(self._ask.place, thread=None),
+                replace(self._request.place, thread=None),
                 FELL_BACK,
                 details={"model": model, "why": serialize(error)},
-                at=self._clock.now(),
+                at=self._deps.clock.now(),
             )
 
     def _seconds(self) -> float:
-        return (self._clock.now() - self._started).total_seconds()
+        return (self._deps.clock.now() - self._started).total_seconds()
 
     def _blank(self, question: Message) -> Turn:
         wanted = self._wanted()
         return Turn(
             id=TurnId(0),
-            workspace=self._ask.id,
-            assistant=self._ask.assistant.id,
-            place=self._ask.place,
-            event_key=self._ask.event.key,
-            asker=self._ask.by,
+            workspace=self._request.id,
+            assistant=self._request.assistant.id,
+            place=self._request.place,
+            event_key=self._request.event.key,
+            asker=self._request.by,
             question=question.text,
             asked_message=question.id,
             reply="",
             model=wanted.model,
             host=wanted.host,
             state=TurnState.STREAMING,
-            at=self._ask.now,
+            at=self._request.now,
         )
 
 

@@ -1,10 +1,12 @@
-"""What a command and a catalogue are; platform limits are checked when one is built."""
+"""What commands, actions and the catalogue are, and how a module registers its handlers."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partialmethod
+from typing import TypeVar
 
 from bot.domain import Role
 from bot.errors import NotFound, UnknownCommand
@@ -12,6 +14,7 @@ from bot.events import ButtonClicked, CommandInvoked, ShortcutUsed, What
 from bot.ports.dependencies import Dependencies
 from bot.replies import Reply
 from bot.request import Request
+from bot.rows import Method
 
 
 class OptionKind(StrEnum):
@@ -47,9 +50,42 @@ class Option:
     choices: tuple[str, ...] = ()
     least: float | None = None
     most: float | None = None
+    role: Role | None = None
+    """Needed to give it, where that is more than its command needs."""
+    is_alone: bool = False
+    """Whether no other option may be given beside it."""
+
+    @classmethod
+    def text(cls, name: str, *, rest: bool = False, required: bool = False) -> Option:
+        return cls(name, rest=rest, required=required)
+
+    @classmethod
+    def choice(cls, name: str, *choices: str, rest: bool = False) -> Option:
+        return cls(name, OptionKind.CHOICE, choices=choices, rest=rest)
+
+    @classmethod
+    def yes_no(cls, name: str) -> Option:
+        return cls(name, OptionKind.YES_NO, choices=("yes", "no"))
+
+    @classmethod
+    def integer(cls, name: str, least: int, most: int | None = None) -> Option:
+        return cls(name, OptionKind.INTEGER, least=least, most=most)
+
+    @classmethod
+    def number(cls, name: str, least: float, most: float) -> Option:
+        return cls(name, OptionKind.NUMBER, least=least, most=most)
+
+    @classmethod
+    def amount(cls, name: str) -> Option:
+        return cls(name, OptionKind.AMOUNT)
+
+
+METHOD = Option.choice("method", *(method.value for method in Method))
+JOB = Option("job", OptionKind.JOB, rest=True)
 
 
 Handler = Callable[[Request, Dependencies], Awaitable[Reply]]
+H = TypeVar("H", bound=Handler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +103,8 @@ class Command:
     costs_tokens: bool = False
     is_private: bool = False
     is_shareable: bool = False
+    opens_form: bool = False
+    """Whether a form is the likely reply, so that a surface can make ready for it."""
 
     @property
     def key(self) -> str:
@@ -90,7 +128,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button, form, reaction or shortcut, by name.
+    """A button, form, reaction, shortcut or event, by name.
 
     What only the studio's pages offer is refused where it comes from a chat. Cards and listings
     of a private one are for whoever clicked alone.
@@ -101,6 +139,71 @@ class Action:
     run: Handler
     is_for_pages: bool = False
     is_private: bool = False
+    opens_form: bool = False
+
+
+class ActionKind(StrEnum):
+    BUTTON = "button"
+    FORM = "form"
+    REACTION = "reaction"
+    UNREACTION = "unreaction"
+    SHORTCUT = "shortcut"
+    EVENT = "event"
+
+
+class Handlers:
+    """The commands and actions of one module, in the order in which they are registered.
+
+    Each method is a decorator that returns its function unchanged.
+    """
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+        self._actions: list[tuple[ActionKind, Action]] = []
+
+    def command(
+        self,
+        path: str,
+        role: Role,
+        *options: Option,
+        costs_tokens: bool = False,
+        is_private: bool = False,
+        is_shareable: bool = False,
+        opens_form: bool = False,
+    ) -> Callable[[H], H]:
+        def register(run: H) -> H:
+            flags = costs_tokens, is_private, is_shareable, opens_form
+            self.commands.append(Command(path, role, run, options, *flags))
+            return run
+
+        return register
+
+    def _action(
+        self,
+        kind: ActionKind,
+        name: str,
+        role: Role,
+        *,
+        is_for_pages: bool = False,
+        is_private: bool = False,
+        opens_form: bool = False,
+    ) -> Callable[[H], H]:
+        def register(run: H) -> H:
+            flags = is_for_pages, is_private, opens_form
+            self._actions.append((kind, Action(name, role, run, *flags)))
+            return run
+
+        return register
+
+    button = partialmethod(_action, ActionKind.BUTTON)
+    form = partialmethod(_action, ActionKind.FORM)
+    reaction = partialmethod(_action, ActionKind.REACTION)
+    unreaction = partialmethod(_action, ActionKind.UNREACTION)
+    shortcut = partialmethod(_action, ActionKind.SHORTCUT)
+    event = partialmethod(_action, ActionKind.EVENT)
+
+    def actions(self, kind: ActionKind) -> list[Action]:
+        return [action for known, action in self._actions if known is kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +217,32 @@ class Catalogue:
     unreactions: tuple[Action, ...] = ()
     shortcuts: tuple[Action, ...] = ()
     event_handlers: tuple[Action, ...] = ()
-    form_openers: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, *modules: Handlers) -> Catalogue:
+        """What the modules have registered; groups of commands come after single words."""
+        commands = [command for module in modules for command in module.commands]
+        found = {
+            kind: tuple(action for module in modules for action in module.actions(kind))
+            for kind in ActionKind
+        }
+        return cls(
+            commands=tuple(sorted(commands, key=lambda command: " " in command.path)),
+            buttons=found[ActionKind.BUTTON],
+            forms=found[ActionKind.FORM],
+            reactions=found[ActionKind.REACTION],
+            unreactions=found[ActionKind.UNREACTION],
+            shortcuts=found[ActionKind.SHORTCUT],
+            event_handlers=found[ActionKind.EVENT],
+        )
 
     def __post_init__(self) -> None:
         top = {command.path.partition(" ")[0] for command in self.commands}
         if len(top) > 25:
             raise ValueError("Discord takes 25 children in a group")
-        for deeds in (self.buttons, self.forms, self.reactions, self.shortcuts):
-            names = [deed.name for deed in deeds]
+        paths = [command.path for command in self.commands]
+        kinds = (self.buttons, self.forms, self.reactions, self.unreactions, self.shortcuts)
+        for names in (paths, *([action.name for action in kind] for kind in kinds)):
             if len(set(names)) != len(names):
                 raise ValueError(f"a name stands twice: {names}")
 
@@ -138,30 +259,32 @@ class Catalogue:
         raise UnknownCommand(noun="command", name=known or "/tune")
 
     def button(self, action: str) -> tuple[Action, str]:
-        return _deed(self.buttons, action)
+        return _named_action(self.buttons, action)
 
     def form(self, form: str) -> tuple[Action, str]:
-        return _deed(self.forms, form)
+        return _named_action(self.forms, form)
 
     def reaction(self, emoji: str, *, is_removed: bool) -> Action | None:
-        deeds = self.unreactions if is_removed else self.reactions
-        return next((deed for deed in deeds if deed.name == emoji), None)
+        known = self.unreactions if is_removed else self.reactions
+        return next((action for action in known if action.name == emoji), None)
 
     def shortcut(self, name: str) -> Action | None:
-        return next((deed for deed in self.shortcuts if deed.name == name), None)
+        return next((action for action in self.shortcuts if action.name == name), None)
 
     def event_handler(self, kind: str) -> Action:
-        return next(deed for deed in self.event_handlers if deed.name == kind)
+        return next(action for action in self.event_handlers if action.name == kind)
 
     def may_open_form(self, what: What) -> bool:
         """Whether a form is the likely answer, so that a surface can make ready for it."""
         match what:
             case CommandInvoked(words=words):
-                return " ".join(words.lower().split()) in self.form_openers
+                path = " ".join(words.lower().split())
+                return any(one.opens_form for one in self.commands if one.path == path)
             case ButtonClicked(action=action):
-                return action.partition(":")[0] in self.form_openers
-            case ShortcutUsed(shortcut=shortcut):
-                return shortcut in self.form_openers
+                name = action.partition(":")[0]
+                return any(one.opens_form for one in self.buttons if one.name == name)
+            case ShortcutUsed(shortcut=name):
+                return any(one.opens_form for one in self.shortcuts if one.name == name)
             case _:
                 return False
 
@@ -180,11 +303,11 @@ def _after(line: str, tokens: int) -> str:
     return parts[tokens] if len(parts) > tokens else ""
 
 
-def _deed(deeds: tuple[Action, ...], name: str) -> tuple[Action, str]:
+def _named_action(actions: tuple[Action, ...], name: str) -> tuple[Action, str]:
     head, _, argument = name.partition(":")
-    for deed in deeds:
-        if deed.name == head:
-            return deed, argument
+    for action in actions:
+        if action.name == head:
+            return action, argument
     raise NotFound(noun="button", name=head)
 
 

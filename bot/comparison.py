@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from bot import access
-from bot.domain import HostName, ModelKind, ModelName
+from bot.commands import Handlers, Option
+from bot.domain import HostName, ModelKind, ModelName, Role
 from bot.errors import BadInput, HostError, OverCap
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Usage
@@ -18,6 +19,9 @@ from bot.replies import Card, Column, Comparison, Listing, ListingRow, Reply, To
 from bot.request import Request
 from bot.rows import text_tokens
 from bot.token_budget import reserve
+
+handlers = Handlers()
+
 
 _SHOTS = 8
 _CHECKPOINTS = 3
@@ -38,25 +42,34 @@ class Contender:
     is_checkpoint: bool = False
 
 
-async def compare(ask: Request, question: str, deps: Dependencies) -> Reply:
+@handlers.command(
+    "compare",
+    Role.MEMBER,
+    Option("question", rest=True, required=True, is_sentence=True),
+    Option.yes_no("checkpoints"),
+    costs_tokens=True,
+)
+async def compare(request: Request, deps: Dependencies) -> Reply:
     """The same question and instructions to each, with tokens and time."""
-    access.refuse_closed(ask.workspace, ask.words)
-    everyone = await _everyone(ask, store=deps.store)
+    access.refuse_closed(request.workspace, request.words)
+    question = request.text("question") or ""
+    everyone = await _everyone(request, store=deps.store)
     chosen = [one for one in everyone if one.is_usual]
-    if ask.yes("checkpoints", default=False):
+    if request.yes("checkpoints", default=False):
         chosen += [one for one in everyone if one.is_checkpoint][:_CHECKPOINTS]
-    answers = await _answers(ask, question, chosen, deps)
+    answers = await _answers(request, question, chosen, deps)
     columns = await asyncio.gather(*(_whole(answer) for answer in answers))
     return Card(
-        title=ask.words("compare.title", question=question),
-        lines=_warning(ask),
+        title=request.words("compare.title", question=question),
+        lines=_warning(request),
         columns=tuple(columns),
     )
 
 
-async def contenders(ask: Request, *, store: Store) -> Reply:
+@handlers.button("compare.who", Role.CURATOR, is_for_pages=True)
+async def contenders(request: Request, deps: Dependencies) -> Reply:
     """Who can be compared; those asked unless others are chosen come with a good tone."""
-    found = await _everyone(ask, store=store)
+    found = await _everyone(request, store=deps.store)
     lines = tuple(
         ListingRow(one.name, one.title, one.model, tone=Tone.GOOD if one.is_usual else Tone.PLAIN)
         for one in found
@@ -64,36 +77,42 @@ async def contenders(ask: Request, *, store: Store) -> Reply:
     return Listing("", lines)
 
 
-async def side_by_side(ask: Request, values: Mapping[str, str], deps: Dependencies) -> Reply:
+@handlers.form("compare", Role.CURATOR, is_for_pages=True)
+async def side_by_side(request: Request, deps: Dependencies) -> Reply:
     """As `compare`, of the chosen and while they write. Raises OverCap and BadInput."""
-    access.refuse_closed(ask.workspace, ask.words)
-    question, wanted = values.get("question", "").strip(), values.get("who", "").splitlines()
+    access.refuse_closed(request.workspace, request.words)
+    question, wanted = (
+        request.options.get("question", "").strip(),
+        request.options.get("who", "").splitlines(),
+    )
     async with deps.store.reading() as records:
-        spent = await records.spending.spent(ask.id, ask.by, ask.now.date())
-    access.within_caps(ask.workspace, spent, ask.words)
-    chosen = [one for one in await _everyone(ask, store=deps.store) if one.name in wanted][:_MOST]
+        spent = await records.spending.spent(request.id, request.by, request.now.date())
+    access.within_caps(request.workspace, spent, request.words)
+    chosen = [one for one in await _everyone(request, store=deps.store) if one.name in wanted][
+        :_MOST
+    ]
     if not question or not chosen:
-        raise BadInput(problem=ask.words("compare.nobody"))
-    answers = await _answers(ask, question, chosen, deps)
-    title = ask.words("compare.title", question=question)
-    return Comparison(title, _warning(ask), tuple(answer.writing() for answer in answers))
+        raise BadInput(problem=request.words("compare.nobody"))
+    answers = await _answers(request, question, chosen, deps)
+    title = request.words("compare.title", question=question)
+    return Comparison(title, _warning(request), tuple(answer.writing() for answer in answers))
 
 
-def _warning(ask: Request) -> tuple[str, ...]:
-    return () if ask.deployment else (ask.words("compare.no_tuned"),)
+def _warning(request: Request) -> tuple[str, ...]:
+    return () if request.deployment else (request.words("compare.no_tuned"),)
 
 
-async def _everyone(ask: Request, *, store: Store) -> list[Contender]:
+async def _everyone(request: Request, *, store: Store) -> list[Contender]:
     """The base, the base with examples, who answers now, then every other model, newest first."""
-    assistant, words = ask.assistant, ask.words
+    assistant, words = request.assistant, request.words
     async with store.reading() as records:
-        models = await records.models.all(ask.id, assistant.id)
+        models = await records.models.all(request.id, assistant.id)
     base, host = assistant.base, assistant.chat_host
     found = [
         Contender(_BASE, words("compare.base"), base, host, is_usual=True),
         Contender(_FEW_SHOT, words("compare.examples"), base, host, True, is_usual=True),
     ]
-    answering = ask.deployment
+    answering = request.deployment
     if answering and answering.model != base:
         title = words("compare.tuned")
         found.append(
@@ -117,18 +136,18 @@ async def _everyone(ask: Request, *, store: Store) -> list[Contender]:
 
 
 async def _answers(
-    ask: Request, question: str, chosen: list[Contender], deps: Dependencies
+    request: Request, question: str, chosen: list[Contender], deps: Dependencies
 ) -> list[_Answer]:
     async with deps.store.reading() as records:
-        shots = await few_shot(records, ask.place, ask.assistant, question, count=_SHOTS)
-    plain = prompt(ask.assistant, question)
-    shown = prompt(ask.assistant, question, shots=shots)
+        shots = await few_shot(records, request.place, request.assistant, question, count=_SHOTS)
+    plain = prompt(request.assistant, question)
+    shown = prompt(request.assistant, question, shots=shots)
     asked = [one for one in chosen if shots or not one.has_examples]
     return [
         _Answer(
-            ask,
+            request,
             one,
-            _titled(ask, one, len(shots) // 2),
+            _titled(request, one, len(shots) // 2),
             shown if one.has_examples else plain,
             deps,
         )
@@ -136,8 +155,8 @@ async def _answers(
     ]
 
 
-def _titled(ask: Request, one: Contender, count: int) -> str:
-    return ask.words("compare.few_shot", count=count) if one.has_examples else one.title
+def _titled(request: Request, one: Contender, count: int) -> str:
+    return request.words("compare.few_shot", count=count) if one.has_examples else one.title
 
 
 async def _whole(answer: _Answer) -> Column:
@@ -150,7 +169,7 @@ class _Answer:
 
     def __init__(
         self,
-        ask: Request,
+        request: Request,
         one: Contender,
         title: str,
         messages: list[PromptMessage],
@@ -158,7 +177,7 @@ class _Answer:
     ) -> None:
         self.title = title
         self.model = one.model
-        self._ask = ask
+        self._request = request
         self._one = one
         self._messages = messages
         self._deps = deps
@@ -177,13 +196,13 @@ class _Answer:
         """Its text; a host's failure, or that today's tokens are used up, is told in its place."""
         try:
             async with (
-                reserve(self._ask, self._messages, self._deps.tokens),
+                reserve(self._request, self._messages, self._deps.tokens),
                 aclosing(self._paid()) as pieces,
             ):
                 async for piece in pieces:
                     yield piece
         except (HostError, OverCap) as error:
-            yield self._ask.words.error(error)
+            yield self._request.words.error(error)
 
     async def _paid(self) -> AsyncGenerator[str]:
         started = self._deps.clock.now()
@@ -197,8 +216,8 @@ class _Answer:
             await self._spend()
 
     async def _chat(self) -> AsyncGenerator[str]:
-        host = self._deps.hosts.paid(self._one.host, self._ask.workspace)
-        sampling = self._ask.assistant.sampling
+        host = self._deps.hosts.paid(self._one.host, self._request.workspace)
+        sampling = self._request.assistant.sampling
         async for delta in host.chat(self.model, self._messages, sampling):
             self._usage = delta.usage or self._usage
             self._is_refusal |= delta.is_refusal
@@ -213,14 +232,14 @@ class _Answer:
     async def _spend(self) -> None:
         if not self._text and not self._usage:
             return
-        told, ask = self._told(), self._ask
+        told, request = self._told(), self._request
         async with self._deps.store.writing() as records:
             tokens = told.prompt_tokens + told.completion_tokens
-            await records.spending.add(ask.id, ask.by, ask.now.date(), tokens)
+            await records.spending.add(request.id, request.by, request.now.date(), tokens)
 
     def _note(self, seconds: float) -> str:
         told = self._told()
-        return self._ask.words(
+        return self._request.words(
             "compare.note",
             model=self.model,
             prompt=told.prompt_tokens,

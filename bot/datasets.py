@@ -8,10 +8,11 @@ import io
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import IO
 
+from bot.commands import METHOD, Handlers, Option, OptionKind
 from bot.domain import (
     AssistantId,
     Example,
@@ -21,20 +22,25 @@ from bot.domain import (
     Origin,
     Role,
     Row,
+    WorkspaceId,
 )
 from bot.errors import BadInput, NotNow
 from bot.imports import Plan, plan_import, read_import
+from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
-from bot.ports.surface import CanReadFile, Surface
+from bot.ports.surface import CanReadFile
 from bot.replies import Card, Document, Fact, Field, FieldKind, Form, Reply, Tone
 from bot.request import Request
 from bot.rows import Method, Problem, content_text
 from bot.words import Words
 
+handlers = Handlers()
+
+
 _BATCH = 200
 _BETWEEN = 50
 _PAGE = 200
-SHOWN_PROBLEMS = 5
+SHOWN_PROBLEMS, _PROBLEMS_ON_PAGE = 5, 500
 _HEAD = 64 * 1024
 _IN_MEMORY = 4 * 1024 * 1024
 
@@ -54,35 +60,80 @@ class Tally:
             self.problems.append(problem)
 
 
-async def import_file(
-    ask: Request, *, store: Store, surface: Surface, shown: int = SHOWN_PROBLEMS
-) -> Reply:
-    """A file that came with the command; so many of its refused rows are named.
+@handlers.command(
+    "import",
+    Role.CURATOR,
+    Option("starter", is_alone=True),
+    Option("file", OptionKind.FILE, rest=True),
+    opens_form=True,
+)
+@handlers.form("import.file", Role.CURATOR)
+async def import_file(request: Request, deps: Dependencies) -> Reply:
+    """A file that came with the command, a ready set, or the form in which a file is handed over.
 
     A curator's rows count as approved, as the operator's do.
     """
-    if ask.attachment is None or not isinstance(surface, CanReadFile):
-        raise BadInput(problem=ask.words("import.no_file"))
+    starter, is_local = request.text("starter"), request.workspace.platform == "local"
+    if starter and request.attachment is not None:
+        raise BadInput(problem=request.words("option.not_both", one="starter", other="file"))
+    if starter:
+        return await import_starter(replace(request, argument=starter), deps)
+    if request.attachment is None and not is_local:
+        return _file_form(request.words)
+    return await _import_file(request, deps, shown=SHOWN_PROBLEMS)
+
+
+@handlers.form("import", Role.CURATOR, is_for_pages=True)
+async def import_on_page(request: Request, deps: Dependencies) -> Reply:
+    """As `import_file`; the studio has room to name every refused row."""
+    return await _import_file(request, deps, shown=_PROBLEMS_ON_PAGE)
+
+
+@handlers.button("starter", Role.CURATOR, is_for_pages=True)
+async def import_starter(request: Request, deps: Dependencies) -> Reply:
+    """A ready set of rows. Raises BadInput for one that there is not."""
+    name = request.argument
+    rows = deps.starters.get(name)
+    if rows is None:
+        known = ", ".join(deps.starters)
+        raise BadInput(problem=request.words("import.no_starter", name=name, starters=known))
+    tally = await import_rows(
+        enumerate(rows, start=1),
+        assistant=request.assistant.id,
+        method=Method.SUPERVISED,
+        state=_state_for(request.role),
+        request=request,
+        store=deps.store,
+    )
+    return _report(request, name, None, tally)
+
+
+async def _import_file(request: Request, deps: Dependencies, *, shown: int) -> Reply:
+    """Reads the attachment; so many of its refused rows are named."""
+    file = request.attachment
+    # Who runs the studio brings a file that lies there into any workspace.
+    surface = deps.surfaces.of(WorkspaceId(file.platform) if file and file.platform else request.id)
+    if file is None or not isinstance(surface, CanReadFile):
+        raise BadInput(problem=request.words("import.no_file"))
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
-        async for block in surface.read_file(ask.place, ask.attachment):
+        async for block in surface.read_file(request.place, file):
             spool.write(block)
         spool.seek(0)
-        plan = plan_import(spool.read(_HEAD), ask.attachment.name)
+        plan = plan_import(spool.read(_HEAD), file.name)
         if isinstance(plan, Problem):
-            raise BadInput(problem=ask.words.problem(plan))
+            raise BadInput(problem=request.words.problem(plan))
         tally = await import_rows(
-            read_import(_told_blocks(spool, ask), plan),
-            assistant=ask.assistant.id,
+            read_import(_told_blocks(spool, request), plan),
+            assistant=request.assistant.id,
             method=plan.method,
-            state=_state_for(ask.role),
-            ask=ask,
-            store=store,
+            state=_state_for(request.role),
+            request=request,
+            store=deps.store,
         )
-    return _report(ask, ask.attachment.name, plan, tally, shown=shown)
+    return _report(request, file.name, plan, tally, shown=shown)
 
 
-def import_form(words: Words) -> Form:
-    """Where a file is handed over, on surfaces whose commands take none."""
+def _file_form(words: Words) -> Form:
     return Form(
         id="import.file",
         title=words("import.form"),
@@ -91,31 +142,13 @@ def import_form(words: Words) -> Form:
     )
 
 
-async def import_starter(
-    ask: Request, name: str, *, starters: Mapping[str, Sequence[Row]], store: Store
-) -> Reply:
-    rows = starters.get(name)
-    if rows is None:
-        known = ", ".join(starters)
-        raise BadInput(problem=ask.words("import.no_starter", name=name, starters=known))
-    tally = await import_rows(
-        enumerate(rows, start=1),
-        assistant=ask.assistant.id,
-        method=Method.SUPERVISED,
-        state=_state_for(ask.role),
-        ask=ask,
-        store=store,
-    )
-    return _report(ask, name, None, tally)
-
-
 async def import_rows(
     rows: Iterable[tuple[int, Row | Problem]],
     *,
     assistant: AssistantId,
     method: Method,
     state: ExampleState,
-    ask: Request,
+    request: Request,
     store: Store,
 ) -> Tally:
     """A batch of good rows in each transaction, so that others can write in between.
@@ -127,54 +160,63 @@ async def import_rows(
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as good:
         count = await _put_aside(rows, good, tally)
         for batch in _batches(good):
-            ask.tell_progress(count + tally.new + tally.known, 2 * count)
+            request.tell_progress(count + tally.new + tally.known, 2 * count)
             examples = [NewExample(assistant, method, state, r, Origin.IMPORT) for r in batch]
             async with store.writing() as records:
-                new = await records.examples.add_many(ask.id, examples, at=ask.now)
+                new = await records.examples.add_many(request.id, examples, at=request.now)
             tally.new += new
             tally.known += len(batch) - new
     async with store.writing() as records:
-        await _note_import(records, tally, ask)
+        await _note_import(records, tally, request)
     return tally
 
 
-async def _note_import(records: Records, tally: Tally, ask: Request) -> None:
+async def _note_import(records: Records, tally: Tally, request: Request) -> None:
     await records.audit.add(
-        ask.id,
-        ask.by,
+        request.id,
+        request.by,
         "examples.imported",
-        at=ask.now,
+        at=request.now,
         new=tally.new,
         known=tally.known,
         refused=tally.refused,
     )
 
 
-async def export(ask: Request, *, store: Store) -> Reply:
+@handlers.command(
+    "export", Role.CURATOR, Option.choice("format", "jsonl", "csv", rest=True), METHOD
+)
+async def export(request: Request, deps: Dependencies) -> Reply:
+    return await export_examples(request, store=deps.store)
+
+
+async def export_examples(request: Request, *, store: Store) -> Reply:
     """The approved examples, as JSONL that can be trained on, or as CSV."""
-    kind = ask.text("format") or "jsonl"
-    method = Method(ask.text("method") or Method.SUPERVISED)
+    kind = request.text("format") or "jsonl"
+    method = Method(request.text("method") or Method.SUPERVISED)
     async with store.reading() as records:
-        count = await records.examples.count_trainable(ask.id, ask.assistant.id, method)
+        count = await records.examples.count_trainable(request.id, request.assistant.id, method)
     if not count:
-        raise NotNow(problem=ask.words("export.nothing"))
+        raise NotNow(problem=request.words("export.nothing"))
     async with store.writing() as records:
         await records.audit.add(
-            ask.id, ask.by, "examples.exported", at=ask.now, rows=count, format=kind
+            request.id, request.by, "examples.exported", at=request.now, rows=count, format=kind
         )
-    found = _exported(ask, method, store)
-    lines = csv_lines(found) if kind == "csv" else jsonl_lines(found, ask.assistant.instructions)
-    name = f"{_safe(ask.assistant.name)}-{method}.{kind}"
-    return Document(name, lines, ask.words("export.done", count=count))
+    found = _exported(request, method, store)
+    lines = (
+        csv_lines(found) if kind == "csv" else jsonl_lines(found, request.assistant.instructions)
+    )
+    name = f"{_safe(request.assistant.name)}-{method}.{kind}"
+    return Document(name, lines, request.words("export.done", count=count))
 
 
-async def _exported(ask: Request, method: Method, store: Store) -> AsyncIterator[Example]:
+async def _exported(request: Request, method: Method, store: Store) -> AsyncIterator[Example]:
     """Page by page, so that a slow reader of the file holds no transaction open."""
     last = ExampleId(0)
     while True:
         async with store.reading() as records:
             trainable = records.examples.trainable(
-                ask.id, ask.assistant.id, method, after=last, limit=_PAGE
+                request.id, request.assistant.id, method, after=last, limit=_PAGE
             )
             page = [example async for example in trainable]
         if not page:
@@ -256,13 +298,13 @@ def _last(messages: object, role: str) -> str:
     return content_text(texts[-1]) if texts else ""
 
 
-def _told_blocks(file: IO[bytes], ask: Request) -> Iterator[bytes]:
+def _told_blocks(file: IO[bytes], request: Request) -> Iterator[bytes]:
     """The file block by block, and how much of it was checked already."""
     total, done = file.seek(0, io.SEEK_END), 0
     file.seek(0)
     while block := file.read(_HEAD):
         # Writing them down is the other half.
-        ask.tell_progress(done, 2 * total)
+        request.tell_progress(done, 2 * total)
         yield block
         done += len(block)
 
@@ -290,9 +332,9 @@ def _batches(good: IO[bytes]) -> Iterator[list[Row]]:
 
 
 def _report(
-    ask: Request, name: str, plan: Plan | None, tally: Tally, *, shown: int = SHOWN_PROBLEMS
+    request: Request, name: str, plan: Plan | None, tally: Tally, *, shown: int = SHOWN_PROBLEMS
 ) -> Card:
-    words = ask.words
+    words = request.words
     facts = [
         Fact(words("import.new"), str(tally.new)),
         Fact(words("import.known"), str(tally.known)),

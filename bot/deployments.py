@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bot.commands import Handlers, Option, OptionKind
 from bot.domain import Deployment, Model, ModelKind, ModelName, Role
 from bot.errors import NotFound, NotNow
 from bot.events import ButtonClicked
-from bot.ports.store import Records, Store
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
 from bot.replies import Button, Card, Fact, Listing, ListingRow, Refused, Reply, Text, Tone
 from bot.request import Request
 from bot.words import Words
+
+handlers = Handlers()
+
 
 LATEST = "latest"
 HANDLE_LENGTH = 80
@@ -19,61 +24,78 @@ HANDLE_LENGTH = 80
 _ROLLED_BACK = "model.rolled_back"
 
 
-async def use(ask: Request, name: str, *, store: Store) -> Reply:
+@handlers.command(
+    "use",
+    Role.TRAINER,
+    Option("model", OptionKind.MODEL, rest=True, required=True),
+    Option.text("as"),
+)
+@handlers.button("model.use", Role.TRAINER)
+async def use(request: Request, deps: Dependencies) -> Reply:
     """A tuned model, a checkpoint, the base, or `latest`."""
-    async with store.writing() as records:
-        model = await _called(ask, await _wanted(ask, name, records), records)
-        current = await records.deployments.current(ask.id, ask.assistant.id)
+    async with deps.store.writing() as records:
+        wanted = request.text("model") or request.argument
+        model = await _called(request, await _wanted(request, wanted, records), records)
+        current = await records.deployments.current(request.id, request.assistant.id)
         if current is not None and (current.model, current.called) == (model.name, model.called):
-            return Text(ask.words("use.already", model=model.name))
+            return Text(request.words("use.already", model=model.name))
         await records.deployments.add(
-            ask.id,
-            ask.assistant.id,
+            request.id,
+            request.assistant.id,
             model=model.name,
             host=model.host,
-            by=ask.by,
-            at=ask.now,
+            by=request.by,
+            at=request.now,
             after=current.model if current else None,
             called=model.called,
         )
-        await records.audit.add(ask.id, ask.by, "model.used", at=ask.now, model=model.name)
+        await records.audit.add(
+            request.id, request.by, "model.used", at=request.now, model=model.name
+        )
     key = "use.tainted" if model.is_tainted else "use.done"
-    return Text(ask.words(key, model=model.name, assistant=ask.assistant.name))
+    return Text(request.words(key, model=model.name, assistant=request.assistant.name))
 
 
-async def rollback(ask: Request, *, store: Store) -> Reply:
+@handlers.command("rollback", Role.TRAINER)
+@handlers.button("model.rollback", Role.TRAINER)
+async def rollback(request: Request, deps: Dependencies) -> Reply:
     """Back to what answered before the model that answers now; again, one step further.
 
     The audit remembers for which event it was done: run again after a crash it does nothing.
     """
-    async with store.writing() as records:
-        history = await records.deployments.history(ask.id, ask.assistant.id)
+    async with deps.store.writing() as records:
+        history = await records.deployments.history(request.id, request.assistant.id)
         current = history[0] if history else None
-        if current is None or (current.after is None and current.model == ask.assistant.base):
-            raise NotNow(problem=ask.words("rollback.nothing"))
-        if await _is_done(ask, records):
-            return Text(ask.words("use.already", model=current.model))
-        if not _is_as_shown(ask, current):
-            return _refuse_outdated(ask, current)
-        name = current.after or ask.assistant.base
+        if current is None or (current.after is None and current.model == request.assistant.base):
+            raise NotNow(problem=request.words("rollback.nothing"))
+        if await _is_done(request, records):
+            return Text(request.words("use.already", model=current.model))
+        if not _is_as_shown(request, current):
+            return _refuse_outdated(request, current)
+        name = current.after or request.assistant.base
         earlier = next((one for one in history[1:] if one.model == name), None)
         # What was deleted since cannot answer again; the base always can.
-        known = await records.models.find(ask.id, name)
-        model = await _wanted(ask, name if known else ask.assistant.base, records)
+        known = await records.models.find(request.id, name)
+        model = await _wanted(request, name if known else request.assistant.base, records)
         await records.deployments.add(
-            ask.id,
-            ask.assistant.id,
+            request.id,
+            request.assistant.id,
             model=model.name,
             host=model.host,
-            by=ask.by,
-            at=ask.now,
+            by=request.by,
+            at=request.now,
             after=earlier.after if earlier else None,
             called=model.called,
         )
         await records.audit.add(
-            ask.id, ask.by, _ROLLED_BACK, at=ask.now, model=name, event=ask.event.key
+            request.id,
+            request.by,
+            _ROLLED_BACK,
+            at=request.now,
+            model=name,
+            event=request.event.key,
         )
-    return Text(ask.words("rollback.done", model=model.name, before=current.model))
+    return Text(request.words("rollback.done", model=model.name, before=current.model))
 
 
 def rollback_button(model: ModelName, words: Words) -> Button:
@@ -81,53 +103,54 @@ def rollback_button(model: ModelName, words: Words) -> Button:
     return Button(words("button.rollback"), f"model.rollback:{model[-HANDLE_LENGTH:]}")
 
 
-def _is_as_shown(ask: Request, current: Deployment) -> bool:
-    if not isinstance(ask.event.what, ButtonClicked):
+def _is_as_shown(request: Request, current: Deployment) -> bool:
+    if not isinstance(request.event.what, ButtonClicked):
         return True
-    return bool(ask.argument) and current.model.endswith(ask.argument)
+    return bool(request.argument) and current.model.endswith(request.argument)
 
 
-def _refuse_outdated(ask: Request, current: Deployment) -> Refused:
-    text = ask.words("rollback.changed", model=current.model, name=current.by)
-    buttons = (rollback_button(current.model, ask.words),)
+def _refuse_outdated(request: Request, current: Deployment) -> Refused:
+    text = request.words("rollback.changed", model=current.model, name=current.by)
+    buttons = (rollback_button(current.model, request.words),)
     return Refused(text, Card(text, buttons=buttons, private=True))
 
 
-async def _is_done(ask: Request, records: Records) -> bool:
-    entries = await records.audit.page(ask.id, what=_ROLLED_BACK)
-    return any(entry.details.get("event") == ask.event.key for entry in entries)
+async def _is_done(request: Request, records: Records) -> bool:
+    entries = await records.audit.page(request.id, what=_ROLLED_BACK)
+    return any(entry.details.get("event") == request.event.key for entry in entries)
 
 
-async def models(ask: Request, *, store: Store) -> Reply:
+async def listing(request: Request, deps: Dependencies) -> Reply:
     """The base and all that was made from it, newest first."""
-    async with store.reading() as records:
-        found = await records.models.all(ask.id, ask.assistant.id)
-        current = await records.deployments.current(ask.id, ask.assistant.id)
-    answering = current.model if current else ask.assistant.base
-    listed = [*found, _base(ask)]
-    lines = tuple(_line(ask, model, answering) for model in listed)
-    return Listing(ask.words("models.title", count=len(lines)), lines)
+    async with deps.store.reading() as records:
+        found = await records.models.all(request.id, request.assistant.id)
+        current = await records.deployments.current(request.id, request.assistant.id)
+    answering = current.model if current else request.assistant.base
+    listed = [*found, _base(request)]
+    lines = tuple(_line(request, model, answering) for model in listed)
+    return Listing(request.words("models.title", count=len(lines)), lines)
 
 
-async def history(ask: Request, *, store: Store) -> Reply:
+@handlers.button("model.history", Role.CURATOR, is_for_pages=True)
+async def history(request: Request, deps: Dependencies) -> Reply:
     """Which model answered when, by whose word, after which."""
-    async with store.reading() as records:
-        found = await records.deployments.history(ask.id, ask.assistant.id)
+    async with deps.store.reading() as records:
+        found = await records.deployments.history(request.id, request.assistant.id)
     # Where a rollback came back from is no place to go back to, so `after` does not know it.
-    before = [*(one.model for one in found[1:]), ask.assistant.base]
+    before = [*(one.model for one in found[1:]), request.assistant.base]
     lines = tuple(
         ListingRow(
             f"{one.since:%Y-%m-%d %H:%M}",
             one.model,
-            ask.words("model.after", by=one.by, after=left),
+            request.words("model.after", by=one.by, after=left),
         )
         for one, left in zip(found, before, strict=False)
     )
-    return Listing(ask.words("model.history"), lines, empty=ask.words("model.no_history"))
+    return Listing(request.words("model.history"), lines, empty=request.words("model.no_history"))
 
 
-def _line(ask: Request, model: Model, answering: ModelName) -> ListingRow:
-    words = ask.words
+def _line(request: Request, model: Model, answering: ModelName) -> ListingRow:
+    words = request.words
     notes = [words(f"model.{model.kind}")]
     if model.name == answering:
         notes.append(words("model.answering"))
@@ -141,7 +164,7 @@ def _line(ask: Request, model: Model, answering: ModelName) -> ListingRow:
         notes.append(words("model.ends", date=model.expires_on))
     if model.is_tainted:
         notes.append(words("model.tainted"))
-    buttons = _buttons(ask, model) if model.name != answering else ()
+    buttons = _buttons(request, model) if model.name != answering else ()
     return ListingRow(
         model.name.rpartition(":")[2],
         model.name,
@@ -159,32 +182,32 @@ def _line(ask: Request, model: Model, answering: ModelName) -> ListingRow:
     )
 
 
-def _buttons(ask: Request, model: Model) -> tuple[Button, ...]:
-    words, handle = ask.words, model.name[-HANDLE_LENGTH:]
+def _buttons(request: Request, model: Model) -> tuple[Button, ...]:
+    words, handle = request.words, model.name[-HANDLE_LENGTH:]
     use = Button(words("button.use"), f"model.use:{handle}")
-    if model.kind is not ModelKind.TUNED or ask.role < Role.ADMIN:
+    if model.kind is not ModelKind.TUNED or request.role < Role.ADMIN:
         return (use,)
     return use, Button(words("button.delete"), f"model.delete:{handle}", is_danger=True)
 
 
-async def _wanted(ask: Request, name: str, records: Records) -> Model:
-    found = await records.models.all(ask.id, ask.assistant.id)
+async def _wanted(request: Request, name: str, records: Records) -> Model:
+    found = await records.models.all(request.id, request.assistant.id)
     if name == LATEST:
-        return _latest(ask, found)
-    if name in (ask.assistant.base, "base"):
-        return _base(ask)
+        return _latest(request, found)
+    if name in (request.assistant.base, "base"):
+        return _base(request)
     matches = [model for model in found if _matches(model, name)]
     if len(matches) != 1 and name not in [model.name for model in matches]:
         raise NotFound(noun="model", name=name)
     return next((model for model in matches if model.name == name), matches[0])
 
 
-async def _called(ask: Request, model: Model, records: Records) -> Model:
+async def _called(request: Request, model: Model, records: Records) -> Model:
     """`as:NAME` is what the host calls it, where somebody has deployed it there by hand."""
-    called = ask.text("as")
+    called = request.text("as")
     if called is None or model.kind is ModelKind.BASE:
         return model
-    await records.models.call(ask.id, model.name, ModelName(called))
+    await records.models.call(request.id, model.name, ModelName(called))
     return replace(model, called=ModelName(called))
 
 
@@ -195,21 +218,21 @@ def _matches(model: Model, name: str) -> bool:
     return model.name == name or model.name.endswith(f":{name}") or is_job or is_handle
 
 
-def _latest(ask: Request, found: Sequence[Model]) -> Model:
+def _latest(request: Request, found: Sequence[Model]) -> Model:
     tuned = [model for model in found if model.kind is ModelKind.TUNED]
     if not tuned:
-        raise NotNow(problem=ask.words("use.none_yet"))
+        raise NotNow(problem=request.words("use.none_yet"))
     return tuned[0]
 
 
-def _base(ask: Request) -> Model:
+def _base(request: Request) -> Model:
     return Model(
-        workspace=ask.id,
-        assistant=ask.assistant.id,
-        name=ask.assistant.base,
-        host=ask.assistant.chat_host,
+        workspace=request.id,
+        assistant=request.assistant.id,
+        name=request.assistant.base,
+        host=request.assistant.chat_host,
         kind=ModelKind.BASE,
         parent=None,
         job=None,
-        created_at=ask.now,
+        created_at=request.now,
     )

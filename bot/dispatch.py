@@ -44,7 +44,6 @@ from bot.examples.shown import examples_on
 from bot.form_links import offer
 from bot.inbox_writer import AdmissionGate, InboxWriter, Spawn
 from bot.ordering import Ordering, Ticket
-from bot.parsing import parse
 from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.store import Records
 from bot.ports.surface import (
@@ -89,23 +88,23 @@ class Dispatch:
     def __init__(
         self, *, deps: Dependencies, catalogue: Catalogue, answers: Answers, spawn: Spawn
     ) -> None:
-        self._world = deps
+        self._deps = deps
         self._catalogue = catalogue
         self._answers = answers
         self._spawn = spawn
-        self._promises = InboxWriter(deps.store, deps.clock, spawn)
+        self._inbox = InboxWriter(deps.store, deps.clock, spawn)
         self._gate = AdmissionGate()
         self._order = Ordering()
         self._settling: SingleFlight[None] = SingleFlight()
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         """Once this returns the platform may be acknowledged."""
-        ticket, at = self._order.take(event.subjects), self._promises.arrival()
+        ticket, at = self._order.take(event.subjects), self._inbox.arrival()
         is_kept = False
         try:
             if event.user.is_bot or not await self._concerns_us(event, ticket):
                 return None
-            is_kept = await self._promises.keep(event, at)
+            is_kept = await self._inbox.keep(event, at)
         finally:
             if not is_kept:
                 ticket.leave()
@@ -117,12 +116,12 @@ class Dispatch:
 
     async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
-        ticket, at = self._order.take(event.subjects), self._promises.arrival()
+        ticket, at = self._order.take(event.subjects), self._inbox.arrival()
         is_kept = False
         try:
             if not await self._is_served(event.place):
                 return await self._told(event)
-            is_kept = not event.user.is_bot and await self._promises.keep(event, at)
+            is_kept = not event.user.is_bot and await self._inbox.keep(event, at)
         finally:
             if not is_kept:
                 ticket.leave()
@@ -133,7 +132,7 @@ class Dispatch:
         async def run() -> None:
             told.append(await self._told(event, progress))
             await self._finish(event.key)
-            self._world.changed(event.what.kind)
+            self._deps.changed(event.what.kind)
 
         # Waited for, not awaited: a page that closes must not cancel what it asked for.
         work = self._in_turn(ticket, run)
@@ -154,7 +153,7 @@ class Dispatch:
 
     async def warm_up(self) -> None:
         """Makes ready what a first question needs, and leaves no trace."""
-        deps = self._world
+        deps = self._deps
         await warm_up(store=deps.store, hosts=deps.hosts, clock=deps.clock)
 
     async def backlog(self) -> Sequence[tuple[InboxRow, Event | None, Ticket]]:
@@ -186,31 +185,31 @@ class Dispatch:
             self._spawn(work, f"event {event.what.kind} again")
 
     async def _unfinished(self, *, after: tuple[datetime, str] | None) -> Sequence[InboxRow]:
-        async with self._world.store.reading() as records:
+        async with self._deps.store.reading() as records:
             return await records.inbox.unfinished(after=after)
 
     async def _is_taken_up(self, row: InboxRow, event: Event) -> bool:
         """Whether an event of an earlier run is worked on once more; counts the attempt."""
-        is_stale = row.received_at + _FRESH_FOR < self._world.clock.now()
+        is_stale = row.received_at + _FRESH_FOR < self._deps.clock.now()
         if row.attempts >= _TRIES or (is_stale and isinstance(event.what, MessageReceived)):
             await self._finish(row.key)
             return False
         if not self._is_on(event):
             return False
-        async with self._world.store.writing() as records:
+        async with self._deps.store.writing() as records:
             await records.inbox.retry(row.key)
         return True
 
     def _is_on(self, event: Event) -> bool:
         """Whether anybody could be answered; a platform that is off may be on at the next start."""
         try:
-            self._world.surfaces.of(event.place.workspace)
+            self._deps.surfaces.of(event.place.workspace)
         except PlaceClosed:
             return False
         return True
 
     def _resume(self, event: Event, *, has_begun: bool) -> None:
-        surface = self._world.surfaces.of(event.place.workspace)
+        surface = self._deps.surfaces.of(event.place.workspace)
         if isinstance(surface, CanResume):
             surface.resume(event, has_begun=has_begun)
 
@@ -230,7 +229,7 @@ class Dispatch:
 
     async def _is_answered_unasked(self, event: Event) -> bool:
         place = event.place
-        async with self._world.store.reading() as records:
+        async with self._deps.store.reading() as records:
             binding = await records.assistants.binding(place.workspace, place.channel)
             if binding is not None and binding.always:
                 return True
@@ -244,12 +243,12 @@ class Dispatch:
         try:
             # A workspace begins with what a platform sends, never with what an address names.
             is_ours = event.place.workspace == LOCAL
-            ask = await self._ask(event, may_settle=is_ours)
-            ask = replace(ask, progress=progress, is_page=True)
-            words = ask.words
-            if not _is_heard(ask):
-                access.refuse_closed(ask.workspace, words)
-            reply = await self._reply(ask)
+            request = await self._request_for(event, may_settle=is_ours)
+            request = replace(request, progress=progress, is_page=True)
+            words = request.words
+            if not _is_heard(request):
+                access.refuse_closed(request.workspace, words)
+            reply = await self._reply(request)
         except AttuneError as error:
             reply = Refused(words.error(error))
         except Exception:
@@ -260,13 +259,13 @@ class Dispatch:
     async def _is_served(self, place: Place) -> bool:
         if place.workspace == LOCAL:
             return True
-        async with self._world.store.reading() as records:
+        async with self._deps.store.reading() as records:
             return await records.workspaces.find(place.workspace) is not None
 
     async def _is_followed(self, place: Place, message: MessageId) -> bool:
         """Whether it went into an example, or is a question that was answered."""
         at = place.workspace, place.channel
-        async with self._world.store.reading() as records:
+        async with self._deps.store.reading() as records:
             if await records.turns.by_question(*at, message) is not None:
                 return True
             return bool(await records.example_messages.examples(*at, [message]))
@@ -276,10 +275,10 @@ class Dispatch:
         words = Words(event.locale)
         try:
             await self._gate.wait()
-            ask = await self._ask(event)
-            words = ask.words
-            if _is_heard(ask):
-                reply = self._fitting(ask, await self._reply(ask))
+            request = await self._request_for(event)
+            words = request.words
+            if _is_heard(request):
+                reply = self._fitting(request, await self._reply(request))
                 await self._answer(event, reply, words)
         except AttuneError as error:
             await self._apologise(event, words.error(error))
@@ -293,24 +292,24 @@ class Dispatch:
         finally:
             self._answers.leave()
         await self._finish(event.key)
-        self._world.changed(event.what.kind)
+        self._deps.changed(event.what.kind)
 
-    async def _ask(self, event: Event, *, may_settle: bool = True) -> Request:
+    async def _request_for(self, event: Event, *, may_settle: bool = True) -> Request:
         """What one look at the store says about an event."""
         place = event.place
-        async with self._world.store.reading() as records:
-            ask = await self._known(event, records)
-        if ask is None and may_settle:
+        async with self._deps.store.reading() as records:
+            request = await self._known(event, records)
+        if request is None and may_settle:
             await self._settle(place.workspace)
-            async with self._world.store.reading() as records:
-                ask = await self._known(event, records)
-        if ask is None:
+            async with self._deps.store.reading() as records:
+                request = await self._known(event, records)
+        if request is None:
             raise NotFound(noun="workspace", name=place.workspace)
-        return ask
+        return request
 
     async def _settle(self, workspace: WorkspaceId) -> None:
         """A crowd that comes first is settled once, and waits for it together."""
-        store, hosts = self._world.store, self._world.hosts
+        store, hosts = self._deps.store, self._deps.hosts
         await self._settling.ask(
             workspace, lambda: assistants.settle(workspace, store=store, hosts=hosts)
         )
@@ -325,7 +324,7 @@ class Dispatch:
         words = Words(assistant.language or event.locale)
         user = event.user
         stored = await records.roles.get(workspace.id, user.id, is_external=user.is_external)
-        role = access.role_of(user, workspace=workspace, stored=stored, admins=self._world.admins)
+        role = access.role_of(user, workspace=workspace, stored=stored, admins=self._deps.admins)
         may_ask = role > Role.STRANGER or await records.guest_channels.holds(
             workspace.id, place.channel
         )
@@ -334,100 +333,95 @@ class Dispatch:
             workspace=workspace,
             role=role,
             words=words,
-            now=self._world.clock.now(),
+            now=self._deps.clock.now(),
             assistant=assistant,
             binding=binding,
             deployment=deployment,
             may_ask=may_ask,
         )
 
-    async def _reply(self, ask: Request) -> Reply:
-        match ask.event.what:
+    async def _reply(self, request: Request) -> Reply:
+        match request.event.what:
             case CommandInvoked() as what:
-                return await self._command(ask, what)
+                return await self._command(request, what)
             case MessageReceived(message=message) if _is_command(message.text):
                 words = message.text.strip().partition(" ")[2]
-                return await self._command(ask, CommandInvoked(words))
-            case ButtonClicked(action=action):
-                deed, argument = self._catalogue.button(action)
-                return await self._do(deed, replace(ask, argument=argument))
+                return await self._command(request, CommandInvoked(words))
+            case ButtonClicked(action=name):
+                action, argument = self._catalogue.button(name)
+                return await self._act(action, replace(request, argument=argument))
             case FormSubmitted() as what:
-                deed, argument = self._catalogue.form(what.form)
+                action, argument = self._catalogue.form(what.form)
                 filled = replace(
-                    ask, argument=argument, options=what.values, attachment=what.attachment
+                    request, argument=argument, options=what.values, attachment=what.attachment
                 )
-                return await self._do(deed, filled)
+                return await self._act(action, filled)
             case ShortcutUsed(shortcut=shortcut, message=message):
-                marking = self._catalogue.shortcut(shortcut)
-                return await self._do(marking, replace(ask, message=message))
+                marked = replace(request, message=message)
+                return await self._act(self._catalogue.shortcut(shortcut), marked)
             case ReactionChanged() as what:
-                return await self._reaction(ask, what)
+                return await self._reaction(request, what)
             case MessageReceived() as what:
-                return await self._question(ask, what)
-        return await self._do(self._catalogue.event_handler(ask.event.what.kind), ask)
+                return await self._question(request, what)
+        return await self._act(self._catalogue.event_handler(request.event.what.kind), request)
 
-    async def _question(self, ask: Request, what: MessageReceived) -> Reply:
+    async def _question(self, request: Request, what: MessageReceived) -> Reply:
         """Strangers who may not ask hear so only where they turned to us."""
-        if not ask.may_ask and not what.is_addressed:
+        if not request.may_ask and not what.is_addressed:
             return NoReply()
-        access.require_leave_to_ask(ask.may_ask)
-        await self._within_caps(ask)
-        return await self._do(self._catalogue.event_handler(what.kind), ask)
+        access.require_leave_to_ask(request.may_ask)
+        await self._within_caps(request)
+        return await self._act(self._catalogue.event_handler(what.kind), request)
 
-    async def _within_caps(self, ask: Request) -> None:
+    async def _within_caps(self, request: Request) -> None:
         """What costs tokens is refused once today's are spent."""
-        if ask.workspace.person_cap is None and ask.workspace.workspace_cap is None:
+        if request.workspace.person_cap is None and request.workspace.workspace_cap is None:
             return
-        async with self._world.store.reading() as records:
-            spent = await records.spending.spent(ask.id, ask.by, ask.now.date())
-        access.within_caps(ask.workspace, spent, ask.words)
+        async with self._deps.store.reading() as records:
+            spent = await records.spending.spent(request.id, request.by, request.now.date())
+        access.within_caps(request.workspace, spent, request.words)
 
-    async def _command(self, ask: Request, what: CommandInvoked) -> Reply:
+    async def _command(self, request: Request, what: CommandInvoked) -> Reply:
         command, line = self._catalogue.command(what.words.strip() or "help")
-        access.require(ask.role, command.role, ask.words)
+        filled = replace(request, options=what.options, attachment=what.attachment)
+        admitted = access.admit(command, filled, line)
         if command.costs_tokens:
-            await self._within_caps(ask)
-        options = parse(command, line, ask.words, given=what.options)
-        filled = replace(ask, options=options, attachment=what.attachment)
-        reply = await command.run(filled, self._world)
-        return (
-            sharing.for_asker(filled, command, reply) if self._is_private(ask, command) else reply
-        )
+            await self._within_caps(request)
+        reply = await command.run(admitted, self._deps)
+        is_private = self._is_private(request, command)
+        return sharing.for_asker(admitted, command, reply) if is_private else reply
 
-    def _is_private(self, ask: Request, wanted: Command | Action) -> bool:
+    def _is_private(self, request: Request, wanted: Command | Action) -> bool:
         """Where nothing can be shown to one person alone, as in the local room, all see it."""
-        if ask.is_page or not wanted.is_private:
+        if request.is_page or not wanted.is_private:
             return False
-        return isinstance(self._world.surfaces.of(ask.id), CanWhisper | CanReach)
+        return isinstance(self._deps.surfaces.of(request.id), CanWhisper | CanReach)
 
-    async def _reaction(self, ask: Request, what: ReactionChanged) -> Reply:
-        deed = self._catalogue.reaction(what.emoji, is_removed=what.is_removed)
-        if deed is None:
+    async def _reaction(self, request: Request, what: ReactionChanged) -> Reply:
+        action = self._catalogue.reaction(what.emoji, is_removed=what.is_removed)
+        if action is None:
             return NoReply()
-        surface = self._world.surfaces.of(ask.id)
-        message = await surface.fetch(ask.place, what.message)
-        return await self._do(deed, replace(ask, message=message))
+        surface = self._deps.surfaces.of(request.id)
+        message = await surface.fetch(request.place, what.message)
+        return await self._act(action, replace(request, message=message))
 
-    async def _do(self, deed: Action | None, ask: Request) -> Reply:
+    async def _act(self, action: Action | None, request: Request) -> Reply:
         """Roles are checked on every click, whoever could see the button."""
-        if deed is None:
+        if action is None:
             return NoReply()
-        access.require(ask.role, deed.role, ask.words)
-        if deed.is_for_pages and not ask.is_page:
-            raise NotFound(noun="button", name=deed.name)
-        reply = await deed.run(ask, self._world)
-        return sharing.privately(reply) if self._is_private(ask, deed) else reply
+        reply = await action.run(access.admit(action, request), self._deps)
+        return sharing.privately(reply) if self._is_private(request, action) else reply
 
-    def _fitting(self, ask: Request, reply: Reply) -> Reply:
+    def _fitting(self, request: Request, reply: Reply) -> Reply:
         """What a form of the surface cannot hold is filled in on a page of ours."""
         if not isinstance(reply, Form):
             return reply
-        surface = self._world.surfaces.of(ask.id)
+        surface = self._deps.surfaces.of(request.id)
         is_too_long = isinstance(surface, HasFormLimits) and not surface.holds(reply)
-        return offer(ask, reply, self._world.links) if is_too_long else reply
+        return offer(request, reply, self._deps.links) if is_too_long else reply
 
     async def _answer(self, event: Event, reply: Reply, words: Words) -> None:
-        surface = self._world.surfaces.of(event.place.workspace)
+        surface = self._deps.surfaces.of(event.place.workspace)
         match reply:
             case NoReply():
                 return
@@ -472,10 +466,10 @@ class Dispatch:
         examples = examples_on(reply)
         if not examples and not isinstance(event.what, ButtonClicked):
             return
-        async with self._world.store.writing() as records:
+        async with self._deps.store.writing() as records:
             workspace = event.place.workspace
             await records.example_cards.put(workspace, place, message, list(examples))
-            await redraw_outdated(event, examples, records, at=self._world.clock.now())
+            await redraw_outdated(event, examples, records, at=self._deps.clock.now())
 
     async def _receipt(self, event: Event, receipt: Receipt, surface: Surface) -> None:
         if receipt.message is not None:
@@ -498,12 +492,12 @@ class Dispatch:
 
     async def _begin(self, event: Event) -> None:
         """Written before anything is shown, so that a later run knows where to look first."""
-        await self._promises.begin(event.key)
+        await self._inbox.begin(event.key)
 
     async def _apologise(self, event: Event, sentence: str) -> None:
         """An error is told where it happened; if even that fails it is only logged."""
         try:
-            surface = self._world.surfaces.of(event.place.workspace)
+            surface = self._deps.surfaces.of(event.place.workspace)
             key = f"{event.key}.error"
             text = Text(sentence, private=True)
             if isinstance(event.what, FormSubmitted) and isinstance(surface, CanReturnForm):
@@ -520,7 +514,7 @@ class Dispatch:
     async def _finish(self, key: str) -> None:
         """Should even this fail, the event waits for the next start; the house goes on."""
         try:
-            await self._promises.end(key)
+            await self._inbox.end(key)
         except Exception:
             log.exception("An event could not be put away")
 
@@ -534,11 +528,11 @@ def _read(row: InboxRow) -> Event | None:
         return None
 
 
-def _is_heard(ask: Request) -> bool:
+def _is_heard(request: Request) -> bool:
     """In a closed workspace nobody is answered, yet what people delete is deleted here too."""
-    is_open = ask.workspace.closed_at is None or ask.role is Role.OPERATOR
+    is_open = request.workspace.closed_at is None or request.role is Role.OPERATOR
     return is_open or isinstance(
-        ask.event.what,
+        request.event.what,
         MessagesDeleted | MessageEdited | PlaceDeleted | WorkspaceJoined | WorkspaceLeft,
     )
 

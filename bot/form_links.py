@@ -14,17 +14,19 @@ LINK_LASTS = timedelta(minutes=10)
 _TYPED = (FieldKind.LINE, FieldKind.TEXT, FieldKind.NUMBER)
 
 
-def offer(ask: Request, form: Form, links: Links) -> Text:
+def offer(request: Request, form: Form, links: Links) -> Text:
     """A link to the form, for the asker alone. Raises NotNow where no page can be reached."""
     is_typed = all(field.kind in _TYPED for field in form.fields)
-    invitation = Invitation(ask.place, ask.user, None, ask.now + LINK_LASTS, form.again, form.id)
+    invitation = Invitation(
+        request.place, request.user, None, request.now + LINK_LASTS, form.again, form.id
+    )
     link = links.write(invitation) if form.again and is_typed else None
     # An admin may sit at the machine itself; whoever else would open it finds nothing there.
-    if link is None or (link.is_local and ask.role < Role.ADMIN):
-        raise NotNow(problem=ask.words("form.no_address"))
-    text = ask.words("form.link", minutes=int(LINK_LASTS.total_seconds() // 60))
+    if link is None or (link.is_local and request.role < Role.ADMIN):
+        raise NotNow(problem=request.words("form.no_address"))
+    text = request.words("form.link", minutes=int(LINK_LASTS.total_seconds() // 60))
     if link.is_local:
-        text = f"{text} {ask.words('write.local')}"
+        text = f"{text} {request.words('write.local')}"
     return Text(
-        text, private=True, buttons=(Button(ask.words("button.open_page"), link=link.address),)
+        text, private=True, buttons=(Button(request.words("button.open_page"), link=link.address),)
     )

@@ -75,6 +75,7 @@ def checked(command: Command, options: Mapping[str, str], words: Words) -> dict[
     for name in options:
         if name not in names:
             raise BadInput(problem=_unknown(command, name, words))
+    _refuse_beside(command, options, words)
     checked_values = dict(options)
     for option in command.options:
         value = options.get(option.name, "").strip()
@@ -84,6 +85,15 @@ def checked(command: Command, options: Mapping[str, str], words: Words) -> dict[
         if value:
             checked_values[option.name] = _checked_value(option, value, words)
     return checked_values
+
+
+def _refuse_beside(command: Command, options: Mapping[str, str], words: Words) -> None:
+    given = [name for name, value in options.items() if value.strip()]
+    for option in command.options:
+        others = [name for name in given if name != option.name]
+        if option.is_alone and option.name in given and others:
+            problem = words("option.not_both", one=option.name, other=others[0])
+            raise BadInput(problem=problem)
 
 
 def _checked_value(option: Option, value: str, words: Words) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 
+from bot.commands import Handlers, Option
 from bot.domain import (
     LOCAL,
     NO_EXCLUSION,
@@ -16,14 +17,17 @@ from bot.domain import (
     ExampleFilter,
     ExampleId,
     Exclusion,
-    MessageId,
     Notice,
+    Role,
     Sources,
 )
 from bot.errors import BadInput, NotNow
+from bot.events import MessageEdited, MessagesDeleted
+from bot.examples.following import follow_edit
 from bot.examples.keeping import consent_buttons
+from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
-from bot.ports.surface import CanForgetFiles, Surface
+from bot.ports.surface import CanForgetFiles
 from bot.replies import (
     Button,
     Card,
@@ -42,6 +46,9 @@ from bot.replies import (
 from bot.request import Request
 from bot.words import Words
 
+handlers = Handlers()
+
+
 CONSENT_VERSION = 1
 _PART = 100
 _EVERY = 1_000_000
@@ -49,16 +56,17 @@ _SHOWN_CHARACTERS, _OWN_CHARACTERS = 60, 8
 CONSENT_WANTED = "consent.wanted"
 
 
-async def consent(ask: Request, *, store: Store) -> Reply:
+@handlers.command("consent", Role.STRANGER, Option.choice("switch", "on", "off", rest=True))
+async def consent(request: Request, deps: Dependencies) -> Reply:
     """My own switch: without a word it shows how it stands."""
-    wanted = ask.text("switch")
+    wanted = request.text("switch")
     if wanted is not None:
-        return await switch_consent(ask, given=wanted == "on", store=store)
-    async with store.reading() as records:
-        held = await records.consents.get(ask.id, ask.by)
-    is_local = ask.workspace.platform == "local"
+        return await _switch_consent(request, given=wanted == "on", store=deps.store)
+    async with deps.store.reading() as records:
+        held = await records.consents.get(request.id, request.by)
+    is_local = request.workspace.platform == "local"
     given = held.given if held else is_local
-    words = ask.words
+    words = request.words
     return Card(
         title=words("consent.given" if given else "consent.not_given"),
         lines=(words("consent.text"),),
@@ -77,20 +85,33 @@ async def word_consent_wanted(notice: Notice, records: Records, words: Words) ->
     )
 
 
-async def switch_consent(ask: Request, *, given: bool, store: Store) -> Reply:
+@handlers.button("consent.on", Role.STRANGER)
+async def give_consent(request: Request, deps: Dependencies) -> Reply:
+    return await _switch_consent(request, given=True, store=deps.store)
+
+
+@handlers.button("consent.off", Role.STRANGER)
+async def revoke_consent(request: Request, deps: Dependencies) -> Reply:
+    return await _switch_consent(request, given=False, store=deps.store)
+
+
+async def _switch_consent(request: Request, *, given: bool, store: Store) -> Reply:
     async with store.writing() as records:
-        held = Consent(ask.by, CONSENT_VERSION, given, ask.now)
-        await records.consents.put(ask.id, held)
+        held = Consent(request.by, CONSENT_VERSION, given, request.now)
+        await records.consents.put(request.id, held)
         what = "consent.given" if given else "consent.revoked"
-        await records.audit.add(ask.id, ask.by, what, at=ask.now, version=CONSENT_VERSION)
-    return Text(ask.words("consent.thanks" if given else "consent.revoked"), private=True)
+        await records.audit.add(
+            request.id, request.by, what, at=request.now, version=CONSENT_VERSION
+        )
+    return Text(request.words("consent.thanks" if given else "consent.revoked"), private=True)
 
 
-async def consents(ask: Request, *, store: Store) -> Reply:
+@handlers.button("consents", Role.ADMIN, is_for_pages=True)
+async def consents(request: Request, deps: Dependencies) -> Reply:
     """Everybody's latest word on whether they may be learned from."""
-    async with store.reading() as records:
-        held = await records.consents.all(ask.id)
-    words = ask.words
+    async with deps.store.reading() as records:
+        held = await records.consents.all(request.id)
+    words = request.words
     lines = tuple(
         ListingRow(
             one.user,
@@ -100,50 +121,54 @@ async def consents(ask: Request, *, store: Store) -> Reply:
         )
         for one in held
     )
-    source = words(f"sources.{ask.workspace.sources.name.lower()}")
+    source = words(f"sources.{request.workspace.sources.name.lower()}")
     note = words("sources.now", sources=source)
     return Listing(words("consents.title"), lines, empty=words("consents.empty"), note=note)
 
 
-async def my_data(ask: Request, *, store: Store) -> Reply:
+@handlers.command("my-data", Role.STRANGER)
+@handlers.button("privacy.my_data", Role.STRANGER)
+async def my_data(request: Request, deps: Dependencies) -> Reply:
     """All that is kept of the asker, as a file: a line for each thing."""
     lines: list[bytes] = []
     counts: Counter[str] = Counter()
-    async with store.reading() as records:
-        async for kind, fields in records.people.kept(ask.id, ask.by):
+    async with deps.store.reading() as records:
+        async for kind, fields in records.people.kept(request.id, request.by):
             counts[kind] += 1
             lines.append(_line(kind, **fields))
-        async for example, part in _with_words_of(ask, records):
+        async for example, part in _with_words_of(request, records):
             counts["example"] += 1
             lines.append(_line("example", part=part, **_fields_of(example)))
-    text = ask.words("my_data.text", examples=counts["example"], turns=counts["turn"])
-    return Document(f"my-data-{ask.by}.jsonl", _in_lines(lines), text)
+    text = request.words("my_data.text", examples=counts["example"], turns=counts["turn"])
+    return Document(f"my-data-{request.by}.jsonl", _in_lines(lines), text)
 
 
-async def _with_words_of(ask: Request, records: Records) -> AsyncIterator[tuple[Example, str]]:
+async def _with_words_of(request: Request, records: Records) -> AsyncIterator[tuple[Example, str]]:
     """Each example that they wrote, edited or marked, once, and which of these it was."""
     seen: set[ExampleId] = set()
     last: ExampleId | None = None
-    own = ExampleFilter(author=ask.by)
-    while page := await records.examples.page(ask.id, own, after=last, limit=_PART):
+    own = ExampleFilter(author=request.by)
+    while page := await records.examples.page(request.id, own, after=last, limit=_PART):
         for example in page:
             seen.add(example.id)
             yield example, "author"
         last = page[-1].id
     others = {
-        "editor": await records.people.edited(ask.id, ask.by, limit=_EVERY),
-        "marked": await records.example_messages.marked_by(ask.id, ask.by),
+        "editor": await records.people.edited(request.id, request.by, limit=_EVERY),
+        "marked": await records.example_messages.marked_by(request.id, request.by),
     }
     for part, numbers in others.items():
         for number in numbers:
             if number not in seen:
                 seen.add(number)
-                yield await records.examples.get(ask.id, number), part
+                yield await records.examples.get(request.id, number), part
 
 
-async def ask_forget(ask: Request) -> Reply:
-    words = ask.words
-    sure = Button(words("button.forget"), f"privacy.forget:{ask.by}", is_danger=True)
+@handlers.command("forget-me", Role.STRANGER)
+@handlers.button("privacy.ask_forget", Role.STRANGER)
+async def ask_forget(request: Request, deps: Dependencies) -> Reply:
+    words = request.words
+    sure = Button(words("button.forget"), f"privacy.forget:{request.by}", is_danger=True)
     return Card(
         words("forget.title"),
         lines=(words("forget.text"),),
@@ -152,46 +177,50 @@ async def ask_forget(ask: Request) -> Reply:
     )
 
 
-async def keep(ask: Request) -> Reply:
-    return Card(ask.words("forget.kept"), replaces=True)
+@handlers.button("privacy.keep", Role.STRANGER)
+async def keep(request: Request, deps: Dependencies) -> Reply:
+    return Card(request.words("forget.kept"), replaces=True)
 
 
-async def forget(ask: Request, *, store: Store, room: Surface) -> Reply:
+@handlers.button("privacy.forget", Role.STRANGER)
+async def forget(request: Request, deps: Dependencies) -> Reply:
     """Erases everything of the asker's; models made from it are marked, or go.
 
     What is counted or was decided stays without a name. A refused consent
     stays, for it is what keeps their words out from now on.
     """
-    if ask.argument != ask.by:
-        raise BadInput(problem=ask.words("forget.not_yours"))
-    quotes = await _quotes(ask, store)
-    examples, marked = await _forget_examples(ask, store)
-    marked += await _forget_edits(ask, store)
-    turns = await _forget_turns(ask, store)
-    await _forget_the_rest(ask, store)
-    await _forget_in_room(ask, quotes, store)
+    if request.argument != request.by:
+        raise BadInput(problem=request.words("forget.not_yours"))
+    quotes = await _quotes(request, deps.store)
+    examples, marked = await _forget_examples(request, deps.store)
+    marked += await _forget_edits(request, deps.store)
+    turns = await _forget_turns(request, deps.store)
+    await _forget_the_rest(request, deps.store)
+    await _forget_in_room(request, quotes, deps.store)
+    room = deps.surfaces.of(LOCAL)
     if isinstance(room, CanForgetFiles):
         await room.forget_files()
-    async with store.writing() as records:
-        await records.direct_choices.forget(ask.id, ask.by)
+    async with deps.store.writing() as records:
+        await records.direct_choices.forget(request.id, request.by)
         await records.audit.add(
-            ask.id, None, "person.forgotten", at=ask.now, examples=examples, turns=turns
+            request.id, None, "person.forgotten", at=request.now, examples=examples, turns=turns
         )
-    text = ask.words("forget.done", examples=examples, turns=turns, models=marked)
+    deps.wake()
+    text = request.words("forget.done", examples=examples, turns=turns, models=marked)
     return Card(text, replaces=True)
 
 
-async def _quotes(ask: Request, store: Store) -> set[str]:
+async def _quotes(request: Request, store: Store) -> set[str]:
     """How the bot's own messages in the room would repeat what is erased; empty elsewhere."""
-    if ask.id != LOCAL:
+    if request.id != LOCAL:
         return set()
     texts: set[str] = set()
     async with store.reading() as records:
-        async for example, part in _with_words_of(ask, records):
+        async for example, part in _with_words_of(request, records):
             if part != "marked":
-                for one in await records.examples.revisions(ask.id, example.id):
+                for one in await records.examples.revisions(request.id, example.id):
                     texts.update(_texts_in(one.row))
-        for turn in await records.turns.of(ask.id, ask.by, limit=_EVERY):
+        for turn in await records.turns.of(request.id, request.by, limit=_EVERY):
             texts.update((turn.question, turn.reply))
     return _beginnings(texts)
 
@@ -213,128 +242,145 @@ def _beginnings(texts: Iterable[str]) -> set[str]:
     return {text for text in flat if len(text) >= _OWN_CHARACTERS}
 
 
-async def _forget_edits(ask: Request, store: Store) -> int:
+async def _forget_edits(request: Request, store: Store) -> int:
     marked = 0
     while True:
         async with store.writing() as records:
-            edited = await records.people.edited(ask.id, ask.by, limit=_PART)
-            snapshots = await records.snapshots.holding(ask.id, edited)
-            await records.jobs.forget_files(ask.id, snapshots, at=ask.now)
-            marked += await records.models.taint(ask.id, snapshots)
-            alone = await records.people.take_back(ask.id, edited, ask.by, at=ask.now)
-            await erase_examples(ask, alone, records)
+            edited = await records.people.edited(request.id, request.by, limit=_PART)
+            snapshots = await records.snapshots.holding(request.id, edited)
+            await records.jobs.forget_files(request.id, snapshots, at=request.now)
+            marked += await records.models.taint(request.id, snapshots)
+            alone = await records.people.take_back(request.id, edited, request.by, at=request.now)
+            await erase_examples(request, alone, records)
         if len(edited) < _PART:
             return marked
 
 
-async def _forget_the_rest(ask: Request, store: Store) -> None:
+async def _forget_the_rest(request: Request, store: Store) -> None:
     changed = 1
     while changed:
         async with store.writing() as records:
-            changed = await records.people.forget(ask.id, ask.by, limit=_PART)
+            changed = await records.people.forget(request.id, request.by, limit=_PART)
 
 
-async def _forget_in_room(ask: Request, quotes: set[str], store: Store) -> None:
+async def _forget_in_room(request: Request, quotes: set[str], store: Store) -> None:
     """In the local workspace we are the platform ourselves, and its messages are ours to erase."""
-    if ask.id != LOCAL:
+    if request.id != LOCAL:
         return
     while True:
         async with store.writing() as records:
-            gone = await records.people.forget_messages(ask.id, ask.by, limit=_PART)
+            gone = await records.people.forget_messages(request.id, request.by, limit=_PART)
         quotes |= _beginnings(one.text for one in gone)
         if len(gone) < _PART:
             break
     last: int | None = 0
     while last is not None:
         async with store.writing() as records:
-            last = await records.people.forget_quotes(ask.id, quotes, after=last, limit=_PART)
+            last = await records.people.forget_quotes(request.id, quotes, after=last, limit=_PART)
 
 
-async def _forget_examples(ask: Request, store: Store) -> tuple[int, int]:
+async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
     """How many, and how many models are marked; part by part, so that others can write."""
     gone, marked = 0, 0
     while True:
         async with store.writing() as records:
-            numbers = await records.examples.by_author(ask.id, ask.by, limit=_PART)
-            marked += await erase_examples(ask, numbers, records)
+            numbers = await records.examples.by_author(request.id, request.by, limit=_PART)
+            marked += await erase_examples(request, numbers, records)
         gone += len(numbers)
         if len(numbers) < _PART:
             return gone, marked
 
 
-async def _forget_turns(ask: Request, store: Store) -> int:
+async def _forget_turns(request: Request, store: Store) -> int:
     gone = 0
     while True:
         async with store.writing() as records:
-            votes = await records.turns.erase_votes(ask.id, ask.by, limit=_PART)
-            turns = await records.turns.erase(ask.id, ask.by, limit=_PART)
+            votes = await records.turns.erase_votes(request.id, request.by, limit=_PART)
+            turns = await records.turns.erase(request.id, request.by, limit=_PART)
         gone += turns
         if not votes and not turns:
             return gone
 
 
-async def source_deleted(ask: Request, messages: Sequence[MessageId], *, store: Store) -> Reply:
+@handlers.event("deleted", Role.STRANGER)
+async def source_deleted(request: Request, deps: Dependencies) -> Reply:
     """Messages were deleted at their source: what was learned from any of them goes too."""
-    channel = ask.place.channel
-    async with store.writing() as records:
-        found = await records.example_messages.examples(ask.id, channel, messages)
-        await records.turns.forget_messages(ask.id, channel, messages)
-        await _erase_at_source(ask, found, records)
+    what, channel = request.event.what, request.place.channel
+    if not isinstance(what, MessagesDeleted):
+        return NoReply()
+    async with deps.store.writing() as records:
+        found = await records.example_messages.examples(request.id, channel, what.messages)
+        await records.turns.forget_messages(request.id, channel, what.messages)
+        await _erase_at_source(request, found, records)
     return NoReply()
 
 
-async def place_deleted(ask: Request, *, store: Store) -> Reply:
+@handlers.event("place_deleted", Role.STRANGER)
+async def place_deleted(request: Request, deps: Dependencies) -> Reply:
     """A channel or a thread is gone with everything that was said in it."""
-    channel, thread = ask.place.channel, ask.place.thread
-    async with store.writing() as records:
-        found = await records.example_messages.examples_in(ask.id, channel, thread)
-        await records.turns.forget_channel(ask.id, channel, thread)
-        await _erase_at_source(ask, found, records)
+    channel, thread = request.place.channel, request.place.thread
+    async with deps.store.writing() as records:
+        found = await records.example_messages.examples_in(request.id, channel, thread)
+        await records.turns.forget_channel(request.id, channel, thread)
+        await _erase_at_source(request, found, records)
+    deps.wake()
     return NoReply()
 
 
-async def nothing_left(ask: Request, examples: Sequence[ExampleId], *, store: Store) -> Reply:
-    """After an edit these teach nothing any more."""
-    async with store.writing() as records:
-        await _erase_at_source(ask, examples, records)
+@handlers.event("edited", Role.STRANGER)
+async def source_edited(request: Request, deps: Dependencies) -> Reply:
+    """A message was edited: examples with it get its new text, or go where nothing is left."""
+    what = request.event.what
+    if isinstance(what, MessageEdited):
+        surface = deps.surfaces.of(request.id)
+        gone = await follow_edit(
+            request, what.message, what.text, store=deps.store, surface=surface
+        )
+        async with deps.store.writing() as records:
+            await _erase_at_source(request, gone, records)
+        deps.wake()
     return NoReply()
 
 
-async def _erase_at_source(ask: Request, examples: Sequence[ExampleId], records: Records) -> None:
+async def _erase_at_source(
+    request: Request, examples: Sequence[ExampleId], records: Records
+) -> None:
     if examples:
-        await erase_examples(ask, examples, records)
+        await erase_examples(request, examples, records)
         await records.audit.add(
-            ask.id, None, "examples.deleted_at_source", at=ask.now, examples=list(examples)
+            request.id, None, "examples.deleted_at_source", at=request.now, examples=list(examples)
         )
 
 
-async def erase_examples(ask: Request, examples: Sequence[ExampleId], records: Records) -> int:
+async def erase_examples(request: Request, examples: Sequence[ExampleId], records: Records) -> int:
     """Text goes; the host's training files go; models made from them are marked. How many."""
     if not examples:
         return 0
-    snapshots = await records.snapshots.holding(ask.id, examples)
-    await records.examples.erase(ask.id, examples)
-    await records.jobs.forget_files(ask.id, snapshots, at=ask.now)
-    return await records.models.taint(ask.id, snapshots)
+    snapshots = await records.snapshots.holding(request.id, examples)
+    await records.examples.erase(request.id, examples)
+    await records.jobs.forget_files(request.id, snapshots, at=request.now)
+    return await records.models.taint(request.id, snapshots)
 
 
-async def sources(ask: Request, *, store: Store) -> Reply:
+@handlers.command("admin sources", Role.ADMIN, opens_form=True)
+@handlers.button("welcome.sources", Role.ADMIN, opens_form=True)
+async def sources(request: Request, deps: Dependencies) -> Reply:
     """What the workspace may learn from; an admin raises it with one form."""
-    words = ask.words
+    words = request.words
     choices = tuple((s.name.lower(), words(f"sources.{s.name.lower()}")) for s in Sources)
-    platform = ask.workspace.platform
+    platform = request.workspace.platform
     return Form(
-        id=f"sources:{_stamp(ask)}",
+        id=f"sources:{_stamp(request)}",
         title=words("sources.title"),
         fields=(
             Field(
                 "sources",
                 words("sources.field"),
                 FieldKind.CHOICE,
-                ask.workspace.sources.name.lower(),
+                request.workspace.sources.name.lower(),
                 choices=choices,
             ),
-            _allowed_field(ask),
+            _allowed_field(request),
             Field("permission", words("sources.permission"), FieldKind.TEXT, required=False),
         ),
         submit=words("sources.submit"),
@@ -342,61 +388,62 @@ async def sources(ask: Request, *, store: Store) -> Reply:
     )
 
 
-def _stamp(ask: Request) -> str:
+def _stamp(request: Request) -> str:
     """What is allowed when the form opens: it overwrites nothing else."""
-    return f"{int(ask.workspace.sources)}.{int(ask.workspace.allowed)}"
+    return f"{int(request.workspace.sources)}.{int(request.workspace.allowed)}"
 
 
-async def sources_submitted(ask: Request, values: Mapping[str, str], *, store: Store) -> Reply:
+@handlers.form("sources", Role.ADMIN)
+async def sources_submitted(request: Request, deps: Dependencies) -> Reply:
     """Stores who attested to what permission, when."""
-    if ask.argument and ask.argument != _stamp(ask):
-        raise NotNow(problem=ask.words("sources.changed"))
+    if request.argument and request.argument != _stamp(request):
+        raise NotNow(problem=request.words("sources.changed"))
     try:
-        wanted = Sources[values.get("sources", "").upper()]
+        wanted = Sources[request.options.get("sources", "").upper()]
     except KeyError:
-        raise BadInput(problem=ask.words("sources.unknown")) from None
-    allowed = _allowed(ask, values)
-    permission = values.get("permission", "").strip()
-    if wanted > Sources.OUTSIDE and not permission and ask.workspace.platform != "local":
-        raise BadInput(problem=ask.words("sources.permission_needed"))
-    async with store.writing() as records:
-        await records.workspaces.set_sources(ask.id, wanted, allowed=allowed)
+        raise BadInput(problem=request.words("sources.unknown")) from None
+    allowed = _allowed(request, request.options)
+    permission = request.options.get("permission", "").strip()
+    if wanted > Sources.OUTSIDE and not permission and request.workspace.platform != "local":
+        raise BadInput(problem=request.words("sources.permission_needed"))
+    async with deps.store.writing() as records:
+        await records.workspaces.set_sources(request.id, wanted, allowed=allowed)
         await records.audit.add(
-            ask.id,
-            ask.by,
+            request.id,
+            request.by,
             "sources.set",
-            at=ask.now,
+            at=request.now,
             sources=wanted.name.lower(),
             allowed=_names(allowed),
             permission=permission,
         )
-    return Text(_set(wanted, allowed, ask.words))
+    return Text(_set(wanted, allowed, request.words))
 
 
-def _allowed_field(ask: Request) -> Field:
-    words = ask.words
+def _allowed_field(request: Request) -> Field:
+    words = request.words
     choices = tuple((name, words(f"exclusion.{name}")) for name in map(_name, Exclusion))
     return Field(
         "allowed",
         words("sources.allowed"),
         FieldKind.CHOICES,
-        _names(ask.workspace.allowed),
+        _names(request.workspace.allowed),
         hint=words("sources.allowed_hint"),
         choices=choices,
         required=False,
     )
 
 
-def _allowed(ask: Request, values: Mapping[str, str]) -> Exclusion:
+def _allowed(request: Request, values: Mapping[str, str]) -> Exclusion:
     """What the form does not name stays excluded; a form without the question changes nothing."""
     if "allowed" not in values:
-        return ask.workspace.allowed
+        return request.workspace.allowed
     named = [name for name in values["allowed"].replace(" ", "").split(",") if name]
     try:
         return reduce(or_, (Exclusion[name.upper()] for name in named), NO_EXCLUSION)
     except KeyError:
         choices = ", ".join(map(_name, Exclusion))
-        raise BadInput(problem=ask.words("sources.allowed_unknown", choices=choices)) from None
+        raise BadInput(problem=request.words("sources.allowed_unknown", choices=choices)) from None
 
 
 def _set(sources: Sources, allowed: Exclusion, words: Words) -> str:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
+from bot.commands import Handlers
 from bot.datasets import jsonl_lines
 from bot.domain import (
     LOCAL,
@@ -22,17 +23,21 @@ from bot.domain import (
     Notice,
     Place,
     RemoteCleanup,
+    Role,
     Workspace,
     WorkspaceId,
 )
 from bot.errors import NotFound, NotNow, PlaceClosed
-from bot.ports.dependencies import Surfaces
+from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanTellInstalled
 from bot.replies import Button, Card, Document, Drawn, Reply, Text, Tone
 from bot.request import Request
 from bot.rows import Method
 from bot.words import Words
+
+handlers = Handlers()
+
 
 log = logging.getLogger(__name__)
 
@@ -169,36 +174,44 @@ async def word_closed(notice: Notice, records: Records, words: Words) -> Drawn |
     return _card(found, datetime.fromisoformat(until), words)
 
 
-async def show(ask: Request, *, store: Store, erase_after: timedelta) -> Reply:
+@handlers.button("workspace.show", Role.OPERATOR)
+async def show(request: Request, deps: Dependencies) -> Reply:
     """When a closed workspace is erased, and what its operator may do before."""
-    async with store.reading() as records:
-        workspace = await _closed(WorkspaceId(ask.argument), records)
-    return _card(workspace, (workspace.closed_at or ask.now) + erase_after, ask.words)
+    async with deps.store.reading() as records:
+        workspace = await _closed(WorkspaceId(request.argument), records)
+    return _card(workspace, (workspace.closed_at or request.now) + deps.erase_after, request.words)
 
 
-async def export(ask: Request, *, store: Store) -> Reply:
+@handlers.button("workspace.export", Role.OPERATOR)
+async def export(request: Request, deps: Dependencies) -> Reply:
     """What the assistants of a closed workspace may be trained on, of one method."""
-    method, _, number = ask.argument.partition(":")
+    method, _, number = request.argument.partition(":")
     lines: list[bytes] = []
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         workspace = await _closed(WorkspaceId(number), records)
         for assistant in await records.assistants.all(workspace.id):
             found = records.examples.trainable(workspace.id, assistant.id, Method(method))
             lines += [one async for one in jsonl_lines(found, assistant.instructions)]
     if not lines:
-        raise NotNow(problem=ask.words("export.nothing"))
-    async with store.writing() as records:
+        raise NotNow(problem=request.words("export.nothing"))
+    async with deps.store.writing() as records:
         await records.audit.add(
-            workspace.id, ask.by, "examples.exported", at=ask.now, rows=len(lines), format="jsonl"
+            workspace.id,
+            request.by,
+            "examples.exported",
+            at=request.now,
+            rows=len(lines),
+            format="jsonl",
         )
     name = f"{workspace.id.replace(':', '-')}-{method}.jsonl"
-    return Document(name, _blocks(lines), ask.words("export.done", count=len(lines)))
+    return Document(name, _blocks(lines), request.words("export.done", count=len(lines)))
 
 
-async def ask_erase(ask: Request, *, store: Store) -> Reply:
-    words = ask.words
-    async with store.reading() as records:
-        workspace = await _closed(WorkspaceId(ask.argument), records)
+@handlers.button("workspace.erase", Role.OPERATOR)
+async def ask_erase(request: Request, deps: Dependencies) -> Reply:
+    words = request.words
+    async with deps.store.reading() as records:
+        workspace = await _closed(WorkspaceId(request.argument), records)
     sure = Button(
         words("removal.erase_now"), f"workspace.erase_sure:{workspace.id}", is_danger=True
     )
@@ -210,23 +223,26 @@ async def ask_erase(ask: Request, *, store: Store) -> Reply:
     )
 
 
-async def erase_now(ask: Request, *, store: Store) -> Reply:
+@handlers.button("workspace.erase_sure", Role.OPERATOR)
+async def erase_now(request: Request, deps: Dependencies) -> Reply:
     """The operator does not wait for the end of the period."""
-    async with store.reading() as records:
-        workspace = await _closed(WorkspaceId(ask.argument), records)
-    await erase(workspace, store=store, now=ask.now)
-    return Card(ask.words("removal.erased", name=workspace.name), replaces=True)
+    async with deps.store.reading() as records:
+        workspace = await _closed(WorkspaceId(request.argument), records)
+    await erase(workspace, store=deps.store, now=request.now)
+    deps.wake()
+    return Card(request.words("removal.erased", name=workspace.name), replaces=True)
 
 
-async def extend(ask: Request, *, store: Store, erase_after: timedelta) -> Reply:
+@handlers.button("workspace.extend", Role.OPERATOR)
+async def extend(request: Request, deps: Dependencies) -> Reply:
     """It is coming back: the grace period begins anew."""
-    async with store.writing() as records:
-        workspace = await _closed(WorkspaceId(ask.argument), records)
-        await records.workspaces.close(workspace.id, at=ask.now)
-        await records.audit.add(workspace.id, ask.by, "workspace.kept", at=ask.now)
-        await tell(records, workspace, at=ask.now, erase_after=erase_after)
-    until = f"{ask.now + erase_after:%Y-%m-%d %H:%M}"
-    return Text(ask.words("removal.extended", name=workspace.name, until=until))
+    async with deps.store.writing() as records:
+        workspace = await _closed(WorkspaceId(request.argument), records)
+        await records.workspaces.close(workspace.id, at=request.now)
+        await records.audit.add(workspace.id, request.by, "workspace.kept", at=request.now)
+        await tell(records, workspace, at=request.now, erase_after=deps.erase_after)
+    until = f"{request.now + deps.erase_after:%Y-%m-%d %H:%M}"
+    return Text(request.words("removal.extended", name=workspace.name, until=until))
 
 
 def _card(workspace: Workspace, until: datetime, words: Words) -> Card:

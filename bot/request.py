@@ -19,6 +19,7 @@ from bot.domain import (
     Workspace,
     WorkspaceId,
 )
+from bot.errors import NotNow
 from bot.events import Attachment, Event
 from bot.option_values import read_number, read_whole
 from bot.ports.dependencies import ProgressCallback
@@ -76,6 +77,12 @@ class Request:
     def clicked(self) -> MessageId | None:
         """The message whose button was clicked, or that was reacted to."""
         return getattr(self.event.what, "message", None)
+
+    def marked_message(self) -> Message:
+        """The message that was reacted to. Raises NotNow where it is gone."""
+        if self.message is None:
+            raise NotNow(problem=self.words("message.gone"))
+        return self.message
 
     def tell_progress(self, done: int, total: int) -> None:
         """Reports how far the work is to whoever waits for it."""

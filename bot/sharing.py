@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from bot import access
-from bot.commands import Catalogue, Command
+from bot.commands import Command
 from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
-from bot.parsing import parse
-from bot.ports.dependencies import Dependencies
 from bot.replies import Button, Card, Listing, Reply
 from bot.request import Request
 
@@ -18,9 +14,9 @@ SHARE = "share"
 _LONGEST_ACTION = 100
 
 
-def for_asker(ask: Request, command: Command, reply: Reply) -> Reply:
+def for_asker(request: Request, command: Command, reply: Reply) -> Reply:
     """The reply of a private command, with the button that shares it."""
-    button = _button(ask, command)
+    button = _button(request, command)
     match reply:
         case Listing():
             return replace(reply, private=True, share=button)
@@ -34,14 +30,8 @@ def privately(reply: Reply) -> Reply:
     return replace(reply, private=True) if isinstance(reply, Card | Listing) else reply
 
 
-async def share(ask: Request, deps: Dependencies, commands: Sequence[Command]) -> Reply:
-    """Asks again at the right of whoever shares, and leaves out what can be clicked."""
-    command, line = Catalogue(tuple(commands)).command(ask.argument)
-    if not command.is_shareable:
-        raise NotFound(noun="button", name=f"{SHARE}:{command.path}")
-    access.require(ask.role, command.role, ask.words)
-    options = parse(command, line, ask.words)
-    reply = await command.run(replace(ask, options=options, argument=""), deps)
+def for_channel(command: Command, reply: Reply) -> Reply:
+    """The reply of a shareable command without what can be clicked; NotFound for no list."""
     match reply:
         case Listing():
             lines = tuple(replace(one, buttons=()) for one in reply.lines)
@@ -51,12 +41,14 @@ async def share(ask: Request, deps: Dependencies, commands: Sequence[Command]) -
     raise NotFound(noun="button", name=f"{SHARE}:{command.path}")
 
 
-def _button(ask: Request, command: Command) -> Button | None:
+def _button(request: Request, command: Command) -> Button | None:
     """None where nobody else would see it, or where it cannot be said in a button."""
-    options = [f'{name}:"{value}"' for name, value in ask.options.items() if value]
+    options = [f'{name}:"{value}"' for name, value in request.options.items() if value]
     action = " ".join([f"{SHARE}:{command.path}", *options])
-    is_alone = ask.place.kind is ChannelKind.DIRECT or ask.role is Role.STRANGER
-    is_sayable = len(action) <= _LONGEST_ACTION and not any('"' in v for v in ask.options.values())
+    is_alone = request.place.kind is ChannelKind.DIRECT or request.role is Role.STRANGER
+    is_sayable = len(action) <= _LONGEST_ACTION and not any(
+        '"' in v for v in request.options.values()
+    )
     if is_alone or not command.is_shareable or not is_sayable:
         return None
-    return Button(ask.words("button.share"), action)
+    return Button(request.words("button.share"), action)

@@ -21,12 +21,14 @@ _LONG_ANSWER_TOKENS = 4_000
 
 
 def reserve(
-    ask: Request, messages: Sequence[Mapping[str, str]], tokens: TokenReservations
+    request: Request, messages: Sequence[Mapping[str, str]], tokens: TokenReservations
 ) -> AbstractAsyncContextManager[None]:
     """The tokens of one call of a model, reserved until what it really cost is stored."""
     asked = sum(text_tokens(message["content"]) for message in messages)
-    expected = asked + (ask.assistant.sampling.max_tokens or _LONG_ANSWER_TOKENS)
-    return tokens.reserve(ask.workspace, ask.by, ask.now.date(), expected=expected, words=ask.words)
+    expected = asked + (request.assistant.sampling.max_tokens or _LONG_ANSWER_TOKENS)
+    return tokens.reserve(
+        request.workspace, request.by, request.now.date(), expected=expected, words=request.words
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

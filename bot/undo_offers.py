@@ -14,7 +14,7 @@ UNDO_LASTS = timedelta(seconds=10)
 
 
 async def offer_undo(
-    ask: Request,
+    request: Request,
     records: Records,
     kind: str,
     details: Mapping[str, object],
@@ -22,6 +22,6 @@ async def offer_undo(
     host: HostName | None = None,
 ) -> Button:
     """In the transaction of the deletion itself; with a host, what is deleted there waits."""
-    new = Undoable(ask.by, kind, details, ask.now + UNDO_LASTS, host)
-    number = await records.undoables.add(ask.id, new)
-    return Button(ask.words("button.undo"), f"undo:{number}")
+    new = Undoable(request.by, kind, details, request.now + UNDO_LASTS, host)
+    number = await records.undoables.add(request.id, new)
+    return Button(request.words("button.undo"), f"undo:{number}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from bot.commands import Handlers
 from bot.domain import (
     AssistantId,
     Binding,
@@ -19,77 +20,82 @@ from bot.domain import (
 from bot.errors import NotFound, NotNow
 from bot.examples.keeping import change_state, redraw_cards
 from bot.numerals import whole_number
-from bot.ports.store import Records, Store
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
 from bot.replies import Reply, Text
 from bot.request import Request
+
+handlers = Handlers()
+
 
 Details = Mapping[str, Any]
 _BATCH = 500
 
 
-async def undo(ask: Request, *, store: Store) -> Reply:
+@handlers.button("undo", Role.MEMBER)
+async def undo(request: Request, deps: Dependencies) -> Reply:
     """Raises NotNow where it is too late, or was somebody else's."""
-    async with store.writing() as records:
-        found = await _found(ask, records)
-        await _KINDS[found.kind](ask, found.details, records)
+    async with deps.store.writing() as records:
+        found = await _found(request, records)
+        await _KINDS[found.kind](request, found.details, records)
         await records.undoables.drop(found.id)
-        await records.audit.add(ask.id, ask.by, f"undone.{found.kind}", at=ask.now)
-    return Text(ask.words("undo.done"), private=True)
+        await records.audit.add(request.id, request.by, f"undone.{found.kind}", at=request.now)
+    return Text(request.words("undo.done"), private=True)
 
 
-async def _found(ask: Request, records: Records) -> Undoable:
+async def _found(request: Request, records: Records) -> Undoable:
     try:
-        found = await records.undoables.find(ask.id, whole_number(ask.argument))
+        found = await records.undoables.find(request.id, whole_number(request.argument))
     except ValueError:
-        raise NotFound(noun="button", name=ask.argument) from None
-    if found is None or found.attempts or found.due_at <= ask.now:
-        raise NotNow(problem=ask.words("undo.over"))
-    if found.user != ask.by:
-        raise NotNow(problem=ask.words("undo.not_yours"))
+        raise NotFound(noun="button", name=request.argument) from None
+    if found is None or found.attempts or found.due_at <= request.now:
+        raise NotNow(problem=request.words("undo.over"))
+    if found.user != request.by:
+        raise NotNow(problem=request.words("undo.not_yours"))
     return found
 
 
-async def _example(ask: Request, details: Details, records: Records) -> None:
-    example = await records.examples.get(ask.id, ExampleId(details["example"]))
-    if example.state != details["after"] or example.decided_by != ask.by:
-        raise NotNow(problem=ask.words("undo.changed"))
-    await change_state(ask, records, example.id, ExampleState(details["before"]))
+async def _example(request: Request, details: Details, records: Records) -> None:
+    example = await records.examples.get(request.id, ExampleId(details["example"]))
+    if example.state != details["after"] or example.decided_by != request.by:
+        raise NotNow(problem=request.words("undo.changed"))
+    await change_state(request, records, example.id, ExampleState(details["before"]))
 
 
-async def _examples(ask: Request, details: Details, records: Records) -> None:
+async def _examples(request: Request, details: Details, records: Records) -> None:
     """Those that are still as the bulk change left them."""
     for state, numbers in details["before"].items():
         for first in range(0, len(numbers), _BATCH):
             batch = [ExampleId(number) for number in numbers[first : first + _BATCH]]
-            standing = await records.examples.standing(ask.id, batch)
+            standing = await records.examples.standing(request.id, batch)
             own = [one for one, (_, now) in standing.items() if now == details["after"]]
             await records.examples.set_state(
-                ask.id, own, ExampleState(state), at=ask.now, by=ask.by
+                request.id, own, ExampleState(state), at=request.now, by=request.by
             )
-            await redraw_cards(ask, own, records)
+            await redraw_cards(request, own, records)
 
 
-async def _binding(ask: Request, details: Details, records: Records) -> None:
+async def _binding(request: Request, details: Details, records: Records) -> None:
     channel = ChannelId(details["channel"])
-    if await records.assistants.binding(ask.id, channel) is not None:
-        raise NotNow(problem=ask.words("undo.changed"))
+    if await records.assistants.binding(request.id, channel) is not None:
+        raise NotNow(problem=request.words("undo.changed"))
     binding = Binding(channel, AssistantId(details["assistant"]), always=details["always"])
-    await records.assistants.bind(ask.id, binding)
+    await records.assistants.bind(request.id, binding)
 
 
-async def _role(ask: Request, details: Details, records: Records) -> None:
+async def _role(request: Request, details: Details, records: Records) -> None:
     person = UserId(details["person"])
-    if await records.roles.get(ask.id, person) is not None:
-        raise NotNow(problem=ask.words("undo.changed"))
+    if await records.roles.get(request.id, person) is not None:
+        raise NotNow(problem=request.words("undo.changed"))
     role = Role(details["role"])
-    await records.roles.put(ask.id, person, role, is_external=details["is_external"])
+    await records.roles.put(request.id, person, role, is_external=details["is_external"])
 
 
-async def _model(ask: Request, details: Details, records: Records) -> None:
-    await records.models.restore(ask.id, ModelName(details["model"]))
+async def _model(request: Request, details: Details, records: Records) -> None:
+    await records.models.restore(request.id, ModelName(details["model"]))
 
 
-async def _file(ask: Request, details: Details, records: Records) -> None:
+async def _file(request: Request, details: Details, records: Records) -> None:
     """Nothing was done yet."""
 
 

@@ -5,62 +5,104 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.assistants import OPEN_PLATFORMS, first
-from bot.domain import Assistant, Workspace, WorkspaceId
+from bot.commands import Handlers
+from bot.domain import Assistant, Role, Workspace, WorkspaceId
 from bot.errors import NotFound
+from bot.events import WorkspaceJoined
+from bot.home import welcome
+from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Hosts
-from bot.ports.store import Records, Store
-from bot.replies import Button, Listing, ListingRow, Reply, Text, Tone
+from bot.ports.store import Records
+from bot.removal import Removals
+from bot.replies import Button, Listing, ListingRow, NoReply, Reply, Text, Tone
 from bot.request import Request
 from bot.words import Words
+
+handlers = Handlers()
+
 
 _PAGE = 200
 
 
-async def listing(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
+@handlers.button("workspaces", Role.OPERATOR, is_for_pages=True)
+async def listing(request: Request, deps: Dependencies) -> Reply:
     """Every workspace, for whoever runs them; `workspaces:<last>` goes on.
 
     Those that wait to be allowed come first.
     """
-    last = WorkspaceId(ask.argument) if ask.argument else None
-    async with store.reading() as records:
+    last = WorkspaceId(request.argument) if request.argument else None
+    async with deps.store.reading() as records:
         pages = records.workspaces.page
         waiting = () if last else await pages(is_allowed=False, limit=_PAGE)
         found = await pages(after=last, is_allowed=True, limit=_PAGE + 1)
         total = await records.workspaces.count()
-    shown, words = found[:_PAGE], ask.words
+    shown, words = found[:_PAGE], request.words
     more = None
     if len(found) > _PAGE:
         more = Button(words("list.more"), f"workspaces:{shown[-1].id}"[:100])
-    lines = tuple(_line(one, hosts, words) for one in (*waiting, *shown))
+    lines = tuple(_line(one, deps.hosts, words) for one in (*waiting, *shown))
     return Listing(words("workspaces.title"), lines, more=more, total=total)
 
 
-async def allow(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
+@handlers.button("workspace.allow", Role.OPERATOR, is_for_pages=True)
+async def allow(request: Request, deps: Dependencies) -> Reply:
     """The configured hosts may be used; an assistant that has done nothing yet moves there."""
-    async with store.writing() as records:
-        workspace = replace(await _named(ask, records), is_allowed=True)
+    async with deps.store.writing() as records:
+        workspace = replace(await _named(request, records), is_allowed=True)
         await records.workspaces.set_allowed(workspace.id, True)
         assistant = await records.assistants.default(workspace.id)
-        if assistant is not None and await _is_untouched(assistant, workspace, records, hosts):
-            host, moved = hosts.first_for(workspace), first(workspace, hosts=hosts)
+        if assistant is not None and await _is_untouched(assistant, workspace, records, deps.hosts):
+            host, moved = deps.hosts.first_for(workspace), first(workspace, hosts=deps.hosts)
             changed = replace(assistant, chat_host=host, training_host=host, base=moved.base)
             await records.assistants.update(workspace.id, changed)
-        await records.audit.add(workspace.id, ask.by, "workspace.allowed", at=ask.now)
-    return Text(ask.words("workspaces.allowed", name=workspace.name))
+        await records.audit.add(workspace.id, request.by, "workspace.allowed", at=request.now)
+    return Text(request.words("workspaces.allowed", name=workspace.name))
 
 
-async def disallow(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
+@handlers.button("workspace.disallow", Role.OPERATOR, is_for_pages=True)
+async def disallow(request: Request, deps: Dependencies) -> Reply:
     """From now on the sandbox alone; what is set up there stays as it is."""
-    async with store.writing() as records:
-        workspace = await _named(ask, records)
+    async with deps.store.writing() as records:
+        workspace = await _named(request, records)
         await records.workspaces.set_allowed(workspace.id, False)
-        await records.audit.add(workspace.id, ask.by, "workspace.disallowed", at=ask.now)
-    is_listed = hosts.is_listed(workspace.id)
+        await records.audit.add(workspace.id, request.by, "workspace.disallowed", at=request.now)
+    is_listed = deps.hosts.is_listed(workspace.id)
     key = "workspaces.still_listed" if is_listed else "workspaces.disallowed"
-    return Text(ask.words(key, name=workspace.name))
+    return Text(request.words(key, name=workspace.name))
 
 
-def waiting_note(workspace: Workspace, hosts: Hosts, words: Words) -> str:
+@handlers.event("joined", Role.STRANGER)
+async def joined(request: Request, deps: Dependencies) -> Reply:
+    """The app was added; where it was removed and comes again, everything is there."""
+    await _removals(deps).settle(request.id)
+    async with deps.store.reading() as records:
+        workspace = await records.workspaces.find(request.id)
+    if workspace is None or workspace.closed_at is not None:
+        return NoReply()
+    what = request.event.what
+    if isinstance(what, WorkspaceJoined) and what.name:
+        async with deps.store.writing() as records:
+            await records.workspaces.rename(request.id, what.name)
+    return welcome(request, _waiting_note(request.workspace, deps.hosts, request.words))
+
+
+@handlers.event("left", Role.STRANGER)
+async def left(request: Request, deps: Dependencies) -> Reply:
+    await _removals(deps).report(request.id)
+    deps.wake()
+    return NoReply()
+
+
+def _removals(deps: Dependencies) -> Removals:
+    return Removals(
+        store=deps.store,
+        surfaces=deps.surfaces,
+        clock=deps.clock,
+        erase_after=deps.erase_after,
+    )
+
+
+def _waiting_note(workspace: Workspace, hosts: Hosts, words: Words) -> str:
     """What the people of a server hear that is not allowed yet; empty for all others."""
     if not _waits(workspace, hosts):
         return ""
@@ -89,10 +131,10 @@ def _line(workspace: Workspace, hosts: Hosts, words: Words) -> ListingRow:
     return ListingRow(workspace.id, workspace.name, note, buttons=(stop,))
 
 
-async def _named(ask: Request, records: Records) -> Workspace:
-    found = await records.workspaces.find(WorkspaceId(ask.argument))
+async def _named(request: Request, records: Records) -> Workspace:
+    found = await records.workspaces.find(WorkspaceId(request.argument))
     if found is None:
-        raise NotFound(noun="workspace", name=ask.argument)
+        raise NotFound(noun="workspace", name=request.argument)
     return found
 
 

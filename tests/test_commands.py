@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from bot.catalogue import CATALOGUE
-from bot.catalogue.commands import COMMANDS
 from bot.commands import Catalogue, Command, Option, OptionKind
 from bot.domain import LOCAL, Role
 from bot.errors import BadInput, NotFound
@@ -14,6 +13,7 @@ from bot.parsing import checked, parse
 from bot.words import LANGUAGES, Words
 from tests.scene import Scene
 
+COMMANDS = CATALOGUE.commands
 WORDS = Words("en")
 DISCORD_CHILDREN = 25
 DISCORD_CHARACTERS = 8_000

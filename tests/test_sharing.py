@@ -10,7 +10,6 @@ import pytest
 from adapters.discord import outbound as discord
 from adapters.slack import outbound as slack
 from bot.catalogue import CATALOGUE
-from bot.catalogue.commands import COMMANDS
 from bot.domain import (
     AssistantId,
     ChannelId,
@@ -33,6 +32,7 @@ from tests.stores import a_row
 
 ADMIN = User(UserId("U1"), "ann", is_platform_admin=True)
 MEMBER = User(UserId("U2"), "bob")
+COMMANDS = CATALOGUE.commands
 PRIVATE = [command.path for command in COMMANDS if command.is_private]
 SHAREABLE = [command.path for command in COMMANDS if command.is_shareable]
 

@@ -274,7 +274,7 @@ async def test_an_event_that_is_kept_too_late_is_refused_and_answered_once(
     monkeypatch.setattr(gateway, "_ACK_SECONDS", 0.1)
     in_slack.slack.ack_seconds = 0.5
     assert in_slack.house is not None
-    promises = in_slack.house.dispatch._promises
+    promises = in_slack.house.dispatch._inbox
     keep, waits = promises.keep, [0.4]
 
     async def slow(event: Event, at: datetime) -> bool:

@@ -139,7 +139,7 @@ async def promised(scene: Scene, *whats: CommandInvoked | MessageReceived) -> No
     for what in whats:
         place = {"workspace": SLACK, "channel": scene.slack.channel}
         event = scene.event(what, key=what.kind, **place)
-        promises = scene.house.dispatch._promises
+        promises = scene.house.dispatch._inbox
         assert await promises.keep(event, promises.arrival())
 
 

@@ -289,7 +289,9 @@ async def test_the_money_of_now_decides_at_confirmation(scene: Scene) -> None:
     ask = Request(event, old, Role.ADMIN, Words("en"), scene.clock.now(), assistant)
 
     with pytest.raises(NotNow):
-        await confirm(replace(ask, argument=str(await scene.estimate())), store=scene.store)
+        await confirm(
+            replace(ask, argument=str(await scene.estimate())), scene.house.dispatch._deps
+        )
 
 
 async def test_declining_what_runs_does_not_claim_that_nothing_was_started(scene: Scene) -> None:

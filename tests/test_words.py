@@ -11,7 +11,7 @@ import pytest
 
 from adapters.studio.pages.run import AUDITED, RUN_PAGES
 from bot import errors
-from bot.catalogue.commands import COMMANDS
+from bot.catalogue import CATALOGUE
 from bot.domain import ExampleState, ModelKind, Origin, Phase, RequestedAction, Role, Sources, Split
 from bot.errors import EmptyAnswer, NotNow, template
 from bot.redaction import findings
@@ -94,10 +94,10 @@ DRAWN = [
     *keys("lost", "text", "home"),
     *keys("studio.audit", *AUDITED),
     *keys("studio.lead", "examples", "preferences", "jobs", "models", "compare", *RUN_PAGES),
-    *(command.key for command in COMMANDS),
-    *(f"option.{option.name}" for command in COMMANDS for option in command.options),
-    *(f"name.{option.name}" for command in COMMANDS for option in command.options),
-    *(f"name.{word}" for command in COMMANDS for word in command.path.split()),
+    *(command.key for command in CATALOGUE.commands),
+    *(f"option.{option.name}" for command in CATALOGUE.commands for option in command.options),
+    *(f"name.{option.name}" for command in CATALOGUE.commands for option in command.options),
+    *(f"name.{word}" for command in CATALOGUE.commands for word in command.path.split()),
 ]
 """Keys put together while the house runs, which no search for literal ones finds."""
 

@@ -13,7 +13,6 @@ from adapters.console.hints import USAGES
 from attune.__main__ import app
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
-from bot.catalogue.actions import REACTIONS
 from bot.commands import Command, Option
 from bot.domain import Role
 from bot.words import Words
@@ -136,7 +135,7 @@ def commands_page() -> Iterator[str]:
     for command in CATALOGUE.commands:
         yield from _options_section(command)
     yield from ("", "## Reactions", "", "| emoji | what it does | needs |", "| --- | --- | --- |")
-    for deed in REACTIONS:
+    for deed in CATALOGUE.reactions:
         yield f"| {deed.name} | {REACTION_MEANINGS[deed.name]} | {_role(deed.role)} |"
     yield from _room_section()
     yield from _shell_section()

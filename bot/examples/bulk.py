@@ -7,15 +7,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from bot.domain import ExampleId, ExampleState
+from bot.commands import Handlers
+from bot.domain import ExampleId, ExampleState, Role
 from bot.errors import BadInput, NotFound
 from bot.examples.editing import wanted
 from bot.examples.keeping import redraw_cards
 from bot.numerals import whole_number
-from bot.ports.store import Records, Store
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
 from bot.replies import Button, Reply, Text
 from bot.request import Request
 from bot.undo_offers import offer_undo
+
+handlers = Handlers()
+
 
 Change = Callable[[Sequence[ExampleId], Records], Awaitable[int]]
 
@@ -24,54 +29,59 @@ _MOST_TAG = 40
 _UNDONE = (ExampleState.REJECTED, ExampleState.WITHDRAWN)
 
 
-async def bulk(ask: Request, values: Mapping[str, str], *, store: Store) -> Reply:
+@handlers.form("examples", Role.CURATOR, is_for_pages=True)
+async def bulk(request: Request, deps: Dependencies) -> Reply:
     """`examples:<state>` or `examples:tag`, for `ids` or for all that the filters find.
 
     Between two batches others can write. Only what stood when it was asked for is changed.
     """
-    change = _change(ask, values)
-    shown = _shown(values)
+    change = _change(request, request.options)
+    shown = _shown(request.options)
     before: dict[str, list[int]] = defaultdict(list)
     changed, left, last = 0, 0, ExampleId(0)
     while True:
-        async with store.writing() as records:
-            batch = await _next(ask, values, records, after=last)
+        async with deps.store.writing() as records:
+            batch = await _next(request, request.options, records, after=last)
             if not batch:
-                undo = await _offer_undo(ask, before, records)
+                undo = await _offer_undo(request, before, records)
                 break
-            meant = await _as_shown(ask, shown, batch, records)
-            if ask.argument in _UNDONE:
-                for one, (_, state) in (await records.examples.standing(ask.id, meant)).items():
+            meant = await _as_shown(request, shown, batch, records)
+            if request.argument in _UNDONE:
+                for one, (_, state) in (await records.examples.standing(request.id, meant)).items():
                     before[state].append(one)
             count = await change(meant, records)
-            if ask.argument != "tag":
-                await redraw_cards(ask, meant, records)
+            if request.argument != "tag":
+                await redraw_cards(request, meant, records)
             await records.audit.add(
-                ask.id, ask.by, f"examples.{ask.argument}", at=ask.now, examples=count
+                request.id,
+                request.by,
+                f"examples.{request.argument}",
+                at=request.now,
+                examples=count,
             )
         changed, left, last = changed + count, left + len(batch) - len(meant), batch[-1]
-    done = ask.words("bulk.done", count=changed)
-    text = f"{done} {ask.words('bulk.outdated', count=left)}" if left else done
+    done = request.words("bulk.done", count=changed)
+    text = f"{done} {request.words('bulk.outdated', count=left)}" if left else done
     return Text(text, buttons=undo)
 
 
 async def _offer_undo(
-    ask: Request, before: Mapping[str, Sequence[int]], records: Records
+    request: Request, before: Mapping[str, Sequence[int]], records: Records
 ) -> tuple[Button, ...]:
-    was = {state: ids for state, ids in before.items() if state != ask.argument}
+    was = {state: ids for state, ids in before.items() if state != request.argument}
     if not was:
         return ()
-    changed = {"before": was, "after": ask.argument}
-    return (await offer_undo(ask, records, "examples", changed),)
+    changed = {"before": was, "after": request.argument}
+    return (await offer_undo(request, records, "examples", changed),)
 
 
 async def _as_shown(
-    ask: Request, shown: Mapping[ExampleId, str], batch: Sequence[ExampleId], records: Records
+    request: Request, shown: Mapping[ExampleId, str], batch: Sequence[ExampleId], records: Records
 ) -> Sequence[ExampleId]:
     """Those that are still what the person saw; a tag decides nothing, and a filter says enough."""
-    if ask.argument == "tag" or not shown:
+    if request.argument == "tag" or not shown:
         return batch
-    states = await records.examples.standing(ask.id, batch)
+    states = await records.examples.standing(request.id, batch)
     return [
         one
         for one in batch
@@ -79,37 +89,37 @@ async def _as_shown(
     ]
 
 
-def _change(ask: Request, values: Mapping[str, str]) -> Change:
-    if ask.argument == "tag":
-        return partial(_tag, ask, _tag_of(ask, values))
-    return partial(_move, ask, _state(ask))
+def _change(request: Request, values: Mapping[str, str]) -> Change:
+    if request.argument == "tag":
+        return partial(_tag, request, _tag_of(request, values))
+    return partial(_move, request, _state(request))
 
 
 async def _move(
-    ask: Request, state: ExampleState, batch: Sequence[ExampleId], records: Records
+    request: Request, state: ExampleState, batch: Sequence[ExampleId], records: Records
 ) -> int:
-    return await records.examples.set_state(ask.id, batch, state, at=ask.now, by=ask.by)
+    return await records.examples.set_state(request.id, batch, state, at=request.now, by=request.by)
 
 
-async def _tag(ask: Request, tag: str, batch: Sequence[ExampleId], records: Records) -> int:
-    await records.examples.add_tag(ask.id, batch, tag)
+async def _tag(request: Request, tag: str, batch: Sequence[ExampleId], records: Records) -> int:
+    await records.examples.add_tag(request.id, batch, tag)
     return len(batch)
 
 
 async def _next(
-    ask: Request, values: Mapping[str, str], records: Records, *, after: ExampleId
+    request: Request, values: Mapping[str, str], records: Records, *, after: ExampleId
 ) -> Sequence[ExampleId]:
     """The next that are meant, by id; a pointer without text is never approved."""
     named = sorted({one for one in _shown(values) if one > after})[:_BATCH]
     if not named and (values.get("ids") or values.get("all") != "yes"):
         return ()
-    filters = wanted(replace(ask, options={} if named else values, argument=""))
+    filters = wanted(replace(request, options={} if named else values, argument=""))
     return await records.examples.ids(
-        ask.id,
+        request.id,
         replace(filters, assistant=None) if named else filters,
         among=named or None,
-        has_text=ask.argument == ExampleState.APPROVED,
-        until=ask.now,
+        has_text=request.argument == ExampleState.APPROVED,
+        until=request.now,
         after=after,
         limit=_BATCH,
     )
@@ -124,15 +134,15 @@ def _shown(values: Mapping[str, str]) -> Mapping[ExampleId, str]:
         raise NotFound(noun="example", name=values["ids"][:40]) from None
 
 
-def _tag_of(ask: Request, values: Mapping[str, str]) -> str:
+def _tag_of(request: Request, values: Mapping[str, str]) -> str:
     tag = "-".join(values.get("name", "").lower().lstrip("#").split())
     if not tag or len(tag) > _MOST_TAG:
-        raise BadInput(problem=ask.words("bulk.bad_tag", most=_MOST_TAG))
+        raise BadInput(problem=request.words("bulk.bad_tag", most=_MOST_TAG))
     return tag
 
 
-def _state(ask: Request) -> ExampleState:
+def _state(request: Request) -> ExampleState:
     try:
-        return ExampleState(ask.argument)
+        return ExampleState(request.argument)
     except ValueError:
-        raise NotFound(noun="button", name=ask.argument) from None
+        raise NotFound(noun="button", name=request.argument) from None

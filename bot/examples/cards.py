@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bot.domain import Example, ExampleState, Notice, Role
-from bot.examples.editing import line_of
 from bot.examples.exchange import names_of
 from bot.examples.review import review_buttons, spoken_lines
 from bot.examples.shown import stamp
+from bot.examples.texts import last_text, readable
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Records
-from bot.replies import Button, Card, Drawn, Listing, Refused
+from bot.replies import Button, Card, Drawn, Fact, Listing, ListingRow, Refused, Tone
 from bot.request import Request
+from bot.rows import Method
 from bot.words import Words
 
+_TONES = {
+    ExampleState.PROPOSED: Tone.BUSY,
+    ExampleState.APPROVED: Tone.GOOD,
+    ExampleState.REJECTED: Tone.BAD,
+    ExampleState.WITHDRAWN: Tone.PLAIN,
+}
 
-async def refuse_outdated(ask: Request, example: Example, *, surfaces: Surfaces) -> Refused:
+
+async def refuse_outdated(request: Request, example: Example, *, surfaces: Surfaces) -> Refused:
     """What the example is now and who decided, with buttons for that."""
-    words, by = ask.words, ""
+    words, by = request.words, ""
     if example.decided_by is not None:
-        by = await names_of(ask, [example.decided_by], surfaces)
+        by = await names_of(request, [example.decided_by], surfaces)
     text = words("example.outdated", decided=_decided(example, by, words))
-    buttons = _ways(example, words) if ask.role >= Role.CURATOR else ()
+    buttons = _ways(example, words) if request.role >= Role.CURATOR else ()
     card = Card(
         title=words("example.title", id=example.id),
         lines=(text, *spoken_lines(example, words)),
@@ -66,3 +76,48 @@ def _ways(example: Example, words: Words) -> tuple[Button, ...]:
         return review_buttons(example, words)
     back = Button(words("button.restore"), f"example.undo:{stamp(example)}")
     return (back, Button(words("button.edit"), f"example.edit:{example.id}"))
+
+
+def line_of(example: Example, words: Words, *, may_decide: bool) -> ListingRow:
+    texts = readable(example.row)
+    shown = list(texts.values())[-2:] or [words("example.no_text")]
+    text = " → ".join(_short(one) for one in shown)
+    notes = [words(f"state.{example.state}"), words(f"origin.{example.origin}")]
+    if example.held_out:
+        notes.append(words("example.held_out"))
+    if example.method is Method.DPO:
+        notes.append(words("example.preference"))
+    return ListingRow(
+        id=str(example.id),
+        text=text,
+        note=" · ".join([*notes, *(f"#{tag}" for tag in example.tags)]),
+        buttons=_buttons(example, words) if may_decide else (),
+        facts=_cells(example, texts, words),
+        tone=_TONES[example.state],
+    )
+
+
+def _buttons(example: Example, words: Words) -> tuple[Button, ...]:
+    return (
+        Button(words("button.edit"), f"example.edit:{example.id}"),
+        Button(words("button.withdraw"), f"example.drop:{stamp(example)}"),
+    )
+
+
+def _cells(example: Example, texts: Mapping[str, str], words: Words) -> tuple[Fact, ...]:
+    """The cells of a table: always these, in this order, whatever the row has."""
+    answer = "preferred" if example.method is Method.DPO else "answer"
+    return (
+        Fact(words("part.question"), last_text(texts, "question"), "question"),
+        Fact(words("part.answer"), last_text(texts, answer), "answer"),
+        Fact(words("part.rejected"), last_text(texts, "rejected"), "rejected"),
+        Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
+        Fact(words("fact.origin"), words(f"origin.{example.origin}"), "origin"),
+        Fact(words("fact.authors"), ", ".join(example.authors), "authors"),
+        Fact(words("fact.tags"), ", ".join(example.tags), "tags"),
+    )
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= 70 else flat[:69] + "…"

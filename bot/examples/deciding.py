@@ -4,37 +4,51 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.domain import ExampleState
-from bot.examples import review
+from bot.commands import Handlers
+from bot.domain import ExampleState, Role
 from bot.examples.cards import refuse_outdated
 from bot.examples.keeping import decide, number
-from bot.ports.dependencies import Surfaces
-from bot.ports.store import Store
+from bot.examples.review import next_card
+from bot.ports.dependencies import Dependencies
 from bot.replies import Reply, Text
 from bot.request import Request
 
+handlers = Handlers()
 
-async def judge(ask: Request, state: ExampleState, *, store: Store, surfaces: Surfaces) -> Reply:
-    """Approve or reject from the review card; the next one takes its place."""
-    decided = await decide(ask, state, store=store)
+
+@handlers.button("example.approve", Role.CURATOR, is_private=True)
+async def approve(request: Request, deps: Dependencies) -> Reply:
+    return await _judge(request, ExampleState.APPROVED, deps)
+
+
+@handlers.button("example.reject", Role.CURATOR, is_private=True)
+async def reject(request: Request, deps: Dependencies) -> Reply:
+    return await _judge(request, ExampleState.REJECTED, deps)
+
+
+async def _judge(request: Request, state: ExampleState, deps: Dependencies) -> Reply:
+    """Approves or rejects from the review card; the next one takes its place."""
+    decided = await decide(request, state, store=deps.store)
     if decided.outdated is not None:
-        return await refuse_outdated(ask, decided.outdated, surfaces=surfaces)
-    example = number(ask)
-    done = ask.words(f"example.{state}", id=example)
-    card = await review.review(ask, store=store, surfaces=surfaces, after=example, done=done)
+        return await refuse_outdated(request, decided.outdated, surfaces=deps.surfaces)
+    example = number(request)
+    done = request.words(f"example.{state}", id=example)
+    card = await next_card(request, deps, after=example, done=done)
     return replace(card, buttons=(*card.buttons, *decided.undo))
 
 
-async def withdraw(ask: Request, *, store: Store, surfaces: Surfaces) -> Reply:
-    decided = await decide(ask, ExampleState.WITHDRAWN, store=store)
+@handlers.button("example.drop", Role.CURATOR)
+async def withdraw(request: Request, deps: Dependencies) -> Reply:
+    decided = await decide(request, ExampleState.WITHDRAWN, store=deps.store)
     if decided.outdated is not None:
-        return await refuse_outdated(ask, decided.outdated, surfaces=surfaces)
-    return Text(ask.words("example.withdrawn", id=number(ask)), buttons=decided.undo)
+        return await refuse_outdated(request, decided.outdated, surfaces=deps.surfaces)
+    return Text(request.words("example.withdrawn", id=number(request)), buttons=decided.undo)
 
 
-async def undo(ask: Request, *, store: Store, surfaces: Surfaces) -> Reply:
+@handlers.button("example.undo", Role.CURATOR)
+async def undo(request: Request, deps: Dependencies) -> Reply:
     """Back among those that wait, as if nobody had judged it."""
-    decided = await decide(ask, ExampleState.PROPOSED, store=store)
+    decided = await decide(request, ExampleState.PROPOSED, store=deps.store)
     if decided.outdated is not None:
-        return await refuse_outdated(ask, decided.outdated, surfaces=surfaces)
-    return Text(ask.words("example.waits_again", id=number(ask)))
+        return await refuse_outdated(request, decided.outdated, surfaces=deps.surfaces)
+    return Text(request.words("example.waits_again", id=number(request)))

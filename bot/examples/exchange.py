@@ -47,20 +47,22 @@ class Exchange:
         return tuple(person.id for person in self.people)
 
 
-async def exchange_of(ask: Request, marked: Message, *, store: Store, surface: Surface) -> Exchange:
+async def exchange_of(
+    request: Request, marked: Message, *, store: Store, surface: Surface
+) -> Exchange:
     """Raises NotNow where somebody in it must not be learned from, NotFound without a question."""
-    found = refuse_excluded(ask, strangers(marked))
+    found = refuse_excluded(request, strangers(marked))
     async with store.reading() as records:
-        turn = await records.turns.by_message(ask.id, marked.place.channel, marked.id)
+        turn = await records.turns.by_message(request.id, marked.place.channel, marked.id)
     if turn is not None and turn.is_refusal:
-        raise NotNow(problem=ask.words("refusal.no_lesson"))
+        raise NotNow(problem=request.words("refusal.no_lesson"))
     if turn is not None:
-        people = [await described(ask, turn.asker, surface)]
+        people = [await described(request, turn.asker, surface)]
         row, messages = exchange_row(turn.question, turn.reply), messages_of(turn)
     else:
-        row, people, messages = await _said(ask, marked, store=store, surface=surface)
-    allowed = found | refuse_excluded(ask, people)
-    return Exchange(checked(row, ask.words), tuple(people), allowed, messages)
+        row, people, messages = await _said(request, marked, store=store, surface=surface)
+    allowed = found | refuse_excluded(request, people)
+    return Exchange(checked(row, request.words), tuple(people), allowed, messages)
 
 
 def messages_of(turn: Turn) -> tuple[Source, ...]:
@@ -69,24 +71,24 @@ def messages_of(turn: Turn) -> tuple[Source, ...]:
     return tuple(Source(turn.place.channel, one, turn.place.thread) for one in known)
 
 
-def refuse_excluded(ask: Request, people: Sequence[User]) -> Exclusion:
+def refuse_excluded(request: Request, people: Sequence[User]) -> Exclusion:
     """What is excluded here and yet allowed; raises NotNow for what is not, and for other bots."""
-    if ask.workspace.platform == "local":
+    if request.workspace.platform == "local":
         return NO_EXCLUSION
     if any(person.is_bot for person in people):
-        raise NotNow(problem=ask.words("excluded.bot"))
-    return refuse(ask, access.exclusions(ask.place, people))
+        raise NotNow(problem=request.words("excluded.bot"))
+    return refuse(request, access.exclusions(request.place, people))
 
 
-def refuse_guest(ask: Request) -> Exclusion:
+def refuse_guest(request: Request) -> Exclusion:
     """For what is typed into a form, where the channel plays no part."""
-    is_local = ask.workspace.platform == "local"
-    return NO_EXCLUSION if is_local else refuse(ask, access.excluded_people([ask.user]))
+    is_local = request.workspace.platform == "local"
+    return NO_EXCLUSION if is_local else refuse(request, access.excluded_people([request.user]))
 
 
-def refuse(ask: Request, found: Exclusion) -> Exclusion:
-    for one in found & ~ask.workspace.allowed:
-        raise NotNow(problem=ask.words(f"excluded.{str(one.name).lower()}"))
+def refuse(request: Request, found: Exclusion) -> Exclusion:
+    for one in found & ~request.workspace.allowed:
+        raise NotNow(problem=request.words(f"excluded.{str(one.name).lower()}"))
     return found
 
 
@@ -95,9 +97,9 @@ def strangers(marked: Message) -> list[User]:
     return [] if marked.is_own else [marked.author]
 
 
-def proposal(ask: Request, marked: Message, exchange: Exchange) -> NewExample:
+def proposal(request: Request, marked: Message, exchange: Exchange) -> NewExample:
     return NewExample(
-        assistant=ask.assistant.id,
+        assistant=request.assistant.id,
         method=Method.SUPERVISED,
         state=ExampleState.PROPOSED,
         row=exchange.row,
@@ -109,30 +111,30 @@ def proposal(ask: Request, marked: Message, exchange: Exchange) -> NewExample:
     )
 
 
-async def described(ask: Request, person: UserId, surface: Surface) -> User:
+async def described(request: Request, person: UserId, surface: Surface) -> User:
     """As the platform describes them today: an answer keeps only who asked."""
-    if person == ask.by:
-        return ask.user
+    if person == request.by:
+        return request.user
     if isinstance(surface, CanDescribe):
-        return await surface.describe(ask.place, person)
+        return await surface.describe(request.place, person)
     return User(person, person)
 
 
-async def names_of(ask: Request, people: Sequence[UserId], surfaces: Surfaces) -> str:
+async def names_of(request: Request, people: Sequence[UserId], surfaces: Surfaces) -> str:
     """As their platform describes them; by their ids where it cannot be asked."""
     try:
-        surface = surfaces.of(ask.id)
-        found = [(await described(ask, person, surface)).name for person in people]
+        surface = surfaces.of(request.id)
+        found = [(await described(request, person, surface)).name for person in people]
     except SurfaceError:
         found = list(people)
     return ", ".join(found)
 
 
 async def _said(
-    ask: Request, marked: Message, *, store: Store, surface: Surface
+    request: Request, marked: Message, *, store: Store, surface: Surface
 ) -> tuple[Row, list[User], tuple[Source, ...]]:
     before = await _said_before(marked, surface)
-    said = [*await _without_refusals(ask, before, store=store), marked]
+    said = [*await _without_refusals(request, before, store=store), marked]
     messages = _as_messages(said, marked)
     if not any(message["role"] == "user" for message in messages):
         raise NotFound(noun="question", name=marked.text[:40])
@@ -142,13 +144,15 @@ async def _said(
 
 
 async def _without_refusals(
-    ask: Request, said: Sequence[Message], *, store: Store
+    request: Request, said: Sequence[Message], *, store: Store
 ) -> list[Message]:
     """What the assistant declined to answer is no part of the answer that came after it."""
     kept = []
     async with store.reading() as records:
         for one in said:
-            found = one.is_own and await records.turns.by_message(ask.id, one.place.channel, one.id)
+            found = one.is_own and await records.turns.by_message(
+                request.id, one.place.channel, one.id
+            )
             if not (found and found.is_refusal):
                 kept.append(one)
     return kept

@@ -15,32 +15,32 @@ from bot.request import Request
 _GONE: Row = {}
 
 
-async def source_edited(
-    ask: Request, message: MessageId, text: str, *, store: Store, surface: Surface
+async def follow_edit(
+    request: Request, message: MessageId, text: str, *, store: Store, surface: Surface
 ) -> Sequence[ExampleId]:
     """Every example with that message gets its new text and waits for a curator again.
 
     What was withdrawn gets the text and stays withdrawn. Returned are those
     of which nothing is left that could be taught.
     """
-    channel = ask.place.channel
+    channel = request.place.channel
     async with store.writing() as records:
-        turn = await records.turns.by_question(ask.id, channel, message)
+        turn = await records.turns.by_question(request.id, channel, message)
         if turn is not None:
-            await records.turns.change(ask.id, turn.id, question=text, prompt=())
-        numbers = await records.example_messages.examples(ask.id, channel, [message])
-        examples = [await records.examples.get(ask.id, number) for number in numbers]
+            await records.turns.change(request.id, turn.id, question=text, prompt=())
+        numbers = await records.example_messages.examples(request.id, channel, [message])
+        examples = [await records.examples.get(request.id, number) for number in numbers]
     gone = []
     for example in examples:
         if example.row is None:
             continue
-        row = await _row_now(ask, example, turn, text, store=store, surface=surface)
-        if not await _revise(ask, example, row, store=store):
+        row = await _row_now(request, example, turn, text, store=store, surface=surface)
+        if not await _revise(request, example, row, store=store):
             gone.append(example.id)
     return gone
 
 
-async def _revise(ask: Request, example: Example, row: Row | None, *, store: Store) -> bool:
+async def _revise(request: Request, example: Example, row: Row | None, *, store: Store) -> bool:
     """False where the example cannot stay: nothing is left, or another one says the same."""
     if row is _GONE:
         return False
@@ -49,45 +49,53 @@ async def _revise(ask: Request, example: Example, row: Row | None, *, store: Sto
     async with store.writing() as records:
         try:
             if row is not None:
-                await records.examples.revise(ask.id, example.id, row, ask.by, at=ask.now)
+                await records.examples.revise(
+                    request.id, example.id, row, request.by, at=request.now
+                )
         except BadInput:
             return False
-        await _back_to_review(ask, records, example)
+        await _back_to_review(request, records, example)
     return True
 
 
-async def _back_to_review(ask: Request, records: Records, example: Example) -> None:
+async def _back_to_review(request: Request, records: Records, example: Example) -> None:
     if example.state in (ExampleState.APPROVED, ExampleState.REJECTED):
-        await change_state(ask, records, example.id, ExampleState.PROPOSED)
+        await change_state(request, records, example.id, ExampleState.PROPOSED)
     else:
-        await redraw_cards(ask, [example.id], records)
+        await redraw_cards(request, [example.id], records)
 
 
 async def _row_now(
-    ask: Request, example: Example, turn: Turn | None, text: str, *, store: Store, surface: Surface
+    request: Request,
+    example: Example,
+    turn: Turn | None,
+    text: str,
+    *,
+    store: Store,
+    surface: Surface,
 ) -> Row | None:
     """As the messages say it today; None where they cannot be read, `_GONE` where nothing is."""
     if example.source is None:
         return _replaced(example.row or {}, turn.question, text) if turn else None
     try:
-        return await _said_now(ask, example.source, store=store, surface=surface)
+        return await _said_now(request, example.source, store=store, surface=surface)
     except SurfaceError:
         return None
     except Refusal:
         return _GONE
 
 
-async def _said_now(ask: Request, source: Source, *, store: Store, surface: Surface) -> Row:
-    place = Place(ask.id, source.channel, source.thread, ask.place.kind)
+async def _said_now(request: Request, source: Source, *, store: Store, surface: Surface) -> Row:
+    place = Place(request.id, source.channel, source.thread, request.place.kind)
     marked = await surface.fetch(place, source.message)
     if marked is None:
         return _GONE
-    exchange = await exchange_of(ask, marked, store=store, surface=surface)
+    exchange = await exchange_of(request, marked, store=store, surface=surface)
     async with store.writing() as records:
         for number in await records.example_messages.examples(
-            ask.id, source.channel, [source.message]
+            request.id, source.channel, [source.message]
         ):
-            await records.example_messages.add(ask.id, number, exchange.messages)
+            await records.example_messages.add(request.id, number, exchange.messages)
     return exchange.row or _GONE
 
 

@@ -32,36 +32,40 @@ from bot.words import Words
 CARD_STANDS = "example.card"
 
 
-async def add(ask: Request, example: NewExample, *, store: Store) -> tuple[Example, bool]:
+async def add(request: Request, example: NewExample, *, store: Store) -> tuple[Example, bool]:
     async with store.writing() as records:
-        kept, is_new = await records.examples.add(ask.id, example, at=ask.now)
+        kept, is_new = await records.examples.add(request.id, example, at=request.now)
         if kept.row is None and example.row is not None:
             # A pointer gives way to the text as soon as that may be kept.
-            await records.examples.set_state(ask.id, [kept.id], ExampleState.WITHDRAWN, at=ask.now)
-            kept, is_new = await records.examples.add(ask.id, example, at=ask.now)
+            await records.examples.set_state(
+                request.id, [kept.id], ExampleState.WITHDRAWN, at=request.now
+            )
+            kept, is_new = await records.examples.add(request.id, example, at=request.now)
         if is_new:
-            await note_new(ask, records, kept)
+            await note_new(request, records, kept)
     return kept, is_new
 
 
-async def note_new(ask: Request, records: Records, kept: Example) -> None:
-    await records.audit.add(ask.id, ask.by, f"example.{kept.state}", at=ask.now, example=kept.id)
+async def note_new(request: Request, records: Records, kept: Example) -> None:
+    await records.audit.add(
+        request.id, request.by, f"example.{kept.state}", at=request.now, example=kept.id
+    )
 
 
-async def ask_authors(ask: Request, people: Sequence[User], *, store: Store) -> None:
+async def ask_authors(request: Request, people: Sequence[User], *, store: Store) -> None:
     """Each author who has not said yes or no is asked once, in the channel."""
-    if ask.workspace.platform == "local":
+    if request.workspace.platform == "local":
         return
     async with store.writing() as records:
         for person in people:
-            if await records.consents.get(ask.id, person.id) is not None:
+            if await records.consents.get(request.id, person.id) is not None:
                 continue
             await records.outbox.put(
-                f"{ask.id}.{person.id}.consent",
-                ask.place,
+                f"{request.id}.{person.id}.consent",
+                request.place,
                 "consent.wanted",
-                details={"name": person.name, "locale": ask.event.locale},
-                at=ask.now,
+                details={"name": person.name, "locale": request.event.locale},
+                at=request.now,
             )
 
 
@@ -83,56 +87,62 @@ class Decided:
     undo: tuple[Button, ...] = ()
 
 
-async def decide(ask: Request, state: ExampleState, *, store: Store) -> Decided:
+async def decide(request: Request, state: ExampleState, *, store: Store) -> Decided:
     """Set the state of the example that a button names."""
     async with store.writing() as records:
-        found = await seen(ask, records)
-        if not is_as_shown(ask, found):
-            is_done = is_done_already(ask, found, state)
+        found = await seen(request, records)
+        if not is_as_shown(request, found):
+            is_done = is_done_already(request, found, state)
             return Decided() if is_done else Decided(outdated=found)
-        await _set_state(ask, found, state, records)
-        return Decided(undo=await offer_undo_of(ask, found, state, records))
+        await _set_state(request, found, state, records)
+        return Decided(undo=await offer_undo_of(request, found, state, records))
 
 
 async def offer_undo_of(
-    ask: Request, before: Example, state: ExampleState, records: Records
+    request: Request, before: Example, state: ExampleState, records: Records
 ) -> tuple[Button, ...]:
     if state not in (ExampleState.REJECTED, ExampleState.WITHDRAWN) or before.state is state:
         return ()
     changed = {"example": before.id, "before": before.state, "after": state}
-    return (await offer_undo(ask, records, "example", changed),)
+    return (await offer_undo(request, records, "example", changed),)
 
 
-async def set_state(ask: Request, example: ExampleId, state: ExampleState, *, store: Store) -> None:
+async def set_state(
+    request: Request, example: ExampleId, state: ExampleState, *, store: Store
+) -> None:
     async with store.writing() as records:
-        found = await records.examples.get(ask.id, example)
-        await _set_state(ask, found, state, records)
+        found = await records.examples.get(request.id, example)
+        await _set_state(request, found, state, records)
 
 
-async def _set_state(ask: Request, found: Example, state: ExampleState, records: Records) -> None:
+async def _set_state(
+    request: Request, found: Example, state: ExampleState, records: Records
+) -> None:
     if state is ExampleState.APPROVED:
-        await _refuse_unready(ask, found, records)
-    await change_state(ask, records, found.id, state)
+        await _refuse_unready(request, found, records)
+    await change_state(request, records, found.id, state)
 
 
-async def _refuse_unready(ask: Request, found: Example, records: Records) -> None:
+async def _refuse_unready(request: Request, found: Example, records: Records) -> None:
     if found.row is None:
-        raise NotNow(problem=ask.words("example.pointer_only", id=found.id))
-    if await _awaits_consent(ask, records, found):
-        raise NotNow(problem=ask.words("example.awaits_consent", id=found.id))
+        raise NotNow(problem=request.words("example.pointer_only", id=found.id))
+    if await _awaits_consent(request, records, found):
+        raise NotNow(problem=request.words("example.awaits_consent", id=found.id))
 
 
 async def change_state(
-    ask: Request, records: Records, example: ExampleId, state: ExampleState
+    request: Request, records: Records, example: ExampleId, state: ExampleState
 ) -> None:
-    await records.examples.set_state(ask.id, [example], state, at=ask.now, by=ask.by)
-    await records.audit.add(ask.id, ask.by, f"example.{state}", at=ask.now, example=example)
-    await redraw_cards(ask, [example], records)
+    await records.examples.set_state(request.id, [example], state, at=request.now, by=request.by)
+    await records.audit.add(
+        request.id, request.by, f"example.{state}", at=request.now, example=example
+    )
+    await redraw_cards(request, [example], records)
 
 
-async def redraw_cards(ask: Request, examples: Sequence[ExampleId], records: Records) -> None:
+async def redraw_cards(request: Request, examples: Sequence[ExampleId], records: Records) -> None:
     """Every message that shows one of these is to be edited; each stands in one place only."""
-    await _redraw(ask.event, examples, records, at=ask.now)
+    await _redraw(request.event, examples, records, at=request.now)
 
 
 async def redraw_outdated(
@@ -160,38 +170,42 @@ async def _redraw(
         )
 
 
-async def _awaits_consent(ask: Request, records: Records, example: Example) -> bool:
+async def _awaits_consent(request: Request, records: Records, example: Example) -> bool:
     """What people said in a channel waits until each of them has agreed."""
-    if ask.workspace.platform == "local" or example.origin is not Origin.MESSAGE:
+    if request.workspace.platform == "local" or example.origin is not Origin.MESSAGE:
         return False
     for author in example.authors:
-        held = await records.consents.get(ask.id, author)
+        held = await records.consents.get(request.id, author)
         if held is None or not held.given:
             return True
     return False
 
 
-async def seen(ask: Request, records: Records) -> Example:
+async def seen(request: Request, records: Records) -> Example:
     """The example that is named. Raises NotFound.
 
     A member sees their own, a curator all but what was said in a channel that stays to itself.
     """
-    example = await records.examples.get(ask.id, number(ask))
-    is_own = ask.by in example.authors
+    example = await records.examples.get(request.id, number(request))
+    is_own = request.by in example.authors
     source = example.source.channel if example.source else None
-    is_hidden = bool(example.exclusions & hidden(ask)) and source != ask.place.channel
-    if not is_own and (is_hidden or ask.role < Role.CURATOR):
+    is_hidden = bool(example.exclusions & hidden(request)) and source != request.place.channel
+    if not is_own and (is_hidden or request.role < Role.CURATOR):
         raise NotFound(noun="example", name=example.id)
     return example
 
 
-def hidden(ask: Request) -> Exclusion:
+def hidden(request: Request) -> Exclusion:
     """What is left out of lists and searches in other channels; the operator sees all."""
-    return NO_EXCLUSION if ask.role is Role.OPERATOR else access.hidden_elsewhere(ask.workspace)
+    return (
+        NO_EXCLUSION
+        if request.role is Role.OPERATOR
+        else access.hidden_elsewhere(request.workspace)
+    )
 
 
-def number(ask: Request) -> ExampleId:
+def number(request: Request) -> ExampleId:
     try:
-        return ExampleId(whole_number(ask.argument.partition(".")[0]))
+        return ExampleId(whole_number(request.argument.partition(".")[0]))
     except ValueError:
-        raise NotFound(noun="example", name=ask.argument) from None
+        raise NotFound(noun="example", name=request.argument) from None

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bot.commands import Handlers
 from bot.domain import Example, ExampleFilter, ExampleState, MessageId, Origin, Place, Role, Row
 from bot.examples.keeping import number, seen
 from bot.examples.review import review_buttons, warnings
 from bot.examples.shown import stamp
 from bot.examples.texts import last_text, readable
-from bot.ports.store import Records, Store
-from bot.ports.surface import Surface
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
 from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply
 from bot.request import Request
 from bot.words import Words
+
+handlers = Handlers()
+
 
 _ALIKE = 0.35
 _CANDIDATES = 60
@@ -21,12 +25,13 @@ _SHOWN = 5
 _NEARBY = 6
 
 
-async def show(ask: Request, *, store: Store) -> Reply:
+@handlers.button("example.show", Role.MEMBER, is_private=True)
+async def show(request: Request, deps: Dependencies) -> Reply:
     """An example whole: every text of it, where it came from, whether it may be trained on."""
-    async with store.reading() as records:
-        example = await seen(ask, records)
-        consent = await _consent(ask, example, records)
-    words = ask.words
+    async with deps.store.reading() as records:
+        example = await seen(request, records)
+        consent = await _consent(request, example, records)
+    words = request.words
     facts = (
         Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
         Fact(words("fact.origin"), words(f"origin.{example.origin}"), "origin"),
@@ -41,16 +46,17 @@ async def show(ask: Request, *, store: Store) -> Reply:
         lines=warnings(example, words),
         facts=facts,
         columns=_columns(example.row, words) if example.row else (),
-        buttons=_ways(example, words) if ask.role >= Role.CURATOR else (),
+        buttons=_ways(example, words) if request.role >= Role.CURATOR else (),
     )
 
 
-async def revisions(ask: Request, *, store: Store) -> Reply:
+@handlers.button("example.revisions", Role.CURATOR, is_for_pages=True)
+async def revisions(request: Request, deps: Dependencies) -> Reply:
     """Every revision beside the others, the newest first."""
-    async with store.reading() as records:
-        example = await records.examples.get(ask.id, number(ask))
-        found = await records.examples.revisions(ask.id, example.id)
-    words = ask.words
+    async with deps.store.reading() as records:
+        example = await records.examples.get(request.id, number(request))
+        found = await records.examples.revisions(request.id, example.id)
+    words = request.words
     columns = tuple(
         Column(
             words("example.revision", number=one.number),
@@ -62,12 +68,13 @@ async def revisions(ask: Request, *, store: Store) -> Reply:
     return Card(words("example.revisions", id=example.id), columns=columns)
 
 
-async def similar(ask: Request, *, store: Store) -> Reply:
+@handlers.button("example.similar", Role.CURATOR, is_for_pages=True)
+async def similar(request: Request, deps: Dependencies) -> Reply:
     """Examples that ask nearly the same, the most alike first."""
-    async with store.reading() as records:
-        example = await records.examples.get(ask.id, number(ask))
+    async with deps.store.reading() as records:
+        example = await records.examples.get(request.id, number(request))
         question = _question(example)
-        candidates = await _candidates(ask, example, question, records)
+        candidates = await _candidates(request, example, question, records)
     ranked = sorted(
         ((_likeness(question, _question(one)), one) for one in candidates),
         reverse=True,
@@ -78,35 +85,39 @@ async def similar(ask: Request, *, store: Store) -> Reply:
         ListingRow(
             id=str(one.id),
             text=_question(one),
-            note=f"{likeness:.0%} · {ask.words(f'state.{one.state}')} · {_answer(one)}",
-            buttons=(Button(ask.words("button.withdraw"), f"example.drop:{stamp(one)}"),),
+            note=f"{likeness:.0%} · {request.words(f'state.{one.state}')} · {_answer(one)}",
+            buttons=(Button(request.words("button.withdraw"), f"example.drop:{stamp(one)}"),),
         )
         for likeness, one in alike[:_SHOWN]
     )
-    return Listing(ask.words("example.similar"), lines, empty=ask.words("example.no_similar"))
+    return Listing(
+        request.words("example.similar"), lines, empty=request.words("example.no_similar")
+    )
 
 
-async def context(ask: Request, *, store: Store, surface: Surface) -> Reply:
+@handlers.button("example.context", Role.CURATOR, is_for_pages=True)
+async def context(request: Request, deps: Dependencies) -> Reply:
     """What stands around the message that an example was taken from."""
-    async with store.reading() as records:
-        example = await records.examples.get(ask.id, number(ask))
-    source, title = example.source, ask.words("example.context")
+    async with deps.store.reading() as records:
+        example = await records.examples.get(request.id, number(request))
+    source, title = example.source, request.words("example.context")
     if source is None or example.origin is not Origin.MESSAGE:
-        return Listing(title, (), empty=ask.words("example.no_context"))
-    place = Place(ask.id, source.channel, source.thread)
+        return Listing(title, (), empty=request.words("example.no_context"))
+    place = Place(request.id, source.channel, source.thread)
+    surface = deps.surfaces.of(request.id)
     marked = await surface.fetch(place, MessageId(source.message))
     before = await surface.nearby(place, MessageId(source.message), _NEARBY)
     said = [*before, marked] if marked else list(before)
     lines = tuple(ListingRow(one.author.name, one.text, f"{one.at:%Y-%m-%d %H:%M}") for one in said)
-    return Listing(f"{title} #{source.channel}", lines, empty=ask.words("message.gone"))
+    return Listing(f"{title} #{source.channel}", lines, empty=request.words("message.gone"))
 
 
-async def _consent(ask: Request, example: Example, records: Records) -> str:
-    words = ask.words
-    held = [await records.consents.get(ask.id, author) for author in example.authors]
+async def _consent(request: Request, example: Example, records: Records) -> str:
+    words = request.words
+    held = [await records.consents.get(request.id, author) for author in example.authors]
     if any(one is not None and not one.given for one in held):
         return words("consent.state.withheld")
-    if ask.workspace.platform == "local" or example.origin in (
+    if request.workspace.platform == "local" or example.origin in (
         Origin.STUDIO,
         Origin.CONSOLE,
         Origin.IMPORT,
@@ -116,13 +127,13 @@ async def _consent(ask: Request, example: Example, records: Records) -> str:
 
 
 async def _candidates(
-    ask: Request, example: Example, question: str, records: Records
+    request: Request, example: Example, question: str, records: Records
 ) -> list[Example]:
     """Those that share a telling piece of the question; of a large dataset never all."""
     found: dict[int, Example] = {}
     for piece in _telling(question):
         filters = ExampleFilter(assistant=example.assistant, method=example.method, search=piece)
-        for one in await records.examples.page(ask.id, filters, limit=_CANDIDATES):
+        for one in await records.examples.page(request.id, filters, limit=_CANDIDATES):
             if one.id != example.id and one.state in (
                 ExampleState.PROPOSED,
                 ExampleState.APPROVED,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from bot.commands import Handlers
 from bot.domain import (
     Example,
     ExampleFilter,
     ExampleId,
     ExampleState,
+    Role,
 )
 from bot.examples.exchange import names_of
 from bot.examples.keeping import hidden, number
 from bot.examples.shown import stamp
 from bot.examples.texts import readable
 from bot.examples.writing import write_button
-from bot.ports.dependencies import Surfaces
-from bot.ports.store import Store
+from bot.ports.dependencies import Dependencies
 from bot.redaction import findings
 from bot.replies import (
     Button,
@@ -25,40 +26,43 @@ from bot.replies import (
 from bot.request import Request
 from bot.words import Words
 
+handlers = Handlers()
 
-async def review(
-    ask: Request,
-    *,
-    store: Store,
-    surfaces: Surfaces,
-    after: ExampleId | None = None,
-    done: str = "",
+
+@handlers.command("review", Role.CURATOR, is_private=True)
+async def review(request: Request, deps: Dependencies) -> Reply:
+    return await next_card(request, deps)
+
+
+async def next_card(
+    request: Request, deps: Dependencies, *, after: ExampleId | None = None, done: str = ""
 ) -> Card:
-    """The next proposed example, as a card that is replaced by the one after it."""
+    """The next proposed example; with `done` its card replaces the one that was clicked."""
     waiting = ExampleFilter(
-        assistant=ask.assistant.id,
+        assistant=request.assistant.id,
         state=ExampleState.PROPOSED,
-        hidden=hidden(ask),
-        seen_from=ask.place.channel,
+        hidden=hidden(request),
+        seen_from=request.place.channel,
     )
-    async with store.reading() as records:
-        page = await records.examples.page(ask.id, waiting, after=after, limit=1)
+    async with deps.store.reading() as records:
+        page = await records.examples.page(request.id, waiting, after=after, limit=1)
         if not page and after is not None:
-            page = await records.examples.page(ask.id, waiting, limit=1)
-        left = await records.examples.count(ask.id, waiting)
+            page = await records.examples.page(request.id, waiting, limit=1)
+        left = await records.examples.count(request.id, waiting)
     if not page:
-        return Card(ask.words("review.empty"), lines=_some(done), replaces=bool(done))
-    authors = await names_of(ask, page[0].authors, surfaces)
-    return _review_card(ask, page[0], authors, left, done)
+        return Card(request.words("review.empty"), lines=_some(done), replaces=bool(done))
+    authors = await names_of(request, page[0].authors, deps.surfaces)
+    return _review_card(request, page[0], authors, left, done)
 
 
-async def skip(ask: Request, *, store: Store, surfaces: Surfaces) -> Reply:
-    example, done = number(ask), ask.words("review.skipped")
-    return await review(ask, store=store, surfaces=surfaces, after=example, done=done)
+@handlers.button("example.skip", Role.CURATOR, is_private=True)
+async def skip(request: Request, deps: Dependencies) -> Reply:
+    example, done = number(request), request.words("review.skipped")
+    return await next_card(request, deps, after=example, done=done)
 
 
-def _review_card(ask: Request, example: Example, authors: str, left: int, done: str) -> Card:
-    words = ask.words
+def _review_card(request: Request, example: Example, authors: str, left: int, done: str) -> Card:
+    words = request.words
     return Card(
         title=words("review.title", id=example.id, count=left),
         lines=(*_some(done), *spoken_lines(example, words), *warnings(example, words)),

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.domain import Message, MessageId, Row, Sources
+from bot.commands import Handlers
+from bot.domain import Message, MessageId, Role, Row, Sources
 from bot.errors import NotNow
+from bot.examples.better_answer import instead_of_refusal
 from bot.examples.capture import keep_pointer, pointed, proposed
 from bot.examples.exchange import Exchange, exchange_of, refuse_excluded
 from bot.examples.texts import checked, parts, with_parts
 from bot.examples.writing import write_form
-from bot.ports.store import Store
+from bot.ports.dependencies import Dependencies
 from bot.ports.surface import Surface
 from bot.replies import Field, FieldKind, Form, Reply
 from bot.request import Request
 from bot.words import Words
+
+handlers = Handlers()
+
 
 _MESSAGE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}", re.ASCII)
 _DIGITS = 9
@@ -24,57 +28,72 @@ _SHOWN = 4
 """Forms are short, so of a long exchange only the end is edited; the rest goes along."""
 
 
-async def save_form(ask: Request, marked: Message, *, store: Store, surface: Surface) -> Reply:
+@handlers.shortcut("save", Role.MEMBER, opens_form=True)
+async def save_marked(request: Request, deps: Dependencies) -> Reply:
+    return await _save_form(request, request.marked_message(), deps)
+
+
+@handlers.button("save", Role.MEMBER, opens_form=True)
+async def save_again(request: Request, deps: Dependencies) -> Reply:
+    """The form anew, for a message that is named."""
+    surface = deps.surfaces.of(request.id)
+    return await _save_form(request, await named_message(request, request.argument, surface), deps)
+
+
+async def _save_form(request: Request, marked: Message, deps: Dependencies) -> Reply:
     """Below `messages` there is only a pointer; where forms teach, an empty form beside it."""
-    if ask.workspace.sources >= Sources.MESSAGES:
-        exchange = await exchange_of(ask, marked, store=store, surface=surface)
-        return _form(marked, exchange.row or {}, ask.words)
-    pointer = await keep_pointer(ask, marked, store=store)
-    if pointer.row is not None or ask.workspace.sources < Sources.FORMS:
-        return pointed(ask, pointer)
-    note = f"{ask.words('example.pointer', id=pointer.id)} {ask.words('save.in_own_words')}"
-    return replace(write_form(ask, pointer.id), note=note)
+    if question := await instead_of_refusal(request, marked.id, store=deps.store):
+        return question
+    if request.workspace.sources >= Sources.MESSAGES:
+        surface = deps.surfaces.of(request.id)
+        exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
+        return _form(marked, exchange.row or {}, request.words)
+    pointer = await keep_pointer(request, marked, store=deps.store)
+    if pointer.row is not None or request.workspace.sources < Sources.FORMS:
+        return pointed(request, pointer)
+    note = f"{request.words('example.pointer', id=pointer.id)} {request.words('save.in_own_words')}"
+    return replace(write_form(request, pointer.id), note=note)
 
 
-async def saved(
-    ask: Request, values: Mapping[str, str], *, store: Store, surface: Surface
-) -> Reply:
+@handlers.form("save", Role.MEMBER)
+async def saved(request: Request, deps: Dependencies) -> Reply:
     """The form came back; what stands in the channel now decides who its authors are."""
-    marked, shown = await _marked(ask, surface)
-    if ask.workspace.sources < Sources.MESSAGES:
-        return pointed(ask, await keep_pointer(ask, marked, store=store))
-    exchange = await exchange_of(ask, marked, store=store, surface=surface)
+    surface = deps.surfaces.of(request.id)
+    marked, shown = await _marked(request, surface)
+    if request.workspace.sources < Sources.MESSAGES:
+        return pointed(request, await keep_pointer(request, marked, store=deps.store))
+    exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
     row = exchange.row or {}
     if len(parts(row)) != shown:
-        raise NotNow(problem=ask.words("save.changed"))
-    edited = _edited(ask, exchange, checked(with_parts(row, values), ask.words))
-    return await proposed(ask, marked, edited, store=store)
+        raise NotNow(problem=request.words("save.changed"))
+    edited = _edited(request, exchange, checked(with_parts(row, request.options), request.words))
+    return await proposed(request, marked, edited, store=deps.store)
 
 
-def _edited(ask: Request, exchange: Exchange, row: Row) -> Exchange:
+def _edited(request: Request, exchange: Exchange, row: Row) -> Exchange:
     """Whoever changed a word is an author too."""
-    if row == exchange.row or ask.by in exchange.authors:
+    if row == exchange.row or request.by in exchange.authors:
         return replace(exchange, row=row)
-    found = refuse_excluded(ask, [ask.user])
-    people = (*exchange.people, ask.user)
+    found = refuse_excluded(request, [request.user])
+    people = (*exchange.people, request.user)
     return replace(exchange, row=row, people=people, exclusions=exchange.exclusions | found)
 
 
-async def _marked(ask: Request, surface: Surface) -> tuple[Message, int]:
-    message, _, shown = ask.argument.rpartition(":")
-    marked = await named_message(ask, message, surface)
+async def _marked(request: Request, surface: Surface) -> tuple[Message, int]:
+    message, _, shown = request.argument.rpartition(":")
+    marked = await named_message(request, message, surface)
     if not shown.isdecimal() or len(shown) > _DIGITS:
-        raise NotNow(problem=ask.words("message.gone"))
+        raise NotNow(problem=request.words("message.gone"))
     return marked, int(shown)
 
 
-async def named_message(ask: Request, said: str, surface: Surface) -> Message:
+async def named_message(request: Request, said: str, surface: Surface) -> Message:
     """The message of this channel that a button or form names. Raises NotNow."""
     marked = None
     if _MESSAGE.fullmatch(said):
-        marked = await surface.fetch(ask.place, MessageId(said))
+        marked = await surface.fetch(request.place, MessageId(said))
     if marked is None:
-        raise NotNow(problem=ask.words("message.gone"))
+        raise NotNow(problem=request.words("message.gone"))
     return marked
 
 

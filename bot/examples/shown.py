@@ -18,16 +18,16 @@ def stamp(example: Example) -> str:
     return f"{example.id}.r{example.revision}.{example.state}"
 
 
-def is_as_shown(ask: Request, example: Example) -> bool:
+def is_as_shown(request: Request, example: Example) -> bool:
     """Who typed a command saw no card; a button is for the state that it was drawn for."""
-    is_typed = isinstance(ask.event.what, CommandInvoked | MessageReceived)
-    return is_typed or ask.argument == stamp(example)
+    is_typed = isinstance(request.event.what, CommandInvoked | MessageReceived)
+    return is_typed or request.argument == stamp(example)
 
 
-def is_done_already(ask: Request, example: Example, state: ExampleState) -> bool:
+def is_done_already(request: Request, example: Example, state: ExampleState) -> bool:
     """Whether the same person has decided the same, by a second click or before a crash."""
-    is_same_text = ask.argument.startswith(f"{example.id}.r{example.revision}.")
-    return is_same_text and example.state is state and example.decided_by == ask.by
+    is_same_text = request.argument.startswith(f"{example.id}.r{example.revision}.")
+    return is_same_text and example.state is state and example.decided_by == request.by
 
 
 def examples_on(reply: Drawn) -> Mapping[ExampleId, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.commands import JOB, Handlers
 from bot.deployments import rollback_button
 from bot.domain import (
     ExampleFilter,
@@ -11,11 +12,13 @@ from bot.domain import (
     JobId,
     Notice,
     Phase,
+    Role,
     Split,
     StepMetrics,
 )
 from bot.errors import deserialize
-from bot.ports.store import Records, Store
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
 from bot.replies import (
     Button,
     Card,
@@ -32,6 +35,9 @@ from bot.request import Request
 from bot.rows import count_tokens
 from bot.tuning import curves, failed_row, notices, results
 from bot.words import Words
+
+handlers = Handlers()
+
 
 _FEW_SHOT = 8
 _EVENTS_SHOWN = 5
@@ -124,9 +130,11 @@ async def word_late(notice: Notice, records: Records, words: Words) -> Drawn | N
     return Card(title, tuple(lines), buttons=_controls(job, words))
 
 
-async def status(ask: Request, *, store: Store) -> Reply:
+@handlers.command("status", Role.MEMBER, JOB)
+@handlers.button("job.show", Role.MEMBER)
+async def status(ask: Request, deps: Dependencies) -> Reply:
     """Everything about one job: ids, settings, the last events."""
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         job = await _chosen(ask, records)
         if job is None:
             return await _no_job(ask, records)
@@ -150,10 +158,12 @@ async def status(ask: Request, *, store: Store) -> Reply:
     )
 
 
-async def jobs(ask: Request, *, store: Store) -> Reply:
+@handlers.command("jobs", Role.MEMBER, is_private=True, is_shareable=True)
+@handlers.button("jobs.more", Role.MEMBER, is_private=True)
+async def jobs(ask: Request, deps: Dependencies) -> Reply:
     """All jobs, failed ones too, with why."""
     before = notices.number(ask) if ask.argument else None
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         page = await records.jobs.page(ask.id, before=before, limit=11)
     shown, words = page[:10], ask.words
     more = None

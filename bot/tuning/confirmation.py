@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 from bot import access
+from bot.commands import Handlers
 from bot.domain import Job, Phase, Role
 from bot.errors import NotFound, NotNow
-from bot.ports.store import Records, Store
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
 from bot.replies import Button, Card, Reply
 from bot.request import Request
 from bot.tuning import notices
 
+handlers = Handlers()
 
-async def confirm(ask: Request, *, store: Store, is_sure: bool = False) -> Reply:
+
+@handlers.button("job.confirm", Role.TRAINER)
+async def confirm(ask: Request, deps: Dependencies) -> Reply:
+    return await _confirm(ask, deps, is_sure=False)
+
+
+@handlers.button("job.confirm_unpriced", Role.TRAINER)
+async def confirm_unpriced(ask: Request, deps: Dependencies) -> Reply:
+    return await _confirm(ask, deps, is_sure=True)
+
+
+async def _confirm(ask: Request, deps: Dependencies, *, is_sure: bool) -> Reply:
     """The wish is durable from here on; the watcher acts on it.
 
     Where nobody knows the price, it takes a second yes.
     """
     access.refuse_closed(ask.workspace, ask.words)
-    async with store.writing() as records:
+    async with deps.store.writing() as records:
         job = await _asked_here(ask, records)
         if job.phase is Phase.ESTIMATED:
             await _within_budget(ask, job, records)
             if job.estimate.price is None and not is_sure:
                 return _sure(ask, job)
         await _write(ask, job, records)
+    deps.wake()
     lines = (ask.words("start.cost", **notices.cost(job, ask.words)),)
     return Card(ask.words("start.confirmed", name=ask.user.name), lines=lines, replaces=True)
 
 
-async def decline(ask: Request, *, store: Store) -> Reply:
+@handlers.button("job.decline", Role.TRAINER)
+async def decline(ask: Request, deps: Dependencies) -> Reply:
     """Nothing is left of it: no number, no mark on an example; the list of rows is swept."""
-    async with store.writing() as records:
+    async with deps.store.writing() as records:
         job = await _asked_here(ask, records)
         if not await records.jobs.decline(ask.id, job.id):
             raise NotNow(problem=ask.words("start.already"))

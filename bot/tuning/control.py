@@ -3,31 +3,51 @@
 from __future__ import annotations
 
 from bot import access
-from bot.domain import Job, Phase, RequestedAction
+from bot.commands import JOB, Handlers
+from bot.domain import Job, Phase, RequestedAction, Role
 from bot.errors import NotNow
-from bot.ports.provider import Hosts
-from bot.ports.store import Records, Store
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
 from bot.replies import Reply, Text
 from bot.request import Request
 from bot.tuning import notices
 
+handlers = Handlers()
+
+
 _OPEN = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING, Phase.WATCHING)
 
 
-async def requested_action(
-    ask: Request, wanted: RequestedAction, *, store: Store, hosts: Hosts
-) -> Reply:
+@handlers.command("cancel", Role.TRAINER, JOB)
+@handlers.button("job.cancel", Role.TRAINER)
+async def cancel(ask: Request, deps: Dependencies) -> Reply:
+    return await _request_action(ask, RequestedAction.CANCEL, deps)
+
+
+@handlers.command("pause", Role.TRAINER, JOB)
+@handlers.button("job.pause", Role.TRAINER)
+async def pause(ask: Request, deps: Dependencies) -> Reply:
+    return await _request_action(ask, RequestedAction.PAUSE, deps)
+
+
+@handlers.command("resume", Role.TRAINER, JOB)
+@handlers.button("job.resume", Role.TRAINER)
+async def resume(ask: Request, deps: Dependencies) -> Reply:
+    return await _request_action(ask, RequestedAction.RESUME, deps)
+
+
+async def _request_action(ask: Request, wanted: RequestedAction, deps: Dependencies) -> Reply:
     """Raises NotNow when there is no job that could do it, HostNotAllowed where it must not."""
     if wanted is RequestedAction.RESUME:
         access.refuse_closed(ask.workspace, ask.words)
-    async with store.writing() as records:
+    async with deps.store.writing() as records:
         job = await _chosen(ask, records)
         if job.requested_action is RequestedAction.CANCEL and wanted is not RequestedAction.CANCEL:
             raise NotNow(problem=ask.words("job.cancelling", id=job.id))
         if not _is_open_to(job, wanted):
             raise NotNow(problem=ask.words("job.so_already", id=job.id, state=_state(ask, job)))
         if wanted is RequestedAction.RESUME:
-            hosts.paid(job.host, ask.workspace)
+            deps.hosts.paid(job.host, ask.workspace)
         written = await records.jobs.change(
             ask.id, job.id, when=_OPEN, requested_action=wanted, next_look=ask.now
         )
@@ -35,6 +55,7 @@ async def requested_action(
             raise NotNow(problem=ask.words("job.over", id=job.id))
         await records.audit.add(ask.id, ask.by, f"job.{wanted}", at=ask.now, job=job.id)
         await notices.tell_status(records, job, at=ask.now)
+    deps.wake()
     return Text(ask.words(f"job.asked.{wanted}", id=job.id), private=True)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.domain import StepMetrics
+from bot.commands import Handlers
+from bot.domain import Role, StepMetrics
 from bot.errors import NotNow
-from bot.ports.store import Store
+from bot.ports.dependencies import Dependencies
 from bot.replies import Card, Chart, Reply, Series
 from bot.request import Request
 from bot.tuning import notices
 from bot.words import Words
+
+handlers = Handlers()
+
 
 _HELD_LOSS = ("full_valid_loss", "valid_loss")
 _HELD_ACCURACY = ("full_valid_mean_token_accuracy", "valid_mean_token_accuracy")
@@ -19,9 +23,10 @@ _RISEN = 1.05
 Points = list[tuple[float, float]]
 
 
-async def accuracy(ask: Request, *, store: Store) -> Reply:
+@handlers.button("job.accuracy", Role.MEMBER)
+async def accuracy(ask: Request, deps: Dependencies) -> Reply:
     """How many tokens it guessed right, on rows it learned and on rows held back."""
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         job = await records.jobs.get(ask.id, notices.number(ask))
         measures = await records.jobs.measures(ask.id, job.id)
     drawn = accuracies(measures, ask.words)

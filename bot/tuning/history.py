@@ -7,15 +7,18 @@ import io
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
+from bot.commands import Handlers
 from bot.datasets import ends
-from bot.domain import Job, SnapshotRow, StepMetrics
+from bot.domain import Job, Role, SnapshotRow, StepMetrics
 from bot.errors import NotNow
-from bot.ports.provider import Hosts
-from bot.ports.store import Store
+from bot.ports.dependencies import Dependencies
 from bot.replies import Button, Document, Listing, ListingRow, Reply, Tone
 from bot.request import Request
 from bot.tuning import notices, start
 from bot.words import Words
+
+handlers = Handlers()
+
 
 _TONES = {"error": Tone.BAD, "warn": Tone.BUSY}
 _SHOWN = 200
@@ -23,9 +26,10 @@ _ROWS = 50
 _DIGITS = 9
 
 
-async def events(ask: Request, *, store: Store) -> Reply:
+@handlers.button("job.events", Role.CURATOR, is_for_pages=True)
+async def events(ask: Request, deps: Dependencies) -> Reply:
     """What the host told, the newest first."""
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         job = await records.jobs.get(ask.id, notices.number(ask))
         told = await records.jobs.events(ask.id, job.id, last=_SHOWN)
     lines = tuple(
@@ -41,11 +45,12 @@ async def events(ask: Request, *, store: Store) -> Reply:
     return Listing(ask.words("job.events"), lines, empty=ask.words("job.no_events"))
 
 
-async def rows(ask: Request, *, store: Store) -> Reply:
+@handlers.button("job.rows", Role.CURATOR, is_for_pages=True)
+async def rows(ask: Request, deps: Dependencies) -> Reply:
     """The frozen rows that a job learns from, a page at a time."""
     job, _, passed = ask.argument.partition(".")
     skipped = int(passed) if passed.isdecimal() and len(passed) < _DIGITS else 0
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         found = await records.jobs.get(ask.id, notices.number(replace(ask, argument=job)))
         frozen = records.snapshots.rows(ask.id, found.snapshot)
         page = [row async for at, row in _counted(frozen) if skipped <= at <= skipped + _ROWS]
@@ -69,9 +74,10 @@ def _row_line(row: SnapshotRow, words: Words) -> ListingRow:
     return ListingRow(str(row.example), question, " · ".join(one for one in (split, answer) if one))
 
 
-async def numbers(ask: Request, *, store: Store) -> Reply:
+@handlers.button("job.numbers", Role.MEMBER, is_for_pages=True)
+async def numbers(ask: Request, deps: Dependencies) -> Reply:
     """Every step's measures as CSV, in the columns that hosts use for result files."""
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         job = await records.jobs.get(ask.id, notices.number(ask))
         measured = await records.jobs.measures(ask.id, job.id)
     if not measured:
@@ -79,13 +85,14 @@ async def numbers(ask: Request, *, store: Store) -> Reply:
     return Document(f"job-{job.id}-metrics.csv", _csv(measured), ask.words("job.numbers"))
 
 
-async def results(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
+@handlers.button("job.results", Role.CURATOR)
+async def results(ask: Request, deps: Dependencies) -> Reply:
     """The host's own table of measures, as the host made it."""
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         job = await records.jobs.get(ask.id, notices.number(ask))
     if not job.result_files:
         raise NotNow(problem=ask.words("job.no_results", id=job.id))
-    host = hosts.get(job.host)
+    host = deps.hosts.get(job.host)
     # Fetched before a word is said, so that a host's refusal is a sentence and not half a file.
     files = [await host.result_file(file) for file in job.result_files]
     content = b"".join(file.content for file in files)
@@ -93,15 +100,16 @@ async def results(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
     return Document(name, _whole(content), ask.words("job.results", host=job.host))
 
 
-async def again(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
+@handlers.button("job.again", Role.TRAINER)
+async def again(ask: Request, deps: Dependencies) -> Reply:
     """The same settings on today's examples, priced anew."""
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         job = await records.jobs.get(ask.id, notices.number(ask))
         assistant = await records.assistants.get(ask.id, job.assistant)
     # The room that heard of the first one hears of this one too.
     event = replace(ask.event, place=job.place)
     same = replace(ask, event=event, assistant=assistant, argument="", options=_options(job))
-    return await start.start(same, store=store, hosts=hosts)
+    return await start.start(same, deps)
 
 
 def _options(job: Job) -> dict[str, str]:

@@ -7,15 +7,20 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
+from bot.commands import Handlers
 from bot.deployments import HANDLE_LENGTH
-from bot.domain import HostName, Job, JobId, Model, ModelKind
+from bot.domain import HostName, Job, JobId, Model, ModelKind, Role
 from bot.errors import HostError, HostForgot, HostSilent, NotFound, NotNow
 from bot.numerals import whole_number
-from bot.ports.provider import Host, Hosts, RemoteFile, Serving
+from bot.ports.dependencies import Dependencies
+from bot.ports.provider import Host, RemoteFile, Serving
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request
 from bot.undo_offers import offer_undo
+
+handlers = Handlers()
+
 
 _EVERY_JOB = 1_000_000
 _LONGEST_WAIT = 15.0
@@ -30,32 +35,35 @@ class OwnedResources:
     models: Sequence[Model]
 
 
-async def listing(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
+@handlers.command("hosted", Role.TRAINER, is_private=True)
+async def listing(ask: Request, deps: Dependencies) -> Reply:
     """Host by host; one that does not answer says so and the others are told all the same."""
-    own = await _own(ask, store)
-    names = [name for name in hosts.names() if _has_anything(own, name)]
-    told = await asyncio.gather(*(_of_host(ask, own, hosts.get(name)) for name in names))
+    own = await _own(ask, deps.store)
+    names = [name for name in deps.hosts.names() if _has_anything(own, name)]
+    told = await asyncio.gather(*(_of_host(ask, own, deps.hosts.get(name)) for name in names))
     lines = tuple(line for of_host in told for line in of_host)
     words = ask.words
     return Listing(words("hosted.title"), lines, empty=words("hosted.empty"), private=True)
 
 
-async def delete_file(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
+@handlers.button("file.delete", Role.ADMIN)
+async def delete_file(ask: Request, deps: Dependencies) -> Reply:
     """A file of a training that is over; the host forgets it for good."""
     number, _, file = ask.argument.partition("/")
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         job = await records.jobs.get(ask.id, _job(number))
-    host = hosts.get(job.host)
+    host = deps.hosts.get(job.host)
     if file not in {one.id async for one in _files_of(job, host)} | set(_known_files(job)):
         raise NotFound(noun="file", name=file)
     if not job.phase.is_over:
         raise NotNow(problem=ask.words("hosted.needed", job=job.id))
-    async with store.writing() as records:
+    async with deps.store.writing() as records:
         pending = await records.undoables.all(ask.id)
         if any(one.details.get("file") == file for one in pending):
             raise NotNow(problem=ask.words("hosted.file_deleted", host=host.name))
         undo = await _offer_undo(ask, records, "file", host.name, file=file, job=job.id)
         await records.audit.add(ask.id, ask.by, "file.deleted", at=ask.now, file=file, job=job.id)
+    deps.wake()
     return Text(ask.words("hosted.file_deleted", host=host.name), buttons=(undo,))
 
 
@@ -67,9 +75,10 @@ async def _offer_undo(
     return await offer_undo(ask, records, kind, {**details, **place}, host=host)
 
 
-async def ask_delete_model(ask: Request, *, store: Store) -> Reply:
+@handlers.button("model.delete", Role.ADMIN)
+async def ask_delete_model(ask: Request, deps: Dependencies) -> Reply:
     """It cannot be brought back, so it takes a second yes."""
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         model = await _model(ask, records)
         await _refuse_answering(ask, model, records)
     words = ask.words
@@ -79,33 +88,37 @@ async def ask_delete_model(ask: Request, *, store: Store) -> Reply:
     return Card(title, lines=(words("hosted.for_good"),), buttons=(sure, keep))
 
 
-async def delete_model(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
+@handlers.button("model.delete_sure", Role.ADMIN)
+async def delete_model(ask: Request, deps: Dependencies) -> Reply:
     """It is listed no more; its host deletes it when that cannot be undone any longer."""
-    async with store.writing() as records:
+    async with deps.store.writing() as records:
         model = await _model(ask, records)
         await _refuse_answering(ask, model, records)
-        host = hosts.get(model.host)
+        host = deps.hosts.get(model.host)
         await records.models.delete(ask.id, model.name)
         undo = await _offer_undo(ask, records, "model", host.name, model=model.name)
         await records.audit.add(ask.id, ask.by, "model.deleted", at=ask.now, model=model.name)
+    deps.wake()
     title = ask.words("hosted.model_deleted", model=model.name)
     return Card(title, buttons=(undo,), replaces=True)
 
 
-async def keep_model(ask: Request) -> Reply:
+@handlers.button("model.keep", Role.ADMIN)
+async def keep_model(ask: Request, deps: Dependencies) -> Reply:
     return Card(ask.words("hosted.kept"), replaces=True)
 
 
-async def undeploy(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
+@handlers.button("model.undeploy", Role.ADMIN)
+async def undeploy(ask: Request, deps: Dependencies) -> Reply:
     """The model stays; it no longer stands ready, and its hours no longer count."""
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         model = await _model(ask, records)
         await _refuse_answering(ask, model, records)
     if model.called is None:
         raise NotNow(problem=ask.words("hosted.not_deployed", model=model.name))
     with contextlib.suppress(HostForgot):
-        await hosts.get(model.host).undeploy(model.called)
-    async with store.writing() as records:
+        await deps.hosts.get(model.host).undeploy(model.called)
+    async with deps.store.writing() as records:
         await records.models.call(ask.id, model.name, None)
         await records.audit.add(ask.id, ask.by, "model.undeployed", at=ask.now, model=model.name)
     return Text(ask.words("hosted.undeployed", model=model.name))

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.domain import ExampleId, Job, Model, ModelName, Phase, Snapshot, Split
+from bot import deployments
+from bot.commands import Handlers, Option, OptionKind
+from bot.domain import ExampleId, Job, Model, ModelName, Phase, Role, Snapshot, Split
 from bot.errors import NotFound
 from bot.numerals import whole_number
-from bot.ports.store import Records, Store
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
 from bot.replies import Button, Listing, ListingRow, Reply
 from bot.request import Request
 from bot.words import Words
+
+handlers = Handlers()
+
 
 _NAMED = 12
 _EVERY_JOB = 1_000_000
@@ -26,9 +32,25 @@ class Step:
     examples: tuple[ExampleId, ...]
 
 
-async def of_model(ask: Request, name: str, *, store: Store) -> Reply:
+@handlers.command(
+    "models",
+    Role.MEMBER,
+    Option("lineage", OptionKind.MODEL, rest=True, role=Role.CURATOR),
+    is_private=True,
+    is_shareable=True,
+)
+async def models(ask: Request, deps: Dependencies) -> Reply:
+    """All models, or where one of them comes from."""
+    if ask.text("lineage"):
+        return await of_model(ask, deps)
+    return await deployments.listing(ask, deps)
+
+
+@handlers.button("model.lineage", Role.CURATOR, is_private=True)
+async def of_model(ask: Request, deps: Dependencies) -> Reply:
     """From the model down to the base: model, training, snapshot, examples; parent after parent."""
-    async with store.reading() as records:
+    name = ask.argument or ask.text("lineage") or ""
+    async with deps.store.reading() as records:
         model = await _found(ask, name, records)
         lines: list[ListingRow] = []
         at: Model | None = model
@@ -44,10 +66,11 @@ async def of_model(ask: Request, name: str, *, store: Store) -> Reply:
     return Listing(ask.words("lineage.title", model=model.name), tuple(lines))
 
 
-async def of_example(ask: Request, *, store: Store) -> Reply:
+@handlers.button("example.lineage", Role.CURATOR, is_private=True)
+async def of_example(ask: Request, deps: Dependencies) -> Reply:
     """Which trainings learned from an example, and what models came of them."""
     example = _number(ask.argument)
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         await records.examples.get(ask.id, example)
         holding = set(await records.snapshots.holding(ask.id, [example]))
         jobs = await records.jobs.page(ask.id, limit=_EVERY_JOB)

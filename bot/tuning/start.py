@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import access
+from bot.commands import METHOD, Handlers, Option, OptionKind
 from bot.datasets import training_line
 from bot.domain import (
     Estimate,
@@ -23,17 +24,36 @@ from bot.domain import (
     ModelKind,
     ModelName,
     Phase,
+    Role,
     SnapshotId,
     SnapshotRow,
     Split,
 )
 from bot.errors import BadInput, BadRow, NotEnoughAllowed, NothingToTrain, NotNow
-from bot.ports.provider import Host, Hosts
+from bot.ports.dependencies import Dependencies
+from bot.ports.provider import Host
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Reply
 from bot.request import Request
 from bot.rows import Method, check_row, count_tokens, fingerprint, prompt_fingerprint
 from bot.tuning import freezing, limits, notices
+
+handlers = Handlers()
+
+_OPTIONS = (
+    Option("base", OptionKind.MODEL),
+    Option("host", OptionKind.HOST),
+    METHOD,
+    Option.integer("epochs", 1, 50),
+    Option.integer("batch_size", 1, 256),
+    Option.number("learning_rate", 0.0001, 100),
+    Option.number("beta", 0.0001, 2),
+    Option.amount("validation"),
+    Option.text("suffix"),
+    Option.integer("seed", 0, 2**31 - 1),
+    Option.yes_no("use"),
+)
+
 
 _HOLD_OUT_FROM = 50
 _AUTO_SHARE = 0.2
@@ -72,19 +92,21 @@ class Plan:
         return sum(candidate.tokens for candidate in self.training)
 
 
-async def start(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
+@handlers.command("start", Role.TRAINER, *_OPTIONS)
+@handlers.button("job.start", Role.TRAINER, is_for_pages=True)
+async def start(ask: Request, deps: Dependencies) -> Reply:
     """Freeze a snapshot and show what it will cost; nothing leaves the house yet."""
     access.refuse_closed(ask.workspace, ask.words)
     name = HostName(ask.text("host") or ask.assistant.training_host)
-    host = hosts.paid(name, ask.workspace)
+    host = deps.hosts.paid(name, ask.workspace)
     method = Method(ask.text("method") or Method.SUPERVISED)
     settings = _hyperparameters(ask)
     limits.refuse_method(ask, host, method)
     limits.refuse_settings(ask, host, settings)
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         base = await _base(ask, host, records)
     await limits.refuse_closed(ask, host, base)
-    async with store.reading() as records:
+    async with deps.store.reading() as records:
         candidates = await _candidates(ask, method, host, records)
         approved = ExampleFilter(ask.assistant.id, ExampleState.APPROVED, method)
         left_out = await records.examples.count(ask.id, approved) - len(candidates)
@@ -94,7 +116,7 @@ async def start(ask: Request, *, store: Store, hosts: Hosts) -> Reply:
         plan = Plan(host, base, method, settings, training, validation, left_out)
         _enough(ask, plan)
         estimate = await _estimate(plan, records)
-    job = await _write_down(ask, plan, estimate, store=store)
+    job = await _write_down(ask, plan, estimate, store=deps.store)
     return estimate_card(ask, job, plan)
 
 

@@ -1,0 +1,122 @@
+"""Everything people can do: what the modules of the use-cases register, in one catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bot import (
+    administration,
+    assistants,
+    chat,
+    comparison,
+    datasets,
+    deployments,
+    feedback,
+    guests,
+    home,
+    overview,
+    privacy,
+    removal,
+    sharing,
+    undoing,
+    workspaces,
+)
+from bot.access import admit
+from bot.commands import Catalogue, Handlers, Option
+from bot.domain import ChannelKind, Role
+from bot.errors import NotFound
+from bot.examples import bulk, capture, cards, deciding, editing, looking, review, saving, writing
+from bot.examples.keeping import CARD_STANDS
+from bot.formatting import usage
+from bot.outbox import Wording
+from bot.ports.dependencies import Dependencies
+from bot.ports.surface import CanSwitchWorkspace
+from bot.replies import Reply
+from bot.request import Request
+from bot.tuning import cards as job_cards
+from bot.tuning import (
+    confirmation,
+    control,
+    curves,
+    deleting,
+    expiry,
+    history,
+    host_resources,
+    lineage,
+    notices,
+    start,
+)
+
+handlers = Handlers()
+
+
+@handlers.command(
+    "help", Role.STRANGER, Option.text("topic", rest=True), is_private=True, is_shareable=True
+)
+async def help_(request: Request, deps: Dependencies) -> Reply:
+    """In a direct message it begins with the workspace that answers there."""
+    surface = deps.surfaces.of(request.id)
+    note = None
+    if isinstance(surface, CanSwitchWorkspace) and request.place.kind is ChannelKind.DIRECT:
+        note = await surface.workspace_note(request.event)
+    return usage(request, CATALOGUE.commands, note)
+
+
+@handlers.button(sharing.SHARE, Role.MEMBER)
+async def share(request: Request, deps: Dependencies) -> Reply:
+    """Runs a command again at the right of whoever shares its reply with the channel."""
+    command, line = CATALOGUE.command(request.argument)
+    if not command.is_shareable:
+        raise NotFound(noun="button", name=f"{sharing.SHARE}:{command.path}")
+    admitted = admit(command, replace(request, argument=""), line)
+    return sharing.for_channel(command, await command.run(admitted, deps))
+
+
+MODULES = (
+    writing.handlers,
+    review.handlers,
+    deciding.handlers,
+    editing.handlers,
+    bulk.handlers,
+    looking.handlers,
+    capture.handlers,
+    saving.handlers,
+    datasets.handlers,
+    start.handlers,
+    job_cards.handlers,
+    confirmation.handlers,
+    control.handlers,
+    curves.handlers,
+    history.handlers,
+    lineage.handlers,
+    host_resources.handlers,
+    deployments.handlers,
+    chat.handlers,
+    feedback.handlers,
+    comparison.handlers,
+    assistants.handlers,
+    administration.handlers,
+    guests.handlers,
+    privacy.handlers,
+    undoing.handlers,
+    overview.handlers,
+    home.handlers,
+    workspaces.handlers,
+    removal.handlers,
+)
+
+CATALOGUE = Catalogue.of(handlers, *MODULES)
+
+WORDINGS: Mapping[str, Wording] = {
+    deleting.KEPT: deleting.word_kept,
+    notices.STATUS: job_cards.word_status,
+    notices.ENDED: job_cards.word_ended,
+    notices.LATE: job_cards.word_late,
+    notices.REFUSED: job_cards.word_refused,
+    expiry.ENDING: expiry.word_ending,
+    chat.FELL_BACK: chat.word_fell_back,
+    removal.CLOSED: removal.word_closed,
+    CARD_STANDS: cards.word_standing,
+    privacy.CONSENT_WANTED: privacy.word_consent_wanted,
+}
