@@ -761,6 +761,27 @@ class TestJobs:
             ]
             assert await records.jobs.open_in(HOME) == everywhere
 
+    async def test_the_months_money_is_that_of_every_job_which_reached_a_host(
+        self, store: Store
+    ) -> None:
+        """A job that was refused before a host had it costs nothing."""
+        assistant = await furnished(store)
+        async with store.writing() as records:
+            snapshot = await frozen(records, assistant, "one")
+            for start, host_job, phase, confirmed in (
+                ("finished", "ftjob-1", Phase.SUCCEEDED, NOW),
+                ("failed there", "ftjob-2", Phase.FAILED, later(60)),
+                ("running", "ftjob-3", Phase.WATCHING, later(60)),
+                ("not there yet", None, Phase.UPLOADING, later(60)),
+                ("refused", None, Phase.FAILED, later(60)),
+                ("last month", "ftjob-4", Phase.SUCCEEDED, later(-60)),
+            ):
+                job = replace(a_job(snapshot, start), confirmed_at=confirmed, phase=phase)
+                await records.jobs.add(HOME, replace(job, host_job=host_job))
+            await records.jobs.add(HOME, an_estimate(snapshot, "estimate"))
+
+            assert await records.jobs.committed(HOME, since=NOW) == 4 * 0.25
+
     async def test_only_finished_jobs_forget_their_files(self, store: Store) -> None:
         assistant = await furnished(store)
         async with store.writing() as records:

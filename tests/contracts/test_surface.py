@@ -49,6 +49,10 @@ class Stage:
     async def delete(self, message: MessageId) -> None:
         raise NotImplementedError
 
+    async def reactions(self, message: MessageId) -> list[str]:
+        """Emoji that stand under a message, once for each who put it."""
+        raise NotImplementedError
+
 
 @pytest.fixture(params=["room", "slack", "discord"])
 async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stage]:
@@ -80,6 +84,11 @@ def slack_stage(scene: SlackScene) -> Stage:
         async def delete(self, message: MessageId) -> None:
             slack.delete("C1", message)
 
+        async def reactions(self, message: MessageId) -> list[str]:
+            found = slack.channels["C1"].find(message)
+            assert found is not None
+            return ["🎓" if name == "mortar_board" else name for name in found["reactions"]]
+
     return SlackStage(scene.house.surfaces.of(team), Place(team, ChannelId("C1"), root))
 
 
@@ -95,6 +104,9 @@ def discord_stage(scene: DiscordScene) -> Stage:
 
         async def delete(self, message: MessageId) -> None:
             discord.delete(GENERAL, message)
+
+        async def reactions(self, message: MessageId) -> list[str]:
+            return list(discord.channels[GENERAL].messages[message]["reactions"])
 
     return DiscordStage(scene.surface, HERE)
 
@@ -117,6 +129,9 @@ def room_stage(folder: Path) -> Stage:
 
         async def delete(self, message: MessageId) -> None:
             del scene.store.room.messages[int(message)]
+
+        async def reactions(self, message: MessageId) -> list[str]:
+            return [emoji for emoji, _ in scene.store.room.messages[int(message)].reactions]
 
     return RoomStage(scene.room, Place(LOCAL, ChannelId("general")))
 
@@ -227,11 +242,13 @@ async def test_ones_own_words_are_known_as_such(stage: Stage) -> None:
     assert said.is_own
 
 
-async def test_a_reaction_can_be_put(stage: Stage) -> None:
+async def test_a_reaction_put_twice_stands_once(stage: Stage) -> None:
     message = await stage.say("What is neon?")
 
     await stage.surface.react(stage.place, message, "🎓")
     await stage.surface.react(stage.place, message, "🎓")
+
+    assert await stage.reactions(message) == ["🎓"]
 
 
 async def test_a_stream_becomes_one_message(stage: Stage) -> None:

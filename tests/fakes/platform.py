@@ -26,6 +26,7 @@ class FakePlatform:
     files: list[bytes] = field(default_factory=list)
     reactions: list[tuple[MessageId, str]] = field(default_factory=list)
     people: dict[UserId, User] = field(default_factory=dict)
+    deleted: set[MessageId] = field(default_factory=set)
 
     @property
     def own_ids(self) -> list[MessageId]:
@@ -48,7 +49,7 @@ class FakePlatform:
         return MessageId(f"own{list(self.posts).index(key)}")
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
-        if message not in self.own_ids:
+        if message not in self.own_ids or message in self.deleted:
             raise MessageGone
         self.posts[list(self.posts)[self.own_ids.index(message)]] = reply
 
