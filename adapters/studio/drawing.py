@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
@@ -15,6 +16,7 @@ from bot.replies import Button, Card, Chart, Drawn, Fact, Listing, ListingRow, T
 Click = Callable[[str], Awaitable[None]]
 
 _LONG = 60
+_QUICK_SECONDS = 0.02
 
 _TONES = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy", Tone.PLAIN: "plain"}
 
@@ -33,8 +35,29 @@ def draw(reply: Drawn, click: Click) -> Callable[[Drawn], bool] | None:
 
 
 def draw_text(text: str) -> ui.html:
-    """Marks of emphasis become such, all else is shown as it was written."""
+    """A text with its Markdown."""
     return ui.html(to_html(text), sanitize=False).classes("said")
+
+
+class StreamedText:
+    """A text with its Markdown while it is being written, with a caret at its end."""
+
+    def __init__(self, text: str = "") -> None:
+        self._drawn = draw_text(text).classes("writing")
+        self._next_at = 0.0
+
+    def show(self, text: str) -> None:
+        """The text so far; a long one that takes time is drawn for a tenth of the time at most."""
+        begun = time.monotonic()
+        if begun < self._next_at:
+            return
+        self._drawn.set_content(to_html(text))
+        took = time.monotonic() - begun
+        self._next_at = begun + 10 * took if took > _QUICK_SECONDS else 0.0
+
+    def end(self, text: str) -> None:
+        self._drawn.set_content(to_html(text))
+        self._drawn.classes(remove="writing")
 
 
 def draw_buttons(buttons: Sequence[Button], click: Click) -> None:

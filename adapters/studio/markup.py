@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
 
-_FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
-_CODE = re.compile(r"`([^`\n]+)`")
-# Never over another pair of stars, so that no text is looked through from every pair to its end.
-_BOLD = re.compile(r"\*\*(?=\S)([^*\n]+(?:\*(?!\*)[^*\n]+)*)(?<=\S)\*\*")
-_ITALIC = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])")
-_LINK = re.compile(r"(?<![\w&;])(https?://[^\s<]+[^\s<.,;:!?)\]'\"])")
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+from markdown_it.utils import OptionsDict
+
+_SCHEMES = frozenset({"http", "https", "mailto"})
+_SCHEME = re.compile(r"(?<!\w)https?$")
+_AFTER_SCHEME = re.compile(r"://[^\s<>\"'`]*[^\s<>\"'`.,;:!?)\]*_~]")
 _CALL = re.compile(r"(?<!\w)@attune(?!\w)", re.IGNORECASE)
 
 
@@ -21,31 +28,70 @@ def quoted(text: str) -> str:
 
 
 def to_html(text: str) -> str:
-    """Everything is escaped first; only marks that we put in ourselves remain."""
-    parts: list[str] = []
-    end = 0
-    for fence in _FENCE.finditer(text):
-        parts.append(_inline(text[end : fence.start()]))
-        parts.append(f"<pre><code>{html.escape(fence[1])}</code></pre>")
-        end = fence.end()
-    parts.append(_inline(text[end:]))
-    return "".join(parts)
+    """CommonMark with tables, as HTML: no raw HTML, no pictures, links to http and mailto alone."""
+    return str(_MARKDOWN.render(text))
 
 
-def _inline(text: str) -> str:
-    pieces = _CODE.split(text)
-    for index, piece in enumerate(pieces):
-        if index % 2:
-            pieces[index] = f"<code>{html.escape(piece)}</code>"
-        else:
-            pieces[index] = _marked(html.escape(piece))
-    return "".join(pieces)
+class _Markdown(MarkdownIt):
+    def validateLink(self, url: str) -> bool:  # noqa: N802
+        try:
+            return urlsplit(url).scheme.lower() in _SCHEMES
+        except ValueError:
+            return False
 
 
-def _marked(escaped: str) -> str:
-    escaped = _LINK.sub(
-        r'<a href="\1" target="_blank" rel="noopener noreferrer nofollow">\1</a>', escaped
-    )
-    escaped = _BOLD.sub(r"<strong>\1</strong>", escaped)
-    escaped = _ITALIC.sub(r"<em>\1</em>", escaped)
-    return _CALL.sub('<span class="call">@attune</span>', escaped)
+class _Renderer(RendererHTML):
+    def text(
+        self,
+        tokens: Sequence[Token],
+        index: int,
+        options: OptionsDict,
+        env: MutableMapping[str, Any],
+    ) -> str:
+        return _CALL.sub('<span class="call">@attune</span>', escapeHtml(tokens[index].content))
+
+    def link_open(
+        self,
+        tokens: Sequence[Token],
+        index: int,
+        options: OptionsDict,
+        env: MutableMapping[str, Any],
+    ) -> str:
+        tokens[index].attrs |= {"target": "_blank", "rel": "noopener noreferrer nofollow"}
+        return self.renderToken(tokens, index, options, env)
+
+
+def _link_address(state: StateInline, silent: bool) -> bool:
+    """A bare http address becomes a link, by the way of markdown-it's own rule `linkify`."""
+    rest = _AFTER_SCHEME.match(state.src, state.pos, state.posMax)
+    # No more of the text before than the longest scheme and one character.
+    scheme = _SCHEME.search(state.pending[-6:]) if rest and not state.linkLevel else None
+    if rest is None or scheme is None:
+        return False
+    if not silent:
+        state.pending = state.pending[: -len(scheme[0])]
+        address = scheme[0] + rest[0]
+        state.push("link_open", "a", 1).attrs = {"href": state.md.normalizeLink(address)}
+        state.push("text", "", 0).content = address
+        state.push("link_close", "a", -1)
+    state.pos = rest.end()
+    return True
+
+
+def _lower_headings(state: StateCore) -> None:
+    """Below those of the page, whose outline they are no part of."""
+    for token in state.tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1:]) + 3)}"
+
+
+def _markdown() -> MarkdownIt:
+    made = _Markdown("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer)
+    # Nothing that was written vanishes as a definition, or is code because it is indented.
+    made.enable(["table", "strikethrough"]).disable(["image", "reference", "code"])
+    made.inline.ruler.before("linkify", "address", _link_address)
+    made.core.ruler.push("lower_headings", _lower_headings)
+    return made
+
+
+_MARKDOWN = _markdown()

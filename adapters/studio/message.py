@@ -12,7 +12,7 @@ from nicegui import ui
 from adapters.room import ASSISTANT, drawn, is_gone
 from adapters.studio import drawing
 from adapters.studio.dialogs import in_page
-from adapters.studio.markup import quoted, to_html
+from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
 from bot.domain import RoomMessage
 from bot.replies import Card, Drawn, Text
@@ -50,7 +50,7 @@ class MessageView:
         self.message = message
         self._is_partial = is_partial
         self._take: Callable[[Drawn], bool] | None = None
-        self._text: ui.html | None = None
+        self._text: drawing.StreamedText | None = None
         self._replies = 0
         with (
             ui.element("article")
@@ -80,7 +80,7 @@ class MessageView:
             self._is_partial = True
             self._redraw()
         if self._text is not None:
-            self._text.set_content(to_html(text) + '<span class="caret"></span>')
+            self._text.show(text)
 
     def react(self) -> None:
         """Draw the reactions anew."""
@@ -142,7 +142,7 @@ class MessageView:
         if is_gone(self.message):
             ui.label(self._visit.say("console.deleted")).classes("fine")
         elif self._is_partial:
-            self._text = drawing.draw_text(self.message.text)
+            self._text = drawing.StreamedText(self.message.text)
             self._draw_stop()
         else:
             reply = drawn(self.message)

@@ -11,8 +11,8 @@ from nicegui import background_tasks, ui
 from nicegui import events as browser
 
 from adapters.studio.actions import PageActions
-from adapters.studio.drawing import draw_text
-from adapters.studio.markup import quoted, to_html
+from adapters.studio.drawing import StreamedText
+from adapters.studio.markup import quoted
 from adapters.studio.notes import notify, tell
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
@@ -157,8 +157,7 @@ class _Answer:
         with ui.element("article").classes("contender") as self._frame:
             title = ui.label(writing.title).classes("contender-title")
             title.props("role=heading aria-level=3")
-            self._text = draw_text("")
-            self._text.set_content(_CARET)
+            self._text = StreamedText()
             self._note = ui.label(writing.note).classes("fine")
             self._better = ui.button(visit.say("studio.better"), icon="thumb_up", on_click=picked)
             self._better.props("outline size=sm").mark("better")
@@ -169,8 +168,8 @@ class _Answer:
         async with aclosing(self._writing.pieces) as pieces:
             async for piece in pieces:
                 text += piece
-                self._text.set_content(to_html(text) + _CARET)
-        self._text.set_content(to_html(text))
+                self._text.show(text)
+        self._text.end(text)
         self.column = self._writing.ended()
         if self.column is not None:
             self._note.set_text(self.column.note)
@@ -184,9 +183,6 @@ class _Answer:
         if is_better:
             self._frame.classes("preferred")
             self._note.set_text(f"{self._note.text} · {self._visit.say('studio.picked')}")
-
-
-_CARET = '<span class="caret"></span>'
 
 
 def _named(line: ListingRow) -> str:
