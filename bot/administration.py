@@ -10,9 +10,9 @@ from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import csv_line
 from bot.domain import AuditEntry, HostName, Role, User, UserId
 from bot.errors import BadInput, NotFound, NotNow
-from bot.examples.exchange import described
+from bot.examples.exchange import described, names_of
 from bot.ports.dependencies import Dependencies, Surfaces
-from bot.ports.store import Records, Store
+from bot.ports.store import Records
 from bot.ports.surface import CanFindPerson
 from bot.replies import Button, Card, Document, Fact, Listing, ListingRow, NoReply, Reply, Text
 from bot.request import Request
@@ -47,11 +47,11 @@ async def roles(request: Request, deps: Dependencies) -> Reply:
         problem = request.words("option.missing", option="user", command="admin roles")
         raise BadInput(problem=problem)
     if user is None or wanted is None:
-        return await _list_roles(request, store=deps.store)
+        return await _list_roles(request, deps)
     person = await _person(request, user, deps.surfaces)
     role = None if wanted == _NO_ROLE else Role[wanted.upper()]
     if role is not None and person.is_external and not request.yes("external", default=False):
-        raise NotNow(problem=request.words("roles.external", user=user))
+        raise NotNow(problem=request.words("roles.external", user=person.name))
     is_needless = role is Role.MEMBER and not access.is_stranger(person)
     async with deps.store.writing() as records:
         granted = None if is_needless else role
@@ -61,8 +61,8 @@ async def roles(request: Request, deps: Dependencies) -> Reply:
             request.id, request.by, "role.granted", at=request.now, user_id=user, role=wanted
         )
     if role is None:
-        return Text(request.words("roles.taken_back", user=user), buttons=undo)
-    text = request.words("roles.granted", user=user, role=request.words(f"role.{wanted}"))
+        return Text(request.words("roles.taken_back", user=person.name), buttons=undo)
+    text = request.words("roles.granted", user=person.name, role=request.words(f"role.{wanted}"))
     return Text(text, buttons=(_take_back_button(request, person.id),))
 
 
@@ -76,8 +76,9 @@ async def take_back(request: Request, deps: Dependencies) -> Reply:
         await records.audit.add(
             request.id, request.by, "role.granted", at=request.now, user_id=user, role=_NO_ROLE
         )
-    listing = await _list_roles(request, store=deps.store)
-    done = ListingRow(user, request.words("roles.taken_back", user=user), buttons=undo)
+    listing = await _list_roles(request, deps)
+    name = await names_of(request, [user], deps.surfaces)
+    done = ListingRow(user, request.words("roles.taken_back", user=name), buttons=undo)
     return replace(listing, lines=(done, *listing.lines), replaces=True)
 
 
@@ -116,7 +117,7 @@ async def person_left(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("welcome.approvers", Role.MEMBER)
 async def approvers(request: Request, deps: Dependencies) -> Reply:
     """Who may approve what is proposed; shown to whoever asks."""
-    listing = await _list_roles(request, store=deps.store)
+    listing = await _list_roles(request, deps)
     return replace(listing, note=request.words("roles.who_grants"), private=True)
 
 
@@ -243,22 +244,22 @@ async def test_host(request: Request, deps: Dependencies) -> Reply:
     return Text("\n".join(lines), private=True)
 
 
-async def _list_roles(request: Request, *, store: Store) -> Listing:
-    async with store.reading() as records:
+async def _list_roles(request: Request, deps: Dependencies) -> Listing:
+    async with deps.store.reading() as records:
         granted = await records.roles.all(request.id)
     is_admin = request.role >= Role.ADMIN
     wanted = request.text("user")
-    lines = tuple(
+    lines = [
         ListingRow(
             user,
-            user,
+            await names_of(request, [user], deps.surfaces),
             request.words(f"role.{role.name.lower()}"),
             buttons=(_take_back_button(request, user),) if is_admin else (),
         )
         for user, role in granted
         if wanted in (None, user)
-    )
-    return Listing(request.words("roles.title"), lines, empty=request.words("roles.empty"))
+    ]
+    return Listing(request.words("roles.title"), tuple(lines), empty=request.words("roles.empty"))
 
 
 def _take_back_button(request: Request, user: UserId) -> Button:

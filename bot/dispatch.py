@@ -278,7 +278,8 @@ class Dispatch:
             request = await self._request_for(event)
             words = request.words
             if _is_heard(request):
-                reply = self._fitting(request, await self._reply(request))
+                reply = self._pressable(request, await self._reply(request))
+                reply = self._fitting(request, reply)
                 await self._answer(event, reply, words)
         except AttuneError as error:
             await self._apologise(event, words.error(error))
@@ -411,6 +412,14 @@ class Dispatch:
             return NoReply()
         reply = await action.run(access.admit(action, request), self._deps)
         return sharing.privately(reply) if self._is_private(request, action) else reply
+
+    def _pressable(self, request: Request, reply: Reply) -> Reply:
+        """What one person alone is shown has no button that this person may not press."""
+        if not isinstance(self._deps.surfaces.of(request.id), CanWhisper | CanReach):
+            return reply
+        return sharing.pressable(
+            reply, lambda name: self._catalogue.button(name)[0].role, request.role
+        )
 
     def _fitting(self, request: Request, reply: Reply) -> Reply:
         """What a form of the surface cannot hold is filled in on a page of ours."""

@@ -122,7 +122,7 @@ class BadInput(Refusal):
 
 
 class NothingToTrain(Refusal):
-    """There are {rows} approved examples that may be trained on, and training needs {minimum}. Teach some more with 🎓, /tune teach or /tune import."""
+    """There are {rows} approved examples that may be trained on, and training needs {minimum}. /tune import brings in more, and so does what is taught here: /tune help."""
 
 
 class NotEnoughAllowed(NothingToTrain):

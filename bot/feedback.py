@@ -116,7 +116,7 @@ async def prefer(request: Request, deps: Dependencies) -> Reply:
         request.options.get(n, "") for n in ("question", "preferred", "rejected")
     )
     if request.options.get("is_refusal") == "yes":
-        return lesson_form(request.words, title="refusal.title", question=question)
+        return lesson_form(request, title="refusal.title", question=question)
     row = _preference(question, better, worse)
     _refuse_bad(request, row, Method.DPO)
     is_curator = request.role >= Role.CURATOR

@@ -43,7 +43,7 @@ async def _facts(request: Request, records: Records) -> tuple[Fact, ...]:
         Fact(words("home.examples"), await _counts(request, records)),
         Fact(words("home.model"), await _model(request, records)),
         Fact(words("home.job"), await _job(request, records)),
-        Fact(words("home.sources"), words(f"sources.{request.workspace.sources.name.lower()}")),
+        Fact(words("home.sources"), words(f"learning.{request.workspace.sources.name.lower()}")),
     )
 
 

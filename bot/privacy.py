@@ -121,8 +121,7 @@ async def consents(request: Request, deps: Dependencies) -> Reply:
         )
         for one in held
     )
-    source = words(f"sources.{request.workspace.sources.name.lower()}")
-    note = words("sources.now", sources=source)
+    note = words("sources.now", sources=_learning(request.workspace.sources, words))
     return Listing(words("consents.title"), lines, empty=words("consents.empty"), note=note)
 
 
@@ -363,10 +362,13 @@ async def erase_examples(request: Request, examples: Sequence[ExampleId], record
 
 
 @handlers.command("admin sources", Role.ADMIN, opens_form=True)
-@handlers.button("welcome.sources", Role.ADMIN, opens_form=True)
+@handlers.button("welcome.sources", Role.MEMBER, opens_form=True)
 async def sources(request: Request, deps: Dependencies) -> Reply:
-    """What the workspace may learn from; an admin raises it with one form."""
+    """What the workspace may learn from; an admin raises it with one form, others read it."""
     words = request.words
+    if request.role < Role.ADMIN:
+        held = _learning(request.workspace.sources, words)
+        return Text(words("sources.here", sources=held), private=True)
     choices = tuple((s.name.lower(), words(f"sources.{s.name.lower()}")) for s in Sources)
     platform = request.workspace.platform
     return Form(
@@ -446,8 +448,12 @@ def _allowed(request: Request, values: Mapping[str, str]) -> Exclusion:
         raise BadInput(problem=request.words("sources.allowed_unknown", choices=choices)) from None
 
 
+def _learning(sources: Sources, words: Words) -> str:
+    return words(f"learning.{sources.name.lower()}")
+
+
 def _set(sources: Sources, allowed: Exclusion, words: Words) -> str:
-    said = words("sources.set", sources=words(f"sources.{sources.name.lower()}"))
+    said = words("sources.set", sources=_learning(sources, words))
     if not allowed:
         return said
     names = ", ".join(words(f"exclusion.{_name(one)}") for one in allowed)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bot.commands import Command
 from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
-from bot.replies import Button, Card, Listing, Reply
+from bot.replies import Button, Card, Listing, Receipt, Reply, Text
 from bot.request import Request
 
 SHARE = "share"
@@ -28,6 +29,23 @@ def for_asker(request: Request, command: Command, reply: Reply) -> Reply:
 
 def privately(reply: Reply) -> Reply:
     return replace(reply, private=True) if isinstance(reply, Card | Listing) else reply
+
+
+def pressable(reply: Reply, needed: Callable[[str], Role], role: Role) -> Reply:
+    """A private reply without the buttons that need a higher role; `needed` is an action's role."""
+
+    def kept(buttons: Sequence[Button]) -> tuple[Button, ...]:
+        return tuple(one for one in buttons if one.link or needed(one.action) <= role)
+
+    match reply:
+        case Receipt(text=Text(private=True) as text):
+            return replace(reply, text=replace(text, buttons=kept(text.buttons)))
+        case Text(private=True) | Card(private=True):
+            return replace(reply, buttons=kept(reply.buttons))
+        case Listing(private=True):
+            lines = tuple(replace(one, buttons=kept(one.buttons)) for one in reply.lines)
+            return replace(reply, lines=lines)
+    return reply
 
 
 def for_channel(command: Command, reply: Reply) -> Reply:

@@ -118,7 +118,7 @@ def _line(workspace: Workspace, hosts: Hosts, words: Words) -> ListingRow:
         show = Button(words("removal.show"), f"workspace.show:{workspace.id}")
         note = words("removal.line")
         return ListingRow(workspace.id, workspace.name, note, buttons=(show,), tone=Tone.BAD)
-    note = words(f"sources.{workspace.sources.name.lower()}")
+    note = words(f"learning.{workspace.sources.name.lower()}")
     if workspace.platform not in OPEN_PLATFORMS:
         return ListingRow(workspace.id, workspace.name, note)
     if _waits(workspace, hosts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, delete, select
@@ -43,14 +44,14 @@ class ExampleCards:
     async def of(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[StandingCard]:
-        found: dict[tuple[str, str], StandingCard] = {}
+        found: dict[tuple[Place, MessageId], list[ExampleId]] = defaultdict(list)
         for part in parts(examples):
             own = and_(table.c.workspace == workspace, table.c.example.in_(part))
-            wanted = select(table.c.channel, table.c.thread, table.c.message).where(own).distinct()
-            for row in await self._connection.rows(wanted):
+            columns = table.c.channel, table.c.thread, table.c.message, table.c.example
+            for row in await self._connection.rows(select(*columns).where(own)):
                 place = Place(workspace, row.channel, row.thread)
-                found[row.channel, row.message] = StandingCard(place, row.message)
-        return list(found.values())
+                found[place, row.message].append(row.example)
+        return [StandingCard(*at, tuple(shown)) for at, shown in found.items()]
 
 
 def _at(workspace: WorkspaceId, channel: ChannelId, message: MessageId) -> ColumnElement[bool]:

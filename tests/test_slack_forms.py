@@ -58,10 +58,15 @@ async def test_whoever_teaches_is_asked_and_counted_once_they_agree(in_slack: Sc
     assert "There are 1 approved examples" in (await in_slack.whispered(3))[-1]["text"]
 
 
-async def test_without_permission_a_typed_lesson_is_refused_in_words(in_slack: Scene) -> None:
+async def test_a_lesson_is_refused_in_words_once_forms_are_not_allowed(in_slack: Scene) -> None:
+    await allow_forms(in_slack)
     in_slack.slack.command("U2", "C1", "teach")
+    form = await in_slack.view(2)
+    in_slack.slack.command("U1", "C1", "admin sources")
+    in_slack.slack.submit("U1", await in_slack.view(3), sources="outside")
+    await in_slack.hear("C1", 2)
 
-    sent = in_slack.slack.submit("U2", await in_slack.view(), question="Hi", answer="Ahoy")
+    sent = in_slack.slack.submit("U2", form, question="Hi", answer="Ahoy")
 
     assert "may not be learned from here" in (await refusal(in_slack, sent))["question"]
 
@@ -77,18 +82,20 @@ async def test_a_global_shortcut_opens_the_same_form(in_slack: Scene) -> None:
 
 
 async def test_in_a_thread_a_button_opens_the_form(in_slack: Scene) -> None:
+    await allow_forms(in_slack)
     root = in_slack.slack.put("U2", "C1", "a thread")
     in_slack.slack.mention("U2", "C1", "tune teach", thread=root)
     (whisper,) = await in_slack.whispered()
 
     in_slack.slack.click("U2", whisper, "Teach me")
 
-    assert (await in_slack.view())["callback_id"] == "teach"
+    assert (await in_slack.view(2))["callback_id"] == "teach"
 
 
 async def test_a_slow_answer_still_opens_its_form(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await allow_forms(in_slack)
     monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.1)
     assert in_slack.house is not None
     handle = in_slack.house.dispatch.handle
@@ -100,7 +107,7 @@ async def test_a_slow_answer_still_opens_its_form(
     in_slack.house.dispatch.handle = slow  # type: ignore[method-assign,assignment]
     in_slack.slack.command("U2", "C1", "teach")
 
-    first = await in_slack.view()
+    first = await in_slack.view(2)
     assert not any(block["type"] == "input" for block in first["blocks"])
     await until(lambda: in_slack.slack.views[first["id"]].get("callback_id") == "teach")
 
@@ -154,6 +161,7 @@ async def test_a_form_that_waited_for_nothing_says_so(
 async def test_a_trigger_that_is_too_old_leaves_a_button(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await allow_forms(in_slack)
     monkeypatch.setattr(surface, "_TRIGGER_SECONDS", 0.0)
 
     in_slack.slack.command("U2", "C1", "teach")

@@ -228,10 +228,11 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class StandingCard:
-    """A message of ours whose buttons decide about examples."""
+    """A message of ours whose buttons decide about examples; `examples` are those looked for."""
 
     place: Place
     message: MessageId
+    examples: tuple[ExampleId, ...]
 
 
 @dataclass(frozen=True, slots=True)

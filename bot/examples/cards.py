@@ -41,11 +41,17 @@ async def refuse_outdated(request: Request, example: Example, *, surfaces: Surfa
 
 
 async def word_standing(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """A message that shows examples, as they are now: what is decided has no buttons any more."""
+    """A message that shows examples, as they are now: what is decided has no buttons any more.
+
+    None if the message shows others by now, as a review card does after its decision.
+    """
     if notice.message is None:
         return None
     workspace, channel = notice.place.workspace, notice.place.channel
     shown = await records.example_cards.shown(workspace, channel, notice.message)
+    changed = notice.details.get("examples")
+    if isinstance(changed, list) and not set(changed) & set(shown):
+        return None
     examples = [await records.examples.get(workspace, one) for one in shown]
     if not examples:
         return None

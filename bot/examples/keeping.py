@@ -164,7 +164,12 @@ async def _redraw(
             f"{card.place.workspace}.card.{card.place.channel}.{card.message}",
             card.place,
             CARD_STANDS,
-            details={"by": event.user.name, ONLY_EDIT: True, "locale": event.locale},
+            details={
+                "by": event.user.name,
+                "examples": card.examples,
+                ONLY_EDIT: True,
+                "locale": event.locale,
+            },
             at=at,
             message=card.message,
         )

@@ -34,12 +34,13 @@ _LINK_LASTS = timedelta(minutes=10)
 
 @handlers.command("teach", Role.MEMBER, opens_form=True)
 async def teach_form(request: Request, deps: Dependencies) -> Reply:
-    return lesson_form(request.words)
+    return lesson_form(request)
 
 
-def lesson_form(words: Words, *, title: str = "teach.title", question: str = "") -> Form:
-    """Where a lesson is typed; `title` is a key."""
-    return _form("teach", words(title), words, question=question)
+def lesson_form(request: Request, *, title: str = "teach.title", question: str = "") -> Form:
+    """Where a lesson is typed; `title` is a key. Raises NotNow where it may not be kept."""
+    _origin(request)
+    return _form("teach", request.words(title), request.words, question=question)
 
 
 @handlers.form("teach", Role.MEMBER)

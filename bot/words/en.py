@@ -19,8 +19,8 @@ SENTENCES: Mapping[str, str] = {
     "role.operator": "operator",
     "role.ask.stranger": "an admin",
     "role.ask.member": "an admin",
-    "role.ask.curator": "a curator or an admin (/tune admin roles shows who that is)",
-    "role.ask.trainer": "a trainer or an admin (/tune admin roles shows who that is)",
+    "role.ask.curator": "a curator or an admin of this workspace",
+    "role.ask.trainer": "a trainer or an admin of this workspace",
     "role.ask.admin": "an admin of this workspace",
     "role.ask.operator": "whoever runs the bot",
     "cap.you": "you",
@@ -222,7 +222,10 @@ SENTENCES: Mapping[str, str] = {
     "save.earlier": "{count} earlier texts of this conversation go along as they are.",
     "save.in_own_words": "Write the lesson in your own words:",
     "save.changed": "The conversation has changed meanwhile. Save it once more.",
-    "example.pointer_only": "Example {id} is only a pointer to a message; its text was never kept.",
+    "example.pointer_only": (
+        "Example {id} is only a pointer to a message; its text was never kept. Whoever marked it, "
+        "or a curator with /tune review, can write it up."
+    ),
     "write.title": "Write up {id}",
     "write.link": (
         "Write example {id} in your own words on a page of ours. The link is yours alone and works "
@@ -269,7 +272,7 @@ SENTENCES: Mapping[str, str] = {
     "example.save": "Save",
     "example.saved": "Example {id} is saved.",
     "examples.title": "Examples",
-    "examples.empty": "Nothing yet. React with 🎓 to a good answer, or try /tune teach.",
+    "examples.empty": "Nothing yet. /tune import brings in a file or a starter set; /tune help shows how to teach.",
     "fact.origin": "Origin",
     "fact.authors": "Authors",
     "finding.card": "a card number",
@@ -483,7 +486,7 @@ SENTENCES: Mapping[str, str] = {
     "assistant.few_shot": "Examples sent along",
     # Governing
     "roles.title": "Roles granted here",
-    "roles.empty": "Nobody was granted a role; the platform's admins are admins.",
+    "roles.empty": "Nobody was granted a role here. The owners and admins of this workspace are admins.",
     "roles.taken_back": "{user} holds no granted role any more.",
     "roles.external": "{user} belongs to another organisation. To give the role all the same, add external:yes.",
     "roles.granted": "{user} is {role} now.",
@@ -558,9 +561,16 @@ SENTENCES: Mapping[str, str] = {
         "Rule 21 of Discord's Developer Policy forbids training models on message content "
         "without Discord's express permission. Raise this only with that, and say so below."
     ),
-    "sources.set": "From now on I may learn from: {sources}.",
+    "learning.outside": "text written in the studio or imported",
+    "learning.forms": "text written in the studio or imported, and what people type into my forms",
+    "learning.messages": (
+        "text written in the studio or imported, what people type into my forms, and messages that "
+        "people mark"
+    ),
+    "sources.here": "Here I may learn from {sources}. An admin changes that with /tune admin sources.",
+    "sources.set": "From now on I may learn from {sources}.",
     "sources.unknown": "Choose outside, forms or messages.",
-    "sources.permission_needed": "Say who permits that and where it is written down; nothing was changed. /tune admin sources opens the form again.",
+    "sources.permission_needed": "Say who permits that and where it is written down. Nothing was changed.",
     "sources.forms_needed": "Text typed into forms may not be learned from here. An admin can allow it with /tune admin sources.",
     "welcome.try": "Try me",
     "welcome.approvers": "Who may approve",
