@@ -70,6 +70,9 @@ def address_of(url: str) -> URL:
     address = address.set(drivername=_DRIVERS.get(address.drivername, address.drivername))
     if is_sqlite(address) and address.database in (None, "", ":memory:"):
         raise _wrong("a database in memory forgets everything")
+    if is_sqlite(address) and str(address.database).lower().startswith("file:"):
+        # SQLite would find another file by it than the lock does: https://sqlite.org/uri.html
+        raise _wrong("SQLite's own file: addresses are not taken")
     return address
 
 

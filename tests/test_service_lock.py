@@ -112,6 +112,20 @@ async def test_a_database_with_a_second_name_is_refused(tmp_path: Path) -> None:
             raise AssertionError("it was taken")
 
 
+@pytest.mark.parametrize("options", ["?uri=true", "?uri=true&mode=rwc", ""])
+async def test_sqlites_own_addresses_are_refused(
+    options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the lock would be beside a file that has the whole address for a name."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        async with service_lock(f"sqlite:///file:{tmp_path}/one.db{options}", holder="me"):
+            raise AssertionError("it was taken")
+
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_the_lock_is_free_again_once_its_service_has_ended(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/attune.db"
     async with service_lock(url, holder="first"):
