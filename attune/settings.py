@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot.domain import WorkspaceId
@@ -218,6 +219,16 @@ class Settings(BaseSettings):
         alias="DISCORD_GUILD",
         description="For development: the one server in which commands are registered, at once.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, given: Mapping[str, object]) -> Mapping[str, object]:
+        """Blanks alone are no value: as a password or key, anybody could guess them."""
+        return {
+            name: value
+            for name, value in given.items()
+            if not isinstance(value, str) or value.strip()
+        }
 
     @property
     def database(self) -> str:

@@ -7,10 +7,12 @@ import socket
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from attune.__main__ import app
 from attune.service import data_lock
+from attune.settings import Settings
 
 ROWS = [
     {"messages": [{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": f"a{n}"}]}
@@ -133,6 +135,19 @@ def test_an_open_door_needs_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert result.exit_code == 2
     assert "Set ATTUNE_STUDIO_PASSWORD" in result.output
+
+
+@pytest.mark.parametrize("blanks", ["", " ", "\t \n" * 20, "\u3000" * 40])
+def test_blanks_are_no_secret(blanks: str) -> None:
+    secrets = [
+        field.alias
+        for field in Settings.model_fields.values()
+        if field.alias is not None and field.annotation == SecretStr | None
+    ]
+    blank = Settings.model_validate(dict.fromkeys(secrets, blanks))
+
+    assert secrets
+    assert not [value for _, value in blank if isinstance(value, SecretStr)]
 
 
 def test_a_taken_port_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
