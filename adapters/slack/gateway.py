@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from slack_bolt.adapter.starlette.async_handler import (
     to_async_bolt_request,
     to_starlette_response,
 )
-from slack_bolt.async_app import AsyncApp
+from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.socket_mode.request import SocketModeRequest
 from starlette.requests import Request
@@ -27,6 +27,7 @@ from adapters.slack import inbound, origin
 from adapters.slack.api import Access, Json, code, is_response_url
 from adapters.slack.http_api import REFUSED, REVOKED, HttpApi, library_log
 from adapters.slack.inbound import HOME, Bot
+from adapters.slack.listeners import FORM_ANSWER, IS_KEPT, add_listeners
 from adapters.slack.people import People, Person
 from adapters.slack.signed import RequestRefused, signed_body
 from adapters.slack.sockets import Sockets
@@ -245,12 +246,21 @@ class Slack:
             logger=library_log(),
             # What comes by HTTP is verified before it is read, see `signed_body`.
             request_verification_enabled=False,
+            # Listeners only acknowledge, so the response need not wait for a task of theirs.
+            process_before_response=True,
+            raise_error_for_unhandled_request=True,
         )
-        app.middleware(self._promise)
+        app.middleware(self._persist)
+        add_listeners(app)
         return app
 
-    async def _promise(self, body: Json, next: object) -> BoltResponse:  # noqa: A002
-        """Everything is committed before it is acknowledged; what means nothing is just that."""
+    async def _persist(
+        self,
+        body: Json,
+        context: AsyncBoltContext,
+        next: Callable[[], Awaitable[None]],  # noqa: A002
+    ) -> BoltResponse | None:
+        """Commits every payload before a listener acknowledges it."""
         if not self._is_for_us(body):
             # Acknowledged, for Slack would only send it again.
             log.warning("Slack sent what is for another workspace")
@@ -263,14 +273,18 @@ class Slack:
         work.add_done_callback(self._waits.discard)
         work.add_done_callback(_told_if_failed)
         done, _ = await asyncio.wait({work}, timeout=_FORM_SECONDS if is_form else _ACK_SECONDS)
-        if not done:
-            # Slack delivers an unacknowledged event again and we know it then; a click
-            # is never delivered again, so to refuse it would only alarm.
-            waiting = self.surface.waits_for(sent) if sent is not None else None
-            return _acknowledged(sent, waiting, status=503 if is_event else 200)
-        if work.exception() is not None:
-            return BoltResponse(status=500 if is_event else 200, body="")
-        return _acknowledged(sent)
+        is_failed = bool(done) and work.exception() is not None
+        if is_failed or (is_event and not done):
+            # Slack delivers an event again, and we know it then; a click is never delivered
+            # again, so to refuse it would only alarm.
+            status = (500 if done else 503) if is_event else 200
+            return BoltResponse(status=status, body="")
+        if sent is not None:
+            waiting = None if done else self.surface.waits_for(sent)
+            context[FORM_ANSWER] = sent.answer(waiting)
+        context[IS_KEPT] = True
+        await next()
+        return None
 
     def _is_for_us(self, body: Json) -> bool:
         bot = self._whoami()
@@ -429,13 +443,6 @@ class Slack:
     def _whoami(self) -> Bot:
         assert self._bot is not None
         return self._bot
-
-
-def _acknowledged(
-    sent: Submission | None, waiting: Json | None = None, *, status: int = 200
-) -> BoltResponse:
-    answer = sent.answer(waiting) if sent is not None else {}
-    return BoltResponse(status=status, body=answer or "")
 
 
 def _told_if_failed(task: asyncio.Task[Any]) -> None:
