@@ -99,7 +99,11 @@ async def test_once_its_address_has_ended_a_command_stays_in_the_channel(
     _, told = await in_slack.whispered(2)
 
     assert "admin" in shown(told)
-    (event,) = [grip.event for grip in surface._grips.values() if "budget" in str(grip.event.what)]
+    (event,) = [
+        context.event
+        for context in surface._contexts.values()
+        if "budget" in str(context.event.what)
+    ]
     monkeypatch.setattr("tests.fakes.slack.RESPONSES", 5)
     await surface.whisper(event, Text("And more.", private=True))
     assert shown(in_slack.slack.ephemerals[-1]) == "And more."

@@ -464,13 +464,13 @@ async def test_a_command_with_a_foreign_address_is_answered_in_the_channel(
 
 async def test_nothing_is_posted_to_a_foreign_address_or_sent_on_to_one() -> None:
     async with listener() as (url, heard), listener(leads_to=f"{url}/on") as (near, first):
-        wire = HttpApi(Access("xoxb-1", api_url=f"{near}/api/"))
+        api = HttpApi(Access("xoxb-1", api_url=f"{near}/api/"))
         try:
             for address in (f"{url.replace('localhost', '127.0.0.1')}/x", f"{near}/x"):
                 with pytest.raises(SurfaceError):
-                    await wire.respond(address, {"text": "secret"})
+                    await api.respond(address, {"text": "secret"})
         finally:
-            await wire.close()
+            await api.close()
 
         assert (len(first), heard) == (1, [])
 

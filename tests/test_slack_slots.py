@@ -20,7 +20,7 @@ from bot.replies import Stream
 METHODS = ("chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage")
 
 
-class StubWire:
+class StubApi:
     """Calls succeed, but one method hangs or fails."""
 
     def __init__(self, method: str, error: Exception | None) -> None:
@@ -56,18 +56,18 @@ async def posted(message: MessageId) -> None: ...
 async def begins() -> None: ...
 
 
-def answer(wire: StubWire) -> asyncio.Task[MessageId]:
-    return asyncio.create_task(written(wire))
+def answer(api: StubApi) -> asyncio.Task[MessageId]:
+    return asyncio.create_task(written(api))
 
 
-async def written(wire: StubWire) -> MessageId:
+async def written(api: StubApi) -> MessageId:
     now = asyncio.get_running_loop().time
-    traces = PostedMessages(wire, lambda: Bot("T1", "U9", "B1"))
-    with Slots(wire.pacing) as slots:
+    posted_messages = PostedMessages(api, lambda: Bot("T1", "U9", "B1"))
+    with Slots(api.pacing) as slots:
         writer = SlackMessageWriter(
-            wire,
+            api,
             AnswerTarget("C1", "1.0", "T1", UserId("U1"), "key"),
-            PostedParts(traces, "C1", "1.0", None),
+            PostedParts(posted_messages, "C1", "1.0", None),
             slots=slots,
             begins=begins,
             now=now,
@@ -78,17 +78,17 @@ async def written(wire: StubWire) -> MessageId:
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_cancelled_answer_gives_its_slots_back(method: str) -> None:
-    wire = StubWire(method, None)
+    api = StubApi(method, None)
     if method == "chat.postMessage":
-        wire.pacing.has_streams = False
-    task = answer(wire)
+        api.pacing.has_streams = False
+    task = answer(api)
     async with asyncio.timeout(20):
-        await wire.reached.wait()
+        await api.reached.wait()
 
     task.cancel()
     await asyncio.wait({task})
 
-    assert (wire.pacing.streams, wire.pacing.updating) == (0, 0)
+    assert (api.pacing.streams, api.pacing.updating) == (0, 0)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -102,11 +102,11 @@ async def test_a_cancelled_answer_gives_its_slots_back(method: str) -> None:
     ],
 )
 async def test_a_failed_answer_gives_its_slots_back(method: str, error: Exception) -> None:
-    wire = StubWire(method, error)
+    api = StubApi(method, error)
     if method == "chat.postMessage":
-        wire.pacing.has_streams = False
+        api.pacing.has_streams = False
 
-    await asyncio.wait({answer(wire)}, timeout=20)
+    await asyncio.wait({answer(api)}, timeout=20)
 
-    assert wire.reached.is_set()
-    assert (wire.pacing.streams, wire.pacing.updating) == (0, 0)
+    assert api.reached.is_set()
+    assert (api.pacing.streams, api.pacing.updating) == (0, 0)

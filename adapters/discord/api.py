@@ -64,10 +64,10 @@ class Api(Protocol):
         body: object = None,
         query: Mapping[str, object] | None = None,
         files: Sequence[File] = (),
-        haste: Priority | None = Priority.PLAIN,
+        priority: Priority | None = Priority.PLAIN,
         patience: int = 4,
     ) -> Json:
-        """`haste` None is for what Discord does not count; `patience` is how often we try again."""
+        """`priority` is None for calls outside the limits; `patience` is the number of retries."""
         ...
 
     async def listed(

@@ -28,30 +28,30 @@ class CheckResult:
 
 async def examine(access: Access) -> AsyncIterator[CheckResult]:
     """Token, intents, connections and each guild's permissions, in the order of setting up."""
-    wire = HttpApi(access)
+    api = HttpApi(access)
     try:
         try:
-            me = await wire.log_in()
+            me = await api.log_in()
         except SurfaceError as error:
             key = "discord.doctor.token_bad" if code(error) == 401 else "discord.doctor.unreachable"
             yield CheckResult(key, False, {})
             return
         yield CheckResult("discord.doctor.token", True, {"name": me.get("username", "?")})
-        yield await _intents(wire)
-        yield await _public(wire)
-        yield await _gateway(wire)
-        async for finding in _guilds(wire):
+        yield await _intents(api)
+        yield await _public(api)
+        yield await _gateway(api)
+        async for finding in _guilds(api):
             yield finding
     finally:
-        await wire.close()
+        await api.close()
 
 
 async def application_id(access: Access) -> str:
     """As Discord says it, else as the token does. Raises SettingsError for neither."""
-    wire = HttpApi(access)
+    api = HttpApi(access)
     try:
-        await wire.log_in()
-        return str((await _application(wire))["id"])
+        await api.log_in()
+        return str((await _application(api))["id"])
     except (SurfaceError, KeyError) as error:
         number = _number_in(access.token)
         if number is None:
@@ -62,31 +62,31 @@ async def application_id(access: Access) -> str:
             ) from error
         return number
     finally:
-        await wire.close()
+        await api.close()
 
 
-async def _intents(wire: HttpApi) -> CheckResult:
+async def _intents(api: HttpApi) -> CheckResult:
     """Without the words of messages most of it works, so that is no fault."""
     try:
-        flags = int((await _application(wire)).get("flags") or 0)
+        flags = int((await _application(api)).get("flags") or 0)
     except SurfaceError:
         flags = 0
     key = "discord.doctor.content" if flags & CONTENT_FLAGS else "discord.doctor.no_content"
     return CheckResult(key, True, {})
 
 
-async def _public(wire: HttpApi) -> CheckResult:
+async def _public(api: HttpApi) -> CheckResult:
     """Anybody may invite a public bot; until they are allowed they have the sandbox alone."""
     try:
-        is_public = bool((await _application(wire)).get("bot_public", True))
+        is_public = bool((await _application(api)).get("bot_public", True))
     except SurfaceError:
         is_public = True
     return CheckResult(f"discord.doctor.{'public' if is_public else 'private'}", True, {})
 
 
-async def _gateway(wire: HttpApi) -> CheckResult:
+async def _gateway(api: HttpApi) -> CheckResult:
     try:
-        answer = await wire.call("GET", "/gateway/bot", patience=1)
+        answer = await api.call("GET", "/gateway/bot", patience=1)
     except SurfaceError:
         return CheckResult("discord.doctor.no_gateway", False, {})
     left = (answer.get("session_start_limit") or {}).get("remaining")
@@ -95,9 +95,9 @@ async def _gateway(wire: HttpApi) -> CheckResult:
     return CheckResult("discord.doctor.gateway", True, {})
 
 
-async def _guilds(wire: HttpApi) -> AsyncIterator[CheckResult]:
+async def _guilds(api: HttpApi) -> AsyncIterator[CheckResult]:
     try:
-        guilds = await wire.listed("/users/@me/guilds")
+        guilds = await api.listed("/users/@me/guilds")
     except SurfaceError:
         return
     if not guilds:
@@ -109,11 +109,11 @@ async def _guilds(wire: HttpApi) -> AsyncIterator[CheckResult]:
         yield CheckResult(key, not lacking, details)
 
 
-async def _application(wire: HttpApi) -> Json:
+async def _application(api: HttpApi) -> Json:
     try:
-        return await wire.call("GET", "/applications/@me", patience=1)
+        return await api.call("GET", "/applications/@me", patience=1)
     except SurfaceError:
-        return await wire.call("GET", "/oauth2/applications/@me", patience=1)
+        return await api.call("GET", "/oauth2/applications/@me", patience=1)
 
 
 def _number_in(token: str) -> str | None:

@@ -103,9 +103,9 @@ class Discord:
         self._marks: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
         self.shards: list[Shard] = []
         self._order = Ordering()
-        self.wire = HttpApi(access)
+        self.api = HttpApi(access)
         self.surface = DiscordSurface(
-            self.wire,
+            self.api,
             self._bot,
             say,
             ready=self._ready,
@@ -135,14 +135,14 @@ class Discord:
         if self._working:
             await asyncio.wait(set(self._working), timeout=_LAST_WORDS_SECONDS)
         await self.surface.close()
-        await self.wire.close()
+        await self.api.close()
 
     async def _identify(self) -> int | None:
         """Who we are; waits for a Discord that cannot be reached. The application's flags."""
         wait = 1.0
         while True:
             try:
-                me = await self.wire.log_in()
+                me = await self.api.log_in()
                 application = await self._application()
                 break
             except SurfaceError as error:
@@ -153,8 +153,8 @@ class Discord:
             wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
         number = str(me["id"])
         self._me = Bot(number, str(application.get("id") or number), str(me.get("username") or ""))
-        self._directory = Directory(self.wire, number)
-        directs = Directs(self._store, self._directory, Members(self.wire))
+        self._directory = Directory(self.api, number)
+        directs = Directs(self._store, self._directory, Members(self.api))
         self._talks = DirectTalks(self.surface, self._directory, directs, self._say)
         flags = application.get("flags")
         return int(flags) if flags is not None else None
@@ -162,7 +162,7 @@ class Discord:
     async def _application(self) -> Json:
         for path in ("/applications/@me", "/oauth2/applications/@me"):
             with contextlib.suppress(SurfaceError):
-                return await self.wire.call("GET", path, patience=1)
+                return await self.api.call("GET", path, patience=1)
         return {}
 
     async def _register(self) -> None:
@@ -178,11 +178,11 @@ class Discord:
                     "guild_id": guild,
                 },
             )
-        known = manifest.fingerprint(drawn, self.wire.base, application, guild)
+        known = manifest.fingerprint(drawn, self.api.base, application, guild)
         wait = 1.0
         while self._memory.kept.commands != known:
             try:
-                await self.wire.call("PUT", path, at, body=drawn)
+                await self.api.call("PUT", path, at, body=drawn)
             except SurfaceError as error:
                 log.error(self._say("discord.no_commands", why=str(error)))
                 await self._clock.sleep(timedelta(seconds=wait))
@@ -210,7 +210,7 @@ class Discord:
             number,
             plan,
             file,
-            gateway=self.wire,
+            gateway=self.api,
             clock=self._clock,
             identifies=identifies,
             guilds=lambda: self._known().guilds,
@@ -222,7 +222,7 @@ class Discord:
         """https://docs.discord.com/developers/events/gateway#get-gateway-bot."""
         own = self._access.gateway_url
         try:
-            answer = await self.wire.call("GET", "/gateway/bot")
+            answer = await self.api.call("GET", "/gateway/bot")
         except SurfaceError as error:
             log.warning("Discord does not say how many shards it wants", extra={"why": error.key})
             return GatewayPlan(own or _PUBLIC_GATEWAY, is_fixed=bool(own))
@@ -314,14 +314,14 @@ class Discord:
             await self._complete(data)
             return
         handle = handle_of(data)
-        grip = self.surface.grip(handle)
-        if grip is not None:
-            self._later(self._guard(grip), name="discord three seconds")
+        context = self.surface.begin_interaction(handle)
+        if context is not None:
+            self._later(self._guard(context), name="discord three seconds")
         task: asyncio.Task[None] | None = None
         try:
-            if grip is not None and await self._is_late_form(grip, data):
+            if context is not None and await self._is_late_form(context, data):
                 return
-            found = await self._found_interaction(grip, data)
+            found = await self._found_interaction(context, data)
             if found is None:
                 return
             data, around = found.data, found.around
@@ -333,26 +333,26 @@ class Discord:
                 self.surface.drafts.note_sent(event.key, event.user.id, data.get("data") or {})
             task = await self._handle(event)
         finally:
-            if grip is not None:
-                self._later(self._finish(grip, task), name="discord interaction")
+            if context is not None:
+                self._later(self._finish(context, task), name="discord interaction")
 
-    async def _guard(self, grip: InteractionContext) -> None:
+    async def _guard(self, context: InteractionContext) -> None:
         """https://docs.discord.com/developers/interactions: three seconds to say something."""
-        assert grip.handle is not None
-        await asyncio.sleep(_DOTS_SECONDS if grip.handle.is_open else _DEFER_SECONDS)
-        await self.surface.interactions.defer(grip)
+        assert context.handle is not None
+        await asyncio.sleep(_DOTS_SECONDS if context.handle.is_open else _DEFER_SECONDS)
+        await self.surface.interactions.defer(context)
 
-    async def _finish(self, grip: InteractionContext, task: asyncio.Task[None] | None) -> None:
+    async def _finish(self, context: InteractionContext, task: asyncio.Task[None] | None) -> None:
         if task is not None:
             await asyncio.wait({task})
-        await self.surface.interactions.finish(grip)
+        await self.surface.interactions.finish(context)
 
-    async def _is_late_form(self, grip: InteractionContext, data: Json) -> bool:
+    async def _is_late_form(self, context: InteractionContext, data: Json) -> bool:
         """Buttons that open what is in memory: a form that came late, or one that was refused."""
         action = str((data.get("data") or {}).get("custom_id") or "")
-        if await self.surface.open_draft(grip, action, _user_of(data) or ""):
+        if await self.surface.open_draft(context, action, _user_of(data) or ""):
             return True
-        return await self.surface.open_late_form(grip, action)
+        return await self.surface.open_late_form(context, action)
 
     async def _complete(self, data: Json) -> None:
         """Nothing to choose from is better than an answer that comes too late."""
@@ -398,15 +398,17 @@ class Discord:
         await self._note_departure(found.lost, user)
         return [] if found.found is None else [found.found]
 
-    async def _found_interaction(self, grip: InteractionContext | None, data: Json) -> Found | None:
+    async def _found_interaction(
+        self, context: InteractionContext | None, data: Json
+    ) -> Found | None:
         """None where the person was told what is missing instead."""
         if data.get("guild_id"):
             around = await self._around(_INTERACTION, data)
             return None if around is None else Found(data, around)
         user = _user_of(data)
-        if grip is None or user is None:
+        if context is None or user is None:
             return None
-        answered = await self._talks_().asked(grip, data, user)
+        answered = await self._talks_().asked(context, data, user)
         await self._note_departure(answered.lost, user)
         for waiting in answered.waiting:
             for one in await self._found("MESSAGE_CREATE", waiting):

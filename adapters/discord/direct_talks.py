@@ -78,22 +78,22 @@ class DirectTalks:
             Found(data, await self._directory.direct(channel, guild, user, {})) for guild in guilds
         ]
 
-    async def asked(self, grip: InteractionContext, data: Json, user: str) -> Answered:
+    async def asked(self, context: InteractionContext, data: Json, user: str) -> Answered:
         """An interaction: a choice itself, or something for the guild it names or that answers."""
         data, named = unmarked(data)
         action = str((data.get("data") or {}).get("custom_id") or "")
         try:
             if action.startswith(SERVER) or _chosen(data).startswith(SERVER):
-                return await self._switch(grip, data, user)
+                return await self._switch(context, data, user)
             if named is not None:
                 choice = await self._directs.of_guild(named, user)
             else:
                 choice = await self._directs.choice_of(user)
         except SurfaceError:
-            await self._tell(grip, "discord.unknown_server")
+            await self._tell(context, "discord.unknown_server")
             return Answered()
         if choice.guild is None:
-            await self._tell_missing(grip, choice, is_named=named is not None)
+            await self._tell_missing(context, choice, is_named=named is not None)
             return Answered(lost=named or choice.lost)
         return Answered(await self._as_found(data, choice, user), choice.lost)
 
@@ -134,18 +134,18 @@ class DirectTalks:
             self._asked.pop(user, None)
             raise
 
-    async def _switch(self, grip: InteractionContext, data: Json, user: str) -> Answered:
+    async def _switch(self, context: InteractionContext, data: Json, user: str) -> Answered:
         inner = data.get("data") or {}
         action = _chosen(data) or str(inner.get("custom_id"))
         guild, _, first = action.removeprefix(SERVER).partition(":")
         before = await self._directs.kept(user)
         choice = await self._directs.choose(guild, user)
         if choice.guild is None:
-            await self._tell(grip, "discord.not_in_server")
+            await self._tell(context, "discord.not_in_server")
             return Answered(lost=guild if before == guild else None)
         self._asked.pop(user, None)
-        text = await self._named("discord.server_chosen", guild, grip.locale)
-        await self._surface.tell(grip, Text(text, private=True))
+        text = await self._named("discord.server_chosen", guild, context.locale)
+        await self._surface.tell(context, Text(text, private=True))
         # Whoever only switches has been answered already.
         waits = before is None and first
         return Answered(waiting=await self._since(data, first, user) if waits else ())
@@ -156,16 +156,16 @@ class DirectTalks:
         return [one for one in said if str((one.get("author") or {}).get("id")) == user]
 
     async def _tell_missing(
-        self, grip: InteractionContext, choice: Choice, *, is_named: bool
+        self, context: InteractionContext, choice: Choice, *, is_named: bool
     ) -> None:
         if is_named:
-            await self._tell(grip, "discord.not_in_server")
+            await self._tell(context, "discord.not_in_server")
         elif not choice.shared:
-            await self._tell(grip, "discord.no_guild")
+            await self._tell(context, "discord.no_guild")
         else:
             buttons = await self._buttons(choice.shared)
-            text = self._say("discord.choose_first", grip.locale)
-            await self._surface.tell(grip, Text(text, private=True, buttons=buttons))
+            text = self._say("discord.choose_first", context.locale)
+            await self._surface.tell(context, Text(text, private=True, buttons=buttons))
 
     async def _buttons(self, guilds: Sequence[str], *, first: str = "") -> tuple[Button, ...]:
         end = f":{first}" if first else ""
@@ -180,8 +180,8 @@ class DirectTalks:
     async def _named(self, key: str, guild: str, locale: str = "en") -> str:
         return self._say(key, locale, name=await self._directory.name_of(guild))
 
-    async def _tell(self, grip: InteractionContext, key: str) -> None:
-        await self._surface.tell(grip, Text(self._say(key, grip.locale), private=True))
+    async def _tell(self, context: InteractionContext, key: str) -> None:
+        await self._surface.tell(context, Text(self._say(key, context.locale), private=True))
 
     async def _post(self, data: Json, text: Text) -> None:
         """Of no workspace, and once for each message that it answers."""

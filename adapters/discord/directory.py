@@ -56,8 +56,8 @@ class Channel:
 class Directory:
     """Never raises: what Discord does not tell in time is taken as closed."""
 
-    def __init__(self, wire: Api, bot: str) -> None:
-        self._wire = wire
+    def __init__(self, api: Api, bot: str) -> None:
+        self._api = api
         self._bot = bot
         self.guilds: dict[str, Guild] = {}
         self.channels: dict[str, Channel] = {}
@@ -192,7 +192,7 @@ class Directory:
         after = "0"
         while True:
             query = {"after": after, "limit": _GUILDS_PAGE}
-            found = await self._wire.listed("/users/@me/guilds", query=query)
+            found = await self._api.listed("/users/@me/guilds", query=query)
             for one in found:
                 yield str(one["id"])
             if len(found) < _GUILDS_PAGE:
@@ -202,7 +202,7 @@ class Directory:
     async def _asked(self, path: str, at: Mapping[str, str]) -> Json | None:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                return await self._wire.call("GET", path, at, patience=0)
+                return await self._api.call("GET", path, at, patience=0)
         except (SurfaceError, TimeoutError) as error:
             log.info("Something cannot be looked up", extra={"why": type(error).__name__})
             return None

@@ -41,7 +41,7 @@ _CLOSED = (10003, 10004, 40333, 50001, 50007, 50013, 50024, 50083, 160005)
 # Close codes after which the library does not connect again; the rest may pass.
 _REFUSALS = (4004, 4010, 4011, 4012, 4013, 4014)
 
-_HASTE: ContextVar[Priority | None] = ContextVar("haste", default=Priority.PLAIN)
+_PRIORITY: ContextVar[Priority | None] = ContextVar("priority", default=Priority.PLAIN)
 
 
 class Bucket(Ratelimit):
@@ -72,10 +72,10 @@ class Bucket(Ratelimit):
             await self._wait()
         self.remaining -= 1
         self.outgoing += 1
-        haste = _HASTE.get()
+        priority = _PRIORITY.get()
         try:
-            if haste is not None:
-                await self._pacing.turn(haste)
+            if priority is not None:
+                await self._pacing.turn(priority)
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -195,7 +195,7 @@ class _Parsers(dict[str, Callable[[Any], None]]):
 
 
 class HttpApi:
-    """Calls with Discord's patience built in; implements `adapters.discord.api.Wire`."""
+    """Calls with Discord's patience built in; implements `adapters.discord.api.Api`."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -235,10 +235,10 @@ class HttpApi:
         body: object = None,
         query: Mapping[str, object] | None = None,
         files: Sequence[File] = (),
-        haste: Priority | None = Priority.PLAIN,
+        priority: Priority | None = Priority.PLAIN,
         patience: int = 4,
     ) -> Json:
-        answer = await self._patiently(verb, path, at or {}, body, query, files, haste, patience)
+        answer = await self._patiently(verb, path, at or {}, body, query, files, priority, patience)
         return answer if isinstance(answer, dict) else {}
 
     async def listed(
@@ -321,13 +321,13 @@ class HttpApi:
         body: object,
         query: Mapping[str, object] | None,
         files: Sequence[File],
-        haste: Priority | None,
+        priority: Priority | None,
         patience: int,
     ) -> object:
         tries = 0
         while True:
             try:
-                return await self._once(Route(verb, path, **at), body, query, files, haste)
+                return await self._once(Route(verb, path, **at), body, query, files, priority)
             except SurfaceError as error:
                 tries += 1
                 is_passing = isinstance(error, SurfaceBusy) or error.details.get("is_unknown")
@@ -342,7 +342,7 @@ class HttpApi:
         body: object,
         query: Mapping[str, object] | None,
         files: Sequence[File],
-        haste: Priority | None,
+        priority: Priority | None,
     ) -> object:
         if self._http is None:
             raise SurfaceError(message="not connected", is_unknown=True)
@@ -351,12 +351,12 @@ class HttpApi:
             more["form"] = _parts(body, files)
         elif body is not None:
             more["json"] = body
-        token = _HASTE.set(haste)
+        token = _PRIORITY.set(priority)
         try:
             with _as_surface_error():
                 return await self._http.request(route, **more)
         finally:
-            _HASTE.reset(token)
+            _PRIORITY.reset(token)
 
 
 def _silence_libraries() -> None:

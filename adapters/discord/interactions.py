@@ -50,128 +50,132 @@ class InteractionContext:
 class Interactions:
     """Answers each in the way that its state allows; MessageGone where it is too late."""
 
-    def __init__(self, wire: Api, bot: Callable[[], Bot], now: Callable[[], float]) -> None:
-        self._wire = wire
+    def __init__(self, api: Api, bot: Callable[[], Bot], now: Callable[[], float]) -> None:
+        self._api = api
         self._bot = bot
         self._now = now
 
     async def tell(
-        self, grip: InteractionContext, payloads: Sequence[Payload], *, private: bool
+        self, context: InteractionContext, payloads: Sequence[Payload], *, private: bool
     ) -> MessageId:
         """The reply: as the first response, in place of the dots, or as one more message."""
         first, *more = payloads
         flags = EPHEMERAL_FLAG if private else 0
-        async with grip.lock:
-            message = await self._tell(grip, first, flags)
+        async with context.lock:
+            message = await self._tell(context, first, flags)
             for payload in more:
-                await self._follow_up(grip, payload, flags)
+                await self._follow_up(context, payload, flags)
         return MessageId(f"{EPHEMERAL}{message}") if private else message
 
-    async def change(self, grip: InteractionContext, payload: Payload) -> None:
+    async def change(self, context: InteractionContext, payload: Payload) -> None:
         """The message whose button was clicked."""
-        async with grip.lock:
-            if grip.state is ResponseState.NEW:
-                await self._respond(grip, UPDATE, payload.body(), payload)
-                grip.state = ResponseState.LATER
-            elif grip.state is ResponseState.LATER:
-                await self._edit(grip, _ORIGINAL, payload)
+        async with context.lock:
+            if context.state is ResponseState.NEW:
+                await self._respond(context, UPDATE, payload.body(), payload)
+                context.state = ResponseState.LATER
+            elif context.state is ResponseState.LATER:
+                await self._edit(context, _ORIGINAL, payload)
             else:
                 raise MessageGone
 
-    async def show(self, grip: InteractionContext, modal: Json) -> bool:
+    async def show(self, context: InteractionContext, modal: Json) -> bool:
         """A form must be the first response, so it is shown at once or not at all."""
-        async with grip.lock:
-            is_fresh = grip.handle is not None and self._age(grip) < _FIRST_SECONDS
-            if grip.state is not ResponseState.NEW or not is_fresh:
+        async with context.lock:
+            is_fresh = context.handle is not None and self._age(context) < _FIRST_SECONDS
+            if context.state is not ResponseState.NEW or not is_fresh:
                 return False
             try:
-                await self._respond(grip, FORM, modal)
+                await self._respond(context, FORM, modal)
             except SurfaceError as error:
                 log.info("A form could not be opened", extra={"why": code(error)})
                 return False
-            grip.state = ResponseState.TOLD
+            context.state = ResponseState.TOLD
             return True
 
     async def choose(self, handle: InteractionHandle, choices: Sequence[Json]) -> None:
         body = {"type": CHOICES, "data": {"choices": list(choices)}}
-        await self._wire.call("POST", CALLBACK, _at(handle), body=body, haste=None, patience=0)
+        await self._api.call("POST", CALLBACK, _at(handle), body=body, priority=None, patience=0)
 
-    async def defer(self, grip: InteractionContext) -> None:
+    async def defer(self, context: InteractionContext) -> None:
         """Time is running out: something is said, and the answer follows."""
-        async with grip.lock:
-            if grip.state is not ResponseState.NEW:
+        async with context.lock:
+            if context.state is not ResponseState.NEW:
                 return
-            assert grip.handle is not None
-            is_click = grip.handle.kind == CLICK
-            dots = {} if grip.handle.is_open else {"flags": EPHEMERAL_FLAG}
+            assert context.handle is not None
+            is_click = context.handle.kind == CLICK
+            dots = {} if context.handle.is_open else {"flags": EPHEMERAL_FLAG}
             kind, data = (LATER, None) if is_click else (THINKING, dots)
             try:
-                await self._respond(grip, kind, data)
+                await self._respond(context, kind, data)
             except SurfaceError as error:
                 log.warning("An interaction was answered too late", extra={"why": code(error)})
                 return
-            grip.state = ResponseState.LATER if is_click else ResponseState.THINKING
+            context.state = ResponseState.LATER if is_click else ResponseState.THINKING
 
-    async def finish(self, grip: InteractionContext) -> None:
+    async def finish(self, context: InteractionContext) -> None:
         """Nothing more comes: no dots are left standing."""
-        await self.defer(grip)
-        async with grip.lock:
-            if grip.state is not ResponseState.THINKING:
+        await self.defer(context)
+        async with context.lock:
+            if context.state is not ResponseState.THINKING:
                 return
-            grip.state = ResponseState.TOLD
+            context.state = ResponseState.TOLD
             with contextlib.suppress(SurfaceError):
-                await self._drop_original(grip)
+                await self._drop_original(context)
 
-    async def edit(self, grip: InteractionContext, message: str, payload: Payload) -> None:
+    async def edit(self, context: InteractionContext, message: str, payload: Payload) -> None:
         """A message that was told, by its id."""
-        await self._edit(grip, message.removeprefix(EPHEMERAL), payload)
+        await self._edit(context, message.removeprefix(EPHEMERAL), payload)
 
-    def is_alive(self, grip: InteractionContext) -> bool:
-        return grip.handle is not None and self._age(grip) < _LIFE_SECONDS
+    def is_alive(self, context: InteractionContext) -> bool:
+        return context.handle is not None and self._age(context) < _LIFE_SECONDS
 
-    async def _tell(self, grip: InteractionContext, payload: Payload, flags: int) -> MessageId:
-        if grip.state is ResponseState.NEW:
-            answer = await self._respond(grip, MESSAGE, payload.body(flags=flags), payload)
-            grip.state = ResponseState.TOLD
-            return await self._id_of(grip, answer)
-        assert grip.handle is not None
-        if grip.state is ResponseState.THINKING and bool(flags) is not grip.handle.is_open:
-            answer = await self._edit(grip, _ORIGINAL, payload)
-            grip.state = ResponseState.TOLD
+    async def _tell(self, context: InteractionContext, payload: Payload, flags: int) -> MessageId:
+        if context.state is ResponseState.NEW:
+            answer = await self._respond(context, MESSAGE, payload.body(flags=flags), payload)
+            context.state = ResponseState.TOLD
+            return await self._id_of(context, answer)
+        assert context.handle is not None
+        if context.state is ResponseState.THINKING and bool(flags) is not context.handle.is_open:
+            answer = await self._edit(context, _ORIGINAL, payload)
+            context.state = ResponseState.TOLD
             return MessageId(str(answer.get("id") or _ORIGINAL))
-        if grip.state is ResponseState.THINKING:
+        if context.state is ResponseState.THINKING:
             # Who sees the dots would see what takes their place, and nobody else.
-            grip.state = ResponseState.TOLD
+            context.state = ResponseState.TOLD
             with contextlib.suppress(SurfaceError):
-                await self._drop_original(grip)
-        return await self._follow_up(grip, payload, flags)
+                await self._drop_original(context)
+        return await self._follow_up(context, payload, flags)
 
-    async def _id_of(self, grip: InteractionContext, answer: Json) -> MessageId:
+    async def _id_of(self, context: InteractionContext, answer: Json) -> MessageId:
         """Of the first response; an older Discord does not tell it along."""
         message = (answer.get("resource") or {}).get("message") or {}
         if not message.get("id"):
             with contextlib.suppress(SurfaceError):
-                at = self._later(grip, _ORIGINAL)
-                message = await self._wire.call("GET", FOLLOWED, at, haste=None)
+                at = self._later(context, _ORIGINAL)
+                message = await self._api.call("GET", FOLLOWED, at, priority=None)
         return MessageId(str(message.get("id") or _ORIGINAL))
 
     async def _respond(
-        self, grip: InteractionContext, kind: int, data: Json | None, payload: Payload | None = None
+        self,
+        context: InteractionContext,
+        kind: int,
+        data: Json | None,
+        payload: Payload | None = None,
     ) -> Json:
-        assert grip.handle is not None
+        assert context.handle is not None
         body: Json = {"type": kind}
         if data is not None:
             body["data"] = data
         files = payload.files if payload else ()
         try:
-            return await self._wire.call(
+            return await self._api.call(
                 "POST",
                 CALLBACK,
-                _at(grip.handle),
+                _at(context.handle),
                 body=body,
                 query={"with_response": "true"},
                 files=files,
-                haste=None,
+                priority=None,
                 patience=1,
             )
         except SurfaceError as error:
@@ -180,42 +184,44 @@ class Interactions:
                 raise
             return {}
 
-    async def _follow_up(self, grip: InteractionContext, payload: Payload, flags: int) -> MessageId:
-        self._refuse_late(grip)
-        answer = await self._wire.call(
+    async def _follow_up(
+        self, context: InteractionContext, payload: Payload, flags: int
+    ) -> MessageId:
+        self._refuse_late(context)
+        answer = await self._api.call(
             "POST",
             FOLLOW_UP,
-            self._later(grip),
+            self._later(context),
             body=payload.body(flags=flags),
             query={"wait": "true"},
             files=payload.files,
-            haste=None,
+            priority=None,
         )
         return MessageId(str(answer.get("id") or ""))
 
-    async def _edit(self, grip: InteractionContext, message: str, payload: Payload) -> Json:
-        self._refuse_late(grip)
-        at = self._later(grip, message)
+    async def _edit(self, context: InteractionContext, message: str, payload: Payload) -> Json:
+        self._refuse_late(context)
+        at = self._later(context, message)
         body = payload.body()
         body.pop("flags", None)
-        return await self._wire.call(
-            "PATCH", FOLLOWED, at, body=body, files=payload.files, haste=None
+        return await self._api.call(
+            "PATCH", FOLLOWED, at, body=body, files=payload.files, priority=None
         )
 
-    async def _drop_original(self, grip: InteractionContext) -> None:
-        await self._wire.call("DELETE", FOLLOWED, self._later(grip, _ORIGINAL), haste=None)
+    async def _drop_original(self, context: InteractionContext) -> None:
+        await self._api.call("DELETE", FOLLOWED, self._later(context, _ORIGINAL), priority=None)
 
-    def _refuse_late(self, grip: InteractionContext) -> None:
-        if not self.is_alive(grip):
+    def _refuse_late(self, context: InteractionContext) -> None:
+        if not self.is_alive(context):
             raise MessageGone
 
-    def _later(self, grip: InteractionContext, message: str = "") -> Ids:
-        assert grip.handle is not None
-        at = {"webhook_id": self._bot().application, "webhook_token": grip.handle.token}
+    def _later(self, context: InteractionContext, message: str = "") -> Ids:
+        assert context.handle is not None
+        at = {"webhook_id": self._bot().application, "webhook_token": context.handle.token}
         return {**at, "message_id": message} if message else at
 
-    def _age(self, grip: InteractionContext) -> float:
-        return self._now() - grip.taken_at
+    def _age(self, context: InteractionContext) -> float:
+        return self._now() - context.taken_at
 
 
 def _at(handle: InteractionHandle) -> Ids:

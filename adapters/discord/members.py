@@ -19,8 +19,8 @@ _MOST = 10_000
 class Members:
     """Leaving a guild is told to bots with a privileged intent alone, so it is asked."""
 
-    def __init__(self, wire: Api, now: Callable[[], float] = time.monotonic) -> None:
-        self._wire = wire
+    def __init__(self, api: Api, now: Callable[[], float] = time.monotonic) -> None:
+        self._api = api
         self._now = now
         self._known: OrderedDict[tuple[str, str], tuple[float, Json | None]] = OrderedDict()
 
@@ -43,7 +43,7 @@ class Members:
         at = {"guild_id": guild, "user_id": user}
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                return await self._wire.call("GET", _MEMBER, at, patience=1)
+                return await self._api.call("GET", _MEMBER, at, patience=1)
         except TimeoutError as error:
             raise SurfaceError(message="no answer", is_unknown=True) from error
         except SurfaceError as error:

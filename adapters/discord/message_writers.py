@@ -23,8 +23,8 @@ class ChannelWriter:
 
     longest = LONGEST
 
-    def __init__(self, wire: Api, channel: str, key: str, source: str | None) -> None:
-        self._wire = wire
+    def __init__(self, api: Api, channel: str, key: str, source: str | None) -> None:
+        self._api = api
         self._channel = channel
         self._key = key
         self._source = source
@@ -48,9 +48,9 @@ class ChannelWriter:
         return _PAUSE_SECONDS if message.edits else _FIRST_PAUSE_SECONDS
 
     def may_extend(self, message: AnswerMessage) -> bool:
-        left = self._wire.left("PATCH", MESSAGE, {"channel_id": self._channel, "message_id": "0"})
+        left = self._api.left("PATCH", MESSAGE, {"channel_id": self._channel, "message_id": "0"})
         has_left = left is None or left > _KEPT_FOR_ENDS
-        pacing = self._wire.pacing
+        pacing = self._api.pacing
         return has_left and pacing.has_room() and pacing.may_edit(self._channel)
 
     def is_expiring(self, message: AnswerMessage) -> bool:
@@ -71,17 +71,21 @@ class ChannelWriter:
         if number == 0 and self._source and self._source.isdecimal():
             reference = {"message_id": self._source, "fail_if_not_exists": False}
             body["message_reference"] = reference
-        posted = await self._wire.call(
-            "POST", MESSAGES, {"channel_id": self._channel}, body=body, haste=Priority.FIRST_WORDS
+        posted = await self._api.call(
+            "POST",
+            MESSAGES,
+            {"channel_id": self._channel},
+            body=body,
+            priority=Priority.FIRST_WORDS,
         )
         message = MessageId(str(posted["id"]))
         if _is_other(posted, payload):
             await self._edit(message, payload, Priority.LAST_WORDS)
         return message
 
-    async def _edit(self, message: MessageId, payload: Payload, haste: Priority) -> None:
+    async def _edit(self, message: MessageId, payload: Payload, priority: Priority) -> None:
         at = {"channel_id": self._channel, "message_id": message}
-        await self._wire.call("PATCH", MESSAGE, at, body=payload.body(), haste=haste)
+        await self._api.call("PATCH", MESSAGE, at, body=payload.body(), priority=priority)
 
 
 class InteractionWriter(ChannelWriter):
@@ -92,14 +96,14 @@ class InteractionWriter(ChannelWriter):
 
     def __init__(
         self,
-        wire: Api,
+        api: Api,
         channel: str,
         key: str,
         *,
         interactions: Interactions,
         context: InteractionContext,
     ) -> None:
-        super().__init__(wire, channel, key, None)
+        super().__init__(api, channel, key, None)
         self._interactions = interactions
         self._context = context
         self._in_channel: set[MessageId] = set()
@@ -115,10 +119,10 @@ class InteractionWriter(ChannelWriter):
         self._in_channel.add(message)
         return message
 
-    async def _edit(self, message: MessageId, payload: Payload, haste: Priority) -> None:
+    async def _edit(self, message: MessageId, payload: Payload, priority: Priority) -> None:
         """After a quarter of an hour the message is the bot's own like any other."""
         if message in self._in_channel or not self._interactions.is_alive(self._context):
-            await super()._edit(message, payload, haste)
+            await super()._edit(message, payload, priority)
             return
         await self._interactions.edit(self._context, message, payload)
 

@@ -35,13 +35,13 @@ class Pacing:
         self._timer: asyncio.TimerHandle | None = None
         self._edited: dict[str, float] = {}
 
-    async def turn(self, haste: Priority) -> None:
+    async def turn(self, priority: Priority) -> None:
         """Waits for this call's turn and takes it."""
         if not self._waiting and self._left() > 0:
             self._take()
             return
         turn = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (haste, next(self._count), turn))
+        heapq.heappush(self._waiting, (priority, next(self._count), turn))
         self._let_go()
         await turn
 

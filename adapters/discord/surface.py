@@ -69,7 +69,7 @@ class DiscordSurface:
 
     def __init__(
         self,
-        wire: Api,
+        api: Api,
         bot: Callable[[], Bot],
         say: Callable[..., str],
         *,
@@ -78,16 +78,16 @@ class DiscordSurface:
         is_direct: Callable[[str], Awaitable[bool]] = _not_known,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._wire = wire
+        self._api = api
         self._note = note
         self._is_direct = is_direct
         self._bot = bot
         self._say = say
         self._ready = ready
         self._now = now
-        self.interactions = Interactions(wire, bot, now)
-        self._typing = TypingIndicator(wire)
-        self._grips: OrderedDict[str, InteractionContext] = OrderedDict()
+        self.interactions = Interactions(api, bot, now)
+        self._typing = TypingIndicator(api)
+        self._contexts: OrderedDict[str, InteractionContext] = OrderedDict()
         self._handles: OrderedDict[str, InteractionContext] = OrderedDict()
         self._clicks: OrderedDict[str, InteractionContext] = OrderedDict()
         self._posted: OrderedDict[str, MessageId] = OrderedDict()
@@ -95,27 +95,27 @@ class DiscordSurface:
         self._forms: OrderedDict[str, Form] = OrderedDict()
         self.drafts = Drafts()
 
-    def grip(self, handle: InteractionHandle) -> InteractionContext | None:
+    def begin_interaction(self, handle: InteractionHandle) -> InteractionContext | None:
         """Takes hold of an interaction before anything is known of it; None for a repeated one."""
         if handle.id in self._handles:
             return None
-        grip = InteractionContext(handle, self._now())
-        _remember(self._handles, handle.id, grip, _KNOWN_EVENTS)
+        context = InteractionContext(handle, self._now())
+        _remember(self._handles, handle.id, context, _KNOWN_EVENTS)
         if handle.message is not None:
             prefix = EPHEMERAL if handle.is_ephemeral else ""
-            _remember(self._clicks, f"{prefix}{handle.message}", grip, _KNOWN_EVENTS)
-        return grip
+            _remember(self._clicks, f"{prefix}{handle.message}", context, _KNOWN_EVENTS)
+        return context
 
     def take(self, event: Event, handle: InteractionHandle | None) -> None:
         """Remembers an event of this process: what answers it cannot have been posted before."""
-        grip = self._handles.get(handle.id) if handle else InteractionContext(None, self._now())
-        if grip is None:
+        context = self._handles.get(handle.id) if handle else InteractionContext(None, self._now())
+        if context is None:
             return
         if isinstance(event.what, ShortcutUsed):
             self.hear(event.what.message)
-        grip.source, grip.locale = _source(event, handle), event.locale
-        if event.key not in self._grips:
-            _remember(self._grips, event.key, grip, _KNOWN_EVENTS)
+        context.source, context.locale = _source(event, handle), event.locale
+        if event.key not in self._contexts:
+            _remember(self._contexts, event.key, context, _KNOWN_EVENTS)
 
     def hear(self, said: Message) -> None:
         """A message as it came by, so that a chain of answers need not be asked for."""
@@ -129,9 +129,9 @@ class DiscordSurface:
         said = self._heard.get(message)
         return (said is not None and said.is_own) or message in self._posted.values()
 
-    async def tell(self, grip: InteractionContext, text: Text) -> None:
+    async def tell(self, context: InteractionContext, text: Text) -> None:
         """What the surface itself has to say to somebody."""
-        await self._tell(grip, text, private=True)
+        await self._tell(context, text, private=True)
 
     async def close(self) -> None:
         await self._typing.close()
@@ -148,12 +148,12 @@ class DiscordSurface:
     async def _is_in(self, guild: str) -> bool | None:
         """https://docs.discord.com/developers/resources/user#get-current-user-guilds."""
         try:
-            await self._wire.call("GET", "/guilds/{guild_id}", {"guild_id": guild}, patience=0)
+            await self._api.call("GET", "/guilds/{guild_id}", {"guild_id": guild}, patience=0)
         except SurfaceError as error:
             if code(error) not in _NO_GUILD:
                 return None
             around = {"after": str(int(guild) - 1), "limit": 1}
-            listed = await self._wire.listed("/users/@me/guilds", query=around)
+            listed = await self._api.listed("/users/@me/guilds", query=around)
             return any(str(one.get("id")) == guild for one in listed)
         return True
 
@@ -164,12 +164,16 @@ class DiscordSurface:
         if known is not None:
             await self.edit(place, known, reply)
             return known
-        grip = self._grip(key)
+        context = self._context(key)
         # What is followed for longer than an interaction lives is the bot's own message.
-        if grip is not None and self.interactions.is_alive(grip) and not isinstance(reply, Card):
+        if (
+            context is not None
+            and self.interactions.is_alive(context)
+            and not isinstance(reply, Card)
+        ):
             with contextlib.suppress(MessageGone):
-                return await self._tell(grip, reply, private=False)
-        message = await self._post(place, reply, key, grip)
+                return await self._tell(context, reply, private=False)
+        message = await self._post(place, reply, key, context)
         _remember(self._posted, key, message, _KNOWN_EVENTS)
         return message
 
@@ -187,7 +191,7 @@ class DiscordSurface:
         await self._ready()
         at = {"channel_id": _channel(place), "message_id": message, "emoji": emoji}
         try:
-            await self._wire.call("PUT", OWN_REACTION, at)
+            await self._api.call("PUT", OWN_REACTION, at)
         except SurfaceError as error:
             if code(error) not in _COURTESIES:
                 raise
@@ -196,7 +200,7 @@ class DiscordSurface:
         await self._ready()
         try:
             at = {"channel_id": _channel(place), "message_id": message}
-            found = await self._wire.call("GET", MESSAGE, at)
+            found = await self._api.call("GET", MESSAGE, at)
         except MessageGone:
             return None
         said, heard = self._said(found, place), self._heard.get(message)
@@ -212,7 +216,7 @@ class DiscordSurface:
     async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         await self._ready()
         query = {"before": before, "limit": min(limit, _PAGE)}
-        found = await self._wire.listed(MESSAGES, {"channel_id": _channel(place)}, query=query)
+        found = await self._api.listed(MESSAGES, {"channel_id": _channel(place)}, query=query)
         return [self._said(one, place) for one in reversed(found)]
 
     async def find_person(self, place: Place, said: str) -> User | None:
@@ -223,7 +227,7 @@ class DiscordSurface:
             return None
         at = {"guild_id": guild, "user_id": user}
         try:
-            member = await self._wire.call("GET", _MEMBER, at)
+            member = await self._api.call("GET", _MEMBER, at)
         except MessageGone:
             return None
         return inbound.member_of(member)
@@ -235,7 +239,7 @@ class DiscordSurface:
         if not (channel.isascii() and channel.isdigit() and len(channel) <= _LONGEST_ID):
             return False
         try:
-            found = await self._wire.call("GET", _CHANNEL_PATH, {"channel_id": channel})
+            found = await self._api.call("GET", _CHANNEL_PATH, {"channel_id": channel})
         except (MessageGone, PlaceClosed):
             return False
         return str(found.get("guild_id") or "") == place.workspace.partition(":")[2]
@@ -248,7 +252,7 @@ class DiscordSurface:
     async def said_since(self, channel: str, first: str) -> Sequence[Json]:
         """The messages of a channel from one on, oldest first."""
         query = {"after": str(int(first) - 1), "limit": _PAGE}
-        found = await self._wire.listed(MESSAGES, {"channel_id": channel}, query=query)
+        found = await self._api.listed(MESSAGES, {"channel_id": channel}, query=query)
         return sorted(found, key=lambda one: int(one["id"]))
 
     async def workspace_note(self, event: Event) -> Text | None:
@@ -256,8 +260,8 @@ class DiscordSurface:
 
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
-        channel, grip = _channel(place), self._grip(key)
-        writer = self._writer(channel, key, grip)
+        channel, context = _channel(place), self._context(key)
+        writer = self._writer(channel, key, context)
         async with self._typing.in_channel(channel) as is_answered:
 
             async def posted(message: MessageId) -> None:
@@ -276,10 +280,10 @@ class DiscordSurface:
         """Only to the asker where Discord can do that: in answer to a command, click or form."""
         await self._ready()
         reply = await self._owned(event.place, reply)
-        grip = self._grip(event.key)
-        if grip is not None and self.interactions.is_alive(grip):
+        context = self._context(event.key)
+        if context is not None and self.interactions.is_alive(context):
             with contextlib.suppress(MessageGone):
-                await self._tell(grip, reply, private=True)
+                await self._tell(context, reply, private=True)
                 return
         # A card or listing for one person is more than a quiet word beside the message.
         if "/interaction/" in event.key or not isinstance(reply, Text):
@@ -288,7 +292,7 @@ class DiscordSurface:
             except SurfaceError as error:
                 raise self._explained(error, event.locale) from error
             return
-        await self._answer_openly(event, reply, grip)
+        await self._answer_openly(event, reply, context)
 
     def holds(self, form: Form) -> bool:
         return outbound.holds(form)
@@ -296,11 +300,11 @@ class DiscordSurface:
     async def open_form(self, event: Event, form: Form) -> None:
         """At once while the click is fresh; later a button opens it."""
         await self._ready()
-        grip = self._grip(event.key)
+        context = self._context(event.key)
         if event.place.kind is ChannelKind.DIRECT:
             form = replace(form, id=marked_action(form.id, event.place.workspace))
         self.drafts.note_shown(event.user.id, outbound.modal(form))
-        if grip is not None and await self.interactions.show(grip, outbound.modal(form)):
+        if context is not None and await self.interactions.show(context, outbound.modal(form)):
             return
         action = form.again
         if not action:
@@ -318,24 +322,24 @@ class DiscordSurface:
         buttons = (Button(label, action, is_primary=True),) if action else ()
         await self.whisper(event, Text(problem, private=True, buttons=buttons))
 
-    async def open_draft(self, grip: InteractionContext, action: str, user: str) -> bool:
+    async def open_draft(self, context: InteractionContext, action: str, user: str) -> bool:
         """The button under a refusal; False for any other."""
         if not action.startswith(DRAFT):
             return False
         modal = self.drafts.find(action, user)
-        if modal is None or not await self.interactions.show(grip, modal):
-            text = Text(self._say("discord.form_gone", grip.locale), private=True)
-            await self._tell(grip, text, private=True)
+        if modal is None or not await self.interactions.show(context, modal):
+            text = Text(self._say("discord.form_gone", context.locale), private=True)
+            await self._tell(context, text, private=True)
         return True
 
-    async def open_late_form(self, grip: InteractionContext, action: str) -> bool:
+    async def open_late_form(self, context: InteractionContext, action: str) -> bool:
         """The button under “the form opens here”; False for any other."""
         if not action.startswith(_LATE):
             return False
         form = self._forms.get(action.removeprefix(_LATE))
-        if form is None or not await self.interactions.show(grip, outbound.modal(form)):
-            text = Text(self._say("discord.form_gone", grip.locale), private=True)
-            await self._tell(grip, text, private=True)
+        if form is None or not await self.interactions.show(context, outbound.modal(form)):
+            text = Text(self._say("discord.form_gone", context.locale), private=True)
+            await self._tell(context, text, private=True)
         return True
 
     async def send_file(self, event: Event, document: Document) -> None:
@@ -344,22 +348,22 @@ class DiscordSurface:
         data = b"".join([chunk async for chunk in document.chunks])
         (payload,) = outbound.payloads(Text(document.text))
         payload = replace(payload, files=(File(document.name, data),))
-        grip = self._grip(event.key)
+        context = self._context(event.key)
         try:
-            if grip is not None and self.interactions.is_alive(grip):
+            if context is not None and self.interactions.is_alive(context):
                 with contextlib.suppress(MessageGone):
-                    await self.interactions.tell(grip, [payload], private=True)
+                    await self.interactions.tell(context, [payload], private=True)
                     return
             await self._tell_alone(event.user.id, [payload], event.key)
         except SurfaceError as error:
             raise self._explained(error, event.locale) from error
         if "/interaction/" not in event.key:
             text = self._say("discord.file_sent", event.locale, name=document.name)
-            await self._answer_openly(event, Text(text), grip)
+            await self._answer_openly(event, Text(text), context)
 
     async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
         await self._ready()
-        async for block in self._wire.download(attachment.reference):
+        async for block in self._api.download(attachment.reference):
             yield block
 
     async def _owned(self, place: Place, reply: Drawn) -> Drawn:
@@ -377,41 +381,41 @@ class DiscordSurface:
             return SurfaceError(message=self._say("discord.no_direct", locale))
         return error
 
-    async def _tell(self, grip: InteractionContext, reply: Drawn, *, private: bool) -> MessageId:
+    async def _tell(self, context: InteractionContext, reply: Drawn, *, private: bool) -> MessageId:
         drawn = outbound.payloads(reply, await _picture(reply))
-        return await self.interactions.tell(grip, drawn, private=private)
+        return await self.interactions.tell(context, drawn, private=private)
 
     async def _tell_alone(self, user: UserId, payloads: Sequence[Payload], key: str) -> None:
         """Between the two of us, as an answer to what somebody asked."""
         await self._post_once(await self._direct(user), payloads, f"{key}.direct", {})
 
     async def _direct(self, user: UserId) -> str:
-        opened = await self._wire.call("POST", DIRECT, body={"recipient_id": user})
+        opened = await self._api.call("POST", DIRECT, body={"recipient_id": user})
         return str(opened["id"])
 
     async def _answer_openly(
-        self, event: Event, reply: Drawn, grip: InteractionContext | None
+        self, event: Event, reply: Drawn, context: InteractionContext | None
     ) -> None:
         """Discord shows nothing to one person alone here, so it is quiet, beside the message."""
         payloads = outbound.payloads(reply)
         if isinstance(event.what, ReactionChanged) and payloads[0].content:
             called = f"<@{event.user.id}> {payloads[0].content}"[:2000]
             payloads[0] = replace(payloads[0], content=called)
-        more = _reference(grip.source if grip else _source(event, None))
+        more = _reference(context.source if context else _source(event, None))
         silent = [replace(one, flags=one.flags | SILENT_FLAG) for one in payloads]
         await self._post_once(_channel(event.place), silent, f"{event.key}.reply", more)
 
     async def _post(
-        self, place: Place, reply: Drawn, key: str, grip: InteractionContext | None
+        self, place: Place, reply: Drawn, key: str, context: InteractionContext | None
     ) -> MessageId:
         channel, picture = _channel(place), await _picture(reply)
-        is_message = grip is not None and grip.handle is None
-        more = _reference(grip.source if grip and is_message else None)
+        is_message = context is not None and context.handle is None
+        more = _reference(context.source if context and is_message else None)
         try:
             return await self._post_drawn(channel, reply, picture, key, more)
         except PlaceClosed:
-            if grip is not None and self.interactions.is_alive(grip):
-                return await self._tell(grip, reply, private=False)
+            if context is not None and self.interactions.is_alive(context):
+                return await self._tell(context, reply, private=False)
             raise
 
     async def _post_drawn(
@@ -443,7 +447,7 @@ class DiscordSurface:
     async def _send(self, channel: str, payload: Payload, *, flags: int = 0, **more: Any) -> Json:
         body = {**payload.body(flags=flags), **more}
         at = {"channel_id": channel}
-        return await self._wire.call("POST", MESSAGES, at, body=body, files=payload.files)
+        return await self._api.call("POST", MESSAGES, at, body=body, files=payload.files)
 
     async def _edit(
         self, channel: str, message: str, payload: Payload, reply: Drawn | None = None
@@ -454,7 +458,7 @@ class DiscordSurface:
         body = payload.body()
         body.pop("flags", None)
         try:
-            await self._wire.call("PATCH", MESSAGE, at, body=body, files=payload.files)
+            await self._api.call("PATCH", MESSAGE, at, body=body, files=payload.files)
         except PlaceClosed as error:
             if code(error) != _NO_PERMISSION or reply is None:
                 raise
@@ -463,22 +467,26 @@ class DiscordSurface:
 
     async def _changed_by_click(self, message: MessageId, payload: Payload) -> bool:
         """A click may change its own message, even one that only the asker sees."""
-        grip = self._clicks.get(message)
-        if grip is None or not self.interactions.is_alive(grip):
+        context = self._clicks.get(message)
+        if context is None or not self.interactions.is_alive(context):
             return False
         try:
-            await self.interactions.change(grip, payload)
+            await self.interactions.change(context, payload)
         except MessageGone:
             return False
         return True
 
-    def _writer(self, channel: str, key: str, grip: InteractionContext | None) -> MessageWriter:
-        if grip is not None and grip.handle is not None and self.interactions.is_alive(grip):
+    def _writer(self, channel: str, key: str, context: InteractionContext | None) -> MessageWriter:
+        if (
+            context is not None
+            and context.handle is not None
+            and self.interactions.is_alive(context)
+        ):
             return InteractionWriter(
-                self._wire, channel, key, interactions=self.interactions, context=grip
+                self._api, channel, key, interactions=self.interactions, context=context
             )
-        source = grip.source if grip else key.rpartition("/")[2]
-        return ChannelWriter(self._wire, channel, key, source)
+        source = context.source if context else key.rpartition("/")[2]
+        return ChannelWriter(self._api, channel, key, source)
 
     async def _thread(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         """What was said in it; a thread hangs on the message that bears its id."""
@@ -487,7 +495,7 @@ class DiscordSurface:
             return said
         try:
             at = {"channel_id": place.channel, "message_id": place.thread}
-            root = self._said(await self._wire.call("GET", MESSAGE, at), place)
+            root = self._said(await self._api.call("GET", MESSAGE, at), place)
         except SurfaceError:
             return [one for one in said if one.text]
         return [one for one in (root, *said) if one.text]
@@ -516,8 +524,8 @@ class DiscordSurface:
     def _said(self, message: Json, place: Place) -> Message:
         return inbound.said(message, place, self._bot())
 
-    def _grip(self, key: str) -> InteractionContext | None:
-        return self._grips.get(key) or self._grips.get(key.removesuffix(".error"))
+    def _context(self, key: str) -> InteractionContext | None:
+        return self._contexts.get(key) or self._contexts.get(key.removesuffix(".error"))
 
 
 def _source(event: Event, handle: InteractionHandle | None) -> str | None:

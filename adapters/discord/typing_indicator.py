@@ -21,8 +21,8 @@ _LASTS_SECONDS = 8.0
 class TypingIndicator:
     """Shows the dots while somebody waits for first words, if calls are not scarce."""
 
-    def __init__(self, wire: Api) -> None:
-        self._wire = wire
+    def __init__(self, api: Api) -> None:
+        self._api = api
         self._waiting: dict[str, int] = {}
         self._shown: dict[str, asyncio.Task[None]] = {}
 
@@ -64,7 +64,7 @@ class TypingIndicator:
     async def _show(self, channel: str) -> None:
         await asyncio.sleep(_AFTER_SECONDS)
         while True:
-            if self._wire.pacing.has_room():
+            if self._api.pacing.has_room():
                 await self._type(channel)
                 await asyncio.sleep(_LASTS_SECONDS)
             else:
@@ -73,4 +73,4 @@ class TypingIndicator:
     async def _type(self, channel: str) -> None:
         with contextlib.suppress(SurfaceError):
             at = {"channel_id": channel}
-            await self._wire.call("POST", TYPING, at, haste=Priority.PROGRESS, patience=0)
+            await self._api.call("POST", TYPING, at, priority=Priority.PROGRESS, patience=0)

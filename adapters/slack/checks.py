@@ -22,10 +22,10 @@ class CheckResult:
 
 async def examine(access: Access) -> AsyncIterator[CheckResult]:
     """Tokens, scopes, Socket Mode or HTTP, in the order in which they are set up."""
-    wire = HttpApi(access)
+    api = HttpApi(access)
     try:
         try:
-            answer, held = await wire.scopes()
+            answer, held = await api.scopes()
         except SurfaceError as error:
             is_away = bool(error.details.get("is_unknown"))
             key = "slack.doctor.unreachable" if is_away else "slack.doctor.token_bad"
@@ -44,19 +44,19 @@ async def examine(access: Access) -> AsyncIterator[CheckResult]:
             key = "slack.doctor.http" if is_signed else "slack.doctor.no_secret"
             yield CheckResult(key, is_signed, {})
             return
-        problem = await _socket_problem(wire)
+        problem = await _socket_problem(api)
         key = "slack.doctor.socket_bad" if problem else "slack.doctor.socket"
         yield CheckResult(key, problem is None, {"code": problem})
         if problem is None:
             yield CheckResult("slack.doctor.events", True, {})
     finally:
-        await wire.close()
+        await api.close()
 
 
-async def _socket_problem(wire: HttpApi) -> str | None:
+async def _socket_problem(api: HttpApi) -> str | None:
     """Slack's word for what is wrong with the app token; None when a socket could be opened."""
     try:
-        await wire.socket_url()
+        await api.socket_url()
     except SurfaceError as error:
         return code(error) or "unreachable"
     return None

@@ -75,11 +75,11 @@ class Slack:
         self._is_ready = asyncio.Event()
         self._is_closed = asyncio.Event()
         self._waits: set[asyncio.Task[object]] = set()
-        self.wire = HttpApi(access)
+        self.api = HttpApi(access)
         self._order = Ordering()
-        self._people = People(self.wire, self._whoami, time.monotonic)
+        self._people = People(self.api, self._whoami, time.monotonic)
         self.surface = SlackSurface(
-            self.wire,
+            self.api,
             self._people,
             self._whoami,
             say,
@@ -89,7 +89,7 @@ class Slack:
         self._app: AsyncApp | None = None
         self._has_listened = False
         self._is_asking = False
-        self.wire.on_revoked = self._ask_whether_revoked
+        self.api.on_revoked = self._ask_whether_revoked
 
     async def run(self, house: App) -> None:
         """Raises SettingsError for tokens that Slack refuses; outlives everything else."""
@@ -109,7 +109,7 @@ class Slack:
         finally:
             for task in self._waits:
                 task.cancel()
-            await self.wire.close()
+            await self.api.close()
 
     @property
     def is_http(self) -> bool:
@@ -149,7 +149,7 @@ class Slack:
                 return None
             return dict(json.loads(response.body)) if response.body else {}
 
-        sockets = Sockets(self._socket_url, take, session=self.wire.session, proxy=self.wire.proxy)
+        sockets = Sockets(self._socket_url, take, session=self.api.session, proxy=self.api.proxy)
         listening = asyncio.create_task(sockets.run(), name="slack sockets")
         closed = asyncio.create_task(self._is_closed.wait(), name="slack closed")
         try:
@@ -164,7 +164,7 @@ class Slack:
     async def _socket_url(self) -> str:
         """A refused app token ends the start, but not what has been running well."""
         try:
-            url = await self.wire.socket_url()
+            url = await self.api.socket_url()
         except SurfaceError as error:
             problem = code(error)
             if not self._has_listened and problem in (*REVOKED, *REFUSED, "missing_scope"):
@@ -181,7 +181,7 @@ class Slack:
             return None
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                answer = await self.wire.call("auth.test", {}, patience=1)
+                answer = await self.api.call("auth.test", {}, patience=1)
         except TimeoutError:
             return None
         except SurfaceError as error:
@@ -205,7 +205,7 @@ class Slack:
         wait = 1.0
         while True:
             try:
-                answer = await self.wire.call("auth.test", {}, is_repeatable=False)
+                answer = await self.api.call("auth.test", {}, is_repeatable=False)
                 return Bot(
                     str(answer.get("team_id") or answer.get("team") or ""),
                     str(answer.get("user_id") or ""),
@@ -240,7 +240,7 @@ class Slack:
 
         # Without a token of its own bolt asks no auth.test for every event.
         app = AsyncApp(
-            client=self.wire.bare_client(),
+            client=self.api.bare_client(),
             authorize=authorize,
             signing_secret=self._access.signing_secret,
             logger=library_log(),
@@ -304,24 +304,26 @@ class Slack:
             return
         bot, handle = self._whoami(), self._handle_of(body)
         for event in inbound.read(body, bot, self._clock.now()):
-            grip = self.surface.take(event, handle, sent)
+            context = self.surface.take(event, handle, sent)
             may_open = self._catalogue.may_open_form(event.what) and bool(handle.trigger)
             if may_open:
-                self._later(self._open_waiting(grip))
-            task = await self._in_order(grip, event)
+                self._later(self._open_waiting(context))
+            task = await self._in_order(context, event)
             if may_open or sent is not None:
-                self._later(self._end_waiting(grip, task))
+                self._later(self._end_waiting(context, task))
             if sent is not None:
                 await sent.decided(task)
 
-    async def _in_order(self, grip: InteractionContext, event: Event) -> asyncio.Task[None] | None:
+    async def _in_order(
+        self, context: InteractionContext, event: Event
+    ) -> asyncio.Task[None] | None:
         """Handed in as it arrived, though some have to be looked up and others have not."""
         ticket = self._order.take(event.subjects)
         try:
             described = await self._described(event)
-            grip.event = described
-            if grip.sent is not None:
-                grip.sent.locale = described.locale
+            context.event = described
+            if context.sent is not None:
+                context.sent.locale = described.locale
             await ticket.turn()
             return await self._handle(described)
         finally:
@@ -371,7 +373,7 @@ class Slack:
         """
         known = self._people.known(event.user)
         is_shared = event.place.kind is ChannelKind.SHARED
-        if not is_asked and not self.wire.pacing.has_left("users.info", reserve=_KEPT_LOOK_UPS):
+        if not is_asked and not self.api.pacing.has_left("users.info", reserve=_KEPT_LOOK_UPS):
             return known or Person(event.user, event.locale)
         if known is None:
             return await self._people.person(event.user, is_shared=is_shared)
@@ -385,14 +387,16 @@ class Slack:
         )
         return await self._people.place(event.place) if needs else event.place
 
-    async def _open_waiting(self, grip: InteractionContext) -> None:
+    async def _open_waiting(self, context: InteractionContext) -> None:
         await asyncio.sleep(_FORM_PATIENCE_SECONDS)
-        await self.surface.open_waiting(grip)
+        await self.surface.open_waiting(context)
 
-    async def _end_waiting(self, grip: InteractionContext, task: asyncio.Task[None] | None) -> None:
+    async def _end_waiting(
+        self, context: InteractionContext, task: asyncio.Task[None] | None
+    ) -> None:
         if task is not None:
             await asyncio.wait({task})
-        await self.surface.end_waiting(grip)
+        await self.surface.end_waiting(context)
 
     async def _show_home(self, event: Event, task: asyncio.Task[None]) -> None:
         """A click in the home tab may have changed what it shows."""

@@ -60,7 +60,7 @@ _IN_FORMS = (
 
 
 class HttpApi:
-    """Calls with Slack's patience built in; implements `adapters.slack.api.Wire`."""
+    """Calls with Slack's patience built in; implements `adapters.slack.api.Api`."""
 
     def __init__(self, access: Access) -> None:
         self._access = access

@@ -35,8 +35,8 @@ class Person:
 class People:
     """Profiles and kinds of channels; what Slack does not tell in time is taken as plain."""
 
-    def __init__(self, wire: Api, bot: Callable[[], Bot], now: Callable[[], float]) -> None:
-        self._wire = wire
+    def __init__(self, api: Api, bot: Callable[[], Bot], now: Callable[[], float]) -> None:
+        self._api = api
         self._bot = bot
         self._now = now
         self._people: dict[str, tuple[float, Person]] = {}
@@ -74,7 +74,7 @@ class People:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 args = {"user": user.id, "include_locale": True}
-                answer = await self._wire.call("users.info", args, patience=0)
+                answer = await self._api.call("users.info", args, patience=0)
         except (SurfaceError, TimeoutError) as error:
             log.warning("A profile cannot be read", extra={"why": type(error).__name__})
             if isinstance(error, SurfaceError) and code(error) in _UNSEEN:
@@ -94,7 +94,7 @@ class People:
         if not _PERSON.fullmatch(user):
             return None
         try:
-            answer = await self._wire.call("users.info", {"user": user, "include_locale": True})
+            answer = await self._api.call("users.info", {"user": user, "include_locale": True})
         except SurfaceError as error:
             if code(error) in ("user_not_found", "user_not_visible", "users_not_found"):
                 return None
@@ -104,7 +104,7 @@ class People:
     async def has_channel(self, channel: str) -> bool:
         """Whether it is one that we can see."""
         try:
-            await self._wire.call("conversations.info", {"channel": channel})
+            await self._api.call("conversations.info", {"channel": channel})
         except SurfaceError as error:
             if code(error) in ("channel_not_found", "invalid_arguments"):
                 return False
@@ -139,7 +139,7 @@ class People:
     async def _look_at(self, channel: str) -> ChannelKind:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                answer = await self._wire.call(
+                answer = await self._api.call(
                     "conversations.info", {"channel": channel}, patience=0
                 )
         except (SurfaceError, TimeoutError) as error:
@@ -167,7 +167,7 @@ class People:
     async def _opened(self, user: UserId) -> str:
         """To post to a person's own id opens the conversation too."""
         try:
-            answer = await self._wire.call("conversations.open", {"users": user})
+            answer = await self._api.call("conversations.open", {"users": user})
         except SurfaceError as error:
             if not is_unknown_method(error):
                 raise

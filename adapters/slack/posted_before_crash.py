@@ -18,8 +18,8 @@ _MOST_KNOWN = 10_000
 class PostedMessages:
     """Finds our messages again, by the key in their metadata."""
 
-    def __init__(self, wire: Api, bot: Callable[[], Bot]) -> None:
-        self._wire = wire
+    def __init__(self, api: Api, bot: Callable[[], Bot]) -> None:
+        self._api = api
         self._bot = bot
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
@@ -65,7 +65,7 @@ class PostedMessages:
         if thread is not None:
             args["ts"] = thread
         method = "conversations.history" if thread is None else "conversations.replies"
-        async for message in pages(self._wire, method, args):
+        async for message in pages(self._api, method, args):
             yield message
 
     def _is_stray(self, message: Json, after: str) -> bool:
@@ -81,26 +81,26 @@ class PostedMessages:
 
 @dataclass(frozen=True, slots=True)
 class PostedParts:
-    """The traces of one answer."""
+    """The posted_messages of one answer."""
 
-    traces: PostedMessages
+    posted_messages: PostedMessages
     channel: str
     thread: str | None
     asked: str | None
 
     async def find(self, key: str) -> str | None:
-        return await self.traces.find(self.channel, self.thread, key, after=self.asked)
+        return await self.posted_messages.find(self.channel, self.thread, key, after=self.asked)
 
     def keep(self, ts: str) -> str:
-        return self.traces.keep(self.channel, ts)
+        return self.posted_messages.keep(self.channel, ts)
 
 
-async def pages(wire: Api, method: str, args: Mapping[str, object]) -> AsyncIterator[Json]:
+async def pages(api: Api, method: str, args: Mapping[str, object]) -> AsyncIterator[Json]:
     """The messages of a listing, page after page."""
     cursor = ""
     for _ in range(_MOST_PAGES):
         more = {"cursor": cursor} if cursor else {}
-        answer = await wire.call(method, {**args, **more})
+        answer = await api.call(method, {**args, **more})
         for message in answer.get("messages") or ():
             yield message
         cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")

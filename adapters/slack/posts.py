@@ -22,10 +22,10 @@ class Posts:
     """`is_first` tells that nothing with a key can stand yet, so nothing is looked for."""
 
     def __init__(
-        self, wire: Api, traces: PostedMessages, *, is_first: Callable[[str], bool]
+        self, api: Api, posted_messages: PostedMessages, *, is_first: Callable[[str], bool]
     ) -> None:
-        self._wire = wire
-        self._traces = traces
+        self._api = api
+        self._posted_messages = posted_messages
         self._is_first = is_first
 
     async def post(
@@ -42,7 +42,9 @@ class Posts:
             await self._continue(channel, thread, message, payloads[1:], may_stand=False)
         if isinstance(reply, Card) and reply.chart:
             below = thread or message
-            if known is None or not await self._traces.has_file(channel, below, after=message):
+            if known is None or not await self._posted_messages.has_file(
+                channel, below, after=message
+            ):
                 await self._send_chart(channel, below, reply)
         return message
 
@@ -51,7 +53,7 @@ class Posts:
     ) -> None:
         first, *more = outbound.payloads(reply)
         args = {"channel": channel, "ts": message, "text": first.text, "blocks": first.blocks}
-        await self._wire.call("chat.update", args)
+        await self._api.call("chat.update", args)
         await self._continue(channel, thread, message, more, may_stand=True)
 
     async def _continue(
@@ -71,7 +73,7 @@ class Posts:
                 await self._send_once(channel, below, payload, key)
                 continue
             args = {"channel": channel, "ts": known, "text": payload.text}
-            await self._wire.call("chat.update", {**args, "blocks": payload.blocks})
+            await self._api.call("chat.update", {**args, "blocks": payload.blocks})
 
     async def _send_once(
         self, channel: str, thread: MessageId | None, payload: Payload, key: str
@@ -103,7 +105,7 @@ class Posts:
         }
         if thread is not None:
             args["thread_ts"] = thread
-        answer = await self._wire.call(
+        answer = await self._api.call(
             "chat.postMessage", args, channel=channel, is_repeatable=not more
         )
         return MessageId(ts_of(answer))
@@ -127,7 +129,7 @@ class Posts:
             return None
 
     async def _found(self, channel: str, thread: MessageId | None, key: str) -> MessageId | None:
-        found = await self._traces.find(channel, thread, key)
+        found = await self._posted_messages.find(channel, thread, key)
         return None if found is None else MessageId(found)
 
     async def _send_chart(self, channel: str, thread: MessageId, card: Card) -> None:
@@ -137,7 +139,7 @@ class Posts:
         try:
             picture = await asyncio.to_thread(draw_chart, card.chart)
             summary = card.chart.summary
-            await self._wire.upload(
+            await self._api.upload(
                 channel, "chart.png", picture, comment="", thread=thread, alt=summary
             )
         except SurfaceError as error:

@@ -75,7 +75,7 @@ class SlackSurface:
 
     def __init__(
         self,
-        wire: Api,
+        api: Api,
         people: People,
         bot: Callable[[], Bot],
         say: Callable[..., str],
@@ -84,16 +84,16 @@ class SlackSurface:
         installed: Callable[[WorkspaceId], Awaitable[bool | None]],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._wire = wire
+        self._api = api
         self._people = people
         self._bot = bot
         self._say = say
         self._ready = ready
         self._installed = installed
         self._now = now
-        self._traces = PostedMessages(wire, bot)
-        self._posts = Posts(wire, self._traces, is_first=self._is_first)
-        self._grips: OrderedDict[str, InteractionContext] = OrderedDict()
+        self._posted_messages = PostedMessages(api, bot)
+        self._posts = Posts(api, self._posted_messages, is_first=self._is_first)
+        self._contexts: OrderedDict[str, InteractionContext] = OrderedDict()
         self._begun: set[str] = set()
         self._responses: OrderedDict[str, str] = OrderedDict()
         self._threads: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -103,12 +103,12 @@ class SlackSurface:
         self, event: Event, handle: InteractionHandle, sent: Submission | None = None
     ) -> InteractionContext:
         """Remembers what an event lets us do, and whether it is the first time we hear of it."""
-        grip = InteractionContext(event, handle, self._now(), sent=sent)
-        _remember(self._grips, event.key, grip)
+        context = InteractionContext(event, handle, self._now(), sent=sent)
+        _remember(self._contexts, event.key, context)
         clicked = event.what.message if isinstance(event.what, ButtonClicked) else None
         if clicked and clicked.startswith(EPHEMERAL) and handle.response_url:
             _remember(self._responses, clicked, handle.response_url)
-        return grip
+        return context
 
     def resume(self, event: Event, *, has_begun: bool) -> None:
         """Of what has not begun nothing can stand, so nothing needs looking for."""
@@ -134,7 +134,7 @@ class SlackSurface:
     def _is_first(self, key: str) -> bool:
         """Whether nothing with this key can stand yet."""
         event = key.removesuffix(".error").removesuffix(_PRIVATE)
-        return event in self._grips and event not in self._begun
+        return event in self._contexts and event not in self._begun
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
         await self._ready()
@@ -168,7 +168,7 @@ class SlackSurface:
         channel = await self._people.channel(place)
         try:
             args = {"channel": channel, "timestamp": message, "name": name}
-            await self._wire.call("reactions.add", args)
+            await self._api.call("reactions.add", args)
         except SurfaceError as error:
             is_known = code(error) in ("already_reacted", "missing_scope", "too_many_reactions")
             if not is_known and not is_unknown_method(error):
@@ -191,7 +191,7 @@ class SlackSurface:
     async def _listed(self, method: str, args: Mapping[str, object]) -> Sequence[Json]:
         """Nothing where there is nothing, or where this Slack cannot be asked so."""
         try:
-            answer = await self._wire.call(method, args)
+            answer = await self._api.call(method, args)
         except MessageGone:
             return ()
         except SurfaceError as error:
@@ -206,7 +206,7 @@ class SlackSurface:
         await self._ready()
         channel = await self._people.channel(place)
         args = {"channel": channel, "ts": place.thread, "latest": before, "limit": _PAGE}
-        found = [one async for one in pages(self._wire, "conversations.replies", args)]
+        found = [one async for one in pages(self._api, "conversations.replies", args)]
         earlier = [one for one in found if float(one["ts"]) < float(before)]
         return await self._told(earlier[-limit:], channel)
 
@@ -216,7 +216,7 @@ class SlackSurface:
         await self._ready()
         channel = await self._people.channel(place)
         args = {"channel": channel, "latest": before, "inclusive": False, "limit": limit}
-        answer = await self._wire.call("conversations.history", args)
+        answer = await self._api.call("conversations.history", args)
         return await self._told(list(reversed(answer.get("messages", ()))), channel)
 
     async def describe(self, place: Place, user: UserId) -> User:
@@ -247,11 +247,11 @@ class SlackSurface:
             await stream.posted(message)
 
         shown = replace(stream, posted=posted, pieces=safe_pieces(stream.pieces))
-        earlier = PostedParts(self._traces, channel, place.thread, inbound.asked_at(key))
+        earlier = PostedParts(self._posted_messages, channel, place.thread, inbound.asked_at(key))
         try:
-            with Slots(self._wire.pacing) as slots:
+            with Slots(self._api.pacing) as slots:
                 writer = SlackMessageWriter(
-                    self._wire,
+                    self._api,
                     target,
                     earlier,
                     slots=slots,
@@ -266,8 +266,8 @@ class SlackSurface:
     async def whisper(self, event: Event, reply: Drawn) -> None:
         """Only to the asker: in the form that waits, beside the question, or between us two."""
         await self._ready()
-        grip = self._grips.get(event.key)
-        if grip is not None and await self._told_in_form(grip, reply):
+        context = self._contexts.get(event.key)
+        if context is not None and await self._told_in_form(context, reply):
             return
         if event.place.channel.startswith(HOME):
             await self._publish(event.place, reply)
@@ -284,9 +284,9 @@ class SlackSurface:
     async def open_form(self, event: Event, form: Form) -> None:
         """At once while the click is fresh; later a button opens it."""
         await self._ready()
-        grip = self._grips.get(event.key)
+        context = self._contexts.get(event.key)
         view = outbound.modal(form, event.place, close=self._say("slack.close", event.locale))
-        if grip is not None and await self._show_form(grip, view):
+        if context is not None and await self._show_form(context, view):
             return
         action = form.again or _again(event)
         text = self._say("slack.form_late", event.locale)
@@ -302,13 +302,13 @@ class SlackSurface:
     async def return_form(self, event: Event, problem: str) -> None:
         """Beside its input while Slack waits; later in the form, else with what was typed."""
         await self._ready()
-        grip = self._grips.get(event.key)
-        sent = grip.sent if grip is not None else None
-        if grip is not None and sent is not None:
+        context = self._contexts.get(event.key)
+        sent = context.sent if context is not None else None
+        if context is not None and sent is not None:
             if sent.refuse(problem):
                 return
             filled = sent.filled(problem)
-            if filled is not None and await self._show_form(grip, filled):
+            if filled is not None and await self._show_form(context, filled):
                 return
         typed = event.what.values if isinstance(event.what, FormSubmitted) else {}
         kept = [text for text in typed.values() if text.strip()]
@@ -325,7 +325,7 @@ class SlackSurface:
         is_direct = channel.startswith("D")
         target = channel if is_direct else await self._people.direct(event.user.id)
         thread = event.place.thread if is_direct else None
-        await self._wire.upload(
+        await self._api.upload(
             target, document.name, data, comment=document.text, thread=thread, alt=document.text
         )
         if not is_direct:
@@ -336,32 +336,32 @@ class SlackSurface:
         await self._ready()
         number, _, address = attachment.reference.partition(" ")
         try:
-            answer = await self._wire.call("files.info", {"file": number})
+            answer = await self._api.call("files.info", {"file": number})
             file: Json = answer.get("file") or {}
             address = file.get("url_private_download") or file.get("url_private") or address
         except SurfaceError as error:
             if not is_unknown_method(error) or not address:
                 raise
-        async for block in self._wire.download(address):
+        async for block in self._api.download(address):
             yield block
 
-    async def open_waiting(self, grip: InteractionContext) -> None:
+    async def open_waiting(self, context: InteractionContext) -> None:
         """A form that is filled later, when the answer takes longer than its trigger lives."""
-        async with grip.lock:
-            if grip.view is not None or not grip.is_waiting or not self._is_fresh(grip):
+        async with context.lock:
+            if context.view is not None or not context.is_waiting or not self._is_fresh(context):
                 return
             with contextlib.suppress(SurfaceError):
-                notice = self._notice("slack.moment", grip.event.locale)
-                grip.opened = await self._open_view(grip, notice)
+                notice = self._notice("slack.moment", context.event.locale)
+                context.opened = await self._open_view(context, notice)
 
-    async def end_waiting(self, grip: InteractionContext) -> None:
+    async def end_waiting(self, context: InteractionContext) -> None:
         """All that is to be answered has been: no form opens now, and none goes on waiting."""
-        async with grip.lock:
-            if grip.view is not None and grip.is_waiting:
-                await self._put_view(grip, self._notice("slack.answered", grip.event.locale))
-            grip.is_waiting = False
-            if grip.sent is not None:
-                grip.sent.forget()
+        async with context.lock:
+            if context.view is not None and context.is_waiting:
+                await self._put_view(context, self._notice("slack.answered", context.event.locale))
+            context.is_waiting = False
+            if context.sent is not None:
+                context.sent.forget()
 
     def _notice(self, key: str, locale: str) -> Json:
         close = self._say("slack.close", locale)
@@ -369,14 +369,14 @@ class SlackSurface:
 
     async def _fill_waiting(self, key: str, reply: Drawn) -> None:
         """A form that was opened in expectation says what was answered instead."""
-        grip = self._grips.get(key)
-        if grip is not None and grip.view is not None:
-            await self._told_in_form(grip, reply)
+        context = self._contexts.get(key)
+        if context is not None and context.view is not None:
+            await self._told_in_form(context, reply)
 
     async def _publish(self, place: Place, reply: Drawn) -> MessageId:
         user = place.channel.removeprefix(HOME)
         args = {"user_id": user, "view": outbound.home(reply)}
-        await self._wire.call("views.publish", args)
+        await self._api.call("views.publish", args)
         return MessageId(place.channel)
 
     async def _edit_ephemeral(self, message: MessageId, reply: Drawn) -> None:
@@ -385,7 +385,7 @@ class SlackSurface:
         if url is None:
             raise MessageGone
         first = outbound.payloads(reply)[0]
-        await self._wire.respond(
+        await self._api.respond(
             url, {"replace_original": True, "text": first.text, "blocks": first.blocks}
         )
 
@@ -397,14 +397,14 @@ class SlackSurface:
         try:
             await self._respond(url, reply)
         except MessageGone:
-            grip = self._grips.get(key) or self._grips[key.removesuffix(".error")]
-            grip.handle = replace(grip.handle, response_url=None)
+            context = self._contexts.get(key) or self._contexts[key.removesuffix(".error")]
+            context.handle = replace(context.handle, response_url=None)
             return False
         return True
 
     async def _respond(self, url: str, reply: Drawn) -> None:
         for payload in outbound.payloads(reply)[:5]:
-            await self._wire.respond(
+            await self._api.respond(
                 url,
                 {
                     "response_type": "ephemeral",
@@ -445,61 +445,61 @@ class SlackSurface:
             }
             if thread is not None:
                 args["thread_ts"] = thread
-            await self._wire.call("chat.postEphemeral", args, channel=channel)
+            await self._api.call("chat.postEphemeral", args, channel=channel)
 
-    async def _told_in_form(self, grip: InteractionContext, reply: Drawn) -> bool:
+    async def _told_in_form(self, context: InteractionContext, reply: Drawn) -> bool:
         """Where a form was opened, or the home tab clicked, the answer stands in a form."""
-        is_home = grip.event.place.channel.startswith(("U", "W")) and isinstance(
-            grip.event.what, ButtonClicked
+        is_home = context.event.place.channel.startswith(("U", "W")) and isinstance(
+            context.event.what, ButtonClicked
         )
         # What can be clicked must stand in a message, where a later click finds it.
         has_buttons = not isinstance(reply, Listing) and bool(reply.buttons)
-        async with grip.lock:
-            if grip.view is None and (has_buttons or not is_home):
+        async with context.lock:
+            if context.view is None and (has_buttons or not is_home):
                 return False
-            title, close = "Attune", self._say("slack.close", grip.event.locale)
+            title, close = "Attune", self._say("slack.close", context.event.locale)
             view = outbound.notice(title, words(reply), close=close)
-            return await self._put_view(grip, view) and not has_buttons
+            return await self._put_view(context, view) and not has_buttons
 
-    async def _show_form(self, grip: InteractionContext, view: Json) -> bool:
-        async with grip.lock:
-            return await self._put_view(grip, view)
+    async def _show_form(self, context: InteractionContext, view: Json) -> bool:
+        async with context.lock:
+            return await self._put_view(context, view)
 
-    async def _put_view(self, grip: InteractionContext, view: Json) -> bool:
-        grip.is_waiting = False
+    async def _put_view(self, context: InteractionContext, view: Json) -> bool:
+        context.is_waiting = False
         try:
-            if grip.view is not None:
-                if grip.sent is not None:
-                    await grip.sent.settled()
-                await self._wire.call("views.update", {"view_id": grip.view, "view": view})
+            if context.view is not None:
+                if context.sent is not None:
+                    await context.sent.settled()
+                await self._api.call("views.update", {"view_id": context.view, "view": view})
                 return True
-            if not self._is_fresh(grip):
+            if not self._is_fresh(context):
                 return False
-            grip.opened = await self._open_view(grip, view)
+            context.opened = await self._open_view(context, view)
         except SurfaceError as error:
             log.info("A form could not be opened", extra={"why": code(error)})
             return False
         return True
 
-    async def _open_view(self, grip: InteractionContext, view: Json) -> str:
-        args = {"trigger_id": grip.handle.trigger, "view": view}
-        answer = await self._wire.call("views.open", args, is_repeatable=False, patience=0)
+    async def _open_view(self, context: InteractionContext, view: Json) -> str:
+        args = {"trigger_id": context.handle.trigger, "view": view}
+        answer = await self._api.call("views.open", args, is_repeatable=False, patience=0)
         return str((answer.get("view") or {}).get("id") or "")
 
-    def _is_fresh(self, grip: InteractionContext) -> bool:
+    def _is_fresh(self, context: InteractionContext) -> bool:
         """Slack takes a trigger once, within three seconds."""
-        age = self._now() - grip.taken_at
-        return bool(grip.handle.trigger) and age < _TRIGGER_SECONDS
+        age = self._now() - context.taken_at
+        return bool(context.handle.trigger) and age < _TRIGGER_SECONDS
 
     def _locale(self, key: str) -> str:
-        grip = self._grips.get(key)
-        return grip.event.locale if grip else "en"
+        context = self._contexts.get(key)
+        return context.event.locale if context else "en"
 
     def _response_url(self, key: str) -> str | None:
-        grip = self._grips.get(key) or self._grips.get(key.removesuffix(".error"))
-        if grip is None or self._now() - grip.taken_at > _RESPONSE_SECONDS:
+        context = self._contexts.get(key) or self._contexts.get(key.removesuffix(".error"))
+        if context is None or self._now() - context.taken_at > _RESPONSE_SECONDS:
             return None
-        return grip.handle.response_url
+        return context.handle.response_url
 
     async def _think(self, target: AnswerTarget, locale: str) -> None:
         """A word of patience where the model is slow."""
@@ -512,7 +512,7 @@ class SlackSurface:
             "status": self._say("slack.thinking", locale),
         }
         try:
-            await self._wire.call("assistant.threads.setStatus", args, patience=0)
+            await self._api.call("assistant.threads.setStatus", args, patience=0)
         except SurfaceError as error:
             log.info("A status could not be shown", extra={"why": code(error)})
 

@@ -111,12 +111,14 @@ class OnSlack:
     @asynccontextmanager
     async def writer(self, *, is_new: bool = True) -> AsyncIterator[MessageWriter]:
         api: Any = CountingApi(self.api, self)
-        traces = PostedMessages(api, lambda: SlackBot("T1", slack_fake.BOT, slack_fake.BOT_ID))
+        posted_messages = PostedMessages(
+            api, lambda: SlackBot("T1", slack_fake.BOT, slack_fake.BOT_ID)
+        )
         with Slots(self.api.pacing) as slots:
             yield SlackMessageWriter(
                 api,
                 AnswerTarget(self.channel, self.root, "T1", UserId("U2"), "key"),
-                PostedParts(traces, self.channel, self.root, self.root),
+                PostedParts(posted_messages, self.channel, self.root, self.root),
                 slots=slots,
                 begins=ignored,
                 now=asyncio.get_running_loop().time,
