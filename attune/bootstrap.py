@@ -161,9 +161,8 @@ def build(
         changed=changed,
         erase_after=timedelta(days=settings.erase_after_days),
     )
-    dispatch = Dispatch(
-        deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
-    )
+    spawn = _spawning(group, busy)
+    dispatch = Dispatch(deps=deps, catalogue=CATALOGUE, answers=answers, spawn=spawn)
     watcher = JobPoller(store=store, hosts=hosts, clock=clock, patience=_patience(settings))
     removals = Removals(store=store, surfaces=surfaces, clock=clock, erase_after=deps.erase_after)
     return App(

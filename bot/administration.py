@@ -9,7 +9,7 @@ from bot import access
 from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import csv_line
 from bot.domain import AuditEntry, HostName, Role, User, UserId
-from bot.errors import BadInput, NotFound, NotNow
+from bot.errors import BadInput, NotFound, NotNow, Outdated
 from bot.examples.exchange import described, names_of
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.store import Records
@@ -63,14 +63,18 @@ async def roles(request: Request, deps: Dependencies) -> Reply:
     if role is None:
         return Text(request.words("roles.taken_back", user=person.name), buttons=undo)
     text = request.words("roles.granted", user=person.name, role=request.words(f"role.{wanted}"))
-    return Text(text, buttons=(_take_back_button(request, person.id),))
+    return Text(text, buttons=(_take_back_button(request, person.id, role),))
 
 
 @handlers.button("role.take_back", Role.ADMIN)
 async def take_back(request: Request, deps: Dependencies) -> Reply:
     """The button beside a granted role."""
-    user = UserId(request.argument)
+    shown, _, named = request.argument.partition(":")
+    user = UserId(named)
     async with deps.store.writing() as records:
+        role = await records.roles.get(request.id, user)
+        if role is not None and shown != str(int(role)):
+            raise Outdated(problem=request.words("roles.changed", user=user))
         undo = await _offer_undo(request, user, records)
         await records.roles.put(request.id, user, None)
         await records.audit.add(
@@ -254,7 +258,7 @@ async def _list_roles(request: Request, deps: Dependencies) -> Listing:
             user,
             await names_of(request, [user], deps.surfaces),
             request.words(f"role.{role.name.lower()}"),
-            buttons=(_take_back_button(request, user),) if is_admin else (),
+            buttons=(_take_back_button(request, user, role),) if is_admin else (),
         )
         for user, role in granted
         if wanted in (None, user)
@@ -262,8 +266,9 @@ async def _list_roles(request: Request, deps: Dependencies) -> Listing:
     return Listing(request.words("roles.title"), tuple(lines), empty=request.words("roles.empty"))
 
 
-def _take_back_button(request: Request, user: UserId) -> Button:
-    return Button(request.words("button.take_back"), f"role.take_back:{user}")
+def _take_back_button(request: Request, user: UserId, role: Role) -> Button:
+    action = f"role.take_back:{int(role)}:{user}"
+    return Button(request.words("button.take_back"), action)
 
 
 def _cap(request: Request, name: str, current: int | None) -> int | None:

@@ -20,7 +20,7 @@ from bot.domain import (
     Workspace,
     WorkspaceId,
 )
-from bot.errors import BadInput, NotFound
+from bot.errors import BadInput, NotFound, Outdated
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
@@ -165,16 +165,17 @@ async def bind(request: Request, deps: Dependencies) -> Reply:
         )
     key = "assistant.bound_always" if always else "assistant.bound"
     return Text(
-        request.words(key, name=assistant.name),
-        buttons=(_unbind_button(request, request.place.channel),),
+        request.words(key, name=assistant.name), buttons=(_unbind_button(request, binding),)
     )
 
 
 @handlers.button("assistant.unbind", Role.ADMIN)
 async def unbind_named(request: Request, deps: Dependencies) -> Reply:
     """The button beside a channel."""
-    place = replace(request.place, channel=ChannelId(request.argument))
-    return await unbind(replace(request, event=replace(request.event, place=place)), deps)
+    shown, _, channel = request.argument.partition(":")
+    place = replace(request.place, channel=ChannelId(channel))
+    there = replace(request, event=replace(request.event, place=place))
+    return await _unbind(there, deps, shown=shown)
 
 
 async def _check_channel(request: Request, surfaces: Surfaces) -> None:
@@ -183,17 +184,25 @@ async def _check_channel(request: Request, surfaces: Surfaces) -> None:
         raise NotFound(noun="channel", name=request.place.channel)
 
 
-def _unbind_button(request: Request, channel: ChannelId) -> Button:
-    return Button(request.words("button.unbind"), f"assistant.unbind:{channel}")
+def _unbind_button(request: Request, bound: Binding) -> Button:
+    action = f"assistant.unbind:{bound.assistant}:{bound.channel}"
+    return Button(request.words("button.unbind"), action)
 
 
 @handlers.command("assistant unbind", Role.ADMIN)
 async def unbind(request: Request, deps: Dependencies) -> Reply:
+    return await _unbind(request, deps)
+
+
+async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = None) -> Reply:
+    """The channel has the default again, if it still has the assistant that a button shows."""
     async with deps.store.writing() as records:
         channel = request.place.channel
         bound = await records.assistants.binding(request.id, channel)
         if bound is None:
             return Text(request.words("assistant.not_bound"))
+        if shown is not None and shown != str(bound.assistant):
+            raise Outdated(problem=request.words("assistant.bound_anew", channel=channel))
         await records.assistants.unbind(request.id, channel)
         await records.audit.add(
             request.id, request.by, "assistant.unbound", at=request.now, channel=channel
@@ -230,7 +239,7 @@ async def bindings(request: Request, deps: Dependencies) -> Reply:
             one.channel,
             names.get(one.assistant, "–"),
             request.words("channel.always" if one.always else "channel.mentioned"),
-            buttons=(_unbind_button(request, one.channel),),
+            buttons=(_unbind_button(request, one),),
         )
         for one in found
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from bot.commands import Handlers
 from bot.domain import (
+    LOCAL,
     HostName,
     Message,
     MessageId,
@@ -160,7 +161,10 @@ async def word_fell_back(notice: Notice, records: Records, words: Words) -> Draw
     """The curators hear why the base answered."""
     model, kept = notice.details.get("model"), notice.details.get("why")
     why = deserialize(kept) if isinstance(kept, Mapping) else None
-    return Text(words("chat.fell_back", model=model, why=words.error(why or AttuneError())))
+    error = why or AttuneError()
+    # Everybody in the channel reads it; the operator alone reads the local room.
+    told = words.error(error) if notice.place.workspace == LOCAL else words.plain(error)
+    return Text(words("chat.fell_back", model=model, why=told))
 
 
 class AnswerWriter:

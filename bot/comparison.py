@@ -202,7 +202,8 @@ class _Answer:
                 async for piece in pieces:
                     yield piece
         except (HostError, OverCap) as error:
-            yield self._request.words.error(error)
+            words = self._request.words
+            yield words.error(error) if self._request.may_quote_host else words.plain(error)
 
     async def _paid(self) -> AsyncGenerator[str]:
         started = self._deps.clock.now()

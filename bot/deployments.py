@@ -24,21 +24,35 @@ HANDLE_LENGTH = 80
 _ROLLED_BACK = "model.rolled_back"
 
 
+@handlers.button("model.use", Role.TRAINER)
+async def use_shown(request: Request, deps: Dependencies) -> Reply:
+    """The model of a button, unless another answers since the button was shown."""
+    shown, _, name = request.argument.partition(":")
+    return await _use(request, name, deps, instead_of=shown)
+
+
 @handlers.command(
     "use",
     Role.TRAINER,
     Option("model", OptionKind.MODEL, rest=True, required=True),
     Option.text("as"),
 )
-@handlers.button("model.use", Role.TRAINER)
 async def use(request: Request, deps: Dependencies) -> Reply:
     """A tuned model, a checkpoint, the base, or `latest`."""
+    return await _use(request, request.text("model") or "", deps)
+
+
+async def _use(
+    request: Request, name: str, deps: Dependencies, *, instead_of: str | None = None
+) -> Reply:
+    """In place of the deployment that a button shows, if any."""
     async with deps.store.writing() as records:
-        wanted = request.text("model") or request.argument
-        model = await _called(request, await _wanted(request, wanted, records), records)
+        model = await _called(request, await _wanted(request, name, records), records)
         current = await records.deployments.current(request.id, request.assistant.id)
         if current is not None and (current.model, current.called) == (model.name, model.called):
             return Text(request.words("use.already", model=model.name))
+        if instead_of is not None and instead_of != _stamp(current):
+            return _refuse_use(request, model, current)
         await records.deployments.add(
             request.id,
             request.assistant.id,
@@ -103,6 +117,25 @@ def rollback_button(model: ModelName, words: Words) -> Button:
     return Button(words("button.rollback"), f"model.rollback:{model[-HANDLE_LENGTH:]}")
 
 
+def use_button(
+    model: ModelName, current: Deployment | None, words: Words, *, is_primary: bool = False
+) -> Button:
+    """Puts a model in place of what answers now; refused once another does."""
+    action = f"model.use:{_stamp(current)}:{model[-HANDLE_LENGTH:]}"
+    return Button(words("button.use"), action, is_primary=is_primary)
+
+
+def _stamp(current: Deployment | None) -> str:
+    return str(current.id) if current else "0"
+
+
+def _refuse_use(request: Request, model: Model, current: Deployment | None) -> Refused:
+    answering = current.model if current else request.assistant.base
+    text = request.words("use.changed", model=answering, name=current.by if current else "–")
+    buttons = (use_button(model.name, current, request.words),)
+    return Refused(text, Card(text, buttons=buttons, private=True))
+
+
 def _is_as_shown(request: Request, current: Deployment) -> bool:
     if not isinstance(request.event.what, ButtonClicked):
         return True
@@ -125,9 +158,8 @@ async def listing(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         found = await records.models.all(request.id, request.assistant.id)
         current = await records.deployments.current(request.id, request.assistant.id)
-    answering = current.model if current else request.assistant.base
     listed = [*found, _base(request)]
-    lines = tuple(_line(request, model, answering) for model in listed)
+    lines = tuple(_line(request, model, current) for model in listed)
     return Listing(request.words("models.title", count=len(lines)), lines)
 
 
@@ -149,8 +181,9 @@ async def history(request: Request, deps: Dependencies) -> Reply:
     return Listing(request.words("model.history"), lines, empty=request.words("model.no_history"))
 
 
-def _line(request: Request, model: Model, answering: ModelName) -> ListingRow:
+def _line(request: Request, model: Model, current: Deployment | None) -> ListingRow:
     words = request.words
+    answering = current.model if current else request.assistant.base
     notes = [words(f"model.{model.kind}")]
     if model.name == answering:
         notes.append(words("model.answering"))
@@ -164,7 +197,7 @@ def _line(request: Request, model: Model, answering: ModelName) -> ListingRow:
         notes.append(words("model.ends", date=model.expires_on))
     if model.is_tainted:
         notes.append(words("model.tainted"))
-    buttons = _buttons(request, model) if model.name != answering else ()
+    buttons = _buttons(request, model, current) if model.name != answering else ()
     return ListingRow(
         model.name.rpartition(":")[2],
         model.name,
@@ -182,9 +215,9 @@ def _line(request: Request, model: Model, answering: ModelName) -> ListingRow:
     )
 
 
-def _buttons(request: Request, model: Model) -> tuple[Button, ...]:
+def _buttons(request: Request, model: Model, current: Deployment | None) -> tuple[Button, ...]:
     words, handle = request.words, model.name[-HANDLE_LENGTH:]
-    use = Button(words("button.use"), f"model.use:{handle}")
+    use = use_button(model.name, current, words)
     if model.kind is not ModelKind.TUNED or request.role < Role.ADMIN:
         return (use,)
     return use, Button(words("button.delete"), f"model.delete:{handle}", is_danger=True)

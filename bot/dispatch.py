@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -23,7 +24,7 @@ from bot.domain import (
     Role,
     WorkspaceId,
 )
-from bot.errors import AttuneError, BadInput, NotFound, PlaceClosed
+from bot.errors import AttuneError, BadInput, NotFound, Outdated, PlaceClosed, SurfaceError
 from bot.events import (
     ButtonClicked,
     CommandInvoked,
@@ -239,18 +240,18 @@ class Dispatch:
 
     async def _told(self, event: Event, progress: ProgressCallback | None = None) -> Reply:
         """What `ask` and `look` give back; here too errors become words."""
-        words = Words(event.locale)
+        words, role = Words(event.locale), Role.STRANGER
         try:
             # A workspace begins with what a platform sends, never with what an address names.
             is_ours = event.place.workspace == LOCAL
             request = await self._request_for(event, may_settle=is_ours)
             request = replace(request, progress=progress, is_page=True)
-            words = request.words
+            words, role = request.words, request.role
             if not _is_heard(request):
                 access.refuse_closed(request.workspace, words)
             reply = await self._reply(request)
         except AttuneError as error:
-            reply = Refused(words.error(error))
+            reply = Refused(_explained(error, role, words))
         except Exception:
             log.exception("A question could not be handled", extra={"kind": event.what.kind})
             reply = Refused(words.error(AttuneError()))
@@ -272,17 +273,19 @@ class Dispatch:
 
     async def _run(self, event: Event) -> None:
         """Errors become words for the place where they happened."""
-        words = Words(event.locale)
+        words, role = Words(event.locale), Role.STRANGER
         try:
             await self._gate.wait()
             request = await self._request_for(event)
-            words = request.words
+            words, role = request.words, request.role
             if _is_heard(request):
                 reply = self._pressable(request, await self._reply(request))
                 reply = self._fitting(request, reply)
                 await self._answer(event, reply, words)
         except AttuneError as error:
-            await self._apologise(event, words.error(error))
+            is_outdated = isinstance(error, Outdated)
+            said = _explained(error, role, words)
+            await self._apologise(event, said, is_outdated=is_outdated)
         except asyncio.CancelledError:
             if not self._answers.is_stopping():
                 raise
@@ -442,7 +445,7 @@ class Dispatch:
                 await self._receipt(event, reply, surface)
             case Refused():
                 await self._begin(event)
-                await self._show(event, reply.card or Text(reply.text, private=True), surface)
+                await self._refuse(event, reply.card or Text(reply.text, private=True), surface)
             case Stream():
                 await self._stream(event, reply, surface)
             case Form() if isinstance(surface, CanOpenForm):
@@ -467,6 +470,16 @@ class Dispatch:
         else:
             message = await surface.post(event.place, reply, key=event.key)
             await self._note_card(event, event.place, message, reply)
+
+    async def _refuse(self, event: Event, reply: Drawn, surface: Surface) -> None:
+        """In place of a card that only the clicker sees, so that its buttons go; else beside it."""
+        clicked = event.private_card
+        if clicked is not None:
+            with contextlib.suppress(SurfaceError):
+                await surface.edit(event.place, clicked, reply)
+                await self._note_card(event, event.place, clicked, reply)
+                return
+        await self._show(event, reply, surface)
 
     async def _note_card(
         self, event: Event, place: Place, message: MessageId, reply: Drawn
@@ -503,13 +516,15 @@ class Dispatch:
         """Written before anything is shown, so that a later run knows where to look first."""
         await self._inbox.begin(event.key)
 
-    async def _apologise(self, event: Event, sentence: str) -> None:
+    async def _apologise(self, event: Event, sentence: str, *, is_outdated: bool = False) -> None:
         """An error is told where it happened; if even that fails it is only logged."""
         try:
             surface = self._deps.surfaces.of(event.place.workspace)
             key = f"{event.key}.error"
             text = Text(sentence, private=True)
-            if isinstance(event.what, FormSubmitted) and isinstance(surface, CanReturnForm):
+            if is_outdated and event.private_card is not None:
+                await self._refuse(event, text, surface)
+            elif isinstance(event.what, FormSubmitted) and isinstance(surface, CanReturnForm):
                 await surface.return_form(event, sentence)
             elif isinstance(surface, CanWhisper):
                 await surface.whisper(event, text)
@@ -535,6 +550,11 @@ def _read(row: InboxRow) -> Event | None:
     except ValueError:
         log.warning("A promised event cannot be read any more")
         return None
+
+
+def _explained(error: AttuneError, role: Role, words: Words) -> str:
+    """What a host said in its own words is for curators and the operator."""
+    return words.error(error) if role >= Role.CURATOR else words.plain(error)
 
 
 def _is_heard(request: Request) -> bool:

@@ -14,6 +14,7 @@ AttuneError
 │   ├── NothingToTrain      too few permitted rows
 │   ├── BadRow              a row breaks a published rule
 │   └── NotNow              the state of things does not allow it
+│       └── Outdated        what a button was drawn for is no longer so
 ├── HostError               the model host
 │   ├── HostUnreachable     the request never left
 │   ├── HostSilent          it left, and no answer came: the outcome is unknown
@@ -134,6 +135,10 @@ class BadRow(Refusal):
 
 
 class NotNow(Refusal):
+    """{problem}"""
+
+
+class Outdated(NotNow):
     """{problem}"""
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from bot.domain import Message, MessageId, Place, User
+from bot.domain import EPHEMERAL, ChannelKind, Message, MessageId, Place, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +199,15 @@ class Event:
 
     def _key_of(self, message: MessageId) -> str:
         return f"{self.place.workspace}/{self.place.channel}/{message}"
+
+    @property
+    def private_card(self) -> MessageId | None:
+        """The clicked message, if nobody but the clicker sees it."""
+        what = self.what
+        if not isinstance(what, ButtonClicked) or what.message is None:
+            return None
+        is_alone = what.message.startswith(EPHEMERAL) or self.place.kind is ChannelKind.DIRECT
+        return what.message if is_alone else None
 
     @property
     def root_key(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.commands import Handlers
 from bot.domain import ExampleFilter, ExampleState, Role
+from bot.examples.keeping import consent_buttons
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Fact, Reply, Text
@@ -20,17 +21,13 @@ async def home(request: Request, deps: Dependencies) -> Reply:
         facts = await _facts(request, records) if request.role > Role.STRANGER else ()
         held = await records.consents.get(request.id, request.by)
     is_given = held.given if held else request.workspace.platform == "local"
-    switch = (
-        Button(words("button.consent_off"), "consent.off")
-        if is_given
-        else Button(words("button.consent_on"), "consent.on")
-    )
+    agree, withhold = consent_buttons(words, held)
     return Card(
         words("home.title", name=request.assistant.name),
         lines=(words("consent.given" if is_given else "consent.not_given"),),
         facts=facts,
         buttons=(
-            switch,
+            withhold if is_given else agree,
             Button(words("home.my_data"), "privacy.my_data"),
             Button(words("home.forget"), "privacy.ask_forget", is_danger=True),
         ),

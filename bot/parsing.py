@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from bot.commands import Command, Option, OptionKind
 from bot.errors import BadInput
 from bot.option_values import read_choice, read_number, read_whole
+from bot.replies import LONGEST_ACTION
 from bot.words import Words
 
 _OPTION_NAME = re.compile(r"[A-Za-z_]{2,32}")
@@ -42,6 +43,14 @@ def parse(
     if loose and command.rest:
         named[command.rest.name] = _bare(" ".join(loose))
     return checked(command, named, words)
+
+
+def in_button(action: str, options: Mapping[str, str]) -> str | None:
+    """An action with options as `parse` reads them; None where a button cannot hold them."""
+    said = " ".join(f'{name}:"{value}"' for name, value in options.items() if value)
+    whole = f"{action}{said}".rstrip(" ")
+    is_sayable = len(whole) <= LONGEST_ACTION and not any('"' in v for v in options.values())
+    return whole if is_sayable else None
 
 
 def _refuse_unknown(

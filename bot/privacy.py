@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 
@@ -24,7 +25,8 @@ from bot.domain import (
 from bot.errors import BadInput, NotNow
 from bot.events import MessageEdited, MessagesDeleted
 from bot.examples.following import follow_edit
-from bot.examples.keeping import consent_buttons
+from bot.examples.keeping import consent_buttons, consent_stamp
+from bot.examples.shown import is_button
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanForgetFiles
@@ -39,6 +41,7 @@ from bot.replies import (
     Listing,
     ListingRow,
     NoReply,
+    Refused,
     Reply,
     Text,
     Tone,
@@ -54,6 +57,7 @@ _PART = 100
 _EVERY = 1_000_000
 _SHOWN_CHARACTERS, _OWN_CHARACTERS = 60, 8
 CONSENT_WANTED = "consent.wanted"
+_FORGETTING = "person.forgetting"
 
 
 @handlers.command("consent", Role.STRANGER, Option.choice("switch", "on", "off", rest=True))
@@ -64,13 +68,17 @@ async def consent(request: Request, deps: Dependencies) -> Reply:
         return await _switch_consent(request, given=wanted == "on", store=deps.store)
     async with deps.store.reading() as records:
         held = await records.consents.get(request.id, request.by)
+    return _consent_card(request, held)
+
+
+def _consent_card(request: Request, held: Consent | None) -> Card:
     is_local = request.workspace.platform == "local"
     given = held.given if held else is_local
     words = request.words
     return Card(
         title=words("consent.given" if given else "consent.not_given"),
         lines=(words("consent.text"),),
-        buttons=consent_buttons(words),
+        buttons=consent_buttons(words, held),
         private=True,
     )
 
@@ -96,14 +104,24 @@ async def revoke_consent(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _switch_consent(request: Request, *, given: bool, store: Store) -> Reply:
+    """A button is refused where the person has said otherwise since it was shown."""
     async with store.writing() as records:
-        held = Consent(request.by, CONSENT_VERSION, given, request.now)
-        await records.consents.put(request.id, held)
-        what = "consent.given" if given else "consent.revoked"
-        await records.audit.add(
-            request.id, request.by, what, at=request.now, version=CONSENT_VERSION
-        )
-    return Text(request.words("consent.thanks" if given else "consent.revoked"), private=True)
+        held = await records.consents.get(request.id, request.by)
+        is_new = held is None or (held.given, held.version) != (given, CONSENT_VERSION)
+        if is_new and is_button(request) and request.argument != consent_stamp(held):
+            text = request.words("consent.changed")
+            return Refused(text, replace(_consent_card(request, held), title=text))
+        if is_new:
+            new = Consent(request.by, CONSENT_VERSION, given, request.now)
+            await records.consents.put(request.id, new)
+            what = "consent.given" if given else "consent.revoked"
+            await records.audit.add(
+                request.id, request.by, what, at=request.now, version=CONSENT_VERSION
+            )
+    done = request.words("consent.thanks" if given else "consent.revoked")
+    # A card in a channel stands there for others too.
+    is_alone = request.event.private_card is not None
+    return Card(done, private=True, replaces=True) if is_alone else Text(done, private=True)
 
 
 @handlers.button("consents", Role.ADMIN, is_for_pages=True)
@@ -165,9 +183,11 @@ async def _with_words_of(request: Request, records: Records) -> AsyncIterator[tu
 
 @handlers.command("forget-me", Role.STRANGER)
 @handlers.button("privacy.ask_forget", Role.STRANGER)
-async def ask_forget(request: Request, deps: Dependencies) -> Reply:
+async def ask_forget(request: Request, deps: Dependencies) -> Card:
+    async with deps.store.reading() as records:
+        newest = await records.people.newest(request.id, request.by)
     words = request.words
-    sure = Button(words("button.forget"), f"privacy.forget:{request.by}", is_danger=True)
+    sure = Button(words("button.forget"), f"privacy.forget:{newest}:{request.by}", is_danger=True)
     return Card(
         words("forget.title"),
         lines=(words("forget.text"),),
@@ -188,8 +208,12 @@ async def forget(request: Request, deps: Dependencies) -> Reply:
     What is counted or was decided stays without a name. A refused consent
     stays, for it is what keeps their words out from now on.
     """
-    if request.argument != request.by:
+    shown, _, person = request.argument.partition(":")
+    if person != request.by:
         raise BadInput(problem=request.words("forget.not_yours"))
+    if not await _begin_forgetting(request, shown, deps.store):
+        fresh = replace(await ask_forget(request, deps), title=request.words("forget.changed"))
+        return Refused(fresh.title, fresh)
     quotes = await _quotes(request, deps.store)
     examples, marked = await _forget_examples(request, deps.store)
     marked += await _forget_edits(request, deps.store)
@@ -207,6 +231,20 @@ async def forget(request: Request, deps: Dependencies) -> Reply:
     deps.wake()
     text = request.words("forget.done", examples=examples, turns=turns, models=marked)
     return Card(text, replaces=True)
+
+
+async def _begin_forgetting(request: Request, shown: str, store: Store) -> bool:
+    """False where more is kept of them than when the card was shown, unless this had begun."""
+    async with store.writing() as records:
+        begun = await records.audit.page(request.id, what=_FORGETTING, limit=_PART)
+        if any(entry.details.get("event") == request.event.key for entry in begun):
+            return True
+        is_as_shown = shown == await records.people.newest(request.id, request.by)
+        if is_as_shown:
+            await records.audit.add(
+                request.id, None, _FORGETTING, at=request.now, event=request.event.key
+            )
+    return is_as_shown
 
 
 async def _quotes(request: Request, store: Store) -> set[str]:

@@ -18,6 +18,10 @@ class Tone(StrEnum):
     BUSY = "busy"
 
 
+LONGEST_ACTION = 100
+"""Characters of a button's action; Discord's custom_id holds no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Button:
     """Something to click; `action` is opaque to the surface (at most 100 characters).

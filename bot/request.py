@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.domain import (
+    LOCAL,
     Assistant,
     Binding,
     Deployment,
@@ -72,6 +73,14 @@ class Request:
     def month_start(self) -> datetime:
         """Midnight UTC of the first of this month; budgets of money count from there."""
         return self.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+    @property
+    def may_quote_host(self) -> bool:
+        """Whether curators or the operator alone read the reply, wherever it is shown.
+
+        What a host says in its own words may quote rows or settings, so members read none of it.
+        """
+        return self.role >= Role.CURATOR and (self.is_page or self.id == LOCAL)
 
     @property
     def clicked(self) -> MessageId | None:

@@ -8,11 +8,11 @@ from dataclasses import replace
 from bot.commands import Command
 from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
+from bot.parsing import in_button
 from bot.replies import Button, Card, Listing, Receipt, Reply, Text
 from bot.request import Request
 
 SHARE = "share"
-_LONGEST_ACTION = 100
 
 
 def for_asker(request: Request, command: Command, reply: Reply) -> Reply:
@@ -61,12 +61,8 @@ def for_channel(command: Command, reply: Reply) -> Reply:
 
 def _button(request: Request, command: Command) -> Button | None:
     """None where nobody else would see it, or where it cannot be said in a button."""
-    options = [f'{name}:"{value}"' for name, value in request.options.items() if value]
-    action = " ".join([f"{SHARE}:{command.path}", *options])
+    action = in_button(f"{SHARE}:{command.path} ", request.options)
     is_alone = request.place.kind is ChannelKind.DIRECT or request.role is Role.STRANGER
-    is_sayable = len(action) <= _LONGEST_ACTION and not any(
-        '"' in v for v in request.options.values()
-    )
-    if is_alone or not command.is_shareable or not is_sayable:
+    if is_alone or not command.is_shareable or action is None:
         return None
     return Button(request.words("button.share"), action)

@@ -17,7 +17,7 @@ from bot.domain import (
     Undoable,
     UserId,
 )
-from bot.errors import NotFound, NotNow
+from bot.errors import NotFound, NotNow, Outdated
 from bot.examples.keeping import change_state, redraw_cards
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
@@ -49,7 +49,7 @@ async def _found(request: Request, records: Records) -> Undoable:
     except ValueError:
         raise NotFound(noun="button", name=request.argument) from None
     if found is None or found.attempts or found.due_at <= request.now:
-        raise NotNow(problem=request.words("undo.over"))
+        raise Outdated(problem=request.words("undo.over"))
     if found.user != request.by:
         raise NotNow(problem=request.words("undo.not_yours"))
     return found
@@ -58,7 +58,7 @@ async def _found(request: Request, records: Records) -> Undoable:
 async def _example(request: Request, details: Details, records: Records) -> None:
     example = await records.examples.get(request.id, ExampleId(details["example"]))
     if example.state != details["after"] or example.decided_by != request.by:
-        raise NotNow(problem=request.words("undo.changed"))
+        raise Outdated(problem=request.words("undo.changed"))
     await change_state(request, records, example.id, ExampleState(details["before"]))
 
 
@@ -78,7 +78,7 @@ async def _examples(request: Request, details: Details, records: Records) -> Non
 async def _binding(request: Request, details: Details, records: Records) -> None:
     channel = ChannelId(details["channel"])
     if await records.assistants.binding(request.id, channel) is not None:
-        raise NotNow(problem=request.words("undo.changed"))
+        raise Outdated(problem=request.words("undo.changed"))
     binding = Binding(channel, AssistantId(details["assistant"]), always=details["always"])
     await records.assistants.bind(request.id, binding)
 
@@ -86,7 +86,7 @@ async def _binding(request: Request, details: Details, records: Records) -> None
 async def _role(request: Request, details: Details, records: Records) -> None:
     person = UserId(details["person"])
     if await records.roles.get(request.id, person) is not None:
-        raise NotNow(problem=request.words("undo.changed"))
+        raise Outdated(problem=request.words("undo.changed"))
     role = Role(details["role"])
     await records.roles.put(request.id, person, role, is_external=details["is_external"])
 

@@ -39,7 +39,7 @@ async def listing(request: Request, deps: Dependencies) -> Reply:
     shown, words = found[:_PAGE], request.words
     more = None
     if len(found) > _PAGE:
-        more = Button(words("list.more"), f"workspaces:{shown[-1].id}"[:100])
+        more = Button(words("list.more"), f"workspaces:{shown[-1].id}")
     lines = tuple(_line(one, deps.hosts, words) for one in (*waiting, *shown))
     return Listing(words("workspaces.title"), lines, more=more, total=total)
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     and_,
     delete,
+    func,
     insert,
     or_,
     select,
@@ -89,6 +90,14 @@ class People:
             own = select(table).where(table.c.workspace == workspace, theirs)
             for row in await self._connection.rows(own):
                 yield kind, _shown(row)
+
+    async def newest(self, workspace: WorkspaceId, user: UserId) -> str:
+        theirs = turns.c.workspace == workspace, turns.c.asker == user
+        own = example_authors.c.workspace == workspace, example_authors.c.item == user
+        turn = select(func.max(turns.c.id)).where(*theirs).scalar_subquery()
+        example = select(func.max(example_authors.c.example)).where(*own).scalar_subquery()
+        row = (await self._connection.run(select(turn.label("turn"), example.label("it")))).one()
+        return f"{row.turn or 0}.{row.it or 0}" if row.turn or row.it else ""
 
     async def edited(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = _PART

@@ -249,7 +249,9 @@ async def test_forgetting_reaches_the_files_and_models_of_the_tuner(
         await until_tuned(built)
         assert any(name.startswith("tuner") for name in files_with(tmp_path))
 
-        await ask(built, ButtonClicked("privacy.forget:mina"), by=MINA, key="forget")
+        card = await ask(built, CommandInvoked("forget-me"), by=MINA, key="card")
+        assert isinstance(card, Card), card
+        await ask(built, ButtonClicked(card.buttons[0].action), by=MINA, key="forget")
         await until_forgotten(built)
 
     assert files_with(tmp_path) == []

@@ -81,7 +81,7 @@ async def test_the_list_of_roles_has_the_button_for_admins(known: Scene) -> None
 
     listing = known.slack.whispers[-1]
     assert isinstance(listing, Listing)
-    assert listing.lines[0].buttons[0].action == "role.take_back:U5"
+    assert listing.lines[0].buttons[0].action == f"role.take_back:{int(Role.TRAINER)}:U5"
 
 
 async def test_a_role_without_a_person_is_refused(known: Scene) -> None:
@@ -115,7 +115,7 @@ async def test_the_list_of_bindings_has_the_button_too(known: Scene) -> None:
     listing = await on_page(known, ButtonClicked("bindings"), "list", channel="C1")
 
     assert isinstance(listing, Listing)
-    assert listing.lines[0].buttons[0].action == "assistant.unbind:C1"
+    assert listing.lines[0].buttons[0].action == "assistant.unbind:1:C1"
 
 
 async def test_in_the_local_room_a_channel_is_where_something_was_said(scene: Scene) -> None:

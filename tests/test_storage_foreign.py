@@ -180,6 +180,7 @@ CALLS: dict[str, Call] = {
     "people.kept": lambda r, _: r.people.kept(FOREIGN, ANN),
     "people.edited": lambda r, _: r.people.edited(FOREIGN, ANN),
     "people.take_back": lambda r, h: r.people.take_back(FOREIGN, [h.example.id], ANN, at=NOW),
+    "people.newest": lambda r, _: r.people.newest(FOREIGN, ANN),
     "people.forget": lambda r, _: r.people.forget(FOREIGN, ANN),
     "people.forget_messages": lambda r, _: r.people.forget_messages(FOREIGN, ANN),
     "people.forget_quotes": lambda r, _: r.people.forget_quotes(FOREIGN, ["X"], after=0),

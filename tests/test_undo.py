@@ -50,13 +50,13 @@ async def reject_many(scene: Scene) -> Reply:
 
 async def unbind(scene: Scene) -> Reply:
     await scene.command("assistant bind attune always:yes")
-    return await ask(scene, f"assistant.unbind:{GENERAL}")
+    return await ask(scene, f"assistant.unbind:1:{GENERAL}")
 
 
 async def take_back(scene: Scene) -> Reply:
     await scene.do("/tune help")
     await scene.grant("mina", Role.CURATOR)
-    return await ask(scene, "role.take_back:mina")
+    return await ask(scene, f"role.take_back:{int(Role.CURATOR)}:mina")
 
 
 async def state(scene: Scene) -> object:

@@ -8,8 +8,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adapters.discord.names import ASK, CHOOSE, EPHEMERAL, FIRST, MENUS, PART
-from bot.domain import ChannelId, ChannelKind, Message, MessageId, Place, User, UserId, WorkspaceId
+from adapters.discord.names import ASK, CHOOSE, FIRST, MENUS, PART
+from bot.domain import (
+    EPHEMERAL,
+    ChannelId,
+    ChannelKind,
+    Message,
+    MessageId,
+    Place,
+    User,
+    UserId,
+    WorkspaceId,
+)
 from bot.events import (
     Attachment,
     ButtonClicked,

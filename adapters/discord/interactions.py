@@ -11,9 +11,8 @@ from enum import Enum, auto
 
 from adapters.discord.api import CALLBACK, FOLLOW_UP, FOLLOWED, Api, Ids, Json, code
 from adapters.discord.inbound import CLICK, Bot, InteractionHandle
-from adapters.discord.names import EPHEMERAL
 from adapters.discord.outbound import EPHEMERAL_FLAG, Payload
-from bot.domain import MessageId
+from bot.domain import EPHEMERAL, MessageId
 from bot.errors import MessageGone, SurfaceError
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,6 @@ MENUS = {"save": "Save as example", "improve": "Improve this reply"}
 
 CHOOSE = "choose"
 """The id of a menu whose values are the actions themselves."""
-EPHEMERAL = "ephemeral:"
-"""Before the id of a message that only one person sees."""
 PART = "#"
 """A text longer than one input is asked for in several: `answer#0`, `answer#1`."""
 FIRST = "~"

@@ -19,12 +19,12 @@ from adapters.discord.drafts import DRAFT, Drafts
 from adapters.discord.inbound import Bot, InteractionHandle
 from adapters.discord.interactions import InteractionContext, Interactions
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
-from adapters.discord.names import EPHEMERAL
 from adapters.discord.outbound import SILENT_FLAG, Payload, nonce
 from adapters.discord.texts import safe
 from adapters.discord.typing_indicator import TypingIndicator
 from adapters.streamed_answer import MessageWriter, StreamedAnswer
 from bot.domain import (
+    EPHEMERAL,
     ChannelId,
     ChannelKind,
     Message,

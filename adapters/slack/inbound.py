@@ -14,7 +14,17 @@ from typing import Any
 from adapters.slack.emoji import meaning
 from adapters.slack.origin import is_foreign, is_from_elsewhere, is_shared
 from adapters.slack.texts import readable
-from bot.domain import ChannelId, ChannelKind, Message, MessageId, Place, User, UserId, WorkspaceId
+from bot.domain import (
+    EPHEMERAL,
+    ChannelId,
+    ChannelKind,
+    Message,
+    MessageId,
+    Place,
+    User,
+    UserId,
+    WorkspaceId,
+)
 from bot.events import (
     Attachment,
     ButtonClicked,
@@ -36,7 +46,6 @@ from bot.events import (
 Payload = Mapping[str, Any]
 
 HOME = "home:"
-EPHEMERAL = "ephemeral:"
 COMMAND = "command:"
 FIRST = "first:"
 SEVERAL = "several"

@@ -15,7 +15,7 @@ from adapters.rendering import words
 from adapters.slack import inbound, outbound
 from adapters.slack.api import Api, Json, code, is_unknown_method
 from adapters.slack.emoji import name_of
-from adapters.slack.inbound import COMMAND, EPHEMERAL, HOME, Bot, InteractionHandle
+from adapters.slack.inbound import COMMAND, HOME, Bot, InteractionHandle
 from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
 from adapters.slack.pacing import Slots
 from adapters.slack.people import People
@@ -24,7 +24,16 @@ from adapters.slack.posts import Posts
 from adapters.slack.submissions import Submission
 from adapters.slack.texts import safe_pieces
 from adapters.streamed_answer import StreamedAnswer
-from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, WorkspaceId
+from bot.domain import (
+    EPHEMERAL,
+    ChannelId,
+    Message,
+    MessageId,
+    Place,
+    User,
+    UserId,
+    WorkspaceId,
+)
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import (
     Attachment,

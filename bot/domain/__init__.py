@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, IntFlag, StrEnum
 
+from bot.domain.ids import EPHEMERAL as EPHEMERAL
 from bot.domain.ids import LOCAL as LOCAL
 from bot.domain.ids import AssistantId as AssistantId
 from bot.domain.ids import ChannelId as ChannelId

@@ -24,6 +24,9 @@ Row = Mapping[str, object]
 
 LOCAL = WorkspaceId("local")
 
+EPHEMERAL = "ephemeral:"
+"""Before the id of a message that the platform shows to one person alone."""
+
 
 class ChannelKind(StrEnum):
     """Who can read a channel; any but an open one is an `Exclusion`."""

@@ -14,12 +14,12 @@ from bot.domain import (
     Role,
     UserId,
 )
-from bot.errors import NotFound, NotNow
+from bot.errors import NotNow
 from bot.examples.cards import line_of
 from bot.examples.deciding import withdraw
 from bot.examples.keeping import hidden, number, redraw_cards, seen
 from bot.examples.texts import checked, parts, with_parts
-from bot.numerals import whole_number
+from bot.parsing import in_button, parse
 from bot.ports.dependencies import Dependencies
 from bot.replies import (
     Button,
@@ -106,76 +106,56 @@ async def find(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("examples.more", Role.MEMBER, is_private=True)
+async def more(request: Request, deps: Dependencies) -> Reply:
+    """The next page of what the button looks for."""
+    (command,) = (one for one in handlers.commands if one.path == "examples")
+    options = parse(command, request.argument, request.words)
+    return await listing(replace(request, options=options), deps)
+
+
 async def listing(request: Request, deps: Dependencies) -> Reply:
-    """A page of examples; the button goes on after the last that was shown."""
+    """A page of what the options look for."""
     page = request.integer("limit") or _PAGE
-    last, filters = _page_of(request)
-    after = request.integer("after") or last
+    after, filters = request.integer("after"), wanted(request)
     async with deps.store.reading() as records:
         found = await records.examples.page(
             request.id, filters, after=ExampleId(after) if after else None, limit=page + 1
         )
         total = await records.examples.count(request.id, filters)
     shown, words = found[:page], request.words
-    more = None
+    button, note = None, ""
     if len(found) > page:
-        more = Button(words("list.more"), _more(shown[-1].id, filters))
+        last = str(shown[-1].id)
+        action = in_button("examples.more:", {**request.options, "after": last})
+        button = Button(words("list.more"), action) if action else None
+        note = "" if action else words("list.more_typed", last=last)
     return Listing(
         title=words("examples.title"),
         lines=tuple(
             line_of(example, words, may_decide=request.role >= Role.CURATOR) for example in shown
         ),
         empty=words("examples.empty"),
-        more=more,
+        note=note,
+        more=button,
         total=total,
         replaces=bool(request.argument),
     )
 
 
 def wanted(request: Request) -> ExampleFilter:
-    """What the options look for."""
-    return _page_of(request)[1]
-
-
-def _page_of(request: Request) -> tuple[ExampleId | None, ExampleFilter]:
-    """After which example, and what is looked for: as the button says, or the options.
-
-    A member looks among their own.
-    """
-    last, state, author, tag, search = [*request.argument.split(":", 4), *[""] * 5][:5]
-    state, author = request.text("state") or state, request.text("author") or author
-    origin, method = request.text("origin"), request.text("method")
+    """What the options look for; a member looks among their own."""
+    author, origin, method = request.text("author"), request.text("origin"), request.text("method")
+    state = request.text("state")
     if request.role < Role.CURATOR:
         author = request.by
-    filters = ExampleFilter(
+    return ExampleFilter(
         assistant=request.assistant.id,
-        state=_state(state) if state else None,
-        search=request.text("search") or search or None,
+        state=ExampleState(state) if state else None,
+        search=request.text("search"),
         author=UserId(author) if author else None,
         origin=Origin(origin) if origin else None,
         method=Method(method) if method else None,
-        tag=request.text("tag") or tag or None,
+        tag=request.text("tag"),
         hidden=NO_EXCLUSION if author == request.by else hidden(request),
         seen_from=request.place.channel,
     )
-    return (_id(last) if last else None), filters
-
-
-def _id(said: str) -> ExampleId:
-    try:
-        return ExampleId(whole_number(said))
-    except ValueError:
-        raise NotFound(noun="example", name=said) from None
-
-
-def _state(said: str) -> ExampleState:
-    try:
-        return ExampleState(said)
-    except ValueError:
-        raise NotFound(noun="button", name=said) from None
-
-
-def _more(last: ExampleId, filters: ExampleFilter) -> str:
-    """`examples.more:<last shown>:<state>:<author>:<tag>:<search>` goes on with the same."""
-    wanted = (filters.state, filters.author, filters.tag, filters.search)
-    return ":".join(["examples.more", str(last), *(value or "" for value in wanted)])[:100]

@@ -10,6 +10,7 @@ from bot import access
 from bot.domain import (
     NO_EXCLUSION,
     ONLY_EDIT,
+    Consent,
     Example,
     ExampleId,
     ExampleState,
@@ -69,11 +70,21 @@ async def ask_authors(request: Request, people: Sequence[User], *, store: Store)
             )
 
 
-def consent_buttons(words: Words) -> tuple[Button, ...]:
+def consent_buttons(words: Words, held: Consent | None = None) -> tuple[Button, Button]:
+    """Yes and no; each is refused once the person's word is no longer the one `held` here."""
+    shown = consent_stamp(held)
     return (
-        Button(words("button.consent_on"), "consent.on"),
-        Button(words("button.consent_off"), "consent.off"),
+        Button(words("button.consent_on"), f"consent.on:{shown}"),
+        Button(words("button.consent_off"), f"consent.off:{shown}"),
     )
+
+
+def consent_stamp(held: Consent | None) -> str:
+    """Which word of a person a card shows; empty where they have given none."""
+    if held is None:
+        return ""
+    word = "on" if held.given else "off"
+    return f"{word}.v{held.version}.{int(held.at.timestamp())}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,11 @@ def stamp(example: Example) -> str:
 
 def is_as_shown(request: Request, example: Example) -> bool:
     """Who typed a command saw no card; a button is for the state that it was drawn for."""
-    is_typed = isinstance(request.event.what, CommandInvoked | MessageReceived)
-    return is_typed or request.argument == stamp(example)
+    return not is_button(request) or request.argument == stamp(example)
+
+
+def is_button(request: Request) -> bool:
+    return not isinstance(request.event.what, CommandInvoked | MessageReceived)
 
 
 def is_done_already(request: Request, example: Example, state: ExampleState) -> bool:

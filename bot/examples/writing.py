@@ -14,7 +14,7 @@ from bot.domain import (
     Role,
     Sources,
 )
-from bot.errors import BadInput, NotFound, NotNow
+from bot.errors import BadInput, NotFound, NotNow, Outdated
 from bot.examples.exchange import refuse_guest
 from bot.examples.keeping import add, change_state, consent_buttons, note_new, number
 from bot.examples.texts import checked, exchange_row
@@ -146,7 +146,7 @@ async def _waiting(request: Request, pointer: ExampleId, records: Records) -> No
     if not is_here and request.role < Role.CURATOR:
         raise NotFound(noun="example", name=pointer)
     if found.row is not None or found.state is not ExampleState.PROPOSED:
-        raise NotNow(problem=request.words("write.done", id=pointer))
+        raise Outdated(problem=request.words("write.done", id=pointer))
 
 
 def _written(request: Request, origin: Origin) -> NewExample:
@@ -170,16 +170,14 @@ async def _told(request: Request, kept: Example, *, is_new: bool, store: Store) 
         return Text(request.words("example.known", id=kept.id, state=state), private=True)
     is_approved = kept.state is ExampleState.APPROVED
     text = request.words("teach.approved" if is_approved else "teach.proposed", id=kept.id)
-    if kept.origin is Origin.FORM and not await _has_agreed(request, store):
-        text = f"{text} {request.words('teach.unagreed')}"
-        return Text(text, buttons=consent_buttons(request.words))
-    return Text(text)
-
-
-async def _has_agreed(request: Request, store: Store) -> bool:
+    if kept.origin is not Origin.FORM:
+        return Text(text)
     async with store.reading() as records:
         held = await records.consents.get(request.id, request.by)
-    return held is not None and held.given
+    if held is not None and held.given:
+        return Text(text)
+    text = f"{text} {request.words('teach.unagreed')}"
+    return Text(text, buttons=consent_buttons(request.words, held))
 
 
 def _write_form(request: Request, pointer: ExampleId, right: str) -> Form:

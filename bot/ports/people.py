@@ -16,6 +16,10 @@ class People(Protocol):
         """Each row that names them: what it is, and its fields."""
         ...
 
+    async def newest(self, workspace: WorkspaceId, user: UserId) -> str:
+        """Which of their questions and examples came last; another one once more are kept."""
+        ...
+
     async def edited(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
     ) -> Sequence[ExampleId]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.commands import JOB, Handlers
-from bot.deployments import rollback_button
+from bot.deployments import rollback_button, use_button
 from bot.domain import (
     ExampleFilter,
     Job,
@@ -57,7 +57,7 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     measures = await records.jobs.measures(job.workspace, job.id)
     return Card(
         title=words("job.title", id=job.id, name=assistant.name),
-        lines=_status_lines(job, words),
+        lines=_status_lines(job, words, in_full=notices.may_quote(notice)),
         progress=_progress(job),
         trend=None if job.phase.is_over else curves.losses(measures, words),
         buttons=_controls(job, words),
@@ -69,7 +69,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     """The last word on a job: what came out, or why nothing did."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     if job.phase is not Phase.SUCCEEDED:
-        return await _bad_end(job, records, words)
+        return await _bad_end(job, records, words, in_full=notices.may_quote(notice))
     measures = await records.jobs.measures(job.workspace, job.id)
     saved = await _tokens_saved(job, records)
     lines = [words("ended.model", model=job.model)]
@@ -77,7 +77,8 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     if job.trouble_code == results.BY_HAND:
         lines.append(words("ended.by_hand", page=job.trouble, model=job.model))
     elif job.trouble:
-        lines.append(words("ended.not_answering", why=notices.said_trouble(job, words)))
+        why = notices.said_trouble(job, words, in_full=notices.may_quote(notice))
+        lines.append(words("ended.not_answering", why=why))
     if curves.is_rising(measures):
         lines.append(words("ended.overfitting"))
     if saved:
@@ -86,20 +87,20 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
         title=words("ended.succeeded", id=job.id),
         lines=tuple(lines),
         chart=curves.losses(measures, words),
-        buttons=(*_after_success(job, words), *_more(job, measures, words)),
+        buttons=(*await _after_success(job, records, words), *_more(job, measures, words)),
         tone=Tone.GOOD,
     )
 
 
-async def _bad_end(job: Job, records: Records, words: Words) -> Card:
+async def _bad_end(job: Job, records: Records, words: Words, *, in_full: bool) -> Card:
     """Why, and where the host named a row, the example that it means."""
-    lines, buttons = list(_why(job, words)), []
+    lines, buttons = list(_why(job, words, in_full=in_full)), _quoting(job, words, in_full)
     example = await failed_row.example_of(job, records)
     if example is not None:
         lines.append(words("ended.example", id=example.id))
         if example.source and example.source.permalink:
             lines.append(example.source.permalink)
-        buttons = [
+        buttons += [
             Button(words("button.show_example"), f"example.show:{example.id}"),
             Button(words("button.edit"), f"example.edit:{example.id}"),
         ]
@@ -113,7 +114,8 @@ async def word_refused(notice: Notice, records: Records, words: Words) -> Drawn 
     requested_action, error = notice.details["wish"], deserialize(notice.details)
     if error is None:
         return Text(words("job.refused.late", id=notice.subject))
-    return Text(words(f"job.refused.{requested_action}", id=notice.subject, why=words.error(error)))
+    why = words.error(error) if notices.may_quote(notice) else words.plain(error)
+    return Text(words(f"job.refused.{requested_action}", id=notice.subject, why=why))
 
 
 async def word_late(notice: Notice, records: Records, words: Words) -> Drawn | None:
@@ -143,19 +145,39 @@ async def status(ask: Request, deps: Dependencies) -> Reply:
         checkpoints = await records.jobs.checkpoints(ask.id, job.id)
         assistant = await records.assistants.get(ask.id, job.assistant)
     words = ask.words
-    told = [event.message for event in events if event.message][-_EVENTS_SHOWN:]
+    in_full = ask.may_quote_host
+    told = [one.message for one in events if one.message and (in_full or one.level == "info")]
     return Card(
         title=words("job.title", id=job.id, name=assistant.name),
-        lines=(*_status_lines(job, words), *_why(job, words), *told),
+        lines=(
+            *_status_lines(job, words, in_full=in_full),
+            *_why(job, words, in_full=in_full),
+            *told[-_EVENTS_SHOWN:],
+        ),
         facts=tuple(
             notices.fact(name, value, words)
             for name, value in _facts(job, words, [c.model for c in checkpoints])
         ),
         progress=_progress(job),
         chart=curves.losses(measures, words),
-        buttons=(*_controls(job, words), *_more(job, measures, words)),
+        buttons=(
+            *_controls(job, words),
+            *_quoting(job, words, in_full),
+            *_more(job, measures, words),
+        ),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )
+
+
+@handlers.button("job.quote", Role.CURATOR, is_private=True)
+async def quote(ask: Request, deps: Dependencies) -> Reply:
+    """What a host said about a job that went wrong, in its own words."""
+    async with deps.store.reading() as records:
+        job = await records.jobs.get(ask.id, notices.number(ask))
+    why = _why(job, ask.words, in_full=True) or (
+        notices.said_trouble(job, ask.words, in_full=True) or ask.words("trouble.unsaid"),
+    )
+    return Card(ask.words("job.quoted", id=job.id, host=job.host), lines=why, private=True)
 
 
 @handlers.command("jobs", Role.MEMBER, is_private=True, is_shareable=True)
@@ -169,7 +191,8 @@ async def jobs(ask: Request, deps: Dependencies) -> Reply:
     more = None
     if len(page) > len(shown):
         more = Button(words("list.more"), f"jobs.more:{shown[-1].id}")
-    lines = tuple(_job_line(job, words) for job in shown)
+    in_full = ask.role >= Role.CURATOR
+    lines = tuple(_job_line(job, words, in_full=in_full) for job in shown)
     return Listing(
         words("jobs.title"),
         lines,
@@ -179,7 +202,7 @@ async def jobs(ask: Request, deps: Dependencies) -> Reply:
     )
 
 
-def _status_lines(job: Job, words: Words) -> tuple[str, ...]:
+def _status_lines(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
     said = [_state(job, words)]
     if job.step is not None and job.total_steps:
         said.append(words("job.step", step=job.step, total=job.total_steps))
@@ -192,7 +215,8 @@ def _status_lines(job: Job, words: Words) -> tuple[str, ...]:
         said.append(left)
     lines = [" · ".join(said)]
     if job.trouble and not job.phase.is_over:
-        lines.append(words("job.waiting", why=notices.said_trouble(job, words)))
+        why = notices.said_trouble(job, words, in_full=in_full)
+        lines.append(words("job.waiting", why=why))
     if job.requested_action is not None and not job.phase.is_over:
         lines.append(words(f"job.wish.{job.requested_action}"))
     return tuple(lines)
@@ -223,10 +247,12 @@ def _controls(job: Job, words: Words) -> tuple[Button, ...]:
     return (Button(words("button.pause"), f"job.pause:{job.id}"), cancel)
 
 
-def _after_success(job: Job, words: Words) -> tuple[Button, ...]:
+async def _after_success(job: Job, records: Records, words: Words) -> tuple[Button, ...]:
+    model = job.model or job.base
     if _is_in_use(job):
-        return (rollback_button(job.model or job.base, words),)
-    return (Button(words("button.use"), f"model.use:{job.id}", is_primary=True),)
+        return (rollback_button(model, words),)
+    current = await records.deployments.current(job.workspace, job.assistant)
+    return (use_button(model, current, words, is_primary=True),)
 
 
 def _more(job: Job, measures: Sequence[StepMetrics], words: Words) -> tuple[Button, ...]:
@@ -243,15 +269,22 @@ def _is_in_use(job: Job) -> bool:
     return job.use_when_done and job.trouble is None
 
 
-def _why(job: Job, words: Words) -> tuple[str, ...]:
-    """Why a job ended badly, in plain words and the host's own."""
+def _quoting(job: Job, words: Words, in_full: bool) -> list[Button]:
+    """For curators, where the card does not say all that the host did."""
+    if in_full or job.trouble == notices.said_trouble(job, words, in_full=False):
+        return []
+    return [Button(words("button.quote"), f"job.quote:{job.id}")]
+
+
+def _why(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
+    """Why a job ended badly, in plain words, and in full in the host's own."""
     if job.phase not in (Phase.FAILED, Phase.ABANDONED):
         return ()
     key = f"trouble.{job.trouble_code}"
-    trouble = notices.said_trouble(job, words) or words("trouble.unsaid")
+    trouble = notices.said_trouble(job, words, in_full=in_full) or words("trouble.unsaid")
     if words.has(key):
         return (words(key, message=trouble),)
-    if job.trouble_code is None:
+    if job.trouble_code is None or not in_full:
         return (trouble,)
     return (words("trouble.host", message=trouble, code=job.trouble_code),)
 
@@ -291,11 +324,11 @@ def _resolved(job: Job, name: str, asked: float | None, words: Words) -> str:
     return words("auto.became", value=became)
 
 
-def _job_line(job: Job, words: Words) -> ListingRow:
+def _job_line(job: Job, words: Words, *, in_full: bool) -> ListingRow:
     notes = [_state(job, words), words("job.rows_short", count=job.estimate.rows)]
     if job.train_loss is not None:
         notes.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
-    notes.extend(_why(job, words))
+    notes.extend(_why(job, words, in_full=in_full))
     return ListingRow(
         str(job.id),
         job.model or f"{job.base} @ {job.host}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot import access
 from bot.commands import Handlers
 from bot.domain import Job, Phase, Role
-from bot.errors import NotFound, NotNow
+from bot.errors import NotFound, NotNow, Outdated
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Reply
@@ -49,7 +49,7 @@ async def decline(ask: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         job = await _asked_here(ask, records)
         if not await records.jobs.decline(ask.id, job.id):
-            raise NotNow(problem=ask.words("start.already"))
+            raise Outdated(problem=ask.words("start.already"))
     return Card(ask.words("start.declined"), replaces=True)
 
 
@@ -58,7 +58,7 @@ async def _asked_here(ask: Request, records: Records) -> Job:
     try:
         job = await records.jobs.get(ask.id, notices.number(ask))
     except NotFound as error:
-        raise NotNow(problem=ask.words("start.already")) from error
+        raise Outdated(problem=ask.words("start.already")) from error
     is_here = job.place.channel == ask.place.channel or ask.role is Role.OPERATOR
     if not is_here and job.asked_by != ask.by:
         raise NotFound(noun="job", name=job.id)
@@ -68,7 +68,7 @@ async def _asked_here(ask: Request, records: Records) -> Job:
 async def _write(ask: Request, estimate: Job, records: Records) -> None:
     job = await records.jobs.confirm(ask.id, estimate.id, at=ask.now)
     if job is None:
-        raise NotNow(problem=ask.words("start.already"))
+        raise Outdated(problem=ask.words("start.already"))
     await records.audit.add(
         ask.id,
         ask.by,

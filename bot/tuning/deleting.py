@@ -27,6 +27,7 @@ from bot.errors import (
 from bot.ports.provider import Host, Hosts, Serving
 from bot.ports.store import Clock, Records, Store
 from bot.replies import Drawn, Text
+from bot.tuning.notices import may_quote
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -131,5 +132,6 @@ async def _give_up(one: Undoable, error: HostError, *, store: Store, clock: Cloc
 async def word_kept(notice: Notice, records: Records, words: Words) -> Drawn | None:
     kept = notice.details.get("why")
     why = deserialize(kept) if isinstance(kept, dict) else None
-    name = notice.details.get("name")
-    return Text(words("hosted.kept_there", name=name, why=words.error(why or AttuneError())))
+    name, error = notice.details.get("name"), why or AttuneError()
+    told = words.error(error) if may_quote(notice) else words.plain(error)
+    return Text(words("hosted.kept_there", name=name, why=told))

@@ -15,7 +15,7 @@ from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host, RemoteFile, Serving
 from bot.ports.store import Records, Store
-from bot.replies import Button, Card, Listing, ListingRow, Reply, Text, Tone
+from bot.replies import LONGEST_ACTION, Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request
 from bot.undo_offers import offer_undo
 
@@ -175,8 +175,9 @@ def _file_line(ask: Request, file: str, name: str, job: Job, *, size: int | None
     notes = [words("hosted.file"), job.host, words("model.job", job=job.id)]
     if size is not None:
         notes.append(words("hosted.size", size=f"{size / 1024:,.0f}"))
-    delete = Button(words("button.delete"), f"file.delete:{job.id}/{file}"[:100], is_danger=True)
-    return ListingRow(file, name, " · ".join(notes), buttons=(delete,) if job.phase.is_over else ())
+    delete = Button(words("button.delete"), f"file.delete:{job.id}/{file}", is_danger=True)
+    is_offered = job.phase.is_over and len(delete.action) <= LONGEST_ACTION
+    return ListingRow(file, name, " · ".join(notes), buttons=(delete,) if is_offered else ())
 
 
 def _model_lines(ask: Request, own: OwnedResources, host: Host) -> Iterator[ListingRow]:

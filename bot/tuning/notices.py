@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.domain import Job, JobId, RequestedAction
+from bot.domain import LOCAL, Job, JobId, Notice, RequestedAction
 from bot.errors import HostError, NotFound, deserialize, serialize
 from bot.numerals import whole_number
 from bot.outbox import ASKER
@@ -74,10 +74,17 @@ def fact(name: str, value: str, words: Words) -> Fact:
     return Fact(words(f"fact.{name}"), value, name, about)
 
 
-def said_trouble(job: Job, words: Words) -> str | None:
-    """In the reader's language where it is ours; the host's own words as they are."""
+def said_trouble(job: Job, words: Words, *, in_full: bool) -> str | None:
+    """In the reader's language where it is ours; the host's own words only in full."""
     error = deserialize(job.trouble_details)
-    return words.error(error) if error else job.trouble
+    if error is not None:
+        return words.error(error) if in_full else words.plain(error)
+    return job.trouble if in_full or not job.trouble else words("host.plain", host=job.host)
+
+
+def may_quote(notice: Notice) -> bool:
+    """Whether a host's own words may stand in a place: the operator alone reads the local room."""
+    return notice.place.workspace == LOCAL
 
 
 def said_left(job: Job, words: Words) -> str | None:

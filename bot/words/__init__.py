@@ -30,6 +30,13 @@ class Words:
         sentence = self._sentences.get(error.key) or template(type(error))
         return sentence.format_map(Details(self._said(error.details)))
 
+    def plain(self, error: AttuneError) -> str:
+        """As `error`, but where that quotes a host, who reads it hears no word of the host's."""
+        said, quoted = self.error(error), str(error.details.get("message") or "")
+        if not isinstance(error, errors.HostError) or not quoted or quoted not in said:
+            return said
+        return self("host.plain", host=error.details.get("host"))
+
     def problem(self, problem: Problem) -> str:
         """A whole sentence about a row; its line only where there is one."""
         reason = self.reason(problem)

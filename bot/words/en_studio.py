@@ -272,6 +272,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "audit.model.deleted": "deleted a model",
     "audit.model.rolled_back": "rolled back",
     "audit.model.used": "put a model into use",
+    "audit.person.forgetting": "asked to be forgotten",
     "audit.person.forgotten": "was forgotten",
     "audit.guests.allowed": "let guests ask",
     "audit.guests.refused": "let guests ask no more",

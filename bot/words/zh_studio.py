@@ -271,6 +271,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "audit.model.deleted": "删除了模型",
     "audit.model.rolled_back": "退回了模型",
     "audit.model.used": "启用了模型",
+    "audit.person.forgetting": "请求被遗忘",
     "audit.person.forgotten": "已被遗忘",
     "audit.guests.allowed": "允许访客提问",
     "audit.guests.refused": "不再允许访客提问",
