@@ -11,7 +11,7 @@ _PATTERNS = {
         r"|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16})\b|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     ),
     "email": re.compile(r"\w[.+-]*@[\w-]+\.[\w.-]*\w"),
-    "phone": re.compile(r"(?<![\w.])\+?\d[\d\s()/-]{7,}\d(?![\w.])"),
+    "phone": re.compile(r"(?<![\w.])\+?\d[\d\s()/-]{7,}\d(?!\w|\.\w)"),
 }
 _DIGITS = re.compile(r"(?<!\d)(?:\d[ -]?){13,19}(?!\d)")
 

@@ -130,6 +130,18 @@ async def test_a_platform_without_an_answer_is_asked_until_there_is_one_also_aft
     assert len(await scene.examples(workspace=SLACK)) == 12
 
 
+async def test_a_platform_that_is_off_confirms_no_removal(scene: Scene, platform: Platform) -> None:
+    platform.answer = None
+    await leave(scene)
+    scene.surfaces = {}
+    await scene.restart()
+
+    await look(scene, timedelta(days=30))
+
+    assert not await is_closed(scene)
+    assert len(await scene.examples(workspace=SLACK)) == 12
+
+
 async def test_a_workspace_that_was_never_there_is_not_made_to_be_closed(
     scene: Scene, platform: Platform
 ) -> None:

@@ -12,6 +12,9 @@ from bot.domain import AssistantId, Job, Phase, Snapshot, SnapshotId
 from bot.errors import HostBusy, HostError, HostForgot, HostRefused, HostSilent
 from bot.rows import Method
 from bot.tuning import patience
+from tests.fakes.connected import UPLOAD
+from tests.fakes.faults import busy
+from tests.scene import Scene
 from tests.stores import HOME, NOW, a_job
 
 POLL = 10.0
@@ -75,3 +78,14 @@ def test_a_running_job_is_waited_for_longer_than_a_start(
     phase: Phase, error: HostError, hours: int
 ) -> None:
     assert patience.Patience().of(failed(phase=phase), error) == timedelta(hours=hours)
+
+
+async def test_a_host_that_was_busy_has_done_nothing_that_must_be_looked_for(scene: Scene) -> None:
+    scene.host.fail(UPLOAD, busy(3))
+    await scene.learn(12)
+    await scene.confirm()
+
+    while not (job := await scene.job()).attempts:
+        scene.advance(await scene.turn() or 1.0)
+
+    assert job.attempted_at is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -48,7 +49,7 @@ class Case:
     examples: tuple[NewExample, ...]
 
 
-def may_be_trained_on(case: Case, example: Example) -> bool:
+def may_be_trained_on(case: Case, example: Example | NewExample) -> bool:
     """The rule, said once more in another language than SQL."""
     if example.state is not ExampleState.APPROVED or example.row is None:
         return False
@@ -134,6 +135,45 @@ async def keep(records: Records, case: Case) -> list[Example]:
         owned = replace(example, assistant=assistant.id)
         kept.append((await records.examples.add(case.workspace, owned, at=NOW))[0])
     return kept
+
+
+def one_step_away() -> Iterator[Case]:
+    """A marked message that may be trained on, and each single thing that forbids it."""
+    marked = replace(
+        an_example(an_assistant().id),
+        state=ExampleState.APPROVED,
+        origin=Origin.MESSAGE,
+        authors=(PEOPLE[0], PEOPLE[1]),
+        exclusions=NO_EXCLUSION,
+    )
+    agreed = {PEOPLE[0]: True, PEOPLE[1]: True}
+    permitted = Case(HOME, Sources.MESSAGES, NO_EXCLUSION, agreed, (marked,))
+    yield permitted
+    yield replace(permitted, consents={PEOPLE[0]: True})
+    yield replace(permitted, consents={PEOPLE[0]: True, PEOPLE[1]: False})
+    yield replace(permitted, sources=Sources.FORMS)
+    for forbidden in (
+        replace(marked, authors=()),
+        replace(marked, row=None),
+        replace(marked, state=ExampleState.PROPOSED),
+        *(replace(marked, exclusions=one) for one in Exclusion),
+    ):
+        yield replace(permitted, examples=(forbidden,))
+
+
+async def test_each_single_reason_forbids_training(tmp_path: Path) -> None:
+    cases = list(one_step_away())
+    store = await Database.open(f"sqlite:///{tmp_path}/attune.db")
+
+    for case in cases:
+        with suppress(ForgottenError):
+            await check(store, case)
+
+    await store.close()
+    assert [may_be_trained_on(case, case.examples[0]) for case in cases] == [
+        True,
+        *[False] * (len(cases) - 1),
+    ]
 
 
 def test_what_is_trainable_is_exactly_what_is_permitted(tmp_path: Path) -> None:

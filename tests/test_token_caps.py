@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
-from bot.domain import LOCAL, UserId
+from bot.access import within_caps
+from bot.domain import LOCAL, Sources, UserId, Workspace
+from bot.errors import OverCap
 from bot.events import CommandInvoked, FormSubmitted
 from bot.replies import Comparison
+from bot.words import Words
 from tests.fakes.connected import CHAT, until
 from tests.fakes.faults import Fault, busy, cut, hangs
 from tests.scene import Scene
@@ -148,3 +152,15 @@ async def test_a_cap_that_is_lowered_meanwhile_counts_for_who_waits(scene: Scene
         await asyncio.wait(set(scene.house.busy))
 
     assert scene.host.count(CHAT) == 1
+
+
+@pytest.mark.parametrize(
+    ("spent", "is_over"), [((9, 19), False), ((10, 10), True), ((5, 20), True), ((0, 19), False)]
+)
+def test_whoever_has_spent_exactly_the_cap_has_nothing_left(
+    spent: tuple[int, int], is_over: bool
+) -> None:
+    workspace = Workspace(LOCAL, "Local", Sources.OUTSIDE, person_cap=10, workspace_cap=20)
+
+    with pytest.raises(OverCap) if is_over else nullcontext():
+        within_caps(workspace, spent, Words("en"))

@@ -1134,6 +1134,15 @@ class TestInbox:
         ]
         assert rows[0].received_at == later(1)
 
+    async def test_an_event_that_is_done_does_not_begin_again(self, store: Store) -> None:
+        async with store.writing() as records:
+            await records.inbox.receive(HOME, "a", message_key=None, payload="{}", at=NOW)
+            await records.inbox.finish("a")
+
+            await records.inbox.begin("a")
+
+            assert await records.inbox.unfinished() == []
+
     async def test_old_keys_are_forgotten_only_when_done(self, store: Store) -> None:
         async with store.writing() as records:
             for key in ("done", "open"):
