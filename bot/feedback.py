@@ -21,7 +21,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotForGuests, NotFound, NotNow
 from bot.examples.better_answer import better_answer_form, offer_form, turn_at
-from bot.examples.exchange import described, messages_of
+from bot.examples.exchange import described, messages_of, typed_at
 from bot.examples.texts import is_same
 from bot.examples.writing import lesson_form
 from bot.numerals import whole_number
@@ -224,6 +224,7 @@ def _new(request: Request, turn: Turn, row: Row, method: Method) -> NewExample:
         row=row,
         origin=Origin.CONSOLE if is_local else Origin.MESSAGE,
         authors=tuple(dict.fromkeys((turn.asker, request.by))),
+        source=typed_at(request),
     )
 
 

@@ -8,10 +8,12 @@ from itertools import chain, combinations
 
 import pytest
 
+from bot import access
 from bot.domain import (
     CHANNEL_EXCLUSIONS,
     NO_EXCLUSION,
     ChannelId,
+    ChannelKind,
     Consent,
     ExampleState,
     Exclusion,
@@ -198,3 +200,63 @@ async def test_what_is_rated_from_elsewhere_teaches_nothing(scene: Scene) -> Non
     await scene.slack_event(FormSubmitted("feedback:1", values), key="rate", by=CURATOR)
 
     assert await scene.examples(workspace=SLACK) == []
+
+
+@pytest.mark.parametrize(
+    "kind", [one for one in ChannelKind if one is not ChannelKind.OPEN], ids=str
+)
+@pytest.mark.parametrize("form", ["teach", "feedback:1"])
+async def test_what_is_typed_in_a_channel_that_not_everybody_reads_stays_there(
+    scene: Scene, kind: ChannelKind, form: str
+) -> None:
+    await settle(scene)
+    await scene.grant(CURATOR.id, Role.CURATOR, SLACK)
+    closed = Place(SLACK, THERE, kind=kind)
+    exclusion = access.exclusions(closed, ())
+    async with scene.store.writing() as records:
+        await records.consents.put(SLACK, Consent(CURATOR.id, 1, given=True, at=NOW))
+        await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=exclusion)
+    asked = replace(scene.spoken("the question", number=1, by=CURATOR).message, place=closed)
+    values = {"question": "the question", "answer": "PARROT", "better": "PARROT", "reason": ""}
+    happened: list[What] = [MessageReceived(asked, True), FormSubmitted(form, values)]
+    for key, what in enumerate(happened):
+        event = scene.event(what, key=f"closed{key}", by=CURATOR, workspace=SLACK)
+        await scene.handle(replace(event, place=closed))
+
+    async with scene.store.writing() as records:
+        await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=NO_EXCLUSION)
+        there, elsewhere = await shown(records, THERE), await shown(records, HERE)
+
+    assert await scene.examples(workspace=SLACK)
+    assert "PARROT" in there
+    assert "PARROT" not in elsewhere
+
+
+async def test_a_lesson_of_a_private_channel_is_kept_and_says_that_it_stays_there(
+    scene: Scene,
+) -> None:
+    await settle(scene)
+    place = Place(SLACK, THERE, kind=ChannelKind.PRIVATE)
+    lesson = FormSubmitted("teach", {"question": "q", "answer": "a"})
+    await scene.handle(
+        replace(scene.event(lesson, key="t", by=CURATOR, workspace=SLACK), place=place)
+    )
+
+    (kept,) = await scene.examples(workspace=SLACK)
+    assert kept.exclusions == Exclusion.PRIVATE
+    assert kept.source is not None
+    assert kept.source.channel == THERE
+    assert "in this channel alone" in str(scene.slack.posts)
+
+
+async def test_two_people_may_rate_one_answer(scene: Scene) -> None:
+    await settle(scene)
+    await scene.slack_event(
+        scene.spoken("the question", number=1, by=CURATOR), key="ask", by=CURATOR
+    )
+
+    for by in ("U2", "U3"):
+        values = {"reason": "", "better": f"better of {by}"}
+        await scene.slack_event(FormSubmitted("feedback:1", values), key=by, by=by)
+
+    assert len(await scene.examples(workspace=SLACK)) == 4

@@ -191,9 +191,13 @@ class Binding:
     always: bool
 
 
+TYPED = "form:"
+"""Before the key of a form in place of a message: what it holds was typed in that channel."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The message an example was taken from."""
+    """The message an example was taken from, or the form in which it was typed in a channel."""
 
     channel: ChannelId
     message: MessageId

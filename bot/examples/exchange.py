@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from bot import access
 from bot.domain import (
     NO_EXCLUSION,
+    TYPED,
     ExampleState,
     Exclusion,
     Message,
+    MessageId,
     NewExample,
     Origin,
     Row,
@@ -84,6 +86,14 @@ def refuse_guest(request: Request) -> Exclusion:
     """For what is typed into a form, where the channel plays no part."""
     is_local = request.workspace.platform == "local"
     return NO_EXCLUSION if is_local else refuse(request, access.excluded_people([request.user]))
+
+
+def typed_at(request: Request) -> Source | None:
+    """Where a form was filled in, which no message of the channel stands for; None locally."""
+    if request.workspace.platform == "local":
+        return None
+    place = request.place
+    return Source(place.channel, MessageId(f"{TYPED}{request.event.key}"), place.thread)
 
 
 def refuse(request: Request, found: Exclusion) -> Exclusion:

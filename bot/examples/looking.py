@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.commands import Handlers
-from bot.domain import Example, ExampleFilter, ExampleState, MessageId, Origin, Place, Role, Row
+from bot.domain import (
+    TYPED,
+    Example,
+    ExampleFilter,
+    ExampleState,
+    MessageId,
+    Origin,
+    Place,
+    Role,
+    Row,
+)
 from bot.examples.keeping import number, seen
 from bot.examples.review import review_buttons, warnings
 from bot.examples.shown import stamp
@@ -101,7 +111,8 @@ async def context(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         example = await records.examples.get(request.id, number(request))
     source, title = example.source, request.words("example.context")
-    if source is None or example.origin is not Origin.MESSAGE:
+    is_said = example.origin is Origin.MESSAGE
+    if source is None or not is_said or source.message.startswith(TYPED):
         return Listing(title, (), empty=request.words("example.no_context"))
     place = Place(request.id, source.channel, source.thread)
     surface = deps.surfaces.of(request.id)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from bot import access
 from bot.commands import Handlers
 from bot.domain import (
+    NO_EXCLUSION,
     Example,
     ExampleId,
     ExampleState,
@@ -15,7 +17,7 @@ from bot.domain import (
     Sources,
 )
 from bot.errors import BadInput, NotFound, NotNow, Outdated
-from bot.examples.exchange import refuse_guest
+from bot.examples.exchange import refuse_guest, typed_at
 from bot.examples.keeping import add, change_state, consent_buttons, note_new, number
 from bot.examples.texts import checked, exchange_row
 from bot.ports.dependencies import Dependencies
@@ -153,6 +155,8 @@ def _written(request: Request, origin: Origin) -> NewExample:
     question, answer = (request.options.get(name, "") for name in ("question", "answer"))
     if not question.strip() or not answer.strip():
         raise BadInput(problem=request.words("teach.empty"))
+    is_here = origin is Origin.FORM
+    place = access.exclusions(request.place, ()) if is_here else NO_EXCLUSION
     return NewExample(
         assistant=request.assistant.id,
         method=Method.SUPERVISED,
@@ -160,7 +164,8 @@ def _written(request: Request, origin: Origin) -> NewExample:
         row=checked(exchange_row(question, answer), request.words),
         origin=origin,
         authors=(request.by,),
-        exclusions=refuse_guest(request),
+        source=typed_at(request) if is_here else None,
+        exclusions=refuse_guest(request) | place,
     )
 
 
@@ -172,6 +177,8 @@ async def _told(request: Request, kept: Example, *, is_new: bool, store: Store) 
     text = request.words("teach.approved" if is_approved else "teach.proposed", id=kept.id)
     if kept.origin is not Origin.FORM:
         return Text(text)
+    if kept.exclusions not in request.workspace.allowed:
+        text = f"{text} {request.words('teach.only_here')}"
     async with store.reading() as records:
         held = await records.consents.get(request.id, request.by)
     if held is not None and held.given:

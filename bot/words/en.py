@@ -295,6 +295,7 @@ SENTENCES: Mapping[str, str] = {
     "teach.submit": "Save",
     "teach.empty": "A lesson needs a question and an answer. Fill in both.",
     "teach.approved": "Saved as example {id}. Train with /tune start when there are enough.",
+    "teach.only_here": "Not everybody reads this channel, so it shows in this channel alone and is not trained on, unless an admin allows that with /tune admin sources.",
     "teach.unagreed": "I train on it once you agree that I may learn from what you write here.",
     "teach.proposed": "Saved as example {id}. It waits for a curator.",
     # Import and export

@@ -309,6 +309,7 @@ SENTENCES: Mapping[str, str] = {
     "teach.submit": "保存",
     "teach.empty": "一课要有问题也要有回答，请都填上。",
     "teach.approved": "已保存为示例 {id}。攒够了就用 /tune start 训练。",
+    "teach.only_here": "这个频道不是人人可见，所以它只在本频道出现，也不用来训练，除非管理员用 /tune admin sources 允许。",
     "teach.unagreed": "等你同意让我学习你写的内容后，我才会用它训练。",
     "teach.proposed": "已存为示例 {id}，等审核员审核。",
     # Import and export
