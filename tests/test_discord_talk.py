@@ -151,6 +151,18 @@ async def test_the_same_words_work_as_a_message(in_discord: Scene) -> None:
     assert "No training" in (await in_discord.hear())[0]
 
 
+async def test_nobody_outside_the_server_gets_a_role(in_discord: Scene) -> None:
+    del in_discord.discord.guilds[GUILD].members[BEN]
+
+    for user in ("777", f"<@{BEN}>"):
+        in_discord.discord.mention(ADMIN, GENERAL, f"tune admin roles user:{user} role:curator")
+        await in_discord.settled()
+
+    assert in_discord.discord.texts(GENERAL) == [
+        f"There is no person “{user}” here." for user in ("777", BEN)
+    ]
+
+
 async def test_a_person_in_a_command_is_their_id(in_discord: Scene) -> None:
     in_discord.discord.mention(ADMIN, GENERAL, f"tune admin roles user:<@{BEN}> role:curator")
 

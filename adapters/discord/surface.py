@@ -48,6 +48,8 @@ _KNOWN_MESSAGES = 2000
 _LATE = "late:"
 _MOST_LATE_FORMS = 500
 _LONGEST_CHAIN, _LONGEST_ID = 12, 20
+# Unknown Member, Unknown User: https://docs.discord.com/developers/topics/opcodes-and-status-codes
+_NOBODY = (10007, 10013)
 _MEMBER, _CHANNEL_PATH = "/guilds/{guild_id}/members/{user_id}", "/channels/{channel_id}"
 _PAGE = 100
 _NO_PERMISSION, _TOO_LARGE, _NO_DIRECT = 50013, 40005, 50007
@@ -228,8 +230,10 @@ class DiscordSurface:
         at = {"guild_id": guild, "user_id": user}
         try:
             member = await self._api.call("GET", _MEMBER, at)
-        except MessageGone:
-            return None
+        except SurfaceError as error:
+            if isinstance(error, MessageGone) or error.details.get("code") in _NOBODY:
+                return None
+            raise
         return inbound.member_of(member)
 
     async def find_channel(self, place: Place) -> bool:
