@@ -37,8 +37,8 @@ from bot.removal import Removals
 from bot.replies import Reply
 from bot.running_answers import Answers
 from bot.token_budget import TokenBudget
-from bot.tuning.patience import Patience
 from bot.tuning.polling import JobPoller
+from bot.tuning.retries import RetryLimits
 from bot.words import Words
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def build(
     )
     spawn = _spawning(group, busy)
     dispatch = Dispatch(deps=deps, catalogue=CATALOGUE, answers=answers, spawn=spawn)
-    watcher = JobPoller(store=store, hosts=hosts, clock=clock, patience=_patience(settings))
+    watcher = JobPoller(store=store, hosts=hosts, clock=clock, limits=_retry_limits(settings))
     removals = Removals(store=store, surfaces=surfaces, clock=clock, erase_after=deps.erase_after)
     return App(
         dispatch,
@@ -189,8 +189,8 @@ def _ring(wakes: Iterable[asyncio.Event]) -> None:
         wake.set()
 
 
-def _patience(settings: Settings) -> Patience:
-    return Patience.of_hours(start=settings.start_patience, job=settings.job_patience)
+def _retry_limits(settings: Settings) -> RetryLimits:
+    return RetryLimits.of_hours(start=settings.start_patience, job=settings.job_patience)
 
 
 def _room(settings: Settings, store: Store, clock: Clock, topics: Topics) -> LocalRoom:

@@ -50,7 +50,7 @@ from bot.retention import Keep, remove_old
 from bot.rows import Method
 from bot.running_answers import Answers
 from bot.token_budget import TokenBudget
-from bot.tuning import freezing
+from bot.tuning import snapshot
 from bot.tuning.expiry import ExpiryCalendar
 from bot.words import Words
 from storage.database import Database
@@ -172,12 +172,12 @@ class Large:
         )
 
     async def _freeze(self) -> None:
-        number = await freezing.freeze(
+        number = await snapshot.freeze(
             self._ask, Method.SUPERVISED, self._frozen, store=self._store
         )
         async with self._store.reading() as records:
             job = a_job(await records.snapshots.get(HOME, number))
-        await freezing.hold_out(job, store=self._store, at=self._ask.now)
+        await snapshot.hold_out(job, store=self._store, at=self._ask.now)
 
 
 def _snapshot_rows() -> Iterable[SnapshotRow]:

@@ -35,18 +35,7 @@ from bot.ports.surface import CanSwitchWorkspace
 from bot.replies import Reply
 from bot.request import Request
 from bot.tuning import cards as job_cards
-from bot.tuning import (
-    confirmation,
-    control,
-    curves,
-    deleting,
-    expiry,
-    history,
-    host_resources,
-    lineage,
-    notices,
-    start,
-)
+from bot.tuning import deletions, expiry, history, host_resources, notices, start, states
 
 handlers = Handlers()
 
@@ -85,11 +74,8 @@ MODULES = (
     datasets.handlers,
     start.handlers,
     job_cards.handlers,
-    confirmation.handlers,
-    control.handlers,
-    curves.handlers,
+    states.handlers,
     history.handlers,
-    lineage.handlers,
     host_resources.handlers,
     deployments.handlers,
     chat.handlers,
@@ -109,7 +95,7 @@ MODULES = (
 CATALOGUE = Catalogue.of(handlers, *MODULES)
 
 WORDINGS: Mapping[str, Wording] = {
-    deleting.KEPT: deleting.word_kept,
+    deletions.KEPT: deletions.word_kept,
     notices.STATUS: job_cards.word_status,
     notices.ENDED: job_cards.word_ended,
     notices.LATE: job_cards.word_late,

@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, func, not_, or_, select, update
 
 from bot.domain import (
+    BEFORE_JOB,
+    OPEN_PHASES,
     AssistantId,
     Checkpoint,
     HostName,
@@ -28,11 +30,8 @@ from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, its_own, parts
 from storage.tables import checkpoints, job_events, job_metrics, jobs, workspaces
 
-OPEN = [phase for phase in Phase if not phase.is_over and phase is not Phase.ESTIMATED]
-
 # What has not begun at its host does not begin while its workspace is closed; what has
 # goes on, so that a workspace that comes back has lost nothing that was paid for.
-_NOT_AT_HOST = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING)
 _CLOSED = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
 
 # An estimate that nobody confirmed may have been dropped by its asker, or by time.
@@ -107,14 +106,14 @@ class Jobs:
         return [_job(row) for row in await self._connection.rows(newest)]
 
     async def open(self) -> Sequence[Job]:
-        is_held = and_(jobs.c.phase.in_(_NOT_AT_HOST), jobs.c.workspace.in_(_CLOSED))
-        return await self._open(and_(jobs.c.phase.in_(OPEN), not_(is_held)))
+        is_held = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(_CLOSED))
+        return await self._open(and_(jobs.c.phase.in_(OPEN_PHASES), not_(is_held)))
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]:
-        return await self._open(and_(jobs.c.workspace == workspace, jobs.c.phase.in_(OPEN)))
+        return await self._open(and_(jobs.c.workspace == workspace, jobs.c.phase.in_(OPEN_PHASES)))
 
     async def count_open(self) -> int:
-        counted = select(func.count()).select_from(jobs).where(jobs.c.phase.in_(OPEN))
+        counted = select(func.count()).select_from(jobs).where(jobs.c.phase.in_(OPEN_PHASES))
         return int((await self._connection.run(counted)).scalar_one())
 
     async def many(self, numbers: Sequence[JobId]) -> Sequence[Job]:
@@ -220,7 +219,7 @@ class Jobs:
         return [Checkpoint(row.step, row.model, row.metrics) for row in rows]
 
     async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
-        counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN))
+        counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN_PHASES))
         rows = await self._connection.rows(
             select(jobs.c.estimate)
             .where(jobs.c.workspace == workspace, jobs.c.confirmed_at >= since)

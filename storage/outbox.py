@@ -8,9 +8,17 @@ from typing import Any
 
 from sqlalchemy import Row, and_, case, delete, exists, func, not_, select, update
 
-from bot.domain import ChannelId, MessageId, NewNotice, Notice, NoticeId, Place, WorkspaceId
+from bot.domain import (
+    OPEN_PHASES,
+    ChannelId,
+    MessageId,
+    NewNotice,
+    Notice,
+    NoticeId,
+    Place,
+    WorkspaceId,
+)
 from storage.connection import Connection
-from storage.jobs import OPEN
 from storage.tables import IS_BEHIND, jobs, notices, workspaces
 
 
@@ -105,7 +113,7 @@ class Outbox:
         about_open = exists().where(
             jobs.c.workspace == notices.c.workspace,
             jobs.c.id == notices.c.subject,
-            jobs.c.phase.in_(OPEN),
+            jobs.c.phase.in_(OPEN_PHASES),
         )
         old = and_(notices.c.due_at < at, not_(IS_BEHIND), not_(about_open))
         some = select(notices.c.id).where(old).order_by(notices.c.due_at).limit(limit)

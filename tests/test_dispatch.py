@@ -461,7 +461,7 @@ async def test_the_payload_is_erased_at_done(scene: Scene) -> None:
 async def test_what_nobody_foresaw_is_told_in_a_plain_sentence(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bot.tuning.cards._chosen", broken)
+    monkeypatch.setattr("bot.tuning.cards._shown_job", broken)
 
     await scene.say("@attune tune status canary-in-the-text")
 
@@ -473,7 +473,7 @@ async def test_what_nobody_foresaw_is_told_in_a_plain_sentence(
 async def test_an_event_never_takes_the_house_down(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.tuning.cards._chosen", broken)
+    monkeypatch.setattr("bot.tuning.cards._shown_job", broken)
     monkeypatch.setattr(scene.house.room, "post", broken)
 
     await scene.command("status")

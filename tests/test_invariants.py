@@ -265,8 +265,8 @@ async def test_no_log_line_holds_a_secret_or_a_word_of_anybody(
     async def broken(*_: object, **__: object) -> None:
         raise ValueError(CANARY)
 
-    monkeypatch.setattr("bot.tuning.cards._chosen", broken)
-    monkeypatch.setattr("bot.tuning.submission.find_job", broken)
+    monkeypatch.setattr("bot.tuning.cards._shown_job", broken)
+    monkeypatch.setattr("bot.tuning.effects.find_job", broken)
     await scene.command(f"status {CANARY}")
     scene.host.fail(CREATE, cut_after())
     await scene.confirm()

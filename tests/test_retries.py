@@ -11,7 +11,7 @@ import pytest
 from bot.domain import AssistantId, Job, Phase, Snapshot, SnapshotId
 from bot.errors import HostBusy, HostError, HostForgot, HostRefused, HostSilent
 from bot.rows import Method
-from bot.tuning import patience
+from bot.tuning import retries
 from tests.fakes.connected import UPLOAD
 from tests.fakes.faults import busy
 from tests.scene import Scene
@@ -29,14 +29,14 @@ def failed(**changes: Any) -> Job:
 def test_a_host_is_left_alone_for_as_long_as_it_asks(asked: float) -> None:
     busy = HostBusy(host="sandbox", retry_after=asked)
 
-    assert patience.wait(failed(attempts=3), busy, poll_seconds=POLL) == asked
+    assert retries.wait(failed(attempts=3), busy, poll_seconds=POLL) == asked
 
 
 @pytest.mark.parametrize("asked", [None, 0.0, 3601.0, 1e9])
 def test_without_a_sensible_pause_the_wait_doubles_up_to_its_limit(asked: float | None) -> None:
     busy = HostBusy(host="sandbox", retry_after=asked)
 
-    waits = [patience.wait(failed(attempts=n), busy, poll_seconds=POLL) for n in (0, 1, 3, 9, 99)]
+    waits = [retries.wait(failed(attempts=n), busy, poll_seconds=POLL) for n in (0, 1, 3, 9, 99)]
 
     assert waits == [10.0, 20.0, 80.0, 300.0, 300.0]
 
@@ -44,26 +44,26 @@ def test_without_a_sensible_pause_the_wait_doubles_up_to_its_limit(asked: float 
 def test_a_host_is_never_asked_more_often_than_it_is_polled() -> None:
     busy = HostBusy(host="sandbox", retry_after=1.0)
 
-    assert patience.wait(failed(), busy, poll_seconds=POLL) == POLL
+    assert retries.wait(failed(), busy, poll_seconds=POLL) == POLL
 
 
 def test_a_refusal_is_final_only_where_nothing_may_have_been_done() -> None:
     refused = HostRefused(host="sandbox")
     attempted = failed(phase=Phase.CREATING, attempted_at=NOW)
 
-    assert patience.is_final(failed(phase=Phase.CREATING), refused)
-    assert not patience.is_final(attempted, refused)
+    assert retries.is_final(failed(phase=Phase.CREATING), refused)
+    assert not retries.is_final(attempted, refused)
 
 
 def test_a_job_that_a_host_no_longer_knows_is_believed_to_be_gone_after_six_looks() -> None:
     job, error = failed(phase=Phase.WATCHING), HostForgot(host="sandbox")
     looks = 1
 
-    while not patience.is_final(job, error):
-        details = patience.noted(job, error, now=NOW + timedelta(seconds=looks))
-        job, looks = replace(job, trouble_details={"error": "HostForgot", **details}), looks + 1
+    while not retries.is_final(job, error):
+        changes = retries.counted_trouble(job, error, now=NOW + timedelta(seconds=looks))
+        job, looks = failed(phase=Phase.WATCHING, **changes), looks + 1
 
-    assert looks == patience.TIMES_REFUSED
+    assert looks == retries.MOST_REFUSALS
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_job_that_a_host_no_longer_knows_is_believed_to_be_gone_after_six_look
 def test_a_running_job_is_waited_for_longer_than_a_start(
     phase: Phase, error: HostError, hours: int
 ) -> None:
-    assert patience.Patience().of(failed(phase=phase), error) == timedelta(hours=hours)
+    assert retries.RetryLimits().of(failed(phase=phase), error) == timedelta(hours=hours)
 
 
 async def test_a_host_that_was_busy_has_done_nothing_that_must_be_looked_for(scene: Scene) -> None:

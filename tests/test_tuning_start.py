@@ -15,8 +15,8 @@ from bot.errors import NotNow
 from bot.events import ButtonClicked, CommandInvoked
 from bot.request import Request
 from bot.rows import Method
-from bot.tuning.confirmation import confirm
-from bot.tuning.start import Candidate, split
+from bot.tuning.snapshot import Candidate, split
+from bot.tuning.start import confirm
 from bot.words import Words
 from tests.fakes.connected import CREATE, UPLOAD
 from tests.scene import Scene

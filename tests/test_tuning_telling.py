@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.domain import Phase
-from bot.tuning.failed_row import row_number
+from bot.tuning.snapshot import row_number
 from tests.fakes.connected import CREATE, EVENTS, JOB, UPLOAD, with_
 from tests.fakes.faults import answers, reshaped, training_closed
 from tests.scene import Scene

@@ -17,6 +17,7 @@ from bot.commands import Command, Option
 from bot.domain import Role
 from bot.words import Words
 from tests.written_hosts import hosts_page
+from tests.written_training_states import training_states_page
 from tuner.__main__ import KEY_VARIABLE
 
 ROOT = Path(__file__).parent.parent
@@ -106,6 +107,10 @@ def written() -> Mapping[Path, str]:
         ROOT / "docs/look-up/settings.md": "\n".join(settings_page()) + "\n",
         ROOT / "docs/look-up/hosts.md": "\n".join(
             ["# Hosts and profiles", "", WRITTEN, "", *hosts_page()]
+        )
+        + "\n",
+        ROOT / "docs/understand/training-states.md": "\n".join(
+            ["# The states of a training", "", WRITTEN, "", *training_states_page()]
         )
         + "\n",
         ROOT / ".env.example": "\n".join(env_example()) + "\n",

@@ -24,6 +24,8 @@ from bot.domain.ids import SnapshotId as SnapshotId
 from bot.domain.ids import TurnId as TurnId
 from bot.domain.ids import UserId as UserId
 from bot.domain.ids import WorkspaceId as WorkspaceId
+from bot.domain.training import BEFORE_JOB as BEFORE_JOB
+from bot.domain.training import OPEN_PHASES as OPEN_PHASES
 from bot.domain.training import Checkpoint as Checkpoint
 from bot.domain.training import Deployment as Deployment
 from bot.domain.training import Estimate as Estimate

@@ -68,6 +68,12 @@ class Phase(StrEnum):
         return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, Phase.ABANDONED)
 
 
+BEFORE_JOB = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING)
+"""Phases of a confirmed start whose job does not exist at the host yet."""
+OPEN_PHASES = (*BEFORE_JOB, Phase.WATCHING, Phase.WARMING)
+"""Phases of what is confirmed and not over."""
+
+
 class RequestedAction(StrEnum):
     """What a person asked and the host has not yet confirmed; forget is for finished jobs."""
 

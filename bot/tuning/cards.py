@@ -1,4 +1,4 @@
-"""How a job is told: the live status message, the end card with its chart, the lists."""
+"""What people see of a job: its live status message and end card, `/tune status`, lists, charts."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ from collections.abc import Sequence
 
 from bot.commands import JOB, Handlers
 from bot.deployments import rollback_button, use_button
-from bot.domain import (
-    ExampleFilter,
-    Job,
-    JobId,
-    Notice,
-    Phase,
-    Role,
-    Split,
-    StepMetrics,
-)
-from bot.errors import deserialize
+from bot.domain import ExampleFilter, Job, JobId, Notice, Phase, Role, Split, StepMetrics
+from bot.errors import NotNow, deserialize
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import (
     Button,
     Card,
+    Chart,
     Drawn,
     Fact,
     Listing,
     ListingRow,
     Progress,
     Reply,
+    Series,
     Text,
     Tone,
 )
 from bot.request import Request
 from bot.rows import count_tokens
-from bot.tuning import curves, failed_row, notices, results
+from bot.tuning import notices, snapshot
+from bot.tuning.states import BY_HAND
 from bot.words import Words
 
 handlers = Handlers()
 
+Points = list[tuple[float, float]]
 
+_HELD_LOSS = ("full_valid_loss", "valid_loss")
+_HELD_ACCURACY = ("full_valid_mean_token_accuracy", "valid_mean_token_accuracy")
+_RISEN = 1.05
+_FILES = ("training_file", "validation_file")
+_FIELDS_SHOWN = ("seed", "suffix", "host_job", *_FILES, "model", "trained_tokens")
 _FEW_SHOT = 8
 _EVENTS_SHOWN = 5
 _EVENTS_READ = 20
@@ -59,7 +59,7 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
         title=words("job.title", id=job.id, name=assistant.name),
         lines=_status_lines(job, words, in_full=notices.may_quote(notice)),
         progress=_progress(job),
-        trend=None if job.phase.is_over else curves.losses(measures, words),
+        trend=None if job.phase.is_over else losses(measures, words),
         buttons=_controls(job, words),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )
@@ -68,26 +68,32 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
 async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """The last word on a job: what came out, or why nothing did."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
+    in_full = notices.may_quote(notice)
     if job.phase is not Phase.SUCCEEDED:
-        return await _bad_end(job, records, words, in_full=notices.may_quote(notice))
+        return await _bad_end(job, records, words, in_full=in_full)
     measures = await records.jobs.measures(job.workspace, job.id)
     saved = await _tokens_saved(job, records)
+    is_in_use = job.use_when_done and job.trouble is None
     lines = [words("ended.model", model=job.model)]
-    lines.append(words("ended.in_use" if _is_in_use(job) else "ended.not_in_use"))
-    if job.trouble_code == results.BY_HAND:
+    lines.append(words("ended.in_use" if is_in_use else "ended.not_in_use"))
+    if job.trouble_code == BY_HAND:
         lines.append(words("ended.by_hand", page=job.trouble, model=job.model))
     elif job.trouble:
-        why = notices.said_trouble(job, words, in_full=notices.may_quote(notice))
+        why = notices.trouble_text(job, words, in_full=in_full)
         lines.append(words("ended.not_answering", why=why))
-    if curves.is_rising(measures):
+    if is_rising(measures):
         lines.append(words("ended.overfitting"))
     if saved:
         lines.append(words("ended.saved", count=saved, shots=_FEW_SHOT))
+    model = job.model or job.base
+    current = await records.deployments.current(job.workspace, job.assistant)
+    use = use_button(model, current, words, is_primary=True)
+    next_step = rollback_button(model, words) if is_in_use else use
     return Card(
         title=words("ended.succeeded", id=job.id),
         lines=tuple(lines),
-        chart=curves.losses(measures, words),
-        buttons=(*await _after_success(job, records, words), *_more(job, measures, words)),
+        chart=losses(measures, words),
+        buttons=(next_step, *_more(job, measures, words)),
         tone=Tone.GOOD,
     )
 
@@ -95,7 +101,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
 async def _bad_end(job: Job, records: Records, words: Words, *, in_full: bool) -> Card:
     """Why, and where the host named a row, the example that it means."""
     lines, buttons = list(_why(job, words, in_full=in_full)), _quoting(job, words, in_full)
-    example = await failed_row.example_of(job, records)
+    example = await snapshot.failed_example(job, records)
     if example is not None:
         lines.append(words("ended.example", id=example.id))
         if example.source and example.source.permalink:
@@ -110,12 +116,12 @@ async def _bad_end(job: Job, records: Records, words: Words, *, in_full: bool) -
 
 
 async def word_refused(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """A wish that the host did not grant."""
-    requested_action, error = notice.details["wish"], deserialize(notice.details)
+    """A requested action that the host refused, or that came too late."""
+    action, error = notice.details["wish"], deserialize(notice.details)
     if error is None:
         return Text(words("job.refused.late", id=notice.subject))
     why = words.error(error) if notices.may_quote(notice) else words.plain(error)
-    return Text(words(f"job.refused.{requested_action}", id=notice.subject, why=why))
+    return Text(words(f"job.refused.{action}", id=notice.subject, why=why))
 
 
 async def word_late(notice: Notice, records: Records, words: Words) -> Drawn | None:
@@ -124,42 +130,43 @@ async def word_late(notice: Notice, records: Records, words: Words) -> Drawn | N
     if job.phase.is_over:
         return None
     seconds, usual = notice.details.get("seconds"), notice.details.get("usual")
-    time = notices.said_time(float(str(seconds)), words)
+    time = notices.time_text(float(str(seconds)), words)
     lines = [words("late.note")]
     if usual is not None:
-        lines.insert(0, words("late.usual", time=notices.said_time(float(str(usual)), words)))
+        lines.insert(0, words("late.usual", time=notices.time_text(float(str(usual)), words)))
     title = words("late.title", id=job.id, state=_state(job, words), time=time)
     return Card(title, tuple(lines), buttons=_controls(job, words))
 
 
 @handlers.command("status", Role.MEMBER, JOB)
 @handlers.button("job.show", Role.MEMBER)
-async def status(ask: Request, deps: Dependencies) -> Reply:
+async def status(request: Request, deps: Dependencies) -> Reply:
     """Everything about one job: ids, settings, the last events."""
     async with deps.store.reading() as records:
-        job = await _chosen(ask, records)
+        job = await _shown_job(request, records)
         if job is None:
-            return await _no_job(ask, records)
-        events = await records.jobs.events(ask.id, job.id, last=_EVENTS_READ)
-        measures = await records.jobs.measures(ask.id, job.id)
-        checkpoints = await records.jobs.checkpoints(ask.id, job.id)
-        assistant = await records.assistants.get(ask.id, job.assistant)
-    words = ask.words
-    in_full = ask.may_quote_host
-    told = [one.message for one in events if one.message and (in_full or one.level == "info")]
+            # Before the first job: how the dataset stands.
+            everything = ExampleFilter(assistant=request.assistant.id)
+            count = await records.examples.count(request.id, everything)
+            line = request.words("status.examples", count=count)
+            return Card(request.words("status.no_job"), lines=(line,))
+        events = await records.jobs.events(request.id, job.id, last=_EVENTS_READ)
+        measures = await records.jobs.measures(request.id, job.id)
+        checkpoints = await records.jobs.checkpoints(request.id, job.id)
+        assistant = await records.assistants.get(request.id, job.assistant)
+    words, models = request.words, [one.model for one in checkpoints]
+    in_full = request.may_quote_host
+    messages = [one.message for one in events if one.message and (in_full or one.level == "info")]
     return Card(
         title=words("job.title", id=job.id, name=assistant.name),
         lines=(
             *_status_lines(job, words, in_full=in_full),
             *_why(job, words, in_full=in_full),
-            *told[-_EVENTS_SHOWN:],
+            *messages[-_EVENTS_SHOWN:],
         ),
-        facts=tuple(
-            notices.fact(name, value, words)
-            for name, value in _facts(job, words, [c.model for c in checkpoints])
-        ),
+        facts=tuple(notices.fact(*fact, words) for fact in _facts(job, words, models)),
         progress=_progress(job),
-        chart=curves.losses(measures, words),
+        chart=losses(measures, words),
         buttons=(
             *_controls(job, words),
             *_quoting(job, words, in_full),
@@ -170,36 +177,32 @@ async def status(ask: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("job.quote", Role.CURATOR, is_private=True)
-async def quote(ask: Request, deps: Dependencies) -> Reply:
+async def quote(request: Request, deps: Dependencies) -> Reply:
     """What a host said about a job that went wrong, in its own words."""
+    words = request.words
     async with deps.store.reading() as records:
-        job = await records.jobs.get(ask.id, notices.number(ask))
-    why = _why(job, ask.words, in_full=True) or (
-        notices.said_trouble(job, ask.words, in_full=True) or ask.words("trouble.unsaid"),
+        job = await notices.named_job(request, records)
+    why = _why(job, words, in_full=True) or (
+        notices.trouble_text(job, words, in_full=True) or words("trouble.unsaid"),
     )
-    return Card(ask.words("job.quoted", id=job.id, host=job.host), lines=why, private=True)
+    return Card(words("job.quoted", id=job.id, host=job.host), lines=why, private=True)
 
 
 @handlers.command("jobs", Role.MEMBER, is_private=True, is_shareable=True)
 @handlers.button("jobs.more", Role.MEMBER, is_private=True)
-async def jobs(ask: Request, deps: Dependencies) -> Reply:
+async def jobs(request: Request, deps: Dependencies) -> Reply:
     """All jobs, failed ones too, with why."""
-    before = notices.number(ask) if ask.argument else None
+    before = notices.job_id(request.argument) if request.argument else None
     async with deps.store.reading() as records:
-        page = await records.jobs.page(ask.id, before=before, limit=11)
-    shown, words = page[:10], ask.words
+        page = await records.jobs.page(request.id, before=before, limit=11)
+    shown, words = page[:10], request.words
     more = None
     if len(page) > len(shown):
         more = Button(words("list.more"), f"jobs.more:{shown[-1].id}")
-    in_full = ask.role >= Role.CURATOR
+    in_full = request.role >= Role.CURATOR
     lines = tuple(_job_line(job, words, in_full=in_full) for job in shown)
-    return Listing(
-        words("jobs.title"),
-        lines,
-        empty=words("jobs.empty"),
-        more=more,
-        replaces=before is not None,
-    )
+    title, empty, replaces = words("jobs.title"), words("jobs.empty"), before is not None
+    return Listing(title, lines, empty=empty, more=more, replaces=replaces)
 
 
 def _status_lines(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
@@ -210,12 +213,11 @@ def _status_lines(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
         said.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
     if job.valid_loss is not None:
         said.append(words("job.valid_loss", loss=f"{job.valid_loss:.2f}"))
-    left = notices.said_left(job, words)
-    if left and not job.phase.is_over:
-        said.append(left)
+    if job.seconds_left is not None and not job.phase.is_over:
+        said.append(words("job.left", time=notices.time_text(job.seconds_left, words)))
     lines = [" · ".join(said)]
     if job.trouble and not job.phase.is_over:
-        why = notices.said_trouble(job, words, in_full=in_full)
+        why = notices.trouble_text(job, words, in_full=in_full)
         lines.append(words("job.waiting", why=why))
     if job.requested_action is not None and not job.phase.is_over:
         lines.append(words(f"job.wish.{job.requested_action}"))
@@ -247,31 +249,19 @@ def _controls(job: Job, words: Words) -> tuple[Button, ...]:
     return (Button(words("button.pause"), f"job.pause:{job.id}"), cancel)
 
 
-async def _after_success(job: Job, records: Records, words: Words) -> tuple[Button, ...]:
-    model = job.model or job.base
-    if _is_in_use(job):
-        return (rollback_button(model, words),)
-    current = await records.deployments.current(job.workspace, job.assistant)
-    return (use_button(model, current, words, is_primary=True),)
-
-
 def _more(job: Job, measures: Sequence[StepMetrics], words: Words) -> tuple[Button, ...]:
     """What else can be looked at: the second chart, and the host's own table."""
     buttons = []
-    if curves.accuracies(measures, words):
+    if accuracies(measures, words):
         buttons.append(Button(words("button.accuracy"), f"job.accuracy:{job.id}"))
     if job.result_files:
         buttons.append(Button(words("button.results"), f"job.results:{job.id}"))
     return tuple(buttons)
 
 
-def _is_in_use(job: Job) -> bool:
-    return job.use_when_done and job.trouble is None
-
-
 def _quoting(job: Job, words: Words, in_full: bool) -> list[Button]:
     """For curators, where the card does not say all that the host did."""
-    if in_full or job.trouble == notices.said_trouble(job, words, in_full=False):
+    if in_full or job.trouble == notices.trouble_text(job, words, in_full=False):
         return []
     return [Button(words("button.quote"), f"job.quote:{job.id}")]
 
@@ -281,7 +271,7 @@ def _why(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
     if job.phase not in (Phase.FAILED, Phase.ABANDONED):
         return ()
     key = f"trouble.{job.trouble_code}"
-    trouble = notices.said_trouble(job, words, in_full=in_full) or words("trouble.unsaid")
+    trouble = notices.trouble_text(job, words, in_full=in_full) or words("trouble.unsaid")
     if words.has(key):
         return (words(key, message=trouble),)
     if job.trouble_code is None or not in_full:
@@ -290,38 +280,28 @@ def _why(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
 
 
 def _facts(job: Job, words: Words, checkpoints: Sequence[str]) -> list[tuple[str, str]]:
-    asked = job.hyperparameters
-    values: list[tuple[str, object]] = [
-        ("host", job.host),
-        ("base", job.base),
-        ("method", words(f"method.{job.method}")),
-        ("examples", words("job.rows", train=job.estimate.rows, held=job.estimate.validation_rows)),
-        ("epochs", _resolved(job, "n_epochs", asked.n_epochs, words)),
-        ("batch_size", _resolved(job, "batch_size", asked.batch_size, words)),
-        (
-            "learning_rate",
-            _resolved(job, "learning_rate_multiplier", asked.learning_rate_multiplier, words),
-        ),
-        ("seed", job.seed),
-        ("suffix", job.suffix),
-        ("host_job", job.host_job),
-        ("training_file", job.training_file),
-        ("validation_file", job.validation_file),
-        ("model", job.model),
-        ("trained_tokens", job.trained_tokens),
-        ("checkpoints", ", ".join(checkpoints) or None),
-    ]
-    return [(name, str(value)) for name, value in values if value is not None]
+    estimate = job.estimate
+    values: dict[str, object] = {
+        "host": job.host,
+        "base": job.base,
+        "method": words(f"method.{job.method}"),
+        "examples": words("job.rows", train=estimate.rows, held=estimate.validation_rows),
+        "epochs": _resolved(job, "n_epochs", words),
+        "batch_size": _resolved(job, "batch_size", words),
+        "learning_rate": _resolved(job, "learning_rate_multiplier", words),
+        **{name: getattr(job, name) for name in _FIELDS_SHOWN},
+        "checkpoints": ", ".join(checkpoints) or None,
+    }
+    return [(name, str(value)) for name, value in values.items() if value is not None]
 
 
-def _resolved(job: Job, name: str, asked: float | None, words: Words) -> str:
-    """What was asked for; for "auto", what the host made of it."""
+def _resolved(job: Job, name: str, words: Words) -> str:
+    """The hyperparameter that was asked for; for "auto", what the host made of it."""
+    asked = getattr(job.hyperparameters, name)
     if asked is not None:
         return f"{asked:g}"
     became = job.resolved.get(name)
-    if became is None or became == "auto":
-        return words("auto")
-    return words("auto.became", value=became)
+    return words("auto") if became in (None, "auto") else words("auto.became", value=became)
 
 
 def _job_line(job: Job, words: Words, *, in_full: bool) -> ListingRow:
@@ -329,6 +309,8 @@ def _job_line(job: Job, words: Words, *, in_full: bool) -> ListingRow:
     if job.train_loss is not None:
         notes.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
     notes.extend(_why(job, words, in_full=in_full))
+    began = job.confirmed_at or job.created_at
+    date = f"{began:%Y-%m-%d %H:%M}" if began else ""
     return ListingRow(
         str(job.id),
         job.model or f"{job.base} @ {job.host}",
@@ -337,31 +319,19 @@ def _job_line(job: Job, words: Words, *, in_full: bool) -> ListingRow:
             Fact(words("fact.state"), _state(job, words), "state"),
             Fact(words("fact.examples"), str(job.estimate.rows), "examples"),
             Fact(words("fact.host"), job.host, "host"),
-            Fact(words("fact.date"), _date(job), "date"),
+            Fact(words("fact.date"), date, "date"),
         ),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )
 
 
-def _date(job: Job) -> str:
-    began = job.confirmed_at or job.created_at
-    return f"{began:%Y-%m-%d %H:%M}" if began else ""
-
-
-async def _chosen(ask: Request, records: Records) -> Job | None:
+async def _shown_job(request: Request, records: Records) -> Job | None:
     """The job that is named; else the one that runs; else the newest."""
-    if ask.text("job") or ask.argument:
-        return await records.jobs.get(ask.id, notices.number(ask))
-    running = await records.jobs.open_in(ask.id)
-    newest = running or await records.jobs.page(ask.id, limit=1)
+    if request.text("job") or request.argument:
+        return await notices.named_job(request, records)
+    running = await records.jobs.open_in(request.id)
+    newest = running or await records.jobs.page(request.id, limit=1)
     return newest[-1] if newest else None
-
-
-async def _no_job(ask: Request, records: Records) -> Card:
-    """Before the first job: how the dataset stands."""
-    words = ask.words
-    total = await records.examples.count(ask.id, ExampleFilter(assistant=ask.assistant.id))
-    return Card(words("status.no_job"), lines=(words("status.examples", count=total),))
 
 
 async def _tokens_saved(job: Job, records: Records) -> int:
@@ -373,3 +343,61 @@ async def _tokens_saved(job: Job, records: Records) -> int:
         if len(counted) == _FEW_SHOT:
             break
     return sum(counted)
+
+
+@handlers.button("job.accuracy", Role.MEMBER)
+async def accuracy(request: Request, deps: Dependencies) -> Reply:
+    """How many tokens it guessed right, on rows it learned and on rows held back."""
+    async with deps.store.reading() as records:
+        job = await notices.named_job(request, records)
+        measures = await records.jobs.measures(request.id, job.id)
+    drawn = accuracies(measures, request.words)
+    if drawn is None:
+        raise NotNow(problem=request.words("job.no_numbers", id=job.id))
+    return Card(request.words("accuracy.title", id=job.id), chart=drawn)
+
+
+def losses(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
+    """Training and validation loss over steps."""
+    return _chart(measures, "train_loss", _HELD_LOSS, ".2f", words, "chart.title", "chart.summary")
+
+
+def accuracies(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
+    """The share of tokens predicted right, over steps."""
+    name, keys = "train_mean_token_accuracy", ("accuracy.chart", "accuracy.summary")
+    return _chart(measures, name, _HELD_ACCURACY, ".0%", words, *keys)
+
+
+def is_rising(measures: Sequence[StepMetrics]) -> bool:
+    """Validation loss ended clearly above its best: the model learned by heart."""
+    held = _first_of(measures, _HELD_LOSS)
+    return len(held) >= 3 and held[-1][1] > _RISEN * min(value for _, value in held)
+
+
+def _chart(
+    measures: Sequence[StepMetrics],
+    name: str,
+    held_names: Sequence[str],
+    spec: str,
+    words: Words,
+    title: str,
+    summary: str,
+) -> Chart | None:
+    train, held = _points(measures, name), _first_of(measures, held_names)
+    if len(train) < 2:
+        return None
+    said = words(summary, first=f"{train[0][1]:{spec}}", last=f"{train[-1][1]:{spec}}")
+    series = [Series(words("chart.train"), train)]
+    if held:
+        series.append(Series(words("chart.validation"), held))
+    return Chart(words(title), words("chart.step"), tuple(series), said)
+
+
+def _first_of(measures: Sequence[StepMetrics], names: Sequence[str]) -> Points:
+    """The most telling measure there is; one value over all rows says more than one of a few."""
+    found = (_points(measures, name) for name in names)
+    return next((points for points in found if points), [])
+
+
+def _points(measures: Sequence[StepMetrics], name: str) -> Points:
+    return [(float(one.step), one.values[name]) for one in measures if name in one.values]

@@ -135,12 +135,12 @@ class ExpiryCalendar:
 
 async def word_ending(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """When, what happens then, and the way out."""
-    told, job = notice.details, notice.subject
+    known, job = notice.details, notice.subject
     again = f"job.again:{job}" if job is not None else "job.start"
     return Card(
-        words("ending.title", model=told["model"], date=told["date"]),
+        words("ending.title", model=known["model"], date=known["date"]),
         lines=(
-            words("ending.days", count=told["days"], assistant=told["assistant"]),
+            words("ending.days", count=known["days"], assistant=known["assistant"]),
             words("ending.what"),
         ),
         buttons=(Button(words("button.retrain"), again, is_primary=True),),
@@ -163,8 +163,8 @@ async def _answering(
     for assistant, current, channels, name in standing:
         job = jobs.get(made[assistant.id]) if assistant.id in made else None
         host = current.host if current else assistant.chat_host
-        told = frozenset([*channels, *([job.place.channel] if job else [])])
-        found.append(DeployedModel(assistant, name, host, job, told))
+        places = frozenset([*channels, *([job.place.channel] if job else [])])
+        found.append(DeployedModel(assistant, name, host, job, places))
     return found
 
 

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 
 from bot.commands import Handlers
 from bot.deployments import HANDLE_LENGTH
-from bot.domain import HostName, Job, JobId, Model, ModelKind, Role
+from bot.domain import HostName, Job, Model, ModelKind, Role
 from bot.errors import HostError, HostForgot, HostSilent, NotFound, NotNow
-from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Host, RemoteFile, Serving
+from bot.ports.provider import Host, Serving
 from bot.ports.store import Records, Store
 from bot.replies import LONGEST_ACTION, Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request
+from bot.tuning.notices import job_id
 from bot.undo_offers import offer_undo
 
 handlers = Handlers()
-
 
 _EVERY_JOB = 1_000_000
 _LONGEST_WAIT = 15.0
@@ -36,124 +35,133 @@ class OwnedResources:
 
 
 @handlers.command("hosted", Role.TRAINER, is_private=True)
-async def listing(ask: Request, deps: Dependencies) -> Reply:
-    """Host by host; one that does not answer says so and the others are told all the same."""
-    own = await _own(ask, deps.store)
-    names = [name for name in deps.hosts.names() if _has_anything(own, name)]
-    told = await asyncio.gather(*(_of_host(ask, own, deps.hosts.get(name)) for name in names))
-    lines = tuple(line for of_host in told for line in of_host)
-    words = ask.words
+async def listing(request: Request, deps: Dependencies) -> Reply:
+    """Host by host; one that does not answer says so, and the others are listed all the same."""
+    own = await _own(request, deps.store)
+    used = {job.host for job in own.jobs} | {model.host for model in own.models}
+    names = [name for name in deps.hosts.names() if name in used]
+    listed = await asyncio.gather(*(_of_host(request, own, deps.hosts.get(name)) for name in names))
+    lines = tuple(line for of_host in listed for line in of_host)
+    words = request.words
     return Listing(words("hosted.title"), lines, empty=words("hosted.empty"), private=True)
 
 
 @handlers.button("file.delete", Role.ADMIN)
-async def delete_file(ask: Request, deps: Dependencies) -> Reply:
+async def delete_file(request: Request, deps: Dependencies) -> Reply:
     """A file of a training that is over; the host forgets it for good."""
-    number, _, file = ask.argument.partition("/")
+    number, _, file = request.argument.partition("/")
     async with deps.store.reading() as records:
-        job = await records.jobs.get(ask.id, _job(number))
+        job = await records.jobs.get(request.id, job_id(number))
     host = deps.hosts.get(job.host)
-    if file not in {one.id async for one in _files_of(job, host)} | set(_known_files(job)):
+    prefix = f"attune-{job.start}-"
+    sent = {one.id async for one in host.files() if one.name.startswith(prefix)}
+    if file not in sent | set(_known_files(job)):
         raise NotFound(noun="file", name=file)
     if not job.phase.is_over:
-        raise NotNow(problem=ask.words("hosted.needed", job=job.id))
+        raise NotNow(problem=request.words("hosted.needed", job=job.id))
     async with deps.store.writing() as records:
-        pending = await records.undoables.all(ask.id)
+        pending = await records.undoables.all(request.id)
         if any(one.details.get("file") == file for one in pending):
-            raise NotNow(problem=ask.words("hosted.file_deleted", host=host.name))
-        undo = await _offer_undo(ask, records, "file", host.name, file=file, job=job.id)
-        await records.audit.add(ask.id, ask.by, "file.deleted", at=ask.now, file=file, job=job.id)
+            raise NotNow(problem=request.words("hosted.file_deleted", host=host.name))
+        undo = await _offer_undo(request, records, "file", host.name, file=file, job=job.id)
+        await records.audit.add(
+            request.id, request.by, "file.deleted", at=request.now, file=file, job=job.id
+        )
     deps.wake()
-    return Text(ask.words("hosted.file_deleted", host=host.name), buttons=(undo,))
+    return Text(request.words("hosted.file_deleted", host=host.name), buttons=(undo,))
 
 
 async def _offer_undo(
-    ask: Request, records: Records, kind: str, host: HostName, **details: object
+    request: Request, records: Records, kind: str, host: HostName, **details: object
 ) -> Button:
     """The host deletes it once the offer is over, which may be long after this place was left."""
-    place = {"channel": ask.place.channel, "thread": ask.place.thread}
-    return await offer_undo(ask, records, kind, {**details, **place}, host=host)
+    place = {"channel": request.place.channel, "thread": request.place.thread}
+    return await offer_undo(request, records, kind, {**details, **place}, host=host)
 
 
 @handlers.button("model.delete", Role.ADMIN)
-async def ask_delete_model(ask: Request, deps: Dependencies) -> Reply:
+async def ask_delete_model(request: Request, deps: Dependencies) -> Reply:
     """It cannot be brought back, so it takes a second yes."""
     async with deps.store.reading() as records:
-        model = await _model(ask, records)
-        await _refuse_answering(ask, model, records)
-    words = ask.words
-    sure = Button(words("button.delete"), f"model.delete_sure:{ask.argument}", is_danger=True)
+        model = await _model(request, records)
+        await _refuse_answering(request, model, records)
+    words = request.words
+    sure = Button(words("button.delete"), f"model.delete_sure:{request.argument}", is_danger=True)
     keep = Button(words("button.keep"), "model.keep")
     title = words("hosted.delete_model", model=model.name)
     return Card(title, lines=(words("hosted.for_good"),), buttons=(sure, keep))
 
 
 @handlers.button("model.delete_sure", Role.ADMIN)
-async def delete_model(ask: Request, deps: Dependencies) -> Reply:
+async def delete_model(request: Request, deps: Dependencies) -> Reply:
     """It is listed no more; its host deletes it when that cannot be undone any longer."""
     async with deps.store.writing() as records:
-        model = await _model(ask, records)
-        await _refuse_answering(ask, model, records)
+        model = await _model(request, records)
+        await _refuse_answering(request, model, records)
         host = deps.hosts.get(model.host)
-        await records.models.delete(ask.id, model.name)
-        undo = await _offer_undo(ask, records, "model", host.name, model=model.name)
-        await records.audit.add(ask.id, ask.by, "model.deleted", at=ask.now, model=model.name)
+        await records.models.delete(request.id, model.name)
+        undo = await _offer_undo(request, records, "model", host.name, model=model.name)
+        await records.audit.add(
+            request.id, request.by, "model.deleted", at=request.now, model=model.name
+        )
     deps.wake()
-    title = ask.words("hosted.model_deleted", model=model.name)
+    title = request.words("hosted.model_deleted", model=model.name)
     return Card(title, buttons=(undo,), replaces=True)
 
 
 @handlers.button("model.keep", Role.ADMIN)
-async def keep_model(ask: Request, deps: Dependencies) -> Reply:
-    return Card(ask.words("hosted.kept"), replaces=True)
+async def keep_model(request: Request, deps: Dependencies) -> Reply:
+    return Card(request.words("hosted.kept"), replaces=True)
 
 
 @handlers.button("model.undeploy", Role.ADMIN)
-async def undeploy(ask: Request, deps: Dependencies) -> Reply:
+async def undeploy(request: Request, deps: Dependencies) -> Reply:
     """The model stays; it no longer stands ready, and its hours no longer count."""
     async with deps.store.reading() as records:
-        model = await _model(ask, records)
-        await _refuse_answering(ask, model, records)
+        model = await _model(request, records)
+        await _refuse_answering(request, model, records)
     if model.called is None:
-        raise NotNow(problem=ask.words("hosted.not_deployed", model=model.name))
+        raise NotNow(problem=request.words("hosted.not_deployed", model=model.name))
     with contextlib.suppress(HostForgot):
         await deps.hosts.get(model.host).undeploy(model.called)
     async with deps.store.writing() as records:
-        await records.models.call(ask.id, model.name, None)
-        await records.audit.add(ask.id, ask.by, "model.undeployed", at=ask.now, model=model.name)
-    return Text(ask.words("hosted.undeployed", model=model.name))
+        await records.models.call(request.id, model.name, None)
+        await records.audit.add(
+            request.id, request.by, "model.undeployed", at=request.now, model=model.name
+        )
+    return Text(request.words("hosted.undeployed", model=model.name))
 
 
-async def _own(ask: Request, store: Store) -> OwnedResources:
+async def _own(request: Request, store: Store) -> OwnedResources:
     async with store.reading() as records:
-        jobs = await records.jobs.page(ask.id, limit=_EVERY_JOB)
+        jobs = await records.jobs.page(request.id, limit=_EVERY_JOB)
         models = [
             model
-            for assistant in await records.assistants.all(ask.id)
-            for model in await records.models.all(ask.id, assistant.id)
+            for assistant in await records.assistants.all(request.id)
+            for model in await records.models.all(request.id, assistant.id)
         ]
     return OwnedResources(jobs, models)
 
 
-def _has_anything(own: OwnedResources, host: HostName) -> bool:
-    return host in {job.host for job in own.jobs} | {model.host for model in own.models}
-
-
-async def _of_host(ask: Request, own: OwnedResources, host: Host) -> Sequence[ListingRow]:
+async def _of_host(request: Request, own: OwnedResources, host: Host) -> Sequence[ListingRow]:
     lines: list[ListingRow] = []
+    trouble: HostError | None = None
     try:
         async with asyncio.timeout(_LONGEST_WAIT):
-            lines += [line async for line in _file_lines(ask, own, host)]
-            lines += [line async for line in _deployment_lines(ask, own, host)]
+            lines += [line async for line in _file_lines(request, own, host)]
+            lines += [line async for line in _deployment_lines(request, own, host)]
     except TimeoutError:
-        error = HostSilent(host=host.name)
-        lines.append(ListingRow(host.name, ask.words.error(error), tone=Tone.BAD))
+        trouble = HostSilent(host=host.name)
     except HostError as error:
-        lines.append(ListingRow(host.name, ask.words.error(error), tone=Tone.BAD))
-    return [*lines, *_model_lines(ask, own, host)]
+        trouble = error
+    if trouble is not None:
+        lines.append(ListingRow(host.name, request.words.error(trouble), tone=Tone.BAD))
+    return [*lines, *_model_lines(request, own, host)]
 
 
-async def _file_lines(ask: Request, own: OwnedResources, host: Host) -> AsyncIterator[ListingRow]:
+async def _file_lines(
+    request: Request, own: OwnedResources, host: Host
+) -> AsyncIterator[ListingRow]:
     """Of the files there only those that one of our trainings sent or was left."""
     prefixes = {f"attune-{job.start}-": job for job in own.jobs if job.host == host.name}
     known = {file: job for job in prefixes.values() for file in _known_files(job)}
@@ -163,15 +171,15 @@ async def _file_lines(ask: Request, own: OwnedResources, host: Host) -> AsyncIte
         job = known.get(file.id) or next(named, None)
         if job is not None:
             seen.add(file.id)
-            yield _file_line(ask, file.id, file.name, job, size=file.bytes)
+            yield _file_line(request, file.id, file.name, job, size=file.bytes)
     for job in prefixes.values():
         for file_id in job.result_files:
             if file_id not in seen:
-                yield _file_line(ask, file_id, ask.words("hosted.results"), job, size=None)
+                yield _file_line(request, file_id, request.words("hosted.results"), job, size=None)
 
 
-def _file_line(ask: Request, file: str, name: str, job: Job, *, size: int | None) -> ListingRow:
-    words = ask.words
+def _file_line(request: Request, file: str, name: str, job: Job, *, size: int | None) -> ListingRow:
+    words = request.words
     notes = [words("hosted.file"), job.host, words("model.job", job=job.id)]
     if size is not None:
         notes.append(words("hosted.size", size=f"{size / 1024:,.0f}"))
@@ -180,8 +188,8 @@ def _file_line(ask: Request, file: str, name: str, job: Job, *, size: int | None
     return ListingRow(file, name, " · ".join(notes), buttons=(delete,) if is_offered else ())
 
 
-def _model_lines(ask: Request, own: OwnedResources, host: Host) -> Iterator[ListingRow]:
-    words = ask.words
+def _model_lines(request: Request, own: OwnedResources, host: Host) -> Iterator[ListingRow]:
+    words = request.words
     for model in own.models:
         if model.host != host.name or model.kind is ModelKind.BASE:
             continue
@@ -196,11 +204,11 @@ def _model_lines(ask: Request, own: OwnedResources, host: Host) -> Iterator[List
 
 
 async def _deployment_lines(
-    ask: Request, own: OwnedResources, host: Host
+    request: Request, own: OwnedResources, host: Host
 ) -> AsyncIterator[ListingRow]:
     if host.profile.serving is not Serving.BY_CALL:
         return
-    words = ask.words
+    words = request.words
     called = {model.called: model for model in own.models if model.called}
     for one in await host.deployments():
         model = called.get(one.name)
@@ -211,35 +219,22 @@ async def _deployment_lines(
             yield ListingRow(one.name, one.name, note, buttons=(stop,))
 
 
-async def _model(ask: Request, records: Records) -> Model:
+async def _model(request: Request, records: Records) -> Model:
     """By the end of its name, which is all that fits into a button."""
-    handle = ask.argument
-    for assistant in await records.assistants.all(ask.id):
-        for model in await records.models.all(ask.id, assistant.id):
+    handle = request.argument
+    for assistant in await records.assistants.all(request.id):
+        for model in await records.models.all(request.id, assistant.id):
             if handle == model.name[-HANDLE_LENGTH:]:
                 return model
     raise NotFound(noun="model", name=handle)
 
 
-async def _refuse_answering(ask: Request, model: Model, records: Records) -> None:
-    current = await records.deployments.current(ask.id, model.assistant)
+async def _refuse_answering(request: Request, model: Model, records: Records) -> None:
+    current = await records.deployments.current(request.id, model.assistant)
     if current is not None and current.model == model.name:
-        raise NotNow(problem=ask.words("hosted.answering", model=model.name))
-
-
-async def _files_of(job: Job, host: Host) -> AsyncIterator[RemoteFile]:
-    async for file in host.files():
-        if file.name.startswith(f"attune-{job.start}-"):
-            yield file
+        raise NotNow(problem=request.words("hosted.answering", model=model.name))
 
 
 def _known_files(job: Job) -> tuple[str, ...]:
     sent = tuple(file for file in (job.training_file, job.validation_file) if file)
     return (*sent, *job.result_files)
-
-
-def _job(number: str) -> JobId:
-    try:
-        return JobId(whole_number(number))
-    except ValueError:
-        raise NotFound(noun="job", name=number) from None

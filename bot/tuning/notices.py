@@ -1,4 +1,4 @@
-"""What the tuning files share: telling a channel, and saying time and money."""
+"""The notices of a training, and the words for its time, money and trouble."""
 
 from __future__ import annotations
 
@@ -19,17 +19,26 @@ LATE = "job.late"
 REFUSED = "job.refused"
 
 
-def number(ask: Request) -> JobId:
-    """The job that a button or an option names."""
-    said = ask.argument or ask.text("job") or ""
+async def named_job(request: Request, records: Records) -> Job:
+    """The job that a button or an option names; raises NotFound."""
+    said = request.argument or request.text("job") or ""
+    return await records.jobs.get(request.id, job_id(said))
+
+
+def job_id(text: str) -> JobId:
+    return JobId(number(text, "job"))
+
+
+def number(text: str, noun: str) -> int:
+    """The number in "12" or "#12"; raises NotFound, of that noun, where there is none."""
     try:
-        return JobId(whole_number(said.lstrip("#")))
+        return whole_number(text.lstrip("#"))
     except ValueError:
-        raise NotFound(noun="job", name=said) from None
+        raise NotFound(noun=noun, name=text) from None
 
 
 async def tell_status(records: Records, job: Job, *, at: datetime, locale: str = "") -> None:
-    """The one live message of a job has something new to say."""
+    """The job's live status message has something new to say."""
     details = {"locale": locale} if locale else {}
     await _tell(records, job, STATUS, "status", at, **details)
 
@@ -39,32 +48,27 @@ async def tell_ended(records: Records, job: Job, *, at: datetime) -> None:
 
 
 async def tell_late(records: Records, job: Job, *, at: datetime) -> None:
-    """It takes longer than it should; the caller sees to it that this is said once."""
+    """It takes longer than it should; the caller makes sure that this is told once."""
     took = (at - (job.running_at or job.confirmed_at or at)).total_seconds()
     usual = job.estimate.seconds if job.running_at else None
     await _tell(records, job, LATE, "late", at, seconds=took, usual=usual)
 
 
 async def tell_refused(
-    records: Records,
-    job: Job,
-    requested_action: RequestedAction,
-    why: HostError | None,
-    *,
-    at: datetime,
+    records: Records, job: Job, action: RequestedAction, why: HostError | None, *, at: datetime
 ) -> None:
-    """What was asked of the host will not be done."""
-    details = {"wish": requested_action, **(serialize(why) if why else {})}
-    await _tell(records, job, REFUSED, f"refused.{requested_action}", at, **details)
+    """The host will not do the requested action; `why` None: it had ended by then."""
+    details = {"wish": action, **(serialize(why) if why else {})}
+    await _tell(records, job, REFUSED, f"refused.{action}", at, **details)
 
 
 async def _tell(
     records: Records, job: Job, kind: str, name: str, at: datetime, **details: object
 ) -> None:
-    """Where the job was started, and to whoever started it should that place be closed by then."""
+    """Where the job was started; should that place be closed, to whoever started it."""
+    details = {ASKER: job.asked_by, **details}
     key = f"job.{job.id}.{name}"
-    known = {ASKER: job.asked_by, **details}
-    await records.outbox.put(key, job.place, kind, subject=job.id, details=known, at=at)
+    await records.outbox.put(key, job.place, kind, subject=job.id, details=details, at=at)
 
 
 def fact(name: str, value: str, words: Words) -> Fact:
@@ -74,8 +78,8 @@ def fact(name: str, value: str, words: Words) -> Fact:
     return Fact(words(f"fact.{name}"), value, name, about)
 
 
-def said_trouble(job: Job, words: Words, *, in_full: bool) -> str | None:
-    """In the reader's language where it is ours; the host's own words only in full."""
+def trouble_text(job: Job, words: Words, *, in_full: bool) -> str | None:
+    """Attune's own sentence in the reader's language; the host's own words only in full."""
     error = deserialize(job.trouble_details)
     if error is not None:
         return words.error(error) if in_full else words.plain(error)
@@ -87,14 +91,7 @@ def may_quote(notice: Notice) -> bool:
     return notice.place.workspace == LOCAL
 
 
-def said_left(job: Job, words: Words) -> str | None:
-    """How long it will probably take from the last look on."""
-    if job.seconds_left is None:
-        return None
-    return words("job.left", time=said_time(job.seconds_left, words))
-
-
-def said_time(seconds: float | None, words: Words) -> str:
+def time_text(seconds: float | None, words: Words) -> str:
     if seconds is None:
         return words("time.unknown")
     if seconds < 60:
@@ -104,15 +101,16 @@ def said_time(seconds: float | None, words: Words) -> str:
     return words("time.hours", count=round(seconds / 3600))
 
 
-def cost(job: Job, words: Words) -> dict[str, str]:
-    """Time and price as the sentence `start.cost` wants them."""
-    estimate = job.estimate
-    return {"time": said_time(estimate.seconds, words), "price": said_price(estimate.price, words)}
-
-
-def said_price(price: float | None, words: Words) -> str:
+def price_text(price: float | None, words: Words) -> str:
+    """US dollars."""
     if price is None:
         return words("price.unknown")
     if price == 0:
         return words("price.free")
     return f"${price:,.2f}" if price >= 0.01 else words("price.tiny")
+
+
+def cost_text(job: Job, words: Words) -> str:
+    """The estimated time and price as a sentence."""
+    time, price = time_text(job.estimate.seconds, words), price_text(job.estimate.price, words)
+    return words("start.cost", time=time, price=price)

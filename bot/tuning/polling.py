@@ -1,10 +1,4 @@
-"""Carries a confirmed start to its end: wish before act, look before acting again.
-
-Every outside effect is written down before it is tried (`attempted_at`) and
-its outcome after. Where the outcome is unknown (a crash, a timeout, a 5xx),
-files are found by their name and jobs by their training file; only when a
-listing could no longer lag is the effect tried again.
-"""
+"""Looks at every open job when it is due, by itself or in its host's list, until it is over."""
 
 from __future__ import annotations
 
@@ -13,43 +7,41 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 
 from bot.domain import HostName, Job, JobId, Phase
-from bot.errors import (
-    AttuneError,
-    HostBroken,
-    HostError,
-    HostForgot,
-    HostSilent,
-    NotFound,
-    serialize,
-)
-from bot.ports.provider import Hosts, PaidHost
+from bot.errors import AttuneError, HostBroken, HostError, HostSilent, NotFound
+from bot.ports.provider import Host, Hosts, RemoteJob
 from bot.ports.store import Clock, Store
-from bot.tuning import deleting, model_warmup, patience, remote_cleanup, submission
+from bot.tuning import deletions, effects, retries
+from bot.tuning.effects import JobSnapshot
 from bot.tuning.expiry import ExpiryCalendar
-from bot.tuning.job_batches import JobBatches, JobSnapshot
-from bot.tuning.job_record import JobChangedError, JobRecord, trouble
-from bot.tuning.patience import LONGEST_WAIT, Patience
-from bot.tuning.runner import follow
+from bot.tuning.retries import LONGEST_WAIT, RetryLimits
+from bot.tuning.states import JobChangedError, JobRecord
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 8
+"""So many jobs of one host advance at the same time."""
+FEW = 10
+"""So many are looked at one by one: that tells more of each."""
+MOST_CALLS = 12
+_ROWS_A_CALL = 100
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 class JobPoller:
     """Looks after every open job of every workspace, each host for itself."""
 
     def __init__(
-        self, *, store: Store, hosts: Hosts, clock: Clock, patience: Patience | None = None
+        self, *, store: Store, hosts: Hosts, clock: Clock, limits: RetryLimits | None = None
     ) -> None:
         self._store = store
         self._hosts = hosts
         self._clock = clock
-        self._ledger = JobRecord(store=store, clock=clock, patience=patience or Patience())
-        self._crowds = JobBatches(self._ledger, hosts)
+        self._record = JobRecord(store=store, clock=clock, limits=limits or RetryLimits())
+        self._batches = JobBatches(self._record, hosts)
         self._gates: dict[HostName, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(_AT_ONCE)
         )
@@ -58,8 +50,8 @@ class JobPoller:
 
     async def look(self) -> float | None:
         """At every host at once; seconds until the next job is due, None without jobs."""
-        places = (*self._hosts.names(), None)
-        looks = [asyncio.create_task(self.look_at(place), name=f"{place}") for place in places]
+        hosts = (*self._hosts.names(), None)
+        looks = [asyncio.create_task(self.look_at(host), name=f"{host}") for host in hosts]
         try:
             waits = await asyncio.gather(*looks)
         finally:
@@ -70,14 +62,11 @@ class JobPoller:
 
     async def look_at(self, host: HostName | None) -> float | None:
         """Advance what is due at one host; None stands for those that are configured no more."""
-        alone, crowds = self._crowds.among(await self._open_at(host), now=self._clock.now())
+        alone, batches = self._batches.due(await self._open_at(host), now=self._clock.now())
         await asyncio.gather(
-            *(self._advance(job) for job in alone), *(self._advance_all(one) for one in crowds)
+            *(self._advance(job) for job in alone), *(self._advance_all(one) for one in batches)
         )
-        await self._forget_files(host)
-        await self._forget_models(host)
-        await remote_cleanup.clear(host, store=self._store, hosts=self._hosts, clock=self._clock)
-        due = await deleting.clear(host, store=self._store, hosts=self._hosts, clock=self._clock)
+        due = await deletions.delete_due(host, self._record, self._hosts)
         waits = [self._seconds_until(job.next_look) for job in await self._open_at(host)]
         waits += [] if due is None else [self._seconds_until(due)]
         return min(waits) if waits else None
@@ -85,72 +74,19 @@ class JobPoller:
     async def _open_at(self, host: HostName | None) -> Sequence[Job]:
         async with self._store.reading() as records:
             jobs = await records.jobs.open()
-        return [job for job in jobs if self._is_at(job, host)]
+        return [job for job in jobs if deletions.is_at(job.host, host, self._hosts)]
 
-    def _is_at(self, job: Job, host: HostName | None) -> bool:
-        return job.host == host if host is not None else job.host not in self._hosts.names()
-
-    async def _forget_files(self, host: HostName | None) -> None:
-        """Our words do not stay at a host that is not to learn from them (any more)."""
-        async with self._store.reading() as records:
-            jobs = await records.jobs.forgetting()
-        for job in jobs:
-            if not self._is_at(job, host) or self._seconds_until(job.next_look) > 0:
-                continue
-            try:
-                await self._forget(job)
-            except (HostError, NotFound) as error:
-                log.warning("A host keeps a file", extra={"job": job.id, "why": error.key})
-                await self._ledger.postpone(job, seconds=LONGEST_WAIT)
-
-    async def _forget_models(self, name: HostName | None) -> None:
-        """A model that holds rows word for word goes once one of them was erased."""
-        if name is None or not self._hosts.get(name).profile.keeps_words:
-            return
-        async with self._store.reading() as records:
-            tainted = await records.models.tainted(name)
-        for model in tainted:
-            try:
-                with contextlib.suppress(HostForgot):
-                    await self._hosts.get(name).delete_model(model.name)
-            except HostError as error:
-                log.warning("A host keeps a model", extra={"model": model.name, "why": error.key})
-                continue
-            async with self._store.writing() as records:
-                await records.models.delete(model.workspace, model.name)
-                await records.audit.add(
-                    model.workspace, None, "model.deleted", at=self._clock.now(), model=model.name
-                )
-
-    async def _forget(self, job: Job) -> None:
-        host = self._hosts.get(job.host)
-        known = {file for file in (job.training_file, job.validation_file) if file}
-        if job.attempted_at is not None:
-            if self._ledger.may_lag(job, host):
-                return
-            prefix = f"attune-{job.start}-"
-            known |= {file.id async for file in host.files() if file.name.startswith(prefix)}
-        for file in known:
-            with contextlib.suppress(HostForgot):
-                await host.delete_file(file)
-        now, gone = self._clock.now(), {"training_file": None, "validation_file": None}
-        async with self._store.writing() as records:
-            await records.jobs.change(
-                job.workspace, job.id, when=None, requested_action=None, attempted_at=None, **gone
-            )
-            await records.audit.add(job.workspace, None, "files.deleted", at=now, job=job.id)
-
-    async def _advance_all(self, crowd: Sequence[Job]) -> None:
+    async def _advance_all(self, batch: Sequence[Job]) -> None:
         """Jobs of one host, seen in its list; those with news are gone on with one by one."""
         try:
-            seen = await self._crowds.look(crowd)
+            seen = await self._batches.look(batch)
         except HostError as error:
-            for job in crowd:
+            for job in batch:
                 await self._in_trouble(job, error)
             return
         except Exception:
-            log.exception("Jobs could not be looked at", extra={"jobs": len(crowd)})
-            await self._ledger.postpone(*crowd, seconds=LONGEST_WAIT)
+            log.exception("Jobs could not be looked at", extra={"jobs": len(batch)})
+            await self._record.postpone(*batch, seconds=LONGEST_WAIT)
             return
         await asyncio.gather(*(self._advance(job, one) for job, one in seen))
 
@@ -160,7 +96,7 @@ class JobPoller:
             if job.id in self._claimed:
                 return
             with self._claim(job):
-                fresh = await self._ledger.read(job)
+                fresh = await self._record.read(job)
                 if fresh is None or (seen is None and self._seconds_until(fresh.next_look) > 0):
                     return
                 await self._try_step(fresh, seen)
@@ -175,68 +111,135 @@ class JobPoller:
 
     async def _try_step(self, job: Job, seen: JobSnapshot | None) -> None:
         try:
-            await self._step(job, seen)
+            await effects.advance(self._record, job, self._hosts, seen)
         except JobChangedError:
             log.info("A job was changed before it was acted on", extra={"job": job.id})
         except HostError as error:
             await self._in_trouble(job, error)
         except NotFound as error:
-            why = {"trouble": error.sentence, "trouble_details": serialize(error)}
             with contextlib.suppress(NotFound):
-                await self._ledger.end(job, Phase.FAILED, trouble_code="host_gone", **why)
+                await self._record.end(
+                    job, Phase.FAILED, trouble_code="host_gone", **retries.trouble(error)
+                )
         except Exception:
             log.exception("A job could not be advanced", extra={"job": job.id})
             await self._in_trouble(job, AttuneError())
 
-    async def _step(self, job: Job, seen: JobSnapshot | None) -> None:
-        host, ledger = self._hosts.get(job.host), self._ledger
-        match job.phase:
-            case Phase.CONFIRMED:
-                await submission.begin(ledger, job)
-            case Phase.UPLOADING:
-                await submission.upload_parts(ledger, job, await self._paid(job))
-            case Phase.CREATING:
-                await submission.create(ledger, job, await self._paid(job))
-            case Phase.WATCHING if seen is not None:
-                await follow(ledger, job, host, remote=seen.remote, told=seen.wants_events)
-            case Phase.WATCHING:
-                await follow(ledger, job, host)
-            case Phase.WARMING:
-                await model_warmup.warm(ledger, job, await self._paid(job))
-            case _:
-                return
-
-    async def _paid(self, job: Job) -> PaidHost:
-        """Raises HostNotAllowed where the operator has taken the permission back meanwhile."""
-        async with self._store.reading() as records:
-            workspace = await records.workspaces.find(job.workspace)
-        if workspace is None:
-            raise NotFound(noun="workspace", name=job.workspace)
-        return self._hosts.paid(job.host, workspace)
-
     async def _in_trouble(self, job: Job, error: AttuneError) -> None:
-        """Try again later, or give up: what is refused at once, the rest when patience ends."""
-        fresh = await self._ledger.read(job)
+        """Try again later, or give up: what is refused at once, the rest when its time is over."""
+        record, now = self._record, self._clock.now()
+        fresh = await record.read(job)
         if fresh is None:
             return None
-        now = self._clock.now()
-        if patience.is_final(fresh, error):
+        if retries.is_final(fresh, error):
             code = "vanished" if fresh.phase is Phase.WATCHING else error.details.get("code")
-            return await self._ledger.give_up(fresh, trouble_code=code, **trouble(error))
-        if now - patience.since(fresh, now=now) > self._ledger.patience.of(fresh, error):
-            return await self._ledger.give_up(fresh, trouble_code=None, **trouble(error))
+            return await record.give_up(fresh, trouble_code=code, **retries.trouble(error))
+        if retries.is_exhausted(fresh, error, record.limits, now=now):
+            return await record.give_up(fresh, trouble_code=None, **retries.trouble(error))
         poll = self._hosts.get(job.host).profile.poll_seconds
-        wait = patience.wait(fresh, error, poll_seconds=poll)
         is_unknown = isinstance(error, HostSilent | HostBroken)
         log.warning(
             "A host made a job wait",
             extra={"job": job.id, "why": error.key, "unknown_outcome": is_unknown},
         )
-        changes = {**trouble(error), "attempts": fresh.attempts + 1}
-        changes["trouble_details"] = {**serialize(error), **patience.noted(fresh, error, now=now)}
-        return await self._ledger.record(job, changes, wait=wait)
+        changes = retries.counted_trouble(fresh, error, now=now)
+        seconds = retries.wait(fresh, error, poll_seconds=poll)
+        # By the job as it was before: an action that was requested meanwhile does not wait.
+        return await record.update(job, changes, wait=seconds)
 
     def _seconds_until(self, moment: datetime | None) -> float:
         if moment is None:
             return 0.0
         return max(0.0, (moment - self._clock.now()).total_seconds())
+
+
+class JobBatches:
+    """Looks at many jobs of one host in its list, so that a thousand cost a dozen calls.
+
+    Remembers whose events were read when, so that every job has its turn.
+    """
+
+    def __init__(self, record: JobRecord, hosts: Hosts) -> None:
+        self._record = record
+        self._hosts = hosts
+        self._events_read: dict[JobId, datetime] = {}
+
+    def due(
+        self, jobs: Sequence[Job], *, now: datetime
+    ) -> tuple[Sequence[Job], Sequence[Sequence[Job]]]:
+        """The jobs that are due: those to be looked at alone, and those of a host together.
+
+        Jobs that are due within half a poll interval join their host's batch, so that after one
+        round all have the same interval.
+        """
+        by_host: dict[HostName, list[Job]] = defaultdict(list)
+        for job in jobs:
+            if job.phase is Phase.WATCHING and job.requested_action is None:
+                by_host[job.host].append(job)
+        batches = [self._batch(host, each, now) for host, each in by_host.items()]
+        large = [batch for batch in batches if len(batch) > FEW]
+        together = {job.id for batch in large for job in batch}
+        alone = [job for job in jobs if _is_due(job, now) and job.id not in together]
+        return alone, large
+
+    async def look(self, batch: Sequence[Job]) -> Sequence[tuple[Job, JobSnapshot]]:
+        """Those with news; the others are put off until the next round."""
+        host = self._hosts.get(batch[0].host)
+        found, calls = await _listed(host, {job.host_job or "" for job in batch})
+        left = max(0, MOST_CALLS - calls)
+        missing = [job for job in batch if job.host_job not in found][:left]
+        chosen = self._whose_events(batch, found, left - len(missing))
+        now = self._record.clock.now()
+        news = [
+            (job, JobSnapshot(found[job.host_job or ""], wants_events=job.id in chosen))
+            for job in batch
+            if job.host_job in found
+            and (job.id in chosen or _has_news(job, found[job.host_job or ""], now))
+        ]
+        busy = {job.id for job, _ in news} | {job.id for job in missing}
+        quiet = [job for job in batch if job.id not in busy]
+        await self._record.postpone(*quiet, seconds=host.profile.poll_seconds)
+        return [*news, *((job, JobSnapshot()) for job in missing)]
+
+    def _batch(self, host: HostName, jobs: Sequence[Job], now: datetime) -> Sequence[Job]:
+        if host not in self._hosts.names() or not any(_is_due(job, now) for job in jobs):
+            return ()
+        poll = self._hosts.get(host).profile.poll_seconds
+        return [job for job in jobs if _is_due(job, now + timedelta(seconds=poll / 2))]
+
+    def _whose_events(
+        self, batch: Sequence[Job], found: dict[str, RemoteJob], most: int
+    ) -> frozenset[JobId]:
+        """The running ones whose events were read longest ago."""
+        running = [
+            j for j in batch if j.host_job in found and found[j.host_job].status == "running"
+        ]
+        waiting = sorted(running, key=lambda job: self._events_read.get(job.id, _LONG_AGO))
+        chosen = [job.id for job in waiting[:most]]
+        open_now = {job.id for job in batch}
+        self._events_read = {job: at for job, at in self._events_read.items() if job in open_now}
+        self._events_read.update(dict.fromkeys(chosen, self._record.clock.now()))
+        return frozenset(chosen)
+
+
+async def _listed(host: Host, wanted: set[str]) -> tuple[dict[str, RemoteJob], int]:
+    """The wanted jobs as the list has them, and how many calls that took."""
+    found: dict[str, RemoteJob] = {}
+    rows = 0
+    async with aclosing(host.jobs()) as jobs:
+        async for remote in jobs:
+            rows += 1
+            if remote.id in wanted:
+                found[remote.id] = remote
+            if len(found) == len(wanted) or rows == MOST_CALLS * _ROWS_A_CALL:
+                break
+    return found, max(1, -(-rows // _ROWS_A_CALL))
+
+
+def _has_news(job: Job, remote: RemoteJob, now: datetime) -> bool:
+    is_late = effects.is_unusually_long(job, remote.status, now)
+    return remote.status != job.status or job.trouble is not None or is_late
+
+
+def _is_due(job: Job, now: datetime) -> bool:
+    return job.next_look is None or job.next_look <= now

@@ -1,21 +1,18 @@
-"""`/tune start`: rows checked, frozen, counted and priced, before anything leaves the house."""
+"""`/tune start`: rows chosen, counted and priced, then a yes or no; nothing is sent before it."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from bot import access
 from bot.commands import METHOD, Handlers, Option, OptionKind
-from bot.datasets import training_line
 from bot.domain import (
     Estimate,
-    Example,
     ExampleFilter,
-    ExampleId,
     ExampleState,
     HostName,
     Hyperparameters,
@@ -26,17 +23,25 @@ from bot.domain import (
     Phase,
     Role,
     SnapshotId,
-    SnapshotRow,
     Split,
 )
-from bot.errors import BadInput, BadRow, NotEnoughAllowed, NothingToTrain, NotNow
+from bot.errors import (
+    BadInput,
+    NotEnoughAllowed,
+    NotFound,
+    NothingToTrain,
+    NotNow,
+    Outdated,
+    TrainingClosed,
+)
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Host
+from bot.ports.provider import Host, Serving
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Reply
 from bot.request import Request
-from bot.rows import Method, check_row, count_tokens, fingerprint, prompt_fingerprint
-from bot.tuning import freezing, limits, notices
+from bot.rows import Method
+from bot.tuning import notices, snapshot
+from bot.tuning.snapshot import Candidate
 
 handlers = Handlers()
 
@@ -53,25 +58,12 @@ _OPTIONS = (
     Option.integer("seed", 0, 2**31 - 1),
     Option.yes_no("use"),
 )
-
-
 _HOLD_OUT_FROM = 50
 _AUTO_SHARE = 0.2
 _MOST_SHARE = 0.5
-_BETWEEN = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A row that may be trained on, and what must stay on one side with it."""
-
-    example: ExampleId
-    revision: int
-    sha256: str
-    group: str
-    tokens: int
-    was_held_out: bool = False
-    bytes: int = 0
+_CLOSING_DAYS = 90
+_OPTION_NAMES = {"n_epochs": "epochs", "learning_rate_multiplier": "learning_rate"}
+"""The options of `/tune start` whose names differ from the API's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,76 +79,98 @@ class Plan:
     left_out: int
     """Examples that are approved, but not permitted."""
 
-    @property
-    def tokens(self) -> int:
-        return sum(candidate.tokens for candidate in self.training)
-
 
 @handlers.command("start", Role.TRAINER, *_OPTIONS)
 @handlers.button("job.start", Role.TRAINER, is_for_pages=True)
-async def start(ask: Request, deps: Dependencies) -> Reply:
-    """Freeze a snapshot and show what it will cost; nothing leaves the house yet."""
-    access.refuse_closed(ask.workspace, ask.words)
-    name = HostName(ask.text("host") or ask.assistant.training_host)
-    host = deps.hosts.paid(name, ask.workspace)
-    method = Method(ask.text("method") or Method.SUPERVISED)
-    settings = _hyperparameters(ask)
-    limits.refuse_method(ask, host, method)
-    limits.refuse_settings(ask, host, settings)
+async def start(request: Request, deps: Dependencies) -> Reply:
+    """Freeze a snapshot and show what it will cost; nothing is sent to the host yet."""
+    access.refuse_closed(request.workspace, request.words)
+    name = HostName(request.text("host") or request.assistant.training_host)
+    host = deps.hosts.paid(name, request.workspace)
+    method = Method(request.text("method") or Method.SUPERVISED)
+    settings = _hyperparameters(request)
+    _refuse_method(request, host, method)
+    _refuse_settings(request, host, settings)
     async with deps.store.reading() as records:
-        base = await _base(ask, host, records)
-    await limits.refuse_closed(ask, host, base)
+        base = await _base(request, host, records)
+    await _refuse_closed_host(request, host, base)
     async with deps.store.reading() as records:
-        candidates = await _candidates(ask, method, host, records)
-        approved = ExampleFilter(ask.assistant.id, ExampleState.APPROVED, method)
-        left_out = await records.examples.count(ask.id, approved) - len(candidates)
-        share = _share(ask, len(candidates), host)
+        rows = await snapshot.candidates(request, method, host, records)
+        approved = ExampleFilter(request.assistant.id, ExampleState.APPROVED, method)
+        left_out = await records.examples.count(request.id, approved) - len(rows)
+        share = _share(request, len(rows), host)
         # Hashing a hundred thousand groups takes half a second.
-        training, validation = await asyncio.to_thread(split, candidates, share=share)
+        training, validation = await asyncio.to_thread(snapshot.split, rows, share=share)
         plan = Plan(host, base, method, settings, training, validation, left_out)
-        _enough(ask, plan)
+        _refuse_size(request, plan)
         estimate = await _estimate(plan, records)
-    job = await _write_down(ask, plan, estimate, store=deps.store)
-    return estimate_card(ask, job, plan)
+    job = await _write_down(request, plan, estimate, store=deps.store)
+    return estimate_card(request, job, plan)
 
 
-def split(
-    candidates: Sequence[Candidate], *, share: float
-) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
-    """Training and validation, whole groups on one side, the same rows each time.
+@handlers.button("job.again", Role.TRAINER)
+async def again(request: Request, deps: Dependencies) -> Reply:
+    """The settings of an earlier training on today's examples, priced anew."""
+    async with deps.store.reading() as records:
+        job = await notices.named_job(request, records)
+        assistant = await records.assistants.get(request.id, job.assistant)
+    # The room that heard of the first one hears of this one too.
+    event = replace(request.event, place=job.place)
+    same = replace(request, event=event, assistant=assistant, argument="", options=_options(job))
+    return await start(same, deps)
 
-    Groups with a row that was held out before come first, then the others in
-    the order of their hash: what was held out once stays so as the dataset grows.
+
+@handlers.button("job.confirm", Role.TRAINER)
+async def confirm(request: Request, deps: Dependencies) -> Reply:
+    return await _confirm(request, deps, is_sure=False)
+
+
+@handlers.button("job.confirm_unpriced", Role.TRAINER)
+async def confirm_unpriced(request: Request, deps: Dependencies) -> Reply:
+    return await _confirm(request, deps, is_sure=True)
+
+
+async def _confirm(request: Request, deps: Dependencies, *, is_sure: bool) -> Reply:
+    """The confirmed start is durable from here on; the poller acts on it.
+
+    Where nobody knows the price, it takes a second yes.
     """
-    sizes = Counter(candidate.group for candidate in candidates)
-    before = {candidate.group for candidate in candidates if candidate.was_held_out}
-    room = round(len(candidates) * share)
-    held: set[str] = set()
-    for group in sorted(sizes, key=lambda group: (group not in before, _order(group))):
-        if sizes[group] <= room:
-            held.add(group)
-            room -= sizes[group]
-    training = [one for one in candidates if one.group not in held]
-    return training, [one for one in candidates if one.group in held]
+    access.refuse_closed(request.workspace, request.words)
+    async with deps.store.writing() as records:
+        job = await _estimated_here(request, records)
+        if job.phase is Phase.ESTIMATED:
+            await _refuse_over_budget(request, job, records)
+            if job.estimate.price is None and not is_sure:
+                return _unpriced_card(request, job)
+        await _write_confirmed(request, job, records)
+    deps.wake()
+    title = request.words("start.confirmed", name=request.user.name)
+    return Card(title, lines=(notices.cost_text(job, request.words),), replaces=True)
 
 
-def estimate_card(ask: Request, job: Job, plan: Plan) -> Card:
+@handlers.button("job.decline", Role.TRAINER)
+async def decline(request: Request, deps: Dependencies) -> Reply:
+    """Nothing is left of it: no number, no mark on an example; the list of rows is swept."""
+    async with deps.store.writing() as records:
+        job = await _estimated_here(request, records)
+        if not await records.jobs.decline(request.id, job.id):
+            raise Outdated(problem=request.words("start.already"))
+    return Card(request.words("start.declined"), replaces=True)
+
+
+def estimate_card(request: Request, job: Job, plan: Plan) -> Card:
     """Everything one should know before saying yes."""
-    words = ask.words
-    lines = [words("start.cost", **notices.cost(job, words)), *limits.warnings(ask, plan.host)]
+    words = request.words
+    lines = [notices.cost_text(job, words), *_warnings(request, plan.host)]
     if plan.left_out > 0:
         lines.append(words("start.left_out", count=plan.left_out))
     key = "start.will_use" if job.use_when_done else "start.will_not_use"
-    lines.append(words(key, assistant=ask.assistant.name))
+    lines.append(words(key, assistant=request.assistant.name))
+    facts = _facts(request, job, plan)
     return Card(
-        title=words("start.title", assistant=ask.assistant.name),
+        title=words("start.title", assistant=request.assistant.name),
         lines=tuple(lines),
-        facts=(
-            notices.fact("examples", _rows_said(ask, plan), words),
-            notices.fact("base", plan.base, words),
-            notices.fact("host", plan.host.name, words),
-            *(notices.fact(name, value, words) for name, value in _settings(ask, job, plan.host)),
-        ),
+        facts=tuple(notices.fact(name, value, words) for name, value in facts.items()),
         buttons=(
             Button(words("button.confirm"), f"job.confirm:{job.id}", is_primary=True),
             Button(words("button.cancel"), f"job.decline:{job.id}"),
@@ -164,182 +178,181 @@ def estimate_card(ask: Request, job: Job, plan: Plan) -> Card:
     )
 
 
-def _rows_said(ask: Request, plan: Plan) -> str:
-    if plan.validation:
-        return ask.words("start.rows_split", train=len(plan.training), held=len(plan.validation))
-    return ask.words("start.rows", count=len(plan.training))
-
-
-def _settings(ask: Request, job: Job, host: Host) -> list[tuple[str, str]]:
+def _facts(request: Request, job: Job, plan: Plan) -> dict[str, str]:
     """Each setting; "auto" is shown with what it will probably become."""
-    words, asked = ask.words, job.hyperparameters
+    words, asked = request.words, job.hyperparameters
     auto = words("auto")
     epochs = words("auto.epochs", count=job.estimate.epochs or 0) if job.estimate.price else auto
-    tokens = "start.tokens" if host.tokenizer is None else "start.tokens_counted"
-    return [
-        ("method", words(f"method.{job.method}")),
-        ("epochs", str(asked.n_epochs) if asked.n_epochs else epochs),
-        ("batch_size", str(asked.batch_size or auto)),
-        ("learning_rate", f"{asked.learning_rate_multiplier or auto}"),
-        ("tokens", words(tokens, tokens=f"{job.estimate.tokens:,}")),
-    ]
+    tokens = "start.tokens" if plan.host.tokenizer is None else "start.tokens_counted"
+    training, held = len(plan.training), len(plan.validation)
+    rows = words("start.rows", count=training)
+    return {
+        "examples": words("start.rows_split", train=training, held=held) if held else rows,
+        "base": plan.base,
+        "host": plan.host.name,
+        "method": words(f"method.{job.method}"),
+        "epochs": str(asked.n_epochs) if asked.n_epochs else epochs,
+        "batch_size": str(asked.batch_size or auto),
+        "learning_rate": f"{asked.learning_rate_multiplier or auto}",
+        "tokens": words(tokens, tokens=f"{job.estimate.tokens:,}"),
+    }
 
 
-async def _write_down(ask: Request, plan: Plan, estimate: Estimate, *, store: Store) -> Job:
-    rows = await asyncio.to_thread(_frozen_rows, plan)
-    snapshot = await freezing.freeze(ask, plan.method, rows, store=store)
-    async with store.writing() as records:
-        return await records.jobs.add(ask.id, _job(ask, plan, estimate, snapshot))
+def _warnings(request: Request, host: Host) -> Iterator[str]:
+    """What one should know of a host before saying yes."""
+    words, profile = request.words, host.profile
+    if profile.label:
+        yield profile.label
+    if not profile.is_tried:
+        yield words("start.untried", profile=profile.name)
+    if profile.closes_on and (profile.closes_on - request.now.date()).days < _CLOSING_DAYS:
+        yield words("start.closes", host=host.name, date=profile.closes_on.isoformat())
+    if profile.serving is Serving.BY_HAND:
+        yield words("start.by_hand", page=profile.serving_page or host.name)
+    # What a model costs by the hour is another bill than its training.
+    hourly = host.price(request.assistant.base).hosting
+    if hourly is not None and hourly > 0:
+        yield words("start.hosting", price=notices.price_text(hourly, words))
+    elif hourly is None and profile.serving is not Serving.AT_ONCE:
+        yield words("start.hosting_unknown")
+    if profile.idle_days is not None:
+        yield words("start.idle", days=profile.idle_days)
 
 
-def _job(ask: Request, plan: Plan, estimate: Estimate, snapshot: SnapshotId) -> Job:
-    return Job(
-        id=JobId(0),
-        workspace=ask.id,
-        assistant=ask.assistant.id,
-        snapshot=snapshot,
-        start=hashlib.sha256(f"{ask.id}/{ask.event.key}".encode()).hexdigest()[:16],
-        place=ask.place,
-        asked_by=ask.by,
-        host=plan.host.name,
-        base=plan.base,
-        method=plan.method,
-        hyperparameters=plan.hyperparameters,
-        suffix=limits.suffix_of(ask, plan.host),
-        seed=ask.integer("seed"),
-        use_when_done=ask.yes("use", default=True),
-        estimate=estimate,
-        phase=Phase.ESTIMATED,
-        created_at=ask.now,
+def _hyperparameters(request: Request) -> Hyperparameters:
+    return Hyperparameters(
+        n_epochs=request.integer("epochs"),
+        batch_size=request.integer("batch_size"),
+        learning_rate_multiplier=request.number("learning_rate"),
+        beta=request.number("beta"),
     )
 
 
-def _frozen_rows(plan: Plan) -> Sequence[SnapshotRow]:
-    return [
-        *(_frozen(candidate, Split.TRAIN) for candidate in plan.training),
-        *(_frozen(candidate, Split.VALIDATION) for candidate in plan.validation),
-    ]
+def _options(job: Job) -> dict[str, str]:
+    """The options of `/tune start` that ask for the same again."""
+    asked = job.hyperparameters
+    values = {
+        "base": job.base,
+        "host": job.host,
+        "method": job.method.value,
+        "epochs": asked.n_epochs,
+        "batch_size": asked.batch_size,
+        "learning_rate": asked.learning_rate_multiplier,
+        "beta": asked.beta,
+        "suffix": job.suffix,
+        "seed": job.seed,
+        "use": "yes" if job.use_when_done else "no",
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def _frozen(candidate: Candidate, side: Split) -> SnapshotRow:
-    return SnapshotRow(candidate.example, candidate.revision, side, candidate.sha256, None)
+def _refuse_method(request: Request, host: Host, method: Method) -> None:
+    if method not in host.profile.methods:
+        name = request.words(f"method.{method}")
+        raise BadInput(problem=request.words("start.method", host=host.name, method=name))
 
 
-async def _base(ask: Request, host: Host, records: Records) -> ModelName:
-    """The assistant's base; `base:latest` and `base:current` go on from a tuned model."""
-    wanted = ask.text("base")
-    if wanted == "current":
-        deployment = ask.deployment
-        return deployment.model if deployment else ask.assistant.base
-    if wanted == "latest":
-        tuned = [
-            model
-            for model in await records.models.all(ask.id, ask.assistant.id)
-            if model.kind is ModelKind.TUNED and model.host == host.name
-        ]
-        if not tuned:
-            raise NotNow(problem=ask.words("use.none_yet"))
-        return tuned[0].name
-    if wanted is None and host.name != ask.assistant.training_host and host.bases:
-        return host.bases[0]
-    return ModelName(wanted or ask.assistant.base)
+def _refuse_settings(request: Request, host: Host, asked: Hyperparameters) -> None:
+    """Raises BadInput for a setting that the host does not take, or not so high."""
+    words, profile = request.words, host.profile
+    for name in Hyperparameters.__dataclass_fields__:
+        if getattr(asked, name) is not None and name not in profile.settings:
+            option = _OPTION_NAMES.get(name, name)
+            raise BadInput(problem=words("start.setting", host=host.name, option=option))
+    if (asked.n_epochs or 0) > profile.max_epochs:
+        raise BadInput(problem=words("start.epochs", host=host.name, most=profile.max_epochs))
+    least, most = profile.batch_sizes
+    if asked.batch_size is not None and not least <= asked.batch_size <= most:
+        raise BadInput(problem=words("start.batch_size", host=host.name, least=least, most=most))
 
 
-async def _candidates(
-    ask: Request, method: Method, host: Host, records: Records
-) -> Sequence[Candidate]:
-    """Every permitted row, checked; the first bad one is named and nothing starts."""
-    found: dict[str, Candidate] = {}
-    async for example in records.examples.trainable(ask.id, ask.assistant.id, method):
-        if len(found) % _BETWEEN == 0:
-            await asyncio.sleep(0)
-        row = example.row or {}
-        problem = check_row(
-            row, method, max_tokens=host.profile.max_row_tokens, of_text=host.tokenizer
-        )
-        if problem is not None:
-            raise BadRow(example=example.id, reason=ask.words.reason(problem))
-        limits.refuse_row(ask, host, example)
-        sha256 = fingerprint(row)
-        found.setdefault(
-            sha256,
-            Candidate(
-                example.id,
-                example.revision,
-                sha256,
-                _group(example),
-                count_tokens(row, host.tokenizer),
-                example.held_out,
-                len(training_line(row, ask.assistant.instructions)),
-            ),
-        )
-    return list(found.values())
+async def _refuse_closed_host(request: Request, host: Host, base: ModelName) -> None:
+    """Raises TrainingClosed where the account, or everybody, may not train there any more."""
+    closes_on = host.profile.closes_on
+    if closes_on is not None and request.now.date() >= closes_on:
+        raise TrainingClosed(host=host.name)
+    if host.profile.checks_eligibility:
+        await host.check_training(base)
 
 
-def _group(example: Example) -> str:
-    """A thread stays together; so do rows with the same question."""
-    source = example.source
-    if source is not None and source.thread is not None:
-        return f"{source.channel}/{source.thread}"
-    return prompt_fingerprint(example.row or {})
-
-
-def _order(group: str) -> str:
-    return hashlib.sha256(group.encode()).hexdigest()
-
-
-def _share(ask: Request, rows: int, host: Host) -> float:
-    """The part to hold out: under fifty rows nothing unless asked, above a fifth."""
-    asked = ask.number("validation", may_be_percent=True)
-    if not host.profile.takes_validation:
-        if asked:
-            raise BadInput(problem=ask.words("start.no_validation", host=host.name))
-        return 0.0
-    if asked is None:
-        return _AUTO_SHARE if rows >= _HOLD_OUT_FROM else 0.0
-    is_percent = (ask.text("validation") or "").endswith(("%", "％"))
-    share = asked / 100 if asked > 1 or is_percent else asked
-    if not 0 <= share <= _MOST_SHARE:
-        raise BadInput(problem=ask.words("start.share"))
-    return share
-
-
-def _enough(ask: Request, plan: Plan) -> None:
-    rows, minimum = len(plan.training), plan.host.profile.minimum_rows
+def _refuse_size(request: Request, plan: Plan) -> None:
+    """Raises where there are too few rows to train on, or too many for the host."""
+    words, host, rows = request.words, plan.host, len(plan.training)
+    minimum, most_rows = host.profile.minimum_rows, host.profile.max_rows
     if rows < minimum and plan.left_out > 0:
         raise NotEnoughAllowed(rows=rows, minimum=minimum, left_out=plan.left_out)
     if rows < minimum:
         raise NothingToTrain(rows=rows, minimum=minimum)
-    size = sum(candidate.bytes for candidate in plan.training)
-    limits.refuse_size(ask, plan.host, rows=len(plan.training), size=size)
+    if most_rows is not None and rows > most_rows:
+        raise BadInput(problem=words("start.too_many", host=host.name, most=f"{most_rows:,}"))
+    size, most_bytes = sum(row.bytes for row in plan.training), host.profile.max_bytes
+    if most_bytes is not None and size > most_bytes:
+        most = f"{most_bytes / 2**20:,.3g}"
+        raise BadInput(problem=words("start.too_large", host=host.name, most=most))
 
 
-def _hyperparameters(ask: Request) -> Hyperparameters:
-    return Hyperparameters(
-        n_epochs=ask.integer("epochs"),
-        batch_size=ask.integer("batch_size"),
-        learning_rate_multiplier=ask.number("learning_rate"),
-        beta=ask.number("beta"),
-    )
+def _suffix(request: Request, host: Host) -> str | None:
+    """The word that was asked for, checked; else the assistant's name as far as it fits."""
+    profile, asked = host.profile, request.text("suffix")
+    if asked is None:
+        name = request.assistant.name.lower().replace(" ", "-")
+        plain = "".join(c for c in name if c.isascii() and (c.isalnum() or c == "-"))
+        return plain[: profile.max_suffix] or None
+    if len(asked) > profile.max_suffix:
+        raise BadInput(problem=request.words("start.suffix", most=profile.max_suffix))
+    if not re.fullmatch(profile.suffix_pattern, asked):
+        raise BadInput(problem=request.words("start.suffix_letters", host=host.name))
+    return asked
+
+
+async def _base(request: Request, host: Host, records: Records) -> ModelName:
+    """The assistant's base; `base:latest` and `base:current` go on from a tuned model."""
+    wanted, assistant = request.text("base"), request.assistant
+    if wanted == "current":
+        return request.deployment.model if request.deployment else assistant.base
+    if wanted == "latest":
+        for model in await records.models.all(request.id, assistant.id):
+            if model.kind is ModelKind.TUNED and model.host == host.name:
+                return model.name
+        raise NotNow(problem=request.words("use.none_yet"))
+    if wanted is None and host.name != assistant.training_host and host.bases:
+        return host.bases[0]
+    return ModelName(wanted or assistant.base)
+
+
+def _share(request: Request, rows: int, host: Host) -> float:
+    """The part to hold out: under fifty rows nothing unless asked, above a fifth."""
+    asked = request.number("validation", may_be_percent=True)
+    if not host.profile.takes_validation:
+        if asked:
+            raise BadInput(problem=request.words("start.no_validation", host=host.name))
+        return 0.0
+    if asked is None:
+        return _AUTO_SHARE if rows >= _HOLD_OUT_FROM else 0.0
+    is_percent = (request.text("validation") or "").endswith(("%", "％"))
+    share = asked / 100 if asked > 1 or is_percent else asked
+    if not 0 <= share <= _MOST_SHARE:
+        raise BadInput(problem=request.words("start.share"))
+    return share
 
 
 async def _estimate(plan: Plan, records: Records) -> Estimate:
+    tokens = sum(row.tokens for row in plan.training)
     epochs = plan.hyperparameters.n_epochs or likely_epochs(len(plan.training))
-    billed = plan.tokens * epochs
     price = plan.host.price(plan.base).training
     past = await records.jobs.durations(plan.host.name, plan.base)
     return Estimate(
         rows=len(plan.training),
         validation_rows=len(plan.validation),
-        tokens=plan.tokens,
+        tokens=tokens,
         epochs=epochs,
-        price=None if price is None else price * billed / 1_000_000,
-        seconds=_measured(past, billed),
+        price=None if price is None else price * tokens * epochs / 1_000_000,
+        seconds=_measured(past, tokens * epochs),
     )
 
 
 def _measured(past: Sequence[tuple[int, float]], tokens: int) -> float | None:
-    """By the speed of past jobs there; nothing is promised before the first."""
+    """Seconds by the speed of past jobs there; nothing is promised before the first."""
     trained = sum(count for count, _ in past)
     seconds = sum(took for _, took in past)
     return seconds / trained * tokens if trained else None
@@ -352,3 +365,85 @@ def likely_epochs(rows: int) -> int:
     if rows * 3 > 25_000:
         return max(1, 25_000 // rows)
     return 3
+
+
+async def _write_down(request: Request, plan: Plan, estimate: Estimate, *, store: Store) -> Job:
+    sides = ((plan.training, Split.TRAIN), (plan.validation, Split.VALIDATION))
+    rows = [row for side in sides for row in await asyncio.to_thread(snapshot.frozen, *side)]
+    frozen = await snapshot.freeze(request, plan.method, rows, store=store)
+    async with store.writing() as records:
+        return await records.jobs.add(request.id, _job(request, plan, estimate, frozen))
+
+
+def _job(request: Request, plan: Plan, estimate: Estimate, frozen: SnapshotId) -> Job:
+    return Job(
+        id=JobId(0),
+        workspace=request.id,
+        assistant=request.assistant.id,
+        snapshot=frozen,
+        start=hashlib.sha256(f"{request.id}/{request.event.key}".encode()).hexdigest()[:16],
+        place=request.place,
+        asked_by=request.by,
+        host=plan.host.name,
+        base=plan.base,
+        method=plan.method,
+        hyperparameters=plan.hyperparameters,
+        suffix=_suffix(request, plan.host),
+        seed=request.integer("seed"),
+        use_when_done=request.yes("use", default=True),
+        estimate=estimate,
+        phase=Phase.ESTIMATED,
+        created_at=request.now,
+    )
+
+
+async def _estimated_here(request: Request, records: Records) -> Job:
+    """The estimate that is named, if it was made in this channel or for this person."""
+    try:
+        job = await notices.named_job(request, records)
+    except NotFound as error:
+        raise Outdated(problem=request.words("start.already")) from error
+    is_here = job.place.channel == request.place.channel or request.role is Role.OPERATOR
+    if not is_here and job.asked_by != request.by:
+        raise NotFound(noun="job", name=job.id)
+    return job
+
+
+async def _write_confirmed(request: Request, estimated: Job, records: Records) -> None:
+    job = await records.jobs.confirm(request.id, estimated.id, at=request.now)
+    if job is None:
+        raise Outdated(problem=request.words("start.already"))
+    facts = {"job": job.id, "rows": job.estimate.rows, "price": job.estimate.price}
+    await records.audit.add(request.id, request.by, "job.confirmed", at=request.now, **facts)
+    await notices.tell_status(records, job, at=request.now, locale=request.words.language)
+
+
+def _unpriced_card(request: Request, job: Job) -> Card:
+    words = request.words
+    return Card(
+        title=words("start.sure", host=job.host),
+        lines=(words("start.sure.note", tokens=f"{job.estimate.tokens:,}"),),
+        buttons=(
+            Button(words("button.confirm_unpriced"), f"job.confirm_unpriced:{job.id}"),
+            Button(words("button.cancel"), f"job.decline:{job.id}"),
+        ),
+        replaces=True,
+    )
+
+
+async def _refuse_over_budget(request: Request, job: Job, records: Records) -> None:
+    """Raises NotNow where this month's money does not reach, or cannot be reckoned."""
+    # As it is now: an admin may have lowered it since this event was read.
+    workspace = await records.workspaces.find(request.id)
+    cap, price = (workspace or request.workspace).training_cap, job.estimate.price
+    if cap is None or price == 0:
+        return
+    words = request.words
+    if price is None:
+        if request.role < Role.ADMIN:
+            raise NotNow(problem=words("budget.unpriced", host=job.host))
+        return
+    spent = await records.jobs.committed(request.id, since=request.month_start)
+    if spent + price > cap:
+        left, said = f"${max(0.0, cap - spent):,.2f}", notices.price_text(price, words)
+        raise NotNow(problem=words("budget.exceeded", price=said, left=left))

@@ -1,0 +1,264 @@
+"""What has to go at hosts: files of finished jobs, models with erased rows, leftovers, deletions.
+
+Leftovers are of workspaces that left and of jobs given up. A deletion that a person asked for waits
+until it can no longer be undone; where its host refuses it, that person hears why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from bot.domain import (
+    ChannelId,
+    HostName,
+    Job,
+    JobId,
+    MessageId,
+    Model,
+    ModelName,
+    Notice,
+    Place,
+    RemoteCleanup,
+    Undoable,
+)
+from bot.errors import (
+    AttuneError,
+    HostError,
+    HostForgot,
+    HostRefused,
+    KeyRefused,
+    NotFound,
+    deserialize,
+    serialize,
+)
+from bot.ports.provider import Host, Hosts, Serving
+from bot.ports.store import Records
+from bot.replies import Drawn, Text
+from bot.tuning.notices import may_quote
+from bot.tuning.retries import LONGEST_WAIT
+from bot.tuning.states import JobRecord
+from bot.words import Words
+
+log = logging.getLogger(__name__)
+
+KEPT = "hosted.kept_there"
+"""The notice that a host refused a deletion."""
+_CLEANUP_WAIT, _LONGEST_CLEANUP_WAIT = timedelta(minutes=5), timedelta(days=1)
+_CLEANUP_DOUBLINGS = 10
+_DELETION_WAIT, _DELETION_DOUBLINGS = timedelta(minutes=1), 6
+
+
+async def delete_due(host: HostName | None, record: JobRecord, hosts: Hosts) -> datetime | None:
+    """Delete what is due at one host, None for hosts that are configured no more.
+
+    Returns when the next deletion that a person asked for is due.
+    """
+    await _forget_files(host, record, hosts)
+    await _delete_tainted(host, record, hosts)
+    await _clean_up(host, record, hosts)
+    async with record.store.reading() as records:
+        due = await records.undoables.due(host, now=record.clock.now())
+    for one in due:
+        await _delete_for_good(one, record, hosts)
+    async with record.store.reading() as records:
+        return await records.undoables.next_due(host)
+
+
+def is_at(name: HostName, host: HostName | None, hosts: Hosts) -> bool:
+    """Whether `name` is `host`; where that is None, whether it is configured no more."""
+    return name == host if host is not None else name not in hosts.names()
+
+
+async def _forget_files(host: HostName | None, record: JobRecord, hosts: Hosts) -> None:
+    """A team's words do not stay at a host that is not to learn from them any more."""
+    async with record.store.reading() as records:
+        jobs = await records.jobs.forgetting()
+    now = record.clock.now()
+    for job in jobs:
+        if not is_at(job.host, host, hosts) or (job.next_look is not None and job.next_look > now):
+            continue
+        try:
+            await _forget_files_of(job, record, hosts.get(job.host))
+        except (HostError, NotFound) as error:
+            log.warning("A host keeps a file", extra={"job": job.id, "why": error.key})
+            await record.postpone(job, seconds=LONGEST_WAIT)
+
+
+async def _forget_files_of(job: Job, record: JobRecord, host: Host) -> None:
+    known = {file for file in (job.training_file, job.validation_file) if file}
+    if job.attempted_at is not None:
+        if record.may_lag(job, host):
+            return
+        known |= await _files_of_start(job.start, host)
+    await _delete_files(known, host)
+    gone = dict.fromkeys(("training_file", "validation_file", "requested_action", "attempted_at"))
+    async with record.store.writing() as records:
+        await records.jobs.change(job.workspace, job.id, when=None, **gone)
+        at = record.clock.now()
+        await records.audit.add(job.workspace, None, "files.deleted", at=at, job=job.id)
+
+
+async def _files_of_start(start: str, host: Host) -> set[str]:
+    return {file.id async for file in host.files() if file.name.startswith(f"attune-{start}-")}
+
+
+async def _delete_files(files: Collection[str], host: Host) -> None:
+    for file in sorted(files):
+        with contextlib.suppress(HostForgot):
+            await host.delete_file(file)
+
+
+async def _delete_model(model: ModelName, host: Host) -> None:
+    with contextlib.suppress(HostForgot):
+        await host.delete_model(model)
+
+
+async def _delete_tainted(name: HostName | None, record: JobRecord, hosts: Hosts) -> None:
+    """A model that holds rows word for word goes once one of them was erased."""
+    if name is None or not hosts.get(name).profile.keeps_words:
+        return
+    async with record.store.reading() as records:
+        tainted: Sequence[Model] = await records.models.tainted(name)
+    for model in tainted:
+        try:
+            await _delete_model(model.name, hosts.get(name))
+        except HostError as error:
+            log.warning("A host keeps a model", extra={"model": model.name, "why": error.key})
+            continue
+        at = record.clock.now()
+        async with record.store.writing() as records:
+            await records.models.delete(model.workspace, model.name)
+            await records.audit.add(model.workspace, None, "model.deleted", at=at, model=model.name)
+
+
+async def _clean_up(host: HostName | None, record: JobRecord, hosts: Hosts) -> None:
+    """Leftovers that cannot be removed now are tried again, ever more seldom, for good."""
+    async with record.store.reading() as records:
+        due = await records.remote_cleanups.due(now=record.clock.now())
+    for one in due:
+        if not is_at(one.host, host, hosts):
+            continue
+        is_gone = await _is_removed(one, hosts)
+        async with record.store.writing() as records:
+            if is_gone:
+                await records.remote_cleanups.drop(one.id)
+            else:
+                doubled = _CLEANUP_WAIT * 2 ** min(one.attempts, _CLEANUP_DOUBLINGS)
+                until = record.clock.now() + min(_LONGEST_CLEANUP_WAIT, doubled)
+                await records.remote_cleanups.postpone(one.id, until=until)
+
+
+async def _is_removed(cleanup: RemoteCleanup, hosts: Hosts) -> bool:
+    try:
+        await _remove(cleanup, hosts.get(cleanup.host))
+    except (HostError, NotFound) as error:
+        log.warning("A host keeps what is not wanted any more", extra={"why": error.key})
+        return False
+    except Exception:
+        log.exception("What is not wanted any more could not be removed")
+        return False
+    return True
+
+
+async def _remove(cleanup: RemoteCleanup, host: Host) -> None:
+    # By its name too: an upload may have been under way when it was given up.
+    files = {*cleanup.files, *await _files_of_start(cleanup.start, host)}
+    jobs = [cleanup.host_job] if cleanup.host_job is not None else []
+    if not jobs and files:
+        # One may have just been made from these files.
+        jobs = [job.id async for job in host.jobs() if job.training_file in files]
+    for job in jobs:
+        await _cancel(job, host)
+    await _delete_files(files, host)
+    for model in cleanup.models:
+        await _delete_model(model, host)
+
+
+async def _cancel(job: str, host: Host) -> None:
+    """One that has ended cannot be cancelled, and need not be."""
+    try:
+        await host.cancel_job(job)
+    except KeyRefused:
+        raise
+    except HostRefused:
+        return
+
+
+async def _delete_for_good(one: Undoable, record: JobRecord, hosts: Hosts) -> None:
+    try:
+        if one.host is not None:
+            await _delete_at_host(one, hosts.get(one.host), record)
+    except HostRefused as error:
+        await _give_up(one, error, record)
+        return
+    except HostError as error:
+        log.warning("A deletion must wait", extra={"why": error.key})
+        wait = _DELETION_WAIT * 2 ** min(one.attempts, _DELETION_DOUBLINGS)
+        async with record.store.writing() as records:
+            await records.undoables.postpone(one.id, until=record.clock.now() + wait)
+        return
+    async with record.store.writing() as records:
+        await records.undoables.drop(one.id)
+
+
+async def _delete_at_host(one: Undoable, host: Host, record: JobRecord) -> None:
+    if one.kind == "model":
+        await _delete_with_checkpoints(one, host, record)
+        return
+    file = str(one.details["file"])
+    await _delete_files([file], host)
+    async with record.store.writing() as records:
+        job = await records.jobs.get(one.workspace, JobId(int(str(one.details["job"]))))
+        left: dict[str, object] = {
+            "result_files": tuple(each for each in job.result_files if each != file)
+        }
+        for name in ("training_file", "validation_file"):
+            if getattr(job, name) == file:
+                left[name] = None
+        await records.jobs.change(one.workspace, job.id, when=None, **left)
+
+
+async def _delete_with_checkpoints(one: Undoable, host: Host, record: JobRecord) -> None:
+    name = ModelName(str(one.details["model"]))
+    async with record.store.reading() as records:
+        model = await records.models.find(one.workspace, name)
+    if model is None:
+        return
+    if model.called is not None and host.profile.serving is Serving.BY_CALL:
+        with contextlib.suppress(HostForgot):
+            await host.undeploy(model.called)
+    await _delete_model(name, host)
+    left = {each.name for each in await host.models()}
+    async with record.store.writing() as records:
+        # Some hosts delete a model's checkpoints with it.
+        for each in await records.models.all(one.workspace, model.assistant):
+            if each.job == model.job and each.host == model.host and each.name not in left:
+                await records.models.delete(one.workspace, each.name)
+
+
+async def _give_up(one: Undoable, error: HostError, record: JobRecord) -> None:
+    """It stays at its host, so it is listed again, and whoever deleted it hears why."""
+    details, thread = one.details, one.details.get("thread")
+    channel = ChannelId(str(details["channel"]))
+    place = Place(one.workspace, channel, MessageId(str(thread)) if thread else None)
+    name = str(details.get("model") or details.get("file"))
+    said = {"name": name, "why": serialize(error)}
+    at = record.clock.now()
+    async with record.store.writing() as records:
+        if one.kind == "model":
+            await records.models.restore(one.workspace, ModelName(name))
+        key = f"{one.workspace}.kept.{one.id}"
+        await records.outbox.put(key, place, KEPT, details=said, at=at)
+        await records.undoables.drop(one.id)
+
+
+async def word_kept(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """The notice that a host refused a deletion, with its reason."""
+    kept = notice.details.get("why")
+    why = deserialize(kept) if isinstance(kept, dict) else None
+    name, error = notice.details.get("name"), why or AttuneError()
+    text = words.error(error) if may_quote(notice) else words.plain(error)
+    return Text(words(KEPT, name=name, why=text))

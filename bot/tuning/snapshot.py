@@ -1,0 +1,256 @@
+"""The rows a job trains on: chosen, checked, split, frozen as a snapshot, and written as JSONL.
+
+Snapshots and marks are written in parts, so that others can write in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from bot.datasets import training_line
+from bot.domain import (
+    Example,
+    ExampleFilter,
+    ExampleId,
+    Job,
+    Phase,
+    Row,
+    SnapshotId,
+    SnapshotRow,
+    Split,
+)
+from bot.errors import BadRow, NotFound
+from bot.ports.provider import Host, Profile
+from bot.ports.store import Records, Store
+from bot.request import Request
+from bot.rows import Method, check_row, count_tokens, fingerprint, prompt_fingerprint
+
+T = TypeVar("T")
+
+_BATCH = 500
+_ROWS_BETWEEN_PAUSES = 50
+# "Example 6174 message contains …", "Line 12 is not …", "row #3", "examples 4": counted from one.
+_ROW_NUMBER = re.compile(
+    r"\b(?:example|line|row|record)s?\s{0,3}(?:number\s{0,3}|no\.?\s{0,3})?[#:]?\s{0,3}(\d+)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row that may be trained on; rows of one `group` stay on one side of the split."""
+
+    example: ExampleId
+    revision: int
+    sha256: str
+    group: str
+    tokens: int
+    was_held_out: bool = False
+    bytes: int = 0
+
+
+async def candidates(
+    request: Request, method: Method, host: Host, records: Records
+) -> Sequence[Candidate]:
+    """Every row that may be trained on, each text once.
+
+    Raises BadRow for the first one that the format or the host forbids.
+    """
+    found: dict[str, Candidate] = {}
+    async for example in records.examples.trainable(request.id, request.assistant.id, method):
+        if len(found) % _ROWS_BETWEEN_PAUSES == 0:
+            await asyncio.sleep(0)
+        row = example.row or {}
+        longest, counter = host.profile.max_row_tokens, host.tokenizer
+        problem = check_row(row, method, max_tokens=longest, of_text=counter)
+        if problem is not None:
+            raise BadRow(example=example.id, reason=request.words.reason(problem))
+        _refuse_row(request, host, example)
+        candidate = Candidate(
+            example.id,
+            example.revision,
+            fingerprint(row),
+            _group(example),
+            count_tokens(row, counter),
+            example.held_out,
+            len(training_line(row, request.assistant.instructions)),
+        )
+        found.setdefault(candidate.sha256, candidate)
+    return list(found.values())
+
+
+def _refuse_row(request: Request, host: Host, example: Example) -> None:
+    """Raises BadRow for what this host would train wrongly or not at all."""
+    row, profile = example.row or {}, host.profile
+    if _is_weighted(row) and not profile.takes_weight:
+        reason = request.words("start.no_weight", host=host.name)
+        raise BadRow(example=example.id, reason=reason)
+    if _has_tools(row) and not profile.takes_tools:
+        raise BadRow(example=example.id, reason=request.words("start.no_tools", host=host.name))
+
+
+def _is_weighted(row: Row) -> bool:
+    """Whether some answer is not to be learned from."""
+    return any(message.get("weight") == 0 for message in _messages(row))
+
+
+def _has_tools(row: Row) -> bool:
+    has_list = bool(_conversation(row).get("tools"))
+    return has_list or any(message.get("tool_calls") for message in _messages(row))
+
+
+def _messages(row: Row) -> Sequence[Mapping[str, object]]:
+    listed = _conversation(row).get("messages")
+    return [m for m in listed if isinstance(m, Mapping)] if isinstance(listed, list) else ()
+
+
+def _conversation(row: Row) -> Mapping[str, object]:
+    """A supervised row itself; the `input` of a preference row."""
+    source = row if "messages" in row else row.get("input")
+    return source if isinstance(source, Mapping) else {}
+
+
+def _group(example: Example) -> str:
+    """A thread stays together; so do rows with the same question."""
+    source = example.source
+    if source is not None and source.thread is not None:
+        return f"{source.channel}/{source.thread}"
+    return prompt_fingerprint(example.row or {})
+
+
+def split(
+    rows: Sequence[Candidate], *, share: float
+) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+    """Training and validation, whole groups on one side, the same rows each time.
+
+    `share` is the part to hold out, 0 to 1. Groups with a row that was held out before come first,
+    then the others in the order of their hash: what was held out stays so as the dataset grows.
+    """
+    sizes = Counter(row.group for row in rows)
+    before = {row.group for row in rows if row.was_held_out}
+    room = round(len(rows) * share)
+    held: set[str] = set()
+    for group in sorted(sizes, key=lambda group: (group not in before, _order(group))):
+        if sizes[group] <= room:
+            held.add(group)
+            room -= sizes[group]
+    training = [row for row in rows if row.group not in held]
+    return training, [row for row in rows if row.group in held]
+
+
+def _order(group: str) -> str:
+    return hashlib.sha256(group.encode()).hexdigest()
+
+
+def frozen(rows: Sequence[Candidate], side: Split) -> Sequence[SnapshotRow]:
+    return [SnapshotRow(row.example, row.revision, side, row.sha256, None) for row in rows]
+
+
+async def freeze(
+    request: Request, method: Method, rows: Sequence[SnapshotRow], *, store: Store
+) -> SnapshotId:
+    """Write a snapshot with all its rows; no job names one that was cut off."""
+    training = sum(row.split is Split.TRAIN for row in rows)
+    async with store.writing() as records:
+        made = await records.snapshots.begin(
+            request.id,
+            request.assistant.id,
+            method,
+            training=training,
+            validation=len(rows) - training,
+            at=request.now,
+        )
+    for first, part in _parts(rows):
+        async with store.writing() as records:
+            await records.snapshots.append(request.id, made.id, part, first=first)
+    return made.id
+
+
+async def hold_out(job: Job, *, store: Store, at: datetime) -> None:
+    """Mark exactly the job's validation rows as held out, for its assistant and method."""
+    async with store.reading() as records:
+        rows = records.snapshots.rows(job.workspace, job.snapshot, Split.VALIDATION)
+        examples = {row.example async for row in rows}
+    before = await _held_out(job, store, at)
+    changes = {False: before - examples, True: examples - before}
+    for held_out, wanted in changes.items():
+        for _, part in _parts(sorted(wanted)):
+            async with store.writing() as records:
+                await records.examples.hold_out(job.workspace, part, held_out=held_out)
+
+
+async def _held_out(job: Job, store: Store, at: datetime) -> set[ExampleId]:
+    filters = ExampleFilter(assistant=job.assistant, method=job.method, held_out=True)
+    found: set[ExampleId] = set()
+    last: ExampleId | None = None
+    while True:
+        async with store.reading() as records:
+            page = await records.examples.ids(
+                job.workspace, filters, until=at, after=last, limit=_BATCH
+            )
+        if not page:
+            return found
+        found.update(page)
+        last = page[-1]
+
+
+def _parts(items: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
+    for start in range(0, len(items), _BATCH):
+        yield start, items[start : start + _BATCH]
+
+
+async def training_lines(
+    job: Job, side: Split, profile: Profile, *, store: Store
+) -> Iterator[bytes]:
+    """The lines of the JSONL file of one side; erased rows are left out."""
+    async with store.reading() as records:
+        assistant = await records.assistants.get(job.workspace, job.assistant)
+        rows = [row async for row in records.snapshots.rows(job.workspace, job.snapshot, side)]
+    texts = (row.row for row in rows if row.row is not None)
+    plain = (text if profile.takes_weight else _without_weights(text) for text in texts)
+    return (training_line(text, assistant.instructions) for text in plain)
+
+
+def _without_weights(row: Row) -> Row:
+    """For a host that does not know `weight`; only rows where it changes nothing come here."""
+    messages = row.get("messages")
+    if not isinstance(messages, list):
+        return row
+    return {**row, "messages": [_without_weight(message) for message in messages]}
+
+
+def _without_weight(message: object) -> object:
+    if not isinstance(message, Mapping):
+        return message
+    return {name: value for name, value in message.items() if name != "weight"}
+
+
+async def failed_example(job: Job, records: Records) -> Example | None:
+    """The example of the row that a failed job's host complains of; None where it names none."""
+    number = row_number(job.trouble or "")
+    if job.phase is not Phase.FAILED or number is None:
+        return None
+    is_held_out = job.trouble_details.get("param") == "validation_file"
+    side = Split.VALIDATION if is_held_out else Split.TRAIN
+    left = number
+    async for row in records.snapshots.rows(job.workspace, job.snapshot, side):
+        left -= row.row is not None
+        if left == 0:
+            try:
+                return await records.examples.get(job.workspace, row.example)
+            except NotFound:
+                return None
+    return None
+
+
+def row_number(message: str) -> int | None:
+    """The row, counted from one, that a host's message names."""
+    found = _ROW_NUMBER.search(message)
+    return int(found[1]) if found and int(found[1]) > 0 else None

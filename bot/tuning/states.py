@@ -1,0 +1,339 @@
+"""The states of a training, who may move it from one to the next, and how a move is written.
+
+`TRANSITIONS` and `ACTIONS` are the whole rule. `docs/understand/training-states.md` is drawn from
+them, and `JobRecord` writes no move that they do not have.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Coroutine, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from bot import access
+from bot.commands import JOB, Handlers
+from bot.domain import (
+    BEFORE_JOB,
+    OPEN_PHASES,
+    Job,
+    JobId,
+    Phase,
+    RemoteCleanup,
+    RequestedAction,
+    Role,
+)
+from bot.errors import HostBusy, HostError, HostRefused, HostUnreachable, NotFound, NotNow
+from bot.ports.dependencies import Dependencies
+from bot.ports.provider import Host
+from bot.ports.store import Clock, Records, Store
+from bot.replies import Reply, Text
+from bot.request import Request
+from bot.tuning import notices
+from bot.tuning.retries import RetryLimits
+
+T = TypeVar("T")
+
+handlers = Handlers()
+
+_VISIBLE = frozenset(
+    (
+        *("phase", "status", "requested_action", "step", "total_steps", "train_loss", "valid_loss"),
+        *("trouble", "seconds_left"),
+    )
+)
+"""Fields of a job that its status message shows."""
+_LOOK_AGAIN = 5.0
+
+
+class Actor(StrEnum):
+    """Who causes a move: a trainer's click, what the host reports, or Attune's own work."""
+
+    TRAINER = "trainer"
+    ATTUNE = "Attune"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A move from any of `sources` to `target`."""
+
+    sources: tuple[Phase, ...]
+    target: Phase
+    actor: Actor
+    reason: str
+
+
+TRANSITIONS = (
+    Transition((Phase.ESTIMATED,), Phase.CONFIRMED, Actor.TRAINER, "confirms the price"),
+    Transition((Phase.CONFIRMED,), Phase.UPLOADING, Actor.ATTUNE, "held-out examples are marked"),
+    Transition((Phase.UPLOADING,), Phase.CREATING, Actor.ATTUNE, "every file is at the host"),
+    Transition((Phase.CREATING,), Phase.WATCHING, Actor.ATTUNE, "the job is created or found"),
+    Transition((Phase.WATCHING,), Phase.WARMING, Actor.HOST, "reports succeeded"),
+    Transition((Phase.WARMING,), Phase.SUCCEEDED, Actor.ATTUNE, "the model answers or is given up"),
+    Transition(BEFORE_JOB, Phase.CANCELLED, Actor.TRAINER, "cancels"),
+    Transition((Phase.WATCHING,), Phase.CANCELLED, Actor.HOST, "reports cancelled"),
+    Transition(BEFORE_JOB, Phase.ABANDONED, Actor.ATTUNE, "an example may not be trained on"),
+    Transition((Phase.WATCHING,), Phase.FAILED, Actor.HOST, "reports failed"),
+    Transition(OPEN_PHASES, Phase.FAILED, Actor.ATTUNE, "the host refuses or fails for too long"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRule:
+    """In which phases an action may be requested, and which statuses of the host fulfil it.
+
+    `if_halted` True: only of a job that is paused, or is to be; False: only of one that is not.
+    At a status in `waits_at` the host is not asked yet.
+    """
+
+    requested_by: str
+    phases: tuple[Phase, ...]
+    fulfilled_at: tuple[str, ...] = ()
+    waits_at: tuple[str, ...] = ()
+    if_halted: bool | None = None
+
+
+BY_HAND = "by_hand"
+"""`trouble_code` of a model that somebody has to deploy by hand; `trouble` is the page for it."""
+NOT_YET_RUNNING = ("validating_files", "queued")
+_BEFORE_MODEL = (*BEFORE_JOB, Phase.WATCHING)
+_OVER = tuple(phase for phase in Phase if phase.is_over)
+
+ACTIONS: Mapping[RequestedAction, ActionRule] = {
+    RequestedAction.CANCEL: ActionRule("trainer", _BEFORE_MODEL, ("cancelled",)),
+    RequestedAction.PAUSE: ActionRule(
+        "trainer", _BEFORE_MODEL, ("paused",), NOT_YET_RUNNING, if_halted=False
+    ),
+    RequestedAction.RESUME: ActionRule(
+        "trainer", _BEFORE_MODEL, ("queued", "running"), if_halted=True
+    ),
+    RequestedAction.FORGET: ActionRule("the end of a job, or an erased example", _OVER),
+}
+
+
+def sources_of(target: Phase) -> tuple[Phase, ...]:
+    """The phases from which a job may come to `target`."""
+    return tuple(each for move in TRANSITIONS if move.target is target for each in move.sources)
+
+
+def may_request(job: Job, action: RequestedAction) -> bool:
+    """Whether the action would change what is so, or requested, already; phases aside."""
+    if job.requested_action is action:
+        return False
+    is_halted = job.requested_action is RequestedAction.PAUSE or (
+        job.status == "paused" and job.requested_action is None
+    )
+    return ACTIONS[action].if_halted in (None, is_halted)
+
+
+@handlers.command("cancel", Role.TRAINER, JOB)
+@handlers.button("job.cancel", Role.TRAINER)
+async def cancel(request: Request, deps: Dependencies) -> Reply:
+    return await _request_action(request, RequestedAction.CANCEL, deps)
+
+
+@handlers.command("pause", Role.TRAINER, JOB)
+@handlers.button("job.pause", Role.TRAINER)
+async def pause(request: Request, deps: Dependencies) -> Reply:
+    return await _request_action(request, RequestedAction.PAUSE, deps)
+
+
+@handlers.command("resume", Role.TRAINER, JOB)
+@handlers.button("job.resume", Role.TRAINER)
+async def resume(request: Request, deps: Dependencies) -> Reply:
+    return await _request_action(request, RequestedAction.RESUME, deps)
+
+
+async def _request_action(request: Request, action: RequestedAction, deps: Dependencies) -> Reply:
+    """Write down that a trainer wants to cancel, pause or resume; the poller does it.
+
+    Raises NotNow when there is no job that could do it, HostNotAllowed where it must not.
+    """
+    words = request.words
+    if action is RequestedAction.RESUME:
+        access.refuse_closed(request.workspace, words)
+    async with deps.store.writing() as records:
+        job = await _running_job(request, records)
+        if job.requested_action is RequestedAction.CANCEL and action is not RequestedAction.CANCEL:
+            raise NotNow(problem=words("job.cancelling", id=job.id))
+        if not may_request(job, action):
+            raise NotNow(problem=words("job.so_already", id=job.id, state=_state(request, job)))
+        if action is RequestedAction.RESUME:
+            deps.hosts.paid(job.host, request.workspace)
+        changes = {"requested_action": action, "next_look": request.now}
+        if not await records.jobs.change(
+            request.id, job.id, when=ACTIONS[action].phases, **changes
+        ):
+            raise NotNow(problem=words("job.over", id=job.id))
+        await records.audit.add(request.id, request.by, f"job.{action}", at=request.now, job=job.id)
+        await notices.tell_status(records, job, at=request.now)
+    deps.wake()
+    return Text(words(f"job.asked.{action}", id=job.id), private=True)
+
+
+def _state(request: Request, job: Job) -> str:
+    if job.requested_action is not None:
+        return request.words(f"job.wish.{job.requested_action}")
+    key = f"status.{job.status}"
+    return request.words(key) if request.words.has(key) else str(job.status or job.phase)
+
+
+async def _running_job(request: Request, records: Records) -> Job:
+    """The job that is named; else the newest that runs."""
+    if request.argument or request.text("job"):
+        return await notices.named_job(request, records)
+    running = await records.jobs.open_in(request.id)
+    if not running:
+        raise NotNow(problem=request.words("job.none_running"))
+    return running[-1]
+
+
+class JobChangedError(Exception):
+    """The job is no longer what a step was decided on; the step ends before it acts."""
+
+
+class JobRecord:
+    """Writes how far a job has come, each change and its notice in one transaction.
+
+    The poller changes a job in no other way.
+    """
+
+    def __init__(self, *, store: Store, clock: Clock, limits: RetryLimits) -> None:
+        self.store = store
+        self.clock = clock
+        self.limits = limits
+
+    async def read(self, job: Job) -> Job | None:
+        """The job as it is now; None where it is over, or its workspace has left."""
+        async with self.store.reading() as records:
+            try:
+                fresh = await records.jobs.get(job.workspace, job.id)
+            except NotFound:
+                return None
+        return None if fresh.phase.is_over else fresh
+
+    async def update(
+        self, job: Job, changes: Mapping[str, object], *, wait: float = 0.0, tell: bool = True
+    ) -> None:
+        """Set fields, and look again after `wait` seconds.
+
+        A requested action is cleared only if it is still the one that `job` had.
+        """
+        now, changes = self.clock.now(), dict(changes)
+        next_look = now + timedelta(seconds=wait)
+        phase = changes.get("phase")
+        when = sources_of(phase) if isinstance(phase, Phase) else OPEN_PHASES
+        async with self.store.writing() as records:
+            fresh = await records.jobs.get(job.workspace, job.id)
+            if fresh.requested_action is not job.requested_action:
+                changes.pop("requested_action", None)
+                next_look = now
+            await records.jobs.change(
+                job.workspace, job.id, when=when, next_look=next_look, **changes
+            )
+            if tell and _is_visible(fresh, changes):
+                await notices.tell_status(records, job, at=now)
+            if changes.get("is_late") and not fresh.is_late:
+                await notices.tell_late(records, fresh, at=now)
+
+    async def postpone(self, *jobs: Job, seconds: float) -> None:
+        """Look at these again later, in one transaction.
+
+        One of which another action was requested meanwhile keeps its time: that comes first.
+        """
+        next_look = self.clock.now() + timedelta(seconds=seconds)
+        by_action: dict[RequestedAction | None, list[JobId]] = defaultdict(list)
+        for job in jobs:
+            by_action[job.requested_action].append(job.id)
+        async with self.store.writing() as records:
+            for action, ids in by_action.items():
+                await records.jobs.postpone(ids, requested_action=action, until=next_look)
+
+    async def end(self, job: Job, phase: Phase, **changes: object) -> None:
+        async with self.store.writing() as records:
+            await self.write_end(records, job, phase, **changes)
+
+    async def give_up(self, job: Job, **changes: object) -> None:
+        """Failed on our side; what may still run there ends once the host can be reached again."""
+        files = tuple(file for file in (job.training_file, job.validation_file) if file)
+        left = RemoteCleanup(job.host, job.start, job.host_job, files, self.clock.now())
+        async with self.store.writing() as records:
+            if job.host_job is not None or job.attempted_at is not None:
+                await records.remote_cleanups.add(left)
+            await self.write_end(records, job, Phase.FAILED, **changes)
+
+    async def write_end(self, records: Records, job: Job, phase: Phase, **changes: object) -> None:
+        """Once only: a job that is over stays as it ended."""
+        now = self.clock.now()
+        fresh = await records.jobs.get(job.workspace, job.id)
+        changes = {
+            "phase": phase,
+            "next_look": now,
+            "finished_at": job.finished_at or now,
+            "requested_action": RequestedAction.FORGET,
+            **changes,
+        }
+        if not await records.jobs.change(job.workspace, job.id, when=sources_of(phase), **changes):
+            return
+        if phase is Phase.SUCCEEDED and fresh.requested_action is not None:
+            await notices.tell_refused(records, job, fresh.requested_action, None, at=now)
+        await records.audit.add(job.workspace, None, f"job.{phase}", at=now, job=job.id)
+        await notices.tell_status(records, job, at=now)
+        await notices.tell_ended(records, job, at=now)
+
+    async def refuse_action(
+        self, job: Job, action: RequestedAction, *, why: HostError | None
+    ) -> None:
+        """Say that the host will not do it, and clear it unless another was requested by now."""
+        at = self.clock.now()
+        async with self.store.writing() as records:
+            fresh = await records.jobs.get(job.workspace, job.id)
+            if fresh.requested_action is action:
+                await records.jobs.change(
+                    job.workspace, job.id, when=OPEN_PHASES, requested_action=None
+                )
+            await notices.tell_refused(records, job, action, why, at=at)
+            await notices.tell_status(records, job, at=at)
+
+    async def attempt(self, job: Job, effect: Coroutine[object, object, T]) -> T:
+        """Commit the intention, then await the effect; after a crash from here on: look first.
+
+        The intention is struck out again only where the host has surely done nothing. Raises
+        JobChangedError, before the effect, where somebody changed the job since it was read.
+        """
+        with closing(effect):
+            await self._intend(job)
+            try:
+                return await effect
+            except (HostRefused, HostBusy, HostUnreachable):
+                await self.update(job, {"attempted_at": None}, tell=False)
+                raise
+
+    async def _intend(self, job: Job) -> None:
+        now = self.clock.now()
+        async with self.store.writing() as records:
+            fresh = await records.jobs.get(job.workspace, job.id)
+            if (fresh.phase, fresh.requested_action) != (job.phase, job.requested_action):
+                raise JobChangedError
+            await records.jobs.change(
+                job.workspace, job.id, when=(job.phase,), attempted_at=now, next_look=now
+            )
+
+    def may_lag(self, job: Job, host: Host) -> bool:
+        """Whether the host's list may still hide what an earlier attempt did."""
+        if job.attempted_at is None:
+            return False
+        until = job.attempted_at + timedelta(seconds=host.profile.listing_lag)
+        return self.clock.now() < until
+
+    async def look_again(self, job: Job, host: Host) -> None:
+        await self.postpone(job, seconds=min(_LOOK_AGAIN, host.profile.poll_seconds))
+
+
+def _is_visible(job: Job, changes: Mapping[str, object]) -> bool:
+    """Whether the status message would say anything else."""
+    return any(name in _VISIBLE and getattr(job, name) != value for name, value in changes.items())
