@@ -286,15 +286,9 @@ class Dispatch:
             is_outdated = isinstance(error, Outdated)
             said = _explained(error, role, words)
             await self._apologise(event, said, is_outdated=is_outdated)
-        except asyncio.CancelledError:
-            if not self._answers.is_stopping():
-                raise
-            _uncancel()
         except Exception:
             log.exception("An event could not be handled", extra={"kind": event.what.kind})
             await self._apologise(event, words.error(AttuneError()))
-        finally:
-            self._answers.leave()
         await self._finish(event.key)
         self._deps.changed(event.what.kind)
 
@@ -504,13 +498,20 @@ class Dispatch:
             self._answers.enter(message)
             await stream.posted(message)
 
-        async with aclosing(stream.pieces):
-            if isinstance(surface, CanStream):
-                shown = replace(stream, posted=posted, begins=partial(self._begin, event))
-                await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
-                return
-            text = "".join([piece async for piece in stream.pieces])
-            await posted(await surface.post(event.place, Text(text), key=event.key))
+        try:
+            async with aclosing(stream.pieces):
+                if isinstance(surface, CanStream):
+                    shown = replace(stream, posted=posted, begins=partial(self._begin, event))
+                    await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
+                    return
+                text = "".join([piece async for piece in stream.pieces])
+                await posted(await surface.post(event.place, Text(text), key=event.key))
+        except asyncio.CancelledError:
+            if not self._answers.is_stopping():
+                raise
+            _uncancel()
+        finally:
+            self._answers.leave()
 
     async def _begin(self, event: Event) -> None:
         """Written before anything is shown, so that a later run knows where to look first."""

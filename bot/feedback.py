@@ -20,8 +20,8 @@ from bot.domain import (
     Vote,
 )
 from bot.errors import BadInput, NotForGuests, NotFound, NotNow
-from bot.examples.better_answer import better_answer_form, offer_form, turn_at
-from bot.examples.exchange import described, messages_of, typed_at
+from bot.examples.better_answer import better_answer_form, offer_form
+from bot.examples.exchange import described, messages_of, turn_at, typed_at
 from bot.examples.texts import is_same
 from bot.examples.writing import lesson_form
 from bot.numerals import whole_number

@@ -265,7 +265,7 @@ async def test_with_permission_the_text_is_kept_and_waits_for_its_authors(scene:
 
     await scene.slack_event(ReactionChanged(answer.id, "✅"), key="now", by="ada")
     assert await trainable(scene) == 1
-    await scene.slack_event(ButtonClicked("consent.off"), key="no", by="mina")
+    await scene.slack_event(CommandInvoked("consent off"), key="no", by="mina")
 
     assert await trainable(scene) == 0
 

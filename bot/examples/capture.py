@@ -10,17 +10,17 @@ from bot.domain import (
     Role,
     Sources,
 )
-from bot.examples.better_answer import instead_of_refusal
+from bot.examples.better_answer import offer_form
 from bot.examples.exchange import (
     Exchange,
     exchange_of,
     proposal,
+    refusal_at,
     refuse_excluded,
     strangers,
 )
 from bot.examples.keeping import add, ask_authors, change_state, offer_undo_of, set_state
-from bot.examples.review import review_buttons
-from bot.examples.writing import write_button
+from bot.examples.shown import review_buttons, write_button
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
 from bot.replies import Receipt, Reply, Text
@@ -37,8 +37,8 @@ APPROVED = "✅"
 async def propose(request: Request, deps: Dependencies) -> Reply:
     """Keeps the exchange that ends in the marked message; a curator's own mark approves nothing."""
     marked = request.marked_message()
-    if question := await instead_of_refusal(request, marked.id, store=deps.store):
-        return question
+    if refusal := await refusal_at(request, marked, store=deps.store):
+        return offer_form(request, refusal)
     return await _propose(request, marked, deps)
 
 
@@ -65,8 +65,8 @@ async def proposed(request: Request, marked: Message, exchange: Exchange, *, sto
 async def approve_marked(request: Request, deps: Dependencies) -> Reply:
     """A curator's ✅: proposes if nobody has yet, then approves."""
     marked = request.marked_message()
-    if question := await instead_of_refusal(request, marked.id, store=deps.store):
-        return question
+    if refusal := await refusal_at(request, marked, store=deps.store):
+        return offer_form(request, refusal)
     async with deps.store.reading() as records:
         example = await records.examples.by_source(request.id, marked.place.channel, marked.id)
     may_keep = request.workspace.sources >= Sources.MESSAGES

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from bot.domain import Example, ExampleState, Notice, Role
 from bot.examples.exchange import names_of
-from bot.examples.review import review_buttons, spoken_lines
-from bot.examples.shown import stamp
+from bot.examples.review import spoken_lines
+from bot.examples.shown import review_buttons, stamp
 from bot.examples.texts import last_text, readable
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Records

@@ -49,6 +49,19 @@ class Exchange:
         return tuple(person.id for person in self.people)
 
 
+async def turn_at(request: Request, message: MessageId | None, *, store: Store) -> Turn | None:
+    if message is None:
+        return None
+    async with store.reading() as records:
+        return await records.turns.by_message(request.id, request.place.channel, message)
+
+
+async def refusal_at(request: Request, marked: Message, *, store: Store) -> Turn | None:
+    """The answer of ours that stands there, where it only declined to answer."""
+    turn = await turn_at(request, marked.id, store=store)
+    return turn if turn is not None and turn.is_refusal else None
+
+
 async def exchange_of(
     request: Request, marked: Message, *, store: Store, surface: Surface
 ) -> Exchange:

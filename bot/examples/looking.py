@@ -17,8 +17,8 @@ from bot.domain import (
     Row,
 )
 from bot.examples.keeping import number, seen
-from bot.examples.review import review_buttons, warnings
-from bot.examples.shown import stamp
+from bot.examples.review import warnings
+from bot.examples.shown import review_buttons, stamp
 from bot.examples.texts import last_text, readable
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records

@@ -12,13 +12,11 @@ from bot.domain import (
 )
 from bot.examples.exchange import names_of
 from bot.examples.keeping import hidden, number
-from bot.examples.shown import stamp
+from bot.examples.shown import review_buttons
 from bot.examples.texts import readable
-from bot.examples.writing import write_button
 from bot.ports.dependencies import Dependencies
 from bot.redaction import findings
 from bot.replies import (
-    Button,
     Card,
     Fact,
     Reply,
@@ -72,24 +70,6 @@ def _review_card(request: Request, example: Example, authors: str, left: int, do
         ),
         buttons=review_buttons(example, words),
         replaces=bool(done),
-    )
-
-
-def review_buttons(example: Example, words: Words) -> tuple[Button, ...]:
-    return (
-        *_approving(example, words),
-        Button(words("button.reject"), f"example.reject:{stamp(example)}", is_danger=True),
-        Button(words("button.skip"), f"example.skip:{stamp(example)}"),
-    )
-
-
-def _approving(example: Example, words: Words) -> tuple[Button, ...]:
-    """A pointer has no text that could be approved or edited; it must be written first."""
-    if example.row is None:
-        return (write_button(example.id, words),)
-    return (
-        Button(words("button.approve"), f"example.approve:{stamp(example)}", is_primary=True),
-        Button(words("button.edit"), f"example.edit:{example.id}"),
     )
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.domain import Message, MessageId, Role, Row, Sources
 from bot.errors import NotNow
-from bot.examples.better_answer import instead_of_refusal
+from bot.examples.better_answer import better_answer_form
 from bot.examples.capture import keep_pointer, pointed, proposed
-from bot.examples.exchange import Exchange, exchange_of, refuse_excluded
+from bot.examples.exchange import Exchange, exchange_of, refusal_at, refuse_excluded
 from bot.examples.texts import checked, parts, with_parts
 from bot.examples.writing import write_form
 from bot.ports.dependencies import Dependencies
@@ -42,8 +42,8 @@ async def save_again(request: Request, deps: Dependencies) -> Reply:
 
 async def _save_form(request: Request, marked: Message, deps: Dependencies) -> Reply:
     """Below `messages` there is only a pointer; where forms teach, an empty form beside it."""
-    if question := await instead_of_refusal(request, marked.id, store=deps.store):
-        return question
+    if refusal := await refusal_at(request, marked, store=deps.store):
+        return better_answer_form(request, refusal)
     if request.workspace.sources >= Sources.MESSAGES:
         surface = deps.surfaces.of(request.id)
         exchange = await exchange_of(request, marked, store=deps.store, surface=surface)

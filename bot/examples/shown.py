@@ -1,4 +1,4 @@
-"""What a button says of an example: its number, and the revision and state it was drawn for."""
+"""Buttons about an example: each says its number, and the revision and state it was drawn for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bot.domain import Example, ExampleId, ExampleState
 from bot.events import CommandInvoked, MessageReceived
 from bot.replies import Button, Drawn, Listing
 from bot.request import Request
+from bot.words import Words
 
 _DECIDING = re.compile(r"example\.(?:approve|reject|skip|drop|undo|write):((\d+)\S*)")
 
@@ -31,6 +32,28 @@ def is_done_already(request: Request, example: Example, state: ExampleState) -> 
     """Whether the same person has decided the same, by a second click or before a crash."""
     is_same_text = request.argument.startswith(f"{example.id}.r{example.revision}.")
     return is_same_text and example.state is state and example.decided_by == request.by
+
+
+def review_buttons(example: Example, words: Words) -> tuple[Button, ...]:
+    return (
+        *_approving(example, words),
+        Button(words("button.reject"), f"example.reject:{stamp(example)}", is_danger=True),
+        Button(words("button.skip"), f"example.skip:{stamp(example)}"),
+    )
+
+
+def _approving(example: Example, words: Words) -> tuple[Button, ...]:
+    """A pointer has no text that could be approved or edited; it must be written first."""
+    if example.row is None:
+        return (write_button(example.id, words),)
+    return (
+        Button(words("button.approve"), f"example.approve:{stamp(example)}", is_primary=True),
+        Button(words("button.edit"), f"example.edit:{example.id}"),
+    )
+
+
+def write_button(example: ExampleId, words: Words) -> Button:
+    return Button(words("button.write"), f"example.write:{example}")
 
 
 def examples_on(reply: Drawn) -> Mapping[ExampleId, str]:

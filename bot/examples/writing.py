@@ -53,10 +53,6 @@ async def teach(request: Request, deps: Dependencies) -> Reply:
     return await _told(request, kept, is_new=is_new, store=deps.store)
 
 
-def write_button(example: ExampleId, words: Words) -> Button:
-    return Button(words("button.write"), f"example.write:{example}")
-
-
 @handlers.button("example.write", Role.MEMBER, opens_form=True)
 async def write(request: Request, deps: Dependencies) -> Reply:
     """Where a pointer is written up: a form if it may be typed here, else a page of ours."""
