@@ -400,3 +400,16 @@ async def test_one_can_be_forgotten(in_discord: Scene) -> None:
     assert in_discord.house is not None
     async with in_discord.house.store.reading() as records:
         assert await records.turns.of(TEAM, UserId(ANN)) == []
+
+
+async def test_people_are_told_by_name_not_by_id(in_discord: Scene) -> None:
+    await in_discord.allow_messages()
+    await learned(in_discord, await exchange(in_discord))
+    in_discord.discord.command(ADMIN, GENERAL, "review")
+
+    card = await said(in_discord, "How do we greet?")
+
+    assert "name-102, name-103" in card
+
+    in_discord.discord.mention(ADMIN, GENERAL, f"tune admin roles <@{BEN}> role:curator")
+    assert "name-103 is curator now." in await said(in_discord, "is curator now")

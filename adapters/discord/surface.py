@@ -221,6 +221,14 @@ class DiscordSurface:
         found = await self._api.listed(MESSAGES, {"channel_id": _channel(place)}, query=query)
         return [self._said(one, place) for one in reversed(found)]
 
+    async def describe(self, place: Place, user: UserId) -> User:
+        """A member of the server; by the id alone where they have left or Discord is silent."""
+        try:
+            member = await self.find_person(place, user)
+        except SurfaceError:
+            member = None
+        return member or User(user, user)
+
     async def find_person(self, place: Place, said: str) -> User | None:
         """A member of the server, by id."""
         await self._ready()

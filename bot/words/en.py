@@ -601,7 +601,10 @@ SENTENCES: Mapping[str, str] = {
     "roles.who_grants": "Admins approve too; they give roles with /tune admin roles.",
     "consent.wanted_title": "May I learn from this?",
     "consent.wanted": "{name}, a message of yours was marked here as a lesson.",
-    "example.awaits_consent": "Example {id} waits: not everybody whose words it holds has agreed to be learned from.",
+    "example.awaits_consent": (
+        "Example {id} waits: not everybody whose words it holds has agreed to be learned from. "
+        "They were asked here; once they have agreed, /tune review shows it."
+    ),
     "excluded.private": "This channel is private, so I do not learn from it unless an admin allows it (/tune admin sources).",
     "excluded.shared": "This channel is shared with another organisation, so I do not learn from it unless an admin allows it (/tune admin sources).",
     "excluded.direct": "Direct messages are not learned from unless an admin allows it (/tune admin sources).",

@@ -120,7 +120,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discord.doctor.unreachable": "Discord cannot be reached. Check the network, and DISCORD_API_URL if it is set.",
     "discord.doctor.content": "Discord: the Message Content intent is on.",
     "discord.doctor.no_content": "Discord: the Message Content intent is off, so the bot reads only what is meant for it. For channels that are always answered, switch it on at discord.com/developers, page Bot.",
-    "discord.doctor.public": "Discord: the bot is public, so anybody can invite it. Their servers have the sandbox alone until you allow them. To keep others out, switch off Public Bot at discord.com/developers, page Bot.",
+    "discord.doctor.public": "Discord: the bot is public, so anybody can invite it. Their servers have the sandbox alone until you allow them. To keep others out, set Install Link to None at discord.com/developers, page Installation, then switch off Public Bot on the page Bot.",
     "discord.doctor.private": "Discord: the bot is private, so only you can invite it.",
     "discord.doctor.waiting": "Servers that wait for you to allow them, in the studio under Workspaces: {servers}.",
     "discord.doctor.gateway": "Discord: the gateway can be opened.",

@@ -610,7 +610,7 @@ SENTENCES: Mapping[str, str] = {
     "roles.who_grants": "管理员也可以审批，他们用 /tune admin roles 授予角色。",
     "consent.wanted_title": "我可以从中学习吗？",
     "consent.wanted": "{name}，你在这里的一条消息被标记成了示例。",
-    "example.awaits_consent": "示例 {id} 还要等：里面有人还没有同意让我学习他的话。",
+    "example.awaits_consent": "示例 {id} 还要等：里面有人还没有同意让我学习他的话。已经在这里问过他们；等他们同意后，/tune review 里会出现它。",
     "excluded.private": "这是私有频道，除非管理员允许（/tune admin sources），我不从这里学习。",
     "excluded.shared": "这个频道与其他组织共享，除非管理员允许（/tune admin sources），我不从这里学习。",
     "excluded.direct": "除非管理员允许（/tune admin sources），我不从私信中学习。",

@@ -31,7 +31,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discord.doctor.unreachable": "连不上 Discord。请检查网络；如果设置了 DISCORD_API_URL，也请检查它。",
     "discord.doctor.content": "Discord：Message Content intent 已打开。",
     "discord.doctor.no_content": "Discord：Message Content intent 没有打开，机器人只能读到写给它的内容。需要总是回答的频道时，请在 discord.com/developers 的 Bot 页面打开它。",
-    "discord.doctor.public": "Discord：机器人是公开的，任何人都能邀请它。在你允许之前，他们的服务器只能使用 sandbox。要拒绝其他人，请在 discord.com/developers 的 Bot 页面关闭 Public Bot。",
+    "discord.doctor.public": "Discord：机器人是公开的，任何人都能邀请它。在你允许之前，他们的服务器只能使用 sandbox。要拒绝其他人，请先在 discord.com/developers 的 Installation 页面把 Install Link 设为 None，再在 Bot 页面关闭 Public Bot。",
     "discord.doctor.private": "Discord：机器人不公开，只有你能邀请它。",
     "discord.doctor.waiting": "等待你在工作室“工作区”页面允许的服务器：{servers}。",
     "discord.doctor.gateway": "Discord：可以连接网关。",
