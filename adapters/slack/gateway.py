@@ -430,7 +430,7 @@ class Slack:
             await asyncio.wait({task})
         if await self.is_installed(self._whoami().workspace) is not False:
             return
-        log.warning("Slack has removed the app; nothing is sent there until a start with a new token")
+        log.warning("Slack has removed the app; it is left alone until a start with a new token")
         self._is_closed.set()
 
     def _later(self, work: Any) -> None:
