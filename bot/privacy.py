@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import or_
+from typing import TypeVar
 
 from bot.commands import Handlers, Option
 from bot.domain import (
@@ -51,6 +52,8 @@ from bot.words import Words
 
 handlers = Handlers()
 
+
+T = TypeVar("T")
 
 CONSENT_VERSION = 1
 _PART = 100
@@ -345,10 +348,11 @@ async def source_deleted(request: Request, deps: Dependencies) -> Reply:
     what, channel = request.event.what, request.place.channel
     if not isinstance(what, MessagesDeleted):
         return NoReply()
-    async with deps.store.writing() as records:
-        found = await records.example_messages.examples(request.id, channel, what.messages)
-        await records.turns.forget_messages(request.id, channel, what.messages)
-        await _erase_at_source(request, found, records)
+    for some in _in_parts(what.messages):
+        async with deps.store.writing() as records:
+            found = await records.example_messages.examples(request.id, channel, some)
+            await records.turns.forget_messages(request.id, channel, some)
+        await _erase_in_parts(request, found, deps.store)
     return NoReply()
 
 
@@ -356,10 +360,14 @@ async def source_deleted(request: Request, deps: Dependencies) -> Reply:
 async def place_deleted(request: Request, deps: Dependencies) -> Reply:
     """A channel or a thread is gone with everything that was said in it."""
     channel, thread = request.place.channel, request.place.thread
-    async with deps.store.writing() as records:
-        found = await records.example_messages.examples_in(request.id, channel, thread)
-        await records.turns.forget_channel(request.id, channel, thread)
-        await _erase_at_source(request, found, records)
+    turns = found = _PART
+    while turns == _PART or found == _PART:
+        async with deps.store.writing() as records:
+            at = request.id, channel, thread
+            turns = await records.turns.forget_channel(*at, limit=_PART)
+            examples = await records.example_messages.examples_in(*at, limit=_PART)
+            await _erase_at_source(request, examples, records)
+        found = len(examples)
     deps.wake()
     return NoReply()
 
@@ -373,10 +381,21 @@ async def source_edited(request: Request, deps: Dependencies) -> Reply:
         gone = await follow_edit(
             request, what.message, what.text, store=deps.store, surface=surface
         )
-        async with deps.store.writing() as records:
-            await _erase_at_source(request, gone, records)
+        await _erase_in_parts(request, gone, deps.store)
         deps.wake()
     return NoReply()
+
+
+def _in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for first in range(0, len(items), _PART):
+        yield items[first : first + _PART]
+
+
+async def _erase_in_parts(request: Request, examples: Sequence[ExampleId], store: Store) -> None:
+    """Each part in a short transaction of its own; after a crash the event does the rest."""
+    for some in _in_parts(examples):
+        async with store.writing() as records:
+            await _erase_at_source(request, some, records)
 
 
 async def _erase_at_source(

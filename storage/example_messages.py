@@ -45,14 +45,19 @@ class ExampleMessages:
         return sorted(found)
 
     async def examples_in(
-        self, workspace: WorkspaceId, channel: ChannelId, thread: MessageId | None
+        self,
+        workspace: WorkspaceId,
+        channel: ChannelId,
+        thread: MessageId | None,
+        *,
+        limit: int = 500,
     ) -> Sequence[ExampleId]:
         own = and_(example_messages.c.workspace == workspace, example_messages.c.channel == channel)
         if thread is not None:
             own = and_(own, example_messages.c.thread == thread)
         statement = select(example_messages.c.example).distinct().where(own)
-        rows = await self._connection.rows(statement.order_by(example_messages.c.example))
-        return [ExampleId(row.example) for row in rows]
+        first = statement.order_by(example_messages.c.example).limit(limit)
+        return [ExampleId(row.example) for row in await self._connection.rows(first)]
 
     async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None:
         kept = select(examples.c.workspace, examples.c.id, literal(user)).where(

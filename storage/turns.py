@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, exists, func, or_, select, update
 
 from bot.domain import (
     ChannelId,
@@ -100,12 +100,21 @@ class Turns:
         return changed
 
     async def forget_channel(
-        self, workspace: WorkspaceId, channel: ChannelId, thread: MessageId | None
+        self,
+        workspace: WorkspaceId,
+        channel: ChannelId,
+        thread: MessageId | None,
+        *,
+        limit: int = 500,
     ) -> int:
         here = and_(turns.c.workspace == workspace, turns.c.channel == channel)
         if thread is not None:
             here = and_(here, turns.c.thread == thread)
-        statement = update(turns).where(here).values({**_NO_QUESTION, **_NO_REPLY})
+        # What is forgotten already has neither question nor reply.
+        is_left = or_(turns.c.question != "", turns.c.reply != "")
+        some = select(turns.c.id).where(here, is_left).order_by(turns.c.id).limit(limit)
+        statement = update(turns).where(here, turns.c.id.in_(some))
+        statement = statement.values({**_NO_QUESTION, **_NO_REPLY})
         changed = await self._connection.changed(statement)
         if changed:
             self._connection.has_erased = True

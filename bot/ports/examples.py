@@ -180,9 +180,14 @@ class ExampleMessages(Protocol):
         ...
 
     async def examples_in(
-        self, workspace: WorkspaceId, channel: ChannelId, thread: MessageId | None
+        self,
+        workspace: WorkspaceId,
+        channel: ChannelId,
+        thread: MessageId | None,
+        *,
+        limit: int = 500,
     ) -> Sequence[ExampleId]:
-        """Those with words of a channel, or of one thread in it."""
+        """Those with words of a channel, or of one thread in it, by id."""
         ...
 
     async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None: ...

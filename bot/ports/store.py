@@ -224,9 +224,17 @@ class Turns(Protocol):
         ...
 
     async def forget_channel(
-        self, workspace: WorkspaceId, channel: ChannelId, thread: MessageId | None
+        self,
+        workspace: WorkspaceId,
+        channel: ChannelId,
+        thread: MessageId | None,
+        *,
+        limit: int = 500,
     ) -> int:
-        """The text of every turn in a channel, or in one thread of it, goes; how many turns."""
+        """The text of turns in a channel, or in one thread of it, goes; how many turns.
+
+        Fewer than `limit` once none is left.
+        """
         ...
 
     async def erase(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
