@@ -435,6 +435,31 @@ async def test_guessing_at_once_is_no_faster() -> None:
     assert await asyncio.gather(*waiting) == [True] * MOST_AT_ONCE
 
 
+async def test_guessing_keeps_no_browser_out_that_was_in_before(sessions: Sessions) -> None:
+    clock = LateClock()
+    door = AccessPolicy("0.0.0.0", "https://attune.example", sessions)
+    async with visitor(door, clock, "https://attune.example") as guesser:
+        owner = httpx.AsyncClient(transport=guesser._transport, base_url=guesser.base_url)
+        right, wrong = {"password": PASSWORD}, {"password": "x"}
+        await owner.post("/login", data=right, headers=OURS)
+        await owner.post("/logout", headers=OURS)
+        for _ in range(3):
+            await guesser.post("/login", data=wrong, headers=OURS)
+        guesses = [
+            asyncio.create_task(guesser.post("/login", data=wrong, headers=OURS))
+            for _ in range(MOST_AT_ONCE + 1)
+        ]
+        refused, waiting = await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
+
+        async with asyncio.timeout(20):
+            answer = await owner.post("/login", data=right, headers=OURS)
+        await clock.move(LONGEST_PAUSE)
+        await asyncio.gather(*waiting)
+
+    assert [one.result().status_code for one in refused] == [429]
+    assert answer.status_code == 303
+
+
 async def test_guesses_of_many_addresses_take_bounded_memory() -> None:
     guesses = Guesses(StillClock())
 

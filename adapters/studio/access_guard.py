@@ -164,7 +164,7 @@ class AccessGuard:
             target = str(URL("/login").include_query_params(next=target))
         answer = RedirectResponse(target, status_code=303)
         if cookie is not None:
-            keep_session(answer, cookie, is_secure=self._door.is_secure_for(connection))
+            keep_cookie(answer, COOKIE, cookie, is_secure=self._door.is_secure_for(connection))
         answer.headers["cache-control"] = "no-store"
         await answer(scope, receive, _with_headers(send, is_secure=self._door.is_secure))
 
@@ -181,10 +181,10 @@ class AccessGuard:
         await answer(scope, receive, _with_headers(send, is_secure=self._door.is_secure))
 
 
-def keep_session(answer: Response, cookie: str, *, is_secure: bool) -> None:
+def keep_cookie(answer: Response, name: str, cookie: str, *, is_secure: bool) -> None:
     """Out of reach of scripts and of other sites' forms; Lax, so that links from a chat lead in."""
     answer.set_cookie(
-        COOKIE,
+        name,
         cookie,
         max_age=int(LONGEST.total_seconds()),
         httponly=True,

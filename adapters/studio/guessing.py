@@ -1,8 +1,9 @@
-"""Wrong passwords: each further one is answered later, and the right one always lets in."""
+"""Wrong passwords: each further one is answered later, and the right one still lets in."""
 
 from __future__ import annotations
 
 import ipaddress
+import secrets
 from collections import Counter, OrderedDict, deque
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ _FREE = 3
 _FIRST_PAUSE = timedelta(seconds=0.25)
 _WITHIN = timedelta(minutes=15)
 _MOST_ADDRESSES = 1000
+_MOST_BROWSERS = 1000
 _MOST_BY_ALL = 300
 
 
@@ -22,7 +24,9 @@ class Guesses:
     """Counts wrong passwords by client address, in bounded memory.
 
     A right password waits as long as a wrong one, else its speed would tell it; `MOST_AT_ONCE`
-    attempts of an address wait at a time, so guessing in parallel is no faster way.
+    attempts of an address wait at a time, so guessing in parallel is no faster way. A browser that
+    has logged in before is counted by itself, so guesses from its address do not keep it waiting:
+    https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -30,6 +34,19 @@ class Guesses:
         self._wrong: OrderedDict[str, tuple[int, datetime]] = OrderedDict()
         self._by_all: deque[datetime] = deque(maxlen=_MOST_BY_ALL)
         self._waiting: Counter[str] = Counter()
+        self._browsers: OrderedDict[str, None] = OrderedDict()
+
+    def remember_browser(self) -> str:
+        """The cookie of a browser that has just logged in."""
+        cookie = secrets.token_urlsafe(32)
+        self._browsers[cookie] = None
+        if len(self._browsers) > _MOST_BROWSERS:
+            self._browsers.popitem(last=False)
+        return cookie
+
+    def counted_as(self, address: str, browser: str) -> str:
+        """Whom an attempt counts for: a browser that is remembered, else the address."""
+        return browser if browser in self._browsers else address
 
     async def pause(self, address: str) -> bool:
         """Wait before a password is looked at; False where too many from there wait already."""

@@ -8,12 +8,14 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from adapters.studio.access_guard import AccessPolicy, keep_session
+from adapters.studio.access_guard import AccessPolicy, keep_cookie
 from adapters.studio.guessing import LONGEST_PAUSE, Guesses
 from adapters.studio.plain_page import locale_of, plain_page
 from adapters.studio.sessions import COOKIE
 from bot.ports.dependencies import App
 from bot.ports.store import Clock
+
+BROWSER = "attune-browser"
 
 
 def add_login(app: FastAPI, door: AccessPolicy, house: App, clock: Clock) -> None:
@@ -31,15 +33,18 @@ def add_login(app: FastAPI, door: AccessPolicy, house: App, clock: Clock) -> Non
         next: str = Form("/", max_length=2000),  # noqa: A002
     ) -> Response:
         address = request.client.host if request.client else ""
-        if not await guesses.pause(address):
+        guesser = guesses.counted_as(address, request.cookies.get(BROWSER, ""))
+        if not await guesses.pause(guesser):
             return page.show(request, next, "login.too_often", 429)
         cookie = door.sessions.open(password)
         if cookie is None:
-            guesses.note_wrong(address)
+            guesses.note_wrong(guesser)
             return page.show(request, next, page.wrong, 401)
-        guesses.forgive(address)
+        guesses.forgive(guesser)
         answer = RedirectResponse(_inside(next), status_code=303)
-        keep_session(answer, cookie, is_secure=door.is_secure_for(request))
+        is_secure = door.is_secure_for(request)
+        keep_cookie(answer, COOKIE, cookie, is_secure=is_secure)
+        keep_cookie(answer, BROWSER, guesses.remember_browser(), is_secure=is_secure)
         return answer
 
     @app.post("/logout")
