@@ -29,7 +29,7 @@ from bot.domain import (
 )
 from bot.rows import Method, fingerprint
 from storage.database import Database
-from tests.stores import GENERAL, HOME, NOW, a_source, a_turn, an_example, furnished
+from tests.stores import GENERAL, HOME, NOW, a_source, a_turn, an_example, freeze, furnished
 
 BATCH = 1000
 WORDS = [f"word{number}" for number in range(3000)]
@@ -156,9 +156,7 @@ async def train(store: Database, assistant: AssistantId) -> None:
     print(f"trainable       {(time.process_time() - started) * each:.1f} µs a row")
     started = time.process_time()
     async with store.writing() as records:
-        snapshot = await records.snapshots.freeze(
-            HOME, assistant, Method.SUPERVISED, frozen, at=NOW
-        )
+        snapshot = await freeze(records, HOME, assistant, frozen)
     print(f"freeze          {(time.process_time() - started) * each:.1f} µs a row")
     started = time.process_time()
     async with store.reading() as records:

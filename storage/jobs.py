@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Row, Table, and_, delete, func, not_, or_, select, update
 
 from bot.domain import (
     BEFORE_JOB,
@@ -161,7 +161,8 @@ class Jobs:
         await self._connection.run(insert.on_conflict_do_nothing())
         for event in told:
             if event.step is not None and event.metrics:
-                await self._put_metrics(workspace, job, event)
+                said = {"event": event.id, "metrics": event.metrics}
+                await self._put(job_metrics, workspace, job, event.step, said)
         return len(new)
 
     async def events(
@@ -190,14 +191,8 @@ class Jobs:
         told = {one.step: one.values for one in await self.measures(workspace, job)}
         for one in measures:
             merged = {**told.get(one.step, {}), **one.values}
-            insert = self._connection.insert(job_metrics).values(
-                workspace=workspace, job=job, step=one.step, event="", metrics=merged
-            )
-            await self._connection.run(
-                insert.on_conflict_do_update(
-                    index_elements=["job", "step"], set_={"metrics": merged}
-                )
-            )
+            values = {"metrics": merged}
+            await self._put(job_metrics, workspace, job, one.step, values, event="")
 
     async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
         own = and_(job_metrics.c.workspace == workspace, job_metrics.c.job == job)
@@ -206,11 +201,12 @@ class Jobs:
         return [StepMetrics(row.step, row.metrics) for row in rows]
 
     async def add_checkpoints(
-        self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
+        self, workspace: WorkspaceId, job: JobId, made: Iterable[Checkpoint]
     ) -> None:
         if await self._connection.has(jobs, workspace, job):
-            for checkpoint in checkpoints:
-                await self._put_checkpoint(workspace, job, checkpoint)
+            for one in made:
+                values = {"model": one.model, "metrics": one.metrics}
+                await self._put(checkpoints, workspace, job, one.step, values)
 
     async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]:
         own = and_(checkpoints.c.workspace == workspace, checkpoints.c.job == job)
@@ -257,24 +253,20 @@ class Jobs:
         rows = await self._connection.rows(select(jobs).where(condition).order_by(jobs.c.id))
         return [_job(row) for row in rows]
 
-    async def _put_metrics(self, workspace: WorkspaceId, job: JobId, event: JobEvent) -> None:
-        said = {"event": event.id, "metrics": event.metrics}
-        insert = self._connection.insert(job_metrics).values(
-            workspace=workspace, job=job, step=event.step, **said
-        )
-        await self._connection.run(
-            insert.on_conflict_do_update(index_elements=["job", "step"], set_=said)
-        )
-
-    async def _put_checkpoint(
-        self, workspace: WorkspaceId, job: JobId, checkpoint: Checkpoint
+    async def _put(
+        self,
+        table: Table,
+        workspace: WorkspaceId,
+        job: JobId,
+        step: int,
+        values: Mapping[str, object],
+        **new_only: object,
     ) -> None:
-        said = {"model": checkpoint.model, "metrics": checkpoint.metrics}
-        insert = self._connection.insert(checkpoints).values(
-            workspace=workspace, job=job, step=checkpoint.step, **said
-        )
+        """One row a step: inserted with both, or given `values` where it stands already."""
+        row = {"workspace": workspace, "job": job, "step": step, **new_only, **values}
+        insert = self._connection.insert(table).values(row)
         await self._connection.run(
-            insert.on_conflict_do_update(index_elements=["job", "step"], set_=said)
+            insert.on_conflict_do_update(index_elements=["job", "step"], set_=values)
         )
 
 

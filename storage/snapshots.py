@@ -33,27 +33,6 @@ class Snapshots:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def freeze(
-        self,
-        workspace: WorkspaceId,
-        assistant: AssistantId,
-        method: Method,
-        rows: Sequence[SnapshotRow],
-        *,
-        at: datetime,
-    ) -> Snapshot:
-        training = sum(row.split is Split.TRAIN for row in rows)
-        made = await self.begin(
-            workspace,
-            assistant,
-            method,
-            training=training,
-            validation=len(rows) - training,
-            at=at,
-        )
-        await self.append(workspace, made.id, rows, first=0)
-        return made
-
     async def begin(
         self,
         workspace: WorkspaceId,

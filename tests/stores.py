@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -148,7 +149,23 @@ async def frozen(records: Records, assistant: AssistantId, *texts: str) -> Snaps
         example, _ = await records.examples.add(HOME, an_example(assistant, text), at=NOW)
         rows.append(SnapshotRow(example.id, example.revision, Split.TRAIN, hash_of(text), None))
     rows[-1] = replace(rows[-1], split=Split.VALIDATION)
-    return await records.snapshots.freeze(HOME, assistant, Method.SUPERVISED, rows, at=NOW)
+    return await freeze(records, HOME, assistant, rows)
+
+
+async def freeze(
+    records: Records, workspace: WorkspaceId, assistant: AssistantId, rows: Sequence[SnapshotRow]
+) -> Snapshot:
+    training = sum(row.split is Split.TRAIN for row in rows)
+    made = await records.snapshots.begin(
+        workspace,
+        assistant,
+        Method.SUPERVISED,
+        training=training,
+        validation=len(rows) - training,
+        at=NOW,
+    )
+    await records.snapshots.append(workspace, made.id, rows, first=0)
+    return made
 
 
 def hash_of(text: str) -> str:

@@ -184,9 +184,6 @@ CALLS: dict[str, Call] = {
     "people.forget": lambda r, _: r.people.forget(FOREIGN, ANN),
     "people.forget_messages": lambda r, _: r.people.forget_messages(FOREIGN, ANN),
     "people.forget_quotes": lambda r, _: r.people.forget_quotes(FOREIGN, ["X"], after=0),
-    "snapshots.freeze": lambda r, h: r.snapshots.freeze(
-        FOREIGN, h.assistant.id, SUPERVISED, [h.row], at=NOW
-    ),
     "snapshots.get": lambda r, h: r.snapshots.get(FOREIGN, h.snapshot.id),
     "snapshots.rows": lambda r, h: r.snapshots.rows(FOREIGN, h.snapshot.id),
     "snapshots.forbidden": lambda r, h: r.snapshots.forbidden(FOREIGN, h.snapshot.id),

@@ -33,7 +33,7 @@ from bot.domain import (
 from bot.ports.store import Records
 from bot.rows import Method
 from storage.database import Database
-from tests.stores import HOME, NOW, a_row, an_assistant, an_example
+from tests.stores import HOME, NOW, a_row, an_assistant, an_example, freeze
 
 PEOPLE = [UserId(f"U{number}") for number in range(4)]
 
@@ -105,9 +105,7 @@ async def check(store: Database, case: Case) -> None:
         assert [example async for example in trainable] == allowed
 
         rows = [SnapshotRow(e.id, e.revision, Split.TRAIN, "hash", None) for e in kept]
-        snapshot = await records.snapshots.freeze(
-            case.workspace, assistant, Method.SUPERVISED, rows, at=NOW
-        )
+        snapshot = await freeze(records, case.workspace, assistant, rows)
         forbidden = await records.snapshots.forbidden(case.workspace, snapshot.id)
         assert forbidden == len(kept) - len(allowed)
 

@@ -32,18 +32,6 @@ from bot.rows import Method
 
 
 class Snapshots(Protocol):
-    async def freeze(
-        self,
-        workspace: WorkspaceId,
-        assistant: AssistantId,
-        method: Method,
-        rows: Sequence[SnapshotRow],
-        *,
-        at: datetime,
-    ) -> Snapshot:
-        """A short one, whole."""
-        ...
-
     async def begin(
         self,
         workspace: WorkspaceId,
@@ -182,7 +170,7 @@ class Jobs(Protocol):
         ...
 
     async def add_checkpoints(
-        self, workspace: WorkspaceId, job: JobId, checkpoints: Iterable[Checkpoint]
+        self, workspace: WorkspaceId, job: JobId, made: Iterable[Checkpoint]
     ) -> None: ...
     async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]: ...
     async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
