@@ -1,4 +1,4 @@
-"""Leavings: what stays at hosts of a workspace that is gone, until it is gone there too."""
+"""Remote cleanups: what gone workspaces and given-up jobs still have at hosts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class RemoteCleanups:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def add(self, leaving: RemoteCleanup) -> None:
+    async def add(self, cleanup: RemoteCleanup) -> None:
         values = {
-            "host": leaving.host,
-            "start": leaving.start,
-            "host_job": leaving.host_job,
-            "files": leaving.files,
-            "next_look": leaving.next_look,
-            "attempts": leaving.attempts,
-            "models": leaving.models,
+            "host": cleanup.host,
+            "start": cleanup.start,
+            "host_job": cleanup.host_job,
+            "files": cleanup.files,
+            "next_look": cleanup.next_look,
+            "attempts": cleanup.attempts,
+            "models": cleanup.models,
         }
         await self._connection.run(insert(remote_cleanups).values(values))
 
@@ -51,10 +51,10 @@ class RemoteCleanups:
             for row in rows
         ]
 
-    async def postpone(self, leaving: int, *, until: datetime) -> None:
-        own = remote_cleanups.c.id == leaving
+    async def postpone(self, cleanup: int, *, until: datetime) -> None:
+        own = remote_cleanups.c.id == cleanup
         again = {"next_look": until, "attempts": remote_cleanups.c.attempts + 1}
         await self._connection.run(update(remote_cleanups).where(own).values(again))
 
-    async def drop(self, leaving: int) -> None:
-        await self._connection.run(delete(remote_cleanups).where(remote_cleanups.c.id == leaving))
+    async def drop(self, cleanup: int) -> None:
+        await self._connection.run(delete(remote_cleanups).where(remote_cleanups.c.id == cleanup))

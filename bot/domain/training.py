@@ -75,7 +75,7 @@ OPEN_PHASES = (*BEFORE_JOB, Phase.WATCHING, Phase.WARMING)
 
 
 class RequestedAction(StrEnum):
-    """What a person asked and the host has not yet confirmed; forget is for finished jobs."""
+    """What was requested and the host has not yet confirmed; forget is for finished jobs."""
 
     CANCEL = "cancel"
     PAUSE = "pause"
@@ -159,7 +159,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """One line of a job's story, as the host told it."""
+    """An event of a job, as its host reported it."""
 
     id: str
     at: datetime

@@ -124,17 +124,17 @@ class Jobs(Protocol):
     async def forget_files(
         self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId], *, at: datetime
     ) -> None:
-        """Write the wish that the files of these snapshots' finished jobs go at their hosts."""
+        """Request that the files of these snapshots' finished jobs are deleted at their hosts."""
         ...
 
     async def forgetting(self) -> Sequence[Job]:
-        """Finished jobs with that wish, of every workspace."""
+        """Finished jobs whose files are to be deleted so, of every workspace."""
         ...
 
     async def postpone(
         self, numbers: Sequence[JobId], *, requested_action: RequestedAction | None, until: datetime
     ) -> None:
-        """Those of these, of any workspace, that still have this wish wait until then."""
+        """Those of these, of any workspace, with still this action requested wait until then."""
         ...
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...
@@ -183,15 +183,15 @@ class Jobs(Protocol):
 
 
 class RemoteCleanups(Protocol):
-    """What workspaces that are gone still have at hosts; of no workspace, for the watcher."""
+    """What jobs of gone workspaces, or given up, still have at hosts; for the poller."""
 
-    async def add(self, leaving: RemoteCleanup) -> None: ...
+    async def add(self, cleanup: RemoteCleanup) -> None: ...
     async def due(self, *, now: datetime) -> Sequence[RemoteCleanup]: ...
-    async def postpone(self, leaving: int, *, until: datetime) -> None:
-        """It was tried in vain."""
+    async def postpone(self, cleanup: int, *, until: datetime) -> None:
+        """After an attempt that failed; counts it."""
         ...
 
-    async def drop(self, leaving: int) -> None: ...
+    async def drop(self, cleanup: int) -> None: ...
 
 
 class Models(Protocol):
