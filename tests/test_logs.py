@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from attune.logs import JsonFormatter
+from attune.logs import JsonFormatter, configure
 from attune.settings import environment
 from tests.fakes.faults import says
 from tests.fakes.faulty_host import faulty_host
@@ -159,3 +160,27 @@ def test_a_librarys_words_stay_out_but_its_place_is_told(name: str) -> None:
     assert json.loads(line)["at"] == f"{__file__}:7"
     assert json.loads(line)["error"][0] == "ValueError"
     assert os.sep in line
+
+
+LIBRARIES = (
+    *("sqlalchemy.engine.Engine", "aiosqlite", "openai._base_client", "httpx2", "httpcore2.http11"),
+    *("slack_bolt.App", "slack_sdk.web.async_client", "discord.http", "discord.gateway"),
+)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_at_debug_level_no_library_tells_a_text_or_a_secret(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, root = io.StringIO(), logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [*root.handlers])
+    for changed in ("", "attune", "adapters", "bot", "storage", "tuner"):
+        monkeypatch.setattr(logging.getLogger(changed), "level", logging.getLogger(changed).level)
+    configure("debug", stream)
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logging.getLogger(name).log(level, "Zanzibar %s", MARKER, extra={"body": MARKER})
+    logging.getLogger("bot.x").debug("We say this")
+
+    assert MARKER not in stream.getvalue()
+    assert "We say this" in stream.getvalue()
+    assert "A library reports something" in stream.getvalue()

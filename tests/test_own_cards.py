@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.domain import LOCAL, ChannelId, ModelName, Role, UserId
@@ -12,7 +14,7 @@ from tests.discord_scene import in_discord as in_discord
 from tests.fakes.connected import until
 from tests.fakes.discord import ANN
 from tests.fakes.discord import GENERAL as DISCORD_GENERAL
-from tests.scene import GENERAL, Scene
+from tests.scene import GENERAL, Death, Scene
 from tests.slack_scene import in_slack as in_slack
 
 
@@ -102,6 +104,31 @@ async def test_a_card_forgets_once(scene: Scene) -> None:
     assert isinstance(reply, Refused)
     async with scene.database.reading() as records:
         assert await records.turns.count_by(LOCAL, UserId("mina")) == 1
+
+
+@pytest.mark.parametrize("dies_at", range(3, 10))
+async def test_a_forgetting_that_was_killed_goes_on_whatever_came_meanwhile(
+    scene: Scene, dies_at: int
+) -> None:
+    await scene.say("@attune PARROT", by="mina")
+    sure, _ = buttons_of(await reply_to(scene, "forget-me"))
+    await scene.end()
+    await scene.open(dies_at)
+    task = await scene.house.handle(
+        scene.event(ButtonClicked(sure.action), key="forget", by="mina")
+    )
+    assert task is not None
+    await asyncio.wait({task})
+    assert isinstance(task.exception(), Death)
+
+    await scene.restart()
+    await scene.settle()
+
+    async with scene.database.reading() as records:
+        found = await records.turns.of(LOCAL, UserId("mina"))
+        begun = await records.audit.page(LOCAL, what="person.forgotten")
+    assert found == []
+    assert begun
 
 
 async def test_nobody_uses_the_card_of_another(scene: Scene) -> None:
