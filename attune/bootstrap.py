@@ -138,9 +138,7 @@ def build(
     busy: set[asyncio.Task[None]] = set()
     room = _room(settings, store, clock, topics)
     slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
-    known = {"slack": slack, "discord": discord}
-    beside = {name: one.surface for name, one in known.items() if one is not None}
-    surfaces = Surfaces({"local": room, **beside, **(platforms or {})})
+    surfaces = _surfaces(room, slack, discord, platforms or {})
     answers, links = Answers(), links_of(settings)
 
     def changed(topic: str) -> None:
@@ -182,6 +180,17 @@ def build(
         slack,
         discord,
     )
+
+
+def _surfaces(
+    room: LocalRoom,
+    slack: Slack | None,
+    discord: Discord | None,
+    platforms: Mapping[str, Surface],
+) -> Surfaces:
+    known = {"slack": slack, "discord": discord}
+    connected = {name: one.surface for name, one in known.items() if one is not None}
+    return Surfaces({"local": room, **connected, **platforms})
 
 
 def _ring(wakes: Iterable[asyncio.Event]) -> None:

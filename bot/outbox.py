@@ -22,7 +22,9 @@ Wording = Callable[[Notice, Records, Words], Awaitable[Drawn | None]]
 
 ASKER = "asker"
 """The detail that names the person whom a notice concerns most."""
-_PATIENCE = 20
+_MOST_TRIES = 1000
+_LONGEST_PAUSE = 600
+"""Seconds between two tries; with so many of them a platform may be down for a week."""
 _LONGEST_WAIT = 60.0
 """Seconds for one message; its key makes a second try an edit and not a repeat."""
 
@@ -125,9 +127,9 @@ async def _move(notice: Notice, surface: Surface, *, store: Store) -> None:
 
 
 async def _postpone(notice: Notice, *, store: Store, clock: Clock) -> None:
-    if notice.attempts >= _PATIENCE:
+    if notice.attempts >= _MOST_TRIES:
         return await _drop(notice, store=store)
-    wait = timedelta(seconds=min(300, 2**notice.attempts))
+    wait = timedelta(seconds=min(_LONGEST_PAUSE, 2 ** min(notice.attempts, 10)))
     return await _wait(notice, wait, store=store, clock=clock)
 
 

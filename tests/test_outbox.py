@@ -33,7 +33,6 @@ class Outbox:
         self.platform = FakePlatform()
         self.clock = MovedClock()
         self.is_on = True
-        self.fault: SurfaceError | None = None
 
     def of(self, workspace: WorkspaceId) -> Surface:
         if not self.is_on:
@@ -71,6 +70,19 @@ async def test_a_notice_waits_while_its_platform_is_off(outbox: Outbox) -> None:
     outbox.is_on = True
 
     await outbox.deliver(after=timedelta(hours=1))
+
+    assert list(outbox.platform.posts.values()) == [Text("Training 1 succeeded.")]
+    assert await outbox.is_empty()
+
+
+async def test_a_notice_outlives_a_platform_that_is_down_for_days(outbox: Outbox) -> None:
+    outbox.platform.fault = SurfaceError(message="500")
+    await outbox.put()
+    for _ in range(6 * 24 * 3):
+        await outbox.deliver(after=timedelta(minutes=10))
+    outbox.platform.fault = None
+
+    await outbox.deliver(after=timedelta(minutes=10))
 
     assert list(outbox.platform.posts.values()) == [Text("Training 1 succeeded.")]
     assert await outbox.is_empty()

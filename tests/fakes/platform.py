@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, WorkspaceId
-from bot.errors import EmptyAnswer, MessageGone
+from bot.errors import EmptyAnswer, MessageGone, SurfaceError
 from bot.events import Event
 from bot.replies import Document, Drawn, Form, Stream, Text
 
@@ -27,6 +27,8 @@ class FakePlatform:
     reactions: list[tuple[MessageId, str]] = field(default_factory=list)
     people: dict[UserId, User] = field(default_factory=dict)
     deleted: set[MessageId] = field(default_factory=set)
+    fault: SurfaceError | None = None
+    """What every post is answered with, while there is one."""
 
     @property
     def own_ids(self) -> list[MessageId]:
@@ -45,6 +47,8 @@ class FakePlatform:
         return self.said[-1]
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
+        if self.fault is not None:
+            raise self.fault
         self.posts[key] = reply
         return MessageId(f"own{list(self.posts).index(key)}")
 
