@@ -6,7 +6,7 @@ BASE := $(VENV)/.base
 DEV := $(VENV)/.dev
 TORCH := $(VENV)/.torch
 
-.PHONY: run setup dev check test test-all chromium torch bench lock clean
+.PHONY: run setup dev check test test-image test-all mutants chromium torch bench lock clean
 
 run: setup
 	@$(BIN)/attune run
@@ -23,7 +23,19 @@ check: $(DEV)
 	$(BIN)/python -m tests.docs
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n auto -m "not browser and not torch"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not browser and not torch"
+
+# Breaks chosen lines one at a time; every one must be noticed by its tests. PART=2/3 for a part.
+mutants: $(DEV)
+	$(BIN)/python -m tests.mutants $(if $(PART),--part $(PART))
+
+# `make test` on the Python of the Docker image, where this machine has it.
+IMAGE_PYTHON := $(shell sed -n 's/^FROM python:\([0-9.]*\).*/python\1/p' Dockerfile | head -n 1)
+test-image:
+	@for python in $(IMAGE_PYTHON) $$HOME/.pyenv/versions/$(IMAGE_PYTHON:python%=%).*/bin/python; do \
+		if $$python -c 'import sqlite3, ssl' 2>/dev/null; then \
+			exec $(MAKE) test VENV=.venv-image PYTHON=$$python; fi; done; \
+	echo "There is no $(IMAGE_PYTHON) here, so the tests have not run on the Python of the Docker image."
 
 # All of `make test`, then what needs a browser or torch; TESTED=yes where the first is done.
 test-all: $(DEV) chromium $(TORCH) $(if $(TESTED),,test)
@@ -54,7 +66,7 @@ lock:
 		-c requirements-dev.lock --overrides /dev/stdin -o requirements-local.lock
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-image build *.egg-info
 
 $(BASE): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Attune needs Python 3.11 or newer; try make run PYTHON=python3.11")'

@@ -500,7 +500,7 @@ async def test_an_unknown_button_is_told_in_a_sentence(scene: Scene) -> None:
 
 
 async def test_the_asker_stops_an_answer(scene: Scene) -> None:
-    scene.host.piece_seconds = 0.2
+    scene.host.piece_seconds = 3600
     await scene.ask_only("@attune hi", by="mina")
     while "Hello" not in await scene.texts():
         await asyncio.sleep(0.01)
@@ -516,15 +516,15 @@ async def test_the_asker_stops_an_answer(scene: Scene) -> None:
 
 
 async def test_a_stranger_does_not_stop_an_answer(scene: Scene) -> None:
-    scene.host.piece_seconds = 0.1
+    scene.host.piece_seconds = 3600
     await scene.ask_only("@attune hi", by="mina")
     while "Hello" not in await scene.texts():
         await asyncio.sleep(0.01)
 
     await scene.react(2, "❌", by="omar")
-    await scene.settle()
 
-    assert "Hello from the model" in await scene.texts()
+    assert WHO[Role.CURATOR] in await scene.last()
+    assert (await answered(scene)).state is TurnState.STREAMING
     assert scene.host.stopped_streams == 0
 
 

@@ -150,6 +150,8 @@ def one_step_away() -> Iterator[Case]:
     yield replace(permitted, consents={PEOPLE[0]: True})
     yield replace(permitted, consents={PEOPLE[0]: True, PEOPLE[1]: False})
     yield replace(permitted, sources=Sources.FORMS)
+    imported = replace(marked, origin=Origin.IMPORT)
+    yield replace(permitted, consents={PEOPLE[0]: False}, examples=(imported,))
     for forbidden in (
         replace(marked, authors=()),
         replace(marked, row=None),

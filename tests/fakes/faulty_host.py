@@ -289,8 +289,8 @@ class FaultyHost:
 
     async def _stream(self, body: Body) -> AsyncIterator[bytes]:
         try:
-            for piece in self.pieces:
-                await asyncio.sleep(self.piece_seconds)
+            for number, piece in enumerate(self.pieces):
+                await asyncio.sleep(self.piece_seconds if number else 0)
                 yield piece_chunk(piece, *self.refuses_by)
             reason = "content_filter" if self.is_filtered else "stop"
             yield chunk([{"index": 0, "delta": {}, "finish_reason": reason}])

@@ -1,0 +1,472 @@
+"""The lines that `tests.mutants` breaks: what money, privacy and delivery depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A text of a file, what stands there instead, and the tests of which one must fail then."""
+
+    file: str
+    text: str
+    replacement: str
+    tests: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.text.strip()!r} → {self.replacement.strip()!r}"
+
+
+MUTANTS = (
+    # Money
+    Mutant(
+        "storage/jobs.py",
+        "counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN))",
+        "counts = jobs.c.phase.in_(OPEN)",
+        (
+            "tests/contracts/test_store.py::TestJobs::test_the_months_money_is_that_of_every_job_which_reached_a_host",
+        ),
+    ),
+    Mutant(
+        "storage/jobs.py",
+        "jobs.c.confirmed_at >= since",
+        "jobs.c.confirmed_at.is_not(None)",
+        (
+            "tests/contracts/test_store.py::TestJobs::test_the_months_money_is_that_of_every_job_which_reached_a_host",
+        ),
+    ),
+    Mutant(
+        "storage/jobs.py",
+        "update(jobs).where(own, jobs.c.phase == Phase.ESTIMATED)",
+        "update(jobs).where(own)",
+        (
+            "tests/contracts/test_store.py::TestJobs::test_only_what_is_confirmed_gets_the_next_number",
+        ),
+    ),
+    Mutant(
+        "bot/tuning/confirmation.py",
+        "if spent + price > cap:",
+        "if price > cap:",
+        ("tests/test_profiles.py::test_a_budget_for_training_is_kept_to",),
+    ),
+    Mutant(
+        "bot/tuning/confirmation.py",
+        "if ask.role < Role.ADMIN:",
+        "if False:",
+        ("tests/test_profiles.py::test_under_a_budget_only_an_admin_confirms_an_unknown_price",),
+    ),
+    Mutant(
+        "bot/tuning/confirmation.py",
+        "if job.estimate.price is None and not is_sure:",
+        "if False:",
+        ("tests/test_profiles.py::test_an_unknown_price_takes_a_second_yes",),
+    ),
+    Mutant(
+        "bot/access.py",
+        "whole >= workspace.workspace_cap",
+        "whole > workspace.workspace_cap",
+        ("tests/test_token_caps.py::test_whoever_has_spent_exactly_the_cap_has_nothing_left",),
+    ),
+    Mutant(
+        "bot/access.py",
+        "person >= workspace.person_cap",
+        "person > workspace.person_cap",
+        ("tests/test_token_caps.py::test_whoever_has_spent_exactly_the_cap_has_nothing_left",),
+    ),
+    Mutant(
+        "bot/chat.py",
+        "usage.prompt_tokens + usage.completion_tokens",
+        "usage.completion_tokens",
+        ("tests/test_dispatch.py::test_a_person_past_the_cap_is_not_answered",),
+    ),
+    Mutant(
+        "storage/spending.py",
+        '"tokens": spending.c.tokens + insert.excluded.tokens',
+        '"tokens": insert.excluded.tokens',
+        ("tests/contracts/test_store.py::TestTransactions::test_writers_wait_for_one_another",),
+    ),
+    Mutant(
+        "bot/tuning/start.py",
+        "price * billed / 1_000_000",
+        "price * plan.tokens / 1_000_000",
+        ("tests/test_tuning_start.py",),
+    ),
+    # Outbox and inbox
+    Mutant(
+        "bot/outbox.py",
+        "return await _wait(notice, timedelta(minutes=5), store=store, clock=clock)",
+        "return await _drop(notice, store=store)",
+        ("tests/test_outbox.py",),
+    ),
+    Mutant(
+        "bot/outbox.py",
+        'key=f"{key}.again"',
+        "key=key",
+        ("tests/test_outbox.py",),
+    ),
+    Mutant(
+        "bot/outbox.py",
+        "if notice.details.get(ONLY_EDIT):",
+        "if False:",
+        ("tests/test_outbox.py",),
+    ),
+    Mutant(
+        "storage/outbox.py",
+        '"version": notices.c.version + 1,',
+        '"version": notices.c.version,',
+        ("tests/contracts/test_store.py::TestOutbox",),
+    ),
+    Mutant(
+        "storage/outbox.py",
+        "notices.c.workspace.not_in(_CLOSED)",
+        "notices.c.id > 0",
+        ("tests/test_outbox.py",),
+    ),
+    Mutant(
+        "storage/outbox.py",
+        "not_(IS_BEHIND), not_(about_open)",
+        "not_(about_open)",
+        ("tests/test_retention.py::test_only_what_is_old_and_closed_goes",),
+    ),
+    Mutant(
+        "storage/inbox.py",
+        'undone = (inbox.c.key == key) & (inbox.c.state != "done")',
+        "undone = inbox.c.key == key",
+        (
+            "tests/contracts/test_store.py::TestInbox::test_an_event_that_is_done_does_not_begin_again",
+        ),
+    ),
+    Mutant(
+        "storage/inbox.py",
+        'values(state="done", payload="")',
+        'values(state="done")',
+        ("tests/test_dispatch.py::test_the_payload_is_erased_at_done",),
+    ),
+    Mutant(
+        "bot/dispatch.py",
+        "row.attempts >= _TRIES or (is_stale",
+        "(is_stale",
+        ("tests/test_dispatch.py::test_an_event_that_kills_the_process_each_time_is_given_up",),
+    ),
+    # Access
+    Mutant(
+        "bot/access.py",
+        "(user.is_platform_admin and not is_stranger(user))",
+        "user.is_platform_admin",
+        (
+            "tests/test_strangers.py::test_nobody_of_another_organisation_is_an_admin_by_the_platforms_word",
+        ),
+    ),
+    Mutant(
+        "bot/access.py",
+        "    require(request.role, entry.role, request.words)\n",
+        "",
+        ("tests/test_dispatch.py::test_a_member_may_not_confirm_what_a_trainer_priced",),
+    ),
+    Mutant(
+        "bot/access.py",
+        "    if role < needed:\n",
+        "    if role < needed - 1:\n",
+        ("tests/test_dispatch.py::test_the_role_below_may_not_command_it_either",),
+    ),
+    Mutant(
+        "bot/access.py",
+        "if entry.is_for_pages and not request.is_page:",
+        "if False:",
+        ("tests/test_access.py::test_what_the_studio_alone_offers_is_refused_from_a_chat",),
+    ),
+    Mutant(
+        "bot/tuning/confirmation.py",
+        "if not is_here and job.asked_by != ask.by:",
+        "if False:",
+        ("tests/test_access.py::test_a_price_is_answered_where_it_was_told",),
+    ),
+    Mutant(
+        "bot/chat.py",
+        "if turn.asker != request.by and request.role < Role.CURATOR:",
+        "if False:",
+        ("tests/test_dispatch.py::test_a_stranger_does_not_stop_an_answer",),
+    ),
+    Mutant(
+        "adapters/slack/origin.py",
+        "return not must_say",
+        "return True",
+        ("tests/test_slack_signed.py::test_by_http_a_payload_that_names_no_team_does_nothing",),
+    ),
+    # Privacy
+    Mutant(
+        "storage/permission.py",
+        "not_(_has_author(_consent(given=False))),",
+        "",
+        ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
+    ),
+    Mutant(
+        "storage/permission.py",
+        "                _has_consent(),\n                _has_author(),\n",
+        "                _has_consent(),\n",
+        ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
+    ),
+    Mutant(
+        "storage/permission.py",
+        "given.bitwise_and(workspaces.c.allowed) == given",
+        "given >= 0",
+        ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
+    ),
+    Mutant(
+        "bot/tuning/submission.py",
+        "    if forbidden:\n",
+        "    if False:\n",
+        ("tests/test_invariants.py::test_permission_revoked_between_yes_and_upload_sends_nothing",),
+    ),
+    Mutant(
+        "storage/snapshots.py",
+        "or_(not_(permitted()), text.is_(None))",
+        "text.is_(None)",
+        ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
+    ),
+    Mutant(
+        "bot/redaction.py",
+        "% 10 == 0 and len(set(digits)) > 1",
+        "% 10 == 0",
+        ("tests/test_redaction.py",),
+    ),
+    # Retries
+    Mutant(
+        "bot/tuning/patience.py",
+        "return max(asked, poll_seconds)",
+        "return poll_seconds",
+        ("tests/test_retries.py",),
+    ),
+    Mutant(
+        "bot/tuning/patience.py",
+        "if asked and asked <= LONGEST_RETRY_AFTER:",
+        "if asked:",
+        ("tests/test_retries.py",),
+    ),
+    Mutant(
+        "bot/tuning/patience.py",
+        "return job.attempted_at is None or is_often",
+        "return True",
+        ("tests/test_retries.py",),
+    ),
+    Mutant(
+        "bot/tuning/patience.py",
+        "return self.away if is_away else self.start",
+        "return self.start",
+        ("tests/test_retries.py",),
+    ),
+    Mutant(
+        "bot/tuning/job_record.py",
+        "except (HostRefused, HostBusy, HostUnreachable):",
+        "except HostRefused:",
+        ("tests/test_retries.py",),
+    ),
+    Mutant(
+        "adapters/openai/errors.py",
+        "return milliseconds / 1000",
+        "return milliseconds",
+        ("tests/test_openai_errors.py",),
+    ),
+    Mutant(
+        "adapters/openai/errors.py",
+        "if error.code in _OUT_OF_MONEY:",
+        "if False:",
+        ("tests/test_openai_errors.py",),
+    ),
+    Mutant(
+        "adapters/openai/errors.py",
+        "    httpx2.ConnectTimeout,\n",
+        "",
+        ("tests/test_openai_errors.py",),
+    ),
+    # Tuner
+    Mutant(
+        "tuner/runner.py",
+        "os.killpg(self.process.pid, signal.SIGKILL)",
+        "self.process.kill()",
+        ("tests/test_tuner_parts.py",),
+    ),
+    Mutant(
+        "tuner/folder.py",
+        'whole = data[: data.rfind(b"\\n") + 1]',
+        "whole = data",
+        ("tests/test_tuner_parts.py",),
+    ),
+    Mutant(
+        "tuner/folder.py",
+        'file.truncate(file.read().rfind(b"\\n") + 1)',
+        "file.read()",
+        ("tests/test_tuner_parts.py",),
+    ),
+    Mutant(
+        "tuner/store/files.py",
+        "expired = and_(_file.expires_at <= int(time.time()), ~in_use.exists())",
+        "expired = _file.expires_at <= int(time.time())",
+        ("tests/test_tuner_parts.py",),
+    ),
+    Mutant(
+        "tuner/store/files.py",
+        "and_(job.status.in_(LIVE), named)",
+        "named",
+        ("tests/test_tuner_parts.py",),
+    ),
+    Mutant(
+        "tuner/api/middleware.py",
+        "while self._has_body and not self._is_waiting and left > 0:",
+        "while False:",
+        ("tests/test_tuner_parts.py",),
+    ),
+    Mutant(
+        "tuner/api/multipart.py",
+        "if self._parts > MOST_PARTS:",
+        "if self._parts > MOST_PARTS + 1:",
+        ("tests/test_tuner_parts.py",),
+    ),
+    Mutant(
+        "tuner/api/multipart.py",
+        "if self._size > LARGEST_FILE:",
+        "if self._size > LARGEST_FILE + 1:",
+        ("tests/test_tuner_parts.py",),
+    ),
+    Mutant(
+        "tuner/api/multipart.py",
+        "if not self._is_ended:",
+        "if False:",
+        ("tests/test_tuner_parts.py",),
+    ),
+    Mutant(
+        "tuner/store/progress.py",
+        "deaths = 1 if job.progress > job.progress_at_death else job.deaths + 1",
+        "deaths = job.deaths + 1",
+        ("tests/test_tuner_parts.py",),
+    ),
+    Mutant(
+        "tuner/store/progress.py",
+        "if job.status is not Status.RUNNING:\n                return\n            draft",
+        "if job.status.is_final:\n                return\n            draft",
+        ("tests/test_tuner_parts.py",),
+    ),
+    # Streaming
+    Mutant(
+        "adapters/streamed_answer.py",
+        "            self._pending = pending + self._pending\n            raise",
+        "            raise",
+        (
+            "tests/contracts/test_streamed_answer.py::test_whichever_call_fails_nothing_is_lost_or_doubled",
+        ),
+    ),
+    Mutant(
+        "adapters/message_splitting.py",
+        'return f"{fence}\\n{rest}" if fence else rest.lstrip("\\n")',
+        'return rest.lstrip("\\n")',
+        ("tests/test_slack_texts.py::test_code_goes_on_in_the_next_message",),
+    ),
+    Mutant(
+        "adapters/streamed_answer.py",
+        "            standing = await self._writer.find(number)\n",
+        "            standing = None\n",
+        (
+            "tests/contracts/test_streamed_answer.py::test_killed_after_any_call_it_is_written_anew_in_its_own_messages",
+        ),
+    ),
+    Mutant(
+        "adapters/streamed_answer.py",
+        "closed(text, self._writer.longest), buttons)",
+        "text, buttons)",
+        (
+            "tests/contracts/test_streamed_answer.py::test_stopped_at_any_call_what_is_shown_is_a_beginning_and_closed",
+        ),
+    ),
+    Mutant(
+        "bot/chat.py",
+        "if known is not None and known.state is TurnState.DONE:",
+        "if False:",
+        (
+            "tests/test_dispatch.py::test_an_answer_that_was_whole_is_not_written_anew",
+            "tests/test_dispatch.py::test_an_answer_that_never_stood_is_said_in_the_words_that_were_paid_for",
+        ),
+    ),
+    # Signatures and sessions
+    Mutant(
+        "adapters/slack/signed.py",
+        "if not secret or not signature or not _is_recent(timestamp):",
+        "if not secret or not signature:",
+        ("tests/test_slack_signed.py::test_an_old_or_a_future_signature_is_refused",),
+    ),
+    Mutant(
+        "adapters/slack/signed.py",
+        "return abs(time.time() - int(timestamp)) <= _OLDEST_SECONDS",
+        "return time.time() - int(timestamp) <= _OLDEST_SECONDS",
+        ("tests/test_slack_signed.py::test_an_old_or_a_future_signature_is_refused",),
+    ),
+    Mutant(
+        "adapters/slack/signed.py",
+        "if length.isdecimal() and int(length) > MOST_BYTES:",
+        "if False:",
+        ("tests/test_slack_signed.py::test_a_body_that_names_too_great_a_length_is_not_read",),
+    ),
+    Mutant(
+        "adapters/studio/sessions.py",
+        "return min(self.seen + LASTS, self.begun + LONGEST)",
+        "return self.seen + LASTS",
+        ("tests/test_studio_door.py::test_no_session_outlives_its_longest_time",),
+    ),
+    Mutant(
+        "adapters/studio/access_guard.py",
+        'return headers.get("sec-fetch-site") == "same-origin"',
+        "return True",
+        ("tests/test_studio_door.py::test_another_site_cannot_post",),
+    ),
+    # Erasing
+    Mutant(
+        "storage/erasure.py",
+        'connection.execute("VACUUM")',
+        "pass",
+        ("tests/test_storage_erasing.py::test_no_byte_stays_where_pages_were_moved",),
+    ),
+    Mutant(
+        "storage/rewriting.py",
+        'acts = {"insert": new, "update": gone + new, "delete": gone}',
+        'acts = {"insert": new, "update": gone + new, "delete": ""}',
+        (
+            "tests/test_storage_erasing.py::test_what_is_written_while_a_table_is_rewritten_is_all_there",
+        ),
+    ),
+    Mutant(
+        "storage/workspaces.py",
+        "if table in (remote_cleanups, residues):",
+        "if table is residues:",
+        ("tests/contracts/test_store.py::TestJobs::test_leavings_outlive_every_workspace",),
+    ),
+    Mutant(
+        "bot/removal.py",
+        "if (workspace.closed_at or now) + self._erase_after <= now:",
+        "if True:",
+        ("tests/test_removal.py::test_it_is_erased_when_the_period_is_over_and_not_before",),
+    ),
+    Mutant(
+        "bot/removal.py",
+        "return None if workspace.closed_at is None else False",
+        "return False",
+        ("tests/test_removal.py::test_a_platform_that_is_off_confirms_no_removal",),
+    ),
+    Mutant(
+        "bot/tuning/remote_cleanup.py",
+        "files = {*leaving.files, *named}",
+        "files = {*leaving.files}",
+        ("tests/test_tuning_leaving.py::test_a_file_that_was_being_sent_is_found_by_its_name",),
+    ),
+    Mutant(
+        "storage/turns.py",
+        "turns.c.state != TurnState.STREAMING, ~waiting",
+        "turns.c.state != TurnState.STREAMING",
+        ("tests/test_retention.py::test_only_what_is_old_and_closed_goes",),
+    ),
+    Mutant(
+        "storage/jobs.py",
+        "update(jobs).where(own, jobs.c.phase.in_(over))",
+        "update(jobs).where(own)",
+        ("tests/contracts/test_store.py::TestJobs::test_only_finished_jobs_forget_their_files",),
+    ),
+)
