@@ -22,6 +22,7 @@ from bot.domain import (
 from bot.errors import BadInput, NotForGuests, NotFound, NotNow
 from bot.examples.better_answer import better_answer_form, offer_form
 from bot.examples.exchange import described, messages_of, turn_at, typed_at
+from bot.examples.keeping import ask_authors
 from bot.examples.texts import is_same
 from bot.examples.writing import lesson_form
 from bot.numerals import whole_number
@@ -106,7 +107,9 @@ async def submitted(request: Request, deps: Dependencies) -> Reply:
     if not _may_teach(request, found):
         return Text(request.words("feedback.not_kept"), private=True)
     async with deps.store.writing() as records:
-        return await _teach(request, turn, better, found, records)
+        reply = await _teach(request, turn, better, found, records)
+    await ask_authors(request, (asker, request.user), store=deps.store)
+    return reply
 
 
 @handlers.form("prefer", Role.CURATOR, is_for_pages=True)

@@ -534,6 +534,23 @@ async def test_without_permission_a_better_answer_stays_feedback(scene: Scene) -
     assert "it stays feedback" in str(scene.slack.whispers[-1])
 
 
+async def test_a_better_answer_asks_its_authors_as_a_mark_does(scene: Scene) -> None:
+    """Else it would wait for ever: nothing is trained on without their yes."""
+    scene.admins = "slack:ada"
+    await scene.restart()
+    await raise_sources(scene, "Slack's letter of 3 May")
+    await scene.slack_event(scene.spoken("hi", number=1), key="e1", by="mina")
+    values = {"better": "Hi!", "reason": ""}
+
+    await scene.slack_event(FormSubmitted("feedback:1", values), key="e2", by="omar")
+    await scene.house.deliver()
+
+    asked = [str(said) for key, said in scene.slack.posts.items() if ".consent" in key]
+    assert len(asked) == 2
+    assert "mina" in str(asked)
+    assert "omar" in str(asked)
+
+
 async def test_feedback_buttons_on_slack_open_the_form(scene: Scene) -> None:
     await scene.slack_event(scene.spoken("hi", number=1), key="e1", by="mina")
 
