@@ -84,7 +84,7 @@ _TRIES = 8  # attempts after which an event is given up, as it may bring the pro
 
 
 class Dispatch:
-    """Promises events durably, then works on each in a task of its own."""
+    """Stores each event in the inbox, then handles it in a task of its own."""
 
     def __init__(
         self, *, deps: Dependencies, catalogue: Catalogue, answers: Answers, spawn: Spawn
@@ -149,7 +149,7 @@ class Dispatch:
             ticket.leave()
 
     async def look(self, event: Event) -> Reply:
-        """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
+        """As `ask`, for what changes nothing: the event is not stored, no change is published."""
         return await self._told(event)
 
     async def warm_up(self) -> None:
@@ -158,7 +158,7 @@ class Dispatch:
         await warm_up(store=deps.store, hosts=deps.hosts, clock=deps.clock)
 
     async def backlog(self) -> Sequence[tuple[InboxRow, Event | None, Ticket]]:
-        """Events promised before a crash; to be read before anything new comes in.
+        """Unfinished events of an earlier run; to be read before anything new comes in.
 
         Each has its place already before everything that comes later about the same message.
         """
@@ -174,7 +174,7 @@ class Dispatch:
     async def recover(
         self, backlog: Sequence[tuple[InboxRow, Event | None, Ticket]] | None = None
     ) -> None:
-        """Events promised before a crash are worked on again; stale questions are let go."""
+        """Handles unfinished events of an earlier run; drops questions older than ten minutes."""
         for row, event, ticket in await self.backlog() if backlog is None else backlog:
             if event is None:
                 await self._finish(row.key)
@@ -306,7 +306,7 @@ class Dispatch:
         return request
 
     async def _settle(self, workspace: WorkspaceId) -> None:
-        """A crowd that comes first is settled once, and waits for it together."""
+        """Creates the workspace; events that arrive together wait for one creation."""
         store, hosts = self._deps.store, self._deps.hosts
         await self._settling.ask(
             workspace, lambda: assistants.settle(workspace, store=store, hosts=hosts)
@@ -537,7 +537,7 @@ class Dispatch:
             log.exception("An error could not be told")
 
     async def _finish(self, key: str) -> None:
-        """Should even this fail, the event waits for the next start; the house goes on."""
+        """Ends the event in the inbox; where that fails, the next start tries again."""
         try:
             await self._inbox.end(key)
         except Exception:
@@ -545,7 +545,7 @@ class Dispatch:
 
 
 def _read(row: InboxRow) -> Event | None:
-    """The event as it was promised; None if an older version wrote it in another form."""
+    """The stored event; None if an older version wrote it in another form."""
     try:
         return from_json(row.payload)
     except ValueError:
