@@ -22,8 +22,8 @@ MUTANTS = (
     # Money
     Mutant(
         "storage/jobs.py",
-        "counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN))",
-        "counts = jobs.c.phase.in_(OPEN)",
+        "counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN_PHASES))",
+        "counts = jobs.c.phase.in_(OPEN_PHASES)",
         (
             "tests/contracts/test_store.py::TestJobs::test_the_months_money_is_that_of_every_job_which_reached_a_host",
         ),
@@ -45,19 +45,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "bot/tuning/confirmation.py",
+        "bot/tuning/start.py",
         "if spent + price > cap:",
         "if price > cap:",
         ("tests/test_profiles.py::test_a_budget_for_training_is_kept_to",),
     ),
     Mutant(
-        "bot/tuning/confirmation.py",
-        "if ask.role < Role.ADMIN:",
+        "bot/tuning/start.py",
+        "if request.role < Role.ADMIN:",
         "if False:",
         ("tests/test_profiles.py::test_under_a_budget_only_an_admin_confirms_an_unknown_price",),
     ),
     Mutant(
-        "bot/tuning/confirmation.py",
+        "bot/tuning/start.py",
         "if job.estimate.price is None and not is_sure:",
         "if False:",
         ("tests/test_profiles.py::test_an_unknown_price_takes_a_second_yes",),
@@ -88,8 +88,8 @@ MUTANTS = (
     ),
     Mutant(
         "bot/tuning/start.py",
-        "price * billed / 1_000_000",
-        "price * plan.tokens / 1_000_000",
+        "price * tokens * epochs / 1_000_000",
+        "price * tokens / 1_000_000",
         ("tests/test_tuning_start.py",),
     ),
     # Outbox and inbox
@@ -177,8 +177,8 @@ MUTANTS = (
         ("tests/test_access.py::test_what_the_studio_alone_offers_is_refused_from_a_chat",),
     ),
     Mutant(
-        "bot/tuning/confirmation.py",
-        "if not is_here and job.asked_by != ask.by:",
+        "bot/tuning/start.py",
+        "if not is_here and job.asked_by != request.by:",
         "if False:",
         ("tests/test_access.py::test_a_price_is_answered_where_it_was_told",),
     ),
@@ -214,7 +214,7 @@ MUTANTS = (
         ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
     ),
     Mutant(
-        "bot/tuning/submission.py",
+        "bot/tuning/effects.py",
         "    if forbidden:\n",
         "    if False:\n",
         ("tests/test_invariants.py::test_permission_revoked_between_yes_and_upload_sends_nothing",),
@@ -233,31 +233,31 @@ MUTANTS = (
     ),
     # Retries
     Mutant(
-        "bot/tuning/patience.py",
+        "bot/tuning/retries.py",
         "return max(asked, poll_seconds)",
         "return poll_seconds",
         ("tests/test_retries.py",),
     ),
     Mutant(
-        "bot/tuning/patience.py",
+        "bot/tuning/retries.py",
         "if asked and asked <= LONGEST_RETRY_AFTER:",
         "if asked:",
         ("tests/test_retries.py",),
     ),
     Mutant(
-        "bot/tuning/patience.py",
+        "bot/tuning/retries.py",
         "return job.attempted_at is None or is_often",
         "return True",
         ("tests/test_retries.py",),
     ),
     Mutant(
-        "bot/tuning/patience.py",
+        "bot/tuning/retries.py",
         "return self.away if is_away else self.start",
         "return self.start",
         ("tests/test_retries.py",),
     ),
     Mutant(
-        "bot/tuning/job_record.py",
+        "bot/tuning/states.py",
         "except (HostRefused, HostBusy, HostUnreachable):",
         "except HostRefused:",
         ("tests/test_retries.py",),
@@ -452,9 +452,9 @@ MUTANTS = (
         ("tests/test_removal.py::test_a_platform_that_is_off_confirms_no_removal",),
     ),
     Mutant(
-        "bot/tuning/remote_cleanup.py",
-        "files = {*leaving.files, *named}",
-        "files = {*leaving.files}",
+        "bot/tuning/deletions.py",
+        "files = {*cleanup.files, *await _files_of_start(cleanup.start, host)}",
+        "files = {*cleanup.files}",
         ("tests/test_tuning_leaving.py::test_a_file_that_was_being_sent_is_found_by_its_name",),
     ),
     Mutant(
