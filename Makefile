@@ -39,7 +39,7 @@ test-image:
 
 # All of `make test`, then what needs a browser or torch; TESTED=yes where the first is done.
 test-all: $(DEV) chromium $(TORCH) $(if $(TESTED),,test)
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "torch and not browser"
 
 # The browser's tests need one; as root on Debian or Ubuntu it is fetched, else it is asked for.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -64,8 +65,8 @@ class Windows:
             self.troubles.append(f"asked {url}")
 
 
-@pytest.fixture
-async def windows() -> AsyncIterator[Windows]:
+@asynccontextmanager
+async def windows_in_browser() -> AsyncIterator[Windows]:
     if CHROMIUM is None:
         pytest.fail("Chromium is missing; make test-all installs it")
     async with async_playwright() as playwright:
@@ -74,6 +75,12 @@ async def windows() -> AsyncIterator[Windows]:
         yield windows
         await browser.close()
     assert windows.troubles == []
+
+
+@pytest.fixture
+async def windows() -> AsyncIterator[Windows]:
+    async with windows_in_browser() as windows:
+        yield windows
 
 
 async def go_the_newcomers_way(page: Page) -> int:

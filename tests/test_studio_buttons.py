@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,8 +12,8 @@ import pytest
 from playwright.async_api import Error as PageGone
 from playwright.async_api import Locator, Page, ViewportSize, expect
 
-from tests.browser import DESK, PHONE, Windows, go_the_newcomers_way
-from tests.program import service_in
+from tests.browser import DESK, PHONE, Windows, go_the_newcomers_way, windows_in_browser
+from tests.program import served, service_in
 
 pytestmark = pytest.mark.browser
 
@@ -50,18 +52,31 @@ MARK_NOTES = """() => document.querySelectorAll(".q-notification")
 HAS_NEW_NOTE = "() => document.querySelector('.q-notification:not([data-old])') !== null"
 FORGET_CHOICES = """() => ["assistant", "workspace", "speaker", "language", "dark"]
   .forEach((name) => document.cookie = `attune-${name}=; path=/; max-age=0`)"""
-# Marks what stands inside, and tells the names of the buttons that can be pressed there.
+# The names of the buttons that can be pressed inside; what is chosen already is none of them.
 BUTTONS = "button, [role=button], [role=menuitem], .q-item"
 # An example is called by its state: one of each is enough.
 NAME = """const name = (one) => (one.matches(".row-open")
   ? "row " + one.closest("tr, .example-card")?.querySelector(".pill")?.innerText
   : (one.ariaLabel || one.innerText)).replace(/\\s+/g, " ").trim();"""
 NAMES = f"""(roots) => {{ {NAME} return [...(roots.at(-1)?.querySelectorAll({BUTTONS!r}) ?? [])]
-  .filter((one) => one.checkVisibility() && !one.disabled && !one.closest("nav")).map(name) }}"""
+  .filter((one) => one.checkVisibility() && !one.disabled && !one.closest("nav"))
+  .filter((one) => one.ariaCurrent !== "true").map(name) }}"""
 TITLE = """(roots) => roots.length === 0 ? "" : roots.at(-1)
   .querySelector("[role=heading], .form-title, .card-title")?.innerText ?? "menu" """
-IS_MOVING = """() => document.getAnimations().some((one) =>
-  one.playState === "running" && one.effect?.getComputedTiming().endTime !== Infinity)"""
+# Waits until nothing has changed for a moment and nothing moves, then tells what is seen.
+QUIET = f"""() => new Promise((done) => {{
+  const isMoving = () => document.getAnimations().some((one) =>
+    one.playState === "running" && one.effect?.getComputedTiming().endTime !== Infinity);
+  const end = () => {{ watch.disconnect(); clearTimeout(limit); done(({SEEN})()); }};
+  const look = () => {{ if (isMoving()) wait(); else end(); }};
+  let timer;
+  const wait = () => {{ clearTimeout(timer); timer = setTimeout(look, 60); }};
+  const watch = new MutationObserver(wait);
+  const all = {{ subtree: true, childList: true, attributes: true, characterData: true }};
+  watch.observe(document, all);
+  const limit = setTimeout(() => {{ clearTimeout(timer); end(); }}, 3000);
+  wait();
+}})"""
 
 OUTSIDE = ".q-layout"
 
@@ -69,8 +84,10 @@ OUTSIDE = ".q-layout"
 class Visitor:
     """Presses all there is on one page after the other."""
 
-    def __init__(self, page: Page, home: str) -> None:
+    def __init__(self, page: Page, home: str, *, presses_in_dialogs: bool = True) -> None:
+        """On a phone dialogs have the same buttons: there they need to be in reach alone."""
         self.page = page
+        self._presses_in_dialogs = presses_in_dialogs
         self.pressed: list[str] = []
         self.silent: list[str] = []
         self._home = home
@@ -79,7 +96,6 @@ class Visitor:
         self._files = 0
         page.on("download", lambda _: self._count())
         page.on("filechooser", lambda _: self._count())
-        page.set_default_timeout(15_000)
 
     async def press_all(self, path: str) -> None:
         self._path = path
@@ -96,6 +112,9 @@ class Visitor:
         if not await opened.count() or len(way) > DEEPEST:
             return
         title = await self._title()
+        if not self._presses_in_dialogs:
+            await self._reach_all(opened, title)
+            return
         for name in await self._names(opened):
             if (
                 self._is_new(title, name)
@@ -103,6 +122,15 @@ class Visitor:
                 and await self._press(self._opened(), name)
             ):
                 await self._press_opened([*way, name])
+
+    async def _reach_all(self, opened: Locator, title: str) -> None:
+        """Every button of what is open could be pressed: nothing covers it."""
+        for name in await self._names(opened):
+            found = await self._find(opened, name)
+            if found is not None and self._is_new(title, name):
+                self._known.add(self._key(title, name))
+                await found.click(trial=True)
+                self.pressed.append(f"{self._path} {title} → {name}")
 
     async def _go(self, way: list[str]) -> bool:
         """Open what stands at the end of the way once more; False where it is not there now."""
@@ -201,15 +229,8 @@ class Visitor:
 
     async def _quiet(self) -> str:
         """What is seen once nothing moves any more."""
-        last = ""
-        for _ in range(40):
-            await self.page.wait_for_load_state()
-            now = str(await self._evaluate(SEEN))
-            if now == last and not await self._evaluate(IS_MOVING):
-                break
-            last = now
-            await self.page.wait_for_timeout(80)
-        return last
+        await self.page.wait_for_load_state()
+        return str(await self._evaluate(QUIET))
 
     async def _evaluate(self, script: str) -> object:
         """The script's value on this page; on the next one, should this one be left meanwhile."""
@@ -252,8 +273,22 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "service.log"
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a studio in which something happened."""
+    folder = tmp_path_factory.mktemp("filled")
+
+    async def fill_it() -> None:
+        async with served(folder) as home, windows_in_browser() as windows:
+            await fill(await windows.open(home), home)
+
+    asyncio.run(fill_it())
+    return folder
+
+
 @pytest.fixture
-async def studio_home(tmp_path: Path, log: Path) -> AsyncIterator[str]:
+async def studio_home(filled: Path, tmp_path: Path, log: Path) -> AsyncIterator[str]:
+    shutil.copytree(filled, tmp_path / "data")
     service = service_in(tmp_path / "data").into(log)
     yield await service.start()
     await service.stop()
@@ -290,8 +325,7 @@ async def test_every_button_does_something(
     windows: Windows, studio_home: str, log: Path, size: ViewportSize, group: str
 ) -> None:
     page = await windows.open(studio_home, size=size)
-    await fill(page, studio_home)
-    visitor = Visitor(page, studio_home)
+    visitor = Visitor(page, studio_home, presses_in_dialogs=size is DESK)
 
     for path in PAGES[group]:
         await visitor.press_all(path)
