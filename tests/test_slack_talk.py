@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from adapters.slack import gateway
-from bot.domain import ChannelId, MessageId, Place, WorkspaceId
+from bot.domain import ChannelId, MessageId, Place, TurnId, WorkspaceId
 from bot.events import Event
 from bot.replies import Text
 from tests.fakes.slack import BOT, Fault
@@ -300,3 +300,28 @@ async def test_an_answer_to_an_answer_that_still_waits_is_ours(in_slack: Scene) 
     in_slack.slack.say("U2", "C1", "and more", thread=root)
 
     assert len(await in_slack.hear("C1", 2)) == 2
+
+
+async def test_a_reaction_is_as_it_was_left_though_its_events_come_out_of_order(
+    in_slack: Scene,
+) -> None:
+    slack = in_slack.slack
+    slack.mention("U2", "C1", "hello")
+    await in_slack.hear("C1")
+    item = {"type": "message", "channel": "C1", "ts": slack.own("C1")[0]["ts"]}
+    about = {"user": "U2", "item": item}
+
+    for emoji, kind, at in (
+        ("-1", "removed", "1700000000.000400"),
+        ("-1", "added", "1700000000.000300"),
+        ("+1", "added", "1700000000.000500"),
+        ("+1", "removed", "1700000000.000200"),
+    ):
+        slack.event({**about, "type": f"reaction_{kind}", "reaction": emoji, "event_ts": at})
+        await in_slack.settled()
+
+    assert in_slack.house is not None
+    async with in_slack.house.store.reading() as records:
+        (vote,) = await records.turns.votes(WorkspaceId("slack:T1"), TurnId(1))
+    assert vote.value == 1
+    assert slack.ephemerals == []

@@ -29,6 +29,7 @@ from adapters.slack.http_api import REFUSED, REVOKED, HttpApi, library_log
 from adapters.slack.inbound import HOME, Bot
 from adapters.slack.listeners import FORM_ANSWER, IS_KEPT, add_listeners
 from adapters.slack.people import People, Person
+from adapters.slack.reaction_order import ReactionOrder
 from adapters.slack.signed import RequestRefused, signed_body
 from adapters.slack.sockets import Sockets
 from adapters.slack.submissions import Submission
@@ -76,6 +77,7 @@ class Slack:
         self._is_closed = asyncio.Event()
         self._waits: set[asyncio.Task[object]] = set()
         self.api = HttpApi(access)
+        self._reactions = ReactionOrder()
         self._order = Ordering()
         self._people = People(self.api, self._whoami, time.monotonic)
         self.surface = SlackSurface(
@@ -300,6 +302,8 @@ class Slack:
 
     async def _take(self, body: Json, sent: Submission | None = None) -> None:
         self._note(body)
+        if self._reactions.is_outdated(body):
+            return
         if sent is not None and not self.surface.is_first_sent(sent):
             return
         bot, handle = self._whoami(), self._handle_of(body)
