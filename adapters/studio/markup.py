@@ -8,6 +8,7 @@ from collections.abc import MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import nh3
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
@@ -29,7 +30,7 @@ def quoted(text: str) -> str:
 
 def to_html(text: str) -> str:
     """CommonMark with tables, as HTML: no raw HTML, no pictures, links to http and mailto alone."""
-    return str(_MARKDOWN.render(text))
+    return _SANITIZER.clean(str(_MARKDOWN.render(text)))
 
 
 class _Markdown(MarkdownIt):
@@ -49,16 +50,6 @@ class _Renderer(RendererHTML):
         env: MutableMapping[str, Any],
     ) -> str:
         return _CALL.sub('<span class="call">@attune</span>', escapeHtml(tokens[index].content))
-
-    def link_open(
-        self,
-        tokens: Sequence[Token],
-        index: int,
-        options: OptionsDict,
-        env: MutableMapping[str, Any],
-    ) -> str:
-        tokens[index].attrs |= {"target": "_blank", "rel": "noopener noreferrer nofollow"}
-        return self.renderToken(tokens, index, options, env)
 
 
 def _link_address(state: StateInline, silent: bool) -> bool:
@@ -95,3 +86,14 @@ def _markdown() -> MarkdownIt:
 
 
 _MARKDOWN = _markdown()
+# What markdown-it made is read again as a browser does, so that a fault in it lets nothing in.
+_SANITIZER = nh3.Cleaner(
+    tags={
+        *("p", "br", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "hr"),
+        *("a", "span", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
+    },
+    attributes={"a": {"href", "title"}, "span": {"class"}, "ol": {"start"}},
+    url_schemes=set(_SCHEMES),
+    link_rel="noopener noreferrer nofollow",
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+)
