@@ -500,7 +500,7 @@ async def test_an_unknown_button_is_told_in_a_sentence(scene: Scene) -> None:
 
 
 async def test_the_asker_stops_an_answer(scene: Scene) -> None:
-    scene.host.piece_seconds = 3600
+    scene.host.stops_after_first = True
     await scene.ask_only("@attune hi", by="mina")
     while "Hello" not in await scene.texts():
         await asyncio.sleep(0.01)
@@ -516,7 +516,7 @@ async def test_the_asker_stops_an_answer(scene: Scene) -> None:
 
 
 async def test_a_stranger_does_not_stop_an_answer(scene: Scene) -> None:
-    scene.host.piece_seconds = 3600
+    scene.host.stops_after_first = True
     await scene.ask_only("@attune hi", by="mina")
     while "Hello" not in await scene.texts():
         await asyncio.sleep(0.01)

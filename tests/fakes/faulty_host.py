@@ -91,6 +91,8 @@ class FaultyHost:
         self.refuses_by: Sequence[str] = ()
         self.is_filtered = False
         self.piece_seconds = 0.0
+        self.stops_after_first = False
+        """Whether a stream says one piece and then nothing, until its client goes."""
         self.stopped_streams = 0
         self.results: bytes | None = None
         self.needs_deployment = False
@@ -289,9 +291,11 @@ class FaultyHost:
 
     async def _stream(self, body: Body) -> AsyncIterator[bytes]:
         try:
-            for number, piece in enumerate(self.pieces):
-                await asyncio.sleep(self.piece_seconds if number else 0)
+            for piece in self.pieces:
+                await asyncio.sleep(self.piece_seconds)
                 yield piece_chunk(piece, *self.refuses_by)
+                if self.stops_after_first:
+                    await asyncio.Event().wait()
             reason = "content_filter" if self.is_filtered else "stop"
             yield chunk([{"index": 0, "delta": {}, "finish_reason": reason}])
             if "stream_options" in body:
