@@ -34,8 +34,15 @@ def privately(reply: Reply) -> Reply:
 def pressable(reply: Reply, needed: Callable[[str], Role], role: Role) -> Reply:
     """A private reply without the buttons that need a higher role; `needed` is an action's role."""
 
+    def is_pressable(button: Button) -> bool:
+        try:
+            return bool(button.link) or needed(button.action) <= role
+        except NotFound:
+            # Not in the catalogue: the platform's own, such as the choice of a server.
+            return True
+
     def kept(buttons: Sequence[Button]) -> tuple[Button, ...]:
-        return tuple(one for one in buttons if one.link or needed(one.action) <= role)
+        return tuple(filter(is_pressable, buttons))
 
     match reply:
         case Receipt(text=Text(private=True) as text):
