@@ -177,11 +177,12 @@ async def test_every_click_is_checked_again(in_discord: Scene) -> None:
     message = await exchange(in_discord)
     in_discord.discord.react(ANN, GENERAL, message, "🎓")
     await in_discord.hear(GENERAL, 2)
-    card = next(one for one in in_discord.discord.own(GENERAL) if "Approve" in labels(one))
+    in_discord.discord.command(ADMIN, GENERAL, "review")
+    card = (await in_discord.whispered())[0]
 
     in_discord.discord.click(BEN, card, "Approve")
 
-    await in_discord.whispered()
+    assert "the role" in shown((await in_discord.whispered(2))[1])
     assert await examples(in_discord, ExampleState.APPROVED) == 0
 
 
