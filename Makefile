@@ -6,7 +6,7 @@ BASE := $(VENV)/.base
 DEV := $(VENV)/.dev
 TORCH := $(VENV)/.torch
 
-.PHONY: run setup dev check test test-image test-all mutants chromium torch bench lock clean
+.PHONY: run setup dev check test test-image test-browser test-torch test-all mutants chromium torch bench lock clean
 
 run: setup
 	@$(BIN)/attune run
@@ -37,9 +37,13 @@ test-image:
 			exec $(MAKE) test VENV=.venv-image PYTHON=$$python; fi; done; \
 	echo "There is no $(IMAGE_PYTHON) here, so the tests have not run on the Python of the Docker image."
 
-# All of `make test`, then what needs a browser or torch; TESTED=yes where the first is done.
-test-all: $(DEV) chromium $(TORCH) $(if $(TESTED),,test)
+# All tests: what the base installs, then what needs a browser, then what needs torch.
+test-all: test test-browser test-torch
+
+test-browser: $(DEV) chromium $(TORCH)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m browser
+
+test-torch: $(TORCH)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "torch and not browser"
 
 # The browser's tests need one; as root on Debian or Ubuntu it is fetched, else it is asked for.
