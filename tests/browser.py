@@ -95,3 +95,9 @@ async def go_the_newcomers_way(page: Page) -> int:
     await page.keyboard.press("Enter")
     await page.get_by_text("It blushes a red-orange hue.").first.wait_for()
     return 5
+
+
+async def visit(page: Page, address: str) -> None:
+    """Opens a page and waits until its clicks are heard."""
+    await page.goto(address)
+    await page.wait_for_function("() => window.socket?.connected && window.did_handshake")

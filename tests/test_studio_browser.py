@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
-from tests.browser import DESK, PATIENCE, PHONE, Windows, go_the_newcomers_way
+from tests.browser import DESK, PATIENCE, PHONE, Windows, go_the_newcomers_way, visit
 from tests.program import served
 
 pytestmark = pytest.mark.browser
@@ -64,7 +64,7 @@ async def test_the_queue_is_reviewed_by_keyboard_alone(windows: Windows, studio:
     await page.reload()
     for number in range(3):
         await _propose(page, number)
-    await page.goto(f"{studio}/review")
+    await visit(page, f"{studio}/review")
     await page.get_by_text("1 of 3").wait_for()
 
     await page.keyboard.press("a")
@@ -113,17 +113,17 @@ async def test_models_are_compared_put_in_use_and_deleted_by_mouse(
     page = await windows.open(studio)
     await go_the_newcomers_way(page)
 
-    await page.goto(f"{studio}/compare")
+    await visit(page, f"{studio}/compare")
     await page.get_by_label("One question to every model").fill("Write a limerick about neon")
     await page.get_by_role("button", name="Ask").click()
     tuned = page.locator(".contender").last
     await tuned.get_by_text("It blushes a red-orange hue.").wait_for()
     await tuned.get_by_role("button", name="This is better").click()
     await tuned.get_by_text("picked").wait_for()
-    await page.goto(f"{studio}/preferences")
+    await visit(page, f"{studio}/preferences")
     await page.get_by_text("Write a limerick about neon").first.wait_for()
 
-    await page.goto(f"{studio}/models")
+    await visit(page, f"{studio}/models")
     await page.get_by_role("button", name="Roll back").click()
     base, tuned = page.locator(".branch-line").first, page.locator(".branch-line").nth(1)
     await base.get_by_text("answers now", exact=True).wait_for()
@@ -148,7 +148,7 @@ async def test_what_was_deleted_comes_back_by_undo(windows: Windows, studio: str
     page = await windows.open(studio)
     await go_the_newcomers_way(page)
 
-    await page.goto(f"{studio}/examples")
+    await visit(page, f"{studio}/examples")
     states = page.locator("tbody .pill")
     await page.locator(".row-open").first.click()
     await page.get_by_role("dialog").get_by_role("button", name="Withdraw").click()
@@ -162,7 +162,7 @@ async def test_what_was_deleted_comes_back_by_undo(windows: Windows, studio: str
     await _undo(page)
     await expect(states.nth(1)).to_have_text("approved")
 
-    await page.goto(f"{studio}/models")
+    await visit(page, f"{studio}/models")
     await page.get_by_role("button", name="Roll back").click()
     tuned = page.locator(".branch-line").nth(1)
     name = await tuned.locator(".branch-name").inner_text()
