@@ -111,7 +111,8 @@ class Scene:
     def heard_up_to(self, sequence: int) -> bool:
         shards = self.house.discord.shards if self.house and self.house.discord else []
         return bool(shards) and all(
-            one.line is not None and (one.line.sequence or 0) >= sequence for one in shards
+            one.connection is not None and (one.connection.sequence or 0) >= sequence
+            for one in shards
         )
 
     def is_idle(self) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Error as PageGone
 from playwright.async_api import Locator, Page, ViewportSize, expect
 
-from tests.browser import DESK, PHONE, Windows, go_the_newcomers_way, windows_in_browser
+from tests.browser import DESK, PHONE, Windows, go_the_newcomers_way, visit, windows_in_browser
 from tests.program import served, service_in
 
 pytestmark = pytest.mark.browser
@@ -223,9 +223,8 @@ class Visitor:
 
     async def _fresh(self) -> None:
         await self.page.evaluate(FORGET_CHOICES)
-        await self.page.goto(self._home + self._path)
+        await visit(self.page, self._home + self._path)
         await expect(self.page.locator(".q-layout")).to_be_visible()
-        await self.page.wait_for_function("() => window.socket?.connected && window.did_handshake")
 
     async def _quiet(self) -> str:
         """What is seen once nothing moves any more."""

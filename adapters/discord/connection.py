@@ -234,30 +234,30 @@ class Discord:
             is_fixed=bool(own),
         )
 
-    def _heard(self, line: GatewayConnection, heard: GatewayEvent) -> None:
+    def _heard(self, connection: GatewayConnection, heard: GatewayEvent) -> None:
         """Called for every event of a shard, in order; what takes time is done in a task."""
-        self._later(self._take(line, heard), name=f"discord {heard.name.lower()}")
+        self._later(self._take(connection, heard), name=f"discord {heard.name.lower()}")
 
-    async def _take(self, line: GatewayConnection, heard: GatewayEvent) -> None:
+    async def _take(self, connection: GatewayConnection, heard: GatewayEvent) -> None:
         """Only what is in the inbox, or means nothing, counts as heard."""
         # Tasks begin in the order they were made in, so this is the order of arrival.
         ticket = self._order.take(inbound.messages_of(heard.name, heard.data))
         try:
-            await self._patiently(line, heard, ticket)
+            await self._patiently(connection, heard, ticket)
         except Exception as error:
             log.exception("A payload was not taken", extra={"kind": heard.name})
             if isinstance(error, SurfaceError):
                 await self._say_unknown(heard)
         finally:
             ticket.leave()
-        line.kept(heard.sequence)
+        connection.kept(heard.sequence)
 
     async def _patiently(
-        self, line: GatewayConnection, heard: GatewayEvent, ticket: Ticket
+        self, connection: GatewayConnection, heard: GatewayEvent, ticket: Ticket
     ) -> None:
         for attempt in range(_TRIES_TO_KEEP):
             try:
-                await self._keep(line, heard, ticket)
+                await self._keep(connection, heard, ticket)
                 return
             except (KeyError, ValueError, TypeError, AttributeError):
                 raise
@@ -267,11 +267,13 @@ class Discord:
                 log.warning("An event could not be kept yet", extra={"kind": heard.name})
             await asyncio.sleep(min(10.0, 0.1 * 2**attempt))
 
-    async def _keep(self, line: GatewayConnection, heard: GatewayEvent, ticket: Ticket) -> None:
+    async def _keep(
+        self, connection: GatewayConnection, heard: GatewayEvent, ticket: Ticket
+    ) -> None:
         directory = self._known()
         directory.learn(heard.name, heard.data)
         if heard.name == "READY":
-            await self._greet_ready(line, heard.data)
+            await self._greet_ready(connection, heard.data)
         if heard.name not in inbound.TAKEN:
             return
         data = self._with_answered(heard.data)
@@ -280,7 +282,7 @@ class Discord:
         if heard.name == _INTERACTION:
             await self._take_interaction(data)
             return
-        mark = self._mark(heard.name, data, f"{line.session_id}:{heard.sequence}")
+        mark = self._mark(heard.name, data, f"{connection.session_id}:{heard.sequence}")
         found = await self._found(heard.name, data)
         # Some had to be looked up and others had not: handed in as they arrived.
         await ticket.turn()
@@ -444,21 +446,21 @@ class Discord:
         assert self._talks is not None
         return self._talks
 
-    async def _greet_ready(self, line: GatewayConnection, data: Json) -> None:
+    async def _greet_ready(self, connection: GatewayConnection, data: Json) -> None:
         """Guilds that we left meanwhile are reported; the house asks Discord for itself."""
         guilds = list(data.get("guilds") or ())
         here = tuple(str(one["id"]) for one in guilds)
-        memory = self.shards[line.shard_id or 0].memory
+        memory = self.shards[connection.shard_id or 0].memory
         for gone in set(memory.kept.guilds) - set(here):
             self._known().learn("GUILD_DELETE", {"id": gone})
             place = Place(inbound.workspace(gone), ChannelId(""))
-            key = f"{place.workspace}/left/{line.session_id}"
+            key = f"{place.workspace}/left/{connection.session_id}"
             nobody = User(UserId("discord"), "discord")
             await self._handle(Event(key, place, nobody, self._clock.now(), WorkspaceLeft()))
         for guild in guilds:
             if guild.get("channels") is not None:
                 whole = GatewayEvent("GUILD_CREATE", guild, 0)
-                await self._keep(line, whole, self._order.take(()))
+                await self._keep(connection, whole, self._order.take(()))
         memory.keep(replace(memory.kept, guilds=here))
 
     def _with_answered(self, data: Json) -> Json:

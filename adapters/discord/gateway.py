@@ -298,14 +298,14 @@ class HttpApi:
             while True:
                 await socket.poll_event()
         except ReconnectWebSocket as error:
-            return GatewayClosed(socket, can_resume=error.resume)
+            return GatewayClosed(can_resume=error.resume)
         except ConnectionClosed as error:
             if error.code in _REFUSALS:
                 raise GatewayRefused(int(error.code)) from error
-            return GatewayClosed(socket, can_resume=True)
+            return GatewayClosed(can_resume=True)
         except (OSError, aiohttp.ClientError, TimeoutError) as error:
             log.info("The gateway cannot be reached", extra={"why": type(error).__name__})
-            return GatewayClosed(socket, can_resume=True)
+            return GatewayClosed(can_resume=True)
         finally:
             if socket is not None:
                 with contextlib.suppress(OSError, aiohttp.ClientError, TimeoutError):

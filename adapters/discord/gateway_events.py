@@ -36,9 +36,8 @@ class GatewayConnection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GatewayClosed:
-    """A connection that has ended; without a line it never came about."""
+    """A connection that has ended, or that never came about."""
 
-    line: GatewayConnection | None
     can_resume: bool
 
 

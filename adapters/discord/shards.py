@@ -79,7 +79,7 @@ class IdentifyQueue:
 
 
 class Shard:
-    """Connects, and again when a connection ends; `line` is the connection of the session."""
+    """Connects, and again when a connection ends; `connection` is the one of the session."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Shard:
         on_event: Callable[[GatewayConnection, GatewayEvent], object],
         on_no_content: Callable[[], object],
     ) -> None:
-        self.line: GatewayConnection | None = None
+        self.connection: GatewayConnection | None = None
         self.memory = memory
         self._number = number
         self._plan = plan
@@ -113,19 +113,19 @@ class Shard:
         """Until cancelled. Raises SettingsError for what Discord refuses, or ShardingRequired."""
         wait = 1.0
         while True:
-            before = self.line
+            before = self.connection
             try:
                 closed = await self._connect(intents)
             except GatewayRefused as refused:
                 intents = _without_content(refused.code, intents)
                 self.memory.keep(replace(self.memory.kept, session=None))
-                self.line = None
+                self.connection = None
                 self._on_no_content()
                 continue
             if not closed.can_resume:
-                self.line = None
+                self.connection = None
                 self.memory.keep(replace(self.memory.kept, session=None, sequence=None))
-            elif self.line is not before:
+            elif self.connection is not before:
                 # One that stood is followed by the next at once.
                 wait = 1.0
                 continue
@@ -134,16 +134,16 @@ class Shard:
 
     def keep_session(self) -> None:
         """Writes down where to go on, by this process or the next."""
-        line, kept = self.line, self.memory.kept
-        if line is None or line.session_id is None:
+        connection, kept = self.connection, self.memory.kept
+        if connection is None or connection.session_id is None:
             return
         own = tuple(one for one in self._guilds() if self._plan.shard_of(one) == self._number)
         self.memory.keep(
             replace(
                 kept,
-                session=line.session_id,
-                sequence=line.sequence,
-                gateway="" if self._plan.is_fixed else line.address,
+                session=connection.session_id,
+                sequence=connection.sequence,
+                gateway="" if self._plan.is_fixed else connection.address,
                 guilds=own or kept.guilds,
             )
         )
@@ -162,10 +162,10 @@ class Shard:
             heard=self._heard,
         )
 
-    def _heard(self, line: GatewayConnection, heard: GatewayEvent) -> None:
+    def _heard(self, connection: GatewayConnection, heard: GatewayEvent) -> None:
         if heard.name in ("READY", "RESUMED"):
-            self.line = line
-        self._on_event(line, heard)
+            self.connection = connection
+        self._on_event(connection, heard)
 
 
 def _without_content(close: int, intents: int) -> int:
