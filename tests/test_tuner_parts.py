@@ -15,10 +15,12 @@ import pytest
 from sqlalchemy import update
 from starlette.types import Message, Receive, Scope, Send
 
+from tuner.answers import Sandbox
 from tuner.api import multipart
 from tuner.api.middleware import Envelope
 from tuner.api.multipart import MOST_PARTS, UploadForm
-from tuner.errors import ApiError, TooLarge
+from tuner.engines import Engines
+from tuner.errors import ApiError, CannotStart, TooLarge
 from tuner.folder import JobFolder
 from tuner.runner import Worker
 from tuner.store import tables
@@ -237,3 +239,8 @@ async def test_a_refused_upload_is_taken_in_before_it_is_answered() -> None:
     await Envelope(refuse)(scope, receive, send)
 
     assert order == [*["received"] * 5, "http.response.start", "http.response.body"]
+
+
+def test_two_engines_cannot_have_a_base_of_one_name() -> None:
+    with pytest.raises(CannotStart, match="'sandbox'"):
+        Engines([Sandbox(), Sandbox()])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tuner.engine import Base, Engine, Generation, GenerationRequest
 from tuner.errors import CannotStart
+from tuner.store.jobs import named_base
 
 
 class Engines:
@@ -13,19 +14,23 @@ class Engines:
 
     def __init__(self, engines: Sequence[Engine]) -> None:
         self._engines = tuple(engines)
-        self._by_base: dict[str, Engine] = {}
+        self._by_base = {name: engine for engine in engines for name in engine.bases}
         self.bases: Mapping[str, Base] = {
-            name: base for engine in engines for name, base in engine.bases.items()
+            name: engine.bases[name] for name, engine in self._by_base.items()
         }
-        for engine in engines:
-            for name in engine.bases:
-                if name in self._by_base:
-                    raise CannotStart(f"Two bases are called '{name}'; give one another NAME=….")
-                self._by_base[name] = engine
+        names = [name for engine in engines for name in engine.bases]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise CannotStart(
+                f"Two bases are called '{twice}'; write --base NAME=… for one of them."
+            )
 
     def of(self, base: str) -> Engine:
         """The engine that has this base. Raises KeyError for a base that is not here."""
         return self._by_base[base]
+
+    def find(self, model: str) -> Engine | None:
+        """The engine of a base, or of what was tuned from it; None where the base is not here."""
+        return self._by_base.get(named_base(model))
 
     async def answer(self, asked: GenerationRequest) -> Generation:
         """As `Engine.answer`, by the engine of the base asked."""

@@ -19,7 +19,6 @@ from tuner.api.schemas import CreateChat
 from tuner.conversation import read_messages
 from tuner.engine import Delta, Generation, GenerationRequest, Sampling
 from tuner.errors import ApiError, Unknown
-from tuner.store.jobs import named_base
 
 router = APIRouter()
 
@@ -116,8 +115,8 @@ def _read(body: dict[str, object], place: ApiDependencies) -> CreateChat:
 
 def _has_tools(place: ApiDependencies, model: object) -> bool:
     """Whether the model's engine knows of functions; of a model not here, none does."""
-    base = named_base(str(model))
-    return base in place.engines.bases and place.engines.of(base).has_tools
+    engine = place.engines.find(str(model))
+    return engine is not None and engine.has_tools
 
 
 def _refuse_unsupported(body: dict[str, object], *, has_tools: bool) -> None:

@@ -107,7 +107,9 @@ def _metadata_pairs(request: Request) -> dict[str, str]:
 def _create(place: ApiDependencies, body: dict[str, object]) -> dict[str, object]:
     _refuse_reinforcement(body)
     wanted = read_as(CreateJob, body)
-    method, numbers = _method_of(wanted, _numbers_of(place, wanted.model))
+    # What an engine takes beside the protocol's own; a model that is not here is refused below.
+    engine = place.engines.find(wanted.model)
+    method, numbers = _method_of(wanted, engine.numbers if engine else frozenset())
     order = JobRequest(
         model=wanted.model,
         training_file=wanted.training_file,
@@ -124,12 +126,6 @@ def _create(place: ApiDependencies, body: dict[str, object]) -> dict[str, object
         job = jobs.create(connection, order, base=named_base(order.model))
     place.runner.wake()
     return shown(job)
-
-
-def _numbers_of(place: ApiDependencies, model: str) -> frozenset[str]:
-    """The hyperparameters that this model's engine takes; a model not here is refused later."""
-    base = named_base(model)
-    return place.engines.of(base).numbers if base in place.engines.bases else frozenset()
 
 
 def _refuse_reinforcement(body: Mapping[str, object]) -> None:
