@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -325,7 +326,11 @@ async def listening(fake: FakeDiscord) -> None:
 
 async def answered(fake: FakeDiscord, count: int) -> None:
     """All have an answer that is whole; and a moment later there is not one more."""
-    async with asyncio.timeout(60 + count):
-        while sum(text == ANSWER for text in fake.texts(GENERAL)) < count:
-            await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(60 + count):
+            while sum(text == ANSWER for text in fake.texts(GENERAL)) < count:
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        shown = Counter(fake.texts(GENERAL))
+        raise AssertionError(f"{count} were asked, and shown is {shown}") from None
     await asyncio.sleep(1.0)
