@@ -12,6 +12,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import HTTPClient, Ratelimit
 
 from adapters.discord import connection, gateway, shards
+from adapters.discord.gateway_session import SessionFile
 from tests.discord_scene import Scene
 from tests.fakes.discord import ANN, GENERAL, GUILD, fake_discord
 from tests.fakes.discord_rest import Fault
@@ -84,6 +85,22 @@ async def test_every_shard_is_resumed_by_the_next_process(scene: Scene) -> None:
     await answered(scene, FAR_CHANNEL, 1)
     assert len(scene.discord.gateway.identifies) == 2
     assert len(scene.discord.gateway.resumes) == 2
+
+
+async def test_a_session_is_on_disk_before_its_first_question_is_answered(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_KEEP_EVERY_SECONDS", 3600.0)
+    await begin(scene, 2)
+
+    scene.discord.mention(ANN, GENERAL, "hello")
+    scene.discord.mention(ANN, FAR_CHANNEL, "hello")
+    await answered(scene, GENERAL, 1)
+    await answered(scene, FAR_CHANNEL, 1)
+
+    files = [scene.folder / "discord.json", scene.folder / "discord-1.json"]
+    kept = {SessionFile(one).kept.session for one in files}
+    assert kept == {one.id for one in scene.discord.gateway.live}
 
 
 async def test_a_bot_that_outgrows_its_shards_gets_more(scene: Scene) -> None:

@@ -165,6 +165,9 @@ class Shard:
     def _heard(self, connection: GatewayConnection, heard: GatewayEvent) -> None:
         if heard.name in ("READY", "RESUMED"):
             self.connection = connection
+            # Before any event of it: a process that dies now would otherwise begin anew,
+            # and what was said meanwhile is told to the old session alone.
+            self.keep_session()
         self._on_event(connection, heard)
 
 

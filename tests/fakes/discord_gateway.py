@@ -210,10 +210,11 @@ class Gateway:
         if not isinstance(sequence, int) or sequence > session.sequence:
             await self._refuse(socket, 4007)
             return None
-        session.socket = socket
-        for number, frame in list(session.sent):
-            if number > sequence:
+        while missed := [one for one in session.sent if one[0] > sequence]:
+            for sequence, frame in missed:
                 await socket.send_json(frame)
+        # What happens during the replay comes after it: events are told in their order.
+        session.socket = socket
         self._send(session, "RESUMED", {"_trace": []})
         return session
 
