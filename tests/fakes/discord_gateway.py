@@ -211,8 +211,9 @@ class Gateway:
             await self._refuse(socket, 4007)
             return None
         while missed := [one for one in session.sent if one[0] > sequence]:
-            for sequence, frame in missed:
+            for _, frame in missed:
                 await socket.send_json(frame)
+            sequence = missed[-1][0]
         # What happens during the replay comes after it: events are told in their order.
         session.socket = socket
         self._send(session, "RESUMED", {"_trace": []})
