@@ -159,6 +159,14 @@ def serve_tuner(
     queue: Annotated[
         int, typer.Option(help="For `local`: so many answers may be under way or wait")
     ] = 64,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name for a model, as NAME=MODEL; may be given again"),
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Pages from there may ask by a browser; * for all; may be given again"),
+    ] = None,
 ) -> None:
     """A server that speaks the OpenAI API and really trains."""
     if context.invoked_subcommand:
@@ -181,6 +189,8 @@ def serve_tuner(
         bases=tuple(base or ()),
         launch=launch or PLAIN_LAUNCH,
         longest_queue=queue,
+        aliases=tuple(alias or ()),
+        cors_origins=tuple(cors_origin or ()),
     )
     try:
         asyncio.run(

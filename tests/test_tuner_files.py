@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from openai import BadRequestError, ConflictError, NotFoundError
+from openai._types import FileTypes
 
 from tests.tuner_scene import KEY, THINGS, Tuner, lines, row, until
 
@@ -98,9 +99,28 @@ def test_a_bad_line_is_named(tuner: Tuner, content: bytes, sentence: str) -> Non
     assert refused.value.param == "file"
 
 
-def test_only_jsonl_is_taken_for_tuning(tuner: Tuner) -> None:
-    with pytest.raises(BadRequestError, match=r"\.jsonl"):
-        tuner.upload(ROWS, "rows.txt")
+@pytest.mark.parametrize("file", [("data.json", ROWS), ("rows", ROWS), ("rows.txt", ROWS), ROWS])
+def test_the_content_decides_and_not_the_name(tuner: Tuner, file: FileTypes) -> None:
+    uploaded = tuner.client.files.create(file=file, purpose="fine-tune")
+
+    assert uploaded.status == "processed"
+    assert tuner.client.files.content(uploaded.id).content == ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (json.dumps([row("figs")], indent=1).encode(), "not one list"),
+        (json.dumps([row("figs")]).encode(), "not one list"),
+        (b'{"prompt": "Figs? ->", "completion": " Aye."}', "Line 1: this is the old prompt/comp"),
+        (ROWS + b'\n{"prompt": "Figs?", "completion": " Aye."}', "the old prompt/completion form"),
+    ],
+)
+def test_rows_of_another_form_are_named(tuner: Tuner, content: bytes, sentence: str) -> None:
+    with pytest.raises(BadRequestError, match=sentence) as refused:
+        tuner.upload(content, "data.json")
+
+    assert refused.value.code == "invalid_file_format"
 
 
 @pytest.mark.parametrize("purpose", ["assistants", "batch", "vision", "user_data", "evals"])

@@ -32,6 +32,8 @@ def main() -> None:
         bases=tuple(options.base or ()),
         launch=options.launch,
         longest_queue=options.queue,
+        aliases=tuple(options.alias),
+        cors_origins=tuple(options.cors_origin),
     )
     announce = _announce_json if options.announce else _announce
     try:
@@ -69,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--launch", default=PLAIN_LAUNCH, help="what starts a training process")
     parser.add_argument("--queue", type=int, default=64, help="so many answers at once")
+    parser.add_argument(
+        "--alias", action="append", default=[], help="NAME=MODEL: another name for a model"
+    )
+    parser.add_argument(
+        "--cors-origin", action="append", default=[], help="pages from there may ask; * for all"
+    )
     parser.add_argument("--announce", action="store_true", help="print the address as JSON")
     parser.add_argument("--die-with-parent", action="store_true", help="stop when stdin ends")
     return parser

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from tuner.answers import Sandbox
 from tuner.api import ApiDependencies, build
 from tuner.connection import MOST_HEAD_BYTES, Connection
 from tuner.engines import Engines
-from tuner.errors import CannotStart
+from tuner.errors import CannotStart, Unknown
 from tuner.runner import PLAIN_LAUNCH, Runner
 from tuner.store.database import Database
 from tuner.store.files import Files
@@ -36,7 +36,8 @@ class Settings:
 
     `bases` are folders or names of a hub, `NAME=` before them if they shall be called otherwise;
     the sandbox serves beside them. `launch` starts a training worker: `{python}` and `{job}` are
-    filled in.
+    filled in. `aliases` are other names for models, as NAME=MODEL; pages of `cors_origins` may ask
+    from a browser.
     """
 
     host: str
@@ -49,6 +50,8 @@ class Settings:
     bases: tuple[str, ...] = ()
     launch: str = PLAIN_LAUNCH
     longest_queue: int = 64
+    aliases: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
 
 
 async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
@@ -144,6 +147,8 @@ def _place(settings: Settings) -> Iterator[ApiDependencies]:
     try:
         yield ApiDependencies(
             keys=settings.api_keys,
+            aliases=_aliases(settings.aliases, engines, models),
+            cors_origins=settings.cors_origins,
             min_examples=settings.min_examples,
             drafts=folders["drafts"],
             database=database,
@@ -167,6 +172,24 @@ def _engines(settings: Settings) -> Engines:
 
         local = Local.of(settings.bases, longest_queue=settings.longest_queue)
         return Engines([local, Sandbox()])
+
+
+def _aliases(said: Iterable[str], engines: Engines, models: Models) -> dict[str, str]:
+    """Each as NAME=MODEL. Raises CannotStart for a model that is not here."""
+    found: dict[str, str] = {}
+    for each in said:
+        name, _, model = each.partition("=")
+        if not name or not model:
+            raise CannotStart(f"'{each}' is no alias: write --alias NAME=MODEL.")
+        if name in engines.bases or name in found:
+            raise CannotStart(f"'{name}' is the name of a model already; take another alias.")
+        if model not in engines.bases:
+            try:
+                models.get(model)
+            except Unknown as error:
+                raise CannotStart(f"There is no model '{model}' for --alias {each}.") from error
+        found[name] = model
+    return found
 
 
 def make_tiny_base(place: Path, *, tell: Callable[[int, int, float], None]) -> None:

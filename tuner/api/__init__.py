@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -10,6 +11,7 @@ from tuner.api import chat, files, jobs, models
 from tuner.api.dependencies import ApiDependencies
 from tuner.api.keys import require_key
 from tuner.api.middleware import Envelope
+from tuner.api.successors import successor_of
 from tuner.errors import ApiError, TooLarge, Unknown, WrongMethod
 
 __all__ = ["ApiDependencies", "build"]
@@ -27,6 +29,14 @@ def build(place: ApiDependencies) -> FastAPI:
     app.add_exception_handler(ApiError, say_no)
     app.add_exception_handler(HTTPException, say_no_for_framework)
     app.add_exception_handler(RequestValidationError, say_no_for_framework)
+    if place.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=place.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "openai-processing-ms"],
+        )
     app.add_middleware(Envelope)
     return app
 
@@ -46,7 +56,9 @@ def say_no_for_framework(request: Request, error: Exception) -> JSONResponse:
     address = f"{request.method} {request.url.path}"
     match status:
         case 404:
-            refusal: ApiError = Unknown(f"Unknown request URL: {address}", code="unknown_url")
+            hint = successor_of(request.url.path)
+            sentence = f"Unknown request URL: {address}" + (f". {hint}" if hint else "")
+            refusal: ApiError = Unknown(sentence, code="unknown_url")
         case 405:
             refusal = WrongMethod(f"Not allowed: {address}")
         case 413:

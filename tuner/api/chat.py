@@ -104,8 +104,10 @@ async def create_completion(request: Request) -> Response:
 
 
 def _read(body: dict[str, object], place: ApiDependencies) -> CreateChat:
-    _refuse_unsupported(body, has_tools=_has_tools(place, body.get("model")))
+    model = place.model_named(str(body.get("model")))
+    _refuse_unsupported(body, has_tools=_has_tools(place, model))
     wanted = read_as(CreateChat, body)
+    wanted.model = model
     if wanted.stream_options is not None and not wanted.stream:
         raise ApiError(
             "'stream_options' is only allowed when 'stream' is true.", param="stream_options"

@@ -1,6 +1,6 @@
 """What the routes work on, in one value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,14 @@ from tuner.store.models import Models
 
 @dataclass(frozen=True, slots=True)
 class ApiDependencies:
-    """`drafts` is a folder on the same disk as the files, for what is not whole yet."""
+    """`drafts` is a folder on the same disk as the files, for what is not whole yet.
+
+    `aliases` are other names that clients may give to models, by name.
+    """
 
     keys: Sequence[str]
+    aliases: Mapping[str, str]
+    cors_origins: Sequence[str]
     min_examples: int
     drafts: Path
     database: Database
@@ -27,6 +32,10 @@ class ApiDependencies:
     models: Models
     runner: Runner
     engines: Engines
+
+    def model_named(self, name: str) -> str:
+        """The model that an alias stands for; any other name is the model's own."""
+        return self.aliases.get(name, name)
 
 
 def dependencies_of(request: Request) -> ApiDependencies:

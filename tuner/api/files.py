@@ -27,6 +27,16 @@ CHUNK = 1 << 18
 FINE_TUNE = "fine-tune"
 OTHER_PURPOSES = ("assistants", "batch", "vision", "user_data", "evals")
 LONGEST_NAME = 255
+_LEGACY_KEYS = frozenset({"prompt", "completion"})
+_LEGACY = (
+    "this is the old prompt/completion form, which chat models do not learn from. Write"
+    ' {"messages": [{"role": "user", "content": PROMPT}, {"role": "assistant", "content":'
+    " COMPLETION}]} instead."
+)
+_JSON_NOT_LINES = (
+    " The name of the file does not matter, but its content must be JSONL: one object a line, not"
+    " one list or one object over several lines."
+)
 
 
 class Expiry(BaseModel):
@@ -168,10 +178,9 @@ def _read_name(filename: str | None) -> str:
             "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
         )
     name = filename.replace("\\", "/").rpartition("/")[2]
-    if not name.lower().endswith(".jsonl") or len(name) > LONGEST_NAME:
+    if not name or len(name) > LONGEST_NAME:
         raise ApiError(
-            f"A file with the purpose '{FINE_TUNE}' must have a name that ends in .jsonl, of at"
-            f" most {LONGEST_NAME} characters.",
+            f"A file needs a name of 1 to {LONGEST_NAME} characters.",
             param="file",
             code="invalid_file_format",
         )
@@ -184,9 +193,11 @@ def _read_rows(path: Path) -> tuple[int, str | None]:
     with path.open("rb") as file:
         for line, row in read_lines(_chunks(file)):
             if isinstance(row, Problem):
-                raise _bad_file(row.sentence)
+                raise _bad_file(row.sentence + (_JSON_NOT_LINES if line == 1 else ""))
             if not isinstance(row, dict):
-                raise _bad_file(f"Line {line}: each line must be a JSON object.")
+                raise _bad_file(f"Line {line}: each line must be a JSON object.{_JSON_NOT_LINES}")
+            if not row.keys() - _LEGACY_KEYS and "prompt" in row:
+                raise _bad_file(f"Line {line}: {_LEGACY}")
             count += 1
             method = method or method_of(row)
     if not count:

@@ -107,6 +107,7 @@ def _metadata_pairs(request: Request) -> dict[str, str]:
 def _create(place: ApiDependencies, body: dict[str, object]) -> dict[str, object]:
     _refuse_reinforcement(body)
     wanted = read_as(CreateJob, body)
+    wanted.model = place.model_named(wanted.model)
     # What an engine takes beside the protocol's own; a model that is not here is refused below.
     engine = place.engines.find(wanted.model)
     method, numbers = _method_of(wanted, engine.numbers if engine else frozenset())
@@ -207,7 +208,7 @@ def _check_model(place: ApiDependencies, connection: Connection, model: str) -> 
         known = " or ".join(f"'{base}'" for base in place.engines.bases)
         raise ApiError(
             f"The model '{model}' is not available for fine-tuning; use {known} or a model that"
-            " was tuned here.",
+            f" was tuned here. Whoever runs this server can start it with --alias {model}=….",
             param="model",
             code="model_not_available",
         ) from error

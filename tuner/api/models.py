@@ -19,7 +19,8 @@ BASE_CREATED = 1_767_225_600  # 2026-01-01: a base is not made by anyone here
 def list_models(request: Request) -> dict[str, object]:
     place = dependencies_of(request)
     bases = [_shown_base(base) for base in place.engines.bases.values()]
-    return {"object": "list", "data": [*bases, *map(_shown, place.models.all())]}
+    aliases = [_shown_alias(name, model) for name, model in place.aliases.items()]
+    return {"object": "list", "data": [*bases, *aliases, *map(_shown, place.models.all())]}
 
 
 # A name may hold any character but a slash, yet a client may send one: `path` lets it through
@@ -29,6 +30,8 @@ def retrieve_model(request: Request, model: str) -> dict[str, object]:
     place = dependencies_of(request)
     if base := place.engines.bases.get(model):
         return _shown_base(base)
+    if model in place.aliases:
+        return _shown_alias(model, place.aliases[model])
     return _shown(place.models.get(model))
 
 
@@ -37,6 +40,12 @@ def delete_model(request: Request, model: str) -> dict[str, object]:
     place = dependencies_of(request)
     if model in place.engines.bases:
         raise ApiError(f"'{model}' is a base model and cannot be deleted.", param="model")
+    if model in place.aliases:
+        raise ApiError(
+            f"'{model}' is another name for '{place.aliases[model]}'; delete that model, or start"
+            " the server without the alias.",
+            param="model",
+        )
     _remove(place, model)
     return {"id": model, "object": "model", "deleted": True}
 
@@ -66,6 +75,11 @@ def _remove(place: ApiDependencies, model_id: str) -> None:
 
 def _shown_base(base: Base) -> dict[str, object]:
     return {"id": base.id, "object": "model", "created": BASE_CREATED, "owned_by": base.label}
+
+
+def _shown_alias(name: str, model: str) -> dict[str, object]:
+    owner = f"alias of {model}"
+    return {"id": name, "object": "model", "created": BASE_CREATED, "owned_by": owner}
 
 
 def _shown(model: StoredModel) -> dict[str, object]:
