@@ -13,7 +13,12 @@ from openai.types.fine_tuning import FineTuningJob
 from tests.tuner_scene import KEY, THINGS, Tuner, lines, row
 
 ROWS = lines([row(thing) for thing in THINGS])
-PLACES = ("/v1/fine_tuning/jobs", "/v1/chat/completions")
+PLACES = (
+    "/v1/fine_tuning/jobs",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+)
 DEEP = 3000
 quick = settings(
     max_examples=40,
@@ -217,7 +222,6 @@ BAD_ROWS: list[object] = [
     {"messages": [{"role": "wizard", "content": "x"}]},
     {"messages": [{"role": "assistant", "content": "x", "weight": 2}]},
     {"messages": [{"role": "assistant", "content": {"a": 1}}]},
-    {"prompt": "x", "completion": "y"},
     {"input": {"messages": []}, "preferred_output": [], "non_preferred_output": []},
     {"messages": [{"role": "user", "content": "<|endoftext|>"}]},
     {"a": [[[[[[[[[[{}]]]]]]]]]]},
@@ -267,7 +271,6 @@ END = b"--b--\r\n"
         PURPOSE + part("file", ROWS) + END,
         PURPOSE + part("file", b"", "rows.jsonl") + END,
         PURPOSE + part("file", ROWS, "") + END,
-        PURPOSE + part("file", ROWS, "rows") + END,
         PURPOSE + part("file", ROWS, "x" * 300 + ".jsonl") + END,
         PURPOSE + part("file", ROWS, "a\x00.jsonl") + END,
         PURPOSE + part("other", ROWS, "rows.jsonl") + END,

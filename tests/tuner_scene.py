@@ -21,6 +21,7 @@ from tests.fakes.openai_schema import published
 KEY = "sk-scene"
 THINGS = ("apple", "banana", "cherry", "dates", "elder", "figs", "grapes", "honey", "iris", "jam")
 ENDED = ("succeeded", "failed", "cancelled")
+UNDESCRIBED = ("/v1/completions", "/v1/responses", "/v1/embeddings")
 Found = TypeVar("Found")
 
 
@@ -212,7 +213,8 @@ def hold_to_description(response: httpx2.Response) -> None:
     assert response.status_code not in (422, 500), response.request
     assert response.headers["x-request-id"].startswith("req_")
     response.read()
-    if description is not None:
+    # The forms that are not in the description are held against the SDK's types by their tests.
+    if description is not None and not path.startswith(UNDESCRIBED):
         method, status = response.request.method, response.status_code
         assert not description.problems(method, path, status, response.json())
 

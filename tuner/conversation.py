@@ -31,11 +31,14 @@ class TrimmedText:
 
 
 def read_messages(
-    messages: Iterable[Mapping[str, object]], *, with_tools: bool = False
+    messages: Iterable[Mapping[str, object]], *, with_tools: bool = False, where: str = "messages"
 ) -> list[dict[str, object]]:
-    """Each as a role and a plain text; calls of functions and what they gave only where asked."""
+    """Each as a role and a plain text; calls of functions and what they gave only where asked.
+
+    `where` is the parameter that they stand in.
+    """
     return [
-        _read_message(f"messages[{i}]", message, with_tools=with_tools)
+        _read_message(f"{where}[{i}]", message, with_tools=with_tools)
         for i, message in enumerate(messages)
     ]
 

@@ -1,29 +1,40 @@
-"""The route that answers."""
+"""The route that answers a conversation: `/v1/chat/completions`."""
 
-import asyncio
-import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from tuner.api.answering import (
+    EVENT_STREAM,
+    NO_CACHE,
+    Choice,
+    NeutralValues,
+    Usage,
+    ask,
+    counted,
+    event,
+    has_tools,
+    refuse_unsupported,
+    sampling_of,
+    unless_gone,
+    whole,
+)
 from tuner.api.dependencies import ApiDependencies, dependencies_of
-from tuner.api.models import base_of
-from tuner.api.request_body import Gone, json_body, read_as
+from tuner.api.request_body import json_body, read_as
 from tuner.api.schemas import CreateChat
 from tuner.conversation import read_messages
-from tuner.engine import Delta, Generation, GenerationRequest, Sampling
-from tuner.errors import ApiError, Unknown
+from tuner.engine import Delta, Generation
+from tuner.errors import ApiError
 
 router = APIRouter()
 
 # What the protocol has and this server has not, with the values that ask for nothing.
-UNSUPPORTED: dict[str, tuple[object, ...]] = {
+UNSUPPORTED: NeutralValues = {
     "audio": (),
     "function_call": ("none",),
     "functions": ([],),
@@ -31,7 +42,6 @@ UNSUPPORTED: dict[str, tuple[object, ...]] = {
     "logprobs": (False,),
     "modalities": (["text"],),
     "moderation": (),
-    "parallel_tool_calls": (),
     "prediction": (),
     "prompt_cache_options": (),
     "prompt_cache_retention": (),
@@ -39,16 +49,17 @@ UNSUPPORTED: dict[str, tuple[object, ...]] = {
     "response_format": ({"type": "text"},),
     "service_tier": ("auto", "default"),
     "store": (False,),
-    "tool_choice": ("none",),
-    "tools": ([],),
     "top_logprobs": (),
     "verbosity": (),
     "web_search_options": (),
 }
-
-
-# What an engine that knows of functions takes beside, and where it goes no further.
-WITH_TOOLS: dict[str, tuple[object, ...]] = {"tool_choice": ("none", "auto")}
+# Of an engine without functions, and of one that knows of them.
+WITHOUT_TOOLS: NeutralValues = {
+    "parallel_tool_calls": (),
+    "tool_choice": ("none",),
+    "tools": ([],),
+}
+WITH_TOOLS: NeutralValues = {"parallel_tool_calls": (), "tool_choice": ("none", "auto")}
 
 
 @dataclass(slots=True)
@@ -56,37 +67,12 @@ class Completion:
     """What is told of an answer beside its pieces."""
 
     model: str
-    prompt_tokens: int
-    completion_tokens: int = 0
+    usage: Usage
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(14)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    @property
-    def usage(self) -> dict[str, int]:
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "total_tokens": self.prompt_tokens + self.completion_tokens,
-        }
-
     def head(self, kind: str) -> dict[str, object]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
-
-
-@dataclass(slots=True)
-class Choice:
-    """One answer of several, as it grows."""
-
-    text: str = ""
-    tool_calls: list[Mapping[str, object]] = field(default_factory=list)
-    finish_reason: str | None = None
-    is_refusal: bool = False
-
-    def take(self, piece: Delta) -> None:
-        self.text += piece.text
-        self.tool_calls += piece.tool_calls
-        self.finish_reason = piece.finish_reason or self.finish_reason
-        self.is_refusal |= piece.is_refusal
 
 
 @router.post("/chat/completions")
@@ -94,18 +80,23 @@ async def create_completion(request: Request) -> Response:
     place = dependencies_of(request)
     wanted = _read(await json_body(request), place)
     answer = await _ask(place, wanted)
-    completion = Completion(wanted.model, answer.prompt_tokens)
+    completion = Completion(wanted.model, Usage(answer.prompt_tokens))
     if not wanted.stream:
-        return JSONResponse(await _unless_gone(request, completion, answer))
+        return JSONResponse(await unless_gone(request, _whole(completion, answer)))
     options = wanted.stream_options
     events = _events(completion, answer, with_usage=bool(options and options.include_usage))
-    headers = {"cache-control": "no-cache"}
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return StreamingResponse(events, media_type=EVENT_STREAM, headers=NO_CACHE)
 
 
 def _read(body: dict[str, object], place: ApiDependencies) -> CreateChat:
     model = place.model_named(str(body.get("model")))
-    _refuse_unsupported(body, has_tools=_has_tools(place, model))
+    refuse_unsupported(body, UNSUPPORTED)
+    if has_tools(place, model):
+        if body.get("tool_choice") == "none":
+            body.pop("tools", None)
+        refuse_unsupported(body, WITH_TOOLS)
+    else:
+        refuse_unsupported(body, WITHOUT_TOOLS)
     wanted = read_as(CreateChat, body)
     wanted.model = model
     if wanted.stream_options is not None and not wanted.stream:
@@ -115,96 +106,19 @@ def _read(body: dict[str, object], place: ApiDependencies) -> CreateChat:
     return wanted
 
 
-def _has_tools(place: ApiDependencies, model: object) -> bool:
-    """Whether the model's engine knows of functions; of a model not here, none does."""
-    engine = place.engines.find(str(model))
-    return engine is not None and engine.has_tools
-
-
-def _refuse_unsupported(body: dict[str, object], *, has_tools: bool) -> None:
-    for name, neutral in {**UNSUPPORTED, **(WITH_TOOLS if has_tools else {})}.items():
-        if has_tools and name == "tools":
-            continue
-        value = body.pop(name, None)
-        if name == "tool_choice" and value == "none" and has_tools:
-            body.pop("tools", None)
-        if value is not None and not any(_is_same(value, each) for each in neutral):
-            raise ApiError(
-                f"'{name}' is not supported by this model.",
-                param=name,
-                code="unsupported_parameter",
-            )
-
-
-def _is_same(value: object, neutral: object) -> bool:
-    return type(value) is type(neutral) and value == neutral
-
-
 async def _ask(place: ApiDependencies, wanted: CreateChat) -> Generation:
-    asked = await run_in_threadpool(_asked, place, wanted)
-    try:
-        return await place.engines.answer(asked)
-    except FileNotFoundError as error:
-        raise Unknown(
-            f"The model '{wanted.model}' does not exist or has been deleted.",
-            param="model",
-            code="model_not_found",
-        ) from error
-
-
-def _asked(place: ApiDependencies, wanted: CreateChat) -> GenerationRequest:
+    messages = read_messages(wanted.messages, with_tools=has_tools(place, wanted.model))
     limits = [n for n in (wanted.max_tokens, wanted.max_completion_tokens) if n is not None]
-    sampling = Sampling(
-        temperature=1.0 if wanted.temperature is None else wanted.temperature,
-        top_p=1.0 if wanted.top_p is None else wanted.top_p,
-        seed=wanted.seed,
-        choices=wanted.n or 1,
-        stops=[wanted.stop] if isinstance(wanted.stop, str) else wanted.stop or [],
-        most_tokens=min(limits, default=None),
-        presence_penalty=wanted.presence_penalty or 0.0,
-        frequency_penalty=wanted.frequency_penalty or 0.0,
-    )
-    messages = read_messages(wanted.messages, with_tools=_has_tools(place, wanted.model))
-    weights = None
-    if wanted.model not in place.engines.bases:
-        model = place.models.get(wanted.model)
-        weights = place.runner.folder_of(model.job).weights(model.step)
-    return GenerationRequest(
-        base_of(place, wanted.model), weights, messages, sampling, wanted.tools or ()
-    )
-
-
-async def _unless_gone(
-    request: Request, completion: Completion, answer: Generation
-) -> dict[str, object]:
-    """The whole answer; nobody waits for the end of one whose asker has left."""
-    work = asyncio.create_task(_whole(completion, answer), name="completion")
-    left = asyncio.create_task(_left(request), name="asker")
-    try:
-        await asyncio.wait({work, left}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise Gone
-        return work.result()
-    finally:
-        for task in (work, left):
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    sampling = sampling_of(wanted, most_tokens=min(limits, default=None))
+    return await ask(place, wanted.model, messages, sampling, wanted.tools or ())
 
 
 async def _whole(completion: Completion, answer: Generation) -> dict[str, object]:
-    choices: dict[int, Choice] = {}
-    async for piece in _counted(completion, answer):
-        choices.setdefault(piece.choice, Choice()).take(piece)
+    choices = await whole(completion.usage, answer)
     return {
         **completion.head("chat.completion"),
-        "choices": [_shown(index, choices[index]) for index in sorted(choices)],
-        "usage": completion.usage,
+        "choices": [_shown(index, choice) for index, choice in enumerate(choices)],
+        "usage": completion.usage.shown(),
     }
 
 
@@ -222,33 +136,22 @@ def _shown(index: int, choice: Choice) -> dict[str, object]:
     }
 
 
-async def _counted(completion: Completion, answer: Generation) -> AsyncGenerator[Delta, None]:
-    """The pieces; however this ends, the engine is told to stop."""
-    try:
-        async for piece in answer.pieces:
-            completion.completion_tokens += piece.tokens
-            yield piece
-    finally:
-        if isinstance(answer.pieces, AsyncGenerator):
-            await answer.pieces.aclose()
-
-
 async def _events(
     completion: Completion, answer: Generation, *, with_usage: bool
 ) -> AsyncIterator[bytes]:
     extra: dict[str, object] = {"usage": None} if with_usage else {}
     head = completion.head("chat.completion.chunk")
     begun: set[int] = set()
-    async with aclosing(_counted(completion, answer)) as pieces:
+    async with aclosing(counted(completion.usage, answer)) as pieces:
         async for piece in pieces:
             for delta, finish_reason in _deltas(piece, is_first=piece.choice not in begun):
                 said = {"index": piece.choice, "delta": delta, "logprobs": None}
-                yield _event(
+                yield event(
                     {**head, "choices": [{**said, "finish_reason": finish_reason}], **extra}
                 )
             begun.add(piece.choice)
     if with_usage:
-        yield _event({**head, "choices": [], "usage": completion.usage})
+        yield event({**head, "choices": [], "usage": completion.usage.shown()})
     yield b"data: [DONE]\n\n"
 
 
@@ -265,7 +168,3 @@ def _deltas(piece: Delta, *, is_first: bool) -> list[tuple[dict[str, object], st
     if piece.finish_reason:
         deltas.append(({}, piece.finish_reason))
     return deltas
-
-
-def _event(body: dict[str, object]) -> bytes:
-    return b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"

@@ -84,24 +84,59 @@ Penalty = Annotated[Number, Field(ge=-2, le=2)]
 TokenCount = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 
 
-class CreateChat(Shape):
-    """Parameters with an effect, and those that may be given because they cannot have one."""
+class SamplingShape(Shape):
+    """What all ways of asking have, with an effect where the engine draws by chance."""
 
     model: StrictStr
-    messages: Annotated[list[dict[str, object]], Field(min_length=1, max_length=2048)]
     stream: Annotated[bool, Field(strict=True)] | None = None
-    stream_options: StreamOptions | None = None
     n: Annotated[StrictInt, Field(ge=1, le=128)] | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
-    max_tokens: TokenCount | None = None
-    max_completion_tokens: TokenCount | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
-    tools: Annotated[list[dict[str, object]], Field(max_length=128)] | None = None
-
     top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
+
+    user: StrictStr | None = None
+
+
+class CreateChat(SamplingShape):
+    """Parameters with an effect, and those that may be given because they cannot have one."""
+
+    messages: Annotated[list[dict[str, object]], Field(min_length=1, max_length=2048)]
+    stream_options: StreamOptions | None = None
+    max_tokens: TokenCount | None = None
+    max_completion_tokens: TokenCount | None = None
+    tools: Annotated[list[dict[str, object]], Field(max_length=128)] | None = None
+
+    safety_identifier: Annotated[StrictStr, Field(max_length=64)] | None = None
+    prompt_cache_key: StrictStr | None = None
+    metadata: MetadataShape | None = None
+
+
+class CreateCompletion(SamplingShape):
+    """A bare prompt, or several that are answered one by one."""
+
+    prompt: StrictStr | Annotated[list[StrictStr], Field(min_length=1, max_length=64)]
+    stream_options: StreamOptions | None = None
+    max_tokens: TokenCount | None = None
+    echo: Annotated[bool, Field(strict=True)] | None = None
+    best_of: Annotated[StrictInt, Field(ge=1, le=128)] | None = None
+
+
+class CreateResponse(Shape):
+    """`store` may be asked for, and the answer says that it was not done."""
+
+    model: StrictStr
+    input: StrictStr | Annotated[list[dict[str, object]], Field(min_length=1, max_length=2048)]
+    instructions: StrictStr | None = None
+    stream: Annotated[bool, Field(strict=True)] | None = None
+    stream_options: StreamOptions | None = None
+    max_output_tokens: TokenCount | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+
+    store: Annotated[bool, Field(strict=True)] | None = None
     user: StrictStr | None = None
     safety_identifier: Annotated[StrictStr, Field(max_length=64)] | None = None
     prompt_cache_key: StrictStr | None = None

@@ -1,0 +1,168 @@
+"""What all ways of asking share: the model, its engine, and the answer as it grows."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from tuner.api.dependencies import ApiDependencies
+from tuner.api.models import base_of
+from tuner.api.request_body import Gone
+from tuner.api.schemas import SamplingShape
+from tuner.engine import Delta, Generation, GenerationRequest, Sampling
+from tuner.errors import ApiError, Unknown
+
+Whole = TypeVar("Whole")
+Messages = Sequence[Mapping[str, object]]
+NeutralValues = Mapping[str, tuple[object, ...]]
+NO_CACHE = {"cache-control": "no-cache"}
+EVENT_STREAM = "text/event-stream"
+
+
+@dataclass(slots=True)
+class Choice:
+    """One answer of several, as it grows."""
+
+    text: str = ""
+    tool_calls: list[Mapping[str, object]] = field(default_factory=list)
+    finish_reason: str | None = None
+    is_refusal: bool = False
+
+    def take(self, piece: Delta) -> None:
+        self.text += piece.text
+        self.tool_calls += piece.tool_calls
+        self.finish_reason = piece.finish_reason or self.finish_reason
+        self.is_refusal |= piece.is_refusal
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of one request, counted as its answers grow."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def shown(self) -> dict[str, int]:
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
+        }
+
+
+def has_tools(place: ApiDependencies, model: str) -> bool:
+    """Whether the model's engine knows of functions; of a model not here, none does."""
+    engine = place.engines.find(model)
+    return engine is not None and engine.has_tools
+
+
+def refuse_unsupported(body: dict[str, object], neutral_values: NeutralValues) -> None:
+    """Take these parameters out of the body, and refuse those that ask for something."""
+    for name, neutral in neutral_values.items():
+        value = body.pop(name, None)
+        if value is not None and not any(_is_same(value, each) for each in neutral):
+            raise ApiError(
+                f"'{name}' is not supported by this model.",
+                param=name,
+                code="unsupported_parameter",
+            )
+
+
+def _is_same(value: object, neutral: object) -> bool:
+    return type(value) is type(neutral) and value == neutral
+
+
+def sampling_of(wanted: SamplingShape, *, most_tokens: int | None) -> Sampling:
+    return Sampling(
+        temperature=1.0 if wanted.temperature is None else wanted.temperature,
+        top_p=1.0 if wanted.top_p is None else wanted.top_p,
+        seed=wanted.seed,
+        choices=wanted.n or 1,
+        stops=[wanted.stop] if isinstance(wanted.stop, str) else wanted.stop or [],
+        most_tokens=most_tokens,
+        presence_penalty=wanted.presence_penalty or 0.0,
+        frequency_penalty=wanted.frequency_penalty or 0.0,
+    )
+
+
+async def ask(
+    place: ApiDependencies,
+    model: str,
+    messages: Messages,
+    sampling: Sampling,
+    tools: Sequence[Mapping[str, object]] = (),
+) -> Generation:
+    """The model's answer to a conversation that has been read. Raises ApiError."""
+    asked = await run_in_threadpool(_asked, place, model, messages, sampling, tools)
+    try:
+        return await place.engines.answer(asked)
+    except FileNotFoundError as error:
+        raise Unknown(
+            f"The model '{model}' does not exist or has been deleted.",
+            param="model",
+            code="model_not_found",
+        ) from error
+
+
+def _asked(
+    place: ApiDependencies,
+    model: str,
+    messages: Messages,
+    sampling: Sampling,
+    tools: Sequence[Mapping[str, object]],
+) -> GenerationRequest:
+    weights = None
+    if model not in place.engines.bases:
+        stored = place.models.get(model)
+        weights = place.runner.folder_of(stored.job).weights(stored.step)
+    return GenerationRequest(base_of(place, model), weights, messages, sampling, tools)
+
+
+async def counted(usage: Usage, answer: Generation) -> AsyncGenerator[Delta, None]:
+    """The pieces; however this ends, the engine is told to stop."""
+    try:
+        async for piece in answer.pieces:
+            usage.completion_tokens += piece.tokens
+            yield piece
+    finally:
+        if isinstance(answer.pieces, AsyncGenerator):
+            await answer.pieces.aclose()
+
+
+async def whole(usage: Usage, answer: Generation) -> list[Choice]:
+    choices: dict[int, Choice] = {}
+    async for piece in counted(usage, answer):
+        choices.setdefault(piece.choice, Choice()).take(piece)
+    return [choices[index] for index in sorted(choices)]
+
+
+async def unless_gone(request: Request, work: Coroutine[None, None, Whole]) -> Whole:
+    """What the work gives; nobody waits for the end of it once the asker has left."""
+    working = asyncio.create_task(work, name="completion")
+    left = asyncio.create_task(_left(request), name="asker")
+    try:
+        await asyncio.wait({working, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Gone
+        return working.result()
+    finally:
+        for task in (working, left):
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def event(body: Mapping[str, object], *, name: str = "") -> bytes:
+    """A server-sent event: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    head = f"event: {name}\n".encode() if name else b""
+    return head + b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"
