@@ -34,6 +34,7 @@ async def remove_old(keep: Keep, *, store: Store, clock: Clock) -> None:
         (keep.answers, lambda records, at: records.turns.forget_before(at)),
         (keep.audit, lambda records, at: records.audit.forget_before(at)),
         (_UNUSED, lambda records, at: records.snapshots.forget_unused(at)),
+        (_UNUSED, lambda records, at: records.evaluations.forget_estimates(at)),
     ]
     for kept, forget in forgotten:
         if kept:

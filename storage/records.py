@@ -9,6 +9,7 @@ from storage.connection import Connection
 from storage.consents import Consents
 from storage.deployments import Deployments
 from storage.direct_choices import DirectChoices
+from storage.evaluations import Evaluations
 from storage.example_cards import ExampleCards
 from storage.example_messages import ExampleMessages
 from storage.examples import Examples
@@ -43,6 +44,7 @@ class Records:
         self.people: store.People = People(connection)
         self.snapshots: store.Snapshots = Snapshots(connection)
         self.jobs: store.Jobs = Jobs(connection)
+        self.evaluations: store.Evaluations = Evaluations(connection)
         self.remote_cleanups: store.RemoteCleanups = RemoteCleanups(connection)
         self.undoables: store.Undoables = Undoables(connection)
         self.models: store.Models = Models(connection)

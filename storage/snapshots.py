@@ -102,6 +102,20 @@ class Snapshots:
         )
         return int((await self._connection.run(counted)).scalar_one())
 
+    async def taught(
+        self, workspace: WorkspaceId, snapshot: SnapshotId, examples: Sequence[ExampleId]
+    ) -> frozenset[ExampleId]:
+        found: set[ExampleId] = set()
+        of_it = and_(
+            snapshot_rows.c.workspace == workspace,
+            snapshot_rows.c.snapshot == snapshot,
+            snapshot_rows.c.split == Split.TRAIN,
+        )
+        for part in parts(examples):
+            wanted = select(snapshot_rows.c.example).where(of_it, snapshot_rows.c.example.in_(part))
+            found.update(row.example for row in await self._connection.rows(wanted))
+        return frozenset(found)
+
     async def forget_unused(self, at: datetime, *, limit: int = 500) -> int:
         named = exists().where(
             jobs.c.workspace == snapshots.c.workspace, jobs.c.snapshot == snapshots.c.id

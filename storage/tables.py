@@ -45,6 +45,7 @@ from bot.domain import (
 from bot.rows import Method
 from storage.columns import Frozen, Json, Utc, one_of
 from storage.columns import metadata as metadata
+from storage.evaluation_tables import evaluations as evaluations
 from storage.example_tables import example_marks as example_marks
 from storage.example_tables import example_messages as example_messages
 from storage.residue_table import residues as residues
@@ -371,6 +372,7 @@ jobs = _numbered(
     Column("result_files", Json, nullable=False, server_default="[]"),
     Column("seconds_left", Float),
     Column("is_late", Boolean, nullable=False, server_default=false()),
+    Column("use_if_better", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("workspace", "id"),
     _of("assistants", "assistant"),
     _of("snapshots", "snapshot"),
@@ -486,12 +488,7 @@ turns = _numbered(
     _check("durations", "first_text_seconds >= 0 AND seconds >= 0"),
 )
 Index(None, turns.c.workspace, turns.c.channel, turns.c.message)
-Index(
-    "ix_turns_workspace_channel_asked_message",
-    turns.c.workspace,
-    turns.c.channel,
-    turns.c.asked_message,
-)
+Index(None, turns.c.workspace, turns.c.channel, turns.c.asked_message)
 Index(None, turns.c.workspace, turns.c.asker)
 Index(None, turns.c.workspace, turns.c.model)
 Index(None, turns.c.at)

@@ -11,7 +11,12 @@ from bot.domain import (
     Assistant,
     AssistantId,
     ChannelId,
+    Contender,
+    ContenderKind,
     Estimate,
+    Evaluation,
+    EvaluationId,
+    EvaluationState,
     ExampleState,
     HostName,
     Hyperparameters,
@@ -131,6 +136,26 @@ def a_job(snapshot: Snapshot, start: str = "start-1") -> Job:
         phase=Phase.CONFIRMED,
         created_at=NOW,
         confirmed_at=NOW,
+    )
+
+
+def an_evaluation(assistant: AssistantId, start: str = "evaluation-1") -> Evaluation:
+    return Evaluation(
+        id=EvaluationId(0),
+        workspace=HOME,
+        assistant=assistant,
+        place=PLACE,
+        start=start,
+        asked_by=ANN,
+        state=EvaluationState.RUNNING,
+        model=ModelName("ft:base:new"),
+        against=None,
+        method=Method.SUPERVISED,
+        deployment=0,
+        is_gate=True,
+        contenders=(Contender(ContenderKind.BASE, BASE, HOST, BASE, 8),),
+        price=0.5,
+        created_at=NOW,
     )
 
 

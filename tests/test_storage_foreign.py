@@ -16,10 +16,15 @@ from typing import get_type_hints
 import pytest
 
 from bot.domain import (
+    AnswerState,
     Assistant,
     Binding,
     Checkpoint,
     Consent,
+    Evaluation,
+    EvaluationAnswer,
+    EvaluationQuestion,
+    EvaluationState,
     Example,
     ExampleFilter,
     ExampleState,
@@ -59,6 +64,7 @@ from tests.stores import (
     a_row,
     a_source,
     a_turn,
+    an_evaluation,
     an_example,
     frozen,
     furnished,
@@ -81,6 +87,7 @@ class Household:
     job: Job
     model: Model
     turn: Turn
+    evaluation: Evaluation
 
 
 Call = Callable[[Records, Household], Awaitable[object] | AsyncIterator[object]]
@@ -211,6 +218,28 @@ CALLS: dict[str, Call] = {
         FOREIGN, h.job.id, [Checkpoint(1, ModelName("X"), {})]
     ),
     "jobs.checkpoints": lambda r, h: r.jobs.checkpoints(FOREIGN, h.job.id),
+    "snapshots.taught": lambda r, h: r.snapshots.taught(FOREIGN, h.snapshot.id, [h.row.example]),
+    "evaluations.add": lambda r, h: r.evaluations.add(FOREIGN, h.evaluation),
+    "evaluations.get": lambda r, h: r.evaluations.get(FOREIGN, h.evaluation.id),
+    "evaluations.change": lambda r, h: r.evaluations.change(
+        FOREIGN, h.evaluation.id, when=tuple(EvaluationState), is_taken=True
+    ),
+    "evaluations.page": lambda r, _: r.evaluations.page(FOREIGN),
+    "evaluations.open_in": lambda r, _: r.evaluations.open_in(FOREIGN),
+    "evaluations.committed": lambda r, _: r.evaluations.committed(FOREIGN, since=NOW),
+    "evaluations.add_questions": lambda r, h: r.evaluations.add_questions(
+        FOREIGN, h.evaluation.id, [EvaluationQuestion(9, h.example.id, 1, False)]
+    ),
+    "evaluations.questions": lambda r, h: r.evaluations.questions(FOREIGN, h.evaluation.id),
+    "evaluations.pending": lambda r, h: r.evaluations.pending(FOREIGN, h.evaluation.id, 0, limit=9),
+    "evaluations.ask": lambda r, h: r.evaluations.ask(FOREIGN, h.evaluation.id, 0, [2]),
+    "evaluations.unask": lambda r, h: r.evaluations.unask(FOREIGN, h.evaluation.id, 0, 1),
+    "evaluations.put": lambda r, h: r.evaluations.put(
+        FOREIGN, h.evaluation.id, EvaluationAnswer(1, 0, AnswerState.DONE, "X")
+    ),
+    "evaluations.lose": lambda r, h: r.evaluations.lose(FOREIGN, h.evaluation.id, [0]),
+    "evaluations.answers": lambda r, h: r.evaluations.answers(FOREIGN, h.evaluation.id),
+    "evaluations.count_answers": lambda r, h: r.evaluations.count_answers(FOREIGN, h.evaluation.id),
     "models.add": lambda r, h: r.models.add(FOREIGN, h.model),
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
@@ -271,6 +300,8 @@ FOR_EVERYBODY = {
     "jobs.many",
     "outbox.announce",
     "jobs.open",
+    "evaluations.open",
+    "evaluations.forget_estimates",
     "jobs.durations",
     "outbox.put",
     "outbox.due",
@@ -354,6 +385,10 @@ async def fill(r: Records, assistant: Assistant) -> Household:
         HOME, replace(a_turn(assistant.id), message=MESSAGE, asked_message=MESSAGE)
     )
     await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
+    evaluation = await r.evaluations.add(HOME, an_evaluation(assistant.id))
+    question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
+    await r.evaluations.add_questions(HOME, evaluation.id, [question])
+    await r.evaluations.ask(HOME, evaluation.id, 0, [1])
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))
     await r.roles.put(HOME, ANN, Role.ADMIN)
     await r.undoables.add(HOME, Undoable(ANN, "role", {}, NOW))
@@ -367,7 +402,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     (notice,) = await r.outbox.due(now=NOW)
     await r.outbox.delivered(notice.id, version=1, message=MESSAGE)
     row = SnapshotRow(example.id, 1, Split.TRAIN, hash_of("row"), None)
-    return Household(assistant, example, snapshot, row, job, model, turn)
+    return Household(assistant, example, snapshot, row, job, model, turn, evaluation)
 
 
 @pytest.mark.parametrize("name", CALLS)

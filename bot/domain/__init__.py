@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, IntFlag, StrEnum
 
+from bot.domain.evaluation import MUST_ANSWER as MUST_ANSWER
+from bot.domain.evaluation import OPEN_EVALUATIONS as OPEN_EVALUATIONS
+from bot.domain.evaluation import AnswerState as AnswerState
+from bot.domain.evaluation import Contender as Contender
+from bot.domain.evaluation import ContenderKind as ContenderKind
+from bot.domain.evaluation import Evaluation as Evaluation
+from bot.domain.evaluation import EvaluationAnswer as EvaluationAnswer
+from bot.domain.evaluation import EvaluationQuestion as EvaluationQuestion
+from bot.domain.evaluation import EvaluationState as EvaluationState
 from bot.domain.ids import EPHEMERAL as EPHEMERAL
 from bot.domain.ids import LOCAL as LOCAL
 from bot.domain.ids import AssistantId as AssistantId
 from bot.domain.ids import ChannelId as ChannelId
 from bot.domain.ids import ChannelKind as ChannelKind
+from bot.domain.ids import EvaluationId as EvaluationId
 from bot.domain.ids import ExampleId as ExampleId
 from bot.domain.ids import HostName as HostName
 from bot.domain.ids import JobId as JobId

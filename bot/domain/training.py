@@ -150,6 +150,7 @@ class Job:
     result_files: tuple[str, ...] = ()
     seconds_left: float | None = None
     is_late: bool = False
+    use_if_better: bool = False
     next_look: datetime | None = None
     created_at: datetime | None = None
     confirmed_at: datetime | None = None

@@ -41,6 +41,7 @@ from bot.domain import (
     Workspace,
     WorkspaceId,
 )
+from bot.ports.evaluation import Evaluations as Evaluations
 from bot.ports.examples import ExampleCards as ExampleCards
 from bot.ports.examples import ExampleMessages as ExampleMessages
 from bot.ports.examples import Examples as Examples
@@ -456,6 +457,7 @@ class Records(Protocol):
     people: People
     snapshots: Snapshots
     jobs: Jobs
+    evaluations: Evaluations
     remote_cleanups: RemoteCleanups
     undoables: Undoables
     models: Models

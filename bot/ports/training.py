@@ -67,6 +67,12 @@ class Snapshots(Protocol):
         """How many rows were erased or may no longer be trained on, by the rule of `trainable`."""
         ...
 
+    async def taught(
+        self, workspace: WorkspaceId, snapshot: SnapshotId, examples: Sequence[ExampleId]
+    ) -> frozenset[ExampleId]:
+        """Those of the examples that the snapshot's training rows have."""
+        ...
+
     async def holding(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[SnapshotId]: ...

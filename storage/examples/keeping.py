@@ -36,6 +36,7 @@ from bot.domain import (
 from bot.errors import BadInput, NotFound
 from bot.rows import Method
 from storage.connection import Connection, its_own, parts
+from storage.evaluations import erase_answers
 from storage.example_messages import ExampleMessages
 from storage.examples.finding import (
     LIVING,
@@ -262,6 +263,7 @@ class Examples:
         return [ExampleId(row.example) for row in rows]
 
     async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:
+        await erase_answers(self._connection, workspace, examples)
         for part in parts(examples):
             for child in _CHILDREN:
                 own = belonging_to(child, workspace, part)

@@ -12,10 +12,14 @@ import pytest
 from bot.domain import (
     LOCAL,
     NO_EXCLUSION,
+    AnswerState,
     AssistantId,
     Binding,
     Checkpoint,
     Consent,
+    EvaluationAnswer,
+    EvaluationQuestion,
+    EvaluationState,
     ExampleFilter,
     ExampleId,
     ExampleState,
@@ -62,6 +66,7 @@ from tests.stores import (
     a_turn,
     an_assistant,
     an_estimate,
+    an_evaluation,
     an_example,
     frozen,
     furnished,
@@ -1278,3 +1283,97 @@ class TestRoom:
             await records.workspaces.erase(LOCAL)
 
             assert await records.room.page(GENERAL) == []
+
+
+async def test_an_evaluation_is_asked_question_by_question(store: Store) -> None:
+    assistant = await furnished(store)
+    async with store.writing() as records:
+        snapshot = await frozen(records, assistant, "one", "two", "three")
+        rows = [row async for row in records.snapshots.rows(HOME, snapshot.id)]
+        made = await records.evaluations.add(HOME, an_evaluation(assistant))
+        again = await records.evaluations.add(HOME, an_evaluation(assistant))
+        questions = [
+            EvaluationQuestion(number, row.example, row.revision, is_must_answer=number == 3)
+            for number, row in enumerate(rows, start=1)
+        ]
+        await records.evaluations.add_questions(HOME, made.id, questions)
+        await records.evaluations.add_questions(HOME, made.id, questions)
+        first, second = await records.evaluations.pending(HOME, made.id, 0, limit=2)
+        await records.evaluations.ask(HOME, made.id, 0, [first.number, second.number])
+        answer = EvaluationAnswer(first.number, 0, AnswerState.DONE, "Hi", scores={"score": 0.5})
+        await records.evaluations.put(HOME, made.id, answer)
+        await records.evaluations.unask(HOME, made.id, 0, second.number)
+        await records.evaluations.unask(HOME, made.id, 0, first.number)
+        await records.evaluations.ask(HOME, made.id, 0, [3])
+
+    async with store.writing() as records:
+        assert again == made
+        assert await records.evaluations.open() == [made]
+        assert [q.row for q in await records.evaluations.questions(HOME, made.id)] == [
+            a_row("one"),
+            a_row("two"),
+            a_row("three"),
+        ]
+        (left,) = await records.evaluations.pending(HOME, made.id, 0, limit=9)
+        assert left.number == second.number
+        assert await records.evaluations.lose(HOME, made.id, [0]) == 1
+        assert await records.evaluations.count_answers(HOME, made.id) == 2
+        found = await records.evaluations.answers(HOME, made.id)
+        assert found == [answer, EvaluationAnswer(3, 0, AnswerState.LOST)]
+        assert await records.snapshots.taught(HOME, snapshot.id, [r.example for r in rows]) == {
+            row.example for row in rows[:2]
+        }
+
+
+async def test_an_evaluation_keeps_no_words_of_an_erased_example(store: Store) -> None:
+    assistant = await furnished(store)
+    async with store.writing() as records:
+        example, _ = await records.examples.add(HOME, an_example(assistant), at=NOW)
+        made = await records.evaluations.add(HOME, an_evaluation(assistant))
+        question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
+        await records.evaluations.add_questions(HOME, made.id, [question])
+        await records.evaluations.ask(HOME, made.id, 0, [1])
+        answer = EvaluationAnswer(1, 0, AnswerState.DONE, "Hello!", scores={"score": 1.0})
+        await records.evaluations.put(HOME, made.id, answer)
+
+        await records.examples.erase(HOME, [example.id])
+
+        (asked,) = await records.evaluations.questions(HOME, made.id)
+        assert asked.row is None
+        assert await records.evaluations.answers(HOME, made.id) == [
+            EvaluationAnswer(1, 0, AnswerState.LOST)
+        ]
+
+
+async def test_an_evaluation_that_is_over_changes_no_more(store: Store) -> None:
+    assistant = await furnished(store)
+    is_open = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
+    async with store.writing() as records:
+        made = await records.evaluations.add(HOME, an_evaluation(assistant))
+        report = {"a": [1]}
+        assert await records.evaluations.change(
+            HOME, made.id, when=is_open, state=EvaluationState.DONE, report=report
+        )
+
+        is_changed = await records.evaluations.change(
+            HOME, made.id, when=is_open, state=EvaluationState.FAILED
+        )
+
+        assert not is_changed
+        kept = await records.evaluations.get(HOME, made.id)
+        assert kept == replace(made, state=EvaluationState.DONE, report=report)
+        assert await records.evaluations.open_in(HOME) == []
+        assert await records.evaluations.page(HOME) == [kept]
+        assert await records.evaluations.committed(HOME, since=NOW) == 0.5
+
+
+async def test_an_estimate_of_an_evaluation_goes_with_time(store: Store) -> None:
+    assistant = await furnished(store)
+    estimate = replace(an_evaluation(assistant), state=EvaluationState.ESTIMATED)
+    async with store.writing() as records:
+        await records.evaluations.add(HOME, estimate)
+
+        assert await records.evaluations.page(HOME) == []
+        assert await records.evaluations.committed(HOME, since=NOW) == 0.0
+        assert await records.evaluations.forget_estimates(NOW) == 0
+        assert await records.evaluations.forget_estimates(later(1)) == 1

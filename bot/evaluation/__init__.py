@@ -1,0 +1,1 @@
+"""Evaluation: several models answer the same questions, and their answers are compared."""

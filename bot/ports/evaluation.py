@@ -1,0 +1,128 @@
+"""The port to what lasts of evaluations: which there are, their questions and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from bot.domain import (
+    AssistantId,
+    Evaluation,
+    EvaluationAnswer,
+    EvaluationId,
+    EvaluationQuestion,
+    EvaluationState,
+    WorkspaceId,
+)
+
+
+class Evaluations(Protocol):
+    async def add(self, workspace: WorkspaceId, evaluation: Evaluation) -> Evaluation:
+        """The given id is ignored. One with the same `start` is returned instead of a second."""
+        ...
+
+    async def get(self, workspace: WorkspaceId, evaluation: EvaluationId) -> Evaluation: ...
+    async def change(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        *,
+        when: Sequence[EvaluationState],
+        **changes: object,
+    ) -> bool:
+        """Set fields by name, only if the state is one of these."""
+        ...
+
+    async def page(
+        self,
+        workspace: WorkspaceId,
+        *,
+        assistant: AssistantId | None = None,
+        before: EvaluationId | None = None,
+        limit: int = 10,
+    ) -> Sequence[Evaluation]:
+        """Newest first, estimates left out."""
+        ...
+
+    async def open(self) -> Sequence[Evaluation]:
+        """Confirmed and not over, oldest first, of every workspace that is not closed."""
+        ...
+
+    async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]: ...
+    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+        """Dollars, as priced, of those confirmed since then."""
+        ...
+
+    async def add_questions(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        questions: Sequence[EvaluationQuestion],
+    ) -> None:
+        """Those whose number stands already are left as they are."""
+        ...
+
+    async def questions(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        *,
+        after: int = 0,
+        limit: int = 200,
+    ) -> Sequence[EvaluationQuestion]:
+        """By number, from 1, with the text of the frozen revision."""
+        ...
+
+    async def pending(
+        self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, *, limit: int
+    ) -> Sequence[EvaluationQuestion]:
+        """Those that a contender was not asked yet, by number."""
+        ...
+
+    async def ask(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        contender: int,
+        numbers: Sequence[int],
+    ) -> None:
+        """Write down that these are being asked now."""
+        ...
+
+    async def unask(
+        self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, number: int
+    ) -> None:
+        """It was surely not asked, and may be asked again."""
+        ...
+
+    async def put(
+        self, workspace: WorkspaceId, evaluation: EvaluationId, answer: EvaluationAnswer
+    ) -> None:
+        """The outcome of what is being asked."""
+        ...
+
+    async def lose(
+        self, workspace: WorkspaceId, evaluation: EvaluationId, contenders: Sequence[int]
+    ) -> int:
+        """How many were being asked by these; their outcome will never be known."""
+        ...
+
+    async def answers(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        *,
+        after: int = 0,
+        until: int | None = None,
+    ) -> Sequence[EvaluationAnswer]:
+        """To the questions with numbers above `after`, up to `until`, by number and contender."""
+        ...
+
+    async def count_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:
+        """Those whose outcome is known, or never will be."""
+        ...
+
+    async def forget_estimates(self, at: datetime, *, limit: int = 500) -> int:
+        """How many went that were estimated before then and never confirmed."""
+        ...

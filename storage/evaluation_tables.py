@@ -1,0 +1,100 @@
+"""The tables of evaluations: which there are, their questions, and every answer."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from bot.domain import AnswerState, EvaluationState
+from bot.rows import Method
+from storage.columns import Json, Utc, metadata, one_of
+
+
+def _of_evaluation() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["workspace", "evaluation"], ["evaluations.workspace", "evaluations.id"]
+    )
+
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("workspace", Text, nullable=False),
+    Column("assistant", Integer, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("thread", Text),
+    Column("start", Text, nullable=False, unique=True),
+    Column("asked_by", Text, nullable=False),
+    Column("state", one_of(EvaluationState), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("against", Text),
+    Column("method", one_of(Method), nullable=False),
+    Column("deployment", Integer, nullable=False),
+    Column("is_gate", Boolean, nullable=False),
+    Column("job", Integer),
+    Column("most_questions", Integer),
+    Column("contenders", Json, nullable=False),
+    Column("questions", Integer, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("price", Float),
+    Column("is_taken", Boolean, nullable=False),
+    Column("report", Json, nullable=False),
+    Column("trouble", Json, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("finished_at", Utc),
+    UniqueConstraint("workspace", "id"),
+    ForeignKeyConstraint(["workspace", "assistant"], ["assistants.workspace", "assistants.id"]),
+    ForeignKeyConstraint(["workspace", "job"], ["jobs.workspace", "jobs.id"]),
+    CheckConstraint("questions >= 0 AND tokens >= 0 AND price >= 0", name="amounts"),
+    sqlite_autoincrement=True,
+)
+Index(None, evaluations.c.state)
+Index(None, evaluations.c.workspace, evaluations.c.created_at)
+
+evaluation_questions = Table(
+    "evaluation_questions",
+    metadata,
+    Column("workspace", Text, nullable=False),
+    Column("evaluation", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("example", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("is_must_answer", Boolean, nullable=False),
+    PrimaryKeyConstraint("evaluation", "number"),
+    _of_evaluation(),
+    ForeignKeyConstraint(["workspace", "example"], ["examples.workspace", "examples.id"]),
+)
+Index(None, evaluation_questions.c.workspace, evaluation_questions.c.example)
+
+evaluation_answers = Table(
+    "evaluation_answers",
+    metadata,
+    Column("workspace", Text, nullable=False),
+    Column("evaluation", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("contender", Integer, nullable=False),
+    Column("state", one_of(AnswerState), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("is_refusal", Boolean, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("first_text_seconds", Float),
+    Column("seconds", Float),
+    Column("scores", Json, nullable=False),
+    Column("trouble", Json, nullable=False),
+    PrimaryKeyConstraint("evaluation", "number", "contender"),
+    _of_evaluation(),
+    CheckConstraint("prompt_tokens >= 0 AND completion_tokens >= 0", name="tokens"),
+)

@@ -1,0 +1,301 @@
+"""Evaluations: their questions by example and revision, and each answer as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
+
+from bot.domain import (
+    OPEN_EVALUATIONS,
+    AnswerState,
+    AssistantId,
+    Contender,
+    ContenderKind,
+    Evaluation,
+    EvaluationAnswer,
+    EvaluationId,
+    EvaluationQuestion,
+    EvaluationState,
+    ExampleId,
+    WorkspaceId,
+)
+from bot.errors import NotFound
+from storage.columns import all_columns_of, columns_of, fields_of
+from storage.connection import Connection, its_own, parts
+from storage.evaluation_tables import evaluation_answers as answers
+from storage.evaluation_tables import evaluation_questions as questions
+from storage.evaluation_tables import evaluations
+from storage.tables import examples, revisions, workspaces
+
+
+class Evaluations:
+    """Keeps evaluations; of one start there is never a second."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, workspace: WorkspaceId, evaluation: Evaluation) -> Evaluation:
+        values = {"workspace": workspace, **all_columns_of(evaluation)}
+        statement = self._connection.insert(evaluations).values(values)
+        with its_own("assistant", evaluation.assistant):
+            await self._connection.run(statement.on_conflict_do_nothing(index_elements=["start"]))
+        is_same = evaluations.c.start == evaluation.start
+        return await self._one(workspace, is_same, evaluation.start)
+
+    async def get(self, workspace: WorkspaceId, evaluation: EvaluationId) -> Evaluation:
+        return await self._one(workspace, evaluations.c.id == evaluation, evaluation)
+
+    async def change(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        *,
+        when: Sequence[EvaluationState],
+        **changes: object,
+    ) -> bool:
+        own = and_(evaluations.c.workspace == workspace, evaluations.c.id == evaluation)
+        statement = update(evaluations).where(own, evaluations.c.state.in_(when))
+        values = columns_of(Evaluation, changes)
+        return await self._connection.changed(statement.values(values)) > 0
+
+    async def page(
+        self,
+        workspace: WorkspaceId,
+        *,
+        assistant: AssistantId | None = None,
+        before: EvaluationId | None = None,
+        limit: int = 10,
+    ) -> Sequence[Evaluation]:
+        own = evaluations.c.workspace == workspace
+        wanted = select(evaluations).where(own, evaluations.c.state != EvaluationState.ESTIMATED)
+        if assistant is not None:
+            wanted = wanted.where(evaluations.c.assistant == assistant)
+        if before is not None:
+            wanted = wanted.where(evaluations.c.id < before)
+        rows = await self._connection.rows(wanted.order_by(evaluations.c.id.desc()).limit(limit))
+        return [_evaluation(row) for row in rows]
+
+    async def open(self) -> Sequence[Evaluation]:
+        closed = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
+        return await self._open(evaluations.c.workspace.not_in(closed))
+
+    async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]:
+        return await self._open(evaluations.c.workspace == workspace)
+
+    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+        total = select(func.coalesce(func.sum(evaluations.c.price), 0.0)).where(
+            evaluations.c.workspace == workspace,
+            evaluations.c.created_at >= since,
+            evaluations.c.state != EvaluationState.ESTIMATED,
+        )
+        return float((await self._connection.run(total)).scalar_one())
+
+    async def add_questions(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        questions_: Sequence[EvaluationQuestion],
+    ) -> None:
+        if not questions_ or not await self._connection.has(evaluations, workspace, evaluation):
+            return
+        new = [
+            {
+                "workspace": workspace,
+                "evaluation": evaluation,
+                "number": one.number,
+                "example": one.example,
+                "revision": one.revision,
+                "is_must_answer": one.is_must_answer,
+            }
+            for one in questions_
+        ]
+        with its_own("example", "–"):
+            insert = self._connection.insert(questions).values(new)
+            await self._connection.run(insert.on_conflict_do_nothing())
+
+    async def questions(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        *,
+        after: int = 0,
+        limit: int = 200,
+    ) -> Sequence[EvaluationQuestion]:
+        wanted = _with_text(workspace, evaluation).where(questions.c.number > after)
+        rows = await self._connection.rows(wanted.order_by(questions.c.number).limit(limit))
+        return [_question(row) for row in rows]
+
+    async def pending(
+        self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, *, limit: int
+    ) -> Sequence[EvaluationQuestion]:
+        asked = exists().where(
+            answers.c.evaluation == questions.c.evaluation,
+            answers.c.number == questions.c.number,
+            answers.c.contender == contender,
+        )
+        wanted = _with_text(workspace, evaluation).where(~asked)
+        rows = await self._connection.rows(wanted.order_by(questions.c.number).limit(limit))
+        return [_question(row) for row in rows]
+
+    async def ask(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        contender: int,
+        numbers: Sequence[int],
+    ) -> None:
+        if not numbers or not await self._connection.has(evaluations, workspace, evaluation):
+            return
+        new = [
+            {
+                "workspace": workspace,
+                "evaluation": evaluation,
+                "number": number,
+                "contender": contender,
+                "state": AnswerState.ASKED,
+                "text": "",
+                "is_refusal": False,
+                "scores": {},
+                "trouble": {},
+            }
+            for number in numbers
+        ]
+        await self._connection.run(self._connection.insert(answers).values(new))
+
+    async def unask(
+        self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, number: int
+    ) -> None:
+        own = _being_asked(workspace, evaluation, [contender])
+        await self._connection.run(delete(answers).where(own, answers.c.number == number))
+
+    async def put(
+        self, workspace: WorkspaceId, evaluation: EvaluationId, answer: EvaluationAnswer
+    ) -> None:
+        values = {field.name: getattr(answer, field.name) for field in fields(answer)}
+        own = _being_asked(workspace, evaluation, [answer.contender])
+        statement = update(answers).where(own, answers.c.number == answer.number)
+        await self._connection.run(statement.values(values))
+
+    async def lose(
+        self, workspace: WorkspaceId, evaluation: EvaluationId, contenders: Sequence[int]
+    ) -> int:
+        own = _being_asked(workspace, evaluation, contenders)
+        statement = update(answers).where(own).values(state=AnswerState.LOST)
+        return await self._connection.changed(statement)
+
+    async def answers(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        *,
+        after: int = 0,
+        until: int | None = None,
+    ) -> Sequence[EvaluationAnswer]:
+        own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
+        wanted = select(*_ANSWER).where(own, answers.c.number > after)
+        if until is not None:
+            wanted = wanted.where(answers.c.number <= until)
+        rows = await self._connection.rows(wanted.order_by(answers.c.number, answers.c.contender))
+        return [EvaluationAnswer(**row._asdict()) for row in rows]
+
+    async def count_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:
+        own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
+        counted = select(func.count()).where(own, answers.c.state != AnswerState.ASKED)
+        return int((await self._connection.run(counted)).scalar_one())
+
+    async def forget_estimates(self, at: datetime, *, limit: int = 500) -> int:
+        is_old = and_(
+            evaluations.c.state == EvaluationState.ESTIMATED, evaluations.c.created_at < at
+        )
+        some = select(evaluations.c.id).where(is_old).limit(limit)
+        return await self._connection.changed(delete(evaluations).where(evaluations.c.id.in_(some)))
+
+    async def _one(
+        self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
+    ) -> Evaluation:
+        own = and_(evaluations.c.workspace == workspace, condition)
+        row = await self._connection.first(select(evaluations).where(own))
+        if row is None:
+            raise NotFound(noun="evaluation", name=name)
+        return _evaluation(row)
+
+    async def _open(self, condition: ColumnElement[bool]) -> Sequence[Evaluation]:
+        is_open = evaluations.c.state.in_(OPEN_EVALUATIONS)
+        wanted = select(evaluations).where(condition, is_open).order_by(evaluations.c.id)
+        return [_evaluation(row) for row in await self._connection.rows(wanted)]
+
+
+async def erase_answers(
+    connection: Connection, workspace: WorkspaceId, erased: Sequence[ExampleId]
+) -> None:
+    """The answers to questions of erased examples go: they may hold their words."""
+    for part in parts(erased):
+        of_them = exists().where(
+            questions.c.workspace == workspace,
+            questions.c.example.in_(part),
+            questions.c.evaluation == answers.c.evaluation,
+            questions.c.number == answers.c.number,
+        )
+        gone = update(answers).where(answers.c.workspace == workspace, of_them)
+        await connection.run(gone.values(text="", scores={}, state=AnswerState.LOST))
+
+
+_ANSWER = [answers.c[field.name] for field in fields(EvaluationAnswer)]
+
+
+def _with_text(workspace: WorkspaceId, evaluation: EvaluationId) -> Select[tuple[object, ...]]:
+    in_force = questions.c.revision == examples.c.revision
+    text = case((in_force, examples.c.row), else_=revisions.c.row).label("text")
+    example = and_(
+        examples.c.workspace == questions.c.workspace, examples.c.id == questions.c.example
+    )
+    earlier = and_(
+        revisions.c.workspace == questions.c.workspace,
+        revisions.c.example == questions.c.example,
+        revisions.c.number == questions.c.revision,
+    )
+    own = and_(questions.c.workspace == workspace, questions.c.evaluation == evaluation)
+    return (
+        select(*questions.c, text)
+        .join_from(questions, examples, example)
+        .outerjoin(revisions, earlier)
+        .where(own)
+    )
+
+
+def _being_asked(
+    workspace: WorkspaceId, evaluation: EvaluationId, contenders: Sequence[int]
+) -> ColumnElement[bool]:
+    return and_(
+        answers.c.workspace == workspace,
+        answers.c.evaluation == evaluation,
+        answers.c.contender.in_(contenders),
+        answers.c.state == AnswerState.ASKED,
+    )
+
+
+def _question(row: Row[Any]) -> EvaluationQuestion:
+    return EvaluationQuestion(row.number, row.example, row.revision, row.is_must_answer, row.text)
+
+
+def _evaluation(row: Row[Any]) -> Evaluation:
+    values = fields_of(row)
+    contenders = tuple(
+        Contender(**{**one, "kind": ContenderKind(one["kind"])}) for one in values["contenders"]
+    )
+    return Evaluation(**{**values, "contenders": contenders})
