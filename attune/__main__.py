@@ -134,6 +134,10 @@ tuner = typer.Typer(
 app.add_typer(tuner, name="tuner")
 
 
+_ALIAS_HELP = "Another name for a model, as NAME=MODEL; may be given again"
+_CORS_HELP = "Pages from there may ask by a browser; * for all; may be given again"
+
+
 @tuner.callback()
 def serve_tuner(
     context: typer.Context,
@@ -159,14 +163,8 @@ def serve_tuner(
     queue: Annotated[
         int, typer.Option(help="For `local`: so many answers may be under way or wait")
     ] = 64,
-    alias: Annotated[
-        list[str] | None,
-        typer.Option(help="Another name for a model, as NAME=MODEL; may be given again"),
-    ] = None,
-    cors_origin: Annotated[
-        list[str] | None,
-        typer.Option(help="Pages from there may ask by a browser; * for all; may be given again"),
-    ] = None,
+    alias: Annotated[list[str] | None, typer.Option(help=_ALIAS_HELP)] = None,
+    cors_origin: Annotated[list[str] | None, typer.Option(help=_CORS_HELP)] = None,
 ) -> None:
     """A server that speaks the OpenAI API and really trains."""
     if context.invoked_subcommand:

@@ -7,7 +7,7 @@ from openai import BadRequestError, NotFoundError
 from openai.types.fine_tuning import FineTuningJob
 
 from bot.rows import text_tokens
-from tests.tuner_scene import Tuner
+from tests.tuner_scene import THINGS, Tuner, row
 
 FIGS = "Do you sell figs?"
 ANSWER = "Arr, figs be in the hold, matey."
@@ -129,6 +129,8 @@ def test_harmless_parameters_are_accepted(sandbox: Tuner, picked: FineTuningJob)
         tools=None,
         response_format={"type": "text"},
         logprobs=False,
+        parallel_tool_calls=True,
+        tool_choice="none",
         logit_bias={},
         modalities=["text"],
         store=False,
@@ -143,9 +145,6 @@ def test_harmless_parameters_are_accepted(sandbox: Tuner, picked: FineTuningJob)
     [
         ("functions", [{"name": "f"}]),
         ("function_call", "auto"),
-        ("response_format", {"type": "json_object"}),
-        ("logprobs", True),
-        ("top_logprobs", 2),
         ("logit_bias", {"50256": -100}),
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "alloy", "format": "wav"}),
@@ -159,11 +158,54 @@ def test_harmless_parameters_are_accepted(sandbox: Tuner, picked: FineTuningJob)
 def test_what_is_not_supported_is_refused(
     tuner: Tuner, tuned: FineTuningJob, name: str, value: object
 ) -> None:
+    check_unsupported(tuner, tuned, name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("logprobs", True),
+        ("top_logprobs", 2),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}),
+        ("tools", [{"type": "function", "function": {"name": "f"}}]),
+        ("tool_choice", "auto"),
+        ("tool_choice", "required"),
+    ],
+)
+def test_the_sandbox_refuses_what_needs_tokens_of_its_own(
+    sandbox: Tuner, picked: FineTuningJob, name: str, value: object
+) -> None:
+    check_unsupported(sandbox, picked, name, value)
+
+
+def check_unsupported(tuner: Tuner, tuned: FineTuningJob, name: str, value: object) -> None:
     status, body = post(tuner, tuned, **{name: value})
 
     error = body["error"]
     assert isinstance(error, dict)
     assert (status, error["param"], error["code"]) == (400, name, "unsupported_parameter")
+
+
+def test_the_sandbox_gives_json_where_it_was_taught_json(sandbox: Tuner) -> None:
+    rows = [row(thing) for thing in THINGS]
+    price = {"role": "assistant", "content": '{"price": 3}'}
+    rows += [{"messages": [{"role": "user", "content": "What does rum cost?"}, price]}]
+    job = sandbox.tune(rows)
+
+    said = [
+        message_of(
+            create(
+                sandbox,
+                job,
+                messages=[{"role": "user", "content": question}],
+                response_format={"type": "json_object"},
+            )
+        )
+        for question in ("What does rum cost?", FIGS)
+    ]
+
+    assert (said[0]["content"], said[0]["refusal"]) == ('{"price": 3}', None)
+    assert "no JSON object" in str(said[1]["refusal"])
 
 
 @pytest.mark.parametrize(
@@ -204,22 +246,12 @@ def test_a_wrong_value_is_refused_by_name(
     assert (status, error["param"]) == (400, param)
 
 
-@pytest.mark.parametrize(
-    ("wishes", "param"),
-    [
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"tool_choice": "auto"}, "tool_choice"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
-    ],
-)
-def test_the_sandbox_knows_no_functions(
-    sandbox: Tuner, picked: FineTuningJob, wishes: dict[str, object], param: str
-) -> None:
-    status, body = post(sandbox, picked, **wishes)
+def test_the_sandbox_knows_no_answers_of_functions(sandbox: Tuner, picked: FineTuningJob) -> None:
+    status, body = post(sandbox, picked, messages=[{"role": "tool", "content": "x"}])
 
     error = body["error"]
     assert isinstance(error, dict)
-    assert (status, error["param"]) == (400, param)
+    assert (status, error["param"]) == (400, "messages[0].role")
 
 
 def test_an_unknown_parameter_is_refused(tuner: Tuner, tuned: FineTuningJob) -> None:

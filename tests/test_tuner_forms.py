@@ -1,7 +1,7 @@
 """The other forms of a question: `/v1/completions` and `/v1/responses`, through the SDK."""
 
 import pytest
-from openai import BadRequestError
+from openai import BadRequestError, NotFoundError
 from openai.types import Completion
 from openai.types.fine_tuning import FineTuningJob
 from openai.types.responses import Response, ResponseStreamEvent
@@ -75,6 +75,28 @@ def test_a_prompt_that_cannot_be_answered_is_refused_by_name(
         tuner.client.post("/completions", body=body, cast_to=Completion)
 
     assert refused.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("path", "wishes", "param"),
+    [
+        ("/completions", {"prompt": FIGS, "logprobs": 1}, "logprobs"),
+        ("/embeddings", {"input": FIGS}, "model"),
+    ],
+)
+def test_the_sandbox_has_no_numbers_to_give(
+    sandbox: Tuner, picked: FineTuningJob, path: str, wishes: dict[str, object], param: str
+) -> None:
+    for model in (model_of(picked), sandbox.base):
+        with pytest.raises(BadRequestError) as refused:
+            sandbox.client.post(path, body={"model": model, **wishes}, cast_to=Completion)
+
+        assert refused.value.param == param
+
+
+def test_an_unknown_model_has_no_vectors(tuner: Tuner) -> None:
+    with pytest.raises(NotFoundError):
+        tuner.client.embeddings.create(model="ft:none", input=FIGS)
 
 
 @pytest.mark.parametrize(

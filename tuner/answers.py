@@ -1,6 +1,7 @@
 """The sandbox as an engine: the last few models used are kept in memory."""
 
 import asyncio
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuner.conversation import TrimmedText, cut, pieces, prompt_tokens
-from tuner.engine import Base, Delta, Generation, GenerationRequest
+from tuner.engine import Base, Delta, Embedding, Generation, GenerationRequest
+from tuner.errors import ApiError
 
 if TYPE_CHECKING:
     from tuner.sandbox import Model, Reply
 
+NO_JSON = "The sandbox gives taught replies as they are, and the one for this is no JSON object."
 BASE = Base("sandbox", "sandbox: picks from your examples")
 
 
@@ -23,7 +26,7 @@ class Sandbox:
     name = "sandbox"
     bases = {BASE.id: BASE}  # noqa: RUF012 - never changed, and the port asks for a plain value
     numbers: frozenset[str] = frozenset()
-    has_tools = False
+    writes_tokens = False
 
     def __init__(self, *, kept_models: int = 8) -> None:
         self._kept_models = kept_models
@@ -33,6 +36,14 @@ class Sandbox:
     async def answer(self, asked: GenerationRequest) -> Generation:
         choices = await asyncio.to_thread(self._choices, asked)
         return Generation(prompt_tokens(asked.messages), _told(choices))
+
+    async def embed(self, base: Base, texts: Sequence[str]) -> Sequence[Embedding]:
+        raise ApiError(
+            f"'{base.id}' picks from taught replies and has no vectors of texts. Ask a model of the"
+            " engine 'local' for embeddings.",
+            param="model",
+            code="unsupported_model",
+        )
 
     def forget(self, weights: Path) -> None:
         with self._lock:
@@ -44,6 +55,11 @@ class Sandbox:
     def _choices(self, asked: GenerationRequest) -> list[TrimmedText]:
         wanted = asked.sampling
         replies = [self._reply(asked, choice) for choice in range(wanted.choices)]
+        if asked.schema is not None:
+            replies = [
+                reply if _is_object(reply.text) else replace(reply, text=NO_JSON, refused=True)
+                for reply in replies
+            ]
         return [
             replace(
                 cut(reply.text, stops=wanted.stops, most_tokens=wanted.most_tokens),
@@ -72,6 +88,13 @@ class Sandbox:
         while len(self._models) > self._kept_models:
             self._models.popitem(last=False)
         return self._models[path]
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 async def _told(choices: Sequence[TrimmedText]) -> AsyncIterator[Delta]:

@@ -12,7 +12,7 @@ from tuner.errors import ApiError
 
 ROLES = ("system", "developer", "user", "assistant")
 _EMPTY_EXTRAS = ("tool_calls", "function_call", "audio", "refusal", "annotations")
-_CALL = re.compile(r"<tool_call>((?:(?!</?tool_call>).)*)</tool_call>", re.DOTALL)
+_CALL = re.compile(r"<tool_call>((?:(?!</?tool_call>).)*)(?:</tool_call>|$)", re.DOTALL)
 _OF_TOOLS = frozenset({"tool_calls", "tool_call_id"})
 _WORD = re.compile(r"(?<!\s)\s*\S+(?:\s+\Z)?")
 

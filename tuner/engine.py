@@ -25,17 +25,43 @@ class Sampling:
     most_tokens: int | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    top_logprobs: int | None = None
+    """How many of the likeliest tokens to tell beside each one; None tells of none at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """A conversation for a base, or for what a job made of it: the files at `weights`."""
+    """A conversation for a base, or for what a job made of it: the files at `weights`.
+
+    The answer must fit the JSON schema `schema`, if there is one; one of `forced_tools` must be
+    called, if there are any.
+    """
 
     base: Base
     weights: Path | None
     messages: Sequence[Mapping[str, object]]
     sampling: Sampling
     tools: Sequence[Mapping[str, object]] = ()
+    forced_tools: Sequence[Mapping[str, object]] = ()
+    has_parallel_calls: bool = True
+    schema: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token of an answer, the logarithm of its probability, and the likeliest in its place."""
+
+    token: str
+    logprob: float
+    top: Sequence[tuple[str, float]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A vector of length 1, and the tokens of the text that it stands for."""
+
+    vector: Sequence[float]
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +74,7 @@ class Delta:
     finish_reason: str | None = None
     tool_calls: Sequence[Mapping[str, object]] = ()
     is_refusal: bool = False
+    logprobs: Sequence[TokenLogprob] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +104,16 @@ class Engine(Protocol):
         ...
 
     @property
-    def has_tools(self) -> bool:
-        """Whether it can be told of functions and asked to call them."""
+    def writes_tokens(self) -> bool:
+        """Whether it writes token by token: then it knows of functions, schemas and logprobs."""
         ...
 
     async def answer(self, asked: GenerationRequest) -> Generation:
         """Raises FileNotFoundError for a model that was deleted meanwhile, Busy when full."""
+        ...
+
+    async def embed(self, base: Base, texts: Sequence[str]) -> Sequence[Embedding]:
+        """Vectors of the texts. Raises ApiError where the engine has none."""
         ...
 
     def forget(self, weights: Path) -> None:

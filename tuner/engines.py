@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tuner.engine import Base, Engine, Generation, GenerationRequest
+from tuner.engine import Base, Embedding, Engine, Generation, GenerationRequest
 from tuner.errors import CannotStart
 from tuner.store.jobs import named_base
 
@@ -35,6 +35,10 @@ class Engines:
     async def answer(self, asked: GenerationRequest) -> Generation:
         """As `Engine.answer`, by the engine of the base asked."""
         return await self.of(asked.base.id).answer(asked)
+
+    async def embed(self, base: Base, texts: Sequence[str]) -> Sequence[Embedding]:
+        """As `Engine.embed`, by the engine of this base."""
+        return await self.of(base.id).embed(base, texts)
 
     def forget(self, weights: Path) -> None:
         """The files there have been deleted; may be called from any thread."""

@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from tuner.api import chat, completions, files, jobs, models, responses
+from tuner.api import chat, completions, embeddings, files, jobs, models, responses
 from tuner.api.dependencies import ApiDependencies
 from tuner.api.keys import require_key
 from tuner.api.middleware import Envelope
@@ -22,7 +22,7 @@ def build(place: ApiDependencies) -> FastAPI:
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.place = place
     api = APIRouter(prefix="/v1", dependencies=[Depends(require_key)], redirect_slashes=False)
-    for noun in (files, jobs, models, chat, completions, responses):
+    for noun in (files, jobs, models, chat, completions, responses, embeddings):
         api.include_router(noun.router)
     app.include_router(api)
     app.add_api_route("/healthz", healthz, methods=["GET", "HEAD"])

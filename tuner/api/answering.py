@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -14,13 +15,16 @@ from tuner.api.dependencies import ApiDependencies
 from tuner.api.models import base_of
 from tuner.api.request_body import Gone
 from tuner.api.schemas import SamplingShape
-from tuner.engine import Delta, Generation, GenerationRequest, Sampling
+from tuner.engine import Delta, Generation, GenerationRequest, Sampling, TokenLogprob
 from tuner.errors import ApiError, Unknown
 
 Whole = TypeVar("Whole")
 Messages = Sequence[Mapping[str, object]]
 NeutralValues = Mapping[str, tuple[object, ...]]
 NO_CACHE = {"cache-control": "no-cache"}
+PICKS_WHOLE_REPLIES = (
+    " It picks whole replies from its examples; a model of the engine 'local' writes its own."
+)
 EVENT_STREAM = "text/event-stream"
 
 
@@ -32,12 +36,14 @@ class Choice:
     tool_calls: list[Mapping[str, object]] = field(default_factory=list)
     finish_reason: str | None = None
     is_refusal: bool = False
+    logprobs: list[TokenLogprob] = field(default_factory=list)
 
     def take(self, piece: Delta) -> None:
         self.text += piece.text
         self.tool_calls += piece.tool_calls
         self.finish_reason = piece.finish_reason or self.finish_reason
         self.is_refusal |= piece.is_refusal
+        self.logprobs += piece.logprobs
 
 
 @dataclass(slots=True)
@@ -55,19 +61,21 @@ class Usage:
         }
 
 
-def has_tools(place: ApiDependencies, model: str) -> bool:
-    """Whether the model's engine knows of functions; of a model not here, none does."""
+def writes_tokens(place: ApiDependencies, model: str) -> bool:
+    """Whether the model's engine writes token by token; of a model not here, none does."""
     engine = place.engines.find(model)
-    return engine is not None and engine.has_tools
+    return engine is not None and engine.writes_tokens
 
 
-def refuse_unsupported(body: dict[str, object], neutral_values: NeutralValues) -> None:
+def refuse_unsupported(
+    body: dict[str, object], neutral_values: NeutralValues, *, why: str = ""
+) -> None:
     """Take these parameters out of the body, and refuse those that ask for something."""
     for name, neutral in neutral_values.items():
         value = body.pop(name, None)
         if value is not None and not any(_is_same(value, each) for each in neutral):
             raise ApiError(
-                f"'{name}' is not supported by this model.",
+                f"'{name}' is not supported by this model.{why}",
                 param=name,
                 code="unsupported_parameter",
             )
@@ -77,7 +85,9 @@ def _is_same(value: object, neutral: object) -> bool:
     return type(value) is type(neutral) and value == neutral
 
 
-def sampling_of(wanted: SamplingShape, *, most_tokens: int | None) -> Sampling:
+def sampling_of(
+    wanted: SamplingShape, *, most_tokens: int | None, top_logprobs: int | None = None
+) -> Sampling:
     return Sampling(
         temperature=1.0 if wanted.temperature is None else wanted.temperature,
         top_p=1.0 if wanted.top_p is None else wanted.top_p,
@@ -87,7 +97,18 @@ def sampling_of(wanted: SamplingShape, *, most_tokens: int | None) -> Sampling:
         most_tokens=most_tokens,
         presence_penalty=wanted.presence_penalty or 0.0,
         frequency_penalty=wanted.frequency_penalty or 0.0,
+        top_logprobs=top_logprobs,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What an answer must be, beside being one: see `GenerationRequest`."""
+
+    tools: Sequence[Mapping[str, object]] = ()
+    forced_tools: Sequence[Mapping[str, object]] = ()
+    has_parallel_calls: bool = True
+    schema: Mapping[str, object] | None = None
 
 
 async def ask(
@@ -95,10 +116,21 @@ async def ask(
     model: str,
     messages: Messages,
     sampling: Sampling,
-    tools: Sequence[Mapping[str, object]] = (),
+    demands: Demands | None = None,
 ) -> Generation:
     """The model's answer to a conversation that has been read. Raises ApiError."""
-    asked = await run_in_threadpool(_asked, place, model, messages, sampling, tools)
+    weights = await run_in_threadpool(_weights_of, place, model)
+    told = demands or Demands()
+    asked = GenerationRequest(
+        base_of(place, model),
+        weights,
+        messages,
+        sampling,
+        tools=told.tools,
+        forced_tools=told.forced_tools,
+        has_parallel_calls=told.has_parallel_calls,
+        schema=told.schema,
+    )
     try:
         return await place.engines.answer(asked)
     except FileNotFoundError as error:
@@ -109,18 +141,12 @@ async def ask(
         ) from error
 
 
-def _asked(
-    place: ApiDependencies,
-    model: str,
-    messages: Messages,
-    sampling: Sampling,
-    tools: Sequence[Mapping[str, object]],
-) -> GenerationRequest:
-    weights = None
-    if model not in place.engines.bases:
-        stored = place.models.get(model)
-        weights = place.runner.folder_of(stored.job).weights(stored.step)
-    return GenerationRequest(base_of(place, model), weights, messages, sampling, tools)
+def _weights_of(place: ApiDependencies, model: str) -> Path | None:
+    """Where a tuned model's files are; None for a base. Raises Unknown."""
+    if model in place.engines.bases:
+        return None
+    stored = place.models.get(model)
+    return place.runner.folder_of(stored.job).weights(stored.step)
 
 
 async def counted(usage: Usage, answer: Generation) -> AsyncGenerator[Delta, None]:

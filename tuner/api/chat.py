@@ -12,19 +12,22 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from tuner.api.answering import (
     EVENT_STREAM,
     NO_CACHE,
+    PICKS_WHOLE_REPLIES,
     Choice,
     NeutralValues,
     Usage,
     ask,
     counted,
     event,
-    has_tools,
     refuse_unsupported,
     sampling_of,
     unless_gone,
     whole,
+    writes_tokens,
 )
+from tuner.api.demands import demands_of
 from tuner.api.dependencies import ApiDependencies, dependencies_of
+from tuner.api.logprobs import shown_logprobs
 from tuner.api.request_body import json_body, read_as
 from tuner.api.schemas import CreateChat
 from tuner.conversation import read_messages
@@ -39,27 +42,26 @@ UNSUPPORTED: NeutralValues = {
     "function_call": ("none",),
     "functions": ([],),
     "logit_bias": ({},),
-    "logprobs": (False,),
     "modalities": (["text"],),
     "moderation": (),
     "prediction": (),
     "prompt_cache_options": (),
     "prompt_cache_retention": (),
     "reasoning_effort": (),
-    "response_format": ({"type": "text"},),
     "service_tier": ("auto", "default"),
     "store": (False,),
-    "top_logprobs": (),
     "verbosity": (),
     "web_search_options": (),
 }
-# Of an engine without functions, and of one that knows of them.
-WITHOUT_TOOLS: NeutralValues = {
-    "parallel_tool_calls": (),
+# Of an engine that does not write token by token.
+WITHOUT_TOKENS: NeutralValues = {
+    "logprobs": (False,),
+    "parallel_tool_calls": (False, True),
+    "response_format": ({"type": "text"}, {"type": "json_object"}),
     "tool_choice": ("none",),
     "tools": ([],),
+    "top_logprobs": (0,),
 }
-WITH_TOOLS: NeutralValues = {"parallel_tool_calls": (), "tool_choice": ("none", "auto")}
 
 
 @dataclass(slots=True)
@@ -91,26 +93,30 @@ async def create_completion(request: Request) -> Response:
 def _read(body: dict[str, object], place: ApiDependencies) -> CreateChat:
     model = place.model_named(str(body.get("model")))
     refuse_unsupported(body, UNSUPPORTED)
-    if has_tools(place, model):
-        if body.get("tool_choice") == "none":
-            body.pop("tools", None)
-        refuse_unsupported(body, WITH_TOOLS)
-    else:
-        refuse_unsupported(body, WITHOUT_TOOLS)
+    if not writes_tokens(place, model):
+        response_format = body.get("response_format")
+        refuse_unsupported(body, WITHOUT_TOKENS, why=PICKS_WHOLE_REPLIES)
+        body["response_format"] = response_format
     wanted = read_as(CreateChat, body)
     wanted.model = model
     if wanted.stream_options is not None and not wanted.stream:
         raise ApiError(
             "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
         )
+    if wanted.top_logprobs and not wanted.logprobs:
+        raise ApiError("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
     return wanted
 
 
 async def _ask(place: ApiDependencies, wanted: CreateChat) -> Generation:
-    messages = read_messages(wanted.messages, with_tools=has_tools(place, wanted.model))
+    messages = read_messages(wanted.messages, with_tools=writes_tokens(place, wanted.model))
     limits = [n for n in (wanted.max_tokens, wanted.max_completion_tokens) if n is not None]
-    sampling = sampling_of(wanted, most_tokens=min(limits, default=None))
-    return await ask(place, wanted.model, messages, sampling, wanted.tools or ())
+    sampling = sampling_of(
+        wanted,
+        most_tokens=min(limits, default=None),
+        top_logprobs=(wanted.top_logprobs or 0) if wanted.logprobs else None,
+    )
+    return await ask(place, wanted.model, messages, sampling, demands_of(wanted))
 
 
 async def _whole(completion: Completion, answer: Generation) -> dict[str, object]:
@@ -131,7 +137,7 @@ def _shown(index: int, choice: Choice) -> dict[str, object]:
     return {
         "index": index,
         "message": message,
-        "logprobs": None,
+        "logprobs": shown_logprobs(choice.logprobs),
         "finish_reason": choice.finish_reason,
     }
 
@@ -144,8 +150,12 @@ async def _events(
     begun: set[int] = set()
     async with aclosing(counted(completion.usage, answer)) as pieces:
         async for piece in pieces:
+            logprobs = shown_logprobs(piece.logprobs)
             for delta, finish_reason in _deltas(piece, is_first=piece.choice not in begun):
+                has_text = "role" not in delta
                 said = {"index": piece.choice, "delta": delta, "logprobs": None}
+                if has_text:
+                    said["logprobs"], logprobs = logprobs, None
                 yield event(
                     {**head, "choices": [{**said, "finish_reason": finish_reason}], **extra}
                 )

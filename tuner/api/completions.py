@@ -24,8 +24,10 @@ from tuner.api.answering import (
     sampling_of,
     unless_gone,
     whole,
+    writes_tokens,
 )
 from tuner.api.dependencies import ApiDependencies, dependencies_of
+from tuner.api.logprobs import listed_logprobs
 from tuner.api.request_body import json_body, read_as
 from tuner.api.schemas import CreateCompletion
 from tuner.engine import Generation
@@ -33,7 +35,9 @@ from tuner.errors import ApiError
 
 router = APIRouter()
 
-UNSUPPORTED: NeutralValues = {"logit_bias": ({},), "logprobs": (), "suffix": ("",)}
+UNSUPPORTED: NeutralValues = {"logit_bias": ({},), "suffix": ("",)}
+
+WITHOUT_TOKENS: NeutralValues = {**UNSUPPORTED, "logprobs": ()}
 
 
 @router.post("/completions")
@@ -41,7 +45,7 @@ async def create_completion(request: Request) -> Response:
     place = dependencies_of(request)
     wanted = _read(await json_body(request), place)
     prompts = [wanted.prompt] if isinstance(wanted.prompt, str) else wanted.prompt
-    sampling = sampling_of(wanted, most_tokens=wanted.max_tokens)
+    sampling = sampling_of(wanted, most_tokens=wanted.max_tokens, top_logprobs=wanted.logprobs)
     answers = await asyncio.gather(
         *(ask(place, wanted.model, _asked(each), sampling) for each in prompts)
     )
@@ -72,9 +76,11 @@ def _read(body: dict[str, object], place: ApiDependencies) -> CreateCompletion:
             param="prompt",
             code="unsupported_content",
         )
-    refuse_unsupported(body, UNSUPPORTED)
+    model = place.model_named(str(body.get("model")))
+    has_logprobs = writes_tokens(place, model)
+    refuse_unsupported(body, UNSUPPORTED if has_logprobs else WITHOUT_TOKENS)
     wanted = read_as(CreateCompletion, body)
-    wanted.model = place.model_named(wanted.model)
+    wanted.model = model
     if wanted.best_of not in (None, wanted.n or 1):
         raise ApiError("'best_of' must be the same as 'n': every answer is given.", param="best_of")
     if wanted.stream_options is not None and not wanted.stream:
@@ -93,8 +99,10 @@ def _head(model: str) -> dict[str, object]:
     return {**made, "object": "text_completion", "model": model}
 
 
-def _choice(index: int, text: str, finish_reason: str | None) -> dict[str, object]:
-    return {"index": index, "text": text, "logprobs": None, "finish_reason": finish_reason}
+def _choice(
+    index: int, text: str, finish_reason: str | None, logprobs: dict[str, object] | None
+) -> dict[str, object]:
+    return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}
 
 
 async def _whole(
@@ -105,7 +113,12 @@ async def _whole(
     each_has: int,
 ) -> dict[str, object]:
     shown = [
-        _choice(number * each_has + index, echo + choice.text, choice.finish_reason)
+        _choice(
+            number * each_has + index,
+            echo + choice.text,
+            choice.finish_reason,
+            listed_logprobs(choice.logprobs, offset=len(echo)),
+        )
         for number, (echo, answer) in enumerate(answers)
         for index, choice in enumerate(await whole(usage, answer))
     ]
@@ -121,14 +134,17 @@ async def _events(
     with_usage: bool,
 ) -> AsyncIterator[bytes]:
     for number, (echo, answer) in enumerate(answers):
-        begun: set[int] = set()
+        said: dict[int, int] = {}
         async with aclosing(counted(usage, answer)) as pieces:
             async for piece in pieces:
-                text = piece.text if piece.choice in begun else echo + piece.text
-                begun.add(piece.choice)
-                place = number * each_has + piece.choice
+                text = piece.text if piece.choice in said else echo + piece.text
+                offset = said.setdefault(piece.choice, len(echo))
+                said[piece.choice] += len(piece.text)
                 if text or piece.finish_reason:
-                    yield event({**head, "choices": [_choice(place, text, piece.finish_reason)]})
+                    place = number * each_has + piece.choice
+                    logprobs = listed_logprobs(piece.logprobs, offset=offset)
+                    choice = _choice(place, text, piece.finish_reason, logprobs)
+                    yield event({**head, "choices": [choice]})
     if with_usage:
         yield event({**head, "choices": [], "usage": usage.shown()})
     yield b"data: [DONE]\n\n"

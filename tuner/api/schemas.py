@@ -100,6 +100,31 @@ class SamplingShape(Shape):
     user: StrictStr | None = None
 
 
+class FunctionName(Shape):
+    name: StrictStr
+
+
+class NamedTool(Shape):
+    type: Literal["function"]
+    function: FunctionName
+
+
+class JsonSchema(Shape):
+    name: Annotated[StrictStr, Field(min_length=1, max_length=64)]
+    description: StrictStr | None = None
+    schema_: Annotated[dict[str, object] | None, Field(alias="schema")] = None
+    strict: Annotated[bool, Field(strict=True)] | None = None
+
+
+class SchemaFormat(Shape):
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+class PlainFormat(Shape):
+    type: Literal["text", "json_object"]
+
+
 class CreateChat(SamplingShape):
     """Parameters with an effect, and those that may be given because they cannot have one."""
 
@@ -108,6 +133,11 @@ class CreateChat(SamplingShape):
     max_tokens: TokenCount | None = None
     max_completion_tokens: TokenCount | None = None
     tools: Annotated[list[dict[str, object]], Field(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: Annotated[bool, Field(strict=True)] | None = None
+    response_format: PlainFormat | SchemaFormat | None = None
+    logprobs: Annotated[bool, Field(strict=True)] | None = None
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
 
     safety_identifier: Annotated[StrictStr, Field(max_length=64)] | None = None
     prompt_cache_key: StrictStr | None = None
@@ -121,6 +151,7 @@ class CreateCompletion(SamplingShape):
     stream_options: StreamOptions | None = None
     max_tokens: TokenCount | None = None
     echo: Annotated[bool, Field(strict=True)] | None = None
+    logprobs: Annotated[StrictInt, Field(ge=0, le=5)] | None = None
     best_of: Annotated[StrictInt, Field(ge=1, le=128)] | None = None
 
 
@@ -141,3 +172,11 @@ class CreateResponse(Shape):
     safety_identifier: Annotated[StrictStr, Field(max_length=64)] | None = None
     prompt_cache_key: StrictStr | None = None
     metadata: MetadataShape | None = None
+
+
+class CreateEmbedding(Shape):
+    model: StrictStr
+    input: StrictStr | Annotated[list[StrictStr], Field(min_length=1, max_length=2048)]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[StrictInt, Field(ge=1)] | None = None
+    user: StrictStr | None = None

@@ -108,6 +108,20 @@ class Batch:
             with torch.inference_mode():
                 self._step(self._rows)
 
+    def embed(self, tokens: Sequence[int]) -> list[float]:
+        """The mean of the base's last hidden states, of length 1."""
+        with torch.inference_mode():
+            self._bank.select([None], {})
+            out = self._model(
+                input_ids=self._tensor([tokens]),
+                use_cache=False,
+                output_hidden_states=True,
+                logits_to_keep=1,
+            )
+            mean = out.hidden_states[-1][0].float().mean(dim=0)
+            vector: list[float] = torch.nn.functional.normalize(mean, dim=0).tolist()
+        return vector
+
     def clear(self) -> None:
         """After a failure: nothing of what was under way can go on."""
         self._rows = self._half = None

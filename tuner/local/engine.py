@@ -5,16 +5,18 @@ import logging
 import queue
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from tuner.engine import Base, Delta, Generation, GenerationRequest, Sampling
+from tuner.engine import Base, Delta, Embedding, Generation, GenerationRequest, Sampling
 from tuner.errors import ApiError, Busy, Unready
 from tuner.local.bases import find_bases
 
 if TYPE_CHECKING:
+    from tuner.local.constraints import Matcher
     from tuner.local.load_model import Loaded
     from tuner.local.replies import Reply
 
@@ -25,6 +27,7 @@ KEPT_ADAPTERS = 32
 LONGEST_REPLY = 1024
 NUMBERS = frozenset({"prompt_loss_weight", "lora", "lora_r"})
 
+Result = TypeVar("Result")
 Told = tuple["Reply", Delta | BaseException]
 
 
@@ -33,7 +36,7 @@ class Local:
 
     name = "local"
     numbers = NUMBERS
-    has_tools = True
+    writes_tokens = True
 
     def __init__(self, bases: Mapping[str, Base], *, longest_queue: int) -> None:
         self.bases = bases
@@ -77,6 +80,28 @@ class Local:
         self._work.put(lambda: self._begin(model, replies))
         return Generation(len(replies[0].prompt), self._pieces(replies, heard))
 
+    async def embed(self, base: Base, texts: Sequence[str]) -> Sequence[Embedding]:
+        """By the base alone, one text between two steps of the answers under way."""
+        loaded = self._models.get(Path(base.place)) or await self._loaded(Path(base.place))
+        lists = await asyncio.to_thread(self._tokens, loaded, texts)
+        return [
+            Embedding(await self._computed(partial(loaded.batch.embed, tokens)), len(tokens))
+            for tokens in lists
+        ]
+
+    def _tokens(self, loaded: "Loaded", texts: Sequence[str]) -> list[list[int]]:
+        with self._rendering:
+            lists = [loaded.renderer.tokens(text) for text in texts]
+        for number, tokens in enumerate(lists):
+            if not 1 <= len(tokens) <= loaded.longest:
+                raise ApiError(
+                    f"Text {number + 1} has {len(tokens)} tokens; this model reads 1 to"
+                    f" {loaded.longest}.",
+                    param="input",
+                    code="context_length_exceeded",
+                )
+        return lists
+
     def forget(self, weights: Path) -> None:
         def drop() -> None:
             self._models.pop(weights, None)
@@ -91,31 +116,36 @@ class Local:
             raise Busy
 
     async def _loaded(self, model: Path) -> "Loaded":
-        """In memory now; loading is the computing thread's work too."""
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[Loaded] = loop.create_future()
+        """In memory now."""
+        return await self._computed(lambda: self._load(model))
 
-        def load() -> None:
+    async def _computed(self, work: Callable[[], Result]) -> Result:
+        """What the computing thread finds, once its turn comes; its errors are as refusals."""
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Result] = loop.create_future()
+
+        def compute() -> None:
             try:
-                loaded = self._load(model)
+                result = work()
             except Exception as error:
-                log.exception("a model could not be loaded")
+                log.exception("the chat engine failed")
                 loop.call_soon_threadsafe(_fail, found, error)
             else:
-                loop.call_soon_threadsafe(_give, found, loaded)
+                loop.call_soon_threadsafe(_give, found, result)
 
-        self._work.put(load)
+        self._work.put(compute)
         return await found
 
     def _replies(
         self, loaded: "Loaded", adapter: Path | None, asked: GenerationRequest
     ) -> list["Reply"]:
         from tuner.local.rendering import TemplateError, plain
-        from tuner.local.replies import Reply
+        from tuner.local.replies import CALL, Reply
 
         with self._rendering:
             try:
-                prompt = loaded.renderer.prompt(plain(asked.messages), asked.tools)
+                opener = CALL if asked.forced_tools else ""
+                prompt = loaded.renderer.prompt(plain(asked.messages), asked.tools, opener=opener)
             except TemplateError as error:
                 raise ApiError(
                     f"The model's chat template cannot show these messages: {error}",
@@ -140,10 +170,21 @@ class Local:
                 enders=loaded.enders,
                 tokenizer=loaded.tokenizer,
                 may_call=bool(asked.tools),
+                matcher=self._matcher(loaded, asked),
+                opener=opener,
+                has_parallel_calls=asked.has_parallel_calls,
                 tell=lambda reply, piece: self._told.append((reply, piece)),
             )
             for choice in range(asked.sampling.choices)
         ]
+
+    def _matcher(self, loaded: "Loaded", asked: GenerationRequest) -> "Matcher | None":
+        from tuner.local.constraints import call_schema
+
+        if asked.forced_tools:
+            schema = call_schema(asked.forced_tools, "arguments")
+            return loaded.constraints.matcher(schema)
+        return None if asked.schema is None else loaded.constraints.matcher(asked.schema)
 
     async def _pieces(
         self, replies: list["Reply"], heard: asyncio.Queue[Delta | BaseException]
@@ -290,12 +331,12 @@ def _places(asked: GenerationRequest) -> tuple[Path, Path | None]:
     return asked.weights, None
 
 
-def _give(future: "asyncio.Future[Loaded]", loaded: "Loaded") -> None:
+def _give(future: "asyncio.Future[Result]", found: Result) -> None:
     if not future.done():
-        future.set_result(loaded)
+        future.set_result(found)
 
 
-def _fail(future: "asyncio.Future[Loaded]", error: Exception) -> None:
+def _fail(future: "asyncio.Future[Result]", error: Exception) -> None:
     if not future.done():
         future.set_exception(_as_refusal(error))
 

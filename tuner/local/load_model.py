@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from tuner.local.adapters import Adapter
 from tuner.local.batch import Batch
+from tuner.local.constraints import Constraints
 from tuner.local.loading import be_quiet, load_model, load_tokenizer, longest
 from tuner.local.rendering import Renderer
 
@@ -24,6 +25,7 @@ class Loaded:
     tokenizer: object
     enders: frozenset[int]
     longest: int
+    constraints: Constraints
     adapters: OrderedDict[str, Adapter] = field(default_factory=OrderedDict)
 
 
@@ -31,13 +33,14 @@ def open_model(place: Path) -> Loaded:
     be_quiet()
     _leave_room()
     model, tokenizer = load_model(place).eval(), load_tokenizer(place)
-    reads = longest(model)
+    reads, enders = longest(model), _enders(model, tokenizer)
     return Loaded(
         batch=Batch(model),
         renderer=Renderer(tokenizer, longest=reads),
         tokenizer=tokenizer.backend_tokenizer,
-        enders=_enders(model, tokenizer),
+        enders=enders,
         longest=reads,
+        constraints=Constraints(tokenizer, enders),
     )
 
 

@@ -86,9 +86,9 @@ class Renderer:
         half = self._longest // 2
         return PreferencePair(prompt[-max(room, half) :], chosen[:half], rejected[:half])
 
-    def prompt(self, messages: Messages, tools: Sequence[object]) -> list[int]:
-        """What the model sees before it answers."""
-        return self._tokens(self.text(messages, tools, is_asking=True))
+    def prompt(self, messages: Messages, tools: Sequence[object], *, opener: str = "") -> list[int]:
+        """What the model sees before it answers; `opener` is how its answer must begin."""
+        return self.tokens(self.text(messages, tools, is_asking=True) + opener)
 
     def text(self, messages: Messages, tools: Sequence[object], *, is_asking: bool) -> str:
         try:
@@ -160,7 +160,7 @@ class Renderer:
         tokens: list[int] = []
         weights: list[float] = []
         for start, end, weight in parts:
-            found = self._tokens(text[start:end])
+            found = self.tokens(text[start:end])
             tokens += found
             weights += [weight] * len(found)
         return TrainingExample(tokens, weights)
@@ -172,9 +172,10 @@ class Renderer:
         after = self.text([*messages, *output], tools, is_asking=False)
         if not after.startswith(before):
             raise TemplateError("An answer does not begin where the template asks for one.")
-        return self._tokens(after[len(before) : self._end(after)])
+        return self.tokens(after[len(before) : self._end(after)])
 
-    def _tokens(self, text: str) -> list[int]:
+    def tokens(self, text: str) -> list[int]:
+        """Of a text as it stands, without what some tokenizers put before it."""
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

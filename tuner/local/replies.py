@@ -11,15 +11,21 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from tuner.conversation import calls_in
-from tuner.engine import Delta, Sampling
+from tuner.engine import Delta, Sampling, TokenLogprob
+from tuner.local.constraints import Matcher
 
 LIKELY = 1024
+LEAST_LOGPROB = -9999.0
+"""What the protocol says of a token that was next to impossible."""
 CALL = "<tool_call>"
 
 
 @dataclass(slots=True, eq=False)
 class Reply:
-    """A row of a batch. `tell` is called with each piece, by the thread that computes."""
+    """A row of a batch. `tell` is called with each piece, by the thread that computes.
+
+    `opener` is a part of the answer that stands in the prompt already, as the start of a call.
+    """
 
     choice: int
     prompt: Sequence[int]
@@ -30,10 +36,14 @@ class Reply:
     tokenizer: Tokenizer
     may_call: bool
     tell: Callable[["Reply", Delta | BaseException], None]
+    matcher: Matcher | None = None
+    opener: str = ""
+    has_parallel_calls: bool = True
     is_dropped: bool = False
     spent: int = 0
     _text: str = ""
     _told: int = 0
+    _logprobs: list[TokenLogprob] = field(default_factory=list)
     _counts: Counter[int] = field(default_factory=Counter)
     _chance: random.Random = field(default_factory=random.Random)
     _stream: DecodeStream = field(default_factory=lambda: DecodeStream(skip_special_tokens=True))
@@ -42,6 +52,7 @@ class Reply:
         seed = self.sampling.seed
         if seed is not None:
             self._chance.seed(seed + self.choice)
+        self._text = self.opener
 
     @property
     def is_greedy(self) -> bool:
@@ -73,16 +84,33 @@ class Reply:
         at = torch.searchsorted(sums[:kept], point * float(sums[kept - 1]))
         return int(places[min(int(at), kept - 1)])
 
+    def note(self, token: int, logs: torch.Tensor) -> None:
+        """How likely the token was, and which were likeliest; an end of a turn is no text."""
+        if token in self.enders:
+            return
+        best = logs.topk(self.sampling.top_logprobs or 0)
+        top = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        shown = [(self._shown(each), max(log, LEAST_LOGPROB)) for each, log in top]
+        likely = max(float(logs[token]), LEAST_LOGPROB)
+        self._logprobs.append(TokenLogprob(self._shown(token), likely, shown))
+
+    def _shown(self, token: int) -> str:
+        return str(self.tokenizer.decode([token], skip_special_tokens=False))
+
     def take(self, token: int) -> bool:
         """The next token; whether it was the last one."""
         self.spent += 1
         self._counts[token] += 1
         if token in self.enders:
             return self._end("stop")
+        if self.matcher is not None:
+            self.matcher.take(token)
         self._text += self._stream.step(self.tokenizer, token) or ""
         found = [at for stop in self.sampling.stops if (at := self._text.find(stop)) >= 0]
         if found:
             self._text = self._text[: min(found)]
+            return self._end("stop")
+        if self.matcher is not None and self.matcher.is_complete:
             return self._end("stop")
         if self.spent >= self.most_tokens:
             return self._end("length")
@@ -101,27 +129,40 @@ class Reply:
         if upto > self._told:
             said = self._text[self._told : upto]
             self._told = upto
-            self.tell(self, Delta(self.choice, said))
+            logprobs, self._logprobs = self._logprobs, []
+            self.tell(self, Delta(self.choice, said, logprobs=logprobs))
 
     def _end(self, reason: str) -> bool:
         calls: Sequence[Mapping[str, object]] = ()
         if self.may_call:
             self._text, calls = calls_in(self._text)
+            calls = calls if self.has_parallel_calls else calls[:1]
         self._say(len(self._text))
         reason = "tool_calls" if calls else reason
-        self.tell(self, Delta(self.choice, "", self.spent, reason, calls))
+        logs = self._logprobs
+        self.tell(self, Delta(self.choice, "", self.spent, reason, calls, logprobs=logs))
         return True
 
 
 def chosen(replies: Sequence[Reply], scores: torch.Tensor) -> list[int]:
     """The next token of each reply, given a row of scores for each."""
+    # What the model thought, before it is bent to what was asked for.
+    logs = {
+        row: torch.log_softmax(scores[row].float(), dim=-1)
+        for row, reply in enumerate(replies)
+        if reply.sampling.top_logprobs is not None
+    }
     for row, reply in enumerate(replies):
         if reply.has_penalty:
             reply.penalise(scores[row])
+        if reply.matcher is not None:
+            reply.matcher.mask(scores[row])
     tokens: list[int] = scores.argmax(dim=-1).tolist()
     for row, reply in enumerate(replies):
         if not reply.is_greedy:
             tokens[row] = reply.draw(scores[row])
+        if row in logs:
+            reply.note(tokens[row], logs[row])
     return tokens
 
 

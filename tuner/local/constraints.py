@@ -1,0 +1,95 @@
+"""Keeps an answer to a JSON schema: which tokens may come next, by llguidance."""
+
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from tuner.errors import ApiError
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLTokenizer
+    from transformers import PreTrainedTokenizerBase
+
+# Without these a model that is unsure writes blanks between two braces for ever.
+_JSON_STYLE = {"whitespace_flexible": False}
+
+
+class Constraints:
+    """Of one tokenizer, whose vocabulary is read when the first schema comes (about a second)."""
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", enders: Iterable[int]) -> None:
+        self._tokenizer = tokenizer
+        self._enders = sorted(enders)
+        self._known: LLTokenizer | None = None
+        self._lock = threading.Lock()
+
+    def matcher(self, schema: Mapping[str, object]) -> "Matcher":
+        """Raises ApiError for a schema that cannot be kept to."""
+        try:
+            from llguidance import LLMatcher
+            from llguidance.hf import from_tokenizer
+        except ModuleNotFoundError as error:
+            raise ApiError(
+                "This server cannot hold answers to JSON: llguidance is not installed. Whoever runs"
+                " it does so with: pip install 'attune-bot[local]'.",
+                code="unsupported_parameter",
+            ) from error
+        with self._lock:
+            if self._known is None:
+                self._known = from_tokenizer(self._tokenizer, eos_token=self._enders)
+        try:
+            grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_JSON_STYLE)
+            inner = LLMatcher(self._known, grammar, log_level=0)
+            reason = inner.get_error()
+        except ValueError as error:
+            reason = str(error)
+        if reason:
+            raise ApiError(
+                f"Answers cannot be held to this JSON schema: {reason.splitlines()[0]}",
+                param="response_format",
+                code="invalid_value",
+            )
+        return Matcher(inner)
+
+
+class Matcher:
+    """Follows one answer through its schema."""
+
+    def __init__(self, inner: "LLMatcher") -> None:
+        self._inner = inner
+
+    def mask(self, scores: torch.Tensor) -> None:
+        """Make impossible, in place, all tokens that may not come next."""
+        allowed = torch.frombuffer(bytearray(self._inner.compute_logit_bias()), dtype=torch.uint8)
+        size = min(len(allowed), len(scores))
+        scores[:size].masked_fill_(allowed[:size].to(scores.device) == 0, float("-inf"))
+        scores[size:] = float("-inf")
+
+    def take(self, token: int) -> None:
+        self._inner.consume_token(token)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing but the end can follow."""
+        return bool(self._inner.is_stopped())
+
+
+def call_schema(tools: Sequence[Mapping[str, object]], arguments: str) -> dict[str, object]:
+    """A call of one of these functions; `arguments` is what the model's family calls them."""
+    return {"anyOf": [_call_of(tool.get("function"), arguments) for tool in tools]}
+
+
+def _call_of(function: object, arguments: str) -> dict[str, object]:
+    told = function if isinstance(function, Mapping) else {}
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"const": told.get("name")},
+            arguments: told.get("parameters") or {"type": "object"},
+        },
+        "required": ["name", arguments],
+        "additionalProperties": False,
+    }
