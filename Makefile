@@ -6,7 +6,7 @@ BASE := $(VENV)/.base
 DEV := $(VENV)/.dev
 TORCH := $(VENV)/.torch
 
-.PHONY: run setup dev check test test-image test-browser test-torch test-all mutants chromium torch bench lock clean
+.PHONY: run setup dev check test test-image test-browser test-torch test-all mutants chromium torch engine bench lock clean
 
 run: setup
 	@$(BIN)/attune run
@@ -56,6 +56,10 @@ chromium:
 # What trains and serves models of one's own.
 torch: $(TORCH)
 
+# A small language model and what it needs, in the data folder.
+engine: setup
+	@$(BIN)/attune engine install
+
 bench: $(DEV)
 	$(BIN)/python -m bench
 
@@ -67,7 +71,7 @@ lock:
 		--no-emit-index-url --no-header --quiet -c requirements.lock -o requirements-dev.lock
 	echo 'torch ; python_version < "3"' | uv pip compile pyproject.toml --extra local --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
-		-c requirements-dev.lock --overrides /dev/stdin -o requirements-local.lock
+		-c requirements-dev.lock --overrides /dev/stdin -o attune/engine/requirements-local.lock
 
 clean:
 	rm -rf $(VENV) .venv-image build *.egg-info
@@ -86,8 +90,8 @@ $(DEV): requirements-dev.lock $(BASE)
 
 # torch comes by itself and first: its builds for CPU and GPU differ in size by gigabytes, and only
 # who installs it knows which; the lock holds the rest. docs/do/train-on-your-own-machine.md.
-$(TORCH): requirements-local.lock $(DEV)
+$(TORCH): attune/engine/requirements-local.lock $(DEV)
 	@echo "Setting up what trains models (once, about a minute) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-local.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r attune/engine/requirements-local.lock
 	@touch $(TORCH)

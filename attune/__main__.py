@@ -14,6 +14,7 @@ from typing import Annotated, Never, TypeVar
 
 import typer
 
+from attune.engine.commands import app as engine_commands
 from attune.folder import UMASK, private_folder
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
@@ -132,6 +133,7 @@ tuner = typer.Typer(
     help="A server that speaks the OpenAI API and really trains.", invoke_without_command=True
 )
 app.add_typer(tuner, name="tuner")
+app.add_typer(engine_commands, name="engine")
 
 
 _ALIAS_HELP = "Another name for a model, as NAME=MODEL; may be given again"

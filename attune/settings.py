@@ -80,6 +80,14 @@ class Settings(BaseSettings):
         alias="ATTUNE_HOSTS",
         description="A TOML file that names further hosts.",
     )
+    torch_index: str = Field(
+        default="https://download.pytorch.org/whl/cpu",
+        alias="ATTUNE_TORCH_INDEX",
+        description=(
+            "Where a build of torch for CPUs is taken from if pip's own indexes have none; `none`"
+            " for nowhere."
+        ),
+    )
     erase_after_days: float = Field(
         default=7,
         ge=0,

@@ -4,6 +4,11 @@ AttuneError
 ├── SettingsError           a variable is wrong; ends the start
 │   ├── FolderTaken         another service holds the data folder
 │   └── DatabaseTaken       another service holds the database
+├── EngineError             the engine for language models cannot be installed or started
+│   ├── IndexUnreachable    pip reaches no package index
+│   ├── NotEnoughSpace      the disk is too full for it
+│   ├── InstallRunning      somebody installs here already
+│   └── ModelRefused        a model cannot be taken as a base
 ├── Refusal                 the asker can do something about it
 │   ├── NotAllowed          the role is too low
 │   │   └── NotForGuests    a guest, or somebody of another organisation
@@ -92,6 +97,26 @@ class FolderTaken(SettingsError):
 
 class DatabaseTaken(SettingsError):
     """Another Attune works on the database {database} ({holder}). Stop that one first, or give this one a database of its own with DATABASE_URL."""
+
+
+class EngineError(AttuneError):
+    """The language model could not be installed: {problem} The whole of it is in {log}."""
+
+
+class IndexUnreachable(EngineError):
+    """The package index cannot be reached. Check the network, or the index in pip's own settings, and start again; what was downloaded is kept."""
+
+
+class NotEnoughSpace(EngineError):
+    """{folder} needs {needed} of free space for that, and has {free}."""
+
+
+class InstallRunning(EngineError):
+    """A language model is being installed here already. Wait until that has ended."""
+
+
+class ModelRefused(EngineError):
+    """{name} cannot be taken: {problem}"""
 
 
 class Refusal(AttuneError):

@@ -14,7 +14,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-local.lock")
+LOCAL = "attune/engine/requirements-local.lock"
+LOCKS = ("requirements.lock", "requirements-dev.lock", LOCAL)
 INSTALLED_APART = "torch"
 """Its builds differ by gigabytes, so the Makefile pins it and whoever installs it picks one."""
 
@@ -44,7 +45,7 @@ def required(lock: str) -> list[Requirement]:
     project: dict[str, Any] = _PYPROJECT["project"]
     more = {
         "requirements-dev.lock": _PYPROJECT["dependency-groups"]["dev"],
-        "requirements-local.lock": [
+        LOCAL: [
             *project["optional-dependencies"]["local"],
             *project["optional-dependencies"]["tokenizer"],
         ],
@@ -70,7 +71,7 @@ def test_a_lock_satisfies_every_requirement_of_the_project(lock: str) -> None:
 
 def test_what_the_makefile_installs_apart_satisfies_its_requirement() -> None:
     (version,) = re.findall(rf"\b{INSTALLED_APART}==(\S+)", (ROOT / "Makefile").read_text("utf-8"))
-    wanted = [one for one in required("requirements-local.lock") if one.name == INSTALLED_APART]
+    wanted = [one for one in required(LOCAL) if one.name == INSTALLED_APART]
 
     assert wanted
     assert unsatisfied(wanted, {INSTALLED_APART: {Version(version)}}) == []

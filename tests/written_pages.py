@@ -39,6 +39,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "OPENAI_BASE_URL",
         "ATTUNE_BASE_MODEL",
         "ATTUNE_HOSTS",
+        "ATTUNE_TORCH_INDEX",
         "ATTUNE_START_PATIENCE_HOURS",
         "ATTUNE_JOB_PATIENCE_HOURS",
     ),

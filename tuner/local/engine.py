@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from tuner.bases import find_bases
 from tuner.engine import Base, Delta, Embedding, Generation, GenerationRequest, Sampling
 from tuner.errors import ApiError, Busy, Unready
-from tuner.local.bases import find_bases
 
 if TYPE_CHECKING:
     from tuner.local.constraints import Matcher

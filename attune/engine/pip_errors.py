@@ -1,0 +1,52 @@
+"""What pip said, as one of our sentences."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+from bot.errors import EngineError, IndexUnreachable, NotEnoughSpace
+
+_UNREACHABLE = re.compile(
+    r"NewConnectionError|NameResolutionError|name resolution|ConnectTimeout|ReadTimeout|Read timed"
+    r"|ProxyError|SSLError|Network is unreachable|Connection refused|ConnectionResetError"
+    r"|Max retries exceeded|There was a problem confirming the ssl",
+    re.IGNORECASE,
+)
+_NOTHING_FOUND = re.compile(r"No matching distribution found", re.IGNORECASE)
+_FULL = os.strerror(errno.ENOSPC)
+_WRONG_HASH = "DO NOT MATCH THE HASHES"
+
+
+def explained(said: str, *, log: Path) -> EngineError:
+    """The error behind what a failed step printed."""
+    if _FULL in said:
+        return NotEnoughSpace(folder=log.parent, needed="more", free="none left")
+    if _WRONG_HASH in said:
+        return EngineError(
+            problem="A package is not the one that this version of Attune was made with"
+            " (its checksum differs).",
+            log=log,
+        )
+    if _UNREACHABLE.search(said):
+        return IndexUnreachable()
+    if "ensurepip" in said:
+        return EngineError(
+            problem="This Python cannot make environments. On Debian and Ubuntu install the"
+            " package python3-venv.",
+            log=log,
+        )
+    return EngineError(problem=_last_error(said), log=log)
+
+
+def is_not_offered(said: str) -> bool:
+    """Whether pip's indexes answered and have no such version."""
+    return bool(_NOTHING_FOUND.search(said)) and not _UNREACHABLE.search(said)
+
+
+def _last_error(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines or ["It ended without a word"])[-1].rstrip(".") + "."
