@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
 from attune.bootstrap import configured_hosts
 from attune.clock import SystemClock
@@ -22,18 +24,16 @@ from bot.domain import (
     UserId,
     WorkspaceId,
 )
-from bot.errors import BadInput, NotFound
+from bot.errors import NotFound
 from bot.events import CommandInvoked, Event
-from bot.imports import Plan, plan_import, read_import
+from bot.imports import Plan, read_import
 from bot.replies import Document
 from bot.request import Request
-from bot.rows import Problem
 from bot.words import Words
 from storage.database import Database
 from storage.migrations import migrate
 
 OPERATOR = User(UserId("operator"), "operator", is_platform_admin=True)
-_BLOCK = 64 * 1024
 
 
 @asynccontextmanager
@@ -52,19 +52,19 @@ async def import_file(
     settings: Settings, file: Path, *, workspace: WorkspaceId, assistant: str | None, words: Words
 ) -> tuple[Plan, datasets.Tally]:
     """Rows that the operator imports count as approved. Raises Refusal."""
-    plan = _plan(file, words)
-    if isinstance(plan, Problem):
-        raise BadInput(problem=words.problem(plan))
-    async with desk(settings) as store:
-        ask = await _ask(settings, store, workspace, assistant, words)
-        tally = await datasets.import_rows(
-            read_import(_blocks(file), plan),
-            assistant=ask.assistant.id,
-            method=plan.method,
-            state=ExampleState.APPROVED,
-            request=ask,
-            store=store,
-        )
+    with await asyncio.to_thread(_opened, file) as opened:
+        rows, plan = await asyncio.to_thread(datasets.planned, opened, file.name, words)
+        with rows:
+            async with desk(settings) as store:
+                ask = await _ask(settings, store, workspace, assistant, words)
+                tally = await datasets.import_rows(
+                    read_import(rows, plan),
+                    assistant=ask.assistant.id,
+                    method=plan.method,
+                    state=ExampleState.APPROVED,
+                    request=ask,
+                    store=store,
+                )
     return plan, tally
 
 
@@ -122,14 +122,7 @@ async def _ask(
     )
 
 
-def _plan(file: Path, words: Words) -> Plan | Problem:
+def _opened(file: Path) -> IO[bytes]:
     if not file.is_file():
         raise NotFound(noun="file", name=file)
-    with file.open("rb") as head:
-        return plan_import(head.read(_BLOCK), file.name)
-
-
-def _blocks(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as opened:
-        while block := opened.read(_BLOCK):
-            yield block
+    return file.open("rb")

@@ -25,7 +25,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import BadInput, NotNow
-from bot.imports import Plan, plan_import, read_import
+from bot.imports import Plan, plan_import, read_import, unpack
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanReadFile
@@ -41,7 +41,6 @@ _BATCH = 200
 _BETWEEN = 50
 _PAGE = 200
 SHOWN_PROBLEMS, _PROBLEMS_ON_PAGE = 5, 500
-_HEAD = 64 * 1024
 _IN_MEMORY = 4 * 1024 * 1024
 
 
@@ -118,19 +117,28 @@ async def _import_file(request: Request, deps: Dependencies, *, shown: int) -> R
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
         async for block in surface.read_file(request.place, file):
             spool.write(block)
-        spool.seek(0)
-        plan = plan_import(spool.read(_HEAD), file.name)
-        if isinstance(plan, Problem):
-            raise BadInput(problem=request.words.problem(plan))
-        tally = await import_rows(
-            read_import(_told_blocks(spool, request), plan),
-            assistant=request.assistant.id,
-            method=plan.method,
-            state=_state_for(request.role),
-            request=request,
-            store=deps.store,
-        )
+        rows, plan = await asyncio.to_thread(planned, spool, file.name, request.words)
+        with rows:
+            tally = await import_rows(
+                _told_rows(rows, plan, request),
+                assistant=request.assistant.id,
+                method=plan.method,
+                state=_state_for(request.role),
+                request=request,
+                store=deps.store,
+            )
     return _report(request, file.name, plan, tally, shown=shown)
+
+
+def planned(file: IO[bytes], name: str, words: Words) -> tuple[IO[bytes], Plan]:
+    """The unpacked file, and how it would be read. Raises BadInput."""
+    found = unpack(file, name)
+    if isinstance(found, Problem):
+        raise BadInput(problem=words.problem(found))
+    plan = plan_import(*found)
+    if isinstance(plan, Problem):
+        raise BadInput(problem=words.problem(plan))
+    return found[0], plan
 
 
 def _file_form(words: Words) -> Form:
@@ -298,15 +306,16 @@ def _last(messages: object, role: str) -> str:
     return content_text(texts[-1]) if texts else ""
 
 
-def _told_blocks(file: IO[bytes], request: Request) -> Iterator[bytes]:
-    """The file block by block, and how much of it was checked already."""
-    total, done = file.seek(0, io.SEEK_END), 0
-    file.seek(0)
-    while block := file.read(_HEAD):
-        # Writing them down is the other half.
-        request.tell_progress(done, 2 * total)
-        yield block
-        done += len(block)
+def _told_rows(
+    file: IO[bytes], plan: Plan, request: Request
+) -> Iterator[tuple[int, Row | Problem]]:
+    """The rows one by one, and how much of the file was checked already."""
+    total = file.seek(0, io.SEEK_END)
+    for count, row in enumerate(read_import(file, plan)):
+        if count % _BETWEEN == 0:
+            # Writing them down is the other half.
+            request.tell_progress(file.tell(), 2 * total)
+        yield row
 
 
 async def _put_aside(

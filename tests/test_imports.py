@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.imports import Layout, Plan, plan_import, read_import
+from bot.imports import Layout, Plan, Wishes, plan_import, read_import, unpack
 from bot.rows import Method, Problem
 
 CHAT = {
@@ -33,14 +33,27 @@ unhurried = settings(deadline=None)
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).filter(str.strip)
 
 
-def planned(file: bytes, name: str = "rows.csv") -> Plan:
-    plan = plan_import(file[: 64 << 10], name)
+def looked_at(file: bytes, name: str = "rows.csv", wishes: Wishes | None = None) -> Plan | Problem:
+    found = unpack(io.BytesIO(file), name)
+    if isinstance(found, Problem):
+        return found
+    with found[0]:
+        return plan_import(*found, wishes)
+
+
+def planned(file: bytes, name: str = "rows.csv", wishes: Wishes | None = None) -> Plan:
+    plan = looked_at(file, name, wishes)
     assert isinstance(plan, Plan), plan.sentence
     return plan
 
 
 def imported(file: bytes, name: str = "rows.csv") -> list[tuple[int, object]]:
-    return list(read_import([file], planned(file, name)))
+    found = unpack(io.BytesIO(file), name)
+    assert not isinstance(found, Problem), found.sentence
+    with found[0]:
+        plan = plan_import(*found)
+        assert isinstance(plan, Plan), plan.sentence
+        return list(read_import(found[0], plan))
 
 
 def refused(file: bytes, name: str = "rows.csv") -> list[tuple[int, str]]:
@@ -67,11 +80,11 @@ def jsonl(*rows: object) -> bytes:
     [
         (CHAT, Layout.CHAT, Method.SUPERVISED),
         (PREFERENCE, Layout.DPO, Method.DPO),
-        ({"prompt": "a", "completion": "b"}, Layout.COMPLETION, Method.SUPERVISED),
-        ({"prompt": "a", "chosen": "b", "rejected": "c"}, Layout.COMPLETION, Method.DPO),
+        ({"prompt": "a", "completion": "b"}, Layout.COLUMNS, Method.SUPERVISED),
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, Layout.COLUMNS, Method.DPO),
         (
             {"prompt": "a", "preferred_output": "b", "non_preferred_output": "c"},
-            Layout.COMPLETION,
+            Layout.COLUMNS,
             Method.DPO,
         ),
     ],
@@ -80,7 +93,7 @@ def test_the_layout_of_json_is_seen(row: object, layout: Layout, method: Method)
     for file in (jsonl(row, row), jsonl([row, row])):
         plan = planned(file, "rows.jsonl")
 
-        assert (plan.layout, plan.method, plan.delimiter) == (layout, method, None)
+        assert (plan.layout, plan.method) == (layout, method)
 
 
 @pytest.mark.parametrize("row", [CHAT, PREFERENCE])
@@ -144,25 +157,27 @@ def test_an_array_is_read_with_the_line_of_each_row(encoding: str) -> None:
         (b"'a']", "not_json"),
         (b"7 8]", "extra_text"),
         (b"[NaN]]", "not_finite"),
-        (b'"\xe9"]', "not_utf8"),
         (b"[" * 100_000, "too_deep"),
+        (b'"' + b"x" * (9 << 20) + b'"]', "line_too_long"),
     ],
+    ids=lambda value: str(value)[:12],
 )
 def test_a_broken_array_is_told(rest: bytes, code: str) -> None:
-    plan = planned(jsonl([CHAT]), "rows.json")
-
-    found = [row for _, row in read_import([jsonl([CHAT])[:-1] + b",\n" + rest], plan)]
-
-    assert code in [row.code for row in found if isinstance(row, Problem)]
+    assert code in [code for _, code in refused(jsonl([CHAT])[:-1] + b",\n" + rest, "rows.json")]
 
 
-def test_an_array_past_its_limit_is_told() -> None:
-    plan = planned(jsonl([CHAT]), "rows.json")
-    chunks = (b"[" + b" " * (1 << 20) for _ in range(70))
+def test_an_array_of_any_size_is_read_with_bounded_memory() -> None:
+    file = io.BytesIO(json.dumps([CHAT] * 60_000, indent=1).encode())
+    plan = plan_import(file, "rows.json")
+    assert isinstance(plan, Plan)
 
-    assert [row for _, row in read_import(chunks, plan)] == [
-        Problem(1, "array_too_long", {"limit": 64})
-    ]
+    tracemalloc.start()
+    count = sum(1 for _ in read_import(file, plan))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert count == 60_000
+    assert peak < 24 << 20
 
 
 @pytest.mark.parametrize(
@@ -189,7 +204,7 @@ def test_columns_are_known_by_name(question: str, answer: str, delimiter: str) -
     plan = planned(table.encode())
 
     assert plan.columns == {"question": question, "answer": answer}
-    assert (plan.layout, plan.delimiter) == (Layout.TABLE, delimiter)
+    assert (plan.layout, plan.source.delimiter) == (Layout.COLUMNS, delimiter)
     assert said(table.encode()) == [NEAR]
 
 
@@ -210,19 +225,19 @@ def test_a_table_without_header_needs_exactly_two_columns() -> None:
 
     plan = planned(table)
 
-    assert (plan.columns, plan.has_header) == ({"question": "1", "answer": "2"}, False)
+    assert (plan.columns, plan.source.headings) == ({"question": "1", "answer": "2"}, ("1", "2"))
     assert said(table) == [NEAR, NEAR]
 
 
 def test_columns_that_say_nothing_are_named() -> None:
-    problem = plan_import(b"id,theme,text\n1,2,3\n", "rows.csv")
+    problem = looked_at(b"id,theme,text\n1,2,3\n", "rows.csv")
 
     assert isinstance(problem, Problem)
     assert "“id”, “theme”, “text”" in problem.sentence
 
 
 def test_keys_that_say_nothing_are_named() -> None:
-    problem = plan_import(b'{"theme": "a", "text": "b"}', "rows.jsonl")
+    problem = looked_at(b'{"theme": "a", "text": "b"}', "rows.jsonl")
 
     assert isinstance(problem, Problem)
     assert "“theme”, “text”" in problem.sentence
@@ -244,11 +259,9 @@ def test_an_old_encoding_that_shows_late_is_still_read() -> None:
 
 
 def test_a_broken_character_is_told_and_not_guessed() -> None:
-    file = "Frage;Antwort\nÜber?;Nah.\n".encode()
+    file = "Frage;Antwort\nÜber?;Nah.\n".encode() + b"Caf\xe9?;Nah.\n"
 
-    found = list(read_import([file, b"Caf\xe9?;Nah.\n"], planned(file)))
-
-    assert found[-1] == (3, Problem(3, "broken_character", {}))
+    assert imported(file)[-1] == (3, Problem(3, "broken_character", {}))
 
 
 def test_a_row_over_several_lines_counts_from_its_first() -> None:
@@ -269,7 +282,8 @@ def test_the_line_with_which_a_spreadsheet_tells_its_delimiter_is_no_row() -> No
         (b"Where is it?,Near, I think.", "cells_too_many"),
         (b'"Where is it?,Near.', "table_broken"),
         (b'"Where" is it?,Near.', "table_broken"),
-        (b"Where is it?," + b"x" * 200_000, "cell_too_long"),
+        (b"Where is it?," + b"x" * 600_000, "cell_too_long"),
+        (b"Where is it?," + b"x" * 300_000, "too_long"),
         (b"Where is it?," + b"x" * (9 << 20), "cell_too_long"),
         (b"Where is it?,<|im_end|>", "control_token"),
     ],
@@ -284,7 +298,7 @@ def test_a_broken_line_of_a_table_is_told(line: bytes, code: str) -> None:
 )
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows"])
 def test_an_empty_file_is_told(file: bytes, name: str) -> None:
-    problem = plan_import(file, name)
+    problem = looked_at(file, name)
 
     assert isinstance(problem, Problem)
     assert problem.code in ("file_empty", "columns_unknown")
@@ -294,16 +308,18 @@ def test_a_table_with_nothing_under_its_header_is_told() -> None:
     assert refused(b"question,answer\n") == [(0, "file_empty")]
 
 
-def test_a_first_row_longer_than_the_head_is_planned_by_its_first_key() -> None:
-    long = json.loads(json.dumps(PREFERENCE).replace("Where", "Where " * 20_000))
+@pytest.mark.parametrize("row", [CHAT, PREFERENCE, {"prompt": "Where?", "completion": "Near."}])
+@pytest.mark.parametrize("shape", ["lines", "array", "object", "spread"])
+def test_a_first_row_longer_than_the_head_is_a_row(row: dict[str, object], shape: str) -> None:
+    long = json.loads(json.dumps(row).replace("Where", "Where " * 14_000))
+    file = {
+        "lines": jsonl(long, row),
+        "array": jsonl([long, row]),
+        "object": jsonl({"version": 1, "data": [long, row]}),
+        "spread": "\n".join(json.dumps(each, indent=2) for each in (long, row)).encode(),
+    }[shape]
 
-    assert planned(jsonl(long), "rows.jsonl").layout is Layout.DPO
-
-
-def test_an_object_over_several_lines_is_told() -> None:
-    problem = plan_import(json.dumps(CHAT, indent=1).encode(), "rows.json")
-
-    assert problem == Problem(1, "cut_off", {})
+    assert [type(found) for _, found in imported(file, "rows.json")] == [dict, dict]
 
 
 def test_a_broken_first_line_does_not_hide_the_layout() -> None:
@@ -311,17 +327,17 @@ def test_a_broken_first_line_does_not_hide_the_layout() -> None:
 
 
 def test_a_table_is_never_held_in_memory() -> None:
-    head = b"question,answer\n"
-    plan = planned(head + b"Where is it?,Near.\n")
+    file = io.BytesIO(b"question,answer\n" + b"Where is it?,Near.\n" * 200_000)
+    plan = plan_import(file, "rows.csv")
+    assert isinstance(plan, Plan)
 
     tracemalloc.start()
-    rows = read_import([head, *[b"Where is it?,Near.\n" * 1000] * 30], plan)
-    count = sum(1 for _ in rows)
+    count = sum(1 for _ in read_import(file, plan))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    assert count == 30_000
-    assert peak < 1 << 20
+    assert count == 200_000
+    assert peak < 16 << 20
 
 
 @unhurried
@@ -343,22 +359,10 @@ def test_what_a_spreadsheet_writes_is_read_back(pairs: list[tuple[str, str]]) ->
     st.sampled_from(["rows.csv", "rows.tsv", "rows.json", "rows"]),
 )
 def test_no_file_makes_reading_raise(file: bytes, name: str) -> None:
-    plan = plan_import(file, name)
+    plan = looked_at(file, name)
     if isinstance(plan, Problem):
         assert plan.sentence
         return
-    for line, row in read_import([file], plan):
+    for line, row in imported(file, name):
         assert line >= 0
-        assert not isinstance(row, Problem) or row.sentence
-
-
-@unhurried
-@given(st.binary(max_size=80), st.sampled_from(Layout), st.sampled_from(Method))
-def test_no_file_makes_reading_raise_even_by_the_wrong_plan(
-    file: bytes, layout: Layout, method: Method
-) -> None:
-    names = ("question", "answer", "preferred", "rejected")
-    plan = Plan(layout, method, dict.fromkeys(names, "a"), ",", "utf-8")
-
-    for _, row in read_import([file], plan):
         assert not isinstance(row, Problem) or row.sentence

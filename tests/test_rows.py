@@ -24,6 +24,7 @@ from bot.rows import (
     text_tokens,
 )
 from bot.rows.checking import is_plain
+from bot.rows.problems import FILE_REASONS
 
 USER = {"role": "user", "content": "Where is my parcel?"}
 ANSWER = {"role": "assistant", "content": "On its way!"}
@@ -70,6 +71,13 @@ def nested(depth: int) -> list[object]:
     return inner
 
 
+def called_twice() -> dict[str, object]:
+    return chat(USER, {"role": "assistant", "tool_calls": [CALL, CALL]})
+
+
+BOTH_CALLING = {"role": "assistant", "tool_calls": [CALL, CALL | {"id": "c2"}]}
+OLD_CALLING = {"role": "assistant", "function_call": {"name": "track", "arguments": "{}"}}
+
 ACCEPTED = {
     "question and answer": chat(USER, ANSWER),
     "system": chat({"role": "system", "content": "Be kind."}, USER, ANSWER),
@@ -77,10 +85,13 @@ ACCEPTED = {
     "many turns with weights": chat(USER, ANSWER | {"weight": 0}, USER, ANSWER | {"weight": 1}),
     "an answer without a question": chat(ANSWER),
     "a tool call": chat(USER, CALLING, RESULT, ANSWER, tools=[TOOL], parallel_tool_calls=False),
+    "parallel calls": chat(
+        USER, BOTH_CALLING, RESULT | {"tool_call_id": "c2"}, RESULT, ANSWER, tools=[TOOL]
+    ),
     "a call as the answer": chat(USER, CALLING | {"content": None}, tools=[TOOL]),
     "an old function call": chat(
         USER,
-        {"role": "assistant", "function_call": {"name": "track", "arguments": "{}"}},
+        OLD_CALLING,
         {"role": "function", "name": "track", "content": "in Bern"},
         ANSWER,
         functions=[{"name": "track"}],
@@ -93,6 +104,16 @@ ACCEPTED = {
 }
 
 _WEIGHTS = (True, 1.0, 0.5, 2, 10**5000, "1", None)
+
+_NO_SCHEMAS: tuple[object, ...] = (
+    [],
+    {"properties": {}},
+    {"type": "string"},
+    {"type": "object", "properties": ["a"]},
+    {"type": "object", "properties": {"a": "string"}},
+    {"type": "object", "properties": {}, "required": ["a"]},
+    {"type": "object", "required": "a"},
+)
 
 REFUSED: list[tuple[str, object]] = [
     ("row_not_object", [USER, ANSWER]),
@@ -138,12 +159,25 @@ REFUSED: list[tuple[str, object]] = [
     ("answer_without_id", chat(USER, CALLING, {"role": "tool", "content": "in Bern"}, ANSWER)),
     ("answer_not_for_role", asked(content="Hello", tool_call_id="c1")),
     ("answer_to_nothing", chat(USER, RESULT, ANSWER)),
+    ("answer_to_nothing", chat(USER, CALLING, RESULT, RESULT, ANSWER)),
+    ("answer_to_nothing", chat(USER, {"role": "function", "name": "a", "content": "b"}, ANSWER)),
+    ("call_unanswered", chat(USER, CALLING, ANSWER)),
+    ("call_unanswered", chat(USER, CALLING, USER, ANSWER)),
+    ("call_unanswered", chat(USER, BOTH_CALLING, RESULT, ANSWER)),
+    ("call_unanswered", chat(USER, BOTH_CALLING, RESULT)),
+    ("call_unanswered", chat(USER, OLD_CALLING, ANSWER)),
+    ("call_twice", called_twice()),
     ("assistant_missing", chat(USER)),
     ("last_not_assistant", chat(USER, ANSWER, USER)),
     ("nothing_trained", answered(content="Hi", weight=0)),
     ("tools_not_list", chat(USER, ANSWER, tools=TOOL)),
     ("tool_broken", chat(USER, ANSWER, tools=[{"type": "function"}])),
     ("tool_broken", chat(USER, ANSWER, functions=[{}])),
+    ("tool_name", chat(USER, ANSWER, functions=[{"name": "track it"}])),
+    *(
+        ("tool_schema", chat(USER, ANSWER, functions=[{"name": "a", "parameters": p}]))
+        for p in _NO_SCHEMAS
+    ),
     ("tool_control_token", chat(USER, ANSWER, functions=[{"name": "<|im_end|>"}])),
     ("parallel_not_boolean", chat(USER, ANSWER, parallel_tool_calls=1)),
     ("too_long", asked(content="word " * 70_000)),
@@ -180,6 +214,7 @@ BROKEN_LINES: list[tuple[str, bytes]] = [
     ("cut_off", b'{"a": "hel'),
     ("cut_off", b"{"),
     ("extra_text", b"{},"),
+    ("several_objects", b"{} {}"),
     ("not_finite", b'{"a": NaN}'),
     ("not_finite", b'{"a": -Infinity}'),
     ("not_finite", b'{"a": 1e999}'),
@@ -275,9 +310,9 @@ def test_every_refusal_is_a_short_sentence(code: str, row: object, method: Metho
 
 def test_every_rule_of_rows_has_an_example_that_breaks_it() -> None:
     shown = {code for code, _ in REFUSED + REFUSED_PREFERENCES + BROKEN_LINES}
-    from_files = ("file_", "array_", "cell", "row_unknown", "columns_", "table_", "output_")
+    of_rows = {code for code in REASONS if code not in FILE_REASONS and code[:7] != "output_"}
 
-    assert {c for c in REASONS if not c.startswith(from_files)} <= shown
+    assert of_rows | {code for code, _ in BROKEN_LINES} <= shown
 
 
 @pytest.mark.parametrize("code", REASONS)
@@ -377,10 +412,10 @@ def test_a_broken_utf_16_file_is_told() -> None:
     assert found == ["not_utf8", {}, "not_utf8"]
 
 
-def test_blank_lines_count_and_several_rows_may_share_a_line() -> None:
-    found = list(read_lines([b'\n{"a": 1} {"b": 2}{"c": 3}\n\n{"d": 4}']))
+def test_blank_lines_count() -> None:
+    found = list(read_lines([b'\n{"a": 1}\n\n{"d": 4}']))
 
-    assert found == [(2, {"a": 1}), (2, {"b": 2}), (2, {"c": 3}), (4, {"d": 4})]
+    assert found == [(2, {"a": 1}), (4, {"d": 4})]
 
 
 def test_a_file_joined_from_two_with_marks_is_read() -> None:

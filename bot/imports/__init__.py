@@ -1,6 +1,17 @@
 """Reads the files people really have and turns them into training rows."""
 
-from bot.imports.plan import Layout, Plan, plan_import
+from bot.imports.containers import unpack
+from bot.imports.encodings import ENCODINGS, Encoding
+from bot.imports.plan import Layout, Plan, Wishes, plan_import
 from bot.imports.reading import read_import
 
-__all__ = ["Layout", "Plan", "plan_import", "read_import"]
+__all__ = [
+    "ENCODINGS",
+    "Encoding",
+    "Layout",
+    "Plan",
+    "Wishes",
+    "plan_import",
+    "read_import",
+    "unpack",
+]

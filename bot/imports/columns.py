@@ -1,33 +1,49 @@
-"""Guesses from their names what the columns of a table are for."""
+"""Guesses from names and first values what the columns of a table are for."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 from unicodedata import combining, normalize
 
 _LONGEST_HEADING_WORDS = 3
 
-# English, German, French, Spanish, Chinese; the better name stands before the weaker.
+# English, German, French, Spanish, Italian, Portuguese, Chinese, Japanese, Korean, Russian; the
+# better name stands before the weaker.
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "question": (
         *("question", "prompt", "user", "usermessage", "userinput", "query", "request", "input"),
+        *("problem", "inquiry", "enquiry", "human"),
         *("frage", "anfrage", "eingabe", "benutzer", "nutzer"),
         *("demande", "requete", "entree", "utilisateur"),
         *("pregunta", "consulta", "solicitud", "entrada", "usuario"),
+        *("domanda", "richiesta", "utente", "pergunta", "duvida", "pedido"),
         *("问题", "提问", "提示词", "提示", "输入", "用户", "問題", "提問", "輸入", "用戶", "问"),
+        *("質問", "問い合わせ", "入力", "질문", "문의", "입력", "вопрос", "запрос"),
     ),
     "answer": (
         *("answer", "completion", "response", "assistant", "reply", "output", "target"),
-        *("antwort", "ausgabe", "assistent"),
+        *("solution", "resolution", "gpt", "bot"),
+        *("antwort", "ausgabe", "assistent", "losung"),
         *("reponse", "sortie"),
         *("respuesta", "salida", "asistente"),
+        *("risposta", "assistente", "resposta"),
         *("回答", "答案", "回复", "答复", "输出", "助手", "回覆", "答覆", "輸出", "答"),
+        *("返答", "応答", "出力", "답변", "대답", "응답", "출력", "ответ"),
     ),
     "system": (
         *("system", "systemprompt", "systemmessage", "instructions"),
         *("systemanweisung", "anweisungen", "anweisung"),
         *("systeme", "consignes", "consigne"),
-        *("sistema", "instrucciones"),
+        *("sistema", "instrucciones", "istruzioni", "instrucoes"),
         *("系统", "系统提示", "系统提示词", "指令", "系統", "系統提示"),
+    ),
+    "context": (
+        *("context", "passage", "background", "kontext", "hintergrund", "contexte", "contexto"),
+        *("contesto", "上下文", "背景", "文脈", "맥락", "контекст"),
+    ),
+    "history": (
+        *("history", "verlauf", "historique", "historial", "cronologia", "historico"),
+        *("历史", "对话历史", "歷史", "履歴", "이력", "история"),
     ),
     "preferred": (
         *("preferred", "preferredoutput", "chosen", "better"),
@@ -44,22 +60,82 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
         *("拒绝", "非偏好", "较差", "落选", "拒絕", "較差"),
     ),
 }
+PURPOSES: Final = ("question", "answer", "system", "context", "history", "preferred", "rejected")
+
+# As the last word of a heading they tell of a text, as “answer score” does.
+_ABOUT: Final = frozenset(
+    (
+        *("id", "ids", "uuid", "guid", "key", "no", "nr", "num", "number", "index", "idx"),
+        *("count", "total", "score", "scores", "rating", "rank", "stars", "votes", "vote"),
+        *("grade", "date", "dates", "time", "times", "timestamp", "at", "created", "updated"),
+        *("modified", "year", "day", "url", "uri", "link", "href", "lang", "language", "locale"),
+        *("type", "kind", "category", "class", "label", "status", "state", "source", "origin"),
+        *("tag", "tags", "topic", "author", "name", "email", "mail", "phone", "hash", "length"),
+        *("len", "tokens", "cost", "price", "version", "file", "path", "flag", "nummer", "datum"),
+        *("zeit", "punkte", "bewertung", "sprache", "kategorie", "numero", "fecha", "hora"),
+        *("puntuacion", "idioma", "categoria", "heure", "langue", "note", "data", "ora"),
+        *("punteggio", "lingua", "pontuacao"),
+    )
+)
+# As the first word too, as in “date of answer”.
+_ABOUT_BEFORE: Final = frozenset(
+    (
+        *("id", "nr", "no", "num", "number", "score", "date", "time", "datum", "zeit", "fecha"),
+        *("hora", "numero", "heure", "ora", "url"),
+    )
+)
+# They may name the people of a column instead of what they wrote.
+_PEOPLE: Final = frozenset(
+    (
+        *("user", "human", "assistant", "bot", "gpt", "benutzer", "nutzer", "assistent"),
+        *("utilisateur", "usuario", "asistente", "utente", "assistente", "用户", "用戶", "助手"),
+    )
+)
+_ABOUT_ENDINGS: Final = (
+    *(
+        "编号",
+        "序号",
+        "日期",
+        "时间",
+        "評分",
+        "评分",
+        "分数",
+        "链接",
+        "类型",
+        "语言",
+        "編號",
+        "時間",
+    ),
+    *("番号", "日時", "日付", "点数", "번호", "날짜", "시간", "점수"),
+)
+# A value that says something about a text: a number, a date, a time, an address, an id.
+_NO_TEXT: Final = re.compile(
+    r"[-+]?[\d.,]+\s*%?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d{1,2}:\d{2}.*)?"
+    r"|\d{1,2}:\d{2}(:\d{2})?"
+    r"|https?://\S+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{24,64}|[A-Z]{1,5}-?\d{2,}|true|false",
+    re.IGNORECASE,
+)
+_NAME: Final = re.compile(r"@?[a-z][\w.@-]{0,30}\w", re.IGNORECASE | re.ASCII)
 
 
-def guess_columns(headings: Sequence[str]) -> dict[str, str]:
+def guess_columns(
+    headings: Sequence[str], values: Mapping[str, Sequence[object]] | None = None
+) -> dict[str, str]:
     """Map each purpose to the heading that names it best; a heading serves one purpose.
 
-    With “instruction” beside “input”, as in the Alpaca files, the instruction is the question
-    and the input its context.
+    A heading that is exactly a name goes before one that has it as a word. Ids, scores and dates
+    are never taken, by their heading or by their `values`. With “instruction” beside “input”, as
+    in the Alpaca files, the instruction is the question and the input its context.
     """
-    free = list(headings)
+    free = [each for each in headings if not is_about(each) and not _is_no_text(each, values)]
     found: dict[str, str] = {}
     if {"instruction", "input"} <= {_plain(heading) for heading in free}:
-        _take(found, free, "question", ("instruction",))
-        _take(found, free, "context", ("input",))
-    for purpose in ("rejected", "preferred", "question", "answer", "system"):
-        _take(found, free, purpose, SYNONYMS[purpose])
-    _take(found, free, "question", ("instruction",))
+        _assign(found, free, "question", ("instruction",), by_word=False)
+        _assign(found, free, "context", ("input",), by_word=False)
+    for by_word in (False, True):
+        for purpose in ("rejected", "preferred", "question", "answer", *PURPOSES[2:5]):
+            _assign(found, free, purpose, SYNONYMS[purpose], by_word=by_word)
+        _assign(found, free, "question", ("instruction", "anweisung"), by_word=by_word)
     return found
 
 
@@ -73,24 +149,86 @@ def is_preference(columns: Mapping[str, str]) -> bool:
     return "preferred" in columns and "rejected" in columns
 
 
-def _take(found: dict[str, str], free: list[str], purpose: str, synonyms: tuple[str, ...]) -> None:
+def are_exact(columns: Mapping[str, str]) -> bool:
+    """Tell whether each heading is a known name itself, rather than has one as a word."""
+    return all(
+        plain_name(heading) in (*SYNONYMS.get(purpose, ()), "instruction", "input")
+        for purpose, heading in columns.items()
+    )
+
+
+def holds_text(heading: str, values: Sequence[object]) -> bool:
+    """Tell whether a column may be a question or an answer, by its heading and values."""
+    return not is_about(heading) and not _is_no_text(heading, {heading: values})
+
+
+def plain_name(heading: str) -> str:
+    """The heading in lower case, without accents, spaces and punctuation."""
+    return _plain(heading)
+
+
+def heading_words(heading: str) -> list[str]:
+    """The words of a heading, also of one in camel case or with underscores."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", heading)
+    return [plain for word in re.split(r"[\s_\-./()\[\]]+", spaced) if (plain := _plain(word))]
+
+
+def _assign(
+    found: dict[str, str],
+    free: list[str],
+    purpose: str,
+    synonyms: tuple[str, ...],
+    *,
+    by_word: bool,
+) -> None:
     if purpose in found:
         return
-    by_name = {_plain(heading): heading for heading in reversed(free)}
-    by_word = {word: heading for heading in reversed(free) for word in _words(heading)}
-    names = (by_name.get(name) or by_word.get(name) for name in synonyms)
-    heading = next((name for name in names if name), None)
+    if by_word:
+        names = {word: heading for heading in reversed(free) for word in _few_words(heading)}
+    else:
+        names = {_plain(heading): heading for heading in reversed(free)}
+    heading = next((names[name] for name in synonyms if name in names), None)
     if heading is not None:
         found[purpose] = heading
         free.remove(heading)
 
 
+def is_about(heading: str) -> bool:
+    """Tell whether a heading names an id, a score, a date or the like, and no text."""
+    words = heading_words(heading) or [""]
+    is_about = words[-1] in _ABOUT or (len(words) > 1 and words[0] in _ABOUT_BEFORE)
+    return is_about or _plain(heading).endswith(_ABOUT_ENDINGS)
+
+
+def _is_no_text(heading: str, values: Mapping[str, Sequence[object]] | None) -> bool:
+    seen = [each for each in (values or {}).get(heading, ()) if each not in (None, "")]
+    texts = [each.strip() for each in seen if isinstance(each, str)]
+    if texts and _plain(heading) in _PEOPLE and all(map(_NAME.fullmatch, texts)):
+        return True
+    # One short value may be an answer like “42”.
+    if len(seen) < 2 or _plain(heading) in _ALL_NAMES:
+        return False
+    return not any(isinstance(each, list | dict) for each in seen) and all(
+        map(_NO_TEXT.fullmatch, texts)
+    )
+
+
 def _plain(heading: str) -> str:
     letters = normalize("NFKD", heading).casefold()
-    return "".join(letter for letter in letters if letter.isalnum() and not combining(letter))
+    plain = "".join(letter for letter in letters if letter.isalnum() and not combining(letter))
+    # Hangul is written in syllables, which NFKD takes apart.
+    return normalize("NFC", plain)
 
 
-def _words(heading: str) -> list[str]:
+def _few_words(heading: str) -> list[str]:
     # Longer headings are sentences: a first row without a header.
-    words = heading.replace("_", " ").replace("-", " ").split()
-    return [_plain(word) for word in words] if len(words) <= _LONGEST_HEADING_WORDS else []
+    words = heading_words(heading)
+    if len(words) > _LONGEST_HEADING_WORDS:
+        return []
+    # Chinese and Japanese are written without spaces, and the noun stands last.
+    whole = _plain(heading)
+    ends = [n for n in _ALL_NAMES if not n.isascii() and len(n) > 1 and whole.endswith(n)]
+    return words + ends
+
+
+_ALL_NAMES: Final = frozenset(name for names in SYNONYMS.values() for name in names)

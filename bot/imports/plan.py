@@ -1,25 +1,27 @@
-"""Looks at the head of a file and says how it would be read, so that it can be shown first."""
+"""Looks at the beginning of a file and says how it would be read, so that it can be shown first."""
 
-import codecs
-import csv
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
-from typing import Final
+from typing import IO, Final
 
-from bot.imports.columns import guess_columns, is_enough, is_preference
-from bot.rows import Method, Problem, method_of, read_lines
-from bot.rows.problems import RowRefused, kind_of
-from bot.rows.reading import decode_value
+from bot.imports import columns as names
+from bot.imports.containers import Container, find_container
+from bot.imports.encodings import ENCODINGS, Encoding, find_encodings, utf8_blocks
+from bot.imports.shapes import is_label, is_messages
+from bot.imports.sources import Source, Syntax, read_cells, read_records
+from bot.imports.tables import has_parquet, open_workbook
+from bot.imports.tickets import ticket_columns
+from bot.rows import Method, Problem, method_of
+from bot.rows.problems import kind_of
 
-TABLE_FALLBACK: Final = "cp1252"
-"""What spreadsheets of western offices write when it is not Unicode."""
-_DELIMITERS = (",", ";", "\t", "|")
-_ROWS_LOOKED_AT = 20
-_MOST_COLUMNS_SHOWN = 12
-_FIRST_KEY = re.compile(r'"(messages|input|preferred_output|non_preferred_output)"\s*:')
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_ROWS_LOOKED_AT: Final = 40
+_MOST_COLUMNS_SHOWN: Final = 12
+_KEYS_OF_ROWS: Final = frozenset(("messages", "tools", "functions", "parallel_tool_calls"))
+_CONVERSATIONS: Final = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns")
 
 
 class Layout(StrEnum):
@@ -27,157 +29,347 @@ class Layout(StrEnum):
 
     CHAT = "chat"
     DPO = "dpo"
-    COMPLETION = "completion"
-    TABLE = "table"
+    CONVERSATION = "conversation"
+    COLUMNS = "columns"
+    TICKETS = "tickets"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What somebody said about a file: columns by purpose, and the encoding of its text."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a file is read.
 
-    Columns map question, answer, system, context, preferred and rejected to the heading or key;
-    in a table without a header, to the number of the column from 1.
+    Columns map each purpose to the heading or key; in a table without a header, to the number of
+    the column from 1. `unused` are the columns that no purpose has. Where it `is_sure`, nothing
+    was guessed; `encodings` are those that fit as well, the chosen one first.
     """
 
     layout: Layout
     method: Method
     columns: Mapping[str, str]
-    delimiter: str | None
-    encoding: str
-    has_header: bool = True
+    source: Source
+    unused: tuple[str, ...] = ()
+    encodings: tuple[Encoding, ...] = ()
+    is_sure: bool = True
+    headings: tuple[str, ...] = ()
 
 
-def plan_import(head: bytes, name: str) -> Plan | Problem:
-    """Plan from the first 64 KiB of a file and its name, or say why it cannot be read."""
-    encoding = _encoding_of(head)
-    text = head.decode(encoding, "replace").removeprefix("\ufeff")
+def plan_import(file: IO[bytes], name: str, wishes: Wishes | None = None) -> Plan | Problem:
+    """Plan from an unpacked file and its name, or say why it cannot be read."""
+    wishes = wishes or Wishes()
+    container = find_container(file)
+    if isinstance(container, Problem):
+        return container
+    if container is Container.WORKBOOK:
+        return _plan_workbook(file, wishes)
+    if container is Container.PARQUET:
+        return _plan_parquet(file, wishes)
+    if wishes.encoding and wishes.encoding not in (*ENCODINGS, "utf-8"):
+        known = ", ".join((*ENCODINGS, "utf-8"))
+        return Problem(0, "encoding_unknown", {"encoding": wishes.encoding[:40], "known": known})
+    encodings = (Encoding(wishes.encoding),) if wishes.encoding else find_encodings(file)
+    plan = _plan_text(file, name, encodings[0].name, wishes)
+    if isinstance(plan, Problem) or len(encodings) == 1:
+        return plan
+    return _replaced(plan, encodings)
+
+
+def _replaced(plan: Plan, encodings: tuple[Encoding, ...]) -> Plan:
+    found = (plan.layout, plan.method, plan.columns, plan.source, plan.unused)
+    return Plan(*found, encodings=encodings, is_sure=False, headings=plan.headings)
+
+
+def _plan_text(file: IO[bytes], name: str, encoding: str, wishes: Wishes) -> Plan | Problem:
+    file.seek(0)
+    head = b"".join(islice(utf8_blocks(file, encoding), 1))[: 64 << 10]
+    text = head.decode("utf-8", "replace").removeprefix("\ufeff")
     if not text.strip():
         return Problem(0, "file_empty", {})
+    is_cr_only = "\r" in text and "\n" not in text
     suffix = name.lower().rpartition(".")[2]
-    is_json = text.lstrip().startswith(("{", "[")) or suffix in ("json", "jsonl", "ndjson")
-    if is_json and suffix not in ("csv", "tsv"):
-        return _plan_json(head, text, encoding)
+    is_json = re.match(r'\s*(\{|\[\s*[\[{"\]]?)', text) or suffix in ("json", "jsonl", "ndjson")
+    is_named_table = suffix in ("csv", "tsv") and not re.match(r'\s*[\[{]\s*["{]', text)
+    if is_json and not is_named_table:
+        return _plan_json(file, text, Source(Syntax.LINES, encoding, is_cr_only), wishes)
     if "\0" in text:
         return Problem(0, "null_byte", {})
-    return _plan_table(text, suffix, encoding)
+    return _plan_table(file, text, Source(Syntax.TABLE, encoding, is_cr_only), suffix, wishes)
 
 
-def _encoding_of(head: bytes) -> str:
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    try:
-        # The head may end in the middle of a character.
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return TABLE_FALLBACK
-    return "utf-8"
+def _plan_json(file: IO[bytes], text: str, source: Source, wishes: Wishes) -> Plan | Problem:
+    export = _chat_export(text)
+    if export:
+        return Problem(0, export, {})
+    start = text.lstrip()
+    values = source.with_syntax(Syntax.VALUES)
+    if start.startswith("["):
+        return _plan_records(file, values, wishes)
+    lines = _values(file, source)
+    is_wrapped = len(lines) == 1 and isinstance(lines[0], Mapping) and _has_rows(lines[0])
+    is_broken = not any(isinstance(line, Mapping) for line in lines[:1])
+    if start.startswith("{") and (is_wrapped or is_broken):
+        whole = _values(file, values)
+        if any(isinstance(value, Mapping) for value in whole[:1]):
+            return _plan_records(file, values, wishes)
+    return _plan_records(file, source, wishes)
 
 
-def _plan_json(head: bytes, text: str, encoding: str) -> Plan | Problem:
-    # JSON is Unicode by its standard: another encoding is refused line by line when read.
-    encoding = "utf-8" if encoding == TABLE_FALLBACK else encoding
-    is_array = text.lstrip().startswith("[")
-    first = _first_of_array(text) if is_array else _first_of_lines(head)
-    if isinstance(first, Problem):
-        is_longer_than_head = is_array or "\n" not in text.strip()
-        found = _FIRST_KEY.search(text) if is_longer_than_head else None
-        if found is None or first.code != "cut_off":
-            return first
-        first = {"messages" if found.group(1) == "messages" else "preferred_output": None}
-    method = method_of(first)
-    if method is Method.DPO and not _is_flat(first):
-        return Plan(Layout.DPO, Method.DPO, {}, None, encoding)
-    if method is Method.SUPERVISED:
-        return Plan(Layout.CHAT, method, {}, None, encoding)
-    return _plan_completion(first, encoding)
+def _has_rows(value: Mapping[object, object]) -> bool:
+    """Whether an object holds rows under a key, and is none itself."""
+    if any(key in value for key in ("messages", *_CONVERSATIONS, "prompt", "instruction")):
+        return any(
+            isinstance(each, list)
+            and each
+            and isinstance(each[0], Mapping)
+            and any(key in each[0] for key in _CONVERSATIONS)
+            for each in value.values()
+        )
+    lists = [each for each in value.values() if isinstance(each, list) and each]
+    return any(isinstance(each[0], Mapping) for each in lists)
 
 
-def _plan_completion(first: object, encoding: str) -> Plan | Problem:
-    if not isinstance(first, Mapping):
-        return Problem(1, "row_not_object", {"kind": kind_of(first)})
-    keys = list(first)
-    columns = guess_columns(keys)
-    if not is_enough(columns):
-        return Problem(0, "row_unknown", {"columns": _listed(keys)})
-    return Plan(Layout.COMPLETION, _method_for(columns), columns, None, encoding)
+def _chat_export(text: str) -> str | None:
+    # https://github.com/Tyrrrz/DiscordChatExporter
+    if re.match(r'\s*\{\s*"guild"\s*:\s*\{', text) and '"channel"' in text:
+        return "file_discord_export"
+    return (
+        "file_slack_export" if re.match(r'\s*\[\s*\{[^}]*"(client_msg_id|blocks)"', text) else None
+    )
 
 
-def _is_flat(row: object) -> bool:
-    outputs = ("preferred_output", "non_preferred_output")
-    return isinstance(row, Mapping) and all(isinstance(row.get(key), str) for key in outputs)
+def _values(file: IO[bytes], source: Source) -> list[object]:
+    found = [value for _, value in islice(read_records(file, source), _ROWS_LOOKED_AT)]
+    rows = [value for value in found if not isinstance(value, Problem)]
+    return rows or found
 
 
-def _first_of_lines(head: bytes) -> object:
-    values = [value for _, value in islice(read_lines([head]), _ROWS_LOOKED_AT)]
-    objects = [value for value in values if isinstance(value, dict)]
-    return next(iter(objects + values), Problem(0, "file_empty", {}))
-
-
-def _first_of_array(text: str) -> object:
-    found = re.search(r"\[\s*", text)
-    start = found.end() if found else 0
-    if text[start : start + 1] == "]":
+def _plan_records(file: IO[bytes], source: Source, wishes: Wishes) -> Plan | Problem:
+    values = _values(file, source)
+    if not values:
         return Problem(0, "file_empty", {})
-    try:
-        return decode_value(text, start)[0]
-    except RowRefused as refusal:
-        return refusal.at(1)
+    objects = [value for value in values if isinstance(value, Mapping)]
+    if not objects:
+        first = values[0]
+        if isinstance(first, Problem):
+            return first
+        return Problem(1, "row_not_object", {"kind": kind_of(first)})
+    return _plan_objects(objects, source, wishes)
 
 
-def _plan_table(text: str, suffix: str, encoding: str) -> Plan | Problem:
-    rest = text
+def _plan_objects(
+    objects: Sequence[Mapping[str, object]], source: Source, wishes: Wishes
+) -> Plan | Problem:
+    headings = list(dict.fromkeys(str(key) for each in objects for key in each))
+    values = {name: [each.get(name) for each in objects] for name in headings}
+    found = None if wishes.columns else _published_shape(objects[0], headings, values, source)
+    return found or _plan_columns(headings, values, source, wishes)
+
+
+def _published_shape(
+    first: Mapping[str, object],
+    headings: list[str],
+    values: Mapping[str, Sequence[object]],
+    source: Source,
+) -> Plan | None:
+    if method_of(first) is Method.DPO and not _has_texts(first):
+        return Plan(Layout.DPO, Method.DPO, {}, source)
+    if method_of(first) is Method.SUPERVISED and isinstance(first["messages"], list):
+        unused = tuple(name for name in headings if name not in _KEYS_OF_ROWS)
+        is_chat = not any("from" in m for m in first["messages"] if isinstance(m, Mapping))
+        if is_chat and "chosen" not in first:
+            return Plan(Layout.CHAT, Method.SUPERVISED, {}, source, unused)
+    by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
+    if {"chosen", "rejected"} <= by_name.keys():
+        return None
+    for each in _CONVERSATIONS:
+        heading = by_name.get(each)
+        if heading is not None and any(map(is_messages, values[heading])):
+            columns = {"messages": heading}
+            if "system" in by_name:
+                columns["system"] = by_name["system"]
+            used = {*columns.values(), *_KEYS_OF_ROWS}
+            unused = tuple(name for name in headings if name not in used)
+            return Plan(Layout.CONVERSATION, Method.SUPERVISED, columns, source, unused)
+    return None
+
+
+def _has_texts(row: Mapping[str, object]) -> bool:
+    outputs = ("preferred_output", "non_preferred_output")
+    return all(isinstance(row.get(key), str) for key in outputs)
+
+
+def _plan_columns(
+    headings: list[str],
+    values: Mapping[str, Sequence[object]],
+    source: Source,
+    wishes: Wishes,
+) -> Plan | Problem:
+    if wishes.columns:
+        return _plan_wished(headings, source, wishes)
+    found = names.guess_columns(headings, values)
+    if "preferred" in found and "rejected" in found and "question" not in found:
+        found = {purpose: found[purpose] for purpose in ("preferred", "rejected")}
+    elif not names.is_enough(found):
+        tickets = ticket_columns(headings, values)
+        if tickets:
+            return _with_columns(Layout.TICKETS, tickets, headings, source, is_sure=False)
+        shown = _listed(headings)
+        code = "columns_unknown" if source.is_table else "row_unknown"
+        return Problem(1 if source.is_table else 0, code, {"columns": shown})
+    label = next((each for each in headings if names.plain_name(each) == "label"), None)
+    if label and "answer" in found and is_label(values[label]):
+        found["label"] = label
+    is_sure = names.are_exact({k: v for k, v in found.items() if k != "label"})
+    return _with_columns(Layout.COLUMNS, found, headings, source, is_sure=is_sure)
+
+
+def _plan_wished(headings: list[str], source: Source, wishes: Wishes) -> Plan | Problem:
+    by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
+    found: dict[str, str] = {}
+    for purpose, wished in wishes.columns.items():
+        heading = wished if wished in headings else by_name.get(names.plain_name(wished))
+        if heading is None:
+            details = {"column": wished[:40], "columns": _listed(headings)}
+            return Problem(0, "column_not_there", details)
+        found[purpose] = heading
+    if "ticket" in found:
+        return _with_columns(Layout.TICKETS, found, headings, source)
+    if "messages" in found:
+        return _with_columns(Layout.CONVERSATION, found, headings, source)
+    if not names.is_enough(found) and not names.is_preference(found):
+        return Problem(0, "columns_unknown", {"columns": _listed(headings)})
+    return _with_columns(Layout.COLUMNS, found, headings, source)
+
+
+def _with_columns(
+    layout: Layout,
+    columns: dict[str, str],
+    headings: list[str],
+    source: Source,
+    *,
+    is_sure: bool = True,
+) -> Plan:
+    method = Method.DPO if names.is_preference(columns) else Method.SUPERVISED
+    unused = tuple(name for name in headings if name not in columns.values())
+    found = (layout, method, columns, source, unused)
+    return Plan(*found, is_sure=is_sure, headings=tuple(headings))
+
+
+def _plan_parquet(file: IO[bytes], wishes: Wishes) -> Plan | Problem:
+    if not has_parquet():
+        return Problem(0, "parquet_unread", {})
+    return _plan_records(file, Source(Syntax.PARQUET), wishes)
+
+
+def _plan_workbook(file: IO[bytes], wishes: Wishes) -> Plan | Problem:
+    book = open_workbook(file)
+    if isinstance(book, Problem):
+        return book
+    first: Problem | None = None
+    for sheet in book.sheet_names:
+        source = Source(Syntax.WORKBOOK, sheet=sheet)
+        plan = _plan_rows(_head_cells(file, source), source, wishes)
+        if isinstance(plan, Plan):
+            return plan
+        first = first if first and first.code != "file_empty" else plan
+    return first or Problem(0, "file_empty", {})
+
+
+def _plan_table(
+    file: IO[bytes], text: str, source: Source, suffix: str, wishes: Wishes
+) -> Plan | Problem:
+    told = re.match(r"sep=(.)[\r\n]", text, re.IGNORECASE)
     delimiters = ["\t", *_DELIMITERS] if suffix == "tsv" else list(_DELIMITERS)
-    told = re.match(r"sep=(.)\r?\n", text, re.IGNORECASE)
     if told:
-        delimiters, rest = [told.group(1)], text[told.end() :]
-    tables = {delimiter: _head_rows(rest, delimiter) for delimiter in delimiters}
-    for delimiter, rows in tables.items():
-        columns = _columns_of(rows[0]) if rows else {}
-        if is_enough(columns):
-            return Plan(Layout.TABLE, _method_for(columns), columns, delimiter, encoding)
-    for delimiter, rows in tables.items():
-        if rows and all(len(row) == 2 for row in rows):
-            pair = {"question": "1", "answer": "2"}
-            return Plan(Layout.TABLE, Method.SUPERVISED, pair, delimiter, encoding, False)
-    if not any(tables.values()):
-        return Problem(1, "table_broken", {"what": "no row can be read"})
-    headings = max((rows[0] for rows in tables.values() if rows), key=len)
-    return Problem(1, "columns_unknown", {"columns": _listed(headings)})
+        delimiters = [told.group(1)]
+    problems: list[tuple[int, Problem]] = []
+    pairs: list[Plan] = []
+    for delimiter in dict.fromkeys(delimiters):
+        each = source.with_delimiter(delimiter)
+        rows = _head_cells(file, each)
+        plan = _plan_rows(rows, each, wishes)
+        if isinstance(plan, Plan) and plan.source.headings is None:
+            return plan
+        if isinstance(plan, Plan):
+            pairs.append(plan)
+        else:
+            problems.append((len(rows[0]) if rows else 0, plan))
+    if pairs:
+        return pairs[0]
+    return max(problems, key=lambda each: each[0])[1]
 
 
-def _columns_of(headings: list[str]) -> dict[str, str]:
-    columns = guess_columns(headings)
-    if len(set(headings)) == 2 and len(columns) == 1 and columns.keys() <= {"question", "answer"}:
-        # One name is known, so this is a header, and the other column is what is missing.
-        missing = "answer" if "question" in columns else "question"
-        others = [heading for heading in headings if heading not in columns.values()]
-        columns[missing] = others[0]
-    return columns
+def _head_cells(file: IO[bytes], source: Source) -> list[list[str]]:
+    found: list[list[str]] = []
+    for _, cells in read_cells(file, source):
+        if isinstance(cells, Problem):
+            break
+        found.append([cell.strip() for cell in cells])
+        if len(found) > _ROWS_LOOKED_AT:
+            break
+    return found
 
 
-def _head_rows(text: str, delimiter: str) -> list[list[str]]:
-    rows: list[list[str]] = []
-    reader = csv.reader(_lines_of(text), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                rows.append([cell.strip() for cell in row])
-            if len(rows) > _ROWS_LOOKED_AT:
-                break
-    except csv.Error:
-        return rows
-    # The last row may be cut where the head ends.
-    return rows[:-1] if len(rows) > 1 else rows
+def _plan_rows(rows: list[list[str]], source: Source, wishes: Wishes) -> Plan | Problem:
+    if not rows:
+        code = "table_broken" if source.syntax is Syntax.TABLE else "file_empty"
+        return Problem(1, code, {"what": "no row can be read"})
+    headings = [cell for cell in rows[0] if cell]
+    objects = [_by_heading(rows[0], row) for row in rows[1:]]
+    found = _plan_objects(objects or [dict.fromkeys(headings, "")], source, wishes)
+    if isinstance(found, Plan):
+        return found
+    missing = _plan_other_of_two(headings, objects, source)
+    return missing or _plan_pairs(rows, source) or found
 
 
-def _lines_of(text: str) -> Iterator[str]:
-    return (line + "\n" for line in text.split("\n"))
+def _by_heading(headings: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for heading, cell in zip(headings, row, strict=False):
+        found.setdefault(heading, cell)
+    return found
 
 
-def _method_for(columns: Mapping[str, str]) -> Method:
-    return Method.DPO if is_preference(columns) else Method.SUPERVISED
+def _plan_other_of_two(
+    headings: list[str], objects: Sequence[Mapping[str, str]], source: Source
+) -> Plan | None:
+    """One of two names is known, so this is a header and the other column is what is missing."""
+    if len(set(headings)) != 2:
+        return None
+    values = {name: [each.get(name) for each in objects] for name in headings}
+    columns = names.guess_columns(headings, values)
+    if len(columns) != 1 or not columns.keys() <= {"question", "answer"}:
+        return None
+    other = next(heading for heading in headings if heading not in columns.values())
+    if not names.holds_text(other, values[other]):
+        return None
+    columns["answer" if "question" in columns else "question"] = other
+    return _with_columns(Layout.COLUMNS, columns, headings, source, is_sure=False)
 
 
-def _listed(names: list[str]) -> str:
-    shown = [name[:40].encode(errors="replace").decode() for name in names[:_MOST_COLUMNS_SHOWN]]
-    return ", ".join(f"“{name}”" for name in shown)
+def _plan_pairs(rows: list[list[str]], source: Source) -> Plan | None:
+    """A table without a header is one of questions and answers where it has two columns of text."""
+    if any(len(row) != 2 for row in rows) or any(map(is_messages, rows[-1])):
+        return None
+    is_header = any(names.is_about(cell) and len(cell.split()) < 3 for cell in rows[0])
+    has_text = all(
+        names.holds_text("", [row[n] for row in part]) for n in (0, 1) for part in (rows, rows[1:])
+    )
+    if is_header or not has_text:
+        return None
+    pair = {"question": "1", "answer": "2"}
+    numbered = source.with_headings(("1", "2"))
+    return _with_columns(Layout.COLUMNS, pair, ["1", "2"], numbered, is_sure=False)
+
+
+def _listed(headings: Sequence[str]) -> str:
+    shown = [name[:40].encode(errors="replace").decode() for name in headings]
+    more = ", …" if len(shown) > _MOST_COLUMNS_SHOWN else ""
+    return ", ".join(f"“{name}”" for name in shown[:_MOST_COLUMNS_SHOWN]) + more

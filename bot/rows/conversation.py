@@ -20,6 +20,9 @@ CONTROL_MARK: Final = "<|"
 # https://github.com/johny-b/llmcomp/issues/59
 _CONTROL_TOKEN: Final = re.compile(r"<\|[a-z0-9_]+\|>", re.IGNORECASE | re.ASCII)
 
+# https://platform.openai.com/docs/api-reference/chat/create#chat-create-tools
+_TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
 
 def check_chat(row: Mapping[str, object], *, is_marked: bool) -> None:
     """Refuse a chat row from which nothing can be learned, or that breaks a rule.
@@ -45,23 +48,66 @@ def check_conversation(holder: Mapping[str, object], *, is_marked: bool) -> list
         raise RowRefused("messages_not_list", kind=kind_of(messages))
     if not messages:
         raise RowRefused("messages_empty")
-    calls: set[str] = set()
+    calls = OpenCalls()
     for number, message in enumerate(messages, 1):
         try:
             check_message(message, calls, is_marked=is_marked)
         except RowRefused as refusal:
             raise RowRefused(refusal.code, message=number, **refusal.details) from None
+    # Calls at the very end are the answer that is taught; after a first result the others lack.
+    if calls and messages[-1]["role"] in ("tool", "function"):
+        raise RowRefused("call_unanswered", message=len(messages), id=shown(calls.first))
     _check_tools(holder, is_marked=is_marked)
     return messages
 
 
-def check_message(message: object, calls: set[str], *, is_marked: bool) -> None:
-    """Refuse a broken message; calls gathers the ids of the tool calls so far."""
+class OpenCalls:
+    """The tool calls of a conversation that have no result yet."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+        self._function = ""
+
+    def __bool__(self) -> bool:
+        return bool(self._ids or self._function)
+
+    @property
+    def first(self) -> str:
+        return next(iter(self._ids), self._function)
+
+    def check_before(self, role: str) -> None:
+        """Refuse another message than a result where results are due."""
+        if self and role not in ("tool", "function"):
+            raise RowRefused("call_unanswered", id=shown(self.first))
+
+    def open(self, ids: list[str]) -> None:
+        for each in ids:
+            if each in self._ids:
+                raise RowRefused("call_twice", id=shown(each))
+            self._ids[each] = None
+
+    def open_function(self, name: str) -> None:
+        self._function = name
+
+    def answer(self, call: str) -> None:
+        if call not in self._ids:
+            raise RowRefused("answer_to_nothing", id=shown(call))
+        del self._ids[call]
+
+    def answer_function(self, name: str) -> None:
+        if name != self._function:
+            raise RowRefused("answer_to_nothing", id=shown(name))
+        self._function = ""
+
+
+def check_message(message: object, calls: OpenCalls, *, is_marked: bool) -> None:
+    """Refuse a broken message; `calls` are those before it that have no result yet."""
     if not isinstance(message, dict):
         raise RowRefused("message_not_object", kind=kind_of(message))
     if not _KEYS.issuperset(message):
         raise RowRefused("key_unknown", key=shown(next(key for key in message if key not in _KEYS)))
     role = _role_of(message)
+    calls.check_before(role)
     is_plain = len(message) == 2 and "content" in message
     if is_marked:
         _check_control_tokens(list(message.values()))
@@ -133,17 +179,23 @@ def _check_image(image: object, role: str) -> None:
         raise RowRefused("image_broken")
 
 
-def _check_extras(message: Mapping[str, object], role: str, calls: set[str]) -> None:
+def _check_extras(message: Mapping[str, object], role: str, calls: OpenCalls) -> None:
     for key in ("name", "refusal"):
         value = message.get(key)
         if value is not None and not isinstance(value, str):
             raise RowRefused(f"{key}_not_text", kind=kind_of(value))
-    if role == "function" and not message.get("name"):
-        raise RowRefused("name_missing")
+    if role == "function":
+        _check_function_result(message.get("name"), calls)
     if "weight" in message:
         _check_weight(message["weight"], role)
     _check_calls(message, role, calls)
     _check_answer(message.get("tool_call_id"), role, calls)
+
+
+def _check_function_result(name: object, calls: OpenCalls) -> None:
+    if not isinstance(name, str) or not name:
+        raise RowRefused("name_missing")
+    calls.answer_function(name)
 
 
 def _check_weight(weight: object, role: str) -> None:
@@ -154,16 +206,16 @@ def _check_weight(weight: object, role: str) -> None:
         raise RowRefused("weight_wrong", weight=shown(weight))
 
 
-def _check_calls(message: Mapping[str, object], role: str, calls: set[str]) -> None:
+def _check_calls(message: Mapping[str, object], role: str, calls: OpenCalls) -> None:
     tool_calls, function_call = message.get("tool_calls"), message.get("function_call")
     if tool_calls is None and function_call is None:
         return
     if role != "assistant":
         raise RowRefused("calls_not_for_role", role=role)
     if function_call is not None:
-        _check_function(function_call, 1)
+        calls.open_function(_check_function(function_call, 1))
     if tool_calls is not None:
-        calls.update(_call_ids(tool_calls))
+        calls.open(_call_ids(tool_calls))
 
 
 def _call_ids(tool_calls: object) -> list[str]:
@@ -184,10 +236,11 @@ def _call_id(call: object, number: int) -> str:
     return name
 
 
-def _check_function(function: object, number: int) -> None:
+def _check_function(function: object, number: int) -> str:
     if not isinstance(function, dict):
         raise RowRefused("call_broken", call=number)
-    if not isinstance(function.get("name"), str) or not function["name"]:
+    name = function.get("name")
+    if not isinstance(name, str) or not name:
         raise RowRefused("call_without_name", call=number)
     arguments = function.get("arguments")
     try:
@@ -196,17 +249,17 @@ def _check_function(function: object, number: int) -> None:
         meaning = None
     if not isinstance(meaning, dict):
         raise RowRefused("arguments_not_json", call=number)
+    return name
 
 
-def _check_answer(call_id: object, role: str, calls: set[str]) -> None:
+def _check_answer(call_id: object, role: str, calls: OpenCalls) -> None:
     if role != "tool":
         if call_id is not None:
             raise RowRefused("answer_not_for_role", role=role)
         return
     if not isinstance(call_id, str) or not call_id:
         raise RowRefused("answer_without_id")
-    if call_id not in calls:
-        raise RowRefused("answer_to_nothing", id=shown(call_id))
+    calls.answer(call_id)
 
 
 def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> None:
@@ -216,9 +269,9 @@ def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> None:
     for field in ("tools", "functions"):
         tools = holder.get(field)
         if tools is not None:
-            _check_definitions(tools, field)
             if is_marked:
                 _check_unmarked(tools, field)
+            _check_definitions(tools, field)
 
 
 def _check_definitions(tools: object, field: str) -> None:
@@ -227,8 +280,25 @@ def _check_definitions(tools: object, field: str) -> None:
     for number, tool in enumerate(tools, 1):
         function = tool if field == "functions" else _function_in(tool)
         name = function.get("name") if isinstance(function, dict) else None
-        if not isinstance(name, str) or not name:
+        if not isinstance(function, dict) or not isinstance(name, str) or not name:
             raise RowRefused("tool_broken", field=field, tool=number)
+        if not _TOOL_NAME.fullmatch(name):
+            raise RowRefused("tool_name", field=field, tool=number, name=shown(name))
+        if not _is_schema(function.get("parameters")):
+            raise RowRefused("tool_schema", field=field, tool=number)
+
+
+def _is_schema(parameters: object) -> bool:
+    """Whether parameters are a JSON Schema of an object, as far as hosts look; or not there."""
+    if parameters is None or parameters == {}:
+        return True
+    if not isinstance(parameters, dict) or parameters.get("type") != "object":
+        return False
+    properties, required = parameters.get("properties", {}), parameters.get("required", [])
+    if not isinstance(properties, dict) or not isinstance(required, list):
+        return False
+    are_schemas = all(isinstance(each, dict | bool) for each in properties.values())
+    return are_schemas and all(isinstance(each, str) and each in properties for each in required)
 
 
 def _check_unmarked(tools: object, field: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bot.rows.conversation import check_conversation, check_message
+from bot.rows.conversation import OpenCalls, check_conversation, check_message
 from bot.rows.fingerprints import content_meaning
 from bot.rows.problems import RowRefused, kind_of
 
@@ -49,7 +49,7 @@ def _output_of(row: Mapping[str, object], field: str, *, is_marked: bool) -> obj
         raise RowRefused("output_not_single", field=field, count=len(messages))
     message = messages[0]
     try:
-        check_message(message, set(), is_marked=is_marked)
+        check_message(message, OpenCalls(), is_marked=is_marked)
     except RowRefused as refusal:
         raise RowRefused(f"output_{refusal.code}", field=field, **refusal.details) from None
     if message["role"] != "assistant":

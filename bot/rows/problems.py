@@ -19,17 +19,17 @@ class Method(StrEnum):
     DPO = "dpo"
 
 
-_FILE_REASONS = {
+FILE_REASONS: Final = {
     "file_empty": "the file is empty, choose a file with rows in it",
     "line_too_long": "the line is longer than {limit} MiB, shorten the row or split the line",
-    "array_too_long": (
-        "the JSON array is larger than {limit} MiB, save the file as JSON Lines with one row a line"
-    ),
     "not_utf8": "byte {byte} is not valid UTF-8, save the file as UTF-8",
     "null_byte": "there is a NUL character, save the file as UTF-8 text without NUL characters",
     "not_json": "this is not valid JSON at character {column} ({what}), correct it there",
     "cut_off": "the row breaks off before its end, put the whole row on this one line",
     "extra_text": "there is other text after the row at character {column}, remove it",
+    "several_objects": (
+        "another row begins at character {column}, put each row on a line of its own"
+    ),
     "not_finite": "“{number}” is not a JSON number, write an ordinary number or null",
     "number_too_long": "a number has thousands of digits, shorten it or write it as a string",
     "too_deep": "lists and objects are nested too deeply, flatten the row",
@@ -49,6 +49,44 @@ _FILE_REASONS = {
     "cell_empty": "“{column}” is empty, fill it or remove the row",
     "cell_missing": "“{column}” is missing, add it or remove the row",
     "cell_not_text": "“{column}” is of type {kind}, make it a string",
+    "cell_not_messages": "“{column}” is of type {kind}, write a list of messages there",
+    "column_not_there": "there is no column “{column}”, choose among {columns}",
+    "history_unknown": "“{column}” is no list of earlier questions and answers, write it as one",
+    "prompts_differ": "the two conversations differ before the last answer, make them the same",
+    "label_bad": "“{column}” says that the answer is bad, so it is not learned; correct the answer",
+    "ticket_unanswered": "the ticket “{ticket}” has no question with an answer, so it is left out",
+    "tickets_too_long": "the tickets have more than {limit} million characters, split the file",
+    "encoding_unknown": "“{encoding}” is no known encoding, choose one of {known}",
+    "workbook_broken": "the workbook cannot be read, save it again or as CSV",
+    "parquet_broken": "the Parquet file is broken here, write it again",
+    "parquet_unread": (
+        "reading Parquet needs the package pyarrow, install it or save the file as JSON Lines"
+    ),
+    "archive_broken": "the archive is broken, pack it again or choose the file inside it",
+    "archive_empty": "the archive has no file with rows in it",
+    "archive_several": "the archive has several files ({names}), choose one of them by itself",
+    "archive_nested": "there is another archive inside the archive, choose a file with rows",
+    "archive_too_long": "the file is larger than {limit} MiB when unpacked, split it",
+    "file_password": "the file has a password, save it without one",
+    "file_pdf": "this is a PDF and has no rows, choose a table or JSON",
+    "file_picture": "this is a picture and has no rows, choose a table or JSON",
+    "file_sound": "this is a sound and has no rows, choose a table or JSON",
+    "file_film": "this is a film or a sound and has no rows, choose a table or JSON",
+    "file_database": "this is a database, export its table as CSV",
+    "file_program": "this is a program and has no rows, choose a table or JSON",
+    "file_archive": "archives of this kind cannot be read, choose a ZIP or the file inside it",
+    "file_document": "this is a text document and has no rows, save its table as XLSX or CSV",
+    "file_arrow": "Arrow files cannot be read, save it as Parquet or JSON Lines",
+    "file_web_page": "this is a web page and has no rows, download the file that it shows",
+    "file_xml": "XML cannot be read, save the file as CSV or JSON",
+    "file_slack_export": (
+        "this is an export of Slack; what people wrote there may be learned only with the"
+        " permission of its authors, so it cannot be imported as rows"
+    ),
+    "file_discord_export": (
+        "this is an export of a Discord channel; what people wrote there may be learned only with"
+        " the permission of its authors, so it cannot be imported as rows"
+    ),
 }
 
 _ROW_REASONS = {
@@ -72,6 +110,12 @@ _ROW_REASONS = {
     ),
     "tools_not_list": "“{field}” is of type {kind}, write a list of functions",
     "tool_broken": "“{field}” number {tool} is not the definition of a function with a name",
+    "tool_name": (
+        "“{field}” number {tool} has the name “{name}”, use letters, digits, _ and - (at most 64)"
+    ),
+    "tool_schema": (
+        "“{field}” number {tool} has parameters that are no JSON Schema of an object, correct them"
+    ),
     "tool_control_token": "“{field}” has the control token {token}, remove it",
     "parallel_not_boolean": "“parallel_tool_calls” is of type {kind}, write true or false",
     "input_missing": "“input” is missing, write an object with “messages” there",
@@ -125,6 +169,8 @@ _MESSAGE_REASONS = {
     ),
     "answer_without_id": "{place} is a tool result without “tool_call_id”, name the call",
     "answer_not_for_role": "{place} is from {role} and has “tool_call_id”, only tool results may",
+    "call_unanswered": "{place} comes where the result of the call “{id}” is missing, add it",
+    "call_twice": "{place} has the call “{id}” twice, give each call an id of its own",
     "answer_to_nothing": "{place} answers the tool call “{id}”, which no earlier message makes",
 }
 
@@ -136,7 +182,7 @@ def _all_reasons() -> dict[str, str]:
     in_outputs = {
         f"output_{c}": r.replace("{place}", "“{field}”") for c, r in _MESSAGE_REASONS.items()
     }
-    return in_outputs | in_messages | _FILE_REASONS | _ROW_REASONS
+    return in_outputs | in_messages | FILE_REASONS | _ROW_REASONS
 
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(_all_reasons())

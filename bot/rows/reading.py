@@ -19,8 +19,8 @@ _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def read_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
     """Yield the line number with the parsed value, or with a Problem.
 
-    Chunks may be cut anywhere. Blank lines are skipped, several objects on a line are each
-    yielded, UTF-16 is recognised by its byte order mark, and no more is held in memory than one
+    Chunks may be cut anywhere. Blank lines are skipped, several objects on a line are refused, as
+    hosts do, UTF-16 is recognised by its byte order mark, and no more is held in memory than one
     chunk and one line of at most 8 MiB.
     """
     decode = _DECODER.raw_decode
@@ -107,8 +107,7 @@ def _from_utf16(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _read_slowly(number: int, line: bytes) -> Iterator[tuple[int, object]]:
     try:
-        for value in _values_in(_text_of(line)):
-            yield number, value
+        yield number, _value_in(_text_of(line))
     except RowRefused as refusal:
         yield number, refusal.at(number)
 
@@ -123,14 +122,13 @@ def _text_of(line: bytes) -> str:
         raise RowRefused("not_utf8", byte=error.start + 1) from None
 
 
-def _values_in(text: str) -> Iterator[object]:
-    end = after_blanks(text, 0)
-    while end < len(text):
-        value, end = decode_value(text, end)
-        end = after_blanks(text, end)
-        if end < len(text) and text[end] != "{":
-            raise RowRefused("extra_text", column=end + 1)
-        yield value
+def _value_in(text: str) -> object:
+    value, end = decode_value(text, after_blanks(text, 0))
+    end = after_blanks(text, end)
+    if end < len(text):
+        is_object = text[end] == "{"
+        raise RowRefused("several_objects" if is_object else "extra_text", column=end + 1)
+    return value
 
 
 def _refusal_of(error: json.JSONDecodeError, text: str) -> RowRefused:

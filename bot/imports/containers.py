@@ -1,0 +1,175 @@
+"""Recognises what kind of file it is by its first bytes, and unpacks archives of row files."""
+
+import gzip
+import zipfile
+import zlib
+from enum import StrEnum
+from tempfile import SpooledTemporaryFile
+from typing import IO, Final
+
+from bot.rows import Problem
+
+MOST_UNPACKED_MEBIBYTES: Final = 2048
+_HEAD = 64 << 10
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_IN_MEMORY = 4 << 20
+_GZIP = b"\x1f\x8b"
+_ZIP = (b"PK\3\4", b"PK\5\6")
+_BROKEN = (zipfile.BadZipFile, NotImplementedError, OSError, zlib.error, EOFError)
+
+
+class Container(StrEnum):
+    """How the bytes of a row file are wrapped."""
+
+    TEXT = "text"
+    WORKBOOK = "workbook"
+    PARQUET = "parquet"
+
+
+# https://en.wikipedia.org/wiki/List_of_file_signatures
+_NOT_ROWS: Final = (
+    (b"%PDF", "pdf"),
+    (b"\x89PNG", "picture"),
+    (b"\xff\xd8\xff", "picture"),
+    (b"GIF8", "picture"),
+    (b"BM", "picture"),
+    (b"II*\0", "picture"),
+    (b"MM\0*", "picture"),
+    (b"\0\0\1\0", "picture"),
+    (b"ID3", "sound"),
+    (b"OggS", "sound"),
+    (b"fLaC", "sound"),
+    (b"\x1aE\xdf\xa3", "film"),
+    (b"SQLite format 3\0", "database"),
+    (b"MZ", "program"),
+    (b"\x7fELF", "program"),
+    (b"Rar!", "archive"),
+    (b"7z\xbc\xaf\x27\x1c", "archive"),
+    (b"\xfd7zXZ\0", "archive"),
+    (b"BZh", "archive"),
+    (b"\x28\xb5\x2f\xfd", "archive"),
+    (b"{\\rtf", "document"),
+    (b"ARROW1", "arrow"),
+)
+
+
+def unpack(file: IO[bytes], name: str) -> tuple[IO[bytes], str] | Problem:
+    """The row file within a zip or gz, with its name; any other as it is.
+
+    What was packed is a temporary file, which whoever asked closes.
+    """
+    file.seek(0)
+    head = file.read(4)
+    file.seek(0)
+    try:
+        if head.startswith(_GZIP):
+            inner = name[:-3] if name.lower().endswith(".gz") else name
+            with gzip.GzipFile(fileobj=file, mode="rb") as member:
+                return _copied(member, inner)
+        if head.startswith(_ZIP):
+            return _from_zip(file, name)
+    except _BROKEN:
+        return Problem(0, "archive_broken", {})
+    except RuntimeError:
+        # What zipfile raises for a member that needs a password.
+        return Problem(0, "file_password", {})
+    return file, name
+
+
+def find_container(file: IO[bytes]) -> Container | Problem:
+    """Say how an unpacked file is wrapped, or what it is instead of a row file."""
+    file.seek(0)
+    head = file.read(_HEAD)
+    if head.startswith(_ZIP):
+        return _office_container(file)
+    if head.startswith(b"PAR1"):
+        return Container.PARQUET
+    if head.startswith(_OLE):
+        return _ole_container(head)
+    kind = _kind_of(head)
+    return Problem(0, f"file_{kind}", {}) if kind else Container.TEXT
+
+
+def _copied(source: IO[bytes] | gzip.GzipFile, name: str) -> tuple[IO[bytes], str] | Problem:
+    copy = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
+    try:
+        while block := source.read(1 << 20):
+            copy.write(block)
+            if copy.tell() > MOST_UNPACKED_MEBIBYTES << 20:
+                copy.close()
+                return Problem(0, "archive_too_long", {"limit": MOST_UNPACKED_MEBIBYTES})
+    except BaseException:
+        copy.close()
+        raise
+    return copy, name
+
+
+def _from_zip(file: IO[bytes], name: str) -> tuple[IO[bytes], str] | Problem:
+    with zipfile.ZipFile(file) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        if "mimetype" in names or "[Content_Types].xml" in names:
+            return file, name
+        rows = [each for each in names if not _is_note(each)]
+        if {"channels.json", "users.json"} <= set(rows):
+            return Problem(0, "file_slack_export", {})
+        if len(rows) != 1:
+            shown = ", ".join(f"“{each[-40:]}”" for each in rows[:6])
+            return Problem(0, "archive_several" if rows else "archive_empty", {"names": shown})
+        with archive.open(rows[0]) as member:
+            return _copied(member, rows[0].rpartition("/")[2])
+
+
+def _is_note(name: str) -> bool:
+    last = name.rpartition("/")[2].lower()
+    is_hidden = name.startswith("__MACOSX/") or last.startswith(".")
+    return is_hidden or last.startswith(("readme", "license")) or last.endswith((".md", ".pdf"))
+
+
+def _office_container(file: IO[bytes]) -> Container | Problem:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+            if "mimetype" in names:
+                return _open_document(archive)
+    except (*_BROKEN, RuntimeError):
+        return Problem(0, "archive_broken", {})
+    if any(name.startswith("xl/") for name in names):
+        return Container.WORKBOOK
+    is_office = "[Content_Types].xml" in names
+    return Problem(0, "file_document" if is_office else "archive_nested", {})
+
+
+def _open_document(archive: zipfile.ZipFile) -> Container | Problem:
+    if b"opendocument.spreadsheet" not in archive.read("mimetype")[:100]:
+        return Problem(0, "file_document", {})
+    manifest = "META-INF/manifest.xml"
+    if manifest in archive.namelist() and b"encryption-data" in archive.read(manifest):
+        return Problem(0, "file_password", {})
+    return Container.WORKBOOK
+
+
+def _ole_container(head: bytes) -> Container | Problem:
+    # https://learn.microsoft.com/openspecs/office_file_formats/ms-offcrypto
+    if "EncryptedPackage".encode("utf-16-le") in head:
+        return Problem(0, "file_password", {})
+    if "WordDocument".encode("utf-16-le") in head:
+        return Problem(0, "file_document", {})
+    return Container.WORKBOOK
+
+
+def _kind_of(head: bytes) -> str | None:
+    kind = next((kind for mark, kind in _NOT_ROWS if head.startswith(mark)), None)
+    # A table may begin with the letters of a short signature.
+    is_text = b"\0" not in head and kind in ("picture", "program", "sound")
+    if kind and not is_text:
+        return kind
+    if head[257:262] == b"ustar" or head.startswith(_GZIP):
+        return "archive"
+    start = head[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "web_page"
+    if start.startswith((b"<?xml", b"<svg")):
+        return "xml"
+    if head[4:8] == b"ftyp" or head[:4] == b"RIFF":
+        return "picture" if head[8:12] in (b"WEBP", b"heic", b"avif", b"mif1") else "film"
+    return None

@@ -1,0 +1,185 @@
+"""Finds the encoding of a text file, and says where several are possible."""
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Final
+
+from charset_normalizer import from_bytes
+
+_BLOCK = 1 << 20
+_LONGEST_SAMPLE = 16 << 10
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# The width of a character, where an ASCII one has its value, and where it has zeros.
+_WIDE: Final = (
+    ("utf-32-le", 4, 0, (1, 2, 3)),
+    ("utf-32-be", 4, 3, (0, 1, 2)),
+    ("utf-16-le", 2, 0, (1,)),
+    ("utf-16-be", 2, 1, (0,)),
+)
+_PUNCTUATION = frozenset("“”‘’„‚«»‹›–—…€£§°©®·\xa0\xad¿¡")
+_CJK_PUNCTUATION = frozenset("，。？！、：；（）「」『』《》“”‘’—…・ー％　～")
+_CYRILLIC = frozenset("оеаинтсрвлкмдпуыяьбзг")
+# What people write most in the languages of an encoding. A text read in the wrong one of these
+# encodings consists of other letters.
+_USUAL: Final = {
+    "cp1252": frozenset("äöüßÄÖÜéèêëàâçîïôûùœæñáíóúåøãõÉÈÀÇÑÅØ"),
+    "cp1250": frozenset("ąćęłńóśźżáčďéěíňřšťúůýžőűöüäôľĺŕăâîşţĄĆĘŁŃÓŚŹŻČĎŘŠŤŽÁÉÍđ"),
+    "cp1251": _CYRILLIC | frozenset("ії"),
+    "koi8_r": _CYRILLIC,
+    "cp1253": frozenset("αοιεητσνρκπυμλςάόίέήύώ"),
+    "cp1254": frozenset("çğıöşüâÇĞİÖŞÜ"),
+    "cp1255": frozenset("יוהלאבתרמשנדםקחע"),
+    "cp1256": frozenset("ايلمنترهوبعدسكفقحةجأ"),
+    "cp1257": frozenset("ąčęėįšųūžāēģīķļņõäöüĄČĘĖĮŠŲŪŽĀĒĢĪĶĻŅÕ"),
+}
+# The lead bytes of the characters that a standard lists as frequent, and those of its own script.
+_USUAL_LEADS: Final = {
+    "gb18030": range(0xB0, 0xD8),
+    "big5": range(0xA4, 0xC7),
+    "cp949": range(0xB0, 0xC9),
+    "euc_jp": (*range(0xA4, 0xA6), *range(0xB0, 0xD0)),
+    "cp932": (*range(0x82, 0x84), *range(0x88, 0x98)),
+}
+ENCODINGS: Final = (*_USUAL, *_USUAL_LEADS)
+_LEAST_SCORE = 0.6
+_CLEAR_LEAD = 0.15
+_MOST_CHAOS = 0.25
+"""Of a reading that charset-normalizer gives up, which it does at 0.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A text encoding that fits a file, by Python's name, with the beginning of its odd lines."""
+
+    name: str
+    sample: str = ""
+
+
+def find_encodings(file: IO[bytes]) -> tuple[Encoding, ...]:
+    """The encodings that fit, the likeliest first; one alone is certain.
+
+    Reads the whole file from its start and leaves its position anywhere.
+    """
+    file.seek(0)
+    head = file.read(4096)
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return (Encoding(name),)
+    wide = _wide_encoding(head)
+    if wide:
+        return (Encoding(wide),)
+    file.seek(0)
+    if _is_utf8(file):
+        return (Encoding("utf-8"),)
+    file.seek(0)
+    return _legacy_encodings(_odd_lines(file))
+
+
+def _wide_encoding(head: bytes) -> str | None:
+    """The encoding whose ASCII characters, line ends at least, explain the zeros in a text."""
+    if b"\0" not in head:
+        return None
+    for name, width, place, zeros in _WIDE:
+        even = head[: len(head) // width * width]
+        fewest = min(even[zero::width].count(0) for zero in zeros)
+        # A character like 一 has its zero at the other place.
+        if fewest > even[place::width].count(0) and _decoded(even, name):
+            return name
+    return None
+
+
+def _is_utf8(file: IO[bytes]) -> bool:
+    """Whether more characters are whole in UTF-8 than broken; a broken one is refused later."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    broken = whole = 0
+    for block in _blocks(file):
+        if block.isascii():
+            continue
+        text = decoder.decode(block)
+        for character in set(text):
+            if "\udc80" <= character <= "\udcff":
+                broken += text.count(character)
+            elif character > "\x7f":
+                whole += text.count(character)
+    return broken <= whole
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    while block := file.read(_BLOCK):
+        yield block
+
+
+def _odd_lines(file: IO[bytes]) -> bytes:
+    lines: list[bytes] = []
+    size = 0
+    while size < _LONGEST_SAMPLE and (line := file.readline(_BLOCK)):
+        if not line.isascii():
+            lines.append(line[:_LONGEST_SAMPLE])
+            size += len(lines[-1])
+    return b"".join(lines)
+
+
+def _legacy_encodings(sample: bytes) -> tuple[Encoding, ...]:
+    chaos = {m.encoding: m.chaos for m in from_bytes(sample, cp_isolation=list(ENCODINGS))}
+    scores = {
+        name: _usual_share(sample, name) - 2 * chaos.get(name, _MOST_CHAOS)
+        for name in ENCODINGS
+        if _decoded(sample, name)
+    }
+    texts: dict[str, str] = {}
+    for name in sorted(scores, key=lambda name: -scores[name]):
+        texts.setdefault(_decoded(sample, name), name)
+    found = [Encoding(name, _beginning(text)) for text, name in texts.items()]
+    if not found:
+        return (Encoding("cp1252"),)
+    lead = scores[found[0].name] - max((scores[other.name] for other in found[1:]), default=-1.0)
+    is_clear = scores[found[0].name] >= _LEAST_SCORE and lead >= _CLEAR_LEAD
+    return (found[0],) if is_clear else tuple(found[:5])
+
+
+def _decoded(sample: bytes, name: str) -> str:
+    try:
+        # The sample may end within a character.
+        return codecs.getincrementaldecoder(name)().decode(sample)
+    except UnicodeDecodeError:
+        return ""
+
+
+def _usual_share(sample: bytes, name: str) -> float:
+    """The share of a text's letters beyond ASCII that are usual where the encoding is used."""
+    odd = [character for character in _decoded(sample, name) if character > "\x7f"]
+    leads = _USUAL_LEADS.get(name)
+    if leads is None:
+        letters = [letter for letter in odd if letter not in _PUNCTUATION]
+        usual = [c for c in letters if c in _USUAL[name] or c.lower() in _USUAL[name]]
+        return len(usual) / len(letters) if letters else 0.5
+    letters = [letter for letter in odd if letter not in _CJK_PUNCTUATION]
+    return sum(letter.encode(name)[0] in leads for letter in letters) / max(1, len(letters))
+
+
+def _beginning(text: str) -> str:
+    return " ".join(text.split())[:80]
+
+
+def utf8_blocks(file: IO[bytes], encoding: str) -> Iterator[bytes]:
+    """Yield the rest of a file as UTF-8 without a byte order mark, in blocks.
+
+    What is broken stays broken, so that the row with it is refused with its line.
+    """
+    if encoding == "utf-8":
+        first = file.read(_BLOCK).removeprefix(codecs.BOM_UTF8)
+        if first:
+            yield first
+            yield from _blocks(file)
+        return
+    decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+    for block in _blocks(file):
+        yield decoder.decode(block).encode("utf-8", "surrogatepass")
+    yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")

@@ -1,0 +1,176 @@
+"""Turns the shapes in which datasets are published into chat and preference rows."""
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from bot.rows.problems import RowRefused, kind_of, shown
+
+_LONGEST_LITERAL = 1 << 20
+# The names of ShareGPT's speakers, and those that others gave them.
+_ROLES: Final = {
+    **dict.fromkeys(("human", "user", "prompter", "customer", "client"), "user"),
+    **dict.fromkeys(
+        ("gpt", "assistant", "chatgpt", "bot", "model", "bing", "bard", "claude", "agent", "ai"),
+        "assistant",
+    ),
+    **dict.fromkeys(("system", "developer"), "system"),
+    **dict.fromkeys(("observation", "tool", "function_response", "tool_response"), "tool"),
+    **dict.fromkeys(("function_call", "tool_call"), "function_call"),
+}
+_GOOD: Final = frozenset(("true", "1", "yes", "good", "desirable", "thumbsup", "+1", "up", "👍"))
+_BAD: Final = frozenset(
+    ("false", "0", "no", "bad", "undesirable", "thumbsdown", "-1", "down", "👎")
+)
+_TURN: Final = re.compile(r"\n\n(Human|Assistant): ")
+
+
+def is_label(values: Sequence[object]) -> bool:
+    """Whether a column says of each row whether its answer is good."""
+    seen = [str(value).strip().lower() for value in values if value is not None]
+    return bool(seen) and all(value in _GOOD | _BAD for value in seen)
+
+
+def is_good(value: object) -> bool:
+    return str(value).strip().lower() in _GOOD
+
+
+def parsed(value: object) -> object:
+    """The list or object written as text in a cell, as JSON or as Python writes it; else as is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(value.strip()) if len(value) < _LONGEST_LITERAL else value
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return value
+
+
+def is_messages(value: object) -> bool:
+    """Whether a value, also as text in a cell, is a list of messages in any known shape."""
+    listed = parsed(value)
+    if not isinstance(listed, list) or not listed:
+        return False
+    first = listed[0]
+    keys = first.keys() if isinstance(first, Mapping) else ()
+    return ("role" in keys or "from" in keys) and bool({"content", "value", "text"} & set(keys))
+
+
+def messages_of(value: object, column: str) -> list[object]:
+    """The messages in OpenAI's shape. Raises RowRefused."""
+    listed = parsed(value)
+    if listed is None:
+        raise RowRefused("cell_missing", column=column)
+    if not isinstance(listed, list):
+        raise RowRefused("cell_not_messages", column=column, kind=kind_of(listed))
+    if not listed:
+        raise RowRefused("messages_empty")
+    if not any(isinstance(each, Mapping) and "from" in each for each in listed):
+        return listed
+    messages: list[object] = []
+    for number, each in enumerate(listed, 1):
+        messages.append(_from_sharegpt(each, number, messages))
+    return messages
+
+
+def _from_sharegpt(message: object, number: int, before: Sequence[object]) -> object:
+    if not isinstance(message, Mapping):
+        raise RowRefused("message_not_object", message=number, kind=kind_of(message))
+    speaker = message.get("from")
+    role = _ROLES.get(speaker.lower()) if isinstance(speaker, str) else None
+    if role is None:
+        raise RowRefused("role_unknown", message=number, role=shown(speaker))
+    text = message.get("value", message.get("content"))
+    if role == "function_call":
+        return {"role": "assistant", "tool_calls": [_call_of(text, number)]}
+    if role == "tool":
+        last = before[-1] if before and isinstance(before[-1], Mapping) else {}
+        calls = last.get("tool_calls")
+        call = calls[0]["id"] if isinstance(calls, list) else ""
+        return {"role": "tool", "tool_call_id": call, "content": text}
+    weight = message.get("weight")
+    kept = {} if weight is None else {"weight": weight}
+    return {"role": role, "content": text, **kept}
+
+
+def _call_of(text: object, number: int) -> dict[str, object]:
+    call = parsed(text)
+    name = call.get("name") if isinstance(call, Mapping) else None
+    if not isinstance(call, Mapping) or not isinstance(name, str):
+        raise RowRefused("call_broken", message=number, call=1)
+    arguments = call.get("arguments", {})
+    written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    function = {"name": name, "arguments": written}
+    return {"id": f"call_{number}", "type": "function", "function": function}
+
+
+def history_of(value: object, column: str) -> list[object]:
+    """Earlier turns: pairs of question and answer, or messages. Raises RowRefused."""
+    listed = parsed(value)
+    if listed in (None, "", []):
+        return []
+    if not isinstance(listed, list):
+        raise RowRefused("history_unknown", column=column)
+    if is_messages(listed):
+        return messages_of(listed, column)
+    messages: list[object] = []
+    for pair in listed:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise RowRefused("history_unknown", column=column)
+        roles = zip(("user", "assistant"), pair, strict=True)
+        messages += [{"role": role, "content": text} for role, text in roles]
+    return messages
+
+
+def preference_of(prompt: object, preferred: object, rejected: object) -> dict[str, object]:
+    """A preference row of texts, of lists of messages, or of both. Raises RowRefused.
+
+    As TRL writes them: whole conversations with or without the prompt, or the answers alone.
+    https://huggingface.co/docs/trl/dataset_formats
+    """
+    sides = _turns_of(preferred, "preferred"), _turns_of(rejected, "rejected")
+    before, other = sides[0][:-1], sides[1][:-1]
+    asked = _prompt_of(prompt)
+    if len(before) >= len(asked):
+        asked = before
+    if before and other and before != other:
+        raise RowRefused("prompts_differ")
+    return {
+        "input": {"messages": asked},
+        "preferred_output": sides[0][-1:],
+        "non_preferred_output": sides[1][-1:],
+    }
+
+
+def _prompt_of(prompt: object) -> list[object]:
+    listed = parsed(prompt)
+    if isinstance(listed, list):
+        return messages_of(listed, "prompt")
+    text = listed.strip() if isinstance(listed, str) else ""
+    return [{"role": "user", "content": text}] if text else []
+
+
+def _turns_of(value: object, column: str) -> list[object]:
+    listed = parsed(value)
+    if listed is None:
+        raise RowRefused("cell_missing", column=column)
+    if isinstance(listed, Mapping):
+        listed = [listed]
+    if isinstance(listed, list):
+        return messages_of(listed, column)
+    if not isinstance(listed, str):
+        raise RowRefused("cell_not_text", column=column, kind=kind_of(listed))
+    if not listed.strip():
+        raise RowRefused("cell_empty", column=column)
+    # https://huggingface.co/datasets/Anthropic/hh-rlhf
+    if listed.startswith("\n\nHuman: "):
+        _, *parts = _TURN.split(listed)
+        roles = ["user" if who == "Human" else "assistant" for who in parts[::2]]
+        texts = zip(roles, parts[1::2], strict=True)
+        return [{"role": role, "content": text.strip()} for role, text in texts]
+    return [{"role": "assistant", "content": listed.strip()}]

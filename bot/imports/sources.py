@@ -1,0 +1,97 @@
+"""Reads the records of an unpacked file: objects of JSON, or the rows of a table by heading."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import IO
+
+from bot.imports.encodings import utf8_blocks
+from bot.imports.json_values import read_values
+from bot.imports.tables import (
+    Cells,
+    named_cells,
+    read_delimited,
+    read_parquet,
+    read_workbook,
+)
+from bot.rows import Problem, read_lines
+
+
+class Syntax(StrEnum):
+    """JSON Lines, other JSON, delimited text, a workbook, or Parquet."""
+
+    LINES = "lines"
+    VALUES = "values"
+    TABLE = "table"
+    WORKBOOK = "workbook"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How the records of a file are written; `headings` stand for a header that is not there."""
+
+    syntax: Syntax
+    encoding: str = "utf-8"
+    is_cr_only: bool = False
+    delimiter: str = ","
+    sheet: str = ""
+    headings: tuple[str, ...] | None = None
+
+    @property
+    def is_table(self) -> bool:
+        return self.syntax in (Syntax.TABLE, Syntax.WORKBOOK)
+
+    def with_syntax(self, syntax: Syntax) -> "Source":
+        return replace(self, syntax=syntax)
+
+    def with_delimiter(self, delimiter: str) -> "Source":
+        return replace(self, delimiter=delimiter)
+
+    def with_headings(self, headings: tuple[str, ...]) -> "Source":
+        return replace(self, headings=headings)
+
+
+def read_records(file: IO[bytes], source: Source) -> Iterator[tuple[int, object]]:
+    """Yield each record with its line from the start of the file, or a Problem.
+
+    No more is held in memory than a block and a row, but for a workbook, which is read whole.
+    """
+    if source.is_table:
+        return _named_rows(file, source)
+    if source.syntax is Syntax.PARQUET:
+        return read_parquet(file)
+    read = read_lines if source.syntax is Syntax.LINES else read_values
+    return read(_blocks(file, source))
+
+
+def read_cells(file: IO[bytes], source: Source) -> Iterator[tuple[int, Cells | Problem]]:
+    """Yield the cells of each row of a table, its header included."""
+    if source.syntax is Syntax.WORKBOOK:
+        yield from read_workbook(file, source.sheet)
+        return
+    rows = read_delimited(_blocks(file, source), source.delimiter)
+    for line, cells in rows:
+        # The line with which a spreadsheet names its delimiter is no row.
+        if line > 1 or isinstance(cells, Problem) or cells[0].lower() not in ("sep=", "sep"):
+            yield line, cells
+
+
+def _named_rows(file: IO[bytes], source: Source) -> Iterator[tuple[int, object]]:
+    headings = source.headings
+    for line, cells in read_cells(file, source):
+        if isinstance(cells, Problem):
+            yield line, cells
+        elif headings is None:
+            headings = tuple(cell.strip() for cell in cells)
+        else:
+            yield line, named_cells(headings, cells, line)
+
+
+def _blocks(file: IO[bytes], source: Source) -> Iterator[bytes]:
+    file.seek(0)
+    blocks = utf8_blocks(file, source.encoding)
+    if not source.is_cr_only:
+        return blocks
+    # Files of old Macs end their lines so.
+    return (block.replace(b"\r", b"\n") for block in blocks)

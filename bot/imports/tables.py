@@ -1,0 +1,119 @@
+"""Reads the rows of tables: delimited text, workbooks and Parquet."""
+
+import csv
+import importlib
+import importlib.util
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import IO, Final
+
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+
+from bot.rows import Problem
+from bot.rows.reading import raw_lines
+
+LONGEST_CELL: Final = 512 << 10
+"""Characters. A longer text has more tokens than a row may have."""
+_REFUSED_LATER = "surrogateescape"
+Cells = list[str]
+
+
+def read_delimited(
+    blocks: Iterable[bytes], delimiter: str
+) -> Iterator[tuple[int, Cells | Problem]]:
+    """Yield the cells of each row of UTF-8 text that has any, with the line it begins at."""
+    csv.field_size_limit(LONGEST_CELL)
+    # Strict, because a quote left open would silently join the rows up to the next quote.
+    reader = csv.reader(_lines(raw_lines(blocks)), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            yield line, _problem_of(error, line)
+            continue
+        if cells is None:
+            return
+        if any(cell.strip() for cell in cells):
+            yield line, cells
+
+
+def _lines(lines: Iterable[bytes | None]) -> Iterator[str]:
+    for raw in lines:
+        if raw is None:
+            yield "…" * (LONGEST_CELL + 1) + "\n"
+            continue
+        line = raw.decode("utf-8", _REFUSED_LATER)
+        if "\r" in line[:-1]:
+            # A row may end in a carriage return alone; within quotes it is part of a cell.
+            *ended, line = line.split("\r") if line[-1] != "\r" else line[:-1].split("\r")
+            yield from (each + "\r" for each in ended)
+        yield line + "\n"
+
+
+def _problem_of(error: csv.Error, line: int) -> Problem:
+    # The limit keeps a quote that nobody closes from filling the memory.
+    if "field limit" in str(error):
+        return Problem(line, "cell_too_long", {"limit": LONGEST_CELL})
+    return Problem(line, "table_broken", {"what": str(error)})
+
+
+def read_workbook(file: IO[bytes], sheet: str) -> Iterator[tuple[int, Cells | Problem]]:
+    """Yield the cells of each row of a sheet of XLSX, XLSB, XLS or ODS, as they are shown."""
+    book = open_workbook(file)
+    if isinstance(book, Problem):
+        yield 0, book
+        return
+    found = book.get_sheet_by_name(sheet)
+    above = found.start[0] if found.start else 0
+    for number, row in enumerate(found.to_python(skip_empty_area=True), above + 1):
+        cells = [_shown(cell) for cell in row]
+        if any(cell.strip() for cell in cells):
+            yield number, cells
+
+
+def open_workbook(file: IO[bytes]) -> CalamineWorkbook | Problem:
+    """The workbook, or why it cannot be read."""
+    file.seek(0)
+    try:
+        return CalamineWorkbook.from_filelike(file)
+    except PasswordError:
+        return Problem(0, "file_password", {})
+    except CalamineError:
+        return Problem(0, "workbook_broken", {})
+
+
+def _shown(cell: object) -> str:
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, datetime | date | time | timedelta):
+        return str(cell)
+    return "" if cell is None else str(cell)
+
+
+def has_parquet() -> bool:
+    """Whether pyarrow is installed, which alone reads Parquet."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def read_parquet(file: IO[bytes]) -> Iterator[tuple[int, object]]:
+    """Yield each row of a Parquet file as an object, numbered from 1."""
+    parquet = importlib.import_module("pyarrow.parquet")
+    arrow = importlib.import_module("pyarrow")
+    file.seek(0)
+    number = 0
+    try:
+        for batch in parquet.ParquetFile(file).iter_batches(batch_size=1000):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+    except arrow.ArrowInvalid:
+        yield number, Problem(number, "parquet_broken", {})
+
+
+def named_cells(headings: Sequence[str], cells: Cells, line: int) -> dict[str, str] | Problem:
+    """The cells by their headings; of two columns with the same heading the first counts."""
+    if any(cell.strip() for cell in cells[len(headings) :]):
+        details = {"count": len(cells), "expected": len(headings)}
+        return Problem(line, "cells_too_many", details)
+    return dict(reversed(list(zip(headings, cells, strict=False))))
