@@ -19,6 +19,7 @@ from attune.folder import private_folder, remove_exports, temporary_files
 from attune.settings import Settings
 from bot.domain import HostName
 from bot.errors import FolderTaken, SettingsError
+from bot.former_members import look_for_former_members
 from bot.retention import Keep, remove_old
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ async def house(settings: Settings) -> AsyncIterator[App]:
                     group.create_task(_deliver(built), name="courier"),
                     group.create_task(_turn_pages(built), name="calendar"),
                     group.create_task(_settle_removals(built), name="removals"),
+                    group.create_task(_look_for_former_members(built), name="members"),
                     group.create_task(_scrub(database), name="erasure"),
                     group.create_task(_remove_old(built, settings), name="retention"),
                 ]
@@ -155,6 +157,18 @@ async def _settle_removals(built: App) -> None:
         return wait
 
     await _repeat(turn, asyncio.Event(), longest=_REMOVALS_SECONDS)
+
+
+async def _look_for_former_members(built: App) -> None:
+    """Once a day, and at each start, for it was not told who left before."""
+
+    async def turn() -> float:
+        await look_for_former_members(
+            built, store=built.store, surfaces=built.surfaces, clock=built.clock
+        )
+        return _DAY_SECONDS
+
+    await _repeat(turn, asyncio.Event(), longest=_DAY_SECONDS)
 
 
 async def _remove_old(built: App, settings: Settings) -> None:

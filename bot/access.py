@@ -13,6 +13,7 @@ from bot.domain import (
     NO_EXCLUSION,
     ChannelKind,
     Exclusion,
+    Grant,
     Place,
     Role,
     User,
@@ -33,19 +34,28 @@ _CLOSED = {
 
 
 def role_of(
-    user: User, *, workspace: Workspace, stored: Role | None, admins: frozenset[str]
+    user: User, *, workspace: Workspace, grant: Grant | None, admins: frozenset[str]
 ) -> Role:
     """The highest of: what was granted here, what the platform says, what the operator set.
 
     `admins` holds `platform:user` entries of ATTUNE_ADMINS. A guest or somebody of another
     organisation is a stranger, and no platform admin, unless one of the other two says more.
+    Somebody of another organisation holds only what was granted to them as such.
     """
     if user.is_operator:
         return Role.OPERATOR
     is_named = f"{workspace.platform}:{user.id}" in admins
     if is_named or (user.is_platform_admin and not is_stranger(user)):
         return Role.ADMIN
-    return max(stored or Role.STRANGER, Role.STRANGER if is_stranger(user) else Role.MEMBER)
+    own = Role.STRANGER if is_stranger(user) else Role.MEMBER
+    if grant is None or has_lapsed(grant, user) or (user.is_external and not grant.is_external):
+        return own
+    return max(grant.role, own)
+
+
+def has_lapsed(grant: Grant, user: User) -> bool:
+    """Whether somebody left and joined again since: who comes back begins as a member."""
+    return user.joined_at is not None and grant.at < user.joined_at
 
 
 def is_stranger(user: User) -> bool:

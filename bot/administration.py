@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from bot import access
 from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import csv_line
-from bot.domain import AuditEntry, HostName, Role, User, UserId
+from bot.domain import AuditEntry, Grant, HostName, Role, User, UserId
 from bot.errors import BadInput, NotFound, NotNow, Outdated
 from bot.examples.exchange import described, names_of
 from bot.ports.dependencies import Dependencies, Surfaces
@@ -54,9 +55,9 @@ async def roles(request: Request, deps: Dependencies) -> Reply:
         raise NotNow(problem=request.words("roles.external", user=person.name))
     is_needless = role is Role.MEMBER and not access.is_stranger(person)
     async with deps.store.writing() as records:
-        granted = None if is_needless else role
-        undo = await _offer_undo(request, person.id, records) if granted is None else ()
-        await records.roles.put(request.id, person.id, granted, is_external=person.is_external)
+        grant = None if role is None or is_needless else _grant(person, role, request.now)
+        undo = await _offer_undo(request, person.id, records) if grant is None else ()
+        await records.roles.put(request.id, person.id, grant)
         await records.audit.add(
             request.id, request.by, "role.granted", at=request.now, user_id=user, role=wanted
         )
@@ -72,8 +73,8 @@ async def take_back(request: Request, deps: Dependencies) -> Reply:
     shown, _, named = request.argument.partition(":")
     user = UserId(named)
     async with deps.store.writing() as records:
-        role = await records.roles.get(request.id, user)
-        if role is not None and shown != str(int(role)):
+        grant = await records.roles.get(request.id, user)
+        if grant is not None and shown != str(int(grant.role)):
             raise Outdated(problem=request.words("roles.changed", user=user))
         undo = await _offer_undo(request, user, records)
         await records.roles.put(request.id, user, None)
@@ -86,12 +87,21 @@ async def take_back(request: Request, deps: Dependencies) -> Reply:
     return replace(listing, lines=(done, *listing.lines), replaces=True)
 
 
+def _grant(person: User, role: Role, now: datetime) -> Grant:
+    """Never before the person joined, though our clock and the platform's differ."""
+    return Grant(role, max(now, person.joined_at or now), person.is_external)
+
+
 async def _offer_undo(request: Request, user: UserId, records: Records) -> tuple[Button, ...]:
-    role = await records.roles.get(request.id, user)
-    if role is None:
+    grant = await records.roles.get(request.id, user)
+    if grant is None:
         return ()
-    is_external = await records.roles.get(request.id, user, is_external=True) is not None
-    held = {"person": user, "role": int(role), "is_external": is_external}
+    held = {
+        "person": user,
+        "role": int(grant.role),
+        "at": grant.at.isoformat(),
+        "is_external": grant.is_external,
+    }
     return (await offer_undo(request, records, "role", held),)
 
 
@@ -108,9 +118,10 @@ async def _person(request: Request, said: str, surfaces: Surfaces) -> User:
 
 @handlers.event("person_left", Role.STRANGER)
 async def person_left(request: Request, deps: Dependencies) -> Reply:
-    """Whoever comes back begins as a member; what was granted is granted anew, if at all."""
+    """Whoever comes back begins as a member; what was granted since then stays."""
     async with deps.store.writing() as records:
-        if await records.roles.get(request.id, request.by) is not None:
+        grant = await records.roles.get(request.id, request.by)
+        if grant is not None and grant.at < request.event.at:
             await records.roles.put(request.id, request.by, None)
             await records.audit.add(
                 request.id, request.by, "role.lost", at=request.now, user_id=request.by

@@ -15,9 +15,6 @@ from bot import access, assistants, sharing
 from bot.commands import Action, Catalogue, Command
 from bot.domain import (
     LOCAL,
-    Assistant,
-    Binding,
-    Deployment,
     InboxRow,
     MessageId,
     Place,
@@ -33,12 +30,14 @@ from bot.events import (
     MessageEdited,
     MessageReceived,
     MessagesDeleted,
+    PersonLeft,
     PlaceDeleted,
     ReactionChanged,
     ShortcutUsed,
     WorkspaceJoined,
     WorkspaceLeft,
     from_json,
+    left_before,
 )
 from bot.examples.keeping import redraw_outdated
 from bot.examples.shown import examples_on
@@ -315,14 +314,16 @@ class Dispatch:
     async def _known(self, event: Event, records: Records) -> Request | None:
         place = event.place
         workspace = await records.workspaces.find(place.workspace)
-        answering = await _answering(event, records)
+        answering = await assistants.answering(event, records)
         if workspace is None or answering is None:
             return None
         assistant, binding, deployment = answering
         words = Words(assistant.language or event.locale)
         user = event.user
-        stored = await records.roles.get(workspace.id, user.id, is_external=user.is_external)
-        role = access.role_of(user, workspace=workspace, stored=stored, admins=self._deps.admins)
+        grant = await records.roles.get(workspace.id, user.id)
+        if grant is not None and access.has_lapsed(grant, user):
+            self._spawn(self._pass_on(left_before(event)), "event person_left")
+        role = access.role_of(user, workspace=workspace, grant=grant, admins=self._deps.admins)
         may_ask = role > Role.STRANGER or await records.guest_channels.holds(
             workspace.id, place.channel
         )
@@ -337,6 +338,9 @@ class Dispatch:
             deployment=deployment,
             may_ask=may_ask,
         )
+
+    async def _pass_on(self, event: Event) -> None:
+        await self.handle(event)
 
     async def _reply(self, request: Request) -> Reply:
         match request.event.what:
@@ -563,7 +567,12 @@ def _is_heard(request: Request) -> bool:
     is_open = request.workspace.closed_at is None or request.role is Role.OPERATOR
     return is_open or isinstance(
         request.event.what,
-        MessagesDeleted | MessageEdited | PlaceDeleted | WorkspaceJoined | WorkspaceLeft,
+        MessagesDeleted
+        | MessageEdited
+        | PersonLeft
+        | PlaceDeleted
+        | WorkspaceJoined
+        | WorkspaceLeft,
     )
 
 
@@ -571,19 +580,6 @@ async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:
     """A question that was answered, or one that still waits for its answer."""
     answered = await records.turns.by_event(workspace, root)
     return answered is not None or await records.inbox.holds(workspace, root)
-
-
-async def _answering(
-    event: Event, records: Records
-) -> tuple[Assistant, Binding | None, Deployment | None] | None:
-    """The assistant that the event names, else the one of its channel. Raises NotFound."""
-    workspace = event.place.workspace
-    if event.assistant is None:
-        return await records.assistants.answering(workspace, event.place.channel)
-    named = await records.assistants.named(workspace, event.assistant)
-    if named is None:
-        raise NotFound(noun="assistant", name=event.assistant)
-    return named, None, await records.deployments.current(workspace, named.id)
 
 
 def _is_command(text: str) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from bot.domain import EPHEMERAL, ChannelKind, Message, MessageId, Place, User
+from bot.domain import EPHEMERAL, ChannelId, ChannelKind, Message, MessageId, Place, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +216,15 @@ class Event:
             thread = self.what.message.place.thread
             return f"{self.place.workspace}/{self.place.channel}/{thread}"
         return None
+
+
+def left_before(event: Event) -> Event:
+    """That its person had left the workspace, some time before they joined it again."""
+    user = event.user
+    at = user.joined_at or event.at
+    key = f"{event.place.workspace}/person_left/{user.id}/{at.isoformat()}"
+    place = Place(event.place.workspace, ChannelId(""))
+    return Event(key, place, replace(user, joined_at=None), at, PersonLeft())
 
 
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)

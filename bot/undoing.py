@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from bot.commands import Handlers
@@ -12,6 +13,7 @@ from bot.domain import (
     ChannelId,
     ExampleId,
     ExampleState,
+    Grant,
     ModelName,
     Role,
     Undoable,
@@ -87,8 +89,9 @@ async def _role(request: Request, details: Details, records: Records) -> None:
     person = UserId(details["person"])
     if await records.roles.get(request.id, person) is not None:
         raise Outdated(problem=request.words("undo.changed"))
-    role = Role(details["role"])
-    await records.roles.put(request.id, person, role, is_external=details["is_external"])
+    at = datetime.fromisoformat(details["at"])
+    held = Grant(Role(details["role"]), at, details["is_external"])
+    await records.roles.put(request.id, person, held)
 
 
 async def _model(request: Request, details: Details, records: Records) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 
-from bot.domain import Role, UserId, WorkspaceId
+from bot.domain import Grant, Role, UserId, WorkspaceId
 from storage.connection import Connection
 from storage.tables import roles
 
@@ -17,22 +17,18 @@ class Roles:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def get(
-        self, workspace: WorkspaceId, user: UserId, *, is_external: bool = False
-    ) -> Role | None:
+    async def get(self, workspace: WorkspaceId, user: UserId) -> Grant | None:
         own = (roles.c.workspace == workspace) & (roles.c.user == user)
-        granted = select(roles.c.role, roles.c.is_external).where(own)
-        row = await self._connection.first(granted)
-        return None if row is None or row.is_external < is_external else Role(row.role)
+        columns = roles.c.role, roles.c.at, roles.c.is_external
+        row = await self._connection.first(select(*columns).where(own))
+        return None if row is None else Grant(Role(row.role), row.at, row.is_external)
 
-    async def put(
-        self, workspace: WorkspaceId, user: UserId, role: Role | None, *, is_external: bool = False
-    ) -> None:
-        if role is None:
+    async def put(self, workspace: WorkspaceId, user: UserId, grant: Grant | None) -> None:
+        if grant is None:
             own = (roles.c.workspace == workspace) & (roles.c.user == user)
             await self._connection.run(delete(roles).where(own))
             return
-        granted = {"role": int(role), "is_external": is_external}
+        granted = {"role": int(grant.role), "at": grant.at, "is_external": grant.is_external}
         insert = self._connection.insert(roles).values(workspace=workspace, user=user, **granted)
         await self._connection.run(
             insert.on_conflict_do_update(index_elements=["workspace", "user"], set_=granted)

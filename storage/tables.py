@@ -49,6 +49,7 @@ from storage.evaluation_tables import evaluations as evaluations
 from storage.example_tables import example_marks as example_marks
 from storage.example_tables import example_messages as example_messages
 from storage.residue_table import residues as residues
+from storage.role_table import roles as roles
 from storage.room_tables import room_messages as room_messages
 from storage.room_tables import room_reactions as room_reactions
 
@@ -113,18 +114,6 @@ workspaces = Table(
     Column("closed_at", Utc),
     _check("sources", "sources BETWEEN 1 AND 3"),
     _check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
-)
-
-roles = Table(
-    "roles",
-    metadata,
-    _text("workspace"),
-    _text("user"),
-    _number("role"),
-    Column("is_external", Boolean, nullable=False, server_default=false()),
-    PrimaryKeyConstraint("workspace", "user"),
-    _of_workspace(),
-    _check("role", "role BETWEEN 1 AND 5"),
 )
 
 # Of a direct message nobody knows a workspace before this does, so it stands free as well.

@@ -25,6 +25,7 @@ async def opened(settings: Settings) -> AsyncIterator[App]:
             doors = {"slack": built.slack, "discord": built.discord}
             loops = [
                 group.create_task(service._deliver(built), name="courier"),
+                group.create_task(service._look_for_former_members(built), name="members"),
                 *service._watchers(built, group),
             ]
             loops += [

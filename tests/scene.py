@@ -38,6 +38,7 @@ from bot.domain import (
     Example,
     ExampleFilter,
     ExampleState,
+    Grant,
     Job,
     JobId,
     Message,
@@ -335,7 +336,7 @@ class Scene:
 
     async def grant(self, user: str, role: Role, workspace: WorkspaceId = LOCAL) -> None:
         async with self.store.writing() as records:
-            await records.roles.put(workspace, UserId(user), role)
+            await records.roles.put(workspace, UserId(user), Grant(role, self.clock.now()))
 
     # Time
 

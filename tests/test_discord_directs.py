@@ -10,6 +10,7 @@ from bot.domain import (
     ChannelId,
     ExampleFilter,
     ExampleId,
+    Grant,
     MessageId,
     NewExample,
     Origin,
@@ -66,13 +67,14 @@ async def turns(scene: Scene, workspace: WorkspaceId, user: str = ANN) -> list[s
 async def role(scene: Scene, workspace: WorkspaceId, user: str) -> Role | None:
     assert scene.house is not None
     async with scene.house.store.reading() as records:
-        return await records.roles.get(workspace, UserId(user))
+        grant = await records.roles.get(workspace, UserId(user))
+    return None if grant is None else grant.role
 
 
 async def granted(scene: Scene, workspace: WorkspaceId, user: str) -> None:
     assert scene.house is not None
     async with scene.house.store.writing() as records:
-        await records.roles.put(workspace, UserId(user), Role.CURATOR)
+        await records.roles.put(workspace, UserId(user), Grant(Role.CURATOR, datetime.now(UTC)))
 
 
 def forget_members(scene: Scene) -> None:

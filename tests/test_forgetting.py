@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from adapters.studio.page_session import OWNER
 from attune.bootstrap import App
 from attune.service import house
 from attune.settings import Settings
-from bot.domain import LOCAL, ExampleState, Phase, Place, Role, User, UserId
+from bot.domain import LOCAL, ExampleState, Grant, Phase, Place, Role, User, UserId
 from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted, What
 from bot.replies import Card, Reply, Text
 from bot.rows import Method
@@ -229,7 +230,7 @@ async def test_forgetting_reaches_the_files_and_models_of_the_tuner(
     async with house(settings) as built:
         await ask(built, CommandInvoked("help"), by=OWNER, key="first")
         async with built.store.writing() as records:
-            await records.roles.put(LOCAL, MINA.id, Role.CURATOR)
+            await records.roles.put(LOCAL, MINA.id, Grant(Role.CURATOR, datetime.now(UTC)))
         for number in range(12):
             texts = {"question": f"what is {number}?", "answer": f"it is {MARKER} {number}"}
             what: What = FormSubmitted("teach", texts)

@@ -193,7 +193,9 @@ async def test_a_role_that_was_granted_anew_is_not_taken_back_by_an_old_list(sce
 
     assert isinstance(reply, Refused)
     async with scene.database.reading() as records:
-        assert await records.roles.get(LOCAL, UserId("mina")) is Role.ADMIN
+        grant = await records.roles.get(LOCAL, UserId("mina"))
+    assert grant is not None
+    assert grant.role is Role.ADMIN
 
 
 async def test_a_channel_that_was_bound_anew_is_not_unbound_by_an_old_card(scene: Scene) -> None:

@@ -29,6 +29,7 @@ from bot.domain import (
     ExampleFilter,
     ExampleState,
     Exclusion,
+    Grant,
     Job,
     JobEvent,
     MessageId,
@@ -117,7 +118,7 @@ CALLS: dict[str, Call] = {
     "workspaces.erase": lambda r, _: r.workspaces.erase(FOREIGN),
     "workspaces.erase_part": lambda r, _: opposite(r.workspaces.erase_part(FOREIGN)),
     "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),
-    "roles.put": lambda r, _: r.roles.put(FOREIGN, ANN, Role.MEMBER),
+    "roles.put": lambda r, _: r.roles.put(FOREIGN, ANN, Grant(Role.MEMBER, NOW)),
     "roles.all": lambda r, _: r.roles.all(FOREIGN),
     "guest_channels.put": lambda r, _: r.guest_channels.put(FOREIGN, GENERAL, may_ask=False),
     "guest_channels.all": lambda r, _: r.guest_channels.all(FOREIGN),
@@ -390,7 +391,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.evaluations.add_questions(HOME, evaluation.id, [question])
     await r.evaluations.ask(HOME, evaluation.id, 0, [1])
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))
-    await r.roles.put(HOME, ANN, Role.ADMIN)
+    await r.roles.put(HOME, ANN, Grant(Role.ADMIN, NOW))
     await r.undoables.add(HOME, Undoable(ANN, "role", {}, NOW))
     await r.guest_channels.put(HOME, GENERAL, may_ask=True)
     await r.direct_choices.choose(HOME, ANN)

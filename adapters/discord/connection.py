@@ -26,6 +26,7 @@ from adapters.discord.interactions import InteractionContext
 from adapters.discord.members import Members
 from adapters.discord.shards import (
     CONTENT,
+    MEMBERS,
     GatewayPlan,
     IdentifyQueue,
     Shard,
@@ -58,6 +59,7 @@ _DIRECT_MESSAGES, _DIRECT_REACTIONS = 1 << 12, 1 << 13
 INTENTS = _GUILDS | _MESSAGES | _REACTIONS | _DIRECT_MESSAGES | _DIRECT_REACTIONS
 # https://docs.discord.com/developers/resources/application#application-object-application-flags
 CONTENT_FLAGS = (1 << 18) | (1 << 19)
+_MEMBERS_FLAGS = (1 << 14) | (1 << 15)
 _PUBLIC_GATEWAY = "wss://gateway.discord.gg/"
 
 _DEFER_SECONDS, _DOTS_SECONDS = 2.0, 0.6
@@ -104,6 +106,7 @@ class Discord:
         self.shards: list[Shard] = []
         self._order = Ordering()
         self.api = HttpApi(access)
+        self._members = Members(self.api)
         self.surface = DiscordSurface(
             self.api,
             self._bot,
@@ -154,7 +157,7 @@ class Discord:
         number = str(me["id"])
         self._me = Bot(number, str(application.get("id") or number), str(me.get("username") or ""))
         self._directory = Directory(self.api, number)
-        directs = Directs(self._store, self._directory, Members(self.api))
+        directs = Directs(self._store, self._directory, self._members)
         self._talks = DirectTalks(self.surface, self._directory, directs, self._say)
         flags = application.get("flags")
         return int(flags) if flags is not None else None
@@ -272,6 +275,7 @@ class Discord:
     ) -> None:
         directory = self._known()
         directory.learn(heard.name, heard.data)
+        self._members.learn(heard.name, heard.data)
         if heard.name == "READY":
             await self._greet_ready(connection, heard.data)
         if heard.name not in inbound.TAKEN:
@@ -526,9 +530,10 @@ class Discord:
 
 
 def _intents(flags: int | None) -> int:
-    """The words of messages are asked for unless Discord says that we may not have them."""
+    """The words of messages unless Discord says that we may not have them; members if we may."""
     may_read = flags is None or bool(flags & CONTENT_FLAGS)
-    return INTENTS | CONTENT if may_read else INTENTS
+    hears_members = flags is not None and bool(flags & _MEMBERS_FLAGS)
+    return INTENTS | (CONTENT if may_read else 0) | (MEMBERS if hears_members else 0)
 
 
 def _user_of(data: Json) -> str | None:

@@ -29,6 +29,7 @@ from bot.events import (
     MessageEdited,
     MessageReceived,
     MessagesDeleted,
+    PersonLeft,
     PlaceDeleted,
     ReactionChanged,
     ShortcutUsed,
@@ -174,6 +175,8 @@ def means_nothing(name: str, data: Payload, bot: Bot) -> bool:
             return is_ours or not emoji_of(data)
         case "GUILD_CREATE" | "GUILD_DELETE":
             return bool(data.get("unavailable"))
+        case "GUILD_MEMBER_REMOVE":
+            return str(data["user"]["id"]) == bot.id
     return False
 
 
@@ -315,6 +318,11 @@ def _left(told: ParsedEvent) -> Event:
     return told.event(f"left/{told.mark}", _DISCORD, WorkspaceLeft())
 
 
+def _person_left(told: ParsedEvent) -> Event:
+    user = _user(told.data["user"], {})
+    return told.event(f"person_left/{user.id}/{told.mark}", user, PersonLeft())
+
+
 def _interaction(told: ParsedEvent) -> Event:
     data = told.data
     member: Payload = data.get("member") or {}
@@ -454,7 +462,17 @@ def _user(user: Payload, member: Payload, *, is_bot: bool = False, is_admin: boo
         is_bot=is_bot or bool(user.get("bot")),
         is_guest=bool(member.get("pending")),
         is_platform_admin=is_admin,
+        joined_at=_joined_at(member),
     )
+
+
+def _joined_at(member: Payload) -> datetime | None:
+    """The last time: it is another one after a person has left and come back."""
+    try:
+        at = datetime.fromisoformat(str(member["joined_at"]))
+    except (KeyError, ValueError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def member_of(member: Payload) -> User:
@@ -488,6 +506,7 @@ _READERS: Mapping[str, Callable[[ParsedEvent], Event]] = {
     "MESSAGE_REACTION_REMOVE": _reaction,
     "GUILD_CREATE": _joined,
     "GUILD_DELETE": _left,
+    "GUILD_MEMBER_REMOVE": _person_left,
     "INTERACTION_CREATE": _interaction,
 }
 TAKEN = frozenset(_READERS)

@@ -1,4 +1,4 @@
-"""Who belongs to a guild: asked of Discord, and believed for a minute."""
+"""Who belongs to a guild: asked of Discord, and believed for a minute or until it tells more."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST = 10_000
 
 
 class Members:
-    """Leaving a guild is told to bots with a privileged intent alone, so it is asked."""
+    """Who leaves a guild is told to bots with a privileged intent alone, so it is asked too."""
 
     def __init__(self, api: Api, now: Callable[[], float] = time.monotonic) -> None:
         self._api = api
@@ -35,8 +35,14 @@ class Members:
                 self._known.popitem(last=False)
         return member
 
+    def learn(self, name: str, data: Json) -> None:
+        """After an event about a member of a guild they are asked for anew."""
+        if name.startswith("GUILD_MEMBER_"):
+            user = (data.get("user") or {}).get("id")
+            self._known.pop((str(data.get("guild_id")), str(user)), None)
+
     def forget(self) -> None:
-        """Asks anew from now on."""
+        """Asks for everybody anew."""
         self._known.clear()
 
     async def _asked(self, guild: str, user: str) -> Json | None:

@@ -20,7 +20,7 @@ from adapters.discord.gateway_session import GatewaySession, SessionFile
 from bot.errors import SettingsError
 from bot.ports.store import Clock
 
-CONTENT = 1 << 15
+MEMBERS, CONTENT = 1 << 1, 1 << 15
 _UNWANTED_INTENT, _BAD_TOKEN, _SHARDING_REQUIRED = 4014, 4004, 4011
 _LONGEST_WAIT_SECONDS = 60.0
 _IDENTIFY_SECONDS = 5.0
@@ -117,10 +117,11 @@ class Shard:
             try:
                 closed = await self._connect(intents)
             except GatewayRefused as refused:
-                intents = _without_content(refused.code, intents)
+                before_refusal, intents = intents, _fewer_intents(refused.code, intents)
                 self.memory.keep(replace(self.memory.kept, session=None))
                 self.connection = None
-                self._on_no_content()
+                if before_refusal & CONTENT and not intents & CONTENT:
+                    self._on_no_content()
                 continue
             if not closed.can_resume:
                 self.connection = None
@@ -171,10 +172,11 @@ class Shard:
         self._on_event(connection, heard)
 
 
-def _without_content(close: int, intents: int) -> int:
+def _fewer_intents(close: int, intents: int) -> int:
     """What is left to try after a refusal. Raises SettingsError where nothing is."""
-    if close == _UNWANTED_INTENT and intents & CONTENT:
-        return intents & ~CONTENT
+    for privileged in (MEMBERS, CONTENT):
+        if close == _UNWANTED_INTENT and intents & privileged:
+            return intents & ~privileged
     if close == _BAD_TOKEN:
         raise bad_token()
     if close == _SHARDING_REQUIRED:

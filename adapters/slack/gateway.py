@@ -44,6 +44,7 @@ from bot.events import (
     MessageEdited,
     MessageReceived,
     MessagesDeleted,
+    PersonLeft,
     PlaceDeleted,
     ShortcutUsed,
     WorkspaceLeft,
@@ -340,6 +341,8 @@ class Slack:
         event = body.get("event") or {}
         if event.get("type") in inbound.CHANGING:
             self._people.forget(str(event.get("channel") or ""))
+        if event.get("type") == "user_change":
+            self._people.forget_person(str((event.get("user") or {}).get("id") or ""))
 
     async def _handle(self, event: Event) -> asyncio.Task[None] | None:
         assert self._house is not None
@@ -354,7 +357,9 @@ class Slack:
     async def _described(self, event: Event) -> Event:
         """With the person's role and the channel's kind, where they decide anything."""
         what = event.what
-        if isinstance(what, MessagesDeleted | MessageEdited | PlaceDeleted | WorkspaceLeft):
+        if isinstance(
+            what, MessagesDeleted | MessageEdited | PersonLeft | PlaceDeleted | WorkspaceLeft
+        ):
             return event
         if isinstance(what, MessageReceived):
             person = await self._speaker(event, is_asked=what.is_addressed)

@@ -35,6 +35,7 @@ from bot.events import (
     MessageEdited,
     MessageReceived,
     MessagesDeleted,
+    PersonLeft,
     PlaceDeleted,
     ReactionChanged,
     ShortcutUsed,
@@ -216,6 +217,17 @@ def _event(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
             yield visit(bot, user, now, key=key)
         case "agent_session_stopped":
             yield from _stops(event, key, bot, now)
+        case _:
+            yield from _gone(event, key, bot, now)
+
+
+def _gone(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
+    """A person, a channel, or we ourselves."""
+    channel = str(event.get("channel") or "")
+    match event.get("type"):
+        case "user_change" if (event.get("user") or {}).get("deleted"):
+            person = _user(str(event["user"]["id"]))
+            yield Event(key, _place(bot, ""), person, now, PersonLeft())
         case "channel_deleted" | "group_deleted" if channel:
             yield Event(key, _place(bot, channel), _user("slack"), now, PlaceDeleted())
         case _ if _is_end(event):

@@ -36,6 +36,7 @@ EVENTS = (
     "reaction_added",
     "reaction_removed",
     "tokens_revoked",
+    "user_change",
 )
 PATH = "/slack/events"
 _HINT = 1000

@@ -89,7 +89,7 @@ class People:
         return person
 
     async def find(self, said: str) -> User | None:
-        """Somebody by id; None where Slack knows nobody of it."""
+        """Somebody by id; None where Slack knows nobody of it, or their account is deactivated."""
         user = said.strip().lstrip("@")
         if not _PERSON.fullmatch(user):
             return None
@@ -99,7 +99,10 @@ class People:
             if code(error) in ("user_not_found", "user_not_visible", "users_not_found"):
                 return None
             raise
-        return _person(User(UserId(user), user), answer.get("user") or {}, self._bot()).user
+        info: Json = answer.get("user") or {}
+        if info.get("deleted"):
+            return None
+        return _person(User(UserId(user), user), info, self._bot()).user
 
     async def has_channel(self, channel: str) -> bool:
         """Whether it is one that we can see."""
@@ -135,6 +138,10 @@ class People:
     def forget(self, channel: str) -> None:
         """Its kind has changed."""
         self._kinds.pop(channel, None)
+
+    def forget_person(self, user: str) -> None:
+        """Their standing may have changed."""
+        self._people.pop(user, None)
 
     async def _look_at(self, channel: str) -> ChannelKind:
         try:

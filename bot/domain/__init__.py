@@ -114,7 +114,8 @@ class User:
 
     The operator is whoever sits at the studio or the console, in any workspace.
     `is_external` marks people of another organisation (Slack Connect), `is_guest`
-    guests and single-channel guests of this one.
+    guests and single-channel guests of this one. `joined_at` is when they last joined
+    the workspace, where the platform tells.
     """
 
     id: UserId
@@ -124,6 +125,16 @@ class User:
     is_external: bool = False
     is_platform_admin: bool = False
     is_operator: bool = False
+    joined_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role that was given by hand; one for a person of another organisation says so."""
+
+    role: Role
+    at: datetime
+    is_external: bool = False
 
 
 @dataclass(frozen=True, slots=True)

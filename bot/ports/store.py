@@ -21,6 +21,7 @@ from bot.domain import (
     Consent,
     Deployment,
     Exclusion,
+    Grant,
     HostName,
     InboxRow,
     MessageId,
@@ -115,15 +116,8 @@ class Workspaces(Protocol):
 
 
 class Roles(Protocol):
-    async def get(
-        self, workspace: WorkspaceId, user: UserId, *, is_external: bool = False
-    ) -> Role | None:
-        """Of somebody of another organisation, only what was granted to them as such."""
-        ...
-
-    async def put(
-        self, workspace: WorkspaceId, user: UserId, role: Role | None, *, is_external: bool = False
-    ) -> None: ...
+    async def get(self, workspace: WorkspaceId, user: UserId) -> Grant | None: ...
+    async def put(self, workspace: WorkspaceId, user: UserId, grant: Grant | None) -> None: ...
     async def all(self, workspace: WorkspaceId) -> Sequence[tuple[UserId, Role]]: ...
 
 

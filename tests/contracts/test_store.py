@@ -24,6 +24,7 @@ from bot.domain import (
     ExampleId,
     ExampleState,
     Exclusion,
+    Grant,
     HostName,
     JobEvent,
     MessageId,
@@ -186,27 +187,14 @@ class TestRoles:
         await furnished(store)
 
         async with store.writing() as records:
-            await records.roles.put(HOME, ANN, Role.CURATOR)
-            await records.roles.put(HOME, ANN, Role.ADMIN)
-            await records.roles.put(HOME, BOB, Role.TRAINER)
+            await records.roles.put(HOME, ANN, Grant(Role.CURATOR, NOW))
+            await records.roles.put(HOME, ANN, Grant(Role.ADMIN, NOW, is_external=True))
+            await records.roles.put(HOME, BOB, Grant(Role.TRAINER, NOW))
             await records.roles.put(HOME, BOB, None)
 
-            assert await records.roles.get(HOME, ANN) is Role.ADMIN
+            assert await records.roles.get(HOME, ANN) == Grant(Role.ADMIN, NOW, is_external=True)
             assert await records.roles.get(HOME, BOB) is None
             assert await records.roles.all(HOME) == [(ANN, Role.ADMIN)]
-
-    async def test_somebody_of_another_organisation_holds_only_a_grant_that_says_so(
-        self, store: Store
-    ) -> None:
-        await furnished(store)
-
-        async with store.writing() as records:
-            await records.roles.put(HOME, ANN, Role.ADMIN)
-            await records.roles.put(HOME, BOB, Role.TRAINER, is_external=True)
-
-            assert await records.roles.get(HOME, ANN, is_external=True) is None
-            assert await records.roles.get(HOME, BOB, is_external=True) is Role.TRAINER
-            assert await records.roles.get(HOME, BOB) is Role.TRAINER
 
 
 class TestGuestChannels:

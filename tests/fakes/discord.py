@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -36,6 +37,7 @@ BOT_ROLE = "990"
 ADMIN_ROLE = "991"
 _EVERYBODY = VIEW | SEND | HISTORY | EMBED | ATTACH | ADD_REACTIONS | (1 << 38)
 _EPOCH = 1_420_070_400_000
+_JOINED = "2026-01-01T10:00:00+00:00"
 ADMIN, ANN, BEN = "101", "102", "103"
 
 
@@ -82,6 +84,7 @@ class Guild:
     locale: str = "en-US"
     joined_at: str = "2026-11-01T10:00:00+00:00"
     members: dict[str, list[str]] = field(default_factory=dict)
+    joined: dict[str, str] = field(default_factory=dict)
     bot_permissions: int = _EVERYBODY
 
 
@@ -310,6 +313,12 @@ class FakeDiscord:
     def leave(self, user: str, guild: str) -> None:
         """Bots without the intent for members are not told."""
         self.guilds[guild].members.pop(user, None)
+        gone = {"guild_id": guild, "user": self.users[user]}
+        self.gateway.dispatch("GUILD_MEMBER_REMOVE", gone)
+
+    def come_back(self, user: str, guild: str) -> None:
+        self.guilds[guild].members[user] = []
+        self.guilds[guild].joined[user] = datetime.now(UTC).isoformat()
 
     def rename(self, guild: str, name: str) -> None:
         self.guilds[guild].name = name
@@ -341,7 +350,8 @@ class FakeDiscord:
 
     def member(self, guild: str, user: str, *, whole: bool = True) -> Json:
         roles = self.guilds[guild].members.get(user, []) if guild in self.guilds else []
-        member: Json = {"roles": roles, "nick": None, "joined_at": None, "flags": 0}
+        joined = self.guilds[guild].joined.get(user, _JOINED) if guild in self.guilds else None
+        member: Json = {"roles": roles, "nick": None, "joined_at": joined, "flags": 0}
         member |= {"deaf": False, "mute": False, "pending": False, "avatar": None}
         return {**member, "user": self.users[user]} if whole else member
 

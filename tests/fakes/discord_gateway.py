@@ -19,6 +19,7 @@ from tests.fakes.discord_rules import (
     GATEWAY_SENDS,
     GUILDS,
     KNOWN_INTENTS,
+    MEMBERS,
     MESSAGE_CONTENT,
     MESSAGES,
     REACTIONS,
@@ -41,6 +42,7 @@ _NEEDED = {
     "CHANNEL_DELETE": (GUILDS, GUILDS),
     "THREAD_DELETE": (GUILDS, GUILDS),
     "THREAD_CREATE": (GUILDS, GUILDS),
+    "GUILD_MEMBER_REMOVE": (MEMBERS, MEMBERS),
 }
 
 

@@ -29,12 +29,12 @@ IDENTIFY_TIMEOUT = 4009
 GATEWAY_SENDS = 120
 """events/gateway#rate-limiting: 120 events in 60 seconds, else close code 4008."""
 
-GUILDS, MESSAGES, REACTIONS = 1 << 0, 1 << 9, 1 << 10
+GUILDS, MEMBERS, MESSAGES, REACTIONS = 1 << 0, 1 << 1, 1 << 9, 1 << 10
 DIRECT_MESSAGES, DIRECT_REACTIONS, MESSAGE_CONTENT = 1 << 12, 1 << 13, 1 << 15
 KNOWN_INTENTS = (1 << 26) - 1
 """events/gateway#list-of-intents; others are refused with 4013."""
-CONTENT_FLAG = 1 << 19
-"""resources/application#application-object-application-flags: limited message content."""
+CONTENT_FLAG, MEMBERS_FLAG = 1 << 19, 1 << 15
+"""resources/application#application-object-application-flags: limited content and members."""
 
 VIEW, SEND, EMBED, ATTACH, HISTORY = 1 << 10, 1 << 11, 1 << 14, 1 << 15, 1 << 16
 ADD_REACTIONS, ADMINISTRATOR, MANAGE_GUILD = 1 << 6, 1 << 3, 1 << 5

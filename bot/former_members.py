@@ -1,0 +1,51 @@
+"""Whoever left while nobody was told loses what was granted to them by hand."""
+
+from __future__ import annotations
+
+import logging
+
+from bot.domain import LOCAL, ChannelId, Place, User, UserId, WorkspaceId
+from bot.errors import SurfaceError
+from bot.events import Event, PersonLeft
+from bot.ports.dependencies import App, Surfaces
+from bot.ports.store import Clock, Store
+from bot.ports.surface import CanFindPerson
+
+log = logging.getLogger(__name__)
+
+_PAGE = 200
+
+
+async def look_for_former_members(
+    app: App, *, store: Store, surfaces: Surfaces, clock: Clock
+) -> None:
+    """Asks the platforms for everybody who holds a role; what they do not tell changes nothing."""
+    last: WorkspaceId | None = None
+    while True:
+        async with store.reading() as records:
+            page = await records.workspaces.page(after=last, limit=_PAGE)
+        for workspace in page:
+            if workspace.id != LOCAL and workspace.closed_at is None:
+                await _look(workspace.id, app, store=store, surfaces=surfaces, clock=clock)
+        if len(page) < _PAGE:
+            return
+        last = page[-1].id
+
+
+async def _look(
+    workspace: WorkspaceId, app: App, *, store: Store, surfaces: Surfaces, clock: Clock
+) -> None:
+    async with store.reading() as records:
+        holders = [user for user, _ in await records.roles.all(workspace)]
+    try:
+        surface = surfaces.of(workspace)
+        if not isinstance(surface, CanFindPerson):
+            return
+        for user in holders:
+            place = Place(workspace, ChannelId(""))
+            if await surface.find_person(place, user) is None:
+                now = clock.now()
+                key = f"{workspace}/person_left/{user}/{now.isoformat()}"
+                await app.handle(Event(key, place, User(UserId(user), user), now, PersonLeft()))
+    except SurfaceError as error:
+        log.info("It is not known who still belongs to a workspace", extra={"why": error.key})
