@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.commands import Handlers, Option
 from bot.domain import ChannelId, Role
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import EVERYWHERE, Records
 from bot.replies import Button, Listing, ListingRow, Reply
 from bot.request import Request
+from bot.shown_state import outdated, stamp_of
 
 handlers = Handlers()
 
@@ -32,9 +35,13 @@ async def guests(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("guests.close", Role.ADMIN)
 async def close(request: Request, deps: Dependencies) -> Reply:
-    """The button beside a channel: guests may not ask there any more."""
+    """The button beside a channel of a list that is still true: guests may not ask there."""
+    shown, _, channel = request.argument.partition(":")
     async with deps.store.writing() as records:
-        await _set(request, ChannelId(request.argument), records, may_ask=False)
+        if shown != _stamp(await records.guest_channels.all(request.id)):
+            listing = await _listing(request, records, is_changed=True)
+            return outdated(request, listing)
+        await _set(request, ChannelId(channel), records, may_ask=False)
         return await _listing(request, records, is_changed=True)
 
 
@@ -55,13 +62,15 @@ async def _set(request: Request, channel: ChannelId, records: Records, *, may_as
 
 async def _listing(request: Request, records: Records, *, is_changed: bool = False) -> Listing:
     words = request.words
+    open_channels = await records.guest_channels.all(request.id)
+    stamp = _stamp(open_channels)
     lines = tuple(
         ListingRow(
             channel,
             words("guests.everywhere") if channel == EVERYWHERE else channel,
-            buttons=(Button(words("button.take_back"), f"guests.close:{channel}"),),
+            buttons=(Button(words("button.take_back"), f"guests.close:{stamp}:{channel}"),),
         )
-        for channel in await records.guest_channels.all(request.id)
+        for channel in open_channels
     )
     return Listing(
         words("guests.title"),
@@ -71,3 +80,7 @@ async def _listing(request: Request, records: Records, *, is_changed: bool = Fal
         private=True,
         replaces=is_changed,
     )
+
+
+def _stamp(channels: Sequence[ChannelId]) -> str:
+    return stamp_of(*sorted(channels))

@@ -34,6 +34,7 @@ from bot.ports.surface import CanTellInstalled
 from bot.replies import Button, Card, Document, Drawn, Reply, Text, Tone
 from bot.request import Request
 from bot.rows import Method
+from bot.shown_state import outdated, stamp_of
 from bot.words import Words
 
 handlers = Handlers()
@@ -179,7 +180,16 @@ async def show(request: Request, deps: Dependencies) -> Reply:
     """When a closed workspace is erased, and what its operator may do before."""
     async with deps.store.reading() as records:
         workspace = await _closed(WorkspaceId(request.argument), records)
-    return _card(workspace, (workspace.closed_at or request.now) + deps.erase_after, request.words)
+    return _card(workspace, _until(workspace, request, deps), request.words)
+
+
+def _until(workspace: Workspace, request: Request, deps: Dependencies) -> datetime:
+    return (workspace.closed_at or request.now) + deps.erase_after
+
+
+def _stamp(workspace: Workspace) -> str:
+    """Of the time since which it is closed, which moves when the period begins anew."""
+    return stamp_of(workspace.closed_at)
 
 
 @handlers.button("workspace.export", Role.OPERATOR)
@@ -209,12 +219,14 @@ async def export(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("workspace.erase", Role.OPERATOR)
 async def ask_erase(request: Request, deps: Dependencies) -> Reply:
-    words = request.words
     async with deps.store.reading() as records:
         workspace = await _closed(WorkspaceId(request.argument), records)
-    sure = Button(
-        words("removal.erase_now"), f"workspace.erase_sure:{workspace.id}", is_danger=True
-    )
+    return _question(workspace, request.words)
+
+
+def _question(workspace: Workspace, words: Words) -> Card:
+    action = f"workspace.erase_sure:{_stamp(workspace)}:{workspace.id}"
+    sure = Button(words("removal.erase_now"), action, is_danger=True)
     return Card(
         words("removal.sure", name=workspace.name),
         lines=(words("removal.sure.text"),),
@@ -225,9 +237,12 @@ async def ask_erase(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("workspace.erase_sure", Role.OPERATOR)
 async def erase_now(request: Request, deps: Dependencies) -> Reply:
-    """The operator does not wait for the end of the period."""
+    """The operator does not wait for the end of the period that was shown."""
+    shown, _, number = request.argument.partition(":")
     async with deps.store.reading() as records:
-        workspace = await _closed(WorkspaceId(request.argument), records)
+        workspace = await _closed(WorkspaceId(number), records)
+    if shown != _stamp(workspace):
+        return outdated(request, _question(workspace, request.words))
     await erase(workspace, store=deps.store, now=request.now)
     deps.wake()
     return Card(request.words("removal.erased", name=workspace.name), replaces=True)
@@ -235,9 +250,14 @@ async def erase_now(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("workspace.extend", Role.OPERATOR)
 async def extend(request: Request, deps: Dependencies) -> Reply:
-    """It is coming back: the grace period begins anew."""
+    """It is coming back: the grace period that was shown begins anew."""
+    shown, _, number = request.argument.partition(":")
     async with deps.store.writing() as records:
-        workspace = await _closed(WorkspaceId(request.argument), records)
+        workspace = await _closed(WorkspaceId(number), records)
+        if shown != _stamp(workspace):
+            return outdated(
+                request, _card(workspace, _until(workspace, request, deps), request.words)
+            )
         await records.workspaces.close(workspace.id, at=request.now)
         await records.audit.add(workspace.id, request.by, "workspace.kept", at=request.now)
         await tell(records, workspace, at=request.now, erase_after=deps.erase_after)
@@ -253,7 +273,7 @@ def _card(workspace: Workspace, until: datetime, words: Words) -> Card:
         buttons=(
             Button(words("removal.export"), f"workspace.export:supervised:{number}"),
             Button(words("removal.export_pairs"), f"workspace.export:dpo:{number}"),
-            Button(words("removal.extend"), f"workspace.extend:{number}"),
+            Button(words("removal.extend"), f"workspace.extend:{_stamp(workspace)}:{number}"),
             Button(words("removal.erase_now"), f"workspace.erase:{number}", is_danger=True),
         ),
         tone=Tone.BAD,

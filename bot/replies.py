@@ -250,10 +250,10 @@ class NoReply:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why something was not done, in words; a card shows how things stand instead."""
+    """Why something was not done, in words; a card or list shows how things stand instead."""
 
     text: str
-    card: Card | None = None
+    card: Card | Listing | None = None
 
 
 Drawn = Text | Card | Listing

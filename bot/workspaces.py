@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.assistants import OPEN_PLATFORMS, first
 from bot.commands import Handlers
 from bot.domain import Assistant, Role, Workspace, WorkspaceId
-from bot.errors import NotFound
+from bot.errors import NotFound, Outdated
 from bot.events import WorkspaceJoined
 from bot.home import welcome
 from bot.ports.dependencies import Dependencies
@@ -48,7 +48,10 @@ async def listing(request: Request, deps: Dependencies) -> Reply:
 async def allow(request: Request, deps: Dependencies) -> Reply:
     """The configured hosts may be used; an assistant that has done nothing yet moves there."""
     async with deps.store.writing() as records:
-        workspace = replace(await _named(request, records), is_allowed=True)
+        workspace = await _named(request, records)
+        if not _waits(workspace, deps.hosts):
+            raise Outdated(problem=request.words("button.outdated"))
+        workspace = replace(workspace, is_allowed=True)
         await records.workspaces.set_allowed(workspace.id, True)
         assistant = await records.assistants.default(workspace.id)
         if assistant is not None and await _is_untouched(assistant, workspace, records, deps.hosts):
@@ -64,6 +67,8 @@ async def disallow(request: Request, deps: Dependencies) -> Reply:
     """From now on the sandbox alone; what is set up there stays as it is."""
     async with deps.store.writing() as records:
         workspace = await _named(request, records)
+        if _waits(workspace, deps.hosts):
+            raise Outdated(problem=request.words("button.outdated"))
         await records.workspaces.set_allowed(workspace.id, False)
         await records.audit.add(workspace.id, request.by, "workspace.disallowed", at=request.now)
     is_listed = deps.hosts.is_listed(workspace.id)

@@ -95,7 +95,7 @@ async def test_a_click_after_somebody_else_decided_is_refused_with_their_name(
 
     assert isinstance(reply, Refused)
     assert "ben" in reply.text
-    assert reply.card is not None
+    assert isinstance(reply.card, Card)
     assert any(f"1.r1.{meanwhile}" in button.action for button in reply.card.buttons)
     assert (await example(scene)).state is meanwhile
 

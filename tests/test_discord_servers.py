@@ -146,6 +146,22 @@ async def test_a_model_of_another_host_that_is_in_use_spends_nothing(unlisted: S
     assert spent(unlisted) == 0
 
 
+@pytest.mark.parametrize("word", ["allow", "disallow"])
+async def test_what_another_operator_did_already_is_not_done_again(
+    in_discord: Scene, word: str
+) -> None:
+    await in_discord.stop()
+    await in_discord.start(ATTUNE_DISCORD_SERVERS="")
+    await in_studio(in_discord, f"workspace.disallow:{TEAM}")
+    if word == "allow":
+        await in_studio(in_discord, f"workspace.allow:{TEAM}")
+
+    reply = await in_studio(in_discord, f"workspace.{word}:{TEAM}")
+
+    assert isinstance(reply, Refused)
+    assert "has changed since it was shown" in reply.text
+
+
 async def test_a_training_confirmed_before_is_not_sent(in_discord: Scene) -> None:
     await in_discord.stop()
     await in_discord.start(ATTUNE_DISCORD_SERVERS="")

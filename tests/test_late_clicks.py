@@ -17,7 +17,7 @@ from bot.domain import (
     Sources,
 )
 from bot.events import ButtonClicked, FormSubmitted
-from bot.replies import Form, Refused, Reply
+from bot.replies import Card, Form, Refused, Reply
 from bot.rows import Method
 from tests.scene import Scene
 
@@ -56,7 +56,7 @@ async def test_a_rollback_is_of_the_model_that_the_card_names(scene: Scene) -> N
 
     assert isinstance(reply, Refused)
     assert "ben" in reply.text
-    assert reply.card is not None
+    assert isinstance(reply.card, Card)
     assert reply.card.buttons[0].action == "model.rollback:base"
     assert await answering(scene) == "base"
 

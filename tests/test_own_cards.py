@@ -59,7 +59,7 @@ async def test_a_word_given_since_stands_against_an_old_card(
     reply = await click(scene, other)
 
     assert isinstance(reply, Refused)
-    assert reply.card is not None
+    assert isinstance(reply.card, Card)
     assert await consent(scene) is (then == "on")
     assert await scene.audited("consent.") == noted
     await click(scene, reply.card.buttons[0 if then == "off" else 1], key="fresh")
@@ -87,7 +87,7 @@ async def test_an_old_card_does_not_erase_what_came_after_it(scene: Scene) -> No
     assert isinstance(reply, Refused)
     async with scene.database.reading() as records:
         assert await records.turns.count_by(LOCAL, UserId("mina")) == 2
-    assert reply.card is not None
+    assert isinstance(reply.card, Card)
     await click(scene, reply.card.buttons[0], key="fresh")
     async with scene.database.reading() as records:
         assert await records.turns.count_by(LOCAL, UserId("mina")) == 0
@@ -164,7 +164,7 @@ async def test_use_it_is_refused_once_another_model_answers(
     reply = await click(scene, old, by="you")
 
     assert isinstance(reply, Refused)
-    assert reply.card is not None
+    assert isinstance(reply.card, Card)
     assert await answering(scene) == "base"
     await click(scene, reply.card.buttons[0], by="you", key="fresh")
     assert await answering(scene) == first

@@ -13,6 +13,7 @@ from bot.domain import LOCAL, ExampleState, NewExample, Origin, Role, Workspace,
 from bot.events import ButtonClicked, CommandInvoked, WorkspaceJoined, WorkspaceLeft
 from bot.replies import Card, Document, Refused, Reply
 from bot.rows import Method
+from bot.shown_state import stamp_of
 from tests.fakes.platform import FakePlatform
 from tests.scene import SLACK, Death, Scene, copy_data
 from tests.stores import a_row
@@ -273,7 +274,10 @@ async def test_it_is_coming_back_begins_the_period_anew(scene: Scene, platform: 
     await leave(scene)
     await look(scene, GRACE - timedelta(hours=1))
 
-    await act(scene, f"workspace.extend:{SLACK}")
+    shown = await act(scene, f"workspace.show:{SLACK}")
+    assert isinstance(shown, Card)
+    (extend,) = (one.action for one in shown.buttons if "extend" in one.action)
+    await act(scene, extend)
     await look(scene, GRACE - timedelta(hours=1))
     assert await found(scene) is not None
     await look(scene, timedelta(hours=2))
@@ -284,8 +288,8 @@ async def test_it_is_coming_back_begins_the_period_anew(scene: Scene, platform: 
 async def test_an_open_workspace_is_not_erased_by_a_crafted_click(
     scene: Scene, platform: Platform
 ) -> None:
-    await act(scene, f"workspace.erase_sure:{SLACK}")
-    await act(scene, f"workspace.erase_sure:{LOCAL}")
+    await act(scene, f"workspace.erase_sure:{stamp_of(None)}:{SLACK}")
+    await act(scene, f"workspace.erase_sure:{stamp_of(None)}:{LOCAL}")
 
     assert await found(scene) is not None
 

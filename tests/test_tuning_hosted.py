@@ -203,7 +203,7 @@ async def test_a_foreign_workspace_sees_and_deletes_nothing(scene: Scene) -> Non
     await scene.slack_event(ButtonClicked("counts"), key="first")
     await scene.grant("you", Role.ADMIN, SLACK)
 
-    for action in (f"file.delete:1/{file}", f"model.delete_sure:{job.model}"):
+    for action in (f"file.delete:1/{file}", f"model.delete_sure:0:{job.model}"):
         await scene.slack_event(ButtonClicked(action), key=action)
 
     assert file in scene.host.files
@@ -218,7 +218,8 @@ async def test_a_model_is_deleted_after_a_second_yes(scene: Scene) -> None:
     assert "that is for good" in await scene.last()
     await scene.click("Keep it")
     assert await scene.last() == "Nothing was deleted."
-    await scene.handle(scene.event(ButtonClicked(f"model.delete_sure:{job.model}"), key="sure"))
+    await scene.handle(scene.event(ButtonClicked(f"model.delete:{job.model}"), key="again"))
+    await scene.click("Delete")
     assert scene.host.tuned == [job.model]
     scene.advance(11)
     await scene.settle()
@@ -230,7 +231,7 @@ async def test_a_model_is_deleted_after_a_second_yes(scene: Scene) -> None:
 async def test_the_model_that_answers_is_not_deleted(scene: Scene) -> None:
     job = await scene.tuned()
 
-    await scene.handle(scene.event(ButtonClicked(f"model.delete_sure:{job.model}"), key="e"))
+    await scene.handle(scene.event(ButtonClicked(f"model.delete_sure:0:{job.model}"), key="e"))
 
     assert "answers now. Go back first: /tune rollback" in await scene.last()
     assert scene.host.tuned == [job.model]
@@ -240,7 +241,8 @@ async def test_a_host_that_does_not_let_a_model_be_deleted_is_quoted(scene: Scen
     job = await scene.tuned("use:no")
     scene.host.fail_always(DELETE_MODEL, answers(403, "Owners only."))
 
-    await scene.handle(scene.event(ButtonClicked(f"model.delete_sure:{job.model}"), key="e"))
+    await scene.handle(scene.event(ButtonClicked(f"model.delete:{job.model}"), key="e"))
+    await scene.click("Delete")
     scene.advance(11)
     await scene.settle()
 

@@ -72,7 +72,9 @@ async def state(scene: Scene) -> object:
 
 async def delete_model(scene: Scene) -> Reply:
     job = await scene.tuned("use:no")
-    return await ask(scene, f"model.delete_sure:{job.model}")
+    card = await ask(scene, f"model.delete:{job.model}")
+    assert isinstance(card, Card)
+    return await ask(scene, card.buttons[0].action)
 
 
 DELETIONS: list[Deletion] = [withdraw, reject, reject_many, unbind, take_back, delete_model]

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from bot.commands import Handlers
 from bot.deployments import HANDLE_LENGTH
 from bot.domain import HostName, Job, Model, ModelKind, Role
-from bot.errors import HostError, HostForgot, HostSilent, NotFound, NotNow
+from bot.errors import HostError, HostForgot, HostSilent, NotFound, NotNow, Outdated
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host, Serving
 from bot.ports.store import Records, Store
 from bot.replies import LONGEST_ACTION, Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request
+from bot.shown_state import outdated, stamp_of
 from bot.tuning.notices import job_id
 from bot.undo_offers import offer_undo
 
@@ -83,10 +84,14 @@ async def _offer_undo(
 async def ask_delete_model(request: Request, deps: Dependencies) -> Reply:
     """It cannot be brought back, so it takes a second yes."""
     async with deps.store.reading() as records:
-        model = await _model(request, records)
-        await _refuse_answering(request, model, records)
-    words = request.words
-    sure = Button(words("button.delete"), f"model.delete_sure:{request.argument}", is_danger=True)
+        return await _question(request, await _model(request, request.argument, records), records)
+
+
+async def _question(request: Request, model: Model, records: Records) -> Card:
+    await _refuse_answering(request, model, records)
+    words, stamp = request.words, await _stamp(request, model, records)
+    action = f"model.delete_sure:{stamp}:{model.name[-HANDLE_LENGTH:]}"
+    sure = Button(words("button.delete"), action, is_danger=True)
     keep = Button(words("button.keep"), "model.keep")
     title = words("hosted.delete_model", model=model.name)
     return Card(title, lines=(words("hosted.for_good"),), buttons=(sure, keep))
@@ -95,9 +100,12 @@ async def ask_delete_model(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("model.delete_sure", Role.ADMIN)
 async def delete_model(request: Request, deps: Dependencies) -> Reply:
     """It is listed no more; its host deletes it when that cannot be undone any longer."""
+    shown, _, handle = request.argument.partition(":")
     async with deps.store.writing() as records:
-        model = await _model(request, records)
+        model = await _model(request, handle, records)
         await _refuse_answering(request, model, records)
+        if shown != await _stamp(request, model, records):
+            return outdated(request, await _question(request, model, records))
         host = deps.hosts.get(model.host)
         await records.models.delete(request.id, model.name)
         undo = await _offer_undo(request, records, "model", host.name, model=model.name)
@@ -117,11 +125,14 @@ async def keep_model(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("model.undeploy", Role.ADMIN)
 async def undeploy(request: Request, deps: Dependencies) -> Reply:
     """The model stays; it no longer stands ready, and its hours no longer count."""
+    shown, _, handle = request.argument.partition(":")
     async with deps.store.reading() as records:
-        model = await _model(request, records)
+        model = await _model(request, handle, records)
         await _refuse_answering(request, model, records)
     if model.called is None:
         raise NotNow(problem=request.words("hosted.not_deployed", model=model.name))
+    if shown != stamp_of(model.called):
+        raise Outdated(problem=request.words("button.outdated"))
     with contextlib.suppress(HostForgot):
         await deps.hosts.get(model.host).undeploy(model.called)
     async with deps.store.writing() as records:
@@ -214,14 +225,20 @@ async def _deployment_lines(
         model = called.get(one.name)
         if model is not None:
             handle = model.name[-HANDLE_LENGTH:]
-            stop = Button(words("button.undeploy"), f"model.undeploy:{handle}", is_danger=True)
+            action = f"model.undeploy:{stamp_of(model.called)}:{handle}"
+            stop = Button(words("button.undeploy"), action, is_danger=True)
             note = " · ".join([words("hosted.deployment"), host.name, one.status])
             yield ListingRow(one.name, one.name, note, buttons=(stop,))
 
 
-async def _model(request: Request, records: Records) -> Model:
+async def _stamp(request: Request, model: Model, records: Records) -> str:
+    """Of what answers in place of the model, and of what is known of the model itself."""
+    current = await records.deployments.current(request.id, model.assistant)
+    return stamp_of(current.id if current else 0, model.called, model.is_tainted)
+
+
+async def _model(request: Request, handle: str, records: Records) -> Model:
     """By the end of its name, which is all that fits into a button."""
-    handle = request.argument
     for assistant in await records.assistants.all(request.id):
         for model in await records.models.all(request.id, assistant.id):
             if handle == model.name[-HANDLE_LENGTH:]:

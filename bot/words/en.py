@@ -157,6 +157,7 @@ SENTENCES: Mapping[str, str] = {
     "welcome.forms": "/tune teach shows me a good answer, and I save it as a lesson.",
     "welcome.messages": "React with 🎓 to a good answer and I save it as a lesson.",
     # Buttons
+    "button.outdated": "This has changed since it was shown, so nothing was done.",
     "button.write": "Write it up",
     "button.open_page": "Open the page",
     "button.approve": "Approve",
@@ -546,7 +547,9 @@ SENTENCES: Mapping[str, str] = {
     "forget.title": "Erase all that is kept about you?",
     "forget.text": (
         "Examples you wrote, your questions and my answers, and your votes go for good. "
-        "Models that learned from them are marked, so that a trainer can replace them."
+        "Models of the built-in sandbox that learned from them are deleted, because they hold the "
+        "words themselves; the base answers until the next training. Other models are marked, so "
+        "that a trainer can replace them."
     ),
     "forget.kept": "Nothing was erased.",
     "forget.done": "Erased: {examples} examples and {turns} questions. Models marked: {models}.",

@@ -199,6 +199,7 @@ SENTENCES: Mapping[str, str] = {
     "welcome.forms": "用 /tune teach 告诉我好的回答，我会把它保存成一课。",
     "welcome.messages": "看到好回答点个 🎓，我会把它保存成一课。",
     # Buttons
+    "button.outdated": "显示之后情况已经变化，所以什么都没有做。",
     "button.write": "写下来",
     "button.open_page": "打开网页",
     "button.approve": "通过",
@@ -563,7 +564,8 @@ SENTENCES: Mapping[str, str] = {
     "forget.title": "删除保存的关于你的一切？",
     "forget.text": (
         "你写的示例、你的提问和我的回答，还有你的评价，都会永久删除。"
-        "学过这些内容的模型会被标记，方便训练员换掉。"
+        "内置 sandbox 中学过这些内容的模型会被删除，因为它们保存着原话；在下次训练之前由基础模型回答。"
+        "其他模型会被标记，方便训练员换掉。"
     ),
     "forget.kept": "什么都没有删除。",
     "forget.done": "已删除 {examples} 条示例、{turns} 个提问；标记了 {models} 个模型。",

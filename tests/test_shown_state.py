@@ -1,0 +1,178 @@
+"""A button decides about the state it was drawn for: the one table of all that change something."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+
+import pytest
+
+from adapters.studio.page_session import OWNER
+from bot.catalogue import CATALOGUE
+from bot.domain import LOCAL, ChannelId, ModelName
+from bot.events import ButtonClicked, CommandInvoked, WorkspaceLeft
+from bot.replies import Card, Listing, Refused, Reply
+from bot.shown_state import stamp_of
+from tests.scene import SLACK, Scene
+
+Draw = Callable[[Scene], Awaitable[str]]
+Step = Callable[[Scene], Awaitable[object]]
+
+SHOWS_ONLY = {
+    *("answers", "bindings", "channel", "compare.who", "consents", "counts", "hosts", "tour"),
+    *("example.context", "example.lineage", "example.revisions", "example.show", "example.similar"),
+    *("example.skip", "examples.more", "host.test", "job.accuracy", "job.events", "job.numbers"),
+    *("job.quote", "job.results", "job.rows", "job.show", "jobs.more", "model.history"),
+    *(
+        "model.keep",
+        "model.lineage",
+        "privacy.keep",
+        "privacy.my_data",
+        "share",
+        "welcome.approvers",
+    ),
+    *("welcome.try", "workspace.export", "workspace.show", "workspaces"),
+}
+OPENS_A_QUESTION = {
+    *("example.edit", "example.write", "example.write_page", "feedback.bad", "feedback.why"),
+    *("job.again", "job.start", "model.delete", "privacy.ask_forget", "save", "welcome.sources"),
+    "workspace.erase",
+}
+ONE_STATE_ALONE = {"feedback.good", "starter"}
+"""A vote is the last word of its person; a starter's rows are the same rows each time."""
+ELSEWHERE = {
+    # test_decisions
+    *("example.approve", "example.reject", "example.drop", "example.undo"),
+    # test_own_cards
+    *("consent.on", "consent.off", "privacy.forget", "model.use", "role.take_back"),
+    "assistant.unbind",
+    # test_tuning_races and test_tuning_states: the phase of the job decides
+    *("job.cancel", "job.pause", "job.resume", "job.confirm", "job.confirm_unpriced"),
+    "job.decline",
+    # test_undo and test_tuning_hosted: what is gone cannot go again
+    *("undo", "file.delete"),
+    # test_late_clicks: another model answers
+    "model.rollback",
+    # test_discord_servers
+    *("workspace.allow", "workspace.disallow"),
+}
+
+
+async def press(scene: Scene, action: str) -> Reply:
+    key = f"{action} {scene.clock.now()} {len(await scene.messages())}"
+    return await scene.house.ask(scene.event(ButtonClicked(action), key=key, by=OWNER))
+
+
+async def command(scene: Scene, words: str, channel: str = "general") -> Reply:
+    key = f"{words} {channel} {scene.clock.now()}"
+    event = scene.event(CommandInvoked(words), key=key, by=OWNER, channel=ChannelId(channel))
+    return await scene.house.ask(event)
+
+
+def action(reply: Reply, name: str) -> str:
+    """Of the first button of that name."""
+    if isinstance(reply, Listing):
+        buttons = [button for line in reply.lines for button in line.buttons]
+    else:
+        assert isinstance(reply, Card), reply
+        buttons = list(reply.buttons)
+    return next(one.action for one in buttons if one.action.partition(":")[0] == name)
+
+
+async def an_open_channel(scene: Scene) -> str:
+    return action(await command(scene, "admin guests where:here"), "guests.close")
+
+
+async def another_channel_is_opened(scene: Scene) -> None:
+    await command(scene, "admin guests where:here", "other")
+
+
+async def a_model_to_delete(scene: Scene) -> str:
+    job = await scene.tuned("use:no")
+    return action(await press(scene, f"model.delete:{job.model}"), "model.delete_sure")
+
+
+async def another_model_answers(scene: Scene) -> None:
+    await scene.confirm()
+    await scene.settle()
+
+
+async def a_deployed_model(scene: Scene) -> str:
+    job = await scene.tuned("use:no")
+    assert job.model is not None
+    async with scene.store.writing() as records:
+        await records.models.call(LOCAL, job.model, ModelName("first"))
+    return f"model.undeploy:{stamp_of('first')}:{job.model}"
+
+
+async def a_closed_workspace(scene: Scene) -> None:
+    await scene.slack_event(CommandInvoked("help"), key="first", by="U1")
+    await scene.slack_event(WorkspaceLeft(), key="left")
+    scene.advance(120)
+    await scene.house.removals.look()
+
+
+async def a_period_to_extend(scene: Scene) -> str:
+    await a_closed_workspace(scene)
+    return action(await press(scene, f"workspace.show:{SLACK}"), "workspace.extend")
+
+
+async def a_workspace_to_erase(scene: Scene) -> str:
+    await a_closed_workspace(scene)
+    return action(await press(scene, f"workspace.erase:{SLACK}"), "workspace.erase_sure")
+
+
+async def the_period_begins_anew(scene: Scene) -> None:
+    scene.advance(timedelta(days=3).total_seconds())
+    shown = await press(scene, f"workspace.show:{SLACK}")
+    await press(scene, action(shown, "workspace.extend"))
+    scene.advance(1)
+
+
+async def deployed_anew(scene: Scene) -> None:
+    for model in await scene.models():
+        async with scene.store.writing() as records:
+            await records.models.call(LOCAL, model.name, ModelName("second"))
+
+
+HERE: Mapping[str, tuple[Draw, Step]] = {
+    "guests.close": (an_open_channel, another_channel_is_opened),
+    "model.delete_sure": (a_model_to_delete, another_model_answers),
+    "model.undeploy": (a_deployed_model, deployed_anew),
+    "workspace.erase_sure": (a_workspace_to_erase, the_period_begins_anew),
+    "workspace.extend": (a_period_to_extend, the_period_begins_anew),
+}
+
+
+def test_every_button_is_looked_at() -> None:
+    known = [*SHOWS_ONLY, *OPENS_A_QUESTION, *ONE_STATE_ALONE, *ELSEWHERE, *HERE]
+
+    assert sorted(known) == sorted(one.name for one in CATALOGUE.buttons)
+
+
+@pytest.mark.parametrize("name", HERE)
+async def test_a_late_click_changes_nothing_and_is_told_how_it_stands(
+    scene: Scene, name: str
+) -> None:
+    draw, meanwhile = HERE[name]
+    late = await draw(scene)
+    await meanwhile(scene)
+    before = await audited(scene)
+
+    reply = await press(scene, late)
+
+    assert isinstance(reply, Refused), reply
+    assert "has changed since it was shown" in reply.text
+    assert await audited(scene) == before
+    if reply.card is not None:
+        await press(scene, action(reply.card, name))
+        assert await audited(scene) != before
+
+
+async def audited(scene: Scene) -> list[tuple[str, str]]:
+    async with scene.database.reading() as records:
+        return [
+            (workspace, entry.what)
+            for workspace in (LOCAL, SLACK)
+            for entry in await records.audit.page(workspace, limit=100)
+        ]
