@@ -71,9 +71,16 @@ class Turns:
         return await self._find(workspace, done) is not None
 
     async def of(
-        self, workspace: WorkspaceId, user: UserId, *, limit: int = 1000
+        self,
+        workspace: WorkspaceId,
+        user: UserId,
+        *,
+        before: TurnId | None = None,
+        limit: int = 1000,
     ) -> Sequence[Turn]:
         own = and_(turns.c.workspace == workspace, turns.c.asker == user)
+        if before is not None:
+            own = and_(own, turns.c.id < before)
         newest = select(turns).where(own).order_by(turns.c.id.desc()).limit(limit)
         return [_turn(row) for row in await self._connection.rows(newest)]
 
@@ -110,10 +117,15 @@ class Turns:
         here = and_(turns.c.workspace == workspace, turns.c.channel == channel)
         if thread is not None:
             here = and_(here, turns.c.thread == thread)
-        # What is forgotten already has neither question nor reply.
-        is_left = or_(turns.c.question != "", turns.c.reply != "")
+        # What is forgotten already has neither question nor reply, and no vote says why.
+        own = and_(votes.c.workspace == turns.c.workspace, votes.c.turn == turns.c.id)
+        has_reason = exists().where(own, votes.c.reason.is_not(None))
+        is_left = or_(turns.c.question != "", turns.c.reply != "", has_reason)
         some = select(turns.c.id).where(here, is_left).order_by(turns.c.id).limit(limit)
-        statement = update(turns).where(here, turns.c.id.in_(some))
+        found = [row.id for row in await self._connection.rows(some)]
+        typed = and_(votes.c.workspace == workspace, votes.c.turn.in_(found))
+        await self._connection.run(update(votes).where(typed).values(reason=None))
+        statement = update(turns).where(here, turns.c.id.in_(found))
         statement = statement.values({**_NO_QUESTION, **_NO_REPLY})
         changed = await self._connection.changed(statement)
         if changed:

@@ -29,7 +29,7 @@ from bot.examples.texts import parts, with_parts
 from bot.replies import Field, FieldKind, Form
 from bot.rows import Method
 from tests.discord_scene import TEAM, Scene
-from tests.fakes.discord import ADMIN, ANN, GENERAL
+from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD
 from tests.fakes.discord_rest import labels, shown
 from tests.fakes.discord_rules import Json, check_modal
 from tests.opening import until
@@ -262,6 +262,17 @@ async def test_somebody_elses_draft_is_not_opened(in_discord: Scene) -> None:
     told = await refused(in_discord, ADMIN)
 
     in_discord.discord.click(ANN, told, "Open it again")
+
+    await until(lambda: "no longer here" in shown(in_discord.discord.ephemerals[-1]))
+
+
+async def test_a_draft_goes_with_the_channel_in_which_it_was_typed(in_discord: Scene) -> None:
+    told = await refused(in_discord, ADMIN)
+    gone = {"id": GENERAL, "guild_id": GUILD, "type": 0}
+    in_discord.discord.gateway.dispatch("CHANNEL_DELETE", gone)
+    await in_discord.settled()
+
+    in_discord.discord.click(ADMIN, told, "Open it again")
 
     await until(lambda: "no longer here" in shown(in_discord.discord.ephemerals[-1]))
 

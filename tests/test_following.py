@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
 import pytest
 
-from bot.domain import LOCAL, ExampleState, MessageId, Turn
-from bot.events import MessageEdited, MessagesDeleted, PlaceDeleted, ReactionChanged
-from tests.scene import GENERAL, Scene
+from bot.domain import LOCAL, ChannelId, ExampleState, MessageId, Place, Turn, User, UserId
+from bot.events import (
+    FormSubmitted,
+    MessageEdited,
+    MessageReceived,
+    MessagesDeleted,
+    PlaceDeleted,
+    ReactionChanged,
+    What,
+)
+from tests.scene import GENERAL, SLACK, Scene
 from tests.test_teaching import only, spoken
 
 MARKER = "quixotic-marmalade"
@@ -242,3 +254,44 @@ async def test_somebody_who_marked_nothing_withdraws_nothing(scene: Scene) -> No
     await scene.handle(scene.event(removed, key="off", by="zoe"))
 
     assert (await only(scene)).state is ExampleState.PROPOSED
+
+
+ADMIN, MEMBER = User(UserId("U1"), "ann", is_platform_admin=True), User(UserId("U2"), "bob")
+
+
+@pytest.mark.parametrize("thread", [None, "t1"])
+async def test_what_was_typed_into_forms_of_a_channel_or_thread_goes_with_it(
+    scene: Scene, thread: str | None
+) -> None:
+    here = Place(SLACK, ChannelId("C1"), MessageId(thread) if thread else None)
+    count = 0
+
+    async def let(what: What, by: User) -> None:
+        nonlocal count
+        count += 1
+        event = scene.event(what, key=f"e{count}", by=by)
+        await scene.handle(replace(event, place=here))
+
+    allowing = {"sources": "messages", "allowed": "", "permission": "our own"}
+    await let(FormSubmitted("sources", allowing), ADMIN)
+    for by in (ADMIN, MEMBER):
+        await let(FormSubmitted("teach", {"question": f"{MARKER} {by.id}?", "answer": MARKER}), by)
+    for number, typed in enumerate(({"reason": MARKER}, {"better": f"better {MARKER}"})):
+        spoken = scene.spoken(f"{MARKER} {number}", number=f"m{number}", by=MEMBER).message
+        said = replace(spoken, place=here)
+        await let(MessageReceived(said, is_addressed=True), MEMBER)
+        await let(FormSubmitted(f"feedback:{number + 1}", typed), MEMBER)
+    edit = {"question": f"edited {MARKER}", "answer": MARKER}
+    await let(FormSubmitted("example.edit:1", edit), ADMIN)
+    assert len(kept_with(scene)) >= 4, kept_with(scene)
+
+    await let(PlaceDeleted(), ADMIN)
+
+    assert kept_with(scene) == []
+
+
+def kept_with(scene: Scene) -> list[str]:
+    """The tables that hold the marker."""
+    with closing(sqlite3.connect(scene.folder / "attune.db")) as connection:
+        lines = [line for line in connection.iterdump() if MARKER in line]
+    return sorted({line.split('"')[1] for line in lines})

@@ -43,6 +43,7 @@ from bot.events import (
     FormSubmitted,
     MessageReceived,
     PersonLeft,
+    PlaceDeleted,
     WorkspaceLeft,
 )
 from bot.ordering import Ordering, Ticket
@@ -302,6 +303,8 @@ class Discord:
             self.surface.hear(what.message)
             if not what.is_addressed and not what.message.text:
                 return
+        elif isinstance(what, PlaceDeleted):
+            self.surface.forget_place(event.place)
         else:
             self._forget_changed(what)
         self.surface.take(event, None)
@@ -336,7 +339,8 @@ class Discord:
             )
             self.surface.take(event, handle)
             if isinstance(event.what, FormSubmitted):
-                self.surface.drafts.note_sent(event.key, event.user.id, data.get("data") or {})
+                sent = event.place, event.key, event.user.id, data.get("data") or {}
+                self.surface.drafts.note_sent(*sent)
             task = await self._handle(event)
         finally:
             if context is not None:
@@ -356,9 +360,7 @@ class Discord:
     async def _is_late_form(self, context: InteractionContext, data: Json) -> bool:
         """Buttons that open what is in memory: a form that came late, or one that was refused."""
         action = str((data.get("data") or {}).get("custom_id") or "")
-        if await self.surface.open_draft(context, action, _user_of(data) or ""):
-            return True
-        return await self.surface.open_late_form(context, action)
+        return await self.surface.open_kept(context, action, _user_of(data) or "")
 
     async def _complete(self, data: Json) -> None:
         """Nothing to choose from is better than an answer that comes too late."""

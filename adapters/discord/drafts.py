@@ -1,4 +1,4 @@
-"""Forms that were sent, in memory for a while: one that is refused opens again as it was typed."""
+"""Forms that wait behind a button, in memory for a while: refused as typed, or late to be shown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from adapters.discord.api import Json
 from adapters.discord.outbound import nonce
+from bot.domain import Place
 
 DRAFT = "draft:"
 _MOST = 1000
@@ -18,18 +19,31 @@ class Drafts:
     """What was typed is its sender's alone; the oldest go first."""
 
     def __init__(self) -> None:
-        self._shown: OrderedDict[tuple[str, str], Json] = OrderedDict()
-        self._sent: OrderedDict[str, tuple[str, Json]] = OrderedDict()
+        self._shown: OrderedDict[tuple[str, str], tuple[Place, Json]] = OrderedDict()
+        self._sent: OrderedDict[str, tuple[Place, str, Json]] = OrderedDict()
 
-    def note_shown(self, user: str, modal: Json) -> None:
-        _put(self._shown, (user, str(modal["custom_id"])), modal)
+    def note_shown(self, place: Place, user: str, modal: Json) -> None:
+        _put(self._shown, (user, str(modal["custom_id"])), (place, modal))
 
-    def note_sent(self, event_key: str, user: str, submission: Json) -> None:
+    def note_sent(self, place: Place, event_key: str, user: str, submission: Json) -> None:
         """`submission` is the `data` of an interaction of type 5."""
-        shown = self._shown.get((user, str(submission.get("custom_id"))))
+        _, shown = self._shown.get((user, str(submission.get("custom_id"))), (place, None))
         modal = shown if shown is not None else _rebuilt(submission)
         if modal["components"]:
-            _put(self._sent, _action(event_key), (user, _filled(modal, submission)))
+            _put(self._sent, _action(event_key), (place, user, _filled(modal, submission)))
+
+    def forget(self, gone: Place) -> None:
+        """What was typed in a channel or thread goes with it."""
+        for form in [key for key, (place, _) in self._shown.items() if gone.holds(place)]:
+            del self._shown[form]
+        for action in [key for key, (place, *_) in self._sent.items() if gone.holds(place)]:
+            del self._sent[action]
+
+    def note_late(self, place: Place, event_key: str, user: str, modal: Json) -> str:
+        """A form that came too late to be shown; the action of the button that opens it."""
+        action = _action(event_key)
+        _put(self._sent, action, (place, user, modal))
+        return action
 
     def refused(self, event_key: str) -> str | None:
         """The action of the button that opens it again."""
@@ -37,8 +51,8 @@ class Drafts:
         return action if action in self._sent else None
 
     def find(self, action: str, user: str) -> Json | None:
-        owner, modal = self._sent.get(action, ("", None))
-        return modal if owner == user else None
+        found = self._sent.get(action)
+        return found[2] if found is not None and found[1] == user else None
 
 
 def _action(event_key: str) -> str:

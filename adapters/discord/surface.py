@@ -45,8 +45,6 @@ Value = TypeVar("Value")
 
 _KNOWN_EVENTS = 5000
 _KNOWN_MESSAGES = 2000
-_LATE = "late:"
-_MOST_LATE_FORMS = 500
 _LONGEST_CHAIN, _LONGEST_ID = 12, 20
 # Unknown Member, Unknown User: https://docs.discord.com/developers/topics/opcodes-and-status-codes
 _NOBODY = (10007, 10013)
@@ -94,7 +92,6 @@ class DiscordSurface:
         self._clicks: OrderedDict[str, InteractionContext] = OrderedDict()
         self._posted: OrderedDict[str, MessageId] = OrderedDict()
         self._heard: OrderedDict[str, Message] = OrderedDict()
-        self._forms: OrderedDict[str, Form] = OrderedDict()
         self.drafts = Drafts()
 
     def begin_interaction(self, handle: InteractionHandle) -> InteractionContext | None:
@@ -125,6 +122,12 @@ class DiscordSurface:
 
     def forget(self, message: str) -> None:
         self._heard.pop(message, None)
+
+    def forget_place(self, gone: Place) -> None:
+        """A channel or thread was deleted, with what was said and typed there."""
+        for message in [key for key, said in self._heard.items() if gone.holds(said.place)]:
+            del self._heard[message]
+        self.drafts.forget(gone)
 
     def wrote(self, message: str) -> bool:
         """Whether a message is one that we posted lately."""
@@ -315,13 +318,12 @@ class DiscordSurface:
         context = self._context(event.key)
         if event.place.kind is ChannelKind.DIRECT:
             form = replace(form, id=marked_action(form.id, event.place.workspace))
-        self.drafts.note_shown(event.user.id, outbound.modal(form))
+        self.drafts.note_shown(event.place, event.user.id, outbound.modal(form))
         if context is not None and await self.interactions.show(context, outbound.modal(form)):
             return
-        action = form.again
-        if not action:
-            action = f"{_LATE}{nonce(event.key)}"
-            _remember(self._forms, action.removeprefix(_LATE), form, _MOST_LATE_FORMS)
+        action = form.again or self.drafts.note_late(
+            event.place, event.key, event.user.id, outbound.modal(form)
+        )
         button = Button(form.title, action, is_primary=True)
         text = self._say("discord.form_late", event.locale)
         await self.whisper(event, Text(text, private=True, buttons=(button,)))
@@ -334,22 +336,12 @@ class DiscordSurface:
         buttons = (Button(label, action, is_primary=True),) if action else ()
         await self.whisper(event, Text(problem, private=True, buttons=buttons))
 
-    async def open_draft(self, context: InteractionContext, action: str, user: str) -> bool:
-        """The button under a refusal; False for any other."""
+    async def open_kept(self, context: InteractionContext, action: str, user: str) -> bool:
+        """The button under a refusal or under “the form opens here”; False for any other."""
         if not action.startswith(DRAFT):
             return False
         modal = self.drafts.find(action, user)
         if modal is None or not await self.interactions.show(context, modal):
-            text = Text(self._say("discord.form_gone", context.locale), private=True)
-            await self._tell(context, text, private=True)
-        return True
-
-    async def open_late_form(self, context: InteractionContext, action: str) -> bool:
-        """The button under “the form opens here”; False for any other."""
-        if not action.startswith(_LATE):
-            return False
-        form = self._forms.get(action.removeprefix(_LATE))
-        if form is None or not await self.interactions.show(context, outbound.modal(form)):
             text = Text(self._say("discord.form_gone", context.locale), private=True)
             await self._tell(context, text, private=True)
         return True

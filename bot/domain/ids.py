@@ -47,3 +47,9 @@ class Place:
     channel: ChannelId
     thread: MessageId | None = None
     kind: ChannelKind = field(default=ChannelKind.OPEN, compare=False)
+
+    def holds(self, other: Place) -> bool:
+        """Whether the other is this place, or a thread of this channel."""
+        here = self.workspace, self.channel
+        is_whole = self.thread is None
+        return here == (other.workspace, other.channel) and (is_whole or self == other)
