@@ -158,7 +158,7 @@ async def about_answers(request: Request, deps: Dependencies) -> Reply:
 
 
 async def word_fell_back(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """The curators hear why the base answered."""
+    """Whoever reads the channel hears why the base answered."""
     model, kept = notice.details.get("model"), notice.details.get("why")
     why = deserialize(kept) if isinstance(kept, Mapping) else None
     error = why or AttuneError()
@@ -318,9 +318,11 @@ class AnswerWriter:
         return Usage(asked, text_tokens(text))
 
     async def _tell_fallback(self, model: ModelName, error: HostError | NotFound) -> None:
-        """Once a day and model, so that a broken model does not flood the channel."""
+        """Once a day, channel and model, so that a broken model does not flood the channel."""
         log.warning("A tuned model failed, the base answers", extra={"why": error.key})
-        key = f"{self._request.id}.{model}.{self._request.now.date()}.fell_back"
+        request = self._request
+        at = f"{request.place.channel}.{model}.{request.now.date()}"
+        key = f"{request.id}.{at}.fell_back"
         async with self._deps.store.writing() as records:
             await records.outbox.put(
                 key,

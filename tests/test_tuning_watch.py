@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.domain import ModelKind, Phase, RequestedAction
+from bot.domain import ChannelId, ModelKind, Phase, RequestedAction
+from bot.errors import HostBroken, HostError, HostForgot, HostRefused
 from bot.events import ButtonClicked, CommandInvoked
+from bot.words import Words
 from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, with_
 from tests.fakes.faults import answers, empty_stream, reshaped
 from tests.scene import Scene
@@ -420,6 +422,33 @@ async def test_the_base_answers_for_a_tuned_model_that_is_gone(scene: Scene) -> 
     notices = await scene.said("so the base model did")
     assert len(notices) == 1
     assert str(job.model) in notices[0]
+
+
+async def test_each_channel_hears_once_why_the_base_answered(scene: Scene) -> None:
+    await scene.tuned()
+    scene.host.tuned.clear()
+
+    for number, channel in enumerate(("one", "two", "two")):
+        spoken = scene.spoken("hi", number=100 + number)
+        await scene.handle(scene.event(spoken, key=f"q{number}", channel=ChannelId(channel)))
+        await scene.settle()
+
+    for channel in ("one", "two"):
+        said = await scene.house.room.recent(ChannelId(channel), limit=50)
+        assert len([one for one in said if "so the base model did" in one.text]) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(HostForgot, "deleted there"), (HostRefused, "refused"), (HostBroken, "fault of its own")],
+)
+def test_whoever_may_not_read_the_hosts_words_hears_the_reason(
+    error: type[HostError], reason: str
+) -> None:
+    told = Words("en").plain(error(host="somewhere", message="rt-4711: no such deployment"))
+
+    assert reason in told
+    assert "4711" not in told
 
 
 async def test_why_the_base_answered_is_said_in_the_channels_language(scene: Scene) -> None:

@@ -35,7 +35,8 @@ class Words:
         said, quoted = self.error(error), str(error.details.get("message") or "")
         if not isinstance(error, errors.HostError) or not quoted or quoted not in said:
             return said
-        return self("host.plain", host=error.details.get("host"))
+        kind = f"host.plain.{type(error).__name__}"
+        return self(kind if self.has(kind) else "host.plain", host=error.details.get("host"))
 
     def problem(self, problem: Problem) -> str:
         """A whole sentence about a row; its line only where there is one."""
