@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import or_
@@ -16,19 +15,21 @@ from bot.domain import (
     NO_EXCLUSION,
     Consent,
     Example,
-    ExampleFilter,
     ExampleId,
     Exclusion,
     Notice,
     Role,
     Sources,
+    Workspace,
 )
 from bot.errors import BadInput, NotNow
 from bot.events import MessageEdited, MessagesDeleted
 from bot.examples.following import follow_edit
 from bot.examples.keeping import consent_buttons, consent_stamp
 from bot.examples.shown import is_button
+from bot.own_words import examples_of, forget_quotes
 from bot.ports.dependencies import Dependencies
+from bot.ports.people import KEPT_FROM_THE_START, KeptCursor
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanForgetFiles
 from bot.replies import (
@@ -57,8 +58,6 @@ T = TypeVar("T")
 
 CONSENT_VERSION = 1
 _PART = 100
-_EVERY = 1_000_000
-_SHOWN_CHARACTERS, _OWN_CHARACTERS = 60, 8
 CONSENT_WANTED = "consent.wanted"
 _FORGETTING = "person.forgetting"
 
@@ -149,39 +148,25 @@ async def consents(request: Request, deps: Dependencies) -> Reply:
 @handlers.command("my-data", Role.STRANGER)
 @handlers.button("privacy.my_data", Role.STRANGER)
 async def my_data(request: Request, deps: Dependencies) -> Reply:
-    """All that is kept of the asker, as a file: a line for each thing."""
-    lines: list[bytes] = []
-    counts: Counter[str] = Counter()
+    """All that is kept of the asker, as a file: a line for each thing, read while it is sent."""
     async with deps.store.reading() as records:
-        async for kind, fields in records.people.kept(request.id, request.by):
-            counts[kind] += 1
-            lines.append(_line(kind, **fields))
-        async for example, part in _with_words_of(request, records):
-            counts["example"] += 1
-            lines.append(_line("example", part=part, **_fields_of(example)))
-    text = request.words("my_data.text", examples=counts["example"], turns=counts["turn"])
-    return Document(f"my-data-{request.by}.jsonl", _in_lines(lines), text)
+        examples = await records.people.example_count(request.id, request.by)
+        turns = await records.turns.count_by(request.id, request.by)
+    text = request.words("my_data.text", examples=examples, turns=turns)
+    return Document(f"my-data-{request.by}.jsonl", _all_of(request, deps.store), text)
 
 
-async def _with_words_of(request: Request, records: Records) -> AsyncIterator[tuple[Example, str]]:
-    """Each example that they wrote, edited or marked, once, and which of these it was."""
-    seen: set[ExampleId] = set()
-    last: ExampleId | None = None
-    own = ExampleFilter(author=request.by)
-    while page := await records.examples.page(request.id, own, after=last, limit=_PART):
-        for example in page:
-            seen.add(example.id)
-            yield example, "author"
-        last = page[-1].id
-    others = {
-        "editor": await records.people.edited(request.id, request.by, limit=_EVERY),
-        "marked": await records.example_messages.marked_by(request.id, request.by),
-    }
-    for part, numbers in others.items():
-        for number in numbers:
-            if number not in seen:
-                seen.add(number)
-                yield await records.examples.get(request.id, number), part
+async def _all_of(request: Request, store: Store) -> AsyncIterator[bytes]:
+    cursor: KeptCursor | None = KEPT_FROM_THE_START
+    while cursor is not None:
+        async with store.reading() as records:
+            page, cursor = await records.people.kept(
+                request.id, request.by, after=cursor, limit=_PART
+            )
+        for kind, fields in page:
+            yield _line(kind, **fields)
+    async for example, part in examples_of(request, store):
+        yield _line("example", part=part, **_fields_of(example))
 
 
 @handlers.command("forget-me", Role.STRANGER)
@@ -217,12 +202,12 @@ async def forget(request: Request, deps: Dependencies) -> Reply:
     if not await _begin_forgetting(request, shown, deps.store):
         fresh = replace(await ask_forget(request, deps), title=request.words("forget.changed"))
         return Refused(fresh.title, fresh)
-    quotes = await _quotes(request, deps.store)
+    await forget_quotes(request, deps.store)
     examples, marked = await _forget_examples(request, deps.store)
     marked += await _forget_edits(request, deps.store)
     turns = await _forget_turns(request, deps.store)
     await _forget_the_rest(request, deps.store)
-    await _forget_in_room(request, quotes, deps.store)
+    await _forget_in_room(request, deps.store)
     room = deps.surfaces.of(LOCAL)
     if isinstance(room, CanForgetFiles):
         await room.forget_files()
@@ -250,38 +235,6 @@ async def _begin_forgetting(request: Request, shown: str, store: Store) -> bool:
     return is_as_shown
 
 
-async def _quotes(request: Request, store: Store) -> set[str]:
-    """How the bot's own messages in the room would repeat what is erased; empty elsewhere."""
-    if request.id != LOCAL:
-        return set()
-    texts: set[str] = set()
-    async with store.reading() as records:
-        async for example, part in _with_words_of(request, records):
-            if part != "marked":
-                for one in await records.examples.revisions(request.id, example.id):
-                    texts.update(_texts_in(one.row))
-        for turn in await records.turns.of(request.id, request.by, limit=_EVERY):
-            texts.update((turn.question, turn.reply))
-    return _beginnings(texts)
-
-
-def _texts_in(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _texts_in(one)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts_in(one)
-
-
-def _beginnings(texts: Iterable[str]) -> set[str]:
-    """A line of a list shows no more of a text; what is shorter is nobody's own words."""
-    flat = (" ".join(text.split())[:_SHOWN_CHARACTERS].rstrip() for text in texts)
-    return {text for text in flat if len(text) >= _OWN_CHARACTERS}
-
-
 async def _forget_edits(request: Request, store: Store) -> int:
     marked = 0
     while True:
@@ -303,20 +256,11 @@ async def _forget_the_rest(request: Request, store: Store) -> None:
             changed = await records.people.forget(request.id, request.by, limit=_PART)
 
 
-async def _forget_in_room(request: Request, quotes: set[str], store: Store) -> None:
-    """In the local workspace we are the platform ourselves, and its messages are ours to erase."""
-    if request.id != LOCAL:
-        return
-    while True:
+async def _forget_in_room(request: Request, store: Store) -> None:
+    gone = _PART
+    while request.id == LOCAL and gone == _PART:
         async with store.writing() as records:
             gone = await records.people.forget_messages(request.id, request.by, limit=_PART)
-        quotes |= _beginnings(one.text for one in gone)
-        if len(gone) < _PART:
-            break
-    last: int | None = 0
-    while last is not None:
-        async with store.writing() as records:
-            last = await records.people.forget_quotes(request.id, quotes, after=last, limit=_PART)
 
 
 async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
@@ -429,7 +373,7 @@ async def sources(request: Request, deps: Dependencies) -> Reply:
     choices = tuple((s.name.lower(), words(f"sources.{s.name.lower()}")) for s in Sources)
     platform = request.workspace.platform
     return Form(
-        id=f"sources:{_stamp(request)}",
+        id=f"sources:{_stamp(request.workspace)}",
         title=words("sources.title"),
         fields=(
             Field(
@@ -447,16 +391,14 @@ async def sources(request: Request, deps: Dependencies) -> Reply:
     )
 
 
-def _stamp(request: Request) -> str:
+def _stamp(workspace: Workspace) -> str:
     """What is allowed when the form opens: it overwrites nothing else."""
-    return f"{int(request.workspace.sources)}.{int(request.workspace.allowed)}"
+    return f"{int(workspace.sources)}.{int(workspace.allowed)}"
 
 
 @handlers.form("sources", Role.ADMIN)
 async def sources_submitted(request: Request, deps: Dependencies) -> Reply:
     """Stores who attested to what permission, when."""
-    if request.argument and request.argument != _stamp(request):
-        raise NotNow(problem=request.words("sources.changed"))
     try:
         wanted = Sources[request.options.get("sources", "").upper()]
     except KeyError:
@@ -466,6 +408,9 @@ async def sources_submitted(request: Request, deps: Dependencies) -> Reply:
     if wanted > Sources.OUTSIDE and not permission and request.workspace.platform != "local":
         raise BadInput(problem=request.words("sources.permission_needed"))
     async with deps.store.writing() as records:
+        held = await records.workspaces.find(request.id) or request.workspace
+        if request.argument and request.argument != _stamp(held):
+            raise NotNow(problem=request.words("sources.changed"))
         await records.workspaces.set_sources(request.id, wanted, allowed=allowed)
         await records.audit.add(
             request.id,
@@ -523,11 +468,6 @@ def _names(allowed: Exclusion) -> str:
 
 def _name(exclusion: Exclusion) -> str:
     return str(exclusion.name).lower()
-
-
-async def _in_lines(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
-    for line in lines:
-        yield line
 
 
 def _fields_of(example: Example) -> dict[str, object]:

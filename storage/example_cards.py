@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
-from sqlalchemy import ColumnElement, and_, delete, select
+from sqlalchemy import ColumnElement, and_, delete, literal, select, tuple_
 
 from bot.domain import ChannelId, ExampleId, MessageId, Place, StandingCard, WorkspaceId
 from storage.connection import Connection, its_own, parts
 from storage.tables import example_cards as table
+
+_PAGE = 200
 
 
 class ExampleCards:
@@ -43,15 +45,32 @@ class ExampleCards:
 
     async def of(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
-    ) -> Sequence[StandingCard]:
-        found: dict[tuple[Place, MessageId], list[ExampleId]] = defaultdict(list)
+    ) -> AsyncIterator[StandingCard]:
         for part in parts(examples):
-            own = and_(table.c.workspace == workspace, table.c.example.in_(part))
-            columns = table.c.channel, table.c.thread, table.c.message, table.c.example
-            for row in await self._connection.rows(select(*columns).where(own)):
-                place = Place(workspace, row.channel, row.thread)
-                found[place, row.message].append(row.example)
-        return [StandingCard(*at, tuple(shown)) for at, shown in found.items()]
+            last: tuple[str, str] | None = None
+            while page := await self._page(workspace, part, last):
+                for card in page:
+                    yield card
+                last = page[-1].place.channel, page[-1].message
+
+    async def _page(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId], last: tuple[str, str] | None
+    ) -> Sequence[StandingCard]:
+        """The next messages by channel and id, each with all it shows of the examples."""
+        own = and_(table.c.workspace == workspace, table.c.example.in_(examples))
+        if last is not None:
+            own = and_(own, tuple_(table.c.channel, table.c.message) > tuple_(*map(literal, last)))
+        at = table.c.channel, table.c.message
+        messages = select(*at).distinct().where(own).order_by(*at).limit(_PAGE).subquery()
+        columns = *at, table.c.thread, table.c.example
+        is_on = and_(table.c.channel == messages.c.channel, table.c.message == messages.c.message)
+        rows = await self._connection.rows(
+            select(*columns).join(messages, is_on).where(own).order_by(*at, table.c.position)
+        )
+        found: dict[tuple[Place, MessageId], list[ExampleId]] = defaultdict(list)
+        for row in rows:
+            found[Place(workspace, row.channel, row.thread), row.message].append(row.example)
+        return [StandingCard(*card, tuple(shown)) for card, shown in found.items()]
 
 
 def _at(workspace: WorkspaceId, channel: ChannelId, message: MessageId) -> ColumnElement[bool]:

@@ -74,8 +74,3 @@ class ExampleMessages:
             return None
         left = select(func.count()).select_from(example_marks).where(own)
         return int((await self._connection.run(left)).scalar_one())
-
-    async def marked_by(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]:
-        own = and_(example_marks.c.workspace == workspace, example_marks.c.user == user)
-        rows = await self._connection.rows(select(example_marks.c.example).where(own))
-        return sorted(ExampleId(row.example) for row in rows)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     Column,
+    CompoundSelect,
     Row,
     Table,
     and_,
     delete,
     func,
     insert,
+    literal,
     or_,
     select,
+    tuple_,
+    union_all,
     update,
 )
 
 from bot.domain import ExampleId, ExampleState, RoomMessage, User, UserId, WorkspaceId
+from bot.ports.people import KEPT_FROM_THE_START, KeptCursor
 from storage.connection import Connection
 from storage.examples.values import mark_of, searchable
 from storage.tables import (
@@ -66,6 +71,9 @@ PERSONAL: Mapping[str, tuple[Column[Any], ...]] = {
 FORGOTTEN = User(UserId("forgotten"), "–")
 _HIDDEN = frozenset({"search_text", "fingerprint", "event_key", "workspace", "prompt", "author"})
 _PART = 500
+_PARTS = ("author", "editor", "marked")
+_BEGINNING = 8
+"""Characters that every quote has at least."""
 _WITHOUT_NAME = (
     jobs.c.asked_by,
     deployments.c.by,
@@ -81,15 +89,55 @@ class People:
         self._connection = connection
 
     async def kept(
-        self, workspace: WorkspaceId, user: UserId
-    ) -> AsyncIterator[tuple[str, Mapping[str, object]]]:
-        for kind, columns in PERSONAL.items():
-            table = columns[0].table
-            assert isinstance(table, Table)
-            theirs = or_(*(column == user for column in columns))
-            own = select(table).where(table.c.workspace == workspace, theirs)
-            for row in await self._connection.rows(own):
-                yield kind, _shown(row)
+        self,
+        workspace: WorkspaceId,
+        user: UserId,
+        *,
+        after: KeptCursor = KEPT_FROM_THE_START,
+        limit: int = _PART,
+    ) -> tuple[Sequence[tuple[str, Mapping[str, object]]], KeptCursor | None]:
+        number, last = after
+        if number == len(PERSONAL):
+            return [], None
+        kind, columns = list(PERSONAL.items())[number]
+        table = columns[0].table
+        assert isinstance(table, Table)
+        theirs = or_(*(column == user for column in columns))
+        own = select(table).where(table.c.workspace == workspace, theirs)
+        keys = list(table.primary_key)
+        if last:
+            passed = [literal(value, key.type) for key, value in zip(keys, last, strict=True)]
+            own = own.where(tuple_(*keys) > tuple_(*passed))
+        rows = await self._connection.rows(own.order_by(*keys).limit(limit))
+        is_more = len(rows) == limit
+        passed_key = tuple(getattr(rows[-1], key.name) for key in keys) if is_more else ()
+        following = (number, passed_key) if is_more else (number + 1, ())
+        return [(kind, _shown(row)) for row in rows], following
+
+    async def examples(
+        self, workspace: WorkspaceId, user: UserId, *, after: ExampleId, limit: int = _PART
+    ) -> Sequence[tuple[ExampleId, str]]:
+        theirs = _examples_of(workspace, user, after).subquery()
+        part = func.min(theirs.c.part)
+        found = select(theirs.c.id, part.label("part")).group_by(theirs.c.id)
+        rows = await self._connection.rows(found.order_by(theirs.c.id).limit(limit))
+        return [(ExampleId(row.id), _PARTS[row.part]) for row in rows]
+
+    async def example_count(self, workspace: WorkspaceId, user: UserId) -> int:
+        theirs = _examples_of(workspace, user, ExampleId(0)).subquery()
+        counted = select(func.count(theirs.c.id.distinct()))
+        return int((await self._connection.run(counted)).scalar_one())
+
+    async def said(
+        self, workspace: WorkspaceId, user: UserId, *, after: int, limit: int = _PART
+    ) -> Sequence[RoomMessage]:
+        own = and_(
+            room_messages.c.workspace == workspace,
+            room_messages.c.author_id == user,
+            room_messages.c.number > after,
+        )
+        page = select(room_messages).where(own).order_by(room_messages.c.number).limit(limit)
+        return [_message(row) for row in await self._connection.rows(page)]
 
     async def newest(self, workspace: WorkspaceId, user: UserId) -> str:
         theirs = turns.c.workspace == workspace, turns.c.asker == user
@@ -147,9 +195,10 @@ class People:
 
     async def forget_messages(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = _PART
-    ) -> Sequence[RoomMessage]:
+    ) -> int:
         named = and_(room_messages.c.workspace == workspace, room_messages.c.author_id == user)
-        rows = await self._connection.rows(select(room_messages).where(named).limit(limit))
+        some = select(room_messages.c.number).where(named).limit(limit)
+        rows = await self._connection.rows(some)
         numbers = [row.number for row in rows]
         await self._blank(numbers, author=FORGOTTEN, author_id=FORGOTTEN.id)
         answers = and_(
@@ -159,7 +208,7 @@ class People:
             select(room_messages.c.number).where(answers, room_messages.c.is_own)
         )
         await self._blank([row.number for row in told])
-        return [_message(row) for row in rows]
+        return len(rows)
 
     async def forget_quotes(
         self, workspace: WorkspaceId, quotes: Collection[str], *, after: int, limit: int = _PART
@@ -174,7 +223,8 @@ class People:
             page.where(ours).order_by(room_messages.c.number).limit(limit)
         )
         said = [(row.number, f"{row.text} {row.body or ''}") for row in rows]
-        await self._blank([number for number, text in said if _quotes(text, quotes)])
+        by_beginning = _by_beginning(quotes)
+        await self._blank([number for number, text in said if _quotes(text, by_beginning)])
         return rows[-1].number if len(rows) == limit else None
 
     async def _blank(self, numbers: Sequence[int], **more: object) -> None:
@@ -267,9 +317,39 @@ class People:
         return len(rows)
 
 
-def _quotes(text: str, quotes: Collection[str]) -> bool:
+def _examples_of(workspace: WorkspaceId, user: UserId, after: ExampleId) -> CompoundSelect[Any]:
+    """The number of each example that they had a part in, and of which of `_PARTS`."""
+    named = [
+        (example_authors.c.example, example_authors.c.item, 0),
+        (revisions.c.example, revisions.c.editor, 1),
+        (examples.c.id, examples.c.editor, 1),
+        (example_marks.c.example, example_marks.c.user, 2),
+    ]
+    return union_all(
+        *(
+            select(number.label("id"), literal(part).label("part")).where(
+                number.table.c.workspace == workspace, person == user, number > after
+            )
+            for number, person, part in named
+        )
+    )
+
+
+def _by_beginning(quotes: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """Quotes by their first characters, so that a text is looked through once for all of them."""
+    found: dict[str, list[str]] = {}
+    for quote in quotes:
+        found.setdefault(quote[:_BEGINNING], []).append(quote)
+    return found
+
+
+def _quotes(text: str, by_beginning: Mapping[str, Sequence[str]]) -> bool:
     flat = " ".join(text.split())
-    return any(quote in flat for quote in quotes)
+    return any(
+        flat.startswith(quote, at)
+        for at in range(len(flat))
+        for quote in by_beginning.get(flat[at : at + _BEGINNING], ())
+    )
 
 
 def _shown(row: Row[Any]) -> Mapping[str, object]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import Executable, Row
 
-from bot.domain import LOCAL, MessageId, Place, Source
-from bot.events import MessagesDeleted, PlaceDeleted, What
+from bot.domain import LOCAL, MessageId, Place, Role, Source
+from bot.events import ButtonClicked, CommandInvoked, MessagesDeleted, PlaceDeleted, What
 from bot.privacy import _PART
+from bot.replies import Card, Document, Reply
+from storage.connection import Connection
 from tests.scene import GENERAL, Death, Scene
 from tests.stores import ANN, NOW, a_turn, an_example
 
@@ -68,3 +75,40 @@ async def test_a_kill_between_two_parts_leaves_nothing_for_ever(
     await scene.settle()
 
     assert await left(scene) == 0
+
+
+async def test_nothing_of_one_persons_is_read_in_one_go(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await furnished(scene)
+    shown = (await scene.examples())[0]
+    async with scene.store.writing() as records:
+        for message in MESSAGES:
+            await records.example_cards.put(LOCAL, Place(LOCAL, GENERAL), message, [shown.id])
+    lengths, rows = [], Connection.rows
+
+    async def counted(connection: Connection, statement: Executable) -> Sequence[Row[Any]]:
+        found = await rows(connection, statement)
+        # The courier reads along, what it has to deliver.
+        lengths.append(0 if "FROM notices" in str(statement) else len(found))
+        return found
+
+    monkeypatch.setattr(Connection, "rows", counted)
+
+    async def ask(what: What) -> Reply:
+        return await scene.house.ask(scene.event(what, key=str(what), by=ANN))
+
+    await scene.grant(ANN, Role.CURATOR)
+    await ask(ButtonClicked(f"example.drop:{shown.id}.r1.{shown.state}"))
+    document = await ask(CommandInvoked("my-data"))
+    assert isinstance(document, Document)
+    lines = b"".join([chunk async for chunk in document.chunks]).splitlines()
+    kinds = Counter(json.loads(line)["kind"] for line in lines)
+    parts = Counter(json.loads(line).get("part") for line in lines)
+    card = await ask(CommandInvoked("forget-me"))
+    assert isinstance(card, Card)
+    await ask(ButtonClicked(card.buttons[0].action))
+
+    assert (kinds["turn"], kinds["author"], parts["author"]) == (COUNT, COUNT, COUNT)
+    assert await left(scene) == 0
+    assert max(lengths) < COUNT

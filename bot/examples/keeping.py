@@ -170,7 +170,7 @@ async def redraw_outdated(
 async def _redraw(
     event: Event, examples: Sequence[ExampleId], records: Records, *, at: datetime
 ) -> None:
-    for card in await records.example_cards.of(event.place.workspace, examples):
+    async for card in records.example_cards.of(event.place.workspace, examples):
         await records.outbox.put(
             f"{card.place.workspace}.card.{card.place.channel}.{card.message}",
             card.place,

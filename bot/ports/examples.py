@@ -160,10 +160,10 @@ class ExampleCards(Protocol):
     async def shown(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Sequence[ExampleId]: ...
-    async def of(
+    def of(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
-    ) -> Sequence[StandingCard]:
-        """Every message that shows one of them."""
+    ) -> AsyncIterator[StandingCard]:
+        """Every message that shows one of them, read a part at a time."""
         ...
 
 
@@ -194,5 +194,3 @@ class ExampleMessages(Protocol):
     async def unmark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> int | None:
         """How many marks of others are left; None where the person had not marked it."""
         ...
-
-    async def marked_by(self, workspace: WorkspaceId, user: UserId) -> Sequence[ExampleId]: ...

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from bot.domain import ExampleId, RoomMessage, UserId, WorkspaceId
 
+KeptCursor = tuple[int, tuple[object, ...]]
+"""The number of a table, and the key of the last row that was read of it."""
+KEPT_FROM_THE_START: KeptCursor = (0, ())
+
 
 class People(Protocol):
-    def kept(
-        self, workspace: WorkspaceId, user: UserId
-    ) -> AsyncIterator[tuple[str, Mapping[str, object]]]:
-        """Each row that names them: what it is, and its fields."""
+    async def kept(
+        self,
+        workspace: WorkspaceId,
+        user: UserId,
+        *,
+        after: KeptCursor = KEPT_FROM_THE_START,
+        limit: int = 500,
+    ) -> tuple[Sequence[tuple[str, Mapping[str, object]]], KeptCursor | None]:
+        """Some of the rows that name them, what each is and its fields; None at the end."""
+        ...
+
+    async def examples(
+        self, workspace: WorkspaceId, user: UserId, *, after: ExampleId, limit: int = 500
+    ) -> Sequence[tuple[ExampleId, str]]:
+        """By number, and which they were of each: `author`, else `editor`, else `marked`."""
+        ...
+
+    async def example_count(self, workspace: WorkspaceId, user: UserId) -> int: ...
+    async def said(
+        self, workspace: WorkspaceId, user: UserId, *, after: int, limit: int = 500
+    ) -> Sequence[RoomMessage]:
+        """Room messages of theirs, by number."""
         ...
 
     async def newest(self, workspace: WorkspaceId, user: UserId) -> str:
@@ -46,8 +68,8 @@ class People(Protocol):
 
     async def forget_messages(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
-    ) -> Sequence[RoomMessage]:
-        """Room messages of theirs, as they were; their text is gone, and that of the answers."""
+    ) -> int:
+        """The text of room messages of theirs goes, and that of the answers; how many."""
         ...
 
     async def forget_quotes(

@@ -201,7 +201,12 @@ class Turns(Protocol):
         ...
 
     async def of(
-        self, workspace: WorkspaceId, user: UserId, *, limit: int = 1000
+        self,
+        workspace: WorkspaceId,
+        user: UserId,
+        *,
+        before: TurnId | None = None,
+        limit: int = 1000,
     ) -> Sequence[Turn]:
         """Newest first."""
         ...
