@@ -130,8 +130,15 @@ async def _discord(settings: Settings) -> AsyncIterator[CheckResult]:
 
 
 async def _waiting(settings: Settings) -> list[str]:
-    """Discord servers that the operator has not allowed; none where the store cannot be read."""
+    """Discord servers that the operator could allow a configured host; none where there is none.
+
+    None either where the store cannot be read.
+    """
     try:
+        hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
+        await hosts.close()
+        if set(hosts.names()) == {SANDBOX}:
+            return []
         database = await Database.open(settings.database)
     except (SettingsError, OSError, RuntimeError):
         return []
@@ -143,7 +150,7 @@ async def _waiting(settings: Settings) -> list[str]:
     return [
         f"{one.name} ({one.id.partition(':')[2]})"
         for one in found
-        if one.id not in settings.allowed_workspaces
+        if one.id not in settings.allowed_workspaces and one.closed_at is None
     ]
 
 

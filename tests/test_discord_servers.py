@@ -216,9 +216,14 @@ async def test_the_doctor_names_the_servers_that_wait(unlisted: Scene) -> None:
         one.what async for one in doctor._discord(unlisted.settings(ATTUNE_DISCORD_SERVERS=""))
     ]
     listed = [one.what async for one in doctor._discord(unlisted.settings())]
+    names = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "ATTUNE_BASE_MODEL", "ATTUNE_DISCORD_SERVERS")
+    hostless = unlisted.settings(**dict.fromkeys(names, ""))
+    alone = [one.what async for one in doctor._discord(hostless)]
 
     assert any(f"Guild ({GUILD})" in what for what in found)
     assert not any(f"Guild ({GUILD})" in what for what in listed)
+    assert alone
+    assert "wait for you" not in str(alone)
 
 
 def test_a_servers_id_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
