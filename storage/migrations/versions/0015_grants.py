@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 
 _ROLES = sa.table("roles", *(sa.column(name) for name in ("workspace", "user", "at")))
 _AUDIT = sa.table("audit", *(sa.column(name) for name in ("workspace", "what", "at", "details")))
