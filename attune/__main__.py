@@ -150,6 +150,7 @@ def serve_tuner(
     host: Annotated[str, typer.Option(help="Where it listens")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one")] = 8100,
     min_examples: Annotated[int, typer.Option(help="Refuse files with fewer rows")] = 10,
+    max_rows: Annotated[int, typer.Option(help="Refuse files with more lines")] = 500_000,
     engine: Annotated[EngineName, typer.Option(help="What trains")] = EngineName.SANDBOX,
     base: Annotated[
         list[str] | None,
@@ -186,6 +187,7 @@ def serve_tuner(
         data=data.resolve(),
         api_keys=tuple(api_key or ()),
         min_examples=min_examples,
+        max_rows=max_rows,
         bases=tuple(base or ()),
         launch=launch or PLAIN_LAUNCH,
         longest_queue=queue,

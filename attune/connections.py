@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import cast
+from typing import ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 64 * 1024
-HEAD_SECONDS = 20.0
+HEAD_SECONDS = 5.0
+MOST_WAITING = 32
+"""Connections of one address whose request has not come in yet: the oldest make room for others.
+
+A browser opens six; a proxy that is worth its name passes on whole heads alone.
+"""
 # A refused body may go on for so long; whoever sends it then reads why, instead of a reset.
 LINGERING_SECONDS = 30.0
 
@@ -26,13 +31,20 @@ class BoundedConnection(HttpToolsProtocol):
     _unread_bytes = 0
     _field_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
+    _waiting: ClassVar[dict[str, dict[BoundedConnection, None]]] = {}
+    """By address, the oldest first: those that have sent no whole head yet."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
         self._expect(HEAD_SECONDS)
+        waiting = self._waiting.setdefault(self._address, {})
+        waiting[self] = None
+        if len(waiting) > MOST_WAITING:
+            next(iter(waiting))._give_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect(None)
+        self._has_come()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -61,6 +73,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._check_fields()
         self._awaits_head, self._awaits_body = False, True
         self._expect(None)
+        self._has_come()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -99,7 +112,18 @@ class BoundedConnection(HttpToolsProtocol):
         if seconds is not None:
             self._deadline = self.loop.call_later(seconds, self._give_up)
 
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _has_come(self) -> None:
+        waiting = self._waiting.get(self._address, {})
+        waiting.pop(self, None)
+        if not waiting:
+            self._waiting.pop(self._address, None)
+
     def _give_up(self) -> None:
+        self._has_come()
         if self._awaits_head and not self._is_answering:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         self.transport.close()

@@ -110,5 +110,5 @@ async def test_nothing_of_one_persons_is_read_in_one_go(
     await ask(ButtonClicked(card.buttons[0].action))
 
     assert (kinds["turn"], kinds["author"], parts["author"]) == (COUNT, COUNT, COUNT)
-    assert await left(scene) == 0
     assert max(lengths) < COUNT
+    assert await left(scene) == 0

@@ -59,7 +59,9 @@ async def server() -> AsyncIterator[Server]:
             made.reached += len(piece)
         return PlainTextResponse(str(len(request.query_params)))
 
-    config = uvicorn.Config(app, http=BoundedConnection, port=0, log_config=None)
+    config = uvicorn.Config(
+        app, http=BoundedConnection, port=0, log_config=None, limit_concurrency=500
+    )
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
     async with asyncio.timeout(20):
@@ -206,3 +208,23 @@ async def test_nobody_is_believed_about_where_a_request_comes_from(tmp_path: Pat
             answer = await client.get(entrance(address), headers=forged)
 
         assert ("secure" in answer.headers["set-cookie"].lower()) is is_believed
+
+
+@pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW)
+async def test_half_open_connections_of_one_address_keep_nobody_out(
+    server: Server, sent: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of them is waited for: the oldest make room at once."""
+    monkeypatch.setattr("attune.connections.HEAD_SECONDS", 60.0)
+    opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(600)]
+    try:
+        for _, writer in opened:
+            for piece in sent:
+                writer.write(piece)
+
+        answer = await server.status(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+
+        assert answer == 200
+    finally:
+        for _, writer in opened:
+            writer.close()

@@ -240,6 +240,21 @@ def test_there_are_no_more_connections_than_can_be_served(hasty: Tuner) -> None:
     assert until(is_open)
 
 
+def test_half_open_connections_of_one_address_keep_nobody_out(sandbox: Tuner) -> None:
+    resting = []
+    try:
+        for _ in range(600):
+            resting.append(connect(sandbox))
+            resting[-1].sendall(b"GET /v1")
+
+        answer = httpx2.get(f"{sandbox.url}/healthz", trust_env=False)
+
+        assert answer.status_code == 200
+    finally:
+        for opened in resting:
+            opened.close()
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -312,3 +327,13 @@ def test_an_error_of_our_own_is_logged_without_its_words() -> None:
 def test_another_key_is_not_the_same(given: str) -> None:
     assert not _is_same(KEY, given)
     assert _is_same(KEY, KEY)
+
+
+@pytest.mark.parametrize("row", [b"{}\n", b"{}", b"\n"], ids=["lines", "objects", "blanks"])
+def test_a_file_of_too_many_rows_is_refused_with_the_limit(sandbox: Tuner, row: bytes) -> None:
+    file = ("rows.jsonl", row * 500_001)
+
+    answer = sandbox.web.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": file})
+
+    check_refused(answer, 400)
+    assert "more than 500,000 lines" in answer.json()["error"]["message"]

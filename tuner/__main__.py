@@ -28,6 +28,7 @@ def main() -> None:
         data=options.data.resolve(),
         api_keys=tuple(options.api_key or _key_of_environment()),
         min_examples=options.min_examples,
+        max_rows=options.max_rows,
         parent_pipe=options.die_with_parent,
         bases=tuple(options.base or ()),
         launch=options.launch,
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "--api-key", action="append", help=f"may be given again; else {KEY_VARIABLE} is read"
     )
     parser.add_argument("--min-examples", type=int, default=10)
+    parser.add_argument("--max-rows", type=int, default=500_000, help="of an uploaded file")
     parser.add_argument(
         "--base", action="append", help="a model to train and serve, beside the sandbox"
     )

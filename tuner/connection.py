@@ -6,15 +6,18 @@ https://en.wikipedia.org/wiki/Slowloris_(cyber_attack).
 
 import asyncio
 import json
+from typing import ClassVar
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from tuner.errors import ApiError, Busy, Slow
 
-HEAD_SECONDS = 20.0
+HEAD_SECONDS = 5.0
 """For the line and the headers of a request, from the first byte that could belong to it."""
 MOST_CONNECTIONS = 512
+MOST_WAITING = 64
+"""Connections of one address whose first request has not come in: the oldest make room."""
 MOST_HEAD_BYTES = 64 * 1024
 
 
@@ -22,10 +25,16 @@ class Connection(H11Protocol):
     """Refuses in the protocol's words what is no HTTP, comes too slowly or is one too many."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _waiting: ClassVar[dict[str, dict["Connection", None]]] = {}
+    """By address, the oldest first: those that have sent no whole head yet."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
+        waiting = self._waiting.setdefault(self._address, {})
+        waiting[self] = None
+        if len(waiting) > MOST_WAITING:
+            next(iter(waiting))._give_up()
         if len(self.connections) > MOST_CONNECTIONS:
             self._refuse(Busy())
         else:
@@ -33,6 +42,8 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.cycle is not None:
+            self._has_come()
         self._await_head()
 
     def on_response_complete(self) -> None:
@@ -41,6 +52,7 @@ class Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._has_come()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -60,8 +72,19 @@ class Connection(H11Protocol):
         if timer is not None:
             timer.cancel()
 
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _has_come(self) -> None:
+        waiting = self._waiting.get(self._address, {})
+        waiting.pop(self, None)
+        if not waiting:
+            self._waiting.pop(self._address, None)
+
     def _give_up(self) -> None:
-        self._head_timer = None
+        self._stop_waiting()
+        self._has_come()
         if not self.transport.is_closing():
             self._refuse(Slow())
 

@@ -45,6 +45,7 @@ class Settings:
     data: Path
     api_keys: tuple[str, ...]
     min_examples: int = 10
+    max_rows: int = 500_000
     parent_pipe: bool = False
     slots: int = 1
     bases: tuple[str, ...] = ()
@@ -150,6 +151,7 @@ def _place(settings: Settings) -> Iterator[ApiDependencies]:
             aliases=_aliases(settings.aliases, engines, models),
             cors_origins=settings.cors_origins,
             min_examples=settings.min_examples,
+            max_rows=settings.max_rows,
             drafts=folders["drafts"],
             database=database,
             files=files,

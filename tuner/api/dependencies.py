@@ -25,6 +25,7 @@ class ApiDependencies:
     aliases: Mapping[str, str]
     cors_origins: Sequence[str]
     min_examples: int
+    max_rows: int
     drafts: Path
     database: Database
     files: Files

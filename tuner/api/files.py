@@ -60,7 +60,7 @@ async def create_file(request: Request) -> dict[str, object]:
             await form.read(request.stream())
         except ClientDisconnect as error:
             raise Gone from error
-        arrival = await asyncio.to_thread(_examine, form, draft, file)
+        arrival = await asyncio.to_thread(_examine, form, draft, file, place.max_rows)
         stored = await asyncio.to_thread(place.files.keep, draft, arrival)
     return shown(stored)
 
@@ -120,13 +120,13 @@ def _draft(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
         Path(name).unlink(missing_ok=True)
 
 
-def _examine(form: UploadForm, draft: Path, file: IO[bytes]) -> UploadedFile:
+def _examine(form: UploadForm, draft: Path, file: IO[bytes], most_rows: int) -> UploadedFile:
     """The file is whole: put it on the disk for good, and see whether it is what it says."""
     seconds_to_live = _read_fields(form.fields)
     filename = _read_name(form.filename)
     file.flush()
     os.fsync(file.fileno())
-    rows, method = _read_rows(draft)
+    rows, method = _read_rows(draft, most_rows)
     return UploadedFile(
         filename=filename,
         purpose=FINE_TUNE,
@@ -187,8 +187,14 @@ def _read_name(filename: str | None) -> str:
     return name
 
 
-def _read_rows(path: Path) -> tuple[int, str | None]:
-    """How many rows there are, and for which method the first is."""
+def _read_rows(path: Path, most: int) -> tuple[int, str | None]:
+    """How many rows there are, and for which method the first is.
+
+    Lines are counted first, a hundred times faster than they are read.
+    """
+    with path.open("rb") as file:
+        if sum(chunk.count(b"\n") for chunk in _chunks(file)) > most:
+            raise _too_many(most)
     count, method = 0, None
     with path.open("rb") as file:
         for line, row in read_lines(_chunks(file)):
@@ -199,10 +205,16 @@ def _read_rows(path: Path) -> tuple[int, str | None]:
             if not row.keys() - _LEGACY_KEYS and "prompt" in row:
                 raise _bad_file(f"Line {line}: {_LEGACY}")
             count += 1
+            if count > most:
+                raise _too_many(most)
             method = method or method_of(row)
     if not count:
         raise _bad_file("The file is empty.")
     return count, method
+
+
+def _too_many(most: int) -> ApiError:
+    return _bad_file(f"The file has more than {most:,} lines; send fewer, or raise --max-rows.")
 
 
 def _bad_file(sentence: str) -> ApiError:
