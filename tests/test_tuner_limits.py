@@ -335,5 +335,6 @@ def test_a_file_of_too_many_rows_is_refused_with_the_limit(sandbox: Tuner, row: 
 
     answer = sandbox.web.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": file})
 
-    check_refused(answer, 400)
+    check_refused(answer)
+    assert answer.status_code == 400
     assert "more than 500,000 lines" in answer.json()["error"]["message"]
