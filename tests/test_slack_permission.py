@@ -232,6 +232,10 @@ async def test_an_edited_message_changes_its_example(in_slack: Scene) -> None:
 
     in_slack.slack.edit("U3", "C1", answer, "With a bow")
     await in_slack.settled()
+    late = {"type": "message", "subtype": "message_changed", "channel": "C1", "event_ts": "1.5"}
+    message = {"ts": answer, "user": "U3", "text": "With a kick"}
+    in_slack.slack.event({**late, "message": message, "previous_message": {"text": ""}})
+    await in_slack.settled()
 
     assert in_slack.house is not None
     async with in_slack.house.store.reading() as records:

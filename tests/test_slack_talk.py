@@ -302,8 +302,22 @@ async def test_an_answer_to_an_answer_that_still_waits_is_ours(in_slack: Scene) 
     assert len(await in_slack.hear("C1", 2)) == 2
 
 
-async def test_a_reaction_is_as_it_was_left_though_its_events_come_out_of_order(
-    in_slack: Scene,
+OUT_OF_ORDER = {
+    "put on and taken off": (
+        1,
+        [("-1", "removed", 4), ("-1", "added", 3), ("+1", "added", 5), ("+1", "removed", 2)],
+    ),
+    "the other one later": (-1, [("-1", "added", 3), ("+1", "added", 2)]),
+    "changed, and changed back": (
+        1,
+        [("thumbsup", "added", 6), ("-1", "removed", 5), ("-1", "added", 4), ("+1", "added", 1)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("left", "told"), OUT_OF_ORDER.values(), ids=OUT_OF_ORDER)
+async def test_a_vote_is_as_it_was_left_though_its_events_come_out_of_order(
+    in_slack: Scene, left: int, told: list[tuple[str, str, int]]
 ) -> None:
     slack = in_slack.slack
     slack.mention("U2", "C1", "hello")
@@ -311,17 +325,13 @@ async def test_a_reaction_is_as_it_was_left_though_its_events_come_out_of_order(
     item = {"type": "message", "channel": "C1", "ts": slack.own("C1")[0]["ts"]}
     about = {"user": "U2", "item": item}
 
-    for emoji, kind, at in (
-        ("-1", "removed", "1700000000.000400"),
-        ("-1", "added", "1700000000.000300"),
-        ("+1", "added", "1700000000.000500"),
-        ("+1", "removed", "1700000000.000200"),
-    ):
-        slack.event({**about, "type": f"reaction_{kind}", "reaction": emoji, "event_ts": at})
+    for emoji, kind, at in told:
+        reaction = {**about, "type": f"reaction_{kind}", "reaction": emoji}
+        slack.event({**reaction, "event_ts": f"1700000000.000{at}00"})
         await in_slack.settled()
 
     assert in_slack.house is not None
     async with in_slack.house.store.reading() as records:
         (vote,) = await records.turns.votes(WorkspaceId("slack:T1"), TurnId(1))
-    assert vote.value == 1
-    assert slack.ephemerals == []
+    assert vote.value == left
+    assert bool(slack.ephemerals) == (left == -1)

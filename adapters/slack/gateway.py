@@ -25,11 +25,11 @@ from starlette.responses import Response
 
 from adapters.slack import inbound, origin
 from adapters.slack.api import Access, Json, code, is_response_url
+from adapters.slack.event_order import EventOrder
 from adapters.slack.http_api import REFUSED, REVOKED, HttpApi, library_log
 from adapters.slack.inbound import HOME, Bot
 from adapters.slack.listeners import FORM_ANSWER, IS_KEPT, add_listeners
 from adapters.slack.people import People, Person
-from adapters.slack.reaction_order import ReactionOrder
 from adapters.slack.signed import RequestRefused, signed_body
 from adapters.slack.sockets import Sockets
 from adapters.slack.submissions import Submission
@@ -78,7 +78,7 @@ class Slack:
         self._is_closed = asyncio.Event()
         self._waits: set[asyncio.Task[object]] = set()
         self.api = HttpApi(access)
-        self._reactions = ReactionOrder()
+        self._event_order = EventOrder()
         self._order = Ordering()
         self._people = People(self.api, self._whoami, time.monotonic)
         self.surface = SlackSurface(
@@ -303,7 +303,7 @@ class Slack:
 
     async def _take(self, body: Json, sent: Submission | None = None) -> None:
         self._note(body)
-        if self._reactions.is_outdated(body):
+        if self._event_order.is_outdated(body):
             return
         if sent is not None and not self.surface.is_first_sent(sent):
             return

@@ -205,6 +205,7 @@ class FakeSlack:
         before = dict(message)
         message["text"] = text
         event = {"type": "message", "subtype": "message_changed", "channel": channel}
+        event["event_ts"] = self._ts()
         self.event({**event, "message": dict(message), "previous_message": before, "hidden": True})
 
     def delete(self, channel: str, ts: str) -> None:
