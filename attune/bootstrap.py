@@ -15,10 +15,18 @@ from pydantic import SecretStr
 
 from adapters.discord.api import Access as DiscordAccess
 from adapters.links import SignedLinks
-from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
+from adapters.openai.profiles import (
+    LANGUAGE_MODELS,
+    ConfiguredHosts,
+    HostConfig,
+    default_host,
+    read_hosts,
+)
 from adapters.room import LocalRoom
 from adapters.slack.api import Access
 from attune.embedded import KEY_VARIABLE, Address
+from attune.engine.folder import EngineFolder
+from attune.engine.manager import EngineManager
 from attune.settings import Settings
 from attune.starters import starters
 from attune.topics import Topics
@@ -80,6 +88,7 @@ class App:
     """Tells the watchers of a topic, and wakes the courier."""
     busy: set[asyncio.Task[None]]
     links: Links
+    engine: EngineManager
     slack: Slack | None = None
     discord: Discord | None = None
 
@@ -132,9 +141,8 @@ def build(
     platforms: Mapping[str, Surface] | None = None,
 ) -> App:
     """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
-    news = asyncio.Event()
-    wakes = {host: asyncio.Event() for host in (*hosts.names(), None)}
-    topics = Topics()
+    news, topics = asyncio.Event(), Topics()
+    wakes = {host: asyncio.Event() for host in (*hosts.configured(), None)}
     busy: set[asyncio.Task[None]] = set()
     room = _room(settings, store, clock, topics)
     slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
@@ -145,6 +153,7 @@ def build(
         topics.publish(topic)
         news.set()
 
+    engine = EngineManager(settings, group, lambda: changed("hosts"))
     deps = Dependencies(
         store=store,
         hosts=hosts,
@@ -157,6 +166,7 @@ def build(
         starters=starters(),
         wake=lambda: _ring(wakes.values()),
         changed=changed,
+        engine=engine,
         erase_after=timedelta(days=settings.erase_after_days),
     )
     spawn = _spawning(group, busy)
@@ -177,6 +187,7 @@ def build(
         changed,
         busy,
         links,
+        engine,
         slack,
         discord,
     )
@@ -317,10 +328,23 @@ def configured_hosts(settings: Settings, tuner: Address) -> ConfiguredHosts:
     if settings.hosts is not None:
         configs.extend(read_hosts(settings.hosts))
     _refuse_without_base(configs)
+    configs.append(_language_models(settings, tuner))
     return ConfiguredHosts(
         configs,
         keys={**_environment_keys(configs), **keys},
         allowed=settings.allowed_workspaces,
+    )
+
+
+def _language_models(settings: Settings, tuner: Address) -> HostConfig:
+    """Those that are installed, at the embedded tuner; none is as good as no host."""
+    models = EngineFolder(settings.data_dir).models()
+    return HostConfig(
+        name=LANGUAGE_MODELS,
+        profile="attune",
+        base_url=f"{tuner.url}/v1",
+        key_env=KEY_VARIABLE,
+        bases=tuple(model.name for model in models),
     )
 
 

@@ -81,7 +81,7 @@ async def _hosts(settings: Settings) -> AsyncIterator[CheckResult]:
     """Each host is asked for its models; a running service has the embedded one for itself."""
     try:
         with data_lock(settings.data_dir):
-            async with embedded_tuner(settings.data_dir / "tuner") as tuner:
+            async with embedded_tuner(settings.data_dir) as tuner:
                 address = await tuner.address()
                 async for finding in _models(configured_hosts(settings, address)):
                     yield finding

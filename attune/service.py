@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING
 
 from attune.clock import SystemClock
 from attune.embedded import embedded_tuner
+from attune.engine.folder import EngineFolder
 from attune.folder import private_folder, remove_exports, temporary_files
 from attune.settings import Settings
 from bot.domain import HostName
-from bot.errors import FolderTaken, SettingsError
+from bot.errors import EngineError, FolderTaken, SettingsError
 from bot.former_members import look_for_former_members
 from bot.retention import Keep, remove_old
 
 if TYPE_CHECKING:
+    from adapters.openai.profiles import ConfiguredHosts
     from attune.bootstrap import App
+    from attune.embedded import EmbeddedTuner
     from storage.database import Database
     from storage.service_lock import ServiceLock
 
@@ -32,6 +35,7 @@ log = logging.getLogger(__name__)
 _AFTER_FAILURE_SECONDS = 5.0
 _LONGEST_REST_SECONDS = 30.0
 _REMOVALS_SECONDS = 60.0
+_ENGINE_SECONDS = 2.0
 _SCRUB_SECONDS = 5.0
 _DAY_SECONDS = 24 * 3600.0
 _CALENDAR_SECONDS = 6 * 3600.0
@@ -44,7 +48,8 @@ async def house(settings: Settings) -> AsyncIterator[App]:
     folder = settings.data_dir
     with data_lock(folder), temporary_files(folder):
         await asyncio.to_thread(remove_exports, folder)
-        async with embedded_tuner(folder / "tuner") as tuner:
+        await asyncio.to_thread(EngineFolder(folder).remove_old_environments)
+        async with embedded_tuner(folder) as tuner:
             # Half a second passes until it stands; the rest of the house loads meanwhile.
             from attune.bootstrap import build, configured_hosts
 
@@ -61,6 +66,7 @@ async def house(settings: Settings) -> AsyncIterator[App]:
                 loops = [
                     group.create_task(lock.keep(), name="database lock"),
                     group.create_task(tuner.keep(), name="embedded tuner"),
+                    group.create_task(_serve_models(built, tuner, hosts), name="language models"),
                     *_watchers(built, group),
                     group.create_task(_deliver(built), name="courier"),
                     group.create_task(_turn_pages(built), name="calendar"),
@@ -135,6 +141,33 @@ async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None
         return _LONGEST_REST_SECONDS if wait is None else wait
 
     await _repeat(turn, wake)
+
+
+async def _serve_models(built: App, tuner: EmbeddedTuner, hosts: ConfiguredHosts) -> None:
+    """What was installed or removed, here or by another program, is served without a restart."""
+
+    from adapters.openai.profiles import LANGUAGE_MODELS
+
+    async def turn() -> float:
+        if await asyncio.to_thread(lambda: tuner.has_changed):
+            await _until_idle(built)
+            await tuner.make_way()
+        elif list(hosts.get(LANGUAGE_MODELS).bases) != list(tuner.program.bases):
+            hosts.offer(list(tuner.program.bases))
+            built.changed("hosts")
+        if await asyncio.to_thread(lambda: tuner.is_broken) and built.engine.failure() is None:
+            problem = "What is installed does not start; the service's own log says why."
+            built.engine.fail(EngineError(problem=problem, log=built.engine.folder.log))
+        return _ENGINE_SECONDS
+
+    await _repeat(turn, asyncio.Event())
+
+
+async def _until_idle(built: App) -> None:
+    """Answers that are being written are finished first, as long as that is worth waiting for."""
+    working = set(built.busy)
+    if working:
+        await asyncio.wait(working, timeout=_LONGEST_REST_SECONDS)
 
 
 async def _turn_pages(built: App) -> None:

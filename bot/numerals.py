@@ -67,3 +67,9 @@ def whole_number(text: str) -> int:
     if not is_number or not 0 < int(text) <= LARGEST:
         raise ValueError(text)
     return int(text)
+
+
+def size(number: int) -> str:
+    """Bytes such as 1.9 GB or 265 MB."""
+    megabytes = number / 1024**2
+    return f"{megabytes / 1024:.1f} GB" if megabytes >= 1024 else f"{megabytes:.0f} MB"

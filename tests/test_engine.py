@@ -6,17 +6,27 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from attune.bootstrap import configured_hosts
+from attune.embedded import Address, embedded_tuner
 from attune.engine.folder import EngineFolder, is_whole
 from attune.engine.installation import Installation
 from attune.engine.pip_errors import explained, is_not_offered
 from attune.engine.steps import ModelPackage, Steps
-from bot.errors import EngineError, IndexUnreachable, InstallRunning, NotEnoughSpace
-from bot.ports.engine import InstallProgress, InstallStep
+from attune.settings import Settings
+from bot.domain import LOCAL, HostName, Sources, User, UserId, Workspace
+from bot.errors import EngineError, IndexUnreachable, InstallRunning, NotEnoughSpace, NotFound
+from bot.events import ButtonClicked
+from bot.ports.engine import InstalledModel, InstallPlan, InstallProgress, InstallStep
+from bot.replies import Card, Progress, Refused
+from tests.scene import Scene
+from tests.studio_desk import MINA, Desk
 from tests.tiny_wheels import write_index
 
 INSTALL = """\
@@ -26,6 +36,7 @@ from tests.test_engine import installation
 
 asyncio.run(installation(Path(sys.argv[1]), sys.argv[2]).run(lambda progress: None))
 """
+OPERATOR = User(UserId("operator"), "operator", is_operator=True)
 # Nothing of the pip settings of the machine that runs the tests.
 OFFLINE = {
     "PIP_CONFIG_FILE": os.devnull,
@@ -163,3 +174,123 @@ def test_the_lock_is_packed_with_the_program() -> None:
     packed = Path(__file__).parent.parent / "pyproject.toml"
 
     assert '"engine/*.lock"' in packed.read_text("utf-8")
+
+
+def install_model(folder: EngineFolder, name: str, python: Path) -> None:
+    """As an installation leaves it; what `python` lacks is not noticed before it is started."""
+    environment = folder.wanted_environment
+    (folder.draft_of(environment) / "bin").mkdir(parents=True)
+    (folder.draft_of(environment) / "bin" / "python").symlink_to(python)
+    folder.finish(environment, {})
+    model = folder.model(name)
+    folder.draft_of(model).mkdir(parents=True)
+    (folder.draft_of(model) / "model.safetensors").write_text("weights")
+    folder.finish(model, {"license": "MIT", "source": "a test", "files": {}})
+
+
+async def test_what_does_not_start_leaves_the_sandbox_alone(tmp_path: Path) -> None:
+    async with embedded_tuner(tmp_path) as tuner, asyncio.TaskGroup() as group:
+        address = await tuner.address()
+        keeping = group.create_task(tuner.keep())
+        # A folder without weights that can be read, so that the tuner ends at once.
+        install_model(EngineFolder(tmp_path), "Tiny", Path(sys.executable))
+        assert tuner.has_changed
+
+        await tuner.make_way()
+        async with asyncio.timeout(60), httpx2.AsyncClient() as client:
+            headers = {"Authorization": f"Bearer {address.key}"}
+            answer = await client.get(f"{address.url}/v1/models", headers=headers, timeout=60)
+            while not tuner.is_broken:
+                await asyncio.sleep(0.01)
+        keeping.cancel()
+
+        assert [model["id"] for model in answer.json()["data"]] == ["sandbox"]
+        assert not tuner.has_changed
+
+
+def test_a_host_without_a_model_is_no_host(tmp_path: Path) -> None:
+    settings = Settings.model_construct(data_dir=tmp_path)
+    hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
+    workspace = Workspace(LOCAL, "", Sources.OUTSIDE)
+
+    assert "local" not in hosts.usable(workspace)
+    with pytest.raises(NotFound):
+        hosts.paid(HostName("local"), workspace)
+    hosts.offer(["Tiny"])
+    assert hosts.paid(HostName("local"), workspace).bases == ("Tiny",)
+
+
+class FakeEngine:
+    """An installation that a test moves along."""
+
+    def __init__(self) -> None:
+        self.running: InstallProgress | None = None
+        self.failed: EngineError | None = None
+        self.installed: list[InstalledModel] = []
+
+    async def plan(self) -> InstallPlan:
+        return InstallPlan("Tiny", "MIT", "model 1.0", 500 * 1024**2, 2 * 1024**3, has_gpu=False)
+
+    def models(self) -> Sequence[InstalledModel]:
+        return self.installed
+
+    def progress(self) -> InstallProgress | None:
+        return self.running
+
+    def failure(self) -> EngineError | None:
+        return self.failed
+
+    def start(self) -> None:
+        self.running = InstallProgress(InstallStep.TORCH, 1024**2, 4 * 1024**2)
+
+    async def cancel(self) -> None:
+        self.running = None
+
+
+async def test_the_operator_installs_sees_how_far_it_is_and_moves_the_assistant(
+    scene: Scene, desk: Desk
+) -> None:
+    engine = FakeEngine()
+    house = scene.house.dispatch
+    house._deps = replace(house._deps, engine=engine)
+
+    asked = await desk.ask(ButtonClicked("engine.install"), by=OPERATOR)
+    assert isinstance(asked, Card)
+    assert [
+        fact.value for fact in asked.facts if fact.value not in ("model 1.0", "the build for CPUs")
+    ] == ["Tiny", "MIT", "500 MB", "2.0 GB"]
+    await desk.ask(ButtonClicked("engine.confirm"), by=OPERATOR)
+    running = await desk.look("engine", by=OPERATOR)
+    await desk.ask(ButtonClicked("engine.cancel"), by=OPERATOR)
+    engine.failed = IndexUnreachable()
+    failed = await desk.look("engine", by=OPERATOR)
+    engine.failed, engine.installed = None, [InstalledModel("Tiny", "MIT", "model 1.0", 5)]
+    there = await desk.look("engine", by=OPERATOR)
+    refused = await desk.look("engine", by=MINA)
+
+    assert isinstance(running, Card)
+    assert running.progress == Progress(1, 4)
+    assert isinstance(failed, Card)
+    assert "package index cannot be reached" in failed.lines[0]
+    assert isinstance(there, Card)
+    assert [button.action for button in there.buttons] == ["engine.use:Tiny"]
+    assert isinstance(refused, Refused)
+    assert await scene.audited("engine.installed") == 1
+
+
+async def test_the_assistant_moves_to_a_language_model_by_one_click(
+    scene: Scene, desk: Desk
+) -> None:
+    scene.hosts._hosts[HostName("local")] = scene.hosts.get(scene.hosts.names()[0])
+    await scene.tuned()
+
+    await desk.ask(ButtonClicked("engine.use:base"), by=OPERATOR)
+
+    async with scene.store.reading() as records:
+        moved = await records.assistants.default(LOCAL)
+        assert moved is not None
+        answering = await records.deployments.current(LOCAL, moved.id)
+    assert (moved.base, moved.chat_host, moved.training_host) == ("base", "local", "local")
+    assert answering is not None
+    assert (answering.model, answering.host) == ("base", "local")
+    assert isinstance(await desk.ask(ButtonClicked("engine.use:other"), by=OPERATOR), Refused)

@@ -35,6 +35,7 @@ def main() -> None:
         longest_queue=options.queue,
         aliases=tuple(options.alias),
         cors_origins=tuple(options.cors_origin),
+        listener=options.listener,
     )
     announce = _announce_json if options.announce else _announce
     try:
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tuner", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8100, help="0 takes a free one")
+    parser.add_argument("--listener", type=int, help="a socket that listens already")
     parser.add_argument("--data", type=Path, required=True, help="the folder to keep all state in")
     parser.add_argument(
         "--api-key", action="append", help=f"may be given again; else {KEY_VARIABLE} is read"

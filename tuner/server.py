@@ -34,6 +34,9 @@ _UMASK = 0o077
 class Settings:
     """`port` 0 takes a free one; `parent_pipe` ends the server when its stdin ends.
 
+    `listener` is the descriptor of a socket that listens already: who asks while one server makes
+    way for the next waits there.
+
     `bases` are folders or names of a hub, `NAME=` before them if they shall be called otherwise;
     the sandbox serves beside them. `launch` starts a training worker: `{python}` and `{job}` are
     filled in. `aliases` are other names for models, as NAME=MODEL; pages of `cors_origins` may ask
@@ -53,6 +56,7 @@ class Settings:
     longest_queue: int = 64
     aliases: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    listener: int | None = None
 
 
 async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
@@ -238,7 +242,11 @@ def _data_lock(data: Path) -> Iterator[None]:
 def _listening(settings: Settings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family)
+        listener = (
+            socket.create_server((settings.host, settings.port), family=family)
+            if settings.listener is None
+            else socket.socket(fileno=settings.listener)
+        )
     except (OSError, OverflowError) as error:
         where = f"{settings.host}:{settings.port}"
         raise CannotStart(f"Cannot listen on {where}: {error}.") from error

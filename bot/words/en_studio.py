@@ -32,6 +32,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "workspaces.not_allowed": "This server is not allowed yet to use the models that cost money, so the built-in sandbox answers and trains. Whoever runs Attune allows it: in the studio under Workspaces, or by adding {server} to ATTUNE_DISCORD_SERVERS.",
     "audit.role.lost": "lost the role on leaving",
     "audit.workspace.allowed": "allowed the configured hosts",
+    "audit.engine.installed": "installed a language model",
     "audit.workspace.disallowed": "allowed the sandbox alone",
     "workspaces.title": "Workspaces",
     "option.limit": "how many at once",

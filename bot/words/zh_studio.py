@@ -31,6 +31,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "workspaces.not_allowed": "此服务器还不能使用收费的模型，因此由内置的 sandbox 回答和训练。请运行 Attune 的人允许它：在工作室的“工作区”页面，或把 {server} 加入 ATTUNE_DISCORD_SERVERS。",
     "audit.role.lost": "离开时失去了职责",
     "audit.workspace.allowed": "允许使用已配置的模型服务",
+    "audit.engine.installed": "安装了语言模型",
     "audit.workspace.disallowed": "只允许使用 sandbox",
     "workspaces.title": "工作区",
     "option.limit": "一次显示多少",

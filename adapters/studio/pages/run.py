@@ -273,7 +273,7 @@ class Hosts(Run):
     """The servers that answer and train, each with a test of its connection."""
 
     async def look(self) -> list[Reply]:
-        return [await self.visit.see("hosts")]
+        return [await self.visit.see("hosts"), await self.visit.see("engine")]
 
 
 class Roles(Run):

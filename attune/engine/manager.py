@@ -1,0 +1,86 @@
+"""The installation that the studio starts: a task of the service, of which all pages see one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from attune.engine.folder import EngineFolder
+from attune.engine.installation import Installation
+from attune.engine.steps import Steps, has_gpu
+from attune.settings import Settings
+from bot.errors import AttuneError, EngineError, InstallRunning
+from bot.ports.engine import InstalledModel, InstallPlan, InstallProgress, InstallStep
+
+log = logging.getLogger(__name__)
+
+
+class EngineManager:
+    """Implements `bot.ports.engine.LanguageEngine`; `group` owns the task."""
+
+    def __init__(
+        self, settings: Settings, group: asyncio.TaskGroup, changed: Callable[[], None]
+    ) -> None:
+        self.folder = EngineFolder(settings.data_dir)
+        self._settings = settings
+        self._group = group
+        self._changed = changed
+        self._task: asyncio.Task[None] | None = None
+        self._progress: InstallProgress | None = None
+        self._failure: AttuneError | None = None
+
+    async def plan(self) -> InstallPlan:
+        return await (await self._installation()).plan()
+
+    def models(self) -> Sequence[InstalledModel]:
+        return self.folder.models() if self.folder.python else ()
+
+    def progress(self) -> InstallProgress | None:
+        return self._progress
+
+    def failure(self) -> AttuneError | None:
+        return self._failure
+
+    def start(self) -> None:
+        if self._task is not None and not self._task.done():
+            raise InstallRunning
+        self._failure = None
+        self._report(InstallProgress(InstallStep.TORCH, 0, 1))
+        self._task = self._group.create_task(self._run(), name="installation of a language model")
+
+    async def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def fail(self, failure: AttuneError | None) -> None:
+        """What is installed does not start; None once it does."""
+        self._failure = failure
+        self._changed()
+
+    async def _run(self) -> None:
+        try:
+            await (await self._installation()).run(self._report)
+        except AttuneError as error:
+            self._failure = error
+        except Exception as error:
+            log.exception("An installation failed")
+            self._failure = EngineError(problem=f"{type(error).__name__}.", log=self.folder.log)
+        finally:
+            self._progress = None
+            self._changed()
+
+    def _report(self, progress: InstallProgress) -> None:
+        self._progress = progress
+        self._changed()
+
+    async def _installation(self) -> Installation:
+        is_gpu = await asyncio.to_thread(has_gpu)
+        return Installation(self.folder, steps_of(self.folder, self._settings, has_gpu=is_gpu))
+
+
+def steps_of(folder: EngineFolder, settings: Settings, *, has_gpu: bool) -> Steps:
+    """The steps of an installation as the settings want them."""
+    index = "" if settings.torch_index == "none" else settings.torch_index
+    return Steps(folder, torch_index=index, has_gpu=has_gpu)

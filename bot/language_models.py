@@ -1,0 +1,136 @@
+"""Language models on this machine: what an operator installs, and how an assistant moves there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.commands import Handlers
+from bot.domain import HostName, ModelName, Role
+from bot.errors import EngineError, NotFound
+from bot.numerals import size
+from bot.ports.dependencies import Dependencies
+from bot.ports.engine import InstallProgress, LanguageEngine
+from bot.replies import Button, Card, Fact, Progress, Reply, Text, Tone
+from bot.request import Request
+from bot.words import Words
+
+handlers = Handlers()
+
+HOST = HostName("local")
+_MEGABYTE = 1024 * 1024
+
+
+@handlers.button("engine", Role.OPERATOR, is_for_pages=True)
+async def state(request: Request, deps: Dependencies) -> Reply:
+    """What is installed, what is being installed, or what could be."""
+    engine, words = _engine(deps), request.words
+    if progress := engine.progress():
+        return _running(progress, words)
+    if failure := engine.failure():
+        return Card(
+            words("engine.failed"),
+            lines=(words.error(failure),),
+            buttons=(Button(words("engine.again"), "engine.install", is_primary=True),),
+            tone=Tone.BAD,
+        )
+    models = engine.models()
+    if not models:
+        button = Button(words("engine.install"), "engine.install", is_primary=True)
+        return Card(words("engine.none"), lines=(words("engine.why"),), buttons=(button,))
+    facts = [
+        Fact(model.name, f"{size(model.bytes)}, {model.license}, {model.source}")
+        for model in models
+    ]
+    moves = tuple(
+        Button(words("engine.use", model=model.name), f"engine.use:{model.name}")
+        for model in models
+        if (request.assistant.base, request.assistant.chat_host) != (model.name, HOST)
+    )
+    return Card(words("engine.there"), facts=tuple(facts), buttons=moves, tone=Tone.GOOD)
+
+
+@handlers.button("engine.install", Role.OPERATOR, is_for_pages=True)
+async def ask(request: Request, deps: Dependencies) -> Reply:
+    """Sizes and licence, before anything is downloaded."""
+    words, plan = request.words, await _engine(deps).plan()
+    build = words("engine.gpu" if plan.has_gpu else "engine.cpu")
+    return Card(
+        words("engine.sure", model=plan.model),
+        lines=(words("engine.sure.note"),),
+        facts=(
+            Fact(words("engine.model"), plan.model),
+            Fact(words("engine.license"), plan.license),
+            Fact(words("engine.source"), plan.source),
+            Fact(words("engine.build"), build),
+            Fact(words("engine.download"), size(plan.download_bytes)),
+            Fact(words("engine.disk"), size(plan.disk_bytes)),
+        ),
+        buttons=(Button(words("engine.confirm"), "engine.confirm", is_primary=True),),
+        private=True,
+    )
+
+
+@handlers.button("engine.confirm", Role.OPERATOR, is_for_pages=True)
+async def install(request: Request, deps: Dependencies) -> Reply:
+    """It goes on while pages are closed; after a restart of the bot, once it is asked again."""
+    _engine(deps).start()
+    async with deps.store.writing() as records:
+        await records.audit.add(request.id, request.by, "engine.installed", at=request.now)
+    return Text(request.words("engine.started"), private=True)
+
+
+@handlers.button("engine.cancel", Role.OPERATOR, is_for_pages=True)
+async def cancel(request: Request, deps: Dependencies) -> Reply:
+    await _engine(deps).cancel()
+    return Text(request.words("engine.cancelled"), private=True)
+
+
+@handlers.button("engine.use", Role.OPERATOR, is_for_pages=True)
+async def use(request: Request, deps: Dependencies) -> Reply:
+    """The assistant answers from the model, and trains it, from now on."""
+    name = ModelName(request.argument)
+    if name not in deps.hosts.paid(HOST, request.workspace).bases:
+        raise NotFound(noun="model", name=name)
+    mine = request.assistant
+    async with deps.store.writing() as records:
+        moved = replace(mine, base=name, chat_host=HOST, training_host=HOST)
+        await records.assistants.update(request.id, moved)
+        current = await records.deployments.current(request.id, mine.id)
+        if current is not None:
+            await records.deployments.add(
+                request.id,
+                mine.id,
+                model=name,
+                host=HOST,
+                by=request.by,
+                at=request.now,
+                after=current.model,
+            )
+        await records.audit.add(
+            request.id, request.by, "assistant.edited", at=request.now, name=mine.name
+        )
+    deps.changed("hosts")
+    return Text(request.words("engine.used", model=name, assistant=mine.name))
+
+
+def _running(progress: InstallProgress, words: Words) -> Card:
+    return Card(
+        words("engine.running"),
+        lines=(
+            words(f"engine.step.{progress.step}"),
+            words(
+                "engine.so_far", done=size(progress.bytes), expected=size(progress.expected_bytes)
+            ),
+        ),
+        buttons=(Button(words("engine.cancel"), "engine.cancel"),),
+        progress=Progress(
+            progress.bytes // _MEGABYTE, max(1, progress.expected_bytes // _MEGABYTE)
+        ),
+        tone=Tone.BUSY,
+    )
+
+
+def _engine(deps: Dependencies) -> LanguageEngine:
+    if deps.engine is None:
+        raise EngineError(problem="This program cannot install one.", log="–")
+    return deps.engine
