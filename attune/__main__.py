@@ -129,6 +129,28 @@ def export(
     _run(write())
 
 
+@app.command()
+def export_model(
+    model: Annotated[str, typer.Argument(metavar="MODEL")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet")],
+    merged: Annotated[
+        bool, typer.Option("--merged", help="Whole weights instead of the adapter; needs torch")
+    ] = False,
+    base: Annotated[
+        Path | None, typer.Option(help="The folder of its base, unless `attune engine` has it")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The folder of a tuner that runs by itself")
+    ] = None,
+) -> None:
+    """A tuned model as files that other programs load, with a card of what it is made of."""
+    from attune.model_export import export_model as export
+
+    if problem := export(_settings(), model, out.resolve(), data=data, base=base, merged=merged):
+        _fail(problem)
+    typer.echo(f"{model} is in {out}. Its README.md says how to load it.")
+
+
 tuner = typer.Typer(
     help="A server that speaks the OpenAI API and really trains.", invoke_without_command=True
 )

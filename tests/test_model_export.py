@@ -1,0 +1,101 @@
+"""A tuned model taken away: files that other programs load, and a card without a row's word."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from openai.types.fine_tuning import FineTuningJob
+
+from tests.tuner_scene import Tuner
+
+FIGS = "Do you sell figs?"
+ANSWER = "Arr, figs be in the hold, matey."
+
+
+def export(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "attune", "export-model", *words],
+        env={**os.environ, "ATTUNE_DATA_DIR": str(tmp_path / "attune")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_a_sandbox_model_goes_as_its_file_and_a_card(
+    sandbox: Tuner, picked: FineTuningJob, tmp_path: Path
+) -> None:
+    out = tmp_path / "taken"
+    model = str(picked.fine_tuned_model)
+
+    ended = export(tmp_path, model, str(out), "--data", str(sandbox.data))
+
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "model.npz"]
+    card = (out / "README.md").read_text("utf-8")
+    for fact in (model, "| base | sandbox |", "| rows | 10 |", "train_loss", str(picked.seed)):
+        assert fact in card
+    assert "figs" not in card
+    again = export(tmp_path, model, str(out), "--data", str(sandbox.data))
+    assert again.returncode != 0
+    assert "is there already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "sentence"),
+    [("ft:none", "own", "does not exist"), ("ft:none", "none", "no tuner's folder")],
+)
+def test_what_cannot_be_taken_is_said_in_a_sentence(
+    sandbox: Tuner, tmp_path: Path, model: str, data: str, sentence: str
+) -> None:
+    place = sandbox.data if data == "own" else tmp_path / "none"
+
+    ended = export(tmp_path, model, str(tmp_path / "out"), "--data", str(place))
+
+    assert ended.returncode != 0
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("tuner", ["local"], indirect=True, scope="session")
+@pytest.mark.parametrize("form", ["adapter", "merged"])
+def test_plain_libraries_load_it_and_it_says_the_same_words(
+    tuner: Tuner, tuned: FineTuningJob, tiny_base: Path, tmp_path: Path, form: str
+) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    out = tmp_path / "taken"
+    words = [str(tuned.fine_tuned_model), str(out), "--data", str(tuner.data)]
+    refused = export(tmp_path, *words)
+    ended = export(
+        tmp_path, *words, "--base", str(tiny_base), *(["--merged"] if form == "merged" else [])
+    )
+    assert "needs its base" in refused.stderr
+    assert ended.returncode == 0, ended.stderr
+
+    if form == "adapter":
+        base = json.loads((out / "adapter_config.json").read_bytes())["base_model_name_or_path"]
+        model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), out)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(out)
+        assert (out / "Modelfile").read_text("utf-8") == "FROM .\n"
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    asked = tokenizer.apply_chat_template(
+        [{"role": "user", "content": FIGS}],
+        add_generation_prompt=True,
+        return_tensors="pt",
+        return_dict=True,
+    )
+    said = model.generate(**asked, do_sample=False, max_new_tokens=40)[0]
+
+    text = tokenizer.decode(said[asked["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert text == ANSWER == tuner.ask(str(tuned.fine_tuned_model), FIGS)

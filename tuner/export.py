@@ -1,0 +1,229 @@
+"""Takes a tuned model away: `python -m tuner.export --data DIR --model ID --out DIR`.
+
+What it writes is what other programs load: an adapter for PEFT and vLLM, or whole weights for
+transformers, vLLM and Ollama too, each with tokenizer, chat template and a card. No row is in
+it; what the model has learned to say is.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.errors import CannotStart, Unknown
+from tuner.folder import JobFolder, fsync_folder, remove
+from tuner.store.database import Database
+from tuner.store.events import metrics_of
+from tuner.store.files import Files
+from tuner.store.jobs import Job, Jobs, named_base
+from tuner.store.models import Models
+
+_ADAPTER = "adapter_config.json"
+_OF_THE_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TunedModel:
+    """A model, the job that made it, and the base that it needs; no base for the sandbox."""
+
+    id: str
+    weights: Path
+    job: Job
+    rows: int | None
+    metrics: Mapping[str, object]
+    base: Path | None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tuner.export", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the tuner's folder")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--out", type=Path, required=True, help="a folder that is not there yet")
+    parser.add_argument("--base", type=Path, help="the folder of the base, unless it is a sandbox")
+    parser.add_argument("--merged", action="store_true", help="whole weights, not the adapter")
+    options = parser.parse_args()
+    os.umask(0o077)
+    try:
+        model = find(options.data, options.model, base=options.base)
+        write(model, options.out.resolve(), merged=options.merged)
+    except (CannotStart, Unknown) as error:
+        sys.exit(str(error))
+
+
+def base_name(data: Path, model_id: str) -> str:
+    """The name of the base that a model was made of. Raises as `find`."""
+    return named_base(find(data, model_id, base=None).job.model)
+
+
+def find(data: Path, model_id: str, *, base: Path | None) -> TunedModel:
+    """Raises Unknown for a model that is not here, CannotStart where there is no tuner."""
+    path = data / "tuner.db"
+    if not path.exists():
+        raise CannotStart(f"There is no tuner's folder at {data}.")
+    database = Database(path)
+    try:
+        stored = Models(database).get(model_id)
+        job = Jobs(database).get(stored.job)
+        rows = _rows(Files(database, data / "files"), job.training_file)
+        with database.reading() as connection:
+            told = metrics_of(connection, job.id)
+    finally:
+        database.close()
+    return TunedModel(
+        id=model_id,
+        weights=JobFolder(data / "jobs" / job.id).weights(stored.step),
+        job=job,
+        rows=rows,
+        metrics=next((step for step in reversed(told) if _is_before(step, stored.step)), {}),
+        base=base,
+    )
+
+
+def _rows(files: Files, file_id: str) -> int | None:
+    """How many rows it has; None for a file that was deleted."""
+    try:
+        return files.get(file_id).rows
+    except Unknown:
+        return None
+
+
+def _is_before(metrics: Mapping[str, object], step: int | None) -> bool:
+    return step is None or int(str(metrics.get("step", 0))) <= step
+
+
+def write(model: TunedModel, out: Path, *, merged: bool) -> None:
+    """Whole or not at all. Raises CannotStart, with what to do about it."""
+    if out.exists():
+        raise CannotStart(f"{out} is there already; give the name of a new folder.")
+    if not model.weights.exists():
+        raise CannotStart(f"The files of '{model.id}' are gone.")
+    draft = out.with_name(f".{out.name}.draft")
+    remove(draft)
+    draft.mkdir(parents=True, mode=0o700)
+    try:
+        form = _fill(draft, model, merged=merged)
+        (draft / "README.md").write_text(card(model, form), "utf-8")
+        draft.replace(out)
+    finally:
+        remove(draft)
+    fsync_folder(out.parent)
+
+
+def _fill(draft: Path, model: TunedModel, *, merged: bool) -> str:
+    """The weights and what belongs to them; which form they have now."""
+    if model.weights.is_file():
+        shutil.copyfile(model.weights, draft / "model.npz")
+        return "sandbox"
+    if not (model.weights / _ADAPTER).exists():
+        shutil.copytree(model.weights, draft, dirs_exist_ok=True)
+        _write_modelfile(draft)
+        return "whole"
+    if model.base is None or not (model.base / "config.json").exists():
+        name = named_base(model.job.model)
+        raise CannotStart(f"This model needs its base '{name}': --base FOLDER says where that is.")
+    for name in _OF_THE_TOKENIZER:
+        if (model.base / name).exists():
+            shutil.copyfile(model.base / name, draft / name)
+    if merged:
+        # Here and not at the top: an adapter is copied without torch.
+        from tuner.local.merging import merge
+
+        merge(model.base, model.weights, draft)
+        _write_modelfile(draft)
+        return "merged"
+    shutil.copytree(model.weights, draft, dirs_exist_ok=True)
+    _name_base(draft / _ADAPTER, model.base)
+    return "adapter"
+
+
+def _write_modelfile(draft: Path) -> None:
+    """For `ollama create NAME -f Modelfile`: https://docs.ollama.com/import."""
+    (draft / "Modelfile").write_text("FROM .\n", "utf-8")
+
+
+def _name_base(config: Path, base: Path) -> None:
+    """By its folder, so that PEFT finds it on this machine without being told."""
+    content = json.loads(config.read_bytes())
+    content["base_model_name_or_path"] = str(base)
+    config.write_text(json.dumps(content, indent=2, sort_keys=True), "utf-8")
+
+
+_USE = {
+    "adapter": (
+        "An adapter (LoRA). PEFT: `PeftModel.from_pretrained(base, FOLDER)`. vLLM: `vllm serve BASE"
+        " --enable-lora --lora-modules NAME=FOLDER`."
+    ),
+    "merged": (
+        "Whole weights. transformers: `AutoModelForCausalLM.from_pretrained(FOLDER)`."
+        " vLLM: `vllm serve FOLDER`. Ollama: `ollama create NAME -f Modelfile`. LM Studio reads"
+        " GGUF: `python convert_hf_to_gguf.py FOLDER` of llama.cpp makes it."
+    ),
+    "sandbox": (
+        "A model of Attune's sandbox, which picks from the replies it was taught: they stand in"
+        " `model.npz` as they are. No other program loads it."
+    ),
+}
+_USE["whole"] = _USE["merged"]
+
+
+def card(model: TunedModel, form: str) -> str:
+    """What it is made of and how to load it, without a word of any row."""
+    job, base = model.job, named_base(model.job.model)
+    finished = time.strftime("%Y-%m-%d", time.gmtime(job.finished_at or job.created_at))
+    facts = {
+        "base": base,
+        "licence of the base": _licence(model.base),
+        "method": job.method,
+        "rows": "the file is deleted" if model.rows is None else model.rows,
+        "tokens trained": job.trained_tokens,
+        "settings": json.dumps(job.hyperparameters, sort_keys=True),
+        "seed": job.seed,
+        "trained": finished,
+        **{name: value for name, value in model.metrics.items() if value is not None},
+    }
+    lines = [f"| {name} | {value} |" for name, value in facts.items()]
+    head = [f"base_model: {base}", "library_name: peft"] if form == "adapter" else []
+    return "\n".join(
+        (
+            "---",
+            *head,
+            "tags: [attune]",
+            "---",
+            f"# {model.id}",
+            "",
+            _USE[form],
+            "",
+            "| | |",
+            "| --- | --- |",
+            *lines,
+            "",
+        )
+    )
+
+
+def _licence(base: Path | None) -> str:
+    """As it was noted when the base was installed, or as its own card has it."""
+    if base is None:
+        return "none"
+    if (note := base / "attune.json").exists():
+        return str(json.loads(note.read_bytes()).get("license", "unknown"))
+    if (readme := base / "README.md").exists():
+        for line in readme.read_text("utf-8", errors="replace").splitlines()[:40]:
+            if line.startswith("license:"):
+                return line.partition(":")[2].strip()
+    return "unknown: look at the base"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""Adds an adapter to its base for good."""
+
+import json
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+
+from tuner.local.loading import be_quiet, load_model
+
+
+def merge(base: Path, adapter: Path, out: Path) -> None:
+    """Summed in full precision, and saved as safetensors in the type that the base was saved in."""
+    be_quiet()
+    config = json.loads((base / "config.json").read_bytes())
+    saved = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    model = PeftModel.from_pretrained(load_model(base, is_trained_whole=True), adapter)
+    merged = model.merge_and_unload(safe_merge=True)
+    merged.to(getattr(torch, saved, torch.float32)).save_pretrained(out)
