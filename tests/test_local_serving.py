@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -206,3 +207,109 @@ def _is_answered(tuner: Tuner) -> bool:
         "max_tokens": 2,
     }
     return tuner.web.post("/v1/chat/completions", json=body).status_code == 200
+
+
+@pytest.mark.usefixtures("tuner")
+def test_the_limit_holds_while_the_model_is_still_being_loaded(short_queue: Tuner) -> None:
+    def ask(_number: int) -> int:
+        messages = [{"role": "user", "content": "And me?"}]
+        body = {"model": short_queue.base, "messages": messages, "max_tokens": 2}
+        return short_queue.web.post("/v1/chat/completions", json=body).status_code
+
+    with ThreadPoolExecutor(8) as together:
+        said = list(together.map(ask, range(8)))
+
+    assert set(said) == {200, 429}
+
+
+def test_deleting_a_model_that_answers_touches_nobody(tuner: Tuner, tuned: FineTuningJob) -> None:
+    kinds = ({"lora": "auto"}, {"lora": False})
+    doomed = [
+        str(tuner.tune(hyperparameters={"n_epochs": 1, **kind}).fine_tuned_model) for kind in kinds
+    ]
+    streams = [
+        tuner.client.chat.completions.create(
+            model=model,
+            messages=[{"role": "user", "content": "Do you sell figs?"}],
+            stream=True,
+            temperature=2,
+            max_tokens=120,
+            seed=n,
+        )
+        for n, model in enumerate([*doomed, tuner.base])
+    ]
+    for stream in streams:
+        next(stream)
+
+    for model in doomed:
+        assert tuner.client.models.delete(model).deleted
+    beside = tuner.ask(str(tuned.fine_tuned_model), "Do you sell figs?")
+
+    assert beside == "Arr, figs be in the hold, matey."
+    for stream in streams:
+        assert list(stream)[-1].choices[0].finish_reason in ("stop", "length")
+
+
+FUSSY = """\
+{%- if messages[0].role != "system" %}{{ raise_exception("A system message must come first.") }}
+{%- endif -%}
+"""
+
+
+@pytest.mark.usefixtures("tuner")
+def test_a_template_that_fails_hangs_no_question(tmp_path: Path, tiny_base: Path) -> None:
+    base = tmp_path / "fussy"
+    shutil.copytree(tiny_base, base)
+    template = base / "chat_template.jinja"
+    template.write_text(FUSSY + template.read_text("utf-8"), "utf-8")
+    scene = Tuner(tmp_path / "data", "--base", str(base), base="fussy")
+    asked = {"role": "user", "content": "Hello?"}
+
+    answers = [
+        scene.web.post(
+            "/v1/chat/completions", json={"model": "fussy", "messages": each, "max_tokens": 2}
+        )
+        for each in ([asked], [{"role": "system", "content": "Be brief."}, asked])
+    ]
+    scene.stop()
+
+    assert [answer.status_code for answer in answers] == [400, 200]
+    assert "A system message must come first." in answers[0].json()["error"]["message"]
+
+
+@pytest.mark.usefixtures("tuner")
+def test_a_model_trained_whole_is_served_in_the_type_of_its_base(
+    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from tuner.local.load_model import open_model
+    from tuner.local.loading import load_model
+
+    base, whole = tmp_path / "base", tmp_path / "whole"
+    for place, dtype in ((base, torch.bfloat16), (whole, torch.float32)):
+        shutil.copytree(tiny_base, place)
+        load_model(tiny_base).to(dtype).save_pretrained(place)
+
+    monkeypatch.setattr("tuner.local.loading.has_bf16", lambda: True)
+
+    assert open_model(whole, base).batch.like.dtype == torch.bfloat16
+    assert open_model(whole, whole).batch.like.dtype == torch.float32
+
+
+@pytest.mark.usefixtures("tuner")
+def test_an_adapter_that_could_not_be_served_whole_is_refused(tiny_base: Path) -> None:
+    import torch
+
+    from tuner.errors import Unready
+    from tuner.local.adapters import Adapter
+    from tuner.local.load_model import open_model
+
+    batch = open_model(tiny_base, tiny_base).batch
+    pair = (torch.zeros(128, 2), torch.zeros(2, 128))
+    known, expert = "model.layers.0.self_attn.q_proj", "model.layers.0.mlp.experts.0.up_proj"
+
+    batch.refuse_foreign(Adapter(2, {known: pair}))
+    for foreign in (Adapter(2, {expert: pair}), Adapter(2, {}, frozenset({"experts.gate_up"}))):
+        with pytest.raises(Unready, match="cannot be served"):
+            batch.refuse_foreign(foreign)

@@ -338,3 +338,27 @@ def test_a_file_of_too_many_rows_is_refused_with_the_limit(sandbox: Tuner, row: 
     check_refused(answer)
     assert answer.status_code == 400
     assert "more than 500,000 lines" in answer.json()["error"]["message"]
+
+
+NO_ROOM = """
+import resource, runpy, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+runpy.run_module("tuner", run_name="__main__")
+"""
+
+
+def test_a_full_disk_is_a_sentence_and_not_a_fault(tmp_path: Path) -> None:
+    scene = Tuner(tmp_path / "data", program=NO_ROOM)
+    rows = lines([row("figs" * 1000)] * 100)
+
+    refused = scene.web.post(
+        "/v1/files", data={"purpose": "fine-tune"}, files={"file": ("rows.jsonl", rows)}
+    )
+    taken = scene.upload([row("figs")])
+    scene.stop()
+
+    assert refused.status_code == 507
+    assert refused.json()["error"]["code"] == "disk_full"
+    assert "disk is full" in refused.json()["error"]["message"]
+    assert taken.status == "processed"

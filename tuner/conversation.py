@@ -1,8 +1,6 @@
 """Reads a chat request's messages, and cuts a reply to what was asked for."""
 
-import json
 import re
-import secrets
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,6 @@ from tuner.errors import ApiError
 
 ROLES = ("system", "developer", "user", "assistant")
 _EMPTY_EXTRAS = ("tool_calls", "function_call", "audio", "refusal", "annotations")
-_CALL = re.compile(r"<tool_call>((?:(?!</?tool_call>).)*)(?:</tool_call>|$)", re.DOTALL)
 _OF_TOOLS = frozenset({"tool_calls", "tool_call_id"})
 _WORD = re.compile(r"(?<!\s)\s*\S+(?:\s+\Z)?")
 
@@ -55,29 +52,6 @@ def cut(text: str, *, stops: Sequence[str], most_tokens: int | None) -> TrimmedT
         return TrimmedText(text, "stop")
     size = bisect_right(range(len(text)), most_tokens, key=lambda n: text_tokens(text[: n + 1]))
     return TrimmedText(text[:size], "length")
-
-
-def calls_in(text: str) -> tuple[str, list[dict[str, object]]]:
-    """The text without the calls of functions in it, and the calls; a broken one stays text."""
-    calls: list[dict[str, object]] = []
-
-    def take(found: re.Match[str]) -> str:
-        if (call := _call(found[1])) is None:
-            return found[0]
-        calls.append(call)
-        return ""
-
-    left = _CALL.sub(take, text)
-    return (left.strip() if calls else text), calls
-
-
-def _call(said: str) -> dict[str, object] | None:
-    try:
-        call = json.loads(said)
-        function = {"name": str(call["name"]), "arguments": json.dumps(call.get("arguments", {}))}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
 
 
 def pieces(text: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ Refusal                 a request that cannot be carried out (400)
 ├── Clash               another piece of work is in the way; worth a retry (409)
 ├── TooLarge            more bytes than we take (413)
 ├── Busy                more questions than we can answer now (429)
+├── DiskFull            nothing more can be kept (507)
 ├── Unready             a model that its operator must look after (503)
 └── WrongMedia          not JSON, or not multipart, where that is needed (415)
 CannotStart             the server cannot stand on this machine as it was told
@@ -97,6 +98,14 @@ class Unready(ApiError):
     status = 503
     kind = "server_error"
     code = "model_not_ready"
+
+
+class DiskFull(ApiError):
+    """The server's disk is full; delete files or models there, and send this again."""
+
+    status = 507
+    kind = "server_error"
+    code = "disk_full"
 
 
 class WrongMedia(ApiError):

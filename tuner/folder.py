@@ -3,6 +3,7 @@
 Only the standard library: the worker's start-up time is part of every job.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 KEPT_CHECKPOINTS = 3
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -23,6 +25,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
     draft.replace(path)
     fsync_folder(path.parent)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk, a quota or the largest size of a file ended this."""
+    # SQLite has a sentence for it, and no number that its drivers give on.
+    return getattr(error, "errno", None) in _FULL or "disk is full" in str(error)
 
 
 def fsync_folder(path: Path) -> None:

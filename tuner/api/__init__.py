@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -12,7 +13,8 @@ from tuner.api.dependencies import ApiDependencies
 from tuner.api.keys import require_key
 from tuner.api.middleware import Envelope
 from tuner.api.successors import successor_of
-from tuner.errors import ApiError, TooLarge, Unknown, WrongMethod
+from tuner.errors import ApiError, DiskFull, TooLarge, Unknown, WrongMethod
+from tuner.folder import is_full
 
 __all__ = ["ApiDependencies", "build"]
 
@@ -27,6 +29,8 @@ def build(place: ApiDependencies) -> FastAPI:
     app.include_router(api)
     app.add_api_route("/healthz", healthz, methods=["GET", "HEAD"])
     app.add_exception_handler(ApiError, say_no)
+    app.add_exception_handler(OSError, say_full)
+    app.add_exception_handler(OperationalError, say_full)
     app.add_exception_handler(HTTPException, say_no_for_framework)
     app.add_exception_handler(RequestValidationError, say_no_for_framework)
     if place.cors_origins:
@@ -48,6 +52,13 @@ def healthz() -> dict[str, str]:
 def say_no(_request: Request, error: Exception) -> JSONResponse:
     refusal = error if isinstance(error, ApiError) else ApiError()
     return JSONResponse(refusal.body(), status_code=refusal.status)
+
+
+def say_full(request: Request, error: Exception) -> JSONResponse:
+    """Of errors of files and of the database, only a full disk is something to be said."""
+    if not is_full(error):
+        raise error
+    return say_no(request, DiskFull())
 
 
 def say_no_for_framework(request: Request, error: Exception) -> JSONResponse:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import linear
 
+from tuner.errors import Unready
 from tuner.local.loading import ADAPTER
 
 WEIGHTS = "adapter_model.safetensors"
@@ -27,6 +28,8 @@ class Adapter:
 
     rank: int
     pairs: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+    others: frozenset[str] = frozenset()
+    """Names of weights that are no such pair."""
 
     @classmethod
     def load(cls, folder: Path, *, like: torch.Tensor) -> "Adapter":
@@ -34,7 +37,7 @@ class Adapter:
         config = json.loads((folder / ADAPTER).read_bytes())
         scale = float(config["lora_alpha"]) / float(config["r"])
         found = load_file(folder / WEIGHTS)
-        pairs = {}
+        pairs: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         for name, down in found.items():
             if not name.endswith(".lora_A.weight"):
                 continue
@@ -44,7 +47,8 @@ class Adapter:
                 down.t().to(like).contiguous(),
                 up.t().to(like).contiguous(),
             )
-        return cls(int(config["r"]), pairs)
+        others = {name for name in found if not name.endswith((".lora_A.weight", ".lora_B.weight"))}
+        return cls(int(config["r"]), pairs, frozenset(others))
 
 
 class MultiLoRALinear(nn.Module):
@@ -64,9 +68,16 @@ class MultiLoRALinear(nn.Module):
             return out
         low = states @ self.down
         if self.mask is not None:
-            low = low * self.mask
+            low = low * self._mask_for(low)
         out += low @ self.up
         return out
+
+    def _mask_for(self, low: torch.Tensor) -> torch.Tensor:
+        """Some layers are given the tokens of all rows one behind the other."""
+        assert self.mask is not None
+        if low.dim() == self.mask.dim():
+            return self.mask
+        return self.mask[:, 0].repeat_interleave(low.shape[0] // len(self.mask), dim=0)
 
 
 class AdapterBank:
@@ -77,6 +88,14 @@ class AdapterBank:
         self._laid: list[tuple[str, int]] = []
         self._shown: Sequence[str | None] | None = None
         self.like = next(iter(self._layers.values())).weight.detach()
+
+    def refuse_foreign(self, adapter: Adapter) -> None:
+        """Raises Unready for one that changes what cannot be mixed: half of it would be served."""
+        foreign = sorted({*(adapter.pairs.keys() - self._layers.keys()), *adapter.others})
+        if foreign:
+            raise Unready(
+                f"This model changes '{foreign[0]}', which cannot be served beside other models."
+            )
 
     def select(self, names: Sequence[str | None], adapters: Mapping[str, Adapter]) -> None:
         """Row n of the batch is to be answered by the adapter names[n], or by the base."""
@@ -129,12 +148,15 @@ class AdapterBank:
 
 
 def _mixable(model: nn.Module) -> Iterator[tuple[str, MultiLoRALinear]]:
-    """Every linear layer but the last one, wrapped: what "all-linear" stands for in training."""
+    """Every linear layer but the last one, wrapped: what "all-linear" stands for in training.
+
+    Not those of experts, which see some tokens of some rows and cannot tell which.
+    """
     head = model.get_output_embeddings()
     layers = [
         (name, layer)
         for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear) and layer is not head
+        if isinstance(layer, nn.Linear) and layer is not head and ".experts." not in name
     ]
     for name, layer in layers:
         mixed = MultiLoRALinear(layer)

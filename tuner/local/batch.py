@@ -88,6 +88,10 @@ class Batch:
         """Those that replies may name from now on."""
         self._adapters = dict(adapters)
 
+    def refuse_foreign(self, adapter: Adapter) -> None:
+        """Raises Unready for an adapter that could not be served whole."""
+        self._bank.refuse_foreign(adapter)
+
     @property
     def like(self) -> torch.Tensor:
         """A tensor with the precision and place that adapters need."""

@@ -45,6 +45,8 @@ class Local:
         self._models: OrderedDict[Path, Loaded] = OrderedDict()
         self._listeners: dict[Reply, asyncio.Queue[Delta | BaseException]] = {}
         self._told: list[Told] = []
+        self._forgotten: set[Path] = set()
+        self._coming = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rendering = threading.Lock()
 
@@ -71,18 +73,29 @@ class Local:
     async def answer(self, asked: GenerationRequest) -> Generation:
         if asked.weights is not None and not asked.weights.exists():
             raise FileNotFoundError(asked.weights)
-        self._refuse_when_full(asked.sampling.choices)
+        choices = asked.sampling.choices
+        self._refuse_when_full(choices)
+        # Counted from here on: many may come while a model is being loaded.
+        self._coming += choices
+        try:
+            return await self._begun(asked)
+        finally:
+            self._coming -= choices
+
+    async def _begun(self, asked: GenerationRequest) -> Generation:
         model, adapter = _places(asked)
-        loaded = self._models.get(model) or await self._loaded(model)
+        base = Path(asked.base.place)
+        loaded = self._models.get(model) or await self._loaded(model, base)
         replies = await asyncio.to_thread(self._replies, loaded, adapter, asked)
         heard: asyncio.Queue[Delta | BaseException] = asyncio.Queue()
         self._listeners.update(dict.fromkeys(replies, heard))
-        self._work.put(lambda: self._begin(model, replies))
+        self._work.put(lambda: self._begin(model, base, replies))
         return Generation(len(replies[0].prompt), self._pieces(replies, heard))
 
     async def embed(self, base: Base, texts: Sequence[str]) -> Sequence[Embedding]:
         """By the base alone, one text between two steps of the answers under way."""
-        loaded = self._models.get(Path(base.place)) or await self._loaded(Path(base.place))
+        place = Path(base.place)
+        loaded = self._models.get(place) or await self._loaded(place, place)
         lists = await asyncio.to_thread(self._tokens, loaded, texts)
         return [
             Embedding(await self._computed(partial(loaded.batch.embed, tokens)), len(tokens))
@@ -103,21 +116,16 @@ class Local:
         return lists
 
     def forget(self, weights: Path) -> None:
-        def drop() -> None:
-            self._models.pop(weights, None)
-            for loaded in self._models.values():
-                loaded.adapters.pop(str(weights), None)
-
-        self._work.put(drop)
+        self._work.put(lambda: self._forgotten.add(weights))
 
     def _refuse_when_full(self, choices: int) -> None:
-        waiting = len(self._listeners)
+        waiting = len(self._listeners) + self._coming
         if waiting and waiting + choices > self._longest_queue:
             raise Busy
 
-    async def _loaded(self, model: Path) -> "Loaded":
+    async def _loaded(self, model: Path, base: Path) -> "Loaded":
         """In memory now."""
-        return await self._computed(lambda: self._load(model))
+        return await self._computed(lambda: self._load(model, base))
 
     async def _computed(self, work: Callable[[], Result]) -> Result:
         """What the computing thread finds, once its turn comes; its errors are as refusals."""
@@ -140,11 +148,13 @@ class Local:
         self, loaded: "Loaded", adapter: Path | None, asked: GenerationRequest
     ) -> list["Reply"]:
         from tuner.local.rendering import TemplateError, plain
-        from tuner.local.replies import CALL, Reply
+        from tuner.local.replies import Reply
 
         with self._rendering:
             try:
-                opener = CALL if asked.forced_tools else ""
+                opener, arguments = "", ""
+                if asked.forced_tools:
+                    opener, arguments = loaded.renderer.demanded_call()
                 prompt = loaded.renderer.prompt(plain(asked.messages), asked.tools, opener=opener)
             except TemplateError as error:
                 raise ApiError(
@@ -170,7 +180,7 @@ class Local:
                 enders=loaded.enders,
                 tokenizer=loaded.tokenizer,
                 may_call=bool(asked.tools),
-                matcher=self._matcher(loaded, asked),
+                matcher=self._matcher(loaded, asked, arguments),
                 opener=opener,
                 has_parallel_calls=asked.has_parallel_calls,
                 tell=lambda reply, piece: self._told.append((reply, piece)),
@@ -178,11 +188,13 @@ class Local:
             for choice in range(asked.sampling.choices)
         ]
 
-    def _matcher(self, loaded: "Loaded", asked: GenerationRequest) -> "Matcher | None":
+    def _matcher(
+        self, loaded: "Loaded", asked: GenerationRequest, arguments: str
+    ) -> "Matcher | None":
         from tuner.local.constraints import call_schema
 
         if asked.forced_tools:
-            schema = call_schema(asked.forced_tools, "arguments")
+            schema = call_schema(asked.forced_tools, arguments)
             return loaded.constraints.matcher(schema)
         return None if asked.schema is None else loaded.constraints.matcher(asked.schema)
 
@@ -211,6 +223,7 @@ class Local:
                 return
             for loaded in list(self._models.values()):
                 self._turn(loaded)
+            self._drop_forgotten()
             self._deliver()
 
     def _attend(self, *, is_idle: bool) -> bool:
@@ -219,7 +232,10 @@ class Local:
             work = self._work.get()
             if work is None:
                 return False
-            work()
+            try:
+                work()
+            except Exception:
+                log.exception("the chat engine failed at a piece of work")
             is_idle = False
         return True
 
@@ -235,6 +251,19 @@ class Local:
             self._told += [(reply, _as_refusal(error)) for reply in loaded.batch.replies]
             loaded.batch.clear()
 
+    def _drop_forgotten(self) -> None:
+        """Out of memory, once the answers that were under way with it have ended."""
+        for weights in list(self._forgotten):
+            whole = self._models.get(weights)
+            if whole is not None and not whole.batch.is_idle:
+                continue
+            self._models.pop(weights, None)
+            using = [loaded for loaded in self._models.values() if loaded.uses(weights)]
+            if not using:
+                for loaded in self._models.values():
+                    loaded.adapters.pop(str(weights), None)
+                self._forgotten.discard(weights)
+
     def _deliver(self) -> None:
         told, self._told = self._told, []
         if told and self._loop is not None:
@@ -247,9 +276,9 @@ class Local:
             if isinstance(piece, BaseException) or piece.finish_reason:
                 self._listeners.pop(reply, None)
 
-    def _begin(self, model: Path, replies: list["Reply"]) -> None:
+    def _begin(self, model: Path, base: Path, replies: list["Reply"]) -> None:
         try:
-            loaded = self._load(model)
+            loaded = self._load(model, base)
             self._fetch_adapter(loaded, replies[0].adapter)
         except Exception as error:
             log.exception("a model could not be loaded")
@@ -258,10 +287,10 @@ class Local:
         else:
             loaded.batch.waiting.extend(replies)
 
-    def _load(self, place: Path) -> "Loaded":
+    def _load(self, place: Path, base: Path) -> "Loaded":
         if place not in self._models:
             self._make_room()
-            self._models[place] = _opened(place)
+            self._models[place] = _opened(place, base)
         self._models.move_to_end(place)
         return self._models[place]
 
@@ -277,7 +306,9 @@ class Local:
             return
         name, kept = str(place), loaded.adapters
         if name not in kept:
-            kept[name] = Adapter.load(place, like=loaded.batch.like)
+            adapter = Adapter.load(place, like=loaded.batch.like)
+            loaded.batch.refuse_foreign(adapter)
+            kept[name] = adapter
         kept.move_to_end(name)
         used = {str(reply.adapter) for reply in loaded.batch.replies} | {name}
         for old in [old for old in kept if old not in used][: max(0, len(kept) - KEPT_ADAPTERS)]:
@@ -289,12 +320,12 @@ class Local:
         from tuner.local.replies import Reply
 
         try:
-            loaded = self._load(place)
+            loaded = self._load(place, place)
+            prompt = loaded.renderer.prompt([{"role": "user", "content": "Hello"}], ())
         except Exception:
             # Whoever asks will hear why; until then jobs and files are served.
-            log.exception("the first base could not be loaded")
+            log.exception("the first base could not be warmed up")
             return
-        prompt = loaded.renderer.prompt([{"role": "user", "content": "Hello"}], ())
         nobody = Reply(
             choice=0,
             prompt=prompt,
@@ -309,12 +340,12 @@ class Local:
         loaded.batch.waiting.append(nobody)
 
 
-def _opened(place: Path) -> "Loaded":
+def _opened(place: Path, base: Path) -> "Loaded":
     from tuner.local.error_mapping import is_memory
     from tuner.local.load_model import open_model
 
     try:
-        return open_model(place)
+        return open_model(place, base)
     except Exception as error:
         if isinstance(error, FileNotFoundError) or is_memory(error):
             raise

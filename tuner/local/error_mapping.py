@@ -5,11 +5,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tuner.folder import JobFolder, remove
+from tuner.folder import JobFolder, is_full, remove
 from tuner.local.hyperparameters import Hyperparameters
 from tuner.training_run import Rejected
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_WORDS = ("no space left", "disk quota", "file too large", "os error 28", "os error 27")
 _MEMORY_WORDS = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")
 
@@ -41,7 +40,7 @@ def is_memory(error: BaseException) -> bool:
 
 
 def is_disk(error: BaseException) -> bool:
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if is_full(error):
         return True
     # torch's own writer says only that it failed, with the place where it did.
     text = str(error).lower()

@@ -28,11 +28,16 @@ class Loaded:
     constraints: Constraints
     adapters: OrderedDict[str, Adapter] = field(default_factory=OrderedDict)
 
+    def uses(self, adapter: Path) -> bool:
+        """Whether an answer that is under way comes from this adapter."""
+        return any(reply.adapter == adapter for reply in self.batch.replies)
 
-def open_model(place: Path) -> Loaded:
+
+def open_model(place: Path, base: Path) -> Loaded:
+    """A base, or what was trained whole from it, which is kept exact and served as the base is."""
     be_quiet()
     _leave_room()
-    model, tokenizer = load_model(place).eval(), load_tokenizer(place)
+    model, tokenizer = load_model(place, typed_as=base).eval(), load_tokenizer(place)
     reads, enders = longest(model), _enders(model, tokenizer)
     return Loaded(
         batch=Batch(model),

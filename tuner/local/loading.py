@@ -26,13 +26,15 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load_model(folder: Path, *, is_trained_whole: bool = False) -> PreTrainedModel:
-    """In the precision it was saved in, where this machine is good at that.
+def load_model(
+    folder: Path, *, is_trained_whole: bool = False, typed_as: Path | None = None
+) -> PreTrainedModel:
+    """In the precision it was saved in, or `typed_as` was, where this machine is good at that.
 
     What is trained as a whole keeps its weights in full precision: the steps would be lost in
     the rounding of a shorter one.
     """
-    dtype = torch.float32 if is_trained_whole else _dtype(folder)
+    dtype = torch.float32 if is_trained_whole else _dtype(typed_as or folder)
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=dtype,

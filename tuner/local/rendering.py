@@ -5,11 +5,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tuner.calls import calls_in
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 # Most templates know no other names.
 _ROLES = {"developer": "system", "function": "tool"}
+
+_LOOK = {
+    "type": "function",
+    "function": {
+        "name": "look",
+        "description": "Looks.",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
+_LOOKING = {
+    "role": "assistant",
+    "tool_calls": [
+        {
+            "id": "call_0000",
+            "type": "function",
+            "function": {"name": "look", "arguments": "{}"},
+        }
+    ],
+}
 
 Messages = Sequence[Mapping[str, object]]
 
@@ -90,6 +111,27 @@ class Renderer:
         """What the model sees before it answers; `opener` is how its answer must begin."""
         return self.tokens(self.text(messages, tools, is_asking=True) + opener)
 
+    def demanded_call(self) -> tuple[str, str]:
+        """What stands before the JSON of a call, and what its arguments are called there.
+
+        Raises TemplateError for a family that writes no JSON.
+        """
+        said = self._answer([{"role": "user", "content": "Look!"}], [_LOOK], _LOOKING)
+        before, brace, call = said.partition("{")
+        names = [name for name in ("arguments", "parameters") if f'"{name}"' in call]
+        if not brace or not names or "function=" in before:
+            raise TemplateError("A call cannot be demanded in its form; use tool_choice 'auto'.")
+        return before, names[0]
+
+    def _answer(
+        self, messages: Messages, tools: Sequence[object], answer: Mapping[str, object]
+    ) -> str:
+        before = self.text(messages, tools, is_asking=True)
+        after = self.text([*messages, *plain([answer])], tools, is_asking=False)
+        if not after.startswith(before):
+            raise TemplateError("An answer does not begin where the template asks for one.")
+        return after[len(before) :]
+
     def text(self, messages: Messages, tools: Sequence[object], *, is_asking: bool) -> str:
         try:
             rendered: str = self._tokenizer.apply_chat_template(
@@ -101,6 +143,7 @@ class Renderer:
         except Exception as error:
             # Templates raise what they like: jinja's own errors, or anything a filter raises.
             raise TemplateError(str(error)) from error
+        _refuse_dropped(rendered, messages, tools)
         return rendered
 
     def _if_learned(self, lessons: list[TrainingExample]) -> list[TrainingExample]:
@@ -130,6 +173,7 @@ class Renderer:
         after = self.text(messages[: number + 1], tools, is_asking=False)
         if not text.startswith(after) or not after.startswith(before):
             raise TemplateError("Earlier turns are rendered otherwise than the last one.")
+        _refuse_unread_calls(messages[number], after[len(before) :])
         said = messages[number].get("weight", 1)
         weight = float(said) if isinstance(said, int | float) else 1.0
         return _Turn(len(before), self._end(after), weight)
@@ -177,6 +221,35 @@ class Renderer:
     def tokens(self, text: str) -> list[int]:
         """Of a text as it stands, without what some tokenizers put before it."""
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _refuse_dropped(rendered: str, messages: Messages, tools: Sequence[object]) -> None:
+    """Templates leave out what they know nothing of, without a word."""
+    for name in map(_name_of, tools):
+        if name is not None and name not in rendered:
+            raise TemplateError(f"It leaves out functions and their calls ('{name}').")
+    for message in messages:
+        # Of an earlier answer some leave out the thoughts; and of all texts blanks at the ends.
+        text = str(message.get("content") or "").rpartition("</think>")[2].strip()
+        if message.get("role") in ("user", "assistant", "system") and text not in rendered:
+            raise TemplateError(f"It leaves out what is said by '{message.get('role')}'.")
+
+
+def _refuse_unread_calls(message: Mapping[str, object], rendered: str) -> None:
+    """What a model learns to call must be found in its answer again."""
+    taught = message.get("tool_calls")
+    if not isinstance(taught, list):
+        return
+    names = [_name_of(call) for call in taught]
+    found = [_name_of(call) for call in calls_in(rendered)[1]]
+    if names != found:
+        raise TemplateError(f"It leaves out calls of functions, or in a form not known: {names}.")
+
+
+def _name_of(tool: object) -> str | None:
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def plain(value: object) -> list[dict[str, object]]:

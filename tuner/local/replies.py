@@ -10,14 +10,13 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from tuner.conversation import calls_in
+from tuner.calls import MARKS, calls_in
 from tuner.engine import Delta, Sampling, TokenLogprob
 from tuner.local.constraints import Matcher
 
 LIKELY = 1024
 LEAST_LOGPROB = -9999.0
 """What the protocol says of a token that was next to impossible."""
-CALL = "<tool_call>"
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +52,8 @@ class Reply:
         if seed is not None:
             self._chance.seed(seed + self.choice)
         self._text = self.opener
+        # Some families mark a call by special tokens.
+        self._stream = DecodeStream(skip_special_tokens=not self.may_call)
 
     @property
     def is_greedy(self) -> bool:
@@ -119,9 +120,11 @@ class Reply:
 
     def _safe(self) -> int:
         """How much of the text can no longer become part of a stop, or of a call."""
-        marks = [*self.sampling.stops, *([CALL] if self.may_call else [])]
-        if self.may_call and CALL in self._text:
-            return self._text.index(CALL)
+        marks = [*self.sampling.stops, *(MARKS if self.may_call else ())]
+        if self.may_call:
+            found = [at for mark in MARKS if (at := self._text.find(mark)) >= 0]
+            if found or self._text.lstrip().startswith(("{", "<|python_tag|>")):
+                return max(self._told, min(found, default=0))
         held = max((_overlap(self._text, mark) for mark in marks), default=0)
         return len(self._text) - held
 
