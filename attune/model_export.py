@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from attune.engine.folder import EngineFolder
-from attune.settings import Settings
-from tuner.export import base_name
+from attune.settings import Settings, environment
 from tuner.errors import CannotStart, Unknown
+from tuner.export import base_name
 
 
 def export_model(
@@ -35,8 +35,14 @@ def export_model(
     if base is None and installed.is_dir():
         base = installed
     python = engine.python if merged and engine.python else sys.executable
-    command = [str(python), "-m", "tuner.export", "--data", place, "--model", model, "--out", out]
-    command += [*(["--base", base] if base else []), *(["--merged"] if merged else [])]
-    ended = subprocess.run(command, stderr=subprocess.PIPE, check=False)  # noqa: S603
+    command = [str(python), "-m", "tuner.export", "--data", str(place), "--model", model]
+    command += ["--out", str(out), *(["--base", str(base)] if base else [])]
+    ended = subprocess.run(  # noqa: S603 - our own program, and no shell
+        [*command, *(["--merged"] if merged else [])],
+        stderr=subprocess.PIPE,
+        check=False,
+        # The engine's environment has the libraries, and not this program.
+        env={**environment(), "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
     said = ended.stderr.decode(errors="replace").strip().splitlines()
     return None if ended.returncode == 0 else (said or ["The export failed."])[-1]
