@@ -34,6 +34,7 @@ from bot.catalogue import CATALOGUE, WORDINGS
 from bot.dispatch import Dispatch
 from bot.domain import HostName, RequestedAction, WorkspaceId
 from bot.errors import PlaceClosed, SettingsError
+from bot.evaluation.runner import EvaluationRunner
 from bot.events import Event
 from bot.inbox_writer import Spawn
 from bot.outbox import deliver
@@ -75,6 +76,7 @@ class App:
 
     dispatch: Dispatch
     watcher: JobPoller
+    evaluations: EvaluationRunner
     removals: Removals
     room: LocalRoom
     store: Store
@@ -83,6 +85,8 @@ class App:
     topics: Topics
     wakes: Mapping[HostName | None, asyncio.Event]
     """Rings for each host's watcher; None is for hosts that are configured no more."""
+    evaluation_wakes: Mapping[HostName | None, asyncio.Event]
+    """The same for each host's loop of evaluations."""
     news: asyncio.Event
     changed: Callable[[str], None]
     """Tells the watchers of a topic, and wakes the courier."""
@@ -110,11 +114,12 @@ class App:
             return False
         async with self.store.reading() as records:
             jobs = await records.jobs.open_in(workspace)
+            is_evaluating = bool(await records.evaluations.open_in(workspace))
             is_told = await records.outbox.is_empty(workspace)
         is_running = any(
             job.status != "paused" or job.requested_action is RequestedAction.RESUME for job in jobs
         )
-        return is_told and not is_running
+        return is_told and not is_running and not is_evaluating
 
     async def has_closed(self, platform: str) -> bool:
         async with self.store.reading() as records:
@@ -143,16 +148,13 @@ def build(
     """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
     news, topics = asyncio.Event(), Topics()
     wakes = {host: asyncio.Event() for host in (*hosts.configured(), None)}
+    evaluation_wakes = {host: asyncio.Event() for host in wakes}
     busy: set[asyncio.Task[None]] = set()
     room = _room(settings, store, clock, topics)
     slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
     surfaces = _surfaces(room, slack, discord, platforms or {})
     answers, links = Answers(), links_of(settings)
-
-    def changed(topic: str) -> None:
-        topics.publish(topic)
-        news.set()
-
+    changed = _changing(topics, news)
     engine = EngineManager(settings, group, lambda: changed("hosts"))
     deps = Dependencies(
         store=store,
@@ -164,7 +166,7 @@ def build(
         tokens=TokenBudget(store),
         admins=settings.admin_keys,
         starters=starters(),
-        wake=lambda: _ring(wakes.values()),
+        wake=lambda: _ring((*wakes.values(), *evaluation_wakes.values())),
         changed=changed,
         engine=engine,
         erase_after=timedelta(days=settings.erase_after_days),
@@ -172,10 +174,12 @@ def build(
     spawn = _spawning(group, busy)
     dispatch = Dispatch(deps=deps, catalogue=CATALOGUE, answers=answers, spawn=spawn)
     watcher = JobPoller(store=store, hosts=hosts, clock=clock, limits=_retry_limits(settings))
+    evaluations = _evaluations(deps, evaluation_wakes.values())
     removals = Removals(store=store, surfaces=surfaces, clock=clock, erase_after=deps.erase_after)
     return App(
         dispatch,
         watcher,
+        evaluations,
         removals,
         room,
         store,
@@ -183,6 +187,7 @@ def build(
         clock,
         topics,
         wakes,
+        evaluation_wakes,
         news,
         changed,
         busy,
@@ -190,6 +195,24 @@ def build(
         engine,
         slack,
         discord,
+    )
+
+
+def _changing(topics: Topics, news: asyncio.Event) -> Callable[[str], None]:
+    def changed(topic: str) -> None:
+        topics.publish(topic)
+        news.set()
+
+    return changed
+
+
+def _evaluations(deps: Dependencies, wakes: Iterable[asyncio.Event]) -> EvaluationRunner:
+    return EvaluationRunner(
+        store=deps.store,
+        hosts=deps.hosts,
+        clock=deps.clock,
+        tokens=deps.tokens,
+        wake=lambda: _ring(wakes),
     )
 
 

@@ -36,6 +36,8 @@ _AFTER_FAILURE_SECONDS = 5.0
 _LONGEST_REST_SECONDS = 30.0
 _REMOVALS_SECONDS = 60.0
 _ENGINE_SECONDS = 2.0
+_EVALUATIONS_SECONDS = 2.0
+"""A training that ends begins an evaluation, of which nobody tells its loops."""
 _SCRUB_SECONDS = 5.0
 _DAY_SECONDS = 24 * 3600.0
 _CALENDAR_SECONDS = 6 * 3600.0
@@ -129,9 +131,11 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
 
 
 def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[None]]:
-    """One loop a host, so that one that hangs holds up its own jobs alone."""
+    """Two loops a host, so that one that hangs holds up its own jobs and answers alone."""
     for host, wake in built.wakes.items():
         yield group.create_task(_watch(built, host, wake), name=f"watcher of {host}")
+    for host, wake in built.evaluation_wakes.items():
+        yield group.create_task(_evaluate(built, host, wake), name=f"evaluations at {host}")
 
 
 async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None:
@@ -168,6 +172,15 @@ async def _until_idle(built: App) -> None:
     working = set(built.busy)
     if working:
         await asyncio.wait(working, timeout=_LONGEST_REST_SECONDS)
+
+
+async def _evaluate(built: App, host: HostName | None, wake: asyncio.Event) -> None:
+    async def turn() -> float:
+        wait = await built.evaluations.look_at(host)
+        built.changed("evaluations")
+        return _EVALUATIONS_SECONDS if wait is None else wait
+
+    await _repeat(turn, wake)
 
 
 async def _turn_pages(built: App) -> None:

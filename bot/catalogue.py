@@ -27,7 +27,21 @@ from bot.access import admit
 from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
-from bot.examples import bulk, capture, cards, deciding, editing, looking, review, saving, writing
+from bot.evaluation import asking
+from bot.evaluation import cards as evaluation_cards
+from bot.evaluation import notices as evaluation_notices
+from bot.examples import (
+    bulk,
+    capture,
+    cards,
+    deciding,
+    editing,
+    looking,
+    must_answer,
+    review,
+    saving,
+    writing,
+)
 from bot.examples.keeping import CARD_STANDS
 from bot.formatting import usage
 from bot.outbox import Wording
@@ -70,6 +84,7 @@ MODULES = (
     editing.handlers,
     bulk.handlers,
     looking.handlers,
+    must_answer.handlers,
     capture.handlers,
     saving.handlers,
     datasets.handlers,
@@ -79,6 +94,8 @@ MODULES = (
     history.handlers,
     host_resources.handlers,
     deployments.handlers,
+    asking.handlers,
+    evaluation_cards.handlers,
     chat.handlers,
     feedback.handlers,
     comparison.handlers,
@@ -102,6 +119,8 @@ WORDINGS: Mapping[str, Wording] = {
     notices.ENDED: job_cards.word_ended,
     notices.LATE: job_cards.word_late,
     notices.REFUSED: job_cards.word_refused,
+    evaluation_notices.STATUS: evaluation_cards.word_status,
+    evaluation_notices.ENDED: evaluation_cards.word_ended,
     expiry.ENDING: expiry.word_ending,
     chat.FELL_BACK: chat.word_fell_back,
     removal.CLOSED: removal.word_closed,

@@ -47,7 +47,7 @@ async def _use(
 ) -> Reply:
     """In place of the deployment that a button shows, if any."""
     async with deps.store.writing() as records:
-        model = await _called(request, await _wanted(request, name, records), records)
+        model = await _called(request, await wanted_model(request, name, records), records)
         current = await records.deployments.current(request.id, request.assistant.id)
         if current is not None and (current.model, current.called) == (model.name, model.called):
             return Text(request.words("use.already", model=model.name))
@@ -90,7 +90,7 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
         earlier = next((one for one in history[1:] if one.model == name), None)
         # What was deleted since cannot answer again; the base always can.
         known = await records.models.find(request.id, name)
-        model = await _wanted(request, name if known else request.assistant.base, records)
+        model = await wanted_model(request, name if known else request.assistant.base, records)
         await records.deployments.add(
             request.id,
             request.assistant.id,
@@ -118,11 +118,16 @@ def rollback_button(model: ModelName, words: Words) -> Button:
 
 
 def use_button(
-    model: ModelName, current: Deployment | None, words: Words, *, is_primary: bool = False
+    model: ModelName,
+    current: Deployment | None,
+    words: Words,
+    *,
+    is_primary: bool = False,
+    label: str = "button.use",
 ) -> Button:
     """Puts a model in place of what answers now; refused once another does."""
     action = f"model.use:{_stamp(current)}:{model[-HANDLE_LENGTH:]}"
-    return Button(words("button.use"), action, is_primary=is_primary)
+    return Button(words(label), action, is_primary=is_primary)
 
 
 def _stamp(current: Deployment | None) -> str:
@@ -223,7 +228,8 @@ def _buttons(request: Request, model: Model, current: Deployment | None) -> tupl
     return use, Button(words("button.delete"), f"model.delete:{handle}", is_danger=True)
 
 
-async def _wanted(request: Request, name: str, records: Records) -> Model:
+async def wanted_model(request: Request, name: str, records: Records) -> Model:
+    """By `latest`, `base`, its name, the end of it or the number of its job. Raises NotFound."""
     found = await records.models.all(request.id, request.assistant.id)
     if name == LATEST:
         return _latest(request, found)

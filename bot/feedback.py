@@ -7,6 +7,7 @@ from dataclasses import replace
 from bot import access
 from bot.commands import Handlers
 from bot.domain import (
+    MUST_ANSWER,
     ExampleState,
     Exclusion,
     MessageId,
@@ -20,7 +21,7 @@ from bot.domain import (
     Vote,
 )
 from bot.errors import BadInput, NotForGuests, NotFound, NotNow
-from bot.examples.better_answer import better_answer_form, offer_form
+from bot.examples.better_answer import NEVER_AGAIN, better_answer_form, offer_form
 from bot.examples.exchange import described, messages_of, turn_at, typed_at
 from bot.examples.keeping import ask_authors
 from bot.examples.texts import is_same
@@ -183,9 +184,13 @@ async def _teach(
     _refuse_bad(request, example_row(turn, better), Method.SUPERVISED)
     asked = messages_of(replace(turn, message=None))
     new = _new(request, turn, example_row(turn, better), Method.SUPERVISED)
-    new = replace(new, exclusions=found, messages=asked)
+    is_never_again = request.role >= Role.CURATOR and request.yes(NEVER_AGAIN, default=False)
+    tags = (MUST_ANSWER,) if is_never_again else ()
+    new = replace(new, exclusions=found, messages=asked, tags=tags)
     example, _ = await records.examples.add(request.id, new, at=request.now)
-    if not is_same(better, turn.reply):
+    if is_never_again:
+        await records.examples.add_tag(request.id, [example.id], MUST_ANSWER)
+    elif not is_same(better, turn.reply):
         other = replace(new, row=preference_row(turn, better), method=Method.DPO)
         other = replace(other, messages=messages_of(turn))
         await records.examples.add(request.id, other, at=request.now)
@@ -193,6 +198,7 @@ async def _teach(
         request.id, request.by, f"example.{example.state}", at=request.now, example=example.id
     )
     key = "feedback.taught" if example.state is ExampleState.APPROVED else "feedback.proposed"
+    key = "must.marked" if is_never_again else key
     return Text(request.words(key, id=example.id))
 
 

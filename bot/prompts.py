@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from bot.domain import Assistant, Example, Message, Place
+from bot.domain import MUST_ANSWER, Assistant, Example, ExampleFilter, Message, Place
 from bot.ports.store import Records
 from bot.rows import Method
 
@@ -46,20 +46,40 @@ async def few_shot(
     """
     if count <= 0:
         return []
-    asked = _words(question)
-    ranked: list[tuple[int, list[PromptMessage]]] = []
+    return nearest(await shot_pool(records, place, assistant), question, count=count)
+
+
+Shot = tuple[frozenset[str], Sequence[PromptMessage]]
+"""The words of an example's question, and the example as two turns."""
+
+
+async def shot_pool(
+    records: Records, place: Place, assistant: Assistant, *, is_asked: bool = True
+) -> Sequence[Shot]:
+    """The first 500 examples that may go along with a question in that place.
+
+    Without `is_asked` those are left out that evaluations ask: held-out and must-answer ones.
+    """
+    found: list[Shot] = []
     looked = 0
+    filters = None if is_asked else ExampleFilter(held_out=False)
     permitted = records.examples.trainable(
-        place.workspace, assistant.id, Method.SUPERVISED, shown_in=place.channel
+        place.workspace, assistant.id, Method.SUPERVISED, shown_in=place.channel, filters=filters
     )
     async for example in permitted:
         pair = _pair(example)
-        if pair:
-            ranked.append((len(asked & _words(pair[0]["content"])), pair))
+        if pair and (is_asked or MUST_ANSWER not in example.tags):
+            found.append((_words(pair[0]["content"]), pair))
         looked += 1
         if looked == _LOOKED_AT:
             break
-    ranked.sort(key=lambda one: one[0], reverse=True)
+    return found
+
+
+def nearest(pool: Sequence[Shot], question: str, *, count: int) -> list[PromptMessage]:
+    """Those that share most words with the question as turns, the nearest last."""
+    asked = _words(question)
+    ranked = sorted(pool, key=lambda shot: len(asked & shot[0]), reverse=True)
     return [message for _, pair in reversed(ranked[:count]) for message in pair]
 
 

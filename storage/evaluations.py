@@ -32,6 +32,7 @@ from bot.domain import (
     EvaluationQuestion,
     EvaluationState,
     ExampleId,
+    JobId,
     WorkspaceId,
 )
 from bot.errors import NotFound
@@ -89,6 +90,17 @@ class Evaluations:
             wanted = wanted.where(evaluations.c.id < before)
         rows = await self._connection.rows(wanted.order_by(evaluations.c.id.desc()).limit(limit))
         return [_evaluation(row) for row in rows]
+
+    async def decline(self, workspace: WorkspaceId, evaluation: EvaluationId) -> bool:
+        own = and_(evaluations.c.workspace == workspace, evaluations.c.id == evaluation)
+        is_estimate = evaluations.c.state == EvaluationState.ESTIMATED
+        return await self._connection.changed(delete(evaluations).where(own, is_estimate)) > 0
+
+    async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
+        own = and_(evaluations.c.workspace == workspace, evaluations.c.job == job)
+        wanted = select(evaluations).where(own, evaluations.c.start.startswith("job:"))
+        row = await self._connection.first(wanted.limit(1))
+        return None if row is None else _evaluation(row)
 
     async def open(self) -> Sequence[Evaluation]:
         closed = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))

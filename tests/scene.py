@@ -354,8 +354,9 @@ class Scene:
         """One look of the watcher, one round of the courier."""
         wait = await self.house.watcher.look()
         await self.house.removals.look()
+        asking = await self.house.evaluations.look()
         await self.house.deliver()
-        return wait
+        return min((one for one in (wait, asking) if one is not None), default=None)
 
     async def settle(self, *, turns: int = PATIENCE) -> None:
         """Until nothing is left to do, however long that takes by the clock."""

@@ -109,7 +109,11 @@ def test_options_are_what_discord_can_check_by_itself() -> None:
     )
     assert option_of("import", "file")["type"] == 11
     assert option_of("admin roles", "user")["type"] == 6
-    assert option_of("start", "use")["type"] == 5
+    assert [one["value"] for one in option_of("start", "use")["choices"]] == [
+        "if_better",
+        "yes",
+        "no",
+    ]
     assert [one["value"] for one in option_of("export", "format")["choices"]] == ["jsonl", "csv"]
     assert option_of("use", "model")["autocomplete"]
 

@@ -229,6 +229,8 @@ CALLS: dict[str, Call] = {
         FOREIGN, h.evaluation.id, when=tuple(EvaluationState), is_taken=True
     ),
     "evaluations.page": lambda r, _: r.evaluations.page(FOREIGN),
+    "evaluations.decline": lambda r, h: r.evaluations.decline(FOREIGN, h.evaluation.id),
+    "evaluations.of_job": lambda r, h: r.evaluations.of_job(FOREIGN, h.job.id),
     "evaluations.open_in": lambda r, _: r.evaluations.open_in(FOREIGN),
     "evaluations.committed": lambda r, _: r.evaluations.committed(FOREIGN, since=NOW),
     "evaluations.add_questions": lambda r, h: r.evaluations.add_questions(

@@ -148,7 +148,7 @@ async def test_rows_of_the_same_question_stay_on_one_side(scene: Scene) -> None:
         ("validation:-1", "at most half"),
         ("validation:some", "must be a number"),
         ("method:magic", "must be one of: supervised, dpo"),
-        ("use:perhaps", "must be one of: yes, no"),
+        ("use:perhaps", "must be one of: if_better, yes, no"),
         ("host:nowhere", "no host “nowhere”"),
         ("base:latest", "no tuned model yet"),
         (f"suffix:{'x' * 65}", "at most 64"),
@@ -268,7 +268,7 @@ async def test_a_start_that_is_declined_or_ignored_changes_nothing(scene: Scene)
 
     assert (await scene.job()).id == 1
     assert sum(example.held_out for example in await scene.examples()) == 15
-    assert "Training 1 succeeded" in await scene.last()
+    assert await scene.said("Training 1 succeeded")
 
 
 async def test_the_money_of_now_decides_at_confirmation(scene: Scene) -> None:

@@ -23,6 +23,8 @@ MEANINGS: Mapping[str, str] = {
     "prices": "dollars per million tokens of training, by base; where one is missing,"
     " a start takes a second yes",
     "hosting": "dollars for every hour that a model stands ready; shown apart from the training",
+    "chat_prices": "dollars per million tokens of prompts and of answers, by base, such as"
+    " `{base = [0.4, 1.6]}`; an evaluation is priced by them",
     "tokenizer": "the path of the base's `tokenizer.json`, so that tokens are counted and not"
     " estimated; needs the extra `tokenizer`",
     "extra": 'what goes along with every new job, such as `{trainingType = "Developer"}`',

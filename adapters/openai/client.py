@@ -86,6 +86,8 @@ class OpenAIHost:
         prices: Mapping[str, float] | None = None,
         usual_price: float | None = None,
         hosting: float | None = None,
+        chat_prices: Mapping[str, tuple[float, float]] | None = None,
+        usual_chat_price: tuple[float, float] | None = None,
         tokenizer: Count | None = None,
         shutdown_dates: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
@@ -96,6 +98,7 @@ class OpenAIHost:
         self._dialect = dialect or Dialect()
         self._prices, self._usual_price = dict(prices or {}), usual_price
         self._hosting, self._tokenizer = hosting, tokenizer
+        self._chat_prices, self._usual_chat_price = dict(chat_prices or {}), usual_chat_price
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
         self._key_variable = key_variable
         self._patience = patience or Patience()
@@ -142,10 +145,12 @@ class OpenAIHost:
         return self._tokenizer
 
     def price(self, base: ModelName) -> Price:
-        """A tuned model (`ft:BASE:…`) is trained on at the price of its base."""
+        """A tuned model (`ft:BASE:…`) costs what its base does."""
         usual = self._prices.get(asking.base_of(base), self._usual_price)
         price = self._prices.get(base, usual)
-        return Price(price, self._hosting)
+        usual_chat = self._chat_prices.get(asking.base_of(base), self._usual_chat_price)
+        prompt, completion = self._chat_prices.get(base, usual_chat) or (None, None)
+        return Price(price, self._hosting, prompt, completion)
 
     async def check(self) -> Checked:
         """Ask for what costs nothing, where it answers and where it trains."""
@@ -181,13 +186,19 @@ class OpenAIHost:
         await self._reading.close()
 
     async def chat(
-        self, model: ModelName, messages: Sequence[Mapping[str, str]], sampling: Sampling
+        self,
+        model: ModelName,
+        messages: Sequence[Mapping[str, str]],
+        sampling: Sampling,
+        *,
+        is_sent_once: bool = False,
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; closing the iterator stops the request."""
+        client = self._chatting.with_options(max_retries=0) if is_sent_once else self._chatting
         body = {"model": model, "messages": messages, "stream": True, **asking.asked(sampling)}
         usage, is_empty = None, True
         with self._translated():
-            stream = await self._open_stream(body)
+            stream = await self._open_stream(client, body)
             try:
                 async for chunk in stream:
                     if text := answers.text_of(chunk):
@@ -334,22 +345,23 @@ class OpenAIHost:
         async with self._asked():
             await self._deployments.delete(name)
 
-    async def _open_stream(self, body: Json) -> AsyncStream[object]:
+    async def _open_stream(self, client: AsyncOpenAI, body: Json) -> AsyncStream[object]:
         """Some hosts refuse to be asked for usage; they are asked without from then on."""
         if not self._asks_usage:
-            return await self._post_stream(body)
+            return await self._post_stream(client, body)
         try:
-            return await self._post_stream({**body, "stream_options": {"include_usage": True}})
+            asking_usage = {**body, "stream_options": {"include_usage": True}}
+            return await self._post_stream(client, asking_usage)
         except (openai.BadRequestError, openai.UnprocessableEntityError) as refusal:
             if "stream_options" not in str(refusal):
                 raise
         self._asks_usage = False
-        return await self._post_stream(body)
+        return await self._post_stream(client, body)
 
-    async def _post_stream(self, body: Json) -> AsyncStream[object]:
+    async def _post_stream(self, client: AsyncOpenAI, body: Json) -> AsyncStream[object]:
         # As plain objects: building the package's models costs 115 µs a chunk, this 14.
         async with asyncio.timeout(self._patience.piece):
-            return await self._chatting.post(
+            return await client.post(
                 "/chat/completions",
                 cast_to=object,
                 body=body,

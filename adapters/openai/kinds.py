@@ -39,7 +39,8 @@ class Kind:
     """A profile, its dialect, and what a host of this kind need not be told.
 
     Prices are US dollars per million training tokens, the usual one where none is
-    named; `shutdown_dates` are of bases, and of all that was made from them.
+    named; chat prices are per million tokens of prompts and of answers.
+    `shutdown_dates` are of bases, and of all that was made from them.
     """
 
     profile: Profile
@@ -49,6 +50,7 @@ class Kind:
     key_env: str | None = None
     prices: Mapping[str, float] = field(default_factory=dict)
     usual_price: float | None = None
+    usual_chat_price: tuple[float, float] | None = None
     shutdown_dates: Mapping[str, str] = field(default_factory=dict)
     bases: tuple[str, ...] = ()
 
@@ -64,10 +66,15 @@ KINDS: Mapping[str, Kind] = {
             poll_seconds=0.5,
             label="sandbox: picks from your examples",
             keeps_words=True,
-        )
+        ),
+        usual_chat_price=(0.0, 0.0),
     ),
     # `attune tuner` on a machine of one's own.
-    "attune": Kind(Profile(name="attune", listing_lag=0.0, poll_seconds=2.0), usual_price=0.0),
+    "attune": Kind(
+        Profile(name="attune", listing_lag=0.0, poll_seconds=2.0),
+        usual_price=0.0,
+        usual_chat_price=(0.0, 0.0),
+    ),
     # https://developers.openai.com/api/docs/deprecations and /api/docs/pricing, autumn 2026.
     "openai": Kind(
         Profile(

@@ -69,6 +69,9 @@ class HostConfig(BaseModel):
     bases: tuple[str, ...] = ()
     prices: Mapping[str, NonNegativeFloat] = Field(default_factory=dict)
     hosting: NonNegativeFloat | None = None
+    chat_prices: Mapping[str, tuple[NonNegativeFloat, NonNegativeFloat]] = Field(
+        default_factory=dict
+    )
     tokenizer: Path | None = None
     extra: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     hyperparameters: Placement | None = None
@@ -240,6 +243,8 @@ def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
         prices=prices,
         usual_price=kind.usual_price,
         hosting=config.hosting,
+        chat_prices=config.chat_prices,
+        usual_chat_price=kind.usual_chat_price,
         tokenizer=_tokenizer(config.name, config.tokenizer) if config.tokenizer else None,
         shutdown_dates=kind.shutdown_dates,
         extra=config.extra,

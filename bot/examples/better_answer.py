@@ -6,6 +6,7 @@ from bot.domain import Role, Turn
 from bot.replies import Button, Field, FieldKind, Form, Text
 from bot.request import Request
 
+NEVER_AGAIN = "never_again"
 _NOTE = 300
 """Characters of a question that are shown above the answer to be written."""
 
@@ -24,7 +25,10 @@ def better_answer_form(request: Request, turn: Turn) -> Form:
         return Form(
             id=f"feedback:{turn.id}",
             title=words("refusal.title"),
-            fields=(Field("better", words("feedback.better"), FieldKind.TEXT),),
+            fields=(
+                Field("better", words("feedback.better"), FieldKind.TEXT),
+                *_never_again(request),
+            ),
             submit=words("feedback.submit"),
             note=turn.question[:_NOTE],
             again=f"feedback.why:{turn.id}",
@@ -34,7 +38,17 @@ def better_answer_form(request: Request, turn: Turn) -> Form:
     return Form(
         id=f"feedback:{turn.id}",
         title=words("feedback.title"),
-        fields=(reason,) if request.role is Role.STRANGER else (reason, better),
+        fields=(reason,)
+        if request.role is Role.STRANGER
+        else (reason, better, *_never_again(request)),
         submit=words("feedback.submit"),
         again=f"feedback.why:{turn.id}",
     )
+
+
+def _never_again(request: Request) -> tuple[Field, ...]:
+    """For curators: what they mark is not trained on, but asked of every new model."""
+    if request.role < Role.CURATOR:
+        return ()
+    label = request.words("feedback.never_again")
+    return (Field(NEVER_AGAIN, label, FieldKind.TOGGLE, required=False),)

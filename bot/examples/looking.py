@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from bot.commands import Handlers
 from bot.domain import (
+    MUST_ANSWER,
     TYPED,
     Example,
     ExampleFilter,
@@ -16,6 +17,7 @@ from bot.domain import (
     Role,
     Row,
 )
+from bot.examples import must_answer
 from bot.examples.keeping import number, seen
 from bot.examples.review import warnings
 from bot.examples.shown import review_buttons, stamp
@@ -24,6 +26,7 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply
 from bot.request import Request
+from bot.rows import Method
 from bot.words import Words
 
 handlers = Handlers()
@@ -53,7 +56,10 @@ async def show(request: Request, deps: Dependencies) -> Reply:
     )
     return Card(
         title=words("example.title", id=example.id),
-        lines=warnings(example, words),
+        lines=(
+            *warnings(example, words),
+            *([words("example.must_answer")] if MUST_ANSWER in example.tags else ()),
+        ),
         facts=facts,
         columns=_columns(example.row, words) if example.row else (),
         buttons=_ways(example, words) if request.role >= Role.CURATOR else (),
@@ -194,6 +200,8 @@ def _ways(example: Example, words: Words) -> tuple[Button, ...]:
     if example.state is ExampleState.APPROVED:
         drop = Button(words("button.withdraw"), f"example.drop:{stamp(example)}", is_danger=True)
         went = Button(words("button.lineage"), f"example.lineage:{example.id}")
+        if example.method is Method.SUPERVISED:
+            return (edit, drop, went, must_answer.button(example, words))
         return (edit, drop, went)
     return (
         Button(words("button.approve"), f"example.approve:{stamp(example)}", is_primary=True),

@@ -13,6 +13,7 @@ from bot.domain import (
     EvaluationId,
     EvaluationQuestion,
     EvaluationState,
+    JobId,
     WorkspaceId,
 )
 
@@ -43,6 +44,14 @@ class Evaluations(Protocol):
         limit: int = 10,
     ) -> Sequence[Evaluation]:
         """Newest first, estimates left out."""
+        ...
+
+    async def decline(self, workspace: WorkspaceId, evaluation: EvaluationId) -> bool:
+        """An estimate goes as if it had never been; False where none waits there."""
+        ...
+
+    async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
+        """The one that began as the job ended."""
         ...
 
     async def open(self) -> Sequence[Evaluation]:

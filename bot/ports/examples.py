@@ -134,6 +134,7 @@ class Examples(Protocol):
         after: ExampleId | None = None,
         limit: int | None = None,
         shown_in: ChannelId | None = None,
+        filters: ExampleFilter | None = None,
     ) -> AsyncIterator[Example]:
         """Approved examples whose text may be trained on now, oldest first.
 

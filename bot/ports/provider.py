@@ -27,11 +27,13 @@ from bot.rows import Count, Method
 class Price:
     """US dollars per million tokens trained, and per hour that a model stands ready.
 
-    None is unknown.
+    `prompt` and `completion` are per million tokens of answers. None is unknown.
     """
 
     training: float | None = None
     hosting: float | None = None
+    prompt: float | None = None
+    completion: float | None = None
 
 
 class Serving(StrEnum):
@@ -232,9 +234,17 @@ class PaidHost(Host, Protocol):
     """A host that a workspace may spend the operator's money at."""
 
     def chat(
-        self, model: ModelName, messages: Sequence[Mapping[str, str]], sampling: Sampling
+        self,
+        model: ModelName,
+        messages: Sequence[Mapping[str, str]],
+        sampling: Sampling,
+        *,
+        is_sent_once: bool = False,
     ) -> AsyncGenerator[Delta]:
-        """Stream an answer; closing the iterator stops the request."""
+        """Stream an answer; closing the iterator stops the request.
+
+        With `is_sent_once` it is not retried where the outcome of the first try is unknown.
+        """
         ...
 
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:

@@ -73,9 +73,12 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
         return await _bad_end(job, records, words, in_full=in_full)
     measures = await records.jobs.measures(job.workspace, job.id)
     saved = await _tokens_saved(job, records)
-    is_in_use = job.use_when_done and job.trouble is None
+    evaluation = await records.evaluations.of_job(job.workspace, job.id)
+    is_asked = evaluation is not None and evaluation.is_gate
+    is_in_use = job.use_when_done and job.trouble is None and not is_asked
     lines = [words("ended.model", model=job.model)]
-    lines.append(words("ended.in_use" if is_in_use else "ended.not_in_use"))
+    state = "evaluating" if is_asked else "in_use" if is_in_use else "not_in_use"
+    lines.append(words(f"ended.{state}"))
     if job.trouble_code == BY_HAND:
         lines.append(words("ended.by_hand", page=job.trouble, model=job.model))
     elif job.trouble:

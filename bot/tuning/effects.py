@@ -38,6 +38,8 @@ from bot.errors import (
     NotFound,
     StateUnknown,
 )
+from bot.evaluation import notices as evaluation_notices
+from bot.evaluation import questions
 from bot.ports.provider import Host, Hosts, JobRequest, PaidHost, RemoteFile, RemoteJob, Serving
 from bot.ports.store import Records
 from bot.tuning import retries, snapshot
@@ -416,8 +418,8 @@ async def _succeed(
     at = record.clock.now()
     async with record.store.writing() as records:
         is_tainted = await _keep_models(records, job, called=called, at=at)
-        if job.use_when_done and changes["trouble"] is None:
-            await _deploy(records, job, called=called, at=at)
+        if changes["trouble"] is None:
+            await _evaluate_or_deploy(records, job, called=called, at=at)
         changes["requested_action"] = RequestedAction.FORGET if is_tainted else None
         await record.write_end(records, job, Phase.SUCCEEDED, **changes)
 
@@ -446,6 +448,18 @@ async def _keep_models(
     if is_tainted:
         await records.models.taint(job.workspace, [job.snapshot])
     return is_tainted
+
+
+async def _evaluate_or_deploy(
+    records: Records, job: Job, *, called: ModelName | None, at: datetime
+) -> None:
+    """The evaluation is compared with what is in use before; as a gate it decides what is after."""
+    is_gate = job.use_when_done and job.use_if_better
+    evaluation = await questions.begin_after(records, job, is_gate=is_gate, at=at)
+    if evaluation is not None:
+        await evaluation_notices.tell_status(records, evaluation, at=at)
+    if job.use_when_done and (evaluation is None or not is_gate):
+        await _deploy(records, job, called=called, at=at)
 
 
 async def _deploy(records: Records, job: Job, *, called: ModelName | None, at: datetime) -> None:

@@ -101,16 +101,7 @@ def time_text(seconds: float | None, words: Words) -> str:
     return words("time.hours", count=round(seconds / 3600))
 
 
-def price_text(price: float | None, words: Words) -> str:
-    """US dollars."""
-    if price is None:
-        return words("price.unknown")
-    if price == 0:
-        return words("price.free")
-    return f"${price:,.2f}" if price >= 0.01 else words("price.tiny")
-
-
 def cost_text(job: Job, words: Words) -> str:
     """The estimated time and price as a sentence."""
-    time, price = time_text(job.estimate.seconds, words), price_text(job.estimate.price, words)
+    time, price = time_text(job.estimate.seconds, words), words.price(job.estimate.price)
     return words("start.cost", time=time, price=price)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from bot.datasets import training_line
 from bot.domain import (
+    MUST_ANSWER,
     Example,
     ExampleFilter,
     ExampleId,
@@ -59,7 +60,7 @@ class Candidate:
 async def candidates(
     request: Request, method: Method, host: Host, records: Records
 ) -> Sequence[Candidate]:
-    """Every row that may be trained on, each text once.
+    """Every row that may be trained on, each text once; must-answer examples are kept out.
 
     Raises BadRow for the first one that the format or the host forbids.
     """
@@ -67,6 +68,8 @@ async def candidates(
     async for example in records.examples.trainable(request.id, request.assistant.id, method):
         if len(found) % _ROWS_BETWEEN_PAUSES == 0:
             await asyncio.sleep(0)
+        if MUST_ANSWER in example.tags:
+            continue
         row = example.row or {}
         longest, counter = host.profile.max_row_tokens, host.tokenizer
         problem = check_row(row, method, max_tokens=longest, of_text=counter)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from bot import access
 from bot.commands import METHOD, Handlers, Option, OptionKind
 from bot.domain import (
+    MUST_ANSWER,
+    Deployment,
     Estimate,
     ExampleFilter,
     ExampleState,
@@ -34,17 +36,21 @@ from bot.errors import (
     Outdated,
     TrainingClosed,
 )
+from bot.evaluation import questions
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host, Serving
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Reply
 from bot.request import Request
 from bot.rows import Method
+from bot.significance import FEWEST_QUESTIONS
 from bot.tuning import notices, snapshot
 from bot.tuning.snapshot import Candidate
 
 handlers = Handlers()
 
+_IF_BETTER = "if_better"
+_USES = (_IF_BETTER, "yes", "no")
 _OPTIONS = (
     Option("base", OptionKind.MODEL),
     Option("host", OptionKind.HOST),
@@ -56,7 +62,7 @@ _OPTIONS = (
     Option.amount("validation"),
     Option.text("suffix"),
     Option.integer("seed", 0, 2**31 - 1),
-    Option.yes_no("use"),
+    Option.choice("use", *_USES),
 )
 _HOLD_OUT_FROM = 50
 _AUTO_SHARE = 0.2
@@ -78,6 +84,8 @@ class Plan:
     validation: Sequence[Candidate]
     left_out: int
     """Examples that are approved, but not permitted."""
+    is_gate: bool = False
+    """Whether an evaluation decides if the model is taken into use."""
 
 
 @handlers.command("start", Role.TRAINER, *_OPTIONS)
@@ -97,15 +105,19 @@ async def start(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         rows = await snapshot.candidates(request, method, host, records)
         approved = ExampleFilter(request.assistant.id, ExampleState.APPROVED, method)
+        kept_out = replace(approved, tag=MUST_ANSWER)
         left_out = await records.examples.count(request.id, approved) - len(rows)
+        left_out -= await records.examples.count(request.id, kept_out)
         share = _share(request, len(rows), host)
         # Hashing a hundred thousand groups takes half a second.
         training, validation = await asyncio.to_thread(snapshot.split, rows, share=share)
         plan = Plan(host, base, method, settings, training, validation, left_out)
         _refuse_size(request, plan)
         estimate = await _estimate(plan, records)
+        plan = replace(plan, is_gate=await _is_gate(request, plan, records))
+        in_use = await records.deployments.current(request.id, request.assistant.id)
     job = await _write_down(request, plan, estimate, store=deps.store)
-    return estimate_card(request, job, plan)
+    return estimate_card(request, job, plan, _evaluation_line(request, job, plan, in_use, deps))
 
 
 @handlers.button("job.again", Role.TRAINER)
@@ -158,14 +170,15 @@ async def decline(request: Request, deps: Dependencies) -> Reply:
     return Card(request.words("start.declined"), replaces=True)
 
 
-def estimate_card(request: Request, job: Job, plan: Plan) -> Card:
+def estimate_card(request: Request, job: Job, plan: Plan, *more: str) -> Card:
     """Everything one should know before saying yes."""
     words = request.words
     lines = [notices.cost_text(job, words), *_warnings(request, plan.host)]
     if plan.left_out > 0:
         lines.append(words("start.left_out", count=plan.left_out))
     key = "start.will_use" if job.use_when_done else "start.will_not_use"
-    lines.append(words(key, assistant=request.assistant.name))
+    key = "start.will_use_if_better" if job.use_if_better else key
+    lines += [words(key, assistant=request.assistant.name), *(one for one in more if one)]
     facts = _facts(request, job, plan)
     return Card(
         title=words("start.title", assistant=request.assistant.name),
@@ -212,7 +225,7 @@ def _warnings(request: Request, host: Host) -> Iterator[str]:
     # What a model costs by the hour is another bill than its training.
     hourly = host.price(request.assistant.base).hosting
     if hourly is not None and hourly > 0:
-        yield words("start.hosting", price=notices.price_text(hourly, words))
+        yield words("start.hosting", price=words.price(hourly))
     elif hourly is None and profile.serving is not Serving.AT_ONCE:
         yield words("start.hosting_unknown")
     if profile.idle_days is not None:
@@ -241,7 +254,7 @@ def _options(job: Job) -> dict[str, str]:
         "beta": asked.beta,
         "suffix": job.suffix,
         "seed": job.seed,
-        "use": "yes" if job.use_when_done else "no",
+        "use": _IF_BETTER if job.use_if_better else "yes" if job.use_when_done else "no",
     }
     return {name: str(value) for name, value in values.items() if value is not None}
 
@@ -336,6 +349,29 @@ def _share(request: Request, rows: int, host: Host) -> float:
     return share
 
 
+async def _is_gate(request: Request, plan: Plan, records: Records) -> bool:
+    """As asked; else where enough is held out, or something must be answered, to compare on."""
+    asked = request.text("use")
+    if asked is not None:
+        return asked.lower() == _IF_BETTER
+    must = ExampleFilter(request.assistant.id, ExampleState.APPROVED, tag=MUST_ANSWER)
+    is_held = len(plan.validation) >= FEWEST_QUESTIONS
+    return is_held or await records.examples.count(request.id, must) > 0
+
+
+def _evaluation_line(
+    request: Request, job: Job, plan: Plan, in_use: Deployment | None, deps: Dependencies
+) -> str:
+    """What the evaluation afterwards asks and costs; empty where none follows."""
+    if len(plan.validation) < FEWEST_QUESTIONS:
+        return ""
+    rows, held = len(plan.validation), sum(row.tokens for row in plan.validation)
+    tokens, price = questions.cost_after(job, rows, held, deps.hosts, in_use)
+    count = min(rows, questions.MOST_QUESTIONS)
+    said = request.words.price(price)
+    return request.words("start.evaluation", count=count, tokens=f"{tokens:,}", price=said)
+
+
 async def _estimate(plan: Plan, records: Records) -> Estimate:
     tokens = sum(row.tokens for row in plan.training)
     epochs = plan.hyperparameters.n_epochs or likely_epochs(len(plan.training))
@@ -390,7 +426,8 @@ def _job(request: Request, plan: Plan, estimate: Estimate, frozen: SnapshotId) -
         hyperparameters=plan.hyperparameters,
         suffix=_suffix(request, plan.host),
         seed=request.integer("seed"),
-        use_when_done=request.yes("use", default=True),
+        use_when_done=plan.is_gate or request.yes("use", default=True),
+        use_if_better=plan.is_gate,
         estimate=estimate,
         phase=Phase.ESTIMATED,
         created_at=request.now,
@@ -444,6 +481,7 @@ async def _refuse_over_budget(request: Request, job: Job, records: Records) -> N
             raise NotNow(problem=words("budget.unpriced", host=job.host))
         return
     spent = await records.jobs.committed(request.id, since=request.month_start)
+    spent += await records.evaluations.committed(request.id, since=request.month_start)
     if spent + price > cap:
-        left, said = f"${max(0.0, cap - spent):,.2f}", notices.price_text(price, words)
+        left, said = f"${max(0.0, cap - spent):,.2f}", words.price(price)
         raise NotNow(problem=words("budget.exceeded", price=said, left=left))

@@ -54,6 +54,14 @@ class Words:
         noun = f"noun.{details.get('noun')}"
         return {**details, "noun": self(noun)} if self.has(noun) else dict(details)
 
+    def price(self, dollars: float | None) -> str:
+        """US dollars; None is unknown."""
+        if dollars is None:
+            return self("price.unknown")
+        if dollars == 0:
+            return self("price.free")
+        return f"${dollars:,.2f}" if dollars >= 0.01 else self("price.tiny")
+
     def has(self, key: str) -> bool:
         return key in self._sentences
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bot.rows import REASONS
 from bot.words.en_discord import SENTENCES as DISCORD
+from bot.words.en_evaluation import SENTENCES as EVALUATION
 from bot.words.en_hosts import SENTENCES as HOSTS
 from bot.words.en_studio import SENTENCES as STUDIO
 
@@ -679,6 +680,7 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.more": "/tune help tells the rest.",
 } | (
     dict(DISCORD)
+    | dict(EVALUATION)
     | dict(HOSTS)
     | dict(STUDIO)
     | {f"row.{code}": sentence for code, sentence in REASONS.items()}

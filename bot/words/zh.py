@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.words.zh_discord import SENTENCES as DISCORD
+from bot.words.zh_evaluation import SENTENCES as EVALUATION
 from bot.words.zh_hosts import SENTENCES as HOSTS
 from bot.words.zh_rows import REASONS
 from bot.words.zh_studio import SENTENCES as STUDIO
@@ -685,6 +686,7 @@ SENTENCES: Mapping[str, str] = {
 } | (
     _ERRORS
     | dict(DISCORD)
+    | dict(EVALUATION)
     | dict(HOSTS)
     | dict(STUDIO)
     | {f"row.{code}": sentence for code, sentence in REASONS.items()}

@@ -288,8 +288,9 @@ class Examples:
         after: ExampleId | None = None,
         limit: int | None = None,
         shown_in: ChannelId | None = None,
+        filters: ExampleFilter | None = None,
     ) -> AsyncIterator[Example]:
-        rule = permitted(shown_in=shown_in)
+        rule = and_(permitted(shown_in=shown_in), *matching(filters or ExampleFilter()))
         wanted = and_(table.c.assistant == assistant, table.c.method == method, rule)
         last, left = after or 0, limit
         while left is None or left > 0:

@@ -88,6 +88,8 @@ class FaultyHost:
         self.loading_calls = 0
         self.loading_status = 404
         self.pieces: Sequence[str] = ("Hello", " from", " the model")
+        self.answers: Callable[[Body], str] | None = None
+        """What a model says to a request, in place of `pieces`."""
         self.refuses_by: Sequence[str] = ()
         self.is_filtered = False
         self.piece_seconds = 0.0
@@ -291,7 +293,7 @@ class FaultyHost:
 
     async def _stream(self, body: Body) -> AsyncIterator[bytes]:
         try:
-            for piece in self.pieces:
+            for piece in self.pieces if self.answers is None else (self.answers(body),):
                 await asyncio.sleep(self.piece_seconds)
                 yield piece_chunk(piece, *self.refuses_by)
                 if self.stops_after_first:

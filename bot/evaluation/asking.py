@@ -1,0 +1,181 @@
+"""`/tune evaluate`: what it would ask and cost, then a yes or no; and the stop of a running one."""
+
+from __future__ import annotations
+
+import hashlib
+
+from bot import access
+from bot.commands import Handlers, Option, OptionKind
+from bot.deployments import wanted_model
+from bot.domain import (
+    Evaluation,
+    EvaluationId,
+    EvaluationState,
+    ModelKind,
+    Role,
+)
+from bot.errors import BadInput, NotFound, NotNow, Outdated
+from bot.evaluation import cards, notices
+from bot.evaluation.questions import Plan, plan, prepared
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
+from bot.replies import Button, Card, Reply, Text
+from bot.request import Request
+from bot.rows import Method
+from bot.significance import FEWEST_QUESTIONS
+
+handlers = Handlers()
+
+_MOST = 5000
+_ESTIMATED = (EvaluationState.ESTIMATED,)
+_CAN_STOP = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
+
+
+@handlers.command(
+    "evaluate",
+    Role.TRAINER,
+    Option("model", OptionKind.MODEL),
+    Option("against", OptionKind.MODEL),
+    Option.integer("questions", 1, _MOST),
+)
+async def evaluate(request: Request, deps: Dependencies) -> Reply:
+    """How many questions go to whom, and the price; nothing is asked before the yes."""
+    access.refuse_closed(request.workspace, request.words)
+    async with deps.store.reading() as records:
+        wanted = await _wanted(request, records)
+        found = await plan(records, wanted, request.assistant, deps.hosts)
+    if not found.questions:
+        raise NotNow(problem=request.words("evaluate.no_questions"))
+    if len(found.contenders) < 2:
+        raise NotNow(problem=request.words("evaluate.nothing_to_compare"))
+    async with deps.store.writing() as records:
+        evaluation = await records.evaluations.add(request.id, prepared(wanted, found))
+    return _estimate_card(request, evaluation, found)
+
+
+@handlers.button("evaluation.confirm", Role.TRAINER)
+async def confirm(request: Request, deps: Dependencies) -> Reply:
+    """The evaluation is durable from here on; its runner asks."""
+    access.refuse_closed(request.workspace, request.words)
+    words = request.words
+    async with deps.store.writing() as records:
+        evaluation = await _estimated(request, records)
+        await _refuse_over_budget(request, evaluation, records)
+        if not await records.evaluations.change(
+            request.id, evaluation.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
+        ):
+            raise Outdated(problem=words("start.already"))
+        await records.audit.add(
+            request.id, request.by, "evaluation.confirmed", at=request.now, evaluation=evaluation.id
+        )
+        await notices.tell_status(records, evaluation, at=request.now, locale=words.language)
+    deps.wake()
+    return Card(words("evaluate.confirmed", name=request.user.name), replaces=True)
+
+
+@handlers.button("evaluation.decline", Role.TRAINER)
+async def decline(request: Request, deps: Dependencies) -> Reply:
+    async with deps.store.writing() as records:
+        evaluation = await _estimated(request, records)
+        if not await records.evaluations.decline(request.id, evaluation.id):
+            raise Outdated(problem=request.words("start.already"))
+    return Card(request.words("start.declined"), replaces=True)
+
+
+@handlers.button("evaluation.stop", Role.TRAINER)
+async def stop(request: Request, deps: Dependencies) -> Reply:
+    """What was answered is reported; what is being written is broken off."""
+    async with deps.store.writing() as records:
+        evaluation = await cards.named(request, records)
+        if not await records.evaluations.change(
+            request.id, evaluation.id, when=_CAN_STOP, state=EvaluationState.STOPPING
+        ):
+            raise NotNow(problem=request.words("evaluation.over", id=evaluation.id))
+        await records.audit.add(
+            request.id, request.by, "evaluation.stop", at=request.now, evaluation=evaluation.id
+        )
+        await notices.tell_status(records, evaluation, at=request.now)
+    deps.wake()
+    return Text(request.words("evaluation.asked_to_stop", id=evaluation.id), private=True)
+
+
+async def _wanted(request: Request, records: Records) -> Evaluation:
+    model = await wanted_model(request, request.text("model") or "latest", records)
+    current = await records.deployments.current(request.id, request.assistant.id)
+    against = current.model if current else None
+    if (named := request.text("against")) is not None:
+        against = (await wanted_model(request, named, records)).name
+    if against == model.name and request.text("against"):
+        raise BadInput(problem=request.words("evaluate.itself", model=model.name))
+    method = Method.SUPERVISED
+    if model.job is not None:
+        method = (await records.jobs.get(request.id, model.job)).method
+    return Evaluation(
+        id=EvaluationId(0),
+        workspace=request.id,
+        assistant=request.assistant.id,
+        place=request.place,
+        start=hashlib.sha256(f"{request.id}/{request.event.key}".encode()).hexdigest()[:16],
+        asked_by=request.by,
+        state=EvaluationState.ESTIMATED,
+        model=model.name,
+        against=against,
+        method=method,
+        deployment=current.id if current else 0,
+        is_gate=False,
+        job=model.job if model.kind is not ModelKind.BASE else None,
+        most_questions=request.integer("questions"),
+        created_at=request.now,
+    )
+
+
+async def _estimated(request: Request, records: Records) -> Evaluation:
+    """The estimate that is named, if it was made in this channel or for this person."""
+    try:
+        evaluation = await cards.named(request, records)
+    except NotFound as error:
+        raise Outdated(problem=request.words("start.already")) from error
+    is_here = evaluation.place.channel == request.place.channel or request.role is Role.OPERATOR
+    if not is_here and evaluation.asked_by != request.by:
+        raise NotFound(noun="evaluation", name=evaluation.id)
+    return evaluation
+
+
+async def _refuse_over_budget(request: Request, evaluation: Evaluation, records: Records) -> None:
+    """Raises NotNow where this month's money does not reach."""
+    workspace = await records.workspaces.find(request.id)
+    cap, price = (workspace or request.workspace).training_cap, evaluation.price
+    if cap is None or not price:
+        return
+    since = request.month_start
+    spent = await records.jobs.committed(request.id, since=since)
+    spent += await records.evaluations.committed(request.id, since=since)
+    if spent + price > cap:
+        left = f"${max(0.0, cap - spent):,.2f}"
+        raise NotNow(problem=request.words("budget.exceeded", price=f"${price:,.2f}", left=left))
+
+
+def _estimate_card(request: Request, evaluation: Evaluation, found: Plan) -> Card:
+    words = request.words
+    lines = [
+        words("evaluate.cost", tokens=f"{found.tokens:,}", price=words.price(found.price)),
+        words("evaluate.asked", count=len(found.questions), models=len(found.contenders)),
+    ]
+    must = sum(one.is_must_answer for one in found.questions)
+    if must:
+        lines.append(words("evaluate.must", count=must))
+    if found.learned:
+        lines.append(words("evaluate.learned", count=found.learned))
+    if len(found.questions) - must < FEWEST_QUESTIONS:
+        lines.append(words("evaluation.too_few", least=FEWEST_QUESTIONS))
+    names = [cards.name_of(one, words) for one in found.contenders]
+    return Card(
+        title=words("evaluate.title", model=evaluation.model),
+        lines=(*lines, " · ".join(names)),
+        buttons=(
+            Button(
+                words("button.evaluate"), f"evaluation.confirm:{evaluation.id}", is_primary=True
+            ),
+            Button(words("button.cancel"), f"evaluation.decline:{evaluation.id}"),
+        ),
+    )

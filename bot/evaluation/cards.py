@@ -1,0 +1,366 @@
+"""What people see of an evaluation: its live message, its result, and one question of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bot.commands import Handlers
+from bot.deployments import rollback_button, use_button
+from bot.domain import (
+    Contender,
+    Evaluation,
+    EvaluationId,
+    EvaluationState,
+    Notice,
+    Role,
+)
+from bot.errors import NotFound, deserialize
+from bot.evaluation import gate, questions
+from bot.evaluation.report import ContenderReport, Report, Share, Trait, load
+from bot.numerals import whole_number
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
+from bot.replies import (
+    Button,
+    Card,
+    Column,
+    Drawn,
+    Fact,
+    Listing,
+    ListingRow,
+    Progress,
+    Reply,
+    Tone,
+)
+from bot.request import Request
+from bot.rows.classification import Confusion, accuracy, metrics_of
+from bot.significance import (
+    FEWEST_QUESTIONS,
+    Interval,
+    PairedResult,
+    Verdict,
+    questions_needed,
+    wilson,
+)
+from bot.words import Words
+
+handlers = Handlers()
+
+_LIKELY_SHARE = 0.7
+_SHOWN = 400
+_ROWS = 20
+_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
+
+
+async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """The one live message of an evaluation, as it stands now."""
+    evaluation = await records.evaluations.get(
+        notice.place.workspace, EvaluationId(notice.subject or 0)
+    )
+    done = await records.evaluations.count_answers(evaluation.workspace, evaluation.id)
+    total = evaluation.questions * len(evaluation.contenders)
+    lines = [words(f"evaluation.state.{evaluation.state}")]
+    if total:
+        lines.append(words("evaluation.progress", done=done, total=total))
+    trouble = deserialize(evaluation.trouble)
+    is_open = evaluation.state in (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
+    if trouble is not None and is_open:
+        lines.append(words("evaluation.waits", why=words.plain(trouble)))
+    stop = Button(words("button.stop"), f"evaluation.stop:{evaluation.id}", is_danger=True)
+    return Card(
+        title=words("evaluation.title", id=evaluation.id, model=evaluation.model),
+        lines=tuple(lines),
+        progress=Progress(done, total) if is_open and total else None,
+        buttons=(stop,) if is_open else (),
+        tone=Tone.BUSY if is_open else Tone.PLAIN,
+    )
+
+
+async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    evaluation = await records.evaluations.get(
+        notice.place.workspace, EvaluationId(notice.subject or 0)
+    )
+    return await result_card(evaluation, records, words)
+
+
+@handlers.button("evaluation.show", Role.MEMBER)
+async def show(request: Request, deps: Dependencies) -> Reply:
+    async with deps.store.reading() as records:
+        evaluation = await named(request, records)
+        return await result_card(evaluation, records, request.words)
+
+
+@handlers.button("evaluation.question", Role.MEMBER, is_private=True)
+async def one_question(request: Request, deps: Dependencies) -> Reply:
+    """Every contender's answer to one question, beside the taught reply."""
+    named_, _, number = request.argument.partition(".")
+    async with deps.store.reading() as records:
+        evaluation = await records.evaluations.get(request.id, evaluation_id(named_))
+        return await question_card(evaluation, _number(number), records, request.words)
+
+
+@handlers.button("evaluation.details", Role.MEMBER, is_private=True)
+async def details(request: Request, deps: Dependencies) -> Reply:
+    """Every measure of every contender."""
+    async with deps.store.reading() as records:
+        evaluation = await named(request, records)
+    found, words = load(evaluation.report), request.words
+    if found is None:
+        return Listing(words("evaluation.details"), (), empty=words("evaluation.state.running"))
+    rows = [
+        _measured(index, one, evaluation, found, words)
+        for index, one in enumerate(found.contenders)
+    ]
+    rows += [
+        ListingRow("", words("evaluation.labels", who=name_of(who, words)), line)
+        for who, one in zip(evaluation.contenders, found.contenders, strict=True)
+        if one.confusion
+        for line in (_label_line(one.confusion, words),)
+    ]
+    return Listing(words("evaluation.details"), tuple(rows))
+
+
+def evaluation_id(text: str) -> EvaluationId:
+    return EvaluationId(_number(text))
+
+
+async def named(request: Request, records: Records) -> Evaluation:
+    """The evaluation that a button names. Raises NotFound."""
+    return await records.evaluations.get(request.id, evaluation_id(request.argument))
+
+
+def _number(text: str) -> int:
+    try:
+        return whole_number(text.lstrip("#"))
+    except ValueError:
+        raise NotFound(noun="evaluation", name=text) from None
+
+
+async def result_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
+    """The verdict in plain words first, then what it rests on."""
+    found = load(evaluation.report)
+    title = words("evaluation.title", id=evaluation.id, model=evaluation.model)
+    if found is None:
+        return Card(title, (words(f"evaluation.state.{evaluation.state}"),), tone=Tone.BUSY)
+    current = await records.deployments.current(evaluation.workspace, evaluation.assistant)
+    lines = [*_ending(evaluation, words), *_verdict_lines(evaluation, found, words)]
+    lines += _must_lines(evaluation, found, words)
+    lines += _gate_lines(evaluation, found, words)
+    buttons = []
+    if evaluation.is_taken and current is not None and current.model == evaluation.model:
+        buttons.append(rollback_button(evaluation.model, words))
+    elif current is None or current.model != evaluation.model:
+        key = "button.use_anyway" if evaluation.is_gate else "button.use"
+        buttons.append(use_button(evaluation.model, current, words, label=key))
+    buttons.append(Button(words("button.measures"), f"evaluation.details:{evaluation.id}"))
+    buttons += [
+        Button(words("button.question", number=n), f"evaluation.question:{evaluation.id}.{n}")
+        for n in dict.fromkeys([*found.regressed[:2], *found.differing])
+    ][:3]
+    return Card(
+        title=title,
+        lines=tuple(lines),
+        facts=tuple(_score_facts(evaluation, found, words)),
+        columns=await _example(evaluation, found, records, words),
+        buttons=tuple(buttons),
+        tone=_TONES[found.verdict] if evaluation.state is EvaluationState.DONE else Tone.PLAIN,
+    )
+
+
+def _ending(evaluation: Evaluation, words: Words) -> Iterator[str]:
+    if evaluation.state is not EvaluationState.DONE:
+        yield words(f"evaluation.state.{evaluation.state}")
+    trouble = deserialize(evaluation.trouble)
+    if trouble is not None and evaluation.state is EvaluationState.FAILED:
+        yield words.plain(trouble)
+
+
+def _verdict_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator[str]:
+    result = found.result
+    if result is None or found.against is None:
+        return
+    who = name_of(evaluation.contenders[found.against], words)
+    yield words(f"evaluation.verdict.{result.verdict}", against=who, count=result.questions)
+    yield words(
+        "evaluation.wins", wins=result.wins, losses=result.losses, ties=result.ties, against=who
+    )
+    if result.verdict is Verdict.UNDECIDED:
+        yield _why_undecided(result, words)
+    for index, other in found.results.items():
+        if index != found.against:
+            name = name_of(evaluation.contenders[index], words)
+            yield words(f"evaluation.other.{other.verdict}", against=name, **_counts(other))
+
+
+def _counts(result: PairedResult) -> dict[str, object]:
+    return {"wins": result.wins, "losses": result.losses, "ties": result.ties}
+
+
+def _why_undecided(result: PairedResult, words: Words) -> str:
+    if result.questions < FEWEST_QUESTIONS:
+        return words("evaluation.too_few", least=FEWEST_QUESTIONS)
+    return words("evaluation.needed", count=questions_needed(_LIKELY_SHARE))
+
+
+def _must_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator[str]:
+    if not found.must_answer:
+        return
+    right = found.must_answer - len(found.unanswered)
+    yield words("evaluation.must", right=right, count=found.must_answer)
+    if found.regressed:
+        listed = ", ".join(f"#{number}" for number in found.regressed)
+        yield words("evaluation.regressed", questions=listed)
+
+
+def _gate_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator[str]:
+    if not evaluation.is_gate:
+        return
+    if evaluation.is_taken:
+        yield words("evaluation.taken")
+        return
+    # What else was in use when it ended is not known any more; that it was is what is left.
+    why = gate.refusal(evaluation, found, is_same_in_use=True) or gate.NotTaken.CHANGED
+    yield words(f"evaluation.not_taken.{why}")
+
+
+def _score_facts(evaluation: Evaluation, found: Report, words: Words) -> Iterator[Fact]:
+    for who, one in zip(evaluation.contenders, found.contenders, strict=True):
+        mean = words("evaluation.no_score") if one.mean is None else f"{one.mean:.2f}"
+        exact = words("evaluation.exact", count=one.exact, total=one.answered)
+        yield Fact(name_of(who, words), f"{mean} · {exact}", f"score.{who.kind}")
+
+
+async def _example(
+    evaluation: Evaluation, found: Report, records: Records, words: Words
+) -> tuple[Column, ...]:
+    """The first question on which they differ most: the taught reply and both answers."""
+    numbers = found.regressed or found.differing
+    if not numbers or found.against is None:
+        return ()
+    only = (0, found.against)
+    return await _columns(evaluation, numbers[0], records, words, only=only)
+
+
+async def question_card(
+    evaluation: Evaluation, number: int, records: Records, words: Words
+) -> Card:
+    asked = await records.evaluations.questions(
+        evaluation.workspace, evaluation.id, after=number - 1, limit=1
+    )
+    if not asked or asked[0].number != number:
+        raise NotFound(noun="question", name=number)
+    question = asked[0]
+    pair = questions.exchange(question.row, "")
+    text = pair[0][-1]["content"] if pair else words("row.erased")
+    example = Button(words("button.show_example"), f"example.show:{question.example}")
+    return Card(
+        title=words("evaluation.question", number=number),
+        lines=(text[: _SHOWN * 4],),
+        columns=await _columns(evaluation, number, records, words),
+        buttons=(example,),
+        private=True,
+    )
+
+
+async def _columns(
+    evaluation: Evaluation,
+    number: int,
+    records: Records,
+    words: Words,
+    *,
+    only: Sequence[int] | None = None,
+) -> tuple[Column, ...]:
+    (question,) = await records.evaluations.questions(
+        evaluation.workspace, evaluation.id, after=number - 1, limit=1
+    )
+    answers = await records.evaluations.answers(
+        evaluation.workspace, evaluation.id, after=number - 1, until=number
+    )
+    pair = questions.exchange(question.row, "")
+    asked, taught = (pair[0][-1]["content"], pair[1]) if pair else (words("row.erased"), "")
+    columns = [Column(words("evaluation.taught"), _cut(taught), _cut(asked))]
+    for answer in answers:
+        if only is None or answer.contender in only:
+            who = evaluation.contenders[answer.contender]
+            score = answer.scores.get("score")
+            note = words(f"evaluation.answer.{answer.state}", score=score)
+            columns.append(Column(name_of(who, words), _cut(answer.text) or "–", note))
+    return tuple(columns)
+
+
+def _cut(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _SHOWN else f"{flat[: _SHOWN - 1]}…"
+
+
+def _measured(
+    index: int, one: ContenderReport, evaluation: Evaluation, found: Report, words: Words
+) -> ListingRow:
+    parts = [words("evaluation.exact", count=one.exact, total=one.answered)]
+    parts += [words("evaluation.chrf", value=f"{one.chrf:.2f}")] if one.chrf is not None else []
+    shares = {"facts": one.facts, **one.checks}
+    parts += [
+        words(f"evaluation.check.{name}", share=_share(share))
+        for name, share in shares.items()
+        if share.total
+    ]
+    parts += [_trait(trait, one, words) for trait in found.traits]
+    if one.first_text_seconds is not None:
+        parts.append(words("evaluation.first", seconds=f"{one.first_text_seconds:.2f}"))
+    tokens = (one.prompt_tokens + one.completion_tokens) // max(1, one.answered)
+    parts.append(words("evaluation.tokens", count=tokens))
+    if one.price_of_1000 is not None:
+        parts.append(words("evaluation.price", price=f"${one.price_of_1000:,.2f}"))
+    if one.failed or one.lost:
+        parts.append(words("evaluation.missing", failed=one.failed, lost=one.lost))
+    result = found.results.get(index)
+    if result is not None and result.difference is not None:
+        parts.append(
+            words(
+                "evaluation.difference",
+                mean=f"{result.mean_difference:+.2f}",
+                interval=_interval(result.difference),
+                p=f"{result.p_value:.3f}",
+            )
+        )
+    return ListingRow(str(index), name_of(evaluation.contenders[index], words), " · ".join(parts))
+
+
+def _share(share: Share) -> str:
+    """As `12 of 20 (39–78 %)`."""
+    found = wilson(share.count, share.total)
+    return f"{share.count}/{share.total} ({found.low:.0%}–{found.high:.0%})"
+
+
+def _interval(found: Interval) -> str:
+    return f"{found.low:+.2f} … {found.high:+.2f}"
+
+
+def _trait(trait: Trait, one: ContenderReport, words: Words) -> str:
+    return words(
+        f"evaluation.voice.{trait.name}",
+        value=trait.value,
+        taught=f"{trait.share.count}/{trait.share.total}",
+        said=f"{one.voice.get(trait.name, 0)}/{one.answered}",
+    )
+
+
+def _label_line(confusion: Confusion, words: Words) -> str:
+    parts = [words("evaluation.accuracy", value=f"{accuracy(confusion):.2f}")]
+    for label in confusion:
+        found = metrics_of(confusion, label)
+        parts.append(
+            words(
+                "evaluation.label",
+                label=label,
+                precision=f"{found.precision:.2f}",
+                recall=f"{found.recall:.2f}",
+                f1=f"{found.f_beta[1.0]:.2f}",
+                count=found.count,
+            )
+        )
+    return " · ".join(parts)
+
+
+def name_of(who: Contender, words: Words) -> str:
+    return words(f"evaluation.who.{who.kind}", model=who.model, count=who.shots)

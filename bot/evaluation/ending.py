@@ -1,0 +1,82 @@
+"""The end of an evaluation: its report, and whether its model is taken into use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from bot.domain import Evaluation, EvaluationState
+from bot.evaluation import gate, notices, report
+from bot.evaluation.questions import is_same_deployment
+from bot.ports.provider import Hosts
+from bot.ports.store import Records, Store
+
+FINAL = "final"
+"""The detail of a trouble that ended an evaluation."""
+_ENDING = (EvaluationState.RUNNING, EvaluationState.STOPPING)
+
+
+async def is_due(evaluation: Evaluation, records: Records) -> bool:
+    """Whether it is to stop, or every contender's every answer is known; nothing may be asked."""
+    if evaluation.state is EvaluationState.STOPPING:
+        return True
+    if evaluation.state is not EvaluationState.RUNNING:
+        return False
+    expected = evaluation.questions * len(evaluation.contenders)
+    return await records.evaluations.count_answers(evaluation.workspace, evaluation.id) >= expected
+
+
+async def end(evaluation: Evaluation, *, store: Store, hosts: Hosts, at: datetime) -> None:
+    """Once only: its report, the deployment and both notices share a transaction."""
+    made = await report.make(store, evaluation, hosts)
+    state = EvaluationState.DONE
+    if evaluation.state is EvaluationState.STOPPING:
+        is_final = bool(evaluation.trouble.get(FINAL))
+        state = EvaluationState.FAILED if is_final else EvaluationState.STOPPED
+    over = replace(evaluation, state=state)
+    async with store.writing() as records:
+        everybody = range(len(evaluation.contenders))
+        await records.evaluations.lose(evaluation.workspace, evaluation.id, everybody)
+        is_taken = evaluation.is_gate and await _may_take(over, made, records)
+        if not await records.evaluations.change(
+            evaluation.workspace,
+            evaluation.id,
+            when=_ENDING,
+            state=state,
+            report=report.dump(made),
+            finished_at=at,
+            is_taken=is_taken,
+        ):
+            return
+        if is_taken:
+            await _take(evaluation, records, at)
+        await records.audit.add(
+            evaluation.workspace, None, f"evaluation.{state}", at=at, evaluation=evaluation.id
+        )
+        await notices.tell_status(records, evaluation, at=at)
+        await notices.tell_ended(records, evaluation, at=at)
+
+
+async def _may_take(over: Evaluation, made: report.Report, records: Records) -> bool:
+    current = await records.deployments.current(over.workspace, over.assistant)
+    is_same = is_same_deployment(over, current)
+    model = await records.models.find(over.workspace, over.model)
+    is_there = model is not None and not model.is_deleted
+    return is_there and gate.refusal(over, made, is_same_in_use=is_same) is None
+
+
+async def _take(evaluation: Evaluation, records: Records, at: datetime) -> None:
+    new = evaluation.contenders[0]
+    await records.deployments.add(
+        evaluation.workspace,
+        evaluation.assistant,
+        model=evaluation.model,
+        host=new.host,
+        by=evaluation.asked_by,
+        at=at,
+        after=evaluation.against,
+        called=None if new.address == evaluation.model else new.address,
+    )
+    await records.audit.add(
+        evaluation.workspace, evaluation.asked_by, "model.used", at=at, model=evaluation.model
+    )

@@ -1,0 +1,43 @@
+"""Whether the verdict of an evaluation lets a new model be taken into use by itself."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from bot.domain import Evaluation, EvaluationState
+from bot.evaluation.report import Report
+from bot.significance import Verdict
+
+_FEWEST_ANSWERED = 0.8
+"""The share of questions that both models must have answered."""
+
+
+class NotTaken(StrEnum):
+    """Why a model is not taken into use."""
+
+    UNFINISHED = "unfinished"
+    CHANGED = "changed"
+    REGRESSED = "regressed"
+    WORSE = "worse"
+
+
+def refusal(evaluation: Evaluation, report: Report, *, is_same_in_use: bool) -> NotTaken | None:
+    """None where the model may be taken into use: not worse beyond chance, nothing regressed.
+
+    Nothing is taken where the evaluation did not come to its end, or while another model was put
+    to use by somebody.
+    """
+    if evaluation.state is not EvaluationState.DONE or not _is_answered(evaluation, report):
+        return NotTaken.UNFINISHED
+    if not is_same_in_use:
+        return NotTaken.CHANGED
+    if report.regressed:
+        return NotTaken.REGRESSED
+    return NotTaken.WORSE if report.verdict is Verdict.WORSE else None
+
+
+def _is_answered(evaluation: Evaluation, report: Report) -> bool:
+    if report.against is None or not evaluation.questions:
+        return False
+    both = (report.contenders[0], report.contenders[report.against])
+    return all(one.answered >= _FEWEST_ANSWERED * evaluation.questions for one in both)

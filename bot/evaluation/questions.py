@@ -1,0 +1,274 @@
+"""Which questions an evaluation asks, of whom, and what that will probably cost."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot.datasets import instructed
+from bot.domain import (
+    MUST_ANSWER,
+    Assistant,
+    Contender,
+    ContenderKind,
+    Deployment,
+    Evaluation,
+    EvaluationId,
+    EvaluationQuestion,
+    EvaluationState,
+    Example,
+    ExampleFilter,
+    ExampleId,
+    ExampleState,
+    Job,
+    Model,
+    ModelName,
+    Row,
+    SnapshotId,
+)
+from bot.ports.provider import Hosts
+from bot.ports.store import Records
+from bot.prompts import PromptMessage
+from bot.rows import Method, text_tokens
+from bot.significance import FEWEST_QUESTIONS
+
+SHOTS = 8
+"""Examples that go along with each question to the base with its nearest examples."""
+MOST_QUESTIONS = 200
+"""Held-out questions of an evaluation for which nobody names a number."""
+_MANY = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an evaluation would do; `learned` questions are left out as some model's own."""
+
+    contenders: tuple[Contender, ...]
+    questions: Sequence[EvaluationQuestion]
+    learned: int
+    tokens: int
+    price: float | None
+
+
+async def begin_after(
+    records: Records, job: Job, *, is_gate: bool, at: datetime
+) -> Evaluation | None:
+    """The evaluation of the model of a job, before it is deployed; None where there is too little.
+
+    Takes at least 8 held-out rows of its method; as a gate also one must-answer question.
+    """
+    held = ExampleFilter(job.assistant, ExampleState.APPROVED, job.method, held_out=True)
+    must = ExampleFilter(job.assistant, ExampleState.APPROVED, tag=MUST_ANSWER)
+    has_enough = await records.examples.count(job.workspace, held) >= FEWEST_QUESTIONS
+    if not has_enough and not (is_gate and await records.examples.count(job.workspace, must)):
+        return None
+    current = await records.deployments.current(job.workspace, job.assistant)
+    evaluation = Evaluation(
+        id=EvaluationId(0),
+        workspace=job.workspace,
+        assistant=job.assistant,
+        place=job.place,
+        start=f"job:{job.start}",
+        asked_by=job.asked_by,
+        state=EvaluationState.CONFIRMED,
+        model=ModelName(job.model or ""),
+        against=current.model if current else None,
+        method=job.method,
+        deployment=current.id if current else 0,
+        is_gate=is_gate,
+        job=job.id,
+        created_at=at,
+    )
+    return await records.evaluations.add(job.workspace, evaluation)
+
+
+async def plan(
+    records: Records, evaluation: Evaluation, assistant: Assistant, hosts: Hosts
+) -> Plan:
+    """Of an evaluation that is not prepared yet, as things stand now."""
+    contenders = await _contenders(records, evaluation, assistant)
+    snapshots = await _snapshots(records, evaluation, contenders)
+    held = [one async for one in _held_out(records, evaluation)]
+    taught: set[ExampleId] = set()
+    for snapshot in snapshots:
+        ids = [one.id for one in held]
+        taught |= await records.snapshots.taught(evaluation.workspace, snapshot, ids)
+    fresh = sorted((one for one in held if one.id not in taught), key=_order)
+    chosen = fresh[: evaluation.most_questions or MOST_QUESTIONS]
+    must = [one async for one in must_answer(records, evaluation)]
+    examples = [*sorted(chosen, key=lambda one: one.id), *must]
+    questions = [
+        EvaluationQuestion(number, one.id, one.revision, MUST_ANSWER in one.tags, one.row)
+        for number, one in enumerate(examples, start=1)
+    ]
+    tokens, price = _cost(questions, contenders, assistant, hosts)
+    return Plan(contenders, questions, len(held) - len(fresh), tokens, price)
+
+
+def exchange(row: Row | None, instructions: str) -> tuple[list[PromptMessage], str] | None:
+    """What is sent for a row, and the taught reply; None where a row is more than plain text."""
+    led = instructed(row or {}, instructions)
+    source = led.get("input") if "input" in led else led
+    listed = source.get("messages") if isinstance(source, Mapping) else None
+    messages = [_plain(message) for message in listed] if isinstance(listed, list) else []
+    if "input" in led:
+        preferred = led.get("preferred_output")
+        messages += [_plain(one) for one in preferred] if isinstance(preferred, list) else []
+    known = [message for message in messages if message is not None]
+    if len(known) < len(messages) or len(known) < 2 or known[-1]["role"] != "assistant":
+        return None
+    return known[:-1], known[-1]["content"]
+
+
+def _plain(message: object) -> PromptMessage | None:
+    if not isinstance(message, Mapping) or message.get("tool_calls"):
+        return None
+    role, content = message.get("role"), message.get("content")
+    if not isinstance(role, str) or not isinstance(content, str) or not content:
+        return None
+    return {"role": role, "content": content} if role in _ROLES else None
+
+
+_ROLES = ("system", "developer", "user", "assistant")
+
+
+async def _held_out(records: Records, evaluation: Evaluation) -> AsyncIterator[Example]:
+    wanted = ExampleFilter(held_out=True)
+    async for example in records.examples.trainable(
+        evaluation.workspace, evaluation.assistant, evaluation.method, filters=wanted
+    ):
+        if MUST_ANSWER not in example.tags and exchange(example.row, ""):
+            yield example
+
+
+async def must_answer(records: Records, evaluation: Evaluation) -> AsyncIterator[Example]:
+    wanted = ExampleFilter(tag=MUST_ANSWER)
+    async for example in records.examples.trainable(
+        evaluation.workspace, evaluation.assistant, Method.SUPERVISED, filters=wanted
+    ):
+        if exchange(example.row, ""):
+            yield example
+
+
+async def _contenders(
+    records: Records, evaluation: Evaluation, assistant: Assistant
+) -> tuple[Contender, ...]:
+    """The new model, what it is compared with, the base, and the base with its examples."""
+    base, host, shots = assistant.base, assistant.chat_host, assistant.few_shot
+    found = [await _contender(records, evaluation, assistant, ContenderKind.NEW, evaluation.model)]
+    if evaluation.against not in (None, base, evaluation.model):
+        against = ModelName(evaluation.against or "")
+        found.append(
+            await _contender(records, evaluation, assistant, ContenderKind.IN_USE, against)
+        )
+    if evaluation.model != base:
+        found.append(Contender(ContenderKind.BASE, base, host, base, shots))
+    trainable = records.examples.trainable(
+        evaluation.workspace, assistant.id, Method.SUPERVISED, limit=1
+    )
+    if [one async for one in trainable]:
+        found.append(Contender(ContenderKind.EXAMPLES, base, host, base, SHOTS))
+    return tuple(found)
+
+
+async def _contender(
+    records: Records,
+    evaluation: Evaluation,
+    assistant: Assistant,
+    kind: ContenderKind,
+    name: ModelName,
+) -> Contender:
+    model = await records.models.find(evaluation.workspace, name)
+    shots = assistant.few_shot
+    if model is None:
+        return Contender(kind, name, assistant.chat_host, name, shots)
+    return Contender(kind, name, model.host, model.called or name, shots)
+
+
+async def _snapshots(
+    records: Records, evaluation: Evaluation, contenders: Sequence[Contender]
+) -> set[SnapshotId]:
+    """What the contenders learned from, their parents' lessons included."""
+    found: set[SnapshotId] = set()
+    for contender in contenders:
+        seen: set[ModelName] = set()
+        name: ModelName | None = contender.model
+        while name is not None and name not in seen:
+            seen.add(name)
+            model: Model | None = await records.models.find(evaluation.workspace, name)
+            if model is not None and model.job is not None:
+                job = await records.jobs.get(evaluation.workspace, model.job)
+                found.add(job.snapshot)
+            name = model.parent if model else None
+    return found
+
+
+def _order(example: Example) -> str:
+    """Always the same chance order, so that fewer questions are a part of more."""
+    return hashlib.sha256(f"{example.id}".encode()).hexdigest()
+
+
+def _cost(
+    questions: Sequence[EvaluationQuestion],
+    contenders: Sequence[Contender],
+    assistant: Assistant,
+    hosts: Hosts,
+) -> tuple[int, float | None]:
+    pairs = [pair for one in questions if (pair := exchange(one.row, assistant.instructions))]
+    asked = sum(text_tokens(message["content"]) for pair in pairs for message in pair[0])
+    told = sum(text_tokens(pair[1]) for pair in pairs)
+    tokens, total = 0, 0.0
+    is_known = True
+    for one in contenders:
+        prompt = asked + one.shots * (asked + told)
+        tokens += prompt + told
+        price = price_of(one, prompt, told, hosts)
+        is_known &= price is not None
+        total += price or 0.0
+    return tokens, total if is_known else None
+
+
+def price_of(contender: Contender, prompt: int, completion: int, hosts: Hosts) -> float | None:
+    """US dollars of so many tokens; None where the host or its price is not known."""
+    if contender.host not in hosts.names():
+        return None
+    price = hosts.get(contender.host).price(contender.model)
+    if price.prompt is None or price.completion is None:
+        return None
+    return (prompt * price.prompt + completion * price.completion) / 1_000_000
+
+
+def cost_after(
+    job: Job, rows: int, tokens: int, hosts: Hosts, in_use: Deployment | None
+) -> tuple[int, float | None]:
+    """Tokens and US dollars of the evaluation that follows a training, of held-out rows.
+
+    Counted as if each row's tokens were its prompt; None where a price is not known.
+    """
+    share = min(1.0, MOST_QUESTIONS / rows) if rows else 0.0
+    asked = round(tokens * share)
+    base = Contender(ContenderKind.BASE, job.base, job.host, job.base)
+    asked_of = [base, base, replace(base, shots=SHOTS)]
+    if in_use is not None:
+        asked_of.append(replace(base, model=in_use.model, host=in_use.host))
+    total = sum(asked * (1 + one.shots) for one in asked_of)
+    prices = [price_of(one, asked * (1 + one.shots), asked, hosts) for one in asked_of]
+    known = [price for price in prices if price is not None]
+    return total, sum(known) if len(known) == len(prices) else None
+
+
+def is_same_deployment(evaluation: Evaluation, current: Deployment | None) -> bool:
+    """Whether still the same is in use as when the evaluation began."""
+    return (current.id if current else 0) == evaluation.deployment
+
+
+def prepared(evaluation: Evaluation, found: Plan) -> Evaluation:
+    return replace(
+        evaluation,
+        contenders=found.contenders,
+        questions=len(found.questions),
+        tokens=found.tokens,
+        price=found.price,
+    )

@@ -1,0 +1,58 @@
+"""The measures of a classifier from what was expected and what was said; pure.
+
+Definitions: scikit-learn's `precision_recall_fscore_support` with `zero_division=0`; what is not
+one of the labels counts as a wrong answer with a label of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+OTHER = "other"
+"""Stands in a confusion table for an answer that is none of the labels."""
+
+Confusion = Mapping[str, Mapping[str, int]]
+"""How often each label (first key) was answered by each (second key)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMetrics:
+    precision: float
+    recall: float
+    f_beta: Mapping[float, float]
+    count: int
+    """How often the label was expected."""
+
+
+def confusion_of(pairs: Iterable[tuple[str, str]], labels: Sequence[str]) -> Confusion:
+    """Of (expected, answered); each label has a row, and an answer that is no label is `other`."""
+    counted = Counter((one, two if two in labels else OTHER) for one, two in pairs)
+    rows = {label: dict.fromkeys((*labels, OTHER), 0) for label in labels}
+    for (expected, answered), count in counted.items():
+        rows[expected][answered] += count
+    return rows
+
+
+def accuracy(confusion: Confusion) -> float:
+    total = sum(sum(row.values()) for row in confusion.values())
+    right = sum(row[label] for label, row in confusion.items())
+    return right / total if total else 0.0
+
+
+def metrics_of(
+    confusion: Confusion, label: str, *, betas: Sequence[float] = (1.0,)
+) -> LabelMetrics:
+    right = confusion[label][label]
+    said = sum(row[label] for row in confusion.values())
+    expected = sum(confusion[label].values())
+    precision = right / said if said else 0.0
+    recall = right / expected if expected else 0.0
+    f_beta = {beta: _f(precision, recall, beta) for beta in betas}
+    return LabelMetrics(precision, recall, f_beta, expected)
+
+
+def _f(precision: float, recall: float, beta: float) -> float:
+    weighted = beta * beta * precision + recall
+    return (1 + beta * beta) * precision * recall / weighted if weighted else 0.0

@@ -1,0 +1,419 @@
+"""Several models are asked the same questions, and their answers decide about the new one."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from bot.domain import LOCAL, AnswerState, Evaluation, EvaluationAnswer, EvaluationState, ModelName
+from bot.evaluation.report import load
+from bot.events import ButtonClicked
+from bot.significance import Verdict
+from tests.fakes.faults import answers as replies
+from tests.fakes.faults import busy
+from tests.fakes.faulty_host import FaultyHost, faulty_host
+from tests.fakes.openai_rules import Body
+from tests.scene import Death, Scene, copy_data
+
+CHAT = "POST /chat/completions"
+ROWS = 60
+
+
+def messages_in(body: Body) -> list[dict[str, str]]:
+    return cast(list[dict[str, str]], body["messages"])
+
+
+def question_in(body: Body) -> str:
+    return messages_in(body)[-1]["content"]
+
+
+def taught(body: Body) -> str:
+    return question_in(body).replace("question", "answer")
+
+
+def is_tuned(body: Body) -> bool:
+    return str(body["model"]).startswith("ft:")
+
+
+def tuned_is_right(body: Body) -> str:
+    return taught(body) if is_tuned(body) else "I do not know that one at all."
+
+
+def base_is_right(body: Body) -> str:
+    return "Something else entirely?" if is_tuned(body) else taught(body)
+
+
+def nobody_is_right(body: Body) -> str:
+    return "No idea!"
+
+
+async def evaluations(scene: Scene) -> list[Evaluation]:
+    async with scene.database.reading() as records:
+        return list(await records.evaluations.page(LOCAL))
+
+
+async def the_answers(scene: Scene, evaluation: Evaluation) -> list[EvaluationAnswer]:
+    async with scene.database.reading() as records:
+        return list(await records.evaluations.answers(LOCAL, evaluation.id))
+
+
+async def in_use(scene: Scene) -> ModelName | None:
+    async with scene.database.reading() as records:
+        assistant = await records.assistants.default(LOCAL)
+        assert assistant is not None
+        current = await records.deployments.current(LOCAL, assistant.id)
+    return current.model if current else None
+
+
+async def train(scene: Scene, answers: Callable[[Body], str], options: str = "") -> Evaluation:
+    scene.host.answers = answers
+    await scene.learn(ROWS)
+    await scene.confirm(options)
+    await scene.settle()
+    (evaluation, *_) = await evaluations(scene)
+    return evaluation
+
+
+def times_asked(host: FaultyHost) -> Counter[tuple[str, str]]:
+    """How often each question was asked of each model, with examples or without."""
+    bodies = [one.body for one in host.asked if one.route == CHAT]
+    return Counter(
+        (f"{body['model']}.{len(messages_in(body))}", question_in(body))
+        for body in bodies
+        if question_in(body).startswith("question")
+    )
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict", "sentence", "is_used"),
+    [
+        (tuned_is_right, Verdict.BETTER, "Better than the base", True),
+        (nobody_is_right, Verdict.UNDECIDED, "Undecided: 12 questions", True),
+        (base_is_right, Verdict.WORSE, "It is not taken into use, as it is worse.", False),
+    ],
+)
+async def test_after_a_training_its_model_is_used_if_it_is_not_worse(
+    scene: Scene,
+    answers: Callable[[Body], str],
+    verdict: Verdict,
+    sentence: str,
+    is_used: bool,
+) -> None:
+    evaluation = await train(scene, answers)
+
+    found = load(evaluation.report)
+    assert found is not None
+    assert (evaluation.state, found.verdict) == (EvaluationState.DONE, verdict)
+    assert (evaluation.questions, len(evaluation.contenders)) == (12, 3)
+    assert (await in_use(scene) == evaluation.model) is is_used
+    assert sentence in await scene.last()
+    assert set(times_asked(scene.host).values()) == {1}
+
+
+async def test_what_is_not_taken_can_be_used_anyway(scene: Scene) -> None:
+    evaluation = await train(scene, base_is_right)
+    assert await in_use(scene) is None
+
+    await scene.click("Use anyway")
+
+    assert await in_use(scene) == evaluation.model
+
+
+async def test_the_price_and_the_rule_are_said_before_the_training(scene: Scene) -> None:
+    await scene.learn(ROWS)
+
+    await scene.command("start")
+
+    said = await scene.last()
+    assert "answers with it if it is not worse than what is in use" in said
+    assert "It is asked 12 held-out questions afterwards" in said
+
+
+@pytest.mark.parametrize(("options", "is_used"), [("use:yes", True), ("use:no", False)])
+async def test_who_decides_it_beforehand_is_obeyed(
+    scene: Scene, options: str, is_used: bool
+) -> None:
+    evaluation = await train(scene, base_is_right, options)
+
+    assert not evaluation.is_gate
+    assert (await in_use(scene) == evaluation.model) is is_used
+    assert "Worse than the base" in await scene.last()
+
+
+async def test_too_little_held_out_is_no_reason_to_wait(scene: Scene) -> None:
+    job = await scene.tuned()
+
+    assert await evaluations(scene) == []
+    assert await in_use(scene) == job.model
+
+
+async def test_another_model_that_was_put_to_use_meanwhile_is_not_replaced(scene: Scene) -> None:
+    first = await train(scene, tuned_is_right)
+    await scene.command("rollback")
+    scene.host.piece_seconds = 0.01
+    await scene.confirm()
+    while not (open_now := [e for e in await evaluations(scene) if e.finished_at is None]):
+        scene.advance((await scene.house.watcher.look()) or 1)
+    await scene.command(f"use {first.model}")
+
+    await scene.settle()
+
+    assert await in_use(scene) == first.model
+    assert open_now[0].model != first.model
+    assert "another model was put to use meanwhile" in await scene.last()
+
+
+async def test_evaluating_is_priced_and_confirmed_first(scene: Scene) -> None:
+    await train(scene, tuned_is_right)
+    before = times_asked(scene.host).total()
+
+    await scene.command("evaluate against:base questions:9")
+
+    assert "Price:" in await scene.last()
+    assert times_asked(scene.host).total() == before
+    await scene.click("Evaluate")
+    await scene.settle()
+    newest = (await evaluations(scene))[0]
+    assert (newest.questions, newest.is_gate, newest.state) == (9, False, EvaluationState.DONE)
+
+
+async def test_an_evaluation_that_is_declined_or_confirmed_twice_asks_once(scene: Scene) -> None:
+    await train(scene, tuned_is_right)
+    asked = times_asked(scene.host).total()
+    await scene.command("evaluate questions:8")
+    await scene.click("Cancel")
+    await scene.settle()
+    assert times_asked(scene.host).total() == asked
+    await scene.command("evaluate questions:8")
+    action = (await scene.last_card()).buttons[0].action
+    await scene.click("Evaluate")
+    await scene.handle(scene.event(ButtonClicked(action), key="again"))
+    await scene.settle()
+
+    assert len(await evaluations(scene)) == 2
+    assert "decided already" in "".join(await scene.texts())
+
+
+async def test_without_a_question_there_is_no_evaluation(scene: Scene) -> None:
+    await scene.tuned()
+
+    await scene.command("evaluate")
+
+    assert "There are no questions to ask" in await scene.last()
+
+
+async def test_a_question_that_a_model_has_learned_is_left_out(scene: Scene) -> None:
+    """The first training held nothing out; its model would know the answers of the second."""
+    await scene.learn(40)
+    await scene.confirm()
+    await scene.settle()
+    evaluation = await train(scene, tuned_is_right)
+
+    async with scene.database.reading() as records:
+        questions = await records.evaluations.questions(LOCAL, evaluation.id)
+        jobs = await records.jobs.page(LOCAL)
+        taught = await records.snapshots.taught(
+            LOCAL, jobs[-1].snapshot, [one.example for one in questions]
+        )
+    assert len(evaluation.contenders) == 4
+    assert taught == frozenset()
+
+
+async def test_the_examples_that_go_along_are_none_of_the_questions(scene: Scene) -> None:
+    evaluation = await train(scene, tuned_is_right)
+
+    async with scene.database.reading() as records:
+        asked = await records.evaluations.questions(LOCAL, evaluation.id)
+    texts = {messages_in(dict(one.row))[0]["content"] for one in asked if one.row}
+    long = [one.body for one in scene.host.asked if one.route == CHAT]
+    shown = {m["content"] for body in long for m in messages_in(body)[:-1]}
+    assert len([body for body in long if len(messages_in(body)) == 17]) == 12
+    assert not shown & texts
+
+
+async def test_a_stop_ends_it_soon_and_reports_what_was_answered(scene: Scene) -> None:
+    await train(scene, tuned_is_right)
+    await scene.command("evaluate")
+    scene.host.stops_after_first = True
+    await scene.click("Evaluate")
+    looking = asyncio.create_task(scene.house.evaluations.look())
+    while not times_asked_now(scene.host):
+        await asyncio.sleep(0.01)
+    (newest, *_) = await evaluations(scene)
+    await scene.handle(scene.event(ButtonClicked(f"evaluation.stop:{newest.id}"), key="stop"))
+
+    async with asyncio.timeout(20):
+        await looking
+
+    await scene.settle()
+    (newest, *_) = await evaluations(scene)
+    assert newest.state is EvaluationState.STOPPED
+    assert "It was stopped" in await scene.last()
+
+
+def times_asked_now(host: FaultyHost) -> bool:
+    return len([one for one in host.asked if one.route == CHAT]) > 40
+
+
+async def test_a_busy_host_is_asked_again_and_one_that_breaks_is_not(scene: Scene) -> None:
+    await train(scene, tuned_is_right)
+    scene.host.asked.clear()
+    await scene.command("evaluate against:base")
+    await scene.click("Evaluate")
+    scene.host.fail(CHAT, busy(0), replies(500), busy(0))
+    await scene.settle()
+
+    newest = (await evaluations(scene))[0]
+    states = Counter(one.state for one in await the_answers(scene, newest))
+    assert newest.state is EvaluationState.DONE
+    assert states == {AnswerState.DONE: 35, AnswerState.FAILED: 1}
+
+
+async def test_a_host_that_stays_away_ends_it_and_nothing_is_taken(scene: Scene) -> None:
+    scene.host.answers = tuned_is_right
+    await scene.learn(ROWS)
+    await scene.confirm()
+    while not await evaluations(scene):
+        scene.advance((await scene.house.watcher.look()) or 1)
+    scene.host.fail_always(CHAT, busy(0))
+    await scene.settle()
+
+    (evaluation,) = await evaluations(scene)
+    assert evaluation.state is EvaluationState.FAILED
+    assert await in_use(scene) is None
+    assert "too few questions were answered" in await scene.last()
+
+
+async def test_the_tokens_of_the_day_hold_for_evaluations_too(scene: Scene) -> None:
+    await train(scene, tuned_is_right)
+    await scene.command("admin budget person:1")
+    scene.host.asked.clear()
+    await scene.command("evaluate")
+    await scene.click("Evaluate")
+
+    await scene.house.evaluations.look()
+    await scene.house.deliver()
+
+    assert times_asked(scene.host).total() == 0
+    assert "tokens for you are used up" in "".join(await scene.texts())
+    await scene.command("admin budget person:off")
+    await scene.settle()
+    assert (await evaluations(scene))[0].state is EvaluationState.DONE
+
+
+async def test_must_answer_is_kept_out_of_training_and_asked_of_every_new_model(
+    scene: Scene,
+) -> None:
+    await scene.learn(ROWS)
+    await scene.handle(scene.event(ButtonClicked("example.must_answer:3"), key="mark"))
+    first = await train(scene, tuned_is_right)
+    uploaded = "".join(file.content.decode() for file in scene.host.files.values())
+    asked = {question for _, question in times_asked(scene.host)}
+
+    # The model in use answers it; the next one does not.
+    def forgets(body: Body) -> str:
+        is_new = is_tuned(body) and body["model"] != first.model
+        return "Hm." if is_new and question_in(body) == "question 2" else tuned_is_right(body)
+
+    scene.host.answers = forgets
+    await scene.confirm()
+    await scene.settle()
+
+    assert '"question 2"' not in uploaded
+    assert "question 2" in asked
+    assert await in_use(scene) == first.model
+    assert "It is not taken into use: a must-answer question regressed." in await scene.last()
+    found = load((await evaluations(scene))[0].report)
+    assert found is not None
+    assert len(found.regressed) == 1
+
+
+async def test_a_mark_can_be_taken_away(scene: Scene) -> None:
+    await scene.learn(12)
+    await scene.handle(scene.event(ButtonClicked("example.must_answer:3"), key="mark"))
+    await scene.handle(scene.event(ButtonClicked("example.not_must_answer:3"), key="unmark"))
+
+    assert all(example.tags == () for example in await scene.examples())
+
+
+async def test_labels_are_measured_as_a_classifier(scene: Scene) -> None:
+    labels = ("spam", "ham", "unsure")
+    lines = [f"message {n},{labels[n % 3]}" for n in range(90)]
+    path = scene.folder / "labels.csv"
+    path.write_text("\n".join(["question,answer", *lines]))
+    await scene.command(f"import {path}")
+    scene.host.answers = lambda body: "Spam." if is_tuned(body) else "no label"
+    await scene.confirm()
+    await scene.settle()
+
+    (evaluation,) = await evaluations(scene)
+    found = load(evaluation.report)
+    assert found is not None
+    confusion = found.contenders[0].confusion
+    assert confusion is not None
+    assert set(confusion) == set(labels)
+    assert all(row["spam"] == sum(row.values()) for row in confusion.values())
+    await scene.click("All measures")
+    assert "spam: precision" in await scene.last()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    """What is on disk once a trained model waits for its evaluation."""
+    folder = tmp_path_factory.mktemp("trained")
+    copy_data(empty_store, folder)
+    asyncio.run(_until_evaluation(folder))
+    return folder
+
+
+async def _until_evaluation(folder: Path) -> None:
+    async with faulty_host() as host:
+        scene = Scene(folder, host)
+        await scene.start()
+        await scene.learn(50)
+        await scene.confirm("validation:20%")
+        while not await evaluations(scene):
+            scene.advance((await scene.house.watcher.look()) or 1)
+        await scene.end()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_killed_again_and_again_it_asks_nothing_twice_and_ends_once(
+    tmp_path: Path, trained: Path, seed: int
+) -> None:
+    fate = random.Random(seed)
+    copy_data(trained, tmp_path)
+    async with faulty_host() as host:
+        host.answers = tuned_is_right
+        scene = Scene(tmp_path, host)
+        await scene.open()
+        host.tuned.append(str((await evaluations(scene))[0].model))
+        await scene.end()
+        lives = 0
+        while True:
+            lives += 1
+            try:
+                await scene.open(fate.randint(1, 40) if lives < 30 else 0)
+                scene.dies_with_calls(CHAT)
+                await scene.settle()
+                break
+            except Death:
+                await scene.end()
+
+        (evaluation,) = await evaluations(scene)
+        assert set(times_asked(host).values()) == {1}
+        assert evaluation.state is EvaluationState.DONE
+        answers = await the_answers(scene, evaluation)
+        assert len(answers) == evaluation.questions * len(evaluation.contenders)
+        assert {one.state for one in answers} <= {AnswerState.DONE, AnswerState.LOST}
+        assert len(await scene.said(f"Evaluation {evaluation.id}")) == 2
+        assert await scene.audited("evaluation.done") == 1
+        assert await scene.audited("model.used") == evaluation.is_taken
+        await scene.end()
+    assert lives > 1
