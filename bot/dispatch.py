@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot import access, assistants, sharing
+from bot import access, assistants, sharing, workspaces
 from bot.commands import Action, Catalogue, Command
 from bot.domain import (
     LOCAL,
@@ -21,7 +19,7 @@ from bot.domain import (
     Role,
     WorkspaceId,
 )
-from bot.errors import AttuneError, BadInput, NotFound, Outdated, PlaceClosed, SurfaceError
+from bot.errors import AttuneError, NotFound, Outdated, PlaceClosed
 from bot.events import (
     ButtonClicked,
     CommandInvoked,
@@ -39,37 +37,25 @@ from bot.events import (
     from_json,
     left_before,
 )
-from bot.examples.keeping import redraw_outdated
-from bot.examples.shown import examples_on
 from bot.form_links import offer
 from bot.inbox_writer import AdmissionGate, InboxWriter, Spawn
 from bot.ordering import Ordering, Ticket
 from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.store import Records
 from bot.ports.surface import (
-    CanOpenForm,
     CanReach,
     CanResume,
-    CanReturnForm,
-    CanSendFile,
-    CanStream,
     CanWhisper,
     HasFormLimits,
-    Surface,
 )
 from bot.replies import (
-    Card,
-    Document,
-    Drawn,
     Form,
-    Listing,
     NoReply,
-    Receipt,
     Refused,
     Reply,
     Stream,
-    Text,
 )
+from bot.reply_sender import ReplySender
 from bot.request import Request
 from bot.running_answers import Answers
 from bot.single_flight import SingleFlight
@@ -80,6 +66,19 @@ log = logging.getLogger(__name__)
 
 _FRESH_FOR = timedelta(minutes=10)
 _TRIES = 8  # attempts after which an event is given up, as it may bring the process down itself
+
+
+_NOTHING = NoReply()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of an event, and how the one it came from is spoken to."""
+
+    words: Words
+    role: Role
+    reply: Reply = _NOTHING
+    error: AttuneError | None = None
 
 
 class Dispatch:
@@ -94,7 +93,8 @@ class Dispatch:
         self._spawn = spawn
         self._inbox = InboxWriter(deps.store, deps.clock, spawn)
         self._gate = AdmissionGate()
-        self._order = Ordering()
+        self._sender = ReplySender(deps=deps, answers=answers, inbox=self._inbox)
+        self._order, self._telling = Ordering(), Ordering()
         self._settling: SingleFlight[None] = SingleFlight()
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
@@ -111,7 +111,7 @@ class Dispatch:
         if not is_kept:
             return None
         return self._spawn(
-            self._in_turn(ticket, partial(self._run, event)), f"event {event.what.kind}"
+            self._in_turn(ticket, partial(self._run, event, ticket)), f"event {event.what.kind}"
         )
 
     async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
@@ -181,7 +181,7 @@ class Dispatch:
                 ticket.leave()
                 continue
             self._resume(event, has_begun=row.has_begun)
-            work = self._in_turn(ticket, partial(self._run, event))
+            work = self._in_turn(ticket, partial(self._run, event, ticket))
             self._spawn(work, f"event {event.what.kind} again")
 
     async def _unfinished(self, *, after: tuple[datetime, str] | None) -> Sequence[InboxRow]:
@@ -270,26 +270,53 @@ class Dispatch:
                 return True
             return bool(await records.example_messages.examples(*at, [message]))
 
-    async def _run(self, event: Event) -> None:
-        """Errors become words for the place where they happened."""
+    async def _run(self, event: Event, ticket: Ticket) -> None:
+        """What comes later about the same message waits for the effect, not until it is told.
+
+        A platform may let us whisper once a second; an answer is written while it is told.
+        """
+        outcome = await self._outcome(event)
+        if isinstance(outcome.reply, Stream):
+            await self._tell(event, outcome)
+        else:
+            telling = self._telling.take(event.subjects)
+            ticket.leave()
+            await self._in_turn(telling, partial(self._tell, event, outcome))
+        await self._finish(event.key)
+        self._deps.changed(event.what.kind)
+
+    async def _outcome(self, event: Event) -> _Outcome:
         words, role = Words(event.locale), Role.STRANGER
         try:
             await self._gate.wait()
             request = await self._request_for(event)
+            if not _is_heard(request):
+                await workspaces.reopen(request.id, self._deps)
+                request = await self._request_for(event)
             words, role = request.words, request.role
-            if _is_heard(request):
-                reply = self._pressable(request, await self._reply(request))
-                reply = self._fitting(request, reply)
-                await self._answer(event, reply, words)
+            if not _is_heard(request):
+                return _Outcome(words, role)
+            reply = self._pressable(request, await self._reply(request))
+            return _Outcome(words, role, self._fitting(request, reply))
         except AttuneError as error:
-            is_outdated = isinstance(error, Outdated)
-            said = _explained(error, role, words)
-            await self._apologise(event, said, is_outdated=is_outdated)
+            return _Outcome(words, role, error=error)
         except Exception:
             log.exception("An event could not be handled", extra={"kind": event.what.kind})
-            await self._apologise(event, words.error(AttuneError()))
-        await self._finish(event.key)
-        self._deps.changed(event.what.kind)
+            return _Outcome(words, role, error=AttuneError())
+
+    async def _tell(self, event: Event, outcome: _Outcome) -> None:
+        """Errors become words for the place where they happened."""
+        error = outcome.error
+        try:
+            await self._sender.send(event, outcome.reply, outcome.words)
+        except AttuneError as raised:
+            error = raised
+        except Exception:
+            log.exception("An event could not be answered", extra={"kind": event.what.kind})
+            error = AttuneError()
+        if error is not None:
+            said = _explained(error, outcome.role, outcome.words)
+            await self._sender.apologise(event, said, is_outdated=isinstance(error, Outdated))
 
     async def _request_for(self, event: Event, *, may_settle: bool = True) -> Request:
         """What one look at the store says about an event."""
@@ -430,116 +457,6 @@ class Dispatch:
         is_too_long = isinstance(surface, HasFormLimits) and not surface.holds(reply)
         return offer(request, reply, self._deps.links) if is_too_long else reply
 
-    async def _answer(self, event: Event, reply: Reply, words: Words) -> None:
-        surface = self._deps.surfaces.of(event.place.workspace)
-        match reply:
-            case NoReply():
-                return
-            case Text() | Card() | Listing():
-                await self._begin(event)
-                await self._show(event, reply, surface)
-            case Receipt():
-                await self._begin(event)
-                await self._receipt(event, reply, surface)
-            case Refused():
-                await self._begin(event)
-                await self._refuse(event, reply.card or Text(reply.text, private=True), surface)
-            case Stream():
-                await self._stream(event, reply, surface)
-            case Form() if isinstance(surface, CanOpenForm):
-                await surface.open_form(event, reply)
-            case Document() if isinstance(surface, CanSendFile):
-                await surface.send_file(event, reply)
-            case _:
-                raise BadInput(problem=words("surface.cannot"))
-
-    async def _show(self, event: Event, reply: Drawn, surface: Surface) -> None:
-        """In place of the clicked card, for the asker alone, or for all: as the reply wants."""
-        clicked = event.what.message if isinstance(event.what, ButtonClicked) else None
-        if not isinstance(reply, Text) and reply.replaces and clicked is not None:
-            await surface.edit(event.place, clicked, reply)
-            await self._note_card(event, event.place, clicked, reply)
-        elif reply.private and isinstance(surface, CanWhisper):
-            await surface.whisper(event, reply)
-        elif reply.private and isinstance(surface, CanReach):
-            place = await surface.direct(event.place, event.user.id)
-            message = await surface.post(place, reply, key=event.key)
-            await self._note_card(event, place, message, reply)
-        else:
-            message = await surface.post(event.place, reply, key=event.key)
-            await self._note_card(event, event.place, message, reply)
-
-    async def _refuse(self, event: Event, reply: Drawn, surface: Surface) -> None:
-        """In place of a card that only the clicker sees, so that its buttons go; else beside it."""
-        clicked = event.private_card
-        if clicked is not None:
-            with contextlib.suppress(SurfaceError):
-                await surface.edit(event.place, clicked, reply)
-                await self._note_card(event, event.place, clicked, reply)
-                return
-        await self._show(event, reply, surface)
-
-    async def _note_card(
-        self, event: Event, place: Place, message: MessageId, reply: Drawn
-    ) -> None:
-        """Where decisions are offered, so that the message changes with them."""
-        examples = examples_on(reply)
-        if not examples and not isinstance(event.what, ButtonClicked):
-            return
-        async with self._deps.store.writing() as records:
-            workspace = event.place.workspace
-            await records.example_cards.put(workspace, place, message, list(examples))
-            await redraw_outdated(event, examples, records, at=self._deps.clock.now())
-
-    async def _receipt(self, event: Event, receipt: Receipt, surface: Surface) -> None:
-        if receipt.message is not None:
-            await surface.react(event.place, receipt.message, receipt.emoji)
-        if receipt.text is not None:
-            await self._show(event, receipt.text, surface)
-
-    async def _stream(self, event: Event, stream: Stream, surface: Surface) -> None:
-        async def posted(message: MessageId) -> None:
-            self._answers.enter(message)
-            await stream.posted(message)
-
-        try:
-            async with aclosing(stream.pieces):
-                if isinstance(surface, CanStream):
-                    shown = replace(stream, posted=posted, begins=partial(self._begin, event))
-                    await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
-                    return
-                text = "".join([piece async for piece in stream.pieces])
-                await posted(await surface.post(event.place, Text(text), key=event.key))
-        except asyncio.CancelledError:
-            if not self._answers.is_stopping():
-                raise
-            _uncancel()
-        finally:
-            self._answers.leave()
-
-    async def _begin(self, event: Event) -> None:
-        """Written before anything is shown, so that a later run knows where to look first."""
-        await self._inbox.begin(event.key)
-
-    async def _apologise(self, event: Event, sentence: str, *, is_outdated: bool = False) -> None:
-        """An error is told where it happened; if even that fails it is only logged."""
-        try:
-            surface = self._deps.surfaces.of(event.place.workspace)
-            key = f"{event.key}.error"
-            text = Text(sentence, private=True)
-            if is_outdated and event.private_card is not None:
-                await self._refuse(event, text, surface)
-            elif isinstance(event.what, FormSubmitted) and isinstance(surface, CanReturnForm):
-                await surface.return_form(event, sentence)
-            elif isinstance(surface, CanWhisper):
-                await surface.whisper(event, text)
-            else:
-                await surface.post(event.place, text, key=key)
-        except AttuneError as error:
-            log.warning("An error could not be told", extra={"why": error.key})
-        except Exception:
-            log.exception("An error could not be told")
-
     async def _finish(self, key: str) -> None:
         """Ends the event in the inbox; where that fails, the next start tries again."""
         try:
@@ -586,9 +503,3 @@ def _is_command(text: str) -> bool:
     """`@Attune tune …` says the same words where slash commands cannot go."""
     head = text.strip().partition(" ")[0].lower()
     return head in ("tune", "/tune")
-
-
-def _uncancel() -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()

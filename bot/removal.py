@@ -74,11 +74,13 @@ class Removals:
             await records.workspaces.report_removal(workspace, at=self._clock.now())
         await self.settle(workspace)
 
-    async def settle(self, workspace: WorkspaceId) -> None:
+    async def settle(self, workspace: WorkspaceId) -> bool | None:
+        """What the platform answered; True where nobody says that the app was removed."""
         async with self._store.reading() as records:
             found = await records.workspaces.find(workspace)
         if found is not None and (found.removal_reported_at or found.closed_at):
-            await self._settle(found)
+            return await self._settle(found)
+        return True
 
     async def _settle(self, workspace: Workspace) -> bool | None:
         """What the platform answered."""

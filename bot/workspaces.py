@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from bot.assistants import OPEN_PLATFORMS, first
 from bot.commands import Handlers
@@ -22,6 +23,8 @@ handlers = Handlers()
 
 
 _PAGE = 200
+_QUESTIONS, _BETWEEN = 5, timedelta(seconds=2)
+"""How often a platform is asked that gives no answer, while somebody waits for ours."""
 
 
 @handlers.button("workspaces", Role.OPERATOR, is_for_pages=True)
@@ -96,6 +99,15 @@ async def left(request: Request, deps: Dependencies) -> Reply:
     await _removals(deps).report(request.id)
     deps.wake()
     return NoReply()
+
+
+async def reopen(workspace: WorkspaceId, deps: Dependencies) -> None:
+    """Who speaks to us in a closed workspace shows that its app may be back: that is asked."""
+    removals = _removals(deps)
+    for _ in range(_QUESTIONS):
+        if await removals.settle(workspace) is not None:
+            return
+        await deps.clock.sleep(_BETWEEN)
 
 
 def _removals(deps: Dependencies) -> Removals:

@@ -9,6 +9,7 @@ from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ChannelId, Example, ExampleState, MessageId, Role
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
 from bot.examples.shown import examples_on
+from bot.ordering import Ordering
 from bot.replies import Button, Card, Drawn, Listing, ListingRow, Refused, Text
 from tests.scene import Scene
 
@@ -194,7 +195,7 @@ async def test_a_decision_is_not_refused_when_its_event_runs_again(scene: Scene)
     event = scene.event(ButtonClicked("example.reject:1.r1.proposed"), key="e", by="cora")
     await scene.handle(event)
 
-    await scene.house.dispatch._run(event)
+    await scene.house.dispatch._run(event, Ordering().take(()))
 
     assert "not what the button was for" not in await scene.last()
     assert (await example(scene)).state is REJECTED

@@ -30,6 +30,7 @@ from bot.events import (
     What,
     to_json,
 )
+from bot.ordering import Ordering
 from bot.replies import Listing, Stream
 from bot.words import Words
 from tests.fakes.connected import CHAT, until
@@ -409,7 +410,7 @@ async def test_an_answer_that_was_whole_is_not_written_anew(scene: Scene) -> Non
     question = scene.event(scene.spoken("hi", number=1), key=turn.event_key)
 
     scene.host.pieces = ("Something else",)
-    await scene.house.dispatch._run(question)
+    await scene.house.dispatch._run(question, Ordering().take(()))
 
     assert await scene.texts() == ["Hello from the model"]
 
@@ -445,7 +446,7 @@ async def test_going_back_twice_takes_two_wishes(scene: Scene) -> None:
     event = scene.event(CommandInvoked("rollback"), key="e1")
     await scene.handle(event)
 
-    await scene.house.dispatch._run(event)
+    await scene.house.dispatch._run(event, Ordering().take(()))
 
     await scene.say("@attune hi")
     assert scene.host.last(CHAT).body["model"] == "base"

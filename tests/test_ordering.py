@@ -10,11 +10,20 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from bot.domain import LOCAL, Example, ExampleState, Message, MessageId, Place
-from bot.events import Event, MessageEdited, MessagesDeleted, ReactionChanged, What, to_json
+from bot.events import (
+    ButtonClicked,
+    Event,
+    MessageEdited,
+    MessagesDeleted,
+    ReactionChanged,
+    What,
+    to_json,
+)
 from bot.ports.store import Records
+from bot.replies import Drawn
 from storage.database import Database
 from tests.fakes.connected import until
-from tests.scene import GENERAL, Scene
+from tests.scene import GENERAL, SLACK, Scene
 
 Reading = Callable[[], AbstractAsyncContextManager[Records]]
 
@@ -219,3 +228,45 @@ async def test_a_queue_is_forgotten_once_it_is_empty(scene: Scene) -> None:
     await until(lambda: not scene.house.busy)
 
     assert scene.house.dispatch._order._last == {}
+
+
+async def test_a_click_waits_for_the_effect_of_the_one_before_and_not_for_its_whisper(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A platform lets us whisper so often in a minute; what was clicked is done all the same."""
+    said = scene.spoken("hello?", number=7, by="U2")
+    await scene.slack_event(said, key="asked", by="U2")
+    message = scene.slack.own_ids[-1]
+    is_waiting, may_go = asyncio.Event(), asyncio.Event()
+    whisper = scene.slack.whisper
+    whispered: list[str] = []
+
+    async def slow(event: Event, reply: Drawn) -> None:
+        is_waiting.set()
+        await may_go.wait()
+        whispered.append(event.key)
+        await whisper(event, reply)
+
+    monkeypatch.setattr(type(scene.slack), "whisper", lambda self, *told: slow(*told))
+    clicks = []
+    for action in ("feedback.good", "feedback.bad"):
+        at = {"workspace": SLACK, "channel": scene.slack.channel}
+        event = scene.event(ButtonClicked(action, message), key=action, by="U2", **at)
+        clicks.append(await scene.house.handle(event))
+        await is_waiting.wait()
+
+    async with asyncio.timeout(20):
+        while await value_of(scene, message) != -1:
+            await asyncio.sleep(0.01)
+    assert (whispered, scene.slack.forms) == ([], [])
+    may_go.set()
+    await asyncio.gather(*(one for one in clicks if one is not None))
+    assert (whispered, len(scene.slack.forms)) == (["feedback.good"], 1)
+
+
+async def value_of(scene: Scene, message: MessageId) -> int:
+    async with scene.database.reading() as records:
+        turn = await records.turns.by_message(SLACK, scene.slack.channel, message)
+        assert turn is not None
+        (vote,) = await records.turns.votes(SLACK, turn.id)
+    return vote.value

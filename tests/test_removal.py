@@ -172,6 +172,28 @@ async def test_nobody_is_answered_in_a_closed_workspace(scene: Scene, platform: 
     assert isinstance(looked, Refused)
 
 
+@pytest.mark.parametrize("unanswered", [0, 2])
+async def test_who_asks_before_anybody_saw_that_the_app_is_back_is_answered(
+    scene: Scene, platform: Platform, monkeypatch: pytest.MonkeyPatch, unanswered: int
+) -> None:
+    """It was invited again while we were away; the platform may not tell at once."""
+    platform.answer = False
+    await leave(scene)
+    await scene.restart()
+    answers = [None] * unanswered
+
+    async def installed(self: Platform, workspace: WorkspaceId) -> bool | None:
+        return answers.pop() if answers else True
+
+    monkeypatch.setattr(Platform, "is_installed", installed)
+    before = len(scene.host.asked)
+
+    await scene.slack_event(scene.spoken("are you there?", number=9), key="back", by="U1")
+
+    assert len(scene.host.asked) == before + 1
+    assert not await is_closed(scene)
+
+
 async def test_a_training_that_was_confirmed_before_does_not_start_while_it_is_closed(
     scene: Scene, platform: Platform
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bot.domain import LOCAL, ExampleId, ExampleState, NewExample, Origin, Phase, Role
 from bot.errors import NotNow
 from bot.events import ButtonClicked, CommandInvoked
+from bot.ordering import Ordering
 from bot.request import Request
 from bot.rows import Method
 from bot.tuning.snapshot import Candidate, split
@@ -370,7 +371,7 @@ async def test_a_start_that_runs_again_after_a_crash_makes_no_second_estimate(
     event = scene.event(CommandInvoked("start"), key="e1")
     await scene.handle(event)
 
-    await scene.house.dispatch._run(event)
+    await scene.house.dispatch._run(event, Ordering().take(()))
 
     async with scene.database.reading() as records:
         job = await records.jobs.get(event.place.workspace, await scene.estimate())

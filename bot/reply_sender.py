@@ -1,0 +1,169 @@
+"""Brings a reply to the place it belongs to: posted, whispered, streamed, in place of a card."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+
+from bot.domain import MessageId, Place
+from bot.errors import AttuneError, BadInput, SurfaceError
+from bot.events import ButtonClicked, Event, FormSubmitted
+from bot.examples.keeping import redraw_outdated
+from bot.examples.shown import examples_on
+from bot.inbox_writer import InboxWriter
+from bot.ports.dependencies import Dependencies
+from bot.ports.surface import (
+    CanOpenForm,
+    CanReach,
+    CanReturnForm,
+    CanSendFile,
+    CanStream,
+    CanWhisper,
+    Surface,
+)
+from bot.replies import (
+    Card,
+    Document,
+    Drawn,
+    Form,
+    Listing,
+    NoReply,
+    Receipt,
+    Refused,
+    Reply,
+    Stream,
+    Text,
+)
+from bot.running_answers import Answers
+from bot.words import Words
+
+log = logging.getLogger(__name__)
+
+
+class ReplySender:
+    """Draws on whichever surface an event came from, with what that surface can do."""
+
+    def __init__(self, *, deps: Dependencies, answers: Answers, inbox: InboxWriter) -> None:
+        self._deps = deps
+        self._answers = answers
+        self._inbox = inbox
+
+    async def send(self, event: Event, reply: Reply, words: Words) -> None:
+        surface = self._deps.surfaces.of(event.place.workspace)
+        match reply:
+            case NoReply():
+                return
+            case Text() | Card() | Listing():
+                await self._begin(event)
+                await self._show(event, reply, surface)
+            case Receipt():
+                await self._begin(event)
+                await self._receipt(event, reply, surface)
+            case Refused():
+                await self._begin(event)
+                await self._refuse(event, reply.card or Text(reply.text, private=True), surface)
+            case Stream():
+                await self._stream(event, reply, surface)
+            case Form() if isinstance(surface, CanOpenForm):
+                await surface.open_form(event, reply)
+            case Document() if isinstance(surface, CanSendFile):
+                await surface.send_file(event, reply)
+            case _:
+                raise BadInput(problem=words("surface.cannot"))
+
+    async def _show(self, event: Event, reply: Drawn, surface: Surface) -> None:
+        """In place of the clicked card, for the asker alone, or for all: as the reply wants."""
+        clicked = event.what.message if isinstance(event.what, ButtonClicked) else None
+        if not isinstance(reply, Text) and reply.replaces and clicked is not None:
+            await surface.edit(event.place, clicked, reply)
+            await self._note_card(event, event.place, clicked, reply)
+        elif reply.private and isinstance(surface, CanWhisper):
+            await surface.whisper(event, reply)
+        elif reply.private and isinstance(surface, CanReach):
+            place = await surface.direct(event.place, event.user.id)
+            message = await surface.post(place, reply, key=event.key)
+            await self._note_card(event, place, message, reply)
+        else:
+            message = await surface.post(event.place, reply, key=event.key)
+            await self._note_card(event, event.place, message, reply)
+
+    async def _refuse(self, event: Event, reply: Drawn, surface: Surface) -> None:
+        """In place of a card that only the clicker sees, so that its buttons go; else beside it."""
+        clicked = event.private_card
+        if clicked is not None:
+            with contextlib.suppress(SurfaceError):
+                await surface.edit(event.place, clicked, reply)
+                await self._note_card(event, event.place, clicked, reply)
+                return
+        await self._show(event, reply, surface)
+
+    async def _note_card(
+        self, event: Event, place: Place, message: MessageId, reply: Drawn
+    ) -> None:
+        """Where decisions are offered, so that the message changes with them."""
+        examples = examples_on(reply)
+        if not examples and not isinstance(event.what, ButtonClicked):
+            return
+        async with self._deps.store.writing() as records:
+            workspace = event.place.workspace
+            await records.example_cards.put(workspace, place, message, list(examples))
+            await redraw_outdated(event, examples, records, at=self._deps.clock.now())
+
+    async def _receipt(self, event: Event, receipt: Receipt, surface: Surface) -> None:
+        if receipt.message is not None:
+            await surface.react(event.place, receipt.message, receipt.emoji)
+        if receipt.text is not None:
+            await self._show(event, receipt.text, surface)
+
+    async def _stream(self, event: Event, stream: Stream, surface: Surface) -> None:
+        async def posted(message: MessageId) -> None:
+            self._answers.enter(message)
+            await stream.posted(message)
+
+        try:
+            async with aclosing(stream.pieces):
+                if isinstance(surface, CanStream):
+                    shown = replace(stream, posted=posted, begins=partial(self._begin, event))
+                    await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
+                    return
+                text = "".join([piece async for piece in stream.pieces])
+                await posted(await surface.post(event.place, Text(text), key=event.key))
+        except asyncio.CancelledError:
+            if not self._answers.is_stopping():
+                raise
+            _uncancel()
+        finally:
+            self._answers.leave()
+
+    async def _begin(self, event: Event) -> None:
+        """Written before anything is shown, so that a later run knows where to look first."""
+        await self._inbox.begin(event.key)
+
+    async def apologise(self, event: Event, sentence: str, *, is_outdated: bool = False) -> None:
+        """An error is told where it happened; if even that fails it is only logged."""
+        try:
+            surface = self._deps.surfaces.of(event.place.workspace)
+            key = f"{event.key}.error"
+            text = Text(sentence, private=True)
+            if is_outdated and event.private_card is not None:
+                await self._refuse(event, text, surface)
+            elif isinstance(event.what, FormSubmitted) and isinstance(surface, CanReturnForm):
+                await surface.return_form(event, sentence)
+            elif isinstance(surface, CanWhisper):
+                await surface.whisper(event, text)
+            else:
+                await surface.post(event.place, text, key=key)
+        except AttuneError as error:
+            log.warning("An error could not be told", extra={"why": error.key})
+        except Exception:
+            log.exception("An error could not be told")
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
