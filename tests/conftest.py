@@ -1,6 +1,9 @@
-"""The scenes that tests may ask for."""
+"""The scenes that tests may ask for, and how many processes run them."""
+
+import os
 
 pytest_plugins = [
+    "tests.quick_stores",
     "tests.tuner_scene",
     "tests.scene",
     "tests.slack_scene",
@@ -8,3 +11,8 @@ pytest_plugins = [
     "tests.studio_desk",
     "tests.browser",
 ]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two a core: many tests wait for a second process, or for a pause that a platform asks for."""
+    return 2 * (os.cpu_count() or 1)

@@ -44,7 +44,7 @@ async def opened(settings: Settings) -> AsyncIterator[App]:
 
 
 async def until(
-    is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "", *, seconds: float = 30
+    is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "", *, seconds: float = 100
 ) -> None:
     try:
         async with asyncio.timeout(seconds):

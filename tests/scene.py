@@ -68,8 +68,6 @@ GENERAL = ChannelId("general")
 SLACK = WorkspaceId("slack:T1")
 KEY = "the key of the fake host"
 PATIENCE = 3000
-COMPILED: dict[object, object] = {}
-"""Statements put together once for all tests, which is a third of their time."""
 OTHER_WORK = timedelta(seconds=30)
 
 
@@ -191,8 +189,6 @@ class Scene:
     async def start(self) -> None:
         """A new life over what the last one left."""
         self.database = await Database.open(f"sqlite:///{self.folder}/attune.db")
-        for engine in (self.database._writers, self.database._readers):
-            engine.sync_engine.update_execution_options(compiled_cache=COMPILED)
         self.store = MortalStore(self.database, self.fate)
         self.hosts = ConfiguredHosts(self.configs, keys={"KEY": self.host.key})
         self.tasks = Tasks()
@@ -449,18 +445,6 @@ def _user(by: str | User) -> User:
     return OWNER if by == OWNER.name else User(UserId(by), by)
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that is only migrated: making one takes longer than most tests."""
-    folder = tmp_path_factory.mktemp("empty")
-
-    async def make() -> None:
-        await (await Database.open(f"sqlite:///{folder}/attune.db")).close()
-
-    asyncio.run(make())
-    return folder
-
-
 @pytest.fixture
 def quick_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that hangs is given up after a second, and only the house tries again."""
@@ -470,16 +454,15 @@ def quick_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, empty_store: Path, quick_hosts: None) -> AsyncIterator[Scene]:
+async def scene(tmp_path: Path, quick_hosts: None) -> AsyncIterator[Scene]:
     """A house that has just opened."""
-    async with opened_scene(tmp_path, empty_store) as made:
+    async with opened_scene(tmp_path) as made:
         yield made
 
 
 @asynccontextmanager
-async def opened_scene(folder: Path, store: Path) -> AsyncIterator[Scene]:
-    """An app over a copy of a store that was made before, with a host of its own."""
-    copy_data(store, folder)
+async def opened_scene(folder: Path) -> AsyncIterator[Scene]:
+    """An app over the store in this folder, with a host of its own."""
     async with faulty_host() as host:
         made = Scene(folder, host)
         await made.start()

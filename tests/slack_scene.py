@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.slack import pacing
 from attune.bootstrap import App
 from attune.settings import Settings
 from tests.fakes.faulty_host import FaultyHost, faulty_host
@@ -113,6 +114,16 @@ async def slack_scene(folder: Path) -> AsyncIterator[Scene]:
 
 
 @pytest.fixture
-async def in_slack(tmp_path: Path) -> AsyncIterator[Scene]:
+async def in_slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """Posts follow one another in a channel at once; `slack_pace` makes them a second apart."""
+    monkeypatch.setattr(pacing, "_POST_GAP_SECONDS", 0.0)
     async with slack_scene(tmp_path) as scene:
+        scene.slack.tiers.seconds_between_posts = 0.0
         yield scene
+
+
+@pytest.fixture
+def slack_pace(in_slack: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One post a second in a channel, and what comes sooner is refused."""
+    monkeypatch.setattr(pacing, "_POST_GAP_SECONDS", 1.0)
+    in_slack.slack.tiers.seconds_between_posts = 0.9

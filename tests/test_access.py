@@ -133,7 +133,8 @@ async def fill(records: Records) -> None:
 
 @pytest.fixture
 async def home(tmp_path: Path, furnished_store: Path, quick_hosts: None) -> AsyncIterator[Scene]:
-    async with opened_scene(tmp_path, furnished_store) as scene:
+    copy_data(furnished_store, tmp_path)
+    async with opened_scene(tmp_path) as scene:
         yield scene
 
 

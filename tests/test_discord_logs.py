@@ -137,9 +137,9 @@ def test_no_text_takes_time_by_its_square(name: str, unit: str) -> None:
         text = unit * (length // len(unit))
         took = []
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.thread_time()
             READERS[name](text)
-            took.append(time.perf_counter() - began)
+            took.append(time.thread_time() - began)
         return min(took)
 
     assert seconds(80_000) < 0.05 + 100 * seconds(5_000)

@@ -17,7 +17,7 @@ from bot.replies import Drawn, Text
 from bot.words import Words
 from storage.database import Database
 from tests.fakes.platform import FakePlatform
-from tests.scene import MovedClock, copy_data
+from tests.scene import MovedClock
 from tests.stores import HOME, PLACE, furnished
 
 
@@ -54,8 +54,7 @@ class Outbox:
 
 
 @pytest.fixture
-async def outbox(tmp_path: Path, empty_store: Path) -> AsyncIterator[Outbox]:
-    copy_data(empty_store, tmp_path)
+async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
     store = await Database.open(f"sqlite:///{tmp_path}/attune.db")
     await furnished(store)
     yield Outbox(store)

@@ -104,6 +104,15 @@ async def test_when_streams_are_used_up_people_are_still_answered_at_once(in_sla
     assert "ratelimited" not in [code for _, code in in_slack.slack.refusals]
 
 
+@pytest.mark.usefixtures("slack_pace")
+async def test_in_one_channel_one_answer_a_second_is_begun(in_slack: Scene) -> None:
+    for number in range(3):
+        in_slack.slack.mention("U2", "C1", f"question {number}")
+
+    assert await in_slack.hear("C1", 3) == ["Hello from the model"] * 3
+    assert "ratelimited" not in [code for _, code in in_slack.slack.refusals]
+
+
 async def test_a_cross_from_the_asker_stops_the_answer(in_slack: Scene) -> None:
     in_slack.host.pieces, in_slack.host.piece_seconds = ["One"] + [" more"] * 100, 0.1
     in_slack.slack.mention("U2", "C1", "for ever")

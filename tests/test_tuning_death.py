@@ -21,10 +21,9 @@ MOST_MOMENTS = 400
 
 
 @pytest.fixture(scope="module")
-def priced(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+def priced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is on disk once a start is priced, and somebody is about to say yes."""
     folder = tmp_path_factory.mktemp("priced")
-    copy_data(empty_store, folder)
     asyncio.run(price(folder))
     return folder
 

@@ -114,6 +114,8 @@ class Tiers:
 
     def __init__(self) -> None:
         self.is_on = True
+        # apis/web-api/rate-limits: short bursts pass, so a little less than a second is kept.
+        self.seconds_between_posts = 0.9
         self._calls: defaultdict[str, deque[float]] = defaultdict(deque)
         self._posts: dict[str, float] = {}
 
@@ -128,8 +130,7 @@ class Tiers:
             return max(1, round(calls[0] + 60 - now))
         posting = method in ("chat.postMessage", "chat.postEphemeral", "chat.startStream")
         if posting and channel is not None:
-            # apis/web-api/rate-limits: short bursts pass, so a little less than a second is kept.
-            if now - self._posts.get(channel, 0.0) < 0.9:
+            if now - self._posts.get(channel, 0.0) < self.seconds_between_posts:
                 return 1
             self._posts[channel] = now
         calls.append(now)
