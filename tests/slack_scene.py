@@ -8,15 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from adapters.slack import pacing
+from adapters.slack import gateway, pacing, surface
 from attune.bootstrap import App
 from attune.settings import Settings
+from tests.fakes import slack as fake
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.slack import FakeSlack, fake_slack
 from tests.fakes.slack_rules import Json
 from tests.opening import opened, until
 
 ADMIN = "U1"
+DEADLINES = (
+    (gateway, "_ACK_SECONDS"),
+    (gateway, "_FORM_SECONDS"),
+    (surface, "_TRIGGER_SECONDS"),
+    (fake, "TRIGGER_SECONDS"),
+)
 
 
 class Scene:
@@ -77,6 +84,19 @@ class Scene:
         await until(lambda: len(self.slack.views) >= count, lambda: str(self.slack.refusals))
         return list(self.slack.views.values())[-1]
 
+    async def form(self, count: int = 1) -> Json:
+        """The newest form once it can be filled: on a slow machine it says "one moment" first."""
+
+        def newest() -> Json:
+            return list(self.slack.views.values())[-1]
+
+        def has_inputs() -> bool:
+            return any(block["type"] == "input" for block in newest()["blocks"])
+
+        await self.view(count)
+        await until(has_inputs, lambda: str(newest()))
+        return newest()
+
     async def settled(self) -> None:
         """All that was delivered is acknowledged and worked on."""
         await until(lambda: all(one.acked.is_set() for one in self.slack.deliveries))
@@ -96,7 +116,7 @@ class Scene:
     async def allow_messages(self, *allowed: str) -> None:
         """The admin lets the bot learn from marked messages, and from what else is named."""
         self.slack.command(ADMIN, "C1", "admin sources")
-        form = await self.view(len(self.slack.views) + 1)
+        form = await self.form(len(self.slack.views) + 1)
         told = {"sources": "messages", "permission": "Letter of 1 May", "allowed": allowed}
         self.slack.submit(ADMIN, form, **told)
         await self.hear("C1", len(self.slack.own("C1")) + 1)
@@ -115,8 +135,13 @@ async def slack_scene(folder: Path) -> AsyncIterator[Scene]:
 
 @pytest.fixture
 async def in_slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    """Posts follow one another in a channel at once; `slack_pace` makes them a second apart."""
+    """No deadline of Slack's passes on a slow machine; a test of one sets it.
+
+    Posts follow one another in a channel at once; `slack_pace` makes them a second apart.
+    """
     monkeypatch.setattr(pacing, "_POST_GAP_SECONDS", 0.0)
+    for where, deadline in DEADLINES:
+        monkeypatch.setattr(where, deadline, 60.0)
     async with slack_scene(tmp_path) as scene:
         scene.slack.tiers.seconds_between_posts = 0.0
         yield scene

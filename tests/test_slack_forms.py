@@ -20,7 +20,7 @@ ROWS = b'{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","conten
 
 async def allow_forms(scene: Scene) -> None:
     scene.slack.command("U1", "C1", "admin sources")
-    scene.slack.submit("U1", await scene.view(), sources="forms", permission="Letter of 1 May")
+    scene.slack.submit("U1", await scene.form(), sources="forms", permission="Letter of 1 May")
     await scene.hear("C1")
 
 
@@ -36,7 +36,7 @@ async def refusal(scene: Scene, sent: Delivery) -> dict[str, str]:
 async def test_a_lesson_is_typed_into_a_form(in_slack: Scene) -> None:
     await allow_forms(in_slack)
     in_slack.slack.command("U2", "C1", "teach")
-    form = await in_slack.view(2)
+    form = await in_slack.form(2)
 
     in_slack.slack.submit("U2", form, question="Hi", answer="Ahoy")
 
@@ -46,7 +46,7 @@ async def test_a_lesson_is_typed_into_a_form(in_slack: Scene) -> None:
 async def test_whoever_teaches_is_asked_and_counted_once_they_agree(in_slack: Scene) -> None:
     await allow_forms(in_slack)
     in_slack.slack.command("U1", "C1", "teach")
-    in_slack.slack.submit("U1", await in_slack.view(2), question="Hi", answer="Ahoy")
+    in_slack.slack.submit("U1", await in_slack.form(2), question="Hi", answer="Ahoy")
     await in_slack.hear("C1", 2)
 
     in_slack.slack.command("U1", "C1", "start")
@@ -61,9 +61,9 @@ async def test_whoever_teaches_is_asked_and_counted_once_they_agree(in_slack: Sc
 async def test_a_lesson_is_refused_in_words_once_forms_are_not_allowed(in_slack: Scene) -> None:
     await allow_forms(in_slack)
     in_slack.slack.command("U2", "C1", "teach")
-    form = await in_slack.view(2)
+    form = await in_slack.form(2)
     in_slack.slack.command("U1", "C1", "admin sources")
-    in_slack.slack.submit("U1", await in_slack.view(3), sources="outside")
+    in_slack.slack.submit("U1", await in_slack.form(3), sources="outside")
     await in_slack.hear("C1", 2)
 
     sent = in_slack.slack.submit("U2", form, question="Hi", answer="Ahoy")
@@ -75,7 +75,7 @@ async def test_a_global_shortcut_opens_the_same_form(in_slack: Scene) -> None:
     await allow_forms(in_slack)
     in_slack.slack.global_shortcut("U2", "teach")
 
-    in_slack.slack.submit("U2", await in_slack.view(2), question="Hi", answer="Ahoy")
+    in_slack.slack.submit("U2", await in_slack.form(2), question="Hi", answer="Ahoy")
 
     await until(lambda: "DU2" in in_slack.slack.channels)
     assert "Saved as example 1" in (await in_slack.hear("DU2"))[0]
@@ -195,7 +195,7 @@ async def test_improving_a_reply_opens_the_form(in_slack: Scene) -> None:
 
 async def test_a_file_is_imported_by_a_form(in_slack: Scene) -> None:
     in_slack.slack.command("U1", "C1", "import")
-    form = await in_slack.view()
+    form = await in_slack.form()
 
     in_slack.slack.submit("U1", form, file=in_slack.slack.give_file("rows.jsonl", ROWS))
 
@@ -228,7 +228,7 @@ async def test_an_export_goes_to_the_asker_alone(in_slack: Scene) -> None:
 async def test_without_the_scope_for_files_the_refusal_says_so(in_slack: Scene) -> None:
     in_slack.slack.scopes.discard("files:read")
     in_slack.slack.command("U1", "C1", "import")
-    form = await in_slack.view()
+    form = await in_slack.form()
 
     sent = in_slack.slack.submit("U1", form, file=in_slack.slack.give_file("rows.jsonl", ROWS))
 
@@ -303,7 +303,7 @@ async def test_the_buttons_of_the_welcome_work(in_slack: Scene) -> None:
 
 async def test_a_refused_form_stays_open_and_can_be_sent_again(in_slack: Scene) -> None:
     in_slack.slack.command("U1", "C1", "admin sources")
-    form = await in_slack.view()
+    form = await in_slack.form()
     sent = in_slack.slack.submit("U1", form, sources="forms", permission=" ")
     assert "Say who permits that" in (await refusal(in_slack, sent))["permission"]
 
@@ -337,7 +337,7 @@ async def test_a_form_that_came_late_is_refused_beside_its_input_too(
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(in_slack: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slack is answered before anything is decided."""
     monkeypatch.setattr(gateway, "_FORM_SECONDS", 0.0)
 
@@ -345,7 +345,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 async def test_a_refusal_that_comes_late_gives_the_form_back_filled(in_slack: Scene) -> None:
     in_slack.slack.command("U1", "C1", "admin sources")
-    form = await in_slack.view()
+    form = await in_slack.form()
 
     sent = in_slack.slack.submit(
         "U1", form, sources="messages", allowed=("private", "guest"), permission=" "
@@ -366,7 +366,7 @@ async def test_a_refusal_that_comes_late_gives_the_form_back_filled(in_slack: Sc
 @pytest.mark.usefixtures("impatient")
 async def test_what_takes_long_and_is_done_says_so_in_the_form(in_slack: Scene) -> None:
     in_slack.slack.command("U1", "C1", "admin sources")
-    form = await in_slack.view()
+    form = await in_slack.form()
 
     in_slack.slack.submit("U1", form, sources="forms", permission="Letter of 1 May")
 
@@ -377,7 +377,7 @@ async def test_what_takes_long_and_is_done_says_so_in_the_form(in_slack: Scene) 
 async def test_a_form_that_is_sent_twice_counts_once(in_slack: Scene) -> None:
     await allow_forms(in_slack)
     in_slack.slack.command("U2", "C1", "teach")
-    form = await in_slack.view(2)
+    form = await in_slack.form(2)
 
     in_slack.slack.submit("U2", form, question="Hi", answer="Ahoy")
     in_slack.slack.submit("U2", form, question="Hi", answer="Ahoy, twice")

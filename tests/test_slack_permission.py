@@ -145,7 +145,7 @@ async def test_a_shortcut_shows_the_exchange_to_be_edited_and_saves_it(in_slack:
     answer = await exchange(in_slack)
 
     in_slack.slack.shortcut("U1", "save", "C1", answer)
-    form = await in_slack.view(2)
+    form = await in_slack.form(2)
     in_slack.slack.submit("U1", form, answer="With a bow")
 
     whisper = (await in_slack.whispered())[0]
