@@ -27,10 +27,9 @@ async def build(path: Path, size: Size) -> int:
     await store.close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; BEGIN")
-        for statement in (_WORKSPACES, _ASSISTANTS, _EXAMPLES, _AUTHORS, _TURNS, _VOTES, _AUDIT):
+        for statement in _OF_HOME:
             values = {"home": HOME, "assistant": assistant, **_counts(size)}
             connection.execute(statement, values)
-        connection.execute(_INBOX, _counts(size))
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return assistant
@@ -49,7 +48,9 @@ def _numbers(most: str) -> str:
 
 # A hash in hexadecimal that is different for each number, without one of SQLite's own.
 _MARK = "printf('%016x%016x%032x', n * 2654435761 % 4294967296 * 1048576, n, n)"
-_WORDS = "substr('the quick brown fox jumps over the lazy dog, ' || n, 1 + n % 9)"
+MARKER = "rosebud"
+"""Stands in every question, so that one can look for what an erasure left."""
+_WORDS = f"'{MARKER} ' || substr('the quick brown fox jumps over the lazy dog, ' || n, 1 + n % 9)"
 _AT = "strftime('%Y-%m-%d %H:%M:%f', '2026-11-21', '-' || ((:{0} - n) * 365.0 / :{0}) || ' days')"
 
 _WORKSPACES = (
@@ -66,19 +67,32 @@ FROM numbers, assistants WHERE assistants.id = :assistant
 """
 _EXAMPLES = f"""
 INSERT INTO examples (workspace, assistant, method, state, "row", search_text, fingerprint,
-    revision, revised_at, origin, held_out, created_at, updated_at, exclusions)
+    revision, revised_at, origin, held_out, created_at, updated_at, exclusions, channel, message,
+    decided_by, editor)
 {_numbers("examples")}
 SELECT :home, :assistant, 'supervised', CASE n % 10 WHEN 0 THEN 'proposed' ELSE 'approved' END,
     '{{"messages":[{{"role":"user","content":"question ' || n || {_WORDS} ||
     '"}},{{"role":"assistant","content":"answer ' || n || {_WORDS} || {_WORDS} || '"}}]}}',
     'question ' || n || {_WORDS} || ' answer ' || n || {_WORDS} || {_WORDS}, {_MARK},
-    1, {_AT.format("examples")}, 'import', 0, {_AT.format("examples")},
-    {_AT.format("examples")}, 0
+    1 + (n % 10 = 1), {_AT.format("examples")}, 'message', 0, {_AT.format("examples")},
+    {_AT.format("examples")}, 0, 'C' || (n % 50), 'E' || n,
+    'U' || (n % 5), CASE n % 10 WHEN 1 THEN 'U' || (n % 4) END
 FROM numbers
 """
 _AUTHORS = f"""
 INSERT INTO example_authors (workspace, example, position, item)
 {_numbers("examples")} SELECT :home, n, 0, 'U' || (n % 5) FROM numbers
+"""
+_MESSAGES = f"""
+INSERT INTO example_messages (workspace, example, channel, message)
+{_numbers("examples")} SELECT :home, n, 'C' || (n % 50), 'E' || n FROM numbers
+"""
+_REVISIONS = f"""
+INSERT INTO revisions (workspace, example, number, "row", at)
+{_numbers("examples")}
+SELECT :home, n, 1, '{{"messages":[{{"role":"user","content":"' || {_WORDS} || '"}}]}}',
+    {_AT.format("examples")}
+FROM numbers WHERE n % 10 = 1
 """
 _TURNS = f"""
 INSERT INTO turns (workspace, assistant, channel, event_key, asker, question, reply, model, host,
@@ -101,6 +115,20 @@ FROM numbers WHERE n % 4 = 0
 """
 _INBOX = f"""
 INSERT INTO inbox (key, workspace, state, payload, received_at, attempts)
-{_numbers("turns")} SELECT 'event ' || n, 'slack:T1', 'done', '', {_AT.format("turns")}, 0
+{_numbers("turns")}
+SELECT 'event ' || n, CASE n % 2 WHEN 0 THEN :home ELSE 'slack:W' || (n % :workspaces) END,
+    'done', '', {_AT.format("turns")}, 0
 FROM numbers
 """
+_OF_HOME = (
+    _WORKSPACES,
+    _ASSISTANTS,
+    _EXAMPLES,
+    _AUTHORS,
+    _MESSAGES,
+    _REVISIONS,
+    _TURNS,
+    _VOTES,
+    _AUDIT,
+    _INBOX,
+)

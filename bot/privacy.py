@@ -28,6 +28,7 @@ from bot.examples.following import follow_edit
 from bot.examples.keeping import consent_buttons, consent_stamp
 from bot.examples.shown import is_button
 from bot.own_words import examples_of, forget_quotes
+from bot.parts import in_parts
 from bot.ports.dependencies import Dependencies
 from bot.ports.people import KEPT_FROM_THE_START, KeptCursor
 from bot.ports.store import Records, Store
@@ -57,7 +58,7 @@ handlers = Handlers()
 T = TypeVar("T")
 
 CONSENT_VERSION = 1
-_PART = 100
+_PART, _FEWEST_EDITED = 100, 5
 CONSENT_WANTED = "consent.wanted"
 _FORGETTING = "person.forgetting"
 
@@ -224,7 +225,7 @@ async def forget(request: Request, deps: Dependencies) -> Reply:
 async def _begin_forgetting(request: Request, shown: str, store: Store) -> bool:
     """False where more is kept of them than when the card was shown, unless this had begun."""
     async with store.writing() as records:
-        begun = await records.audit.page(request.id, what=_FORGETTING, limit=_PART)
+        begun = await records.audit.of_kind(request.id, _FORGETTING, limit=_PART)
         if any(entry.details.get("event") == request.event.key for entry in begun):
             return True
         is_as_shown = shown == await records.people.newest(request.id, request.by)
@@ -237,53 +238,58 @@ async def _begin_forgetting(request: Request, shown: str, store: Store) -> bool:
 
 async def _forget_edits(request: Request, store: Store) -> int:
     marked = 0
-    while True:
-        async with store.writing() as records:
-            edited = await records.people.edited(request.id, request.by, limit=_PART)
-            snapshots = await records.snapshots.holding(request.id, edited)
-            await records.jobs.forget_files(request.id, snapshots, at=request.now)
-            marked += await records.models.taint(request.id, snapshots)
-            alone = await records.people.take_back(request.id, edited, request.by, at=request.now)
-            await erase_examples(request, alone, records)
-        if len(edited) < _PART:
-            return marked
+
+    async def part(records: Records, most: int) -> int:
+        nonlocal marked
+        edited = await records.people.edited(request.id, request.by, limit=most)
+        snapshots = await records.snapshots.holding(request.id, edited)
+        await records.jobs.forget_files(request.id, snapshots, at=request.now)
+        marked += await records.models.taint(request.id, snapshots)
+        alone = await records.people.take_back(request.id, edited, request.by, at=request.now)
+        await erase_examples(request, alone, records)
+        return len(edited)
+
+    await in_parts(part, store, fewest=_FEWEST_EDITED)
+    return marked
 
 
 async def _forget_the_rest(request: Request, store: Store) -> None:
-    changed = 1
-    while changed:
-        async with store.writing() as records:
-            changed = await records.people.forget(request.id, request.by, limit=_PART)
+    async def part(records: Records, most: int) -> int:
+        return await records.people.forget(request.id, request.by, limit=most)
+
+    await in_parts(part, store)
 
 
 async def _forget_in_room(request: Request, store: Store) -> None:
-    gone = _PART
-    while request.id == LOCAL and gone == _PART:
-        async with store.writing() as records:
-            gone = await records.people.forget_messages(request.id, request.by, limit=_PART)
+    async def part(records: Records, most: int) -> int:
+        return await records.people.forget_messages(request.id, request.by, limit=most)
+
+    if request.id == LOCAL:
+        await in_parts(part, store)
 
 
 async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
-    """How many, and how many models are marked; part by part, so that others can write."""
-    gone, marked = 0, 0
-    while True:
-        async with store.writing() as records:
-            numbers = await records.examples.by_author(request.id, request.by, limit=_PART)
-            marked += await erase_examples(request, numbers, records)
-        gone += len(numbers)
-        if len(numbers) < _PART:
-            return gone, marked
+    """How many, and how many models are marked."""
+    marked = 0
+
+    async def part(records: Records, most: int) -> int:
+        nonlocal marked
+        numbers = await records.examples.by_author(request.id, request.by, limit=most)
+        marked += await erase_examples(request, numbers, records)
+        return len(numbers)
+
+    return await in_parts(part, store), marked
 
 
 async def _forget_turns(request: Request, store: Store) -> int:
-    gone = 0
-    while True:
-        async with store.writing() as records:
-            votes = await records.turns.erase_votes(request.id, request.by, limit=_PART)
-            turns = await records.turns.erase(request.id, request.by, limit=_PART)
-        gone += turns
-        if not votes and not turns:
-            return gone
+    async def vote_part(records: Records, most: int) -> int:
+        return await records.turns.erase_votes(request.id, request.by, limit=most)
+
+    async def part(records: Records, most: int) -> int:
+        return await records.turns.erase(request.id, request.by, limit=most)
+
+    await in_parts(vote_part, store)
+    return await in_parts(part, store)
 
 
 @handlers.event("deleted", Role.STRANGER)
@@ -303,15 +309,18 @@ async def source_deleted(request: Request, deps: Dependencies) -> Reply:
 @handlers.event("place_deleted", Role.STRANGER)
 async def place_deleted(request: Request, deps: Dependencies) -> Reply:
     """A channel or a thread is gone with everything that was said in it."""
-    channel, thread = request.place.channel, request.place.thread
-    turns = found = _PART
-    while turns == _PART or found == _PART:
-        async with deps.store.writing() as records:
-            at = request.id, channel, thread
-            turns = await records.turns.forget_channel(*at, limit=_PART)
-            examples = await records.example_messages.examples_in(*at, limit=_PART)
-            await _erase_at_source(request, examples, records)
-        found = len(examples)
+    at = request.id, request.place.channel, request.place.thread
+
+    async def turn_part(records: Records, most: int) -> int:
+        return await records.turns.forget_channel(*at, limit=most)
+
+    async def example_part(records: Records, most: int) -> int:
+        examples = await records.example_messages.examples_in(*at, limit=most)
+        await _erase_at_source(request, examples, records)
+        return len(examples)
+
+    await in_parts(turn_part, deps.store)
+    await in_parts(example_part, deps.store)
     deps.wake()
     return NoReply()
 

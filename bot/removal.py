@@ -28,6 +28,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import NotFound, NotNow, PlaceClosed
+from bot.parts import PartSize, every_job
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanTellInstalled
@@ -47,7 +48,7 @@ _STUDIO = Place(LOCAL, ChannelId("general"))
 _SETTLING = timedelta(minutes=1)
 """Right after a removal a platform may still answer as if nothing had happened."""
 _UNANSWERED_SECONDS, _PENDING_SECONDS = 5.0, 60.0
-_EVERY_JOB = 1_000_000
+_PART = 100
 
 
 class Removals:
@@ -131,23 +132,33 @@ class Removals:
 
 async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
     """Everything of a workspace goes, here now and at its hosts as soon as they let it."""
-    async with store.writing() as records:
-        for job in await records.jobs.page(workspace.id, limit=_EVERY_JOB):
-            if leaving := _leaving(job, now):
-                await records.remote_cleanups.add(leaving)
-        for model in await records.models.of_workspaces([workspace.id]):
-            if model.kind is not ModelKind.BASE:
-                start = f"model-{model.name}"
-                gone = RemoteCleanup(model.host, start, None, (), now, models=(model.name,))
-                await records.remote_cleanups.add(gone)
-    is_left = True
-    while is_left:
+    async with store.reading() as records:
+        left = [one async for one in _left_at_hosts(workspace, records, now)]
+    for first in range(0, len(left), _PART):
+        async with store.writing() as records:
+            for one in left[first : first + _PART]:
+                await records.remote_cleanups.add(one)
+    at, size = 0, PartSize()
+    while at >= 0:
         # Its own row goes last, so that an erasure that was cut off is taken up again.
         async with store.writing() as records:
-            is_left = await records.workspaces.erase_part(workspace.id)
+            with size.measured():
+                at = await records.workspaces.erase_part(workspace.id, first=at, limit=size.rows)
     async with store.writing() as records:
         await tell(records, workspace, at=now, erase_after=timedelta(0))
     log.warning("A workspace is erased", extra=_extra(workspace))
+
+
+async def _left_at_hosts(
+    workspace: Workspace, records: Records, now: datetime
+) -> AsyncIterator[RemoteCleanup]:
+    async for job in every_job(workspace.id, records):
+        if cleanup := _leaving(job, now):
+            yield cleanup
+    for model in await records.models.of_workspaces([workspace.id]):
+        if model.kind is not ModelKind.BASE:
+            start = f"model-{model.name}"
+            yield RemoteCleanup(model.host, start, None, (), now, models=(model.name,))
 
 
 async def tell(

@@ -59,7 +59,7 @@ class Assistants:
 
     async def all(self, workspace: WorkspaceId) -> Sequence[Assistant]:
         statement = select(assistants).where(assistants.c.workspace == workspace)
-        rows = await self._connection.rows(statement.order_by(assistants.c.id))
+        rows = await self._connection.every(statement, assistants.c.id)
         return [_assistant(row) for row in rows]
 
     async def of_workspaces(
@@ -70,14 +70,13 @@ class Assistants:
             select(*assistants.c, *_deployment_columns())
             .outerjoin_from(assistants, deployments, deployments.c.id == current)
             .where(assistants.c.workspace.in_(numbers))
-            .order_by(assistants.c.id)
         )
-        bound = select(bindings.c.assistant, bindings.c.channel)
-        rows = await self._connection.rows(bound.where(bindings.c.workspace.in_(numbers)))
+        bound = select(bindings).where(bindings.c.workspace.in_(numbers))
+        rows = await self._connection.every(bound, bindings.c.workspace, bindings.c.channel)
         channels: dict[int, list[ChannelId]] = defaultdict(list)
         for row in rows:
             channels[row.assistant].append(row.channel)
-        found = await self._connection.rows(wanted)
+        found = await self._connection.every(wanted, assistants.c.id)
         return [(_assistant(row), _deployment(row), channels[row.id]) for row in found]
 
     async def update(self, workspace: WorkspaceId, assistant: Assistant) -> None:
@@ -113,7 +112,7 @@ class Assistants:
 
     async def bindings(self, workspace: WorkspaceId) -> Sequence[Binding]:
         statement = select(bindings).where(bindings.c.workspace == workspace)
-        rows = await self._connection.rows(statement.order_by(bindings.c.channel))
+        rows = await self._connection.every(statement, bindings.c.channel)
         return [Binding(row.channel, row.assistant, row.always) for row in rows]
 
     async def answering(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Select, delete, insert, select
 
 from bot.domain import AuditEntry, UserId, WorkspaceId
 from storage.connection import Connection
@@ -47,5 +48,14 @@ class Audit:
             statement = statement.where(audit.c.what.startswith(what, autoescape=True))
         if user is not None:
             statement = statement.where(audit.c.user == user)
-        rows = await self._connection.rows(statement.order_by(audit.c.id.desc()).limit(limit))
+        return await self._newest(statement, limit)
+
+    async def of_kind(
+        self, workspace: WorkspaceId, what: str, *, limit: int = 20
+    ) -> Sequence[AuditEntry]:
+        own = select(audit).where(audit.c.workspace == workspace, audit.c.what == what)
+        return await self._newest(own, limit)
+
+    async def _newest(self, wanted: Select[Any], limit: int) -> Sequence[AuditEntry]:
+        rows = await self._connection.rows(wanted.order_by(audit.c.id.desc()), most=limit)
         return [AuditEntry(row.at, row.user, row.what, row.details) for row in rows]

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    ColumnElement,
     CursorResult,
     Delete,
     Executable,
     Insert,
     Row,
+    Select,
     Table,
     Update,
     exists,
+    literal,
     select,
+    tuple_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
@@ -31,6 +35,8 @@ T = TypeVar("T")
 
 # SQLite takes 32,766 parameters in a statement, PostgreSQL 32,767.
 MANY = 5_000
+PAGE = 500
+"""Rows that one read brings along at most, where all are wanted."""
 
 
 async def shielded(work: Coroutine[Any, Any, T]) -> T:
@@ -67,10 +73,33 @@ class Connection:
             self.changed_tables.add(statement.table.description)
         return await shielded(self._connection.execute(statement, values or None))
 
-    async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
-        return (await self.run(statement)).all()
+    async def rows(self, statement: Select[Any], *, most: int) -> Sequence[Row[Any]]:
+        return (await self.run(statement.limit(most))).all()
+
+    async def stream(
+        self, statement: Select[Any], *by: ColumnElement[Any]
+    ) -> AsyncIterator[Row[Any]]:
+        """All rows, so many at a time, in the order of these columns, which tell them apart.
+
+        Each page is a statement of its own, so that nothing is held while the caller works.
+        """
+        ordered = statement.order_by(*by).limit(PAGE)
+        page = (await self.run(ordered)).all()
+        while page:
+            for row in page:
+                yield row
+            if len(page) < PAGE:
+                return
+            last = (literal(page[-1]._mapping[column], column.type) for column in by)
+            page = (await self.run(ordered.where(tuple_(*by) > tuple_(*last)))).all()
+
+    async def every(self, statement: Select[Any], *by: ColumnElement[Any]) -> Sequence[Row[Any]]:
+        """As `stream`, for what one keeps few of."""
+        return [row async for row in self.stream(statement, *by)]
 
     async def first(self, statement: Executable, **values: object) -> Row[Any] | None:
+        if isinstance(statement, Select):
+            statement = statement.limit(1)
         return (await self.run(statement, **values)).first()
 
     async def changed(self, statement: Executable, **values: object) -> int:
@@ -116,6 +145,13 @@ class Connection:
         """Whether the thing is there, and the workspace's own."""
         own = exists().where(table.c.workspace == workspace, table.c.id == number)
         return bool((await self.run(select(own))).scalar())
+
+
+def some_of(table: Table, *conditions: ColumnElement[bool], limit: int) -> ColumnElement[bool]:
+    """True of so many rows of those that meet the conditions."""
+    key = table.primary_key.columns
+    some = select(*key).where(*conditions).limit(limit)
+    return (tuple_(*key) if len(key) > 1 else next(iter(key))).in_(some)
 
 
 @contextmanager

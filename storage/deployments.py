@@ -57,8 +57,8 @@ class Deployments:
         rows = await self._connection.rows(
             select(deployments)
             .where(deployments.c.workspace == workspace, deployments.c.assistant == assistant)
-            .order_by(deployments.c.id.desc())
-            .limit(limit)
+            .order_by(deployments.c.id.desc()),
+            most=limit,
         )
         return [_deployment(row) for row in rows]
 

@@ -27,7 +27,7 @@ class DirectChoices:
     async def of(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
         columns = direct_choices.c
         statement = select(columns.workspace).where(columns.user == user, _is_of(platform))
-        rows = await self._connection.rows(statement.order_by(columns.workspace))
+        rows = await self._connection.every(statement, columns.workspace)
         return [row.workspace for row in rows]
 
     async def choose(self, workspace: WorkspaceId, user: UserId) -> None:

@@ -98,3 +98,4 @@ evaluation_answers = Table(
     _of_evaluation(),
     CheckConstraint("prompt_tokens >= 0 AND completion_tokens >= 0", name="tokens"),
 )
+Index(None, evaluation_answers.c.workspace)

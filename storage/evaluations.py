@@ -88,7 +88,7 @@ class Evaluations:
             wanted = wanted.where(evaluations.c.assistant == assistant)
         if before is not None:
             wanted = wanted.where(evaluations.c.id < before)
-        rows = await self._connection.rows(wanted.order_by(evaluations.c.id.desc()).limit(limit))
+        rows = await self._connection.rows(wanted.order_by(evaluations.c.id.desc()), most=limit)
         return [_evaluation(row) for row in rows]
 
     async def decline(self, workspace: WorkspaceId, evaluation: EvaluationId) -> bool:
@@ -149,7 +149,7 @@ class Evaluations:
         limit: int = 200,
     ) -> Sequence[EvaluationQuestion]:
         wanted = _with_text(workspace, evaluation).where(questions.c.number > after)
-        rows = await self._connection.rows(wanted.order_by(questions.c.number).limit(limit))
+        rows = await self._connection.rows(wanted.order_by(questions.c.number), most=limit)
         return [_question(row) for row in rows]
 
     async def pending(
@@ -161,7 +161,7 @@ class Evaluations:
             answers.c.contender == contender,
         )
         wanted = _with_text(workspace, evaluation).where(~asked)
-        rows = await self._connection.rows(wanted.order_by(questions.c.number).limit(limit))
+        rows = await self._connection.rows(wanted.order_by(questions.c.number), most=limit)
         return [_question(row) for row in rows]
 
     async def ask(
@@ -222,7 +222,7 @@ class Evaluations:
         wanted = select(*_ANSWER).where(own, answers.c.number > after)
         if until is not None:
             wanted = wanted.where(answers.c.number <= until)
-        rows = await self._connection.rows(wanted.order_by(answers.c.number, answers.c.contender))
+        rows = await self._connection.every(wanted, answers.c.number, answers.c.contender)
         return [EvaluationAnswer(**row._asdict()) for row in rows]
 
     async def count_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:
@@ -248,8 +248,9 @@ class Evaluations:
 
     async def _open(self, condition: ColumnElement[bool]) -> Sequence[Evaluation]:
         is_open = evaluations.c.state.in_(OPEN_EVALUATIONS)
-        wanted = select(evaluations).where(condition, is_open).order_by(evaluations.c.id)
-        return [_evaluation(row) for row in await self._connection.rows(wanted)]
+        wanted = select(evaluations).where(condition, is_open)
+        rows = await self._connection.every(wanted, evaluations.c.id)
+        return [_evaluation(row) for row in rows]
 
 
 async def erase_answers(

@@ -40,8 +40,8 @@ class ExampleCards:
     async def shown(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Sequence[ExampleId]:
-        wanted = select(table.c.example).where(_at(workspace, channel, message))
-        return [row.example for row in await self._connection.rows(wanted.order_by("position"))]
+        wanted = select(table.c.position, table.c.example).where(_at(workspace, channel, message))
+        return [row.example for row in await self._connection.every(wanted, table.c.position)]
 
     async def of(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
@@ -62,11 +62,10 @@ class ExampleCards:
             own = and_(own, tuple_(table.c.channel, table.c.message) > tuple_(*map(literal, last)))
         at = table.c.channel, table.c.message
         messages = select(*at).distinct().where(own).order_by(*at).limit(_PAGE).subquery()
-        columns = *at, table.c.thread, table.c.example
+        columns = *at, table.c.position, table.c.thread, table.c.example
         is_on = and_(table.c.channel == messages.c.channel, table.c.message == messages.c.message)
-        rows = await self._connection.rows(
-            select(*columns).join(messages, is_on).where(own).order_by(*at, table.c.position)
-        )
+        wanted = select(*columns).join(messages, is_on).where(own)
+        rows = await self._connection.every(wanted, *at, table.c.position)
         found: dict[tuple[Place, MessageId], list[ExampleId]] = defaultdict(list)
         for row in rows:
             found[Place(workspace, row.channel, row.thread), row.message].append(row.example)

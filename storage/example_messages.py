@@ -41,7 +41,8 @@ class ExampleMessages:
                 example_messages.c.message.in_(part),
             )
             statement = select(example_messages.c.example).distinct().where(own)
-            found.update(ExampleId(row.example) for row in await self._connection.rows(statement))
+            rows = await self._connection.every(statement, example_messages.c.example)
+            found.update(ExampleId(row.example) for row in rows)
         return sorted(found)
 
     async def examples_in(
@@ -55,9 +56,11 @@ class ExampleMessages:
         own = and_(example_messages.c.workspace == workspace, example_messages.c.channel == channel)
         if thread is not None:
             own = and_(own, example_messages.c.thread == thread)
-        statement = select(example_messages.c.example).distinct().where(own)
-        first = statement.order_by(example_messages.c.example).limit(limit)
-        return [ExampleId(row.example) for row in await self._connection.rows(first)]
+        # In no order: to sort them the database would read all that is left.
+        found = await self._connection.rows(
+            select(example_messages.c.example).where(own), most=limit
+        )
+        return sorted({ExampleId(row.example) for row in found})
 
     async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None:
         kept = select(examples.c.workspace, examples.c.id, literal(user)).where(

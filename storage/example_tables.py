@@ -37,6 +37,12 @@ Index(
     example_messages.c.channel,
     example_messages.c.message,
 )
+Index(
+    "ix_example_messages_workspace_channel_thread",
+    example_messages.c.workspace,
+    example_messages.c.channel,
+    example_messages.c.thread,
+)
 
 example_marks = Table(
     "example_marks",

@@ -31,7 +31,7 @@ class GuestChannels:
     async def all(self, workspace: WorkspaceId) -> Sequence[ChannelId]:
         columns = guest_channels.c
         statement = select(columns.channel).where(columns.workspace == workspace)
-        rows = await self._connection.rows(statement.order_by(columns.channel))
+        rows = await self._connection.every(statement, columns.channel)
         return [row.channel for row in rows]
 
     async def holds(self, workspace: WorkspaceId, channel: ChannelId) -> bool:

@@ -61,8 +61,8 @@ class Inbox:
             at, key = after
             later = and_(inbox.c.received_at == at, inbox.c.key > key)
             wanted = wanted.where(inbox.c.received_at >= at, or_(inbox.c.received_at > at, later))
-        ordered = wanted.order_by(inbox.c.received_at, inbox.c.key).limit(limit)
-        rows = await self._connection.rows(ordered)
+        ordered = wanted.order_by(inbox.c.received_at, inbox.c.key)
+        rows = await self._connection.rows(ordered, most=limit)
         return [
             InboxRow(row.key, row.payload, row.received_at, row.attempts, row.state == "running")
             for row in rows

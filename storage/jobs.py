@@ -102,8 +102,8 @@ class Jobs:
             statement = statement.where(jobs.c.assistant == assistant)
         if before is not None:
             statement = statement.where(jobs.c.id < before)
-        newest = statement.order_by(jobs.c.id.desc()).limit(limit)
-        return [_job(row) for row in await self._connection.rows(newest)]
+        newest = statement.order_by(jobs.c.id.desc())
+        return [_job(row) for row in await self._connection.rows(newest, most=limit)]
 
     async def open(self) -> Sequence[Job]:
         is_held = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(_CLOSED))
@@ -166,21 +166,21 @@ class Jobs:
         return len(new)
 
     async def events(
-        self, workspace: WorkspaceId, job: JobId, *, last: int | None = None
+        self, workspace: WorkspaceId, job: JobId, *, last: int = 500
     ) -> Sequence[JobEvent]:
         its = and_(job_metrics.c.job == job_events.c.job, job_metrics.c.event == job_events.c.id)
         rows = await self._connection.rows(
             select(*_EVENT, job_metrics.c.metrics)
             .outerjoin_from(job_events, job_metrics, its)
             .where(job_events.c.workspace == workspace, job_events.c.job == job)
-            .order_by(job_events.c.at.desc(), job_events.c.number.desc())
-            .limit(last)
+            .order_by(job_events.c.at.desc(), job_events.c.number.desc()),
+            most=last,
         )
         return [_event(row) for row in reversed(rows)]
 
     async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]:
         own = and_(job_events.c.workspace == workspace, job_events.c.job == job)
-        rows = await self._connection.rows(select(job_events.c.id).where(own))
+        rows = await self._connection.every(select(job_events.c.id).where(own), job_events.c.id)
         return frozenset(row.id for row in rows)
 
     async def add_measures(
@@ -197,7 +197,7 @@ class Jobs:
     async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
         own = and_(job_metrics.c.workspace == workspace, job_metrics.c.job == job)
         statement = select(job_metrics.c.step, job_metrics.c.metrics).where(own)
-        rows = await self._connection.rows(statement.order_by(job_metrics.c.step))
+        rows = await self._connection.every(statement, job_metrics.c.step)
         return [StepMetrics(row.step, row.metrics) for row in rows]
 
     async def add_checkpoints(
@@ -210,17 +210,14 @@ class Jobs:
 
     async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]:
         own = and_(checkpoints.c.workspace == workspace, checkpoints.c.job == job)
-        statement = select(checkpoints).where(own).order_by(checkpoints.c.step)
-        rows = await self._connection.rows(statement)
+        rows = await self._connection.every(select(checkpoints).where(own), checkpoints.c.step)
         return [Checkpoint(row.step, row.model, row.metrics) for row in rows]
 
     async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
         counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN_PHASES))
-        rows = await self._connection.rows(
-            select(jobs.c.estimate)
-            .where(jobs.c.workspace == workspace, jobs.c.confirmed_at >= since)
-            .where(counts)
-        )
+        own = jobs.c.workspace == workspace, jobs.c.confirmed_at >= since
+        wanted = select(jobs.c.id, jobs.c.estimate).where(*own, counts)
+        rows = await self._connection.every(wanted, jobs.c.id)
         return float(sum(row.estimate.price or 0.0 for row in rows))
 
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
@@ -229,8 +226,8 @@ class Jobs:
             .where(jobs.c.phase == Phase.SUCCEEDED, jobs.c.host == host, jobs.c.base == base)
             .where(jobs.c.trained_tokens.is_not(None), jobs.c.running_at.is_not(None))
             .where(jobs.c.finished_at.is_not(None))
-            .order_by(jobs.c.finished_at.desc(), jobs.c.id.desc())
-            .limit(20)
+            .order_by(jobs.c.finished_at.desc(), jobs.c.id.desc()),
+            most=20,
         )
         return [
             (row.trained_tokens, (row.finished_at - row.running_at).total_seconds()) for row in rows
@@ -250,7 +247,7 @@ class Jobs:
         return _job(row)
 
     async def _open(self, condition: ColumnElement[bool]) -> Sequence[Job]:
-        rows = await self._connection.rows(select(jobs).where(condition).order_by(jobs.c.id))
+        rows = await self._connection.every(select(jobs).where(condition), jobs.c.id)
         return [_job(row) for row in rows]
 
     async def _put(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, select, update
 
 from bot.domain import (
     AssistantId,
@@ -17,7 +17,7 @@ from bot.domain import (
     SnapshotId,
     WorkspaceId,
 )
-from storage.connection import Connection
+from storage.connection import Connection, parts
 from storage.tables import assistants, jobs, models
 
 
@@ -38,28 +38,19 @@ class Models:
 
     async def find(self, workspace: WorkspaceId, name: ModelName) -> Model | None:
         own = and_(models.c.workspace == workspace, models.c.name == name)
-        row = await self._connection.first(select(*_SHOWN).where(own))
+        row = await self._connection.first(select(models).where(own))
         return None if row is None else _model(row)
 
     async def all(self, workspace: WorkspaceId, assistant: AssistantId) -> Sequence[Model]:
-        rows = await self._connection.rows(
-            select(*_SHOWN)
-            .where(models.c.workspace == workspace, models.c.assistant == assistant)
-            .where(models.c.is_deleted.is_(False))
-            .order_by(models.c.id.desc())
-        )
-        return [_model(row) for row in rows]
+        own = models.c.workspace == workspace, models.c.assistant == assistant
+        return (await self._kept(*own))[::-1]
 
     async def of_workspaces(self, numbers: Sequence[WorkspaceId]) -> Sequence[Model]:
-        kept = models.c.workspace.in_(numbers), models.c.is_deleted.is_(False)
-        rows = await self._connection.rows(select(*_SHOWN).where(*kept).order_by(models.c.id))
-        return [_model(row) for row in rows]
+        return await self._kept(models.c.workspace.in_(numbers))
 
     async def tainted(self, host: HostName) -> Sequence[Model]:
-        learned = and_(models.c.host == host, models.c.is_tainted, models.c.is_deleted.is_(False))
-        made = and_(learned, models.c.kind != ModelKind.BASE)
-        rows = await self._connection.rows(select(*_SHOWN).where(made).order_by(models.c.id))
-        return [_model(row) for row in rows]
+        learned = models.c.host == host, models.c.is_tainted
+        return await self._kept(*learned, models.c.kind != ModelKind.BASE)
 
     async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
         """What was trained on from one of these models learned the row from it."""
@@ -72,11 +63,16 @@ class Models:
         heirs = select(child.c.name).where(
             child.c.workspace == workspace, child.c.parent == line.c.name
         )
-        rows = await self._connection.rows(select(line.union(heirs).c.name))
-        clean = and_(
-            own, models.c.name.in_([row.name for row in rows]), models.c.is_tainted.is_(False)
-        )
-        return await self._connection.changed(update(models).where(clean).values(is_tainted=True))
+        whole = line.union(heirs)
+        names = [
+            row.name for row in await self._connection.every(select(whole.c.name), whole.c.name)
+        ]
+        changed = 0
+        for part in parts(names):
+            clean = and_(own, models.c.name.in_(part), models.c.is_tainted.is_(False))
+            taint = update(models).where(clean).values(is_tainted=True)
+            changed += await self._connection.changed(taint)
+        return changed
 
     async def set_ends(self, ends: Mapping[tuple[WorkspaceId, ModelName], str]) -> None:
         if not ends:
@@ -101,9 +97,11 @@ class Models:
         own = and_(models.c.workspace == workspace, models.c.name == name)
         await self._connection.run(update(models).where(own).values(is_deleted=False))
 
-
-_SHOWN = [column for column in models.c if column.name != "id"]
+    async def _kept(self, *conditions: ColumnElement[bool]) -> Sequence[Model]:
+        """The oldest first."""
+        wanted = select(models).where(*conditions, models.c.is_deleted.is_(False))
+        return [_model(row) for row in await self._connection.every(wanted, models.c.id)]
 
 
 def _model(row: Row[Any]) -> Model:
-    return Model(**row._asdict())
+    return Model(**{name: value for name, value in row._asdict().items() if name != "id"})

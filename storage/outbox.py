@@ -73,8 +73,8 @@ class Outbox:
         rows = await self._connection.rows(
             select(notices)
             .where(IS_BEHIND, notices.c.due_at <= now, notices.c.workspace.not_in(_CLOSED))
-            .order_by(notices.c.due_at, notices.c.id)
-            .limit(limit)
+            .order_by(notices.c.due_at, notices.c.id),
+            most=limit,
         )
         return [_notice(row) for row in rows]
 

@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     Column,
+    ColumnElement,
     CompoundSelect,
     Row,
     Table,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -25,7 +28,7 @@ from sqlalchemy import (
 
 from bot.domain import ExampleId, ExampleState, RoomMessage, User, UserId, WorkspaceId
 from bot.ports.people import KEPT_FROM_THE_START, KeptCursor
-from storage.connection import Connection
+from storage.connection import Connection, some_of
 from storage.examples.values import mark_of, searchable
 from storage.tables import (
     IS_LIVING,
@@ -108,7 +111,7 @@ class People:
         if last:
             passed = [literal(value, key.type) for key, value in zip(keys, last, strict=True)]
             own = own.where(tuple_(*keys) > tuple_(*passed))
-        rows = await self._connection.rows(own.order_by(*keys).limit(limit))
+        rows = await self._connection.rows(own.order_by(*keys), most=limit)
         is_more = len(rows) == limit
         passed_key = tuple(getattr(rows[-1], key.name) for key in keys) if is_more else ()
         following = (number, passed_key) if is_more else (number + 1, ())
@@ -120,7 +123,7 @@ class People:
         theirs = _examples_of(workspace, user, after).subquery()
         part = func.min(theirs.c.part)
         found = select(theirs.c.id, part.label("part")).group_by(theirs.c.id)
-        rows = await self._connection.rows(found.order_by(theirs.c.id).limit(limit))
+        rows = await self._connection.rows(found.order_by(theirs.c.id), most=limit)
         return [(ExampleId(row.id), _PARTS[row.part]) for row in rows]
 
     async def example_count(self, workspace: WorkspaceId, user: UserId) -> int:
@@ -136,8 +139,8 @@ class People:
             room_messages.c.author_id == user,
             room_messages.c.number > after,
         )
-        page = select(room_messages).where(own).order_by(room_messages.c.number).limit(limit)
-        return [_message(row) for row in await self._connection.rows(page)]
+        page = select(room_messages).where(own).order_by(room_messages.c.number)
+        return [_message(row) for row in await self._connection.rows(page, most=limit)]
 
     async def newest(self, workspace: WorkspaceId, user: UserId) -> str:
         theirs = turns.c.workspace == workspace, turns.c.asker == user
@@ -148,13 +151,24 @@ class People:
         return f"{row.turn or 0}.{row.it or 0}" if row.turn or row.it else ""
 
     async def edited(
-        self, workspace: WorkspaceId, user: UserId, *, limit: int = _PART
+        self,
+        workspace: WorkspaceId,
+        user: UserId,
+        *,
+        after: ExampleId | None = None,
+        limit: int = _PART,
     ) -> Sequence[ExampleId]:
-        own = and_(revisions.c.workspace == workspace, revisions.c.editor == user)
-        earlier = select(revisions.c.example.label("id")).where(own)
-        now = and_(examples.c.workspace == workspace, examples.c.editor == user)
-        found = earlier.union(select(examples.c.id).where(now)).limit(limit)
-        return [ExampleId(row.id) for row in await self._connection.rows(found)]
+        found: set[ExampleId] = set()
+        columns: tuple[tuple[Column[Any], Column[Any], Column[Any]], ...] = (
+            (revisions.c.example, revisions.c.workspace, revisions.c.editor),
+            (examples.c.id, examples.c.workspace, examples.c.editor),
+        )
+        for number, owner, editor in columns:
+            theirs = select(number.label("id")).distinct().order_by(number)
+            beyond = theirs.where(owner == workspace, editor == user, number > (after or 0))
+            rows = await self._connection.rows(beyond, most=limit)
+            found.update(ExampleId(row.id) for row in rows)
+        return sorted(found)[:limit]
 
     async def take_back(
         self, workspace: WorkspaceId, edited: Sequence[ExampleId], user: UserId, *, at: datetime
@@ -167,7 +181,7 @@ class People:
             examples.c.id.in_(edited),
             examples.c.editor == user,
         )
-        rows = await self._connection.rows(select(examples).where(now))
+        rows = await self._connection.rows(select(examples).where(now), most=len(edited))
         self._connection.has_erased = True
         return [ExampleId(row.id) for row in rows if not await self._restored(row, at)]
 
@@ -184,31 +198,27 @@ class People:
             (direct_choices, direct_choices.c.user == user),
             (notices, notices.c.key == f"{workspace}.{user}.consent"),
         ):
-            gone = delete(table).where(table.c.workspace == workspace, theirs)
-            changed += await self._connection.changed(gone)
+            own = some_of(table, table.c.workspace == workspace, theirs, limit=limit)
+            changed += await self._connection.changed(delete(table).where(own))
         for column in _WITHOUT_NAME:
-            named = and_(column.table.c.workspace == workspace, column == user)
-            changed += await self._connection.changed(
-                update(column.table).where(named).values({column.name: FORGOTTEN.id})
-            )
+            table = column.table
+            assert isinstance(table, Table)
+            own = some_of(table, table.c.workspace == workspace, column == user, limit=limit)
+            nobody = update(table).where(own).values({column.name: FORGOTTEN.id})
+            changed += await self._connection.changed(nobody)
         return changed
 
     async def forget_messages(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = _PART
     ) -> int:
         named = and_(room_messages.c.workspace == workspace, room_messages.c.author_id == user)
-        some = select(room_messages.c.number).where(named).limit(limit)
-        rows = await self._connection.rows(some)
-        numbers = [row.number for row in rows]
-        await self._blank(numbers, author=FORGOTTEN, author_id=FORGOTTEN.id)
-        answers = and_(
-            room_messages.c.workspace == workspace, room_messages.c.reply_to.in_(numbers)
-        )
-        told = await self._connection.rows(
-            select(room_messages.c.number).where(answers, room_messages.c.is_own)
-        )
-        await self._blank([row.number for row in told])
-        return len(rows)
+        some = select(room_messages.c.number).where(named)
+        numbers = [row.number for row in await self._connection.rows(some, most=limit)]
+        if numbers:
+            these, answers = room_messages.c.number.in_(numbers), room_messages.c.reply_to
+            await self._blank(these, author=FORGOTTEN, author_id=FORGOTTEN.id)
+            await self._blank(answers.in_(numbers) & room_messages.c.is_own)
+        return len(numbers)
 
     async def forget_quotes(
         self, workspace: WorkspaceId, quotes: Collection[str], *, after: int, limit: int = _PART
@@ -219,20 +229,18 @@ class People:
             room_messages.c.number > after,
         )
         page = select(room_messages.c.number, room_messages.c.text, room_messages.c.body)
-        rows = await self._connection.rows(
-            page.where(ours).order_by(room_messages.c.number).limit(limit)
-        )
+        ordered = page.where(ours).order_by(room_messages.c.number)
+        rows = await self._connection.rows(ordered, most=limit)
         said = [(row.number, f"{row.text} {row.body or ''}") for row in rows]
         by_beginning = _by_beginning(quotes)
-        await self._blank([number for number, text in said if _quotes(text, by_beginning)])
+        if found := [number for number, text in said if _quotes(text, by_beginning)]:
+            await self._blank(room_messages.c.number.in_(found))
         return rows[-1].number if len(rows) == limit else None
 
-    async def _blank(self, numbers: Sequence[int], **more: object) -> None:
-        if numbers:
-            these = room_messages.c.number.in_(numbers)
-            gone = update(room_messages).where(these).values(text="", body=None, **more)
-            await self._connection.run(gone)
-            self._connection.has_erased = True
+    async def _blank(self, these: ColumnElement[bool], **more: object) -> None:
+        gone = update(room_messages).where(these).values(text="", body=None, **more)
+        await self._connection.run(gone)
+        self._connection.has_erased = True
 
     async def _restored(self, row: Row[Any], at: datetime) -> bool:
         """The newest revision of somebody else is in force again, and waits for a curator."""
@@ -277,32 +285,27 @@ class People:
 
     async def _forget_audit(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
         """What was done stays, with its numbers; who did it, and what they wrote, goes."""
-        own = and_(audit.c.workspace == workspace, audit.c.user == user)
-        rows = await self._connection.rows(
-            select(audit.c.id, audit.c.details).where(own).limit(limit)
-        )
-        about = and_(
-            audit.c.workspace == workspace,
-            audit.c.what.like("role%"),
-            audit.c.details.contains(f'"{user}"', autoescape=True),
-        )
-        rows = [
-            *rows,
-            *await self._connection.rows(
-                select(audit.c.id, audit.c.details).where(about).limit(limit)
-            ),
-        ]
-        for row in rows:
-            left = {k: v for k, v in row.details.items() if isinstance(v, int | float | None)}
-            nobody = update(audit).where(audit.c.id == row.id)
-            await self._connection.run(nobody.where(audit.c.user == user).values(user=None))
-            await self._connection.run(nobody.values(details=left))
+        own = select(audit.c.id, audit.c.details).where(audit.c.workspace == workspace)
+        # Not LIKE, for which SQLite takes no index.
+        about_roles = audit.c.what >= "role", audit.c.what < "rolf"
+        about = audit.c.details.contains(f'"{user}"', autoescape=True)
+        by = await self._connection.rows(own.where(audit.c.user == user), most=limit)
+        told = await self._connection.rows(own.where(*about_roles, about), most=limit)
+        rows = {row.id: row.details for row in (*by, *told)}
+        if rows:
+            numbers = audit.c.id.in_(list(rows)), audit.c.user == user
+            await self._connection.run(update(audit).where(*numbers).values(user=None))
+            number: BindParameter[int] = bindparam("number")
+            details = bindparam("left", type_=audit.c.details.type)
+            blank = update(audit).where(audit.c.id == number).values(details=details)
+            numeric = [{"number": number, "left": _numbers(kept)} for number, kept in rows.items()]
+            await self._connection.run_each(blank, numeric)
         return len(rows)
 
     async def _forget_spending(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
         """The tokens of the workspace stay counted."""
         own = and_(spending.c.workspace == workspace, spending.c.user == user)
-        rows = await self._connection.rows(select(spending).where(own).limit(limit))
+        rows = await self._connection.rows(select(spending).where(own), most=limit)
         for row in rows:
             new = self._connection.insert(spending).values(
                 workspace=workspace, day=row.day, user=FORGOTTEN.id, tokens=row.tokens
@@ -315,6 +318,10 @@ class People:
             )
             await self._connection.run(delete(spending).where(own, spending.c.day == row.day))
         return len(rows)
+
+
+def _numbers(details: Mapping[str, object]) -> Mapping[str, object]:
+    return {name: value for name, value in details.items() if isinstance(value, int | float | None)}
 
 
 def _examples_of(workspace: WorkspaceId, user: UserId, after: ExampleId) -> CompoundSelect[Any]:

@@ -31,12 +31,8 @@ class RemoteCleanups:
         await self._connection.run(insert(remote_cleanups).values(values))
 
     async def due(self, *, now: datetime) -> Sequence[RemoteCleanup]:
-        wanted = (
-            select(remote_cleanups)
-            .where(remote_cleanups.c.next_look <= now)
-            .order_by(remote_cleanups.c.id)
-        )
-        rows = await self._connection.rows(wanted)
+        wanted = select(remote_cleanups).where(remote_cleanups.c.next_look <= now)
+        rows = await self._connection.every(wanted, remote_cleanups.c.id)
         return [
             RemoteCleanup(
                 row.host,

@@ -14,12 +14,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from time import perf_counter
+
+from bot.parts import PartSize
 
 PREFIX = "rewritten_"
 _EVENTS = ("insert", "update", "delete")
-_SHORT_SECONDS, _LONG_SECONDS = 0.005, 0.01
-_FEWEST, _MOST = 10, 1_000
 
 
 class Rewriting:
@@ -27,20 +26,13 @@ class Rewriting:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._size = 100
+        self._size = PartSize()
         self._copied: dict[str, int] = {}
 
     def step(self) -> bool:
         """Do one part in a transaction of its own; False where nothing is left to rewrite."""
-        started = perf_counter()
-        with _immediate(self._connection):
-            is_more = self._step()
-        took = perf_counter() - started
-        if took > _LONG_SECONDS:
-            self._size = max(_FEWEST, self._size // 2)
-        elif took < _SHORT_SECONDS:
-            self._size = min(_MOST, self._size * 2)
-        return is_more
+        with self._size.measured(), _immediate(self._connection):
+            return self._step()
 
     def _step(self) -> bool:
         began = self._value(
@@ -116,7 +108,7 @@ class Rewriting:
             f"SELECT max(rowid) FROM "
             f"(SELECT rowid FROM {_q(table)} WHERE rowid > ? ORDER BY rowid LIMIT ?)",
             last,
-            self._size,
+            self._size.rows,
         )
         if until is None:
             return False
@@ -153,7 +145,7 @@ class Rewriting:
         old = _q(PREFIX + table)
         gone = self._run(
             f"DELETE FROM {old} WHERE rowid IN (SELECT rowid FROM {old} ORDER BY rowid LIMIT ?)",
-            self._size,
+            self._size.rows,
         )
         if gone.rowcount == 0:
             self._run(f"DROP TABLE {old}")

@@ -36,5 +36,6 @@ class Roles:
 
     async def all(self, workspace: WorkspaceId) -> Sequence[tuple[UserId, Role]]:
         statement = select(roles.c.user, roles.c.role).where(roles.c.workspace == workspace)
-        rows = await self._connection.rows(statement.order_by(roles.c.role.desc(), roles.c.user))
-        return [(row.user, Role(row.role)) for row in rows]
+        rows = await self._connection.every(statement, roles.c.user)
+        held = [(row.user, Role(row.role)) for row in rows]
+        return sorted(held, key=lambda one: one[1], reverse=True)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import CTE, Row, and_, delete, func, or_, select, update
 
 from bot.domain import LOCAL, ChannelId, RoomMessage, User, UserId
-from storage.connection import Connection
+from storage.connection import PAGE, Connection
 from storage.tables import room_messages, room_reactions
 
 Reactions = Mapping[int, Sequence[tuple[str, UserId]]]
@@ -86,8 +86,8 @@ class Room:
             statement = statement.where(
                 or_(room_messages.c.number == thread, room_messages.c.thread == thread)
             )
-        newest = statement.order_by(room_messages.c.number.desc()).limit(limit)
-        rows = (await self._connection.rows(newest))[::-1]
+        newest = statement.order_by(room_messages.c.number.desc())
+        rows = (await self._connection.rows(newest, most=limit))[::-1]
         reactions = await self._reactions([row.number for row in rows])
         return [_message(row, reactions) for row in rows]
 
@@ -114,23 +114,29 @@ class Room:
         return None if row is None else int(row.number)
 
     async def channels(self) -> Sequence[ChannelId]:
-        rows = await self._connection.rows(select(_channels()))
-        return [ChannelId(row.channel) for row in rows if row.channel is not None]
+        found: list[ChannelId] = []
+        while True:
+            page = select(_channels(found[-1] if found else ""))
+            rows = await self._connection.rows(page, most=PAGE)
+            found += [ChannelId(row.channel) for row in rows if row.channel is not None]
+            if len(rows) < PAGE:
+                return found
 
     async def _reactions(self, numbers: Sequence[int]) -> Reactions:
         reactions: dict[int, list[tuple[str, UserId]]] = defaultdict(list)
         if numbers:
             own = room_reactions.c.number.in_(numbers)
-            statement = select(room_reactions).where(own).order_by(room_reactions.c.position)
-            for row in await self._connection.rows(statement):
+            every = select(room_reactions).where(own)
+            async for row in self._connection.stream(every, room_reactions.c.position):
                 reactions[row.number].append((row.emoji, row.user))
         return reactions
 
 
-def _channels() -> CTE:
+def _channels(after: str) -> CTE:
     """Each channel from the one before it, by the index: DISTINCT would read every message."""
     channel = room_messages.c.channel
-    known = select(func.min(channel).label("channel")).cte("channels", recursive=True)
+    first = select(func.min(channel).label("channel")).where(channel > after)
+    known = first.cte("channels", recursive=True)
     following = select(func.min(channel)).where(channel > known.c.channel).scalar_subquery()
     return known.union_all(select(following).where(known.c.channel.is_not(None)))
 

@@ -39,6 +39,7 @@ Index(None, room_messages.c.channel, room_messages.c.thread)
 Index(None, room_messages.c.channel, room_messages.c.number)
 Index("ix_room_messages_author_id", room_messages.c.author_id)
 Index("ix_room_messages_reply_to", room_messages.c.reply_to)
+Index("ix_room_messages_workspace", room_messages.c.workspace)
 
 room_reactions = Table(
     "room_reactions",
@@ -52,3 +53,4 @@ room_reactions = Table(
     ForeignKeyConstraint(["number"], ["room_messages.number"]),
 )
 Index("ix_room_reactions_user", room_reactions.c.user)
+Index("ix_room_reactions_workspace", room_reactions.c.workspace)

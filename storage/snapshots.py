@@ -22,8 +22,6 @@ from storage.connection import Connection, its_own, parts
 from storage.permission import permitted
 from storage.tables import examples, jobs, revisions, snapshot_rows, snapshots
 
-PAGE = 500
-
 _ROW = ["workspace", "snapshot", "position", "example", "revision", "split", "sha256"]
 
 
@@ -83,15 +81,8 @@ class Snapshots:
         wanted = _frozen_text(workspace, snapshot)
         if split is not None:
             wanted = wanted.where(snapshot_rows.c.split == split)
-        last = -1
-        while rows := await self._connection.rows(
-            wanted.where(snapshot_rows.c.position > last)
-            .order_by(snapshot_rows.c.position)
-            .limit(PAGE)
-        ):
-            for row in rows:
-                yield SnapshotRow(row.example, row.revision, row.split, row.sha256, row.text)
-            last = rows[-1].position
+        async for row in self._connection.stream(wanted, snapshot_rows.c.position):
+            yield SnapshotRow(row.example, row.revision, row.split, row.sha256, row.text)
 
     async def forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
         text = _frozen_text(workspace, snapshot).selected_columns.text
@@ -113,7 +104,8 @@ class Snapshots:
         )
         for part in parts(examples):
             wanted = select(snapshot_rows.c.example).where(of_it, snapshot_rows.c.example.in_(part))
-            found.update(row.example for row in await self._connection.rows(wanted))
+            rows = await self._connection.every(wanted.distinct(), snapshot_rows.c.example)
+            found.update(row.example for row in rows)
         return frozenset(found)
 
     async def forget_unused(self, at: datetime, *, limit: int = 500) -> int:
@@ -131,7 +123,8 @@ class Snapshots:
         for part in parts(examples):
             own = and_(snapshot_rows.c.workspace == workspace, snapshot_rows.c.example.in_(part))
             statement = select(snapshot_rows.c.snapshot).distinct().where(own)
-            found.update(row.snapshot for row in await self._connection.rows(statement))
+            rows = await self._connection.every(statement, snapshot_rows.c.snapshot)
+            found.update(row.snapshot for row in rows)
         return sorted(found)
 
 

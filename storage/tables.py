@@ -26,6 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     literal_column,
+    or_,
     true,
 )
 from sqlalchemy.schema import SchemaItem
@@ -48,6 +49,9 @@ from storage.columns import metadata as metadata
 from storage.evaluation_tables import evaluations as evaluations
 from storage.example_tables import example_marks as example_marks
 from storage.example_tables import example_messages as example_messages
+from storage.queue_tables import inbox as inbox
+from storage.queue_tables import remote_cleanups as remote_cleanups
+from storage.queue_tables import undoables as undoables
 from storage.residue_table import residues as residues
 from storage.role_table import roles as roles
 from storage.room_tables import room_messages as room_messages
@@ -125,6 +129,7 @@ direct_choices = Table(
     _flag("is_chosen"),
     PrimaryKeyConstraint("user", "workspace"),
 )
+Index(None, direct_choices.c.workspace)
 
 guest_channels = Table(
     "guest_channels",
@@ -236,6 +241,10 @@ Index(
     sqlite_where=IS_LIVING & examples.c.message.is_not(None),
     postgresql_where=IS_LIVING & examples.c.message.is_not(None),
 )
+for _person in (examples.c.editor, examples.c.decided_by):
+    _is_named = _person.is_not(None)
+    _columns = examples.c.workspace, _person
+    Index(None, *_columns, sqlite_where=_is_named, postgresql_where=_is_named)
 
 example_authors = Table(
     "example_authors",
@@ -274,6 +283,7 @@ revisions = Table(
     _of("examples", "example"),
     _check("number", "number >= 1"),
 )
+Index(None, revisions.c.workspace, revisions.c.editor, revisions.c.example)
 
 # Where cards stand whose buttons decide about an example.
 example_cards = Table(
@@ -301,6 +311,7 @@ snapshots = _numbered(
     _of("assistants", "assistant"),
     _check("rows", "training_rows >= 0 AND validation_rows >= 0"),
 )
+Index(None, snapshots.c.created_at)
 
 snapshot_rows = Table(
     "snapshot_rows",
@@ -404,6 +415,7 @@ job_metrics = Table(
     PrimaryKeyConstraint("job", "step"),
     _of("jobs", "job"),
 )
+Index(None, job_metrics.c.workspace)
 
 checkpoints = Table(
     "checkpoints",
@@ -417,6 +429,7 @@ checkpoints = Table(
     _of("jobs", "job"),
     _check("step", "step >= 0"),
 )
+Index(None, checkpoints.c.workspace)
 
 models = _numbered(
     "models",
@@ -481,6 +494,16 @@ Index(None, turns.c.workspace, turns.c.channel, turns.c.asked_message)
 Index(None, turns.c.workspace, turns.c.asker)
 Index(None, turns.c.workspace, turns.c.model)
 Index(None, turns.c.at)
+# Written out, as above. What is forgotten leaves it, so that each part finds the next at once.
+HAS_WORDS = or_(turns.c.question != literal_column("''"), turns.c.reply != literal_column("''"))
+Index(
+    "ix_turns_words",
+    turns.c.workspace,
+    turns.c.channel,
+    turns.c.thread,
+    sqlite_where=HAS_WORDS,
+    postgresql_where=HAS_WORDS,
+)
 
 votes = Table(
     "votes",
@@ -497,6 +520,14 @@ votes = Table(
 )
 Index(None, votes.c.workspace, votes.c.user)
 Index(None, votes.c.workspace, votes.c.turn)
+_has_reason = votes.c.reason.is_not(None)
+Index(
+    "ix_votes_reason",
+    votes.c.workspace,
+    votes.c.turn,
+    sqlite_where=_has_reason,
+    postgresql_where=_has_reason,
+)
 
 notices = _numbered(
     "notices",
@@ -519,50 +550,6 @@ Index("ix_notices_due", notices.c.due_at, sqlite_where=IS_BEHIND, postgresql_whe
 Index(None, notices.c.workspace, notices.c.channel, notices.c.message)
 Index(None, notices.c.due_at)
 
-# What somebody may still take back; with a host, what is deleted there afterwards.
-undoables = _numbered(
-    "undoables",
-    _text("user"),
-    _text("kind"),
-    Column("details", Json, nullable=False),
-    Column("host", Text),
-    Column("due_at", Utc, nullable=False),
-    _number("attempts"),
-    _of_workspace(),
-    _check("attempts", "attempts >= 0"),
-)
-Index(None, undoables.c.host, undoables.c.due_at)
-
-remote_cleanups = Table(
-    "leavings",
-    metadata,
-    _id(),
-    _text("host"),
-    _text("start"),
-    Column("host_job", Text),
-    Column("files", Json, nullable=False),
-    Column("next_look", Utc, nullable=False),
-    _number("attempts"),
-    Column("models", Json, nullable=False, server_default="[]"),
-    _check("attempts", "attempts >= 0"),
-)
-
-inbox = Table(
-    "inbox",
-    metadata,
-    Column("key", Text, primary_key=True),
-    Column("message_key", Text, unique=True),
-    _text("workspace"),
-    _text("state"),
-    _text("payload"),
-    Column("received_at", Utc, nullable=False),
-    _number("attempts"),
-    _check("state", "state IN ('received', 'running', 'done')"),
-    _check("erased", "state <> 'done' OR payload = ''"),
-    _check("attempts", "attempts >= 0"),
-)
-Index(None, inbox.c.state, inbox.c.received_at)
-
 audit = _numbered(
     "audit",
     Column("at", Utc, nullable=False),
@@ -572,6 +559,7 @@ audit = _numbered(
 )
 Index(None, audit.c.workspace)
 Index(None, audit.c.workspace, audit.c.user)
+Index(None, audit.c.workspace, audit.c.what)
 Index(None, audit.c.at)
 
 spending = Table(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, exists, func, select, update
 
 from bot.domain import (
     ChannelId,
@@ -24,7 +24,7 @@ from bot.domain import (
 from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, its_own, parts
-from storage.tables import IS_LIVING, examples, turns, votes
+from storage.tables import HAS_WORDS, IS_LIVING, examples, turns, votes
 
 
 class Turns:
@@ -76,13 +76,13 @@ class Turns:
         user: UserId,
         *,
         before: TurnId | None = None,
-        limit: int = 1000,
+        limit: int = 500,
     ) -> Sequence[Turn]:
-        own = and_(turns.c.workspace == workspace, turns.c.asker == user)
+        own = select(turns).where(turns.c.workspace == workspace, turns.c.asker == user)
         if before is not None:
-            own = and_(own, turns.c.id < before)
-        newest = select(turns).where(own).order_by(turns.c.id.desc()).limit(limit)
-        return [_turn(row) for row in await self._connection.rows(newest)]
+            own = own.where(turns.c.id < before)
+        newest = own.order_by(turns.c.id.desc())
+        return [_turn(row) for row in await self._connection.rows(newest, most=limit)]
 
     async def by_question(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
@@ -117,12 +117,7 @@ class Turns:
         here = and_(turns.c.workspace == workspace, turns.c.channel == channel)
         if thread is not None:
             here = and_(here, turns.c.thread == thread)
-        # What is forgotten already has neither question nor reply, and no vote says why.
-        own = and_(votes.c.workspace == turns.c.workspace, votes.c.turn == turns.c.id)
-        has_reason = exists().where(own, votes.c.reason.is_not(None))
-        is_left = or_(turns.c.question != "", turns.c.reply != "", has_reason)
-        some = select(turns.c.id).where(here, is_left).order_by(turns.c.id).limit(limit)
-        found = [row.id for row in await self._connection.rows(some)]
+        found = await self._part_of(workspace, here, limit)
         typed = and_(votes.c.workspace == workspace, votes.c.turn.in_(found))
         await self._connection.run(update(votes).where(typed).values(reason=None))
         statement = update(turns).where(here, turns.c.id.in_(found))
@@ -132,10 +127,22 @@ class Turns:
             self._connection.has_erased = True
         return changed
 
+    async def _part_of(
+        self, workspace: WorkspaceId, here: ColumnElement[bool], limit: int
+    ) -> Sequence[TurnId]:
+        """What is forgotten already has neither question nor reply, and no vote says why."""
+        some = select(turns.c.id).where(here, HAS_WORDS)
+        if found := await self._connection.rows(some, most=limit):
+            return [row.id for row in found]
+        is_here = exists().where(turns.c.id == votes.c.turn, here)
+        has_reason = votes.c.workspace == workspace, votes.c.reason.is_not(None)
+        reasoned = select(votes.c.turn).where(*has_reason, is_here)
+        return [row.turn for row in await self._connection.rows(reasoned, most=limit)]
+
     async def erase(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
         self._connection.has_erased = True
         own = and_(turns.c.workspace == workspace, turns.c.asker == user)
-        return await self._delete(select(turns.c.id).where(own).order_by(turns.c.id).limit(limit))
+        return await self._delete(select(turns.c.id).where(own).order_by(turns.c.id), limit)
 
     async def erase_votes(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
         self._connection.has_erased = True
@@ -152,10 +159,10 @@ class Turns:
             IS_LIVING,
         )
         old = and_(turns.c.at < at, turns.c.state != TurnState.STREAMING, ~waiting)
-        return await self._delete(select(turns.c.id).where(old).order_by(turns.c.at).limit(limit))
+        return await self._delete(select(turns.c.id).where(old).order_by(turns.c.at), limit)
 
-    async def _delete(self, some: Select[tuple[int]]) -> int:
-        numbers = [row.id for row in await self._connection.rows(some)]
+    async def _delete(self, some: Select[tuple[int]], limit: int) -> int:
+        numbers = [row.id for row in await self._connection.rows(some, most=limit)]
         await self._connection.run(delete(votes).where(votes.c.turn.in_(numbers)))
         return await self._connection.changed(delete(turns).where(turns.c.id.in_(numbers)))
 
@@ -188,9 +195,7 @@ class Turns:
 
     async def votes(self, workspace: WorkspaceId, turn: TurnId) -> Sequence[Vote]:
         own = and_(votes.c.workspace == workspace, votes.c.turn == turn)
-        rows = await self._connection.rows(
-            select(votes).where(own).order_by(votes.c.at, votes.c.user)
-        )
+        rows = await self._connection.every(select(votes).where(own), votes.c.at, votes.c.user)
         return [Vote(row.turn, row.user, row.value, row.reason, row.at) for row in rows]
 
     async def _find(self, workspace: WorkspaceId, condition: ColumnElement[bool]) -> Turn | None:

@@ -39,12 +39,12 @@ class Undoables:
         return None if row is None else _undoable(row)
 
     async def all(self, workspace: WorkspaceId) -> Sequence[Undoable]:
-        own = select(table).where(table.c.workspace == workspace).order_by(table.c.id)
-        return [_undoable(row) for row in await self._connection.rows(own)]
+        own = select(table).where(table.c.workspace == workspace)
+        return [_undoable(row) for row in await self._connection.every(own, table.c.id)]
 
     async def due(self, host: HostName | None, *, now: datetime) -> Sequence[Undoable]:
-        wanted = and_(table.c.host == host, table.c.due_at <= now)
-        rows = await self._connection.rows(select(table).where(wanted).order_by(table.c.due_at))
+        wanted = select(table).where(table.c.host == host, table.c.due_at <= now)
+        rows = await self._connection.every(wanted, table.c.due_at, table.c.id)
         return [_undoable(row) for row in rows]
 
     async def next_due(self, host: HostName | None) -> datetime | None:

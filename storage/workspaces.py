@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import Row, and_, delete, func, or_, select, update
 
 from bot.domain import Exclusion, Sources, Workspace, WorkspaceId
-from storage.connection import Connection
-from storage.tables import metadata, remote_cleanups, residues, workspaces
+from storage.connection import Connection, some_of
+from storage.tables import metadata, workspaces
+
+# Children before their parents, and the row of the workspace itself last.
+_OWNED = [table for table in reversed(metadata.sorted_tables) if "workspace" in table.c]
+_ERASED = [*_OWNED, workspaces]
+_LAST = len(_ERASED) - 1
 
 
 class Workspaces:
@@ -44,12 +50,12 @@ class Workspaces:
         is_allowed: bool | None = None,
         limit: int = 500,
     ) -> Sequence[Workspace]:
-        wanted = select(workspaces).order_by(workspaces.c.id).limit(limit)
+        wanted = select(workspaces).order_by(workspaces.c.id)
         if is_allowed is not None:
             wanted = wanted.where(workspaces.c.is_allowed == is_allowed)
         if after is not None:
             wanted = wanted.where(workspaces.c.id > after)
-        return [_workspace(row) for row in await self._connection.rows(wanted)]
+        return [_workspace(row) for row in await self._connection.rows(wanted, most=limit)]
 
     async def count(self) -> int:
         counted = select(func.count()).select_from(workspaces)
@@ -59,7 +65,7 @@ class Workspaces:
         gone = or_(
             workspaces.c.removal_reported_at.is_not(None), workspaces.c.closed_at.is_not(None)
         )
-        rows = await self._connection.rows(select(workspaces).where(gone).order_by(workspaces.c.id))
+        rows = await self._connection.every(select(workspaces).where(gone), workspaces.c.id)
         return [_workspace(row) for row in rows]
 
     async def report_removal(self, workspace: WorkspaceId, *, at: datetime) -> None:
@@ -100,20 +106,21 @@ class Workspaces:
         await self._set(workspace, name=name)
 
     async def erase(self, workspace: WorkspaceId) -> None:
-        while await self.erase_part(workspace):
-            pass
+        at = 0
+        while at >= 0:
+            at = await self.erase_part(workspace, first=at)
 
-    async def erase_part(self, workspace: WorkspaceId, *, limit: int = 500) -> bool:
+    async def erase_part(self, workspace: WorkspaceId, *, first: int = 0, limit: int = 500) -> int:
         self._connection.has_erased = True
-        for table in reversed(metadata.sorted_tables):
-            if table in (remote_cleanups, residues):
-                continue
+        # What came meanwhile into a table that was empty already must go before the last row.
+        ways = (range(first, _LAST), range(_LAST), [_LAST])
+        for number in itertools.chain(*ways):
+            table = _ERASED[number]
             owner = workspaces.c.id if table is workspaces else table.c.workspace
-            key = tuple_(*table.primary_key.columns)
-            some = select(*table.primary_key.columns).where(owner == workspace).limit(limit)
-            if await self._connection.changed(delete(table).where(key.in_(some))):
-                return True
-        return False
+            some = some_of(table, owner == workspace, limit=limit)
+            if await self._connection.changed(delete(table).where(some)):
+                return number
+        return -1
 
     async def _set(self, workspace: WorkspaceId, **values: float | str | datetime | None) -> None:
         own = workspaces.c.id == workspace

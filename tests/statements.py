@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,40 @@ def recorded(database: Database) -> Iterator[list[tuple[str, Any]]]:
     finally:
         for engine in engines:
             event.remove(engine, "before_cursor_execute", executed)
+
+
+@contextmanager
+def changed_rows(database: Database) -> Iterator[list[int]]:
+    """How many rows each transaction of the writer has changed."""
+    found = [0]
+
+    def executed(_: Any, cursor: Any, sql: str, *__: object) -> None:
+        if not sql.startswith("SELECT"):
+            found[-1] += max(0, cursor.rowcount)
+
+    def committed(_: object) -> None:
+        found.append(0)
+
+    engine = database._writers.sync_engine
+    event.listen(engine, "after_cursor_execute", executed)
+    event.listen(engine, "commit", committed)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "after_cursor_execute", executed)
+        event.remove(engine, "commit", committed)
+
+
+def unbounded(statements: list[tuple[str, Any]]) -> set[str]:
+    """Those that read rows, and as many as there are: neither LIMIT nor one row of sums."""
+    return {
+        " ".join(sql.split())
+        for sql, _ in statements
+        if sql.startswith(("SELECT", "WITH")) and "LIMIT" not in sql and not _ONE_ROW.match(sql)
+    }
+
+
+_ONE_ROW = re.compile(r"SELECT (count|max|min|coalesce|EXISTS|NOT|\(SELECT max)\b", re.IGNORECASE)
 
 
 def full_scans(path: str, statements: list[tuple[str, Any]], large: frozenset[str]) -> set[str]:

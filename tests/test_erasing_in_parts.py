@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Executable, Row
+from sqlalchemy import Row, Select
 
 from bot.domain import LOCAL, MessageId, Place, Role, Source
 from bot.events import ButtonClicked, CommandInvoked, MessagesDeleted, PlaceDeleted, What
@@ -87,8 +87,10 @@ async def test_nothing_of_one_persons_is_read_in_one_go(
             await records.example_cards.put(LOCAL, Place(LOCAL, GENERAL), message, [shown.id])
     lengths, rows = [], Connection.rows
 
-    async def counted(connection: Connection, statement: Executable) -> Sequence[Row[Any]]:
-        found = await rows(connection, statement)
+    async def counted(
+        connection: Connection, statement: Select[Any], *, most: int
+    ) -> Sequence[Row[Any]]:
+        found = await rows(connection, statement, most=most)
         # The courier reads along, what it has to deliver.
         lengths.append(0 if "FROM notices" in str(statement) else len(found))
         return found

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 import pytest
 from sqlalchemy import Table, UniqueConstraint
 
 from attune.server import doors
-from bot.domain import LOCAL, Assistant, ExampleState, Sources, Workspace, WorkspaceId
-from bot.events import ButtonClicked, FormSubmitted
+from bot import parts, removal
+from bot.domain import (
+    LOCAL,
+    Assistant,
+    ChannelId,
+    ExampleState,
+    MessageId,
+    Place,
+    Source,
+    Sources,
+    TurnState,
+    UserId,
+    Workspace,
+    WorkspaceId,
+)
+from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, PlaceDeleted
+from bot.retention import Keep, remove_old
 from storage.tables import metadata
 from tests.scene import Scene
-from tests.statements import full_scans, recorded
-from tests.stores import NOW, an_assistant
+from tests.statements import changed_rows, full_scans, recorded, unbounded
+from tests.stores import NOW, a_turn, an_assistant, an_example
 from tests.test_tuning_hosted import dying
 
 SMALL = {"workspaces", "leavings", "undoables"}
@@ -36,6 +53,12 @@ def test_the_children_of_a_deleted_row_are_found_by_an_index() -> None:
     ]
 
     assert missing == []
+
+
+def test_the_rows_of_a_workspace_are_found_by_an_index() -> None:
+    owned = [table for table in metadata.tables.values() if "workspace" in table.c]
+
+    assert [one.name for one in owned if ("workspace",) not in beginnings(one, 1)] == []
 
 
 def beginnings(table: Table, length: int) -> set[tuple[str, ...]]:
@@ -133,6 +156,97 @@ async def test_an_answer_asks_no_more_after_many_answers(scene: Scene) -> None:
     assert await queries(scene, lambda: scene.say("@Attune hello again")) == few
 
 
+@pytest.mark.parametrize("page", ["tour", "counts", "workspaces", "answers", "consents"])
+async def test_a_page_asks_no_more_for_more_rows(scene: Scene, page: str) -> None:
+    async def look() -> None:
+        await scene.house.look(scene.event(ButtonClicked(page), key=page))
+
+    await scene.learn(3)
+    few = await queries(scene, look)
+    await scene.learn(60, origin="more.csv")
+    await settled(scene, 30, first=0)
+
+    assert await queries(scene, look) == few
+
+
+USES = {"a question": 40, "a lesson": 40, "a list": 8}
+"""Statements that one use may cost; what it costs now is less."""
+
+
+async def test_what_people_do_most_asks_the_database_seldom(scene: Scene) -> None:
+    await scene.learn(3)
+    await scene.say("@Attune hello")
+    asked = {"a question": await queries(scene, lambda: scene.say("@Attune hello again"))}
+    answer = await scene.number_of("Hello from the model")
+
+    asked["a lesson"] = await queries(scene, lambda: scene.react(answer, "🎓"))
+    look = scene.event(CommandInvoked("examples"), key="look")
+    asked["a list"] = await queries(scene, lambda: scene.house.look(look))
+
+    assert {use: count for use, count in asked.items() if count > USES[use]} == {}
+
+
+ROWS, PART = 200, 10
+GONE = ChannelId("C9")
+MINA = UserId("mina")
+
+
+async def fill(scene: Scene) -> None:
+    """Rows of one person in one channel, all of them old."""
+    at = scene.clock.now() - timedelta(days=400)
+    async with scene.store.writing() as records:
+        own = await records.assistants.default(LOCAL)
+        assert own is not None
+        for number in map(str, range(ROWS)):
+            place = Place(LOCAL, GONE)
+            turn = replace(a_turn(own.id, number), place=place, asker=MINA, at=at)
+            await records.turns.add(LOCAL, replace(turn, state=TurnState.DONE))
+            source = Source(GONE, MessageId(number), None, None)
+            example = replace(an_example(own.id, number), authors=(MINA,), source=source)
+            await records.examples.add(LOCAL, example, at=at)
+            await records.audit.add(LOCAL, MINA, "example.added", at=at)
+
+
+async def forget_me(scene: Scene) -> None:
+    await scene.command("forget-me", by=MINA)
+    await scene.click("Erase it all", by=MINA)
+
+
+async def lose_channel(scene: Scene) -> None:
+    await scene.handle(scene.event(PlaceDeleted(), key="gone", channel=GONE))
+
+
+async def lose_workspace(scene: Scene) -> None:
+    async with scene.store.reading() as records:
+        workspace = await records.workspaces.find(LOCAL)
+    assert workspace is not None
+    await removal.erase(workspace, store=scene.store, now=scene.clock.now())
+
+
+async def sweep(scene: Scene) -> None:
+    year = timedelta(days=365)
+    await remove_old(Keep(year, year, year), store=scene.store, clock=scene.clock)
+
+
+@pytest.mark.parametrize("erase", [forget_me, lose_channel, lose_workspace, sweep])
+async def test_what_is_erased_goes_in_parts_of_a_bounded_size(
+    scene: Scene, erase: Callable[[Scene], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "_MOST", PART)
+    await scene.learn(3)
+    await fill(scene)
+
+    with changed_rows(scene.database) as changed:
+        await erase(scene)
+
+    assert sum(changed) >= ROWS
+    # An example has its children: author, revision, message.
+    assert max(changed) <= 5 * PART
+    async with scene.database.reading() as records:
+        left = await records.turns.by_event(LOCAL, "7")
+    assert left is None or (left.question, left.reply) == ("", "")
+
+
 async def test_nothing_that_people_do_reads_a_large_table_from_end_to_end(scene: Scene) -> None:
     with recorded(scene.database) as statements:
         await dying(scene)
@@ -156,5 +270,8 @@ async def test_nothing_that_people_do_reads_a_large_table_from_end_to_end(scene:
         await scene.command("forget-me", by="mina")
         await scene.click("Erase it all", by="mina")
         await scene.settle()
+        for erase in (lose_channel, sweep, lose_workspace):
+            await erase(scene)
 
     assert full_scans(f"{scene.folder}/attune.db", statements, LARGE) == set()
+    assert unbounded(statements) == set()

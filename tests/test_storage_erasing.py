@@ -166,7 +166,7 @@ async def test_what_is_written_while_a_table_is_rewritten_is_all_there(path: Pat
     rewriting, chance, steps = Rewriting(connection), random.Random(1), 0
 
     while rewriting.step():
-        rewriting._size = 20
+        rewriting._size.rows = 20
         steps += 1
         if steps < 200:
             await change_something(store, assistant, steps, chance)

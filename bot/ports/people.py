@@ -43,9 +43,14 @@ class People(Protocol):
         ...
 
     async def edited(
-        self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
+        self,
+        workspace: WorkspaceId,
+        user: UserId,
+        *,
+        after: ExampleId | None = None,
+        limit: int = 500,
     ) -> Sequence[ExampleId]:
-        """Examples with a revision of theirs."""
+        """Examples with a revision of theirs, by id."""
         ...
 
     async def take_back(

@@ -110,8 +110,11 @@ class Workspaces(Protocol):
         """Everything of the workspace goes, in every table."""
         ...
 
-    async def erase_part(self, workspace: WorkspaceId, *, limit: int = 500) -> bool:
-        """So many rows of one table go; False where nothing was left."""
+    async def erase_part(self, workspace: WorkspaceId, *, first: int = 0, limit: int = 500) -> int:
+        """So many rows go of the first table, by its number, that has any left.
+
+        The number of that table, to begin the next part with; below zero where nothing was left.
+        """
         ...
 
 
@@ -206,7 +209,7 @@ class Turns(Protocol):
         user: UserId,
         *,
         before: TurnId | None = None,
-        limit: int = 1000,
+        limit: int = 500,
     ) -> Sequence[Turn]:
         """Newest first."""
         ...
@@ -382,6 +385,12 @@ class Audit(Protocol):
         limit: int = 20,
     ) -> Sequence[AuditEntry]:
         """Newest first; `what` matches from its beginning."""
+        ...
+
+    async def of_kind(
+        self, workspace: WorkspaceId, what: str, *, limit: int = 20
+    ) -> Sequence[AuditEntry]:
+        """Newest first; `what` matches whole."""
         ...
 
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int: ...

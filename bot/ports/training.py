@@ -159,7 +159,7 @@ class Jobs(Protocol):
         ...
 
     async def events(
-        self, workspace: WorkspaceId, job: JobId, *, last: int | None = None
+        self, workspace: WorkspaceId, job: JobId, *, last: int = 500
     ) -> Sequence[JobEvent]:
         """Oldest first; `last` keeps only the newest so many."""
         ...

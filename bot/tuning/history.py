@@ -22,6 +22,7 @@ from bot.domain import (
     StepMetrics,
 )
 from bot.errors import NotFound, NotNow
+from bot.parts import every_job
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Document, Listing, ListingRow, Reply, Tone
@@ -35,7 +36,6 @@ _TONES = {"error": Tone.BAD, "warn": Tone.BUSY}
 _SHOWN = 200
 _ROWS = 50
 _EXAMPLES_NAMED = 12
-_EVERY_JOB = 1_000_000
 _DIGITS = 9
 
 
@@ -166,9 +166,9 @@ async def of_example(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         await records.examples.get(request.id, example)
         holding = set(await records.snapshots.holding(request.id, [example]))
-        jobs = await records.jobs.page(request.id, limit=_EVERY_JOB)
+        jobs = [job async for job in every_job(request.id, records) if job.snapshot in holding]
     words = request.words
-    lines = tuple(_job_line(job, words) for job in jobs if job.snapshot in holding)
+    lines = tuple(_job_line(job, words) for job in jobs)
     title = words("lineage.example", id=example)
     return Listing(title, lines, empty=words("lineage.nowhere", id=example))
 

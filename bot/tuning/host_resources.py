@@ -11,6 +11,7 @@ from bot.commands import Handlers
 from bot.deployments import HANDLE_LENGTH
 from bot.domain import HostName, Job, Model, ModelKind, Role
 from bot.errors import HostError, HostForgot, HostSilent, NotFound, NotNow, Outdated
+from bot.parts import every_job
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host, Serving
 from bot.ports.store import Records, Store
@@ -22,7 +23,6 @@ from bot.undo_offers import offer_undo
 
 handlers = Handlers()
 
-_EVERY_JOB = 1_000_000
 _LONGEST_WAIT = 15.0
 """Seconds that a person who looks at the page waits for a host."""
 
@@ -145,7 +145,7 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
 
 async def _own(request: Request, store: Store) -> OwnedResources:
     async with store.reading() as records:
-        jobs = await records.jobs.page(request.id, limit=_EVERY_JOB)
+        jobs = [job async for job in every_job(request.id, records)]
         models = [
             model
             for assistant in await records.assistants.all(request.id)

@@ -46,8 +46,8 @@ async def read(
     rows = await connection.rows(
         select(*_SHOWN)
         .where(examples.c.workspace == workspace, *conditions)
-        .order_by(examples.c.id)
-        .limit(limit)
+        .order_by(examples.c.id),
+        most=limit,
     )
     ids = [row.id for row in rows]
     authors = await _lists(connection, example_authors, workspace, ids)
@@ -61,7 +61,7 @@ async def _lists(
     lists: dict[int, list[Any]] = defaultdict(list)
     if ids:
         own = select(table).where(belonging_to(table, workspace, ids))
-        for row in await connection.rows(own.order_by(table.c.position)):
+        async for row in connection.stream(own, table.c.example, table.c.position):
             lists[row.example].append(row.item)
     return lists
 

@@ -149,7 +149,7 @@ class Examples:
         if has_text:
             wanted.append(table.c.row.is_not(None))
         found = select(table.c.id).where(table.c.workspace == workspace, *wanted)
-        rows = await self._connection.rows(found.order_by(table.c.id).limit(limit))
+        rows = await self._connection.rows(found.order_by(table.c.id), most=limit)
         return [ExampleId(row.id) for row in rows]
 
     async def count(self, workspace: WorkspaceId, filters: ExampleFilter) -> int:
@@ -184,14 +184,13 @@ class Examples:
         return replace(before, row=row, revision=number, updated_at=at)
 
     async def revisions(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Revision]:
-        earlier = select(
-            revisions.c.number, revisions.c.row, revisions.c.editor, revisions.c.at
-        ).where(belonging_to(revisions, workspace, [example]))
-        in_force = select(table.c.revision, table.c.row, table.c.editor, table.c.revised_at).where(
-            these(workspace, [example])
-        )
-        rows = await self._connection.rows(earlier.union_all(in_force).order_by("number"))
-        return [Revision(row.number, row.row, row.editor, row.at) for row in rows]
+        earlier = select(revisions).where(belonging_to(revisions, workspace, [example]))
+        rows = await self._connection.every(earlier, revisions.c.number)
+        found = [Revision(row.number, row.row, row.editor, row.at) for row in rows]
+        row = await self._connection.first(select(table).where(these(workspace, [example])))
+        if row is not None:
+            found.append(Revision(row.revision, row.row, row.editor, row.revised_at))
+        return found
 
     async def set_state(
         self,
@@ -219,7 +218,8 @@ class Examples:
         found: dict[ExampleId, tuple[int, ExampleState]] = {}
         for part in parts(examples):
             wanted = select(table.c.id, table.c.revision, table.c.state)
-            for row in await self._connection.rows(wanted.where(these(workspace, part))):
+            own = wanted.where(these(workspace, part))
+            for row in await self._connection.rows(own, most=len(part)):
                 found[row.id] = (row.revision, row.state)
         return found
 
@@ -257,9 +257,8 @@ class Examples:
     ) -> Sequence[ExampleId]:
         own = and_(example_authors.c.workspace == workspace, example_authors.c.item == user)
         statement = select(example_authors.c.example).distinct().where(own)
-        rows = await self._connection.rows(
-            statement.order_by(example_authors.c.example).limit(limit)
-        )
+        ordered = statement.order_by(example_authors.c.example)
+        rows = await self._connection.rows(ordered, most=limit)
         return [ExampleId(row.example) for row in rows]
 
     async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:

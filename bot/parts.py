@@ -1,0 +1,67 @@
+"""Long changes and long reads in parts, so that others can write and memory stays small."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from bot.domain import Job, JobId, WorkspaceId
+from bot.ports.store import Records, Store
+
+_SHORT_SECONDS, _LONG_SECONDS = 0.01, 0.03
+_FEWEST, _MOST = 50, 1_000
+_PAGE = 100
+
+Part = Callable[[Records, int], Awaitable[int]]
+"""Changes so many rows at most; says how many it changed."""
+
+
+class PartSize:
+    """How many rows the next part may take: as many as take some twenty milliseconds.
+
+    Never fewer than `fewest`: on a machine that is busy with other things parts take long however
+    small they are, and each costs a transaction.
+    """
+
+    def __init__(self, *, fewest: int = _FEWEST) -> None:
+        self._fewest = fewest
+        self.rows = min(fewest * 2, _MOST)
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """The time of a part decides the size of the next."""
+        started = perf_counter()
+        yield
+        took = perf_counter() - started
+        if took > _LONG_SECONDS:
+            self.rows = min(_MOST, max(self._fewest, self.rows // 2))
+        elif took < _SHORT_SECONDS:
+            self.rows = min(_MOST, self.rows * 2)
+
+
+async def in_parts(part: Part, store: Store, *, fewest: int = _FEWEST) -> int:
+    """Repeat the part until it finds nothing; how many rows it changed in all.
+
+    Each is a transaction of its own. A crash in between leaves what is done, so the part must
+    find by itself what is left.
+    """
+    size, total = PartSize(fewest=fewest), 0
+    while True:
+        async with store.writing() as records:
+            with size.measured():
+                changed = await part(records, size.rows)
+        if not changed:
+            return total
+        total += changed
+        await asyncio.sleep(0)
+
+
+async def every_job(workspace: WorkspaceId, records: Records) -> AsyncIterator[Job]:
+    """All jobs of a workspace, the newest first, read a page at a time."""
+    last: JobId | None = None
+    while page := await records.jobs.page(workspace, before=last, limit=_PAGE):
+        for job in page:
+            yield job
+        last = page[-1].id
