@@ -29,6 +29,7 @@ from sqlalchemy import (
 from bot.domain import ExampleId, ExampleState, RoomMessage, User, UserId, WorkspaceId
 from bot.ports.people import KEPT_FROM_THE_START, KeptCursor
 from storage.connection import Connection, some_of
+from storage.evaluation_tables import evaluations
 from storage.examples.values import mark_of, searchable
 from storage.tables import (
     IS_LIVING,
@@ -61,6 +62,7 @@ PERSONAL: Mapping[str, tuple[Column[Any], ...]] = {
     "edit": (revisions.c.editor,),
     "training": (jobs.c.asked_by,),
     "deployment": (deployments.c.by,),
+    "evaluation": (evaluations.c.asked_by,),
     "reaction": (room_reactions.c.user,),
     "choice": (direct_choices.c.user,),
     "undoable": (undoables.c.user,),
@@ -80,6 +82,7 @@ _BEGINNING = 8
 _WITHOUT_NAME = (
     jobs.c.asked_by,
     deployments.c.by,
+    evaluations.c.asked_by,
     examples.c.decided_by,
     undoables.c.user,
 )
