@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
+from bot.domain import Sources, Workspace, WorkspaceId
+from storage.database import Database
 from tests.browser import DESK, PATIENCE, PHONE, Windows, go_the_newcomers_way, visit
 from tests.program import served
+from tests.stores import an_assistant, an_example
 
 pytestmark = pytest.mark.browser
 
@@ -209,3 +214,47 @@ async def test_everything_has_a_name_for_screen_readers(windows: Windows, studio
     nameless = await page.evaluate(NAMELESS)
 
     assert nameless == []
+
+
+async def test_a_workspace_whose_app_was_removed_is_exported_kept_and_erased(
+    windows: Windows, tmp_path: Path
+) -> None:
+    workspace = WorkspaceId("slack:T1")
+    await _close(workspace, f"sqlite+aiosqlite:///{tmp_path}/attune.db")
+    async with served(tmp_path) as address:
+        page = await windows.open(address)
+        await visit(page, f"{address}/workspaces")
+        await page.get_by_role("button", name="What happens now").click()
+        card = page.get_by_role("dialog")
+        await card.get_by_text("is erased on").first.wait_for()
+
+        async with page.expect_download() as started:
+            await card.get_by_role("button", name="Export", exact=True).click()
+        exported = await (await started.value).path()
+        assert "ours alone" in exported.read_text()
+
+        await page.get_by_role("button", name="What happens now").click()
+        await card.get_by_role("button", name="It is coming back").click()
+        await page.get_by_text("is kept until").first.wait_for()
+        await visit(page, f"{address}/workspaces")
+        await page.get_by_role("button", name="What happens now").click()
+        await card.get_by_role("button", name="Erase now").click()
+        await page.get_by_text("Erase everything of The team?").first.wait_for()
+        await page.get_by_role("button", name="Erase now").last.click()
+        await page.get_by_text("Everything of The team is erased.").first.wait_for()
+        await visit(page, f"{address}/workspaces")
+        await expect(page.get_by_text("The team")).to_have_count(0)
+
+
+async def _close(workspace: WorkspaceId, address: str) -> None:
+    """A workspace with an approved example, closed a day ago."""
+    now = datetime.now(UTC)
+    store = await Database.open(address)
+    async with store.writing() as records:
+        await records.workspaces.add(Workspace(workspace, "The team", Sources.OUTSIDE))
+        assistant = await records.assistants.add(
+            workspace, replace(an_assistant(), workspace=workspace)
+        )
+        await records.examples.add(workspace, an_example(assistant.id, "ours alone"), at=now)
+        await records.workspaces.close(workspace, at=now - timedelta(days=1))
+    await store.close()
