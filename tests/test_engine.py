@@ -15,13 +15,21 @@ import pytest
 
 from attune.bootstrap import configured_hosts
 from attune.embedded import Address, embedded_tuner
+from attune.engine.adding import add
 from attune.engine.folder import EngineFolder, is_whole
 from attune.engine.installation import Installation
 from attune.engine.pip_errors import explained, is_not_offered
 from attune.engine.steps import ModelPackage, Steps
 from attune.settings import Settings
 from bot.domain import LOCAL, HostName, Sources, User, UserId, Workspace
-from bot.errors import EngineError, IndexUnreachable, InstallRunning, NotEnoughSpace, NotFound
+from bot.errors import (
+    EngineError,
+    IndexUnreachable,
+    InstallRunning,
+    ModelRefused,
+    NotEnoughSpace,
+    NotFound,
+)
 from bot.events import ButtonClicked
 from bot.ports.engine import InstalledModel, InstallPlan, InstallProgress, InstallStep
 from bot.replies import Card, Progress, Refused
@@ -294,3 +302,52 @@ async def test_the_assistant_moves_to_a_language_model_by_one_click(
     assert answering is not None
     assert (answering.model, answering.host) == ("base", "local")
     assert isinstance(await desk.ask(ButtonClicked("engine.use:other"), by=OPERATOR), Refused)
+
+
+def base_in(place: Path) -> Path:
+    place.mkdir()
+    (place / "config.json").write_text('{"model_type": "llama"}')
+    (place / "tokenizer.json").write_text("{}")
+    (place / "chat_template.jinja").write_text("{{ messages }}")
+    (place / "model.safetensors").write_text("weights")
+    (place / "pytorch_model.bin").write_text("a pickle")
+    (place / "modeling.py").write_text("print('code')")
+    (place / "README.md").write_text("---\nlicense: mit\n---\n")
+    return place
+
+
+def test_a_model_of_a_folder_is_copied_without_pickles_and_code(tmp_path: Path) -> None:
+    folder = folder_in(tmp_path)
+
+    add(folder, base_in(tmp_path / "mine"), name="Mine")
+
+    (model,) = folder.models()
+    assert (model.name, model.license) == ("Mine", "mit")
+    assert {path.name for path in folder.model("Mine").iterdir()} == {
+        *("config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"),
+        "attune.json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("model.safetensors", None, "no weights as safetensors"),
+        ("tokenizer.json", None, "tokenizer"),
+        ("chat_template.jinja", None, "no chat template"),
+        ("config.json", None, "no config.json"),
+        ("config.json", '{"model_type": "llama", "auto_map": {}}', "auto_map"),
+        ("tokenizer_config.json", '{"auto_map": {}}', "auto_map"),
+    ],
+)
+def test_a_model_that_cannot_be_trusted_or_asked_is_refused_with_the_reason(
+    tmp_path: Path, file: str, content: str | None, reason: str
+) -> None:
+    place = base_in(tmp_path / "mine")
+    (place / file).unlink(missing_ok=True)
+    if content is not None:
+        (place / file).write_text(content)
+
+    with pytest.raises(ModelRefused, match=reason):
+        add(folder_in(tmp_path), place, name="Mine")
+    assert not folder_in(tmp_path).models()

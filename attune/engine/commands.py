@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, Never
 
 import typer
 
+from attune.engine.adding import add as take
+from attune.engine.adding import license_of, look_over
 from attune.engine.folder import EngineFolder
 from attune.engine.installation import Installation
 from attune.engine.manager import steps_of
@@ -60,6 +63,29 @@ def list_() -> None:
         typer.echo("There is no language model here. Get one: attune engine install")
     for model in models:
         typer.echo(f"{model.name}  {size(model.bytes)}  {model.license}  {model.source}")
+
+
+@app.command()
+def add(
+    place: Annotated[Path, typer.Argument(metavar="PATH")],
+    name: Annotated[str, typer.Option(help="What it is called here, if not as its folder")] = "",
+    yes: Yes = False,
+) -> None:
+    """Take a model from a folder: safetensors with a tokenizer and a chat template, no code."""
+    folder, place = EngineFolder(_settings().data_dir), place.expanduser().resolve()
+    called = name or place.name
+    if folder.python is None:
+        _fail("What trains and serves models is not here yet: attune engine install")
+    try:
+        files = look_over(place)
+        total = size(sum(path.stat().st_size for path in files))
+        typer.echo(f"{called}: {total}, licence {license_of(place)}, from {place}")
+        if not yes:
+            typer.confirm("Take it?", default=True, abort=True)
+        take(folder, place, name=called)
+    except AttuneError as error:
+        _fail(error.sentence)
+    typer.echo(f"{called} is here. A running Attune serves it within seconds.")
 
 
 @app.command()
