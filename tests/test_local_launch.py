@@ -81,3 +81,17 @@ def test_a_worker_that_no_signal_reaches_is_stopped_by_a_word(
 
     assert (tuner.data / "jobs" / job.id / "stop").exists()
     assert 3 <= max(tuner.steps(job)) < 10_000
+
+
+def test_threads_that_wait_leave_the_cores_to_others(
+    launched: Callable[..., Tuner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_DISPLAY_ENV", "TRUE")
+    told = tmp_path / "worker.log"
+    tuner = launched("--launch", f"sh -c '{{python}} -m tuner.worker {{job}} 2>> {told}'")
+
+    tuner.tune(hyperparameters={"n_epochs": 1})
+    tuner.ask(tuner.base, "Do you sell figs?")
+
+    for log in (tuner.data.parent / "tuner.log", told):
+        assert "OMP_WAIT_POLICY = 'PASSIVE'" in log.read_text(), log.name

@@ -203,6 +203,9 @@ def make_tiny_base(place: Path, *, tell: Callable[[int, int, float], None]) -> N
     if place.exists():
         raise CannotStart(f"{place} is there already; give the name of a new folder.")
     with _explained_absence():
+        from tuner.local.waiting import wait_asleep
+
+        wait_asleep()
         from tuner.local.tiny import make
 
         make(place, tell=tell)

@@ -54,6 +54,9 @@ def train(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
 def course_of(engine: str) -> TrainingRun:
     # Here and not at the top: a worker that only checks files needs no numbers.
     if engine == "local":
+        from tuner.local.waiting import wait_asleep
+
+        wait_asleep()
         from tuner.local.worker import run as run_local
 
         return run_local

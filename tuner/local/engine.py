@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tuner.bases import find_bases
 from tuner.engine import Base, Delta, Embedding, Generation, GenerationRequest, Sampling
 from tuner.errors import ApiError, Busy, Unready
+from tuner.local.waiting import wait_asleep
 
 if TYPE_CHECKING:
     from tuner.local.constraints import Matcher
@@ -56,6 +57,7 @@ class Local:
         for name in ("torch", "transformers", "peft", "trl"):
             if find_spec(name) is None:
                 raise ModuleNotFoundError(name=name)
+        wait_asleep()
         return cls(find_bases(said), longest_queue=longest_queue)
 
     async def run(self) -> None:
