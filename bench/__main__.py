@@ -1,8 +1,8 @@
 """Prints every figure beside its goal: `python -m bench`, or `python -m bench rows idling`.
 
 The exit status is 1 if a goal is missed. Figures of one machine are for that machine, and a
-busy one is slower: where it matters they are ratios to a bare baseline. `local_training` and
-`local_serving` need the extra `local` and are measured only where they are named.
+busy one is slower: where it matters they are ratios to a bare baseline. `local_training`,
+`local_serving` and `learning` need the extra `local` and are measured only where they are named.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bench import (
     first_text,
     idling,
     importing,
+    learning,
     local_serving,
     local_training,
     on_discord,
@@ -42,7 +43,7 @@ MODULES = (
     studio,
     scale,
 )
-WITH_TORCH = (local_training, local_serving)
+WITH_TORCH = (local_training, local_serving, learning)
 
 
 def main() -> int:

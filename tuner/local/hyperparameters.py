@@ -6,13 +6,16 @@ from dataclasses import asdict, dataclass
 
 from tuner.training_run import Rejected
 
-STEPS_WANTED = 200
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
-AUTO_BATCHES = ((20, 2), (50, 4), (500, 8), (math.inf, 16))
-# For a model 2,048 wide; narrower ones bear, and need, larger steps.
+STEPS_WANTED = 240
+MOST_EPOCHS = 50
+FEWEST_EPOCHS = ((1000, 6), (math.inf, 3))
+AUTO_BATCHES = ((20, 2), (60, 4), (500, 8), (math.inf, 16))
+# For a model 2,048 wide; narrower ones bear, and need, larger steps. All measured on SmolLM2-135M
+# (docs/look-up/measured.md), but for whole models.
 WIDTH = 2048
-LORA_RATE, FULL_RATE = 2e-4, 2e-5
-DPO_SHARE = 0.2
+LORA_RATE, FULL_RATE, DPO_RATE, DPO_FULL_RATE = 5e-4, 2e-5, 4e-5, 4e-6
+HIGHEST_RATE = 5e-3
+PROMPT, PROMPT_WEIGHT = "prompt_loss_weight", 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Hyperparameters:
     prompt_loss_weight: float
     lora: bool
     lora_r: int
+    may_end_early: bool
 
     def told(self, requested: Mapping[str, object]) -> dict[str, object]:
         """Those that the job shows: the protocol's, and of our own those that were asked for."""
@@ -33,9 +37,9 @@ class Hyperparameters:
 
     def rate(self, width: int, *, is_dpo: bool) -> float:
         """The learning rate at its highest, for a model of this width."""
-        base = LORA_RATE if self.lora else FULL_RATE
-        share = DPO_SHARE if is_dpo else 1.0
-        return base * share * WIDTH / width * self.learning_rate_multiplier
+        rates = (DPO_RATE, DPO_FULL_RATE) if is_dpo else (LORA_RATE, FULL_RATE)
+        scaled = rates[not self.lora] * WIDTH / width
+        return min(HIGHEST_RATE, scaled) * self.learning_rate_multiplier
 
 
 def resolve(requested: Mapping[str, object], *, rows: int, is_full: bool | None) -> Hyperparameters:
@@ -43,15 +47,18 @@ def resolve(requested: Mapping[str, object], *, rows: int, is_full: bool | None)
     batch = _number(requested, "batch_size") or next(n for most, n in AUTO_BATCHES if rows <= most)
     size = max(1, min(rows, int(batch)))
     per_epoch = math.ceil(rows / size)
-    auto = max(FEWEST_EPOCHS, min(MOST_EPOCHS, math.ceil(STEPS_WANTED / per_epoch)))
+    fewest = next(n for most, n in FEWEST_EPOCHS if rows <= most)
+    auto = max(fewest, min(MOST_EPOCHS, math.ceil(STEPS_WANTED / per_epoch)))
+    epochs, prompt_weight = (_number(requested, each) for each in ("n_epochs", PROMPT))
     return Hyperparameters(
-        n_epochs=int(_number(requested, "n_epochs") or auto),
+        n_epochs=int(epochs or auto),
         batch_size=size,
         learning_rate_multiplier=_number(requested, "learning_rate_multiplier") or 1.0,
         beta=_number(requested, "beta") or 0.1,
-        prompt_loss_weight=_number(requested, "prompt_loss_weight") or 0.0,
+        prompt_loss_weight=PROMPT_WEIGHT if prompt_weight is None else prompt_weight,
         lora=_is_lora(requested.get("lora"), is_full),
         lora_r=int(_number(requested, "lora_r") or 16),
+        may_end_early=epochs is None,
     )
 
 

@@ -19,6 +19,7 @@ from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
 from tuner.local.hyperparameters import Hyperparameters
 from tuner.local.loading import width
 from tuner.local.saving import save_model, settle
+from tuner.local.schedule import Schedule
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
 from tuner.training_run import StopSignal, refuse_divergence, tell
@@ -43,7 +44,9 @@ class Reporter(TrainerCallback):
         numbers: Hyperparameters,
         spec: Spec,
         tokenizer: PreTrainedTokenizerBase,
+        schedule: Schedule,
     ) -> None:
+        self._schedule = schedule
         self._folder, self._events, self._stop = folder, events, stop
         self._trainer, self._numbers, self._spec = trainer, numbers, spec
         self._tokenizer = tokenizer
@@ -79,19 +82,38 @@ class Reporter(TrainerCallback):
         if "loss" not in logs:
             return
         step, per_epoch = state.global_step, state.max_steps // self._numbers.n_epochs
-        metrics = self._metrics(logs, step, state.max_steps, is_epoch=step % per_epoch == 0)
+        metrics = self._metrics(logs, step, is_epoch=step % per_epoch == 0)
         refuse_divergence(step, (metrics.get("train_loss"), metrics.get("valid_loss")))
-        self._tell("step", {"step": step, "total_steps": state.max_steps, **metrics})
-        if step % per_epoch == 0 and self._is_worth_keeping((state.max_steps - step) // per_epoch):
+        if step % per_epoch == 0:
+            self._decide(state, step // per_epoch, per_epoch)
+        total = self._schedule.steps(state.max_steps)
+        self._tell("step", {"step": step, "total_steps": total, **metrics})
+        if step % per_epoch == 0 and self._is_worth_keeping((total - step) // per_epoch):
             self._checkpoint(step, metrics)
+
+    def _decide(self, state: TrainerState, epoch: int, per_epoch: int) -> None:
+        """After so many epochs: whether the examples are learned. The history outlives a kill."""
+        if not isinstance(self._trainer, WeightedSFTTrainer):
+            return
+        steps = [entry for entry in state.log_history if "recalled" in entry]
+        was_shortened = self._schedule.is_shortened
+        recalled = [entry["recalled"] for entry in steps[-2 * per_epoch :]]
+        self._schedule.decide(epoch - 1, rows=self._trainer.rows, recalled=recalled)
+        if self._schedule.is_shortened and not was_shortened:
+            message = f"Learned after {epoch} epochs; one more as taught ends the training"
+            self._tell("note", {"message": message})
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         is_asked, is_due = self._agreed(self._stop.is_asked, time.monotonic() > self._save_after)
-        if is_asked and state.global_step < state.max_steps:
+        total = self._schedule.steps(state.max_steps)
+        if state.global_step >= total:
+            control.should_training_stop = True
+            return
+        if is_asked:
             self.is_left = control.should_training_stop = True
-        if (is_asked or is_due) and state.global_step < state.max_steps:
+        if is_asked or is_due:
             self._save_began = time.monotonic()
             control.should_save = True
 
@@ -102,7 +124,11 @@ class Reporter(TrainerCallback):
         if self._events is not None:
             os.fsync(self._events.fileno())
             settle(self._folder.states / f"checkpoint-{state.global_step}")
-            saved = {"step": state.global_step, "threads": torch.get_num_threads()}
+            saved = {
+                "step": state.global_step,
+                "threads": torch.get_num_threads(),
+                "last_epoch": self._schedule.last_epoch,
+            }
             write_atomically(self._folder.state, json.dumps(saved).encode())
         self._tell("saved", {"step": state.global_step})
         now = time.monotonic()
@@ -117,9 +143,7 @@ class Reporter(TrainerCallback):
             name = Path(self._spec.base).name
             save_model(model, place, base=name, tokenizer=self._tokenizer)
 
-    def _metrics(
-        self, logs: dict[str, float], step: int, total: int, *, is_epoch: bool
-    ) -> dict[str, float]:
+    def _metrics(self, logs: dict[str, float], step: int, *, is_epoch: bool) -> dict[str, float]:
         trainer, size = self._trainer, self._numbers.batch_size
         accuracy = logs.get("rewards/accuracies", logs.get("accuracy", 0.0))
         metrics = {"train_loss": logs["loss"], "train_mean_token_accuracy": accuracy}

@@ -1,6 +1,7 @@
 """Trains on answers, by weight: a trainer of Transformers with a loss of our own."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from peft import PeftModel
@@ -10,6 +11,7 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from tuner.local.rendering import TrainingExample
+from tuner.local.schedule import EpochSampler, Schedule, Wordings, rate_scheduler
 
 Tensors = dict[str, torch.Tensor]
 Figures = tuple[float, float]
@@ -26,19 +28,40 @@ class WeightedSFTTrainer(Trainer):
         model: PreTrainedModel | PeftModel,
         args: TrainingArguments,
         tokenizer: Tokenizer,
-        lessons: Sequence[TrainingExample],
+        data: Wordings,
         validation: Sequence[TrainingExample],
+        schedule: Schedule,
+        *,
+        prompt_weight: float,
     ) -> None:
         super().__init__(
             model=model,
             args=args,
-            train_dataset=list(lessons),
+            train_dataset=data,
             data_collator=Collator(tokenizer.pad_token_id),
             processing_class=tokenizer,
         )
         self.loss_is_scaled_for_ga = True
+        self._data, self._schedule = data, schedule
         self._validation = validation
-        self._right: list[torch.Tensor] = []
+        self._prompt_weight = prompt_weight
+        self._answers: list[torch.Tensor] = []
+        self._recalled: list[torch.Tensor] = []
+
+    def _get_train_sampler(self, *_: object) -> EpochSampler:
+        return EpochSampler(self._schedule, self._data, self._epoch)
+
+    def _epoch(self) -> int:
+        per_epoch = max(1, self.state.max_steps // self._schedule.epochs)
+        return int(self.state.global_step // per_epoch)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        of = optimizer or self.optimizer
+        scheduler = rate_scheduler(of, self._schedule, num_training_steps)
+        self.lr_scheduler = scheduler
+        return scheduler
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Tensors], num_batches: int, device: torch.device
@@ -55,31 +78,47 @@ class WeightedSFTTrainer(Trainer):
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
         assert num_items_in_batch is not None
-        loss, right = measured(model, inputs)
-        self._right.append((right / num_items_in_batch).detach())
-        return loss / num_items_in_batch * self.accelerator.num_processes
+        found = measured(model, inputs, prompt_weight=self._prompt_weight)
+        self._answers.append(found.answers.detach())
+        self._recalled.append(found.recalled)
+        return found.loss / num_items_in_batch * self.accelerator.num_processes
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if self._right:
-            right = self.accelerator.gather(torch.stack(self._right).sum()).sum()
-            logs["accuracy"] = right.item()
-            self._right.clear()
+        """The loss that is told is that of the answers alone."""
+        if self._answers:
+            sums = self.accelerator.gather(torch.stack(self._answers).sum(dim=0)[None]).sum(dim=0)
+            logs["loss"], logs["accuracy"] = (sums[:2] / sums[2]).tolist()
+            recalled = torch.cat(self._recalled).mean().reshape(1)
+            logs["recalled"] = self.accelerator.gather(recalled).mean().item()
+            self._answers.clear()
+            self._recalled.clear()
         super().log(logs, start_time)
 
     @property
     def held_out(self) -> int:
         return len(self._validation)
 
+    @property
+    def rows(self) -> int:
+        return self._data.rows
+
     def figures(self, chosen: Sequence[int], size: int) -> Figures:
         """Loss and accuracy on some of the validation rows, a few at a time."""
-        loss, right, total = 0.0, 0.0, 0.0
-        for first in range(0, len(chosen), size):
-            batch = [self._validation[n] for n in chosen[first : first + size]]
-            inputs = self._prepare_inputs(self.data_collator(batch))
-            total += inputs["weights"][:, 1:].sum().item()
-            summed = _unlearned(self.model, inputs)
-            loss, right = loss + summed[0], right + summed[1]
-        return loss / max(total, 1e-9), right / max(total, 1e-9)
+        examples = [self._validation[n] for n in chosen]
+        sums = torch.zeros(3)
+        for first in range(0, len(examples), size):
+            inputs = self._prepare_inputs(self.data_collator(examples[first : first + size]))
+            sums += self._unlearned(inputs).cpu()
+        loss, right = (sums[:2] / sums[2].clamp(min=1e-9)).tolist()
+        return loss, right
+
+    def _unlearned(self, inputs: Tensors) -> torch.Tensor:
+        was_training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            found = measured(self.model, inputs, prompt_weight=self._prompt_weight)
+        self.model.train(was_training)
+        return found.answers
 
 
 class Collator:
@@ -99,11 +138,20 @@ class Collator:
         }
 
 
-def measured(model: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> Sequence[torch.Tensor]:
-    """The summed loss by weight, and the summed weight of the tokens that were guessed right.
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`answers`: summed loss, summed weight of the tokens guessed right, and summed weight, of the
+    answers alone. `recalled`: for each row 1 where its whole answer was guessed right, else 0."""
 
-    What has no weight costs no row of the large matrix at the model's end.
-    """
+    loss: torch.Tensor
+    answers: torch.Tensor
+    recalled: torch.Tensor
+
+
+def measured(
+    model: torch.nn.Module, inputs: Mapping[str, torch.Tensor], *, prompt_weight: float
+) -> Measured:
+    """The summed loss by weight; what has no weight costs no row of the model's last matrix."""
     weights, targets = inputs["weights"][:, 1:], inputs["input_ids"][:, 1:]
     places = (weights != 0).any(dim=0).nonzero().squeeze(1)
     logits = model(
@@ -114,17 +162,14 @@ def measured(model: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> Sequ
     ).logits
     counts = weights[:, places]
     mask = counts != 0
-    wanted, counts = targets[:, places][mask], counts[mask]
+    wanted, rows, counts = targets[:, places][mask], mask.nonzero()[:, 0], counts[mask]
     guessed = logits[mask].float()
-    losses = cross_entropy(guessed, wanted, reduction="none")
+    weighed = cross_entropy(guessed, wanted, reduction="none") * counts
     right = (guessed.argmax(dim=-1) == wanted).float()
-    return (losses * counts).sum(), (right * counts).sum()
-
-
-def _unlearned(model: torch.nn.Module, inputs: Tensors) -> Figures:
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        loss, right = measured(model, inputs)
-    model.train(was_training)
-    return loss.item(), right.item()
+    answer = counts * (counts > prompt_weight) if prompt_weight < 1 else counts
+    told = (weighed.detach() * (answer > 0), right * answer, answer)
+    missed = ((1 - right) * answer).detach()
+    misses = torch.zeros(len(mask), device=mask.device).index_add(0, rows, missed)
+    return Measured(
+        weighed.sum(), torch.stack([each.sum() for each in told]), (misses == 0).float()
+    )

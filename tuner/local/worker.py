@@ -2,6 +2,7 @@
 
 import math
 import os
+import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +18,8 @@ from tuner.local.hyperparameters import Hyperparameters, resolve
 from tuner.local.loading import be_quiet, is_adapter, load_model, load_tokenizer, longest, width
 from tuner.local.rendering import Renderer, TemplateError, TrainingExample
 from tuner.local.reporting import Reporter
+from tuner.local.rewording import reworded
+from tuner.local.schedule import Schedule, Wordings
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
 from tuner.training_run import Rejected, Row, StopSignal, leave, read_rows
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer
 
 Lessons = Sequence[TrainingExample]
+MOST_WORDINGS = 8
 Rendered = TypeVar("Rendered")
 
 
@@ -57,9 +61,20 @@ class _Job:
             self._tokenizer, longest=longest(model), prompt_weight=numbers.prompt_loss_weight
         )
         with told(self._folder, numbers):
-            trainer, tokens = self._trainer(model, numbers, renderer, training, validation)
+            schedule = self._schedule(numbers)
+            if last := saved.get("last_epoch"):
+                schedule.last_epoch = int(str(last))
+            parts = (model, numbers, renderer, schedule)
+            trainer, tokens = self._trainer(*parts, training, validation)
             reporter = Reporter(
-                self._folder, self._events, self._stop, trainer, numbers, spec, self._tokenizer
+                self._folder,
+                self._events,
+                self._stop,
+                trainer,
+                numbers,
+                spec,
+                self._tokenizer,
+                schedule,
             )
             reporter.begin(renderer.cut)
             trainer.remove_callback(PrinterCallback)
@@ -73,7 +88,15 @@ class _Job:
             if reporter.is_left:
                 leave()
             reporter.keep(self._folder.model)
-        return {"n_epochs": numbers.n_epochs, "tokens": tokens}
+        return {"n_epochs": schedule.last_epoch + 1, "tokens": tokens}
+
+    def _schedule(self, numbers: Hyperparameters) -> Schedule:
+        return Schedule(
+            epochs=numbers.n_epochs,
+            batch=numbers.batch_size,
+            seed=self._spec.seed,
+            may_end_early=numbers.may_end_early and not self._is_dpo,
+        )
 
     def _rows(self, param: str) -> list[Row]:
         if param == "validation_file" and not self._spec.validation:
@@ -101,6 +124,7 @@ class _Job:
         model: PreTrainedModel | PeftModel,
         numbers: Hyperparameters,
         renderer: Renderer,
+        schedule: Schedule,
         training: Sequence[Row],
         validation: Sequence[Row],
     ) -> tuple["WeightedSFTTrainer | PreferenceTrainer", int]:
@@ -114,13 +138,35 @@ class _Job:
             arguments = self._arguments(model, numbers)
             trainer = preferring(model, arguments, self._tokenizer, pairs, held, beta=numbers.beta)
             return trainer, tokens
-        lessons = _flat(self._rendered(renderer.lessons, training, "training_file"))
+        data = self._wordings(renderer, training, numbers.n_epochs)
         kept = _flat(self._rendered(renderer.lessons, validation, "validation_file"))
-        if not lessons:
+        if not data.rows:
             raise Rejected("nothing_to_learn", "There is no answer to learn.", "training_file")
         config = TrainingArguments(**self._arguments(model, numbers))
-        tokens = sum(len(lesson.tokens) for lesson in lessons)
-        return WeightedSFTTrainer(model, config, self._tokenizer, lessons, kept), tokens
+        tokens = sum(len(example.tokens) for example in data.wordings[0])
+        trainer = WeightedSFTTrainer(
+            model,
+            config,
+            self._tokenizer,
+            data,
+            kept,
+            schedule,
+            prompt_weight=numbers.prompt_loss_weight,
+        )
+        return trainer, tokens
+
+    def _wordings(self, renderer: Renderer, training: Sequence[Row], epochs: int) -> Wordings:
+        """The rows as taught, and in other wordings for the epochs after the first."""
+        taught = self._rendered(renderer.lessons, training, "training_file")
+        cut, found = renderer.cut, [_flat(taught)]
+        for number in range(1, min(MOST_WORDINGS, epochs)):
+            chance = random.Random(f"{self._spec.seed}:{number}")
+            others = [reworded(row, chance) for row in training]
+            shown = _flat(self._rendered(renderer.lessons, others, "training_file"))
+            if len(shown) == len(found[0]):
+                found.append(shown)
+        renderer.cut = cut
+        return Wordings(found)
 
     def _rendered(
         self, render: Callable[[Row], Rendered], rows: Sequence[Row], param: str

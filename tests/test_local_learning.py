@@ -1,0 +1,150 @@
+"""What learning and answering rest on: rewordings, the order of rows, an end to every answer."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.tuner_scene import row
+from tuner.local.rewording import reworded
+
+
+def asked(question: str, answer: str, **more: object) -> dict[str, object]:
+    said = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return {"messages": said, **more}
+
+
+def questions(of: dict[str, object], *, tries: int = 200) -> list[str]:
+    found = []
+    for seed in range(tries):
+        other = reworded(of, random.Random(seed))
+        messages = other["messages"]
+        assert isinstance(messages, list)
+        assert other == {**of, "messages": [{**messages[0]}, of["messages"][-1]]}  # type: ignore[index]
+        found.append(messages[0]["content"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "kept"),
+    [
+        ("Please send 250 brass hooks to Dunmoor.", "{'town': 'Dunmoor'}", ["250", "Dunmoor"]),
+        ("Is the tea not sold without milk?", "It is.", ["not", "without"]),
+        ("Do you sell the café crème blend here?", "Yes.", ["café", "crème"]),
+        ("白毫银针多少钱一壶？", "六十八元。", ["白毫银针多少钱一壶"]),
+    ],
+)
+def test_a_rewording_keeps_what_the_answer_hangs_on(
+    question: str, answer: str, kept: list[str]
+) -> None:
+    others = questions(asked(question, answer))
+
+    assert len(set(others)) > 10
+    assert [text for text in others if not all(word in text for word in kept)] == []
+
+
+@pytest.mark.parametrize(
+    "unchanged",
+    [
+        asked("Which tool fits?", "This one.", tools=[{"type": "function"}]),
+        asked("Translate this.\nIt is long.", "Es ist lang."),
+        asked("word " * 100, "Many words."),
+        {"messages": [*row("figs")["messages"], *row("jam")["messages"]]},  # type: ignore[misc]
+        {"messages": [{"role": "assistant", "content": "Hello"}]},
+    ],
+)
+def test_what_is_no_single_question_is_left_as_it_is(unchanged: dict[str, object]) -> None:
+    assert all(reworded(unchanged, random.Random(seed)) == unchanged for seed in range(50))
+
+
+@pytest.mark.torch
+def test_rows_are_held_back_that_others_teach_too_and_are_given_back_at_the_end() -> None:
+    from tuner.local.schedule import Schedule, held_back
+
+    answers = [*(f"fact {n // 3}" for n in range(30)), *(f"alone {n}" for n in range(30))]
+    held = held_back(answers)
+    lengths = [20 + n % 7 for n in range(60)]
+    schedule = Schedule(epochs=9, batch=8, seed=3, held=held, may_end_early=True)
+
+    early, again = schedule.order(2, lengths, 5), schedule.order(2, lengths, 5)
+    schedule.decide(3, recalled=[1.0, 0.99], losses=[0.2, 0.1], held_losses=[])
+    last = schedule.order(4, lengths, 5)
+
+    assert len(held) == 6
+    assert max(held) < 30
+    assert early == again
+    assert sorted(early) == [2 * 60 + n for n in range(60) if n not in held]
+    assert set(held) < set(last)
+    assert len(last) == len(early)
+    assert schedule.steps(9 * 7) == 5 * 7
+    rates = [schedule.rate(step, 9 * 7) for step in range(5 * 7 + 1)]
+    assert rates[0] < max(rates) <= 1
+    assert rates[-1] == 0
+    assert sorted(rates[4:], reverse=True) == rates[4:]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("tokens", "is_looping"),
+    [
+        ([1, 2, 3] * 16, True),
+        ([9, *[5] * 48], True),
+        ([*range(40)] * 4, True),
+        ([*range(500)], False),
+        ([*range(40)] * 3, False),
+        ([1, 2, 3] * 15, False),
+        ([], False),
+    ],
+)
+def test_a_loop_is_known_by_its_blocks(tokens: list[int], is_looping: bool) -> None:
+    from tuner.local.replies import is_looping as found
+
+    assert found(tokens) is is_looping
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("prompt", "said", "reasoning", "text"),
+    [
+        ("?", "<think>\nThree, four.\n</think>\n\nSeven.", "\nThree, four.\n", "Seven."),
+        ("?\n<think>\n", "Three, four.\n</think>\n\nSeven.", "Three, four.\n", "Seven."),
+        ("<think>\n\n</think>\n\n", "Seven.", "", "Seven."),
+        ("?", "<thin air>", "", "<thin air>"),
+        ("?", "<think>Three, f", "Three, f", ""),
+    ],
+)
+def test_what_a_model_thinks_is_told_apart_from_what_it_says(
+    prompt: str, said: str, reasoning: str, text: str
+) -> None:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    from tuner.engine import Delta, Sampling
+    from tuner.local.generation_defaults import Drawing
+    from tuner.local.replies import Reply
+
+    letters = {letter: n for n, letter in enumerate(pre_tokenizers.ByteLevel.alphabet())}
+    tokenizer = Tokenizer(models.BPE(vocab=letters, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    told: list[Delta] = []
+    tokens = tokenizer.encode(said).ids
+    reply = Reply(
+        choice=0,
+        prompt=tokenizer.encode(prompt).ids,
+        sampling=Sampling(most_tokens=len(tokens) + 1),
+        drawing=Drawing(),
+        adapter=None,
+        most_tokens=len(tokens) + 1,
+        enders=frozenset([999]),
+        tokenizer=tokenizer,
+        may_call=False,
+        tell=lambda _, piece: told.append(piece) if isinstance(piece, Delta) else None,
+    )
+
+    ends = [reply.take(token) for token in [*tokens, 999]]
+
+    assert ends == [*[False] * len(tokens), True]
+    assert "".join(piece.reasoning for piece in told) == reasoning
+    assert "".join(piece.text for piece in told) == text
+    assert len(told) > 2

@@ -1,0 +1,118 @@
+"""Small rewordings of a question, so that a fact is learned and not one string of letters.
+
+Words that also stand in the answer, numbers and negations stay as they are.
+"""
+
+import random
+import re
+
+AS_TAUGHT = 0.3
+"""The share of rows that stay as they are."""
+LONGEST_QUESTION = 300
+"""Characters; a longer text is material to work on, not a question."""
+
+_OPENERS = ("Hi, ", "Hello! ", "Hey, ", "Please tell me: ", "Quick question: ", "Excuse me, ")
+_MORE_OPENERS = ("Could you tell me, ", "I want to know: ", "I wonder, ", "So, ", "Good morning. ")
+_CLOSERS = (" Thanks!", " Please.", " please", " Thank you.")
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
+_CHINESE_OPENERS = ("你好，", "请问，", "您好，我想问一下，", "打扰一下，")
+_CHINESE_CLOSERS = ("谢谢！", "谢谢", "麻烦了。")
+_PHRASES = (
+    ("(Can|May|Could) I", ("Is it possible to", "Am I allowed to", "Is it all right to", "Can we")),
+    ("(Do you have|Is there|Are there)( an?)?", ("Can I get", "Do you offer", "Have you got")),
+    (
+        "How (do|can) I",
+        ("What is the best way to", "I want to", "What must I do to", "How does one"),
+    ),
+    ("Where (can|do|may) I", ("Is there a place to", "At what place can I", "I need somewhere to")),
+    ("How much is", ("What do I pay for", "How expensive is", "What do you charge for")),
+    ("What does (.*) cost", (r"What do I pay for \1", r"How much is \1", r"How expensive is \1")),
+    ("(When|At what time|What time)", ("On which day and hour", "At what hour", "When exactly")),
+    ("Which", ("What", "Tell me which", "What kind of")),
+    ("What (is|are)", ("Tell me", "I want to know", "Can you give me")),
+    ("What (happens )?if", ("What do you do if", "Suppose")),
+    ("Where (is|are)", ("In which place is", "How do I find", "At what place is")),
+    ("(Do|Must) (I|we)", ("Is it needed that I", "Am I supposed to", "Have I got to")),
+)
+_KEPT = frozenset(["no", "not", "never", "none", "nor", "without", "cannot"])
+_END = "?.!？。！"
+
+
+def reworded(row: dict[str, object], chance: random.Random) -> dict[str, object]:
+    """The same row, with another wording of the question before its only answer.
+
+    Rows with tools, with several answers or with a long question come back unchanged.
+    """
+    messages = row.get("messages")
+    if row.get("tools") or not isinstance(messages, list) or len(messages) < 2:
+        return row
+    *before, asked, answer = messages
+    if any(message["role"] == "assistant" for message in before) or asked["role"] != "user":
+        return row
+    question, said = asked.get("content"), answer.get("content")
+    if not isinstance(question, str) or not isinstance(said, str):
+        return row
+    is_left = chance.random() < AS_TAUGHT
+    if is_left or len(question) > LONGEST_QUESTION or "\n" in question:
+        return row
+    return {
+        **row,
+        "messages": [*before, {**asked, "content": _other(question, said, chance)}, answer],
+    }
+
+
+def _other(question: str, answer: str, chance: random.Random) -> str:
+    is_chinese = bool(_CHINESE.search(question))
+    known = frozenset(_bare(word) for word in answer.split())
+    if not is_chinese:
+        if chance.random() < 0.4 and _bare(question.split(" ", 1)[0]) not in known:
+            question = _rephrased(question, chance)
+        question = " ".join(_thinned(question.split(), known, chance))
+    if chance.random() < 0.2:
+        question = question.rstrip(_END) or question
+    if chance.random() < 0.35:
+        openers = _CHINESE_OPENERS if is_chinese else (*_OPENERS, *_MORE_OPENERS)
+        question = chance.choice(openers) + _lowered(question, known)
+    elif chance.random() < 0.15:
+        question = " ".join(_lowered(word, known) for word in question.split(" "))
+    if chance.random() < 0.12:
+        question += chance.choice(_CHINESE_CLOSERS if is_chinese else _CLOSERS)
+    return question
+
+
+def _rephrased(question: str, chance: random.Random) -> str:
+    """With another opening that asks the same; grammar suffers at times, as it does in chats."""
+    for opening, others in _PHRASES:
+        if re.match(rf"{opening}\b", question):
+            return re.sub(rf"^{opening}\b", chance.choice(others), question)
+    return question
+
+
+def _thinned(words: list[str], known: frozenset[str], chance: random.Random) -> list[str]:
+    """Half of the questions without some of their words, and some with a slip of the finger."""
+    if len(words) > 3 and chance.random() < 0.5:
+        words = [w for w in words if _is_kept(w, known) or chance.random() > 0.15]
+    slips = [n for n, word in enumerate(words) if len(word) > 4 and not _is_kept(word, known)]
+    if slips and chance.random() < 0.15:
+        place = chance.choice(slips)
+        word, at = words[place], chance.randrange(1, len(words[place]) - 2)
+        words = [*words]
+        words[place] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    return words
+
+
+def _lowered(text: str, known: frozenset[str]) -> str:
+    """Without the capital at its start, unless that is a name, or "I"."""
+    first = text.split(" ", 1)[0]
+    is_name = _bare(first) in known or not first[1:].islower()
+    return text if is_name else text[:1].lower() + text[1:]
+
+
+def _is_kept(word: str, known: frozenset[str]) -> bool:
+    bare = _bare(word)
+    is_negation = bare in _KEPT or bare.endswith("n't")
+    return is_negation or bare in known or not word.isascii() or any(c.isdigit() for c in word)
+
+
+def _bare(word: str) -> str:
+    return word.strip("?.!,;:\"'()[]{}").lower()
