@@ -48,7 +48,7 @@ def test_kills_at_random_steps_change_no_byte(own_local: Tuner) -> None:
     steps = own_local.steps(first)
 
     job = own_local.begin(EASY, **wishes)
-    for step in sorted(chance.sample(range(1, len(steps) - 5), KILLS)):
+    for step in sorted(chance.sample(range(1, len(steps) // 2), KILLS)):
         own_local.await_steps(job, step)
         chance.choice([kill_worker, kill_server])(own_local)
 

@@ -59,29 +59,30 @@ def test_what_is_no_single_question_is_left_as_it_is(unchanged: dict[str, object
 
 
 @pytest.mark.torch
-def test_rows_are_held_back_that_others_teach_too_and_are_given_back_at_the_end() -> None:
-    from tuner.local.schedule import Schedule, held_back
+@pytest.mark.parametrize(
+    ("rows", "recalled", "ends"), [(60, 0.9, True), (60, 0.89, False), (20, 0.9, False)]
+)
+def test_what_is_recalled_in_other_words_is_learned_and_shown_once_more(
+    rows: int, recalled: float, *, ends: bool
+) -> None:
+    from tuner.local.schedule import Schedule
 
-    answers = [*(f"fact {n // 3}" for n in range(30)), *(f"alone {n}" for n in range(30))]
-    held = held_back(answers)
-    lengths = [20 + n % 7 for n in range(60)]
-    schedule = Schedule(epochs=9, batch=8, seed=3, held=held, may_end_early=True)
+    lengths = [20 + n % 7 for n in range(rows)]
+    schedule = Schedule(epochs=9, batch=8, seed=3, may_end_early=True)
+    per_epoch = -(-rows // 8)
 
     early, again = schedule.order(2, lengths, 5), schedule.order(2, lengths, 5)
-    schedule.decide(3, recalled=[1.0, 0.99], losses=[0.2, 0.1], held_losses=[])
-    last = schedule.order(4, lengths, 5)
+    schedule.decide(3, rows=rows, recalled=[recalled] * 2 * per_epoch)
 
-    assert len(held) == 6
-    assert max(held) < 30
     assert early == again
-    assert sorted(early) == [2 * 60 + n for n in range(60) if n not in held]
-    assert set(held) < set(last)
-    assert len(last) == len(early)
-    assert schedule.steps(9 * 7) == 5 * 7
-    rates = [schedule.rate(step, 9 * 7) for step in range(5 * 7 + 1)]
+    assert sorted(early) == [2 * rows + n for n in range(rows)]
+    epochs = 5 if ends else 9
+    assert schedule.steps(9 * per_epoch) == epochs * per_epoch
+    assert sorted(schedule.order(epochs - 1, lengths, 5)) == list(range(rows))
+    rates = [schedule.rate(step, 9 * per_epoch) for step in range(epochs * per_epoch + 1)]
     assert rates[0] < max(rates) <= 1
     assert rates[-1] == 0
-    assert sorted(rates[4:], reverse=True) == rates[4:]
+    assert sorted(rates[5:], reverse=True) == rates[5:]
 
 
 @pytest.mark.torch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -201,3 +202,95 @@ def test_what_is_too_long_is_cut_and_counted(tokenizer: PreTrainedTokenizerBase)
 
     assert len(lesson.tokens) == len(lesson.weights) == 16
     assert renderer.cut == 1
+
+
+FAMILIES = [
+    ("qwen2_5", ["<|im_end|>", "<|im_start|>"]),
+    ("qwen3", ["<|im_end|>", "<|im_start|>"]),
+    ("llama3", ["<|eot_id|>", "<|start_header_id|>"]),
+    ("gemma", ["<end_of_turn>", "<start_of_turn>"]),
+    ("phi3", ["<|end|>", "<|user|>"]),
+    ("cohere", ["<|END_OF_TURN_TOKEN|>", "<|START_OF_TURN_TOKEN|>"]),
+]
+
+
+def of_family(tokenizer: PreTrainedTokenizerBase, name: str, marks: list[str]) -> None:
+    """Give it the template that TRL ships for this family, and the family's own tokens."""
+    template = resources.files("trl").joinpath(f"chat_templates/{name}.jinja").read_text("utf-8")
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    tokenizer.chat_template = template
+    tokenizer.bos_token = "<s>"
+
+
+@pytest.fixture
+def own_tokenizer(tiny_base: Path) -> PreTrainedTokenizerBase:
+    from tuner.local.loading import load_tokenizer
+
+    return load_tokenizer(tiny_base)
+
+
+@pytest.mark.parametrize(("family", "marks"), FAMILIES)
+def test_an_answer_ends_where_its_template_ends_it_or_begins_another_turn(
+    own_tokenizer: PreTrainedTokenizerBase, tiny_base: Path, family: str, marks: list[str]
+) -> None:
+    from tuner.local.generation_defaults import ending_tokens
+    from tuner.local.loading import load_model
+    from tuner.local.rendering import Renderer
+
+    of_family(own_tokenizer, family, marks)
+    renderer = Renderer(own_tokenizer, longest=1000)
+
+    found = ending_tokens(load_model(tiny_base), own_tokenizer, renderer)
+
+    assert set(own_tokenizer.convert_tokens_to_ids(marks)) <= found
+
+
+@pytest.mark.parametrize(
+    ("answer", "learned"),
+    [
+        ("Seven.", "Seven.<|im_end|>"),
+        (
+            "<think>\nThree and four.\n</think>\n\nSeven.",
+            "<think>\nThree and four.\n</think>\n\nSeven.<|im_end|>",
+        ),
+    ],
+)
+def test_what_is_thought_before_an_answer_is_learned_where_it_is_taught_alone(
+    own_tokenizer: PreTrainedTokenizerBase, answer: str, learned: str
+) -> None:
+    from tuner.local.rendering import Renderer
+
+    of_family(own_tokenizer, "qwen3", ["<|im_end|>", "<|im_start|>"])
+    asked = {"role": "user", "content": "3 + 4?"}
+    row = {"messages": [asked, {"role": "assistant", "content": answer}]}
+
+    [example] = Renderer(own_tokenizer, longest=1000).lessons(row)
+    prompt = Renderer(own_tokenizer, longest=1000).prompt([asked], ())
+
+    weighed = [
+        token for token, weight in zip(example.tokens, example.weights, strict=True) if weight
+    ]
+    assert own_tokenizer.decode(weighed) == learned
+    is_asked_alike = example.tokens[: len(prompt)] == prompt
+    assert is_asked_alike is ("<think>" not in answer)
+    assert "<think>\n\n</think>" in own_tokenizer.decode(prompt)
+
+
+def test_a_base_is_drawn_from_as_its_settings_say(tmp_path: Path) -> None:
+    from transformers import GenerationConfig
+
+    from tuner.engine import Sampling
+    from tuner.local.generation_defaults import Drawing, GenerationDefaults
+
+    drawn = GenerationConfig(
+        do_sample=True, temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.1
+    )
+    drawn.max_new_tokens = 300
+
+    plain, own = GenerationDefaults.of(GenerationConfig()), GenerationDefaults.of(drawn)
+
+    assert plain.drawing_for(Sampling()) == Drawing(temperature=0.0)
+    assert plain.drawing_for(Sampling(choices=2)).temperature == 1.0
+    assert own.drawing_for(Sampling()) == Drawing(0.7, 0.8, 20, 1.1)
+    assert own.drawing_for(Sampling(temperature=0, top_p=0.5)) == Drawing(0, 0.5, 20, 1.1)
+    assert own.most_tokens == 300

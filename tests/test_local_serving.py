@@ -184,9 +184,9 @@ def test_who_leaves_makes_room_and_who_comes_too_many_is_sent_away(short_queue: 
             stream=True,
             temperature=2,
             max_tokens=1000,
-            seed=seed,
+            seed=5,
+            n=16,  # some of so many are long
         )
-        for seed in (5, 6)
     ]
     for stream in streams:
         next(stream)

@@ -71,7 +71,8 @@ class Sandbox:
     def _reply(self, asked: GenerationRequest, choice: int) -> "Reply":
         from tuner.sandbox import base_reply
 
-        temperature, seed = asked.sampling.temperature, asked.sampling.seed
+        wanted = asked.sampling.temperature
+        temperature, seed = 1.0 if wanted is None else wanted, asked.sampling.seed
         seed = None if seed is None else seed + choice
         if asked.weights is None:
             return base_reply(asked.messages, temperature=temperature, seed=seed)

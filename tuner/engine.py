@@ -17,8 +17,10 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    temperature: float = 1.0
-    top_p: float = 1.0
+    """What was asked for; None leaves it to the base."""
+
+    temperature: float | None = None
+    top_p: float | None = None
     seed: int | None = None
     choices: int = 1
     stops: Sequence[str] = ()
@@ -45,6 +47,8 @@ class GenerationRequest:
     forced_tools: Sequence[Mapping[str, object]] = ()
     has_parallel_calls: bool = True
     schema: Mapping[str, object] | None = None
+    is_thinking: bool = False
+    """Whether a model that can reason before it answers shall do so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Delta:
     tool_calls: Sequence[Mapping[str, object]] = ()
     is_refusal: bool = False
     logprobs: Sequence[TokenLogprob] = ()
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,11 @@ class Choice:
     finish_reason: str | None = None
     is_refusal: bool = False
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    reasoning: str = ""
 
     def take(self, piece: Delta) -> None:
         self.text += piece.text
+        self.reasoning += piece.reasoning
         self.tool_calls += piece.tool_calls
         self.finish_reason = piece.finish_reason or self.finish_reason
         self.is_refusal |= piece.is_refusal
@@ -89,8 +91,8 @@ def sampling_of(
     wanted: SamplingShape, *, most_tokens: int | None, top_logprobs: int | None = None
 ) -> Sampling:
     return Sampling(
-        temperature=1.0 if wanted.temperature is None else wanted.temperature,
-        top_p=1.0 if wanted.top_p is None else wanted.top_p,
+        temperature=wanted.temperature,
+        top_p=wanted.top_p,
         seed=wanted.seed,
         choices=wanted.n or 1,
         stops=[wanted.stop] if isinstance(wanted.stop, str) else wanted.stop or [],
@@ -109,6 +111,7 @@ class Demands:
     forced_tools: Sequence[Mapping[str, object]] = ()
     has_parallel_calls: bool = True
     schema: Mapping[str, object] | None = None
+    is_thinking: bool = False
 
 
 async def ask(
@@ -130,6 +133,7 @@ async def ask(
         forced_tools=told.forced_tools,
         has_parallel_calls=told.has_parallel_calls,
         schema=told.schema,
+        is_thinking=told.is_thinking,
     )
     try:
         return await place.engines.answer(asked)

@@ -132,6 +132,8 @@ def _shown(index: int, choice: Choice) -> dict[str, object]:
     # A refusal stands in both: whoever reads `content` alone shows it all the same.
     refusal = choice.text if choice.is_refusal else None
     message: dict[str, object] = {"role": "assistant", "content": choice.text, "refusal": refusal}
+    if choice.reasoning:
+        message["reasoning_content"] = choice.reasoning
     if choice.tool_calls:
         message |= {"content": choice.text or None, "tool_calls": choice.tool_calls}
     return {
@@ -169,6 +171,8 @@ def _deltas(piece: Delta, *, is_first: bool) -> list[tuple[dict[str, object], st
     deltas: list[tuple[dict[str, object], str | None]] = []
     if is_first:
         deltas.append(({"role": "assistant", "content": "", "refusal": None}, None))
+    if piece.reasoning:
+        deltas.append(({"reasoning_content": piece.reasoning}, None))
     if piece.text:
         refusal = {"refusal": piece.text} if piece.is_refusal else {}
         deltas.append(({"content": piece.text, **refusal}, None))

@@ -10,12 +10,13 @@ _ANY_OBJECT: Mapping[str, object] = {"type": "object"}
 
 
 def demands_of(wanted: CreateChat) -> Demands:
-    tools = wanted.tools or []
+    tools, template = wanted.tools or [], wanted.chat_template_kwargs
     return Demands(
         tools=[] if wanted.tool_choice == "none" else tools,
         forced_tools=_forced(wanted, tools),
         has_parallel_calls=wanted.parallel_tool_calls is not False,
         schema=_schema(wanted),
+        is_thinking=template is not None and template.enable_thinking,
     )
 
 

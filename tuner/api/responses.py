@@ -132,8 +132,8 @@ async def create_response(request: Request) -> Response:
     wanted = _read(await json_body(request), place)
     messages = [*_instructions(wanted), *read_messages(_messages(wanted), where="input")]
     sampling = Sampling(
-        temperature=1.0 if wanted.temperature is None else wanted.temperature,
-        top_p=1.0 if wanted.top_p is None else wanted.top_p,
+        temperature=wanted.temperature,
+        top_p=wanted.top_p,
         most_tokens=wanted.max_output_tokens,
     )
     generation = await ask(place, wanted.model, messages, sampling)

@@ -100,6 +100,12 @@ class SamplingShape(Shape):
     user: StrictStr | None = None
 
 
+class TemplateChoices(Shape):
+    """What a chat template may be told, by the name that vLLM and SGLang give it."""
+
+    enable_thinking: Annotated[bool, Field(strict=True)] = False
+
+
 class FunctionName(Shape):
     name: StrictStr
 
@@ -138,6 +144,7 @@ class CreateChat(SamplingShape):
     response_format: PlainFormat | SchemaFormat | None = None
     logprobs: Annotated[bool, Field(strict=True)] | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
+    chat_template_kwargs: TemplateChoices | None = None
 
     safety_identifier: Annotated[StrictStr, Field(max_length=64)] | None = None
     prompt_cache_key: StrictStr | None = None

@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 KEPT_MODELS = 2
 KEPT_ADAPTERS = 32
-LONGEST_REPLY = 1024
 NUMBERS = frozenset({"prompt_loss_weight", "lora", "lora_r"})
 
 Result = TypeVar("Result")
@@ -157,7 +156,12 @@ class Local:
                 opener, arguments = "", ""
                 if asked.forced_tools:
                     opener, arguments = loaded.renderer.demanded_call()
-                prompt = loaded.renderer.prompt(plain(asked.messages), asked.tools, opener=opener)
+                prompt = loaded.renderer.prompt(
+                    plain(asked.messages),
+                    asked.tools,
+                    opener=opener,
+                    is_thinking=asked.is_thinking,
+                )
             except TemplateError as error:
                 raise ApiError(
                     f"The model's chat template cannot show these messages: {error}",
@@ -171,12 +175,14 @@ class Local:
                 param="messages",
                 code="context_length_exceeded",
             )
-        most = min(room, asked.sampling.most_tokens or LONGEST_REPLY)
+        most = min(room, asked.sampling.most_tokens or loaded.defaults.most_tokens)
+        drawing = loaded.defaults.drawing_for(asked.sampling)
         return [
             Reply(
                 choice=choice,
                 prompt=prompt,
                 sampling=asked.sampling,
+                drawing=drawing,
                 adapter=adapter,
                 most_tokens=most,
                 enders=loaded.enders,
@@ -331,7 +337,8 @@ class Local:
         nobody = Reply(
             choice=0,
             prompt=prompt,
-            sampling=Sampling(temperature=0),
+            sampling=Sampling(),
+            drawing=loaded.defaults.drawing,
             adapter=None,
             most_tokens=2,
             enders=loaded.enders,

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
-from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from tuner.local.adapters import Adapter
 from tuner.local.batch import Batch
 from tuner.local.constraints import Constraints
+from tuner.local.generation_defaults import GenerationDefaults, ending_tokens
 from tuner.local.loading import be_quiet, load_model, load_tokenizer, longest
 from tuner.local.rendering import Renderer
 
@@ -26,6 +25,7 @@ class Loaded:
     enders: frozenset[int]
     longest: int
     constraints: Constraints
+    defaults: GenerationDefaults
     adapters: OrderedDict[str, Adapter] = field(default_factory=OrderedDict)
 
     def uses(self, adapter: Path) -> bool:
@@ -38,14 +38,17 @@ def open_model(place: Path, base: Path) -> Loaded:
     be_quiet()
     _leave_room()
     model, tokenizer = load_model(place, typed_as=base).eval(), load_tokenizer(place)
-    reads, enders = longest(model), _enders(model, tokenizer)
+    reads = longest(model)
+    renderer = Renderer(tokenizer, longest=reads)
+    enders = frozenset(ending_tokens(model, tokenizer, renderer))
     return Loaded(
         batch=Batch(model),
-        renderer=Renderer(tokenizer, longest=reads),
+        renderer=renderer,
         tokenizer=tokenizer.backend_tokenizer,
         enders=enders,
         longest=reads,
         constraints=Constraints(tokenizer, enders),
+        defaults=GenerationDefaults.of(model.generation_config),
     )
 
 
@@ -56,10 +59,3 @@ def _leave_room() -> None:
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
-
-
-def _enders(model: PreTrainedModel, tokenizer: Tokenizer) -> frozenset[int]:
-    """Tokens that end an answer: models name one, several or none."""
-    named = model.generation_config.eos_token_id
-    listed = named if isinstance(named, list) else [named]
-    return frozenset(token for token in (*listed, tokenizer.eos_token_id) if token is not None)

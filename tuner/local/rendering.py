@@ -107,9 +107,17 @@ class Renderer:
         half = self._longest // 2
         return PreferencePair(prompt[-max(room, half) :], chosen[:half], rejected[:half])
 
-    def prompt(self, messages: Messages, tools: Sequence[object], *, opener: str = "") -> list[int]:
+    def prompt(
+        self,
+        messages: Messages,
+        tools: Sequence[object],
+        *,
+        opener: str = "",
+        is_thinking: bool = False,
+    ) -> list[int]:
         """What the model sees before it answers; `opener` is how its answer must begin."""
-        return self.tokens(self.text(messages, tools, is_asking=True) + opener)
+        text = self.text(messages, tools, is_asking=True, is_thinking=is_thinking)
+        return self.tokens(text + opener)
 
     def demanded_call(self) -> tuple[str, str]:
         """What stands before the JSON of a call, and what its arguments are called there.
@@ -132,13 +140,21 @@ class Renderer:
             raise TemplateError("An answer does not begin where the template asks for one.")
         return after[len(before) :]
 
-    def text(self, messages: Messages, tools: Sequence[object], *, is_asking: bool) -> str:
+    def text(
+        self,
+        messages: Messages,
+        tools: Sequence[object],
+        *,
+        is_asking: bool,
+        is_thinking: bool = False,
+    ) -> str:
         try:
             rendered: str = self._tokenizer.apply_chat_template(
                 list(messages),
                 tools=list(tools) or None,
                 tokenize=False,
                 add_generation_prompt=is_asking,
+                enable_thinking=is_thinking,
             )
         except Exception as error:
             # Templates raise what they like: jinja's own errors, or anything a filter raises.
@@ -159,18 +175,28 @@ class Renderer:
     def _lesson(
         self, messages: Messages, tools: Sequence[object], *, first: int
     ) -> TrainingExample:
-        text = self.text(messages, tools, is_asking=False)
+        is_thinking = _has_reasoning(messages)
+        text = self.text(messages, tools, is_asking=False, is_thinking=is_thinking)
         turns = [
-            self._turn(messages, tools, number, text)
+            self._turn(messages, tools, number, text, is_thinking=is_thinking)
             for number, message in enumerate(messages)
             if message["role"] == "assistant" and number >= first
         ]
         return self._weighed(text, turns)
 
-    def _turn(self, messages: Messages, tools: Sequence[object], number: int, text: str) -> _Turn:
+    def _turn(
+        self,
+        messages: Messages,
+        tools: Sequence[object],
+        number: int,
+        text: str,
+        *,
+        is_thinking: bool,
+    ) -> _Turn:
         """From where the model is asked to where it has said that it is done."""
-        before = self.text(messages[:number], tools, is_asking=True)
-        after = self.text(messages[: number + 1], tools, is_asking=False)
+        asked, answered = messages[:number], messages[: number + 1]
+        before = self.text(asked, tools, is_asking=True, is_thinking=is_thinking)
+        after = self.text(answered, tools, is_asking=False, is_thinking=is_thinking)
         if not text.startswith(after) or not after.startswith(before):
             raise TemplateError("Earlier turns are rendered otherwise than the last one.")
         _refuse_unread_calls(messages[number], after[len(before) :])
@@ -212,8 +238,10 @@ class Renderer:
     def _continued(
         self, messages: Messages, tools: Sequence[object], output: Messages
     ) -> list[int]:
-        before = self.text(messages, tools, is_asking=True)
-        after = self.text([*messages, *output], tools, is_asking=False)
+        is_thinking = _has_reasoning(output)
+        whole = [*messages, *output]
+        before = self.text(messages, tools, is_asking=True, is_thinking=is_thinking)
+        after = self.text(whole, tools, is_asking=False, is_thinking=is_thinking)
         if not after.startswith(before):
             raise TemplateError("An answer does not begin where the template asks for one.")
         return self.tokens(after[len(before) : self._end(after)])
@@ -266,6 +294,14 @@ def _plain(message: Mapping[str, object]) -> dict[str, object]:
     if isinstance(calls, Sequence) and calls:
         said["tool_calls"] = [_call(call) for call in calls if isinstance(call, Mapping)]
     return said
+
+
+def _has_reasoning(messages: Messages) -> bool:
+    """Whether an answer shows what was thought before it: `<think>…</think>`."""
+    return any(
+        message["role"] == "assistant" and "</think>" in str(message["content"])
+        for message in messages
+    )
 
 
 def _text(message: Mapping[str, object]) -> str:

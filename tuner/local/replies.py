@@ -13,10 +13,13 @@ from tokenizers.decoders import DecodeStream
 from tuner.calls import MARKS, calls_in
 from tuner.engine import Delta, Sampling, TokenLogprob
 from tuner.local.constraints import Matcher
+from tuner.local.generation_defaults import Drawing
 
 LIKELY = 1024
 LEAST_LOGPROB = -9999.0
 """What the protocol says of a token that was next to impossible."""
+REASONING, ANSWER = "<think>", "</think>"
+LONGEST_BLOCK, FEWEST_REPEATS, FEWEST_REPEATED = 64, 4, 48
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +32,7 @@ class Reply:
     choice: int
     prompt: Sequence[int]
     sampling: Sampling
+    drawing: Drawing
     adapter: Path | None
     most_tokens: int
     enders: frozenset[int]
@@ -43,6 +47,9 @@ class Reply:
     _text: str = ""
     _told: int = 0
     _logprobs: list[TokenLogprob] = field(default_factory=list)
+    _said: list[int] = field(default_factory=list)
+    _is_reasoning: bool | None = None
+    _has_reasoned: bool = False
     _counts: Counter[int] = field(default_factory=Counter)
     _chance: random.Random = field(default_factory=random.Random)
     _stream: DecodeStream = field(default_factory=lambda: DecodeStream(skip_special_tokens=True))
@@ -54,17 +61,28 @@ class Reply:
         self._text = self.opener
         # Some families mark a call by special tokens.
         self._stream = DecodeStream(skip_special_tokens=not self.may_call)
+        before = self.tokenizer.decode(list(self.prompt[-8:]), skip_special_tokens=False)
+        if self.opener or self.matcher is not None:
+            self._is_reasoning = False
+        elif before.rstrip().endswith(REASONING):
+            self._is_reasoning = True
 
     @property
     def is_greedy(self) -> bool:
-        return self.sampling.temperature == 0
+        return self.drawing.temperature == 0
 
     @property
     def has_penalty(self) -> bool:
-        return bool(self.sampling.presence_penalty or self.sampling.frequency_penalty)
+        wanted = self.sampling
+        is_penalised = self.drawing.repetition_penalty != 1
+        return bool(wanted.presence_penalty or wanted.frequency_penalty or is_penalised)
 
     def penalise(self, scores: torch.Tensor) -> None:
-        """Lower what has been said, in place."""
+        """Lower what has been said, in place, as transformers' and OpenAI's formulas have it."""
+        if (penalty := self.drawing.repetition_penalty) != 1:
+            seen = torch.tensor(sorted({*self.prompt, *self._counts}), device=scores.device)
+            one = scores[seen]
+            scores[seen] = torch.where(one < 0, one * penalty, one / penalty)
         if not self._counts:
             return
         said = torch.tensor(list(self._counts), device=scores.device)
@@ -74,14 +92,15 @@ class Reply:
 
     def draw(self, scores: torch.Tensor) -> int:
         """By chance, as hot as was asked; of what is likely enough."""
-        likely = torch.softmax(scores.float() / self.sampling.temperature, dim=-1)
-        point = self._chance.random()
-        if self.sampling.top_p >= 1:
+        likely = torch.softmax(scores.float() / self.drawing.temperature, dim=-1)
+        point, top_p, top_k = self._chance.random(), self.drawing.top_p, self.drawing.top_k
+        if top_p >= 1 and not top_k:
             at = torch.searchsorted(likely.cumsum(0), point * float(likely.sum()))
             return min(int(at), len(likely) - 1)
-        best, places = likely.topk(min(LIKELY, len(likely)))
+        best, places = likely.topk(min(top_k or LIKELY, len(likely)))
         sums = best.cumsum(0)
-        kept = int((sums - best < self.sampling.top_p).sum())
+        whole = float(sums[-1]) if top_k else 1.0
+        kept = int((sums - best < top_p * whole).sum())
         at = torch.searchsorted(sums[:kept], point * float(sums[kept - 1]))
         return int(places[min(int(at), kept - 1)])
 
@@ -102,21 +121,56 @@ class Reply:
         """The next token; whether it was the last one."""
         self.spent += 1
         self._counts[token] += 1
+        self._said.append(token)
         if token in self.enders:
             return self._end("stop")
         if self.matcher is not None:
             self.matcher.take(token)
         self._text += self._stream.step(self.tokenizer, token) or ""
+        self._part()
+        if self._is_reasoning is not False:
+            return self._is_over() and self._end("length")
         found = [at for stop in self.sampling.stops if (at := self._text.find(stop)) >= 0]
         if found:
             self._text = self._text[: min(found)]
             return self._end("stop")
+        return self._go_on()
+
+    def _go_on(self) -> bool:
         if self.matcher is not None and self.matcher.is_complete:
             return self._end("stop")
-        if self.spent >= self.most_tokens:
+        if self._is_over():
             return self._end("length")
         self._say(self._safe())
         return False
+
+    def _is_over(self) -> bool:
+        """At the limit; or, where none was asked for, in a loop."""
+        is_free = self.sampling.most_tokens is None
+        return self.spent >= self.most_tokens or (is_free and is_looping(self._said))
+
+    def _part(self) -> None:
+        """Tell what the model reasons before its answer, and keep the answer alone."""
+        if self._is_reasoning is None:
+            begun = self._text.lstrip()
+            if begun.startswith(REASONING):
+                self._is_reasoning, self._text = True, begun.removeprefix(REASONING)
+            elif not REASONING.startswith(begun):
+                self._is_reasoning = False
+        if self._has_reasoned and not self._told:
+            self._text = self._text.lstrip()
+        if not self._is_reasoning:
+            return
+        at = self._text.find(ANSWER)
+        upto = at if at >= 0 else len(self._text) - _overlap(self._text, ANSWER)
+        said, rest = self._text[:upto], self._text[upto:]
+        self._logprobs.clear()
+        if said:
+            self.tell(self, Delta(self.choice, reasoning=said))
+        if at >= 0:
+            self._is_reasoning, self._has_reasoned = False, True
+            rest = rest.removeprefix(ANSWER).lstrip()
+        self._text = rest
 
     def _safe(self) -> int:
         """How much of the text can no longer become part of a stop, or of a call."""
@@ -137,6 +191,9 @@ class Reply:
 
     def _end(self, reason: str) -> bool:
         calls: Sequence[Mapping[str, object]] = ()
+        if self._is_reasoning:
+            self.tell(self, Delta(self.choice, reasoning=self._text))
+            self._text = ""
         if self.may_call:
             self._text, calls = calls_in(self._text)
             calls = calls if self.has_parallel_calls else calls[:1]
@@ -173,3 +230,13 @@ def _overlap(text: str, mark: str) -> int:
     """How long an end of the text is that begins the mark."""
     most = min(len(mark) - 1, len(text))
     return next((size for size in range(most, 0, -1) if text.endswith(mark[:size])), 0)
+
+
+def is_looping(tokens: Sequence[int]) -> bool:
+    """Whether the end is one block of tokens, said over and over."""
+    for size in range(1, min(LONGEST_BLOCK, len(tokens) // FEWEST_REPEATS) + 1):
+        length = max(FEWEST_REPEATS * size, FEWEST_REPEATED)
+        tail = tokens[-length:]
+        if len(tail) == length and tail[size:] == tail[:-size]:
+            return True
+    return False
