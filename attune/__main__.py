@@ -74,14 +74,28 @@ def run() -> None:
 
 
 @app.command(name="import")
-def import_(file: Path, workspace: Workspace = "local", assistant: Assistant = None) -> None:
-    """Learn from a file: JSONL, CSV or TSV; every refused row is named."""
+def import_(
+    file: Path,
+    workspace: Workspace = "local",
+    assistant: Assistant = None,
+    columns: Annotated[str, typer.Option(help="question=HEADING,answer=HEADING")] = "",
+    encoding: Annotated[str, typer.Option(help="Of the text, where it is not found")] = "",
+    yes: Annotated[bool, typer.Option(help="Also where the columns were guessed")] = False,
+) -> None:
+    """Learn from a file: CSV, XLSX, ODS, JSON or JSON Lines; every refused row is named."""
     from attune.operator_commands import import_file
-    from bot.datasets import column_lines, refusal_lines
     from bot.domain import WorkspaceId
+    from bot.importing import columns_in, plan_lines, refusal_lines
+    from bot.imports import Plan, Wishes
     from bot.words import Words
 
     words = Words(_locale())
+
+    def confirm(plan: Plan) -> bool:
+        for line in plan_lines(plan, words):
+            typer.echo(line)
+        return yes or (sys.stdin.isatty() and typer.confirm(words("import.confirm")))
+
     plan, tally = _run(
         import_file(
             _settings(),
@@ -89,11 +103,13 @@ def import_(file: Path, workspace: Workspace = "local", assistant: Assistant = N
             workspace=WorkspaceId(workspace),
             assistant=assistant,
             words=words,
+            wishes=Wishes(columns_in(columns, words), encoding),
+            confirm=confirm,
         )
     )
     for name in ("new", "known", "refused"):
         typer.echo(f"{words('import.' + name)}: {getattr(tally, name)}")
-    for line in (*column_lines(plan, words), *refusal_lines(tally, words)):
+    for line in (*plan_lines(plan, words), *refusal_lines(tally, words)):
         typer.echo(line)
     if not tally.new and not tally.known:
         raise typer.Exit(1)

@@ -49,6 +49,7 @@ from bot.token_budget import TokenBudget
 from bot.tuning.polling import JobPoller
 from bot.tuning.retries import RetryLimits
 from bot.words import Words
+from storage.import_folder import ImportFolder
 
 if TYPE_CHECKING:
     from adapters.discord.connection import Discord
@@ -162,6 +163,7 @@ def build(
         surfaces=surfaces,
         clock=clock,
         links=links,
+        imports=ImportFolder(settings.data_dir / "imports"),
         running=answers,
         tokens=TokenBudget(store),
         admins=settings.admin_keys,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
@@ -14,7 +14,7 @@ from attune.clock import SystemClock
 from attune.embedded import Address
 from attune.folder import private_folder
 from attune.settings import Settings
-from bot import assistants, datasets
+from bot import assistants, datasets, importing
 from bot.domain import (
     ChannelId,
     ExampleState,
@@ -24,9 +24,9 @@ from bot.domain import (
     UserId,
     WorkspaceId,
 )
-from bot.errors import NotFound
+from bot.errors import BadInput, NotFound
 from bot.events import CommandInvoked, Event
-from bot.imports import Plan, read_import
+from bot.imports import Plan, Wishes, read_import
 from bot.replies import Document
 from bot.request import Request
 from bot.words import Words
@@ -49,12 +49,24 @@ async def desk(settings: Settings) -> AsyncIterator[Database]:
 
 
 async def import_file(
-    settings: Settings, file: Path, *, workspace: WorkspaceId, assistant: str | None, words: Words
+    settings: Settings,
+    file: Path,
+    *,
+    workspace: WorkspaceId,
+    assistant: str | None,
+    words: Words,
+    wishes: Wishes,
+    confirm: Callable[[Plan], bool],
 ) -> tuple[Plan, datasets.Tally]:
-    """Rows that the operator imports count as approved. Raises Refusal."""
+    """Rows that the operator imports count as approved. Raises Refusal.
+
+    Where how to read it was guessed, `confirm` is asked first.
+    """
     with await asyncio.to_thread(_opened, file) as opened:
-        rows, plan = await asyncio.to_thread(datasets.planned, opened, file.name, words)
+        rows, plan = await asyncio.to_thread(importing.planned, opened, file.name, words, wishes)
         with rows:
+            if not plan.is_sure and not confirm(plan):
+                raise BadInput(problem=words("import.unsure"))
             async with desk(settings) as store:
                 ask = await _ask(settings, store, workspace, assistant, words)
                 tally = await datasets.import_rows(

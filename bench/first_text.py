@@ -29,6 +29,7 @@ from bot.replies import Drawn, Stream
 from bot.running_answers import Answers
 from bot.token_budget import TokenBudget
 from storage.database import Database
+from storage.import_folder import ImportFolder
 
 MANY = 100
 MOST_MORE_SECONDS = 0.010
@@ -126,6 +127,7 @@ async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awa
             surfaces=Surfaces({"bench": ear}),
             clock=SystemClock(),
             links=SignedLinks("", "bench"),
+            imports=ImportFolder(folder / "imports"),
             running=answers,
             tokens=TokenBudget(database),
             admins=frozenset(),

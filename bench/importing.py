@@ -15,6 +15,7 @@ from bench.figures import Figure, processor_seconds
 from bench.processes import Run, megabytes, run_attune
 from bench.rows import ROWS, load, write
 from bot.domain import LOCAL
+from bot.imports import Wishes
 from bot.words import Words
 
 MOST_TIMES = 20
@@ -54,7 +55,15 @@ def _inside(file: Path) -> None:
     with TemporaryDirectory() as data:
         settings = Settings.model_validate({"ATTUNE_DATA_DIR": data})
         _, tally = asyncio.run(
-            import_file(settings, file, workspace=LOCAL, assistant=None, words=Words("en"))
+            import_file(
+                settings,
+                file,
+                workspace=LOCAL,
+                assistant=None,
+                words=Words("en"),
+                wishes=Wishes(),
+                confirm=lambda plan: True,
+            )
         )
     assert tally.new == ROWS
 

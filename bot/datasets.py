@@ -8,11 +8,11 @@ import io
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO
 
-from bot.commands import METHOD, Handlers, Option, OptionKind
+from bot.commands import METHOD, Handlers, Option
 from bot.domain import (
     AssistantId,
     Example,
@@ -22,17 +22,13 @@ from bot.domain import (
     Origin,
     Role,
     Row,
-    WorkspaceId,
 )
-from bot.errors import BadInput, NotNow
-from bot.imports import Plan, plan_import, read_import, unpack
+from bot.errors import NotNow
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
-from bot.ports.surface import CanReadFile
-from bot.replies import Card, Document, Fact, Field, FieldKind, Form, Reply, Tone
+from bot.replies import Document, Reply
 from bot.request import Request
 from bot.rows import Method, Problem, content_text
-from bot.words import Words
 
 handlers = Handlers()
 
@@ -40,7 +36,6 @@ handlers = Handlers()
 _BATCH = 200
 _BETWEEN = 50
 _PAGE = 200
-SHOWN_PROBLEMS, _PROBLEMS_ON_PAGE = 5, 500
 _IN_MEMORY = 4 * 1024 * 1024
 
 
@@ -57,97 +52,6 @@ class Tally:
         self.refused += 1
         if len(self.problems) < 1000:
             self.problems.append(problem)
-
-
-@handlers.command(
-    "import",
-    Role.CURATOR,
-    Option("starter", is_alone=True),
-    Option("file", OptionKind.FILE, rest=True),
-    opens_form=True,
-)
-@handlers.form("import.file", Role.CURATOR)
-async def import_file(request: Request, deps: Dependencies) -> Reply:
-    """A file that came with the command, a ready set, or the form in which a file is handed over.
-
-    A curator's rows count as approved, as the operator's do.
-    """
-    starter, is_local = request.text("starter"), request.workspace.platform == "local"
-    if starter and request.attachment is not None:
-        raise BadInput(problem=request.words("option.not_both", one="starter", other="file"))
-    if starter:
-        return await import_starter(replace(request, argument=starter), deps)
-    if request.attachment is None and not is_local:
-        return _file_form(request.words)
-    return await _import_file(request, deps, shown=SHOWN_PROBLEMS)
-
-
-@handlers.form("import", Role.CURATOR, is_for_pages=True)
-async def import_on_page(request: Request, deps: Dependencies) -> Reply:
-    """As `import_file`; the studio has room to name every refused row."""
-    return await _import_file(request, deps, shown=_PROBLEMS_ON_PAGE)
-
-
-@handlers.button("starter", Role.CURATOR, is_for_pages=True)
-async def import_starter(request: Request, deps: Dependencies) -> Reply:
-    """A ready set of rows. Raises BadInput for one that there is not."""
-    name = request.argument
-    rows = deps.starters.get(name)
-    if rows is None:
-        known = ", ".join(deps.starters)
-        raise BadInput(problem=request.words("import.no_starter", name=name, starters=known))
-    tally = await import_rows(
-        enumerate(rows, start=1),
-        assistant=request.assistant.id,
-        method=Method.SUPERVISED,
-        state=_state_for(request.role),
-        request=request,
-        store=deps.store,
-    )
-    return _report(request, name, None, tally)
-
-
-async def _import_file(request: Request, deps: Dependencies, *, shown: int) -> Reply:
-    """Reads the attachment; so many of its refused rows are named."""
-    file = request.attachment
-    # Who runs the studio brings a file that lies there into any workspace.
-    surface = deps.surfaces.of(WorkspaceId(file.platform) if file and file.platform else request.id)
-    if file is None or not isinstance(surface, CanReadFile):
-        raise BadInput(problem=request.words("import.no_file"))
-    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
-        async for block in surface.read_file(request.place, file):
-            spool.write(block)
-        rows, plan = await asyncio.to_thread(planned, spool, file.name, request.words)
-        with rows:
-            tally = await import_rows(
-                _told_rows(rows, plan, request),
-                assistant=request.assistant.id,
-                method=plan.method,
-                state=_state_for(request.role),
-                request=request,
-                store=deps.store,
-            )
-    return _report(request, file.name, plan, tally, shown=shown)
-
-
-def planned(file: IO[bytes], name: str, words: Words) -> tuple[IO[bytes], Plan]:
-    """The unpacked file, and how it would be read. Raises BadInput."""
-    found = unpack(file, name)
-    if isinstance(found, Problem):
-        raise BadInput(problem=words.problem(found))
-    plan = plan_import(*found)
-    if isinstance(plan, Problem):
-        raise BadInput(problem=words.problem(plan))
-    return found[0], plan
-
-
-def _file_form(words: Words) -> Form:
-    return Form(
-        id="import.file",
-        title=words("import.form"),
-        fields=(Field("file", words("option.file"), FieldKind.FILE),),
-        submit=words("import.submit"),
-    )
 
 
 async def import_rows(
@@ -306,18 +210,6 @@ def _last(messages: object, role: str) -> str:
     return content_text(texts[-1]) if texts else ""
 
 
-def _told_rows(
-    file: IO[bytes], plan: Plan, request: Request
-) -> Iterator[tuple[int, Row | Problem]]:
-    """The rows one by one, and how much of the file was checked already."""
-    total = file.seek(0, io.SEEK_END)
-    for count, row in enumerate(read_import(file, plan)):
-        if count % _BETWEEN == 0:
-            # Writing them down is the other half.
-            request.tell_progress(file.tell(), 2 * total)
-        yield row
-
-
 async def _put_aside(
     rows: Iterable[tuple[int, Row | Problem]], good: IO[bytes], tally: Tally
 ) -> int:
@@ -338,46 +230,6 @@ def _batches(good: IO[bytes]) -> Iterator[list[Row]]:
     good.seek(0)
     while lines := list(islice(good, _BATCH)):
         yield [json.loads(line) for line in lines]
-
-
-def _report(
-    request: Request, name: str, plan: Plan | None, tally: Tally, *, shown: int = SHOWN_PROBLEMS
-) -> Card:
-    words = request.words
-    facts = [
-        Fact(words("import.new"), str(tally.new)),
-        Fact(words("import.known"), str(tally.known)),
-        Fact(words("import.refused"), str(tally.refused)),
-    ]
-    return Card(
-        title=words("import.title", name=name),
-        lines=(
-            *(column_lines(plan, words) if plan else ()),
-            *refusal_lines(tally, words, shown=shown),
-        ),
-        facts=tuple(facts),
-        tone=Tone.GOOD if tally.new or tally.known else Tone.BAD,
-    )
-
-
-def column_lines(plan: Plan, words: Words) -> tuple[str, ...]:
-    """Which columns were taken for what, where there are columns."""
-    if not plan.columns:
-        return ()
-    columns = ", ".join(f"{ours} ← {theirs}" for ours, theirs in plan.columns.items())
-    return (f"{words('import.columns')}: {columns}",)
-
-
-def refusal_lines(tally: Tally, words: Words, *, shown: int = SHOWN_PROBLEMS) -> tuple[str, ...]:
-    """The first refused rows with their reasons, and how many more there are."""
-    lines = [words.problem(problem) for problem in tally.problems[:shown]]
-    if tally.refused > len(lines):
-        lines.append(words("import.more", count=tally.refused - len(lines)))
-    return tuple(lines)
-
-
-def _state_for(role: Role) -> ExampleState:
-    return ExampleState.APPROVED if role >= Role.CURATOR else ExampleState.PROPOSED
 
 
 def _safe(name: str) -> str:

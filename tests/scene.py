@@ -317,7 +317,7 @@ class Scene:
         lines = [f"question {n},answer {n}" for n in range(rows)]
         path = self.folder / origin
         path.write_text("\n".join(["question,answer", *lines]))
-        await self.command(f"import {path}")
+        await self.command(f"import {path} yes")
 
     async def confirm(self, options: str = "", *, by: str = "you") -> None:
         await self.command(f"start {options}".strip(), by=by)

@@ -53,8 +53,10 @@ class Team:
         return found()[-1]
 
     async def bring(self, name: str, content: bytes) -> Json:
-        """A file through the form of `/tune import`."""
-        return await self.submit("import", file=self.slack.give_file(name, content))
+        """A file through the form of `/tune import`, and the preview agreed to."""
+        card = await self.submit("import", file=self.slack.give_file(name, content))
+        self.slack.click(ADMIN, card, "Import")
+        return await self.message(lambda one: "Imported" in shown(one))
 
     async def train(self, wishes: str) -> Json:
         """Priced, confirmed and waited for; the card that tells how it ended."""

@@ -150,7 +150,7 @@ def test_whatever_dies_one_training_comes_to_its_end(tmp_path: Path, seed: int) 
     rows.write_text("\n".join(["question,answer", *lines]))
     bot = Bot(tmp_path)
     try:
-        bot.do(f"/tune import {rows}", "/tune start epochs:20 batch_size:1")
+        bot.do(f"/tune import {rows} yes", "/tune start epochs:20 batch_size:1")
         bot.await_words("Train “attune”?")
         bot.do("/click LAST Confirm")
         for wait, victim in draw(seed):

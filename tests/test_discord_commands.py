@@ -258,7 +258,7 @@ async def test_a_stranger_learns_nothing_by_completion(in_discord: Scene) -> Non
 async def test_a_file_comes_with_the_command(in_discord: Scene) -> None:
     rows = b"question,answer\nWhen?,At nine.\n"
 
-    in_discord.discord.command(ADMIN, GENERAL, "import", file=("rows.csv", rows))
+    in_discord.discord.command(ADMIN, GENERAL, "import", yes="yes", file=("rows.csv", rows))
 
     assert "New: 1" in (await in_discord.hear())[0]
 
@@ -268,13 +268,18 @@ async def test_without_a_file_a_form_asks_for_it(in_discord: Scene) -> None:
     await in_discord.form(asked)
 
     in_discord.discord.submit(ADMIN, asked, file=("rows.csv", b"question,answer\nA?,B.\n"))
+    assert "A? → B." in (await in_discord.hear())[0]
+    preview = in_discord.discord.own(GENERAL)[0]
+    clicked = in_discord.discord.click(ADMIN, preview, "Import")
 
-    assert "New: 1" in (await in_discord.hear())[0]
+    await in_discord.answered(clicked)
+    await in_discord.settled()
+    assert "New: 1" in shown(in_discord.discord.own(GENERAL)[0])
 
 
 async def test_an_export_is_a_file_for_the_asker_alone(in_discord: Scene) -> None:
     rows = b"question,answer\nWhen?,At nine.\n"
-    in_discord.discord.command(ADMIN, GENERAL, "import", file=("rows.csv", rows))
+    in_discord.discord.command(ADMIN, GENERAL, "import", yes="yes", file=("rows.csv", rows))
     await in_discord.hear()
 
     in_discord.discord.command(ADMIN, GENERAL, "export")
@@ -287,7 +292,7 @@ async def test_an_export_is_a_file_for_the_asker_alone(in_discord: Scene) -> Non
 
 async def test_an_export_asked_for_by_a_message_comes_alone(in_discord: Scene) -> None:
     rows = b"question,answer\nWhen?,At nine.\n"
-    in_discord.discord.command(ADMIN, GENERAL, "import", file=("rows.csv", rows))
+    in_discord.discord.command(ADMIN, GENERAL, "import", yes="yes", file=("rows.csv", rows))
     await in_discord.hear()
 
     in_discord.discord.mention(ADMIN, GENERAL, "tune export")
@@ -299,7 +304,7 @@ async def test_an_export_asked_for_by_a_message_comes_alone(in_discord: Scene) -
 
 async def test_somebody_without_direct_messages_is_told_so(in_discord: Scene) -> None:
     rows = b"question,answer\nWhen?,At nine.\n"
-    in_discord.discord.command(ADMIN, GENERAL, "import", file=("rows.csv", rows))
+    in_discord.discord.command(ADMIN, GENERAL, "import", yes="yes", file=("rows.csv", rows))
     await in_discord.hear()
     in_discord.discord.direct_closed.add(ADMIN)
 

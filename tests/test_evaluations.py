@@ -347,7 +347,7 @@ async def test_labels_are_measured_as_a_classifier(scene: Scene) -> None:
     lines = [f"message {n},{labels[n % 3]}" for n in range(90)]
     path = scene.folder / "labels.csv"
     path.write_text("\n".join(["question,answer", *lines]))
-    await scene.command(f"import {path}")
+    await scene.command(f"import {path} yes")
     scene.host.answers = lambda body: "Spam." if is_tuned(body) else "no label"
     await scene.confirm()
     await scene.settle()

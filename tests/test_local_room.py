@@ -71,7 +71,7 @@ def first_day(room: Room) -> str:
     taught = room.file("taught.jsonl", [row(thing) for thing in (*THINGS, "rum", "sails")])
     return room.say(
         "/tune assistant edit training_host:house chat_host:house temperature:0",
-        f"/tune import {taught}",
+        f"/tune import {taught} yes",
         "/tune start host:house validation:0%",
         "/click Confirm",
         "/wait",
@@ -107,7 +107,7 @@ def test_preferences_move_the_margins(house: Tuner, room: Room) -> None:
     liked = room.file("liked.jsonl", [preference(thing) for thing in THINGS])
 
     told = room.say(
-        f"/tune import {liked}",
+        f"/tune import {liked} yes",
         "/tune start host:house base:latest method:dpo validation:0%",
         "/click Confirm",
         "/wait",

@@ -77,7 +77,7 @@ async def test_a_conversation_leaves_no_words_in_the_log(tmp_path: Path) -> None
 /fill question {MARKER}?
 /fill answer {MARKER}.
 /submit
-/tune import {file}
+/tune import {file} yes
 /tune assistant edit name:attune chat_host:default base:base instructions:"{MARKER}"
 @attune {MARKER} again
 @attune {MARKER} and again

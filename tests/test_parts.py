@@ -23,7 +23,7 @@ async def test_an_import_that_was_cut_off_is_made_whole(scene: Scene, moment: in
     await scene.say("hello")
     await scene.end()
     await scene.open(dies_at=moment)
-    what = CommandInvoked("import", attachment=Attachment(path.name, str(path)))
+    what = CommandInvoked("import yes", attachment=Attachment(path.name, str(path)))
 
     with pytest.raises(Death):
         await scene.handle(scene.event(what, key="import"))

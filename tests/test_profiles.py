@@ -272,12 +272,12 @@ async def test_a_host_without_validation_gets_every_row(scene: Scene) -> None:
 
 async def test_weights_that_a_host_does_not_know_are_refused_or_left_out(scene: Scene) -> None:
     await at(scene, "custom", takes_weight=False)
-    await scene.do(f"/tune import {weighted(scene, 1)}")
+    await scene.do(f"/tune import {weighted(scene, 1)} yes")
     await scene.confirm()
     await scene.settle()
     assert b"weight" not in next(iter(scene.host.files.values())).content
 
-    await scene.do(f"/tune import {weighted(scene, 0)}")
+    await scene.do(f"/tune import {weighted(scene, 0)} yes")
     await scene.command("start")
 
     assert "which of its answers not to learn from" in await scene.last()

@@ -74,7 +74,7 @@ async def approved(scene: Scene, count: int) -> str:
     path = scene.folder / f"{count}.csv"
     rows = [f"question {count} {n},answer {n}" for n in range(count)]
     path.write_text("\n".join(["question,answer", *rows]))
-    await scene.command(f"import {path}")
+    await scene.command(f"import {path} yes")
     found = [one.id for one in await scene.examples() if f"question {count} " in str(one.row)]
     async with scene.store.writing() as records:
         await records.examples.set_state(LOCAL, found, ExampleState.PROPOSED, at=NOW)

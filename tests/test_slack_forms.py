@@ -198,8 +198,10 @@ async def test_a_file_is_imported_by_a_form(in_slack: Scene) -> None:
     form = await in_slack.form()
 
     in_slack.slack.submit("U1", form, file=in_slack.slack.give_file("rows.jsonl", ROWS))
+    await in_slack.hear("C1")
+    in_slack.slack.click("U1", in_slack.slack.own("C1")[0], "Import")
 
-    assert "Imported rows.jsonl" in (await in_slack.hear("C1"))[0]
+    await until(lambda: "Imported rows.jsonl" in shown(in_slack.slack.own("C1")[0]))
 
 
 async def test_a_file_in_a_message_is_imported(in_slack: Scene) -> None:
@@ -207,7 +209,7 @@ async def test_a_file_in_a_message_is_imported(in_slack: Scene) -> None:
     ts = in_slack.slack.put("U1", "C1", "import")
     event = {"type": "message", "subtype": "file_share", "channel": "C1", "user": "U1", "ts": ts}
 
-    in_slack.slack.event({**event, "text": "<@UBOT> tune import", "files": [file]})
+    in_slack.slack.event({**event, "text": "<@UBOT> tune import yes", "files": [file]})
 
     assert "Imported rows.jsonl" in (await in_slack.hear("C1"))[0]
 

@@ -184,7 +184,9 @@ async def test_every_refused_row_of_a_file_is_named(tmp_path: Path, desk: Desk) 
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join([json.dumps(good), *["no"] * 20]), encoding="utf-8")
 
-    told = await desk.ask(FormSubmitted("import", {}, Attachment(file.name, str(file))))
+    seen = await desk.ask(FormSubmitted("import", {}, Attachment(file.name, str(file))))
+    assert isinstance(seen, Card)
+    told = await desk.ask(ButtonClicked(seen.buttons[0].action))
 
     assert isinstance(told, Card)
     assert len([line for line in told.lines if line.startswith("Line ")]) == 20

@@ -105,6 +105,8 @@ async def test_a_dropped_file_is_imported_reported_and_deleted(
 
     await page.locator("input[type=file]").set_input_files(file)
 
+    await page.locator(".report").get_by_text("Where? → Here.").wait_for()
+    await page.get_by_role("button", name="Import", exact=True).click()
     await page.get_by_text("Imported rows.csv").wait_for()
     await page.locator(".report").get_by_text("Line 3").wait_for()
     await page.get_by_role("button", name="Close").click()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bot.domain import LOCAL, ChannelId, ExampleFilter, Place
-from bot.events import Attachment, CommandInvoked, Event, FormSubmitted
+from bot.events import Attachment, ButtonClicked, CommandInvoked, Event, FormSubmitted
 from bot.replies import Card, Comparison, Document, Listing, Progress, Refused, Tone
 from tests.scene import SLACK, Scene
 from tests.studio_desk import OWNER, Desk
@@ -28,7 +28,10 @@ async def test_a_file_of_the_studio_comes_into_any_workspace(
     place = Place(SLACK, ChannelId("general"))
     what = FormSubmitted("import", {}, rows_file(tmp_path, 12))
 
-    told = await scene.house.ask(Event("page:1", place, OWNER, scene.clock.now(), what))
+    seen = await scene.house.ask(Event("page:1", place, OWNER, scene.clock.now(), what))
+    assert isinstance(seen, Card)
+    go = ButtonClicked(seen.buttons[0].action)
+    told = await scene.house.ask(Event("page:2", place, OWNER, scene.clock.now(), go))
 
     assert isinstance(told, Card)
     assert told.lines[-1].startswith("Line 14")
@@ -43,9 +46,13 @@ async def test_a_page_hears_how_far_an_import_is(scene: Scene, tmp_path: Path) -
         Place(LOCAL, ChannelId("general")),
         FormSubmitted("import", {}, rows_file(tmp_path, 9)),
     )
-    event = Event("page:1", place, OWNER, scene.clock.now(), what)
+    seen = await scene.house.ask(Event("page:1", place, OWNER, scene.clock.now(), what))
+    assert isinstance(seen, Card)
+    go = ButtonClicked(seen.buttons[0].action)
 
-    await scene.house.ask(event, progress=heard.append)
+    await scene.house.ask(
+        Event("page:2", place, OWNER, scene.clock.now(), go), progress=heard.append
+    )
 
     shares = [progress.done / progress.total for progress in heard]
     assert shares == sorted(shares)

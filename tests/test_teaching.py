@@ -580,7 +580,7 @@ async def test_every_form_of_file_teaches_the_same(scene: Scene) -> None:
     }
     for name, text in files.items():
         (scene.folder / name).write_text(text)
-        await scene.command(f"import {scene.folder / name}")
+        await scene.command(f"import {scene.folder / name} yes")
 
     questions = [spoken(example)[0][1] for example in await scene.examples()]
     assert questions == ["when?", "where?", "who?", "why?"]
@@ -603,7 +603,7 @@ async def test_refused_rows_are_named_and_the_others_kept(scene: Scene) -> None:
     path = scene.folder / "half.csv"
     path.write_text("question,answer\nwhen?,at nine\nwhere?,\nwho?,ada")
 
-    await scene.command(f"import {path}")
+    await scene.command(f"import {path} yes")
 
     assert len(await scene.examples()) == 2
     assert "Refused: 1" in await scene.last()
@@ -633,7 +633,7 @@ async def test_an_export_comes_back_as_known(scene: Scene) -> None:
     await exported(scene)
     (path,) = (scene.folder / "exports").iterdir()
 
-    await scene.command(f"import {path}")
+    await scene.command(f"import {path} yes")
 
     assert "Known already: 12" in await scene.last()
 

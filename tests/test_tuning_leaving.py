@@ -108,7 +108,7 @@ async def test_marks_of_one_method_outlive_a_training_of_the_other(scene: Scene)
     await scene.confirm("validation:25%")
     await scene.settle()
     held = {example.id for example in await scene.examples() if example.held_out}
-    await scene.do(f"/tune import {pairs(scene)}")
+    await scene.do(f"/tune import {pairs(scene)} yes")
 
     await scene.confirm("method:dpo validation:25%")
     await scene.settle()

@@ -120,7 +120,7 @@ async def test_rows_of_the_same_question_stay_on_one_side(scene: Scene) -> None:
     rows = [f"question {n % 10},answer {n}" for n in range(60)]
     path = scene.folder / "twins.csv"
     path.write_text("\n".join(["question,answer", *rows]))
-    await scene.command(f"import {path}")
+    await scene.command(f"import {path} yes")
     await scene.confirm()
     await scene.settle()
 
@@ -316,7 +316,7 @@ async def test_preferences_are_trained_by_dpo(scene: Scene) -> None:
         for n in range(12)
     ]
     path.write_text("\n".join(json.dumps(row) for row in rows))
-    await scene.command(f"import {path}")
+    await scene.command(f"import {path} yes")
     await scene.confirm("method:dpo beta:0.2")
     await scene.settle()
 

@@ -101,7 +101,7 @@ async def test_an_import_tells_of_an_unknown_key_and_takes_the_other_rows(scene:
     path = scene.folder / "rows.jsonl"
     path.write_text("\n".join(lines))
 
-    await scene.command(f"import {path}")
+    await scene.command(f"import {path} yes")
 
     assert len(await scene.examples()) == 2
     assert "“key”" in await scene.last()

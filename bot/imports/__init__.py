@@ -2,7 +2,7 @@
 
 from bot.imports.containers import unpack
 from bot.imports.encodings import ENCODINGS, Encoding
-from bot.imports.plan import Layout, Plan, Wishes, plan_import
+from bot.imports.plan import Layout, Plan, UnknownColumns, Wishes, plan_import
 from bot.imports.reading import read_import
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Encoding",
     "Layout",
     "Plan",
+    "UnknownColumns",
     "Wishes",
     "plan_import",
     "read_import",

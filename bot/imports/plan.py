@@ -61,6 +61,13 @@ class Plan:
     headings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownColumns(Problem):
+    """No purpose can be told from the columns, so somebody has to choose among the `headings`."""
+
+    headings: tuple[str, ...] = ()
+
+
 def plan_import(file: IO[bytes], name: str, wishes: Wishes | None = None) -> Plan | Problem:
     """Plan from an unpacked file and its name, or say why it cannot be read."""
     wishes = wishes or Wishes()
@@ -222,7 +229,8 @@ def _plan_columns(
             return _with_columns(Layout.TICKETS, tickets, headings, source, is_sure=False)
         shown = _listed(headings)
         code = "columns_unknown" if source.is_table else "row_unknown"
-        return Problem(1 if source.is_table else 0, code, {"columns": shown})
+        line = 1 if source.is_table else 0
+        return UnknownColumns(line, code, {"columns": shown}, tuple(headings))
     label = next((each for each in headings if names.plain_name(each) == "label"), None)
     if label and "answer" in found and is_label(values[label]):
         found["label"] = label

@@ -12,6 +12,7 @@ from typing import Protocol
 from bot.domain import MessageId, Row, UserId, Workspace, WorkspaceId
 from bot.events import Event
 from bot.ports.engine import LanguageEngine
+from bot.ports.import_files import ImportFiles
 from bot.ports.links import Links
 from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
@@ -63,6 +64,7 @@ class Dependencies:
     surfaces: Surfaces
     clock: Clock
     links: Links
+    imports: ImportFiles
     running: RunningAnswers
     tokens: TokenReservations
     admins: frozenset[str]

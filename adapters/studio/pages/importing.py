@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.dialogs import open_dialog
+from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
 from adapters.studio.uploads import upload_area
 from adapters.text_layout import share_done
 from bot import events
 from bot.events import Attachment
-from bot.replies import Card, Progress, Refused, Reply
+from bot.replies import Card, Form, Progress, Refused, Reply
 
 
 class ImportDialog:
@@ -23,6 +24,7 @@ class ImportDialog:
     def __init__(self, visit: PageSession, done: Callable[[], Awaitable[None]]) -> None:
         self._visit = visit
         self._done = done
+        self._shown: Reply | None = None
 
     def open(self) -> None:
         say = self._visit.say
@@ -40,14 +42,40 @@ class ImportDialog:
                 ui.button(say("studio.close"), on_click=dialog.close).props("flat")
 
     async def _import(self, attachment: Attachment) -> None:
-        tell = self._draw_progress()
-        what = events.FormSubmitted("import", {}, attachment)
-        reply = await self._visit.ask(what, progress=tell)
-        if not self._area.is_deleted:
+        await self._ask(events.FormSubmitted("import", {}, attachment))
+
+    async def _click(self, action: str) -> None:
+        await self._ask(events.ButtonClicked(action))
+
+    async def _ask(self, what: events.What) -> None:
+        reply = await self._visit.ask(what, progress=self._draw_progress())
+        if isinstance(reply, Form):
+            await self._ask_columns(reply)
+        elif not self._area.is_deleted:
             self._area.clear()
             with self._area:
                 self._report(reply)
         await self._done()
+
+    async def _ask_columns(self, form: Form) -> None:
+        """The preview comes back when the form is sent, and stays when it is closed."""
+
+        async def submit(values: Mapping[str, str]) -> str:
+            reply = await self._visit.ask(events.FormSubmitted(form.id, values))
+            if isinstance(reply, Refused):
+                return reply.text
+            self._shown = reply
+            self._redraw()
+            return ""
+
+        self._redraw()
+        open_form(self._visit, form, submit)
+
+    def _redraw(self) -> None:
+        if self._shown is not None and not self._area.is_deleted:
+            self._area.clear()
+            with self._area:
+                self._report(self._shown)
 
     def _draw_progress(self) -> Callable[[Progress], None]:
         say = self._visit.say
@@ -70,12 +98,17 @@ class ImportDialog:
         if isinstance(reply, Refused):
             ui.label(reply.text).classes("problem").props("role=alert")
         elif isinstance(reply, Card):
+            self._shown = reply
             title = ui.label(reply.title).classes("card-title")
             title.props("role=status")
             drawing.draw_facts(reply.facts)
-            if not reply.lines:
-                return
-            with ui.element("ul").classes("report").props("tabindex=0"):
-                for line in reply.lines:
-                    with ui.element("li"):
-                        ui.label(line)
+            self._list(reply.lines)
+            drawing.draw_buttons(reply.buttons, self._click)
+
+    def _list(self, lines: Sequence[str]) -> None:
+        if not lines:
+            return
+        with ui.element("ul").classes("report").props("tabindex=0"):
+            for line in lines:
+                with ui.element("li"):
+                    ui.label(line)

@@ -1,0 +1,376 @@
+"""Imports: a file is kept, shown as it would be learned, and read once somebody says so."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from typing import IO, Final
+
+from bot.commands import Handlers, Option, OptionKind
+from bot.datasets import Tally, ends, import_rows
+from bot.domain import ExampleState, Role, Row, WorkspaceId
+from bot.errors import BadInput, NotNow
+from bot.imports import Layout, Plan, UnknownColumns, Wishes, plan_import, read_import, unpack
+from bot.ports.dependencies import Dependencies
+from bot.ports.import_files import PendingImport
+from bot.ports.surface import CanReadFile
+from bot.replies import Button, Card, Fact, Field, FieldKind, Form, Reply, Tone
+from bot.request import Request
+from bot.rows import Method, Problem
+from bot.words import Words
+
+handlers = Handlers()
+
+SHOWN_PROBLEMS, _PROBLEMS_ON_PAGE = 5, 500
+_ROWS_SHOWN, _ROWS_TRIED = 3, 200
+_LONGEST_TEXT = 240
+_BETWEEN = 50
+_MOST_CHOICES, _LONGEST_CHOICE = 24, 75
+_PURPOSES: Final = (
+    *("question", "answer", "system", "context", "history", "preferred", "rejected", "label"),
+    *("messages", "ticket", "role", "text", "time", "private"),
+)
+_NONE = "-"
+
+
+@handlers.command(
+    "import",
+    Role.CURATOR,
+    Option("starter", is_alone=True),
+    Option("file", OptionKind.FILE, rest=True),
+    Option.text("columns"),
+    Option.text("encoding"),
+    Option.yes_no("yes"),
+    opens_form=True,
+)
+@handlers.form("import.file", Role.CURATOR)
+async def import_file(request: Request, deps: Dependencies) -> Reply:
+    """A file that came with the command, a ready set, or the form in which a file is handed over.
+
+    A curator's rows count as approved, as the operator's do. A file is shown first, unless its
+    columns are given or it is said to be right.
+    """
+    starter, is_local = request.text("starter"), request.workspace.platform == "local"
+    if starter and request.attachment is not None:
+        raise BadInput(problem=request.words("option.not_both", one="starter", other="file"))
+    if starter:
+        return await import_starter(replace(request, argument=starter), deps)
+    if request.attachment is None and not is_local:
+        return _file_form(request.words)
+    pending = await _keep(request, deps)
+    is_said = request.text("columns") or request.text("file") == "yes"
+    if is_said or request.yes("yes", default=False):
+        return await _import(request, deps, pending)
+    return await _preview(request, deps, pending)
+
+
+@handlers.form("import", Role.CURATOR, is_for_pages=True)
+async def import_on_page(request: Request, deps: Dependencies) -> Reply:
+    """As `import_file`, for the studio's dialog."""
+    return await _preview(request, deps, await _keep(request, deps))
+
+
+@handlers.button("starter", Role.CURATOR, is_for_pages=True)
+async def import_starter(request: Request, deps: Dependencies) -> Reply:
+    """A ready set of rows. Raises BadInput for one that there is not."""
+    name = request.argument
+    rows = deps.starters.get(name)
+    if rows is None:
+        known = ", ".join(deps.starters)
+        raise BadInput(problem=request.words("import.no_starter", name=name, starters=known))
+    tally = await import_rows(
+        enumerate(rows, start=1),
+        assistant=request.assistant.id,
+        method=Method.SUPERVISED,
+        state=_state_for(request.role),
+        request=request,
+        store=deps.store,
+    )
+    return _report(request, name, None, tally)
+
+
+@handlers.button("import.go", Role.CURATOR)
+async def import_shown(request: Request, deps: Dependencies) -> Reply:
+    """The file of a preview, as it was shown."""
+    report = await _import(request, deps, await _pending(request, deps))
+    return replace(report, replaces=True)
+
+
+@handlers.button("import.drop", Role.CURATOR)
+async def cancel_import(request: Request, deps: Dependencies) -> Reply:
+    pending = await _pending(request, deps)
+    await deps.imports.delete(pending.key)
+    return Card(request.words("import.cancelled", name=pending.name), replaces=True)
+
+
+@handlers.button("import.change", Role.CURATOR, opens_form=True)
+async def change_columns(request: Request, deps: Dependencies) -> Reply:
+    """A form with the columns of the file, one choice for each purpose."""
+    pending = await _pending(request, deps)
+    with await deps.imports.open(pending.key) as file:
+        wishes = Wishes(pending.columns, pending.encoding)
+        rows, plan = await asyncio.to_thread(_looked_at, file, pending.name, request.words, wishes)
+        rows.close()
+    return _columns_form(plan, pending, request.words)
+
+
+@handlers.form("import.columns", Role.CURATOR)
+async def use_columns(request: Request, deps: Dependencies) -> Reply:
+    pending = await _pending(request, deps)
+    given = {name: request.text(name) for name in _PURPOSES}
+    columns = {name: text for name, text in given.items() if text and text != _NONE}
+    encoding = request.text("encoding") or pending.encoding
+    changed = replace(pending, columns=columns or pending.columns, encoding=encoding)
+    await deps.imports.change(changed)
+    return await _preview(request, deps, changed)
+
+
+async def _keep(request: Request, deps: Dependencies) -> PendingImport:
+    """The attachment, kept under a key that is the same when the event is worked on again."""
+    file = request.attachment
+    # Who runs the studio brings a file that lies there into any workspace.
+    surface = deps.surfaces.of(WorkspaceId(file.platform) if file and file.platform else request.id)
+    if file is None or not isinstance(surface, CanReadFile):
+        raise BadInput(problem=request.words("import.no_file"))
+    pending = PendingImport(
+        key=hashlib.sha256(request.event.key.encode()).hexdigest()[:32],
+        workspace=request.id,
+        assistant=request.assistant.id,
+        by=request.by,
+        name=file.name,
+        columns=columns_in(request.text("columns") or "", request.words),
+        encoding=request.text("encoding") or "",
+    )
+    await deps.imports.keep(pending, surface.read_file(request.place, file))
+    return pending
+
+
+def columns_in(text: str, words: Words) -> dict[str, str]:
+    """The pairs of `question=Subject,answer=Reply`. Raises BadInput."""
+    said: dict[str, str] = {}
+    for pair in filter(None, text.split(",")):
+        purpose, _, heading = (part.strip() for part in pair.partition("="))
+        if purpose not in _PURPOSES or not heading:
+            known = ", ".join(_PURPOSES)
+            raise BadInput(problem=words("import.columns_said", pair=pair, known=known))
+        said[purpose] = heading
+    return said
+
+
+async def _pending(request: Request, deps: Dependencies) -> PendingImport:
+    """The file of a button or form. Raises NotNow where it is gone."""
+    key = request.argument
+    found = await deps.imports.find(request.id, key) if key.isalnum() else None
+    if found is None:
+        raise NotNow(problem=request.words("import.gone"))
+    return found
+
+
+def planned(
+    file: IO[bytes], name: str, words: Words, wishes: Wishes | None = None
+) -> tuple[IO[bytes], Plan]:
+    """The unpacked file, which the caller closes, and how it would be read. Raises BadInput."""
+    rows, plan = _looked_at(file, name, words, wishes)
+    if isinstance(plan, UnknownColumns):
+        rows.close()
+        raise BadInput(problem=words.problem(plan))
+    return rows, plan
+
+
+def _looked_at(
+    file: IO[bytes], name: str, words: Words, wishes: Wishes | None
+) -> tuple[IO[bytes], Plan | UnknownColumns]:
+    """As `planned`, but unknown columns are something to choose from. Raises BadInput."""
+    found = unpack(file, name)
+    if isinstance(found, Problem):
+        raise BadInput(problem=words.problem(found))
+    plan = plan_import(*found, wishes)
+    if isinstance(plan, Problem) and not isinstance(plan, UnknownColumns):
+        found[0].close()
+        raise BadInput(problem=words.problem(plan))
+    return found[0], plan
+
+
+async def _import(request: Request, deps: Dependencies, pending: PendingImport) -> Card:
+    """Reads the kept file, which is deleted once all its rows are stored."""
+    wishes = Wishes(pending.columns, pending.encoding)
+    with await deps.imports.open(pending.key) as file:
+        rows, plan = await asyncio.to_thread(planned, file, pending.name, request.words, wishes)
+        with rows:
+            tally = await import_rows(
+                _told_rows(rows, plan, request),
+                assistant=pending.assistant,
+                method=plan.method,
+                state=_state_for(request.role),
+                request=request,
+                store=deps.store,
+            )
+    await deps.imports.delete(pending.key)
+    shown = _PROBLEMS_ON_PAGE if request.is_page else SHOWN_PROBLEMS
+    return _report(request, pending.name, plan, tally, shown=shown)
+
+
+async def _preview(request: Request, deps: Dependencies, pending: PendingImport) -> Card:
+    try:
+        with await deps.imports.open(pending.key) as file:
+            return await asyncio.to_thread(_preview_card, file, pending, request.words)
+    except BadInput:
+        if not pending.columns:
+            await deps.imports.delete(pending.key)
+        raise
+
+
+def _preview_card(file: IO[bytes], pending: PendingImport, words: Words) -> Card:
+    key = pending.key
+    change = Button(words("import.change"), f"import.change:{key}")
+    cancel = Button(words("button.cancel"), f"import.drop:{key}")
+    title = words("import.preview", name=pending.name)
+    wishes = Wishes(pending.columns, pending.encoding)
+    rows, plan = _looked_at(file, pending.name, words, wishes)
+    with rows:
+        if isinstance(plan, UnknownColumns):
+            return Card(title, (words.problem(plan),), buttons=(change, cancel), tone=Tone.BAD)
+        good, refused = _first_rows(rows, plan)
+    go = Button(words("import.submit"), f"import.go:{key}", is_primary=True)
+    buttons = (go, change, cancel) if plan.headings or plan.encodings else (go, cancel)
+    lines = [f"{n}. {_row_line(row)}" for n, row in enumerate(good, 1)]
+    if refused:
+        lines.append(f"{words('import.refused')}: {words.problem(refused[0])}")
+    return Card(
+        title=title,
+        lines=(*lines, *plan_lines(plan, words)),
+        buttons=buttons if good else (change, cancel) if plan.headings else (cancel,),
+        tone=Tone.PLAIN if good else Tone.BAD,
+    )
+
+
+def _first_rows(file: IO[bytes], plan: Plan) -> tuple[list[Row], list[Problem]]:
+    good: list[Row] = []
+    refused: list[Problem] = []
+    for _, row in islice(read_import(file, plan), _ROWS_TRIED):
+        if isinstance(row, Problem):
+            refused.append(row)
+        else:
+            good.append(row)
+        if len(good) == _ROWS_SHOWN:
+            break
+    return good, refused
+
+
+def _row_line(row: Row) -> str:
+    """A row on one line: the last question and the answer that is taught, and the turns before."""
+    question, answer = (_cut(" ".join(text.split())) for text in ends(row))
+    messages = row.get("messages")
+    before = len(messages) - 2 if isinstance(messages, list) else 0
+    return f"{f'(+{before}) ' if before > 0 else ''}{question} → {answer}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+def _columns_form(plan: Plan | UnknownColumns, pending: PendingImport, words: Words) -> Form:
+    columns: Mapping[str, str] = {} if isinstance(plan, UnknownColumns) else plan.columns
+    purposes = list(columns) or ["question", "answer"]
+    if isinstance(plan, UnknownColumns) or plan.layout is Layout.COLUMNS:
+        purposes += [p for p in ("system", "context") if p not in purposes]
+    fields = [_column_field(p, columns.get(p, ""), plan.headings, words) for p in purposes]
+    encodings = () if isinstance(plan, UnknownColumns) else plan.encodings
+    if encodings:
+        choices = tuple((each.name, f"{each.name}: {each.sample}"[:70]) for each in encodings)
+        chosen = encodings[0].name
+        encoding = Field("encoding", words("import.encoding"), FieldKind.CHOICE, chosen)
+        fields = [*fields[:4], replace(encoding, choices=choices)]
+    return Form(
+        id=f"import.columns:{pending.key}",
+        title=words("import.change"),
+        fields=tuple(fields[:5]),
+        submit=words("import.show"),
+        again=f"import.change:{pending.key}",
+    )
+
+
+def _column_field(purpose: str, value: str, headings: tuple[str, ...], words: Words) -> Field:
+    is_needed = purpose in ("question", "answer", "preferred", "rejected", "messages", "ticket")
+    label = words(f"import.purpose.{purpose}")
+    short = [heading for heading in headings if 0 < len(heading) <= _LONGEST_CHOICE]
+    if len(short) < len(headings) or len(headings) > _MOST_CHOICES:
+        return Field(purpose, label, value=value, required=is_needed, max_length=200)
+    none = () if is_needed else ((_NONE, words("import.no_column")),)
+    choices = (*none, *((heading, heading) for heading in short))
+    chosen = value or ("" if is_needed else _NONE)
+    return Field(purpose, label, FieldKind.CHOICE, chosen, choices=choices, required=is_needed)
+
+
+def _told_rows(
+    file: IO[bytes], plan: Plan, request: Request
+) -> Iterator[tuple[int, Row | Problem]]:
+    """The rows one by one, and how much of the file was checked already."""
+    total = file.seek(0, io.SEEK_END)
+    request.tell_progress(0, 2 * total)
+    for count, row in enumerate(read_import(file, plan)):
+        if count % _BETWEEN == 0:
+            # Writing them down is the other half.
+            request.tell_progress(file.tell(), 2 * total)
+        yield row
+
+
+def _file_form(words: Words) -> Form:
+    return Form(
+        id="import.file",
+        title=words("import.form"),
+        fields=(Field("file", words("option.file"), FieldKind.FILE),),
+        submit=words("import.look"),
+    )
+
+
+def _report(
+    request: Request, name: str, plan: Plan | None, tally: Tally, *, shown: int = SHOWN_PROBLEMS
+) -> Card:
+    words = request.words
+    facts = [
+        Fact(words("import.new"), str(tally.new)),
+        Fact(words("import.known"), str(tally.known)),
+        Fact(words("import.refused"), str(tally.refused)),
+    ]
+    return Card(
+        title=words("import.title", name=name),
+        lines=(
+            *(plan_lines(plan, words) if plan else ()),
+            *refusal_lines(tally, words, shown=shown),
+        ),
+        facts=tuple(facts),
+        tone=Tone.GOOD if tally.new or tally.known else Tone.BAD,
+    )
+
+
+def plan_lines(plan: Plan, words: Words) -> tuple[str, ...]:
+    """Which columns were taken for what, which are left out, and which encodings are possible."""
+    lines: list[str] = []
+    if plan.columns:
+        columns = ", ".join(f"{ours} ← {theirs}" for ours, theirs in plan.columns.items())
+        lines.append(f"{words('import.columns')}: {columns}")
+    if plan.unused:
+        lines.append(f"{words('import.unused')}: {', '.join(plan.unused)}")
+    if plan.encodings:
+        lines.append(words("import.unsure_encoding"))
+        lines += [f"{each.name}: {each.sample}" for each in plan.encodings]
+    elif plan.source.encoding != "utf-8":
+        lines.append(f"{words('import.encoding')}: {plan.source.encoding}")
+    return tuple(lines)
+
+
+def refusal_lines(tally: Tally, words: Words, *, shown: int = SHOWN_PROBLEMS) -> tuple[str, ...]:
+    """The first refused rows with their reasons, and how many more there are."""
+    lines = [words.problem(problem) for problem in tally.problems[:shown]]
+    if tally.refused > len(lines):
+        lines.append(words("import.more", count=tally.refused - len(lines)))
+    return tuple(lines)
+
+
+def _state_for(role: Role) -> ExampleState:
+    return ExampleState.APPROVED if role >= Role.CURATOR else ExampleState.PROPOSED

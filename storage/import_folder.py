@@ -1,0 +1,73 @@
+"""Keeps the files of imports that wait for a decision in the data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from pathlib import Path
+from time import time
+from typing import IO, Final
+
+from bot.domain import AssistantId, UserId, WorkspaceId
+from bot.ports.import_files import PendingImport
+
+_LONGEST_SECONDS: Final = 24 * 3600
+
+
+class ImportFolder:
+    """A file and a JSON file beside it for each import; nothing is older than a day."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def keep(self, pending: PendingImport, blocks: AsyncIterator[bytes]) -> None:
+        await asyncio.to_thread(self._prepare)
+        with await asyncio.to_thread(self._path(pending.key, "part").open, "wb") as file:
+            async for block in blocks:
+                await asyncio.to_thread(file.write, block)
+        await asyncio.to_thread(
+            self._path(pending.key, "part").replace, self._path(pending.key, "rows")
+        )
+        await self.change(pending)
+
+    async def change(self, pending: PendingImport) -> None:
+        text = json.dumps(asdict(pending))
+        await asyncio.to_thread(self._path(pending.key, "json").write_text, text, "utf-8")
+
+    async def find(self, workspace: WorkspaceId, key: str) -> PendingImport | None:
+        try:
+            text = await asyncio.to_thread(self._path(key, "json").read_text, "utf-8")
+        except FileNotFoundError:
+            return None
+        told = json.loads(text)
+        found = PendingImport(
+            key=key,
+            workspace=WorkspaceId(told["workspace"]),
+            assistant=AssistantId(told["assistant"]),
+            by=UserId(told["by"]),
+            name=told["name"],
+            columns=told["columns"],
+            encoding=told["encoding"],
+        )
+        return found if found.workspace == workspace else None
+
+    async def open(self, key: str) -> IO[bytes]:
+        return await asyncio.to_thread(self._path(key, "rows").open, "rb")
+
+    async def delete(self, key: str) -> None:
+        for kind in ("json", "rows"):
+            await asyncio.to_thread(self._path(key, kind).unlink, missing_ok=True)
+
+    def _path(self, key: str, kind: str) -> Path:
+        if not key.isalnum():
+            raise ValueError("a key of an import has letters and digits only")
+        return self._folder / f"{key}.{kind}"
+
+    def _prepare(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        oldest = time() - _LONGEST_SECONDS
+        for path in self._folder.iterdir():
+            if path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)

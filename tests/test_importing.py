@@ -1,0 +1,100 @@
+"""An import is shown before it is learned: the preview, its buttons, and what ends it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.domain import LOCAL, ExampleFilter
+from bot.events import ButtonClicked
+from bot.replies import Card, Refused
+from tests.scene import Scene
+from tests.studio_desk import Desk
+
+GUESSED = "user,subject,question,agent reply\nkim,Tube,How much?,Seven euros.\nlee,Tyre,Any?,\n"
+UNKNOWN = "topic,text a,text b\nTube,How much?,Seven.\n"
+
+
+async def count(scene: Scene) -> int:
+    async with scene.database.reading() as records:
+        return await records.examples.count(LOCAL, ExampleFilter())
+
+
+async def shown(scene: Scene, table: str | bytes, wishes: str = "") -> Card:
+    path = scene.folder / "rows.csv"
+    path.write_bytes(table if isinstance(table, bytes) else table.encode())
+    await scene.command(f"import {path} {wishes}".strip())
+    return await scene.last_card()
+
+
+def kept(scene: Scene) -> list[str]:
+    return [path.name for path in (scene.folder / "imports").glob("*")]
+
+
+async def test_nothing_is_learned_before_it_was_shown(scene: Scene) -> None:
+    card = await shown(scene, GUESSED)
+
+    assert [button.label for button in card.buttons] == ["Import", "Change columns", "Cancel"]
+    assert card.lines[0] == "1. How much? → Seven euros."
+    assert "question ← question, answer ← agent reply" in card.lines[-2]
+    assert card.lines[-1] == "Left out: user, subject"
+    assert await count(scene) == 0
+
+    await scene.click("Import")
+
+    assert (await scene.last_card()).title == "Imported rows.csv"
+    assert await count(scene) == 1
+    assert kept(scene) == []
+
+
+async def test_a_cancelled_import_leaves_nothing(scene: Scene) -> None:
+    await shown(scene, GUESSED)
+
+    await scene.click("Cancel")
+
+    assert (await scene.last_card()).title == "rows.csv is not imported."
+    assert (await count(scene), kept(scene)) == (0, [])
+
+
+async def test_columns_that_say_nothing_are_chosen(scene: Scene) -> None:
+    card = await shown(scene, UNKNOWN)
+    assert [button.label for button in card.buttons] == ["Change columns", "Cancel"]
+
+    await scene.click("Change columns")
+    await scene.submit(question="text a", answer="text b")
+
+    assert (await scene.last_card()).lines[0] == "1. How much? → Seven."
+    await scene.click("Import")
+    assert await count(scene) == 1
+
+
+@pytest.mark.parametrize("wishes", ["yes", "yes:yes", 'columns:"question=text a,answer=text b"'])
+async def test_a_script_says_that_it_is_right(scene: Scene, wishes: str) -> None:
+    table = UNKNOWN if wishes.startswith("columns") else GUESSED
+
+    card = await shown(scene, table, wishes)
+
+    assert card.title == "Imported rows.csv"
+    assert (await count(scene), kept(scene)) == (1, [])
+
+
+async def test_an_uncertain_encoding_is_chosen_by_its_sample(scene: Scene) -> None:
+    file = "question,answer\nמתי אתם פותחים?,בתשע בבוקר.\n".encode("cp1255")
+
+    card = await shown(scene, file)
+    assert any(line.startswith("cp1255: ") and "מתי" in line for line in card.lines)
+
+    await scene.click("Change columns")
+    await scene.submit(encoding="cp1255")
+
+    assert (await scene.last_card()).lines[0] == "1. מתי אתם פותחים? → בתשע בבוקר."
+
+
+async def test_a_file_of_another_workspace_or_gone_is_refused(scene: Scene, desk: Desk) -> None:
+    card = await shown(scene, GUESSED)
+    go = card.buttons[0].action
+
+    await scene.click("Cancel")
+
+    for action in (go, "import.go:../../attune", "import.change:0"):
+        assert isinstance(await desk.ask(ButtonClicked(action)), Refused)
+    assert await count(scene) == 0
