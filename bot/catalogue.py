@@ -30,6 +30,7 @@ from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
 from bot.evaluation import asking
 from bot.evaluation import cards as evaluation_cards
+from bot.evaluation import export as evaluation_export
 from bot.evaluation import notices as evaluation_notices
 from bot.examples import (
     bulk,
@@ -98,6 +99,7 @@ MODULES = (
     deployments.handlers,
     asking.handlers,
     evaluation_cards.handlers,
+    evaluation_export.handlers,
     chat.handlers,
     feedback.handlers,
     comparison.handlers,

@@ -17,6 +17,7 @@ from sqlalchemy import (
     exists,
     func,
     select,
+    tuple_,
     update,
 )
 
@@ -258,13 +259,11 @@ async def erase_answers(
 ) -> None:
     """The answers to questions of erased examples go: they may hold their words."""
     for part in parts(erased):
-        of_them = exists().where(
-            questions.c.workspace == workspace,
-            questions.c.example.in_(part),
-            questions.c.evaluation == answers.c.evaluation,
-            questions.c.number == answers.c.number,
+        of_them = select(questions.c.evaluation, questions.c.number).where(
+            questions.c.workspace == workspace, questions.c.example.in_(part)
         )
-        gone = update(answers).where(answers.c.workspace == workspace, of_them)
+        key = tuple_(answers.c.evaluation, answers.c.number)
+        gone = update(answers).where(answers.c.workspace == workspace, key.in_(of_them))
         await connection.run(gone.values(text="", scores={}, state=AnswerState.LOST))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -114,6 +116,22 @@ async def test_after_a_training_its_model_is_used_if_it_is_not_worse(
     assert (await in_use(scene) == evaluation.model) is is_used
     assert sentence in await scene.last()
     assert set(times_asked(scene.host).values()) == {1}
+
+
+async def test_the_exported_answers_give_the_same_verdict_elsewhere(scene: Scene) -> None:
+    await train(scene, tuned_is_right)
+
+    await scene.click("Answers as CSV")
+
+    (path,) = (scene.folder / "exports").glob("evaluation-1.csv")
+    rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8"), newline="")))
+    score = {(row["question"], row["contender"]): float(row["score"]) for row in rows}
+    pairs = [(value, score[n, "base"]) for (n, who), value in score.items() if who == "new"]
+    wins, losses = (sum(a - b > 0.05 for a, b in pairs), sum(b - a > 0.05 for a, b in pairs))
+    found = load((await evaluations(scene))[0].report)
+    assert found is not None
+    assert found.result is not None
+    assert (found.result.wins, found.result.losses) == (wins, losses) == (12, 0)
 
 
 async def test_what_is_not_taken_can_be_used_anyway(scene: Scene) -> None:

@@ -156,7 +156,8 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
     buttons += [
         Button(words("button.question", number=n), f"evaluation.question:{evaluation.id}.{n}")
         for n in dict.fromkeys([*found.regressed[:2], *found.differing])
-    ][:3]
+    ][:2]
+    buttons.append(Button(words("button.evaluation_csv"), f"evaluation.export:{evaluation.id}.csv"))
     return Card(
         title=title,
         lines=tuple(lines),
@@ -310,7 +311,7 @@ def _measured(
     tokens = (one.prompt_tokens + one.completion_tokens) // max(1, one.answered)
     parts.append(words("evaluation.tokens", count=tokens))
     if one.price_of_1000 is not None:
-        parts.append(words("evaluation.price", price=f"${one.price_of_1000:,.2f}"))
+        parts.append(words("evaluation.price", price=words.price(one.price_of_1000)))
     if one.failed or one.lost:
         parts.append(words("evaluation.missing", failed=one.failed, lost=one.lost))
     result = found.results.get(index)
