@@ -214,7 +214,7 @@ def test_the_limit_holds_while_the_model_is_still_being_loaded(short_queue: Tune
     def ask(_number: int) -> int:
         messages = [{"role": "user", "content": "And me?"}]
         body = {"model": short_queue.base, "messages": messages, "max_tokens": 2}
-        return short_queue.web.post("/v1/chat/completions", json=body).status_code
+        return short_queue.web.post("/v1/chat/completions", json=body, timeout=120).status_code
 
     with ThreadPoolExecutor(8) as together:
         said = list(together.map(ask, range(8)))
@@ -267,7 +267,9 @@ def test_a_template_that_fails_hangs_no_question(tmp_path: Path, tiny_base: Path
 
     answers = [
         scene.web.post(
-            "/v1/chat/completions", json={"model": "fussy", "messages": each, "max_tokens": 2}
+            "/v1/chat/completions",
+            json={"model": "fussy", "messages": each, "max_tokens": 2},
+            timeout=120,
         )
         for each in ([asked], [{"role": "system", "content": "Be brief."}, asked])
     ]

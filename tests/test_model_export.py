@@ -65,6 +65,8 @@ def test_what_cannot_be_taken_is_said_in_a_sentence(
 
 
 @pytest.mark.torch
+# What the plain libraries warn of among themselves is not ours.
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("tuner", ["local"], indirect=True, scope="session")
 @pytest.mark.parametrize("form", ["adapter", "merged"])
 def test_plain_libraries_load_it_and_it_says_the_same_words(
