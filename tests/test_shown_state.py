@@ -23,23 +23,21 @@ SHOWS_ONLY = {
     *("example.context", "example.lineage", "example.revisions", "example.show", "example.similar"),
     *("example.skip", "examples.more", "host.test", "job.accuracy", "job.events", "job.numbers"),
     *("job.quote", "job.results", "job.rows", "job.show", "jobs.more", "model.history"),
-    *(
-        "model.keep",
-        "model.lineage",
-        "privacy.keep",
-        "privacy.my_data",
-        "share",
-        "welcome.approvers",
-    ),
+    *("model.keep", "model.lineage", "privacy.keep", "privacy.my_data", "share"),
+    *("engine", "evaluation.details", "evaluation.question", "evaluation.show"),
+    "welcome.approvers",
     *("welcome.try", "workspace.export", "workspace.show", "workspaces"),
 }
 OPENS_A_QUESTION = {
     *("example.edit", "example.write", "example.write_page", "feedback.bad", "feedback.why"),
     *("job.again", "job.start", "model.delete", "privacy.ask_forget", "save", "welcome.sources"),
-    "workspace.erase",
+    *("workspace.erase", "engine.install"),
 }
-ONE_STATE_ALONE = {"feedback.good", "starter"}
-"""A vote is the last word of its person; a starter's rows are the same rows each time."""
+ONE_STATE_ALONE = {
+    *("feedback.good", "starter", "example.must_answer", "example.not_must_answer"),
+    *("engine.cancel", "engine.confirm", "engine.use"),
+}
+"""Done twice it is as done once: the last vote of a person, the same rows, one mark, one engine."""
 ELSEWHERE = {
     # test_decisions
     *("example.approve", "example.reject", "example.drop", "example.undo"),
@@ -49,6 +47,8 @@ ELSEWHERE = {
     # test_tuning_races and test_tuning_states: the phase of the job decides
     *("job.cancel", "job.pause", "job.resume", "job.confirm", "job.confirm_unpriced"),
     "job.decline",
+    # The state of the evaluation decides.
+    *("evaluation.confirm", "evaluation.decline", "evaluation.stop"),
     # test_undo and test_tuning_hosted: what is gone cannot go again
     *("undo", "file.delete"),
     # test_late_clicks: another model answers
