@@ -99,6 +99,10 @@ async def opposite(answer: Awaitable[bool]) -> bool:
     return not await answer
 
 
+async def first_of(answer: Awaitable[tuple[object, object]]) -> object:
+    return (await answer)[0]
+
+
 async def alone(answer: Awaitable[object]) -> None:
     """What the foreign workspace makes for itself is its own."""
     await answer
@@ -185,7 +189,7 @@ CALLS: dict[str, Call] = {
     ),
     "example_messages.mark": lambda r, h: r.example_messages.mark(FOREIGN, h.example.id, BOB),
     "example_messages.unmark": lambda r, h: r.example_messages.unmark(FOREIGN, h.example.id, ANN),
-    "people.kept": lambda r, _: r.people.kept(FOREIGN, ANN),
+    "people.kept": lambda r, _: first_of(r.people.kept(FOREIGN, ANN)),
     "people.examples": lambda r, _: r.people.examples(FOREIGN, ANN, after=ExampleId(0)),
     "people.example_count": lambda r, _: r.people.example_count(FOREIGN, ANN),
     "people.said": lambda r, _: r.people.said(FOREIGN, ANN, after=0),
