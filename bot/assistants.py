@@ -12,7 +12,6 @@ from bot.domain import (
     AssistantId,
     Binding,
     ChannelId,
-    Deployment,
     HostName,
     ModelName,
     Role,
@@ -22,7 +21,6 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import BadInput, NotFound, Outdated
-from bot.events import Event
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
@@ -73,19 +71,6 @@ def first(workspace: Workspace, *, hosts: Hosts) -> Assistant:
         base=host.bases[0],
         is_default=True,
     )
-
-
-async def answering(
-    event: Event, records: Records
-) -> tuple[Assistant, Binding | None, Deployment | None] | None:
-    """The assistant that the event names, else the one of its channel. Raises NotFound."""
-    workspace = event.place.workspace
-    if event.assistant is None:
-        return await records.assistants.answering(workspace, event.place.channel)
-    named = await records.assistants.named(workspace, event.assistant)
-    if named is None:
-        raise NotFound(noun="assistant", name=event.assistant)
-    return named, None, await records.deployments.current(workspace, named.id)
 
 
 async def settle(workspace: WorkspaceId, *, store: Store, hosts: Hosts) -> None:

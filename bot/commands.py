@@ -264,15 +264,8 @@ class Catalogue:
     def form(self, form: str) -> tuple[Action, str]:
         return _named_action(self.forms, form)
 
-    def reaction(self, emoji: str, *, is_removed: bool) -> Action | None:
-        known = self.unreactions if is_removed else self.reactions
-        return next((action for action in known if action.name == emoji), None)
-
     def shortcut(self, name: str) -> Action | None:
         return next((action for action in self.shortcuts if action.name == name), None)
-
-    def event_handler(self, kind: str) -> Action:
-        return next(action for action in self.event_handlers if action.name == kind)
 
     def may_open_form(self, what: What) -> bool:
         """Whether a form is the likely answer, so that a surface can make ready for it."""

@@ -13,6 +13,9 @@ from bot import access, assistants, sharing, workspaces
 from bot.commands import Action, Catalogue, Command
 from bot.domain import (
     LOCAL,
+    Assistant,
+    Binding,
+    Deployment,
     InboxRow,
     MessageId,
     Place,
@@ -89,6 +92,11 @@ class Dispatch:
     ) -> None:
         self._deps = deps
         self._catalogue = catalogue
+        self._event_handlers = {one.name: one for one in catalogue.event_handlers}
+        self._reactions = {
+            **{(one.name, False): one for one in catalogue.reactions},
+            **{(one.name, True): one for one in catalogue.unreactions},
+        }
         self._answers = answers
         self._spawn = spawn
         self._inbox = InboxWriter(deps.store, deps.clock, spawn)
@@ -217,7 +225,7 @@ class Dispatch:
         """What is not meant for us leaves no trace, not even in the inbox."""
         match event.what:
             case ReactionChanged(emoji=emoji, is_removed=is_removed):
-                return self._catalogue.reaction(emoji, is_removed=is_removed) is not None
+                return (emoji, is_removed) in self._reactions
             case MessageReceived(is_addressed=False):
                 return await self._is_answered_unasked(event)
             case MessageEdited(message=message):
@@ -341,7 +349,7 @@ class Dispatch:
     async def _known(self, event: Event, records: Records) -> Request | None:
         place = event.place
         workspace = await records.workspaces.find(place.workspace)
-        answering = await assistants.answering(event, records)
+        answering = await _assistant_for(event, records)
         if workspace is None or answering is None:
             return None
         assistant, binding, deployment = answering
@@ -392,7 +400,7 @@ class Dispatch:
                 return await self._reaction(request, what)
             case MessageReceived() as what:
                 return await self._question(request, what)
-        return await self._act(self._catalogue.event_handler(request.event.what.kind), request)
+        return await self._act(self._event_handlers[request.event.what.kind], request)
 
     async def _question(self, request: Request, what: MessageReceived) -> Reply:
         """Strangers who may not ask hear so only where they turned to us."""
@@ -400,7 +408,7 @@ class Dispatch:
             return NoReply()
         access.require_leave_to_ask(request.may_ask)
         await self._within_caps(request)
-        return await self._act(self._catalogue.event_handler(what.kind), request)
+        return await self._act(self._event_handlers[what.kind], request)
 
     async def _within_caps(self, request: Request) -> None:
         """What costs tokens is refused once today's are spent."""
@@ -427,7 +435,7 @@ class Dispatch:
         return isinstance(self._deps.surfaces.of(request.id), CanWhisper | CanReach)
 
     async def _reaction(self, request: Request, what: ReactionChanged) -> Reply:
-        action = self._catalogue.reaction(what.emoji, is_removed=what.is_removed)
+        action = self._reactions.get((what.emoji, what.is_removed))
         if action is None:
             return NoReply()
         surface = self._deps.surfaces.of(request.id)
@@ -491,6 +499,19 @@ def _is_heard(request: Request) -> bool:
         | WorkspaceJoined
         | WorkspaceLeft,
     )
+
+
+async def _assistant_for(
+    event: Event, records: Records
+) -> tuple[Assistant, Binding | None, Deployment | None] | None:
+    """The assistant that the event names, else the one of its channel. Raises NotFound."""
+    workspace = event.place.workspace
+    if event.assistant is None:
+        return await records.assistants.answering(workspace, event.place.channel)
+    named = await records.assistants.named(workspace, event.assistant)
+    if named is None:
+        raise NotFound(noun="assistant", name=event.assistant)
+    return named, None, await records.deployments.current(workspace, named.id)
 
 
 async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:
