@@ -25,13 +25,13 @@ SHOWS_ONLY = {
     *("job.quote", "job.results", "job.rows", "job.show", "jobs.more", "model.history"),
     *("model.keep", "model.lineage", "privacy.keep", "privacy.my_data", "share"),
     *("engine", "evaluation.details", "evaluation.question", "evaluation.show"),
-    "welcome.approvers",
+    *("evaluation.export", "welcome.approvers"),
     *("welcome.try", "workspace.export", "workspace.show", "workspaces"),
 }
 OPENS_A_QUESTION = {
     *("example.edit", "example.write", "example.write_page", "feedback.bad", "feedback.why"),
     *("job.again", "job.start", "model.delete", "privacy.ask_forget", "save", "welcome.sources"),
-    *("workspace.erase", "engine.install"),
+    *("workspace.erase", "engine.install", "import.change"),
 }
 ONE_STATE_ALONE = {
     *("feedback.good", "starter", "example.must_answer", "example.not_must_answer"),
@@ -49,6 +49,8 @@ ELSEWHERE = {
     "job.decline",
     # The state of the evaluation decides.
     *("evaluation.confirm", "evaluation.decline", "evaluation.stop"),
+    # A preview is of use once.
+    *("import.go", "import.drop"),
     # test_undo and test_tuning_hosted: what is gone cannot go again
     *("undo", "file.delete"),
     # test_late_clicks: another model answers
