@@ -150,12 +150,11 @@ def build(
     news, topics = asyncio.Event(), Topics()
     wakes = {host: asyncio.Event() for host in (*hosts.configured(), None)}
     evaluation_wakes = {host: asyncio.Event() for host in wakes}
-    busy: set[asyncio.Task[None]] = set()
     room = _room(settings, store, clock, topics)
     slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
     surfaces = _surfaces(room, slack, discord, platforms or {})
     answers, links = Answers(), links_of(settings)
-    changed = _changing(topics, news)
+    changed, busy = _changing(topics, news), set[asyncio.Task[None]]()
     engine = EngineManager(settings, group, lambda: changed("hosts"))
     deps = Dependencies(
         store=store,

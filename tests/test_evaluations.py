@@ -382,10 +382,9 @@ async def test_labels_are_measured_as_a_classifier(scene: Scene) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is on disk once a trained model waits for its evaluation."""
     folder = tmp_path_factory.mktemp("trained")
-    copy_data(empty_store, folder)
     asyncio.run(_until_evaluation(folder))
     return folder
 
