@@ -148,8 +148,7 @@ def build(
 ) -> App:
     """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
     news, topics = asyncio.Event(), Topics()
-    wakes = {host: asyncio.Event() for host in (*hosts.configured(), None)}
-    evaluation_wakes = {host: asyncio.Event() for host in wakes}
+    wakes, evaluation_wakes = _event_for_each(hosts), _event_for_each(hosts)
     room = _room(settings, store, clock, topics)
     slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
     surfaces = _surfaces(room, slack, discord, platforms or {})
@@ -197,6 +196,10 @@ def build(
         slack,
         discord,
     )
+
+
+def _event_for_each(hosts: ConfiguredHosts) -> dict[HostName | None, asyncio.Event]:
+    return {host: asyncio.Event() for host in (*hosts.configured(), None)}
 
 
 def _changing(topics: Topics, news: asyncio.Event) -> Callable[[str], None]:

@@ -93,6 +93,7 @@ class Dispatch:
         self._deps = deps
         self._catalogue = catalogue
         self._event_handlers = {one.name: one for one in catalogue.event_handlers}
+        self._button_roles = {one.name: one.role for one in catalogue.buttons}
         self._reactions = {
             **{(one.name, False): one for one in catalogue.reactions},
             **{(one.name, True): one for one in catalogue.unreactions},
@@ -453,9 +454,7 @@ class Dispatch:
         """What one person alone is shown has no button that this person may not press."""
         if not isinstance(self._deps.surfaces.of(request.id), CanWhisper | CanReach):
             return reply
-        return sharing.pressable(
-            reply, lambda name: self._catalogue.button(name)[0].role, request.role
-        )
+        return sharing.pressable(reply, self._button_roles, request.role)
 
     def _fitting(self, request: Request, reply: Reply) -> Reply:
         """What a form of the surface cannot hold is filled in on a page of ours."""

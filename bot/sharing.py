@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bot.commands import Command
@@ -31,15 +31,15 @@ def privately(reply: Reply) -> Reply:
     return replace(reply, private=True) if isinstance(reply, Card | Listing) else reply
 
 
-def pressable(reply: Reply, needed: Callable[[str], Role], role: Role) -> Reply:
-    """A private reply without the buttons that need a higher role; `needed` is an action's role."""
+def pressable(reply: Reply, needed: Mapping[str, Role], role: Role) -> Reply:
+    """A private reply without the buttons that need a higher role; `needed` by the button's name.
+
+    Those without a role are the platform's own, such as the choice of a server.
+    """
 
     def is_pressable(button: Button) -> bool:
-        try:
-            return bool(button.link) or needed(button.action) <= role
-        except NotFound:
-            # Not in the catalogue: the platform's own, such as the choice of a server.
-            return True
+        name = button.action.partition(":")[0]
+        return bool(button.link) or needed.get(name, role) <= role
 
     def kept(buttons: Sequence[Button]) -> tuple[Button, ...]:
         return tuple(filter(is_pressable, buttons))
