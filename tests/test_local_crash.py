@@ -17,8 +17,8 @@ pytestmark = pytest.mark.torch
 # Three in everyday runs; ATTUNE_KILLS=20 for the long one.
 KILLS = int(os.environ.get("ATTUNE_KILLS", "3"))
 ROWS = [row(f"ware {n}") for n in range(16)]
-NUMBERS = {"n_epochs": 20, "batch_size": 2}
-STEPS = 160
+# Learned long before the last of the epochs that "auto" allows.
+EASY = [row(thing) for thing in ("figs", "jam") for _ in range(8)]
 
 
 def outcome(tuner: Tuner, job: FineTuningJob) -> tuple[str, bytes]:
@@ -42,17 +42,19 @@ def kill_server(tuner: Tuner) -> None:
 
 def test_kills_at_random_steps_change_no_byte(own_local: Tuner) -> None:
     chance = random.Random(7)
-    validation = own_local.upload([row("rum"), row("sails")])
-    wishes = {"hyperparameters": NUMBERS, "seed": 11, "validation_file": validation.id}
-    undisturbed = outcome(own_local, own_local.begin(ROWS, **wishes))
+    wishes = {"hyperparameters": {"batch_size": 2}, "seed": 11}
+    first = own_local.begin(EASY, **wishes)
+    undisturbed = outcome(own_local, first)
+    steps = own_local.steps(first)
 
-    job = own_local.begin(ROWS, **wishes)
-    for step in sorted(chance.sample(range(1, STEPS - 5), KILLS)):
+    job = own_local.begin(EASY, **wishes)
+    for step in sorted(chance.sample(range(1, len(steps) // 2), KILLS)):
         own_local.await_steps(job, step)
         chance.choice([kill_worker, kill_server])(own_local)
 
     assert outcome(own_local, job) == undisturbed
-    assert own_local.steps(job) == list(range(STEPS, 0, -1))
+    assert own_local.steps(job) == steps == list(range(len(steps), 0, -1))
+    assert any("Learned after" in str(event["message"]) for event in own_local.events(job))
 
 
 def test_a_paused_preference_training_goes_on_to_the_same_bytes(own_local: Tuner) -> None:

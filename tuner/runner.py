@@ -273,6 +273,9 @@ class Runner:
 
     def _spec_of(self, job: Job) -> Spec:
         validation, base = job.validation_file, named_base(job.model)
+        # A job that goes on is told what was asked for, "auto" included, not what that became.
+        known = read_json(self.folder_of(job.id).spec) or {}
+        asked = known.get("hyperparameters")
         return Spec(
             engine=self._engines.of(base).name,
             base=self._engines.bases[base].place,
@@ -280,7 +283,7 @@ class Runner:
             training=str(self._files.path(job.training_file)),
             validation=str(self._files.path(validation)) if validation else None,
             start_from=self._start_of(job),
-            hyperparameters=job.hyperparameters,
+            hyperparameters=asked if isinstance(asked, dict) else job.hyperparameters,
             seed=job.seed,
             min_examples=self._min_examples,
         )
