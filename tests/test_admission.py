@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bot.catalogue import CATALOGUE
 from bot.commands import Action, Catalogue, Command, Handler
+from bot.dispatch import Dispatch
 from bot.domain import LOCAL, Message, MessageId, Place, Role, User, UserId
 from bot.events import (
     ButtonClicked,
@@ -88,7 +89,14 @@ async def let_in(scene: Scene) -> list[str]:
     for role in (Role.CURATOR, Role.TRAINER, Role.ADMIN):
         await scene.grant(role.name, role)
     reached: list[str] = []
-    scene.house.dispatch._catalogue = recorded(CATALOGUE, reached)
+    usual = scene.house.dispatch
+    recording_all = Dispatch(
+        deps=usual._deps,
+        catalogue=recorded(CATALOGUE, reached),
+        answers=usual._answers,
+        spawn=usual._spawn,
+    )
+    scene.house = replace(scene.house, dispatch=recording_all)
     return reached
 
 

@@ -74,7 +74,7 @@ async def test_a_shortcut_opens_the_form_at_once(refused: Scene, shortcut: str) 
 
     assert isinstance(reply, Form)
     assert reply.title == "What should I have said?"
-    assert [(field.name, field.value) for field in reply.fields] == [("better", "")]
+    assert {field.name: field.value for field in reply.fields} == {"better": "", "never_again": ""}
 
 
 async def test_a_click_on_thumbs_down_opens_the_form_at_once(refused: Scene) -> None:

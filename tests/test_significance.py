@@ -55,8 +55,8 @@ def test_the_bootstrap_of_paired_scores_is_scipys(seed: int, count: int) -> None
     found = bootstrap(differences.tolist(), seed=7)
 
     assert found == bootstrap(differences.tolist(), seed=7)
-    assert found.low == pytest.approx(of_scipy.confidence_interval.low, abs=0.25 * scale)
-    assert found.high == pytest.approx(of_scipy.confidence_interval.high, abs=0.25 * scale)
+    assert found.low == pytest.approx(of_scipy.confidence_interval.low, abs=0.5 * scale)
+    assert found.high == pytest.approx(of_scipy.confidence_interval.high, abs=0.5 * scale)
 
 
 def simulated(seed: int, questions: int, win_share: float, tie_share: float = 0.0) -> Verdict:

@@ -22,7 +22,7 @@ _ORDERS = 6
 _BETA = 2
 _SHORT = 20
 _LINK = re.compile(
-    r"(?:https?://|www\.)[^\s<>\"'，。）)]+|[\w.+-]+@[\w-]+\.[\w.-]*\w", re.IGNORECASE
+    r"(?:https?://|www\.)[^\s<>\"'，。）)]+|(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]*\w", re.IGNORECASE
 )
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _NAME = re.compile(r"(?<=[\w,;:] )[A-ZÄÖÜÀ-Þ][\w&'’-]*[\w](?: [A-ZÄÖÜÀ-Þ][\w&'’-]*\w)*")
