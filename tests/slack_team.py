@@ -56,7 +56,7 @@ class Team:
         """A file through the form of `/tune import`, and the preview agreed to."""
         card = await self.submit("import", file=self.slack.give_file(name, content))
         self.slack.click(ADMIN, card, "Import")
-        return await self.message(lambda one: "Imported" in shown(one))
+        return await self.message(lambda one: f"Imported {name}" in shown(one))
 
     async def train(self, wishes: str) -> Json:
         """Priced, confirmed and waited for; the card that tells how it ended."""
