@@ -47,10 +47,7 @@ CALLING: list[Mapping[str, object]] = [
     {"role": "assistant", "content": "It is a fruit."},
 ]
 # Their templates open a thought where they ask, and drop it from answers; or take parts alone.
-UNTRAINABLE = {
-    *("deepseek_r1_distill", "deepseekv3", "idefics3", "llava_next", "smolvlm"),
-    *("nemotron_3_5_lightning", "nemotron_3_nano", "nemotron_3_super", "nemotron_3_ultra"),
-}
+UNTRAINABLE = {"deepseek_r1_distill", "deepseekv3", "idefics3", "llava_next", "smolvlm"}
 WITHOUT_CALLS = {
     *("cohere", "cohere2", "gemma", "gemma3", "lfm2", "llama3", "muse_glimmer"),
     *("phi3", "phi3_5", "qwen2_5_vl"),
