@@ -278,6 +278,7 @@ async def _finish(built: App, loops: list[asyncio.Task[None]]) -> None:
     """What is being answered may finish; the loops stop; the rest waits for the next start."""
     for loop in loops:
         loop.cancel()
+    await built.engine.cancel()
     working = set(built.busy)
     if working:
         await asyncio.wait(working, timeout=_LAST_WORDS_SECONDS)

@@ -17,9 +17,10 @@ from attune.bootstrap import configured_hosts
 from attune.embedded import Address, embedded_tuner
 from attune.engine.adding import add
 from attune.engine.folder import EngineFolder, is_whole
-from attune.engine.installation import Installation
+from attune.engine.installation import Installation, Report
 from attune.engine.pip_errors import explained, is_not_offered
 from attune.engine.steps import ModelPackage, Steps
+from attune.service import house
 from attune.settings import Settings
 from bot.domain import LOCAL, HostName, Sources, User, UserId, Workspace
 from bot.errors import (
@@ -146,6 +147,24 @@ async def test_a_model_that_was_changed_on_the_disk_is_made_anew(tmp_path: Path)
     assert await wanted.missing() == list(InstallStep)
     assert (model / "attune.json").exists()
     assert not is_whole(model)
+
+
+async def test_a_service_that_ends_stops_its_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def endless(self: Installation, report: Report) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Installation, "run", endless)
+
+    async with asyncio.timeout(100), house(Settings(data_dir=tmp_path)) as service:
+        service.engine.start()
+        await begun.wait()
+
+    assert service.engine.progress() is None
 
 
 async def test_two_installations_at_once_are_one_too_many(tmp_path: Path) -> None:
