@@ -435,9 +435,11 @@ MUTANTS = (
     ),
     Mutant(
         "storage/workspaces.py",
-        "if table in (remote_cleanups, residues):",
-        "if table is residues:",
-        ("tests/contracts/test_store.py::TestJobs::test_leavings_outlive_every_workspace",),
+        "_ERASED = [*_OWNED, workspaces]",
+        "_ERASED = [*_OWNED[:-3], workspaces]",
+        (
+            "tests/contracts/test_store.py::TestWorkspaces::test_erasing_takes_everything_but_other_workspaces",
+        ),
     ),
     Mutant(
         "bot/removal.py",

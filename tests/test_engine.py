@@ -160,7 +160,10 @@ async def test_a_service_that_ends_stops_its_installation(
 
     monkeypatch.setattr(Installation, "run", endless)
 
-    async with asyncio.timeout(100), house(Settings(data_dir=tmp_path)) as service:
+    async with (
+        asyncio.timeout(100),
+        house(Settings.model_validate({"ATTUNE_DATA_DIR": str(tmp_path)})) as service,
+    ):
         service.engine.start()
         await begun.wait()
 
