@@ -11,6 +11,7 @@ from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import csv_line
 from bot.domain import AuditEntry, Grant, HostName, Role, User, UserId
 from bot.errors import BadInput, NotFound, NotNow, Outdated
+from bot.estimates import committed_this_month
 from bot.examples.exchange import described, names_of
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.store import Records
@@ -160,7 +161,7 @@ async def budget(request: Request, deps: Dependencies) -> Reply:
             )
             await records.audit.add(request.id, request.by, "budget.set", at=request.now, **wanted)
         spent = await records.spending.spent(request.id, request.by, request.now.date())
-        paid = await records.jobs.committed(request.id, since=request.month_start)
+        paid = await committed_this_month(request, records)
     facts = (
         Fact(request.words("budget.person"), _left(request, person, spent[0])),
         Fact(request.words("budget.workspace"), _left(request, whole, spent[1])),

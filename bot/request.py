@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 
 from bot.domain import (
     LOCAL,
@@ -68,6 +69,11 @@ class Request:
     @property
     def by(self) -> UserId:
         return self.event.user.id
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for an event that runs again, so that what it creates is created once."""
+        return sha256(f"{self.id}/{self.event.key}".encode()).hexdigest()[:16]
 
     @property
     def month_start(self) -> datetime:

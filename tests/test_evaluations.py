@@ -13,7 +13,15 @@ from typing import cast
 
 import pytest
 
-from bot.domain import LOCAL, AnswerState, Evaluation, EvaluationAnswer, EvaluationState, ModelName
+from bot.domain import (
+    LOCAL,
+    AnswerState,
+    Evaluation,
+    EvaluationAnswer,
+    EvaluationId,
+    EvaluationState,
+    ModelName,
+)
 from bot.evaluation.report import load
 from bot.events import ButtonClicked
 from bot.significance import Verdict
@@ -199,6 +207,25 @@ async def test_evaluating_is_priced_and_confirmed_first(scene: Scene) -> None:
     await scene.settle()
     newest = (await evaluations(scene))[0]
     assert (newest.questions, newest.is_gate, newest.state) == (9, False, EvaluationState.DONE)
+
+
+async def test_an_evaluation_is_paid_from_the_money_for_training(scene: Scene) -> None:
+    await train(scene, tuned_is_right)
+    await scene.command("evaluate questions:8")
+    confirm = (await scene.last_card()).buttons[0].action
+    number = EvaluationId(int(confirm.partition(":")[2]))
+    async with scene.store.writing() as records:
+        is_estimate = [EvaluationState.ESTIMATED]
+        await records.evaluations.change(LOCAL, number, when=is_estimate, price=3.0)
+
+    await scene.command("admin budget training:2.50")
+    await scene.handle(scene.event(ButtonClicked(confirm), key="too much"))
+    assert "This costs $3.00" in await scene.last()
+    await scene.command("admin budget training:5")
+    await scene.handle(scene.event(ButtonClicked(confirm), key="enough"))
+    await scene.command("admin budget")
+
+    assert "$2.00 of $5.00 left" in str(await scene.last_card())
 
 
 async def test_an_evaluation_that_is_declined_or_confirmed_twice_asks_once(scene: Scene) -> None:

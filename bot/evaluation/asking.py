@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
-from bot import access
+from bot import access, estimates
 from bot.commands import Handlers, Option, OptionKind
 from bot.deployments import wanted_model
 from bot.domain import (
@@ -16,7 +14,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotFound, NotNow, Outdated
 from bot.evaluation import cards, notices
-from bot.evaluation.questions import Plan, plan, prepared
+from bot.evaluation.questions import EvaluationPlan, plan, prepared
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Reply, Text
@@ -60,7 +58,7 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
     words = request.words
     async with deps.store.writing() as records:
         evaluation = await _estimated(request, records)
-        await _refuse_over_budget(request, evaluation, records)
+        await estimates.require_budget(request, evaluation.price or 0.0, records)
         if not await records.evaluations.change(
             request.id, evaluation.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
         ):
@@ -115,7 +113,7 @@ async def _wanted(request: Request, records: Records) -> Evaluation:
         workspace=request.id,
         assistant=request.assistant.id,
         place=request.place,
-        start=hashlib.sha256(f"{request.id}/{request.event.key}".encode()).hexdigest()[:16],
+        start=request.idempotency_key,
         asked_by=request.by,
         state=EvaluationState.ESTIMATED,
         model=model.name,
@@ -135,27 +133,11 @@ async def _estimated(request: Request, records: Records) -> Evaluation:
         evaluation = await cards.named(request, records)
     except NotFound as error:
         raise Outdated(problem=request.words("start.already")) from error
-    is_here = evaluation.place.channel == request.place.channel or request.role is Role.OPERATOR
-    if not is_here and evaluation.asked_by != request.by:
-        raise NotFound(noun="evaluation", name=evaluation.id)
+    estimates.require_decider(request, evaluation, noun="evaluation")
     return evaluation
 
 
-async def _refuse_over_budget(request: Request, evaluation: Evaluation, records: Records) -> None:
-    """Raises NotNow where this month's money does not reach."""
-    workspace = await records.workspaces.find(request.id)
-    cap, price = (workspace or request.workspace).training_cap, evaluation.price
-    if cap is None or not price:
-        return
-    since = request.month_start
-    spent = await records.jobs.committed(request.id, since=since)
-    spent += await records.evaluations.committed(request.id, since=since)
-    if spent + price > cap:
-        left = f"${max(0.0, cap - spent):,.2f}"
-        raise NotNow(problem=request.words("budget.exceeded", price=f"${price:,.2f}", left=left))
-
-
-def _estimate_card(request: Request, evaluation: Evaluation, found: Plan) -> Card:
+def _estimate_card(request: Request, evaluation: Evaluation, found: EvaluationPlan) -> Card:
     words = request.words
     lines = [
         words("evaluate.cost", tokens=f"{found.tokens:,}", price=words.price(found.price)),

@@ -9,7 +9,7 @@ from bot.commands import Handlers
 from bot.datasets import csv_line
 from bot.domain import Evaluation, EvaluationAnswer, EvaluationQuestion, Role
 from bot.evaluation.cards import evaluation_id
-from bot.evaluation.questions import exchange
+from bot.evaluation.questions import answered_pages, exchange
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
 from bot.replies import Document, Reply
@@ -17,7 +17,6 @@ from bot.request import Request
 
 handlers = Handlers()
 
-_PAGE = 200
 _SCORES = (
     "score",
     "exact",
@@ -48,22 +47,10 @@ async def export(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _rows(evaluation: Evaluation, store: Store) -> AsyncIterator[Mapping[str, object]]:
-    after = 0
-    while True:
-        async with store.reading() as records:
-            asked = await records.evaluations.questions(
-                evaluation.workspace, evaluation.id, after=after, limit=_PAGE
-            )
-            if not asked:
-                return
-            until = asked[-1].number
-            answers = await records.evaluations.answers(
-                evaluation.workspace, evaluation.id, after=after, until=until
-            )
+    async for asked, answers in answered_pages(store, evaluation):
         by_number = {question.number: question for question in asked}
         for answer in answers:
             yield _row(evaluation, by_number[answer.number], answer)
-        after = until
 
 
 def _row(

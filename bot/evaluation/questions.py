@@ -15,6 +15,7 @@ from bot.domain import (
     ContenderKind,
     Deployment,
     Evaluation,
+    EvaluationAnswer,
     EvaluationId,
     EvaluationQuestion,
     EvaluationState,
@@ -29,7 +30,7 @@ from bot.domain import (
     SnapshotId,
 )
 from bot.ports.provider import Hosts
-from bot.ports.store import Records
+from bot.ports.store import Records, Store
 from bot.prompts import PromptMessage
 from bot.rows import Method, text_tokens
 from bot.significance import FEWEST_QUESTIONS
@@ -39,10 +40,11 @@ SHOTS = 8
 MOST_QUESTIONS = 200
 """Held-out questions of an evaluation for which nobody names a number."""
 _MANY = 100_000
+_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EvaluationPlan:
     """What an evaluation would do; `learned` questions are left out as some model's own."""
 
     contenders: tuple[Contender, ...]
@@ -86,7 +88,7 @@ async def begin_after(
 
 async def plan(
     records: Records, evaluation: Evaluation, assistant: Assistant, hosts: Hosts
-) -> Plan:
+) -> EvaluationPlan:
     """Of an evaluation that is not prepared yet, as things stand now."""
     contenders = await _contenders(records, evaluation, assistant)
     snapshots = await _snapshots(records, evaluation, contenders)
@@ -104,7 +106,7 @@ async def plan(
         for number, one in enumerate(examples, start=1)
     ]
     tokens, price = _cost(questions, contenders, assistant, hosts)
-    return Plan(contenders, questions, len(held) - len(fresh), tokens, price)
+    return EvaluationPlan(contenders, questions, len(held) - len(fresh), tokens, price)
 
 
 def exchange(row: Row | None, instructions: str) -> tuple[list[PromptMessage], str] | None:
@@ -264,7 +266,7 @@ def is_same_deployment(evaluation: Evaluation, current: Deployment | None) -> bo
     return (current.id if current else 0) == evaluation.deployment
 
 
-def prepared(evaluation: Evaluation, found: Plan) -> Evaluation:
+def prepared(evaluation: Evaluation, found: EvaluationPlan) -> Evaluation:
     return replace(
         evaluation,
         contenders=found.contenders,
@@ -272,3 +274,19 @@ def prepared(evaluation: Evaluation, found: Plan) -> Evaluation:
         tokens=found.tokens,
         price=found.price,
     )
+
+
+async def answered_pages(
+    store: Store, evaluation: Evaluation
+) -> AsyncIterator[tuple[Sequence[EvaluationQuestion], Sequence[EvaluationAnswer]]]:
+    """All questions in their order, a page at a time, each page with the answers to it."""
+    own, after = (evaluation.workspace, evaluation.id), 0
+    while True:
+        async with store.reading() as records:
+            asked = await records.evaluations.questions(*own, after=after, limit=_PAGE)
+            if not asked:
+                return
+            until = asked[-1].number
+            answers = await records.evaluations.answers(*own, after=after, until=until)
+        yield asked, answers
+        after = until

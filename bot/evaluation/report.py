@@ -18,13 +18,12 @@ from bot.domain import (
     EvaluationQuestion,
 )
 from bot.evaluation import measures
-from bot.evaluation.questions import exchange, price_of
+from bot.evaluation.questions import answered_pages, exchange, price_of
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
 from bot.rows.classification import Confusion, confusion_of
 from bot.significance import PairedResult, Verdict, compare_scores
 
-_PAGE = 200
 _MOST_LABELS = 20
 _ROWS_A_LABEL = 3
 _SHARED = 0.6
@@ -147,18 +146,8 @@ async def make(store: Store, evaluation: Evaluation, hosts: Hosts, *, seed: int 
     references: Counter[str] = Counter()
     labels: dict[int, str] = {}
     must: set[int] = set()
-    after, total = 0, 0
-    while True:
-        async with store.reading() as records:
-            asked = await records.evaluations.questions(
-                evaluation.workspace, evaluation.id, after=after, limit=_PAGE
-            )
-            if not asked:
-                break
-            until = asked[-1].number
-            answers = await records.evaluations.answers(
-                evaluation.workspace, evaluation.id, after=after, until=until
-            )
+    total = 0
+    async for asked, answers in answered_pages(store, evaluation):
         for question in asked:
             must |= {question.number} if question.is_must_answer else set()
             reference = reference_of(question)
@@ -168,7 +157,6 @@ async def make(store: Store, evaluation: Evaluation, hosts: Hosts, *, seed: int 
                 labels[question.number] = measures.label_of(reference)
         for answer in answers:
             sums[answer.contender].add(answer)
-        after = until
     return _report(evaluation, sums, must, labels, _shared(references, total), hosts, seed)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bot import access
+from bot import access, estimates
 from bot.commands import METHOD, Handlers, Option, OptionKind
 from bot.domain import (
     MUST_ANSWER,
@@ -73,7 +72,7 @@ _OPTION_NAMES = {"n_epochs": "epochs", "learning_rate_multiplier": "learning_rat
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """What a start would do, before it is written down."""
 
     host: Host
@@ -111,7 +110,7 @@ async def start(request: Request, deps: Dependencies) -> Reply:
         share = _share(request, len(rows), host)
         # Hashing a hundred thousand groups takes half a second.
         training, validation = await asyncio.to_thread(snapshot.split, rows, share=share)
-        plan = Plan(host, base, method, settings, training, validation, left_out)
+        plan = TrainingPlan(host, base, method, settings, training, validation, left_out)
         _refuse_size(request, plan)
         estimate = await _estimate(plan, records)
         plan = replace(plan, is_gate=await _is_gate(request, plan, records))
@@ -170,7 +169,7 @@ async def decline(request: Request, deps: Dependencies) -> Reply:
     return Card(request.words("start.declined"), replaces=True)
 
 
-def estimate_card(request: Request, job: Job, plan: Plan, *more: str) -> Card:
+def estimate_card(request: Request, job: Job, plan: TrainingPlan, *more: str) -> Card:
     """Everything one should know before saying yes."""
     words = request.words
     lines = [notices.cost_text(job, words), *_warnings(request, plan.host)]
@@ -191,7 +190,7 @@ def estimate_card(request: Request, job: Job, plan: Plan, *more: str) -> Card:
     )
 
 
-def _facts(request: Request, job: Job, plan: Plan) -> dict[str, str]:
+def _facts(request: Request, job: Job, plan: TrainingPlan) -> dict[str, str]:
     """Each setting; "auto" is shown with what it will probably become."""
     words, asked = request.words, job.hyperparameters
     auto = words("auto")
@@ -288,7 +287,7 @@ async def _refuse_closed_host(request: Request, host: Host, base: ModelName) -> 
         await host.check_training(base)
 
 
-def _refuse_size(request: Request, plan: Plan) -> None:
+def _refuse_size(request: Request, plan: TrainingPlan) -> None:
     """Raises where there are too few rows to train on, or too many for the host."""
     words, host, rows = request.words, plan.host, len(plan.training)
     minimum, most_rows = host.profile.minimum_rows, host.profile.max_rows
@@ -349,7 +348,7 @@ def _share(request: Request, rows: int, host: Host) -> float:
     return share
 
 
-async def _is_gate(request: Request, plan: Plan, records: Records) -> bool:
+async def _is_gate(request: Request, plan: TrainingPlan, records: Records) -> bool:
     """As asked; else where enough is held out, or something must be answered, to compare on."""
     asked = request.text("use")
     if asked is not None:
@@ -360,7 +359,7 @@ async def _is_gate(request: Request, plan: Plan, records: Records) -> bool:
 
 
 def _evaluation_line(
-    request: Request, job: Job, plan: Plan, in_use: Deployment | None, deps: Dependencies
+    request: Request, job: Job, plan: TrainingPlan, in_use: Deployment | None, deps: Dependencies
 ) -> str:
     """What the evaluation afterwards asks and costs; empty where none follows."""
     if len(plan.validation) < FEWEST_QUESTIONS:
@@ -372,7 +371,7 @@ def _evaluation_line(
     return request.words("start.evaluation", count=count, tokens=f"{tokens:,}", price=said)
 
 
-async def _estimate(plan: Plan, records: Records) -> Estimate:
+async def _estimate(plan: TrainingPlan, records: Records) -> Estimate:
     tokens = sum(row.tokens for row in plan.training)
     epochs = plan.hyperparameters.n_epochs or likely_epochs(len(plan.training))
     price = plan.host.price(plan.base).training
@@ -403,7 +402,9 @@ def likely_epochs(rows: int) -> int:
     return 3
 
 
-async def _write_down(request: Request, plan: Plan, estimate: Estimate, *, store: Store) -> Job:
+async def _write_down(
+    request: Request, plan: TrainingPlan, estimate: Estimate, *, store: Store
+) -> Job:
     sides = ((plan.training, Split.TRAIN), (plan.validation, Split.VALIDATION))
     rows = [row for side in sides for row in await asyncio.to_thread(snapshot.frozen, *side)]
     frozen = await snapshot.freeze(request, plan.method, rows, store=store)
@@ -411,13 +412,13 @@ async def _write_down(request: Request, plan: Plan, estimate: Estimate, *, store
         return await records.jobs.add(request.id, _job(request, plan, estimate, frozen))
 
 
-def _job(request: Request, plan: Plan, estimate: Estimate, frozen: SnapshotId) -> Job:
+def _job(request: Request, plan: TrainingPlan, estimate: Estimate, frozen: SnapshotId) -> Job:
     return Job(
         id=JobId(0),
         workspace=request.id,
         assistant=request.assistant.id,
         snapshot=frozen,
-        start=hashlib.sha256(f"{request.id}/{request.event.key}".encode()).hexdigest()[:16],
+        start=request.idempotency_key,
         place=request.place,
         asked_by=request.by,
         host=plan.host.name,
@@ -440,9 +441,7 @@ async def _estimated_here(request: Request, records: Records) -> Job:
         job = await notices.named_job(request, records)
     except NotFound as error:
         raise Outdated(problem=request.words("start.already")) from error
-    is_here = job.place.channel == request.place.channel or request.role is Role.OPERATOR
-    if not is_here and job.asked_by != request.by:
-        raise NotFound(noun="job", name=job.id)
+    estimates.require_decider(request, job, noun="job")
     return job
 
 
@@ -470,18 +469,8 @@ def _unpriced_card(request: Request, job: Job) -> Card:
 
 async def _refuse_over_budget(request: Request, job: Job, records: Records) -> None:
     """Raises NotNow where this month's money does not reach, or cannot be reckoned."""
-    # As it is now: an admin may have lowered it since this event was read.
-    workspace = await records.workspaces.find(request.id)
-    cap, price = (workspace or request.workspace).training_cap, job.estimate.price
-    if cap is None or price == 0:
-        return
-    words = request.words
-    if price is None:
-        if request.role < Role.ADMIN:
-            raise NotNow(problem=words("budget.unpriced", host=job.host))
-        return
-    spent = await records.jobs.committed(request.id, since=request.month_start)
-    spent += await records.evaluations.committed(request.id, since=request.month_start)
-    if spent + price > cap:
-        left, said = f"${max(0.0, cap - spent):,.2f}", words.price(price)
-        raise NotNow(problem=words("budget.exceeded", price=said, left=left))
+    price = job.estimate.price
+    if price is not None:
+        await estimates.require_budget(request, price, records)
+    elif request.role < Role.ADMIN and await estimates.training_cap(request, records) is not None:
+        raise NotNow(problem=request.words("budget.unpriced", host=job.host))

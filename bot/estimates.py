@@ -1,0 +1,38 @@
+"""What is priced before it is confirmed: who may decide about it, and whether the money reaches."""
+
+from __future__ import annotations
+
+from bot.domain import Evaluation, Job, Role
+from bot.errors import NotFound, NotNow
+from bot.ports.store import Records
+from bot.request import Request
+
+
+def require_decider(request: Request, estimate: Job | Evaluation, *, noun: str) -> None:
+    """Raises NotFound unless it was priced in this channel or for this person."""
+    is_here = estimate.place.channel == request.place.channel or request.role is Role.OPERATOR
+    if not is_here and estimate.asked_by != request.by:
+        raise NotFound(noun=noun, name=estimate.id)
+
+
+async def training_cap(request: Request, records: Records) -> float | None:
+    """US dollars a month, as it is now: an admin may have lowered it since the event was read."""
+    workspace = await records.workspaces.find(request.id)
+    return (workspace or request.workspace).training_cap
+
+
+async def committed_this_month(request: Request, records: Records) -> float:
+    """US dollars of the trainings and evaluations that were confirmed since the month began."""
+    trainings = await records.jobs.committed(request.id, since=request.month_start)
+    return trainings + await records.evaluations.committed(request.id, since=request.month_start)
+
+
+async def require_budget(request: Request, price: float, records: Records) -> None:
+    """Raises NotNow where what is left of this month's money is less than `price` dollars."""
+    cap = await training_cap(request, records)
+    if cap is None or price == 0:
+        return
+    spent = await committed_this_month(request, records)
+    if spent + price > cap:
+        left, words = f"${max(0.0, cap - spent):,.2f}", request.words
+        raise NotNow(problem=words("budget.exceeded", price=words.price(price), left=left))
