@@ -86,12 +86,12 @@ def import_(
     from attune.operator_commands import import_file
     from bot.domain import WorkspaceId
     from bot.importing import columns_in, plan_lines, refusal_lines
-    from bot.imports import Plan, Wishes
+    from bot.imports import ImportOptions, ImportPlan
     from bot.words import Words
 
     words = Words(_locale())
 
-    def confirm(plan: Plan) -> bool:
+    def confirm(plan: ImportPlan) -> bool:
         for line in plan_lines(plan, words):
             typer.echo(line)
         return yes or (sys.stdin.isatty() and typer.confirm(words("import.confirm")))
@@ -103,7 +103,7 @@ def import_(
             workspace=WorkspaceId(workspace),
             assistant=assistant,
             words=words,
-            wishes=Wishes(columns_in(columns, words), encoding),
+            options=ImportOptions(columns_in(columns, words), encoding),
             confirm=confirm,
         )
     )

@@ -78,7 +78,7 @@ class EmbeddedTuner:
         self._key = secrets.token_urlsafe(24)
         self._process: asyncio.subprocess.Process | None = None
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=_WAITING)
-        self._is_making_way = False
+        self._is_restarting = False
         self._broken: Program | None = None
         self.program = PLAIN
 
@@ -107,9 +107,9 @@ class EmbeddedTuner:
         """Whether other bases are installed than those that are served."""
         return not self.is_broken and self.program != program_of(self._engine)
 
-    async def make_way(self) -> None:
+    async def restart(self) -> None:
         """The running one ends; `keep` starts the next with what is installed now."""
-        self._is_making_way = True
+        self._is_restarting = True
         await self._end()
 
     async def keep(self) -> None:
@@ -117,10 +117,10 @@ class EmbeddedTuner:
         while True:
             assert self._process is not None
             code = await self._process.wait()
-            if not self._is_making_way:
+            if not self._is_restarting:
                 log.warning("The embedded tuner ended and is started again", extra={"code": code})
                 await asyncio.sleep(_PAUSE_SECONDS)
-            self._is_making_way = False
+            self._is_restarting = False
             with contextlib.suppress(SettingsError):
                 await self._spawn()
                 await self._announced_or_plain()

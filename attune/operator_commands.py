@@ -26,7 +26,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotFound
 from bot.events import CommandInvoked, Event
-from bot.imports import Plan, Wishes, read_import
+from bot.imports import ImportOptions, ImportPlan, read_import
 from bot.replies import Document
 from bot.request import Request
 from bot.words import Words
@@ -55,15 +55,15 @@ async def import_file(
     workspace: WorkspaceId,
     assistant: str | None,
     words: Words,
-    wishes: Wishes,
-    confirm: Callable[[Plan], bool],
-) -> tuple[Plan, datasets.Tally]:
+    options: ImportOptions,
+    confirm: Callable[[ImportPlan], bool],
+) -> tuple[ImportPlan, datasets.Tally]:
     """Rows that the operator imports count as approved. Raises Refusal.
 
     Where how to read it was guessed, `confirm` is asked first.
     """
     with await asyncio.to_thread(_opened, file) as opened:
-        rows, plan = await asyncio.to_thread(importing.planned, opened, file.name, words, wishes)
+        rows, plan = await asyncio.to_thread(importing.planned, opened, file.name, words, options)
         with rows:
             if not plan.is_sure and not confirm(plan):
                 raise BadInput(problem=words("import.unsure"))

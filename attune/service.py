@@ -155,7 +155,7 @@ async def _serve_models(built: App, tuner: EmbeddedTuner, hosts: ConfiguredHosts
     async def turn() -> float:
         if await asyncio.to_thread(lambda: tuner.has_changed):
             await _until_idle(built)
-            await tuner.make_way()
+            await tuner.restart()
         elif list(hosts.get(LANGUAGE_MODELS).bases) != list(tuner.program.bases):
             hosts.offer(list(tuner.program.bases))
             built.changed("hosts")

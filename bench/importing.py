@@ -15,7 +15,7 @@ from bench.figures import Figure, processor_seconds
 from bench.processes import Run, megabytes, run_attune
 from bench.rows import ROWS, load, write
 from bot.domain import LOCAL
-from bot.imports import Wishes
+from bot.imports import ImportOptions
 from bot.words import Words
 
 MOST_TIMES = 20
@@ -61,7 +61,7 @@ def _inside(file: Path) -> None:
                 workspace=LOCAL,
                 assistant=None,
                 words=Words("en"),
-                wishes=Wishes(),
+                options=ImportOptions(),
                 confirm=lambda plan: True,
             )
         )

@@ -14,7 +14,15 @@ from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import Tally, ends, import_rows
 from bot.domain import ExampleState, Role, Row, WorkspaceId
 from bot.errors import BadInput, NotNow
-from bot.imports import Layout, Plan, UnknownColumns, Wishes, plan_import, read_import, unpack
+from bot.imports import (
+    ImportOptions,
+    ImportPlan,
+    Layout,
+    UnknownColumns,
+    plan_import,
+    read_import,
+    unpack,
+)
 from bot.ports.dependencies import Dependencies
 from bot.ports.import_files import PendingImport
 from bot.ports.surface import CanReadFile
@@ -112,8 +120,8 @@ async def change_columns(request: Request, deps: Dependencies) -> Reply:
     """A form with the columns of the file, one choice for each purpose."""
     pending = await _pending(request, deps)
     with await deps.imports.open(pending.key) as file:
-        wishes = Wishes(pending.columns, pending.encoding)
-        rows, plan = await asyncio.to_thread(_looked_at, file, pending.name, request.words, wishes)
+        options = ImportOptions(pending.columns, pending.encoding)
+        rows, plan = await asyncio.to_thread(_looked_at, file, pending.name, request.words, options)
         rows.close()
     return _columns_form(plan, pending, request.words)
 
@@ -171,10 +179,10 @@ async def _pending(request: Request, deps: Dependencies) -> PendingImport:
 
 
 def planned(
-    file: IO[bytes], name: str, words: Words, wishes: Wishes | None = None
-) -> tuple[IO[bytes], Plan]:
+    file: IO[bytes], name: str, words: Words, options: ImportOptions | None = None
+) -> tuple[IO[bytes], ImportPlan]:
     """The unpacked file, which the caller closes, and how it would be read. Raises BadInput."""
-    rows, plan = _looked_at(file, name, words, wishes)
+    rows, plan = _looked_at(file, name, words, options)
     if isinstance(plan, UnknownColumns):
         rows.close()
         raise BadInput(problem=words.problem(plan))
@@ -182,13 +190,13 @@ def planned(
 
 
 def _looked_at(
-    file: IO[bytes], name: str, words: Words, wishes: Wishes | None
-) -> tuple[IO[bytes], Plan | UnknownColumns]:
+    file: IO[bytes], name: str, words: Words, options: ImportOptions | None
+) -> tuple[IO[bytes], ImportPlan | UnknownColumns]:
     """As `planned`, but unknown columns are something to choose from. Raises BadInput."""
     found = unpack(file, name)
     if isinstance(found, Problem):
         raise BadInput(problem=words.problem(found))
-    plan = plan_import(*found, wishes)
+    plan = plan_import(*found, options)
     if isinstance(plan, Problem) and not isinstance(plan, UnknownColumns):
         found[0].close()
         raise BadInput(problem=words.problem(plan))
@@ -197,9 +205,9 @@ def _looked_at(
 
 async def _import(request: Request, deps: Dependencies, pending: PendingImport) -> Card:
     """Reads the kept file, which is deleted once all its rows are stored."""
-    wishes = Wishes(pending.columns, pending.encoding)
+    options = ImportOptions(pending.columns, pending.encoding)
     with await deps.imports.open(pending.key) as file:
-        rows, plan = await asyncio.to_thread(planned, file, pending.name, request.words, wishes)
+        rows, plan = await asyncio.to_thread(planned, file, pending.name, request.words, options)
         with rows:
             tally = await import_rows(
                 _told_rows(rows, plan, request),
@@ -229,8 +237,8 @@ def _preview_card(file: IO[bytes], pending: PendingImport, words: Words) -> Card
     change = Button(words("import.change"), f"import.change:{key}")
     cancel = Button(words("button.cancel"), f"import.drop:{key}")
     title = words("import.preview", name=pending.name)
-    wishes = Wishes(pending.columns, pending.encoding)
-    rows, plan = _looked_at(file, pending.name, words, wishes)
+    options = ImportOptions(pending.columns, pending.encoding)
+    rows, plan = _looked_at(file, pending.name, words, options)
     with rows:
         if isinstance(plan, UnknownColumns):
             return Card(title, (words.problem(plan),), buttons=(change, cancel), tone=Tone.BAD)
@@ -248,7 +256,7 @@ def _preview_card(file: IO[bytes], pending: PendingImport, words: Words) -> Card
     )
 
 
-def _first_rows(file: IO[bytes], plan: Plan) -> tuple[list[Row], list[Problem]]:
+def _first_rows(file: IO[bytes], plan: ImportPlan) -> tuple[list[Row], list[Problem]]:
     good: list[Row] = []
     refused: list[Problem] = []
     for _, row in islice(read_import(file, plan), _ROWS_TRIED):
@@ -273,7 +281,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
-def _columns_form(plan: Plan | UnknownColumns, pending: PendingImport, words: Words) -> Form:
+def _columns_form(plan: ImportPlan | UnknownColumns, pending: PendingImport, words: Words) -> Form:
     columns: Mapping[str, str] = {} if isinstance(plan, UnknownColumns) else plan.columns
     purposes = list(columns) or ["question", "answer"]
     if isinstance(plan, UnknownColumns) or plan.layout is Layout.COLUMNS:
@@ -307,7 +315,7 @@ def _column_field(purpose: str, value: str, headings: tuple[str, ...], words: Wo
 
 
 def _told_rows(
-    file: IO[bytes], plan: Plan, request: Request
+    file: IO[bytes], plan: ImportPlan, request: Request
 ) -> Iterator[tuple[int, Row | Problem]]:
     """The rows one by one, and how much of the file was checked already."""
     total = file.seek(0, io.SEEK_END)
@@ -329,7 +337,12 @@ def _file_form(words: Words) -> Form:
 
 
 def _report(
-    request: Request, name: str, plan: Plan | None, tally: Tally, *, shown: int = SHOWN_PROBLEMS
+    request: Request,
+    name: str,
+    plan: ImportPlan | None,
+    tally: Tally,
+    *,
+    shown: int = SHOWN_PROBLEMS,
 ) -> Card:
     words = request.words
     facts = [
@@ -348,7 +361,7 @@ def _report(
     )
 
 
-def plan_lines(plan: Plan, words: Words) -> tuple[str, ...]:
+def plan_lines(plan: ImportPlan, words: Words) -> tuple[str, ...]:
     """Which columns were taken for what, which are left out, and which encodings are possible."""
     lines: list[str] = []
     if plan.columns:

@@ -190,7 +190,7 @@ class Evaluations:
         ]
         await self._connection.run(self._connection.insert(answers).values(new))
 
-    async def unask(
+    async def withdraw_call(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, number: int
     ) -> None:
         own = _being_asked(workspace, evaluation, [contender])

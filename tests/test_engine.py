@@ -17,7 +17,7 @@ from attune.bootstrap import configured_hosts
 from attune.embedded import Address, embedded_tuner
 from attune.engine.adding import add
 from attune.engine.folder import EngineFolder, is_whole
-from attune.engine.installation import Installation, Report
+from attune.engine.installation import Installation, ReportProgress
 from attune.engine.pip_errors import explained, is_not_offered
 from attune.engine.steps import ModelPackage, Steps
 from attune.service import house
@@ -154,7 +154,7 @@ async def test_a_service_that_ends_stops_its_installation(
 ) -> None:
     begun = asyncio.Event()
 
-    async def endless(self: Installation, report: Report) -> None:
+    async def endless(self: Installation, report: ReportProgress) -> None:
         begun.set()
         await asyncio.Event().wait()
 
@@ -226,7 +226,7 @@ async def test_what_does_not_start_leaves_the_sandbox_alone(tmp_path: Path) -> N
         install_model(EngineFolder(tmp_path), "Tiny", Path(sys.executable))
         assert tuner.has_changed
 
-        await tuner.make_way()
+        await tuner.restart()
         async with asyncio.timeout(60), httpx2.AsyncClient() as client:
             headers = {"Authorization": f"Bearer {address.key}"}
             answer = await client.get(f"{address.url}/v1/models", headers=headers, timeout=60)

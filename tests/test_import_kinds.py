@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from bot.imports import Wishes
+from bot.imports import ImportOptions
 from bot.rows import Method, Problem
 from tests.test_imports import imported, jsonl, looked_at, planned, refused, said
 
@@ -50,12 +50,12 @@ def test_an_uncertain_encoding_is_a_choice_with_samples(text: str) -> None:
 
     plan = planned(file)
     samples = {each.name: each.sample for each in plan.encodings}
-    chosen = planned(file, wishes=Wishes(encoding="cp1255"))
+    chosen = planned(file, options=ImportOptions(encoding="cp1255"))
 
     assert not plan.is_sure
     assert "מתי" in samples["cp1255"]
     assert (chosen.is_sure, chosen.source.encoding) == (True, "cp1255")
-    assert isinstance(looked_at(file, wishes=Wishes(encoding="klingon")), Problem)
+    assert isinstance(looked_at(file, options=ImportOptions(encoding="klingon")), Problem)
 
 
 @pytest.mark.parametrize(
@@ -341,8 +341,8 @@ def test_columns_may_be_said() -> None:
     table = b"topic,text a,text b\nTube,How much?,Seven.\n"
 
     assert isinstance(looked_at(table), Problem)
-    plan = planned(table, wishes=Wishes({"question": "Text A", "answer": "text b"}))
-    wrong = looked_at(table, wishes=Wishes({"question": "nothing", "answer": "text b"}))
+    plan = planned(table, options=ImportOptions({"question": "Text A", "answer": "text b"}))
+    wrong = looked_at(table, options=ImportOptions({"question": "nothing", "answer": "text b"}))
 
     assert plan.columns == {"question": "text a", "answer": "text b"}
     assert isinstance(wrong, Problem)

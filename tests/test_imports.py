@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.imports import Layout, Plan, Wishes, plan_import, read_import, unpack
+from bot.imports import ImportOptions, ImportPlan, Layout, plan_import, read_import, unpack
 from bot.rows import Method, Problem
 
 CHAT = {
@@ -33,17 +33,21 @@ unhurried = settings(deadline=None)
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).filter(str.strip)
 
 
-def looked_at(file: bytes, name: str = "rows.csv", wishes: Wishes | None = None) -> Plan | Problem:
+def looked_at(
+    file: bytes, name: str = "rows.csv", options: ImportOptions | None = None
+) -> ImportPlan | Problem:
     found = unpack(io.BytesIO(file), name)
     if isinstance(found, Problem):
         return found
     with found[0]:
-        return plan_import(*found, wishes)
+        return plan_import(*found, options)
 
 
-def planned(file: bytes, name: str = "rows.csv", wishes: Wishes | None = None) -> Plan:
-    plan = looked_at(file, name, wishes)
-    assert isinstance(plan, Plan), plan.sentence
+def planned(
+    file: bytes, name: str = "rows.csv", options: ImportOptions | None = None
+) -> ImportPlan:
+    plan = looked_at(file, name, options)
+    assert isinstance(plan, ImportPlan), plan.sentence
     return plan
 
 
@@ -52,7 +56,7 @@ def imported(file: bytes, name: str = "rows.csv") -> list[tuple[int, object]]:
     assert not isinstance(found, Problem), found.sentence
     with found[0]:
         plan = plan_import(*found)
-        assert isinstance(plan, Plan), plan.sentence
+        assert isinstance(plan, ImportPlan), plan.sentence
         return list(read_import(found[0], plan))
 
 
@@ -169,7 +173,7 @@ def test_a_broken_array_is_told(rest: bytes, code: str) -> None:
 def test_an_array_of_any_size_is_read_with_bounded_memory() -> None:
     file = io.BytesIO(json.dumps([CHAT] * 60_000, indent=1).encode())
     plan = plan_import(file, "rows.json")
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, ImportPlan)
 
     tracemalloc.start()
     count = sum(1 for _ in read_import(file, plan))
@@ -329,7 +333,7 @@ def test_a_broken_first_line_does_not_hide_the_layout() -> None:
 def test_a_table_is_never_held_in_memory() -> None:
     file = io.BytesIO(b"question,answer\n" + b"Where is it?,Near.\n" * 200_000)
     plan = plan_import(file, "rows.csv")
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, ImportPlan)
 
     tracemalloc.start()
     count = sum(1 for _ in read_import(file, plan))

@@ -243,7 +243,9 @@ CALLS: dict[str, Call] = {
     "evaluations.questions": lambda r, h: r.evaluations.questions(FOREIGN, h.evaluation.id),
     "evaluations.pending": lambda r, h: r.evaluations.pending(FOREIGN, h.evaluation.id, 0, limit=9),
     "evaluations.ask": lambda r, h: r.evaluations.ask(FOREIGN, h.evaluation.id, 0, [2]),
-    "evaluations.unask": lambda r, h: r.evaluations.unask(FOREIGN, h.evaluation.id, 0, 1),
+    "evaluations.withdraw_call": lambda r, h: r.evaluations.withdraw_call(
+        FOREIGN, h.evaluation.id, 0, 1
+    ),
     "evaluations.put": lambda r, h: r.evaluations.put(
         FOREIGN, h.evaluation.id, EvaluationAnswer(1, 0, AnswerState.DONE, "X")
     ),

@@ -83,11 +83,6 @@ class EngineFolder:
         self.model(name).replace(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
-    def remove_all(self) -> None:
-        for path in self.path.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-
     def remove_old_environments(self) -> None:
         """For a time when no tuner runs in one of them."""
         for path in self.path.glob("environment-*"):

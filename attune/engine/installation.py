@@ -13,7 +13,7 @@ from bot.errors import NotEnoughSpace
 from bot.numerals import size
 from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
 
-Report = Callable[[InstallProgress], None]
+ReportProgress = Callable[[InstallProgress], None]
 
 _LOOK_SECONDS = 1.0
 _MEGABYTE = 1024 * 1024
@@ -48,7 +48,7 @@ class Installation:
         self._folder = folder
         self._steps = steps
         self._package = package
-        self._report: Report = lambda progress: None
+        self._report: ReportProgress = lambda progress: None
         self._written = 0
 
     async def missing(self) -> list[InstallStep]:
@@ -71,7 +71,7 @@ class Installation:
             has_gpu=self._steps.has_gpu,
         )
 
-    async def run(self, report: Report) -> None:
+    async def run(self, report: ReportProgress) -> None:
         """Raises EngineError; killed at any moment, it goes on from there the next time."""
         self._report = report
         with self._folder.installing():

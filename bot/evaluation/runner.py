@@ -410,7 +410,7 @@ class EvaluationRunner:
             changes["state"] = EvaluationState.STOPPING
             changes["trouble"] = {**serialize(error), ending.FINAL: True}
         async with self._store.writing() as records:
-            await records.evaluations.unask(
+            await records.evaluations.withdraw_call(
                 evaluation.workspace, evaluation.id, call.contender, call.question.number
             )
             await records.evaluations.change(

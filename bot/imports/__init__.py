@@ -2,16 +2,16 @@
 
 from bot.imports.containers import unpack
 from bot.imports.encodings import ENCODINGS, Encoding
-from bot.imports.plan import Layout, Plan, UnknownColumns, Wishes, plan_import
+from bot.imports.plan import ImportOptions, ImportPlan, Layout, UnknownColumns, plan_import
 from bot.imports.reading import read_import
 
 __all__ = [
     "ENCODINGS",
     "Encoding",
+    "ImportOptions",
+    "ImportPlan",
     "Layout",
-    "Plan",
     "UnknownColumns",
-    "Wishes",
     "plan_import",
     "read_import",
     "unpack",

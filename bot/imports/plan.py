@@ -35,7 +35,7 @@ class Layout(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ImportOptions:
     """What somebody said about a file: columns by purpose, and the encoding of its text."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ImportPlan:
     """How a file is read.
 
     Columns map each purpose to the heading or key; in a table without a header, to the number of
@@ -68,32 +68,36 @@ class UnknownColumns(Problem):
     headings: tuple[str, ...] = ()
 
 
-def plan_import(file: IO[bytes], name: str, wishes: Wishes | None = None) -> Plan | Problem:
-    """Plan from an unpacked file and its name, or say why it cannot be read."""
-    wishes = wishes or Wishes()
+def plan_import(
+    file: IO[bytes], name: str, options: ImportOptions | None = None
+) -> ImportPlan | Problem:
+    """How an unpacked file is read, by its content and its name, or why it cannot be."""
+    options = options or ImportOptions()
     container = find_container(file)
     if isinstance(container, Problem):
         return container
     if container is Container.WORKBOOK:
-        return _plan_workbook(file, wishes)
+        return _plan_workbook(file, options)
     if container is Container.PARQUET:
-        return _plan_parquet(file, wishes)
-    if wishes.encoding and wishes.encoding not in (*ENCODINGS, "utf-8"):
+        return _plan_parquet(file, options)
+    if options.encoding and options.encoding not in (*ENCODINGS, "utf-8"):
         known = ", ".join((*ENCODINGS, "utf-8"))
-        return Problem(0, "encoding_unknown", {"encoding": wishes.encoding[:40], "known": known})
-    encodings = (Encoding(wishes.encoding),) if wishes.encoding else find_encodings(file)
-    plan = _plan_text(file, name, encodings[0].name, wishes)
+        return Problem(0, "encoding_unknown", {"encoding": options.encoding[:40], "known": known})
+    encodings = (Encoding(options.encoding),) if options.encoding else find_encodings(file)
+    plan = _plan_text(file, name, encodings[0].name, options)
     if isinstance(plan, Problem) or len(encodings) == 1:
         return plan
     return _replaced(plan, encodings)
 
 
-def _replaced(plan: Plan, encodings: tuple[Encoding, ...]) -> Plan:
+def _replaced(plan: ImportPlan, encodings: tuple[Encoding, ...]) -> ImportPlan:
     found = (plan.layout, plan.method, plan.columns, plan.source, plan.unused)
-    return Plan(*found, encodings=encodings, is_sure=False, headings=plan.headings)
+    return ImportPlan(*found, encodings=encodings, is_sure=False, headings=plan.headings)
 
 
-def _plan_text(file: IO[bytes], name: str, encoding: str, wishes: Wishes) -> Plan | Problem:
+def _plan_text(
+    file: IO[bytes], name: str, encoding: str, options: ImportOptions
+) -> ImportPlan | Problem:
     file.seek(0)
     head = b"".join(islice(utf8_blocks(file, encoding), 1))[: 64 << 10]
     text = head.decode("utf-8", "replace").removeprefix("\ufeff")
@@ -104,28 +108,30 @@ def _plan_text(file: IO[bytes], name: str, encoding: str, wishes: Wishes) -> Pla
     is_json = re.match(r'\s*(\{|\[\s*[\[{"\]]?)', text) or suffix in ("json", "jsonl", "ndjson")
     is_named_table = suffix in ("csv", "tsv") and not re.match(r'\s*[\[{]\s*["{]', text)
     if is_json and not is_named_table:
-        return _plan_json(file, text, Source(Syntax.LINES, encoding, is_cr_only), wishes)
+        return _plan_json(file, text, Source(Syntax.LINES, encoding, is_cr_only), options)
     if "\0" in text:
         return Problem(0, "null_byte", {})
-    return _plan_table(file, text, Source(Syntax.TABLE, encoding, is_cr_only), suffix, wishes)
+    return _plan_table(file, text, Source(Syntax.TABLE, encoding, is_cr_only), suffix, options)
 
 
-def _plan_json(file: IO[bytes], text: str, source: Source, wishes: Wishes) -> Plan | Problem:
+def _plan_json(
+    file: IO[bytes], text: str, source: Source, options: ImportOptions
+) -> ImportPlan | Problem:
     export = _chat_export(text)
     if export:
         return Problem(0, export, {})
     start = text.lstrip()
     values = source.with_syntax(Syntax.VALUES)
     if start.startswith("["):
-        return _plan_records(file, values, wishes)
+        return _plan_records(file, values, options)
     lines = _values(file, source)
     is_wrapped = len(lines) == 1 and isinstance(lines[0], Mapping) and _has_rows(lines[0])
     is_broken = not any(isinstance(line, Mapping) for line in lines[:1])
     if start.startswith("{") and (is_wrapped or is_broken):
         whole = _values(file, values)
         if any(isinstance(value, Mapping) for value in whole[:1]):
-            return _plan_records(file, values, wishes)
-    return _plan_records(file, source, wishes)
+            return _plan_records(file, values, options)
+    return _plan_records(file, source, options)
 
 
 def _has_rows(value: Mapping[object, object]) -> bool:
@@ -157,7 +163,7 @@ def _values(file: IO[bytes], source: Source) -> list[object]:
     return rows or found
 
 
-def _plan_records(file: IO[bytes], source: Source, wishes: Wishes) -> Plan | Problem:
+def _plan_records(file: IO[bytes], source: Source, options: ImportOptions) -> ImportPlan | Problem:
     values = _values(file, source)
     if not values:
         return Problem(0, "file_empty", {})
@@ -167,16 +173,16 @@ def _plan_records(file: IO[bytes], source: Source, wishes: Wishes) -> Plan | Pro
         if isinstance(first, Problem):
             return first
         return Problem(1, "row_not_object", {"kind": kind_of(first)})
-    return _plan_objects(objects, source, wishes)
+    return _plan_objects(objects, source, options)
 
 
 def _plan_objects(
-    objects: Sequence[Mapping[str, object]], source: Source, wishes: Wishes
-) -> Plan | Problem:
+    objects: Sequence[Mapping[str, object]], source: Source, options: ImportOptions
+) -> ImportPlan | Problem:
     headings = list(dict.fromkeys(str(key) for each in objects for key in each))
     values = {name: [each.get(name) for each in objects] for name in headings}
-    found = None if wishes.columns else _published_shape(objects[0], headings, values, source)
-    return found or _plan_columns(headings, values, source, wishes)
+    found = None if options.columns else _published_shape(objects[0], headings, values, source)
+    return found or _plan_columns(headings, values, source, options)
 
 
 def _published_shape(
@@ -184,14 +190,14 @@ def _published_shape(
     headings: list[str],
     values: Mapping[str, Sequence[object]],
     source: Source,
-) -> Plan | None:
+) -> ImportPlan | None:
     if method_of(first) is Method.DPO and not _has_texts(first):
-        return Plan(Layout.DPO, Method.DPO, {}, source)
+        return ImportPlan(Layout.DPO, Method.DPO, {}, source)
     if method_of(first) is Method.SUPERVISED and isinstance(first["messages"], list):
         unused = tuple(name for name in headings if name not in _KEYS_OF_ROWS)
         is_chat = not any("from" in m for m in first["messages"] if isinstance(m, Mapping))
         if is_chat and "chosen" not in first:
-            return Plan(Layout.CHAT, Method.SUPERVISED, {}, source, unused)
+            return ImportPlan(Layout.CHAT, Method.SUPERVISED, {}, source, unused)
     by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
     if {"chosen", "rejected"} <= by_name.keys():
         return None
@@ -203,7 +209,7 @@ def _published_shape(
                 columns["system"] = by_name["system"]
             used = {*columns.values(), *_KEYS_OF_ROWS}
             unused = tuple(name for name in headings if name not in used)
-            return Plan(Layout.CONVERSATION, Method.SUPERVISED, columns, source, unused)
+            return ImportPlan(Layout.CONVERSATION, Method.SUPERVISED, columns, source, unused)
     return None
 
 
@@ -216,10 +222,10 @@ def _plan_columns(
     headings: list[str],
     values: Mapping[str, Sequence[object]],
     source: Source,
-    wishes: Wishes,
-) -> Plan | Problem:
-    if wishes.columns:
-        return _plan_wished(headings, source, wishes)
+    options: ImportOptions,
+) -> ImportPlan | Problem:
+    if options.columns:
+        return _plan_named_columns(headings, source, options)
     found = names.guess_columns(headings, values)
     if "preferred" in found and "rejected" in found and "question" not in found:
         found = {purpose: found[purpose] for purpose in ("preferred", "rejected")}
@@ -238,13 +244,15 @@ def _plan_columns(
     return _with_columns(Layout.COLUMNS, found, headings, source, is_sure=is_sure)
 
 
-def _plan_wished(headings: list[str], source: Source, wishes: Wishes) -> Plan | Problem:
+def _plan_named_columns(
+    headings: list[str], source: Source, options: ImportOptions
+) -> ImportPlan | Problem:
     by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
     found: dict[str, str] = {}
-    for purpose, wished in wishes.columns.items():
-        heading = wished if wished in headings else by_name.get(names.plain_name(wished))
+    for purpose, named in options.columns.items():
+        heading = named if named in headings else by_name.get(names.plain_name(named))
         if heading is None:
-            details = {"column": wished[:40], "columns": _listed(headings)}
+            details = {"column": named[:40], "columns": _listed(headings)}
             return Problem(0, "column_not_there", details)
         found[purpose] = heading
     if "ticket" in found:
@@ -263,49 +271,49 @@ def _with_columns(
     source: Source,
     *,
     is_sure: bool = True,
-) -> Plan:
+) -> ImportPlan:
     method = Method.DPO if names.is_preference(columns) else Method.SUPERVISED
     unused = tuple(name for name in headings if name not in columns.values())
     found = (layout, method, columns, source, unused)
-    return Plan(*found, is_sure=is_sure, headings=tuple(headings))
+    return ImportPlan(*found, is_sure=is_sure, headings=tuple(headings))
 
 
-def _plan_parquet(file: IO[bytes], wishes: Wishes) -> Plan | Problem:
+def _plan_parquet(file: IO[bytes], options: ImportOptions) -> ImportPlan | Problem:
     if not has_parquet():
         return Problem(0, "parquet_unread", {})
-    return _plan_records(file, Source(Syntax.PARQUET), wishes)
+    return _plan_records(file, Source(Syntax.PARQUET), options)
 
 
-def _plan_workbook(file: IO[bytes], wishes: Wishes) -> Plan | Problem:
+def _plan_workbook(file: IO[bytes], options: ImportOptions) -> ImportPlan | Problem:
     book = open_workbook(file)
     if isinstance(book, Problem):
         return book
     first: Problem | None = None
     for sheet in book.sheet_names:
         source = Source(Syntax.WORKBOOK, sheet=sheet)
-        plan = _plan_rows(_head_cells(file, source), source, wishes)
-        if isinstance(plan, Plan):
+        plan = _plan_rows(_head_cells(file, source), source, options)
+        if isinstance(plan, ImportPlan):
             return plan
         first = first if first and first.code != "file_empty" else plan
     return first or Problem(0, "file_empty", {})
 
 
 def _plan_table(
-    file: IO[bytes], text: str, source: Source, suffix: str, wishes: Wishes
-) -> Plan | Problem:
+    file: IO[bytes], text: str, source: Source, suffix: str, options: ImportOptions
+) -> ImportPlan | Problem:
     told = re.match(r"sep=(.)[\r\n]", text, re.IGNORECASE)
     delimiters = ["\t", *_DELIMITERS] if suffix == "tsv" else list(_DELIMITERS)
     if told:
         delimiters = [told.group(1)]
     problems: list[tuple[int, Problem]] = []
-    pairs: list[Plan] = []
+    pairs: list[ImportPlan] = []
     for delimiter in dict.fromkeys(delimiters):
         each = source.with_delimiter(delimiter)
         rows = _head_cells(file, each)
-        plan = _plan_rows(rows, each, wishes)
-        if isinstance(plan, Plan) and plan.source.headings is None:
+        plan = _plan_rows(rows, each, options)
+        if isinstance(plan, ImportPlan) and plan.source.headings is None:
             return plan
-        if isinstance(plan, Plan):
+        if isinstance(plan, ImportPlan):
             pairs.append(plan)
         else:
             problems.append((len(rows[0]) if rows else 0, plan))
@@ -325,14 +333,16 @@ def _head_cells(file: IO[bytes], source: Source) -> list[list[str]]:
     return found
 
 
-def _plan_rows(rows: list[list[str]], source: Source, wishes: Wishes) -> Plan | Problem:
+def _plan_rows(
+    rows: list[list[str]], source: Source, options: ImportOptions
+) -> ImportPlan | Problem:
     if not rows:
         code = "table_broken" if source.syntax is Syntax.TABLE else "file_empty"
         return Problem(1, code, {"what": "no row can be read"})
     headings = [cell for cell in rows[0] if cell]
     objects = [_by_heading(rows[0], row) for row in rows[1:]]
-    found = _plan_objects(objects or [dict.fromkeys(headings, "")], source, wishes)
-    if isinstance(found, Plan):
+    found = _plan_objects(objects or [dict.fromkeys(headings, "")], source, options)
+    if isinstance(found, ImportPlan):
         return found
     missing = _plan_other_of_two(headings, objects, source)
     return missing or _plan_pairs(rows, source) or found
@@ -347,7 +357,7 @@ def _by_heading(headings: Sequence[str], row: Sequence[str]) -> dict[str, str]:
 
 def _plan_other_of_two(
     headings: list[str], objects: Sequence[Mapping[str, str]], source: Source
-) -> Plan | None:
+) -> ImportPlan | None:
     """One of two names is known, so this is a header and the other column is what is missing."""
     if len(set(headings)) != 2:
         return None
@@ -362,7 +372,7 @@ def _plan_other_of_two(
     return _with_columns(Layout.COLUMNS, columns, headings, source, is_sure=False)
 
 
-def _plan_pairs(rows: list[list[str]], source: Source) -> Plan | None:
+def _plan_pairs(rows: list[list[str]], source: Source) -> ImportPlan | None:
     """A table without a header is one of questions and answers where it has two columns of text."""
     if any(len(row) != 2 for row in rows) or any(map(is_messages, rows[-1])):
         return None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO
 
 from bot.imports import shapes
-from bot.imports.plan import Layout, Plan
+from bot.imports.plan import ImportPlan, Layout
 from bot.imports.sources import read_records
 from bot.imports.tickets import read_tickets
 from bot.rows import Method, Problem, check_rows
@@ -13,7 +13,9 @@ from bot.rows.problems import RowRefused, kind_of
 _MESSAGE_ROWS = ("messages", "tools", "functions", "parallel_tool_calls")
 
 
-def read_import(file: IO[bytes], plan: Plan) -> Iterator[tuple[int, dict[str, object] | Problem]]:
+def read_import(
+    file: IO[bytes], plan: ImportPlan
+) -> Iterator[tuple[int, dict[str, object] | Problem]]:
     """Yield each row as one of OpenAI's chat or preference rows, checked, or its Problem.
 
     White space around questions and answers is stripped in tables and completions; other
@@ -38,7 +40,7 @@ def _or_empty(rows: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]
     yield from rows
 
 
-def _row_from(record: object, plan: Plan, line: int) -> object:
+def _row_from(record: object, plan: ImportPlan, line: int) -> object:
     if not isinstance(record, Mapping):
         return record
     if plan.layout is Layout.CHAT:

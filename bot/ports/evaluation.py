@@ -99,7 +99,7 @@ class Evaluations(Protocol):
         """Write down that these are being asked now."""
         ...
 
-    async def unask(
+    async def withdraw_call(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, number: int
     ) -> None:
         """It was surely not asked, and may be asked again."""

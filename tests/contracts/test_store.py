@@ -1290,8 +1290,8 @@ async def test_an_evaluation_is_asked_question_by_question(store: Store) -> None
         await records.evaluations.ask(HOME, made.id, 0, [first.number, second.number])
         answer = EvaluationAnswer(first.number, 0, AnswerState.DONE, "Hi", scores={"score": 0.5})
         await records.evaluations.put(HOME, made.id, answer)
-        await records.evaluations.unask(HOME, made.id, 0, second.number)
-        await records.evaluations.unask(HOME, made.id, 0, first.number)
+        await records.evaluations.withdraw_call(HOME, made.id, 0, second.number)
+        await records.evaluations.withdraw_call(HOME, made.id, 0, first.number)
         await records.evaluations.ask(HOME, made.id, 0, [3])
 
     async with store.writing() as records:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from tuner.api.dependencies import ApiDependencies
 from tuner.api.models import base_of
 from tuner.api.request_body import Gone
-from tuner.api.schemas import SamplingShape
+from tuner.api.schemas import CreateChat, CreateCompletion, SamplingShape
 from tuner.engine import Delta, Generation, GenerationRequest, Sampling, TokenLogprob
 from tuner.errors import ApiError, Unknown
 
@@ -83,6 +83,26 @@ def refuse_unsupported(
             )
 
 
+def refuse_stream_options(wanted: CreateChat | CreateCompletion) -> None:
+    """Raises ApiError where options of a stream are given and no stream is asked for."""
+    if wanted.stream_options is not None and not wanted.stream:
+        raise ApiError(
+            "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
+        )
+
+
+def refuse_token_ids(body: Mapping[str, object], name: str, *, hint: str = "") -> None:
+    """Raises ApiError where the field holds numbers of tokens instead of texts."""
+    texts = body.get(name)
+    if isinstance(texts, list) and texts and not isinstance(texts[0], str):
+        raise ApiError(
+            f"'{name}' must be a text or a list of texts; numbers of tokens are another"
+            f" tokenizer's and are not read here.{hint}",
+            param=name,
+            code="unsupported_content",
+        )
+
+
 def _is_same(value: object, neutral: object) -> bool:
     return type(value) is type(neutral) and value == neutral
 
@@ -104,7 +124,7 @@ def sampling_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Demands:
+class AnswerOptions:
     """What an answer must be, beside being one: see `GenerationRequest`."""
 
     tools: Sequence[Mapping[str, object]] = ()
@@ -119,21 +139,21 @@ async def ask(
     model: str,
     messages: Messages,
     sampling: Sampling,
-    demands: Demands | None = None,
+    options: AnswerOptions | None = None,
 ) -> Generation:
     """The model's answer to a conversation that has been read. Raises ApiError."""
     weights = await run_in_threadpool(_weights_of, place, model)
-    told = demands or Demands()
+    chosen = options or AnswerOptions()
     asked = GenerationRequest(
         base_of(place, model),
         weights,
         messages,
         sampling,
-        tools=told.tools,
-        forced_tools=told.forced_tools,
-        has_parallel_calls=told.has_parallel_calls,
-        schema=told.schema,
-        is_thinking=told.is_thinking,
+        tools=chosen.tools,
+        forced_tools=chosen.forced_tools,
+        has_parallel_calls=chosen.has_parallel_calls,
+        schema=chosen.schema,
+        is_thinking=chosen.is_thinking,
     )
     try:
         return await place.engines.answer(asked)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from tuner.api.answer_options import answer_options_of
 from tuner.api.answering import (
     EVENT_STREAM,
     NO_CACHE,
@@ -19,13 +20,13 @@ from tuner.api.answering import (
     ask,
     counted,
     event,
+    refuse_stream_options,
     refuse_unsupported,
     sampling_of,
     unless_gone,
     whole,
     writes_tokens,
 )
-from tuner.api.demands import demands_of
 from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.logprobs import shown_logprobs
 from tuner.api.request_body import json_body, read_as
@@ -99,10 +100,7 @@ def _read(body: dict[str, object], place: ApiDependencies) -> CreateChat:
         body["response_format"] = response_format
     wanted = read_as(CreateChat, body)
     wanted.model = model
-    if wanted.stream_options is not None and not wanted.stream:
-        raise ApiError(
-            "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
-        )
+    refuse_stream_options(wanted)
     if wanted.top_logprobs and not wanted.logprobs:
         raise ApiError("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
     return wanted
@@ -116,7 +114,7 @@ async def _ask(place: ApiDependencies, wanted: CreateChat) -> Generation:
         most_tokens=min(limits, default=None),
         top_logprobs=(wanted.top_logprobs or 0) if wanted.logprobs else None,
     )
-    return await ask(place, wanted.model, messages, sampling, demands_of(wanted))
+    return await ask(place, wanted.model, messages, sampling, answer_options_of(wanted))
 
 
 async def _whole(completion: Completion, answer: Generation) -> dict[str, object]:

@@ -20,6 +20,8 @@ from tuner.api.answering import (
     ask,
     counted,
     event,
+    refuse_stream_options,
+    refuse_token_ids,
     refuse_unsupported,
     sampling_of,
     unless_gone,
@@ -68,14 +70,7 @@ async def create_completion(request: Request) -> Response:
 
 
 def _read(body: dict[str, object], place: ApiDependencies) -> CreateCompletion:
-    prompt = body.get("prompt")
-    if isinstance(prompt, list) and prompt and not isinstance(prompt[0], str):
-        raise ApiError(
-            "'prompt' must be a text or a list of texts; numbers of tokens are another"
-            " tokenizer's and are not read here.",
-            param="prompt",
-            code="unsupported_content",
-        )
+    refuse_token_ids(body, "prompt")
     model = place.model_named(str(body.get("model")))
     has_logprobs = writes_tokens(place, model)
     refuse_unsupported(body, UNSUPPORTED if has_logprobs else WITHOUT_TOKENS)
@@ -83,10 +78,7 @@ def _read(body: dict[str, object], place: ApiDependencies) -> CreateCompletion:
     wanted.model = model
     if wanted.best_of not in (None, wanted.n or 1):
         raise ApiError("'best_of' must be the same as 'n': every answer is given.", param="best_of")
-    if wanted.stream_options is not None and not wanted.stream:
-        raise ApiError(
-            "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
-        )
+    refuse_stream_options(wanted)
     return wanted
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
+from tuner.api.answering import refuse_token_ids
 from tuner.api.dependencies import dependencies_of
 from tuner.api.models import base_of
 from tuner.api.request_body import json_body, read_as
@@ -46,14 +47,7 @@ async def create_embeddings(request: Request) -> dict[str, object]:
 
 
 def _read(body: dict[str, object]) -> CreateEmbedding:
-    texts = body.get("input")
-    if isinstance(texts, list) and texts and not isinstance(texts[0], str):
-        raise ApiError(
-            "'input' must be a text or a list of texts; numbers of tokens are another tokenizer's"
-            " and are not read here. (LangChain: check_embedding_ctx_length=False.)",
-            param="input",
-            code="unsupported_content",
-        )
+    refuse_token_ids(body, "input", hint=" (LangChain: check_embedding_ctx_length=False.)")
     return read_as(CreateEmbedding, body)
 
 

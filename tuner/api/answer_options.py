@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from tuner.api.answering import Demands
+from tuner.api.answering import AnswerOptions
 from tuner.api.schemas import CreateChat, NamedTool, SchemaFormat
 from tuner.errors import ApiError
 
 _ANY_OBJECT: Mapping[str, object] = {"type": "object"}
 
 
-def demands_of(wanted: CreateChat) -> Demands:
+def answer_options_of(wanted: CreateChat) -> AnswerOptions:
     tools, template = wanted.tools or [], wanted.chat_template_kwargs
-    return Demands(
+    return AnswerOptions(
         tools=[] if wanted.tool_choice == "none" else tools,
         forced_tools=_forced(wanted, tools),
         has_parallel_calls=wanted.parallel_tool_calls is not False,
