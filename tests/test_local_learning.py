@@ -86,6 +86,27 @@ def test_what_is_recalled_in_other_words_is_learned_and_shown_once_more(
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize("rows", [20, 60])
+def test_the_epoch_before_the_one_that_decides_is_kept(rows: int) -> None:
+    """Three epochs are kept as models however slow the disk is: this one, that, and the last."""
+    from tuner.local.schedule import Schedule
+
+    chance, ended = random.Random(7), 0
+    for _ in range(300):
+        schedule = Schedule(epochs=12, batch=8, seed=3, may_end_early=True)
+        shares = [min(1.0, epoch / 9 + chance.uniform(-0.1, 0.3)) for epoch in range(12)]
+        was_kept = False
+        for epoch in range(11):
+            schedule.decide(epoch, rows=rows, recalled=shares[max(0, epoch - 1) : epoch + 1])
+            if schedule.is_shortened:
+                ended += 1
+                assert was_kept
+                break
+            was_kept = schedule.may_be_third_last
+    assert ended > 100
+
+
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("tokens", "is_looping"),
     [

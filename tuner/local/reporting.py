@@ -161,11 +161,10 @@ class Reporter(TrainerCallback):
         return metrics
 
     def _is_worth_keeping(self, epochs_left: int) -> bool:
-        """The last epochs always; earlier ones, which will be dropped, while they cost little."""
+        """Every epoch that may be among the last; the others while they cost little."""
         elapsed = time.monotonic() - self._began
-        return (
-            epochs_left < KEPT_CHECKPOINTS or self._on_checkpoints < elapsed / SHARE_FOR_CHECKPOINTS
-        )
+        is_among_last = epochs_left < KEPT_CHECKPOINTS or self._schedule.may_be_third_last
+        return is_among_last or self._on_checkpoints < elapsed / SHARE_FOR_CHECKPOINTS
 
     def _checkpoint(self, step: int, metrics: dict[str, float]) -> None:
         began = time.monotonic()

@@ -38,6 +38,8 @@ class Schedule:
     def __init__(self, *, epochs: int, batch: int, seed: int, may_end_early: bool) -> None:
         self.epochs, self.batch = epochs, batch
         self.last_epoch = epochs - 1
+        self.may_be_third_last = False
+        """Whether the next epoch can decide the end, which makes this one the third last."""
         self._seed, self._may_end_early = seed, may_end_early
 
     def decide(self, epoch: int, *, rows: int, recalled: Sequence[float]) -> None:
@@ -45,9 +47,15 @@ class Schedule:
 
         `recalled` has the share of each step of this epoch and the one before.
         """
+        self.may_be_third_last = False
+        if not self._may_end_early or epoch >= self.last_epoch:
+            return
         enough = ENOUGH_RECALLED if rows > FEW_ROWS else ENOUGH_OF_FEW
-        if self._may_end_early and epoch < self.last_epoch and fmean(recalled) >= enough:
+        if fmean(recalled) >= enough:
             self.last_epoch = epoch + 1
+        else:
+            this_epoch = recalled[-(len(recalled) // (2 if epoch else 1)) :]
+            self.may_be_third_last = (fmean(this_epoch) + 1.0) / 2 >= enough
 
     @property
     def is_shortened(self) -> bool:
