@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from adapters.discord.api import Access as DiscordAccess
 from adapters.links import SignedLinks
-from adapters.openai.profiles import (
+from adapters.openai.hosts_file import (
     LANGUAGE_MODELS,
     ConfiguredHosts,
     HostConfig,
@@ -31,6 +31,7 @@ from attune.settings import Settings
 from attune.starters import starters
 from attune.topics import Topics
 from bot.catalogue import CATALOGUE, WORDINGS
+from bot.daily_token_budget import TokenBudget
 from bot.dispatch import Dispatch
 from bot.domain import HostName, RequestedAction, WorkspaceId
 from bot.errors import PlaceClosed, SettingsError
@@ -42,13 +43,12 @@ from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.links import Links
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
-from bot.removal import Removals
 from bot.replies import Reply
 from bot.running_answers import Answers
-from bot.token_budget import TokenBudget
 from bot.tuning.polling import JobPoller
 from bot.tuning.retries import RetryLimits
 from bot.words import Words
+from bot.workspace_removal import Removals
 from storage.import_folder import ImportFolder
 
 if TYPE_CHECKING:

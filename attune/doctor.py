@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.openai.profiles import SANDBOX, ConfiguredHosts
+from adapters.openai.hosts_file import SANDBOX, ConfiguredHosts
 from attune.bootstrap import configured_hosts, discord_access, slack_access
 from attune.embedded import Address, embedded_tuner
 from attune.folder import private_folder

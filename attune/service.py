@@ -24,7 +24,7 @@ from bot.former_members import look_for_former_members
 from bot.retention import Keep, remove_old
 
 if TYPE_CHECKING:
-    from adapters.openai.profiles import ConfiguredHosts
+    from adapters.openai.hosts_file import ConfiguredHosts
     from attune.bootstrap import App
     from attune.embedded import EmbeddedTuner
     from storage.database import Database
@@ -150,7 +150,7 @@ async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None
 async def _serve_models(built: App, tuner: EmbeddedTuner, hosts: ConfiguredHosts) -> None:
     """What was installed or removed, here or by another program, is served without a restart."""
 
-    from adapters.openai.profiles import LANGUAGE_MODELS
+    from adapters.openai.hosts_file import LANGUAGE_MODELS
 
     async def turn() -> float:
         if await asyncio.to_thread(lambda: tuner.has_changed):

@@ -15,19 +15,19 @@ from time import perf_counter
 from openai import AsyncOpenAI
 
 from adapters.links import SignedLinks
-from adapters.openai.profiles import ConfiguredHosts, default_host
+from adapters.openai.hosts_file import ConfiguredHosts, default_host
 from attune.bootstrap import Surfaces
 from attune.clock import SystemClock
 from bench.figures import Figure, interleaved_results
 from bench.processes import running
 from bot.catalogue import CATALOGUE
+from bot.daily_token_budget import TokenBudget
 from bot.dispatch import Dispatch
 from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, WorkspaceId
 from bot.events import Event, MessageReceived
 from bot.ports.dependencies import Dependencies
 from bot.replies import Drawn, Stream
 from bot.running_answers import Answers
-from bot.token_budget import TokenBudget
 from storage.database import Database
 from storage.import_folder import ImportFolder
 

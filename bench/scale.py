@@ -23,7 +23,7 @@ from typing import cast
 
 import httpx
 
-from adapters.openai.profiles import ConfiguredHosts
+from adapters.openai.hosts_file import ConfiguredHosts
 from attune.bootstrap import App, build
 from attune.clock import SystemClock
 from attune.server import doors
@@ -32,7 +32,7 @@ from bench import large
 from bench.figures import Figure, told
 from bench.large import Size
 from bench.storage import rows
-from bot import datasets, removal
+from bot import datasets, workspace_removal
 from bot.domain import (
     ChannelId,
     ExampleId,
@@ -191,7 +191,7 @@ class Large:
         async with self._store.reading() as records:
             workspace = await records.workspaces.find(number)
         assert workspace is not None
-        await removal.erase(workspace, store=self._store, now=self._ask.now)
+        await workspace_removal.erase(workspace, store=self._store, now=self._ask.now)
 
     async def _bring_in(self) -> None:
         await datasets.import_rows(

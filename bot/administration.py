@@ -11,8 +11,8 @@ from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import csv_line
 from bot.domain import AuditEntry, Grant, HostName, Role, User, UserId
 from bot.errors import BadInput, NotFound, NotNow, Outdated
-from bot.estimates import committed_this_month
 from bot.examples.exchange import described, names_of
+from bot.monthly_budget import committed_this_month
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.store import Records
 from bot.ports.surface import CanFindPerson
@@ -160,7 +160,7 @@ async def budget(request: Request, deps: Dependencies) -> Reply:
                 request.id, person=person, whole=whole, training=training
             )
             await records.audit.add(request.id, request.by, "budget.set", at=request.now, **wanted)
-        spent = await records.spending.spent(request.id, request.by, request.now.date())
+        spent = await records.daily_tokens.spent(request.id, request.by, request.now.date())
         paid = await committed_this_month(request, records)
     facts = (
         Fact(request.words("budget.person"), _left(request, person, spent[0])),

@@ -19,9 +19,9 @@ from bot import (
     language_models,
     overview,
     privacy,
-    removal,
     sharing,
     undoing,
+    workspace_removal,
     workspaces,
 )
 from bot.access import admit
@@ -112,7 +112,7 @@ MODULES = (
     overview.handlers,
     home.handlers,
     workspaces.handlers,
-    removal.handlers,
+    workspace_removal.handlers,
 )
 
 CATALOGUE = Catalogue.of(handlers, *MODULES)
@@ -127,7 +127,7 @@ WORDINGS: Mapping[str, Wording] = {
     evaluation_notices.ENDED: evaluation_cards.word_ended,
     expiry.ENDING: expiry.word_ending,
     chat.FELL_BACK: chat.word_fell_back,
-    removal.CLOSED: removal.word_closed,
+    workspace_removal.CLOSED: workspace_removal.word_closed,
     CARD_STANDS: cards.word_standing,
     privacy.CONSENT_WANTED: privacy.word_consent_wanted,
 }

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from bot.commands import Handlers
+from bot.daily_token_budget import reserve
 from bot.domain import (
     LOCAL,
     HostName,
@@ -42,7 +43,6 @@ from bot.prompts import PromptMessage, few_shot, prompt
 from bot.replies import Button, Drawn, Listing, ListingRow, NoReply, Reply, Stream, Text
 from bot.request import Request
 from bot.rows import text_tokens
-from bot.token_budget import reserve
 from bot.words import Words
 
 handlers = Handlers()
@@ -308,7 +308,7 @@ class AnswerWriter:
 
     async def _spend(self, usage: Usage, records: Records) -> None:
         tokens = usage.prompt_tokens + usage.completion_tokens
-        await records.spending.add(
+        await records.daily_tokens.add(
             self._request.id, self._request.by, self._request.now.date(), tokens
         )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bot import access
 from bot.commands import Handlers, Option
+from bot.daily_token_budget import reserve
 from bot.domain import HostName, ModelKind, ModelName, Role
 from bot.errors import BadInput, HostError, OverCap
 from bot.ports.dependencies import Dependencies
@@ -18,7 +19,6 @@ from bot.prompts import PromptMessage, few_shot, prompt
 from bot.replies import Card, Column, Comparison, Listing, ListingRow, Reply, Tone, Writing
 from bot.request import Request
 from bot.rows import text_tokens
-from bot.token_budget import reserve
 
 handlers = Handlers()
 
@@ -86,7 +86,7 @@ async def side_by_side(request: Request, deps: Dependencies) -> Reply:
         request.options.get("who", "").splitlines(),
     )
     async with deps.store.reading() as records:
-        spent = await records.spending.spent(request.id, request.by, request.now.date())
+        spent = await records.daily_tokens.spent(request.id, request.by, request.now.date())
     access.within_caps(request.workspace, spent, request.words)
     chosen = [one for one in await _everyone(request, store=deps.store) if one.name in wanted][
         :_MOST
@@ -236,7 +236,7 @@ class _Answer:
         told, request = self._told(), self._request
         async with self._deps.store.writing() as records:
             tokens = told.prompt_tokens + told.completion_tokens
-            await records.spending.add(request.id, request.by, request.now.date(), tokens)
+            await records.daily_tokens.add(request.id, request.by, request.now.date(), tokens)
 
     def _note(self, seconds: float) -> str:
         told = self._told()

@@ -416,7 +416,7 @@ class Dispatch:
         if request.workspace.person_cap is None and request.workspace.workspace_cap is None:
             return
         async with self._deps.store.reading() as records:
-            spent = await records.spending.spent(request.id, request.by, request.now.date())
+            spent = await records.daily_tokens.spent(request.id, request.by, request.now.date())
         access.within_caps(request.workspace, spent, request.words)
 
     async def _command(self, request: Request, what: CommandInvoked) -> Reply:

@@ -61,7 +61,7 @@ async def _write(records: Records, assistant: Assistant, now: datetime) -> None:
     await records.inbox.begin(_KEY)
     turn = await records.turns.add(workspace.id, _turn(kept, now))
     await records.turns.change(workspace.id, turn.id, state=TurnState.DONE)
-    await records.spending.add(workspace.id, _NOBODY, now.date(), 0)
+    await records.daily_tokens.add(workspace.id, _NOBODY, now.date(), 0)
     await records.inbox.finish(_KEY)
 
 

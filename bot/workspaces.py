@@ -14,10 +14,10 @@ from bot.home import welcome
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Hosts
 from bot.ports.store import Records
-from bot.removal import Removals
 from bot.replies import Button, Listing, ListingRow, NoReply, Reply, Text, Tone
 from bot.request import Request
 from bot.words import Words
+from bot.workspace_removal import Removals
 
 handlers = Handlers()
 

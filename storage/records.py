@@ -7,6 +7,7 @@ from storage.assistants import Assistants
 from storage.audit import Audit
 from storage.connection import Connection
 from storage.consents import Consents
+from storage.daily_tokens import DailyTokens
 from storage.deployments import Deployments
 from storage.direct_choices import DirectChoices
 from storage.evaluations import Evaluations
@@ -23,7 +24,6 @@ from storage.remote_cleanups import RemoteCleanups
 from storage.roles import Roles
 from storage.room import Room
 from storage.snapshots import Snapshots
-from storage.spending import Spending
 from storage.turns import Turns
 from storage.undoables import Undoables
 from storage.workspaces import Workspaces
@@ -53,6 +53,6 @@ class Records:
         self.outbox: store.Outbox = Outbox(connection)
         self.inbox: store.Inbox = Inbox(connection)
         self.audit: store.Audit = Audit(connection)
-        self.spending: store.Spending = Spending(connection)
+        self.daily_tokens: store.DailyTokens = DailyTokens(connection)
         self.consents: store.Consents = Consents(connection)
         self.room: store.Room = Room(connection)

@@ -81,7 +81,7 @@ MUTANTS = (
         ("tests/test_dispatch.py::test_a_person_past_the_cap_is_not_answered",),
     ),
     Mutant(
-        "storage/spending.py",
+        "storage/daily_tokens.py",
         '"tokens": spending.c.tokens + insert.excluded.tokens',
         '"tokens": insert.excluded.tokens',
         ("tests/contracts/test_store.py::TestTransactions::test_writers_wait_for_one_another",),
@@ -442,16 +442,18 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "bot/removal.py",
+        "bot/workspace_removal.py",
         "if (workspace.closed_at or now) + self._erase_after <= now:",
         "if True:",
-        ("tests/test_removal.py::test_it_is_erased_when_the_period_is_over_and_not_before",),
+        (
+            "tests/test_workspace_removal.py::test_it_is_erased_when_the_period_is_over_and_not_before",
+        ),
     ),
     Mutant(
-        "bot/removal.py",
+        "bot/workspace_removal.py",
         "return None if workspace.closed_at is None else False",
         "return False",
-        ("tests/test_removal.py::test_a_platform_that_is_off_confirms_no_removal",),
+        ("tests/test_workspace_removal.py::test_a_platform_that_is_off_confirms_no_removal",),
     ),
     Mutant(
         "bot/tuning/deletions.py",

@@ -27,7 +27,7 @@ from sqlalchemy import select
 
 from adapters.console.conversation import OWNER, Conversation
 from adapters.openai.client import OpenAIHost, Patience
-from adapters.openai.profiles import ConfiguredHosts, HostConfig
+from adapters.openai.hosts_file import ConfiguredHosts, HostConfig
 from adapters.room import drawn
 from attune.bootstrap import App, build
 from attune.settings import Settings
@@ -450,7 +450,7 @@ def quick_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that hangs is given up after a second, and only the house tries again."""
     patience = Patience(connect=1.0, poll=1.0, upload=1.0, piece=1.0)
     quick = partial(OpenAIHost, retries=0, patience=patience)
-    monkeypatch.setattr("adapters.openai.profiles.OpenAIHost", quick)
+    monkeypatch.setattr("adapters.openai.hosts_file.OpenAIHost", quick)
 
 
 @pytest.fixture

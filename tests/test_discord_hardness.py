@@ -15,7 +15,7 @@ import pytest
 
 from adapters.discord.api import api_base, is_discord
 from adapters.discord.pacing import Pacing, Priority
-from adapters.discord.shards import CONTENT
+from adapters.discord.shard_connections import CONTENT
 from bot.errors import SettingsError
 from storage.database import Database
 from storage.migrations import migrate

@@ -172,12 +172,12 @@ async def test_tokens_of_the_workspace_stay_counted_and_a_no_stays_a_no(scene: S
     await scene.command("consent off", by="mina")
     async with scene.database.reading() as records:
         day = scene.clock.now().date()
-        _, before = await records.spending.spent(LOCAL, UserId("mina"), day)
+        _, before = await records.daily_tokens.spent(LOCAL, UserId("mina"), day)
 
     await forget(scene)
 
     async with scene.database.reading() as records:
-        own, whole = await records.spending.spent(LOCAL, UserId("mina"), day)
+        own, whole = await records.daily_tokens.spent(LOCAL, UserId("mina"), day)
         held = await records.consents.get(LOCAL, UserId("mina"))
     assert (own, whole) == (0, before)
     assert held is not None

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from adapters.openai.client import OpenAIHost
-from adapters.openai.profiles import ConfiguredHosts
+from adapters.openai.hosts_file import ConfiguredHosts
 from attune import doctor
 from bot import outbox
 from bot.domain import MessageId, Place
@@ -25,7 +25,7 @@ from tests.scene import SLACK, Scene
 @pytest.fixture
 async def other(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultyHost]:
     """A second host, and the usual patience with both of minutes instead of a second."""
-    monkeypatch.setattr("adapters.openai.profiles.OpenAIHost", OpenAIHost)
+    monkeypatch.setattr("adapters.openai.hosts_file.OpenAIHost", OpenAIHost)
     async with faulty_host() as host:
         elsewhere = scene.config("elsewhere").model_copy(update={"base_url": host.url})
         scene.configs.append(elsewhere)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.openai.kinds import KINDS, Placement
-from adapters.openai.profiles import ConfiguredHosts, HostConfig, default_host, read_hosts
+from adapters.openai.dialects import KINDS, Placement
+from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, default_host, read_hosts
 from attune import doctor
 from bot.domain import HostName, ModelName, Sources, Workspace, WorkspaceId
 from bot.errors import NotFound, SettingsError

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.openai.client import OpenAIHost, Patience
-from adapters.openai.kinds import Dialect
+from adapters.openai.dialects import Dialect
 from adapters.openai.paging import MOST_PAGES
 from bot.errors import (
     HostBroken,

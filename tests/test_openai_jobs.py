@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.openai.client import OpenAIHost
-from adapters.openai.kinds import Dialect, Placement
+from adapters.openai.dialects import Dialect, Placement
 from bot.domain import Hyperparameters, ModelName
 from bot.errors import (
     HostBroken,

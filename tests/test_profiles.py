@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.openai.kinds import KINDS
+from adapters.openai.dialects import KINDS
 from bot.domain import Phase, Role
 from bot.ports.provider import Serving
 from bot.rows import Method

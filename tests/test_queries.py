@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Table, UniqueConstraint
 
 from attune.server import doors
-from bot import parts, removal
+from bot import parts, workspace_removal
 from bot.domain import (
     LOCAL,
     Assistant,
@@ -220,7 +220,7 @@ async def lose_workspace(scene: Scene) -> None:
     async with scene.store.reading() as records:
         workspace = await records.workspaces.find(LOCAL)
     assert workspace is not None
-    await removal.erase(workspace, store=scene.store, now=scene.clock.now())
+    await workspace_removal.erase(workspace, store=scene.store, now=scene.clock.now())
 
 
 async def sweep(scene: Scene) -> None:

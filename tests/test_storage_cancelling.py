@@ -28,13 +28,13 @@ async def store(tmp_path: Path) -> AsyncIterator[Database]:
 
 async def spend_twice(store: Database) -> None:
     async with store.writing() as records:
-        await records.spending.add(HOME, ANN, TODAY, 1)
-        await records.spending.add(HOME, ANN, TODAY, 1)
+        await records.daily_tokens.add(HOME, ANN, TODAY, 1)
+        await records.daily_tokens.add(HOME, ANN, TODAY, 1)
 
 
 async def spent(store: Database) -> int:
     async with store.reading() as records:
-        return (await records.spending.spent(HOME, ANN, TODAY))[0]
+        return (await records.daily_tokens.spent(HOME, ANN, TODAY))[0]
 
 
 async def turns_of_the_loop(count: int) -> None:
@@ -106,7 +106,7 @@ async def test_a_second_cancel_does_not_tear_the_statement(store: Database) -> N
 async def test_a_time_limit_inside_a_transaction_ends_as_a_time_limit(store: Database) -> None:
     async def too_long() -> None:
         async with asyncio.timeout(0.01), store.writing() as records:
-            await records.spending.add(HOME, ANN, TODAY, 1)
+            await records.daily_tokens.add(HOME, ANN, TODAY, 1)
             await asyncio.sleep(60)
 
     with pytest.raises(TimeoutError):

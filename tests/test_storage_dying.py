@@ -21,9 +21,9 @@ async def main():
     store = await Database.open(sys.argv[1])
     await furnished(store)
     async with store.writing() as records:
-        await records.spending.add(HOME, ANN, date(2026, 11, 21), 1)
+        await records.daily_tokens.add(HOME, ANN, date(2026, 11, 21), 1)
     async with store.writing() as records:
-        await records.spending.add(HOME, ANN, date(2026, 11, 21), 1000)
+        await records.daily_tokens.add(HOME, ANN, date(2026, 11, 21), 1000)
         os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())
@@ -36,7 +36,7 @@ async def test_a_killed_process_loses_only_what_it_had_not_committed(tmp_path: P
     died = subprocess.run([sys.executable, "-c", SPEND_AND_DIE, url], check=False)
     store = await Database.open(url)
     async with store.reading() as records:
-        spent = await records.spending.spent(HOME, ANN, date(2026, 11, 21))
+        spent = await records.daily_tokens.spent(HOME, ANN, date(2026, 11, 21))
     await store.close()
 
     assert died.returncode == -signal.SIGKILL

@@ -287,8 +287,8 @@ CALLS: dict[str, Call] = {
     "audit.add": lambda r, _: r.audit.add(FOREIGN, ANN, "X", at=NOW),
     "audit.page": lambda r, _: r.audit.page(FOREIGN),
     "audit.of_kind": lambda r, _: r.audit.of_kind(FOREIGN, "X"),
-    "spending.add": lambda r, _: r.spending.add(FOREIGN, ANN, TODAY, 1),
-    "spending.spent": lambda r, _: r.spending.spent(FOREIGN, ANN, TODAY),
+    "daily_tokens.add": lambda r, _: r.daily_tokens.add(FOREIGN, ANN, TODAY, 1),
+    "daily_tokens.spent": lambda r, _: r.daily_tokens.spent(FOREIGN, ANN, TODAY),
     "consents.put": lambda r, _: r.consents.put(FOREIGN, Consent(ANN, 9, given=False, at=NOW)),
     # A choice takes the place of one's own elsewhere, and of nobody else's.
     "direct_choices.choose": lambda r, _: r.direct_choices.choose(FOREIGN, BOB),
@@ -408,7 +408,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.guest_channels.put(HOME, GENERAL, may_ask=True)
     await r.direct_choices.choose(HOME, ANN)
     await r.consents.put(HOME, Consent(ANN, 1, given=True, at=NOW))
-    await r.spending.add(HOME, ANN, TODAY, 5)
+    await r.daily_tokens.add(HOME, ANN, TODAY, 5)
     await r.audit.add(HOME, ANN, "job.start", at=NOW)
     await r.inbox.receive(HOME, "event", message_key="message", payload="{}", at=NOW)
     await r.outbox.put("notice", PLACE, "job", at=NOW)

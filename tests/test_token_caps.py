@@ -24,7 +24,7 @@ ANSWER_TOKENS = 7 + 5
 
 async def spent(scene: Scene, by: str = "mina") -> tuple[int, int]:
     async with scene.database.reading() as records:
-        return await records.spending.spent(LOCAL, UserId(by), scene.clock.now().date())
+        return await records.daily_tokens.spent(LOCAL, UserId(by), scene.clock.now().date())
 
 
 async def hanging(scene: Scene, text: str) -> None:

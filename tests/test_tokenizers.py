@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.openai.profiles import ConfiguredHosts, HostConfig
+from adapters.openai.hosts_file import ConfiguredHosts, HostConfig
 from bot.errors import SettingsError
 from tests.scene import Scene
 

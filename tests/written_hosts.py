@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from adapters.openai.kinds import KINDS, Kind, Placement
-from adapters.openai.profiles import HostConfig
+from adapters.openai.dialects import KINDS, Kind, Placement
+from adapters.openai.hosts_file import HostConfig
 from adapters.openai.statuses import WORDS
 from bot.ports.provider import Profile, Serving
 

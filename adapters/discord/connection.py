@@ -20,11 +20,11 @@ from adapters.discord.directory import Directory
 from adapters.discord.directs import Directs
 from adapters.discord.gateway import HttpApi
 from adapters.discord.gateway_events import GatewayConnection, GatewayEvent
-from adapters.discord.gateway_session import SessionFile
 from adapters.discord.inbound import COMPLETION, Bot, GuildContext, ParsedEvent, handle_of
 from adapters.discord.interactions import InteractionContext
 from adapters.discord.members import Members
-from adapters.discord.shards import (
+from adapters.discord.session_file import SessionFile
+from adapters.discord.shard_connections import (
     CONTENT,
     MEMBERS,
     GatewayPlan,

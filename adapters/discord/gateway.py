@@ -24,8 +24,8 @@ from adapters.discord.gateway_events import (
     GatewayEvent,
     GatewayRefused,
 )
-from adapters.discord.gateway_session import GatewaySession
 from adapters.discord.pacing import Pacing, Priority
+from adapters.discord.session_file import GatewaySession
 from bot.errors import MessageGone, PlaceClosed, SurfaceBusy, SurfaceError
 
 log = logging.getLogger(__name__)

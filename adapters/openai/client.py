@@ -23,8 +23,8 @@ from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpx2Client, omit
 from adapters.openai import answers, asking, results
 from adapters.openai.answers import Json
 from adapters.openai.deploying import Deployments
+from adapters.openai.dialects import Dialect
 from adapters.openai.errors import NonsenseError, seconds_to_wait, translated
-from adapters.openai.kinds import Dialect
 from adapters.openai.paging import PAGE_ROWS, pages
 from bot.domain import Checkpoint, HostName, JobEvent, ModelName, Sampling
 from bot.errors import EmptyAnswer, HostError, KeyRefused, TrainingClosed

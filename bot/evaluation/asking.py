@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot import access, estimates
+from bot import access, monthly_budget
 from bot.commands import Handlers, Option, OptionKind
 from bot.deployments import wanted_model
 from bot.domain import (
@@ -58,7 +58,7 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
     words = request.words
     async with deps.store.writing() as records:
         evaluation = await _estimated(request, records)
-        await estimates.require_budget(request, evaluation.price or 0.0, records)
+        await monthly_budget.require_budget(request, evaluation.price or 0.0, records)
         if not await records.evaluations.change(
             request.id, evaluation.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
         ):
@@ -133,7 +133,7 @@ async def _estimated(request: Request, records: Records) -> Evaluation:
         evaluation = await cards.named(request, records)
     except NotFound as error:
         raise Outdated(problem=request.words("start.already")) from error
-    estimates.require_decider(request, evaluation, noun="evaluation")
+    monthly_budget.require_decider(request, evaluation, noun="evaluation")
     return evaluation
 
 

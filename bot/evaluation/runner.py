@@ -347,7 +347,7 @@ class EvaluationRunner:
         tokens = usage.prompt_tokens + usage.completion_tokens
         evaluation, today = call.evaluation, self._clock.now().date()
         async with self._store.writing() as records:
-            await records.spending.add(evaluation.workspace, evaluation.asked_by, today, tokens)
+            await records.daily_tokens.add(evaluation.workspace, evaluation.asked_by, today, tokens)
 
     async def _keep(
         self,

@@ -396,7 +396,7 @@ class Audit(Protocol):
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int: ...
 
 
-class Spending(Protocol):
+class DailyTokens(Protocol):
     async def add(self, workspace: WorkspaceId, user: UserId, day: date, tokens: int) -> None: ...
     async def spent(self, workspace: WorkspaceId, user: UserId, day: date) -> tuple[int, int]:
         """Tokens of the person, and of the whole workspace, on that UTC day."""
@@ -474,7 +474,7 @@ class Records(Protocol):
     outbox: Outbox
     inbox: Inbox
     audit: Audit
-    spending: Spending
+    daily_tokens: DailyTokens
     consents: Consents
     room: Room
 

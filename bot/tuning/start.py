@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bot import access, estimates
+from bot import access, monthly_budget
 from bot.commands import METHOD, Handlers, Option, OptionKind
 from bot.domain import (
     MUST_ANSWER,
@@ -441,7 +441,7 @@ async def _estimated_here(request: Request, records: Records) -> Job:
         job = await notices.named_job(request, records)
     except NotFound as error:
         raise Outdated(problem=request.words("start.already")) from error
-    estimates.require_decider(request, job, noun="job")
+    monthly_budget.require_decider(request, job, noun="job")
     return job
 
 
@@ -471,6 +471,9 @@ async def _refuse_over_budget(request: Request, job: Job, records: Records) -> N
     """Raises NotNow where this month's money does not reach, or cannot be reckoned."""
     price = job.estimate.price
     if price is not None:
-        await estimates.require_budget(request, price, records)
-    elif request.role < Role.ADMIN and await estimates.training_cap(request, records) is not None:
+        await monthly_budget.require_budget(request, price, records)
+    elif (
+        request.role < Role.ADMIN
+        and await monthly_budget.training_cap(request, records) is not None
+    ):
         raise NotNow(problem=request.words("budget.unpriced", host=job.host))

@@ -119,12 +119,12 @@ class TestTransactions:
 
         async def spend() -> None:
             async with store.writing() as records:
-                await records.spending.add(HOME, ANN, date(2026, 11, 21), 1)
+                await records.daily_tokens.add(HOME, ANN, date(2026, 11, 21), 1)
 
         await asyncio.gather(*(spend() for _ in range(20)))
 
         async with store.reading() as records:
-            assert await records.spending.spent(HOME, ANN, date(2026, 11, 21)) == (20, 20)
+            assert await records.daily_tokens.spent(HOME, ANN, date(2026, 11, 21)) == (20, 20)
 
     async def test_a_writer_that_would_wait_for_itself_is_told(self, store: Store) -> None:
         async with store.writing():
@@ -1170,10 +1170,10 @@ class TestSpending:
         today, tomorrow = date(2026, 11, 21), date(2026, 11, 22)
         async with store.writing() as records:
             for user, day, tokens in ((ANN, today, 5), (ANN, today, 6), (BOB, today, 7)):
-                await records.spending.add(HOME, user, day, tokens)
+                await records.daily_tokens.add(HOME, user, day, tokens)
 
-            assert await records.spending.spent(HOME, ANN, today) == (11, 18)
-            assert await records.spending.spent(HOME, ANN, tomorrow) == (0, 0)
+            assert await records.daily_tokens.spent(HOME, ANN, today) == (11, 18)
+            assert await records.daily_tokens.spent(HOME, ANN, tomorrow) == (0, 0)
 
 
 class TestConsents:

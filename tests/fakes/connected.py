@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from adapters.openai.client import OpenAIHost, Patience
-from adapters.openai.kinds import Dialect
+from adapters.openai.dialects import Dialect
 from bot.domain import HostName, Hyperparameters, ModelName, Sampling
 from bot.ports.provider import Delta, JobRequest, PaidHost, Profile
 from bot.rows import Method

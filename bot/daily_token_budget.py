@@ -84,7 +84,7 @@ class TokenBudget:
         async with self._store.reading() as records:
             # As it is now: an admin may have changed it while this answer waited.
             workspace = await records.workspaces.find(workspace.id) or workspace
-            spent = await records.spending.spent(wanted.workspace, wanted.user, wanted.day)
+            spent = await records.daily_tokens.spent(wanted.workspace, wanted.user, wanted.day)
         access.within_caps(workspace, spent, words)
         own = [one for one in others if one.user == wanted.user]
         return _leaves_room(workspace.person_cap, spent[0], own, wanted) and _leaves_room(

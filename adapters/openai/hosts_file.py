@@ -23,7 +23,7 @@ from pydantic import (
 
 from adapters.openai.client import OpenAIHost
 from adapters.openai.counting import UnusableTokenizer, read_tokenizer
-from adapters.openai.kinds import KINDS, Dialect, Kind, Placement
+from adapters.openai.dialects import KINDS, Dialect, Kind, Placement
 from bot.domain import LOCAL, HostName, ModelName, Workspace, WorkspaceId
 from bot.errors import HostNotAllowed, NotFound, SettingsError
 from bot.ports.provider import Profile, Serving

@@ -1,4 +1,4 @@
-"""Spending: tokens by person and UTC day."""
+"""Tokens spent by person and UTC day."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storage.connection import Connection
 from storage.tables import spending
 
 
-class Spending:
+class DailyTokens:
     """Keeps sums, not single purchases."""
 
     def __init__(self, connection: Connection) -> None:

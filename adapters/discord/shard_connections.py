@@ -16,7 +16,7 @@ from adapters.discord.gateway_events import (
     GatewayEvent,
     GatewayRefused,
 )
-from adapters.discord.gateway_session import GatewaySession, SessionFile
+from adapters.discord.session_file import GatewaySession, SessionFile
 from bot.errors import SettingsError
 from bot.ports.store import Clock
 

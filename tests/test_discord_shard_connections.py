@@ -11,8 +11,8 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from discord.http import HTTPClient, Ratelimit
 
-from adapters.discord import connection, gateway, shards
-from adapters.discord.gateway_session import SessionFile
+from adapters.discord import connection, gateway, shard_connections
+from adapters.discord.session_file import SessionFile
 from tests.discord_scene import Scene
 from tests.fakes.discord import ANN, GENERAL, GUILD, fake_discord
 from tests.fakes.discord_rest import Fault
@@ -28,7 +28,7 @@ COMMANDS = "PUT /applications/{application}/commands"
 @pytest.fixture
 async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     """Two servers, which belong to different shards as soon as there are two."""
-    monkeypatch.setattr(shards, "_IDENTIFY_SECONDS", 0.1)
+    monkeypatch.setattr(shard_connections, "_IDENTIFY_SECONDS", 0.1)
     monkeypatch.setattr(connection, "_RESHARD_SECONDS", 0.1)
     async with fake_discord() as fake, faulty_host() as host:
         fake.add_guild(FAR)
