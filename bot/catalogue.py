@@ -10,6 +10,7 @@ from bot import (
     assistants,
     chat,
     comparison,
+    consent,
     datasets,
     deployments,
     feedback,
@@ -17,8 +18,9 @@ from bot import (
     home,
     importing,
     language_models,
+    learning_sources,
     overview,
-    privacy,
+    personal_data,
     sharing,
     undoing,
     workspace_removal,
@@ -42,9 +44,10 @@ from bot.examples import (
     must_answer,
     review,
     saving,
+    source_changes,
     writing,
 )
-from bot.examples.keeping import CARD_STANDS
+from bot.examples.changes import CARD_STANDS
 from bot.formatting import usage
 from bot.outbox import Wording
 from bot.ports.dependencies import Dependencies
@@ -107,7 +110,10 @@ MODULES = (
     administration.handlers,
     guests.handlers,
     language_models.handlers,
-    privacy.handlers,
+    consent.handlers,
+    personal_data.handlers,
+    source_changes.handlers,
+    learning_sources.handlers,
     undoing.handlers,
     overview.handlers,
     home.handlers,
@@ -129,5 +135,5 @@ WORDINGS: Mapping[str, Wording] = {
     chat.FELL_BACK: chat.word_fell_back,
     workspace_removal.CLOSED: workspace_removal.word_closed,
     CARD_STANDS: cards.word_standing,
-    privacy.CONSENT_WANTED: privacy.word_consent_wanted,
+    consent.CONSENT_WANTED: consent.word_consent_wanted,
 }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot.commands import Handlers
+from bot.consent import consent_buttons
 from bot.domain import ExampleFilter, ExampleState, Role
-from bot.examples.keeping import consent_buttons
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Fact, Reply, Text

@@ -12,7 +12,7 @@ from functools import partial
 from bot.domain import MessageId, Place
 from bot.errors import AttuneError, BadInput, SurfaceError
 from bot.events import ButtonClicked, Event, FormSubmitted
-from bot.examples.keeping import redraw_outdated
+from bot.examples.changes import redraw_outdated
 from bot.examples.shown import examples_on
 from bot.inbox_writer import InboxWriter
 from bot.ports.dependencies import Dependencies

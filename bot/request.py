@@ -22,7 +22,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import NotNow
-from bot.events import Attachment, Event
+from bot.events import Attachment, CommandInvoked, Event, MessageReceived
 from bot.option_values import read_number, read_whole
 from bot.ports.dependencies import ProgressCallback
 from bot.replies import Progress
@@ -87,6 +87,11 @@ class Request:
         What a host says in its own words may quote rows or settings, so members read none of it.
         """
         return self.role >= Role.CURATOR and (self.is_page or self.id == LOCAL)
+
+    @property
+    def is_click(self) -> bool:
+        """A button, a form or a reaction, which was shown something; not typed."""
+        return not isinstance(self.event.what, CommandInvoked | MessageReceived)
 
     @property
     def clicked(self) -> MessageId | None:

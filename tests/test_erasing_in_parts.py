@@ -13,7 +13,7 @@ from sqlalchemy import Row, Select
 
 from bot.domain import LOCAL, MessageId, Place, Role, Source
 from bot.events import ButtonClicked, CommandInvoked, MessagesDeleted, PlaceDeleted, What
-from bot.privacy import _PART
+from bot.personal_data import _PART
 from bot.replies import Card, Document, Reply
 from storage.connection import Connection
 from tests.scene import GENERAL, Death, Scene

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.commands import Handlers
+from bot.consent import ask_authors
 from bot.domain import (
     Example,
     ExampleState,
@@ -11,6 +12,7 @@ from bot.domain import (
     Sources,
 )
 from bot.examples.better_answer import offer_form
+from bot.examples.changes import add, change_state, offer_undo_of, set_state
 from bot.examples.exchange import (
     Exchange,
     exchange_of,
@@ -19,7 +21,6 @@ from bot.examples.exchange import (
     refuse_excluded,
     strangers,
 )
-from bot.examples.keeping import add, ask_authors, change_state, offer_undo_of, set_state
 from bot.examples.shown import review_buttons, write_button
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store

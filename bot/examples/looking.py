@@ -18,7 +18,7 @@ from bot.domain import (
     Row,
 )
 from bot.examples import must_answer
-from bot.examples.keeping import number, seen
+from bot.examples.changes import number, seen
 from bot.examples.review import warnings
 from bot.examples.shown import review_buttons, stamp
 from bot.examples.texts import last_text, readable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.commands import Handlers
 from bot.domain import MUST_ANSWER, Example, ExampleState, Role
 from bot.errors import NotNow
-from bot.examples.keeping import number
+from bot.examples.changes import number
 from bot.ports.dependencies import Dependencies
 from bot.replies import Button, Reply, Text
 from bot.request import Request

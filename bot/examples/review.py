@@ -10,8 +10,8 @@ from bot.domain import (
     ExampleState,
     Role,
 )
+from bot.examples.changes import hidden, number
 from bot.examples.exchange import names_of
-from bot.examples.keeping import hidden, number
 from bot.examples.shown import review_buttons
 from bot.examples.texts import readable
 from bot.ports.dependencies import Dependencies

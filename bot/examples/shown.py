@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 
 from bot.domain import Example, ExampleId, ExampleState
-from bot.events import CommandInvoked, MessageReceived
 from bot.replies import Button, Drawn, Listing
 from bot.request import Request
 from bot.words import Words
@@ -21,11 +20,7 @@ def stamp(example: Example) -> str:
 
 def is_as_shown(request: Request, example: Example) -> bool:
     """Who typed a command saw no card; a button is for the state that it was drawn for."""
-    return not is_button(request) or request.argument == stamp(example)
-
-
-def is_button(request: Request) -> bool:
-    return not isinstance(request.event.what, CommandInvoked | MessageReceived)
+    return not request.is_click or request.argument == stamp(example)
 
 
 def is_done_already(request: Request, example: Example, state: ExampleState) -> bool:

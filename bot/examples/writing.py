@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from bot import access
 from bot.commands import Handlers
+from bot.consent import consent_buttons
 from bot.domain import (
     NO_EXCLUSION,
     Example,
@@ -17,8 +18,8 @@ from bot.domain import (
     Sources,
 )
 from bot.errors import BadInput, NotFound, NotNow, Outdated
+from bot.examples.changes import add, change_state, note_new, number
 from bot.examples.exchange import refuse_guest, typed_at
-from bot.examples.keeping import add, change_state, consent_buttons, note_new, number
 from bot.examples.texts import checked, exchange_row
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation, Links

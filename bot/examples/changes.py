@@ -10,7 +10,6 @@ from bot import access
 from bot.domain import (
     NO_EXCLUSION,
     ONLY_EDIT,
-    Consent,
     Example,
     ExampleId,
     ExampleState,
@@ -18,7 +17,6 @@ from bot.domain import (
     NewExample,
     Origin,
     Role,
-    User,
 )
 from bot.errors import NotFound, NotNow
 from bot.events import Event
@@ -28,7 +26,6 @@ from bot.ports.store import Records, Store
 from bot.replies import Button
 from bot.request import Request
 from bot.undo_offers import offer_undo
-from bot.words import Words
 
 CARD_STANDS = "example.card"
 
@@ -51,40 +48,6 @@ async def note_new(request: Request, records: Records, kept: Example) -> None:
     await records.audit.add(
         request.id, request.by, f"example.{kept.state}", at=request.now, example=kept.id
     )
-
-
-async def ask_authors(request: Request, people: Sequence[User], *, store: Store) -> None:
-    """Each author who has not said yes or no is asked once, in the channel."""
-    if request.workspace.platform == "local":
-        return
-    async with store.writing() as records:
-        for person in people:
-            if await records.consents.get(request.id, person.id) is not None:
-                continue
-            await records.outbox.put(
-                f"{request.id}.{person.id}.consent",
-                request.place,
-                "consent.wanted",
-                details={"name": person.name, "locale": request.event.locale},
-                at=request.now,
-            )
-
-
-def consent_buttons(words: Words, held: Consent | None = None) -> tuple[Button, Button]:
-    """Yes and no; each is refused once the person's word is no longer the one `held` here."""
-    shown = consent_stamp(held)
-    return (
-        Button(words("button.consent_on"), f"consent.on:{shown}"),
-        Button(words("button.consent_off"), f"consent.off:{shown}"),
-    )
-
-
-def consent_stamp(held: Consent | None) -> str:
-    """Which word of a person a card shows; empty where they have given none."""
-    if held is None:
-        return ""
-    word = "on" if held.given else "off"
-    return f"{word}.v{held.version}.{int(held.at.timestamp())}"
 
 
 @dataclass(frozen=True, slots=True)

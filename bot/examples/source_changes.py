@@ -1,0 +1,106 @@
+"""Messages deleted or edited where they were said: the examples made from them follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from bot.commands import Handlers
+from bot.domain import (
+    ExampleId,
+    Role,
+)
+from bot.events import MessageEdited, MessagesDeleted
+from bot.examples.following import follow_edit
+from bot.parts import in_parts
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records, Store
+from bot.replies import (
+    NoReply,
+    Reply,
+)
+from bot.request import Request
+
+handlers = Handlers()
+
+T = TypeVar("T")
+_PART = 100
+
+
+@handlers.event("deleted", Role.STRANGER)
+async def source_deleted(request: Request, deps: Dependencies) -> Reply:
+    """Messages were deleted at their source: what was learned from any of them goes too."""
+    what, channel = request.event.what, request.place.channel
+    if not isinstance(what, MessagesDeleted):
+        return NoReply()
+    for some in _in_parts(what.messages):
+        async with deps.store.writing() as records:
+            found = await records.example_messages.examples(request.id, channel, some)
+            await records.turns.forget_messages(request.id, channel, some)
+        await _erase_in_parts(request, found, deps.store)
+    return NoReply()
+
+
+@handlers.event("place_deleted", Role.STRANGER)
+async def place_deleted(request: Request, deps: Dependencies) -> Reply:
+    """A channel or a thread is gone with everything that was said in it."""
+    at = request.id, request.place.channel, request.place.thread
+
+    async def turn_part(records: Records, most: int) -> int:
+        return await records.turns.forget_channel(*at, limit=most)
+
+    async def example_part(records: Records, most: int) -> int:
+        examples = await records.example_messages.examples_in(*at, limit=most)
+        await _erase_at_source(request, examples, records)
+        return len(examples)
+
+    await in_parts(turn_part, deps.store)
+    await in_parts(example_part, deps.store)
+    deps.wake()
+    return NoReply()
+
+
+@handlers.event("edited", Role.STRANGER)
+async def source_edited(request: Request, deps: Dependencies) -> Reply:
+    """A message was edited: examples with it get its new text, or go where nothing is left."""
+    what = request.event.what
+    if isinstance(what, MessageEdited):
+        surface = deps.surfaces.of(request.id)
+        gone = await follow_edit(
+            request, what.message, what.text, store=deps.store, surface=surface
+        )
+        await _erase_in_parts(request, gone, deps.store)
+        deps.wake()
+    return NoReply()
+
+
+def _in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for first in range(0, len(items), _PART):
+        yield items[first : first + _PART]
+
+
+async def _erase_in_parts(request: Request, examples: Sequence[ExampleId], store: Store) -> None:
+    """Each part in a short transaction of its own; after a crash the event does the rest."""
+    for some in _in_parts(examples):
+        async with store.writing() as records:
+            await _erase_at_source(request, some, records)
+
+
+async def _erase_at_source(
+    request: Request, examples: Sequence[ExampleId], records: Records
+) -> None:
+    if examples:
+        await erase_examples(request, examples, records)
+        await records.audit.add(
+            request.id, None, "examples.deleted_at_source", at=request.now, examples=list(examples)
+        )
+
+
+async def erase_examples(request: Request, examples: Sequence[ExampleId], records: Records) -> int:
+    """Text goes; the host's training files go; models made from them are marked. How many."""
+    if not examples:
+        return 0
+    snapshots = await records.snapshots.holding(request.id, examples)
+    await records.examples.erase(request.id, examples)
+    await records.jobs.forget_files(request.id, snapshots, at=request.now)
+    return await records.models.taint(request.id, snapshots)

@@ -1,0 +1,137 @@
+"""What a workspace may learn from, and who said so: the form of `/tune admin sources`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+
+from bot.commands import Handlers
+from bot.domain import (
+    NO_EXCLUSION,
+    Exclusion,
+    Role,
+    Sources,
+    Workspace,
+)
+from bot.errors import BadInput, NotNow
+from bot.ports.dependencies import Dependencies
+from bot.replies import (
+    Field,
+    FieldKind,
+    Form,
+    Reply,
+    Text,
+)
+from bot.request import Request
+from bot.words import Words
+
+handlers = Handlers()
+
+
+@handlers.command("admin sources", Role.ADMIN, opens_form=True)
+@handlers.button("welcome.sources", Role.MEMBER, opens_form=True)
+async def sources(request: Request, deps: Dependencies) -> Reply:
+    """What the workspace may learn from; an admin raises it with one form, others read it."""
+    words = request.words
+    if request.role < Role.ADMIN:
+        held = _learning(request.workspace.sources, words)
+        return Text(words("sources.here", sources=held), private=True)
+    choices = tuple((s.name.lower(), words(f"sources.{s.name.lower()}")) for s in Sources)
+    platform = request.workspace.platform
+    return Form(
+        id=f"sources:{_stamp(request.workspace)}",
+        title=words("sources.title"),
+        fields=(
+            Field(
+                "sources",
+                words("sources.field"),
+                FieldKind.CHOICE,
+                request.workspace.sources.name.lower(),
+                choices=choices,
+            ),
+            _allowed_field(request),
+            Field("permission", words("sources.permission"), FieldKind.TEXT, required=False),
+        ),
+        submit=words("sources.submit"),
+        note=words(f"sources.rule.{platform}"),
+    )
+
+
+def _stamp(workspace: Workspace) -> str:
+    """What is allowed when the form opens: it overwrites nothing else."""
+    return f"{int(workspace.sources)}.{int(workspace.allowed)}"
+
+
+@handlers.form("sources", Role.ADMIN)
+async def sources_submitted(request: Request, deps: Dependencies) -> Reply:
+    """Stores who attested to what permission, when."""
+    try:
+        wanted = Sources[request.options.get("sources", "").upper()]
+    except KeyError:
+        raise BadInput(problem=request.words("sources.unknown")) from None
+    allowed = _allowed(request, request.options)
+    permission = request.options.get("permission", "").strip()
+    if wanted > Sources.OUTSIDE and not permission and request.workspace.platform != "local":
+        raise BadInput(problem=request.words("sources.permission_needed"))
+    async with deps.store.writing() as records:
+        held = await records.workspaces.find(request.id) or request.workspace
+        if request.argument and request.argument != _stamp(held):
+            raise NotNow(problem=request.words("sources.changed"))
+        await records.workspaces.set_sources(request.id, wanted, allowed=allowed)
+        await records.audit.add(
+            request.id,
+            request.by,
+            "sources.set",
+            at=request.now,
+            sources=wanted.name.lower(),
+            allowed=_names(allowed),
+            permission=permission,
+        )
+    return Text(_set(wanted, allowed, request.words))
+
+
+def _allowed_field(request: Request) -> Field:
+    words = request.words
+    choices = tuple((name, words(f"exclusion.{name}")) for name in map(_name, Exclusion))
+    return Field(
+        "allowed",
+        words("sources.allowed"),
+        FieldKind.CHOICES,
+        _names(request.workspace.allowed),
+        hint=words("sources.allowed_hint"),
+        choices=choices,
+        required=False,
+    )
+
+
+def _allowed(request: Request, values: Mapping[str, str]) -> Exclusion:
+    """What the form does not name stays excluded; a form without the question changes nothing."""
+    if "allowed" not in values:
+        return request.workspace.allowed
+    named = [name for name in values["allowed"].replace(" ", "").split(",") if name]
+    try:
+        return reduce(or_, (Exclusion[name.upper()] for name in named), NO_EXCLUSION)
+    except KeyError:
+        choices = ", ".join(map(_name, Exclusion))
+        raise BadInput(problem=request.words("sources.allowed_unknown", choices=choices)) from None
+
+
+def _learning(sources: Sources, words: Words) -> str:
+    return words(f"learning.{sources.name.lower()}")
+
+
+def _set(sources: Sources, allowed: Exclusion, words: Words) -> str:
+    said = words("sources.set", sources=_learning(sources, words))
+    if not allowed:
+        return said
+    names = ", ".join(words(f"exclusion.{_name(one)}") for one in allowed)
+    return f"{said} {words('sources.allowed_set', names=names)}"
+
+
+def _names(allowed: Exclusion) -> str:
+    return ",".join(map(_name, allowed))
+
+
+def _name(exclusion: Exclusion) -> str:
+    return str(exclusion.name).lower()

@@ -1,0 +1,196 @@
+"""Everything that is kept of one person: as a file of theirs, and erased."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from bot.commands import Handlers
+from bot.domain import (
+    LOCAL,
+    Example,
+    Role,
+)
+from bot.errors import BadInput
+from bot.examples.source_changes import erase_examples
+from bot.own_words import examples_of, forget_quotes
+from bot.parts import in_parts
+from bot.ports.dependencies import Dependencies
+from bot.ports.people import KEPT_FROM_THE_START, KeptCursor
+from bot.ports.store import Records, Store
+from bot.ports.surface import CanForgetFiles
+from bot.replies import (
+    Button,
+    Card,
+    Document,
+    Refused,
+    Reply,
+)
+from bot.request import Request
+
+handlers = Handlers()
+
+_PART, _FEWEST_EDITED = 100, 5
+_FORGETTING = "person.forgetting"
+
+
+@handlers.command("my-data", Role.STRANGER)
+@handlers.button("privacy.my_data", Role.STRANGER)
+async def my_data(request: Request, deps: Dependencies) -> Reply:
+    """All that is kept of the asker, as a file: a line for each thing, read while it is sent."""
+    async with deps.store.reading() as records:
+        examples = await records.people.example_count(request.id, request.by)
+        turns = await records.turns.count_by(request.id, request.by)
+    text = request.words("my_data.text", examples=examples, turns=turns)
+    return Document(f"my-data-{request.by}.jsonl", _all_of(request, deps.store), text)
+
+
+async def _all_of(request: Request, store: Store) -> AsyncIterator[bytes]:
+    cursor: KeptCursor | None = KEPT_FROM_THE_START
+    while cursor is not None:
+        async with store.reading() as records:
+            page, cursor = await records.people.kept(
+                request.id, request.by, after=cursor, limit=_PART
+            )
+        for kind, fields in page:
+            yield _line(kind, **fields)
+    async for example, part in examples_of(request, store):
+        yield _line("example", part=part, **_fields_of(example))
+
+
+@handlers.command("forget-me", Role.STRANGER)
+@handlers.button("privacy.ask_forget", Role.STRANGER)
+async def ask_forget(request: Request, deps: Dependencies) -> Card:
+    async with deps.store.reading() as records:
+        newest = await records.people.newest(request.id, request.by)
+    words = request.words
+    sure = Button(words("button.forget"), f"privacy.forget:{newest}:{request.by}", is_danger=True)
+    return Card(
+        words("forget.title"),
+        lines=(words("forget.text"),),
+        buttons=(sure, Button(words("button.keep"), "privacy.keep")),
+        private=True,
+    )
+
+
+@handlers.button("privacy.keep", Role.STRANGER)
+async def keep(request: Request, deps: Dependencies) -> Reply:
+    return Card(request.words("forget.kept"), replaces=True)
+
+
+@handlers.button("privacy.forget", Role.STRANGER)
+async def forget(request: Request, deps: Dependencies) -> Reply:
+    """Erases everything of the asker's; models made from it are marked, or go.
+
+    What is counted or was decided stays without a name. A refused consent
+    stays, for it is what keeps their words out from now on.
+    """
+    shown, _, person = request.argument.partition(":")
+    if person != request.by:
+        raise BadInput(problem=request.words("forget.not_yours"))
+    if not await _begin_forgetting(request, shown, deps.store):
+        fresh = replace(await ask_forget(request, deps), title=request.words("forget.changed"))
+        return Refused(fresh.title, fresh)
+    await forget_quotes(request, deps.store)
+    examples, marked = await _forget_examples(request, deps.store)
+    marked += await _forget_edits(request, deps.store)
+    turns = await _forget_turns(request, deps.store)
+    await _forget_the_rest(request, deps.store)
+    await _forget_in_room(request, deps.store)
+    room = deps.surfaces.of(LOCAL)
+    if isinstance(room, CanForgetFiles):
+        await room.forget_files()
+    async with deps.store.writing() as records:
+        await records.direct_choices.forget(request.id, request.by)
+        await records.audit.add(
+            request.id, None, "person.forgotten", at=request.now, examples=examples, turns=turns
+        )
+    deps.wake()
+    text = request.words("forget.done", examples=examples, turns=turns, models=marked)
+    return Card(text, replaces=True)
+
+
+async def _begin_forgetting(request: Request, shown: str, store: Store) -> bool:
+    """False where more is kept of them than when the card was shown, unless this had begun."""
+    async with store.writing() as records:
+        begun = await records.audit.of_kind(request.id, _FORGETTING, limit=_PART)
+        if any(entry.details.get("event") == request.event.key for entry in begun):
+            return True
+        is_as_shown = shown == await records.people.newest(request.id, request.by)
+        if is_as_shown:
+            await records.audit.add(
+                request.id, None, _FORGETTING, at=request.now, event=request.event.key
+            )
+    return is_as_shown
+
+
+async def _forget_edits(request: Request, store: Store) -> int:
+    marked = 0
+
+    async def part(records: Records, most: int) -> int:
+        nonlocal marked
+        edited = await records.people.edited(request.id, request.by, limit=most)
+        snapshots = await records.snapshots.holding(request.id, edited)
+        await records.jobs.forget_files(request.id, snapshots, at=request.now)
+        marked += await records.models.taint(request.id, snapshots)
+        alone = await records.people.take_back(request.id, edited, request.by, at=request.now)
+        await erase_examples(request, alone, records)
+        return len(edited)
+
+    await in_parts(part, store, fewest=_FEWEST_EDITED)
+    return marked
+
+
+async def _forget_the_rest(request: Request, store: Store) -> None:
+    async def part(records: Records, most: int) -> int:
+        return await records.people.forget(request.id, request.by, limit=most)
+
+    await in_parts(part, store)
+
+
+async def _forget_in_room(request: Request, store: Store) -> None:
+    async def part(records: Records, most: int) -> int:
+        return await records.people.forget_messages(request.id, request.by, limit=most)
+
+    if request.id == LOCAL:
+        await in_parts(part, store)
+
+
+async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
+    """How many, and how many models are marked."""
+    marked = 0
+
+    async def part(records: Records, most: int) -> int:
+        nonlocal marked
+        numbers = await records.examples.by_author(request.id, request.by, limit=most)
+        marked += await erase_examples(request, numbers, records)
+        return len(numbers)
+
+    return await in_parts(part, store), marked
+
+
+async def _forget_turns(request: Request, store: Store) -> int:
+    async def vote_part(records: Records, most: int) -> int:
+        return await records.turns.erase_votes(request.id, request.by, limit=most)
+
+    async def part(records: Records, most: int) -> int:
+        return await records.turns.erase(request.id, request.by, limit=most)
+
+    await in_parts(vote_part, store)
+    return await in_parts(part, store)
+
+
+def _fields_of(example: Example) -> dict[str, object]:
+    return {
+        "id": example.id,
+        "state": example.state,
+        "row": example.row,
+        "authors": example.authors,
+        "at": example.created_at,
+    }
+
+
+def _line(kind: str, /, **values: object) -> bytes:
+    said = {"kind": kind, **values}
+    return json.dumps(said, ensure_ascii=False, default=str).encode() + b"\n"

@@ -1,0 +1,148 @@
+"""What a training would cost and take, and the card that says so before the yes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bot.domain import (
+    Deployment,
+    Estimate,
+    Hyperparameters,
+    Job,
+    ModelName,
+)
+from bot.evaluation import questions
+from bot.ports.dependencies import Dependencies
+from bot.ports.provider import Host, Serving
+from bot.ports.store import Records
+from bot.replies import Button, Card
+from bot.request import Request
+from bot.rows import Method
+from bot.significance import FEWEST_QUESTIONS
+from bot.tuning import notices
+from bot.tuning.snapshot import Candidate
+
+_CLOSING_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """What a start would do, before it is written down."""
+
+    host: Host
+    base: ModelName
+    method: Method
+    hyperparameters: Hyperparameters
+    training: Sequence[Candidate]
+    validation: Sequence[Candidate]
+    left_out: int
+    """Examples that are approved, but not permitted."""
+    is_gate: bool = False
+    """Whether an evaluation decides if the model is taken into use."""
+
+
+def estimate_card(request: Request, job: Job, plan: TrainingPlan, *more: str) -> Card:
+    """Everything one should know before saying yes."""
+    words = request.words
+    lines = [notices.cost_text(job, words), *_warnings(request, plan.host)]
+    if plan.left_out > 0:
+        lines.append(words("start.left_out", count=plan.left_out))
+    key = "start.will_use" if job.use_when_done else "start.will_not_use"
+    key = "start.will_use_if_better" if job.use_if_better else key
+    lines += [words(key, assistant=request.assistant.name), *(one for one in more if one)]
+    facts = _facts(request, job, plan)
+    return Card(
+        title=words("start.title", assistant=request.assistant.name),
+        lines=tuple(lines),
+        facts=tuple(notices.fact(name, value, words) for name, value in facts.items()),
+        buttons=(
+            Button(words("button.confirm"), f"job.confirm:{job.id}", is_primary=True),
+            Button(words("button.cancel"), f"job.decline:{job.id}"),
+        ),
+    )
+
+
+def _facts(request: Request, job: Job, plan: TrainingPlan) -> dict[str, str]:
+    """Each setting; "auto" is shown with what it will probably become."""
+    words, asked = request.words, job.hyperparameters
+    auto = words("auto")
+    epochs = words("auto.epochs", count=job.estimate.epochs or 0) if job.estimate.price else auto
+    tokens = "start.tokens" if plan.host.tokenizer is None else "start.tokens_counted"
+    training, held = len(plan.training), len(plan.validation)
+    rows = words("start.rows", count=training)
+    return {
+        "examples": words("start.rows_split", train=training, held=held) if held else rows,
+        "base": plan.base,
+        "host": plan.host.name,
+        "method": words(f"method.{job.method}"),
+        "epochs": str(asked.n_epochs) if asked.n_epochs else epochs,
+        "batch_size": str(asked.batch_size or auto),
+        "learning_rate": f"{asked.learning_rate_multiplier or auto}",
+        "tokens": words(tokens, tokens=f"{job.estimate.tokens:,}"),
+    }
+
+
+def _warnings(request: Request, host: Host) -> Iterator[str]:
+    """What one should know of a host before saying yes."""
+    words, profile = request.words, host.profile
+    if profile.label:
+        yield profile.label
+    if not profile.is_tried:
+        yield words("start.untried", profile=profile.name)
+    if profile.closes_on and (profile.closes_on - request.now.date()).days < _CLOSING_DAYS:
+        yield words("start.closes", host=host.name, date=profile.closes_on.isoformat())
+    if profile.serving is Serving.BY_HAND:
+        yield words("start.by_hand", page=profile.serving_page or host.name)
+    # What a model costs by the hour is another bill than its training.
+    hourly = host.price(request.assistant.base).hosting
+    if hourly is not None and hourly > 0:
+        yield words("start.hosting", price=words.price(hourly))
+    elif hourly is None and profile.serving is not Serving.AT_ONCE:
+        yield words("start.hosting_unknown")
+    if profile.idle_days is not None:
+        yield words("start.idle", days=profile.idle_days)
+
+
+def evaluation_line(
+    request: Request, job: Job, plan: TrainingPlan, in_use: Deployment | None, deps: Dependencies
+) -> str:
+    """What the evaluation afterwards asks and costs; empty where none follows."""
+    if len(plan.validation) < FEWEST_QUESTIONS:
+        return ""
+    rows, held = len(plan.validation), sum(row.tokens for row in plan.validation)
+    tokens, price = questions.cost_after(job, rows, held, deps.hosts, in_use)
+    count = min(rows, questions.MOST_QUESTIONS)
+    said = request.words.price(price)
+    return request.words("start.evaluation", count=count, tokens=f"{tokens:,}", price=said)
+
+
+async def estimate_plan(plan: TrainingPlan, records: Records) -> Estimate:
+    tokens = sum(row.tokens for row in plan.training)
+    epochs = plan.hyperparameters.n_epochs or likely_epochs(len(plan.training))
+    price = plan.host.price(plan.base).training
+    past = await records.jobs.durations(plan.host.name, plan.base)
+    return Estimate(
+        rows=len(plan.training),
+        validation_rows=len(plan.validation),
+        tokens=tokens,
+        epochs=epochs,
+        price=None if price is None else price * tokens * epochs / 1_000_000,
+        seconds=_measured(past, tokens * epochs),
+    )
+
+
+def _measured(past: Sequence[tuple[int, float]], tokens: int) -> float | None:
+    """Seconds by the speed of past jobs there; nothing is promised before the first."""
+    trained = sum(count for count, _ in past)
+    seconds = sum(took for _, took in past)
+    return seconds / trained * tokens if trained else None
+
+
+def likely_epochs(rows: int) -> int:
+    """What "auto" usually becomes: the rule of OpenAI's cookbook, Chat_finetuning_data_prep."""
+    if rows * 3 < 100:
+        return min(25, max(1, 100 // max(1, rows)))
+    if rows * 3 > 25_000:
+        return max(1, 25_000 // rows)
+    return 3
