@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.commands import Handlers, Option
@@ -10,7 +9,6 @@ from bot.domain import (
     Consent,
     Notice,
     Role,
-    User,
 )
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
@@ -32,23 +30,6 @@ handlers = Handlers()
 
 CONSENT_VERSION = 1
 CONSENT_WANTED = "consent.wanted"
-
-
-async def ask_authors(request: Request, people: Sequence[User], *, store: Store) -> None:
-    """Each author who has not said yes or no is asked once, in the channel."""
-    if request.workspace.platform == "local":
-        return
-    async with store.writing() as records:
-        for person in people:
-            if await records.consents.get(request.id, person.id) is not None:
-                continue
-            await records.outbox.put(
-                f"{request.id}.{person.id}.consent",
-                request.place,
-                "consent.wanted",
-                details={"name": person.name, "locale": request.event.locale},
-                at=request.now,
-            )
 
 
 def consent_buttons(words: Words, held: Consent | None = None) -> tuple[Button, Button]:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from bot import access
 from bot.commands import Handlers
-from bot.consent import ask_authors
 from bot.domain import (
     MUST_ANSWER,
     ExampleState,
@@ -23,6 +22,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotForGuests, NotFound, NotNow
 from bot.examples.better_answer import NEVER_AGAIN, better_answer_form, offer_form
+from bot.examples.changes import ask_authors
 from bot.examples.exchange import described, messages_of, turn_at, typed_at
 from bot.examples.texts import is_same
 from bot.examples.writing import lesson_form

@@ -45,15 +45,15 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "bot/tuning/start.py",
+        "bot/monthly_budget.py",
         "if spent + price > cap:",
         "if price > cap:",
         ("tests/test_profiles.py::test_a_budget_for_training_is_kept_to",),
     ),
     Mutant(
         "bot/tuning/start.py",
-        "if request.role < Role.ADMIN:",
-        "if False:",
+        "request.role < Role.ADMIN\n",
+        "False\n",
         ("tests/test_profiles.py::test_under_a_budget_only_an_admin_confirms_an_unknown_price",),
     ),
     Mutant(
@@ -87,7 +87,7 @@ MUTANTS = (
         ("tests/contracts/test_store.py::TestTransactions::test_writers_wait_for_one_another",),
     ),
     Mutant(
-        "bot/tuning/start.py",
+        "bot/tuning/estimate.py",
         "price * tokens * epochs / 1_000_000",
         "price * tokens / 1_000_000",
         ("tests/test_tuning_start.py",),
@@ -177,8 +177,8 @@ MUTANTS = (
         ("tests/test_access.py::test_what_the_studio_alone_offers_is_refused_from_a_chat",),
     ),
     Mutant(
-        "bot/tuning/start.py",
-        "if not is_here and job.asked_by != request.by:",
+        "bot/monthly_budget.py",
+        "if not is_here and estimate.asked_by != request.by:",
         "if False:",
         ("tests/test_access.py::test_a_price_is_answered_where_it_was_told",),
     ),

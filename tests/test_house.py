@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from bot.ports.store import Records
+from tests.mutant_table import MUTANTS
 
 ROOT = Path(__file__).parent.parent
 WINGS = ("attune", "adapters", "storage", "tuner", "bot")
@@ -78,3 +79,13 @@ def test_functions_are_short() -> None:
     ]
 
     assert long == []
+
+
+def test_every_mutant_breaks_a_line_that_is_there() -> None:
+    moved = [
+        (mutant.file, mutant.text)
+        for mutant in MUTANTS
+        if (ROOT / mutant.file).read_text("utf-8").count(mutant.text) != 1
+    ]
+
+    assert moved == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bot.commands import Handlers
-from bot.consent import ask_authors
 from bot.domain import (
     Example,
     ExampleState,
@@ -12,7 +11,7 @@ from bot.domain import (
     Sources,
 )
 from bot.examples.better_answer import offer_form
-from bot.examples.changes import add, change_state, offer_undo_of, set_state
+from bot.examples.changes import add, ask_authors, change_state, offer_undo_of, set_state
 from bot.examples.exchange import (
     Exchange,
     exchange_of,

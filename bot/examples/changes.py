@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot import access
+from bot.consent import CONSENT_WANTED
 from bot.domain import (
     NO_EXCLUSION,
     ONLY_EDIT,
@@ -17,6 +18,7 @@ from bot.domain import (
     NewExample,
     Origin,
     Role,
+    User,
 )
 from bot.errors import NotFound, NotNow
 from bot.events import Event
@@ -48,6 +50,23 @@ async def note_new(request: Request, records: Records, kept: Example) -> None:
     await records.audit.add(
         request.id, request.by, f"example.{kept.state}", at=request.now, example=kept.id
     )
+
+
+async def ask_authors(request: Request, people: Sequence[User], *, store: Store) -> None:
+    """Each author who has not said yes or no is asked once, in the channel."""
+    if request.workspace.platform == "local":
+        return
+    async with store.writing() as records:
+        for person in people:
+            if await records.consents.get(request.id, person.id) is not None:
+                continue
+            await records.outbox.put(
+                f"{request.id}.{person.id}.consent",
+                request.place,
+                CONSENT_WANTED,
+                details={"name": person.name, "locale": request.event.locale},
+                at=request.now,
+            )
 
 
 @dataclass(frozen=True, slots=True)
