@@ -106,12 +106,14 @@ class LocalRoom:
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         if place.thread:
-            return await self.nearby(place, before, limit)
+            return await self.messages_before(place, before, limit)
         async with self._store.reading() as records:
             found = await _chain(records, _number(before), limit)
         return [to_said(message) for message in found if not is_gone(message)]
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+    async def messages_before(
+        self, place: Place, before: MessageId, limit: int
+    ) -> Sequence[Message]:
         thread = _number(place.thread) if place.thread else None
         async with self._store.reading() as records:
             found = await records.room.page(

@@ -103,8 +103,8 @@ class App:
     async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
         return await self.dispatch.ask(event, progress=progress)
 
-    async def look(self, event: Event) -> Reply:
-        return await self.dispatch.look(event)
+    async def query(self, event: Event) -> Reply:
+        return await self.dispatch.query(event)
 
     def watch(self, topic: str) -> AsyncIterator[str]:
         return self.topics.watch(topic)

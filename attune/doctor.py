@@ -16,7 +16,7 @@ from attune.folder import private_folder
 from attune.service import data_lock
 from attune.settings import Settings
 from bot.domain import HostName
-from bot.errors import FolderTaken, HostError, HostForgot, HostSilent, SettingsError
+from bot.errors import FolderTaken, HostError, HostNotFound, HostTimeout, SettingsError
 from bot.words import Words
 from storage.database import Database
 from storage.migrations import migrate
@@ -178,10 +178,10 @@ async def _host(name: HostName, hosts: ConfiguredHosts) -> CheckResult:
         async with asyncio.timeout(_LONGEST_WAIT):
             found = await host.check()
     except (HostError, TimeoutError) as error:
-        why = error if isinstance(error, HostError) else HostSilent(host=name)
+        why = error if isinstance(error, HostError) else HostTimeout(host=name)
         return CheckResult(f"Host {name} ({kind})", False, why.sentence)
     what = f"Host {name} ({kind}): answers; models: {found.models}"
-    if isinstance(found.refusal, HostForgot):
+    if isinstance(found.refusal, HostNotFound):
         return CheckResult(f"{what}; for chat only, it trains nothing", True)
     if found.refusal is not None:
         return CheckResult(what, False, f"It does not train: {found.refusal.sentence}")

@@ -46,7 +46,7 @@ async def serve(settings: Settings) -> None:
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with house(settings) as built, asyncio.TaskGroup() as group:
         group.create_task(_rehearse(built), name="rehearsal")
-        app = doors(built)
+        app = health_routes(built)
         open_studio(app, _studio(built, settings), _door(built, settings))
         server = _Server(_server_config(app, settings), settings)
         with _stop_on_signals(server):
@@ -80,7 +80,7 @@ async def _rehearse(built: App) -> None:
     gc.freeze()
 
 
-def doors(built: App) -> FastAPI:
+def health_routes(built: App) -> FastAPI:
     """What machines ask: is it alive, is it ready, and its numbers."""
     app = FastAPI(title="Attune", openapi_url=None)
     measures = Metrics(built)

@@ -187,7 +187,7 @@ async def _turn_pages(built: App) -> None:
     """The days on which models end change seldom; a start looks them up anew."""
 
     async def turn() -> float:
-        await built.watcher.calendar.look()
+        await built.watcher.calendar.poll()
         built.changed("models")
         return _CALENDAR_SECONDS
 
@@ -198,7 +198,7 @@ async def _settle_removals(built: App) -> None:
     """Workspaces from which the app was removed are confirmed, closed and erased in time."""
 
     async def turn() -> float:
-        wait = await built.removals.look()
+        wait = await built.removals.poll()
         built.changed("workspaces")
         return wait
 

@@ -95,7 +95,9 @@ class Ear:
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         return ()
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+    async def messages_before(
+        self, place: Place, before: MessageId, limit: int
+    ) -> Sequence[Message]:
         return ()
 
 

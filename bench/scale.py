@@ -26,7 +26,7 @@ import httpx
 from adapters.openai.hosts_file import ConfiguredHosts
 from attune.bootstrap import App, build
 from attune.clock import SystemClock
-from attune.server import doors
+from attune.server import health_routes
 from attune.settings import Settings
 from bench import large
 from bench.figures import Figure, told
@@ -133,7 +133,7 @@ class Large:
             "freezing every example": self._freeze,
             "lists and pages": self._look,
             "metrics": self._count,
-            "the calendar of all workspaces": self._house.watcher.calendar.look,
+            "the calendar of all workspaces": self._house.watcher.calendar.poll,
             "deleting a channel": lambda: self._do(PlaceDeleted(), channel=_BUSY),
             "forgetting a person": self._forget,
             "removing what is old": lambda: remove_old(keep, store=store, clock=SystemClock()),
@@ -173,12 +173,12 @@ class Large:
 
     async def _look(self) -> None:
         for words in _LISTS:
-            _taken(await self._house.look(_event("U0", CommandInvoked(words))))
+            _taken(await self._house.query(_event("U0", CommandInvoked(words))))
         for page in _PAGES:
-            _taken(await self._house.look(_event("U0", ButtonClicked(page))))
+            _taken(await self._house.query(_event("U0", ButtonClicked(page))))
 
     async def _count(self) -> None:
-        transport = httpx.ASGITransport(app=doors(self._house))
+        transport = httpx.ASGITransport(app=health_routes(self._house))
         async with httpx.AsyncClient(transport=transport, base_url="http://attune") as client:
             (await client.get("/metrics")).raise_for_status()
 

@@ -48,12 +48,16 @@ def role_of(
     if is_named or (user.is_platform_admin and not is_stranger(user)):
         return Role.ADMIN
     own = Role.STRANGER if is_stranger(user) else Role.MEMBER
-    if grant is None or has_lapsed(grant, user) or (user.is_external and not grant.is_external):
+    if (
+        grant is None
+        or has_rejoined_since(grant, user)
+        or (user.is_external and not grant.is_external)
+    ):
         return own
     return max(grant.role, own)
 
 
-def has_lapsed(grant: Grant, user: User) -> bool:
+def has_rejoined_since(grant: Grant, user: User) -> bool:
     """Whether somebody left and joined again since: who comes back begins as a member."""
     return user.joined_at is not None and grant.at < user.joined_at
 

@@ -30,8 +30,8 @@ from bot.access import admit
 from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
-from bot.evaluation import asking
 from bot.evaluation import cards as evaluation_cards
+from bot.evaluation import command
 from bot.evaluation import export as evaluation_export
 from bot.evaluation import notices as evaluation_notices
 from bot.examples import (
@@ -43,7 +43,7 @@ from bot.examples import (
     looking,
     must_answer,
     review,
-    saving,
+    save_form,
     source_changes,
     writing,
 )
@@ -91,7 +91,7 @@ MODULES = (
     looking.handlers,
     must_answer.handlers,
     capture.handlers,
-    saving.handlers,
+    save_form.handlers,
     importing.handlers,
     datasets.handlers,
     start.handlers,
@@ -100,7 +100,7 @@ MODULES = (
     history.handlers,
     host_resources.handlers,
     deployments.handlers,
-    asking.handlers,
+    command.handlers,
     evaluation_cards.handlers,
     evaluation_export.handlers,
     chat.handlers,

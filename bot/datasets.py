@@ -146,17 +146,17 @@ async def jsonl_lines(examples: AsyncIterator[Example], instructions: str) -> As
 
 def training_line(row: Row, instructions: str) -> bytes:
     """One row as it is sent to a host: led by the assistant's instructions, where it has none."""
-    return json.dumps(instructed(row, instructions), ensure_ascii=False).encode() + b"\n"
+    return json.dumps(with_system_message(row, instructions), ensure_ascii=False).encode() + b"\n"
 
 
-def instructed(row: Row, instructions: str) -> Row:
+def with_system_message(row: Row, instructions: str) -> Row:
     """The row with the instructions as its system message, unless it has its own."""
     if not instructions.strip():
         return row
     if "input" in row:
         source = row["input"]
         inner = source if isinstance(source, Mapping) else {}
-        return {**row, "input": instructed(inner, instructions)}
+        return {**row, "input": with_system_message(inner, instructions)}
     messages = row.get("messages")
     listed = messages if isinstance(messages, list) else []
     if listed and listed[0].get("role") in ("system", "developer"):

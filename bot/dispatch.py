@@ -48,7 +48,7 @@ from bot.ports.store import Records
 from bot.ports.surface import (
     CanReach,
     CanResume,
-    CanWhisper,
+    CanSendEphemeral,
     HasFormLimits,
 )
 from bot.replies import (
@@ -156,7 +156,7 @@ class Dispatch:
         finally:
             ticket.leave()
 
-    async def look(self, event: Event) -> Reply:
+    async def query(self, event: Event) -> Reply:
         """As `ask`, for what changes nothing: the event is not stored, no change is published."""
         return await self._told(event)
 
@@ -357,7 +357,7 @@ class Dispatch:
         words = Words(assistant.language or event.locale)
         user = event.user
         grant = await records.roles.get(workspace.id, user.id)
-        if grant is not None and access.has_lapsed(grant, user):
+        if grant is not None and access.has_rejoined_since(grant, user):
             self._spawn(self._pass_on(left_before(event)), "event person_left")
         role = access.role_of(user, workspace=workspace, grant=grant, admins=self._deps.admins)
         may_ask = role > Role.STRANGER or await records.guest_channels.holds(
@@ -433,7 +433,7 @@ class Dispatch:
         """Where nothing can be shown to one person alone, as in the local room, all see it."""
         if request.is_page or not wanted.is_private:
             return False
-        return isinstance(self._deps.surfaces.of(request.id), CanWhisper | CanReach)
+        return isinstance(self._deps.surfaces.of(request.id), CanSendEphemeral | CanReach)
 
     async def _reaction(self, request: Request, what: ReactionChanged) -> Reply:
         action = self._reactions.get((what.emoji, what.is_removed))
@@ -452,7 +452,7 @@ class Dispatch:
 
     def _pressable(self, request: Request, reply: Reply) -> Reply:
         """What one person alone is shown has no button that this person may not press."""
-        if not isinstance(self._deps.surfaces.of(request.id), CanWhisper | CanReach):
+        if not isinstance(self._deps.surfaces.of(request.id), CanSendEphemeral | CanReach):
             return reply
         return sharing.pressable(reply, self._button_roles, request.role)
 

@@ -181,7 +181,7 @@ class HostUnreachable(HostError):
     """The host “{host}” cannot be reached. Check its address and that it runs."""
 
 
-class HostSilent(HostError):
+class HostTimeout(HostError):
     """The host “{host}” did not answer in time."""
 
 
@@ -189,15 +189,15 @@ class HostBusy(HostError):
     """The host “{host}” is busy. Try again in a moment."""
 
 
-class HostBroken(HostError):
+class HostServerError(HostError):
     """The host “{host}” has a fault of its own: {message}"""
 
 
-class ModelUnnamed(HostBroken):
+class ModelUnnamed(HostServerError):
     """The host “{host}” says that the training succeeded, but names no model."""
 
 
-class StateUnknown(HostBroken):
+class StateUnknown(HostServerError):
     """The host “{host}” has reported the state “{message}” for too long, and nothing else. Nobody waits for it any more."""
 
 
@@ -223,7 +223,7 @@ class TrainingClosed(HostRefused):
     """The host “{host}” no longer lets this account train. Choose another host: /tune start host:NAME."""
 
 
-class HostForgot(HostRefused):
+class HostNotFound(HostRefused):
     """The host “{host}” does not know this any more: {message}"""
 
 

@@ -184,7 +184,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class ReactionReply:
     """An emoji on the message in question, and a word to the person who reacted."""
 
     emoji: str
@@ -257,4 +257,15 @@ class Refused:
 
 
 Drawn = Text | Card | Listing
-Reply = Text | Card | Form | Listing | Receipt | Document | Stream | Comparison | NoReply | Refused
+Reply = (
+    Text
+    | Card
+    | Form
+    | Listing
+    | ReactionReply
+    | Document
+    | Stream
+    | Comparison
+    | NoReply
+    | Refused
+)

@@ -20,9 +20,9 @@ from bot.ports.surface import (
     CanOpenForm,
     CanReach,
     CanReturnForm,
+    CanSendEphemeral,
     CanSendFile,
     CanStream,
-    CanWhisper,
     Surface,
 )
 from bot.replies import (
@@ -32,7 +32,7 @@ from bot.replies import (
     Form,
     Listing,
     NoReply,
-    Receipt,
+    ReactionReply,
     Refused,
     Reply,
     Stream,
@@ -60,7 +60,7 @@ class ReplySender:
             case Text() | Card() | Listing():
                 await self._begin(event)
                 await self._show(event, reply, surface)
-            case Receipt():
+            case ReactionReply():
                 await self._begin(event)
                 await self._receipt(event, reply, surface)
             case Refused():
@@ -81,8 +81,8 @@ class ReplySender:
         if not isinstance(reply, Text) and reply.replaces and clicked is not None:
             await surface.edit(event.place, clicked, reply)
             await self._note_card(event, event.place, clicked, reply)
-        elif reply.private and isinstance(surface, CanWhisper):
-            await surface.whisper(event, reply)
+        elif reply.private and isinstance(surface, CanSendEphemeral):
+            await surface.send_ephemeral(event, reply)
         elif reply.private and isinstance(surface, CanReach):
             place = await surface.direct(event.place, event.user.id)
             message = await surface.post(place, reply, key=event.key)
@@ -113,7 +113,7 @@ class ReplySender:
             await records.example_cards.put(workspace, place, message, list(examples))
             await redraw_outdated(event, examples, records, at=self._deps.clock.now())
 
-    async def _receipt(self, event: Event, receipt: Receipt, surface: Surface) -> None:
+    async def _receipt(self, event: Event, receipt: ReactionReply, surface: Surface) -> None:
         if receipt.message is not None:
             await surface.react(event.place, receipt.message, receipt.emoji)
         if receipt.text is not None:
@@ -153,8 +153,8 @@ class ReplySender:
                 await self._refuse(event, text, surface)
             elif isinstance(event.what, FormSubmitted) and isinstance(surface, CanReturnForm):
                 await surface.return_form(event, sentence)
-            elif isinstance(surface, CanWhisper):
-                await surface.whisper(event, text)
+            elif isinstance(surface, CanSendEphemeral):
+                await surface.send_ephemeral(event, text)
             else:
                 await surface.post(event.place, text, key=key)
         except AttuneError as error:

@@ -9,7 +9,7 @@ from bot.commands import Command
 from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
 from bot.parsing import in_button
-from bot.replies import Button, Card, Listing, Receipt, Reply, Text
+from bot.replies import Button, Card, Listing, ReactionReply, Reply, Text
 from bot.request import Request
 
 SHARE = "share"
@@ -45,7 +45,7 @@ def pressable(reply: Reply, needed: Mapping[str, Role], role: Role) -> Reply:
         return tuple(filter(is_pressable, buttons))
 
     match reply:
-        case Receipt(text=Text(private=True) as text):
+        case ReactionReply(text=Text(private=True) as text):
             return replace(reply, text=replace(text, buttons=kept(text.buttons)))
         case Text(private=True) | Card(private=True):
             return replace(reply, buttons=kept(reply.buttons))

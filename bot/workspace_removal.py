@@ -62,7 +62,7 @@ class Removals:
         self._clock = clock
         self._erase_after = erase_after
 
-    async def look(self) -> float:
+    async def poll(self) -> float:
         """One look at each of them; seconds until the next."""
         async with self._store.reading() as records:
             removed = await records.workspaces.removed()

@@ -155,7 +155,7 @@ def some_of(table: Table, *conditions: ColumnElement[bool], limit: int) -> Colum
 
 
 @contextmanager
-def its_own(noun: str, name: object) -> Iterator[None]:
+def foreign_key_as_not_found(noun: str, name: object) -> Iterator[None]:
     """Say NotFound where the database finds that a parent is not of this workspace."""
     try:
         yield

@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.connection import Connection, shielded
 from storage.engine import EngineRole, address_of, create_file, engine_for, is_sqlite
-from storage.erasure import LOG, Scrubber, has_residue
+from storage.erasure import LOG, FreePageEraser, has_residue
 from storage.migrations import migrate
 from storage.records import Records
 from storage.tables import residues
-from storage.writer_queue import WriterQueue
+from storage.writer_queue import PriorityLock
 
 
 class Database:
@@ -31,9 +31,9 @@ class Database:
     def __init__(self, address: URL) -> None:
         self._writers = engine_for(address, EngineRole.WRITE)
         self._readers = engine_for(address, EngineRole.READ)
-        self._turns = WriterQueue()
+        self._turns = PriorityLock()
         path = Path(address.database or "") if is_sqlite(address) else None
-        self._scrubber = Scrubber(path, self._turns) if path else None
+        self._scrubber = FreePageEraser(path, self._turns) if path else None
         self._writer: asyncio.Task[object] | None = None
         self.has_work = asyncio.Event()
         """Set when `checkpoint` or `scrub` has something to do."""

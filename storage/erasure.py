@@ -19,8 +19,8 @@ from typing import TypeVar
 
 from storage.connection import shielded
 from storage.engine import LOG_BYTES, PRAGMAS
-from storage.rewriting import Rewriting
-from storage.writer_queue import WriterQueue
+from storage.rewriting import TableRewrite
+from storage.writer_queue import PriorityLock
 
 T = TypeVar("T")
 
@@ -30,10 +30,10 @@ _SMALL_BYTES = 4 * 1024 * 1024
 _STEPS_BETWEEN = 50
 
 
-class Scrubber:
+class FreePageEraser:
     """Removes what erasing left in one SQLite file; writes take turns with everybody else's."""
 
-    def __init__(self, path: Path, turns: WriterQueue, *, small: int = _SMALL_BYTES) -> None:
+    def __init__(self, path: Path, turns: PriorityLock, *, small: int = _SMALL_BYTES) -> None:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._turns = turns
@@ -80,7 +80,7 @@ class Scrubber:
         """Rewrite what is named, part by part; False where the log cannot be emptied yet."""
         connection = await shielded(asyncio.to_thread(self._connect))
         try:
-            rewriting = Rewriting(connection)
+            rewriting = TableRewrite(connection)
             steps = 0
             while await self._alone(rewriting.step):
                 steps += 1

@@ -38,7 +38,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
-from storage.connection import Connection, its_own, parts
+from storage.connection import Connection, foreign_key_as_not_found, parts
 from storage.evaluation_tables import evaluation_answers as answers
 from storage.evaluation_tables import evaluation_questions as questions
 from storage.evaluation_tables import evaluations
@@ -54,7 +54,7 @@ class Evaluations:
     async def add(self, workspace: WorkspaceId, evaluation: Evaluation) -> Evaluation:
         values = {"workspace": workspace, **all_columns_of(evaluation)}
         statement = self._connection.insert(evaluations).values(values)
-        with its_own("assistant", evaluation.assistant):
+        with foreign_key_as_not_found("assistant", evaluation.assistant):
             await self._connection.run(statement.on_conflict_do_nothing(index_elements=["start"]))
         is_same = evaluations.c.start == evaluation.start
         return await self._one(workspace, is_same, evaluation.start)
@@ -137,7 +137,7 @@ class Evaluations:
             }
             for one in questions_
         ]
-        with its_own("example", "–"):
+        with foreign_key_as_not_found("example", "–"):
             insert = self._connection.insert(questions).values(new)
             await self._connection.run(insert.on_conflict_do_nothing())
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from sqlalchemy import ColumnElement, and_, delete, literal, select, tuple_
 
 from bot.domain import ChannelId, ExampleId, MessageId, Place, StandingCard, WorkspaceId
-from storage.connection import Connection, its_own, parts
+from storage.connection import Connection, foreign_key_as_not_found, parts
 from storage.tables import example_cards as table
 
 _PAGE = 200
@@ -34,7 +34,7 @@ class ExampleCards:
             for position, example in enumerate(dict.fromkeys(examples))
         ]
         names = ["workspace", "channel", "message", "position", "example", "thread"]
-        with its_own("example", ", ".join(map(str, examples))):
+        with foreign_key_as_not_found("example", ", ".join(map(str, examples))):
             await self._connection.many(self._connection.insert(table), names, rows)
 
     async def shown(

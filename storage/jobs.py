@@ -27,7 +27,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
-from storage.connection import Connection, its_own, parts
+from storage.connection import Connection, foreign_key_as_not_found, parts
 from storage.tables import checkpoints, job_events, job_metrics, jobs, workspaces
 
 # What has not begun at its host does not begin while its workspace is closed; what has
@@ -51,7 +51,7 @@ class Jobs:
         number = _estimate_id() if job.phase is Phase.ESTIMATED else await self._next_number()
         values = {"id": number, "workspace": workspace, **all_columns_of(job)}
         statement = self._connection.insert(jobs).values(values)
-        with its_own("snapshot", job.snapshot):
+        with foreign_key_as_not_found("snapshot", job.snapshot):
             await self._connection.run(statement.on_conflict_do_nothing(index_elements=["start"]))
         return await self._one(workspace, jobs.c.start == job.start, job.start)
 

@@ -21,7 +21,7 @@ PREFIX = "rewritten_"
 _EVENTS = ("insert", "update", "delete")
 
 
-class Rewriting:
+class TableRewrite:
     """Rewrites the tables that `residues` names, a part at each step."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

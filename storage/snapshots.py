@@ -18,7 +18,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from bot.rows import Method
-from storage.connection import Connection, its_own, parts
+from storage.connection import Connection, foreign_key_as_not_found, parts
 from storage.permission import permitted
 from storage.tables import examples, jobs, revisions, snapshot_rows, snapshots
 
@@ -49,7 +49,7 @@ class Snapshots:
             validation_rows=validation,
             created_at=at,
         )
-        with its_own("assistant", assistant):
+        with foreign_key_as_not_found("assistant", assistant):
             number = (await self._connection.run(new.returning(snapshots.c.id))).scalar_one()
         return await self.get(workspace, number)
 
@@ -65,7 +65,7 @@ class Snapshots:
             (workspace, snapshot, position, row.example, row.revision, row.split.value, row.sha256)
             for position, row in enumerate(rows, start=first)
         ]
-        with its_own("example", "–"):
+        with foreign_key_as_not_found("example", "–"):
             await self._connection.many(insert(snapshot_rows), _ROW, frozen)
 
     async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot:

@@ -23,7 +23,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
-from storage.connection import Connection, its_own, parts
+from storage.connection import Connection, foreign_key_as_not_found, parts
 from storage.tables import HAS_WORDS, IS_LIVING, examples, turns, votes
 
 
@@ -36,7 +36,7 @@ class Turns:
     async def add(self, workspace: WorkspaceId, turn: Turn) -> Turn:
         statement = self._connection.insert(turns).on_conflict_do_nothing().returning(turns.c.id)
         values = {**all_columns_of(turn), "workspace": workspace}
-        with its_own("assistant", turn.assistant):
+        with foreign_key_as_not_found("assistant", turn.assistant):
             row = await self._connection.first(statement, **values)
         if row is not None:
             place = replace(turn.place, workspace=workspace)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class WriterQueue:
+class PriorityLock:
     """A lock with two queues."""
 
     def __init__(self) -> None:

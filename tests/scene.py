@@ -26,7 +26,7 @@ from fastapi import Response
 from sqlalchemy import select
 
 from adapters.console.conversation import OWNER, Conversation
-from adapters.openai.client import OpenAIHost, Patience
+from adapters.openai.client import OpenAIHost, Timeouts
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig
 from adapters.room import drawn
 from attune.bootstrap import App, build
@@ -340,7 +340,7 @@ class Scene:
         """The app is removed from the local workspace, and the grace period passes."""
         await self.handle(self.event(WorkspaceLeft(), key="left"))
         self.advance(timedelta(days=self.erase_after_days).total_seconds())
-        await self.house.removals.look()
+        await self.house.removals.poll()
 
     def advance(self, seconds: float) -> None:
         self.clock.move(timedelta(seconds=seconds))
@@ -348,9 +348,9 @@ class Scene:
 
     async def turn(self) -> float | None:
         """One look of the watcher, one round of the courier."""
-        wait = await self.house.watcher.look()
-        await self.house.removals.look()
-        asking = await self.house.evaluations.look()
+        wait = await self.house.watcher.poll()
+        await self.house.removals.poll()
+        asking = await self.house.evaluations.poll()
         await self.house.deliver()
         return min((one for one in (wait, asking) if one is not None), default=None)
 
@@ -448,7 +448,7 @@ def _user(by: str | User) -> User:
 @pytest.fixture
 def quick_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that hangs is given up after a second, and only the house tries again."""
-    patience = Patience(connect=1.0, poll=1.0, upload=1.0, piece=1.0)
+    patience = Timeouts(connect=1.0, poll=1.0, upload=1.0, piece=1.0)
     quick = partial(OpenAIHost, retries=0, patience=patience)
     monkeypatch.setattr("adapters.openai.hosts_file.OpenAIHost", quick)
 

@@ -68,7 +68,7 @@ class Team:
             lambda one: shown(one).partition("\n")[0].endswith(("succeeded", "failed")), after=known
         )
 
-    async def whisper(self, part: str) -> Json:
+    async def send_ephemeral(self, part: str) -> Json:
         """What only one person sees."""
         return await self._found(lambda: self.slack.ephemerals, lambda one: part in shown(one))
 

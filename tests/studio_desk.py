@@ -26,8 +26,8 @@ class Desk:
     ) -> Reply:
         return await self._scene.house.ask(self._event(what, by))
 
-    async def look(self, action: str, *, by: Person = OWNER) -> Reply:
-        return await self._scene.house.look(self._event(ButtonClicked(action), by))
+    async def query(self, action: str, *, by: Person = OWNER) -> Reply:
+        return await self._scene.house.query(self._event(ButtonClicked(action), by))
 
     async def listing(self, **options: str) -> Listing:
         reply = await self.ask(CommandInvoked("examples", options))

@@ -193,8 +193,8 @@ async def test_commands_that_discord_refuses_do_not_stop_the_bot(tmp_path: Path)
 async def test_a_command_answers_where_it_was_asked(in_discord: Scene) -> None:
     asked = in_discord.discord.command(ANN, GENERAL, "help", topic="status")
 
-    (whisper,) = await in_discord.whispered()
-    assert shown(whisper).startswith("/tune status")
+    (send_ephemeral,) = await in_discord.whispered()
+    assert shown(send_ephemeral).startswith("/tune status")
     assert asked.response is not None
     assert asked.response["type"] == 4
 
@@ -202,8 +202,8 @@ async def test_a_command_answers_where_it_was_asked(in_discord: Scene) -> None:
 async def test_a_refusal_is_for_the_asker_alone(in_discord: Scene) -> None:
     in_discord.discord.command(ANN, GENERAL, "admin budget")
 
-    (whisper,) = await in_discord.whispered()
-    assert whisper["user"] == ANN
+    (send_ephemeral,) = await in_discord.whispered()
+    assert send_ephemeral["user"] == ANN
     assert in_discord.discord.texts(GENERAL) == []
 
 
@@ -284,8 +284,8 @@ async def test_an_export_is_a_file_for_the_asker_alone(in_discord: Scene) -> Non
 
     in_discord.discord.command(ADMIN, GENERAL, "export")
 
-    (whisper,) = await in_discord.whispered()
-    assert whisper["user"] == ADMIN
+    (send_ephemeral,) = await in_discord.whispered()
+    assert send_ephemeral["user"] == ADMIN
     (file,) = in_discord.discord.files
     assert "At nine." in json.loads(file["data"])["messages"][1]["content"]
 
@@ -347,10 +347,10 @@ async def test_a_slow_database_costs_no_interaction(in_discord: Scene) -> None:
 async def test_a_form_that_comes_late_is_opened_by_a_button(in_discord: Scene) -> None:
     await slowly(in_discord, 2.4)
     asked = in_discord.discord.command(ADMIN, GENERAL, "admin sources")
-    (whisper,) = await in_discord.whispered()
+    (send_ephemeral,) = await in_discord.whispered()
     await in_discord.settled()
 
-    again = in_discord.discord.click(ADMIN, whisper, labels(whisper)[0])
+    again = in_discord.discord.click(ADMIN, send_ephemeral, labels(send_ephemeral)[0])
 
     form = await in_discord.form(again)
     assert form["custom_id"].partition(":")[0] == "sources"
@@ -416,8 +416,8 @@ async def test_two_guilds_know_nothing_of_one_another(in_discord: Scene) -> None
 
     in_discord.discord.command(ADMIN, "3020", "assistant show", name="poet")
 
-    (whisper,) = await in_discord.whispered()
-    assert "poet" in shown(whisper)
+    (send_ephemeral,) = await in_discord.whispered()
+    assert "poet" in shown(send_ephemeral)
 
 
 def test_both_languages_are_drawn() -> None:

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.discord.inbound import Bot, GuildContext, ParsedEvent, read
+from adapters.discord.inbound import Bot, EventContext, ParsedEvent, read
 from adapters.discord.outbound import holds, modal
 from adapters.studio.write_up import add_writing
 from bot.domain import (
@@ -65,7 +65,7 @@ def as_discord_sends_it(form: Json) -> Json:
 
 def submitted(data: Json) -> FormSubmitted:
     payload = {"id": "1", "type": 5, "token": "t", "data": data, "user": {"id": "102"}}
-    around = GuildContext(Place(WorkspaceId("discord:10"), ChannelId("20")))
+    around = EventContext(Place(WorkspaceId("discord:10"), ChannelId("20")))
     told = ParsedEvent("INTERACTION_CREATE", payload, Bot("900", "900"), around, datetime.now(UTC))
     what = read(told).what
     assert isinstance(what, FormSubmitted)

@@ -81,8 +81,8 @@ async def test_a_pointer_is_written_up_behind_a_link(in_discord: Scene) -> None:
 
     in_discord.discord.click(ANN, in_discord.discord.own(GENERAL)[-1], "Write it up")
 
-    (whisper,) = await in_discord.whispered()
-    (button,) = (one for row in whisper["components"] for one in row["components"])
+    (send_ephemeral,) = await in_discord.whispered()
+    (button,) = (one for row in send_ephemeral["components"] for one in row["components"])
     assert button["url"].startswith("https://attune.example/write/")
 
 
@@ -300,7 +300,7 @@ async def is_closed(scene: Scene) -> bool:
 async def looked(scene: Scene) -> bool:
     """Whether it is closed after one more look at the guilds in question."""
     assert scene.house is not None
-    await scene.house.removals.look()
+    await scene.house.removals.poll()
     return await is_closed(scene)
 
 
@@ -383,8 +383,8 @@ async def test_ones_data_is_a_file_for_oneself(in_discord: Scene) -> None:
 
     in_discord.discord.command(ANN, GENERAL, "my-data")
 
-    (whisper,) = await in_discord.whispered()
-    assert whisper["user"] == ANN
+    (send_ephemeral,) = await in_discord.whispered()
+    assert send_ephemeral["user"] == ANN
     assert b"hello" in in_discord.discord.files[0]["data"]
 
 

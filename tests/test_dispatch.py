@@ -275,8 +275,8 @@ async def test_the_operators_list_of_admins_names_platforms(scene: Scene) -> Non
     await scene.slack_event(CommandInvoked("admin audit"), key="e1", by="mina")
     await scene.command("admin audit", by="mina")
 
-    (whisper,) = scene.slack.whispers
-    assert isinstance(whisper, Listing)
+    (send_ephemeral,) = scene.slack.whispers
+    assert isinstance(send_ephemeral, Listing)
     assert WHO[Role.ADMIN] in await scene.last()
 
 

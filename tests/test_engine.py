@@ -290,13 +290,13 @@ async def test_the_operator_installs_sees_how_far_it_is_and_moves_the_assistant(
         fact.value for fact in asked.facts if fact.value not in ("model 1.0", "the build for CPUs")
     ] == ["Tiny", "MIT", "500 MB", "2.0 GB"]
     await desk.ask(ButtonClicked("engine.confirm"), by=OPERATOR)
-    running = await desk.look("engine", by=OPERATOR)
+    running = await desk.query("engine", by=OPERATOR)
     await desk.ask(ButtonClicked("engine.cancel"), by=OPERATOR)
     engine.failed = IndexUnreachable()
-    failed = await desk.look("engine", by=OPERATOR)
+    failed = await desk.query("engine", by=OPERATOR)
     engine.failed, engine.installed = None, [InstalledModel("Tiny", "MIT", "model 1.0", 5)]
-    there = await desk.look("engine", by=OPERATOR)
-    refused = await desk.look("engine", by=MINA)
+    there = await desk.query("engine", by=OPERATOR)
+    refused = await desk.query("engine", by=MINA)
 
     assert isinstance(running, Card)
     assert running.progress == Progress(1, 4)

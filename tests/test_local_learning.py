@@ -119,10 +119,10 @@ def test_the_epoch_before_the_one_that_decides_is_kept(rows: int) -> None:
         ([], False),
     ],
 )
-def test_a_loop_is_known_by_its_blocks(tokens: list[int], is_looping: bool) -> None:
-    from tuner.local.replies import is_looping as found
+def test_a_loop_is_known_by_its_blocks(tokens: list[int], ends_in_repetition: bool) -> None:
+    from tuner.local.replies import ends_in_repetition as found
 
-    assert found(tokens) is is_looping
+    assert found(tokens) is ends_in_repetition
 
 
 @pytest.mark.torch
@@ -142,7 +142,7 @@ def test_what_a_model_thinks_is_told_apart_from_what_it_says(
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     from tuner.engine import Delta, Sampling
-    from tuner.local.generation_defaults import Drawing
+    from tuner.local.generation_defaults import SamplingParameters
     from tuner.local.replies import Reply
 
     letters = {letter: n for n, letter in enumerate(pre_tokenizers.ByteLevel.alphabet())}
@@ -155,7 +155,7 @@ def test_what_a_model_thinks_is_told_apart_from_what_it_says(
         choice=0,
         prompt=tokenizer.encode(prompt).ids,
         sampling=Sampling(most_tokens=len(tokens) + 1),
-        drawing=Drawing(),
+        drawing=SamplingParameters(),
         adapter=None,
         most_tokens=len(tokens) + 1,
         enders=frozenset([999]),

@@ -280,7 +280,7 @@ def test_a_base_is_drawn_from_as_its_settings_say(tmp_path: Path) -> None:
     from transformers import GenerationConfig
 
     from tuner.engine import Sampling
-    from tuner.local.generation_defaults import Drawing, GenerationDefaults
+    from tuner.local.generation_defaults import GenerationDefaults, SamplingParameters
 
     drawn = GenerationConfig(
         do_sample=True, temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.1
@@ -289,8 +289,10 @@ def test_a_base_is_drawn_from_as_its_settings_say(tmp_path: Path) -> None:
 
     plain, own = GenerationDefaults.of(GenerationConfig()), GenerationDefaults.of(drawn)
 
-    assert plain.drawing_for(Sampling()) == Drawing(temperature=0.0)
-    assert plain.drawing_for(Sampling(choices=2)).temperature == 1.0
-    assert own.drawing_for(Sampling()) == Drawing(0.7, 0.8, 20, 1.1)
-    assert own.drawing_for(Sampling(temperature=0, top_p=0.5)) == Drawing(0, 0.5, 20, 1.1)
+    assert plain.sampling_for(Sampling()) == SamplingParameters(temperature=0.0)
+    assert plain.sampling_for(Sampling(choices=2)).temperature == 1.0
+    assert own.sampling_for(Sampling()) == SamplingParameters(0.7, 0.8, 20, 1.1)
+    assert own.sampling_for(Sampling(temperature=0, top_p=0.5)) == SamplingParameters(
+        0, 0.5, 20, 1.1
+    )
     assert own.most_tokens == 300

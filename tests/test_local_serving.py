@@ -285,7 +285,7 @@ def test_a_model_trained_whole_is_served_in_the_type_of_its_base(
 ) -> None:
     import torch
 
-    from tuner.local.load_model import open_model
+    from tuner.local.load_model import load_for_serving
     from tuner.local.loading import load_model
 
     base, whole = tmp_path / "base", tmp_path / "whole"
@@ -295,23 +295,23 @@ def test_a_model_trained_whole_is_served_in_the_type_of_its_base(
 
     monkeypatch.setattr("tuner.local.loading.has_bf16", lambda: True)
 
-    assert open_model(whole, base).batch.like.dtype == torch.bfloat16
-    assert open_model(whole, whole).batch.like.dtype == torch.float32
+    assert load_for_serving(whole, base).batch.like.dtype == torch.bfloat16
+    assert load_for_serving(whole, whole).batch.like.dtype == torch.float32
 
 
 @pytest.mark.usefixtures("tuner")
 def test_an_adapter_that_could_not_be_served_whole_is_refused(tiny_base: Path) -> None:
     import torch
 
-    from tuner.errors import Unready
+    from tuner.errors import ModelLoadFailed
     from tuner.local.adapters import Adapter
-    from tuner.local.load_model import open_model
+    from tuner.local.load_model import load_for_serving
 
-    batch = open_model(tiny_base, tiny_base).batch
+    batch = load_for_serving(tiny_base, tiny_base).batch
     pair = (torch.zeros(128, 2), torch.zeros(2, 128))
     known, expert = "model.layers.0.self_attn.q_proj", "model.layers.0.mlp.experts.0.up_proj"
 
     batch.refuse_foreign(Adapter(2, {known: pair}))
     for foreign in (Adapter(2, {expert: pair}), Adapter(2, {}, frozenset({"experts.gate_up"}))):
-        with pytest.raises(Unready, match="cannot be served"):
+        with pytest.raises(ModelLoadFailed, match="cannot be served"):
             batch.refuse_foreign(foreign)

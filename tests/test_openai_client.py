@@ -12,12 +12,12 @@ from adapters.openai.client import OpenAIHost
 from bot.domain import Sampling
 from bot.errors import (
     EmptyAnswer,
-    HostBroken,
     HostBusy,
     HostError,
-    HostForgot,
+    HostNotFound,
     HostRefused,
-    HostSilent,
+    HostServerError,
+    HostTimeout,
     HostUnreachable,
     KeyRefused,
 )
@@ -128,12 +128,12 @@ async def test_cancelling_the_listener_stops_the_model(fake: FaultyHost, host: O
     ("fault", "expected"),
     [
         (empty_stream(), EmptyAnswer),
-        (broken_stream(2), HostSilent),
-        (error_event(2), HostBroken),
-        (says("data: {broken\n\n", kind="text/event-stream"), HostBroken),
-        (says("<html>Welcome</html>", kind="text/html"), HostBroken),
-        (html(503), HostBroken),
-        (cut(), HostSilent),
+        (broken_stream(2), HostTimeout),
+        (error_event(2), HostServerError),
+        (says("data: {broken\n\n", kind="text/event-stream"), HostServerError),
+        (says("<html>Welcome</html>", kind="text/html"), HostServerError),
+        (html(503), HostServerError),
+        (cut(), HostTimeout),
         (busy(7), HostBusy),
     ],
 )
@@ -156,7 +156,7 @@ async def test_the_pieces_before_a_break_are_still_heard(
 
     assert await anext(answer) == Delta("Hello")
     assert await anext(answer) == Delta(" from")
-    with pytest.raises(HostBroken, match=r"The engine died\."):
+    with pytest.raises(HostServerError, match=r"The engine died\."):
         await anext(answer)
 
 
@@ -164,7 +164,7 @@ async def test_a_host_that_never_begins_to_answer_is_silent(fake: FaultyHost) ->
     fake.fail(CHAT, hangs())
 
     async with connected(fake, patience=SOON) as host:
-        with pytest.raises(HostSilent):
+        with pytest.raises(HostTimeout):
             await ask(host)
 
 
@@ -172,7 +172,7 @@ async def test_nobody_waits_for_a_silent_host_three_times(fake: FaultyHost) -> N
     fake.fail_always(CHAT, hangs())
 
     async with connected(fake, retries=2, patience=SOON) as host:
-        with pytest.raises(HostSilent):
+        with pytest.raises(HostTimeout):
             await ask(host)
 
     assert fake.count(CHAT) == 1
@@ -182,11 +182,11 @@ async def test_a_host_that_falls_silent_between_two_pieces_is_silent(fake: Fault
     fake.piece_seconds = 30
 
     async with connected(fake, patience=SOON) as host:
-        with pytest.raises(HostSilent):
+        with pytest.raises(HostTimeout):
             await ask(host)
 
 
-@pytest.mark.parametrize(("status", "expected"), [(404, HostForgot), (429, HostBusy)])
+@pytest.mark.parametrize(("status", "expected"), [(404, HostNotFound), (429, HostBusy)])
 async def test_a_model_that_is_still_loading_says_so(
     fake: FaultyHost, host: OpenAIHost, status: int, expected: type[HostError]
 ) -> None:

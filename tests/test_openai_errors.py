@@ -14,14 +14,14 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion
 
-from adapters.openai.errors import seconds_to_wait, translated
+from adapters.openai.errors import retry_after_seconds, translated
 from bot.errors import (
-    HostBroken,
     HostBusy,
     HostError,
-    HostForgot,
+    HostNotFound,
     HostRefused,
-    HostSilent,
+    HostServerError,
+    HostTimeout,
     HostUnreachable,
     KeyRefused,
     NotNow,
@@ -55,35 +55,38 @@ def unread(code: int = 200) -> httpx2.Response:
 
 
 EXPECTED: dict[str, tuple[Exception, type[HostError]]] = {
-    "APIConnectionError": (openai.APIConnectionError(request=REQUEST), HostSilent),
-    "APIError": (openai.APIError("The engine died.", REQUEST, body=None), HostBroken),
+    "APIConnectionError": (openai.APIConnectionError(request=REQUEST), HostTimeout),
+    "APIError": (openai.APIError("The engine died.", REQUEST, body=None), HostServerError),
     "APIResponseValidationError": (
         openai.APIResponseValidationError(unread(), body=None),
-        HostBroken,
+        HostServerError,
     ),
-    "APIStatusError": (openai.APIStatusError("?", response=unread(302), body=None), HostBroken),
-    "APITimeoutError": (openai.APITimeoutError(request=REQUEST), HostSilent),
+    "APIStatusError": (
+        openai.APIStatusError("?", response=unread(302), body=None),
+        HostServerError,
+    ),
+    "APITimeoutError": (openai.APITimeoutError(request=REQUEST), HostTimeout),
     "AuthenticationError": (status(401), KeyRefused),
     "BadRequestError": (status(400), HostRefused),
     "ConflictError": (status(409), HostRefused),
     "ContentFilterFinishReasonError": (openai.ContentFilterFinishReasonError(), HostRefused),
-    "InternalServerError": (status(503), HostBroken),
-    "InvalidWebhookSignatureError": (openai.InvalidWebhookSignatureError("?"), HostBroken),
+    "InternalServerError": (status(503), HostServerError),
+    "InvalidWebhookSignatureError": (openai.InvalidWebhookSignatureError("?"), HostServerError),
     "LengthFinishReasonError": (
         openai.LengthFinishReasonError(completion=COMPLETION),
-        HostBroken,
+        HostServerError,
     ),
-    "NotFoundError": (status(404), HostForgot),
+    "NotFoundError": (status(404), HostNotFound),
     "OAuthError": (openai.OAuthError(response=unread(400), body=None), KeyRefused),
-    "OpenAIError": (openai.OpenAIError("?"), HostBroken),
+    "OpenAIError": (openai.OpenAIError("?"), HostServerError),
     "PermissionDeniedError": (status(403), HostRefused),
     "RateLimitError": (status(429), HostBusy),
     "UnprocessableEntityError": (status(422), HostRefused),
     "WebSocketConnectionClosedError": (
         openai.WebSocketConnectionClosedError("?", unsent_messages=[]),
-        HostSilent,
+        HostTimeout,
     ),
-    "WebSocketQueueFullError": (openai.WebSocketQueueFullError("?"), HostSilent),
+    "WebSocketQueueFullError": (openai.WebSocketQueueFullError("?"), HostTimeout),
 }
 
 EXPORTED = [
@@ -122,12 +125,12 @@ def test_every_exception_the_package_exports_is_mapped(name: str) -> None:
         (httpx2.ProxyError("closed"), HostUnreachable),
         (httpx2.UnsupportedProtocol("ftp"), HostUnreachable),
         (ssl.SSLCertVerificationError("expired"), HostUnreachable),
-        (httpx2.ReadTimeout("slow"), HostSilent),
-        (httpx2.WriteError("lost"), HostSilent),
-        (httpx2.RemoteProtocolError("lost"), HostSilent),
-        (ssl.SSLError("lost"), HostSilent),
-        (httpx2.DecodingError("gzip"), HostBroken),
-        (httpx2.TooManyRedirects("round"), HostBroken),
+        (httpx2.ReadTimeout("slow"), HostTimeout),
+        (httpx2.WriteError("lost"), HostTimeout),
+        (httpx2.RemoteProtocolError("lost"), HostTimeout),
+        (ssl.SSLError("lost"), HostTimeout),
+        (httpx2.DecodingError("gzip"), HostServerError),
+        (httpx2.TooManyRedirects("round"), HostServerError),
     ],
 )
 def test_what_the_transport_raised_tells_how_far_the_request_came(
@@ -138,11 +141,11 @@ def test_what_the_transport_raised_tells_how_far_the_request_came(
 
 
 def test_a_time_limit_of_our_own_leaves_the_outcome_unknown() -> None:
-    assert type(after(TimeoutError())) is HostSilent
+    assert type(after(TimeoutError())) is HostTimeout
 
 
 def test_json_that_is_none_is_the_hosts_fault() -> None:
-    assert type(after(json.JSONDecodeError("Expecting value", "<html>", 0))) is HostBroken
+    assert type(after(json.JSONDecodeError("Expecting value", "<html>", 0))) is HostServerError
 
 
 def test_a_closed_training_door_is_told_from_other_refusals() -> None:
@@ -197,7 +200,7 @@ def test_a_busy_host_says_how_long_to_wait(headers: dict[str, str], seconds: flo
 
 
 def test_a_date_in_the_future_becomes_seconds() -> None:
-    assert (seconds_to_wait({"retry-after": "Fri, 01 Jan 2100 00:00:00 GMT"}) or 0) > 1e9
+    assert (retry_after_seconds({"retry-after": "Fri, 01 Jan 2100 00:00:00 GMT"}) or 0) > 1e9
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), NotNow(problem="-")])
@@ -211,7 +214,7 @@ async def test_an_iteration_can_be_wrapped_too() -> None:
         yield 1
         raise openai.APIConnectionError(request=REQUEST)
 
-    with pytest.raises(HostSilent), translated(host="here", key_variable="THE_KEY"):
+    with pytest.raises(HostTimeout), translated(host="here", key_variable="THE_KEY"):
         assert [number async for number in broken()]
 
 

@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.openai.client import OpenAIHost, Patience
+from adapters.openai.client import OpenAIHost, Timeouts
 from adapters.openai.dialects import Dialect
 from adapters.openai.paging import MOST_PAGES
 from bot.errors import (
-    HostBroken,
     HostBusy,
     HostError,
-    HostForgot,
+    HostNotFound,
     HostRefused,
-    HostSilent,
+    HostServerError,
+    HostTimeout,
 )
 from tests.fakes.connected import ROW, SOON, UPLOAD, a_job, connected
 from tests.fakes.faults import (
@@ -75,7 +75,7 @@ async def test_an_upload_may_take_longer_than_a_poll(fake: FaultyHost) -> None:
     fake.fail(UPLOAD, hangs())
     asyncio.get_running_loop().call_later(0.2, fake.release)
 
-    async with connected(fake, patience=Patience(poll=0.05, upload=5)) as host:
+    async with connected(fake, patience=Timeouts(poll=0.05, upload=5)) as host:
         await host.upload("a.jsonl", [ROW])
 
     assert len(fake.files) == 1
@@ -84,13 +84,13 @@ async def test_an_upload_may_take_longer_than_a_poll(fake: FaultyHost) -> None:
 @pytest.mark.parametrize(
     ("fault", "expected", "files"),
     [
-        (answers(500), HostBroken, 0),
+        (answers(500), HostServerError, 0),
         (busy(0.001), HostBusy, 0),
-        (cut(), HostSilent, 0),
-        (half_upload(), HostSilent, 0),
-        (cut_after(), HostSilent, 1),
-        (hangs(), HostSilent, 0),
-        (says("[]"), HostBroken, 0),
+        (cut(), HostTimeout, 0),
+        (half_upload(), HostTimeout, 0),
+        (cut_after(), HostTimeout, 1),
+        (hangs(), HostTimeout, 0),
+        (says("[]"), HostServerError, 0),
     ],
 )
 async def test_an_upload_is_never_sent_twice(
@@ -117,7 +117,7 @@ async def test_a_deleted_file_is_forgotten(fake: FaultyHost, host: OpenAIHost) -
     await host.delete_file(file.id)
 
     assert not fake.files
-    with pytest.raises(HostForgot):
+    with pytest.raises(HostNotFound):
         await host.read_file(file.id)
 
 
@@ -160,7 +160,7 @@ async def test_nonsense_is_never_taken_for_an_empty_list(
 ) -> None:
     fake.fail("GET /files", says(body))
 
-    with pytest.raises(HostBroken):
+    with pytest.raises(HostServerError):
         [file async for file in host.files()]
 
 

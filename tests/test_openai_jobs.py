@@ -11,12 +11,12 @@ from adapters.openai.client import OpenAIHost
 from adapters.openai.dialects import Dialect, Placement
 from bot.domain import Hyperparameters, ModelName
 from bot.errors import (
-    HostBroken,
     HostBusy,
     HostError,
-    HostForgot,
+    HostNotFound,
     HostRefused,
-    HostSilent,
+    HostServerError,
+    HostTimeout,
     TrainingClosed,
 )
 from bot.rows import Method
@@ -99,12 +99,12 @@ async def test_an_older_host_takes_hyperparameters_at_the_top(fake: FaultyHost) 
     [
         (training_closed(), TrainingClosed, 0),
         (answers(403, "Not you."), HostRefused, 0),
-        (answers(500), HostBroken, 0),
+        (answers(500), HostServerError, 0),
         (busy(0.001), HostBusy, 0),
-        (cut(), HostSilent, 0),
-        (cut_after(), HostSilent, 1),
-        (hangs(), HostSilent, 0),
-        (html(200), HostBroken, 0),
+        (cut(), HostTimeout, 0),
+        (cut_after(), HostTimeout, 1),
+        (hangs(), HostTimeout, 0),
+        (html(200), HostServerError, 0),
     ],
 )
 async def test_a_job_is_never_created_twice(
@@ -241,7 +241,7 @@ async def test_a_job_that_vanished_is_forgotten(fake: FaultyHost, host: OpenAIHo
     job = await a_job(host)
     fake.forget(job)
 
-    with pytest.raises(HostForgot):
+    with pytest.raises(HostNotFound):
         await host.job(job)
 
 
@@ -249,7 +249,7 @@ async def test_a_poll_without_an_answer_ends(fake: FaultyHost) -> None:
     fake.fail(JOB, hangs())
 
     async with connected(fake, patience=SOON) as host:
-        with pytest.raises(HostSilent):
+        with pytest.raises(HostTimeout):
             await host.job("ftjob-1")
 
 

@@ -238,14 +238,14 @@ async def test_a_click_waits_for_the_effect_of_the_one_before_and_not_for_its_wh
     await scene.slack_event(said, key="asked", by="U2")
     message = scene.slack.own_ids[-1]
     is_waiting, may_go = asyncio.Event(), asyncio.Event()
-    whisper = scene.slack.whisper
+    send_ephemeral = scene.slack.send_ephemeral
     whispered: list[str] = []
 
     async def slow(event: Event, reply: Drawn) -> None:
         is_waiting.set()
         await may_go.wait()
         whispered.append(event.key)
-        await whisper(event, reply)
+        await send_ephemeral(event, reply)
 
     monkeypatch.setattr(type(scene.slack), "whisper", lambda self, *told: slow(*told))
     clicks = []

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import Table, UniqueConstraint
 
-from attune.server import doors
+from attune.server import health_routes
 from bot import parts, workspace_removal
 from bot.domain import (
     LOCAL,
@@ -112,7 +112,7 @@ async def test_a_bulk_action_asks_no_more_for_more_examples(scene: Scene, what: 
 
 
 async def test_metrics_ask_no_more_for_more_workspaces(scene: Scene) -> None:
-    transport = httpx.ASGITransport(app=doors(scene.house))
+    transport = httpx.ASGITransport(app=health_routes(scene.house))
     async with httpx.AsyncClient(transport=transport, base_url="http://attune") as client:
         await settled(scene, 2, first=0)
         few = await queries(scene, lambda: client.get("/metrics"))
@@ -129,11 +129,11 @@ async def test_the_calendar_asks_no_more_for_more_workspaces(scene: Scene) -> No
     scene.advance(30 * 24 * 3600)
     calendar = scene.house.watcher.calendar
     await settled(scene, 2, first=0)
-    await calendar.look()
-    few = await queries(scene, calendar.look)
+    await calendar.poll()
+    few = await queries(scene, calendar.poll)
     await settled(scene, 30, first=2)
 
-    assert await queries(scene, calendar.look) == few
+    assert await queries(scene, calendar.poll) == few
 
 
 @pytest.mark.parametrize("words", ["examples", "jobs", "models", "assistant list", "admin audit"])
@@ -159,7 +159,7 @@ async def test_an_answer_asks_no_more_after_many_answers(scene: Scene) -> None:
 @pytest.mark.parametrize("page", ["tour", "counts", "workspaces", "answers", "consents"])
 async def test_a_page_asks_no_more_for_more_rows(scene: Scene, page: str) -> None:
     async def look() -> None:
-        await scene.house.look(scene.event(ButtonClicked(page), key=page))
+        await scene.house.query(scene.event(ButtonClicked(page), key=page))
 
     await scene.learn(3)
     few = await queries(scene, look)
@@ -181,7 +181,7 @@ async def test_what_people_do_most_asks_the_database_seldom(scene: Scene) -> Non
 
     asked["a lesson"] = await queries(scene, lambda: scene.react(answer, "🎓"))
     look = scene.event(CommandInvoked("examples"), key="look")
-    asked["a list"] = await queries(scene, lambda: scene.house.look(look))
+    asked["a list"] = await queries(scene, lambda: scene.house.query(look))
 
     assert {use: count for use, count in asked.items() if count > USES[use]} == {}
 
@@ -263,9 +263,9 @@ async def test_nothing_that_people_do_reads_a_large_table_from_end_to_end(scene:
         for words in ("my-data", "admin audit", "admin roles", "admin budget", "help", "export"):
             await scene.command(words)
         for page in ("tour", "counts", "workspaces", "answers", "consents"):
-            await scene.house.look(scene.event(ButtonClicked(page), key=page))
+            await scene.house.query(scene.event(ButtonClicked(page), key=page))
         await scene.house.room.channels()
-        await scene.house.watcher.calendar.look()
+        await scene.house.watcher.calendar.poll()
         await scene.house.dispatch.recover()
         await scene.command("forget-me", by="mina")
         await scene.click("Erase it all", by="mina")

@@ -126,9 +126,9 @@ async def test_below_messages_a_refusal_keeps_no_pointer(scene: Scene) -> None:
     await scene.slack_event(ReactionChanged(answer, "🎓"), key="mark", by="mina")
 
     assert await scene.examples(workspace=SLACK) == []
-    whisper = scene.slack.whispers[-1]
-    assert isinstance(whisper, Text)
-    assert whisper.buttons[0].label == "What should I have said?"
+    send_ephemeral = scene.slack.whispers[-1]
+    assert isinstance(send_ephemeral, Text)
+    assert send_ephemeral.buttons[0].label == "What should I have said?"
 
 
 async def test_a_comparison_tells_which_answers_are_refusals(scene: Scene) -> None:

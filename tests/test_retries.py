@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.domain import AssistantId, Job, Phase, Snapshot, SnapshotId
-from bot.errors import HostBusy, HostError, HostForgot, HostRefused, HostSilent
+from bot.errors import HostBusy, HostError, HostNotFound, HostRefused, HostTimeout
 from bot.rows import Method
 from bot.tuning import retries
 from tests.fakes.connected import UPLOAD
@@ -56,11 +56,11 @@ def test_a_refusal_is_final_only_where_nothing_may_have_been_done() -> None:
 
 
 def test_a_job_that_a_host_no_longer_knows_is_believed_to_be_gone_after_six_looks() -> None:
-    job, error = failed(phase=Phase.WATCHING), HostForgot(host="sandbox")
+    job, error = failed(phase=Phase.WATCHING), HostNotFound(host="sandbox")
     looks = 1
 
     while not retries.is_final(job, error):
-        changes = retries.counted_trouble(job, error, now=NOW + timedelta(seconds=looks))
+        changes = retries.repeated_failure(job, error, now=NOW + timedelta(seconds=looks))
         job, looks = failed(phase=Phase.WATCHING, **changes), looks + 1
 
     assert looks == retries.MOST_REFUSALS
@@ -70,8 +70,8 @@ def test_a_job_that_a_host_no_longer_knows_is_believed_to_be_gone_after_six_look
     ("phase", "error", "hours"),
     [
         (Phase.UPLOADING, HostBusy(host="sandbox"), 6),
-        (Phase.UPLOADING, HostSilent(host="sandbox"), 6),
-        (Phase.WATCHING, HostSilent(host="sandbox"), 72),
+        (Phase.UPLOADING, HostTimeout(host="sandbox"), 6),
+        (Phase.WATCHING, HostTimeout(host="sandbox"), 72),
     ],
 )
 def test_a_running_job_is_waited_for_longer_than_a_start(

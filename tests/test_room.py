@@ -19,7 +19,7 @@ from adapters.console.buttons import labels
 from adapters.room import ASSISTANT, drawn, is_gone
 from adapters.text_layout import draw
 from bot.domain import LOCAL, ChannelId, MessageId, Place
-from bot.errors import EmptyAnswer, HostBroken, MessageGone
+from bot.errors import EmptyAnswer, HostServerError, MessageGone
 from bot.ports.surface import CanOpenForm, CanReadFile, CanSendFile, CanStream, Surface
 from bot.replies import (
     Button,
@@ -152,8 +152,8 @@ async def test_a_stream_tells_where_it_stands_before_it_goes_on(scene: RoomScene
 
 
 async def test_an_error_in_a_stream_leaves_what_was_shown(scene: RoomScene) -> None:
-    with pytest.raises(HostBroken):
-        await _say_it(scene, _stream("So ", "sorry", error=HostBroken()))
+    with pytest.raises(HostServerError):
+        await _say_it(scene, _stream("So ", "sorry", error=HostServerError()))
 
     kept = await scene.room.message(1)
     assert kept
@@ -247,9 +247,9 @@ async def test_what_stands_just_above_is_nearby(scene: RoomScene) -> None:
         await scene.room.say(GENERAL, MINA, text)
     await scene.room.delete(2)
 
-    nearby = await scene.room.nearby(PLACE, MessageId("4"), 3)
+    messages_before = await scene.room.messages_before(PLACE, MessageId("4"), 3)
 
-    assert [said.text for said in nearby] == ["one", "three"]
+    assert [said.text for said in messages_before] == ["one", "three"]
 
 
 async def test_the_history_of_a_thread_is_the_thread_without_what_was_deleted(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.changes import FileSent
-from bot.errors import HostBroken, SurfaceError
+from bot.errors import HostServerError, SurfaceError
 from bot.events import Attachment
 from bot.replies import Document
 from tests.fakes.room_scene import PLACE, RoomScene, command
@@ -45,9 +45,9 @@ async def test_a_file_never_leaves_the_exports(scene: RoomScene, name: str) -> N
 async def test_a_file_that_broke_off_is_not_kept(scene: RoomScene) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"one"
-        raise HostBroken
+        raise HostServerError
 
-    with pytest.raises(HostBroken):
+    with pytest.raises(HostServerError):
         await scene.room.send_file(command(), Document("rows", broken(), "rows"))
 
     assert list(scene.exports.iterdir()) == []

@@ -194,7 +194,7 @@ class Reaching:
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
         raise NotImplementedError
 
-    react = fetch = history = nearby = edit
+    react = fetch = history = messages_before = edit
 
 
 async def test_where_nothing_can_be_whispered_a_list_comes_as_a_direct_message(

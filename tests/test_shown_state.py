@@ -111,7 +111,7 @@ async def a_closed_workspace(scene: Scene) -> None:
     await scene.slack_event(CommandInvoked("help"), key="first", by="U1")
     await scene.slack_event(WorkspaceLeft(), key="left")
     scene.advance(120)
-    await scene.house.removals.look()
+    await scene.house.removals.poll()
 
 
 async def a_period_to_extend(scene: Scene) -> str:

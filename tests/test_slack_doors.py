@@ -21,7 +21,7 @@ from adapters.slack.checks import examine
 from adapters.slack.manifest import manifest
 from adapters.slack.pacing import Pacing
 from attune.bootstrap import slack_access
-from attune.server import doors
+from attune.server import health_routes
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
 from bot.errors import SettingsError
@@ -153,7 +153,7 @@ async def posted(
         "X-Slack-Request-Timestamp": at,
         "X-Slack-Signature": f"v0={signed}",
     }
-    transport = httpx2.ASGITransport(app=doors(scene.house))
+    transport = httpx2.ASGITransport(app=health_routes(scene.house))
     async with httpx2.AsyncClient(transport=transport, base_url="http://here") as client:
         answer = await client.post("/slack/events", content=body, headers=headers)
     return int(answer.status_code)

@@ -85,9 +85,9 @@ async def test_in_a_thread_a_button_opens_the_form(in_slack: Scene) -> None:
     await allow_forms(in_slack)
     root = in_slack.slack.put("U2", "C1", "a thread")
     in_slack.slack.mention("U2", "C1", "tune teach", thread=root)
-    (whisper,) = await in_slack.whispered()
+    (send_ephemeral,) = await in_slack.whispered()
 
-    in_slack.slack.click("U2", whisper, "Teach me")
+    in_slack.slack.click("U2", send_ephemeral, "Teach me")
 
     assert (await in_slack.view(2))["callback_id"] == "teach"
 

@@ -40,7 +40,7 @@ async def test_from_a_marked_message_to_the_tuned_answer(tmp_path: Path) -> None
             team.slack.click(author, asked, "Yes, learn from me")
         await team.until(lambda: sum("Thank" in shown(w) for w in team.slack.ephemerals) == 2)
         team.slack.react(ADMIN, HERE, answer, "white_check_mark")
-        await team.whisper("approved")
+        await team.send_ephemeral("approved")
         await team.command("import starter:limericks")
 
         ended = await team.train("")
@@ -54,9 +54,9 @@ async def test_from_a_marked_message_to_the_tuned_answer(tmp_path: Path) -> None
 async def test_from_a_pointer_written_up_to_the_tuned_answer(tmp_path: Path) -> None:
     async with slack_team(tmp_path) as team:
         await marked(team)
-        pointer = await team.whisper("Kept as a pointer")
+        pointer = await team.send_ephemeral("Kept as a pointer")
         team.slack.click(ADMIN, pointer, "Write it up")
-        await write_up(await team.whisper("in your own words on a page"))
+        await write_up(await team.send_ephemeral("in your own words on a page"))
         rows = [{"messages": [*asked("Do you deliver?", "By bike, in the morning.")]}]
         await team.bring("deliveries.jsonl", lines(rows))
         await team.command("import starter:limericks")

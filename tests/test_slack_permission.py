@@ -148,9 +148,9 @@ async def test_a_shortcut_shows_the_exchange_to_be_edited_and_saves_it(in_slack:
     form = await in_slack.form(2)
     in_slack.slack.submit("U1", form, answer="With a bow")
 
-    whisper = (await in_slack.whispered())[0]
-    assert "Saved as example" in whisper["text"]
-    assert labels(whisper)[0] == "Approve"
+    send_ephemeral = (await in_slack.whispered())[0]
+    assert "Saved as example" in send_ephemeral["text"]
+    assert labels(send_ephemeral)[0] == "Approve"
     assert in_slack.house is not None
     async with in_slack.house.store.reading() as records:
         (example,) = await records.examples.page(TEAM, ExampleFilter())
@@ -303,7 +303,7 @@ async def test_a_new_token_after_a_revoked_one_costs_nothing(in_slack: Scene) ->
     await in_slack.restart()
     while await is_closed(in_slack):
         assert in_slack.house is not None
-        await in_slack.house.removals.look()
+        await in_slack.house.removals.poll()
 
     in_slack.slack.mention("U2", "C1", "and now?")
     await in_slack.hear("C1", 2)
@@ -321,7 +321,7 @@ async def test_a_start_with_the_token_of_a_removed_app_keeps_the_rest_running(
     await in_slack.start(SLACK_MODE="http", SLACK_SIGNING_SECRET="secret")
 
     assert in_slack.house is not None
-    await in_slack.house.removals.look()
+    await in_slack.house.removals.poll()
     assert await is_closed(in_slack)
 
 

@@ -36,10 +36,10 @@ async def test_a_private_reply_to_a_reaction_stands_once_over_a_crash(
 ) -> None:
     in_slack.slack.add_channel("DU2", "im")
     event = reacted("DU2", in_slack.slack.put("U2", "DU2", "hm"))
-    await surface.whisper(event, Text("Sorry.", private=True))
+    await surface.send_ephemeral(event, Text("Sorry.", private=True))
 
     surface.resume(event, has_begun=True)
-    await surface.whisper(event, Text("Sorry.", private=True))
+    await surface.send_ephemeral(event, Text("Sorry.", private=True))
 
     assert in_slack.slack.texts("DU2") == ["Sorry."]
 
@@ -51,7 +51,7 @@ async def test_so_does_one_whose_sending_was_cut_off(
     event = reacted("DU2", in_slack.slack.put("U2", "DU2", "hm"))
     in_slack.slack.fail("chat.postMessage", Fault(is_done=True, is_cut=True))
 
-    await surface.whisper(event, Text("Sorry.", private=True))
+    await surface.send_ephemeral(event, Text("Sorry.", private=True))
 
     assert in_slack.slack.texts("DU2") == ["Sorry."]
 
@@ -64,7 +64,7 @@ async def test_a_private_reply_beside_a_public_one_takes_nothing_of_its_place(
     surface.resume(event, has_begun=True)
     await surface.post(event.place, Text("For all."), key=event.key)
 
-    await surface.whisper(event, Text("For you.", private=True))
+    await surface.send_ephemeral(event, Text("For you.", private=True))
 
     assert in_slack.slack.texts("DU2") == ["For all.", "For you."]
 
@@ -105,6 +105,6 @@ async def test_once_its_address_has_ended_a_command_stays_in_the_channel(
         if "budget" in str(context.event.what)
     ]
     monkeypatch.setattr("tests.fakes.slack.RESPONSES", 5)
-    await surface.whisper(event, Text("And more.", private=True))
+    await surface.send_ephemeral(event, Text("And more.", private=True))
     assert shown(in_slack.slack.ephemerals[-1]) == "And more."
     assert len(in_slack.slack.called("chat.postEphemeral")) == 3

@@ -24,7 +24,7 @@ from adapters.slack.signed import MOST_BYTES
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.sessions import Sessions
 from attune.bootstrap import slack_access
-from attune.server import _door, doors
+from attune.server import _door, health_routes
 from attune.settings import Settings
 from bot.errors import SettingsError, SurfaceError
 from tests.fakes.faulty_host import faulty_host
@@ -91,7 +91,7 @@ async def entry(folder: Path, **settings: str) -> AsyncIterator[Entry]:
         await scene.start(**{**HTTP, **settings})
         await until(lambda: bool(slack.called("auth.test")))
         assert scene.house is not None
-        app = doors(scene.house)
+        app = health_routes(scene.house)
         app.add_middleware(AccessGuard, door=_door(scene.house, scene.settings(**HTTP)))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:

@@ -141,8 +141,8 @@ async def test_workspace_admins_are_admins(in_slack: Scene) -> None:
 async def test_a_refusal_is_for_the_asker_alone(in_slack: Scene) -> None:
     in_slack.slack.command("U2", "C1", "admin budget")
 
-    (whisper,) = await in_slack.whispered()
-    assert "Only a admin" in whisper["text"] or "admin" in whisper["text"]
+    (send_ephemeral,) = await in_slack.whispered()
+    assert "Only a admin" in send_ephemeral["text"] or "admin" in send_ephemeral["text"]
     assert in_slack.slack.texts("C1") == []
 
 

@@ -14,8 +14,8 @@ import pytest
 from bot.domain import AssistantId, Example, ExampleFilter, ExampleId, MessageId
 from storage.database import Database
 from storage.engine import LOG_BYTES
-from storage.erasure import Scrubber
-from storage.rewriting import Rewriting
+from storage.erasure import FreePageEraser
+from storage.rewriting import TableRewrite
 from tests.stores import (
     ANN,
     BOB,
@@ -42,7 +42,7 @@ async def store(
     path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Database]:
     if request.param == "in parts":
-        monkeypatch.setattr(Scrubber, "is_small", False)
+        monkeypatch.setattr(FreePageEraser, "is_small", False)
     database = await Database.open(f"sqlite:///{path}")
     yield database
     await database.close()
@@ -163,7 +163,7 @@ async def test_what_is_written_while_a_table_is_rewritten_is_all_there(path: Pat
         await records.examples.add_many(HOME, new, at=NOW)
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("INSERT INTO residues VALUES ('examples'), ('revisions')")
-    rewriting, chance, steps = Rewriting(connection), random.Random(1), 0
+    rewriting, chance, steps = TableRewrite(connection), random.Random(1), 0
 
     while rewriting.step():
         rewriting._size.rows = 20
@@ -216,7 +216,7 @@ async def test_a_rewriting_that_was_killed_is_gone_on_from(path: Path) -> None:
     for steps in range(1, 8):
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("INSERT OR IGNORE INTO residues VALUES ('examples')")
-        rewriting = Rewriting(connection)
+        rewriting = TableRewrite(connection)
         for _ in range(steps):
             rewriting.step()
         connection.close()

@@ -14,7 +14,7 @@ from nicegui.props import Props
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
-from adapters.studio import Studio, hang_pages
+from adapters.studio import Studio, register_pages
 from adapters.studio.markup import quoted
 from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ChannelId, MessageId, Place, WorkspaceId
@@ -43,7 +43,7 @@ async def window(scene: Scene) -> AsyncIterator[User]:
     async with user_simulation() as user:
         house = scene.house
         studio = Studio(house, house.room, CATALOGUE, scene.clock, house.links, has_password=False)
-        hang_pages(studio)
+        register_pages(studio)
         yield user
         # Else NiceGUI unloads the modules that the pages came from.
         Client.page_routes.clear()
@@ -81,7 +81,7 @@ async def test_an_unknown_assistant_is_told(scene: Scene) -> None:
     now = scene.clock.now()
     event = Event("page:who", place, OWNER, now, ButtonClicked("counts"), assistant="nobody")
 
-    reply = await scene.house.look(event)
+    reply = await scene.house.query(event)
 
     assert isinstance(reply, Refused)
     assert "nobody" in reply.text
@@ -91,7 +91,7 @@ async def test_an_unknown_assistant_is_told(scene: Scene) -> None:
 
 
 async def steps(desk: Desk) -> list[str]:
-    told = await desk.look("tour")
+    told = await desk.query("tour")
     assert isinstance(told, Listing)
     return [line.id for line in told.lines if line.tone is Tone.GOOD]
 
@@ -174,7 +174,7 @@ async def test_an_edit_can_be_compared_with_what_it_was(scene: Scene, desk: Desk
 
     await desk.ask(FormSubmitted("example.edit:1", {"answer": "Quite another answer."}))
 
-    told = await desk.look("example.revisions:1")
+    told = await desk.query("example.revisions:1")
     assert isinstance(told, Card)
     assert ["Quite another" in column.text for column in told.columns] == [True, False]
 
@@ -337,7 +337,7 @@ async def test_an_address_makes_no_workspace(scene: Scene, workspace: str) -> No
     place = Place(WorkspaceId(workspace), ChannelId("general"))
     now = scene.clock.now()
 
-    looked = await scene.house.look(Event("page:1", place, OWNER, now, ButtonClicked("counts")))
+    looked = await scene.house.query(Event("page:1", place, OWNER, now, ButtonClicked("counts")))
     asked = await scene.house.ask(Event("page:2", place, OWNER, now, CommandInvoked("export")))
 
     assert isinstance(looked, Refused)

@@ -66,7 +66,7 @@ async def test_a_page_hears_how_far_an_import_is(scene: Scene, tmp_path: Path) -
 async def test_the_chosen_answer_side_by_side_and_are_paid_for(scene: Scene, desk: Desk) -> None:
     await scene.learn(12)
     await scene.tuned()
-    who = await desk.look("compare.who")
+    who = await desk.query("compare.who")
     assert isinstance(who, Listing)
     wanted = "\n".join(line.id for line in who.lines if line.tone is Tone.GOOD)
 
@@ -110,7 +110,7 @@ async def test_a_training_shows_the_rows_it_learned(scene: Scene, desk: Desk) ->
     await scene.learn(12)
     await scene.tuned()
 
-    told = await desk.look("job.rows:1")
+    told = await desk.query("job.rows:1")
 
     assert isinstance(told, Listing)
     assert len(told.lines) == 12

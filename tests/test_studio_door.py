@@ -15,8 +15,8 @@ from fastapi.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
-from adapters.studio.guessing import LONGEST_PAUSE, MOST_AT_ONCE, Guesses
 from adapters.studio.login import add_login
+from adapters.studio.login_throttle import LONGEST_PAUSE, MOST_AT_ONCE, LoginThrottle
 from adapters.studio.sessions import COOKIE, LASTS, LONGEST, SessionFile, Sessions
 from tests.fakes.house import FakeHouse, StillClock
 from tests.opening import until
@@ -410,7 +410,7 @@ async def test_wrong_passwords_are_slowed_and_the_right_one_always_lets_in(
 
 async def test_guessing_from_one_address_slows_no_other() -> None:
     clock = StillClock()
-    guesses = Guesses(clock)
+    guesses = LoginThrottle(clock)
     for _ in range(40):
         guesses.note_wrong("2001:db8::1")
     begun = clock.now()
@@ -424,7 +424,7 @@ async def test_guessing_from_one_address_slows_no_other() -> None:
 
 async def test_guessing_at_once_is_no_faster() -> None:
     clock = LateClock()
-    guesses = Guesses(clock)
+    guesses = LoginThrottle(clock)
     for _ in range(40):
         guesses.note_wrong("10.0.0.7")
     waiting = [asyncio.create_task(guesses.pause("10.0.0.7")) for _ in range(MOST_AT_ONCE)]
@@ -461,7 +461,7 @@ async def test_guessing_keeps_no_browser_out_that_was_in_before(sessions: Sessio
 
 
 async def test_guesses_of_many_addresses_take_bounded_memory() -> None:
-    guesses = Guesses(StillClock())
+    guesses = LoginThrottle(StillClock())
 
     for number in range(20_000):
         guesses.note_wrong(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")

@@ -10,7 +10,7 @@ from nicegui import Client
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
-from adapters.studio import Studio, hang_pages
+from adapters.studio import Studio, register_pages
 from bot.catalogue import CATALOGUE
 from bot.domain import WorkspaceId
 from bot.events import Event
@@ -36,11 +36,11 @@ class FailingHouse:
         self.is_failing = False
         self.failures = 0
 
-    async def look(self, event: Event) -> Reply:
+    async def query(self, event: Event) -> Reply:
         if self.is_failing:
             self.failures += 1
             raise RuntimeError
-        return await self._house.look(event)
+        return await self._house.query(event)
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self._house.handle(event)
@@ -74,7 +74,7 @@ async def window(
     async with user_simulation() as user:
         links = scene.house.links
         room = scene.house.room
-        hang_pages(Studio(house, room, CATALOGUE, scene.clock, links, has_password=False))
+        register_pages(Studio(house, room, CATALOGUE, scene.clock, links, has_password=False))
         yield user
         Client.page_routes.clear()
 

@@ -5,8 +5,8 @@ from openai import BadRequestError, ConflictError, NotFoundError
 from openai.types.fine_tuning import FineTuningJob
 
 from tests.tuner_scene import Tuner
-from tuner import answers
 from tuner import sandbox as picker
+from tuner import sandbox_engine
 
 BASE_ID = "sandbox"
 
@@ -18,7 +18,7 @@ def test_the_base_says_what_it_is(sandbox: Tuner) -> None:
 
 
 def test_the_server_and_the_engine_agree_on_the_base() -> None:
-    assert (answers.BASE.id, answers.BASE.label) == (picker.BASE, picker.LABEL)
+    assert (sandbox_engine.BASE.id, sandbox_engine.BASE.label) == (picker.BASE, picker.LABEL)
 
 
 def test_a_tuned_model_is_listed_and_found(tuner: Tuner, tuned: FineTuningJob) -> None:

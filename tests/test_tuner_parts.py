@@ -15,7 +15,6 @@ import pytest
 from sqlalchemy import update
 from starlette.types import Message, Receive, Scope, Send
 
-from tuner.answers import Sandbox
 from tuner.api import multipart
 from tuner.api.middleware import Envelope
 from tuner.api.multipart import MOST_PARTS, UploadForm
@@ -23,6 +22,7 @@ from tuner.engines import Engines
 from tuner.errors import ApiError, CannotStart, TooLarge
 from tuner.folder import JobFolder
 from tuner.runner import Worker
+from tuner.sandbox_engine import Sandbox
 from tuner.store import tables
 from tuner.store.database import Database
 from tuner.store.files import Files, StoredFile, UploadedFile
@@ -155,13 +155,13 @@ def test_deaths_count_only_without_progress(shelf: Shelf) -> None:
     shelf.progress.queue_checked(job.id, 1)
     shelf.progress.start(job.id)
     for step in range(1, 8):
-        shelf.progress.absorb(job.id, [{"kind": "saved", "step": step}], step)
-        shelf.progress.note_death(job.id, "signal 9")
+        shelf.progress.apply_events(job.id, [{"kind": "saved", "step": step}], step)
+        shelf.progress.worker_died(job.id, "signal 9")
         assert shelf.jobs.get(job.id).status is Status.QUEUED
         assert shelf.progress.start(job.id)
 
     for _ in range(2):
-        shelf.progress.note_death(job.id, "signal 9")
+        shelf.progress.worker_died(job.id, "signal 9")
         shelf.progress.start(job.id)
 
     assert shelf.jobs.get(job.id).status is Status.FAILED

@@ -89,12 +89,12 @@ async def test_a_host_that_comes_back_after_months_is_not_forgotten(scene: Scene
     tries = len(scene.host.asked)
 
     for _ in range(2000):
-        await scene.house.watcher.look()
+        await scene.house.watcher.poll()
         scene.advance(3600)
     assert len(scene.host.asked) - tries < 500
     scene.host.recover()
     scene.advance(24 * 3600)
-    await scene.house.watcher.look()
+    await scene.house.watcher.poll()
 
     assert scene.host.files == {}
     assert await remembered(scene) == 0

@@ -125,7 +125,7 @@ async def test_two_looks_at_once_do_each_step_once(scene: Scene) -> None:
     await begin(scene)
 
     for _ in range(6):
-        await asyncio.gather(*(scene.house.watcher.look() for _ in range(3)))
+        await asyncio.gather(*(scene.house.watcher.poll() for _ in range(3)))
         scene.advance(10)
 
     assert (scene.host.count(UPLOAD), scene.host.count(CREATE)) == (1, 1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.domain import ChannelId, ModelKind, Phase, RequestedAction
-from bot.errors import HostBroken, HostError, HostForgot, HostRefused
+from bot.errors import HostError, HostNotFound, HostRefused, HostServerError
 from bot.events import ButtonClicked, CommandInvoked
 from bot.words import Words
 from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, with_
@@ -440,7 +440,11 @@ async def test_each_channel_hears_once_why_the_base_answered(scene: Scene) -> No
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(HostForgot, "deleted there"), (HostRefused, "refused"), (HostBroken, "fault of its own")],
+    [
+        (HostNotFound, "deleted there"),
+        (HostRefused, "refused"),
+        (HostServerError, "fault of its own"),
+    ],
 )
 def test_whoever_may_not_read_the_hosts_words_hears_the_reason(
     error: type[HostError], reason: str

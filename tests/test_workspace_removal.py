@@ -73,7 +73,7 @@ async def leave(scene: Scene, key: str = "left") -> None:
 
 async def look(scene: Scene, after: timedelta = timedelta(0)) -> None:
     scene.advance(after.total_seconds())
-    await scene.house.removals.look()
+    await scene.house.removals.poll()
 
 
 async def act(scene: Scene, action: str) -> Reply:
@@ -164,7 +164,7 @@ async def test_nobody_is_answered_in_a_closed_workspace(scene: Scene, platform: 
 
     for what in (CommandInvoked("help"), CommandInvoked("jobs"), scene.spoken("hi", number=9)):
         await scene.slack_event(what, key=f"after {what}", by="U1")
-    looked = await scene.house.look(
+    looked = await scene.house.query(
         scene.event(CommandInvoked("examples"), key="look", by="U1", workspace=SLACK)
     )
 
@@ -237,7 +237,7 @@ async def test_the_operator_reads_and_exports_but_starts_nothing(
     exported = await act(scene, f"workspace.export:supervised:{SLACK}")
     event = scene.event(CommandInvoked("start"), key="start", by=OWNER, workspace=SLACK)
     started = await scene.house.ask(event)
-    listed = await scene.house.look(
+    listed = await scene.house.query(
         scene.event(CommandInvoked("examples"), key="look", by=OWNER, workspace=SLACK)
     )
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from tuner.errors import ApiError, Busy, Slow
+from tuner.errors import ApiError, Busy, RequestTimeout
 
 HEAD_SECONDS = 5.0
 """For the line and the headers of a request, from the first byte that could belong to it."""
@@ -86,7 +86,7 @@ class Connection(H11Protocol):
         self._stop_waiting()
         self._has_come()
         if not self.transport.is_closing():
-            self._refuse(Slow())
+            self._refuse(RequestTimeout())
 
     def _refuse(self, refusal: ApiError) -> None:
         """Written past h11, whose state may be broken or not begun."""

@@ -63,14 +63,14 @@ class WrongMethod(ApiError):
     code = "method_not_supported"
 
 
-class Slow(ApiError):
+class RequestTimeout(ApiError):
     """The request took too long to arrive; send it again, all at once."""
 
     status = 408
     code = "request_timeout"
 
 
-class Clash(ApiError):
+class Conflict(ApiError):
     """Something else is using this; try again when it is done."""
 
     status = 409
@@ -92,7 +92,7 @@ class Busy(ApiError):
     code = "rate_limit_exceeded"
 
 
-class Unready(ApiError):
+class ModelLoadFailed(ApiError):
     """This model cannot be loaded; the server's log says why."""
 
     status = 503

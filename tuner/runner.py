@@ -188,7 +188,7 @@ class Runner:
         lines, offset = self.folder_of(job.id).new_lines(job.events_offset)
         if not lines:
             return job
-        self._progress.absorb(job.id, lines, offset)
+        self._progress.apply_events(job.id, lines, offset)
         self._drop_checkpoints(job.id)
         return self._jobs.get(job.id)
 
@@ -211,7 +211,7 @@ class Runner:
                     self._succeed(job, result)
             case Status.VALIDATING | Status.RUNNING if not worker.is_leaving:
                 log.warning("a worker died", extra={"job": job.id, "exit_code": exit_code})
-                self._progress.note_death(job.id, _reason(exit_code))
+                self._progress.worker_died(job.id, _reason(exit_code))
         self.tidy(job.id)
 
     def _fail_with(self, job: Job, found: dict[str, object]) -> bool:
@@ -261,7 +261,7 @@ class Runner:
             # Of whatever kind: what is wrong with one job must not stop the others.
             log.exception("a worker could not be started", extra={"job": job.id})
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-            self._progress.note_death(job.id, f"it could not be started: {reason}")
+            self._progress.worker_died(job.id, f"it could not be started: {reason}")
 
     def _command(self, folder: JobFolder, *, is_checking: bool) -> list[str]:
         """Files are checked here, wherever the training itself is sent."""

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import uvicorn
 
-from tuner.answers import Sandbox
 from tuner.api import ApiDependencies, build
 from tuner.connection import MOST_HEAD_BYTES, Connection
 from tuner.engines import Engines
 from tuner.errors import CannotStart, Unknown
 from tuner.runner import PLAIN_LAUNCH, Runner
+from tuner.sandbox_engine import Sandbox
 from tuner.store.database import Database
 from tuner.store.files import Files
 from tuner.store.jobs import Jobs
@@ -203,9 +203,9 @@ def make_tiny_base(place: Path, *, tell: Callable[[int, int, float], None]) -> N
     if place.exists():
         raise CannotStart(f"{place} is there already; give the name of a new folder.")
     with _explained_absence():
-        from tuner.local.waiting import wait_asleep
+        from tuner.local.omp_wait import set_passive_omp_wait
 
-        wait_asleep()
+        set_passive_omp_wait()
         from tuner.local.tiny import make
 
         make(place, tell=tell)

@@ -46,17 +46,17 @@ def check(folder: JobFolder, spec: Spec, stop: StopSignal) -> None:
 def train(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
     """Make the model; what makes it impossible is a result too, for trying again would not help."""
     try:
-        return course_of(spec.engine)(folder, spec, stop)
+        return training_function(spec.engine)(folder, spec, stop)
     except Rejected as rejected:
         return {"error": rejected.error}
 
 
-def course_of(engine: str) -> TrainingRun:
+def training_function(engine: str) -> TrainingRun:
     # Here and not at the top: a worker that only checks files needs no numbers.
     if engine == "local":
-        from tuner.local.waiting import wait_asleep
+        from tuner.local.omp_wait import set_passive_omp_wait
 
-        wait_asleep()
+        set_passive_omp_wait()
         from tuner.local.worker import run as run_local
 
         return run_local

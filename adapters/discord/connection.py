@@ -15,12 +15,12 @@ from typing import Any
 from adapters.discord import inbound, manifest
 from adapters.discord.api import Access, Json, code
 from adapters.discord.completion import choices, question, wanted
-from adapters.discord.direct_talks import DirectTalks, Found
+from adapters.discord.direct_guild_choices import DirectGuildChoices
+from adapters.discord.direct_messages import DirectMessages, Found
 from adapters.discord.directory import Directory
-from adapters.discord.directs import Directs
 from adapters.discord.gateway import HttpApi
 from adapters.discord.gateway_events import GatewayConnection, GatewayEvent
-from adapters.discord.inbound import COMPLETION, Bot, GuildContext, ParsedEvent, handle_of
+from adapters.discord.inbound import COMPLETION, Bot, EventContext, ParsedEvent, handle_of
 from adapters.discord.interactions import InteractionContext
 from adapters.discord.members import Members
 from adapters.discord.session_file import SessionFile
@@ -99,7 +99,7 @@ class Discord:
         self._me: Bot | None = None
         self._store = store
         self._directory: Directory | None = None
-        self._talks: DirectTalks | None = None
+        self._talks: DirectMessages | None = None
         self._is_ready = asyncio.Event()
         self._waits: set[asyncio.Task[object]] = set()
         self._working: set[asyncio.Task[None]] = set()
@@ -158,8 +158,8 @@ class Discord:
         number = str(me["id"])
         self._me = Bot(number, str(application.get("id") or number), str(me.get("username") or ""))
         self._directory = Directory(self.api, number)
-        directs = Directs(self._store, self._directory, self._members)
-        self._talks = DirectTalks(self.surface, self._directory, directs, self._say)
+        directs = DirectGuildChoices(self._store, self._directory, self._members)
+        self._talks = DirectMessages(self.surface, self._directory, directs, self._say)
         flags = application.get("flags")
         return int(flags) if flags is not None else None
 
@@ -372,14 +372,14 @@ class Discord:
                 (one,) = await self._found(_INTERACTION, data) or (None,)
                 if asked is not None and what is not None and one is not None:
                     event = _asking(one.data, self._bot(), one.around, self._clock)
-                    reply = await self._house_().look(replace(event, what=what))
+                    reply = await self._house_().query(replace(event, what=what))
                     found = [] if isinstance(reply, Denied) else choices(asked, reply)
         except (TimeoutError, SurfaceError):
             log.info("A completion took too long")
         with contextlib.suppress(SurfaceError):
             await self.surface.interactions.choose(handle, found)
 
-    async def _around(self, name: str, data: Json) -> GuildContext | None:
+    async def _around(self, name: str, data: Json) -> EventContext | None:
         directory, user = self._known(), _user_of(data)
         if name in ("GUILD_CREATE", "GUILD_DELETE"):
             guild = str(data["id"])
@@ -387,9 +387,9 @@ class Discord:
             if channel is None:
                 return None
             locale = str(data.get("preferred_locale") or "en")
-            return GuildContext(Place(inbound.workspace(guild), ChannelId(channel)), locale=locale)
+            return EventContext(Place(inbound.workspace(guild), ChannelId(channel)), locale=locale)
         if name in _PLACES_GONE:
-            return GuildContext(inbound.deleted_place(name, data)) if data.get("guild_id") else None
+            return EventContext(inbound.deleted_place(name, data)) if data.get("guild_id") else None
         return await directory.around(data, user)
 
     async def _found(self, name: str, data: Json) -> Sequence[Found]:
@@ -448,7 +448,7 @@ class Discord:
     async def _is_direct(self, channel: str) -> bool:
         return await self._known().is_direct(channel)
 
-    def _talks_(self) -> DirectTalks:
+    def _talks_(self) -> DirectMessages:
         assert self._talks is not None
         return self._talks
 
@@ -546,6 +546,6 @@ def _user_of(data: Json) -> str | None:
     return str(data["user_id"]) if data.get("user_id") else None
 
 
-def _asking(data: Json, bot: Bot, around: GuildContext, clock: Clock) -> Event:
+def _asking(data: Json, bot: Bot, around: EventContext, clock: Clock) -> Event:
     whole = {**data, "type": inbound.SLASH}
     return inbound.read(ParsedEvent(_INTERACTION, whole, bot, around, clock.now()))

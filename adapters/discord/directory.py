@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.discord.api import Api, Json
-from adapters.discord.inbound import GuildContext, workspace
+from adapters.discord.inbound import EventContext, workspace
 from bot.domain import ChannelId, ChannelKind, MessageId, Place
 from bot.errors import SurfaceError
 
@@ -116,13 +116,13 @@ class Directory:
         channel = await self._channel(channel_id)
         return channel is not None and channel.type in _DIRECT_TYPES
 
-    async def direct(self, channel_id: str, guild_id: str, user: str, member: Json) -> GuildContext:
+    async def direct(self, channel_id: str, guild_id: str, user: str, member: Json) -> EventContext:
         """A direct message, as of the guild that answers it."""
         guild = await self._guild(guild_id)
         place = Place(workspace(guild_id), ChannelId(channel_id), kind=ChannelKind.DIRECT)
-        return GuildContext(place, self._is_admin(guild, member, user), guild.locale)
+        return EventContext(place, self._is_admin(guild, member, user), guild.locale)
 
-    async def around(self, data: Json, user: str | None) -> GuildContext | None:
+    async def around(self, data: Json, user: str | None) -> EventContext | None:
         """Place, role and language for a payload of a guild; None for any other."""
         guild_id = str(data["guild_id"]) if data.get("guild_id") else None
         channel_id = str(data.get("channel_id") or (data.get("channel") or {}).get("id") or "")
@@ -135,7 +135,7 @@ class Directory:
         guild = await self._guild(guild_id)
         place = await self._place(guild, channel_id)
         member: Json = data.get("member") or {}
-        return GuildContext(place, self._is_admin(guild, member, user), guild.locale)
+        return EventContext(place, self._is_admin(guild, member, user), guild.locale)
 
     def welcome_channel(self, guild_id: str) -> str | None:
         """The guild's own channel for news, else the first in which we may speak, or may try."""

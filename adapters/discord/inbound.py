@@ -67,7 +67,7 @@ class Bot:
 
 
 @dataclass(frozen=True, slots=True)
-class GuildContext:
+class EventContext:
     """What is known beside the payload: where it happened, and how the platform sees a person."""
 
     place: Place
@@ -187,7 +187,7 @@ class ParsedEvent:
     name: str
     data: Payload
     bot: Bot
-    around: GuildContext
+    around: EventContext
     now: datetime
     mark: str = ""
 
@@ -333,7 +333,7 @@ def _interaction(told: ParsedEvent) -> Event:
     return replace(event, locale=str(data.get("locale") or "en"))
 
 
-def _asked(data: Payload, bot: Bot, around: GuildContext, user: User) -> What:
+def _asked(data: Payload, bot: Bot, around: EventContext, user: User) -> What:
     inner: Payload = data.get("data") or {}
     match int(data["type"]):
         case 2 if int(inner.get("type") or 1) == _MESSAGE_MENU:
@@ -381,7 +381,7 @@ def _click(data: Payload) -> ButtonClicked:
     return ButtonClicked(action, MessageId(number) if number else None)
 
 
-def _marked(inner: Payload, bot: Bot, around: GuildContext) -> ShortcutUsed:
+def _marked(inner: Payload, bot: Bot, around: EventContext) -> ShortcutUsed:
     messages: Payload = (inner.get("resolved") or {}).get("messages") or {}
     target = str(inner.get("target_id"))
     message: Payload = messages.get(target) or {"id": target}

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from adapters.chart_image import draw_chart
 from adapters.discord import inbound, outbound
 from adapters.discord.api import DIRECT, MESSAGE, MESSAGES, OWN_REACTION, Api, File, Json, code
-from adapters.discord.directs import marked, marked_action, marked_buttons
+from adapters.discord.direct_guild_choices import marked, marked_action, marked_buttons
 from adapters.discord.drafts import DRAFT, Drafts
 from adapters.discord.inbound import Bot, InteractionHandle
 from adapters.discord.interactions import InteractionContext, Interactions
@@ -218,7 +218,9 @@ class DiscordSurface:
             return await self._thread(place, before, limit)
         return await self._chain(place, before, limit)
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+    async def messages_before(
+        self, place: Place, before: MessageId, limit: int
+    ) -> Sequence[Message]:
         await self._ready()
         query = {"before": before, "limit": min(limit, _PAGE)}
         found = await self._api.listed(MESSAGES, {"channel_id": _channel(place)}, query=query)
@@ -291,7 +293,7 @@ class DiscordSurface:
             shown = replace(stream, pieces=pieces, posted=posted, buttons=buttons)
             return await StreamedAnswer(writer, shown, now=self._now).run()
 
-    async def whisper(self, event: Event, reply: Drawn) -> None:
+    async def send_ephemeral(self, event: Event, reply: Drawn) -> None:
         """Only to the asker where Discord can do that: in answer to a command, click or form."""
         await self._ready()
         reply = await self._owned(event.place, reply)
@@ -326,7 +328,7 @@ class DiscordSurface:
         )
         button = Button(form.title, action, is_primary=True)
         text = self._say("discord.form_late", event.locale)
-        await self.whisper(event, Text(text, private=True, buttons=(button,)))
+        await self.send_ephemeral(event, Text(text, private=True, buttons=(button,)))
 
     async def return_form(self, event: Event, problem: str) -> None:
         """A form cannot answer a form, so a button opens it anew as it was sent."""
@@ -334,7 +336,7 @@ class DiscordSurface:
         action = self.drafts.refused(event.key)
         label = self._say("discord.form_again", event.locale)
         buttons = (Button(label, action, is_primary=True),) if action else ()
-        await self.whisper(event, Text(problem, private=True, buttons=buttons))
+        await self.send_ephemeral(event, Text(problem, private=True, buttons=buttons))
 
     async def open_kept(self, context: InteractionContext, action: str, user: str) -> bool:
         """The button under a refusal or under “the form opens here”; False for any other."""
@@ -494,7 +496,7 @@ class DiscordSurface:
 
     async def _thread(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         """What was said in it; a thread hangs on the message that bears its id."""
-        said = list(await self.nearby(place, before, limit))
+        said = list(await self.messages_before(place, before, limit))
         if place.thread is None or len(said) >= limit:
             return said
         try:

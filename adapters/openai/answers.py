@@ -9,7 +9,7 @@ from math import isfinite
 
 import httpx2
 
-from adapters.openai.errors import NonsenseError, plain
+from adapters.openai.errors import ProtocolViolation, plain
 from adapters.openai.statuses import UNKNOWN, meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.ports.provider import RemoteFile, RemoteJob, RemoteModel, Usage
@@ -35,11 +35,11 @@ def document(response: httpx2.Response) -> Json:
         body = response.json()
     except ValueError as error:
         words = response.content[:_EXCERPT].decode(errors="replace")
-        raise NonsenseError(f"The answer is no JSON: {words}") from error
+        raise ProtocolViolation(f"The answer is no JSON: {words}") from error
     if not isinstance(body, dict):
-        raise NonsenseError("The answer is not a JSON object.")
+        raise ProtocolViolation("The answer is not a JSON object.")
     if body.get("error") and not body.keys() & {"id", "data"}:
-        raise NonsenseError(_error(body["error"])[1] or "The answer is an error without words.")
+        raise ProtocolViolation(_error(body["error"])[1] or "The answer is an error without words.")
     return body
 
 
@@ -51,7 +51,7 @@ def page(body: Json) -> tuple[Sequence[Json], bool | None]:
     """
     rows = body.get("data", "missing")
     if rows is not None and not isinstance(rows, list):
-        raise NonsenseError("The list has no data.")
+        raise ProtocolViolation("The list has no data.")
     more = body.get("has_more")
     found = [row for row in rows or () if isinstance(row, dict)]
     return found, more if isinstance(more, bool) else None
@@ -180,7 +180,7 @@ def identity(row: Json) -> str | None:
 def _id(row: Json) -> str:
     found = identity(row)
     if found is None:
-        raise NonsenseError("The answer has no id.")
+        raise ProtocolViolation("The answer has no id.")
     return found
 
 

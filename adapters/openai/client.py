@@ -20,11 +20,11 @@ import httpx2
 import openai
 from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpx2Client, omit
 
-from adapters.openai import answers, asking, results
+from adapters.openai import answers, request_fields, results
 from adapters.openai.answers import Json
 from adapters.openai.deploying import Deployments
 from adapters.openai.dialects import Dialect
-from adapters.openai.errors import NonsenseError, seconds_to_wait, translated
+from adapters.openai.errors import ProtocolViolation, retry_after_seconds, translated
 from adapters.openai.paging import PAGE_ROWS, pages
 from bot.domain import Checkpoint, HostName, JobEvent, ModelName, Sampling
 from bot.errors import EmptyAnswer, HostError, KeyRefused, TrainingClosed
@@ -49,7 +49,7 @@ _NO_FILE = "file-none"
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """Seconds to wait: to connect, for a poll, for an upload, for the next piece of an answer.
 
     `whole` bounds a poll with all its tries, `whole_upload` a file on its way: a host that sends
@@ -92,7 +92,7 @@ class OpenAIHost:
         shutdown_dates: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
         retries: int = 2,
-        patience: Patience | None = None,
+        patience: Timeouts | None = None,
     ) -> None:
         self._name, self._profile, self._bases = name, profile, tuple(bases)
         self._dialect = dialect or Dialect()
@@ -101,22 +101,22 @@ class OpenAIHost:
         self._chat_prices, self._usual_chat_price = dict(chat_prices or {}), usual_chat_price
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
         self._key_variable = key_variable
-        self._patience = patience or Patience()
+        self._timeouts = patience or Timeouts()
         self._reading = AsyncOpenAI(
             # The package refuses to start without a key; hosts without one ignore it.
             api_key=key or "none",
             base_url=base_url,
             max_retries=retries,
-            timeout=self._timeout(self._patience.poll),
+            timeout=self._timeout(self._timeouts.poll),
             http_client=DefaultAsyncHttpx2Client(
-                verify=_trusted(), event_hooks={"response": [_forbid_long_naps]}
+                verify=_trusted(), event_hooks={"response": [_disable_long_retries]}
             ),
         )
         self._acting = self._reading.with_options(max_retries=0)
         self._chatting = self._reading.with_options(
             api_key=(key if chat_key is None else chat_key) or "none",
             base_url=chat_base_url or base_url,
-            timeout=self._timeout(self._patience.piece),
+            timeout=self._timeout(self._timeouts.piece),
         )
         self._secrets = (key, chat_key or "")
         self._deployments = Deployments(
@@ -146,9 +146,9 @@ class OpenAIHost:
 
     def price(self, base: ModelName) -> Price:
         """A tuned model (`ft:BASE:…`) costs what its base does."""
-        usual = self._prices.get(asking.base_of(base), self._usual_price)
+        usual = self._prices.get(request_fields.base_of(base), self._usual_price)
         price = self._prices.get(base, usual)
-        usual_chat = self._chat_prices.get(asking.base_of(base), self._usual_chat_price)
+        usual_chat = self._chat_prices.get(request_fields.base_of(base), self._usual_chat_price)
         prompt, completion = self._chat_prices.get(base, usual_chat) or (None, None)
         return Price(price, self._hosting, prompt, completion)
 
@@ -195,7 +195,12 @@ class OpenAIHost:
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; closing the iterator stops the request."""
         client = self._chatting.with_options(max_retries=0) if is_sent_once else self._chatting
-        body = {"model": model, "messages": messages, "stream": True, **asking.asked(sampling)}
+        body = {
+            "model": model,
+            "messages": messages,
+            "stream": True,
+            **request_fields.asked(sampling),
+        }
         usage, is_empty = None, True
         with self._translated():
             stream = await self._open_stream(client, body)
@@ -217,12 +222,12 @@ class OpenAIHost:
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
         """Never retries by itself: the caller looks first."""
         with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
-            asking.write_rows(spool, lines, byte_order_mark=self._dialect.byte_order_mark)
-            async with self._asked(self._patience.whole_upload):
+            request_fields.write_rows(spool, lines, byte_order_mark=self._dialect.byte_order_mark)
+            async with self._asked(self._timeouts.whole_upload):
                 answer = await self._acting.files.with_raw_response.create(
                     file=(name, spool, "application/jsonl"),
                     purpose="fine-tune",
-                    timeout=self._timeout(self._patience.upload),
+                    timeout=self._timeout(self._timeouts.upload),
                 )
                 return answers.remote_file(answers.document(answer.http_response))
 
@@ -238,9 +243,9 @@ class OpenAIHost:
             await self._acting.files.with_raw_response.delete(file)
 
     async def read_file(self, file: str) -> bytes:
-        async with self._asked(self._patience.whole_upload):
+        async with self._asked(self._timeouts.whole_upload):
             answer = await self._reading.files.with_raw_response.content(
-                file, timeout=self._timeout(self._patience.upload)
+                file, timeout=self._timeout(self._timeouts.upload)
             )
             return answer.http_response.content
 
@@ -259,7 +264,7 @@ class OpenAIHost:
                 suffix=request.suffix or omit,
                 seed=omit if request.seed is None else request.seed,
                 metadata={"attune_start": request.start},
-                extra_body={**asking.method(request, self._dialect), **self._extra},
+                extra_body={**request_fields.method(request, self._dialect), **self._extra},
             )
             return self._job(answer.http_response)
 
@@ -360,7 +365,7 @@ class OpenAIHost:
 
     async def _post_stream(self, client: AsyncOpenAI, body: Json) -> AsyncStream[object]:
         # As plain objects: building the package's models costs 115 µs a chunk, this 14.
-        async with asyncio.timeout(self._patience.piece):
+        async with asyncio.timeout(self._timeouts.piece):
             return await client.post(
                 "/chat/completions",
                 cast_to=object,
@@ -373,18 +378,18 @@ class OpenAIHost:
         """An answer without text, or one that is no stream at all."""
         kind = stream.response.headers.get("content-type", "text/event-stream")
         if not kind.startswith("text/event-stream"):
-            return NonsenseError(f"The answer is {kind} instead of a stream.")
+            return ProtocolViolation(f"The answer is {kind} instead of a stream.")
         return EmptyAnswer(host=self._name, message="", code=None, param=None)
 
     async def _files_page(self, after: str | None) -> httpx2.Response:
-        async with asyncio.timeout(self._patience.whole):
+        async with asyncio.timeout(self._timeouts.whole):
             answer = await self._reading.files.with_raw_response.list(
                 purpose="fine-tune", order="desc", after=after or omit, limit=PAGE_ROWS
             )
         return answer.http_response
 
     async def _jobs_page(self, after: str | None) -> httpx2.Response:
-        async with asyncio.timeout(self._patience.whole):
+        async with asyncio.timeout(self._timeouts.whole):
             answer = await self._reading.fine_tuning.jobs.with_raw_response.list(
                 after=after or omit, limit=PAGE_ROWS
             )
@@ -395,17 +400,17 @@ class OpenAIHost:
 
     def _with_end(self, model: RemoteModel) -> RemoteModel:
         """The host's own word, else the date published for its base."""
-        known = self._shutdown_dates.get(asking.base_of(model.name))
+        known = self._shutdown_dates.get(request_fields.base_of(model.name))
         return replace(model, expires_on=model.expires_on or known)
 
     def _timeout(self, seconds: float) -> httpx2.Timeout:
-        return httpx2.Timeout(seconds, connect=self._patience.connect)
+        return httpx2.Timeout(seconds, connect=self._timeouts.connect)
 
     @asynccontextmanager
     async def _asked(self, seconds: float | None = None) -> AsyncIterator[None]:
         """A question and its whole answer: bounded in time, and only HostErrors come out."""
         with self._translated():
-            async with asyncio.timeout(self._patience.whole if seconds is None else seconds):
+            async with asyncio.timeout(self._timeouts.whole if seconds is None else seconds):
                 yield
 
     def _translated(self) -> AbstractContextManager[None]:
@@ -418,7 +423,7 @@ def _trusted() -> SSLContext:
     return httpx2.create_ssl_context()
 
 
-async def _forbid_long_naps(response: httpx2.Response) -> None:
+async def _disable_long_retries(response: httpx2.Response) -> None:
     """The package would sleep for up to two minutes on Retry-After while a person waits."""
-    if (seconds_to_wait(response.headers) or 0.0) > LONGEST_SILENT_WAIT:
+    if (retry_after_seconds(response.headers) or 0.0) > LONGEST_SILENT_WAIT:
         response.headers["x-should-retry"] = "false"

@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 
 from adapters.openai import answers
 from adapters.openai.answers import Json
-from adapters.openai.errors import NonsenseError
+from adapters.openai.errors import ProtocolViolation
 from adapters.openai.statuses import meaning_of
 from bot.domain import HostName, ModelName
 from bot.errors import HostRefused
@@ -71,7 +71,7 @@ class Deployments:
         last = max(rows, key=lambda row: answers.as_whole(row.get("step_number")) or 0, default={})
         found = answers.identity(last)
         if found is None:
-            raise NonsenseError("The job has left no checkpoint to deploy.")
+            raise ProtocolViolation("The job has left no checkpoint to deploy.")
         return found
 
 
@@ -85,5 +85,5 @@ def _deployment(row: Json) -> RemoteDeployment:
 
 def _object(value: object) -> Json:
     if not isinstance(value, Mapping):
-        raise NonsenseError("The answer is not a JSON object.")
+        raise ProtocolViolation("The answer is not a JSON object.")
     return value

@@ -15,12 +15,12 @@ import httpx2
 import openai
 
 from bot.errors import (
-    HostBroken,
     HostBusy,
     HostError,
-    HostForgot,
+    HostNotFound,
     HostRefused,
-    HostSilent,
+    HostServerError,
+    HostTimeout,
     HostUnreachable,
     KeyRefused,
     TrainingClosed,
@@ -33,7 +33,7 @@ _TAG = re.compile(
 )
 
 
-class NonsenseError(ValueError):
+class ProtocolViolation(ValueError):
     """The host answered with something that is not in the protocol."""
 
 
@@ -46,7 +46,7 @@ _NEVER_LEFT = (
     ssl.SSLCertVerificationError,
 )
 _UNREADABLE = (
-    NonsenseError,
+    ProtocolViolation,
     json.JSONDecodeError,
     UnicodeDecodeError,
     httpx2.DecodingError,
@@ -62,8 +62,8 @@ _OUTCOME_UNKNOWN = (
 )
 _BY_STATUS: Mapping[int, type[HostError]] = {
     401: KeyRefused,
-    404: HostForgot,
-    408: HostSilent,
+    404: HostNotFound,
+    408: HostTimeout,
     429: HostBusy,
 }
 
@@ -91,7 +91,7 @@ def translated(*, host: str, key_variable: str, secrets: Sequence[str] = ()) -> 
         ) from error
 
 
-def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """What Retry-After (seconds or a date) or retry-after-ms asks for."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -114,10 +114,10 @@ def _kind(error: Exception) -> type[HostError]:
     if isinstance(root, _NEVER_LEFT):
         return HostUnreachable
     if isinstance(root, _UNREADABLE):
-        return HostBroken
+        return HostServerError
     if isinstance(error, (*_OUTCOME_UNKNOWN, ssl.SSLError)):
-        return HostSilent
-    return HostBroken
+        return HostTimeout
+    return HostServerError
 
 
 def _kind_of_status(error: openai.APIStatusError) -> type[HostError]:
@@ -127,7 +127,7 @@ def _kind_of_status(error: openai.APIStatusError) -> type[HostError]:
         return HostRefused
     if isinstance(error, openai.AuthenticationError):
         return KeyRefused
-    fallback = HostRefused if 400 <= error.status_code < 500 else HostBroken
+    fallback = HostRefused if 400 <= error.status_code < 500 else HostServerError
     return _BY_STATUS.get(error.status_code, fallback)
 
 
@@ -160,7 +160,7 @@ def plain(text: str) -> str:
 
 def _wait_of(error: Exception) -> float | None:
     if isinstance(error, openai.APIStatusError):
-        return seconds_to_wait(error.response.headers)
+        return retry_after_seconds(error.response.headers)
     return None
 
 

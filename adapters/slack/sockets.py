@@ -64,11 +64,11 @@ class Sockets:
                 reading = group.create_task(connection.read(), name="slack envelopes")
                 await connection.is_ending.wait()
                 if not reading.done():
-                    group.create_task(connection.linger(), name="slack farewell")
+                    group.create_task(connection.close_after_drain(), name="slack farewell")
             except (SurfaceError, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 why = code(error) if isinstance(error, SurfaceError) else type(error).__name__
                 log.warning("Slack cannot be listened to", extra={"why": why})
-            if connection is not None and connection.was_of_use():
+            if connection is not None and connection.has_delivered():
                 wait = 0.0
             else:
                 wait = min(_LONGEST_WAIT_SECONDS, 2 * wait or _FIRST_WAIT_SECONDS)
@@ -97,7 +97,7 @@ class _Connection:
         self._has_delivered = False
         self.is_ending = asyncio.Event()
 
-    def was_of_use(self) -> bool:
+    def has_delivered(self) -> bool:
         """Unlike one of too many, which Slack ends as soon as it stands."""
         return self._has_delivered or time.monotonic() - self._opened_at > _LONGEST_WAIT_SECONDS
 
@@ -113,7 +113,7 @@ class _Connection:
             self.is_ending.set()
             await self._close()
 
-    async def linger(self) -> None:
+    async def close_after_drain(self) -> None:
         """Slack still delivers here until the next connection stands."""
         await asyncio.sleep(_LINGER_SECONDS)
         await self._close()

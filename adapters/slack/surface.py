@@ -211,7 +211,7 @@ class SlackSurface:
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         if place.thread is None:
-            return await self.nearby(place, before, limit)
+            return await self.messages_before(place, before, limit)
         await self._ready()
         channel = await self._people.channel(place)
         args = {"channel": channel, "ts": place.thread, "latest": before, "limit": _PAGE}
@@ -219,7 +219,9 @@ class SlackSurface:
         earlier = [one for one in found if float(one["ts"]) < float(before)]
         return await self._told(earlier[-limit:], channel)
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+    async def messages_before(
+        self, place: Place, before: MessageId, limit: int
+    ) -> Sequence[Message]:
         if place.thread is not None:
             return await self.history(place, before, limit)
         await self._ready()
@@ -272,7 +274,7 @@ class SlackSurface:
         finally:
             status.cancel()
 
-    async def whisper(self, event: Event, reply: Drawn) -> None:
+    async def send_ephemeral(self, event: Event, reply: Drawn) -> None:
         """Only to the asker: in the form that waits, beside the question, or between us two."""
         await self._ready()
         context = self._contexts.get(event.key)
@@ -300,10 +302,10 @@ class SlackSurface:
         action = form.again or _again(event)
         text = self._say("slack.form_late", event.locale)
         if action is None:
-            await self.whisper(event, Text(text, private=True))
+            await self.send_ephemeral(event, Text(text, private=True))
             return
         button = Button(form.title, action, is_primary=True)
-        await self.whisper(event, Text(text, private=True, buttons=(button,)))
+        await self.send_ephemeral(event, Text(text, private=True, buttons=(button,)))
 
     def holds(self, form: Form) -> bool:
         return outbound.holds(form)
@@ -324,7 +326,7 @@ class SlackSurface:
         if kept:
             said = self._say("slack.form_typed", event.locale)
             problem = "\n\n".join((problem, said, *kept))
-        await self.whisper(event, Text(problem, private=True))
+        await self.send_ephemeral(event, Text(problem, private=True))
 
     async def send_file(self, event: Event, document: Document) -> None:
         """Files are for the asker: into our direct messages, said so where it was asked."""
@@ -339,7 +341,7 @@ class SlackSurface:
         )
         if not is_direct:
             text = self._say("slack.file_sent", event.locale, name=document.name)
-            await self.whisper(event, Text(text, private=True))
+            await self.send_ephemeral(event, Text(text, private=True))
 
     async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
         await self._ready()

@@ -39,7 +39,7 @@ def open_studio(app: FastAPI, studio: Studio, door: AccessPolicy) -> None:
     app.add_middleware(AccessGuard, door=door)
     add_login(app, door, studio.house, studio.clock)
     add_writing(app, studio.house, studio.links, studio.clock)
-    hang_pages(studio)
+    register_pages(studio)
     ui.run_with(
         app,
         title="Attune",
@@ -50,7 +50,7 @@ def open_studio(app: FastAPI, studio: Studio, door: AccessPolicy) -> None:
     )
 
 
-def hang_pages(studio: Studio) -> None:
+def register_pages(studio: Studio) -> None:
     """Every page, onto the one application that NiceGUI has in a process."""
     ui.button.default_props("no-caps")
     nicegui_app.add_static_files("/studio-assets", ASSETS, max_cache_age=31_536_000)

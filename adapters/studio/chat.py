@@ -156,7 +156,7 @@ class Conversation:
         if not messages:
             return
         numbers = ",".join(str(message.number) for message in messages)
-        told = await self._visit.look(
+        told = await self._visit.query(
             events.ButtonClicked(f"answers:{numbers}"), Place(LOCAL, self._visit.channel)
         )
         if isinstance(told, Listing):

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from adapters.studio.access_guard import AccessPolicy, keep_cookie
-from adapters.studio.guessing import LONGEST_PAUSE, Guesses
+from adapters.studio.login_throttle import LONGEST_PAUSE, LoginThrottle
 from adapters.studio.plain_page import locale_of, plain_page
 from adapters.studio.sessions import COOKIE
 from bot.ports.dependencies import App
@@ -20,7 +20,7 @@ BROWSER = "attune-browser"
 
 def add_login(app: FastAPI, door: AccessPolicy, house: App, clock: Clock) -> None:
     """`/login` and `/logout`."""
-    page, guesses = _Page(door, house), Guesses(clock)
+    page, guesses = _Page(door, house), LoginThrottle(clock)
 
     @app.get("/login")
     async def show(request: Request, next: str = "/") -> Response:  # noqa: A002
@@ -33,7 +33,7 @@ def add_login(app: FastAPI, door: AccessPolicy, house: App, clock: Clock) -> Non
         next: str = Form("/", max_length=2000),  # noqa: A002
     ) -> Response:
         address = request.client.host if request.client else ""
-        guesser = guesses.counted_as(address, request.cookies.get(BROWSER, ""))
+        guesser = guesses.client_key(address, request.cookies.get(BROWSER, ""))
         if not await guesses.pause(guesser):
             return page.show(request, next, "login.too_often", 429)
         cookie = door.sessions.open(password)

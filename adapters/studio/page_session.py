@@ -73,16 +73,16 @@ class PageSession:
         event = self._event(what, place or self.place, by, None)
         return await self.studio.house.ask(event, progress=progress)
 
-    async def look(self, what: events.What, place: Place | None = None) -> Reply:
+    async def query(self, what: events.What, place: Place | None = None) -> Reply:
         """As `ask`, for what changes nothing."""
-        return await self.studio.house.look(self._event(what, place or self.place, OWNER, None))
+        return await self.studio.house.query(self._event(what, place or self.place, OWNER, None))
 
     async def click(self, action: str) -> Reply:
         return await self.ask(events.ButtonClicked(action))
 
     async def see(self, action: str) -> Reply:
         """What a button shows, where it changes nothing."""
-        return await self.look(events.ButtonClicked(action))
+        return await self.query(events.ButtonClicked(action))
 
     async def command(self, words: str, options: Mapping[str, str] | None = None) -> Reply:
         """A `/tune` command with its options by name; empty ones are left out."""
@@ -90,7 +90,7 @@ class PageSession:
 
     async def list(self, words: str, options: Mapping[str, str] | None = None) -> Reply:
         """What a command shows, where it changes nothing."""
-        return await self.look(events.CommandInvoked(words, _given(options)))
+        return await self.query(events.CommandInvoked(words, _given(options)))
 
     def speak_as(self, name: str) -> None:
         self.speaker = OWNER if name in ("", OWNER.name) else User(UserId(name), name)

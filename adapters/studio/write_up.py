@@ -84,10 +84,12 @@ class _Page:
         """The form as it stands now, or why this link opens none any more."""
         if not held.action:
             opened = events.ButtonClicked(f"example.write_page:{token}")
-            return await self._house.look(self._event(held, opened, locale))
+            return await self._house.query(self._event(held, opened, locale))
         if held.until <= self._clock.now():
             return Refused(self._house.say("form.ended", locale))
-        reply = await self._house.look(self._event(held, events.ButtonClicked(held.action), locale))
+        reply = await self._house.query(
+            self._event(held, events.ButtonClicked(held.action), locale)
+        )
         is_other = isinstance(reply, FormReply) and reply.id != held.form
         if is_other or token in self._spent:
             return Refused(self._house.say("form.changed", locale))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.datasets import instructed
+from bot.datasets import with_system_message
 from bot.domain import (
     MUST_ANSWER,
     Assistant,
@@ -111,7 +111,7 @@ async def plan(
 
 def exchange(row: Row | None, instructions: str) -> tuple[list[PromptMessage], str] | None:
     """What is sent for a row, and the taught reply; None where a row is more than plain text."""
-    led = instructed(row or {}, instructions)
+    led = with_system_message(row or {}, instructions)
     source = led.get("input") if "input" in led else led
     listed = source.get("messages") if isinstance(source, Mapping) else None
     messages = [_plain(message) for message in listed] if isinstance(listed, list) else []

@@ -31,7 +31,7 @@ from bot.errors import (
     EmptyAnswer,
     HostBusy,
     HostError,
-    HostSilent,
+    HostTimeout,
     HostUnreachable,
     NotFound,
     OverCap,
@@ -119,7 +119,7 @@ class EvaluationRunner:
         self._told: dict[EvaluationId, datetime] = {}
         self._pools: dict[EvaluationId, Sequence[Shot]] = {}
 
-    async def look(self) -> float | None:
+    async def poll(self) -> float | None:
         """At every host, one after the other; for tests and scripts."""
         waits = [await self.look_at(host) for host in (*self._hosts.names(), None)]
         return min((wait for wait in waits if wait is not None), default=None)
@@ -340,7 +340,7 @@ class EvaluationRunner:
         except EmptyAnswer:
             return
         except TimeoutError:
-            raise HostSilent(host=call.of.host) from None
+            raise HostTimeout(host=call.of.host) from None
 
     async def _spend(self, call: _Call, answer: _Answer, asked: int) -> None:
         usage = answer.usage or Usage(asked, text_tokens("".join(answer.parts)))

@@ -23,7 +23,7 @@ from bot.examples.exchange import (
 from bot.examples.shown import review_buttons, write_button
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
-from bot.replies import Receipt, Reply, Text
+from bot.replies import ReactionReply, Reply, Text
 from bot.request import Request
 
 handlers = Handlers()
@@ -44,7 +44,7 @@ async def propose(request: Request, deps: Dependencies) -> Reply:
 
 async def _propose(request: Request, marked: Message, deps: Dependencies) -> Reply:
     if request.workspace.sources < Sources.MESSAGES:
-        return pointed(request, await keep_pointer(request, marked, store=deps.store))
+        return pointer_reply(request, await keep_pointer(request, marked, store=deps.store))
     surface = deps.surfaces.of(request.id)
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
     return await proposed(request, marked, exchange, store=deps.store)
@@ -58,7 +58,7 @@ async def proposed(request: Request, marked: Message, exchange: Exchange, *, sto
     key = "example.proposed" if is_new else "example.known"
     text = request.words(key, id=kept.id, state=request.words(f"state.{kept.state}"))
     buttons = review_buttons(kept, request.words) if kept.state is ExampleState.PROPOSED else ()
-    return Receipt(PROPOSED, Text(text, private=True, buttons=buttons), marked.id)
+    return ReactionReply(PROPOSED, Text(text, private=True, buttons=buttons), marked.id)
 
 
 @handlers.reaction(APPROVED, Role.CURATOR)
@@ -72,7 +72,7 @@ async def approve_marked(request: Request, deps: Dependencies) -> Reply:
     may_keep = request.workspace.sources >= Sources.MESSAGES
     if example is None or (example.row is None and may_keep):
         reply = await _propose(request, marked, deps)
-        if not isinstance(reply, Receipt):
+        if not isinstance(reply, ReactionReply):
             return reply
         async with deps.store.reading() as records:
             example = await records.examples.by_source(request.id, marked.place.channel, marked.id)
@@ -80,7 +80,7 @@ async def approve_marked(request: Request, deps: Dependencies) -> Reply:
         return Text(request.words("example.known_elsewhere"), private=True)
     await set_state(request, example.id, ExampleState.APPROVED, store=deps.store)
     text = Text(request.words("example.approved", id=example.id), private=True)
-    return Receipt(APPROVED, text, marked.id)
+    return ReactionReply(APPROVED, text, marked.id)
 
 
 @handlers.unreaction(PROPOSED, Role.MEMBER)
@@ -115,7 +115,7 @@ async def _mark(request: Request, example: Example, *, store: Store) -> None:
         await records.example_messages.mark(request.id, example.id, request.by)
 
 
-def pointed(request: Request, kept: Example) -> Text:
+def pointer_reply(request: Request, kept: Example) -> Text:
     """What the marker hears of it, and how it may become an example."""
     if kept.row is not None:
         state = request.words(f"state.{kept.state}")

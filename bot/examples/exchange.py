@@ -185,9 +185,9 @@ async def _said_before(marked: Message, surface: Surface) -> Sequence[Message]:
     """The thread or reply chain; else the other person's words just above."""
     if marked.place.thread is not None or marked.reply_to is not None:
         return await surface.history(marked.place, marked.id, 50)
-    nearby = await surface.nearby(marked.place, marked.id, _NEARBY)
-    own = _trailing(nearby, marked.author.id)
-    rest = nearby[: len(nearby) - len(own)]
+    messages_before = await surface.messages_before(marked.place, marked.id, _NEARBY)
+    own = _trailing(messages_before, marked.author.id)
+    rest = messages_before[: len(messages_before) - len(own)]
     asked = _trailing(rest, rest[-1].author.id) if rest else []
     return [*asked, *own]
 

@@ -123,7 +123,7 @@ async def context(request: Request, deps: Dependencies) -> Reply:
     place = Place(request.id, source.channel, source.thread)
     surface = deps.surfaces.of(request.id)
     marked = await surface.fetch(place, MessageId(source.message))
-    before = await surface.nearby(place, MessageId(source.message), _NEARBY)
+    before = await surface.messages_before(place, MessageId(source.message), _NEARBY)
     said = [*before, marked] if marked else list(before)
     lines = tuple(ListingRow(one.author.name, one.text, f"{one.at:%Y-%m-%d %H:%M}") for one in said)
     return Listing(f"{title} #{source.channel}", lines, empty=request.words("message.gone"))

@@ -95,7 +95,7 @@ class App(Protocol):
         """
         ...
 
-    async def look(self, event: Event) -> Reply:
+    async def query(self, event: Event) -> Reply:
         """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
         ...
 

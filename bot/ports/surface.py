@@ -27,7 +27,9 @@ class Surface(Protocol):
         """What was said before a message in its thread (or reply chain), oldest first."""
         ...
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+    async def messages_before(
+        self, place: Place, before: MessageId, limit: int
+    ) -> Sequence[Message]:
         """What was said just above a message in its channel, oldest first."""
         ...
 
@@ -42,10 +44,10 @@ class CanStream(Protocol):
 
 
 @runtime_checkable
-class CanWhisper(Protocol):
+class CanSendEphemeral(Protocol):
     """Shows something to one person alone."""
 
-    async def whisper(self, event: Event, reply: Drawn) -> None: ...
+    async def send_ephemeral(self, event: Event, reply: Drawn) -> None: ...
 
 
 @runtime_checkable

@@ -84,7 +84,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     elif job.trouble:
         why = notices.trouble_text(job, words, in_full=in_full)
         lines.append(words("ended.not_answering", why=why))
-    if is_rising(measures):
+    if is_overfitting(measures):
         lines.append(words("ended.overfitting"))
     if saved:
         lines.append(words("ended.saved", count=saved, shots=_FEW_SHOT))
@@ -371,7 +371,7 @@ def accuracies(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
     return _chart(measures, name, _HELD_ACCURACY, ".0%", words, *keys)
 
 
-def is_rising(measures: Sequence[StepMetrics]) -> bool:
+def is_overfitting(measures: Sequence[StepMetrics]) -> bool:
     """Validation loss ended clearly above its best: the model learned by heart."""
     held = _first_of(measures, _HELD_LOSS)
     return len(held) >= 3 and held[-1][1] > _RISEN * min(value for _, value in held)

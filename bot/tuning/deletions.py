@@ -27,7 +27,7 @@ from bot.domain import (
 from bot.errors import (
     AttuneError,
     HostError,
-    HostForgot,
+    HostNotFound,
     HostRefused,
     KeyRefused,
     NotFound,
@@ -107,12 +107,12 @@ async def _files_of_start(start: str, host: Host) -> set[str]:
 
 async def _delete_files(files: Collection[str], host: Host) -> None:
     for file in sorted(files):
-        with contextlib.suppress(HostForgot):
+        with contextlib.suppress(HostNotFound):
             await host.delete_file(file)
 
 
 async def _delete_model(model: ModelName, host: Host) -> None:
-    with contextlib.suppress(HostForgot):
+    with contextlib.suppress(HostNotFound):
         await host.delete_model(model)
 
 
@@ -228,7 +228,7 @@ async def _delete_with_checkpoints(one: Undoable, host: Host, record: JobRecord)
     if model is None:
         return
     if model.called is not None and host.profile.serving is Serving.BY_CALL:
-        with contextlib.suppress(HostForgot):
+        with contextlib.suppress(HostNotFound):
             await host.undeploy(model.called)
     await _delete_model(name, host)
     left = {each.name for each in await host.models()}

@@ -30,9 +30,9 @@ from bot.domain import (
 from bot.errors import (
     EmptyAnswer,
     HostError,
-    HostForgot,
+    HostNotFound,
     HostRefused,
-    HostSilent,
+    HostTimeout,
     KeyRefused,
     ModelUnnamed,
     NotFound,
@@ -141,14 +141,16 @@ async def _upload(record: JobRecord, job: Job, host: PaidHost, split: Split, fie
     if file is None:
         lines = await snapshot.training_lines(job, split, host.profile, store=record.store)
         file = await record.attempt(job, host.upload(name, lines))
-    return await record.update(job, {field: file.id, "attempted_at": None, **retries.no_trouble()})
+    return await record.update(
+        job, {field: file.id, "attempted_at": None, **retries.cleared_failure()}
+    )
 
 
 async def _find_file(host: Host, name: str) -> RemoteFile | None:
     """The file of that name; should there be several, one stays."""
     found = [file async for file in host.files() if file.name == name]
     for stray in found[1:]:
-        with contextlib.suppress(HostForgot):
+        with contextlib.suppress(HostNotFound):
             await host.delete_file(stray.id)
     return found[0] if found else None
 
@@ -164,7 +166,7 @@ async def _create(record: JobRecord, job: Job, host: PaidHost) -> None:
             return None
         remote = await record.attempt(job, host.create_job(_job_request(job)))
     changes = {"phase": Phase.WATCHING, "host_job": remote.id, "status": remote.status}
-    return await record.update(job, {**changes, "attempted_at": None, **retries.no_trouble()})
+    return await record.update(job, {**changes, "attempted_at": None, **retries.cleared_failure()})
 
 
 async def find_job(host: Host, training_file: str) -> RemoteJob | None:
@@ -312,7 +314,7 @@ async def _goes_on(
 ) -> None:
     """Any status that is not an end: `paused` too, and those that are not of the protocol."""
     now, action = record.clock.now(), job.requested_action
-    changes = {**news, **retries.no_trouble()}
+    changes = {**news, **retries.cleared_failure()}
     if remote.status == "running" and job.running_at is None:
         changes["running_at"] = now
     if action is not None and remote.status in ACTIONS[action].fulfilled_at:
@@ -357,7 +359,7 @@ async def _trained(
         await records.jobs.add_checkpoints(job.workspace, job.id, checkpoints)
         await records.jobs.add_measures(job.workspace, job.id, measures)
     changes = {
-        **retries.no_trouble(),
+        **retries.cleared_failure(),
         "phase": Phase.WARMING,
         "model": remote.model,
         "trained_tokens": remote.trained_tokens,
@@ -390,7 +392,7 @@ async def _warm_up(record: JobRecord, job: Job, host: PaidHost) -> None:
         called = await host.serve(job.host_job or "", model, base=job.base, name=name)
         if called is None:
             if is_given_up:
-                raise HostSilent(host=host.name)
+                raise HostTimeout(host=host.name)
             return await record.postpone(job, seconds=profile.poll_seconds)
         await _await_first_word(host, called)
     except HostError as error:

@@ -56,7 +56,7 @@ class ExpiryCalendar:
         self._hosts = hosts
         self._clock = clock
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Note each end, and tell those that are near; each host for itself."""
         await asyncio.gather(*(self._look_at_host(name) for name in self._hosts.names()))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bot.commands import Handlers
 from bot.deployments import HANDLE_LENGTH
 from bot.domain import HostName, Job, Model, ModelKind, Role
-from bot.errors import HostError, HostForgot, HostSilent, NotFound, NotNow, Outdated
+from bot.errors import HostError, HostNotFound, HostTimeout, NotFound, NotNow, Outdated
 from bot.parts import every_job
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host, Serving
@@ -133,7 +133,7 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
         raise NotNow(problem=request.words("hosted.not_deployed", model=model.name))
     if shown != stamp_of(model.called):
         raise Outdated(problem=request.words("button.outdated"))
-    with contextlib.suppress(HostForgot):
+    with contextlib.suppress(HostNotFound):
         await deps.hosts.get(model.host).undeploy(model.called)
     async with deps.store.writing() as records:
         await records.models.call(request.id, model.name, None)
@@ -162,7 +162,7 @@ async def _of_host(request: Request, own: OwnedResources, host: Host) -> Sequenc
             lines += [line async for line in _file_lines(request, own, host)]
             lines += [line async for line in _deployment_lines(request, own, host)]
     except TimeoutError:
-        trouble = HostSilent(host=host.name)
+        trouble = HostTimeout(host=host.name)
     except HostError as error:
         trouble = error
     if trouble is not None:

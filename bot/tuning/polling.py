@@ -11,7 +11,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 from bot.domain import HostName, Job, JobId, Phase
-from bot.errors import AttuneError, HostBroken, HostError, HostSilent, NotFound
+from bot.errors import AttuneError, HostError, HostServerError, HostTimeout, NotFound
 from bot.ports.provider import Host, Hosts, RemoteJob
 from bot.ports.store import Clock, Store
 from bot.tuning import deletions, effects, retries
@@ -48,7 +48,7 @@ class JobPoller:
         self._claimed: set[JobId] = set()
         self.calendar = ExpiryCalendar(store=store, hosts=hosts, clock=clock)
 
-    async def look(self) -> float | None:
+    async def poll(self) -> float | None:
         """At every host at once; seconds until the next job is due, None without jobs."""
         hosts = (*self._hosts.names(), None)
         looks = [asyncio.create_task(self.look_at(host), name=f"{host}") for host in hosts]
@@ -79,7 +79,7 @@ class JobPoller:
     async def _advance_all(self, batch: Sequence[Job]) -> None:
         """Jobs of one host, seen in its list; those with news are gone on with one by one."""
         try:
-            seen = await self._batches.look(batch)
+            seen = await self._batches.poll(batch)
         except HostError as error:
             for job in batch:
                 await self._in_trouble(job, error)
@@ -137,12 +137,12 @@ class JobPoller:
         if retries.is_exhausted(fresh, error, record.limits, now=now):
             return await record.give_up(fresh, trouble_code=None, **retries.trouble(error))
         poll = self._hosts.get(job.host).profile.poll_seconds
-        is_unknown = isinstance(error, HostSilent | HostBroken)
+        is_unknown = isinstance(error, HostTimeout | HostServerError)
         log.warning(
             "A host made a job wait",
             extra={"job": job.id, "why": error.key, "unknown_outcome": is_unknown},
         )
-        changes = retries.counted_trouble(fresh, error, now=now)
+        changes = retries.repeated_failure(fresh, error, now=now)
         seconds = retries.wait(fresh, error, poll_seconds=poll)
         # By the job as it was before: an action that was requested meanwhile does not wait.
         return await record.update(job, changes, wait=seconds)
@@ -182,7 +182,7 @@ class JobBatches:
         alone = [job for job in jobs if _is_due(job, now) and job.id not in together]
         return alone, large
 
-    async def look(self, batch: Sequence[Job]) -> Sequence[tuple[Job, JobSnapshot]]:
+    async def poll(self, batch: Sequence[Job]) -> Sequence[tuple[Job, JobSnapshot]]:
         """Those with news; the others are put off until the next round."""
         host = self._hosts.get(batch[0].host)
         found, calls = await _listed(host, {job.host_job or "" for job in batch})

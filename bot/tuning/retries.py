@@ -16,9 +16,9 @@ from bot.errors import (
     AttuneError,
     HostBusy,
     HostError,
-    HostForgot,
+    HostNotFound,
     HostRefused,
-    HostSilent,
+    HostTimeout,
     HostUnreachable,
     ModelUnnamed,
     serialize,
@@ -59,7 +59,7 @@ class RetryLimits:
             return self.start
         if job.phase not in BEFORE_JOB:
             return self.job
-        is_away = isinstance(error, HostBusy | HostSilent | HostUnreachable)
+        is_away = isinstance(error, HostBusy | HostTimeout | HostUnreachable)
         return self.away if is_away else self.start
 
 
@@ -68,7 +68,7 @@ def is_final(job: Job, error: AttuneError) -> bool:
     is_often = _times(job, error) >= MOST_REFUSALS
     if job.phase in BEFORE_JOB and isinstance(error, HostRefused):
         return job.attempted_at is None or is_often
-    return job.phase is Phase.WATCHING and isinstance(error, HostForgot) and is_often
+    return job.phase is Phase.WATCHING and isinstance(error, HostNotFound) and is_often
 
 
 def is_exhausted(job: Job, error: AttuneError, limits: RetryLimits, *, now: datetime) -> bool:
@@ -89,11 +89,11 @@ def trouble(error: AttuneError) -> dict[str, object]:
     return {"trouble": error.sentence, "trouble_details": serialize(error)}
 
 
-def no_trouble() -> dict[str, object]:
+def cleared_failure() -> dict[str, object]:
     return {"trouble": None, "trouble_details": {}, "attempts": 0}
 
 
-def counted_trouble(job: Job, error: AttuneError, *, now: datetime) -> dict[str, object]:
+def repeated_failure(job: Job, error: AttuneError, *, now: datetime) -> dict[str, object]:
     """The failure, with how often and since when in a row."""
     known = job.trouble_details
     kept = {name: known[name] for name in (_UNKNOWN_SINCE,) if name in known}

@@ -7,9 +7,9 @@ from typing import Final
 
 SENTENCES: Final[Mapping[str, str]] = {
     # What a host said, for those who may not read its own words
-    "host.plain.HostForgot": "The host “{host}” does not have it any more: it was deleted there, or has ended.",
+    "host.plain.HostNotFound": "The host “{host}” does not have it any more: it was deleted there, or has ended.",
     "host.plain.HostRefused": "The host “{host}” refused it. Curators and whoever runs the bot can see what it said.",
-    "host.plain.HostBroken": "The host “{host}” had a fault of its own. Curators and whoever runs the bot can see what it said.",
+    "host.plain.HostServerError": "The host “{host}” had a fault of its own. Curators and whoever runs the bot can see what it said.",
     # What a job leaves
     "accuracy.title": "Accuracy of training {id}",
     "accuracy.chart": "Accuracy",

@@ -7,9 +7,9 @@ from typing import Final
 
 SENTENCES: Final[Mapping[str, str]] = {
     # What a host said, for those who may not read its own words
-    "host.plain.HostForgot": "模型服务“{host}”那里已经没有它了：它在那里被删除，或者已经到期。",
+    "host.plain.HostNotFound": "模型服务“{host}”那里已经没有它了：它在那里被删除，或者已经到期。",
     "host.plain.HostRefused": "模型服务“{host}”拒绝了。审核员和运行机器人的人可以看到它的原话。",
-    "host.plain.HostBroken": "模型服务“{host}”自身出了故障。审核员和运行机器人的人可以看到它的原话。",
+    "host.plain.HostServerError": "模型服务“{host}”自身出了故障。审核员和运行机器人的人可以看到它的原话。",
     # What a job leaves
     "accuracy.title": "训练 {id} 的准确率",
     "accuracy.chart": "准确率",

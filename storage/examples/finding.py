@@ -103,7 +103,7 @@ def _has(table: Table, item: str) -> ColumnElement[bool]:
     return exists().where(own, table.c.item == item)
 
 
-def twins_of(example: NewExample) -> ColumnElement[bool]:
+def duplicates_of(example: NewExample) -> ColumnElement[bool]:
     """Living ones of the same assistant that say the same or were taken from the same message."""
     same = []
     if example.row is not None:

@@ -9,7 +9,7 @@ from sqlalchemy import Insert, Integer, Table, Text, and_, bindparam, func, inse
 
 from bot.domain import AssistantId, NewExample, WorkspaceId
 from storage.columns import as_json
-from storage.connection import Connection, its_own
+from storage.connection import Connection, foreign_key_as_not_found
 from storage.examples.values import searchable
 from storage.tables import IS_LIVING, example_authors, example_tags, examples
 
@@ -28,7 +28,9 @@ async def add_marked(
     newest = select(func.coalesce(func.max(examples.c.id), 0)).where(own)
     last = (await connection.run(newest)).scalar_one()
     moment = connection.moment(at)
-    with its_own("assistant", ", ".join(sorted({str(assistant) for assistant, _ in new}))):
+    with foreign_key_as_not_found(
+        "assistant", ", ".join(sorted({str(assistant) for assistant, _ in new}))
+    ):
         await connection.many(
             connection.insert(examples).on_conflict_do_nothing(),
             _EXAMPLE,

@@ -35,18 +35,18 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotFound
 from bot.rows import Method
-from storage.connection import Connection, its_own, parts
+from storage.connection import Connection, foreign_key_as_not_found, parts
 from storage.evaluations import erase_answers
 from storage.example_messages import ExampleMessages
 from storage.examples.finding import (
     LIVING,
     belonging_to,
+    duplicates_of,
     matching,
     may_come_back,
     of_assistant,
     read,
     these,
-    twins_of,
 )
 from storage.examples.importing import add_marked
 from storage.examples.values import columns_of, kept, mark_of, text_columns_of
@@ -87,11 +87,11 @@ class Examples:
     ) -> tuple[Example, bool]:
         statement = self._connection.insert(table).on_conflict_do_nothing().returning(table.c.id)
         values = columns_of(workspace, example, at=at)
-        with its_own("assistant", example.assistant):
+        with foreign_key_as_not_found("assistant", example.assistant):
             row = await self._connection.first(statement, **values)
         messages = example.messages + ((example.source,) if example.source else ())
         if row is None:
-            twin = await self._first(workspace, twins_of(example), example.assistant)
+            twin = await self._first(workspace, duplicates_of(example), example.assistant)
             await ExampleMessages(self._connection).add(workspace, twin.id, messages)
             return twin, False
         await ExampleMessages(self._connection).add(workspace, row.id, messages)

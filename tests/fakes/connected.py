@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from adapters.openai.client import OpenAIHost, Patience
+from adapters.openai.client import OpenAIHost, Timeouts
 from adapters.openai.dialects import Dialect
 from bot.domain import HostName, Hyperparameters, ModelName, Sampling
 from bot.ports.provider import Delta, JobRequest, PaidHost, Profile
@@ -21,7 +21,7 @@ ROW = b'{"messages": []}'
 UPLOAD, CREATE = "POST /files", "POST /fine_tuning/jobs"
 JOB, EVENTS = "GET /fine_tuning/jobs/{id}", "GET /fine_tuning/jobs/{id}/events"
 CHAT = "POST /chat/completions"
-SOON = Patience(connect=1.0, poll=0.1, upload=0.1, piece=0.1)
+SOON = Timeouts(connect=1.0, poll=0.1, upload=0.1, piece=0.1)
 
 
 @asynccontextmanager
@@ -33,7 +33,7 @@ async def connected(
     key: str | None = None,
     chat_base_url: str | None = None,
     retries: int = 0,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
 ) -> AsyncIterator[OpenAIHost]:
     client = OpenAIHost(
         HostName("here"),

@@ -53,7 +53,7 @@ class FakeHouse:
         self.events.append(event)
         return NoReply()
 
-    async def look(self, event: Event) -> Reply:
+    async def query(self, event: Event) -> Reply:
         return NoReply()
 
     async def watch(self, topic: str) -> AsyncIterator[str]:

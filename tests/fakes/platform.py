@@ -72,7 +72,9 @@ class FakePlatform:
                 chain.insert(0, said)
         return chain
 
-    async def nearby(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+    async def messages_before(
+        self, place: Place, before: MessageId, limit: int
+    ) -> Sequence[Message]:
         earlier = [said for said in self.said if int(said.id) < int(before)]
         return earlier[-limit:]
 
@@ -88,7 +90,7 @@ class FakePlatform:
             raise EmptyAnswer
         return message
 
-    async def whisper(self, event: Event, reply: Drawn) -> None:
+    async def send_ephemeral(self, event: Event, reply: Drawn) -> None:
         self.whispers.append(reply)
 
     async def open_form(self, event: Event, form: Form) -> None:

@@ -28,9 +28,9 @@ def build(place: ApiDependencies) -> FastAPI:
         api.include_router(noun.router)
     app.include_router(api)
     app.add_api_route("/healthz", healthz, methods=["GET", "HEAD"])
-    app.add_exception_handler(ApiError, say_no)
-    app.add_exception_handler(OSError, say_full)
-    app.add_exception_handler(OperationalError, say_full)
+    app.add_exception_handler(ApiError, answer_not_found)
+    app.add_exception_handler(OSError, answer_disk_full)
+    app.add_exception_handler(OperationalError, answer_disk_full)
     app.add_exception_handler(HTTPException, say_no_for_framework)
     app.add_exception_handler(RequestValidationError, say_no_for_framework)
     if place.cors_origins:
@@ -49,16 +49,16 @@ def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-def say_no(_request: Request, error: Exception) -> JSONResponse:
+def answer_not_found(_request: Request, error: Exception) -> JSONResponse:
     refusal = error if isinstance(error, ApiError) else ApiError()
     return JSONResponse(refusal.body(), status_code=refusal.status)
 
 
-def say_full(request: Request, error: Exception) -> JSONResponse:
+def answer_disk_full(request: Request, error: Exception) -> JSONResponse:
     """Of errors of files and of the database, only a full disk is something to be said."""
     if not is_full(error):
         raise error
-    return say_no(request, DiskFull())
+    return answer_not_found(request, DiskFull())
 
 
 def say_no_for_framework(request: Request, error: Exception) -> JSONResponse:
@@ -76,4 +76,4 @@ def say_no_for_framework(request: Request, error: Exception) -> JSONResponse:
             refusal = TooLarge()
         case _:
             refusal = ApiError()
-    return say_no(request, refusal)
+    return answer_not_found(request, refusal)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from tuner.api.dependencies import ApiDependencies
 from tuner.api.models import base_of
-from tuner.api.request_body import Gone
+from tuner.api.request_body import ClientDisconnected
 from tuner.api.schemas import CreateChat, CreateCompletion, SamplingShape
 from tuner.engine import Delta, Generation, GenerationRequest, Sampling, TokenLogprob
 from tuner.errors import ApiError, Unknown
@@ -173,7 +173,7 @@ def _weights_of(place: ApiDependencies, model: str) -> Path | None:
     return place.runner.folder_of(stored.job).weights(stored.step)
 
 
-async def counted(usage: Usage, answer: Generation) -> AsyncGenerator[Delta, None]:
+async def stream_counting_usage(usage: Usage, answer: Generation) -> AsyncGenerator[Delta, None]:
     """The pieces; however this ends, the engine is told to stop."""
     try:
         async for piece in answer.pieces:
@@ -184,21 +184,21 @@ async def counted(usage: Usage, answer: Generation) -> AsyncGenerator[Delta, Non
             await answer.pieces.aclose()
 
 
-async def whole(usage: Usage, answer: Generation) -> list[Choice]:
+async def collect_choices(usage: Usage, answer: Generation) -> list[Choice]:
     choices: dict[int, Choice] = {}
-    async for piece in counted(usage, answer):
+    async for piece in stream_counting_usage(usage, answer):
         choices.setdefault(piece.choice, Choice()).take(piece)
     return [choices[index] for index in sorted(choices)]
 
 
-async def unless_gone(request: Request, work: Coroutine[None, None, Whole]) -> Whole:
+async def cancel_on_disconnect(request: Request, work: Coroutine[None, None, Whole]) -> Whole:
     """What the work gives; nobody waits for the end of it once the asker has left."""
     working = asyncio.create_task(work, name="completion")
     left = asyncio.create_task(_left(request), name="asker")
     try:
         await asyncio.wait({working, left}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise Gone
+            raise ClientDisconnected
         return working.result()
     finally:
         for task in (working, left):

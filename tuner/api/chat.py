@@ -18,13 +18,13 @@ from tuner.api.answering import (
     NeutralValues,
     Usage,
     ask,
-    counted,
+    cancel_on_disconnect,
+    collect_choices,
     event,
     refuse_stream_options,
     refuse_unsupported,
     sampling_of,
-    unless_gone,
-    whole,
+    stream_counting_usage,
     writes_tokens,
 )
 from tuner.api.dependencies import ApiDependencies, dependencies_of
@@ -85,7 +85,7 @@ async def create_completion(request: Request) -> Response:
     answer = await _ask(place, wanted)
     completion = Completion(wanted.model, Usage(answer.prompt_tokens))
     if not wanted.stream:
-        return JSONResponse(await unless_gone(request, _whole(completion, answer)))
+        return JSONResponse(await cancel_on_disconnect(request, _whole(completion, answer)))
     options = wanted.stream_options
     events = _events(completion, answer, with_usage=bool(options and options.include_usage))
     return StreamingResponse(events, media_type=EVENT_STREAM, headers=NO_CACHE)
@@ -118,7 +118,7 @@ async def _ask(place: ApiDependencies, wanted: CreateChat) -> Generation:
 
 
 async def _whole(completion: Completion, answer: Generation) -> dict[str, object]:
-    choices = await whole(completion.usage, answer)
+    choices = await collect_choices(completion.usage, answer)
     return {
         **completion.head("chat.completion"),
         "choices": [_shown(index, choice) for index, choice in enumerate(choices)],
@@ -148,7 +148,7 @@ async def _events(
     extra: dict[str, object] = {"usage": None} if with_usage else {}
     head = completion.head("chat.completion.chunk")
     begun: set[int] = set()
-    async with aclosing(counted(completion.usage, answer)) as pieces:
+    async with aclosing(stream_counting_usage(completion.usage, answer)) as pieces:
         async for piece in pieces:
             logprobs = shown_logprobs(piece.logprobs)
             for delta, finish_reason in _deltas(piece, is_first=piece.choice not in begun):

@@ -18,14 +18,14 @@ from tuner.api.answering import (
     NeutralValues,
     Usage,
     ask,
-    counted,
+    cancel_on_disconnect,
+    collect_choices,
     event,
     refuse_stream_options,
     refuse_token_ids,
     refuse_unsupported,
     sampling_of,
-    unless_gone,
-    whole,
+    stream_counting_usage,
     writes_tokens,
 )
 from tuner.api.dependencies import ApiDependencies, dependencies_of
@@ -57,7 +57,7 @@ async def create_completion(request: Request) -> Response:
     each_has = wanted.n or 1
     if not wanted.stream:
         work = _whole(head, usage, list(zip(echoes, answers, strict=True)), each_has=each_has)
-        return JSONResponse(await unless_gone(request, work))
+        return JSONResponse(await cancel_on_disconnect(request, work))
     options = wanted.stream_options
     events = _events(
         head,
@@ -112,7 +112,7 @@ async def _whole(
             listed_logprobs(choice.logprobs, offset=len(echo)),
         )
         for number, (echo, answer) in enumerate(answers)
-        for index, choice in enumerate(await whole(usage, answer))
+        for index, choice in enumerate(await collect_choices(usage, answer))
     ]
     return {**head, "choices": shown, "usage": usage.shown()}
 
@@ -127,7 +127,7 @@ async def _events(
 ) -> AsyncIterator[bytes]:
     for number, (echo, answer) in enumerate(answers):
         said: dict[int, int] = {}
-        async with aclosing(counted(usage, answer)) as pieces:
+        async with aclosing(stream_counting_usage(usage, answer)) as pieces:
             async for piece in pieces:
                 text = piece.text if piece.choice in said else echo + piece.text
                 offset = said.setdefault(piece.choice, len(echo))

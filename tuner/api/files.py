@@ -17,7 +17,7 @@ from bot.rows import Problem, method_of, read_lines
 from tuner.api.dependencies import dependencies_of
 from tuner.api.multipart import FORM_ALLOWANCE, LARGEST_FILE, UploadForm
 from tuner.api.paging import envelope, page_of, with_ends
-from tuner.api.request_body import BODILESS, Gone, read_as
+from tuner.api.request_body import BODILESS, ClientDisconnected, read_as
 from tuner.errors import ApiError, TooLarge, Unknown
 from tuner.store.files import StoredFile, UploadedFile
 
@@ -59,7 +59,7 @@ async def create_file(request: Request) -> dict[str, object]:
         try:
             await form.read(request.stream())
         except ClientDisconnect as error:
-            raise Gone from error
+            raise ClientDisconnected from error
         arrival = await asyncio.to_thread(_examine, form, draft, file, place.max_rows)
         stored = await asyncio.to_thread(place.files.keep, draft, arrival)
     return shown(stored)

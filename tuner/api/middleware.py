@@ -10,7 +10,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tuner.errors import Slow
+from tuner.errors import RequestTimeout
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class _Exchange:
         except TimeoutError as error:
             # Nobody waits for the rest of it, so nothing else can come on this connection.
             self._has_body, self._must_close = False, True
-            raise Slow from error
+            raise RequestTimeout from error
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

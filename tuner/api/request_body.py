@@ -18,7 +18,7 @@ MOST_VALUES = 200_000
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-class Gone(ApiError):
+class ClientDisconnected(ApiError):
     """The client went away before it had sent everything."""
 
 
@@ -59,7 +59,7 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
         async for chunk in request.stream():
             yield chunk
     except ClientDisconnect as error:
-        raise Gone from error
+        raise ClientDisconnected from error
 
 
 def _refuse_announced(request: Request) -> None:

@@ -20,11 +20,11 @@ from tuner.api.answering import (
     NeutralValues,
     Usage,
     ask,
-    counted,
+    cancel_on_disconnect,
+    collect_choices,
     event,
     refuse_unsupported,
-    unless_gone,
-    whole,
+    stream_counting_usage,
 )
 from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.request_body import json_body, read_as
@@ -141,7 +141,7 @@ async def create_response(request: Request) -> Response:
     if wanted.stream:
         events = _events(answer, generation)
         return StreamingResponse(events, media_type=EVENT_STREAM, headers=NO_CACHE)
-    return JSONResponse(await unless_gone(request, _whole(answer, generation)))
+    return JSONResponse(await cancel_on_disconnect(request, _whole(answer, generation)))
 
 
 def _read(body: dict[str, object], place: ApiDependencies) -> CreateResponse:
@@ -200,7 +200,7 @@ def _parts(path: str, parts: Sequence[object]) -> list[dict[str, object]]:
 
 
 async def _whole(answer: Answer, generation: Generation) -> dict[str, object]:
-    [choice] = await whole(answer.usage, generation)
+    [choice] = await collect_choices(answer.usage, generation)
     return answer.shown(choice)
 
 
@@ -212,7 +212,7 @@ async def _events(answer: Answer, generation: Generation) -> AsyncIterator[bytes
     yield numbered.event("response.output_item.added", output_index=0, item=answer.item())
     yield numbered.event("response.content_part.added", **place, part=part(""))
     choice = Choice()
-    async with aclosing(counted(answer.usage, generation)) as pieces:
+    async with aclosing(stream_counting_usage(answer.usage, generation)) as pieces:
         async for piece in pieces:
             choice.take(piece)
             if piece.text:

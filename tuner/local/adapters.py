@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import linear
 
-from tuner.errors import Unready
+from tuner.errors import ModelLoadFailed
 from tuner.local.loading import ADAPTER
 
 WEIGHTS = "adapter_model.safetensors"
@@ -93,7 +93,7 @@ class AdapterBank:
         """Raises Unready for one that changes what cannot be mixed: half of it would be served."""
         foreign = sorted({*(adapter.pairs.keys() - self._layers.keys()), *adapter.others})
         if foreign:
-            raise Unready(
+            raise ModelLoadFailed(
                 f"This model changes '{foreign[0]}', which cannot be served beside other models."
             )
 

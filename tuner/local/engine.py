@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tuner.bases import find_bases
 from tuner.engine import Base, Delta, Embedding, Generation, GenerationRequest, Sampling
-from tuner.errors import ApiError, Busy, Unready
-from tuner.local.waiting import wait_asleep
+from tuner.errors import ApiError, Busy, ModelLoadFailed
+from tuner.local.omp_wait import set_passive_omp_wait
 
 if TYPE_CHECKING:
     from tuner.local.constraints import Matcher
@@ -56,7 +56,7 @@ class Local:
         for name in ("torch", "transformers", "peft", "trl"):
             if find_spec(name) is None:
                 raise ModuleNotFoundError(name=name)
-        wait_asleep()
+        set_passive_omp_wait()
         return cls(find_bases(said), longest_queue=longest_queue)
 
     async def run(self) -> None:
@@ -176,7 +176,7 @@ class Local:
                 code="context_length_exceeded",
             )
         most = min(room, asked.sampling.most_tokens or loaded.defaults.most_tokens)
-        drawing = loaded.defaults.drawing_for(asked.sampling)
+        drawing = loaded.defaults.sampling_for(asked.sampling)
         return [
             Reply(
                 choice=choice,
@@ -351,14 +351,14 @@ class Local:
 
 def _opened(place: Path, base: Path) -> "Loaded":
     from tuner.local.error_mapping import is_memory
-    from tuner.local.load_model import open_model
+    from tuner.local.load_model import load_for_serving
 
     try:
-        return open_model(place, base)
+        return load_for_serving(place, base)
     except Exception as error:
         if isinstance(error, FileNotFoundError) or is_memory(error):
             raise
-        raise Unready from error
+        raise ModelLoadFailed from error
 
 
 def _places(asked: GenerationRequest) -> tuple[Path, Path | None]:

@@ -15,7 +15,7 @@ _MARK = "Marked"
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class SamplingParameters:
     """How tokens are drawn; `top_k` 0 takes all, a temperature of 0 the likeliest."""
 
     temperature: float = 1.0
@@ -28,13 +28,13 @@ class Drawing:
 class GenerationDefaults:
     """A base's `generation_config.json`; a base that does not ask to be drawn from is not."""
 
-    drawing: Drawing = Drawing(temperature=0.0)
+    drawing: SamplingParameters = SamplingParameters(temperature=0.0)
     most_tokens: int = MOST_TOKENS
 
     @classmethod
     def of(cls, config: GenerationConfig) -> "GenerationDefaults":
         is_drawn = bool(config.do_sample)
-        drawing = Drawing(
+        drawing = SamplingParameters(
             temperature=_number(config.temperature, 1.0) if is_drawn else 0.0,
             top_p=_number(config.top_p, 1.0) if is_drawn else 1.0,
             top_k=int(_number(config.top_k, 0)) if is_drawn else 0,
@@ -42,11 +42,11 @@ class GenerationDefaults:
         )
         return cls(drawing, int(_number(config.max_new_tokens, MOST_TOKENS)))
 
-    def drawing_for(self, asked: Sampling) -> Drawing:
+    def sampling_for(self, asked: Sampling) -> SamplingParameters:
         """Of several answers to one question none shall be the other's copy."""
         own = self.drawing
         temperature = own.temperature or (1.0 if asked.choices > 1 else 0.0)
-        return Drawing(
+        return SamplingParameters(
             temperature=temperature if asked.temperature is None else asked.temperature,
             top_p=own.top_p if asked.top_p is None else asked.top_p,
             top_k=own.top_k,

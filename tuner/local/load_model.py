@@ -33,7 +33,7 @@ class Loaded:
         return any(reply.adapter == adapter for reply in self.batch.replies)
 
 
-def open_model(place: Path, base: Path) -> Loaded:
+def load_for_serving(place: Path, base: Path) -> Loaded:
     """A base, or what was trained whole from it, which is kept exact and served as the base is."""
     be_quiet()
     _leave_room()

@@ -13,7 +13,7 @@ from tokenizers.decoders import DecodeStream
 from tuner.calls import MARKS, calls_in
 from tuner.engine import Delta, Sampling, TokenLogprob
 from tuner.local.constraints import Matcher
-from tuner.local.generation_defaults import Drawing
+from tuner.local.generation_defaults import SamplingParameters
 
 LIKELY = 1024
 LEAST_LOGPROB = -9999.0
@@ -32,7 +32,7 @@ class Reply:
     choice: int
     prompt: Sequence[int]
     sampling: Sampling
-    drawing: Drawing
+    drawing: SamplingParameters
     adapter: Path | None
     most_tokens: int
     enders: frozenset[int]
@@ -147,7 +147,7 @@ class Reply:
     def _is_over(self) -> bool:
         """At the limit; or, where none was asked for, in a loop."""
         is_free = self.sampling.most_tokens is None
-        return self.spent >= self.most_tokens or (is_free and is_looping(self._said))
+        return self.spent >= self.most_tokens or (is_free and ends_in_repetition(self._said))
 
     def _part(self) -> None:
         """Tell what the model reasons before its answer, and keep the answer alone."""
@@ -232,7 +232,7 @@ def _overlap(text: str, mark: str) -> int:
     return next((size for size in range(most, 0, -1) if text.endswith(mark[:size])), 0)
 
 
-def is_looping(tokens: Sequence[int]) -> bool:
+def ends_in_repetition(tokens: Sequence[int]) -> bool:
     """Whether the end is one block of tokens, said over and over."""
     for size in range(1, min(LONGEST_BLOCK, len(tokens) // FEWEST_REPEATS) + 1):
         length = max(FEWEST_REPEATS * size, FEWEST_REPEATED)

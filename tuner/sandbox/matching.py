@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from tuner.sandbox.features import Vocabulary
-from tuner.sandbox.text import normalise, split_context, terms_of, text_of
+from tuner.sandbox.text import normalise, question_and_context, terms_of, text_of
 
 NOT_TAUGHT = "I have not been taught that."
 NOTHING_TAUGHT = "I have not been taught anything yet."
@@ -159,7 +159,7 @@ def base_reply(
     """The untrained base picks from the exchanges in the prompt, its own refusals left aside."""
     exchanges = _exchanges(messages)
     vocabulary = Vocabulary(question for question, _ in exchanges)
-    asked = Question.read(split_context(messages)[0], vocabulary)
+    asked = Question.read(question_and_context(messages)[0], vocabulary)
     taught = [Question.read(question, vocabulary) for question, _ in exchanges]
     found = [
         Candidate(n, one.text, 0.0, coverage(asked, one, vocabulary))

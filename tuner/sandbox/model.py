@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from tuner.sandbox.features import Floats, Vector, Vocabulary, vector_of
 from tuner.sandbox.matching import Candidate, Question, Reply, choose, coverage
-from tuner.sandbox.text import normalise, split_context
+from tuner.sandbox.text import normalise, question_and_context
 
 FORMAT = 2
 COMPARED = 24
@@ -80,7 +80,7 @@ class Model:
         seed: int | None = None,
     ) -> Reply:
         """The taught reply for the last user message, or a refusal."""
-        found = self._candidates(*split_context(messages))
+        found = self._candidates(*question_and_context(messages))
         return choose(found, self.replies, temperature=temperature, seed=seed)
 
     def _candidates(self, question: str, earlier: str) -> list[Candidate]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tuner.sandbox.text import split_context, text_of
+from tuner.sandbox.text import question_and_context, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def _replies(row: Mapping[str, object]) -> Iterator[Target]:
         reply = text_of(message.get("content"))
         is_taught = message.get("role") == "assistant" and message.get("weight", 1) != 0
         if is_taught and reply.strip():
-            yield Target(*split_context(messages[:position]), reply)
+            yield Target(*question_and_context(messages[:position]), reply)
 
 
 def _preferences(row: Mapping[str, object]) -> Iterator[Target]:
@@ -45,7 +45,7 @@ def _preferences(row: Mapping[str, object]) -> Iterator[Target]:
     preferred = _last_text(row.get("preferred_output"))
     rejected = _last_text(row.get("non_preferred_output"))
     if preferred.strip() and rejected.strip():
-        yield Target(*split_context(messages), preferred, rejected)
+        yield Target(*question_and_context(messages), preferred, rejected)
 
 
 def _last_text(output: object) -> str:

@@ -68,7 +68,7 @@ def text_of(content: object) -> str:
     return "\n".join(text for text in parts if isinstance(text, str))
 
 
-def split_context(messages: Sequence[Mapping[str, object]]) -> tuple[str, str]:
+def question_and_context(messages: Sequence[Mapping[str, object]]) -> tuple[str, str]:
     """The last user message, and the text of up to CONTEXT_MESSAGES messages before it."""
     last = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=-1)
     if last < 0:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, insert, or_, select
 
-from tuner.errors import Clash, Unknown
+from tuner.errors import Conflict, Unknown
 from tuner.folder import fsync_folder
 from tuner.store import tables
 from tuner.store.database import Database, next_identifier
@@ -108,7 +108,9 @@ class Files:
         with self._database.writing() as connection:
             self.get_within(connection, file_id)
             if job := connection.execute(_user_of(file_id)).scalar():
-                raise Clash(f"{file_id} is used by {job}, which is not finished. Cancel it first.")
+                raise Conflict(
+                    f"{file_id} is used by {job}, which is not finished. Cancel it first."
+                )
             connection.execute(delete(tables.files).where(_file.id == file_id))
         self.path(file_id).unlink(missing_ok=True)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
-from tuner.errors import Clash, Unknown
+from tuner.errors import Conflict, Unknown
 from tuner.store import tables
 from tuner.store.database import Database, next_identifier
 from tuner.store.files import LIVE
@@ -105,4 +105,4 @@ def _refuse_while_used(connection: Connection, model_ids: list[str]) -> None:
     job = tables.jobs.c
     user = select(job.id).where(job.model.in_(model_ids), job.status.in_(LIVE)).limit(1)
     if job_id := connection.execute(user).scalar():
-        raise Clash(f"{job_id} starts from this model and is not finished. Cancel it first.")
+        raise Conflict(f"{job_id} starts from this model and is not finished. Cancel it first.")

@@ -38,7 +38,7 @@ class Progress:
         self._files = files
         self._drafts = drafts
 
-    def absorb(self, job_id: str, lines: Sequence[Line], offset: int) -> None:
+    def apply_events(self, job_id: str, lines: Sequence[Line], offset: int) -> None:
         """Take over what a worker wrote up to this byte of its events."""
         with self._database.writing() as connection:
             job = jobs.get_within(connection, job_id)
@@ -93,7 +93,7 @@ class Progress:
                 result_file=result.id,
             )
 
-    def note_death(self, job_id: str, reason: str) -> None:
+    def worker_died(self, job_id: str, reason: str) -> None:
         """A worker died by itself: back in line, unless it keeps dying at the same place."""
         with self._database.writing() as connection:
             job = jobs.get_within(connection, job_id)

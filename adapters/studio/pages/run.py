@@ -64,7 +64,7 @@ class Run:
     def draw(self) -> None:
         self._body = ui.element("div").classes("stack")
 
-    async def look(self) -> list[Reply]:
+    async def load(self) -> list[Reply]:
         """The replies that the page is made of."""
         raise NotImplementedError
 
@@ -75,7 +75,7 @@ class Run:
             ui.label(reply.text).classes("problem")
 
     async def refresh(self) -> None:
-        told = await self.look()
+        told = await self.load()
         if told == self._seen:
             return
         self._seen = told
@@ -115,7 +115,7 @@ async def run_page(studio: Studio, request: Request, name: str, page: RunPage) -
 class Workspaces(Run):
     """Every place that is served; one of them is what the other pages are about."""
 
-    async def look(self) -> list[Reply]:
+    async def load(self) -> list[Reply]:
         return [await self.visit.see("workspaces")]
 
     def draw_reply(self, reply: Reply) -> None:
@@ -160,7 +160,7 @@ class Assistants(Run):
         self.button("studio.bind", "tag", self._bind, is_primary=False)
         self.button("studio.new_assistant", "add", self._create)
 
-    async def look(self) -> list[Reply]:
+    async def load(self) -> list[Reply]:
         return [await self.visit.list("assistant list"), await self.visit.see("bindings")]
 
     def draw_reply(self, reply: Reply) -> None:
@@ -272,7 +272,7 @@ class Assistants(Run):
 class Hosts(Run):
     """The servers that answer and train, each with a test of its connection."""
 
-    async def look(self) -> list[Reply]:
+    async def load(self) -> list[Reply]:
         return [await self.visit.see("hosts"), await self.visit.see("engine")]
 
 
@@ -282,7 +282,7 @@ class Roles(Run):
     def draw_top(self) -> None:
         self.button("studio.grant", "person_add", self._grant)
 
-    async def look(self) -> list[Reply]:
+    async def load(self) -> list[Reply]:
         return [await self.visit.list("admin roles")]
 
     async def _grant(self) -> None:
@@ -297,7 +297,7 @@ class Privacy(Run):
     def draw_top(self) -> None:
         self.button("studio.change_sources", "verified_user", self._change)
 
-    async def look(self) -> list[Reply]:
+    async def load(self) -> list[Reply]:
         return [await self.visit.see("consents")]
 
     async def _change(self) -> None:
@@ -310,7 +310,7 @@ class Spending(Run):
     def draw_top(self) -> None:
         self.button("studio.set_caps", "savings", self._cap)
 
-    async def look(self) -> list[Reply]:
+    async def load(self) -> list[Reply]:
         return [await self.visit.list("admin budget")]
 
     async def _cap(self) -> None:
@@ -341,7 +341,7 @@ class Audit(Run):
             who.props("outlined dense debounce=250 clearable").classes("narrow").mark("user")
         super().draw()
 
-    async def look(self) -> list[Reply]:
+    async def load(self) -> list[Reply]:
         return [await self.visit.list("admin audit", {**self.filters, "limit": "200"})]
 
     def _filtering(self, name: str) -> Callable[..., Awaitable[None]]:

@@ -3,7 +3,7 @@
 import os
 
 
-def wait_asleep() -> None:
+def set_passive_omp_wait() -> None:
     """Set OpenMP's threads to sleep while they wait; to be called before torch is imported.
 
     Spinning, OpenMP's default, keeps the core that the slowest thread needs: beside a busy

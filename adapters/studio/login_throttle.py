@@ -20,7 +20,7 @@ _MOST_BROWSERS = 1000
 _MOST_BY_ALL = 300
 
 
-class Guesses:
+class LoginThrottle:
     """Counts wrong passwords by client address, in bounded memory.
 
     A right password waits as long as a wrong one, else its speed would tell it; `MOST_AT_ONCE`
@@ -44,7 +44,7 @@ class Guesses:
             self._browsers.popitem(last=False)
         return cookie
 
-    def counted_as(self, address: str, browser: str) -> str:
+    def client_key(self, address: str, browser: str) -> str:
         """Whom an attempt counts for: a browser that is remembered, else the address."""
         return browser if browser in self._browsers else address
 

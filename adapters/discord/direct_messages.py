@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from adapters.discord.api import Json
+from adapters.discord.direct_guild_choices import SERVER, Choice, DirectGuildChoices, unmarked
 from adapters.discord.directory import Directory
-from adapters.discord.directs import SERVER, Choice, Directs, unmarked
-from adapters.discord.inbound import GuildContext
+from adapters.discord.inbound import EventContext
 from adapters.discord.interactions import InteractionContext
 from adapters.discord.surface import DiscordSurface
 from bot.domain import ChannelId, ChannelKind, Place, WorkspaceId
@@ -28,7 +28,7 @@ class Found:
     """A payload, as of the place it belongs to."""
 
     data: Json
-    around: GuildContext
+    around: EventContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Answered:
     waiting: Sequence[Json] = ()
 
 
-class DirectTalks:
+class DirectMessages:
     """Raises SurfaceError where Discord does not tell, so that what was said is tried again."""
 
     def __init__(
         self,
         surface: DiscordSurface,
         directory: Directory,
-        directs: Directs,
+        directs: DirectGuildChoices,
         say: Callable[..., str],
     ) -> None:
         self._surface = surface

@@ -39,7 +39,7 @@ class Choice:
     lost: str | None = None
 
 
-class Directs:
+class DirectGuildChoices:
     """Nothing said elsewhere changes a choice. Raises SurfaceError where Discord does not tell."""
 
     def __init__(self, store: Store, directory: Directory, members: Members) -> None:
