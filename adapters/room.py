@@ -149,7 +149,7 @@ class LocalRoom:
         self._tell(FormReturned(event))
 
     async def send_file(self, event: Event, document: Document) -> None:
-        path = await self._write(document)
+        path = await self.write_file(document)
         size = (await asyncio.to_thread(path.stat)).st_size
         shown = path.name if event.key.startswith(WINDOW) else path
         text = f"{document.text}\n{shown}".strip()
@@ -273,7 +273,8 @@ class LocalRoom:
         self._tell(Streaming(number, message.text, is_final=True))
         self._tell(Updated(message))
 
-    async def _write(self, document: Document) -> Path:
+    async def write_file(self, document: Document) -> Path:
+        """Among the exports, whole or not at all, under a name that nothing there has."""
         with _as_surface_error():
             path, file = await asyncio.to_thread(_create, self._exports, document.name)
         try:

@@ -160,10 +160,10 @@ def export_model(
     ] = None,
 ) -> None:
     """A tuned model as files that other programs load, with a card of what it is made of."""
-    from attune.model_export import export_model as export
+    from attune.model_export import export_model as write
 
-    if problem := export(_settings(), model, out.resolve(), data=data, base=base, merged=merged):
-        _fail(problem)
+    place = out.resolve()
+    _run(write(_settings(), model, place, is_whole=merged, data=data, base=base))
     typer.echo(f"{model} is in {out}. Its README.md says how to load it.")
 
 

@@ -27,6 +27,7 @@ from adapters.slack.api import Access
 from attune.embedded import KEY_VARIABLE, Address
 from attune.engine.folder import EngineFolder
 from attune.engine.manager import EngineManager
+from attune.model_export import EmbeddedModels
 from attune.settings import Settings
 from attune.starters import starters
 from attune.topics import Topics
@@ -169,6 +170,7 @@ def build(
         wake=lambda: _ring((*wakes.values(), *evaluation_wakes.values())),
         changed=changed,
         engine=engine,
+        exporter=EmbeddedModels(settings),
         erase_after=timedelta(days=settings.erase_after_days),
     )
     spawn = _spawning(group, busy)

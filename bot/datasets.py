@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO
 
-from bot.commands import METHOD, Handlers, Option
 from bot.domain import (
     AssistantId,
     Example,
@@ -20,18 +19,13 @@ from bot.domain import (
     ExampleState,
     NewExample,
     Origin,
-    Role,
     Row,
 )
 from bot.errors import NotNow
-from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
 from bot.replies import Document, Reply
 from bot.request import Request
 from bot.rows import Method, Problem, content_text
-
-handlers = Handlers()
-
 
 _BATCH = 200
 _BETWEEN = 50
@@ -93,13 +87,6 @@ async def _note_import(records: Records, tally: Tally, request: Request) -> None
         known=tally.known,
         refused=tally.refused,
     )
-
-
-@handlers.command(
-    "export", Role.CURATOR, Option.choice("format", "jsonl", "csv", rest=True), METHOD
-)
-async def export(request: Request, deps: Dependencies) -> Reply:
-    return await export_examples(request, store=deps.store)
 
 
 async def export_examples(request: Request, *, store: Store) -> Reply:

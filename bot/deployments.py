@@ -164,7 +164,7 @@ async def listing(request: Request, deps: Dependencies) -> Reply:
         found = await records.models.all(request.id, request.assistant.id)
         current = await records.deployments.current(request.id, request.assistant.id)
     listed = [*found, _base(request)]
-    lines = tuple(_line(request, model, current) for model in listed)
+    lines = tuple(_line(request, model, current, deps) for model in listed)
     return Listing(request.words("models.title", count=len(lines)), lines)
 
 
@@ -186,7 +186,9 @@ async def history(request: Request, deps: Dependencies) -> Reply:
     return Listing(request.words("model.history"), lines, empty=request.words("model.no_history"))
 
 
-def _line(request: Request, model: Model, current: Deployment | None) -> ListingRow:
+def _line(
+    request: Request, model: Model, current: Deployment | None, deps: Dependencies
+) -> ListingRow:
     words = request.words
     answering = current.model if current else request.assistant.base
     notes = [words(f"model.{model.kind}")]
@@ -203,6 +205,9 @@ def _line(request: Request, model: Model, current: Deployment | None) -> Listing
     if model.is_tainted:
         notes.append(words("model.tainted"))
     buttons = _buttons(request, model, current) if model.name != answering else ()
+    if request.role >= Role.CURATOR and _has_files(model, deps):
+        taken = Button(words("button.take_away"), f"model.export:{model.name[-HANDLE_LENGTH:]}")
+        buttons = (*buttons[:1], taken, *buttons[1:])
     return ListingRow(
         model.name.rpartition(":")[2],
         model.name,
@@ -218,6 +223,12 @@ def _line(request: Request, model: Model, current: Deployment | None) -> Listing
         ),
         tone=Tone.GOOD if model.name == answering else Tone.PLAIN,
     )
+
+
+def _has_files(model: Model, deps: Dependencies) -> bool:
+    """Whether it was trained on this machine, so that its weights can be taken away."""
+    is_base = model.kind is ModelKind.BASE
+    return not is_base and deps.exporter is not None and deps.exporter.has_files_of(model.host)
 
 
 def _buttons(request: Request, model: Model, current: Deployment | None) -> tuple[Button, ...]:

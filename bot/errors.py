@@ -9,6 +9,7 @@ AttuneError
 │   ├── NotEnoughSpace      the disk is too full for it
 │   ├── InstallRunning      somebody installs here already
 │   └── ModelRefused        a model cannot be taken as a base
+├── ExportRefused           a tuned model cannot be taken away
 ├── Refusal                 the asker can do something about it
 │   ├── NotAllowed          the role is too low
 │   │   └── NotForGuests    a guest, or somebody of another organisation
@@ -117,6 +118,10 @@ class InstallRunning(EngineError):
 
 class ModelRefused(EngineError):
     """{name} cannot be taken: {problem}"""
+
+
+class ExportRefused(AttuneError):
+    """The model cannot be taken away: {problem}"""
 
 
 class Refusal(AttuneError):

@@ -14,8 +14,13 @@ LINK_LASTS = timedelta(minutes=10)
 _TYPED = (FieldKind.LINE, FieldKind.TEXT, FieldKind.NUMBER)
 
 
-def offer(request: Request, form: Form, links: Links) -> Text:
-    """A link to the form, for the asker alone. Raises NotNow where no page can be reached."""
+def offer(
+    request: Request, form: Form, links: Links, *, about: str = "form", **details: object
+) -> Text:
+    """A link to the form, for the asker alone. Raises NotNow where no page can be reached.
+
+    `about` is how the keys of the sentences begin that say so; `details` is what they name.
+    """
     is_typed = all(field.kind in _TYPED for field in form.fields)
     invitation = Invitation(
         request.place, request.user, None, request.now + LINK_LASTS, form.again, form.id
@@ -23,8 +28,9 @@ def offer(request: Request, form: Form, links: Links) -> Text:
     link = links.write(invitation) if form.again and is_typed else None
     # An admin may sit at the machine itself; whoever else would open it finds nothing there.
     if link is None or (link.is_local and request.role < Role.ADMIN):
-        raise NotNow(problem=request.words("form.no_address"))
-    text = request.words("form.link", minutes=int(LINK_LASTS.total_seconds() // 60))
+        raise NotNow(problem=request.words(f"{about}.no_address", **details))
+    minutes = int(LINK_LASTS.total_seconds() // 60)
+    text = request.words(f"{about}.link", minutes=minutes, **details)
     if link.is_local:
         text = f"{text} {request.words('write.local')}"
     return Text(

@@ -70,6 +70,8 @@ def whole_number(text: str) -> int:
 
 
 def size(number: int) -> str:
-    """Bytes such as 1.9 GB or 265 MB."""
+    """Bytes such as 1.9 GB, 265 MB or 12 KB."""
     megabytes = number / 1024**2
+    if 0 < megabytes < 1:
+        return f"{math.ceil(number / 1024)} KB"
     return f"{megabytes / 1024:.1f} GB" if megabytes >= 1024 else f"{megabytes:.0f} MB"

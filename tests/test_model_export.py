@@ -7,11 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from jinja2 import Template
 from openai.types.fine_tuning import FineTuningJob
 
 from tests.tuner_scene import Tuner
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 FIGS = "Do you sell figs?"
 ANSWER = "Arr, figs be in the hold, matey."
@@ -64,6 +69,33 @@ def test_what_cannot_be_taken_is_said_in_a_sentence(
     assert not (tmp_path / "out").exists()
 
 
+def assert_modelfile_asks_as(tokenizer: PreTrainedTokenizerBase, modelfile: str) -> None:
+    """Its template, read as Go's text/template does, gives the prompts of the chat template."""
+    assert modelfile.startswith("FROM .\nTEMPLATE ")
+    go = modelfile.split('"""')[1]
+    for theirs, ours in {
+        "{{ if .System }}": "{% if system %}",
+        "{{ .System }}": "{{ system }}",
+        "{{ range .Messages }}": "{% for m in messages %}",
+        '{{ if eq .Role "user" }}': "{% if m.role == 'user' %}",
+        '{{ else if eq .Role "assistant" }}': "{% elif m.role == 'assistant' %}",
+        "{{ else }}": "{% else %}",
+        "{{ .Content }}": "{{ m.content }}",
+        "{{ end }}{{ end }}": "{% endif %}{% endfor %}",
+        "{{ end }}": "{% endif %}",
+    }.items():
+        go = go.replace(theirs, ours)
+    turns = [{"role": "user", "content": "One?"}, {"role": "assistant", "content": "Aye."}]
+    for messages in (turns[:1], [*turns, {"role": "user", "content": "Two?"}]):
+        for system in ("", "Be brief."):
+            led = [{"role": "system", "content": system}] if system else []
+            prompt = tokenizer.apply_chat_template(
+                [*led, *messages], tokenize=False, add_generation_prompt=True
+            )
+            template = Template(go, keep_trailing_newline=True)
+            assert template.render(system=system, messages=[*led, *messages]) == prompt
+
+
 @pytest.mark.torch
 # What the plain libraries warn of among themselves is not ours.
 @pytest.mark.filterwarnings("ignore")
@@ -89,8 +121,9 @@ def test_plain_libraries_load_it_and_it_says_the_same_words(
         model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), out)
     else:
         model = AutoModelForCausalLM.from_pretrained(out)
-        assert (out / "Modelfile").read_text("utf-8") == "FROM .\n"
     tokenizer = AutoTokenizer.from_pretrained(out)
+    if form == "merged":
+        assert_modelfile_asks_as(tokenizer, (out / "Modelfile").read_text("utf-8"))
     asked = tokenizer.apply_chat_template(
         [{"role": "user", "content": FIGS}],
         add_generation_prompt=True,

@@ -11,12 +11,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from tuner.errors import CannotStart, Unknown
-from tuner.folder import JobFolder, fsync_folder, remove
+from tuner.folder import JobFolder, fsync_folder, is_full, remove
 from tuner.store.database import Database
 from tuner.store.events import metrics_of
 from tuner.store.files import Files
@@ -59,6 +60,10 @@ def main() -> None:
         write(model, options.out.resolve(), merged=options.merged)
     except (CannotStart, Unknown) as error:
         sys.exit(str(error))
+    except OSError as error:
+        if not is_full(error):
+            raise
+        sys.exit(f"The disk is too full for it: {options.out.parent}")
 
 
 def base_name(data: Path, model_id: str) -> str:
@@ -90,6 +95,26 @@ def find(data: Path, model_id: str, *, base: Path | None) -> TunedModel:
     )
 
 
+def sizes(model: TunedModel) -> dict[str, int]:
+    """Bytes of each form that it has: `sandbox`, or `whole`, or `adapter` and `whole`.
+
+    Raises CannotStart for a model whose files, or whose base, are gone.
+    """
+    _refuse_gone(model)
+    if model.weights.is_file():
+        return {"sandbox": model.weights.stat().st_size}
+    own = _size(model.weights.iterdir())
+    if not (model.weights / _ADAPTER).exists():
+        return {"whole": own}
+    base = _needed_base(model)
+    words = _size(base / name for name in _OF_THE_TOKENIZER)
+    return {"adapter": own + words, "whole": _size(base.glob("*.safetensors")) + words}
+
+
+def _size(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def _rows(files: Files, file_id: str) -> int | None:
     """How many rows it has; None for a file that was deleted."""
     try:
@@ -106,8 +131,7 @@ def write(model: TunedModel, out: Path, *, merged: bool) -> None:
     """Whole or not at all. Raises CannotStart, with what to do about it."""
     if out.exists():
         raise CannotStart(f"{out} is there already; give the name of a new folder.")
-    if not model.weights.exists():
-        raise CannotStart(f"The files of '{model.id}' are gone.")
+    _refuse_gone(model)
     draft = out.with_name(f".{out.name}.draft")
     remove(draft)
     draft.mkdir(parents=True, mode=0o700)
@@ -120,6 +144,18 @@ def write(model: TunedModel, out: Path, *, merged: bool) -> None:
     fsync_folder(out.parent)
 
 
+def _refuse_gone(model: TunedModel) -> None:
+    if not model.weights.exists():
+        raise CannotStart(f"The files of '{model.id}' are gone.")
+
+
+def _needed_base(model: TunedModel) -> Path:
+    if model.base is not None and (model.base / "config.json").exists():
+        return model.base
+    name = named_base(model.job.model)
+    raise CannotStart(f"This model needs its base '{name}': --base FOLDER says where that is.")
+
+
 def _fill(draft: Path, model: TunedModel, *, merged: bool) -> str:
     """The weights and what belongs to them; which form they have now."""
     if model.weights.is_file():
@@ -129,27 +165,29 @@ def _fill(draft: Path, model: TunedModel, *, merged: bool) -> str:
         shutil.copytree(model.weights, draft, dirs_exist_ok=True)
         _write_modelfile(draft)
         return "whole"
-    if model.base is None or not (model.base / "config.json").exists():
-        name = named_base(model.job.model)
-        raise CannotStart(f"This model needs its base '{name}': --base FOLDER says where that is.")
+    base = _needed_base(model)
     for name in _OF_THE_TOKENIZER:
-        if (model.base / name).exists():
-            shutil.copyfile(model.base / name, draft / name)
+        if (base / name).exists():
+            shutil.copyfile(base / name, draft / name)
     if merged:
         # Here and not at the top: an adapter is copied without torch.
         from tuner.local.merging import merge
 
-        merge(model.base, model.weights, draft)
+        merge(base, model.weights, draft)
         _write_modelfile(draft)
         return "merged"
     shutil.copytree(model.weights, draft, dirs_exist_ok=True)
-    _name_base(draft / _ADAPTER, model.base)
+    _name_base(draft / _ADAPTER, base)
     return "adapter"
 
 
 def _write_modelfile(draft: Path) -> None:
-    """For `ollama create NAME -f Modelfile`: https://docs.ollama.com/import."""
-    (draft / "Modelfile").write_text("FROM .\n", "utf-8")
+    """Where the libraries are there that read the chat template, as they are where it was made."""
+    if find_spec("transformers") is None:
+        return
+    from tuner.local.modelfile import write_modelfile
+
+    write_modelfile(draft)
 
 
 def _name_base(config: Path, base: Path) -> None:
@@ -166,8 +204,8 @@ _USE = {
     ),
     "merged": (
         "Whole weights. transformers: `AutoModelForCausalLM.from_pretrained(FOLDER)`."
-        " vLLM: `vllm serve FOLDER`. Ollama: `ollama create NAME -f Modelfile`. LM Studio reads"
-        " GGUF: `python convert_hf_to_gguf.py FOLDER` of llama.cpp makes it."
+        " vLLM: `vllm serve FOLDER`. Ollama: `ollama create NAME -f Modelfile`, in this folder."
+        " LM Studio reads GGUF: `python convert_hf_to_gguf.py FOLDER` of llama.cpp makes it."
     ),
     "sandbox": (
         "A model of Attune's sandbox, which picks from the replies it was taught: they stand in"

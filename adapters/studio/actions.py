@@ -8,6 +8,7 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.dialogs import closing, open_dialog
+from adapters.studio.downloads import deliver
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
@@ -42,8 +43,8 @@ class PageActions:
                 self._open(reply)
                 return
             case Document():
-                content = b"".join([chunk async for chunk in reply.chunks])
-                ui.download.content(content, reply.name)
+                path = await self._visit.studio.room.write_file(reply)
+                deliver(path, reply.name)
             case Card() if reply.buttons and not reply.replaces:
                 self._ask_on(reply)
                 return

@@ -6,9 +6,10 @@ import html
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from adapters.links import PATH
 from adapters.studio.plain_page import locale_of, plain_page
@@ -16,7 +17,7 @@ from bot import events
 from bot.ports.dependencies import App
 from bot.ports.links import Invitation, Links
 from bot.ports.store import Clock
-from bot.replies import Field, Refused, Reply, Text
+from bot.replies import Document, Field, Refused, Reply, Text
 from bot.replies import Form as FormReply
 
 _LONGEST = 20_000
@@ -57,7 +58,7 @@ class _Page:
         reply = await self._opened(held, token, locale)
         if not isinstance(reply, FormReply):
             return _said(_words(reply), locale, status=410)
-        hint = "" if held.action else self._house.say("write.hint", locale)
+        hint = reply.note if held.action else self._house.say("write.hint", locale)
         longest = _LONGEST_EDITED if held.action else _LONGEST
         return _form(reply, values or {}, locale, hint=hint, problem=problem, longest=longest)
 
@@ -75,6 +76,8 @@ class _Page:
             return await self.show(token, locale, values, problem)
         submitted = events.FormSubmitted(form.id, values)
         reply = await self._house.ask(self._event(held, submitted, locale))
+        if isinstance(reply, Document):
+            return _file(reply)
         if isinstance(reply, Text):
             self._spend(token)
             return _said(f"{reply.text} {self._house.say('write.close', locale)}", locale)
@@ -118,6 +121,15 @@ def _words(reply: Reply) -> str:
 def _said(text: str, locale: str, *, status: int = 200) -> Response:
     body = f'<main><h1>Attune</h1><p role="status">{html.escape(text)}</p></main>'
     return plain_page(body, locale=locale, status=status)
+
+
+def _file(document: Document) -> Response:
+    """What is asked for may break off on its way, so its link can be used again."""
+    named = f"attachment; filename*=UTF-8''{quote(document.name)}"
+    headers = {"content-disposition": named, "cache-control": "no-store"}
+    return StreamingResponse(
+        document.chunks, headers=headers, media_type="application/octet-stream"
+    )
 
 
 def _form(

@@ -14,6 +14,7 @@ from bot.events import Event
 from bot.ports.engine import LanguageEngine
 from bot.ports.import_files import ImportFiles
 from bot.ports.links import Links
+from bot.ports.model_export import ModelExporter
 from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
@@ -73,6 +74,8 @@ class Dependencies:
     changed: Callable[[str], None]
     engine: LanguageEngine | None = None
     """Installs language models here; None in programs that install nothing."""
+    exporter: ModelExporter | None = None
+    """Gives tuned models as files; None in programs that have none."""
     erase_after: timedelta = timedelta(days=7)
     """Between the removal of the app from a workspace and the erasure of what was kept of it."""
 

@@ -126,7 +126,7 @@ SENTENCES: Mapping[str, str] = {
     "command.review": "go through what was proposed",
     "command.examples": "search, edit and withdraw examples",
     "command.import": "bring in a file or a starter set",
-    "command.export": "get the approved examples as a file",
+    "command.export": "get the approved examples, or a tuned model, as files",
     "command.start": "price a training, then confirm it",
     "command.status": "how training goes",
     "command.jobs": "all trainings, failed ones too",

@@ -271,6 +271,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "audit.job.failed": "a training failed",
     "audit.job.succeeded": "a training succeeded",
     "audit.model.deleted": "deleted a model",
+    "audit.model.exported": "took a model away",
     "audit.model.rolled_back": "rolled back",
     "audit.model.used": "put a model into use",
     "audit.person.forgetting": "asked to be forgotten",

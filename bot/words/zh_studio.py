@@ -270,6 +270,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "audit.job.failed": "训练失败",
     "audit.job.succeeded": "训练成功",
     "audit.model.deleted": "删除了模型",
+    "audit.model.exported": "带走了模型",
     "audit.model.rolled_back": "退回了模型",
     "audit.model.used": "启用了模型",
     "audit.person.forgetting": "请求被遗忘",

@@ -1,0 +1,70 @@
+"""What Ollama has to be told of a model, which it does not read out of the model's own folder.
+
+https://docs.ollama.com/modelfile and https://docs.ollama.com/template
+"""
+
+import json
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from tuner.local.rendering import Renderer, TemplateError
+
+_FIRST, _ANSWER, _SECOND = "⟦first⟧", "⟦answer⟧", "⟦second⟧"
+_TURNS = [
+    {"role": "user", "content": _FIRST},
+    {"role": "assistant", "content": _ANSWER},
+    {"role": "user", "content": _SECOND},
+]
+_SYSTEM = {"role": "system", "content": "{{ .System }}"}
+_TEMPLATE = (
+    'TEMPLATE """{{{{ if .System }}}}{led}{{{{ else }}}}{opening}{{{{ end }}}}'
+    '{{{{ range .Messages }}}}{{{{ if eq .Role "user" }}}}{{{{ .Content }}}}{asked}'
+    '{{{{ else if eq .Role "assistant" }}}}{{{{ .Content }}}}{answered}'
+    '{{{{ end }}}}{{{{ end }}}}"""'
+)
+_PARAMETERS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "repetition_penalty": "repeat_penalty",
+}
+
+
+def write_modelfile(folder: Path) -> None:
+    """For `ollama create NAME -f Modelfile` in the model's own folder."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    begins = tokenizer.bos_token if getattr(tokenizer, "add_bos_token", False) else None
+    lines = ["FROM .", *_template(Renderer(tokenizer, longest=0), begins or ""), *_sampling(folder)]
+    if tokenizer.eos_token:
+        lines.append(f'PARAMETER stop "{tokenizer.eos_token}"')
+    (folder / "Modelfile").write_text("\n".join((*lines, "")), "utf-8")
+
+
+def _template(renderer: Renderer, begins: str) -> list[str]:
+    """The chat template in Ollama's language, without tools; `begins` it adds by itself."""
+    try:
+        text = renderer.text(_TURNS, (), is_asking=True)
+    except TemplateError:
+        return []
+    opening, _, rest = text.partition(_FIRST)
+    asked, _, rest = rest.partition(_ANSWER)
+    try:
+        led = renderer.text([_SYSTEM, *_TURNS], (), is_asking=True).partition(_FIRST)[0]
+    except TemplateError:
+        led = opening
+    pieces = {"led": led.removeprefix(begins), "opening": opening.removeprefix(begins)}
+    return [_TEMPLATE.format(**pieces, asked=asked, answered=rest.partition(_SECOND)[0])]
+
+
+def _sampling(folder: Path) -> list[str]:
+    """As the base advises; one that is not to be drawn from gives the likeliest words."""
+    file = folder / "generation_config.json"
+    advised = json.loads(file.read_bytes()) if file.exists() else {}
+    if not advised.get("do_sample"):
+        return ["PARAMETER temperature 0"]
+    return [
+        f"PARAMETER {theirs} {advised[ours]}"
+        for ours, theirs in _PARAMETERS.items()
+        if advised.get(ours) is not None
+    ]
