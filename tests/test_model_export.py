@@ -117,8 +117,9 @@ def test_plain_libraries_load_it_and_it_says_the_same_words(
     assert ended.returncode == 0, ended.stderr
 
     if form == "adapter":
-        base = json.loads((out / "adapter_config.json").read_bytes())["base_model_name_or_path"]
-        model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), out)
+        named = json.loads((out / "adapter_config.json").read_bytes())["base_model_name_or_path"]
+        assert named == tiny_base.name
+        model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_base), out)
     else:
         model = AutoModelForCausalLM.from_pretrained(out)
     tokenizer = AutoTokenizer.from_pretrained(out)

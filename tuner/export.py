@@ -177,7 +177,6 @@ def _fill(draft: Path, model: TunedModel, *, merged: bool) -> str:
         _write_modelfile(draft)
         return "merged"
     shutil.copytree(model.weights, draft, dirs_exist_ok=True)
-    _name_base(draft / _ADAPTER, base)
     return "adapter"
 
 
@@ -188,13 +187,6 @@ def _write_modelfile(draft: Path) -> None:
     from tuner.local.modelfile import write_modelfile
 
     write_modelfile(draft)
-
-
-def _name_base(config: Path, base: Path) -> None:
-    """By its folder, so that PEFT finds it on this machine without being told."""
-    content = json.loads(config.read_bytes())
-    content["base_model_name_or_path"] = str(base)
-    config.write_text(json.dumps(content, indent=2, sort_keys=True), "utf-8")
 
 
 _USE = {
