@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from adapters.openai.profiles import LANGUAGE_MODELS
+from adapters.openai.hosts_file import LANGUAGE_MODELS
 from attune.engine.folder import EngineFolder
 from attune.settings import Settings, environment
 from bot.domain import HostName, ModelName
