@@ -34,6 +34,7 @@ from bot.evaluation import cards as evaluation_cards
 from bot.evaluation import command
 from bot.evaluation import export as evaluation_export
 from bot.evaluation import notices as evaluation_notices
+from bot.evaluation import pages as evaluation_pages
 from bot.examples import (
     bulk,
     capture,
@@ -103,6 +104,7 @@ MODULES = (
     command.handlers,
     evaluation_cards.handlers,
     evaluation_export.handlers,
+    evaluation_pages.handlers,
     chat.handlers,
     feedback.handlers,
     comparison.handlers,

@@ -170,12 +170,16 @@ class ListingRow:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of a noun; `more` shows the next page, `share` shows it to the whole channel."""
+    """A page of a noun; `more` shows the next page, `share` shows it to the whole channel.
+
+    `facts` name what the facts of its rows are about, for surfaces that draw a table.
+    """
 
     title: str
     lines: tuple[ListingRow, ...]
     empty: str = ""
     note: str = ""
+    facts: tuple[Fact, ...] = ()
     more: Button | None = None
     total: int | None = None
     share: Button | None = None

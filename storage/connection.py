@@ -13,12 +13,15 @@ from sqlalchemy import (
     CursorResult,
     Delete,
     Executable,
+    Float,
     Insert,
     Row,
     Select,
     Table,
     Update,
+    cast,
     exists,
+    func,
     literal,
     select,
     tuple_,
@@ -140,6 +143,12 @@ class Connection:
         if self._connection.dialect.name == "postgresql":
             return postgresql.insert(table)
         return sqlite.insert(table)
+
+    def number_in(self, column: ColumnElement[Any], name: str) -> ColumnElement[float]:
+        """A number of a JSON object that is kept as text; NULL where there is none."""
+        if self._connection.dialect.name == "postgresql":
+            return cast(cast(column, postgresql.JSON)[name].astext, Float)
+        return func.json_extract(column, f"$.{name}", type_=Float)
 
     async def has(self, table: Table, workspace: WorkspaceId, number: int) -> bool:
         """Whether the thing is there, and the workspace's own."""

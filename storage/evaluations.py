@@ -34,6 +34,7 @@ from bot.domain import (
     EvaluationState,
     ExampleId,
     JobId,
+    QuestionOrder,
     WorkspaceId,
 )
 from bot.errors import NotFound
@@ -225,6 +226,54 @@ class Evaluations:
             wanted = wanted.where(answers.c.number <= until)
         rows = await self._connection.every(wanted, answers.c.number, answers.c.contender)
         return [EvaluationAnswer(**row._asdict()) for row in rows]
+
+    async def ordered(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        order: QuestionOrder,
+        *,
+        against: int = 0,
+        first: int = 0,
+        limit: int = 20,
+    ) -> Sequence[tuple[EvaluationQuestion, Sequence[EvaluationAnswer]]]:
+        wanted = self._numbers(workspace, evaluation, order, against)
+        rows = await self._connection.rows(wanted.offset(first), most=limit)
+        numbers = [row.number for row in rows]
+        chosen = _with_text(workspace, evaluation).where(questions.c.number.in_(numbers))
+        asked = {
+            row.number: _question(row) for row in await self._connection.rows(chosen, most=limit)
+        }
+        told: dict[int, list[EvaluationAnswer]] = {number: [] for number in numbers}
+        own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
+        given = select(*_ANSWER).where(own, answers.c.number.in_(numbers))
+        for row in await self._connection.every(given, answers.c.number, answers.c.contender):
+            told[row.number].append(EvaluationAnswer(**row._asdict()))
+        return [(asked[number], told[number]) for number in numbers if number in asked]
+
+    def _numbers(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        order: QuestionOrder,
+        against: int,
+    ) -> Select[tuple[int]]:
+        """The numbers of the questions in an order, from the scores in the answers."""
+        if order is QuestionOrder.NUMBER:
+            own = and_(questions.c.workspace == workspace, questions.c.evaluation == evaluation)
+            return select(questions.c.number).where(own).order_by(questions.c.number)
+        score = self._connection.number_in(answers.c.scores, "score")
+        new = func.max(case((answers.c.contender == 0, score)))
+        other = func.max(case((answers.c.contender == against, score)))
+        key = {
+            QuestionOrder.APART: func.max(score) - func.min(score),
+            QuestionOrder.WORSE: other - new,
+            QuestionOrder.BETTER: new - other,
+        }[order]
+        own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
+        number = answers.c.number
+        last = func.coalesce(key, -2.0).desc()
+        return select(number).where(own).group_by(number).order_by(last, number)
 
     async def count_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:
         own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)

@@ -38,6 +38,7 @@ from bot.domain import (
     ModelKind,
     ModelName,
     Phase,
+    QuestionOrder,
     Role,
     Snapshot,
     SnapshotRow,
@@ -251,6 +252,9 @@ CALLS: dict[str, Call] = {
     ),
     "evaluations.lose": lambda r, h: r.evaluations.lose(FOREIGN, h.evaluation.id, [0]),
     "evaluations.answers": lambda r, h: r.evaluations.answers(FOREIGN, h.evaluation.id),
+    "evaluations.ordered": lambda r, h: r.evaluations.ordered(
+        FOREIGN, h.evaluation.id, QuestionOrder.APART
+    ),
     "evaluations.count_answers": lambda r, h: r.evaluations.count_answers(FOREIGN, h.evaluation.id),
     "models.add": lambda r, h: r.models.add(FOREIGN, h.model),
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),

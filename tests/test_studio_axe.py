@@ -26,6 +26,7 @@ PAGES = {
     "/examples": "Write a limerick about neon.",
     "/preferences": "No preferences yet",
     "/jobs": "What the host told",
+    "/evaluations": "No evaluation yet",
     "/models": "answers now",
     "/compare": "One question, every model side by side",
     "/workspaces": "local",

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 PAGES = {
     "talk": ("/", "/room/direct", "/review"),
     "examples": ("/examples", "/preferences"),
-    "train": ("/jobs", "/models", "/compare"),
+    "train": ("/jobs", "/evaluations", "/models", "/compare"),
     "run": ("/workspaces", "/assistants", "/hosts", "/roles", "/privacy", "/spending", "/audit"),
 }
 # Pressed after all others of their page or dialog, since less is left to press afterwards.

@@ -16,6 +16,7 @@ from adapters.studio.downloads import add_downloads
 from adapters.studio.login import add_login
 from adapters.studio.page_session import GENERAL, Studio
 from adapters.studio.pages.compare import compare_page
+from adapters.studio.pages.evaluations import evaluations_page
 from adapters.studio.pages.examples import examples_page
 from adapters.studio.pages.jobs import jobs_page
 from adapters.studio.pages.models import models_page
@@ -105,6 +106,14 @@ def _train_pages(studio: Studio) -> None:
     @ui.page("/jobs/{number}", response_timeout=30)
     async def job(request: Request, number: str) -> None:
         await jobs_page(studio, request, number)
+
+    @ui.page("/evaluations", response_timeout=30)
+    async def evaluations(request: Request) -> None:
+        await evaluations_page(studio, request, None)
+
+    @ui.page("/evaluations/{number}", response_timeout=30)
+    async def evaluation(request: Request, number: str) -> None:
+        await evaluations_page(studio, request, number)
 
     @ui.page("/models", response_timeout=30)
     async def models(request: Request) -> None:

@@ -14,7 +14,7 @@ from bot.domain import ChannelId
 CHANNELS = ("general", "support", "brand-voice")
 GROUPS = (
     ("teach", ("review", "examples", "preferences")),
-    ("train", ("jobs", "models", "compare")),
+    ("train", ("jobs", "evaluations", "models", "compare")),
     ("run", ("workspaces", "assistants", "hosts", "roles", "privacy", "spending", "audit")),
 )
 

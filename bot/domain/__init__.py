@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, IntFlag, StrEnum
 
+from bot.domain.evaluation import ALWAYS_TRAINED as ALWAYS_TRAINED
 from bot.domain.evaluation import MUST_ANSWER as MUST_ANSWER
 from bot.domain.evaluation import OPEN_EVALUATIONS as OPEN_EVALUATIONS
 from bot.domain.evaluation import AnswerState as AnswerState
@@ -16,6 +17,7 @@ from bot.domain.evaluation import Evaluation as Evaluation
 from bot.domain.evaluation import EvaluationAnswer as EvaluationAnswer
 from bot.domain.evaluation import EvaluationQuestion as EvaluationQuestion
 from bot.domain.evaluation import EvaluationState as EvaluationState
+from bot.domain.evaluation import QuestionOrder as QuestionOrder
 from bot.domain.ids import EPHEMERAL as EPHEMERAL
 from bot.domain.ids import LOCAL as LOCAL
 from bot.domain.ids import AssistantId as AssistantId

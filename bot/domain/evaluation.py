@@ -25,6 +25,10 @@ MUST_ANSWER = "must-answer"
 """The tag of an example that is never trained on and asked of every new model."""
 
 
+ALWAYS_TRAINED = "always-train"
+"""The tag of an example that is never held out: every training learns from it."""
+
+
 class EvaluationState(StrEnum):
     """A confirmed evaluation has no questions yet; one that is stopping asks no more."""
 
@@ -102,6 +106,15 @@ class EvaluationQuestion:
     revision: int
     is_must_answer: bool
     row: Row | None = None
+
+
+class QuestionOrder(StrEnum):
+    """By number; by how far the scores lie apart; the new model's losses, or wins, first."""
+
+    NUMBER = "number"
+    APART = "apart"
+    WORSE = "worse"
+    BETTER = "better"
 
 
 class AnswerState(StrEnum):

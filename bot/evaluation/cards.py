@@ -17,6 +17,7 @@ from bot.domain import (
 from bot.errors import NotFound, deserialize
 from bot.evaluation import gate, questions
 from bot.evaluation.report import ContenderReport, Report, Share, Trait, load
+from bot.examples import must_answer
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -57,6 +58,11 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     evaluation = await records.evaluations.get(
         notice.place.workspace, EvaluationId(notice.subject or 0)
     )
+    return await status_card(evaluation, records, words)
+
+
+async def status_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
+    """How far it is, and what it waits for."""
     done = await records.evaluations.count_answers(evaluation.workspace, evaluation.id)
     total = evaluation.questions * len(evaluation.contenders)
     lines = [words(f"evaluation.state.{evaluation.state}")]
@@ -87,6 +93,8 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
 async def show(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         evaluation = await named(request, records)
+        if not evaluation.report:
+            return await status_card(evaluation, records, request.words)
         return await result_card(evaluation, records, request.words)
 
 
@@ -254,11 +262,12 @@ async def question_card(
     pair = questions.exchange(question.row, "")
     text = pair[0][-1]["content"] if pair else words("row.erased")
     example = Button(words("button.show_example"), f"example.show:{question.example}")
+    ways = must_answer.buttons(question.example, words)
     return Card(
         title=words("evaluation.question", number=number),
         lines=(text[: _SHOWN * 4],),
         columns=await _columns(evaluation, number, records, words),
-        buttons=(example,),
+        buttons=(example, *ways),
         private=True,
     )
 
@@ -324,7 +333,21 @@ def _measured(
                 p=f"{result.p_value:.3f}",
             )
         )
-    return ListingRow(str(index), name_of(evaluation.contenders[index], words), " · ".join(parts))
+    name = name_of(evaluation.contenders[index], words)
+    return ListingRow(str(index), name, " · ".join(parts), facts=tuple(_numbers(one, name)))
+
+
+def _numbers(one: ContenderReport, name: str) -> Iterator[Fact]:
+    """The mean score and its interval as plain numbers, for surfaces that draw them."""
+    interval = one.interval
+    found = {
+        "mean": one.mean,
+        "low": interval.low if interval else one.mean,
+        "high": interval.high if interval else one.mean,
+    }
+    for key, value in found.items():
+        if value is not None:
+            yield Fact(name, f"{value:.4f}", key)
 
 
 def _share(share: Share) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import statistics
 from collections import Counter
@@ -22,7 +23,7 @@ from bot.evaluation.questions import answered_pages, exchange, price_of
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
 from bot.rows.classification import Confusion, confusion_of
-from bot.significance import PairedResult, Verdict, compare_scores
+from bot.significance import Interval, PairedResult, Verdict, bootstrap, compare_scores
 
 _MOST_LABELS = 20
 _ROWS_A_LABEL = 3
@@ -57,6 +58,8 @@ class ContenderReport:
     first_text_seconds: float | None
     price_of_1000: float | None
     confusion: Confusion | None = None
+    interval: Interval | None = None
+    """Of the mean, by the bootstrap; None in reports from before it was reckoned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,9 @@ async def make(store: Store, evaluation: Evaluation, hosts: Hosts, *, seed: int 
                 labels[question.number] = measures.label_of(reference)
         for answer in answers:
             sums[answer.contender].add(answer)
-    return _report(evaluation, sums, must, labels, _shared(references, total), hosts, seed)
+    # A second of resampling for some thousand questions; others are answered meanwhile.
+    shared = _shared(references, total)
+    return await asyncio.to_thread(_report, evaluation, sums, must, labels, shared, hosts, seed)
 
 
 def reference_of(question: EvaluationQuestion) -> str | None:
@@ -174,7 +179,7 @@ def _report(
     hosts: Hosts,
     seed: int,
 ) -> Report:
-    against = _against(evaluation)
+    in_use = against(evaluation)
     new = sums[0].scores if sums else {}
     results = {
         index: compare_scores(
@@ -185,7 +190,7 @@ def _report(
         for index, other in enumerate(sums)
         if index > 0
     }
-    before = sums[against].scores if against is not None else {}
+    before = sums[in_use].scores if in_use is not None else {}
     wrong = {n for n in must if new.get(n, 0.0) < measures.RIGHT_FROM}
     was_right = {n for n in must if before.get(n, 0.0) >= measures.RIGHT_FROM}
     apart = sorted((n for n in new if n in before), key=lambda n: (-abs(new[n] - before[n]), n))
@@ -195,7 +200,7 @@ def _report(
             _of_contender(evaluation, index, one, labels if known else {}, known, traits, hosts)
             for index, one in enumerate(sums)
         ],
-        against=against,
+        against=in_use,
         results=results,
         must_answer=len(must),
         regressed=sorted(wrong & was_right),
@@ -205,7 +210,7 @@ def _report(
     )
 
 
-def _against(evaluation: Evaluation) -> int | None:
+def against(evaluation: Evaluation) -> int | None:
     """The model in use; else the base, which answers where nothing else is in use."""
     kinds = [one.kind for one in evaluation.contenders]
     for kind in (ContenderKind.IN_USE, ContenderKind.BASE):
@@ -245,6 +250,7 @@ def _of_contender(
         first_text_seconds=statistics.median(sums.seconds) if sums.seconds else None,
         price_of_1000=None if price is None or not answered else price / answered * 1000,
         confusion=confusion_of(pairs, known) if known else None,
+        interval=bootstrap(list(sums.scores.values())) if sums.scores else None,
     )
 
 

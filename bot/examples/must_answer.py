@@ -1,12 +1,13 @@
-"""“Never again”: an example that is kept out of training and asked of every new model."""
+"""“Never again” and “Teach this”: whether new models are asked an example, or learn from it."""
 
 from __future__ import annotations
 
 from bot.commands import Handlers
-from bot.domain import MUST_ANSWER, Example, ExampleState, Role
+from bot.domain import ALWAYS_TRAINED, MUST_ANSWER, Example, ExampleId, ExampleState, Role
 from bot.errors import NotNow
 from bot.examples.changes import number
 from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
 from bot.replies import Button, Reply, Text
 from bot.request import Request
 from bot.rows import Method
@@ -21,7 +22,7 @@ async def mark(request: Request, deps: Dependencies) -> Reply:
         example = await records.examples.get(request.id, number(request))
         if example.state is not ExampleState.APPROVED or example.method is not Method.SUPERVISED:
             raise NotNow(problem=request.words("must.cannot", id=example.id))
-        await records.examples.add_tag(request.id, [example.id], MUST_ANSWER)
+        await _retag(request, example, records, remove=ALWAYS_TRAINED, add=MUST_ANSWER)
         await records.audit.add(
             request.id, request.by, "example.must_answer", at=request.now, example=example.id
         )
@@ -32,12 +33,41 @@ async def mark(request: Request, deps: Dependencies) -> Reply:
 async def unmark(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         example = await records.examples.get(request.id, number(request))
-        tags = [tag for tag in example.tags if tag != MUST_ANSWER]
-        await records.examples.set_tags(request.id, example.id, tags)
+        await _retag(request, example, records, remove=MUST_ANSWER)
         await records.audit.add(
             request.id, request.by, "example.not_must_answer", at=request.now, example=example.id
         )
     return Text(request.words("must.unmarked", id=example.id), private=True)
+
+
+@handlers.button("example.teach", Role.CURATOR)
+async def teach(request: Request, deps: Dependencies) -> Reply:
+    """Every training learns from it from now on: it is never held out, so no model is asked it."""
+    async with deps.store.writing() as records:
+        example = await records.examples.get(request.id, number(request))
+        if example.state is not ExampleState.APPROVED:
+            raise NotNow(problem=request.words("must.cannot_teach", id=example.id))
+        await _retag(request, example, records, remove=MUST_ANSWER, add=ALWAYS_TRAINED)
+        await records.examples.hold_out(request.id, [example.id], held_out=False)
+        await records.audit.add(
+            request.id, request.by, "example.taught", at=request.now, example=example.id
+        )
+    return Text(request.words("must.taught", id=example.id), private=True)
+
+
+async def _retag(
+    request: Request, example: Example, records: Records, *, remove: str, add: str = ""
+) -> None:
+    tags = [tag for tag in example.tags if tag not in (remove, add)]
+    await records.examples.set_tags(request.id, example.id, [*tags, *([add] if add else [])])
+
+
+def buttons(example: ExampleId, words: Words) -> tuple[Button, ...]:
+    """What is done about a question that a model got wrong."""
+    return (
+        Button(words("button.teach_this"), f"example.teach:{example}"),
+        Button(words("button.must_answer"), f"example.must_answer:{example}"),
+    )
 
 
 def button(example: Example, words: Words) -> Button:

@@ -14,6 +14,7 @@ from bot.domain import (
     EvaluationQuestion,
     EvaluationState,
     JobId,
+    QuestionOrder,
     WorkspaceId,
 )
 
@@ -126,6 +127,23 @@ class Evaluations(Protocol):
         until: int | None = None,
     ) -> Sequence[EvaluationAnswer]:
         """To the questions with numbers above `after`, up to `until`, by number and contender."""
+        ...
+
+    async def ordered(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        order: QuestionOrder,
+        *,
+        against: int = 0,
+        first: int = 0,
+        limit: int = 20,
+    ) -> Sequence[tuple[EvaluationQuestion, Sequence[EvaluationAnswer]]]:
+        """Questions from position `first` of this order, each with its answers by contender.
+
+        `against` is the contender whose scores the new model's are held against. A question
+        without two scores comes last, one that nobody was asked yet only by number.
+        """
         ...
 
     async def count_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from bot.datasets import training_line
 from bot.domain import (
+    ALWAYS_TRAINED,
     MUST_ANSWER,
     Example,
     ExampleFilter,
@@ -54,6 +55,7 @@ class Candidate:
     group: str
     tokens: int
     was_held_out: bool = False
+    is_always_trained: bool = False
     bytes: int = 0
 
 
@@ -83,6 +85,7 @@ async def candidates(
             _group(example),
             count_tokens(row, counter),
             example.held_out,
+            ALWAYS_TRAINED in example.tags,
             len(training_line(row, request.assistant.instructions)),
         )
         found.setdefault(candidate.sha256, candidate)
@@ -135,12 +138,16 @@ def split(
 
     `share` is the part to hold out, 0 to 1. Groups with a row that was held out before come first,
     then the others in the order of their hash: what was held out stays so as the dataset grows.
+    A group with a row that is always trained is never held out.
     """
     sizes = Counter(row.group for row in rows)
+    trained = {row.group for row in rows if row.is_always_trained}
     before = {row.group for row in rows if row.was_held_out}
     room = round(len(rows) * share)
     held: set[str] = set()
-    for group in sorted(sizes, key=lambda group: (group not in before, _order(group))):
+    for group in sorted(
+        sizes.keys() - trained, key=lambda group: (group not in before, _order(group))
+    ):
         if sizes[group] <= room:
             held.add(group)
             room -= sizes[group]

@@ -8,6 +8,7 @@ from bot.rows import REASONS
 from bot.words.en_discord import SENTENCES as DISCORD
 from bot.words.en_evaluation import SENTENCES as EVALUATION
 from bot.words.en_hosts import SENTENCES as HOSTS
+from bot.words.en_results import SENTENCES as RESULTS
 from bot.words.en_studio import SENTENCES as STUDIO
 
 SENTENCES: Mapping[str, str] = {
@@ -712,6 +713,7 @@ SENTENCES: Mapping[str, str] = {
     dict(DISCORD)
     | dict(EVALUATION)
     | dict(HOSTS)
+    | dict(RESULTS)
     | dict(STUDIO)
     | {f"row.{code}": sentence for code, sentence in REASONS.items()}
 )

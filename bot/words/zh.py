@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from bot.words.zh_discord import SENTENCES as DISCORD
 from bot.words.zh_evaluation import SENTENCES as EVALUATION
 from bot.words.zh_hosts import SENTENCES as HOSTS
+from bot.words.zh_results import SENTENCES as RESULTS
 from bot.words.zh_rows import REASONS
 from bot.words.zh_studio import SENTENCES as STUDIO
 
@@ -719,6 +720,7 @@ SENTENCES: Mapping[str, str] = {
     | dict(DISCORD)
     | dict(EVALUATION)
     | dict(HOSTS)
+    | dict(RESULTS)
     | dict(STUDIO)
     | {f"row.{code}": sentence for code, sentence in REASONS.items()}
 )

@@ -1,0 +1,210 @@
+"""The evaluations: one as a table with its scores, and the scores of one model after another."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+from nicegui import events as browser
+from nicegui import ui
+
+from adapters.studio import drawing
+from adapters.studio.actions import PageActions
+from adapters.studio.markup import quoted
+from adapters.studio.notes import tell
+from adapters.studio.page_session import PageSession, Studio
+from adapters.studio.pages.evaluation_table import draw_table, rows_of
+from adapters.studio.score_chart import draw_scores
+from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
+from bot.domain import QuestionOrder
+from bot.replies import Card, Listing, ListingRow, Reply
+
+_PAGE = 20
+_ORDERS = (QuestionOrder.APART, QuestionOrder.WORSE, QuestionOrder.BETTER, QuestionOrder.NUMBER)
+
+
+async def evaluations_page(studio: Studio, request: Request, number: str | None) -> None:
+    visit = visit_of(studio, request)
+    title = visit.say("studio.evaluations")
+    channels = await studio.room.channels()
+    with shell(visit, request, here="evaluations", title=title, channels=channels) as frame:
+        page = _Evaluations(visit, number)
+        with frame.top:
+            title_of(title)
+            page.draw_top()
+        with middle("page"):
+            lead(visit, "evaluations")
+            page.draw()
+    await page.refresh()
+    follow(visit, page.refresh)
+
+
+class _Evaluations:
+    def __init__(self, visit: PageSession, chosen: str | None) -> None:
+        self._visit = visit
+        self._chosen = chosen or ""
+        self._order = QuestionOrder.APART
+        self._first = 0
+        self._deeds = PageActions(visit, self.refresh)
+        self._seen: dict[str, Reply] = {}
+        self._table: ui.table | None = None
+        self._names: list[str] = []
+
+    def draw_top(self) -> None:
+        say = self._visit.say
+        ui.space()
+        with ui.button(say("studio.export"), icon="download").props("flat") as button:
+            button.classes("only-icon-on-phones")
+            with ui.menu():
+                ui.menu_item(say("studio.answers_csv"), self._exporting("csv"))
+                ui.menu_item(say("studio.answers_jsonl"), self._exporting("jsonl"))
+        start = ui.button(say("studio.evaluate"), icon="balance", on_click=self._evaluate)
+        start.props("unelevated").classes("only-icon-on-phones").mark("evaluate")
+
+    def draw(self) -> None:
+        say = self._visit.say
+        self._nothing = ui.element("div").classes("stack")
+        with ui.element("div").classes("stack") as self._whole:
+            self._which = ui.select({}, label=say("studio.which_evaluation"))
+            self._which.props("outlined dense").classes("w-full").mark("which")
+            self._which.on_value_change(self._choose)
+            with ui.element("div").classes("halves"):
+                self._card = ui.element("div").classes("stack")
+                self._scores = ui.element("div").classes("stack")
+            with ui.element("div").classes("bar"):
+                offered = {one.value: say(f"studio.order.{one}") for one in _ORDERS}
+                order = ui.select(offered, label=say("studio.order"), value=self._order.value)
+                order.props("outlined dense").classes("order").mark("order")
+                order.on_value_change(self._reorder)
+                ui.label(say("studio.marked")).classes("fine")
+            self._sheet = ui.element("div").classes("stack")
+            with ui.element("div").classes("bar pager"):
+                self._range = ui.label().classes("fine").props("aria-live=polite")
+                ui.space()
+                self._back = self._turner("chevron_left", "studio.previous", -_PAGE)
+                self._on = self._turner("chevron_right", "studio.next", _PAGE)
+            self._history = ui.element("div").classes("stack")
+        self._whole.set_visibility(False)
+
+    async def refresh(self) -> None:
+        listed = await self._visit.see("evaluations")
+        if not isinstance(listed, Listing):
+            return
+        if self._is_news("evaluations", listed):
+            self._offer(listed)
+            history = await self._visit.see("evaluations.history")
+            if self._is_news("history", history):
+                self._draw_history(history)
+        if self._chosen:
+            await self._show()
+
+    def _is_news(self, name: str, reply: Reply) -> bool:
+        """Whether it differs from what is drawn."""
+        is_news = self._seen.get(name) != reply
+        self._seen[name] = reply
+        return is_news
+
+    def _offer(self, listed: Listing) -> None:
+        self._nothing.clear()
+        self._whole.set_visibility(bool(listed.lines))
+        if not listed.lines:
+            with self._nothing:
+                say = self._visit.say
+                empty(
+                    "balance",
+                    say("studio.evaluations.empty"),
+                    say("studio.evaluations.empty.note"),
+                )
+            return
+        known = {line.id for line in listed.lines}
+        self._chosen = self._chosen if self._chosen in known else listed.lines[0].id
+        offered = {line.id: _named(line) for line in listed.lines}
+        self._which.set_options(offered, value=self._chosen)
+
+    async def _choose(self, change: browser.ValueChangeEventArguments[str]) -> None:
+        if change.value and change.value != self._chosen:
+            self._chosen, self._first = str(change.value), 0
+            await self._show()
+
+    async def _reorder(self, change: browser.ValueChangeEventArguments[str]) -> None:
+        self._order, self._first = QuestionOrder(change.value), 0
+        await self._turn()
+
+    def _turner(self, icon: str, words: str, step: int) -> ui.button:
+        async def turn() -> None:
+            self._first = max(0, self._first + step)
+            await self._turn()
+
+        button = ui.button(icon=icon, on_click=turn).props("flat round dense")
+        return button.props(f"aria-label={quoted(self._visit.say(words))}").mark(icon)
+
+    async def _show(self) -> None:
+        card = await self._visit.see(f"evaluation.show:{self._chosen}")
+        if isinstance(card, Card) and self._is_news("card", card):
+            self._card.clear()
+            with self._card:
+                drawing.CardView(card, self._deeds.click)
+        measures = await self._visit.see(f"evaluation.details:{self._chosen}")
+        if isinstance(measures, Listing) and self._is_news("measures", measures):
+            self._scores.clear()
+            with self._scores:
+                draw_scores(self._visit, measures)
+        await self._turn()
+
+    async def _turn(self) -> None:
+        """The questions at this place, as they are now."""
+        told = await self._visit.see(f"evaluation.sheet:{self._chosen}.{self._order}.{self._first}")
+        if not self._is_news("sheet", told):
+            return
+        if not isinstance(told, Listing):
+            tell(told)
+            return
+        names = [fact.label for fact in told.facts]
+        if self._table is None or names != self._names:
+            self._names = names
+            self._sheet.clear()
+            with self._sheet:
+                self._table = draw_table(
+                    self._visit, names, act=self._deeds.click, opened=self._opened
+                )
+        self._table.rows = rows_of(told.lines, names)
+        self._table.update()
+        self._tell_range(told)
+
+    def _tell_range(self, told: Listing) -> None:
+        last, total = self._first + len(told.lines), told.total or 0
+        self._range.set_text(
+            self._visit.say(
+                "studio.range", first=min(last, self._first + 1), last=last, count=f"{total:,}"
+            )
+        )
+        self._back.set_enabled(self._first > 0)
+        self._on.set_enabled(len(told.lines) == _PAGE and last < total)
+
+    def _draw_history(self, told: Reply) -> None:
+        self._history.clear()
+        if isinstance(told, Card) and told.chart is not None:
+            with self._history, ui.element("section").classes("card plain"):
+                ui.label(told.title).classes("card-title").props("role=heading aria-level=2")
+                drawing.draw_chart(told.chart)
+
+    async def _opened(self, number: str) -> None:
+        await self._deeds.click(f"evaluation.question:{self._chosen}.{number}")
+
+    async def _evaluate(self) -> None:
+        await self._deeds.run("evaluate")
+
+    def _exporting(self, ending: str) -> Callable[[], Awaitable[None]]:
+        async def export() -> None:
+            if self._chosen:
+                told = await self._visit.click(f"evaluation.export:{self._chosen}.{ending}")
+                await self._deeds.take(told)
+            else:
+                tell(await self._visit.see("evaluations"))
+
+        return export
+
+
+def _named(line: ListingRow) -> str:
+    date = next((fact.value for fact in line.facts if fact.name == "date"), "")
+    return " · ".join(one for one in (f"#{line.id} {line.text}", line.note, date) if one)

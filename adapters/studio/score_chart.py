@@ -1,0 +1,92 @@
+"""The scores of several models with their intervals, as a chart and in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui import ui
+
+from adapters.studio.markup import quoted
+from adapters.studio.page_session import PageSession
+from bot.replies import Listing
+
+Score = tuple[str, float, float, float]
+"""A model, its mean score, and the interval of it."""
+
+_LINE = 34
+"""Pixels for each model."""
+
+
+def draw_scores(visit: PageSession, measures: Listing) -> None:
+    """A mark and a bar for each row that has numbers, and every measure below, folded."""
+    say, scores = visit.say, scores_of(measures)
+    with ui.element("section").classes("card plain"):
+        title = say("studio.scores")
+        ui.label(title).classes("card-title").props("role=heading aria-level=2")
+        if scores:
+            said = "; ".join(
+                say("studio.score_of", name=name, mean=f"{m:.2f}", low=f"{a:.2f}", high=f"{b:.2f}")
+                for name, m, a, b in scores
+            )
+            chart = ui.echart(_options(scores, title)).classes("chart")
+            chart.style(f"height: {50 + _LINE * len(scores)}px")
+            chart.props(f"role=img aria-label={quoted(f'{title}. {said}')}")
+            ui.label(said).classes("fine")
+        with ui.element("details").classes("measures"):
+            with ui.element("summary"):
+                ui.label(measures.title)
+            for line in measures.lines:
+                ui.label(line.text).classes("measure-who")
+                ui.label(line.note).classes("fine")
+
+
+def scores_of(measures: Listing) -> list[Score]:
+    found: list[Score] = []
+    for line in measures.lines:
+        facts = {fact.name: fact.value for fact in line.facts}
+        if "mean" in facts:
+            mean, low, high = (float(facts[name]) for name in ("mean", "low", "high"))
+            found.append((line.text, mean, low, high))
+    return found
+
+
+def _options(scores: list[Score], title: str) -> dict[str, Any]:
+    """A bar from the low to the high end, on one that cannot be seen, and the mean upon it."""
+    shown = list(reversed(scores))
+    plain = {"color": "#8a8f9c", "fontSize": 11}
+    return {
+        "animation": False,
+        "grid": {"left": 8, "right": 24, "top": 6, "bottom": 6, "containLabel": True},
+        "xAxis": {"type": "value", "min": 0, "max": 1, "axisLabel": plain},
+        "yAxis": {
+            "type": "category",
+            "data": [name for name, *_ in shown],
+            "axisLabel": {**plain, "width": 150, "overflow": "truncate"},
+            "axisTick": {"show": False},
+        },
+        "tooltip": {"trigger": "item", "confine": True},
+        "aria": {"enabled": True, "label": {"description": title}},
+        "series": [
+            {
+                "type": "bar",
+                "stack": "interval",
+                "silent": True,
+                "itemStyle": {"color": "transparent"},
+                "data": [low for *_, low, _ in shown],
+            },
+            {
+                "type": "bar",
+                "stack": "interval",
+                "silent": True,
+                "barWidth": 10,
+                "itemStyle": {"color": "rgba(92,107,192,.45)", "borderRadius": 5},
+                "data": [round(high - low, 4) for *_, low, high in shown],
+            },
+            {
+                "type": "scatter",
+                "symbolSize": 11,
+                "itemStyle": {"color": "#3f51b5"},
+                "data": [mean for _, mean, *_ in shown],
+            },
+        ],
+    }

@@ -1,0 +1,194 @@
+"""Evaluations as pages show them: the list of them, one as a table, and scores over models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from bot.commands import Handlers
+from bot.domain import (
+    ALWAYS_TRAINED,
+    MUST_ANSWER,
+    ContenderKind,
+    Evaluation,
+    EvaluationAnswer,
+    EvaluationId,
+    EvaluationQuestion,
+    EvaluationState,
+    ExampleFilter,
+    ExampleId,
+    QuestionOrder,
+    Role,
+)
+from bot.errors import NotFound
+from bot.evaluation import cards, questions, report
+from bot.examples import must_answer
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
+from bot.replies import Card, Chart, Fact, Listing, ListingRow, Reply, Series, Tone
+from bot.request import Request
+from bot.significance import Verdict
+from bot.words import Words
+
+handlers = Handlers()
+
+PAGE = 20
+_RUNS = 50
+_LONGEST = 1000
+"""Characters of a text in the table; the card of a question has more."""
+_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
+_KINDS = (ContenderKind.NEW, ContenderKind.IN_USE, ContenderKind.BASE, ContenderKind.EXAMPLES)
+
+
+@handlers.button("evaluations", Role.CURATOR, is_for_pages=True)
+async def listing(request: Request, deps: Dependencies) -> Reply:
+    """The newest evaluations of the assistant."""
+    async with deps.store.reading() as records:
+        found = await records.evaluations.page(
+            request.id, assistant=request.assistant.id, limit=_RUNS
+        )
+    rows = tuple(_run(one, request.words) for one in found)
+    return Listing(request.words("evaluations.title"), rows, request.words("evaluations.empty"))
+
+
+@handlers.button("evaluations.history", Role.CURATOR, is_for_pages=True)
+async def history(request: Request, deps: Dependencies) -> Reply:
+    """The mean scores of one evaluation after the other, as a chart."""
+    async with deps.store.reading() as records:
+        found = await records.evaluations.page(
+            request.id, assistant=request.assistant.id, limit=_RUNS
+        )
+    words = request.words
+    series = tuple(_history(list(reversed(found)), words))
+    chart = Chart(
+        words("evaluations.history"),
+        words("noun.evaluation"),
+        series,
+        words("evaluations.history.note"),
+    )
+    is_there = any(len(one.points) > 1 for one in series)
+    return Card(chart.title, chart=chart if is_there else None)
+
+
+@handlers.button("evaluation.sheet", Role.CURATOR, is_for_pages=True)
+async def sheet(request: Request, deps: Dependencies) -> Reply:
+    """`ID.ORDER.FIRST`: so many questions of one evaluation, each with every model's answer.
+
+    The facts of a row are the taught reply and, by contender, `answer.N`, `score.N` and, where
+    there is no score, `state.N`.
+    """
+    named, order, first = _sheet_of(request)
+    async with deps.store.reading() as records:
+        evaluation = await records.evaluations.get(request.id, named)
+        found = await records.evaluations.ordered(
+            request.id,
+            evaluation.id,
+            order,
+            against=_against(evaluation),
+            first=first,
+            limit=PAGE,
+        )
+        marks = await _marks(request, [asked.example for asked, _ in found], records)
+    words = request.words
+    rows = tuple(_row(one, told, marks.get(one.example, ""), words) for one, told in found)
+    title = words("evaluation.title", id=evaluation.id, model=evaluation.model)
+    return Listing(
+        title,
+        rows,
+        words("evaluation.no_questions"),
+        facts=tuple(
+            Fact(cards.name_of(who, words), who.model, f"answer.{index}")
+            for index, who in enumerate(evaluation.contenders)
+        ),
+        total=evaluation.questions,
+    )
+
+
+async def _marks(
+    request: Request, examples: Sequence[ExampleId], records: Records
+) -> Mapping[ExampleId, str]:
+    """What was decided about these: that they are trained on, or asked of every new model."""
+    found: dict[ExampleId, str] = {}
+    for tag, key in ((MUST_ANSWER, "mark.must_answer"), (ALWAYS_TRAINED, "mark.always_trained")):
+        marked = await records.examples.ids(
+            request.id, ExampleFilter(tag=tag), until=request.now, among=examples
+        )
+        found |= dict.fromkeys(marked, request.words(key))
+    return found
+
+
+def _sheet_of(request: Request) -> tuple[EvaluationId, QuestionOrder, int]:
+    named, _, rest = request.argument.partition(".")
+    order, _, first = rest.partition(".")
+    if order not in set(QuestionOrder) or not first.isdecimal():
+        raise NotFound(noun="evaluation", name=request.argument)
+    return cards.evaluation_id(named), QuestionOrder(order), int(first)
+
+
+def _against(evaluation: Evaluation) -> int:
+    """The contender that the verdict is about; the new model itself where there is no other."""
+    return report.against(evaluation) or 0
+
+
+def _run(evaluation: Evaluation, words: Words) -> ListingRow:
+    found = report.load(evaluation.report)
+    is_done = evaluation.state is EvaluationState.DONE and found is not None
+    verdict = found.verdict if found else Verdict.UNDECIDED
+    state = words(f"verdict.{verdict}") if is_done else words(f"evaluations.{evaluation.state}")
+    date = f"{evaluation.created_at:%Y-%m-%d %H:%M}" if evaluation.created_at else ""
+    return ListingRow(
+        id=str(evaluation.id),
+        text=evaluation.model,
+        note=words("evaluations.note", count=evaluation.questions, state=state),
+        facts=(
+            Fact(words("fact.state"), state, "state"),
+            Fact(words("fact.date"), date, "date"),
+        ),
+        tone=_TONES[verdict] if is_done else Tone.BUSY,
+    )
+
+
+def _history(found: Sequence[Evaluation], words: Words) -> Iterator[Series]:
+    """A line for each kind of contender that was asked at all."""
+    for kind in _KINDS:
+        points = [
+            (float(evaluation.id), mean)
+            for evaluation in found
+            if (mean := _mean(evaluation, kind)) is not None
+        ]
+        if points:
+            yield Series(words(f"evaluations.{kind}"), points)
+
+
+def _mean(evaluation: Evaluation, kind: ContenderKind) -> float | None:
+    found = report.load(evaluation.report)
+    kinds = [one.kind for one in evaluation.contenders]
+    if found is None or kind not in kinds:
+        return None
+    return found.contenders[kinds.index(kind)].mean
+
+
+def _row(
+    asked: EvaluationQuestion, told: Sequence[EvaluationAnswer], mark: str, words: Words
+) -> ListingRow:
+    pair = questions.exchange(asked.row, "")
+    text, taught = (pair[0][-1]["content"], pair[1]) if pair else (words("row.erased"), "")
+    return ListingRow(
+        id=str(asked.number),
+        text=text[:_LONGEST],
+        note=mark,
+        facts=(
+            Fact(words("evaluation.taught"), taught[:_LONGEST], "taught"),
+            *(fact for answer in told for fact in _cell(answer, words)),
+        ),
+        buttons=must_answer.buttons(asked.example, words),
+    )
+
+
+def _cell(answer: EvaluationAnswer, words: Words) -> Iterator[Fact]:
+    yield Fact("", answer.text[:_LONGEST], f"answer.{answer.contender}")
+    score = answer.scores.get("score")
+    if isinstance(score, int | float):
+        yield Fact("", f"{score:.2f}", f"score.{answer.contender}")
+    else:
+        state = words(f"evaluation.answer.{answer.state}", score="–")
+        yield Fact("", state, f"state.{answer.contender}")
