@@ -75,11 +75,14 @@ class Death(BaseException):
     """The process is gone: nothing more is written, nothing more is asked."""
 
 
-class Fate:
-    """Counts the moments at which something outside changes, and ends the life at one of them."""
+class CrashPoint:
+    """Counts effects (commits, and acts of the host), and ends the process after one of them.
+
+    Until the next effect nothing outside the process differs, so no other moment tells more.
+    """
 
     def __init__(self, dies_at: int = 0) -> None:
-        self.moments = 0
+        self.effects = 0
         self.is_dead = False
         self._dies_at = dies_at
 
@@ -87,32 +90,32 @@ class Fate:
         if self.is_dead:
             raise Death
 
-    def strike(self) -> None:
+    def after_effect(self) -> None:
         self.check()
-        self.moments += 1
-        if self.moments == self._dies_at:
+        self.effects += 1
+        if self.effects == self._dies_at:
             self.is_dead = True
             raise Death
 
 
 class MortalStore:
-    """A store whose process may die just before and just after each commit."""
+    """A store whose process may die after each commit."""
 
-    def __init__(self, store: Store, fate: Fate) -> None:
+    def __init__(self, store: Store, crash_point: CrashPoint) -> None:
         self._store = store
-        self._fate = fate
+        self._crash_point = crash_point
 
     @asynccontextmanager
     async def writing(self, *, is_urgent: bool = False) -> AsyncIterator[Records]:
-        self._fate.check()
+        self._crash_point.check()
         async with self._store.writing(is_urgent=is_urgent) as records:
             yield records
-            self._fate.strike()
-        self._fate.strike()
+            self._crash_point.check()
+        self._crash_point.after_effect()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Records]:
-        self._fate.check()
+        self._crash_point.check()
         async with self._store.reading() as records:
             yield records
 
@@ -176,7 +179,7 @@ class Scene:
         self.slack = FakePlatform()
         self.surfaces: dict[str, Surface] = {"slack": self.slack}
         self.configs: list[HostConfig] = [self.config("sandbox")]
-        self.fate = Fate()
+        self.crash_point = CrashPoint()
         self.admins = ""
         self.erase_after_days = 7.0
         self.public_url = "https://attune.example"
@@ -189,7 +192,7 @@ class Scene:
     async def start(self) -> None:
         """A new life over what the last one left."""
         self.database = await Database.open(f"sqlite:///{self.folder}/attune.db")
-        self.store = MortalStore(self.database, self.fate)
+        self.store = MortalStore(self.database, self.crash_point)
         self.hosts = ConfiguredHosts(self.configs, keys={"KEY": self.host.key})
         self.tasks = Tasks()
         self.house: App = build(
@@ -213,14 +216,14 @@ class Scene:
 
     async def end(self) -> None:
         """As kill -9 does it: nothing is said or written any more."""
-        self.fate.is_dead = True
+        self.crash_point.is_dead = True
         await self.tasks.end()
         self._watch.__exit__(None, None, None)
         await self.hosts.close()
         await self.database.close()
 
     async def open(self, dies_at: int = 0) -> None:
-        self.fate = Fate(dies_at)
+        self.crash_point = CrashPoint(dies_at)
         await self.start()
 
     async def restart(self) -> None:
@@ -228,16 +231,16 @@ class Scene:
         await self.open()
 
     def dies_with_calls(self, *routes: str) -> None:
-        """The process may also die just before and just after the host has acted."""
+        """The process may also die after the host has acted."""
         for route in routes:
             self.host.fail_always(route, self._mortal())
 
     def _mortal(self) -> Fault:
         async def fault(call: Call) -> Response:
             try:
-                self.fate.strike()
+                self.crash_point.check()
                 response = await call.act()
-                self.fate.strike()
+                self.crash_point.after_effect()
             except Death:
                 return Cut()
             return response
@@ -359,7 +362,7 @@ class Scene:
         for count in range(turns):
             if self.house.busy:
                 await asyncio.wait(set(self.house.busy))
-            self.fate.check()
+            self.crash_point.check()
             self.tasks.raise_failures()
             wait = await self.turn()
             # Paused jobs go on being looked at, so now and then one has to ask.

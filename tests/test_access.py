@@ -59,9 +59,15 @@ ADMIN = User(BOB, "bob", is_platform_admin=True)
 UNFORESEEN = template(AttuneError)
 ARGUMENTS = ("", "1", "2", "3", "4", "1.0", "1::::plum", "U1", "C2", TUNED, "base", "tag", "1:2")
 CRAFTED = (
-    *("-1", "0", "٣", "１", "²", "9" * 40, "1e3", "1_0", " 1", "+1", "1/2", "1.-1", "1:x", "#"),
-    *("../1", "\x00", "None", "x" * 90, ":" * 20, "1:nowhere:::", "1:9" + "9" * 30),
+    ("-1", "+1", " 1"),
+    ("٣", "１", "²"),
+    ("0", "9" * 40, "1:9" + "9" * 30),
+    ("1e3", "1_0", "1/2"),
+    ("1:x", "1.-1", "1:nowhere:::"),
+    ("#", "../1", "None"),
+    ("\x00", "x" * 90, ":" * 20),
 )
+"""Ids by what is wrong with them."""
 VALUES = {
     "question": "q",
     "answer": "a",
@@ -297,10 +303,12 @@ FOR_PAGES = {
     *(f"button {deed.name}" for deed in CATALOGUE.buttons if deed.is_for_pages),
     *(f"form {deed.name}" for deed in CATALOGUE.forms if deed.is_for_pages),
 }
+TRIED = itertools.cycle(list(zip(*CRAFTED, strict=True)))
 TARGETS = {
-    **{f"button {deed.name}": list(clicked(deed, CRAFTED)) for deed in CATALOGUE.buttons},
-    **{f"form {deed.name}": list(submitted(deed, CRAFTED)) for deed in CATALOGUE.forms},
+    **{f"button {deed.name}": list(clicked(deed, next(TRIED))) for deed in CATALOGUE.buttons},
+    **{f"form {deed.name}": list(submitted(deed, next(TRIED))) for deed in CATALOGUE.forms},
 }
+"""One crafted id of each kind for every action."""
 
 
 async def test_a_crafted_id_is_refused_in_words_even_to_an_admin(

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from bot.rows.classification import OTHER, accuracy, confusion_of, metrics_of
 
@@ -16,6 +15,12 @@ PAIRS = st.lists(
 @settings(deadline=None, max_examples=30)
 @given(PAIRS, st.sampled_from([0.5, 1.0, 2.0]))
 def test_they_are_as_scikit_learn_reckons_them(pairs: list[tuple[str, str]], beta: float) -> None:
+    from sklearn.metrics import (  # takes two seconds, in each process that collects tests
+        accuracy_score,
+        confusion_matrix,
+        precision_recall_fscore_support,
+    )
+
     expected = [one for one, _ in pairs]
     said = [two if two in LABELS else OTHER for _, two in pairs]
     known = [*LABELS, OTHER]

@@ -135,12 +135,12 @@ def until(look: Callable[[], object], tell: Callable[[], str]) -> None:
 
 def draw(seed: int) -> list[tuple[float, str]]:
     """How long each life lasts from yes on, and what dies then."""
-    fate = random.Random(seed)
+    rng = random.Random(seed)
     victims = ("bot", "tuner", "worker")
     first = victims[seed % 3]
     # Three dead workers without a step between them are the tuner's own reason to give up.
-    rest = fate.sample(["bot", "bot", "tuner", "worker"], KILLS_EACH - 1)
-    return [(fate.uniform(0, LONGEST_LIFE), victim) for victim in (first, *rest)]
+    rest = rng.sample(["bot", "bot", "tuner", "worker"], KILLS_EACH - 1)
+    return [(rng.uniform(0, LONGEST_LIFE), victim) for victim in (first, *rest)]
 
 
 @pytest.mark.parametrize("seed", range(-(-KILLS // KILLS_EACH)))

@@ -68,13 +68,33 @@ def attune(
     )
 
 
-def test_two_services_on_one_database_are_refused_by_every_name_of_it(tmp_path: Path) -> None:
+def test_a_second_service_on_a_database_is_refused_until_the_first_is_dead(tmp_path: Path) -> None:
+    url, rows = f"sqlite:///{tmp_path}/team.db", tmp_path / "rows.csv"
+    rows.write_text("question,answer\nwhen?,at nine")
+
+    with service(tmp_path / "one", url, cwd=tmp_path) as first:
+        refused = attune(tmp_path / "two", "sqlite:///team.db", "chat", cwd=tmp_path)
+        imported = attune(tmp_path / "two", url, "import", str(rows), cwd=tmp_path)
+        first.send_signal(signal.SIGKILL)
+        first.wait(20)
+        after = attune(tmp_path / "two", url, "chat", cwd=tmp_path, said="/tune help\n/quit\n")
+
+    assert refused.returncode == 2
+    assert f"Another Attune works on the database {tmp_path}/team.db" in refused.stderr
+    assert f"process {first.pid} on " in refused.stderr
+    assert str(tmp_path / "one") in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert (imported.returncode, after.returncode) == (0, 0)
+
+
+async def test_a_database_is_locked_by_every_name_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     shared = tmp_path / "shared"
     shared.mkdir()
     (tmp_path / "linked").symlink_to(shared)
     (tmp_path / "link.db").symlink_to(shared / "team.db")
-    rows = tmp_path / "rows.csv"
-    rows.write_text("question,answer\nwhen?,at nine")
     whole = f"sqlite:///{shared}/team.db"
     names = (
         whole,
@@ -83,24 +103,11 @@ def test_two_services_on_one_database_are_refused_by_every_name_of_it(tmp_path: 
         f"sqlite:///{tmp_path}/link.db",
     )
 
-    with service(tmp_path / "one", whole, cwd=tmp_path) as first:
-        refused = [attune(tmp_path / "two", name, "chat", cwd=tmp_path) for name in names]
-        errands = [
-            attune(tmp_path / "two", whole, *words, cwd=tmp_path)
-            for words in (("import", str(rows)), ("export",), ("migrate",), ("doctor",))
-        ]
-        first.send_signal(signal.SIGKILL)
-        first.wait(20)
-        after = attune(tmp_path / "two", whole, "chat", cwd=tmp_path, said="/tune help\n/quit\n")
-
-    for result in refused:
-        assert result.returncode == 2
-        assert f"Another Attune works on the database {shared}/team.db" in result.stderr
-        assert f"process {first.pid} on " in result.stderr
-        assert str(tmp_path / "one") in result.stderr
-        assert "Traceback" not in result.stderr
-    assert [result.returncode for result in errands] == [0] * 4
-    assert after.returncode == 0
+    async with service_lock(whole, holder="first"):
+        for name in names:
+            with pytest.raises(DatabaseTaken, match="first"):
+                async with service_lock(name, holder="second"):
+                    raise AssertionError(f"it was taken by {name}")
 
 
 async def test_a_database_with_a_second_name_is_refused(tmp_path: Path) -> None:

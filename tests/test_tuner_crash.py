@@ -55,7 +55,7 @@ def test_a_server_killed_at_any_step_takes_the_job_up_again(
 ) -> None:
     job = begin(own_tuner)
 
-    for steps in (0, 1, 1500, 4500):
+    for steps in (1, 4500):
         own_tuner.await_steps(job, steps)
         workers = own_tuner.workers()
         own_tuner.kill()
@@ -70,7 +70,7 @@ def test_a_server_killed_at_any_moment_still_ends_the_job(
 ) -> None:
     job = begin(own_tuner)
 
-    for pause in (0.05, 0.2, 0.35):
+    for pause in (0.05, 0.3):
         time.sleep(pause)  # the moments of death, not a wait for anything
         own_tuner.kill()
         own_tuner.start()
@@ -88,6 +88,7 @@ def test_a_job_whose_base_is_gone_fails_alone(own_tuner: Tuner) -> None:
         database.commit()
 
     own_tuner.start()
+    own_tuner.steer(held, "cancel")
 
     ended = own_tuner.await_end(lost)
     assert ended.status == "failed"
@@ -96,7 +97,6 @@ def test_a_job_whose_base_is_gone_fails_alone(own_tuner: Tuner) -> None:
         "model_not_available",
         True,
     )
-    own_tuner.steer(held, "cancel")
     assert own_tuner.await_end(last).status == "succeeded"
 
 
@@ -121,7 +121,7 @@ def test_a_killed_worker_is_replaced(own_tuner: Tuner, undisturbed: str) -> None
     job = begin(own_tuner)
     killed = set()
 
-    for steps in (0, 1, 2500, 4000):
+    for steps in (0, 2500):
         own_tuner.await_steps(job, steps)
         # What is told lags behind: on a slow day the last of them has ended by now.
         for pid in own_tuner.workers():

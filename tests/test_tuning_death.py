@@ -104,18 +104,18 @@ async def test_death_at_every_moment_is_outlived(tmp_path: Path, priced: Path) -
         if is_whole:
             break
 
-    assert 60 < moment < MOST_MOMENTS
+    assert 30 < moment < MOST_MOMENTS
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 async def test_death_again_and_again_is_outlived(tmp_path: Path, priced: Path, seed: int) -> None:
-    fate = random.Random(seed)
+    rng = random.Random(seed)
     copy_data(priced, tmp_path)
     async with faulty_host() as host:
         story = Story(tmp_path, host, lag_seconds=30)
         lives = 1
 
-        while not await story.live(fate.randint(1, 25)):
+        while not await story.live(rng.randint(1, 25)):
             lives += 1
 
         await story.check()

@@ -32,6 +32,7 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 0.02
+RETRY_SECONDS = 1.0
 IDLE_SECONDS = 30.0
 LEAVING_SECONDS = 5.0
 PLAIN_LAUNCH = "{python} -m tuner.worker {job}"
@@ -112,21 +113,21 @@ class Runner:
             self._ring = lambda: None
             await asyncio.shield(asyncio.to_thread(self.stop))
 
-    async def _outlive_turn(self) -> bool:
+    async def _outlive_turn(self) -> float:
         self._rung.clear()
         try:
             # Shielded: a thread cannot be cancelled, and `stop` must not run beside it.
             return await _finished(asyncio.to_thread(self.turn))
         except Exception:
             log.exception("a turn of the job runner failed")
-            return False
+            return IDLE_SECONDS
 
-    async def _wait(self, is_busy: bool) -> None:
+    async def _wait(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(BUSY_SECONDS if is_busy else IDLE_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._rung.wait()
         except TimeoutError:
-            if not is_busy:
+            if seconds == IDLE_SECONDS:
                 await _finished(asyncio.to_thread(self._files.sweep))
 
     def recover(self) -> None:
@@ -136,8 +137,8 @@ class Runner:
         for path in self._folder.iterdir():
             self.tidy(path.name)
 
-    def turn(self) -> bool:
-        """Attend to every worker and fill free places; whether to come back soon."""
+    def turn(self) -> float:
+        """Attend to every worker and fill free places; seconds until the next turn."""
         for job_id in list(self._workers):
             try:
                 self._attend(job_id)
@@ -146,7 +147,11 @@ class Runner:
                 log.exception("a job's worker could not be attended to", extra={"job": job_id})
         self._launch(Status.VALIDATING, places=1)
         self._launch(Status.QUEUED, places=self._slots)
-        return bool(self._workers)
+        if self._workers:
+            return BUSY_SECONDS
+        # What still waits could not be started: the others wait for its next attempts.
+        is_waiting = any(map(self._jobs.in_status, (Status.VALIDATING, Status.QUEUED)))
+        return RETRY_SECONDS if is_waiting else IDLE_SECONDS
 
     def stop(self) -> None:
         """Workers save and leave; those that do not in time are killed."""
