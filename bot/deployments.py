@@ -50,7 +50,7 @@ async def _use(
         model = await _called(request, await wanted_model(request, name, records), records)
         current = await records.deployments.current(request.id, request.assistant.id)
         if current is not None and (current.model, current.called) == (model.name, model.called):
-            return Text(request.words("use.already", model=model.name))
+            return Text(request.words("use.already", model=model.label or model.name))
         if instead_of is not None and instead_of != _stamp(current):
             return _refuse_use(request, model, current)
         await records.deployments.add(
@@ -67,7 +67,8 @@ async def _use(
             request.id, request.by, "model.used", at=request.now, model=model.name
         )
     key = "use.tainted" if model.is_tainted else "use.done"
-    return Text(request.words(key, model=model.name, assistant=request.assistant.name))
+    spoken = model.label or model.name
+    return Text(request.words(key, model=spoken, assistant=request.assistant.name))
 
 
 @handlers.command("rollback", Role.TRAINER)
@@ -191,7 +192,8 @@ def _line(
 ) -> ListingRow:
     words = request.words
     answering = current.model if current else request.assistant.base
-    notes = [words(f"model.{model.kind}")]
+    notes = [model.note] if model.note else []
+    notes.append(words(f"model.{model.kind}"))
     if model.name == answering:
         notes.append(words("model.answering"))
     if model.job is not None:
@@ -204,12 +206,12 @@ def _line(
         notes.append(words("model.ends", date=model.expires_on))
     if model.is_tainted:
         notes.append(words("model.tainted"))
-    buttons = _buttons(request, model, current) if model.name != answering else ()
+    buttons = _buttons(request, model, current, is_answering=model.name == answering)
     if request.role >= Role.CURATOR and _has_files(model, deps):
         taken = Button(words("button.take_away"), f"model.export:{model.name[-HANDLE_LENGTH:]}")
         buttons = (*buttons[:1], taken, *buttons[1:])
     return ListingRow(
-        model.name.rpartition(":")[2],
+        model.label or model.name.rpartition(":")[2],
         model.name,
         " · ".join(notes),
         buttons,
@@ -231,16 +233,21 @@ def _has_files(model: Model, deps: Dependencies) -> bool:
     return not is_base and deps.exporter is not None and deps.exporter.has_files_of(model.host)
 
 
-def _buttons(request: Request, model: Model, current: Deployment | None) -> tuple[Button, ...]:
+def _buttons(
+    request: Request, model: Model, current: Deployment | None, *, is_answering: bool
+) -> tuple[Button, ...]:
     words, handle = request.words, model.name[-HANDLE_LENGTH:]
-    use = use_button(model.name, current, words)
-    if model.kind is not ModelKind.TUNED or request.role < Role.ADMIN:
-        return (use,)
-    return use, Button(words("button.delete"), f"model.delete:{handle}", is_danger=True)
+    use = () if is_answering else (use_button(model.name, current, words),)
+    if model.kind is not ModelKind.TUNED or request.role < Role.TRAINER:
+        return use
+    name = Button(words("button.name"), f"model.name:{handle}")
+    if is_answering or request.role < Role.ADMIN:
+        return *use, name
+    return *use, name, Button(words("button.delete"), f"model.delete:{handle}", is_danger=True)
 
 
 async def wanted_model(request: Request, name: str, records: Records) -> Model:
-    """By `latest`, `base`, its name, the end of it or the number of its job. Raises NotFound."""
+    """By `latest`, `base`, a name, the end of its id or the number of its job. Raises NotFound."""
     found = await records.models.all(request.id, request.assistant.id)
     if name == LATEST:
         return _latest(request, found)
@@ -262,10 +269,11 @@ async def _called(request: Request, model: Model, records: Records) -> Model:
 
 
 def _matches(model: Model, name: str) -> bool:
-    """Its whole name, the end of it, or the number of its job."""
+    """Its whole name, the end of it, what people call it, or the number of its job."""
     is_job = model.kind is ModelKind.TUNED and name == str(model.job)
     is_handle = len(name) == HANDLE_LENGTH and model.name.endswith(name)
-    return model.name == name or model.name.endswith(f":{name}") or is_job or is_handle
+    is_name = name in (model.name, model.label) or model.name.endswith(f":{name}")
+    return is_name or is_job or is_handle
 
 
 def _latest(request: Request, found: Sequence[Model]) -> Model:

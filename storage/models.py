@@ -89,6 +89,12 @@ class Models:
         own = and_(models.c.workspace == workspace, models.c.name == name)
         await self._connection.run(update(models).where(own).values(called=called))
 
+    async def describe(
+        self, workspace: WorkspaceId, name: ModelName, *, label: str, note: str | None
+    ) -> None:
+        own = and_(models.c.workspace == workspace, models.c.name == name)
+        await self._connection.run(update(models).where(own).values(label=label, note=note))
+
     async def delete(self, workspace: WorkspaceId, name: ModelName) -> None:
         own = and_(models.c.workspace == workspace, models.c.name == name)
         await self._connection.run(update(models).where(own).values(is_deleted=True))

@@ -444,6 +444,8 @@ models = _numbered(
     _flag("is_tainted"),
     _flag("is_deleted"),
     Column("called", Text),
+    Column("label", Text),
+    Column("note", Text),
     UniqueConstraint("workspace", "name"),
     _of("assistants", "assistant"),
     _of("jobs", "job"),

@@ -30,7 +30,15 @@ SHOWS_ONLY = {
 }
 OPENS_A_QUESTION = {
     *("example.edit", "example.write", "example.write_page", "feedback.bad", "feedback.why"),
-    *("job.again", "job.start", "model.delete", "privacy.ask_forget", "save", "welcome.sources"),
+    *(
+        "job.again",
+        "job.start",
+        "model.delete",
+        "model.name",
+        "privacy.ask_forget",
+        "save",
+        "welcome.sources",
+    ),
     *("workspace.erase", "engine.install", "import.change"),
 }
 ONE_STATE_ALONE = {

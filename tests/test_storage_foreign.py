@@ -261,6 +261,7 @@ CALLS: dict[str, Call] = {
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
     "models.taint": lambda r, h: r.models.taint(FOREIGN, [h.snapshot.id]),
     "models.call": lambda r, h: r.models.call(FOREIGN, h.model.name, ModelName("X")),
+    "models.describe": lambda r, h: r.models.describe(FOREIGN, h.model.name, label="X", note=None),
     "models.delete": lambda r, h: r.models.delete(FOREIGN, h.model.name),
     "deployments.add": lambda r, h: r.deployments.add(
         FOREIGN, h.assistant.id, model=h.model.name, host=HOST, by=BOB, at=NOW, after=None

@@ -342,4 +342,4 @@ async def test_a_model_with_a_very_long_name_can_be_used_by_its_button(scene: Sc
     await scene.handle(scene.event(ButtonClicked(line.buttons[0].action), key="e"))
 
     assert len(line.buttons[0].action) <= 100
-    assert f"answers with {name} from now on" in await scene.last()
+    assert "answers with attune 1 from now on" in await scene.last()

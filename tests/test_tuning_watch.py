@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain import ChannelId, ModelKind, Phase, RequestedAction
 from bot.errors import HostError, HostNotFound, HostRefused, HostServerError
-from bot.events import ButtonClicked, CommandInvoked
+from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
 from bot.words import Words
 from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, with_
 from tests.fakes.faults import answers, empty_stream, reshaped
@@ -341,6 +341,38 @@ async def test_models_are_listed_newest_first_with_their_checkpoints(scene: Scen
     assert [line.text for line in lines if "answers now" in line.note] == [job.model]
 
 
+async def test_a_model_has_a_name_that_people_can_say(scene: Scene) -> None:
+    await scene.tuned()
+    await scene.command("models")
+    assert (await scene.last_listing()).lines[0].id == "attune 1"
+
+    await scene.click("Name it")
+    await scene.submit(label="  brand   voice 3 ", note="after the spring campaign")
+    await scene.command("use base")
+    await scene.command("use brand voice 3")
+
+    assert "answers with brand voice 3 from now on" in await scene.last()
+    await scene.command("models")
+    named = (await scene.last_listing()).lines[0]
+    assert named.id == "brand voice 3"
+    assert named.note.startswith("after the spring campaign · tuned")
+
+
+async def test_two_models_do_not_share_a_name(scene: Scene) -> None:
+    await scene.tuned()
+    await scene.confirm()
+    await scene.settle()
+    await scene.command("models")
+    lines = (await scene.last_listing()).lines
+    labels = {line.id for line in lines}
+    form = next(one.action for one in lines[0].buttons if one.label == "Name it")
+
+    await scene.handle(scene.event(FormSubmitted(form, {"label": "attune 1"}), key="e"))
+
+    assert {"attune 1", "attune 2"} <= labels
+    assert "Another model is called “attune 1” already" in await scene.last()
+
+
 async def test_a_model_is_used_by_name_by_its_end_or_by_its_job(scene: Scene) -> None:
     job = await scene.tuned()
 
@@ -350,7 +382,7 @@ async def test_a_model_is_used_by_name_by_its_end_or_by_its_job(scene: Scene) ->
 
         await scene.command(f"use {name}")
 
-        assert f"answers with {job.model}" in await scene.last(), name
+        assert "answers with attune 1 from now on" in await scene.last(), name
 
 
 async def test_a_checkpoint_may_answer(scene: Scene) -> None:

@@ -210,7 +210,7 @@ class ModelKind(StrEnum):
 class Model:
     """A base, or what a job made.
 
-    `called` is what its host calls it once it is deployed.
+    `called` is what its host calls it once it is deployed; `label` what people call it.
     """
 
     workspace: WorkspaceId
@@ -225,6 +225,8 @@ class Model:
     is_tainted: bool = False
     is_deleted: bool = False
     called: ModelName | None = None
+    label: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

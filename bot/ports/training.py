@@ -230,6 +230,12 @@ class Models(Protocol):
         """What its host calls it from now on."""
         ...
 
+    async def describe(
+        self, workspace: WorkspaceId, name: ModelName, *, label: str, note: str | None
+    ) -> None:
+        """What people call it from now on, and their note on it."""
+        ...
+
     async def delete(self, workspace: WorkspaceId, name: ModelName) -> None: ...
     async def restore(self, workspace: WorkspaceId, name: ModelName) -> None:
         """It is listed again."""

@@ -430,6 +430,9 @@ async def _keep_models(
     records: Records, job: Job, *, called: ModelName | None, at: datetime
 ) -> bool:
     """The model and its checkpoints; marked, and True, where a row was erased meanwhile."""
+    assistant = await records.assistants.get(job.workspace, job.assistant)
+    earlier = await records.models.all(job.workspace, job.assistant)
+    number = 1 + sum(model.kind is ModelKind.TUNED for model in earlier)
     tuned = Model(
         workspace=job.workspace,
         assistant=job.assistant,
@@ -440,10 +443,12 @@ async def _keep_models(
         job=job.id,
         created_at=at,
         called=called,
+        label=f"{assistant.name} {number}",
     )
     for checkpoint in await records.jobs.checkpoints(job.workspace, job.id):
         if checkpoint.model != job.model:
-            kept = replace(tuned, name=checkpoint.model, kind=ModelKind.CHECKPOINT, called=None)
+            kind = ModelKind.CHECKPOINT
+            kept = replace(tuned, name=checkpoint.model, kind=kind, called=None, label=None)
             await records.models.add(job.workspace, kept)
     await records.models.add(job.workspace, tuned)
     is_tainted = bool(await records.snapshots.forbidden(job.workspace, job.snapshot))

@@ -111,7 +111,9 @@ class _Models:
         facts = _facts(line)
         with ui.element("div").classes("branch-line"):
             with ui.element("div").classes("line-body"):
-                ui.label(line.text).classes("mono branch-name")
+                ui.label(line.id).classes("branch-name")
+                if line.id != line.text:
+                    ui.label(line.text).classes("mono fine id")
                 ui.label(line.note).classes("fine")
             if line.tone is Tone.GOOD:
                 pill(self._visit.say("model.answering"), Tone.GOOD)

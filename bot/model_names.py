@@ -1,0 +1,74 @@
+"""What people call a model: a short name and a note beside the id that its host knows it by."""
+
+from __future__ import annotations
+
+from bot.commands import Handlers
+from bot.deployments import HANDLE_LENGTH, wanted_model
+from bot.domain import Model, Role
+from bot.errors import BadInput, NotNow
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
+from bot.replies import Field, FieldKind, Form, Reply, Text
+from bot.request import Request
+
+handlers = Handlers()
+
+LONGEST_NAME, LONGEST_NOTE = 60, 300
+
+
+@handlers.button("model.name", Role.TRAINER, opens_form=True)
+async def ask_name(request: Request, deps: Dependencies) -> Reply:
+    async with deps.store.reading() as records:
+        model = await wanted_model(request, request.argument, records)
+    words = request.words
+    return Form(
+        id=f"model.name:{model.name[-HANDLE_LENGTH:]}",
+        title=words("model.name_title"),
+        fields=(
+            Field(
+                "label",
+                words("model.name_field"),
+                value=model.label or "",
+                max_length=LONGEST_NAME,
+            ),
+            Field(
+                "note",
+                words("model.note_field"),
+                FieldKind.TEXT,
+                model.note or "",
+                hint=words("model.note_hint"),
+                required=False,
+                max_length=LONGEST_NOTE,
+            ),
+        ),
+        submit=words("teach.submit"),
+        note=model.name,
+    )
+
+
+@handlers.form("model.name", Role.TRAINER)
+async def name_submitted(request: Request, deps: Dependencies) -> Reply:
+    """Each name stands for one model of the assistant. Raises BadInput, NotNow."""
+    label = " ".join(request.options.get("label", "").split())
+    note = request.options.get("note", "").strip()
+    if not label or len(label) > LONGEST_NAME or len(note) > LONGEST_NOTE:
+        raise BadInput(problem=request.words("model.name_wrong", longest=LONGEST_NAME))
+    async with deps.store.writing() as records:
+        model = await wanted_model(request, request.argument, records)
+        await _refuse_taken(request, model, label, records)
+        await records.models.describe(request.id, model.name, label=label, note=note or None)
+        await records.audit.add(
+            request.id,
+            request.by,
+            "model.named",
+            at=request.now,
+            model=model.name,
+            label=label,
+        )
+    return Text(request.words("model.named", name=label), private=True)
+
+
+async def _refuse_taken(request: Request, model: Model, label: str, records: Records) -> None:
+    for other in await records.models.all(request.id, request.assistant.id):
+        if other.name != model.name and label in (other.label, other.name):
+            raise NotNow(problem=request.words("model.name_taken", name=label))

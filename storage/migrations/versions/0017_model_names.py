@@ -1,0 +1,14 @@
+"""What people call a model, and their note on it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0017"
+down_revision = "0016"
+
+
+def upgrade() -> None:
+    op.add_column("models", sa.Column("label", sa.Text()))
+    op.add_column("models", sa.Column("note", sa.Text()))
