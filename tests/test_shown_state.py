@@ -25,7 +25,8 @@ SHOWS_ONLY = {
     *("job.quote", "job.results", "job.rows", "job.show", "jobs.more", "model.history"),
     *("model.keep", "model.lineage", "privacy.keep", "privacy.my_data", "share"),
     *("engine", "evaluation.details", "evaluation.question", "evaluation.show"),
-    *("evaluation.export", "welcome.approvers"),
+    *("evaluation.export", "evaluation.sheet", "evaluations", "evaluations.history"),
+    *("model.export", "model.take", "model.take_page", "welcome.approvers"),
     *("welcome.try", "workspace.export", "workspace.show", "workspaces"),
 }
 OPENS_A_QUESTION = {
@@ -43,6 +44,7 @@ OPENS_A_QUESTION = {
 }
 ONE_STATE_ALONE = {
     *("feedback.good", "starter", "example.must_answer", "example.not_must_answer"),
+    "example.teach",
     *("engine.cancel", "engine.confirm", "engine.use"),
 }
 """Done twice it is as done once: the last vote of a person, the same rows, one mark, one engine."""

@@ -1,4 +1,4 @@
-"""关于结果的句子：评估页面，被问了什么、喜欢什么、拒绝了什么。"""
+"""The sentences about results in Chinese: evaluations, what was asked, liked and refused."""
 
 from __future__ import annotations
 
