@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -82,21 +82,21 @@ def import_(
     encoding: Annotated[str, typer.Option(help="Of the text, where it is not found")] = "",
     yes: Annotated[bool, typer.Option(help="Also where the columns were guessed")] = False,
 ) -> None:
-    """Learn from a file: CSV, XLSX, ODS, JSON or JSON Lines; every refused row is named."""
+    """Learn from a file: CSV, XLSX, ODS, JSON, JSON Lines, or a chat export; refusals are named."""
     from attune.operator_commands import import_file
     from bot.domain import WorkspaceId
-    from bot.importing import columns_in, plan_lines, refusal_lines
-    from bot.imports import ImportOptions, ImportPlan
+    from bot.importing import columns_in, refusal_lines
+    from bot.imports import ImportOptions
     from bot.words import Words
 
     words = Words(_locale())
 
-    def confirm(plan: ImportPlan) -> bool:
-        for line in plan_lines(plan, words):
+    def confirm(shown: Sequence[str]) -> bool:
+        for line in shown:
             typer.echo(line)
         return yes or (sys.stdin.isatty() and typer.confirm(words("import.confirm")))
 
-    plan, tally = _run(
+    lines, tally = _run(
         import_file(
             _settings(),
             file,
@@ -109,7 +109,7 @@ def import_(
     )
     for name in ("new", "known", "refused"):
         typer.echo(f"{words('import.' + name)}: {getattr(tally, name)}")
-    for line in (*plan_lines(plan, words), *refusal_lines(tally, words)):
+    for line in (*lines, *refusal_lines(tally, words)):
         typer.echo(line)
     if not tally.new and not tally.known:
         raise typer.Exit(1)

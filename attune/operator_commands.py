@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
@@ -15,6 +15,7 @@ from attune.embedded import Address
 from attune.folder import private_folder
 from attune.settings import Settings
 from bot import assistants, datasets, importing
+from bot.chat_imports import ChatImport
 from bot.domain import (
     ChannelId,
     ExampleState,
@@ -26,7 +27,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotFound
 from bot.events import CommandInvoked, Event
-from bot.imports import ImportOptions, ImportPlan, read_import
+from bot.imports import ImportOptions, read_import
 from bot.replies import Document
 from bot.request import Request
 from bot.words import Words
@@ -56,16 +57,23 @@ async def import_file(
     assistant: str | None,
     words: Words,
     options: ImportOptions,
-    confirm: Callable[[ImportPlan], bool],
-) -> tuple[ImportPlan, datasets.Tally]:
+    confirm: Callable[[Sequence[str]], bool],
+) -> tuple[Sequence[str], datasets.Tally]:
     """Rows that the operator imports count as approved. Raises Refusal.
 
-    Where how to read it was guessed, `confirm` is asked first.
+    Returned is what is to be known of the file; where how to read it was guessed, and for an
+    export of a chat, `confirm` is asked first with that. Of an export all is only proposed.
     """
     with await asyncio.to_thread(_opened, file) as opened:
+        async with desk(settings) as store:
+            ask = await _ask(settings, store, workspace, assistant, words)
+            chats = await importing.open_chats(opened, ask, store, None)
+            if chats is not None:
+                return await _import_chats(chats, confirm, words, store)
         rows, plan = await asyncio.to_thread(importing.planned, opened, file.name, words, options)
         with rows:
-            if not plan.is_sure and not confirm(plan):
+            lines = importing.plan_lines(plan, words)
+            if not plan.is_sure and not confirm(lines):
                 raise BadInput(problem=words("import.unsure"))
             async with desk(settings) as store:
                 ask = await _ask(settings, store, workspace, assistant, words)
@@ -77,7 +85,20 @@ async def import_file(
                     request=ask,
                     store=store,
                 )
-    return plan, tally
+    return lines, tally
+
+
+async def _import_chats(
+    chats: ChatImport, confirm: Callable[[Sequence[str]], bool], words: Words, store: Database
+) -> tuple[Sequence[str], datasets.Tally]:
+    await chats.look()
+    facts = [f"{each.name}: {each.value}" for each in importing.chats_facts(chats, words)]
+    lines = [*facts, *chats.lines()]
+    if not chats.overview.exchanges:
+        raise BadInput(problem="\n".join(lines))
+    if not confirm(lines):
+        raise BadInput(problem=words("chats.unconfirmed"))
+    return lines, await chats.keep(store=store)
 
 
 async def export_file(

@@ -74,7 +74,12 @@ def _consent_card(request: Request, held: Consent | None) -> Card:
 
 async def word_consent_wanted(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Asks an author where the message was marked; the clicker's own word counts."""
-    text = words("consent.wanted", name=notice.details.get("name"))
+    details = notice.details
+    text = words("consent.wanted", name=details.get("name"))
+    if "names" in details:
+        more = details.get("more")
+        others = f" {words('chats.more_people', count=more)}" if more else ""
+        text = words("consent.wanted_from_export", names=f"{details['names']}{others}")
     return Card(
         title=words("consent.wanted_title"),
         lines=(text, words("consent.text")),

@@ -73,11 +73,12 @@ async def import_rows(
             tally.new += new
             tally.known += len(batch) - new
     async with store.writing() as records:
-        await _note_import(records, tally, request)
+        await note_import(records, tally, request)
     return tally
 
 
-async def _note_import(records: Records, tally: Tally, request: Request) -> None:
+async def note_import(records: Records, tally: Tally, request: Request) -> None:
+    """Tells the audit what an import came to."""
     await records.audit.add(
         request.id,
         request.by,

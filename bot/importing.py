@@ -10,6 +10,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import IO, Final
 
+from bot.chat_exports import open_chat_export
+from bot.chat_imports import ChatImport
 from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import Tally, ends, import_rows
 from bot.domain import ExampleState, Role, Row, WorkspaceId
@@ -23,8 +25,9 @@ from bot.imports import (
     read_import,
     unpack,
 )
-from bot.ports.dependencies import Dependencies
+from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.import_files import PendingImport
+from bot.ports.store import Store
 from bot.ports.surface import CanReadFile
 from bot.replies import Button, Card, Fact, Field, FieldKind, Form, Reply, Tone
 from bot.request import Request
@@ -207,6 +210,11 @@ async def _import(request: Request, deps: Dependencies, pending: PendingImport) 
     """Reads the kept file, which is deleted once all its rows are stored."""
     options = ImportOptions(pending.columns, pending.encoding)
     with await deps.imports.open(pending.key) as file:
+        chats = await open_chats(file, request, deps.store, deps.surfaces)
+        if chats is not None:
+            tally = await chats.keep(store=deps.store)
+            await deps.imports.delete(pending.key)
+            return chats_report(request, pending.name, chats, tally)
         rows, plan = await asyncio.to_thread(planned, file, pending.name, request.words, options)
         with rows:
             tally = await import_rows(
@@ -225,11 +233,67 @@ async def _import(request: Request, deps: Dependencies, pending: PendingImport) 
 async def _preview(request: Request, deps: Dependencies, pending: PendingImport) -> Card:
     try:
         with await deps.imports.open(pending.key) as file:
+            chats = await open_chats(file, request, deps.store, deps.surfaces)
+            if chats is not None:
+                await chats.look()
+                return _chats_preview(pending, chats, request.words)
             return await asyncio.to_thread(_preview_card, file, pending, request.words)
-    except BadInput:
+    except (BadInput, NotNow):
         if not pending.columns:
             await deps.imports.delete(pending.key)
         raise
+
+
+async def open_chats(
+    file: IO[bytes], request: Request, store: Store, surfaces: Surfaces | None
+) -> ChatImport | None:
+    """The export of a chat that a file is. Raises BadInput, and NotNow where it may not be used."""
+    export = await asyncio.to_thread(open_chat_export, file)
+    if isinstance(export, Problem):
+        raise BadInput(problem=request.words.problem(export))
+    if export is None:
+        return None
+    chats = ChatImport(export, request)
+    await chats.prepare(store=store, surfaces=surfaces)
+    return chats
+
+
+def _chats_preview(pending: PendingImport, chats: ChatImport, words: Words) -> Card:
+    go = Button(words("import.submit"), f"import.go:{pending.key}", is_primary=True)
+    cancel = Button(words("button.cancel"), f"import.drop:{pending.key}")
+    has_any = chats.overview.exchanges > 0
+    return Card(
+        title=words("chats.preview", name=pending.name),
+        lines=tuple(chats.lines()),
+        facts=chats_facts(chats, words),
+        buttons=(go, cancel) if has_any else (cancel,),
+        tone=Tone.PLAIN if has_any else Tone.BAD,
+    )
+
+
+def chats_facts(chats: ChatImport, words: Words) -> tuple[Fact, ...]:
+    """How many exchanges an export has, of how many people, in how many channels."""
+    found = chats.overview
+    return (
+        Fact(words("chats.exchanges"), str(found.exchanges)),
+        Fact(words("chats.people"), str(len(found.authors))),
+        Fact(words("chats.channels"), str(len(found.channels))),
+    )
+
+
+def chats_report(request: Request, name: str, chats: ChatImport, tally: Tally) -> Card:
+    """What became of an export: how many proposals, and what they wait for."""
+    words = request.words
+    return Card(
+        title=words("import.title", name=name),
+        lines=tuple(chats.lines()),
+        facts=(
+            Fact(words("chats.proposed"), str(tally.new)),
+            Fact(words("import.known"), str(tally.known)),
+            *chats_facts(chats, words)[1:],
+        ),
+        tone=Tone.GOOD if tally.new or tally.known else Tone.BAD,
+    )
 
 
 def _preview_card(file: IO[bytes], pending: PendingImport, words: Words) -> Card:

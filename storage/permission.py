@@ -45,6 +45,12 @@ def permitted(*, shown_in: ChannelId | None = None) -> ColumnElement[bool]:
     )
 
 
+def awaits_consent() -> ColumnElement[bool]:
+    """Whether the example at hand holds what people said in a channel, and one has not agreed."""
+    is_said = and_(examples.c.origin == Origin.MESSAGE, examples.c.workspace != LOCAL)
+    return and_(is_said, not_(_has_consent()))
+
+
 def _reaches(step: Sources, shown_in: ChannelId | None) -> ColumnElement[bool]:
     """The workspace lets us learn from such words, and from those people and places."""
     allowed = exists().where(

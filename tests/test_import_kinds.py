@@ -176,8 +176,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
         (zipped({"notes.md": "hello"}), "archive_empty"),
         (gzip.compress(TABLE)[:30], "archive_broken"),
         (b"PK\3\4broken", "archive_broken"),
-        (zipped({"users.json": "[]", "channels.json": "[]"}), "file_slack_export"),
-        (b'{"guild": {"id": "1"}, "channel": {"id": "2"}, "messages": []}', "file_discord_export"),
+        (b'[{"client_msg_id": "1", "text": "hi"}]', "file_slack_export"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

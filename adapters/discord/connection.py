@@ -115,6 +115,7 @@ class Discord:
             ready=self._ready,
             note=self._workspace_note,
             is_direct=self._is_direct,
+            locate=self._locate,
         )
 
     async def run(self, house: App) -> None:
@@ -444,6 +445,9 @@ class Discord:
 
     async def _workspace_note(self, event: Event) -> Text | None:
         return await self._talks_().note(event)
+
+    async def _locate(self, place: Place) -> Place:
+        return await self._known().locate(place)
 
     async def _is_direct(self, channel: str) -> bool:
         return await self._known().is_direct(channel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.discord.api import Api, Json
@@ -115,6 +115,14 @@ class Directory:
     async def is_direct(self, channel_id: str) -> bool:
         channel = await self._channel(channel_id)
         return channel is not None and channel.type in _DIRECT_TYPES
+
+    async def locate(self, place: Place) -> Place:
+        """A channel of a guild with what is known of it; one of another guild counts as private."""
+        guild = await self._guild(place.workspace.partition(":")[2])
+        channel = await self._channel(place.channel)
+        if channel is None or channel.guild != guild.id:
+            return replace(place, kind=ChannelKind.PRIVATE)
+        return await self._place(guild, place.channel)
 
     async def direct(self, channel_id: str, guild_id: str, user: str, member: Json) -> EventContext:
         """A direct message, as of the guild that answers it."""

@@ -64,6 +64,10 @@ async def _not_known(channel: str) -> bool:
     return False
 
 
+async def _closed(place: Place) -> Place:
+    return replace(place, kind=ChannelKind.PRIVATE)
+
+
 class DiscordSurface:
     """Implements the surface port with all its gifts; `say` words what Discord itself must tell."""
 
@@ -76,11 +80,13 @@ class DiscordSurface:
         ready: Callable[[], Awaitable[None]],
         note: Callable[[Event], Awaitable[Text | None]] = _no_note,
         is_direct: Callable[[str], Awaitable[bool]] = _not_known,
+        locate: Callable[[Place], Awaitable[Place]] = _closed,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
         self._note = note
         self._is_direct = is_direct
+        self._locate = locate
         self._bot = bot
         self._say = say
         self._ready = ready
@@ -260,6 +266,10 @@ class DiscordSurface:
         except (MessageGone, PlaceClosed):
             return False
         return str(found.get("guild_id") or "") == place.workspace.partition(":")[2]
+
+    async def locate(self, place: Place) -> Place:
+        await self._ready()
+        return await self._locate(place)
 
     async def direct(self, place: Place, user: UserId) -> Place:
         await self._ready()

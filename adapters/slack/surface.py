@@ -242,6 +242,10 @@ class SlackSurface:
         await self._ready()
         return await self._people.has_channel(place.channel)
 
+    async def locate(self, place: Place) -> Place:
+        await self._ready()
+        return await self._people.place(place)
+
     async def direct(self, place: Place, user: UserId) -> Place:
         await self._ready()
         return Place(place.workspace, ChannelId(await self._people.direct(user)))

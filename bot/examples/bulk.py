@@ -38,7 +38,7 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
     change = _change(request, request.options)
     shown = _shown(request.options)
     before: dict[str, list[int]] = defaultdict(list)
-    changed, left, last = 0, 0, ExampleId(0)
+    changed, left, waiting, last = 0, 0, 0, ExampleId(0)
     while True:
         async with deps.store.writing() as records:
             batch = await _next(request, request.options, records, after=last)
@@ -46,6 +46,10 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
                 undo = await _offer_undo(request, before, records)
                 break
             meant = await _as_shown(request, shown, batch, records)
+            left += len(batch) - len(meant)
+            if request.argument == ExampleState.APPROVED:
+                held = await records.examples.awaiting_consent(request.id, meant)
+                meant, waiting = [one for one in meant if one not in held], waiting + len(held)
             if request.argument in _UNDONE:
                 for one, (_, state) in (await records.examples.standing(request.id, meant)).items():
                     before[state].append(one)
@@ -59,10 +63,11 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
                 at=request.now,
                 examples=count,
             )
-        changed, left, last = changed + count, left + len(batch) - len(meant), batch[-1]
-    done = request.words("bulk.done", count=changed)
-    text = f"{done} {request.words('bulk.outdated', count=left)}" if left else done
-    return Text(text, buttons=undo)
+        changed, last = changed + count, batch[-1]
+    said = [request.words("bulk.done", count=changed)]
+    said += [request.words("bulk.outdated", count=left)] if left else []
+    said += [request.words("bulk.waiting", count=waiting)] if waiting else []
+    return Text(" ".join(said), buttons=undo)
 
 
 async def _offer_undo(

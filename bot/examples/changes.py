@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 from bot import access
 from bot.consent import CONSENT_WANTED
 from bot.domain import (
     NO_EXCLUSION,
     ONLY_EDIT,
+    ChannelId,
     Example,
     ExampleId,
     ExampleState,
     Exclusion,
     NewExample,
-    Origin,
+    Place,
     Role,
     User,
 )
@@ -30,6 +32,7 @@ from bot.request import Request
 from bot.undo_offers import offer_undo
 
 CARD_STANDS = "example.card"
+_NAMED_IN_CARD = 25
 
 
 async def add(request: Request, example: NewExample, *, store: Store) -> tuple[Example, bool]:
@@ -67,6 +70,25 @@ async def ask_authors(request: Request, people: Sequence[User], *, store: Store)
                 details={"name": person.name, "locale": request.event.locale},
                 at=request.now,
             )
+
+
+async def ask_authors_in(
+    request: Request, channel: ChannelId, people: Sequence[User], records: Records
+) -> None:
+    """One card for all authors who have not said yes or no, where what they wrote stands."""
+    asked = sha256(" ".join(sorted(one.id for one in people)).encode()).hexdigest()[:16]
+    await records.outbox.put(
+        f"{request.id}.{channel}.{asked}.consent",
+        Place(request.id, channel),
+        CONSENT_WANTED,
+        details={
+            "names": ", ".join(one.name for one in people[:_NAMED_IN_CARD]),
+            "more": max(0, len(people) - _NAMED_IN_CARD),
+            "locale": request.event.locale,
+        },
+        at=request.now,
+        once=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +141,7 @@ async def _set_state(
 async def _refuse_unready(request: Request, found: Example, records: Records) -> None:
     if found.row is None:
         raise NotNow(problem=request.words("example.pointer_only", id=found.id))
-    if await _awaits_consent(request, records, found):
+    if await records.examples.awaiting_consent(request.id, [found.id]):
         raise NotNow(problem=request.words("example.awaits_consent", id=found.id))
 
 
@@ -166,17 +188,6 @@ async def _redraw(
             at=at,
             message=card.message,
         )
-
-
-async def _awaits_consent(request: Request, records: Records, example: Example) -> bool:
-    """What people said in a channel waits until each of them has agreed."""
-    if request.workspace.platform == "local" or example.origin is not Origin.MESSAGE:
-        return False
-    for author in example.authors:
-        held = await records.consents.get(request.id, author)
-        if held is None or not held.given:
-            return True
-    return False
 
 
 async def seen(request: Request, records: Records) -> Example:

@@ -110,8 +110,6 @@ def _from_zip(file: IO[bytes], name: str) -> tuple[IO[bytes], str] | Problem:
         if "mimetype" in names or "[Content_Types].xml" in names:
             return file, name
         rows = [each for each in names if not _is_note(each)]
-        if {"channels.json", "users.json"} <= set(rows):
-            return Problem(0, "file_slack_export", {})
         if len(rows) != 1:
             shown = ", ".join(f"“{each[-40:]}”" for each in rows[:6])
             return Problem(0, "archive_several" if rows else "archive_empty", {"names": shown})

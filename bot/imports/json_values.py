@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from bot.rows.problems import RowRefused
-from bot.rows.reading import LONGEST_LINE_MEBIBYTES, after_blanks, decode_value
+from bot.rows.reading import LONGEST_LINE_MEBIBYTES, after_blanks, as_utf8, decode_value
 
 _LONGEST = LONGEST_LINE_MEBIBYTES << 20
 # Lists that belong to a row itself.
@@ -119,6 +119,38 @@ def read_values(blocks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
         yield max(line, stream.line), refusal.at(max(line, stream.line))
 
 
+def read_elements(blocks: Iterable[bytes]) -> Iterator[object]:
+    """Yield each element of the list that a file is. Raises RowRefused."""
+    for _, value in _elements(_Stream(as_utf8(blocks))):
+        yield value
+
+
+def read_members(blocks: Iterable[bytes], listed: str) -> Iterator[tuple[str, object]]:
+    """Yield each key with its value of the object that a file is. Raises RowRefused.
+
+    Of the list under the key `listed` each element comes by itself.
+    """
+    stream = _Stream(as_utf8(blocks))
+    stream.skip("{")
+    while stream.peek() != "}":
+        key = _key(stream)
+        if key == listed and stream.peek() == "[":
+            for _, value in _elements(stream):
+                yield key, value
+        else:
+            yield key, stream.value()
+        if stream.peek() != "}":
+            stream.skip(",")
+
+
+def _key(stream: _Stream) -> str:
+    key = stream.value()
+    if not isinstance(key, str):
+        raise RowRefused("extra_text", column=1)
+    stream.skip(":")
+    return key
+
+
 def _rows_at(stream: _Stream) -> Iterator[tuple[int, object]]:
     if stream.peek() == "[":
         yield from _elements(stream)
@@ -146,10 +178,7 @@ def _members(stream: _Stream) -> Iterator[tuple[int, object]]:
     has_rows = False
     stream.skip("{")
     while stream.peek() != "}":
-        key = stream.value()
-        if not isinstance(key, str):
-            raise RowRefused("extra_text", column=1)
-        stream.skip(":")
+        key = _key(stream)
         if stream.peek() == "[" and key not in _LISTS_OF_A_ROW:
             listed: list[object] = []
             for line, value in _elements(stream):

@@ -117,9 +117,8 @@ def _plan_text(
 def _plan_json(
     file: IO[bytes], text: str, source: Source, options: ImportOptions
 ) -> ImportPlan | Problem:
-    export = _chat_export(text)
-    if export:
-        return Problem(0, export, {})
+    if re.match(r'\s*\[\s*\{[^}]*"(client_msg_id|blocks)"', text):
+        return Problem(0, "file_slack_export", {})
     start = text.lstrip()
     values = source.with_syntax(Syntax.VALUES)
     if start.startswith("["):
@@ -146,15 +145,6 @@ def _has_rows(value: Mapping[object, object]) -> bool:
         )
     lists = [each for each in value.values() if isinstance(each, list) and each]
     return any(isinstance(each[0], Mapping) for each in lists)
-
-
-def _chat_export(text: str) -> str | None:
-    # https://github.com/Tyrrrz/DiscordChatExporter
-    if re.match(r'\s*\{\s*"guild"\s*:\s*\{', text) and '"channel"' in text:
-        return "file_discord_export"
-    return (
-        "file_slack_export" if re.match(r'\s*\[\s*\{[^}]*"(client_msg_id|blocks)"', text) else None
-    )
 
 
 def _values(file: IO[bytes], source: Source) -> list[object]:

@@ -93,6 +93,12 @@ class Examples(Protocol):
         """How many changed; one that would come back beside a living twin stays as it is."""
         ...
 
+    async def awaiting_consent(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
+    ) -> set[ExampleId]:
+        """Those with words from a channel of which not every author has agreed."""
+        ...
+
     async def standing(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Mapping[ExampleId, tuple[int, ExampleState]]:

@@ -85,6 +85,15 @@ class CanFindChannel(Protocol):
 
 
 @runtime_checkable
+class CanLocate(Protocol):
+    """Knows who may read a channel of which only the id was kept."""
+
+    async def locate(self, place: Place) -> Place:
+        """The place as it is today; private where that cannot be told."""
+        ...
+
+
+@runtime_checkable
 class CanSwitchWorkspace(Protocol):
     """One person's direct messages could belong to several workspaces."""
 

@@ -80,12 +80,8 @@ FILE_REASONS: Final = {
     "file_web_page": "this is a web page and has no rows, download the file that it shows",
     "file_xml": "XML cannot be read, save the file as CSV or JSON",
     "file_slack_export": (
-        "this is an export of Slack; what people wrote there may be learned only with the"
-        " permission of its authors, so it cannot be imported as rows"
-    ),
-    "file_discord_export": (
-        "this is an export of a Discord channel; what people wrote there may be learned only with"
-        " the permission of its authors, so it cannot be imported as rows"
+        "this is a single day of an export of Slack, which does not say who may read the channel;"
+        " choose the whole zip"
     ),
 }
 

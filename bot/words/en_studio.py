@@ -155,6 +155,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "hosts.note": "ATTUNE_HOSTS names a file with more of them.",
     "hosts.answers": "“{host}” answers: {count} model.|“{host}” answers: {count} models.",
     "bulk.outdated": "{count} was decided or changed meanwhile and stays as it is.|{count} were decided or changed meanwhile and stay as they are.",
+    "bulk.waiting": "{count} waits until everybody who wrote in it agrees.|{count} wait until everybody who wrote in them agrees.",
     "bulk.done": "{count} example changed.|{count} examples changed.",
     "bulk.bad_tag": "Write a tag of up to {most} characters.",
     "studio.search": "Search",

@@ -54,8 +54,7 @@ _FILE_REASONS = {
     "file_arrow": "Arrow 文件读不了，请存成 Parquet 或 JSON Lines",
     "file_web_page": "这是网页，没有数据行，请下载它所显示的文件",
     "file_xml": "XML 读不了，请存成 CSV 或 JSON",
-    "file_slack_export": "这是 Slack 的导出；里面的话只有得到作者同意才能学，所以不能当作数据行导入",
-    "file_discord_export": "这是 Discord 频道的导出；里面的话只有得到作者同意才能学，所以不能当作数据行导入",
+    "file_slack_export": "这只是 Slack 导出中的一天，没有说明谁能看到这个频道；请选择整个压缩包",
 }
 
 _ROW_REASONS = {

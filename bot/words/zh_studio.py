@@ -154,6 +154,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "hosts.note": "在 ATTUNE_HOSTS 指定的文件里可以加更多。",
     "hosts.answers": "“{host}”有回应：{count} 个模型。",
     "bulk.outdated": "另有 {count} 条已由他人决定或修改，保持不变。",
+    "bulk.waiting": "有 {count} 条要等写过其中内容的每个人都同意。",
     "bulk.done": "改好了 {count} 条示例。",
     "bulk.bad_tag": "请写一个最多 {most} 个字符的标签。",
     "studio.search": "搜索",

@@ -11,13 +11,21 @@ from bot.domain import AssistantId, NewExample, WorkspaceId
 from storage.columns import as_json
 from storage.connection import Connection, foreign_key_as_not_found
 from storage.examples.values import searchable
-from storage.tables import IS_LIVING, example_authors, example_tags, examples
+from storage.tables import (
+    IS_LIVING,
+    example_authors,
+    example_messages,
+    example_tags,
+    examples,
+)
 
 Marked = Mapping[tuple[AssistantId, str], NewExample]
 
 _LATER = ("id", "editor", "decided_by")
 _EXAMPLE = [column.name for column in examples.c if column.name not in _LATER]
-_ITEM = ["position", "item", "workspace", "assistant", "mark", "newest"]
+_NEW = ["workspace", "assistant", "mark", "newest"]
+_ITEM = ["position", "item"]
+_MESSAGE = ["channel", "message", "thread"]
 
 
 async def add_marked(
@@ -40,6 +48,7 @@ async def add_marked(
     tags = {key: example.tags for key, example in new.items() if example.tags}
     await _add_items(connection, example_authors, workspace, authors, last)
     await _add_items(connection, example_tags, workspace, tags, last)
+    await _add_messages(connection, workspace, new, last)
     count = select(func.count()).where(own, examples.c.id > last)
     return int((await connection.run(count)).scalar_one())
 
@@ -82,11 +91,26 @@ async def _add_items(
         for (assistant, mark), own in items.items()
         for position, item in enumerate(dict.fromkeys(own))
     ]
-    await connection.many(_item_of_a_new_one(table), _ITEM, rows)
+    if rows:
+        statement = _of_a_new_one(table, {"position": Integer(), "item": Text()})
+        await connection.many(statement, [*_ITEM, *_NEW], rows)
 
 
-def _item_of_a_new_one(table: Table) -> Insert:
-    """An author or tag for what this batch made, found again by its fingerprint."""
+async def _add_messages(
+    connection: Connection, workspace: WorkspaceId, new: Marked, last: int
+) -> None:
+    rows = [
+        (one.channel, one.message, one.thread, workspace, assistant, mark, last)
+        for (assistant, mark), example in new.items()
+        for one in dict.fromkeys((*example.messages, *filter(None, [example.source])))
+    ]
+    if rows:
+        statement = _of_a_new_one(example_messages, dict.fromkeys(_MESSAGE, Text()))
+        await connection.many(statement, [*_MESSAGE, *_NEW], rows)
+
+
+def _of_a_new_one(table: Table, columns: Mapping[str, Integer | Text]) -> Insert:
+    """A row for what this batch made, found again by its fingerprint."""
     own = and_(
         examples.c.workspace == bindparam("workspace"),
         examples.c.assistant == bindparam("assistant"),
@@ -94,6 +118,6 @@ def _item_of_a_new_one(table: Table) -> Insert:
         examples.c.id > bindparam("newest"),
         IS_LIVING,
     )
-    position, item = bindparam("position", type_=Integer), bindparam("item", type_=Text)
-    found = select(examples.c.workspace, examples.c.id, position, item).where(own)
-    return insert(table).from_select(["workspace", "example", "position", "item"], found)
+    values = [bindparam(name, type_=kind) for name, kind in columns.items()]
+    found = select(examples.c.workspace, examples.c.id, *values).where(own)
+    return insert(table).from_select(["workspace", "example", *columns], found)

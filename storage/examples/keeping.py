@@ -50,7 +50,7 @@ from storage.examples.finding import (
 )
 from storage.examples.importing import add_marked
 from storage.examples.values import columns_of, kept, mark_of, text_columns_of
-from storage.permission import permitted
+from storage.permission import awaits_consent, permitted
 from storage.tables import (
     IS_LIVING,
     example_authors,
@@ -211,6 +211,15 @@ class Examples:
                 own = and_(own, IS_LIVING)
             changed += await self._move(own, state, at, by)
         return changed
+
+    async def awaiting_consent(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
+    ) -> set[ExampleId]:
+        found: set[ExampleId] = set()
+        for part in parts(examples):
+            waiting = select(table.c.id).where(these(workspace, part), awaits_consent())
+            found.update(row.id for row in await self._connection.rows(waiting, most=len(part)))
+        return found
 
     async def standing(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]

@@ -1,0 +1,18 @@
+"""Reads the exports of chats and finds the exchanges in them: questions and who answered them."""
+
+from bot.chat_exports.exchanges import FoundExchange, exchange_row, find_exchanges
+from bot.chat_exports.export import ChatExport, ExportedChannel, ExportedMessage, ExportedPerson
+from bot.chat_exports.message_index import MessageIndex
+from bot.chat_exports.opening import open_chat_export
+
+__all__ = [
+    "ChatExport",
+    "ExportedChannel",
+    "ExportedMessage",
+    "ExportedPerson",
+    "FoundExchange",
+    "MessageIndex",
+    "exchange_row",
+    "find_exchanges",
+    "open_chat_export",
+]

@@ -1,0 +1,207 @@
+"""Reads Slack's export: a zip with a folder for each channel and a file for each day in it.
+
+https://slack.com/help/articles/220556107-How-to-read-Slack-data-exports
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+from bot.chat_exports.archive import BROKEN, ArchiveFile
+from bot.chat_exports.export import (
+    ExportedChannel,
+    ExportedMessage,
+    ExportedPerson,
+    ReadMeter,
+    Tell,
+    readable,
+    word,
+)
+from bot.domain import ChannelKind
+from bot.imports.json_values import read_elements
+from bot.rows.problems import RowRefused
+
+_LISTS: Final = {
+    "channels": ChannelKind.OPEN,
+    "groups": ChannelKind.PRIVATE,
+    "mpims": ChannelKind.DIRECT,
+    "dms": ChannelKind.DIRECT,
+}
+_SPOKEN: Final = (None, "", "thread_broadcast", "file_share", "me_message")
+_BOTS: Final = ("USLACKBOT", "USLACK")
+_TIME: Final = re.compile(r"\d{1,12}\.\d{1,9}", re.ASCII)
+_MENTION: Final = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>\n]*)?>", re.ASCII)
+_BRACKETS: Final = re.compile(r"<([^<>\n]+)>")
+_ALWAYS = float("inf")
+
+
+class SlackExport:
+    """An opened export of Slack; its lists of people and channels are read already."""
+
+    platform = "slack"
+
+    def __init__(self, files: Sequence[ArchiveFile], root: str) -> None:
+        by_name = {one.name: one for one in files}
+        self.left_out: Counter[str] = Counter()
+        self.people: dict[str, ExportedPerson] = {}
+        self.channels: dict[str, ExportedChannel] = {}
+        for name in ("users", "org_users"):
+            for value in self._values(by_name.get(f"{root}{name}.json")):
+                self._learn_person(value)
+        folders: dict[str, str] = {}
+        for name, kind in _LISTS.items():
+            for value in self._values(by_name.get(f"{root}{name}.json")):
+                channel = _channel(value, kind)
+                if channel:
+                    self.channels[channel.id] = channel
+                    folders |= {channel.id: channel.id, channel.name: channel.id}
+        self.homes = frozenset(one.team for one in self.people.values() if one.team)
+        self._days: dict[str, list[ArchiveFile]] = defaultdict(list)
+        for file in files:
+            self._put_day(file, root, folders)
+
+    def may_begin(self, thread: str) -> bool:
+        """False: without its first message, a thread here has no question."""
+        return False
+
+    def messages(self, channels: Collection[str], tell: Tell) -> Iterator[ExportedMessage]:
+        days = [(one, day) for one in channels for day in self._days.get(one, ())]
+        meter = ReadMeter(sum(day.size for _, day in days), tell)
+        for channel, day in days:
+            for value in self._values(day, meter):
+                message = self._message(value, channel)
+                if message:
+                    yield message
+
+    def _put_day(self, file: ArchiveFile, root: str, folders: Mapping[str, str]) -> None:
+        for name in file.names:
+            folder, _, day = name.removeprefix(root).rpartition("/")
+            if name.startswith(root) and day and folder in folders:
+                self._days[folders[folder]].append(file)
+                return
+        if "/" in file.name.removeprefix(root):
+            # Whoever may read such a channel is not known.
+            self.left_out["file"] += 1
+
+    def _values(
+        self, file: ArchiveFile | None, meter: ReadMeter | None = None
+    ) -> Iterator[Mapping[str, object]]:
+        """The objects of a list; what follows after a break in it is lost, and counted."""
+        if file is None:
+            return
+        blocks = file.blocks()
+        try:
+            for value in read_elements(meter.count(blocks) if meter else blocks):
+                if isinstance(value, Mapping):
+                    yield value
+        except (RowRefused, *BROKEN):
+            self.left_out["file"] += 1
+
+    def _learn_person(self, user: Mapping[str, object]) -> None:
+        profile = user.get("profile")
+        names = [*_named(profile, "display_name", "real_name"), *_named(user, "real_name", "name")]
+        number = word(user.get("id"))
+        if number:
+            self.people[number] = ExportedPerson(
+                id=number,
+                name=next(iter(names), number),
+                is_bot=bool(user.get("is_bot")) or number in _BOTS,
+                is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
+                is_gone=bool(user.get("deleted")),
+                team=word(user.get("team_id")),
+            )
+
+    def _message(self, value: Mapping[str, object], channel: str) -> ExportedMessage | None:
+        subtype = value.get("subtype")
+        if subtype == "message_changed":
+            inner, edit = value.get("message"), value.get("ts")
+            changed = inner if isinstance(inner, Mapping) else {}
+            return self._message({"edited": {"ts": edit}, **changed}, channel)
+        if subtype in ("message_deleted", "tombstone"):
+            gone = value.get("deleted_ts") or value.get("ts")
+            return _deleted(gone, channel)
+        if subtype == "bot_message" or value.get("bot_id") or self._is_bot(value.get("user")):
+            self.left_out["bot"] += 1
+            return None
+        if subtype not in _SPOKEN or not _is_time(value.get("ts")):
+            return None
+        return self._said(value, channel)
+
+    def _said(self, value: Mapping[str, object], channel: str) -> ExportedMessage | None:
+        text, author = value.get("text"), word(value.get("user"))
+        if not isinstance(text, str) or not author:
+            return None
+        if author not in self.people:
+            self._learn_author(author, value)
+        ts, thread = word(value.get("ts")), value.get("thread_ts")
+        edited = value.get("edited")
+        edit = edited.get("ts") if isinstance(edited, Mapping) else None
+        return ExportedMessage(
+            channel=channel,
+            id=ts,
+            at=float(ts),
+            author=author,
+            text=self._plain(text),
+            thread=word(thread) if _is_time(thread) else None,
+            mentions=tuple(dict.fromkeys(_MENTION.findall(text))),
+            edited=float(str(edit)) if _is_time(edit) else 0.0,
+        )
+
+    def _learn_author(self, author: str, value: Mapping[str, object]) -> None:
+        """People of other organisations are in no list, but described beside their messages."""
+        profile = value.get("user_profile")
+        if isinstance(profile, Mapping):
+            teams = _named(value, "user_team") + _named(profile, "team") + _named(value, "team")
+            described = {**profile, "id": author, "team_id": next(iter(teams), "")}
+            self._learn_person(described)
+
+    def _is_bot(self, user: object) -> bool:
+        person = self.people.get(user) if isinstance(user, str) else None
+        return person.is_bot if person else user in _BOTS
+
+    def _plain(self, text: str) -> str:
+        """https://docs.slack.dev/messaging/formatting-message-text."""
+        return readable(html.unescape(_BRACKETS.sub(self._bare, text)))
+
+    def _bare(self, match: re.Match[str]) -> str:
+        target, _, label = match[1].partition("|")
+        if target.startswith("@"):
+            person = self.people.get(target[1:])
+            return f"@{person.name if person else label or target[1:]}"
+        if target.startswith("#"):
+            channel = self.channels.get(target[1:])
+            return f"#{label or (channel.name if channel else target[1:])}"
+        if target.startswith("!"):
+            return label or f"@{target[1:].partition('^')[0]}"
+        address = target.removeprefix("mailto:")
+        return f"{label} ({address})" if label and label not in target else address
+
+
+def _channel(value: Mapping[str, object], kind: ChannelKind) -> ExportedChannel | None:
+    number, name = word(value.get("id")), word(value.get("name"))
+    if not number:
+        return None
+    if kind is not ChannelKind.DIRECT:
+        is_shared = value.get("is_ext_shared") or value.get("is_pending_ext_shared")
+        kind = ChannelKind.PRIVATE if value.get("is_private") else kind
+        kind = ChannelKind.SHARED if is_shared else kind
+    return ExportedChannel(number, name or number, kind, bool(value.get("is_archived")))
+
+
+def _deleted(ts: object, channel: str) -> ExportedMessage | None:
+    if not _is_time(ts):
+        return None
+    return ExportedMessage(channel, str(ts), float(str(ts)), "", "", edited=_ALWAYS)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, str) and _TIME.fullmatch(value) is not None
+
+
+def _named(holder: object, *names: str) -> list[str]:
+    found = [word(holder.get(name)) for name in names] if isinstance(holder, Mapping) else []
+    return [name for name in found if name]

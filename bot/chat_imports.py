@@ -1,0 +1,297 @@
+"""Exports of chats: their exchanges become proposals, each waiting for all who wrote in it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from bot import access
+from bot.chat_exports import (
+    ChatExport,
+    ExportedChannel,
+    FoundExchange,
+    MessageIndex,
+    exchange_row,
+    find_exchanges,
+)
+from bot.datasets import Tally, ends, note_import
+from bot.domain import (
+    ChannelId,
+    ChannelKind,
+    ExampleState,
+    Exclusion,
+    MessageId,
+    NewExample,
+    Origin,
+    Place,
+    Row,
+    Source,
+    Sources,
+    User,
+    UserId,
+)
+from bot.errors import BadInput, NotNow, SurfaceError
+from bot.examples.changes import ask_authors_in
+from bot.ports.dependencies import Surfaces
+from bot.ports.store import Records, Store
+from bot.ports.surface import CanLocate
+from bot.request import Request
+from bot.rows import Method, Problem, check_rows
+from bot.words import Words
+
+log = logging.getLogger(__name__)
+
+_PLATFORMS: Final = {"slack": "Slack", "discord": "Discord"}
+_BATCH: Final = 50
+_SAMPLES: Final = 3
+_NAMED: Final = 10
+_LONGEST_TEXT: Final = 240
+
+
+@dataclass(slots=True)
+class Overview:
+    """What an export comes to: exchanges, of whom, and how much was left out for what reason."""
+
+    exchanges: int = 0
+    authors: Counter[str] = field(default_factory=Counter)
+    channels: set[str] = field(default_factory=set)
+    left_out: Counter[str] = field(default_factory=Counter)
+    samples: list[Row] = field(default_factory=list)
+    undecided: dict[str, str] = field(default_factory=dict)
+    """Who has not said yes or no, and the channel in which they may be asked, "" for none."""
+
+
+class ChatImport:
+    """One export on its way in; `overview` is complete once all is found."""
+
+    def __init__(self, export: ChatExport, request: Request) -> None:
+        self.overview = Overview()
+        self._export = export
+        self._request = request
+        self._consents: dict[str, bool] = {}
+        self._kinds: dict[str, ChannelKind] = {}
+
+    async def prepare(self, *, store: Store, surfaces: Surfaces | None) -> None:
+        """Raises BadInput for an export of elsewhere, NotNow where messages are not learned from.
+
+        Without surfaces a channel of which the export does not tell who reads it is private.
+        """
+        self._refuse()
+        async with store.reading() as records:
+            held = await records.consents.all(self._request.id)
+        self._consents = {one.user: one.given for one in held}
+        for channel in self._export.channels.values():
+            self._kinds[channel.id] = await self._kind(channel, surfaces)
+
+    async def look(self) -> None:
+        """Finds everything and keeps nothing but the overview."""
+        async for _ in self._found():
+            pass
+
+    async def keep(self, *, store: Store) -> Tally:
+        """Stores every exchange as proposed, a part at a time, and has the authors asked.
+
+        What is known already is left alone, so it is made whole by doing it again.
+        """
+        tally = Tally()
+        async for batch in self._found():
+            async with store.writing() as records:
+                new = await records.examples.add_many(self._request.id, batch, at=self._request.now)
+            tally.new += new
+            tally.known += len(batch) - new
+        tally.refused = self.overview.left_out["unfit"]
+        async with store.writing() as records:
+            await self._ask_authors(records)
+            await note_import(records, tally, self._request)
+        return tally
+
+    def lines(self) -> Iterator[str]:
+        """The first exchanges, who wrote them, what is left out and why, and what they wait for."""
+        words, overview = self._request.words, self.overview
+        for number, row in enumerate(overview.samples, 1):
+            question, answer = (_cut(" ".join(text.split())) for text in ends(row))
+            yield f"{number}. {question} → {answer}"
+        if overview.authors:
+            shown = [f"{self._name(one)} ({n})" for one, n in overview.authors.most_common(_NAMED)]
+            more = len(overview.authors) - len(shown)
+            shown += [words("chats.more_people", count=more)] if more else []
+            yield f"{words('chats.authors')}: {', '.join(shown)}"
+        left = [words(f"chats.left.{why}", count=n) for why, n in overview.left_out.items() if n]
+        if left:
+            yield f"{words('import.unused')}: {', '.join(left)}"
+        yield from self._consent_lines(words)
+
+    def _consent_lines(self, words: Words) -> Iterator[str]:
+        if not self.overview.exchanges:
+            yield words("chats.nothing")
+            return
+        yield words("chats.waits")
+        places = Counter(self.overview.undecided.values())
+        alone = places.pop("", 0)
+        if places:
+            named = [f"#{self._channel_name(one)}" for one, _ in places.most_common(_NAMED)]
+            asked = places.total()
+            yield words("chats.asked", count=asked, channels=", ".join(named))
+        if alone:
+            yield words("chats.not_asked", count=alone)
+
+    def _refuse(self) -> None:
+        request, export = self._request, self._export
+        platform, _, home = request.id.partition(":")
+        name = _PLATFORMS[export.platform]
+        if platform != export.platform or (export.homes and home not in export.homes):
+            homes = ", ".join(sorted(f"{export.platform}:{one}" for one in export.homes)[:5])
+            raise BadInput(problem=request.words("chats.elsewhere", platform=name, homes=homes))
+        if request.workspace.sources < Sources.MESSAGES:
+            raise NotNow(problem=request.words("chats.not_allowed", platform=name))
+
+    async def _kind(self, channel: ExportedChannel, surfaces: Surfaces | None) -> ChannelKind:
+        if channel.kind is not None or surfaces is None:
+            return channel.kind or ChannelKind.PRIVATE
+        try:
+            surface = surfaces.of(self._request.id)
+            if isinstance(surface, CanLocate):
+                place = Place(self._request.id, ChannelId(channel.id))
+                return (await surface.locate(place)).kind
+        except SurfaceError as error:
+            log.info("It is not known who reads a channel", extra={"why": error.key})
+        return ChannelKind.PRIVATE
+
+    async def _found(self) -> AsyncIterator[list[NewExample]]:
+        """The exchanges that may be kept, in parts; read in threads, so that others go on."""
+        index = MessageIndex()
+        try:
+            messages = self._export.messages(self._readable_channels(), self._teller())
+            await asyncio.to_thread(index.fill, messages)
+            self.overview.left_out.update(self._export.left_out)
+            count, used = await asyncio.to_thread(index.count), 0
+            found = self._exchanges(index)
+            while batch := await asyncio.to_thread(lambda: list(islice(found, _BATCH))):
+                used += sum(len(one.messages) for one in batch)
+                self._request.tell_progress(count + min(used, count), 2 * count)
+                kept = [example for one in batch if (example := self._example(one)) is not None]
+                if kept:
+                    yield kept
+        finally:
+            index.close()
+
+    def _exchanges(self, index: MessageIndex) -> Iterator[FoundExchange]:
+        for channel in index.channels():
+            yield from find_exchanges(index, channel, self._export.may_begin)
+
+    def _readable_channels(self) -> list[str]:
+        """Those that an admin lets us learn from; of the others nothing is read."""
+        wanted = []
+        for channel in self._export.channels.values():
+            closed = self._exclusions(channel.id) & ~self._request.workspace.allowed
+            if closed:
+                self.overview.left_out[str(closed.name).lower()] += 1
+            else:
+                wanted.append(channel.id)
+        return wanted
+
+    def _exclusions(self, channel: str) -> Exclusion:
+        kind = self._kinds.get(channel, ChannelKind.PRIVATE)
+        return access.exclusions(Place(self._request.id, ChannelId(channel), kind=kind), ())
+
+    def _teller(self) -> Callable[[int, int], None]:
+        """For the thread that reads, which is half of the work: tells each percent once."""
+        loop, told = asyncio.get_running_loop(), -1
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            percent = 100 * done // max(total, 1)
+            if percent > told:
+                told = percent
+                loop.call_soon_threadsafe(self._request.tell_progress, done, 2 * max(total, 1))
+
+        return tell
+
+    def _example(self, found: FoundExchange) -> NewExample | None:
+        """None for one that is left out, and counted."""
+        row = exchange_row(found)
+        refused, exclusions = self._refusal(found, row)
+        if refused:
+            self.overview.left_out[refused] += 1
+            return None
+        self._count(found, row)
+        answer = found.answer
+        return NewExample(
+            assistant=self._request.assistant.id,
+            method=Method.SUPERVISED,
+            state=ExampleState.PROPOSED,
+            row=row,
+            origin=Origin.MESSAGE,
+            authors=tuple(UserId(one) for one in found.authors),
+            source=_source(answer.channel, answer.id, answer.thread),
+            exclusions=exclusions,
+            messages=tuple(_source(m.channel, m.id, m.thread) for m in found.messages),
+        )
+
+    def _refusal(self, found: FoundExchange, row: Row) -> tuple[str, Exclusion]:
+        """Why an exchange is left out, "" where it is not, and what is excluded yet allowed."""
+        channel = found.answer.thread or found.answer.channel
+        channel = channel if channel in self._kinds else found.answer.channel
+        exclusions = self._exclusions(channel)
+        for author in found.authors:
+            person = self._export.people.get(author)
+            said = self._consents.get(author)
+            if person is None:
+                return "unknown", exclusions
+            if said is False:
+                return "declined", exclusions
+            if person.is_gone and not said:
+                return "gone", exclusions
+            exclusions |= access.excluded_people([self._user(author)])
+        if exclusions & Exclusion.GUEST & ~self._request.workspace.allowed:
+            return "guest", exclusions
+        checked = next(check_rows([(0, row)], Method.SUPERVISED))[1]
+        return ("unfit" if isinstance(checked, Problem) else ""), exclusions
+
+    def _user(self, author: str) -> User:
+        person = self._export.people[author]
+        home = self._request.id.partition(":")[2]
+        is_external = bool(person.team) and person.team != home
+        return User(UserId(author), person.name, is_guest=person.is_guest, is_external=is_external)
+
+    def _count(self, found: FoundExchange, row: Row) -> None:
+        overview, channel = self.overview, found.answer.channel
+        overview.exchanges += 1
+        overview.channels.add(channel)
+        if len(overview.samples) < _SAMPLES:
+            overview.samples.append(row)
+        known = self._export.channels.get(channel)
+        asked_in = "" if known and known.is_archived else channel
+        for author in found.authors:
+            overview.authors[author] += 1
+            if author not in self._consents and not overview.undecided.get(author):
+                overview.undecided[author] = asked_in
+
+    async def _ask_authors(self, records: Records) -> None:
+        by_channel: dict[str, list[User]] = {}
+        for author, channel in sorted(self.overview.undecided.items()):
+            by_channel.setdefault(channel, []).append(self._user(author))
+        by_channel.pop("", None)
+        for channel, people in by_channel.items():
+            await ask_authors_in(self._request, ChannelId(channel), people, records)
+
+    def _name(self, person: str) -> str:
+        known = self._export.people.get(person)
+        return known.name if known else person
+
+    def _channel_name(self, channel: str) -> str:
+        known = self._export.channels.get(channel)
+        return known.name if known else channel
+
+
+def _source(channel: str, message: str, thread: str | None) -> Source:
+    return Source(ChannelId(channel), MessageId(message), MessageId(thread) if thread else None)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
