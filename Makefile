@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.base
+# Compiled once, not at each start of one of the many processes that tests start.
+export PYTHONDONTWRITEBYTECODE :=
 DEV := $(VENV)/.dev
 TORCH := $(VENV)/.torch
 

@@ -394,8 +394,9 @@ async def test_what_the_studio_alone_offers_is_refused_from_a_chat(
 async def test_every_button_that_a_chat_shows_works_in_a_chat(home: Scene) -> None:
     """Whatever an admin is shown there can be pressed there."""
     shown: set[str] = set()
-    entries = itertools.chain.from_iterable(ENTRIES.values())
-    for number, what in enumerate(entries):
+    asked_by = {f"/{command.path}": list(asked(command)) for command in CATALOGUE.commands}
+    pressed = {deed.name: list(clicked(deed, ("1", "2", TUNED))) for deed in CATALOGUE.buttons}
+    for number, what in numbered({**asked_by, **pressed}):
         told = await tell(home, what, number, ADMIN)
         shown |= {deed.name for deed in CATALOGUE.buttons if f"action='{deed.name}" in told}
 

@@ -22,7 +22,7 @@ import pytest
 
 from attune.embedded import embedded_tuner
 
-KILLS = int(os.environ.get("ATTUNE_KILLS", "6"))
+KILLS = int(os.environ.get("ATTUNE_KILLS", "3"))
 KILLS_EACH = 3
 SECONDS = 60.0
 LONGEST_LIFE = 1.2
@@ -136,11 +136,9 @@ def until(look: Callable[[], object], tell: Callable[[], str]) -> None:
 def draw(seed: int) -> list[tuple[float, str]]:
     """How long each life lasts from yes on, and what dies then."""
     rng = random.Random(seed)
-    victims = ("bot", "tuner", "worker")
-    first = victims[seed % 3]
-    # Three dead workers without a step between them are the tuner's own reason to give up.
-    rest = rng.sample(["bot", "bot", "tuner", "worker"], KILLS_EACH - 1)
-    return [(rng.uniform(0, LONGEST_LIFE), victim) for victim in (first, *rest)]
+    victims = ["bot", "tuner", "worker"]
+    rng.shuffle(victims)
+    return [(rng.uniform(0, LONGEST_LIFE), victim) for victim in victims]
 
 
 @pytest.mark.parametrize("seed", range(-(-KILLS // KILLS_EACH)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 
 import pytest
 
@@ -88,26 +88,23 @@ async def shown(records: Records, channel: ChannelId) -> str:
     return str(await few_shot(records, place, assistant, QUESTION, count=1000))
 
 
-@pytest.mark.parametrize("allowed", EVERY, ids=lambda one: f"allowed {int(one)}")
 async def test_an_example_goes_along_only_where_it_was_said_or_where_it_is_allowed(
-    scene: Scene, allowed: Exclusion
+    scene: Scene,
 ) -> None:
     await settle(scene)
+    kinds = list(product((HERE, THERE, None), EVERY, (Origin.MESSAGE, Origin.FORM)))
     async with scene.store.writing() as records:
-        for exclusions in EVERY:
-            for channel in (HERE, THERE, None):
-                for origin in (Origin.MESSAGE, Origin.FORM):
-                    await add(records, channel, exclusions, origin=origin)
-        await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=allowed)
+        for channel, exclusions, origin in kinds:
+            await add(records, channel, exclusions, origin=origin)
 
-        prompt = await shown(records, HERE)
+        for allowed in EVERY:
+            await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=allowed)
+            prompt = await shown(records, HERE)
 
-    for exclusions in EVERY:
-        for channel in (HERE, THERE, None):
-            for origin in (Origin.MESSAGE, Origin.FORM):
+            for channel, exclusions, origin in kinds:
                 counts = exclusions & Exclusion.GUEST if channel == HERE else exclusions
                 is_shown = named(channel, exclusions, origin) in prompt
-                assert is_shown is (counts in allowed), (channel, exclusions, origin)
+                assert is_shown is (counts in allowed), (allowed, channel, exclusions, origin)
 
 
 async def test_a_question_elsewhere_is_answered_without_it(scene: Scene) -> None:

@@ -60,11 +60,11 @@ def test_the_bootstrap_of_paired_scores_is_scipys(seed: int, count: int) -> None
 
 
 def simulated(seed: int, questions: int, win_share: float, tie_share: float = 0.0) -> Verdict:
-    fate = random.Random(seed)
+    rng = random.Random(seed)
     differences = [
         0.0
-        if fate.random() < tie_share
-        else (1 if fate.random() < win_share else -1) * fate.uniform(0.1, 0.9)
+        if rng.random() < tie_share
+        else (1 if rng.random() < win_share else -1) * rng.uniform(0.1, 0.9)
         for _ in range(questions)
     ]
     return compare_scores(differences, margin=0.05, seed=seed).verdict

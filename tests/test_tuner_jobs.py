@@ -308,11 +308,12 @@ def test_a_second_job_waits_in_line(own_tuner: Tuner) -> None:
     assert own_tuner.await_end(second).status == "succeeded"
 
 
-def test_a_running_job_says_when_it_may_end(own_tuner: Tuner) -> None:
-    job = own_tuner.begin_long()
-    own_tuner.await_steps(job, 20)
+def test_a_running_job_says_when_it_may_end(sandbox: Tuner) -> None:
+    job = sandbox.begin_long()
+    sandbox.await_steps(job, 20)
 
-    now = own_tuner.job(job.id)
+    now = sandbox.job(job.id)
+    sandbox.steer(job, "cancel")
 
     assert now.status == "running"
     assert now.hyperparameters.n_epochs == 50

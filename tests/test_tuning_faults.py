@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import pytest
 
@@ -41,6 +42,13 @@ PASSING: dict[str, Callable[[], Fault]] = {
 }
 ACTS = (UPLOAD, CREATE)
 READS = (JOB, EVENTS, CHECKPOINTS, CHAT)
+MANY_TIMES = ("429", "500", "cut after", "cut")
+Step = TypeVar("Step")
+
+
+def alternating(steps: Sequence[Step]) -> list[tuple[Step, str]]:
+    """Every fault that passes, at one step after the other."""
+    return list(zip(itertools.cycle(steps), PASSING, strict=False))
 
 
 async def begin(scene: Scene, *, rows: int = 20, options: str = "validation:25%") -> None:
@@ -75,10 +83,13 @@ async def nothing_is_left(scene: Scene, *, phase: Phase, because: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "times"),
-    [*((fault, 1) for fault in PASSING), ("429", 4), ("500", 4), ("cut", 4), ("cut after", 4)],
+    ("act", "fault", "times"),
+    [
+        *((act, fault, 1) for act, fault in alternating(ACTS)),
+        *((act, fault, 4) for act, fault in zip(ACTS * 2, MANY_TIMES, strict=True)),
+        *((act, "cut after", 1) for act in ACTS),
+    ],
 )
-@pytest.mark.parametrize("act", ACTS)
 async def test_an_act_that_fails_for_a_while_is_done_once(
     scene: Scene, act: str, fault: str, times: int
 ) -> None:
@@ -103,12 +114,12 @@ async def test_reads_that_fail_for_a_while_change_nothing(scene: Scene, fault: s
     assert {step: scene.host.count(step) >= 2 for step in READS} == dict.fromkeys(READS, True)
 
 
-@pytest.mark.parametrize("fault", PASSING)
-@pytest.mark.parametrize(("act", "look"), [(UPLOAD, FILES), (CREATE, JOBS)])
+@pytest.mark.parametrize(("steps", "fault"), alternating([(CREATE, JOBS), (UPLOAD, FILES)]))
 async def test_a_look_that_fails_is_never_taken_for_nothing_there(
-    scene: Scene, act: str, look: str, fault: str
+    scene: Scene, steps: tuple[str, str], fault: str
 ) -> None:
     """The act was done, its answer lost, and the look for it fails as well."""
+    act, look = steps
     scene.host.lag_seconds = 30
     scene.host.fail(act, cut_after())
     scene.host.fail(look, PASSING[fault](), PASSING[fault]())
