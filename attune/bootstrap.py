@@ -48,6 +48,7 @@ from bot.replies import Reply
 from bot.running_answers import Answers
 from bot.tuning.polling import JobPoller
 from bot.tuning.retries import RetryLimits
+from bot.votes.runner import VoteRunner
 from bot.words import Words
 from bot.workspace_removal import Removals
 from storage.import_folder import ImportFolder
@@ -79,6 +80,7 @@ class App:
     dispatch: Dispatch
     watcher: JobPoller
     evaluations: EvaluationRunner
+    votes: VoteRunner
     removals: Removals
     room: LocalRoom
     store: Store
@@ -150,6 +152,7 @@ def build(
     """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
     news, topics = asyncio.Event(), Topics()
     wakes, evaluation_wakes = _event_for_each(hosts), _event_for_each(hosts)
+    votes = VoteRunner(store=store, clock=clock)
     room = _room(settings, store, clock, topics)
     slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
     surfaces = _surfaces(room, slack, discord, platforms or {})
@@ -167,21 +170,20 @@ def build(
         tokens=TokenBudget(store),
         admins=settings.admin_keys,
         starters=starters(),
-        wake=lambda: _ring((*wakes.values(), *evaluation_wakes.values())),
+        wake=lambda: _ring((*wakes.values(), *evaluation_wakes.values(), votes.wake)),
         changed=changed,
         engine=engine,
         exporter=EmbeddedModels(settings),
         erase_after=timedelta(days=settings.erase_after_days),
     )
     spawn = _spawning(group, busy)
-    dispatch = Dispatch(deps=deps, catalogue=CATALOGUE, answers=answers, spawn=spawn)
     watcher = JobPoller(store=store, hosts=hosts, clock=clock, limits=_retry_limits(settings))
-    evaluations = _evaluations(deps, evaluation_wakes.values())
     removals = Removals(store=store, surfaces=surfaces, clock=clock, erase_after=deps.erase_after)
     return App(
-        dispatch,
+        Dispatch(deps=deps, catalogue=CATALOGUE, answers=answers, spawn=spawn),
         watcher,
-        evaluations,
+        _evaluations(deps, evaluation_wakes.values()),
+        votes,
         removals,
         room,
         store,

@@ -136,6 +136,7 @@ def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
         yield group.create_task(_watch(built, host, wake), name=f"watcher of {host}")
     for host, wake in built.evaluation_wakes.items():
         yield group.create_task(_evaluate(built, host, wake), name=f"evaluations at {host}")
+    yield group.create_task(_count_votes(built), name="votes")
 
 
 async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None:
@@ -181,6 +182,15 @@ async def _evaluate(built: App, host: HostName | None, wake: asyncio.Event) -> N
         return _EVALUATIONS_SECONDS if wait is None else wait
 
     await _repeat(turn, wake)
+
+
+async def _count_votes(built: App) -> None:
+    async def turn() -> float:
+        if await built.votes.poll():
+            built.changed("evaluations")
+        return _EVALUATIONS_SECONDS
+
+    await _repeat(turn, built.votes.wake)
 
 
 async def _turn_pages(built: App) -> None:

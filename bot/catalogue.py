@@ -58,6 +58,9 @@ from bot.replies import Reply
 from bot.request import Request
 from bot.tuning import cards as job_cards
 from bot.tuning import deletions, expiry, history, host_resources, notices, start, states
+from bot.votes import cards as vote_cards
+from bot.votes import notices as vote_notices
+from bot.votes import voting
 
 handlers = Handlers()
 
@@ -107,6 +110,7 @@ MODULES = (
     evaluation_cards.handlers,
     evaluation_export.handlers,
     evaluation_pages.handlers,
+    voting.handlers,
     chat.handlers,
     feedback.handlers,
     comparison.handlers,
@@ -135,6 +139,9 @@ WORDINGS: Mapping[str, Wording] = {
     notices.REFUSED: job_cards.word_refused,
     evaluation_notices.STATUS: evaluation_cards.word_status,
     evaluation_notices.ENDED: evaluation_cards.word_ended,
+    vote_notices.STATUS: vote_cards.word_status,
+    vote_notices.CARD: vote_cards.word_card,
+    vote_notices.ENDED: vote_cards.word_ended,
     expiry.ENDING: expiry.word_ending,
     chat.FELL_BACK: chat.word_fell_back,
     workspace_removal.CLOSED: workspace_removal.word_closed,

@@ -1,4 +1,4 @@
-"""The tables of evaluations: which there are, their questions, and every answer."""
+"""The tables of evaluations: questions and answers, and the blind votes on them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
-from bot.domain import AnswerState, EvaluationState
+from bot.domain import AnswerState, Choice, EvaluationState, VoteState
 from bot.rows import Method
 from storage.columns import Json, Utc, metadata, one_of
 
@@ -54,6 +55,7 @@ evaluations = Table(
     Column("trouble", Json, nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
+    Column("is_vote", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("workspace", "id"),
     ForeignKeyConstraint(["workspace", "assistant"], ["assistants.workspace", "assistants.id"]),
     ForeignKeyConstraint(["workspace", "job"], ["jobs.workspace", "jobs.id"]),
@@ -99,3 +101,36 @@ evaluation_answers = Table(
     CheckConstraint("prompt_tokens >= 0 AND completion_tokens >= 0", name="tokens"),
 )
 Index(None, evaluation_answers.c.workspace)
+
+blind_votes = Table(
+    "blind_votes",
+    metadata,
+    Column("workspace", Text, nullable=False),
+    Column("evaluation", Integer, primary_key=True, autoincrement=False),
+    Column("state", one_of(VoteState), nullable=False),
+    Column("hours", Integer, nullable=False),
+    Column("cards", Integer, nullable=False),
+    Column("ends_at", Utc),
+    Column("result", Json, nullable=False),
+    UniqueConstraint("workspace", "evaluation"),
+    _of_evaluation(),
+    CheckConstraint("hours > 0 AND cards >= 0", name="amounts"),
+)
+Index(None, blind_votes.c.state)
+
+ballots = Table(
+    "ballots",
+    metadata,
+    Column("workspace", Text, nullable=False),
+    Column("evaluation", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("choice", one_of(Choice), nullable=False),
+    Column("is_curator", Boolean, nullable=False),
+    Column("at", Utc, nullable=False),
+    PrimaryKeyConstraint("evaluation", "number", "user"),
+    ForeignKeyConstraint(
+        ["workspace", "evaluation"], ["blind_votes.workspace", "blind_votes.evaluation"]
+    ),
+)
+Index(None, ballots.c.workspace, ballots.c.user)

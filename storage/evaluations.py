@@ -85,6 +85,7 @@ class Evaluations:
         limit: int = 10,
     ) -> Sequence[Evaluation]:
         own = evaluations.c.workspace == workspace
+        own = and_(own, evaluations.c.is_vote.is_(False))
         wanted = select(evaluations).where(own, evaluations.c.state != EvaluationState.ESTIMATED)
         if assistant is not None:
             wanted = wanted.where(evaluations.c.assistant == assistant)

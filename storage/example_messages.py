@@ -62,6 +62,12 @@ class ExampleMessages:
         )
         return sorted({ExampleId(row.example) for row in found})
 
+    async def of(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Source]:
+        own = and_(example_messages.c.workspace == workspace, example_messages.c.example == example)
+        columns = [example_messages.c[name] for name in ("channel", "message", "thread")]
+        rows = await self._connection.every(select(*columns).where(own), *columns[:2])
+        return [Source(row.channel, row.message, row.thread) for row in rows]
+
     async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None:
         kept = select(examples.c.workspace, examples.c.id, literal(user)).where(
             examples.c.workspace == workspace, examples.c.id == example

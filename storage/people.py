@@ -29,7 +29,7 @@ from sqlalchemy import (
 from bot.domain import ExampleId, ExampleState, RoomMessage, User, UserId, WorkspaceId
 from bot.ports.people import KEPT_FROM_THE_START, KeptCursor
 from storage.connection import Connection, some_of
-from storage.evaluation_tables import evaluations
+from storage.evaluation_tables import ballots, evaluations
 from storage.examples.values import mark_of, searchable
 from storage.tables import (
     IS_LIVING,
@@ -57,6 +57,7 @@ PERSONAL: Mapping[str, tuple[Column[Any], ...]] = {
     "role": (roles.c.user,),
     "spending": (spending.c.user,),
     "vote": (votes.c.user,),
+    "ballot": (ballots.c.user,),
     "mark": (example_marks.c.user,),
     "author": (example_authors.c.item,),
     "edit": (revisions.c.editor,),
@@ -197,6 +198,7 @@ class People:
             (roles, roles.c.user == user),
             (consents, given),
             (example_marks, example_marks.c.user == user),
+            (ballots, ballots.c.user == user),
             (room_reactions, room_reactions.c.user == user),
             (direct_choices, direct_choices.c.user == user),
             (notices, notices.c.key == f"{workspace}.{user}.consent"),

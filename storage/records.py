@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.ports import store
 from storage.assistants import Assistants
 from storage.audit import Audit
+from storage.blind_votes import BlindVotes
 from storage.connection import Connection
 from storage.consents import Consents
 from storage.daily_tokens import DailyTokens
@@ -45,6 +46,7 @@ class Records:
         self.snapshots: store.Snapshots = Snapshots(connection)
         self.jobs: store.Jobs = Jobs(connection)
         self.evaluations: store.Evaluations = Evaluations(connection)
+        self.blind_votes: store.BlindVotes = BlindVotes(connection)
         self.remote_cleanups: store.RemoteCleanups = RemoteCleanups(connection)
         self.undoables: store.Undoables = Undoables(connection)
         self.models: store.Models = Models(connection)

@@ -59,6 +59,8 @@ ELSEWHERE = {
     "job.decline",
     # The state of the evaluation decides.
     *("evaluation.confirm", "evaluation.decline", "evaluation.stop"),
+    # test_blind_votes: the state of the vote decides
+    *("vote.confirm", "vote.cast", "vote.end"),
     # A preview is of use once.
     *("import.go", "import.drop"),
     # test_undo and test_tuning_hosted: what is gone cannot go again

@@ -18,8 +18,11 @@ import pytest
 from bot.domain import (
     AnswerState,
     Assistant,
+    Ballot,
     Binding,
+    BlindVote,
     Checkpoint,
+    Choice,
     Consent,
     Evaluation,
     EvaluationAnswer,
@@ -48,6 +51,7 @@ from bot.domain import (
     Turn,
     Undoable,
     Vote,
+    VoteState,
     Workspace,
 )
 from bot.errors import NotFound
@@ -182,6 +186,7 @@ CALLS: dict[str, Call] = {
     "example_messages.add": lambda r, h: r.example_messages.add(
         FOREIGN, h.example.id, [a_source("300.1")]
     ),
+    "example_messages.of": lambda r, h: r.example_messages.of(FOREIGN, h.example.id),
     "example_messages.examples": lambda r, _: r.example_messages.examples(
         FOREIGN, GENERAL, [MESSAGE]
     ),
@@ -256,6 +261,18 @@ CALLS: dict[str, Call] = {
         FOREIGN, h.evaluation.id, QuestionOrder.APART
     ),
     "evaluations.count_answers": lambda r, h: r.evaluations.count_answers(FOREIGN, h.evaluation.id),
+    "blind_votes.add": lambda r, h: r.blind_votes.add(
+        FOREIGN, BlindVote(FOREIGN, h.evaluation.id, VoteState.OPEN, 1)
+    ),
+    "blind_votes.get": lambda r, h: r.blind_votes.get(FOREIGN, h.evaluation.id),
+    "blind_votes.change": lambda r, h: r.blind_votes.change(
+        FOREIGN, h.evaluation.id, when=tuple(VoteState), state=VoteState.CLOSED
+    ),
+    "blind_votes.cast": lambda r, h: r.blind_votes.cast(
+        FOREIGN, h.evaluation.id, Ballot(1, ANN, Choice.SECOND, True, NOW)
+    ),
+    "blind_votes.ballots": lambda r, h: r.blind_votes.ballots(FOREIGN, h.evaluation.id),
+    "blind_votes.count": lambda r, h: r.blind_votes.count(FOREIGN, h.evaluation.id),
     "models.add": lambda r, h: r.models.add(FOREIGN, h.model),
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
@@ -320,6 +337,7 @@ FOR_EVERYBODY = {
     "jobs.open",
     "evaluations.open",
     "evaluations.forget_estimates",
+    "blind_votes.open",
     "jobs.durations",
     "outbox.put",
     "outbox.due",
@@ -407,6 +425,8 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
     await r.evaluations.add_questions(HOME, evaluation.id, [question])
     await r.evaluations.ask(HOME, evaluation.id, 0, [1])
+    await r.blind_votes.add(HOME, BlindVote(HOME, evaluation.id, VoteState.OPEN, 24))
+    await r.blind_votes.cast(HOME, evaluation.id, Ballot(1, ANN, Choice.FIRST, False, NOW))
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))
     await r.roles.put(HOME, ANN, Grant(Role.ADMIN, NOW))
     await r.undoables.add(HOME, Undoable(ANN, "role", {}, NOW))

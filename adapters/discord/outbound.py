@@ -147,7 +147,12 @@ def _card(card: Card, picture: bytes | None) -> list[Payload]:
     lines = list(card.lines)
     if card.progress:
         lines.append(bar(card.progress))
-    facts = [_fact(fact) for fact in card.facts] + [_column(one) for one in card.columns]
+    facts = [_fact(fact) for fact in card.facts]
+    if all(length(escaped(one.text)) <= _FIELD for one in card.columns):
+        facts += [_column(one) for one in card.columns]
+    else:
+        # What no field holds is said in full.
+        lines += [f"{_column_title(one)}\n{one.text}" for one in card.columns]
     embeds = list(_embeds(card.title, "\n".join(lines), facts, _COLOURS[card.tone]))
     files: tuple[File, ...] = ()
     if card.chart is not None and card.chart.summary:
@@ -219,9 +224,12 @@ def _fact(fact: Fact) -> Json:
 
 
 def _column(column: Column) -> Json:
-    title = f"{column.title} ({column.note})" if column.note else column.title
-    text = shortened(escaped(column.text) or "–", _FIELD)
-    return {"name": shortened(escaped(title) or "–", _FIELD_NAME), "value": text, "inline": False}
+    title = shortened(escaped(_column_title(column)) or "–", _FIELD_NAME)
+    return {"name": title, "value": escaped(column.text) or "–", "inline": False}
+
+
+def _column_title(column: Column) -> str:
+    return f"{column.title} ({column.note})" if column.note else column.title
 
 
 def _line(line: ListingRow) -> str:

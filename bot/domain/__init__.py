@@ -53,6 +53,11 @@ from bot.domain.training import Snapshot as Snapshot
 from bot.domain.training import SnapshotRow as SnapshotRow
 from bot.domain.training import Split as Split
 from bot.domain.training import StepMetrics as StepMetrics
+from bot.domain.voting import OPEN_VOTES as OPEN_VOTES
+from bot.domain.voting import Ballot as Ballot
+from bot.domain.voting import BlindVote as BlindVote
+from bot.domain.voting import Choice as Choice
+from bot.domain.voting import VoteState as VoteState
 from bot.rows import Method
 
 

@@ -68,8 +68,9 @@ class Contender:
 class Evaluation:
     """`start` makes it unique. `deployment` is what was in use as it began, 0 for none.
 
-    With `is_gate` its verdict decides whether the model is taken into use. Money is in US dollars,
-    None is unknown. `report` is kept as `bot.evaluation.report` writes it.
+    With `is_gate` its verdict decides whether the model is taken into use; one with `is_vote` only
+    makes the answers of a blind vote, and nobody is shown who wrote them before that is over.
+    Money is in US dollars, None is unknown. `report` is kept as `bot.evaluation.report` writes it.
     """
 
     id: EvaluationId
@@ -84,6 +85,7 @@ class Evaluation:
     method: Method
     deployment: int
     is_gate: bool
+    is_vote: bool = False
     job: JobId | None = None
     most_questions: int | None = None
     contenders: tuple[Contender, ...] = ()

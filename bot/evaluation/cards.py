@@ -73,8 +73,9 @@ async def status_card(evaluation: Evaluation, records: Records, words: Words) ->
     if trouble is not None and is_open:
         lines.append(words("evaluation.waits", why=words.plain(trouble)))
     stop = Button(words("button.stop"), f"evaluation.stop:{evaluation.id}", is_danger=True)
+    title = "vote.answers" if evaluation.is_vote else "evaluation.title"
     return Card(
-        title=words("evaluation.title", id=evaluation.id, model=evaluation.model),
+        title=words(title, id=evaluation.id, model=evaluation.model),
         lines=tuple(lines),
         progress=Progress(done, total) if is_open and total else None,
         buttons=(stop,) if is_open else (),
@@ -86,13 +87,16 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     evaluation = await records.evaluations.get(
         notice.place.workspace, EvaluationId(notice.subject or 0)
     )
+    if evaluation.is_vote:
+        title = words("vote.answers", id=evaluation.id, model=evaluation.model)
+        return Card(title, (words("vote.unfinished"), *_trouble(evaluation, words)))
     return await result_card(evaluation, records, words)
 
 
 @handlers.button("evaluation.show", Role.MEMBER)
 async def show(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
-        evaluation = await named(request, records)
+        evaluation = await shown(request, request.argument, records)
         if not evaluation.report:
             return await status_card(evaluation, records, request.words)
         return await result_card(evaluation, records, request.words)
@@ -103,7 +107,7 @@ async def one_question(request: Request, deps: Dependencies) -> Reply:
     """Every contender's answer to one question, beside the taught reply."""
     named_, _, number = request.argument.partition(".")
     async with deps.store.reading() as records:
-        evaluation = await records.evaluations.get(request.id, evaluation_id(named_))
+        evaluation = await shown(request, named_, records)
         return await question_card(evaluation, _number(number), records, request.words)
 
 
@@ -111,7 +115,7 @@ async def one_question(request: Request, deps: Dependencies) -> Reply:
 async def details(request: Request, deps: Dependencies) -> Reply:
     """Every measure of every contender."""
     async with deps.store.reading() as records:
-        evaluation = await named(request, records)
+        evaluation = await shown(request, request.argument, records)
     found, words = load(evaluation.report), request.words
     if found is None:
         return Listing(words("evaluation.details"), (), empty=words("evaluation.state.running"))
@@ -132,9 +136,12 @@ def evaluation_id(text: str) -> EvaluationId:
     return EvaluationId(_number(text))
 
 
-async def named(request: Request, records: Records) -> Evaluation:
-    """The evaluation that a button names. Raises NotFound."""
-    return await records.evaluations.get(request.id, evaluation_id(request.argument))
+async def shown(request: Request, name: str, records: Records) -> Evaluation:
+    """One whose answers may be seen. Raises NotFound, also for that of a blind vote."""
+    evaluation = await records.evaluations.get(request.id, evaluation_id(name))
+    if evaluation.is_vote:
+        raise NotFound(noun="evaluation", name=name)
+    return evaluation
 
 
 def _number(text: str) -> int:
@@ -179,6 +186,10 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
 def _ending(evaluation: Evaluation, words: Words) -> Iterator[str]:
     if evaluation.state is not EvaluationState.DONE:
         yield words(f"evaluation.state.{evaluation.state}")
+    yield from _trouble(evaluation, words)
+
+
+def _trouble(evaluation: Evaluation, words: Words) -> Iterator[str]:
     trouble = deserialize(evaluation.trouble)
     if trouble is not None and evaluation.state is EvaluationState.FAILED:
         yield words.plain(trouble)

@@ -40,41 +40,27 @@ async def evaluate(request: Request, deps: Dependencies) -> Reply:
     """How many questions go to whom, and the price; nothing is asked before the yes."""
     access.refuse_closed(request.workspace, request.words)
     async with deps.store.reading() as records:
-        wanted = await _wanted(request, records)
-        found = await plan(records, wanted, request.assistant, deps.hosts)
-    if not found.questions:
-        raise NotNow(problem=request.words("evaluate.no_questions"))
-    if len(found.contenders) < 2:
-        raise NotNow(problem=request.words("evaluate.nothing_to_compare"))
-    async with deps.store.writing() as records:
-        evaluation = await records.evaluations.add(request.id, prepared(wanted, found))
-    return _estimate_card(request, evaluation, found)
+        new = await wanted(request, records)
+    evaluation, found = await estimate(request, new, deps)
+    title = request.words("evaluate.title", model=evaluation.model)
+    label = request.words("button.evaluate")
+    confirm = Button(label, f"evaluation.confirm:{evaluation.id}", is_primary=True)
+    return estimate_card(request, evaluation, found, title=title, confirm=confirm)
 
 
 @handlers.button("evaluation.confirm", Role.TRAINER)
 async def confirm(request: Request, deps: Dependencies) -> Reply:
     """The evaluation is durable from here on; its runner asks."""
-    access.refuse_closed(request.workspace, request.words)
-    words = request.words
     async with deps.store.writing() as records:
-        evaluation = await _estimated(request, records)
-        await monthly_budget.require_budget(request, evaluation.price or 0.0, records)
-        if not await records.evaluations.change(
-            request.id, evaluation.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
-        ):
-            raise Outdated(problem=words("start.already"))
-        await records.audit.add(
-            request.id, request.by, "evaluation.confirmed", at=request.now, evaluation=evaluation.id
-        )
-        await notices.tell_status(records, evaluation, at=request.now, locale=words.language)
+        await confirm_estimate(request, records, is_vote=False)
     deps.wake()
-    return Card(words("evaluate.confirmed", name=request.user.name), replaces=True)
+    return Card(request.words("evaluate.confirmed", name=request.user.name), replaces=True)
 
 
 @handlers.button("evaluation.decline", Role.TRAINER)
 async def decline(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        evaluation = await _estimated(request, records)
+        evaluation = await _estimated(request, request.argument, records)
         if not await records.evaluations.decline(request.id, evaluation.id):
             raise Outdated(problem=request.words("start.already"))
     return Card(request.words("start.declined"), replaces=True)
@@ -84,7 +70,8 @@ async def decline(request: Request, deps: Dependencies) -> Reply:
 async def stop(request: Request, deps: Dependencies) -> Reply:
     """What was answered is reported; what is being written is broken off."""
     async with deps.store.writing() as records:
-        evaluation = await cards.named(request, records)
+        number = cards.evaluation_id(request.argument)
+        evaluation = await records.evaluations.get(request.id, number)
         if not await records.evaluations.change(
             request.id, evaluation.id, when=_CAN_STOP, state=EvaluationState.STOPPING
         ):
@@ -97,7 +84,45 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
     return Text(request.words("evaluation.asked_to_stop", id=evaluation.id), private=True)
 
 
-async def _wanted(request: Request, records: Records) -> Evaluation:
+async def estimate(
+    request: Request, new: Evaluation, deps: Dependencies
+) -> tuple[Evaluation, EvaluationPlan]:
+    """The evaluation with its price, kept until it is confirmed. Raises NotNow."""
+    async with deps.store.reading() as records:
+        found = await plan(records, new, request.assistant, deps.hosts)
+    if not found.questions:
+        raise NotNow(problem=request.words("evaluate.no_questions"))
+    if len(found.contenders) < 2:
+        raise NotNow(problem=request.words("evaluate.nothing_to_compare"))
+    async with deps.store.writing() as records:
+        return await records.evaluations.add(request.id, prepared(new, found)), found
+
+
+async def confirm_estimate(
+    request: Request, records: Records, *, is_vote: bool, name: str | None = None
+) -> Evaluation:
+    """What was priced is to be asked. Raises NotNow, Outdated and NotFound.
+
+    `name` is its number, where that is not the whole argument of the button.
+    """
+    access.refuse_closed(request.workspace, request.words)
+    words = request.words
+    evaluation = await _estimated(request, name or request.argument, records)
+    await monthly_budget.require_budget(request, evaluation.price or 0.0, records)
+    is_changed = evaluation.is_vote is is_vote and await records.evaluations.change(
+        request.id, evaluation.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
+    )
+    if not is_changed:
+        raise Outdated(problem=words("start.already"))
+    await records.audit.add(
+        request.id, request.by, "evaluation.confirmed", at=request.now, evaluation=evaluation.id
+    )
+    await notices.tell_status(records, evaluation, at=request.now, locale=words.language)
+    return evaluation
+
+
+async def wanted(request: Request, records: Records) -> Evaluation:
+    """As the options of a command say: which model against which. Raises NotFound and BadInput."""
     model = await wanted_model(request, request.text("model") or "latest", records)
     current = await records.deployments.current(request.id, request.assistant.id)
     against = current.model if current else None
@@ -127,17 +152,20 @@ async def _wanted(request: Request, records: Records) -> Evaluation:
     )
 
 
-async def _estimated(request: Request, records: Records) -> Evaluation:
+async def _estimated(request: Request, name: str, records: Records) -> Evaluation:
     """The estimate that is named, if it was made in this channel or for this person."""
     try:
-        evaluation = await cards.named(request, records)
+        evaluation = await records.evaluations.get(request.id, cards.evaluation_id(name))
     except NotFound as error:
         raise Outdated(problem=request.words("start.already")) from error
     monthly_budget.require_decider(request, evaluation, noun="evaluation")
     return evaluation
 
 
-def _estimate_card(request: Request, evaluation: Evaluation, found: EvaluationPlan) -> Card:
+def estimate_card(
+    request: Request, evaluation: Evaluation, found: EvaluationPlan, *, title: str, confirm: Button
+) -> Card:
+    """What it would ask and cost, with the button that confirms it."""
     words = request.words
     lines = [
         words("evaluate.cost", tokens=f"{found.tokens:,}", price=words.price(found.price)),
@@ -152,12 +180,10 @@ def _estimate_card(request: Request, evaluation: Evaluation, found: EvaluationPl
         lines.append(words("evaluation.too_few", least=FEWEST_QUESTIONS))
     names = [cards.name_of(one, words) for one in found.contenders]
     return Card(
-        title=words("evaluate.title", model=evaluation.model),
+        title=title,
         lines=(*lines, " · ".join(names)),
         buttons=(
-            Button(
-                words("button.evaluate"), f"evaluation.confirm:{evaluation.id}", is_primary=True
-            ),
+            confirm,
             Button(words("button.cancel"), f"evaluation.decline:{evaluation.id}"),
         ),
     )

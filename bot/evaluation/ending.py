@@ -54,7 +54,9 @@ async def end(evaluation: Evaluation, *, store: Store, hosts: Hosts, at: datetim
             evaluation.workspace, None, f"evaluation.{state}", at=at, evaluation=evaluation.id
         )
         await notices.tell_status(records, evaluation, at=at)
-        await notices.tell_ended(records, evaluation, at=at)
+        # The answers of a blind vote are shown by the vote.
+        if not evaluation.is_vote or state is not EvaluationState.DONE:
+            await notices.tell_ended(records, evaluation, at=at)
 
 
 async def _may_take(over: Evaluation, made: report.Report, records: Records) -> bool:

@@ -78,7 +78,7 @@ async def sheet(request: Request, deps: Dependencies) -> Reply:
     """
     named, order, first = _sheet_of(request)
     async with deps.store.reading() as records:
-        evaluation = await records.evaluations.get(request.id, named)
+        evaluation = await cards.shown(request, str(named), records)
         found = await records.evaluations.ordered(
             request.id,
             evaluation.id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from bot.datasets import with_system_message
 from bot.domain import (
     MUST_ANSWER,
     Assistant,
+    ChannelId,
     Contender,
     ContenderKind,
     Deployment,
@@ -24,15 +25,16 @@ from bot.domain import (
     ExampleId,
     ExampleState,
     Job,
+    JobId,
     Model,
     ModelName,
     Row,
-    SnapshotId,
+    Split,
 )
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.prompts import PromptMessage
-from bot.rows import Method, text_tokens
+from bot.rows import Method, prompt_fingerprint, text_tokens
 from bot.significance import FEWEST_QUESTIONS
 
 SHOTS = 8
@@ -89,18 +91,22 @@ async def begin_after(
 async def plan(
     records: Records, evaluation: Evaluation, assistant: Assistant, hosts: Hosts
 ) -> EvaluationPlan:
-    """Of an evaluation that is not prepared yet, as things stand now."""
+    """Of an evaluation that is not prepared yet, as things stand now.
+
+    A blind vote has two contenders, and must-answer questions count among those asked for.
+    """
     contenders = await _contenders(records, evaluation, assistant)
-    snapshots = await _snapshots(records, evaluation, contenders)
+    contenders = contenders[:2] if evaluation.is_vote else contenders
+    jobs = await _lessons(records, evaluation, contenders)
     held = [one async for one in _held_out(records, evaluation)]
-    taught: set[ExampleId] = set()
-    for snapshot in snapshots:
-        ids = [one.id for one in held]
-        taught |= await records.snapshots.taught(evaluation.workspace, snapshot, ids)
+    taught = await _taught(records, jobs, held)
     fresh = sorted((one for one in held if one.id not in taught), key=_order)
-    chosen = fresh[: evaluation.most_questions or MOST_QUESTIONS]
+    most = evaluation.most_questions or MOST_QUESTIONS
     must = [one async for one in must_answer(records, evaluation)]
-    examples = [*sorted(chosen, key=lambda one: one.id), *must]
+    if evaluation.is_vote:
+        examples = sorted([*fresh, *must], key=_order)[:most]
+    else:
+        examples = [*sorted(fresh[:most], key=lambda one: one.id), *must]
     questions = [
         EvaluationQuestion(number, one.id, one.revision, MUST_ANSWER in one.tags, one.row)
         for number, one in enumerate(examples, start=1)
@@ -139,7 +145,11 @@ _ROLES = ("system", "developer", "user", "assistant")
 async def _held_out(records: Records, evaluation: Evaluation) -> AsyncIterator[Example]:
     wanted = ExampleFilter(held_out=True)
     async for example in records.examples.trainable(
-        evaluation.workspace, evaluation.assistant, evaluation.method, filters=wanted
+        evaluation.workspace,
+        evaluation.assistant,
+        evaluation.method,
+        filters=wanted,
+        shown_in=_channel_of(evaluation),
     ):
         if MUST_ANSWER not in example.tags and exchange(example.row, ""):
             yield example
@@ -148,10 +158,19 @@ async def _held_out(records: Records, evaluation: Evaluation) -> AsyncIterator[E
 async def must_answer(records: Records, evaluation: Evaluation) -> AsyncIterator[Example]:
     wanted = ExampleFilter(tag=MUST_ANSWER)
     async for example in records.examples.trainable(
-        evaluation.workspace, evaluation.assistant, Method.SUPERVISED, filters=wanted
+        evaluation.workspace,
+        evaluation.assistant,
+        Method.SUPERVISED,
+        filters=wanted,
+        shown_in=_channel_of(evaluation),
     ):
         if exchange(example.row, ""):
             yield example
+
+
+def _channel_of(evaluation: Evaluation) -> ChannelId | None:
+    """Where the questions are shown; what was said there may be shown there."""
+    return evaluation.place.channel if evaluation.is_vote else None
 
 
 async def _contenders(
@@ -189,11 +208,27 @@ async def _contender(
     return Contender(kind, name, model.host, model.called or name, shots)
 
 
-async def _snapshots(
+async def _taught(
+    records: Records, jobs: Collection[Job], held: Sequence[Example]
+) -> set[ExampleId]:
+    """Those of the held-out examples that a job has trained on, also as a preference."""
+    ids, found = [one.id for one in held], set[ExampleId]()
+    prompts: set[str] = set()
+    for job in jobs:
+        found |= await records.snapshots.taught(job.workspace, job.snapshot, ids)
+        if job.method is Method.DPO:
+            rows = records.snapshots.rows(job.workspace, job.snapshot, Split.TRAIN)
+            prompts |= {prompt_fingerprint(row.row) async for row in rows if row.row}
+    if not prompts:
+        return found
+    return found | {one.id for one in held if prompt_fingerprint(one.row or {}) in prompts}
+
+
+async def _lessons(
     records: Records, evaluation: Evaluation, contenders: Sequence[Contender]
-) -> set[SnapshotId]:
-    """What the contenders learned from, their parents' lessons included."""
-    found: set[SnapshotId] = set()
+) -> Collection[Job]:
+    """The jobs that the contenders come from, their parents' included."""
+    found: dict[JobId, Job] = {}
     for contender in contenders:
         seen: set[ModelName] = set()
         name: ModelName | None = contender.model
@@ -202,9 +237,9 @@ async def _snapshots(
             model: Model | None = await records.models.find(evaluation.workspace, name)
             if model is not None and model.job is not None:
                 job = await records.jobs.get(evaluation.workspace, model.job)
-                found.add(job.snapshot)
+                found[job.id] = job
             name = model.parent if model else None
-    return found
+    return found.values()
 
 
 def _order(example: Example) -> str:

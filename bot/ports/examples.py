@@ -197,6 +197,10 @@ class ExampleMessages(Protocol):
         """Those with words of a channel, or of one thread in it, by id."""
         ...
 
+    async def of(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Source]:
+        """Those that went into one example."""
+        ...
+
     async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None: ...
     async def unmark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> int | None:
         """How many marks of others are left; None where the person had not marked it."""

@@ -52,6 +52,7 @@ from bot.ports.training import Jobs as Jobs
 from bot.ports.training import Models as Models
 from bot.ports.training import RemoteCleanups as RemoteCleanups
 from bot.ports.training import Snapshots as Snapshots
+from bot.ports.votes import BlindVotes as BlindVotes
 
 
 class Workspaces(Protocol):
@@ -466,6 +467,7 @@ class Records(Protocol):
     snapshots: Snapshots
     jobs: Jobs
     evaluations: Evaluations
+    blind_votes: BlindVotes
     remote_cleanups: RemoteCleanups
     undoables: Undoables
     models: Models

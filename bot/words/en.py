@@ -10,6 +10,7 @@ from bot.words.en_evaluation import SENTENCES as EVALUATION
 from bot.words.en_hosts import SENTENCES as HOSTS
 from bot.words.en_results import SENTENCES as RESULTS
 from bot.words.en_studio import SENTENCES as STUDIO
+from bot.words.en_vote import SENTENCES as VOTE
 
 SENTENCES: Mapping[str, str] = {
     # Roles, and whom to ask
@@ -749,5 +750,6 @@ SENTENCES: Mapping[str, str] = {
     | dict(HOSTS)
     | dict(RESULTS)
     | dict(STUDIO)
+    | dict(VOTE)
     | {f"row.{code}": sentence for code, sentence in REASONS.items()}
 )

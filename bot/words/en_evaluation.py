@@ -8,7 +8,7 @@ from typing import Final
 SENTENCES: Final[Mapping[str, str]] = {
     "command.evaluate": "ask several models the same questions and compare their answers",
     "option.against": "the model to compare with; else the one in use",
-    "option.questions": "how many of the held-out questions, 200 unless said otherwise",
+    "option.questions": "how many of the held-out questions at most",
     "noun.evaluation": "evaluation",
     "button.evaluate": "Evaluate",
     "button.stop": "Stop",

@@ -10,6 +10,7 @@ from bot.words.zh_hosts import SENTENCES as HOSTS
 from bot.words.zh_results import SENTENCES as RESULTS
 from bot.words.zh_rows import REASONS
 from bot.words.zh_studio import SENTENCES as STUDIO
+from bot.words.zh_vote import SENTENCES as VOTE
 
 _ERRORS = {
     "error.AttuneError": "出了点谁也没料到的问题，请告诉负责运行机器人的人。",
@@ -756,5 +757,6 @@ SENTENCES: Mapping[str, str] = {
     | dict(HOSTS)
     | dict(RESULTS)
     | dict(STUDIO)
+    | dict(VOTE)
     | {f"row.{code}": sentence for code, sentence in REASONS.items()}
 )

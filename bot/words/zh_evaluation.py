@@ -8,7 +8,7 @@ from typing import Final
 SENTENCES: Final[Mapping[str, str]] = {
     "command.evaluate": "向多个模型提出相同的问题并比较回答",
     "option.against": "与之比较的模型；默认为正在使用的模型",
-    "option.questions": "使用多少个留出的问题，默认 200",
+    "option.questions": "最多使用多少个留出的问题",
     "noun.evaluation": "评估",
     "button.evaluate": "评估",
     "button.stop": "停止",

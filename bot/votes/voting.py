@@ -1,0 +1,143 @@
+"""`/tune vote`: what it would ask and cost, the ballots, and the end before its time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.access import require
+from bot.commands import Handlers, Option, OptionKind
+from bot.domain import (
+    Ballot,
+    BlindVote,
+    Evaluation,
+    Role,
+    VoteState,
+)
+from bot.errors import NotFound, NotNow
+from bot.evaluation import command
+from bot.evaluation.cards import evaluation_id
+from bot.numerals import whole_number
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
+from bot.ports.surface import CanReach, CanSendEphemeral
+from bot.replies import Button, Card, Reply, Text
+from bot.request import Request
+from bot.rows import Method
+from bot.votes import notices
+from bot.votes.cards import END, VOTE, choice_of
+
+handlers = Handlers()
+
+QUESTIONS = 10
+MOST_QUESTIONS = 60
+HOURS = 24
+MOST_HOURS = 168
+
+
+@handlers.command(
+    "vote",
+    Role.TRAINER,
+    Option.integer("questions", 1, MOST_QUESTIONS),
+    Option("model", OptionKind.MODEL),
+    Option("against", OptionKind.MODEL),
+    Option.integer("hours", 1, MOST_HOURS),
+)
+async def vote(request: Request, deps: Dependencies) -> Reply:
+    """How many questions go to both models, and the price; nothing is asked before the yes."""
+    async with deps.store.reading() as records:
+        new = await command.wanted(request, records)
+    questions = request.integer("questions") or QUESTIONS
+    new = replace(new, is_vote=True, most_questions=questions, method=Method.SUPERVISED)
+    evaluation, found = await command.estimate(request, new, deps)
+    hours = request.integer("hours") or HOURS
+    words = request.words
+    label, action = words("button.vote"), f"vote.confirm:{evaluation.id}.{hours}"
+    card = command.estimate_card(
+        request,
+        evaluation,
+        found,
+        title=words("vote.title", model=evaluation.model),
+        confirm=Button(label, action, is_primary=True),
+    )
+    return replace(card, lines=(*card.lines, words("vote.how", count=hours)))
+
+
+@handlers.button("vote.confirm", Role.TRAINER)
+async def confirm(request: Request, deps: Dependencies) -> Reply:
+    """Both models are asked from here on; the cards come once the answers are there."""
+    name, _, hours = request.argument.partition(".")
+    async with deps.store.writing() as records:
+        evaluation = await command.confirm_estimate(request, records, is_vote=True, name=name)
+        waiting = BlindVote(request.id, evaluation.id, VoteState.WAITING, _hours(hours))
+        await records.blind_votes.add(request.id, waiting)
+    deps.wake()
+    return Card(request.words("vote.confirmed", name=request.user.name), replaces=True)
+
+
+@handlers.button(VOTE, Role.MEMBER)
+async def cast(request: Request, deps: Dependencies) -> Reply:
+    """The last ballot of a person on a question counts; nobody else hears what it says."""
+    name, number, letter = [*request.argument.split("."), "", ""][:3]
+    async with deps.store.writing() as records:
+        evaluation = await _here(request, name, records)
+        question = _number(number)
+        choice = choice_of(evaluation, question, letter)
+        if choice is None or not 1 <= question <= evaluation.questions:
+            raise NotFound(noun="question", name=number)
+        is_curator = request.role >= Role.CURATOR
+        ballot = Ballot(question, request.by, choice, is_curator, request.now)
+        if not await records.blind_votes.cast(request.id, evaluation.id, ballot):
+            raise NotNow(problem=request.words("vote.over", id=evaluation.id))
+        await notices.tell_status(records, evaluation, at=request.now)
+    return Text(_receipt(request, letter, deps), private=True)
+
+
+@handlers.button(END, Role.MEMBER)
+async def end(request: Request, deps: Dependencies) -> Reply:
+    """For whoever began it, and for curators."""
+    words = request.words
+    async with deps.store.writing() as records:
+        evaluation = await _here(request, request.argument, records)
+        if evaluation.asked_by != request.by:
+            require(request.role, Role.CURATOR, words)
+        if not await records.blind_votes.change(
+            request.id, evaluation.id, when=(VoteState.OPEN,), state=VoteState.CLOSING
+        ):
+            raise NotNow(problem=words("vote.over", id=evaluation.id))
+        await records.audit.add(
+            request.id, request.by, "vote.ended", at=request.now, evaluation=evaluation.id
+        )
+    deps.wake()
+    return Text(words("vote.ending", id=evaluation.id), private=True)
+
+
+async def _here(request: Request, name: str, records: Records) -> Evaluation:
+    """The evaluation of a vote that is held in this channel. Raises NotFound."""
+    evaluation = await records.evaluations.get(request.id, evaluation_id(name))
+    is_here = evaluation.place.channel == request.place.channel or request.role is Role.OPERATOR
+    if not evaluation.is_vote or not is_here:
+        raise NotFound(noun="vote", name=name)
+    return evaluation
+
+
+def _receipt(request: Request, letter: str, deps: Dependencies) -> str:
+    """Where others would read it too it does not say for which answer."""
+    surface = deps.surfaces.of(request.id)
+    is_alone = request.is_page or isinstance(surface, CanSendEphemeral | CanReach)
+    choice = request.words(f"button.vote.{letter}")
+    return request.words("vote.counted", choice=choice) if is_alone else request.words("vote.kept")
+
+
+def _hours(text: str) -> int:
+    try:
+        hours = whole_number(text)
+    except ValueError:
+        raise NotFound(noun="button", name=text) from None
+    return min(max(1, hours), MOST_HOURS)
+
+
+def _number(text: str) -> int:
+    try:
+        return whole_number(text)
+    except ValueError:
+        raise NotFound(noun="question", name=text) from None

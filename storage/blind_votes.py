@@ -1,0 +1,97 @@
+"""Blind votes: one for an evaluation of two contenders, and every person's ballots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, func, select, update
+
+from bot.domain import (
+    OPEN_VOTES,
+    Ballot,
+    BlindVote,
+    EvaluationId,
+    VoteState,
+    WorkspaceId,
+)
+from bot.errors import NotFound
+from storage.connection import Connection, foreign_key_as_not_found
+from storage.evaluation_tables import ballots, blind_votes
+from storage.tables import workspaces
+
+_BALLOT = [ballots.c[name] for name in ("number", "user", "choice", "is_curator", "at")]
+
+
+class BlindVotes:
+    """Keeps blind votes; a ballot is taken only while its vote is open."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, workspace: WorkspaceId, vote: BlindVote) -> None:
+        values = {**asdict(vote), "workspace": workspace}
+        with foreign_key_as_not_found("evaluation", vote.evaluation):
+            insert = self._connection.insert(blind_votes).values(values)
+            await self._connection.run(insert.on_conflict_do_nothing())
+
+    async def get(self, workspace: WorkspaceId, evaluation: EvaluationId) -> BlindVote:
+        row = await self._connection.first(select(blind_votes).where(_own(workspace, evaluation)))
+        if row is None:
+            raise NotFound(noun="vote", name=evaluation)
+        return _vote(row)
+
+    async def change(
+        self,
+        workspace: WorkspaceId,
+        evaluation: EvaluationId,
+        *,
+        when: Sequence[VoteState],
+        **changes: object,
+    ) -> bool:
+        own = and_(_own(workspace, evaluation), blind_votes.c.state.in_(when))
+        return await self._connection.changed(update(blind_votes).where(own).values(changes)) > 0
+
+    async def open(self) -> Sequence[BlindVote]:
+        closed = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
+        is_open = blind_votes.c.state.in_(OPEN_VOTES), blind_votes.c.workspace.not_in(closed)
+        wanted = select(blind_votes).where(*is_open)
+        rows = await self._connection.every(wanted, blind_votes.c.evaluation)
+        return [_vote(row) for row in rows]
+
+    async def cast(self, workspace: WorkspaceId, evaluation: EvaluationId, ballot: Ballot) -> bool:
+        is_open = _own(workspace, evaluation), blind_votes.c.state == VoteState.OPEN
+        if await self._connection.first(select(blind_votes.c.state).where(*is_open)) is None:
+            return False
+        values = {**asdict(ballot), "workspace": workspace, "evaluation": evaluation}
+        new = self._connection.insert(ballots).values(values)
+        later = {name: new.excluded[name] for name in ("choice", "is_curator", "at")}
+        key = ["evaluation", "number", "user"]
+        await self._connection.run(new.on_conflict_do_update(index_elements=key, set_=later))
+        return True
+
+    async def ballots(
+        self, workspace: WorkspaceId, evaluation: EvaluationId, *, number: int | None = None
+    ) -> Sequence[Ballot]:
+        own = and_(ballots.c.workspace == workspace, ballots.c.evaluation == evaluation)
+        if number is not None:
+            own = and_(own, ballots.c.number == number)
+        wanted = select(*_BALLOT).where(own)
+        rows = await self._connection.every(wanted, ballots.c.number, ballots.c.user)
+        return [Ballot(**row._asdict()) for row in rows]
+
+    async def count(self, workspace: WorkspaceId, evaluation: EvaluationId) -> tuple[int, int]:
+        own = and_(ballots.c.workspace == workspace, ballots.c.evaluation == evaluation)
+        people = func.count(ballots.c.user.distinct())
+        counted = select(func.count().label("all"), people.label("people")).where(own)
+        row = (await self._connection.run(counted)).one()
+        return int(row.all), int(row.people)
+
+
+def _own(workspace: WorkspaceId, evaluation: EvaluationId) -> ColumnElement[bool]:
+    return and_(blind_votes.c.workspace == workspace, blind_votes.c.evaluation == evaluation)
+
+
+def _vote(row: Row[Any]) -> BlindVote:
+    return BlindVote(**row._asdict())
