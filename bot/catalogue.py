@@ -28,6 +28,7 @@ from bot import (
     workspaces,
 )
 from bot.access import admit
+from bot.cleaning import private as private_text
 from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
@@ -43,6 +44,7 @@ from bot.examples import (
     deciding,
     editing,
     looking,
+    masking,
     must_answer,
     review,
     save_form,
@@ -94,6 +96,8 @@ MODULES = (
     editing.handlers,
     bulk.handlers,
     looking.handlers,
+    masking.handlers,
+    private_text.handlers,
     must_answer.handlers,
     capture.handlers,
     save_form.handlers,

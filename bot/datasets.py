@@ -15,6 +15,7 @@ from typing import IO
 from bot.domain import (
     AssistantId,
     Example,
+    ExampleFilter,
     ExampleId,
     ExampleState,
     NewExample,
@@ -23,6 +24,7 @@ from bot.domain import (
 )
 from bot.errors import NotNow
 from bot.ports.store import Records, Store
+from bot.private_text import ANY_PRIVATE_TEXT
 from bot.replies import Document, Reply
 from bot.request import Request
 from bot.rows import Method, Problem, content_text
@@ -40,6 +42,8 @@ class Tally:
     new: int = 0
     known: int = 0
     refused: int = 0
+    private: int = 0
+    """Examples of the assistant whose private text nobody has decided upon."""
     problems: list[Problem] = field(default_factory=list)
 
     def refuse(self, problem: Problem) -> None:
@@ -72,7 +76,9 @@ async def import_rows(
                 new = await records.examples.add_many(request.id, examples, at=request.now)
             tally.new += new
             tally.known += len(batch) - new
+    private = ExampleFilter(assistant, private_text=ANY_PRIVATE_TEXT, is_living=True)
     async with store.writing() as records:
+        tally.private = await records.examples.count(request.id, private)
         await note_import(records, tally, request)
     return tally
 

@@ -157,7 +157,7 @@ class NothingToTrain(Refusal):
 
 
 class NotEnoughAllowed(NothingToTrain):
-    """There are {rows} approved examples that may be trained on, and training needs {minimum}. {left_out} more are approved, but not permitted: whoever wrote them agrees with /tune consent on, and /tune admin sources says what may be learned from."""
+    """There are {rows} approved examples that may be trained on, and training needs {minimum}. {left_out} more are approved, but not permitted: whoever wrote them agrees with /tune consent on, /tune admin sources says what may be learned from, and /tune check lists private text to decide upon."""
 
 
 class BadRow(Refusal):

@@ -446,6 +446,8 @@ def refusal_lines(tally: Tally, words: Words, *, shown: int = SHOWN_PROBLEMS) ->
     lines = [words.problem(problem) for problem in tally.problems[:shown]]
     if tally.refused > len(lines):
         lines.append(words("import.more", count=tally.refused - len(lines)))
+    if tally.private:
+        lines.append(words("import.private", count=tally.private))
     return tuple(lines)
 
 

@@ -52,6 +52,7 @@ async def sources(request: Request, deps: Dependencies) -> Reply:
             ),
             _allowed_field(request),
             Field("permission", words("sources.permission"), FieldKind.TEXT, required=False),
+            _mask_field(request),
         ),
         submit=words("sources.submit"),
         note=words(f"sources.rule.{platform}"),
@@ -60,7 +61,7 @@ async def sources(request: Request, deps: Dependencies) -> Reply:
 
 def _stamp(workspace: Workspace) -> str:
     """What is allowed when the form opens: it overwrites nothing else."""
-    return f"{int(workspace.sources)}.{int(workspace.allowed)}"
+    return f"{int(workspace.sources)}.{int(workspace.allowed)}.{int(workspace.must_mask)}"
 
 
 @handlers.form("sources", Role.ADMIN)
@@ -79,6 +80,8 @@ async def sources_submitted(request: Request, deps: Dependencies) -> Reply:
         if request.argument and request.argument != _stamp(held):
             raise NotNow(problem=request.words("sources.changed"))
         await records.workspaces.set_sources(request.id, wanted, allowed=allowed)
+        must_mask = _must_mask(request, held)
+        await records.workspaces.set_must_mask(request.id, must_mask)
         await records.audit.add(
             request.id,
             request.by,
@@ -87,8 +90,21 @@ async def sources_submitted(request: Request, deps: Dependencies) -> Reply:
             sources=wanted.name.lower(),
             allowed=_names(allowed),
             permission=permission,
+            must_mask=must_mask,
         )
-    return Text(_set(wanted, allowed, request.words))
+    said = _set(wanted, allowed, request.words)
+    return Text(f"{said} {request.words('sources.mask_set')}" if must_mask else said)
+
+
+def _mask_field(request: Request) -> Field:
+    value = "yes" if request.workspace.must_mask else "no"
+    label = request.words("sources.mask")
+    return Field("mask", label, FieldKind.TOGGLE, value, required=False)
+
+
+def _must_mask(request: Request, held: Workspace) -> bool:
+    """A form's switch that is off sends nothing; a script that does not say it changes nothing."""
+    return request.yes("mask", default=held.must_mask and not request.argument)
 
 
 def _allowed_field(request: Request) -> Field:

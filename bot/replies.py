@@ -98,7 +98,8 @@ class Text:
 class Card:
     """A framed message; `replaces` puts it in place of the message whose button was clicked.
 
-    `trend` is a chart that still grows, for surfaces that redraw it at no cost.
+    `trend` is a chart that still grows, for surfaces that redraw it at no cost. `marks` are texts
+    that surfaces which can highlight show highlighted in the columns.
     """
 
     title: str
@@ -112,6 +113,7 @@ class Card:
     tone: Tone = Tone.PLAIN
     private: bool = False
     replaces: bool = False
+    marks: tuple[str, ...] = ()
 
 
 class FieldKind(StrEnum):

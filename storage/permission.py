@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy import ColumnElement, and_, exists, not_, or_
 
 from bot.domain import CHANNEL_EXCLUSIONS, LOCAL, ChannelId, ExampleState, Origin, Sources
+from bot.private_text import PrivateText
 from storage.tables import consents, example_authors, examples, workspaces
 
 _OWN_WORDS = (Origin.STUDIO, Origin.CONSOLE, Origin.IMPORT)
@@ -18,7 +19,8 @@ def permitted(*, shown_in: ChannelId | None = None) -> ColumnElement[bool]:
     With `shown_in`, whether it may be shown to a model in an answer there: also what was said in
     that very channel, whatever kind it is.
 
-    Its origin must be within the workspace's sources, and for forms and
+    A key or password in it must be decided upon, and where the workspace demands masks no private
+    text may be left. Its origin must be within the workspace's sources, and for forms and
     messages every author must have consented and every exclusion be allowed.
     A message without a known author has nobody who could consent. In the local
     workspace the words are the operator's own, so silence is consent there. An
@@ -27,6 +29,7 @@ def permitted(*, shown_in: ChannelId | None = None) -> ColumnElement[bool]:
     return and_(
         examples.c.state == ExampleState.APPROVED,
         examples.c.row.is_not(None),
+        _has_no_private_text(),
         not_(_has_author(_consent(given=False))),
         or_(
             examples.c.origin.in_(_OWN_WORDS),
@@ -68,6 +71,18 @@ def _within_allowed(shown_in: ChannelId | None) -> Iterator[ColumnElement[bool]]
         of_people = given.bitwise_and(~int(CHANNEL_EXCLUSIONS))
         are_allowed = of_people.bitwise_and(workspaces.c.allowed) == of_people
         yield and_(examples.c.channel == shown_in, are_allowed)
+
+
+def _has_no_private_text() -> ColumnElement[bool]:
+    """Or only what may stay."""
+    has_secret = examples.c.private_text.bitwise_and(int(PrivateText.SECRET)) != 0
+    may_stay = or_(examples.c.keeps_private_text.is_(True), not_(has_secret))
+    return or_(examples.c.private_text == 0, and_(may_stay, not_(must_mask())))
+
+
+def must_mask() -> ColumnElement[bool]:
+    """Whether the workspace of the example at hand demands masks."""
+    return exists().where(workspaces.c.id == examples.c.workspace, workspaces.c.must_mask.is_(True))
 
 
 def _has_consent() -> ColumnElement[bool]:

@@ -19,9 +19,11 @@ from bot.domain import (
 from bot.errors import NotFound
 from bot.rows import Method
 from storage.connection import Connection, foreign_key_as_not_found, parts
-from storage.permission import permitted
+from storage.permission import must_mask, permitted
 from storage.tables import examples, jobs, revisions, snapshot_rows, snapshots
 
+# Of an earlier revision nobody knows whether it has private text.
+_IN_FORCE = snapshot_rows.c.revision == examples.c.revision
 _ROW = ["workspace", "snapshot", "position", "example", "revision", "split", "sha256"]
 
 
@@ -89,7 +91,7 @@ class Snapshots:
         counted = (
             _frozen_text(workspace, snapshot)
             .with_only_columns(func.count())
-            .where(or_(not_(permitted()), text.is_(None)))
+            .where(or_(not_(permitted()), text.is_(None), and_(must_mask(), not_(_IN_FORCE))))
         )
         return int((await self._connection.run(counted)).scalar_one())
 
@@ -139,8 +141,7 @@ async def _forget(connection: Connection, snapshot: SnapshotId, limit: int) -> i
 
 def _frozen_text(workspace: WorkspaceId, snapshot: SnapshotId) -> Select[tuple[object, ...]]:
     """Each row with the text of its revision: the one in force, or an earlier one."""
-    in_force = snapshot_rows.c.revision == examples.c.revision
-    text = case((in_force, examples.c.row), else_=revisions.c.row).label("text")
+    text = case((_IN_FORCE, examples.c.row), else_=revisions.c.row).label("text")
     example = and_(
         examples.c.workspace == snapshot_rows.c.workspace,
         examples.c.id == snapshot_rows.c.example,

@@ -116,6 +116,7 @@ workspaces = Table(
     Column("is_allowed", Boolean, nullable=False, server_default=true()),
     Column("removal_reported_at", Utc),
     Column("closed_at", Utc),
+    Column("must_mask", Boolean, nullable=False, server_default=false()),
     _check("sources", "sources BETWEEN 1 AND 3"),
     _check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
 )
@@ -212,6 +213,8 @@ examples = _numbered(
     Column("updated_at", Utc, nullable=False),
     _flags("exclusions"),
     Column("decided_by", Text),
+    _flags("private_text"),
+    Column("keeps_private_text", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("workspace", "id"),
     _of("assistants", "assistant"),
     _check("revision", "revision >= 1"),
@@ -240,6 +243,15 @@ Index(
     unique=True,
     sqlite_where=IS_LIVING & examples.c.message.is_not(None),
     postgresql_where=IS_LIVING & examples.c.message.is_not(None),
+)
+_is_private = examples.c.private_text != literal_column("0")
+Index(
+    "ix_examples_private_text",
+    examples.c.workspace,
+    examples.c.assistant,
+    examples.c.id,
+    sqlite_where=_is_private,
+    postgresql_where=_is_private,
 )
 for _person in (examples.c.editor, examples.c.decided_by):
     _is_named = _person.is_not(None)

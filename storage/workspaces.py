@@ -39,6 +39,7 @@ class Workspaces:
             "training_cap": workspace.training_cap,
             "allowed": int(workspace.allowed),
             "is_allowed": workspace.is_allowed,
+            "must_mask": workspace.must_mask,
         }
         insert = self._connection.insert(workspaces).values(values)
         await self._connection.run(insert.on_conflict_do_nothing())
@@ -102,6 +103,9 @@ class Workspaces:
     async def set_allowed(self, workspace: WorkspaceId, is_allowed: bool) -> None:
         await self._set(workspace, is_allowed=is_allowed)
 
+    async def set_must_mask(self, workspace: WorkspaceId, must_mask: bool) -> None:
+        await self._set(workspace, must_mask=must_mask)
+
     async def rename(self, workspace: WorkspaceId, name: str) -> None:
         await self._set(workspace, name=name)
 
@@ -138,4 +142,5 @@ def _workspace(row: Row[Any]) -> Workspace:
         row.is_allowed,
         row.removal_reported_at,
         row.closed_at,
+        row.must_mask,
     )

@@ -221,15 +221,21 @@ MUTANTS = (
     ),
     Mutant(
         "storage/snapshots.py",
-        "or_(not_(permitted()), text.is_(None))",
+        "or_(not_(permitted()), text.is_(None), and_(must_mask(), not_(_IN_FORCE)))",
         "text.is_(None)",
         ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
     ),
     Mutant(
-        "bot/redaction.py",
-        "% 10 == 0 and len(set(digits)) > 1",
-        "% 10 == 0",
-        ("tests/test_redaction.py",),
+        "bot/private_text/id_numbers.py",
+        "and is_luhn(compact[:length]):",
+        ":",
+        ("tests/test_private_text.py",),
+    ),
+    Mutant(
+        "storage/permission.py",
+        "may_stay = or_(examples.c.keeps_private_text.is_(True), not_(has_secret))",
+        "may_stay = or_(examples.c.keeps_private_text.is_(True), has_secret)",
+        ("tests/test_private_text.py",),
     ),
     # Retries
     Mutant(

@@ -21,6 +21,7 @@ Step = Callable[[Scene], Awaitable[object]]
 SHOWS_ONLY = {
     *("answers", "bindings", "channel", "compare.who", "consents", "counts", "hosts", "tour"),
     *("example.context", "example.lineage", "example.revisions", "example.show", "example.similar"),
+    "check.private",
     *("example.skip", "examples.more", "host.test", "job.accuracy", "job.events", "job.numbers"),
     *("job.quote", "job.results", "job.rows", "job.show", "jobs.more", "model.history"),
     *("model.keep", "model.lineage", "privacy.keep", "privacy.my_data", "share"),
@@ -49,6 +50,8 @@ ONE_STATE_ALONE = {
 }
 """Done twice it is as done once: the last vote of a person, the same rows, one mark, one engine."""
 ELSEWHERE = {
+    # test_private_text: the revision and state that the card showed
+    *("example.keep", "example.mask"),
     # test_decisions
     *("example.approve", "example.reject", "example.drop", "example.undo"),
     # test_own_cards

@@ -120,6 +120,7 @@ CALLS: dict[str, Call] = {
         FOREIGN, Sources.OUTSIDE, allowed=Exclusion.GUEST
     ),
     "workspaces.set_allowed": lambda r, _: r.workspaces.set_allowed(FOREIGN, False),
+    "workspaces.set_must_mask": lambda r, _: r.workspaces.set_must_mask(FOREIGN, True),
     "workspaces.report_removal": lambda r, _: r.workspaces.report_removal(FOREIGN, at=NOW),
     "workspaces.close": lambda r, _: r.workspaces.close(FOREIGN, at=NOW),
     "workspaces.reopen": lambda r, _: r.workspaces.reopen(FOREIGN),
@@ -156,6 +157,9 @@ CALLS: dict[str, Call] = {
     "examples.count": lambda r, _: r.examples.count(FOREIGN, ExampleFilter()),
     "examples.revise": lambda r, h: r.examples.revise(
         FOREIGN, h.example.id, a_row("X"), BOB, at=NOW
+    ),
+    "examples.keep_private_text": lambda r, h: r.examples.keep_private_text(
+        FOREIGN, h.example.id, at=NOW
     ),
     "examples.revisions": lambda r, h: r.examples.revisions(FOREIGN, h.example.id),
     "examples.set_state": lambda r, h: r.examples.set_state(

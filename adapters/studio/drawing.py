@@ -9,7 +9,7 @@ from nicegui import ui
 
 from adapters.studio import charts
 from adapters.studio.dialogs import in_page
-from adapters.studio.markup import quoted, to_html
+from adapters.studio.markup import marked, quoted, to_html
 from adapters.text_layout import share_done
 from bot.replies import Button, Card, Chart, Drawn, Fact, Listing, ListingRow, Text, Tone
 
@@ -34,9 +34,9 @@ def draw(reply: Drawn, click: Click) -> Callable[[Drawn], bool] | None:
     return None
 
 
-def draw_text(text: str) -> ui.html:
-    """A text with its Markdown."""
-    return ui.html(to_html(text), sanitize=False).classes("said")
+def draw_text(text: str, marks: Sequence[str] = ()) -> ui.html:
+    """A text with its Markdown; what is among the marks is highlighted."""
+    return ui.html(marked(to_html(text), marks), sanitize=False).classes("said")
 
 
 class StreamedText:

@@ -33,6 +33,20 @@ def to_html(text: str) -> str:
     return _SANITIZER.clean(str(_MARKDOWN.render(text)))
 
 
+_TAG = re.compile(r"(<[^<>]*>)")
+
+
+def marked(html: str, marks: Sequence[str]) -> str:
+    """HTML with the texts highlighted wherever they stand outside of tags."""
+    texts = sorted({escapeHtml(one) for one in marks if one.strip()}, key=len, reverse=True)
+    if not texts:
+        return html
+    pattern = re.compile("|".join(map(re.escape, texts)))
+    pieces = _TAG.split(html)
+    pieces[::2] = [pattern.sub(r"<mark>\g<0></mark>", piece) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
 class _Markdown(MarkdownIt):
     def validateLink(self, url: str) -> bool:  # noqa: N802
         try:

@@ -58,6 +58,7 @@ from bot.domain.voting import Ballot as Ballot
 from bot.domain.voting import BlindVote as BlindVote
 from bot.domain.voting import Choice as Choice
 from bot.domain.voting import VoteState as VoteState
+from bot.private_text import NO_PRIVATE_TEXT, PrivateText
 from bot.rows import Method
 
 
@@ -166,6 +167,7 @@ class Workspace:
     `removal_reported_at` is when its platform said that the app was removed,
     until that is confirmed or proves wrong; from `closed_at` on nothing is
     answered or trained there, and after a grace period it is erased.
+    `must_mask`: nothing with private text is trained on or shown to a model.
     """
 
     id: WorkspaceId
@@ -178,6 +180,7 @@ class Workspace:
     is_allowed: bool = True
     removal_reported_at: datetime | None = None
     closed_at: datetime | None = None
+    must_mask: bool = False
 
     @property
     def platform(self) -> str:
@@ -259,6 +262,15 @@ class Example:
     updated_at: datetime
     exclusions: Exclusion = NO_EXCLUSION
     decided_by: UserId | None = None
+    private_text: PrivateText = NO_PRIVATE_TEXT
+    """Kinds found in the row."""
+    keeps_private_text: bool = False
+    """Whether a curator decided that it may stay."""
+
+    @property
+    def awaits_masking(self) -> bool:
+        """Whether it holds private text that nobody has decided upon."""
+        return bool(self.private_text) and not self.keeps_private_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +317,10 @@ class ExampleFilter:
     origin: Origin | None = None
     tag: str | None = None
     held_out: bool | None = None
+    private_text: PrivateText = NO_PRIVATE_TEXT
+    """Kinds of which it holds one that nobody has decided upon; zero for whatever it holds."""
+    is_living: bool = False
+    """Whether what is rejected or withdrawn is left out."""
     hidden: Exclusion = NO_EXCLUSION
     """What carries one of these is left out, unless it was said in the channel `seen_from`."""
     seen_from: ChannelId | None = None

@@ -20,6 +20,7 @@ from bot.examples.exchange import (
     refuse_excluded,
     strangers,
 )
+from bot.examples.review import warnings
 from bot.examples.shown import review_buttons, write_button
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
@@ -57,6 +58,8 @@ async def proposed(request: Request, marked: Message, exchange: Exchange, *, sto
     await ask_authors(request, exchange.people, store=store)
     key = "example.proposed" if is_new else "example.known"
     text = request.words(key, id=kept.id, state=request.words(f"state.{kept.state}"))
+    if kept.awaits_masking:
+        text = " ".join([text, *warnings(kept, request.words)])
     buttons = review_buttons(kept, request.words) if kept.state is ExampleState.PROPOSED else ()
     return ReactionReply(PROPOSED, Text(text, private=True, buttons=buttons), marked.id)
 

@@ -19,8 +19,8 @@ from bot.domain import (
 )
 from bot.examples import must_answer
 from bot.examples.changes import number, seen
-from bot.examples.review import warnings
-from bot.examples.shown import review_buttons, stamp
+from bot.examples.review import marks, warnings
+from bot.examples.shown import masking_buttons, review_buttons, stamp
 from bot.examples.texts import last_text, readable
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -62,6 +62,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         ),
         facts=facts,
         columns=_columns(example.row, words) if example.row else (),
+        marks=marks(example),
         buttons=_ways(example, words) if request.role >= Role.CURATOR else (),
     )
 
@@ -195,14 +196,15 @@ def _columns(row: Row, words: Words) -> tuple[Column, ...]:
 
 def _ways(example: Example, words: Words) -> tuple[Button, ...]:
     if example.state is ExampleState.PROPOSED:
-        return review_buttons(example, words)[:3]
+        return review_buttons(example, words)[:-1]
     edit = Button(words("button.edit"), f"example.edit:{example.id}")
     if example.state is ExampleState.APPROVED:
         drop = Button(words("button.withdraw"), f"example.drop:{stamp(example)}", is_danger=True)
         went = Button(words("button.lineage"), f"example.lineage:{example.id}")
+        ways = (edit, *masking_buttons(example, words), drop, went)
         if example.method is Method.SUPERVISED:
-            return (edit, drop, went, must_answer.button(example, words))
-        return (edit, drop, went)
+            return (*ways, must_answer.button(example, words))
+        return ways
     return (
         Button(words("button.approve"), f"example.approve:{stamp(example)}", is_primary=True),
         edit,

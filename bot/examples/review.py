@@ -15,7 +15,7 @@ from bot.examples.exchange import names_of
 from bot.examples.shown import review_buttons
 from bot.examples.texts import readable
 from bot.ports.dependencies import Dependencies
-from bot.redaction import findings
+from bot.private_text import PrivateText, private_texts
 from bot.replies import (
     Card,
     Fact,
@@ -25,6 +25,9 @@ from bot.request import Request
 from bot.words import Words
 
 handlers = Handlers()
+
+_MOST, _LONGEST = 3, 40
+"""So many places of one kind are quoted, each with so many characters."""
 
 
 @handlers.command("review", Role.CURATOR, is_private=True)
@@ -83,8 +86,34 @@ def spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
 
 
 def warnings(example: Example, words: Words) -> tuple[str, ...]:
-    text = "\n".join(readable(example.row).values())
-    return tuple(words("review.warning", what=words(f"finding.{kind}")) for kind in findings(text))
+    """A line for each kind of private text that nobody has decided upon."""
+    if not example.awaits_masking:
+        return ()
+    found: dict[PrivateText, list[str]] = {}
+    for kind, text in private_texts(example.row or {}):
+        found.setdefault(kind, []).append(_cut(text))
+    return tuple(
+        words(
+            "review.warning", what=words(f"finding.{_name(kind)}"), texts=", ".join(texts[:_MOST])
+        )
+        for kind, texts in found.items()
+    )
+
+
+def marks(example: Example) -> tuple[str, ...]:
+    """What is highlighted in the texts of an example."""
+    if not example.awaits_masking:
+        return ()
+    return tuple(text for _, text in private_texts(example.row or {}))
+
+
+def _name(kind: PrivateText) -> str:
+    return str(kind.name).lower()
+
+
+def _cut(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _LONGEST else f"{flat[: _LONGEST - 1]}…"
 
 
 def _some(line: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from bot.replies import Button, Drawn, Listing
 from bot.request import Request
 from bot.words import Words
 
-_DECIDING = re.compile(r"example\.(?:approve|reject|skip|drop|undo|write):((\d+)\S*)")
+_DECIDING = re.compile(r"example\.(?:approve|reject|skip|drop|undo|write|mask|keep):((\d+)\S*)")
 
 
 def stamp(example: Example) -> str:
@@ -32,6 +32,7 @@ def is_done_already(request: Request, example: Example, state: ExampleState) -> 
 def review_buttons(example: Example, words: Words) -> tuple[Button, ...]:
     return (
         *_approving(example, words),
+        *masking_buttons(example, words),
         Button(words("button.reject"), f"example.reject:{stamp(example)}", is_danger=True),
         Button(words("button.skip"), f"example.skip:{stamp(example)}"),
     )
@@ -45,6 +46,15 @@ def _approving(example: Example, words: Words) -> tuple[Button, ...]:
         Button(words("button.approve"), f"example.approve:{stamp(example)}", is_primary=True),
         Button(words("button.edit"), f"example.edit:{example.id}"),
     )
+
+
+def masking_buttons(example: Example, words: Words) -> tuple[Button, ...]:
+    """For an example with private text; what was decided to stay can still be masked."""
+    if not example.private_text:
+        return ()
+    mask = Button(words("button.mask"), f"example.mask:{stamp(example)}")
+    keep = Button(words("button.keep_private"), f"example.keep:{stamp(example)}")
+    return (mask, keep) if example.awaits_masking else (mask,)
 
 
 def write_button(example: ExampleId, words: Words) -> Button:

@@ -20,6 +20,8 @@ from bot.domain import (
 from bot.errors import BadInput, NotFound, NotNow, Outdated
 from bot.examples.changes import add, change_state, note_new, number
 from bot.examples.exchange import refuse_guest, typed_at
+from bot.examples.review import warnings
+from bot.examples.shown import masking_buttons
 from bot.examples.texts import checked, exchange_row
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation, Links
@@ -172,16 +174,18 @@ async def _told(request: Request, kept: Example, *, is_new: bool, store: Store) 
         return Text(request.words("example.known", id=kept.id, state=state), private=True)
     is_approved = kept.state is ExampleState.APPROVED
     text = request.words("teach.approved" if is_approved else "teach.proposed", id=kept.id)
+    text = " ".join([text, *warnings(kept, request.words)])
+    masking = masking_buttons(kept, request.words) if request.role >= Role.CURATOR else ()
     if kept.origin is not Origin.FORM:
-        return Text(text)
+        return Text(text, buttons=masking)
     if kept.exclusions not in request.workspace.allowed:
         text = f"{text} {request.words('teach.only_here')}"
     async with store.reading() as records:
         held = await records.consents.get(request.id, request.by)
     if held is not None and held.given:
-        return Text(text)
+        return Text(text, buttons=masking)
     text = f"{text} {request.words('teach.unagreed')}"
-    return Text(text, buttons=consent_buttons(request.words, held))
+    return Text(text, buttons=(*consent_buttons(request.words, held), *masking))
 
 
 def _write_form(request: Request, pointer: ExampleId, right: str) -> Form:

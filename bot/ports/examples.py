@@ -34,7 +34,8 @@ class Examples(Protocol):
 
         A living example (proposed or approved) of the same assistant with the
         same fingerprint, or of the same method and taken from the same message,
-        is returned instead.
+        is returned instead. Where the workspace demands masks, private text is masked here and
+        in `add_many` and `revise`.
         """
         ...
 
@@ -80,6 +81,12 @@ class Examples(Protocol):
     async def revise(
         self, workspace: WorkspaceId, example: ExampleId, row: Row, editor: UserId, *, at: datetime
     ) -> Example: ...
+    async def keep_private_text(
+        self, workspace: WorkspaceId, example: ExampleId, *, at: datetime
+    ) -> None:
+        """Its private text may stay, until a revision brings more of it."""
+        ...
+
     async def revisions(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Revision]: ...
     async def set_state(
         self,
@@ -147,7 +154,8 @@ class Examples(Protocol):
         The one place where permission is decided: the origin must be within
         the workspace's sources, and for messages and forms every author must
         have consented (in the local workspace: must not have objected) and
-        every exclusion must be allowed now. With `shown_in` those that may go along with a
+        every exclusion must be allowed now. Undecided keys and passwords forbid it, and where the
+        workspace demands masks all private text. With `shown_in` those that may go along with a
         question asked in that channel: also what was said there, whatever kind of channel it is.
         """
         ...

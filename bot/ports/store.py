@@ -106,6 +106,10 @@ class Workspaces(Protocol):
         """Whether it may use the hosts that the operator pays for."""
         ...
 
+    async def set_must_mask(self, workspace: WorkspaceId, must_mask: bool) -> None:
+        """Whether nothing with private text may be trained on or shown to a model."""
+        ...
+
     async def rename(self, workspace: WorkspaceId, name: str) -> None: ...
     async def erase(self, workspace: WorkspaceId) -> None:
         """Everything of the workspace goes, in every table."""

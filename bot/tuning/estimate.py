@@ -38,6 +38,8 @@ class TrainingPlan:
     validation: Sequence[Candidate]
     left_out: int
     """Examples that are approved, but not permitted."""
+    private: int = 0
+    """Examples that are approved, but hold private text that nobody has decided upon."""
     is_gate: bool = False
     """Whether an evaluation decides if the model is taken into use."""
 
@@ -48,6 +50,8 @@ def estimate_card(request: Request, job: Job, plan: TrainingPlan, *more: str) ->
     lines = [notices.cost_text(job, words), *_warnings(request, plan.host)]
     if plan.left_out > 0:
         lines.append(words("start.left_out", count=plan.left_out))
+    if plan.private > 0:
+        lines.append(words("start.private", count=plan.private))
     key = "start.will_use" if job.use_when_done else "start.will_not_use"
     key = "start.will_use_if_better" if job.use_if_better else key
     lines += [words(key, assistant=request.assistant.name), *(one for one in more if one)]

@@ -36,6 +36,7 @@ from bot.errors import (
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host
 from bot.ports.store import Records, Store
+from bot.private_text import ANY_PRIVATE_TEXT, PrivateText
 from bot.replies import Button, Card, Reply
 from bot.request import Request
 from bot.rows import Method
@@ -88,10 +89,12 @@ async def start(request: Request, deps: Dependencies) -> Reply:
         kept_out = replace(approved, tag=MUST_ANSWER)
         left_out = await records.examples.count(request.id, approved) - len(rows)
         left_out -= await records.examples.count(request.id, kept_out)
+        private = await _count_private(request, approved, records)
         share = _share(request, len(rows), host)
         # Hashing a hundred thousand groups takes half a second.
         training, validation = await asyncio.to_thread(snapshot.split, rows, share=share)
         plan = TrainingPlan(host, base, method, settings, training, validation, left_out)
+        plan = replace(plan, left_out=left_out - private, private=private)
         _refuse_size(request, plan)
         costs = await estimate_plan(plan, records)
         plan = replace(plan, is_gate=await _is_gate(request, plan, records))
@@ -210,8 +213,9 @@ def _refuse_size(request: Request, plan: TrainingPlan) -> None:
     """Raises where there are too few rows to train on, or too many for the host."""
     words, host, rows = request.words, plan.host, len(plan.training)
     minimum, most_rows = host.profile.minimum_rows, host.profile.max_rows
-    if rows < minimum and plan.left_out > 0:
-        raise NotEnoughAllowed(rows=rows, minimum=minimum, left_out=plan.left_out)
+    left_out = plan.left_out + plan.private
+    if rows < minimum and left_out > 0:
+        raise NotEnoughAllowed(rows=rows, minimum=minimum, left_out=left_out)
     if rows < minimum:
         raise NothingToTrain(rows=rows, minimum=minimum)
     if most_rows is not None and rows > most_rows:
@@ -220,6 +224,13 @@ def _refuse_size(request: Request, plan: TrainingPlan) -> None:
     if most_bytes is not None and size > most_bytes:
         most = f"{most_bytes / 2**20:,.3g}"
         raise BadInput(problem=words("start.too_large", host=host.name, most=most))
+
+
+async def _count_private(request: Request, approved: ExampleFilter, records: Records) -> int:
+    """Approved examples that wait for a decision about what they hold."""
+    workspace = await records.workspaces.find(request.id) or request.workspace
+    kinds = ANY_PRIVATE_TEXT if workspace.must_mask else PrivateText.SECRET
+    return await records.examples.count(request.id, replace(approved, private_text=kinds))
 
 
 def _suffix(request: Request, host: Host) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.rows import REASONS
+from bot.words.en_cleaning import SENTENCES as CLEANING
 from bot.words.en_discord import SENTENCES as DISCORD
 from bot.words.en_evaluation import SENTENCES as EVALUATION
 from bot.words.en_hosts import SENTENCES as HOSTS
@@ -289,14 +290,9 @@ SENTENCES: Mapping[str, str] = {
     "examples.empty": "Nothing yet. /tune import brings in a file or a starter set; /tune help shows how to teach.",
     "fact.origin": "Origin",
     "fact.authors": "Authors",
-    "finding.card": "a card number",
-    "finding.secret": "a key or password",
-    "finding.email": "an email address",
-    "finding.phone": "a phone number",
     "review.title": "Example {id} · {count} waiting",
     "review.empty": "Nothing waits for review.",
     "review.skipped": "Skipped.",
-    "review.warning": "Careful: this looks like it holds {what}.",
     "teach.title": "Teach me",
     "teach.question": "When somebody asks",
     "teach.answer": "I should answer",
@@ -746,6 +742,7 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.more": "/tune help tells the rest.",
 } | (
     dict(DISCORD)
+    | dict(CLEANING)
     | dict(EVALUATION)
     | dict(HOSTS)
     | dict(RESULTS)

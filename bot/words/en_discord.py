@@ -26,6 +26,7 @@ _NAMES = (
     "use",
     "rollback",
     "compare",
+    "check",
     "evaluate",
     "against",
     "questions",

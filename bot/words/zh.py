@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.words.zh_cleaning import SENTENCES as CLEANING
 from bot.words.zh_discord import SENTENCES as DISCORD
 from bot.words.zh_evaluation import SENTENCES as EVALUATION
 from bot.words.zh_hosts import SENTENCES as HOSTS
@@ -30,7 +31,7 @@ _ERRORS = {
     "error.ModelRefused": "不能使用 {name}：{problem}",
     "error.NotFound": "这里没有“{name}”{noun}。",
     "error.BadInput": "{problem}",
-    "error.NotEnoughAllowed": "现在有 {rows} 条已通过的示例可以用来训练，至少需要 {minimum} 条。另有 {left_out} 条已通过但还没有得到许可：作者用 /tune consent on 表示同意，/tune admin sources 说明可以学习哪些内容。",
+    "error.NotEnoughAllowed": "现在有 {rows} 条已通过的示例可以用来训练，至少需要 {minimum} 条。另有 {left_out} 条已通过但还没有得到许可：作者用 /tune consent on 表示同意，/tune admin sources 说明可以学习哪些内容，/tune check 列出需要处理的隐私文字。",
     "error.NothingToTrain": "现在有 {rows} 条已通过的示例可以用来训练，至少需要 {minimum} 条。可以用 /tune import 导入，也可以在这里教：/tune help。",
     "error.BadRow": "示例 {example} 不能用来训练：{reason}。请用 /tune examples edit:{example} 修改，再重新开始。",
     "error.NotNow": "{problem}",
@@ -309,14 +310,9 @@ SENTENCES: Mapping[str, str] = {
     "examples.empty": "还没有示例。用 /tune import 导入文件或示例集；/tune help 说明怎样教我。",
     "fact.origin": "来源",
     "fact.authors": "作者",
-    "finding.card": "银行卡号",
-    "finding.secret": "密钥或密码",
-    "finding.email": "邮箱地址",
-    "finding.phone": "电话号码",
     "review.title": "示例 {id} · 待审核 {count} 条",
     "review.empty": "没有待审核的示例。",
     "review.skipped": "已跳过。",
-    "review.warning": "注意：这里面好像有{what}。",
     "teach.title": "教我一课",
     "teach.question": "当有人问",
     "teach.answer": "我应该回答",
@@ -753,6 +749,7 @@ SENTENCES: Mapping[str, str] = {
 } | (
     _ERRORS
     | dict(DISCORD)
+    | dict(CLEANING)
     | dict(EVALUATION)
     | dict(HOSTS)
     | dict(RESULTS)

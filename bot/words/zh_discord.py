@@ -60,6 +60,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "name.lineage": "来历",
     "name.rollback": "回退",
     "name.compare": "比较",
+    "name.check": "检查",
     "name.evaluate": "评估",
     "name.against": "对照模型",
     "name.questions": "问题数",

@@ -94,6 +94,13 @@ def matching(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
     if filters.hidden:
         is_open = examples.c.exclusions.bitwise_and(int(filters.hidden)) == 0
         yield or_(is_open, examples.c.channel == filters.seen_from)
+    if filters.private_text:
+        # Written out, so that SQLite takes the partial index.
+        yield examples.c.private_text != literal_column("0")
+        yield examples.c.private_text.bitwise_and(int(filters.private_text)) != 0
+        yield examples.c.keeps_private_text.is_(False)
+    if filters.is_living:
+        yield IS_LIVING
     if filters.tag is not None:
         yield _has(example_tags, filters.tag)
 

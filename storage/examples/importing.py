@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Insert, Integer, Table, Text, and_, bindparam, func, insert, select
 
 from bot.domain import AssistantId, NewExample, WorkspaceId
+from bot.private_text import row_kinds
 from storage.columns import as_json
 from storage.connection import Connection, foreign_key_as_not_found
 from storage.examples.values import searchable
@@ -76,6 +77,8 @@ def _values(
         moment,
         moment,
         int(example.exclusions),
+        int(row_kinds(example.row or {})),
+        False,
     )
 
 

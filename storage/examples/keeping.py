@@ -34,6 +34,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import BadInput, NotFound
+from bot.private_text import mask_row, private_texts, row_kinds
 from bot.rows import Method
 from storage.connection import Connection, foreign_key_as_not_found, parts
 from storage.evaluations import erase_answers
@@ -58,6 +59,7 @@ from storage.tables import (
     example_messages,
     example_tags,
     revisions,
+    workspaces,
 )
 from storage.tables import (
     examples as table,
@@ -69,6 +71,8 @@ _ERASED: dict[str, object] = {
     **dict.fromkeys(("row", "search_text", "fingerprint", "editor")),
     **dict.fromkeys(("channel", "message", "thread", "permalink")),
     "decided_by": None,
+    "private_text": 0,
+    "keeps_private_text": False,
     "state": ExampleState.WITHDRAWN,
 }
 
@@ -85,6 +89,8 @@ class Examples:
     async def add(
         self, workspace: WorkspaceId, example: NewExample, *, at: datetime
     ) -> tuple[Example, bool]:
+        if row_kinds(example.row or {}):
+            example = (await self._as_demanded(workspace, [example]))[0]
         statement = self._connection.insert(table).on_conflict_do_nothing().returning(table.c.id)
         values = columns_of(workspace, example, at=at)
         with foreign_key_as_not_found("assistant", example.assistant):
@@ -103,6 +109,7 @@ class Examples:
         self, workspace: WorkspaceId, examples: Sequence[NewExample], *, at: datetime
     ) -> int:
         new = 0
+        examples = await self._as_demanded(workspace, examples)
         marked: dict[tuple[AssistantId, str], NewExample] = {}
         for example in examples:
             if example.row is not None and example.state in LIVING:
@@ -161,6 +168,8 @@ class Examples:
         self, workspace: WorkspaceId, example: ExampleId, row: Row, editor: UserId, *, at: datetime
     ) -> Example:
         before = await self.get(workspace, example)
+        if row_kinds(row) and await self._must_mask(workspace):
+            row = mask_row(row)
         await self._refuse_a_second(before, row)
         own = these(workspace, [example])
         await self._connection.run(
@@ -177,11 +186,18 @@ class Examples:
             )
         )
         number = before.revision + 1
+        keeps = before.keeps_private_text and _holds_nothing_new(before.row or {}, row)
         told = {"revision": number, "editor": editor, "revised_at": at, "updated_at": at}
-        await self._connection.run(
-            update(table).where(own).values({**told, **text_columns_of(row)})
-        )
-        return replace(before, row=row, revision=number, updated_at=at)
+        text = {**text_columns_of(row), "keeps_private_text": keeps}
+        await self._connection.run(update(table).where(own).values({**told, **text}))
+        return await self.get(workspace, example)
+
+    async def keep_private_text(
+        self, workspace: WorkspaceId, example: ExampleId, *, at: datetime
+    ) -> None:
+        own = these(workspace, [example])
+        kept = update(table).where(own).values(keeps_private_text=True, updated_at=at)
+        await self._connection.run(kept)
 
     async def revisions(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Revision]:
         earlier = select(revisions).where(belonging_to(revisions, workspace, [example]))
@@ -310,6 +326,19 @@ class Examples:
                 return
             last, left = found[-1].id, None if left is None else left - len(found)
 
+    async def _as_demanded(
+        self, workspace: WorkspaceId, examples: Sequence[NewExample]
+    ) -> Sequence[NewExample]:
+        """With masks for private text, where the workspace demands that."""
+        if not await self._must_mask(workspace):
+            return examples
+        return [replace(one, row=mask_row(one.row)) if one.row else one for one in examples]
+
+    async def _must_mask(self, workspace: WorkspaceId) -> bool:
+        demand = select(workspaces.c.must_mask).where(workspaces.c.id == workspace)
+        found = await self._connection.first(demand)
+        return found is not None and bool(found.must_mask)
+
     async def _first(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: int
     ) -> Example:
@@ -347,3 +376,8 @@ class Examples:
         return await self._connection.changed(
             update(table).where(others).values(state=state, updated_at=at, decided_by=by)
         )
+
+
+def _holds_nothing_new(before: Row, after: Row) -> bool:
+    """Whether all private text of a row was in it before, where it was decided upon."""
+    return set(private_texts(after)) <= set(private_texts(before))

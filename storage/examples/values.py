@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row as Found
 
 from bot.domain import Example, ExampleId, Exclusion, NewExample, Row, Source, UserId, WorkspaceId
+from bot.private_text import PrivateText, row_kinds
 from bot.rows import fingerprint
 
 
@@ -37,8 +38,13 @@ def columns_of(workspace: WorkspaceId, example: NewExample, *, at: datetime) -> 
 def text_columns_of(row: Row | None) -> dict[str, object]:
     """The text and what is drawn from it: they come, change and go together."""
     if row is None:
-        return {"row": None, "search_text": None, "fingerprint": None}
-    return {"row": row, "search_text": searchable(row), "fingerprint": mark_of(row)}
+        return {"row": None, "search_text": None, "fingerprint": None, "private_text": 0}
+    return {
+        "row": row,
+        "search_text": searchable(row),
+        "fingerprint": mark_of(row),
+        "private_text": int(row_kinds(row)),
+    }
 
 
 def mark_of(row: Row) -> str:
@@ -83,6 +89,7 @@ def kept(example: NewExample, workspace: WorkspaceId, number: int, *, at: dateti
         created_at=at,
         updated_at=at,
         exclusions=example.exclusions,
+        private_text=row_kinds(example.row or {}),
     )
 
 
@@ -104,6 +111,8 @@ def example_of(row: Found[Any], authors: Sequence[UserId], tags: Sequence[str]) 
         updated_at=row.updated_at,
         exclusions=Exclusion(row.exclusions),
         decided_by=row.decided_by,
+        private_text=PrivateText(row.private_text),
+        keeps_private_text=row.keeps_private_text,
     )
 
 

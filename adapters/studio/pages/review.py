@@ -260,6 +260,9 @@ class _Queue:
         reply = await self._visit.click(action)
         if isinstance(reply, Form):
             self._edit(reply)
+        elif action.startswith(("example.mask", "example.keep")):
+            tell(reply)
+            await self._show(self._open)
         elif isinstance(reply, Refused):
             tell(reply)
         elif action.startswith(("example.approve", "example.reject")):
@@ -309,4 +312,4 @@ def draw_exchange(card: Card) -> None:
         for column in card.columns:
             with ui.element("div").classes(f"part {column.note}"):
                 ui.label(column.title).classes("part-name")
-                drawing.draw_text(column.text)
+                drawing.draw_text(column.text, card.marks)

@@ -1,0 +1,1 @@
+"""Checking what an assistant is taught: private text, repetitions, contradictions, and more."""

@@ -1,0 +1,21 @@
+"""Finds and masks private text: keys, cards, accounts, numbers of people, machines."""
+
+from bot.private_text.finding import (
+    ANY_PRIVATE_TEXT,
+    NO_PRIVATE_TEXT,
+    Finding,
+    PrivateText,
+    find_private,
+)
+from bot.private_text.rows import mask_row, private_texts, row_kinds
+
+__all__ = [
+    "ANY_PRIVATE_TEXT",
+    "NO_PRIVATE_TEXT",
+    "Finding",
+    "PrivateText",
+    "find_private",
+    "mask_row",
+    "private_texts",
+    "row_kinds",
+]

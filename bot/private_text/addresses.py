@@ -1,0 +1,90 @@
+"""Email addresses and addresses of machines: IPv4, IPv6, MAC, and names of internal hosts."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from bot.private_text.finding import Finding, PrivateText
+
+# From the @ on; what stands before it is read backwards, so that time stays linear.
+_DOMAIN = re.compile(r"@([A-Za-z0-9À-ɏ-]{1,63}(?:\.[A-Za-z0-9À-ɏ-]{1,63}){1,8})")
+_LOCAL_PART = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~-"
+)
+_LONGEST_LOCAL_PART = 64
+_IPV4 = re.compile(r"(?<![A-Za-z0-9_.-])(?:\d{1,3}\.){3}\d{1,3}(?![A-Za-z0-9_-]|\.\d)", re.ASCII)
+_IPV6 = re.compile(r"(?<![A-Za-z0-9_:.])[0-9A-Fa-f:]{6,39}(?![A-Za-z0-9_:])", re.ASCII)
+_MAC = re.compile(
+    r"(?<![A-Za-z0-9_:-])[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}(?![\w:-])",
+    re.ASCII,
+)
+_HOST = re.compile(
+    r"(?<![A-Za-z0-9_.@-])(?:[A-Za-z0-9-]{1,63}\.){1,6}"
+    r"(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)(?![A-Za-z0-9_-]|\.\w)",
+    re.ASCII,
+)
+_VERSION = re.compile(
+    r"(?:\bv|\bversion|\brelease|\bchapter|\bsection|\bbuild|版本|§)\s?\Z", re.IGNORECASE
+)
+_BEFORE = 12
+
+
+def find_addresses(text: str) -> Iterator[Finding]:
+    yield from _emails(text)
+    for match in _MAC.finditer(text):
+        yield Finding(PrivateText.ADDRESS, *match.span())
+    for pattern in (_IPV4, _IPV6):
+        for match in pattern.finditer(text):
+            if _is_of_a_machine(match[0]) and not _is_version(text, match.start()):
+                yield Finding(PrivateText.ADDRESS, *match.span())
+    for match in _HOST.finditer(text):
+        yield Finding(PrivateText.ADDRESS, *match.span())
+
+
+def _emails(text: str) -> Iterator[Finding]:
+    for match in _DOMAIN.finditer(text):
+        start = match.start()
+        least = max(0, start - _LONGEST_LOCAL_PART)
+        while start > least and text[start - 1] in _LOCAL_PART:
+            start -= 1
+        # A sentence's or an address's signs before the first letter are not part of it.
+        while start < match.start() and not text[start].isalnum():
+            start += 1
+        start += _assigned(text[start : match.start()])
+        domain = match[1].rstrip("-")
+        is_named = domain.rpartition(".")[2].isalpha() and len(domain.rpartition(".")[2]) > 1
+        if start < match.start() and is_named:
+            yield Finding(PrivateText.EMAIL, start, match.start() + 1 + len(domain))
+
+
+def _assigned(local: str) -> int:
+    """Characters before the address itself in `to=ann`."""
+    return local.rfind("=") + 1
+
+
+def _is_of_a_machine(text: str) -> bool:
+    """Not of every machine, as loopback, nor of none, as a mask or a time."""
+    if text.count(":") < 2 and "." not in text:
+        return False
+    if ":" in text and "::" not in text and text.count(":") != 7:
+        return False
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    if address.is_loopback or address.is_unspecified or address.is_multicast:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        return len(text.strip(":")) > 4
+    # Small numbers alone are more often the number of a chapter or a version.
+    return not text.startswith(("255.", "0.")) and int(address) & 0xFF != 0 and _is_large(text)
+
+
+def _is_large(text: str) -> bool:
+    return any(int(part) > 31 for part in text.split(".")) or text.startswith("10.")
+
+
+def _is_version(text: str, start: int) -> bool:
+    return _VERSION.search(text[max(0, start - _BEFORE) : start]) is not None

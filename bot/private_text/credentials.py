@@ -1,0 +1,181 @@
+"""Keys, tokens and passwords: by the patterns of detect-secrets, our own, and the words before.
+
+detect-secrets' detectors by entropy are not used: they take every long word for a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Protocol
+
+from bot.private_text.finding import Finding, PrivateText
+
+_DETECTORS = (
+    ("artifactory", "ArtifactoryDetector"),
+    ("aws", "AWSKeyDetector"),
+    ("azure_storage_key", "AzureStorageKeyDetector"),
+    ("basic_auth", "BasicAuthDetector"),
+    ("cloudant", "CloudantDetector"),
+    ("discord", "DiscordBotTokenDetector"),
+    ("github_token", "GitHubTokenDetector"),
+    ("gitlab_token", "GitLabTokenDetector"),
+    ("ibm_cloud_iam", "IbmCloudIamDetector"),
+    ("ibm_cos_hmac", "IbmCosHmacDetector"),
+    ("jwt", "JwtTokenDetector"),
+    ("mailchimp", "MailchimpDetector"),
+    ("npm", "NpmDetector"),
+    ("openai", "OpenAIDetector"),
+    ("pypi_token", "PypiTokenDetector"),
+    ("sendgrid", "SendGridDetector"),
+    ("slack", "SlackDetector"),
+    ("softlayer", "SoftlayerDetector"),
+    ("square_oauth", "SquareOAuthDetector"),
+    ("stripe", "StripeDetector"),
+    ("telegram_token", "TelegramBotTokenDetector"),
+    ("twilio", "TwilioKeyDetector"),
+)
+
+# Shapes that detect-secrets does not know, or knows an older form of.
+_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9_-])(?:"
+    r"sk-(?:proj-|ant-|or-|svcacct-)?[A-Za-z0-9_-]{16,200}"
+    r"|xox[abeprs]-[A-Za-z0-9-]{10,200}|xapp-[A-Za-z0-9-]{10,200}"
+    r"|gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{22,255}"
+    r"|gl(?:pat|dt|ft|soat|rt|ptt)-[A-Za-z0-9_-]{20,200}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}"
+    r"|(?:sk|rk|whsec)_(?:live_|test_)?[A-Za-z0-9]{20,200}"
+    r"|AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,200}|GOCSPX-[A-Za-z0-9_-]{20,60}"
+    r"|SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{30,60}"
+    r"|npm_[A-Za-z0-9]{30,60}|hf_[A-Za-z0-9]{30,60}|pypi-[A-Za-z0-9_-]{40,255}"
+    r"|dop_v1_[a-f0-9]{64}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|dapi[a-f0-9]{32}"
+    r"|eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,2000}"
+    r")(?![A-Za-z0-9_-])",
+    re.ASCII,
+)
+_TELEGRAM = re.compile(r"(?<!\d)\d{8,10}:[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])", re.ASCII)
+_HOOK = re.compile(
+    r"https://(?:hooks\.slack\.com/(?:services|workflows)|discord(?:app)?\.com/api/webhooks)"
+    r"/[A-Za-z0-9_/-]{20,200}",
+    re.ASCII,
+)
+_IN_ADDRESS = re.compile(r"://[^\s:/@]{0,64}:([^\s:/@]{3,128})@")
+_KEY_HEAD = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----", re.ASCII)
+_LONGEST_KEY = 10_000
+_JOINT = (
+    r"(?:\s{0,3}(?:[:=：]|是|为|は|는|\b(?:is(?: now)?|ist|lautet|est|es|é|was)\b)"
+    r"\s{0,3})"
+)
+_PASSWORD = re.compile(
+    r"(?:pass(?:word|wort|wd|phrase|code)|\bpwd?|kennwort|mot de passe|contrase[nñ]a|senha"
+    r"|wachtwoord|密码|口令|パスワード|비밀번호)[\"']?"
+    rf"{_JOINT}[\"'“`]?([^\s\"'“”`，。；、]{{6,64}})",
+    re.IGNORECASE,
+)
+_NAMED_KEY = re.compile(
+    r"(?:api[_ -]?key|secret(?:[_ -]?(?:access[_ -]?)?key)?|token|(?:access|private|auth)[_ -]?key"
+    r"|bearer|credential|密钥|令牌)[\"']?"
+    rf"(?:{_JOINT}|\s{{1,3}})[\"'“`]?([A-Za-z0-9_+/=.~-]{{20,256}})(?![A-Za-z0-9_+/=.~-])",
+    re.IGNORECASE,
+)
+# One of these is in whatever the two patterns above match.
+_NAMES = (
+    *("pass", "pw", "kennwort", "contrase", "senha", "wachtwoord", "密码", "口令", "パスワード"),
+    *("비밀번호", "key", "token", "secret", "bearer", "credential", "密钥", "令牌", "mot de"),
+)
+# Only a piece like this is worth the way through all of detect-secrets.
+_LIKE_A_KEY = re.compile(r"[A-Za-z0-9_+/=-]{16,}|://\S{0,200}@", re.ASCII)
+_WINDOW = 600
+
+
+class _Detector(Protocol):
+    def analyze_string(self, string: str) -> Iterator[str]: ...
+
+
+def find_credentials(text: str) -> Iterator[Finding]:
+    yield from _key_blocks(text)
+    if is_like_a_key := _LIKE_A_KEY.search(text) is not None:
+        yield from _tokens(text)
+    folded = text.casefold()
+    if any(word in folded for word in _NAMES):
+        yield from _named(text)
+    if is_like_a_key:
+        yield from _by_detect_secrets(text)
+
+
+def _tokens(text: str) -> Iterator[Finding]:
+    for pattern in (_HOOK, _TOKEN, _TELEGRAM):
+        for match in pattern.finditer(text):
+            if _has_letter_and_more(match[0]):
+                yield Finding(PrivateText.SECRET, *match.span())
+    for match in _IN_ADDRESS.finditer(text):
+        yield Finding(PrivateText.SECRET, *match.span(1))
+
+
+def _named(text: str) -> Iterator[Finding]:
+    """What stands behind the word for it."""
+    for match in _PASSWORD.finditer(text):
+        end = match.end(1) - len(match[1]) + len(match[1].rstrip(".,;:?)"))
+        if end - match.start(1) >= 6 and _has_letter_and_more(match[1]):
+            yield Finding(PrivateText.SECRET, match.start(1), end)
+    for match in _NAMED_KEY.finditer(text):
+        if _has_letter_and_digit(match[1]):
+            yield Finding(PrivateText.SECRET, *match.span(1))
+
+
+def _key_blocks(text: str) -> Iterator[Finding]:
+    """A private key to the line that ends it, or as far as it may reach."""
+    end = 0
+    for match in _KEY_HEAD.finditer(text):
+        if match.start() < end:
+            continue
+        tail = text.find("-----END", match.end(), match.end() + _LONGEST_KEY)
+        stop = text.find("-----", tail + 8, tail + 80) if tail >= 0 else -1
+        end = stop + 5 if stop >= 0 else min(len(text), match.end() + _LONGEST_KEY)
+        yield Finding(PrivateText.SECRET, match.start(), end)
+
+
+def _by_detect_secrets(text: str) -> Iterator[Finding]:
+    """In windows of bounded length: some of its patterns take the square of a text's length."""
+    for start, window in _windows(text):
+        if _LIKE_A_KEY.search(window) is None:
+            continue
+        for detector in _detectors():
+            for secret in detector.analyze_string(window):
+                at = window.find(secret) if isinstance(secret, str) and len(secret) > 5 else -1
+                if at >= 0:
+                    first = start + at
+                    yield Finding(PrivateText.SECRET, first, first + len(secret))
+
+
+def _windows(text: str) -> Iterator[tuple[int, str]]:
+    """Lines, and long lines cut where there is a space."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start, start + _WINDOW)
+        if end < 0:
+            end = min(len(text), start + _WINDOW)
+            if end < len(text):
+                space = text.rfind(" ", start + _WINDOW // 2, end)
+                end = space if space >= 0 else end
+        yield start, text[start:end]
+        start = max(end, start + 1)
+
+
+@cache
+def _detectors() -> Sequence[_Detector]:
+    """Loaded when first needed: detect-secrets imports requests, which takes 0.1 s and 15 MB."""
+    return [
+        getattr(import_module(f"detect_secrets.plugins.{module}"), name)()
+        for module, name in _DETECTORS
+    ]
+
+
+def _has_letter_and_more(text: str) -> bool:
+    return any(one.isalpha() for one in text) and not text.isalpha()
+
+
+def _has_letter_and_digit(text: str) -> bool:
+    return any(one.isalpha() for one in text) and any(one.isdigit() for one in text)

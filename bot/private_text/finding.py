@@ -1,0 +1,66 @@
+"""What private text is, and where a text has some."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+
+
+class PrivateText(IntFlag):
+    """Kinds of private text; a row's kinds are stored as one number."""
+
+    SECRET = 1
+    CARD = 2
+    BANK = 4
+    TAX = 8
+    PHONE = 16
+    EMAIL = 32
+    ADDRESS = 64
+
+
+NO_PRIVATE_TEXT = PrivateText(0)
+ANY_PRIVATE_TEXT = ~NO_PRIVATE_TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Private text of one kind: the characters `start` to `end` (exclusive) of a text."""
+
+    kind: PrivateText
+    start: int
+    end: int
+
+    def overlaps(self, other: Finding) -> bool:
+        return self.start < other.end and other.start < self.end
+
+
+# Whatever is found has a digit, an at sign, the head of a key or the end of a machine's name.
+_SUSPECT = re.compile(
+    r"[0-9@]|-----BEGIN|\.(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)\b"
+)
+
+
+def find_private(text: str) -> Sequence[Finding]:
+    """Every place with private text, in order; of two that overlap the surer kind is kept."""
+    if _SUSPECT.search(text) is None:
+        return ()
+    # Only a fraction of all texts gets here, and the libraries take time to load.
+    from bot.private_text import addresses, credentials, id_numbers, phones
+
+    found: list[Finding] = []
+    for detect in (
+        credentials.find_credentials,
+        addresses.find_addresses,
+        id_numbers.find_id_numbers,
+        phones.find_phones,
+    ):
+        _add(found, detect(text))
+    return sorted(found, key=lambda one: one.start)
+
+
+def _add(found: list[Finding], more: Iterable[Finding]) -> None:
+    for one in more:
+        if not any(one.overlaps(other) for other in found):
+            found.append(one)

@@ -1,0 +1,215 @@
+"""Numbers with check digits: payment cards, bank accounts, tax and identity numbers.
+
+A check digit alone is wrong for one number in ten, so shapes that other numbers have too need a
+word before them that says what they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Protocol
+
+from bot.private_text.finding import Finding, PrivateText
+
+# Six digits that stand close together; without them there is no such number.
+_CLOSE_DIGITS = re.compile(r"\d(?:[ ./-]{0,2}[A-Za-z]?\d){5}", re.ASCII)
+_CARD = re.compile(r"(?<![A-Za-z0-9_.])[2-6](?:[ -]?\d){12,18}(?![A-Za-z0-9_])", re.ASCII)
+# First digits of the schemes, and the groups in which they print their numbers.
+_CARD_PREFIX = re.compile(r"3[0-9]|4|5[0-9]|6[0-9]|2[2-7]")
+_CARD_GROUPS = re.compile(
+    r"\d+\Z|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?\Z|\d{4}([ -])\d{6}\2\d{4,5}\Z"
+)
+_CARD_WORD = re.compile(r"card|karte|tarjeta|carte|visa|amex|卡", re.IGNORECASE)
+_SHORTEST_CARD = 14
+_IBAN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}", re.ASCII)
+_LONGEST_IBAN, _SHORTEST_IBAN = 34, 15
+_ACCOUNT = re.compile(
+    r"(?:account|acct\.?|a/c|routing)[ -]?(?:number|num|no|nr|#)\.?(?: is)?[ :#=]{0,3}"
+    r"(\d[\d -]{4,18}\d)"
+    r"|(?:kontonummer|konto-?nr|rekeningnummer|número de cuenta|numero di conto|numéro de compte)"
+    r"\.?(?: (?:ist|es|est|è))?[ :#=]{0,3}(\d[\d -]{4,18}\d)"
+    r"|(?:账号|账户|帐号|帐户|卡号)(?:号码)?[ :：是为]{0,3}(\d[\d -]{4,20}\d)",
+    re.IGNORECASE,
+)
+_SORT_CODE = re.compile(r"sort code[ :=]{0,3}(?:is )?(\d\d-\d\d-\d\d)", re.IGNORECASE)
+# What stands before numbers that are neither of a card nor of a phone.
+OTHER_NUMBER = re.compile(
+    r"order|ticket|invoice|rechnung|bestell|kunden|订单|发票|单号|编号|快递|\bnr\.?|\bno\.|"
+    r"\bid\b|\bsku|serial|tracking|version|build|isbn|issn|\bport|timestamp|注文|주문|\bcase\b|"
+    r"sum|lotto|score|seconds|row|commit|part|#|\bgps|article|artikel|account|konto|\bin ms",
+    re.IGNORECASE,
+)
+_BEFORE = 48
+_LEFT, _RIGHT = r"(?<![A-Za-z0-9_.])", r"(?![A-Za-z0-9_])"
+
+
+class _Validator(Protocol):
+    def is_valid(self, number: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A shape, python-stdnum's module that checks it, and words of which one must stand before."""
+
+    shape: re.Pattern[str]
+    module: str
+    words: re.Pattern[str] | None = None
+
+
+def _number(shape: str, module: str, words: str = "") -> _Number:
+    pattern = re.compile(f"{_LEFT}(?:{shape}){_RIGHT}", re.ASCII)
+    return _Number(pattern, module, re.compile(words, re.IGNORECASE) if words else None)
+
+
+_NUMBERS = (
+    _number(r"\d{17}[\dXx]", "cn.ric"),
+    _number(r"[159][1-9]\d{6}[0-9A-HJ-NP-RTUWXY]{10}", "cn.uscc"),
+    _number(r"\d{3}\.\d{3}\.\d{3}-\d{2}", "br.cpf"),
+    _number(r"\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}", "br.cnpj"),
+    _number(r"\d{11}", "br.cpf", r"cpf"),
+    _number(r"\d{8}-?[A-HJ-NP-TV-Z]", "es.dni"),
+    _number(r"[XYZ]-?\d{7}-?[A-Z]", "es.nie"),
+    _number(r"\d{3}-\d{2}-\d{4}", "us.ssn"),
+    _number(r"\d{3} ?\d{2} ?\d{4}", "us.ssn", r"\bssn|social"),
+    _number(r"\d{2}-\d{7}", "us.ein", r"\bein\b|employer|tax"),
+    _number(r"\d{6}(?:\d{2})?[-+]\d{4}", "se.personnummer"),
+    _number(r"\d{6}[-+A]\d{3}[0-9A-Y]", "fi.hetu"),
+    _number(r"\d{6}-\d{4}", "dk.cpr", r"\bcpr"),
+    _number(r"\d{6}-\d{7}", "kr.rrn"),
+    _number(r"[A-Z]{6}\d{2}[A-Z]\d{2}[A-Z]\d{3}[A-Z]", "it.codicefiscale"),
+    _number(r"\d{11}", "it.iva", r"partita iva|p\.? ?iva"),
+    _number(r"[12] ?\d{2} ?\d{2} ?\d{2} ?\d{3} ?\d{3} ?\d{2}", "fr.nir"),
+    _number(r"\d{2} ?\d{3} ?\d{3} ?\d{3}", "fr.nif", r"num[ée]ro fiscal"),
+    _number(r"756\.\d{4}\.\d{4}\.\d{2}", "ch.ssn"),
+    _number(r"\d{2}\.\d{2}\.\d{2}-\d{3}\.\d{2}", "be.nn"),
+    _number(
+        r"\d{2} ?\d{3} ?\d{3} ?\d{3}", "de.idnr", r"steuer|\bidnr|id-nr|identifikation|\btin\b"
+    ),
+    _number(r"\d{11}", "pl.pesel", r"pesel"),
+    _number(r"\d{3}-?\d{3}-?\d{2}-?\d{2}", "pl.nip", r"\bnip\b"),
+    _number(r"\d{9}", "nl.bsn", r"\bbsn|burgerservice"),
+    _number(r"\d{4}[ -]\d{4}[ -]\d{4}", "in_.aadhaar", r"aadhaar|uid"),
+    _number(r"[A-Z]{5}\d{4}[A-Z]", "in_.pan", r"\bpan\b"),
+    _number(r"\d{3}[- ]?\d{3}[- ]?\d{3}", "ca.sin", r"\bsin\b|social insurance"),
+    _number(r"\d{3} ?\d{3} ?\d{2,3}", "au.tfn", r"\btfn|tax file"),
+    _number(r"\d{2} ?\d{3} ?\d{3} ?\d{3}", "au.abn", r"\babn\b"),
+    _number(r"\d{3} ?\d{3} ?\d{4}", "gb.nhs", r"\bnhs\b"),
+    _number(r"\d{5} ?\d{5}", "gb.utr", r"\butr\b|taxpayer"),
+    _number(r"\d{2}-\d{8}-\d", "ar.cuit"),
+    _number(r"\d{1,2}\.\d{3}\.\d{3}-[\dkK]", "cl.rut"),
+    _number(r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d", "mx.curp"),
+    _number(r"\d{11}", "tr.tckimlik", r"kimlik|\btc\b"),
+    _number(r"\d{13}", "ro.cnp", r"\bcnp\b"),
+    _number(r"\d{10}|\d{12}", "ru.inn", r"инн"),
+    _number(r"\d{13}", "za.idnr", r"id number|identity"),
+    _number(
+        r"(?:AT|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK)"
+        r"[A-Z0-9]{8,12}",
+        "eu.vat",
+    ),
+)
+_UNNAMED = tuple(number for number in _NUMBERS if number.words is None)
+_ANY_WORD = re.compile("|".join(one.words.pattern for one in _NUMBERS if one.words), re.IGNORECASE)
+_INSURANCE = re.compile(
+    rf"{_LEFT}[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]{_RIGHT}", re.ASCII
+)
+
+
+def find_id_numbers(text: str) -> Iterator[Finding]:
+    """Cards, accounts, then tax and identity numbers."""
+    for first, last in _regions(text):
+        yield from _cards_and_ibans(text, first, last)
+        yield from _tax_numbers(text, first, last)
+        for pattern in (_ACCOUNT, _SORT_CODE):
+            for match in pattern.finditer(text, first, last):
+                yield Finding(PrivateText.BANK, *match.span(match.lastindex or 0))
+
+
+def _cards_and_ibans(text: str, first: int, last: int) -> Iterator[Finding]:
+    for match in _IBAN.finditer(text, first, last):
+        if length := _iban_length(match[0]):
+            yield Finding(PrivateText.BANK, match.start(), match.start() + length)
+    for match in _CARD.finditer(text, first, last):
+        if length := _card_length(match[0], _before(text, match)):
+            yield Finding(PrivateText.CARD, match.start(), match.start() + length)
+
+
+def _regions(text: str) -> Iterator[tuple[int, int]]:
+    """Where digits stand close together, with what may belong to them; none overlaps the next."""
+    begun, ended = 0, -1
+    for match in _CLOSE_DIGITS.finditer(text):
+        first, last = match.start() - _BEFORE, match.end() + _LONGEST_IBAN
+        if first > ended >= 0:
+            yield max(0, begun), ended
+            begun = first
+        elif ended < 0:
+            begun = first
+        ended = last
+    if ended >= 0:
+        yield max(0, begun), ended
+
+
+def _tax_numbers(text: str, first: int, last: int) -> Iterator[Finding]:
+    for match in _INSURANCE.finditer(text, first, last):
+        yield Finding(PrivateText.TAX, *match.span())
+    is_named = _ANY_WORD.search(text, max(0, first - _BEFORE), last) is not None
+    for number in _NUMBERS if is_named else _UNNAMED:
+        for match in number.shape.finditer(text, first, last):
+            words = number.words
+            is_meant = words is None or words.search(_before(text, match)) is not None
+            if is_meant and _validator(number.module).is_valid(match[0]):
+                yield Finding(PrivateText.TAX, *match.span())
+
+
+def _before(text: str, match: re.Match[str]) -> str:
+    return text[max(0, match.start() - _BEFORE) : match.start()]
+
+
+@cache
+def _validator(module: str) -> _Validator:
+    found: _Validator = import_module(f"stdnum.{module}")
+    return found
+
+
+def _iban_length(text: str) -> int:
+    """Characters that the account number takes, of words that may follow it; 0 for none."""
+    compact = text.replace(" ", "")
+    for length in range(min(_LONGEST_IBAN, len(compact)), _SHORTEST_IBAN - 1, -1):
+        if _validator("iban").is_valid(compact[:length].upper()):
+            return _reach(text, length)
+    return 0
+
+
+def _card_length(text: str, before: str) -> int:
+    """As `_iban_length`: a card's number of 14 to 19 digits, where groups end."""
+    compact = text.replace(" ", "").replace("-", "")
+    is_other = OTHER_NUMBER.search(before) is not None and _CARD_WORD.search(before) is None
+    if (is_other and text.isdigit()) or not _CARD_PREFIX.match(compact) or len(set(compact)) < 2:
+        return 0
+    for length in range(len(compact), _SHORTEST_CARD - 1, -1):
+        reach = _reach(text, length)
+        ends = reach == len(text) or not text[reach].isdigit()
+        if ends and _CARD_GROUPS.match(text, 0, reach) and is_luhn(compact[:length]):
+            return reach
+    return 0
+
+
+def _reach(text: str, count: int) -> int:
+    """Where the first `count` letters and digits of a text end."""
+    left = count
+    for at, one in enumerate(text):
+        left -= one.isalnum()
+        if left == 0:
+            return at + 1
+    return len(text)
+
+
+def is_luhn(number: str) -> bool:
+    """Luhn's check, which every payment card number passes."""
+    digits = [int(character) for character in number]
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0

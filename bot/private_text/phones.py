@@ -1,0 +1,74 @@
+"""Phone numbers: digits that phonenumbers knows as one, and that nothing says are another thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import phonenumbers
+
+from bot.private_text.finding import Finding, PrivateText
+from bot.private_text.id_numbers import OTHER_NUMBER
+
+_RUN = re.compile(
+    r"(?<![A-Za-z0-9_.#$€£/=-])(?:\+|\(\+?)?\d(?:[ ().\u00a0\u2013/-]{0,2}\d){6,16}"
+    r"(?![A-Za-z0-9_%€])",
+    re.ASCII,
+)
+_DATE = re.compile(
+    r"(?:19|20)\d\d[-./ ]?[01]?\d[-./ ]?[0-3]?\d(?:\D|\Z)"
+    r"|[0-3]?\d[./-][0-3]?\d[./-](?:\d\d){1,2}(?:\D|\Z)"
+    r"|\d{1,3}(?:[ .]\d{3}){2,5}\Z|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\Z|\d{1,7}\.\d+\Z"
+)
+_NORTH_AMERICA = re.compile(r"\(?[2-9]\d\d\)?[ .-]{1,2}\d{3}[ .-]\d{4}\Z")
+_CHINA = re.compile(
+    r"1[3-9]\d(?:[ -]?\d{4}){2}\Z|0\d{2,3}[ -]?\d{7,8}\Z|(?:400|800)-?\d{3,4}-?\d{3,4}\Z"
+)
+_MEANT = re.compile(
+    r"\btel|phone|\bcall|\bring\b|\bdial|mobile|mobil\b|móvil|\bcell|handy|\bfax|whatsapp|\bsms\b"
+    r"|\btext (?:me|him|her|us)|reach|telefon|anruf|\bruf\b|erreich|durchwahl|appel|\btél|llam"
+    r"|电话|手机|座机|拨|打|联系|微信|電話|携帯|전화|\bon \Z|number is",
+    re.IGNORECASE,
+)
+_MEANT_AFTER = re.compile(
+    r"\A.{0,6}(?:\w+'s (?:number|cell|mobile)|微信|\(tel|\(mob)", re.IGNORECASE
+)
+_REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "CN", "JP", "NL", "CH", "AT", "BR", "IN", "AU")
+_BEFORE, _AFTER = 28, 24
+
+
+def find_phones(text: str) -> Iterator[Finding]:
+    for match in _RUN.finditer(text):
+        number = match[0].rstrip(" (.-/")
+        start = match.start()
+        before = text[max(0, start - _BEFORE) : start]
+        after = text[match.end() : match.end() + _AFTER]
+        if _is_phone(number, before, after):
+            yield Finding(PrivateText.PHONE, start, start + len(number))
+
+
+def _is_phone(number: str, before: str, after: str) -> bool:
+    digits = "".join(one for one in number if one.isdigit())
+    if len(set(digits)) < 3 or _DATE.match(number):
+        return False
+    if number.startswith(("+", "(+")):
+        return _is_valid(f"+{digits}", None)
+    is_meant = _MEANT.search(before) is not None or _MEANT_AFTER.search(after) is not None
+    if OTHER_NUMBER.search(before) and not is_meant:
+        return False
+    if number.startswith("00"):
+        return _is_valid(f"+{digits[2:]}", None)
+    if _NORTH_AMERICA.match(number) or _CHINA.match(number):
+        return True
+    has_groups = not number.isdigit()
+    if (number.startswith("0") and has_groups) or is_meant:
+        return any(_is_valid(number, region) for region in _REGIONS)
+    return False
+
+
+def _is_valid(number: str, region: str | None) -> bool:
+    try:
+        found = phonenumbers.parse(number, region)
+    except phonenumbers.NumberParseException:
+        return False
+    return phonenumbers.is_valid_number(found)

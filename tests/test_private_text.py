@@ -1,0 +1,145 @@
+"""Private text is found, masked or kept by decision, and stays in the house until then."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from bot.domain import ExampleState, Phase
+from bot.events import ButtonClicked, FormSubmitted
+from bot.private_text import find_private, mask_row
+from tests.private_text import SETS, clean, planted
+from tests.scene import SLACK, Scene
+
+SECRET, ADDRESS = "sk-abcdefghijklmnop1234", "ann@example.org"
+
+
+def is_found(text: str, value: str, kind: str) -> bool:
+    """Whether what is marked as of that kind is the value, with no more than a sign of it left."""
+    found = [one for one in find_private(text) if str(one.kind.name).lower() == kind]
+    return any(
+        value.startswith(text[one.start : one.end][:-1]) or kind == "secret" for one in found
+    )
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_nine_in_ten_are_found_and_hardly_a_clean_line_is_taken_for_one(
+    name: str, seed: int
+) -> None:
+    chance = random.Random(seed)
+    lines = list(planted(name, chance))
+
+    missed = [line for line in lines if not is_found(*line)]
+    false = [text for text in clean(name, 200, chance) if find_private(text)]
+
+    assert len(missed) <= len(lines) // 10, missed
+    assert len(false) <= 2, false
+
+
+def texts(row: Any) -> list[str]:
+    return [message["content"] for message in row["messages"]]
+
+
+def test_the_same_text_has_the_same_mask_in_the_whole_row() -> None:
+    call = {"name": "f", "arguments": json.dumps({"to": ADDRESS, "card": 4111111111111111})}
+    messages = [
+        {"role": "user", "content": f"I am [EMAIL_1], not {ADDRESS} nor bob@example.org."},
+        {"role": "assistant", "content": f"{ADDRESS.upper()}? Or +49 30 1234567, +49 301234567?"},
+        {"role": "assistant", "tool_calls": [{"id": "1", "function": call}]},
+    ]
+
+    masked: Any = mask_row({"messages": messages})["messages"]
+
+    assert masked[0]["content"] == "I am [EMAIL_1], not [EMAIL_2] nor [EMAIL_3]."
+    assert masked[1]["content"] == "[EMAIL_2]? Or [PHONE_1], [PHONE_1]?"
+    arguments = json.loads(masked[2]["tool_calls"][0]["function"]["arguments"])
+    assert arguments == {"to": "[EMAIL_2]", "card": "[CARD_1]"}
+    assert mask_row({"messages": masked}) == {"messages": masked}
+
+
+async def teach(scene: Scene, question: str, answer: str) -> None:
+    await scene.command("teach")
+    await scene.submit(question=question, answer=answer)
+
+
+def sent(scene: Scene) -> str:
+    return "".join(str(file.content) for file in scene.host.files.values())
+
+
+@pytest.mark.parametrize("decision", ["Mask", "Keep"])
+async def test_a_key_leaves_the_house_only_once_somebody_decided(
+    scene: Scene, decision: str
+) -> None:
+    await scene.learn(12)
+    await teach(scene, "the key?", f"It is {SECRET}.")
+    told = await scene.last()
+    await scene.command("start")
+    estimate = str(await scene.last_card())
+    await scene.click("Confirm")
+    await scene.settle()
+    before = sent(scene)
+
+    await scene.command("check")
+    listed = await scene.last()
+    await scene.click(decision)
+    late = ButtonClicked("example.mask:13.r7.approved")
+    await scene.handle(scene.event(late, key="late"))
+    outdated = await scene.last()
+    await scene.confirm()
+    await scene.settle()
+
+    assert "a key or password" in told
+    assert "Example 13 is approved" in outdated
+    assert SECRET not in before
+    assert "question 3" in before
+    assert "private text" in estimate
+    assert SECRET in listed
+    assert (SECRET in sent(scene)) is (decision == "Keep")
+    assert ("[SECRET_1]" in sent(scene)) is (decision == "Mask")
+
+
+async def test_a_key_that_comes_in_after_the_yes_stops_the_upload(scene: Scene) -> None:
+    await scene.learn(12)
+    await scene.confirm()
+
+    await scene.command("examples edit:1")
+    await scene.submit(question="question 0", answer=f"it is {SECRET}")
+    await scene.settle()
+
+    assert scene.host.files == {}
+    assert (await scene.job()).phase is Phase.ABANDONED
+
+
+async def test_what_was_kept_asks_again_once_an_edit_brings_more(scene: Scene) -> None:
+    await teach(scene, "the key?", f"It is {SECRET}.")
+    await scene.click("Keep")
+    await scene.command("examples edit:1")
+    await scene.submit(question="the old key?", answer=f"It was {SECRET}.")
+    (kept,) = await scene.examples()
+
+    await scene.command("examples edit:1")
+    await scene.submit(question="the keys?", answer=f"{SECRET} and sk-zyxwvutsrqponmlk9876")
+    (again,) = await scene.examples()
+
+    assert (kept.awaits_masking, again.awaits_masking) == (False, True)
+
+
+async def test_a_workspace_may_demand_masks(scene: Scene) -> None:
+    scene.admins = "slack:ada"
+    await scene.restart()
+    lesson = {"question": "who?", "answer": f"Ask {ADDRESS}."}
+    demand = {"sources": "forms", "allowed": "", "permission": "Letter of 3 May"}
+
+    await scene.slack_event(FormSubmitted("sources", demand), key="1", by="ada")
+    await scene.slack_event(FormSubmitted("teach", lesson), key="2", by="ada")
+    await scene.slack_event(FormSubmitted("sources", {**demand, "mask": "yes"}), key="3", by="ada")
+    lesson["question"] = "and who then?"
+    await scene.slack_event(FormSubmitted("teach", lesson), key="4", by="ada")
+
+    before, after = await scene.examples(ExampleState.APPROVED, workspace=SLACK)
+    assert (texts(before.row)[1], texts(after.row)[1]) == (lesson["answer"], "Ask [EMAIL_1].")
+    assert (before.awaits_masking, after.awaits_masking) == (True, False)
