@@ -447,6 +447,8 @@ class Dispatch:
         """Roles are checked on every click, whoever could see the button."""
         if action is None:
             return NoReply()
+        if request.clicked and (stored := self._deps.running.unstored.get(request.clicked)):
+            await stored.wait()
         reply = await action.run(access.admit(action, request), self._deps)
         return sharing.privately(reply) if self._is_private(request, action) else reply
 

@@ -121,8 +121,8 @@ class ReplySender:
 
     async def _stream(self, event: Event, stream: Stream, surface: Surface) -> None:
         async def posted(message: MessageId) -> None:
-            self._answers.enter(message)
-            await stream.posted(message)
+            with self._answers.storing(message):
+                await stream.posted(message)
 
         try:
             async with aclosing(stream.pieces):

@@ -22,7 +22,14 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import NotNow
-from bot.events import Attachment, CommandInvoked, Event, MessageReceived
+from bot.events import (
+    Attachment,
+    ButtonClicked,
+    CommandInvoked,
+    Event,
+    MessageReceived,
+    ReactionChanged,
+)
 from bot.option_values import read_number, read_whole
 from bot.ports.dependencies import ProgressCallback
 from bot.replies import Progress
@@ -96,7 +103,8 @@ class Request:
     @property
     def clicked(self) -> MessageId | None:
         """The message whose button was clicked, or that was reacted to."""
-        return getattr(self.event.what, "message", None)
+        what = self.event.what
+        return what.message if isinstance(what, ButtonClicked | ReactionChanged) else None
 
     def marked_message(self) -> Message:
         """The message that was reacted to. Raises NotNow where it is gone."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bot.domain import MessageId
 
@@ -13,6 +15,7 @@ class Answers:
     def __init__(self) -> None:
         self._tasks: dict[MessageId, asyncio.Task[None]] = {}
         self._stopping: set[asyncio.Task[None]] = set()
+        self.unstored: dict[MessageId, asyncio.Event] = {}
 
     def stop(self, message: MessageId) -> bool:
         task = self._tasks.get(message)
@@ -24,10 +27,18 @@ class Answers:
     def is_stopping(self) -> bool:
         return asyncio.current_task() in self._stopping
 
-    def enter(self, message: MessageId) -> None:
+    @contextmanager
+    def storing(self, message: MessageId) -> Iterator[None]:
+        """The answer of this task stands in `message`; the block stores so."""
         task = asyncio.current_task()
         if task is not None:
             self._tasks[message] = task
+        stored = self.unstored[message] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self.unstored[message]
+            stored.set()
 
     def leave(self) -> None:
         task = asyncio.current_task()

@@ -451,10 +451,20 @@ def _user(by: str | User) -> User:
 
 @pytest.fixture
 def quick_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that hangs is given up after a second, and only the house tries again."""
-    patience = Timeouts(connect=1.0, poll=1.0, upload=1.0, piece=1.0)
-    quick = partial(OpenAIHost, retries=0, patience=patience)
-    monkeypatch.setattr("adapters.openai.hosts_file.OpenAIHost", quick)
+    """Only the house tries again; no machine is so slow that a host seems to hang by it."""
+    give_up_after(20.0, monkeypatch)
+
+
+@pytest.fixture
+def impatient_hosts(quick_hosts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that hangs is given up after a second, from the next restart of the scene on."""
+    give_up_after(1.0, monkeypatch)
+
+
+def give_up_after(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = Timeouts(connect=seconds, poll=seconds, upload=seconds, piece=seconds)
+    host = partial(OpenAIHost, retries=0, patience=patience)
+    monkeypatch.setattr("adapters.openai.hosts_file.OpenAIHost", host)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.catalogue import CATALOGUE
+from bot.chat import AnswerWriter
 from bot.domain import (
     LOCAL,
     ChannelId,
@@ -514,6 +515,30 @@ async def test_the_asker_stops_an_answer(scene: Scene) -> None:
     turn = await answered(scene)
     assert (turn.state, turn.reply) == (TurnState.STOPPED, "Hello")
     assert await inbox(scene) == []
+
+
+async def test_a_stop_that_comes_before_the_answer_is_stored_is_not_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.host.stops_after_first = True
+    keep, is_reacted = AnswerWriter._keep, asyncio.Event()
+
+    async def keep_late(writer: AnswerWriter) -> None:
+        await is_reacted.wait()
+        await keep(writer)
+
+    monkeypatch.setattr(AnswerWriter, "_keep", keep_late)
+    await scene.ask_only("@attune hi", by="mina")
+    while "Hello" not in await scene.texts():
+        await asyncio.sleep(0.01)
+
+    reacting = asyncio.create_task(scene.react(2, "❌", by="mina"))
+    await asyncio.wait({reacting}, timeout=0.3)  # ends early only where the stop was lost
+    is_reacted.set()
+    await reacting
+    await scene.settle()
+
+    assert (await answered(scene)).state is TurnState.STOPPED
 
 
 async def test_a_stranger_does_not_stop_an_answer(scene: Scene) -> None:

@@ -98,6 +98,7 @@ async def test_a_host_that_goes_wrong_everywhere_once_trains_once(
 
 
 @ALL
+@pytest.mark.usefixtures("impatient_hosts")
 async def test_a_host_that_is_slow_trains_once(scene: Scene, kind: str) -> None:
     await at(scene, kind)
     await scene.command("start validation:25%")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.slack import gateway, surface
-from adapters.slack.surface import SlackSurface
+from adapters.slack.surface import InteractionContext, SlackSurface
 from bot.domain import ChannelId, Place, User, UserId, WorkspaceId
 from bot.events import Event, FormSubmitted
 from tests.fakes.slack import Delivery, labels, shown
@@ -133,11 +133,18 @@ async def test_a_refusal_is_told_in_the_form_that_waits(
 async def test_no_form_opens_over_an_answer_that_stands(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
+    open_waiting, is_answered = gateway.Slack._open_waiting, asyncio.Event()
 
+    async def open_late(slack: gateway.Slack, context: InteractionContext) -> None:
+        await is_answered.wait()
+        await open_waiting(slack, context)
+
+    monkeypatch.setattr(gateway.Slack, "_open_waiting", open_late)
     in_slack.slack.command("U2", "C1", "admin sources")
 
     assert "admin" in (await in_slack.whispered())[0]["text"]
+    is_answered.set()
     await in_slack.calm()
     assert in_slack.slack.views == {}
 

@@ -33,6 +33,11 @@ class Surfaces(Protocol):
 class RunningAnswers(Protocol):
     """The answers being written right now."""
 
+    @property
+    def unstored(self) -> Mapping[MessageId, asyncio.Event]:
+        """Answers just posted that are not known by their message yet; set once they are."""
+        ...
+
     def stop(self, message: MessageId) -> bool:
         """True if that message was still being written."""
         ...
