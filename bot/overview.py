@@ -70,7 +70,14 @@ async def tour(request: Request, deps: Dependencies) -> Reply:
         )
         for name, is_done in steps
     )
-    return Listing(words("tour.title" if current else "tour.done"), lines)
+    offered = words("tour.engine") if _may_install(request, deps) else ""
+    return Listing(words("tour.title" if current else "tour.done"), lines, note=offered)
+
+
+def _may_install(request: Request, deps: Dependencies) -> bool:
+    """Whether a language model of one's own is still to come, by the hand that may bring it."""
+    is_missing = deps.engine is not None and not deps.engine.models()
+    return is_missing and request.role is Role.OPERATOR
 
 
 @handlers.button("counts", Role.CURATOR, is_for_pages=True)

@@ -6,18 +6,24 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import venv
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionUserMessageParam
 
 from attune.bootstrap import configured_hosts
 from attune.embedded import Address, embedded_tuner
-from attune.engine.adding import add
+from attune.engine.adding import add, refuse_name
 from attune.engine.folder import EngineFolder, is_whole
 from attune.engine.installation import Installation, ReportProgress
+from attune.engine.offers import offered
 from attune.engine.pip_errors import explained, is_not_offered
 from attune.engine.steps import ModelPackage, Steps
 from attune.service import house
@@ -33,10 +39,13 @@ from bot.errors import (
 )
 from bot.events import ButtonClicked
 from bot.ports.engine import InstalledModel, InstallPlan, InstallProgress, InstallStep
-from bot.replies import Card, Progress, Refused
+from bot.replies import Card, Listing, Progress, Refused
+from tests.fakes.faulty_host import listening
+from tests.program import ROOT
 from tests.scene import Scene
 from tests.studio_desk import MINA, Desk
-from tests.tiny_wheels import write_index
+from tests.tiny_wheels import write_index, write_wheel
+from tests.tuner_scene import lines, many
 
 INSTALL = """\
 import asyncio, sys
@@ -238,6 +247,63 @@ async def test_what_does_not_start_leaves_the_sandbox_alone(tmp_path: Path) -> N
         assert not tuner.has_changed
 
 
+@pytest.mark.parametrize("engine", ["broken", pytest.param("local", marks=pytest.mark.torch)])
+async def test_a_training_and_answers_outlive_the_change_of_tuners(
+    tmp_path: Path, engine: str, request: pytest.FixtureRequest
+) -> None:
+    """Installed while they run; one that does not start changes tuners twice."""
+    folder, rows = EngineFolder(tmp_path), many(200)
+    tiny = request.getfixturevalue("tiny_base") if engine == "local" else None
+    async with embedded_tuner(tmp_path) as tuner, asyncio.TaskGroup() as group:
+        address = await tuner.address()
+        keeping = group.create_task(tuner.keep())
+        client = AsyncOpenAI(base_url=f"{address.url}/v1", api_key=address.key)
+        file = await client.files.create(file=("rows.jsonl", lines(rows)), purpose="fine-tune")
+
+        async def begin() -> str:
+            job = await client.fine_tuning.jobs.create(
+                model="sandbox",
+                training_file=file.id,
+                seed=7,
+                hyperparameters={"n_epochs": 6, "batch_size": 1},
+            )
+            return job.id
+
+        async def curve(job_id: str, *, after: int = 0) -> str:
+            """Its measures at the end, or "" once it has told so many steps."""
+            while True:
+                events = await client.fine_tuning.jobs.list_events(job_id, limit=1)
+                job = await client.fine_tuning.jobs.retrieve(job_id)
+                if job.result_files:
+                    return (await client.files.content(job.result_files[0])).text
+                if after and events.data[0].type == "metrics":
+                    return ""
+                await asyncio.sleep(0.02)
+
+        async def ask() -> str:
+            message: ChatCompletionUserMessageParam = {"role": "user", "content": "What is it?"}
+            answer = await client.chat.completions.create(model="sandbox", messages=[message])
+            return str(answer.choices[0].message.content)
+
+        undisturbed, said = await curve(await begin()), await ask()
+        job = await begin()
+        await curve(job, after=1)
+        engine_of(folder)
+        add(folder, tiny or base_in(tmp_path / "mine"), name="new")
+        async with asyncio.timeout(90):
+            asked = [group.create_task(ask()) for _ in range(4)]
+            await tuner.restart()
+            answers = await asyncio.gather(*asked, *(ask() for _ in range(4)))
+            disturbed = await curve(job)
+        models = [model.id async for model in await client.models.list()]
+        await client.close()
+        keeping.cancel()
+
+    assert set(answers) == {said}
+    assert disturbed == undisturbed
+    assert ("new" in models) is (engine == "local")
+
+
 def test_a_host_without_a_model_is_no_host(tmp_path: Path) -> None:
     settings = Settings.model_construct(data_dir=tmp_path)
     hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
@@ -284,6 +350,9 @@ async def test_the_operator_installs_sees_how_far_it_is_and_moves_the_assistant(
     house = scene.house.dispatch
     house._deps = replace(house._deps, engine=engine)
 
+    offered = await desk.query("tour", by=OPERATOR)
+    assert isinstance(offered, Listing)
+    assert "language model" in offered.note
     asked = await desk.ask(ButtonClicked("engine.install"), by=OPERATOR)
     assert isinstance(asked, Card)
     assert [
@@ -297,6 +366,9 @@ async def test_the_operator_installs_sees_how_far_it_is_and_moves_the_assistant(
     engine.failed, engine.installed = None, [InstalledModel("Tiny", "MIT", "model 1.0", 5)]
     there = await desk.query("engine", by=OPERATOR)
     refused = await desk.query("engine", by=MINA)
+    offered = await desk.query("tour", by=OPERATOR)
+    assert isinstance(offered, Listing)
+    assert offered.note == ""
 
     assert isinstance(running, Card)
     assert running.progress == Progress(1, 4)
@@ -373,3 +445,118 @@ def test_a_model_that_cannot_be_trusted_or_asked_is_refused_with_the_reason(
     with pytest.raises(ModelRefused, match=reason):
         add(folder_in(tmp_path), place, name="Mine")
     assert not folder_in(tmp_path).models()
+
+
+@pytest.mark.parametrize("name", ["../else", "two words", "", "sandbox"])
+def test_what_cannot_be_a_name_is_refused(name: str) -> None:
+    with pytest.raises(ModelRefused, match="--name"):
+        refuse_name(name)
+
+
+async def added(folder: EngineFolder, said: str, name: str) -> InstalledModel:
+    with folder.installing():
+        offer = await offered(folder, said)
+        await offer.take(name)
+    (model,) = folder.models()
+    assert (offer.license, offer.bytes) == (model.license, offer.bytes)
+    return model
+
+
+def engine_of(folder: EngineFolder) -> None:
+    """An environment that is whole, with the libraries of the tests."""
+    environment = folder.wanted_environment
+    draft = folder.draft_of(environment)
+    venv.create(draft, symlinks=True)
+    for packages in draft.glob("lib/python*/site-packages"):
+        (packages / "tests.pth").write_text("\n".join((str(ROOT), *sys.path)))
+    folder.finish(environment, {})
+
+
+async def test_a_model_of_a_package_is_taken_without_running_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, index = folder_in(tmp_path), tmp_path / "index"
+    engine_of(folder)
+    index.mkdir()
+    files = {
+        f"shop/small/{path.name}": path.read_text()
+        for path in base_in(tmp_path / "mine").iterdir()
+        if path.name != "README.md"
+    }
+    write_wheel(index, "shop", "1.0", {"shop/__init__.py": "1/0", **files}, is_under="MIT")
+    write_wheel(index, "empty", "1.0", {"empty.py": ""})
+    for variable, value in {**OFFLINE, "PIP_FIND_LINKS": str(index), "PIP_NO_INDEX": "1"}.items():
+        monkeypatch.setenv(variable, value)
+
+    model = await added(folder, "shop==1.0", "small")
+
+    assert (model.license, model.source) == ("MIT", "shop 1.0")
+    assert is_whole(folder.model("small"))
+    for said, reason in (("empty", "no model in that package"), ("what is this?", "no other name")):
+        with pytest.raises(ModelRefused, match=reason), folder.installing():
+            await offered(folder, said)
+    monkeypatch.delenv("PIP_NO_INDEX")
+    with pytest.raises(IndexUnreachable), folder.installing():
+        await offered(folder, "absent")
+
+
+@pytest.fixture
+async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, str]]:
+    """The hub's own protocol on loopback, as far as its library asks for it."""
+    files: dict[str, str] = {}
+    app = FastAPI()
+
+    @app.get("/api/models/shop/{name}")
+    @app.get("/api/models/shop/{name}/revision/{revision}")
+    def describe(name: str, revision: str = "") -> Response:
+        if name == "gated":
+            return Response(status_code=403, headers={"x-error-code": "GatedRepo"})
+        if name != "small":
+            return Response(status_code=404, headers={"x-error-code": "RepoNotFound"})
+        siblings = [{"rfilename": path, "size": len(text)} for path, text in files.items()]
+        known = {"id": f"shop/{name}", "sha": "a" * 40, "tags": ["license:mit"]}
+        return JSONResponse({**known, "siblings": siblings})
+
+    @app.get("/api/models/shop/small/tree/{revision}")
+    def tree(revision: str) -> list[dict[str, object]]:
+        return [
+            {"type": "file", "path": path, "size": len(text), "oid": "b" * 40}
+            for path, text in files.items()
+        ]
+
+    @app.api_route("/shop/small/resolve/{revision}/{path}", methods=["GET", "HEAD"])
+    def resolve(path: str, revision: str) -> Response:
+        headers = {"etag": f'"{path}"', "x-repo-commit": revision}
+        return Response(files[path], headers=headers, media_type="application/octet-stream")
+
+    async with listening(app) as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield files
+
+
+@pytest.mark.torch
+async def test_a_model_of_the_hub_is_taken_without_pickles_and_code(
+    tmp_path: Path, hub: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_in(tmp_path)
+    engine_of(folder)
+    hub.update({path.name: path.read_text() for path in base_in(tmp_path / "mine").iterdir()})
+
+    model = await added(folder, "shop/small", "small")
+
+    assert (model.license, model.source) == ("mit", f"shop/small at {'a' * 12}")
+    assert "pytorch_model.bin" not in {path.name for path in folder.model("small").iterdir()}
+    assert not list((folder.path / "downloads").iterdir())
+    del hub["model.safetensors"]
+    for said, reason in (
+        ("shop/small", "no weights as safetensors"),
+        ("shop/gated", "licence has to be accepted"),
+        ("shop/none", "no such model"),
+    ):
+        with pytest.raises(ModelRefused, match=reason), folder.installing():
+            await offered(folder, said)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ModelRefused, match="cannot be reached"), folder.installing():
+        await offered(folder, "shop/small")

@@ -18,13 +18,16 @@ folder = Path(sys.argv[2])
 """
 
 
-def write_wheel(folder: Path, name: str, version: str, files: Mapping[str, str]) -> str:
+def write_wheel(
+    folder: Path, name: str, version: str, files: Mapping[str, str], *, is_under: str = ""
+) -> str:
     """Put it there; returns its SHA-256."""
     stem = f"{name}-{version}"
     info = f"{stem}.dist-info"
     content = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        + (f"License: {is_under}\n" if is_under else ""),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{path},,\n" for path in (*content, f"{info}/RECORD"))

@@ -22,7 +22,7 @@ _RECURRENT = frozenset(
         *("jamba", "bamba", "zamba", "zamba2", "nemotron_h", "granitemoehybrid"),
     )
 )
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def find_bases(said: Iterable[str]) -> Mapping[str, Base]:
@@ -40,7 +40,7 @@ def _find(said: str) -> Base:
     if not folder.is_dir():
         folder = _fetch(place)
     name = name or Path(place.rstrip("/")).name
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise CannotStart(
             f"'{name}' cannot be a base's name: letters, digits, dots and dashes make one."
             f" Write --base NAME={place}."

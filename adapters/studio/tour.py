@@ -49,6 +49,10 @@ class Tour:
             with ui.element("ol").classes("steps"):
                 for index, line in enumerate(told.lines, start=1):
                     self._draw_step(index, line)
+            if told.note:
+                with ui.row().classes("buttons"):
+                    ui.label(told.note).classes("fine")
+                    self._other("studio.to_engine", self._go_hosts)
 
     def _close(self) -> None:
         self._frame.set_visibility(False)
@@ -92,6 +96,9 @@ class Tour:
 
     async def _go_import(self) -> None:
         ui.navigate.to("/examples?import=1")
+
+    async def _go_hosts(self) -> None:
+        ui.navigate.to("/hosts")
 
     async def _teach(self) -> None:
         await self._click("/teach")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attune.engine.folder import EngineFolder, checksums
 from bot.errors import ModelRefused
-from tuner.bases import UNWANTED, WANTED, check_base
+from tuner.bases import NAME, UNWANTED, WANTED, check_base
 from tuner.errors import CannotStart
 
 _LICENSE = re.compile(r"^license:\s*(\S+)", re.MULTILINE)
@@ -32,6 +32,13 @@ def look_over(place: Path) -> list[Path]:
     return sorted(wanted - {path for pattern in UNWANTED for path in place.glob(pattern)})
 
 
+def refuse_name(name: str) -> None:
+    """Raises ModelRefused for what cannot be the name of a base."""
+    if not NAME.fullmatch(name) or name == "sandbox":
+        problem = "Letters, digits, dots and dashes make a name. Give another: --name NAME."
+        raise ModelRefused(name=name, problem=problem)
+
+
 def license_of(place: Path) -> str:
     """As the model card says it, else that of a file called so."""
     for card in place.glob("README.md"):
@@ -40,18 +47,28 @@ def license_of(place: Path) -> str:
     return "see LICENSE" if any(place.glob("LICENSE*")) else "unknown"
 
 
-def add(folder: EngineFolder, place: Path, *, name: str) -> None:
-    """Copied under this name; killed in the middle, nothing of it is taken for a model."""
+def add(
+    folder: EngineFolder,
+    place: Path,
+    *,
+    name: str,
+    source: str = "",
+    license_: str = "",
+    is_moved: bool = False,
+) -> None:
+    """Copied, or moved, under this name; killed in the middle, nothing of it is a model.
+
+    Where it is from is noted as the folder, and its licence as its card says, unless given.
+    """
     files = look_over(place)
     finished = folder.model(name)
     draft = folder.draft_of(finished)
-    with folder.installing():
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        for path in files:
-            shutil.copyfile(path, draft / path.name)
-        note = {"license": license_of(place), "source": str(place), "files": checksums(draft)}
-        folder.finish(finished, note)
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    noted = {"license": license_ or license_of(place), "source": source or str(place)}
+    for path in files:
+        (shutil.move if is_moved else shutil.copyfile)(path, draft / path.name)
+    folder.finish(finished, {**noted, "files": checksums(draft)})
 
 
 def _wants_code(config: Path) -> bool:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated, Never
 
 import typer
 
-from attune.engine.adding import add as take
-from attune.engine.adding import license_of, look_over
+from attune.engine.adding import refuse_name
 from attune.engine.folder import EngineFolder
 from attune.engine.installation import Installation
 from attune.engine.manager import steps_of
-from attune.engine.steps import SMOLLM2, has_gpu
+from attune.engine.offers import offered
+from attune.engine.steps import SMOLLM2, has_gpu, lead_to_tuner
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
 from bot.numerals import size
@@ -67,24 +66,22 @@ def list_() -> None:
 
 @app.command()
 def add(
-    place: Annotated[Path, typer.Argument(metavar="PATH")],
-    name: Annotated[str, typer.Option(help="What it is called here, if not as its folder")] = "",
+    model: Annotated[str, typer.Argument(metavar="PATH|HUB_ID|PACKAGE")],
+    name: Annotated[str, typer.Option(help="What it is called here, if not as there")] = "",
     yes: Yes = False,
 ) -> None:
-    """Take a model from a folder: safetensors with a tokenizer and a chat template, no code."""
-    folder, place = EngineFolder(_settings().data_dir), place.expanduser().resolve()
-    called = name or place.name
-    if folder.python is None:
+    """Take a model of a folder, the hub or a package: safetensors with a chat template, no code."""
+    folder = EngineFolder(_settings().data_dir)
+    if folder.environment is None:
         _fail("What trains and serves models is not here yet: attune engine install")
+    lead_to_tuner(folder.environment)
     try:
-        files = look_over(place)
-        total = size(sum(path.stat().st_size for path in files))
-        typer.echo(f"{called}: {total}, licence {license_of(place)}, from {place}")
-        if not yes:
-            typer.confirm("Take it?", default=True, abort=True)
-        take(folder, place, name=called)
+        called = asyncio.run(_add(folder, model, name, yes=yes))
     except AttuneError as error:
         _fail(error.sentence)
+    except KeyboardInterrupt:
+        typer.echo("\nInterrupted. The same command goes on from here.", err=True)
+        raise typer.Exit(130) from None
     typer.echo(f"{called} is here. A running Attune serves it within seconds.")
 
 
@@ -100,6 +97,19 @@ def remove(name: Annotated[str, typer.Argument(metavar="NAME")], yes: Yes = Fals
     typer.echo(f"{name} is removed.")
     if not folder.models():
         typer.echo(f"The libraries stay in {folder.path}, for the next one.")
+
+
+async def _add(folder: EngineFolder, model: str, name: str, *, yes: bool) -> str:
+    """What it is called now."""
+    with folder.installing():
+        offer = await offered(folder, model)
+        called = name or offer.name
+        refuse_name(called)
+        typer.echo(f"{called}: {size(offer.bytes)}, licence {offer.license}, from {offer.source}")
+        if not yes:
+            typer.confirm("Take it?", default=True, abort=True)
+        await offer.take(called)
+    return called
 
 
 async def _install(installation: Installation, *, yes: bool) -> None:

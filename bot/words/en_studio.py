@@ -16,6 +16,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "tour.train.button": "Train now",
     "tour.wait": "Wait",
     "tour.wait.note": "The room shows live how it goes.",
+    "tour.engine": "It answers what it was taught. To write about anything else it needs a language model, which runs on this machine.",
+    "studio.to_engine": "Get a language model",
     "tour.ask": "Ask",
     "tour.ask.note": "The tuned model answers here from now on. Try it.",
     "starter.limericks": "Limericks about elements",

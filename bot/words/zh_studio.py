@@ -15,6 +15,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "tour.train.button": "现在训练",
     "tour.wait": "等待",
     "tour.wait.note": "房间里会实时显示进展。",
+    "tour.engine": "它回答教过的内容。要写别的，需要一个在这台机器上运行的语言模型。",
+    "studio.to_engine": "安装语言模型",
     "tour.ask": "提问",
     "tour.ask.note": "从现在起由调好的模型回答。试试看。",
     "starter.limericks": "元素打油诗",

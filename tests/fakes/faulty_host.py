@@ -408,16 +408,23 @@ class FaultyHost:
 async def faulty_host() -> AsyncIterator[FaultyHost]:
     """A running fake on a free port of loopback."""
     host = FaultyHost()
-    config = uvicorn.Config(host.app(), log_config=None, lifespan="off", ws="none")
+    async with listening(host.app()) as address:
+        host.url = f"{address}/v1"
+        yield host
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[str]:
+    """The address of an app on a free port of loopback."""
+    config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
     config.load()
     state = ServerState()
     # uvicorn.Server takes 0.2 s to stop and handles signals; its protocol alone does neither.
     server = await asyncio.get_running_loop().create_server(
         lambda: H11Protocol(config, state, {}), "127.0.0.1", 0
     )
-    host.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     try:
-        yield host
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
         await _tear_down(state)

@@ -1,0 +1,101 @@
+"""Looks at a model of the hub, or brings it: `python -m tuner.local.hub ID [REVISION DIR]`.
+
+Answers in one object of JSON: `error`, or what was asked for. Only what `tuner.bases` wants is
+brought, so no pickles and no code.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+
+from httpx2 import HTTPError
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+
+from tuner.bases import UNWANTED, WANTED
+from tuner.errors import CannotStart
+
+_LICENSE = re.compile(r"license:(.+)")
+
+
+def look(name: str) -> dict[str, object]:
+    """Its newest revision, licence, and the bytes that would be brought. Raises CannotStart."""
+    with _explained(name):
+        found = HfApi().model_info(name, files_metadata=True)
+    sizes = {file.rfilename: file.size or 0 for file in found.siblings or ()}
+    wanted = {file: size for file, size in sizes.items() if _is_wanted(file)}
+    if not any(file.endswith(".safetensors") for file in wanted):
+        raise CannotStart(
+            "It has no weights as safetensors. Other formats can run code when they are read and"
+            " are not taken."
+        )
+    named = (match[1] for tag in found.tags or () if (match := _LICENSE.fullmatch(tag)))
+    return {
+        "revision": found.sha,
+        "license": next(named, "unknown"),
+        "bytes": sum(wanted.values()),
+    }
+
+
+def bring(name: str, revision: str, folder: Path) -> dict[str, object]:
+    """Into the folder; what is there already is not brought again. Raises CannotStart."""
+    with _explained(name):
+        snapshot_download(
+            name,
+            revision=revision,
+            local_dir=folder,
+            allow_patterns=[*WANTED, "README.md", "LICENSE*"],
+            ignore_patterns=[*UNWANTED],
+        )
+    return {"folder": str(folder)}
+
+
+def _is_wanted(file: str) -> bool:
+    def fits(patterns: Sequence[str]) -> bool:
+        return any(fnmatch(file, pattern) for pattern in patterns)
+
+    return fits(WANTED) and not fits(UNWANTED)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except GatedRepoError as error:
+        raise CannotStart(
+            "Its licence has to be accepted on its page first; then put a token of yours into"
+            " HF_TOKEN."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise CannotStart(
+            "The hub has no such model for everybody. A token of yours goes into HF_TOKEN."
+        ) from error
+    except HFValidationError as error:
+        raise CannotStart(f"“{name}” is no name of a model on the hub.") from error
+    except (HTTPError, LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+        raise CannotStart(
+            "The hub cannot be reached, or broke off. Check the network and start again; what came"
+            " is kept. Or download it elsewhere and give the folder."
+        ) from error
+
+
+def main() -> None:
+    name, *rest = sys.argv[1:]
+    try:
+        told = bring(name, rest[0], Path(rest[1])) if rest else look(name)
+    except CannotStart as error:
+        told = {"error": str(error)}
+    sys.stdout.write(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
