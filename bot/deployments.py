@@ -174,13 +174,15 @@ async def history(request: Request, deps: Dependencies) -> Reply:
     """Which model answered when, by whose word, after which."""
     async with deps.store.reading() as records:
         found = await records.deployments.history(request.id, request.assistant.id)
+        models = await records.models.all(request.id, request.assistant.id)
+    labels = {model.name: model.label or model.name for model in models}
     # Where a rollback came back from is no place to go back to, so `after` does not know it.
     before = [*(one.model for one in found[1:]), request.assistant.base]
     lines = tuple(
         ListingRow(
             f"{one.since:%Y-%m-%d %H:%M}",
-            one.model,
-            request.words("model.after", by=one.by, after=left),
+            labels.get(one.model, one.model),
+            request.words("model.after", by=one.by, after=labels.get(left, left)),
         )
         for one, left in zip(found, before, strict=False)
     )

@@ -107,7 +107,11 @@ async def counts(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("channel", Role.CURATOR, is_for_pages=True)
 async def channel(request: Request, deps: Dependencies) -> Reply:
     """Who answers here, and with which model."""
-    answering = request.deployment.model if request.deployment else request.assistant.base
+    answering = str(request.assistant.base)
+    if request.deployment is not None:
+        async with deps.store.reading() as records:
+            model = await records.models.find(request.id, request.deployment.model)
+        answering = (model and model.label) or request.deployment.model
     is_always = request.binding is not None and request.binding.always
     key = "channel.always" if is_always else "channel.mentioned"
     return Card(

@@ -92,6 +92,7 @@ async def edited(request: Request, deps: Dependencies) -> Reply:
     METHOD,
     Option.integer("limit", 1, 200),
     Option.integer("after", 0),
+    Option.choice("order", "newest", "oldest"),
     Option("edit", OptionKind.EXAMPLE, role=Role.CURATOR, is_alone=True),
     Option("withdraw", OptionKind.EXAMPLE, role=Role.CURATOR, is_alone=True),
     is_private=True,
@@ -114,12 +115,16 @@ async def more(request: Request, deps: Dependencies) -> Reply:
 
 
 async def listing(request: Request, deps: Dependencies) -> Reply:
-    """A page of what the options look for."""
+    """A page of what the options look for; the newest first unless they say otherwise."""
     page = request.integer("limit") or _PAGE
     after, filters = request.integer("after"), wanted(request)
     async with deps.store.reading() as records:
         found = await records.examples.page(
-            request.id, filters, after=ExampleId(after) if after else None, limit=page + 1
+            request.id,
+            filters,
+            after=ExampleId(after) if after else None,
+            limit=page + 1,
+            newest_first=request.text("order") != "oldest",
         )
         total = await records.examples.count(request.id, filters)
     shown, words = found[:page], request.words

@@ -59,8 +59,9 @@ class Examples(Protocol):
         *,
         after: ExampleId | None = None,
         limit: int = 20,
+        newest_first: bool = False,
     ) -> Sequence[Example]:
-        """Oldest first."""
+        """In the order of their numbers, or the other way; `after` is where the last page ended."""
         ...
 
     async def ids(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bot.commands import JOB, Handlers
 from bot.deployments import rollback_button, use_button
-from bot.domain import ExampleFilter, Job, JobId, Notice, Phase, Role, Split, StepMetrics
+from bot.domain import Estimate, ExampleFilter, Job, JobId, Notice, Phase, Role, Split, StepMetrics
 from bot.errors import NotNow, deserialize
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -76,7 +76,8 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     evaluation = await records.evaluations.of_job(job.workspace, job.id)
     is_asked = evaluation is not None and evaluation.is_gate
     is_in_use = job.use_when_done and job.trouble is None and not is_asked
-    lines = [words("ended.model", model=job.model)]
+    made = await records.models.find(job.workspace, job.model) if job.model else None
+    lines = [words("ended.model", model=(made and made.label) or job.model)]
     state = "evaluating" if is_asked else "in_use" if is_in_use else "not_in_use"
     lines.append(words(f"ended.{state}"))
     if job.trouble_code == BY_HAND:
@@ -288,7 +289,7 @@ def _facts(job: Job, words: Words, checkpoints: Sequence[str]) -> list[tuple[str
         "host": job.host,
         "base": job.base,
         "method": words(f"method.{job.method}"),
-        "examples": words("job.rows", train=estimate.rows, held=estimate.validation_rows),
+        "examples": _rows(estimate, words),
         "epochs": _resolved(job, "n_epochs", words),
         "batch_size": _resolved(job, "batch_size", words),
         "learning_rate": _resolved(job, "learning_rate_multiplier", words),
@@ -296,6 +297,11 @@ def _facts(job: Job, words: Words, checkpoints: Sequence[str]) -> list[tuple[str
         "checkpoints": ", ".join(checkpoints) or None,
     }
     return [(name, str(value)) for name, value in values.items() if value is not None]
+
+
+def _rows(estimate: Estimate, words: Words) -> str:
+    held = estimate.validation_rows
+    return words("job.rows", train=estimate.rows, held=held) if held else str(estimate.rows)
 
 
 def _resolved(job: Job, name: str, words: Words) -> str:
@@ -357,7 +363,9 @@ async def accuracy(request: Request, deps: Dependencies) -> Reply:
     drawn = accuracies(measures, request.words)
     if drawn is None:
         raise NotNow(problem=request.words("job.no_numbers", id=job.id))
-    return Card(request.words("accuracy.title", id=job.id), chart=drawn)
+    is_learned = not _first_of(measures, _HELD_ACCURACY)
+    lines = (request.words("accuracy.learned_only"),) if is_learned else ()
+    return Card(request.words("accuracy.title", id=job.id), lines=lines, chart=drawn)
 
 
 def losses(measures: Sequence[StepMetrics], words: Words) -> Chart | None:

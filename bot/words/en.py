@@ -67,6 +67,7 @@ SENTENCES: Mapping[str, str] = {
     "option.not_both": "Give “{one}” or “{other}”, not both.",
     "option.unknown": "“{token}” is not an option of “{command}”. It knows: {options}",
     "option.after": "go on after this number",
+    "option.order": "which first: newest or oldest",
     "option.always": "answer every message here, not only mentions",
     "option.author": "only what this person wrote",
     "option.base": "the model to start from; “latest” goes on from your newest tuned model",

@@ -11,6 +11,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "host.plain.HostRefused": "The host “{host}” refused it. Curators and whoever runs the bot can see what it said.",
     "host.plain.HostServerError": "The host “{host}” had a fault of its own. Curators and whoever runs the bot can see what it said.",
     # What a job leaves
+    "accuracy.learned_only": "These are the rows it learned from, so this says nothing about new questions. Hold some back with /tune start validation:20%.",
     "accuracy.title": "Accuracy of training {id}",
     "accuracy.chart": "Accuracy",
     "accuracy.summary": "Tokens guessed right: from {first} to {last}.",

@@ -110,6 +110,7 @@ SENTENCES: Mapping[str, str] = {
     "option.not_both": "“{one}”和“{other}”只能写一个。",
     "option.unknown": "“{command}”没有“{token}”这个选项，可用的有：{options}",
     "option.after": "从这个编号之后接着看",
+    "option.order": "哪些排在前面：newest（最新）或 oldest（最早）",
     "option.always": "回答这里的每条消息，不只是 @我 的",
     "option.author": "只看这个人写的",
     "option.base": "从哪个模型开始；latest 表示接着最新的微调模型",

@@ -86,6 +86,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "name.external": "外部",
     "name.audit": "审计",
     "name.after": "之后",
+    "name.order": "顺序",
     "name.as": "别名",
     "name.training": "训练",
     "name.always": "总是",

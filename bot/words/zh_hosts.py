@@ -11,6 +11,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "host.plain.HostRefused": "模型服务“{host}”拒绝了。审核员和运行机器人的人可以看到它的原话。",
     "host.plain.HostServerError": "模型服务“{host}”自身出了故障。审核员和运行机器人的人可以看到它的原话。",
     # What a job leaves
+    "accuracy.learned_only": "这些是它学过的示例，并不能说明它回答新问题的水平。用 /tune start validation:20% 留出一部分来检查。",
     "accuracy.title": "训练 {id} 的准确率",
     "accuracy.chart": "准确率",
     "accuracy.summary": "猜对的词元：从 {first} 到 {last}。",

@@ -41,12 +41,13 @@ async def read(
     workspace: WorkspaceId,
     *conditions: ColumnElement[bool],
     limit: int,
+    newest_first: bool = False,
 ) -> list[Example]:
-    """The oldest examples that meet the conditions, with authors and tags."""
+    """The oldest or the newest examples that meet the conditions, with authors and tags."""
     rows = await connection.rows(
         select(*_SHOWN)
         .where(examples.c.workspace == workspace, *conditions)
-        .order_by(examples.c.id),
+        .order_by(examples.c.id.desc() if newest_first else examples.c.id),
         most=limit,
     )
     ids = [row.id for row in rows]

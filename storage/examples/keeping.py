@@ -135,9 +135,14 @@ class Examples:
         *,
         after: ExampleId | None = None,
         limit: int = 20,
+        newest_first: bool = False,
     ) -> Sequence[Example]:
-        beyond = table.c.id > (after or 0)
-        return await read(self._connection, workspace, *matching(filters), beyond, limit=limit)
+        wanted = list(matching(filters))
+        if after is not None:
+            wanted.append(table.c.id < after if newest_first else table.c.id > after)
+        return await read(
+            self._connection, workspace, *wanted, limit=limit, newest_first=newest_first
+        )
 
     async def ids(
         self,

@@ -117,7 +117,7 @@ class _Queue:
                 await self._fetch(told.lines[-1].id)
 
     async def _page(self, after: str | None) -> Listing | None:
-        wanted = {"state": "proposed", "limit": str(_PAGE), "after": after or ""}
+        wanted = {"state": "proposed", "limit": str(_PAGE), "after": after or "", "order": "oldest"}
         told = await self._visit.list("examples", wanted)
         return told if isinstance(told, Listing) else None
 

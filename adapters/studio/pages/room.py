@@ -119,7 +119,7 @@ class _RoomPage:
             await self._visit.send(events.ButtonClicked(action))
 
     async def _show_waiting(self) -> None:
-        told = await self._visit.list("examples", {"state": "proposed"})
+        told = await self._visit.list("examples", {"state": "proposed", "order": "oldest"})
         if not isinstance(told, Listing) or told == self._waiting:
             return
         self._waiting = told
