@@ -76,6 +76,7 @@ _NAMES = (
     "method",
     "model",
     "name",
+    "order",
     "origin",
     "person",
     "presence_penalty",
