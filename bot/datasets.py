@@ -6,11 +6,9 @@ import asyncio
 import csv
 import io
 import json
-import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import IO
+from time import perf_counter
 
 from bot.domain import (
     AssistantId,
@@ -29,10 +27,11 @@ from bot.replies import Document, Reply
 from bot.request import Request
 from bot.rows import Method, Problem, content_text
 
-_BATCH = 200
+_FEWEST, _MOST = 200, 2000
+_LONGEST_PART = 0.025
+"""Seconds of one transaction of an import."""
 _BETWEEN = 50
 _PAGE = 200
-_IN_MEMORY = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -52,6 +51,20 @@ class Tally:
             self.problems.append(problem)
 
 
+@dataclass(slots=True)
+class _PartSize:
+    """Rows of one transaction: larger parts cost less, but whoever else writes waits for one."""
+
+    rows: int = _FEWEST
+
+    def adapt(self, seconds: float) -> None:
+        """To what the last part took."""
+        if seconds > _LONGEST_PART:
+            self.rows = max(_FEWEST, self.rows // 2)
+        elif seconds < _LONGEST_PART / 3:
+            self.rows = min(_MOST, self.rows * 2)
+
+
 async def import_rows(
     rows: Iterable[tuple[int, Row | Problem]],
     *,
@@ -61,21 +74,20 @@ async def import_rows(
     request: Request,
     store: Store,
 ) -> Tally:
-    """A batch of good rows in each transaction, so that others can write in between.
+    """A part of the good rows in each transaction, so that others can write in between.
 
     What is known already is left alone, so an import that was cut off is made whole by
-    doing it again; nothing of a batch that was written is lost.
+    doing it again; nothing of a part that was written is lost. No more is held than a part.
     """
-    tally = Tally()
-    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as good:
-        count = await _put_aside(rows, good, tally)
-        for batch in _batches(good):
-            request.tell_progress(count + tally.new + tally.known, 2 * count)
-            examples = [NewExample(assistant, method, state, r, Origin.IMPORT) for r in batch]
-            async with store.writing() as records:
-                new = await records.examples.add_many(request.id, examples, at=request.now)
-            tally.new += new
-            tally.known += len(batch) - new
+    tally, size = Tally(), _PartSize()
+    async for batch in _batches(rows, tally, size):
+        examples = [NewExample(assistant, method, state, r, Origin.IMPORT) for r in batch]
+        async with store.writing() as records:
+            began = perf_counter()
+            new = await records.examples.add_many(request.id, examples, at=request.now)
+        size.adapt(perf_counter() - began)
+        tally.new += new
+        tally.known += len(batch) - new
     private = ExampleFilter(assistant, private_text=ANY_PRIVATE_TEXT, is_living=True)
     async with store.writing() as records:
         tally.private = await records.examples.count(request.id, private)
@@ -204,26 +216,23 @@ def _last(messages: object, role: str) -> str:
     return content_text(texts[-1]) if texts else ""
 
 
-async def _put_aside(
-    rows: Iterable[tuple[int, Row | Problem]], good: IO[bytes], tally: Tally
-) -> int:
-    """The good rows, one a line, and how many; others have a turn now and then."""
-    kept = 0
+async def _batches(
+    rows: Iterable[tuple[int, Row | Problem]], tally: Tally, size: _PartSize
+) -> AsyncIterator[list[Row]]:
+    """The good rows in parts of the size that is right by then; others have a turn meanwhile."""
+    batch: list[Row] = []
     for count, (_, row) in enumerate(rows, start=1):
         if isinstance(row, Problem):
             tally.refuse(row)
         else:
-            good.write(json.dumps(row).encode() + b"\n")
-            kept += 1
-        if count % _BETWEEN == 0:
+            batch.append(row)
+        if len(batch) >= size.rows:
+            yield batch
+            batch = []
+        elif count % _BETWEEN == 0:
             await asyncio.sleep(0)
-    return kept
-
-
-def _batches(good: IO[bytes]) -> Iterator[list[Row]]:
-    good.seek(0)
-    while lines := list(islice(good, _BATCH)):
-        yield [json.loads(line) for line in lines]
+    if batch:
+        yield batch
 
 
 def _safe(name: str) -> str:

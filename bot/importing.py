@@ -381,13 +381,12 @@ def _column_field(purpose: str, value: str, headings: tuple[str, ...], words: Wo
 def _told_rows(
     file: IO[bytes], plan: ImportPlan, request: Request
 ) -> Iterator[tuple[int, Row | Problem]]:
-    """The rows one by one, and how much of the file was checked already."""
+    """The rows one by one, and how much of the file is read already."""
     total = file.seek(0, io.SEEK_END)
-    request.tell_progress(0, 2 * total)
+    request.tell_progress(0, total)
     for count, row in enumerate(read_import(file, plan)):
         if count % _BETWEEN == 0:
-            # Writing them down is the other half.
-            request.tell_progress(file.tell(), 2 * total)
+            request.tell_progress(file.tell(), total)
         yield row
 
 

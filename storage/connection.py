@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Delete,
+    Dialect,
     Executable,
     Float,
     Insert,
@@ -119,10 +121,8 @@ class Connection:
         """
         if not rows:
             return
-        compiled = statement.compile(dialect=self._connection.dialect, column_keys=list(names))
-        if compiled.positiontup != list(names):
-            raise ValueError(f"the statement wants {compiled.positiontup}")
-        await shielded(self._connection.exec_driver_sql(str(compiled), list(rows)))
+        sql = _compiled(statement, self._connection.dialect, tuple(names))
+        await shielded(self._connection.exec_driver_sql(sql, list(rows)))
 
     async def run_each(self, statement: Executable, rows: Sequence[Mapping[str, object]]) -> None:
         """Run a change once for each mapping of values, as one call of the driver."""
@@ -140,9 +140,11 @@ class Connection:
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An insert that knows ON CONFLICT, which Core leaves to the dialects."""
-        if self._connection.dialect.name == "postgresql":
-            return postgresql.insert(table)
-        return sqlite.insert(table)
+        return insert_for(self.dialect_name, table)
+
+    @property
+    def dialect_name(self) -> str:
+        return self._connection.dialect.name
 
     def number_in(self, column: ColumnElement[Any], name: str) -> ColumnElement[float]:
         """A number of a JSON object that is kept as text; NULL where there is none."""
@@ -154,6 +156,19 @@ class Connection:
         """Whether the thing is there, and the workspace's own."""
         own = exists().where(table.c.workspace == workspace, table.c.id == number)
         return bool((await self.run(select(own))).scalar())
+
+
+def insert_for(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@lru_cache(maxsize=64)
+def _compiled(statement: Insert, dialect: Dialect, names: tuple[str, ...]) -> str:
+    """Kept for statements that are made once; to compile one takes as long as to add 20 rows."""
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
+    if compiled.positiontup != list(names):
+        raise ValueError(f"the statement wants {compiled.positiontup}")
+    return str(compiled)
 
 
 def some_of(table: Table, *conditions: ColumnElement[bool], limit: int) -> ColumnElement[bool]:

@@ -169,6 +169,7 @@ CALLS: dict[str, Call] = {
     "undoables.find": lambda r, _: r.undoables.find(FOREIGN, 1),
     "undoables.all": lambda r, _: r.undoables.all(FOREIGN),
     "models.restore": lambda r, h: r.models.restore(FOREIGN, h.model.name),
+    "examples.awaiting_consent": lambda r, h: r.examples.awaiting_consent(FOREIGN, [h.example.id]),
     "examples.standing": lambda r, h: r.examples.standing(FOREIGN, [h.example.id]),
     "example_cards.put": lambda r, h: r.example_cards.put(FOREIGN, PLACE, MESSAGE, [h.example.id]),
     "example_cards.shown": lambda r, _: r.example_cards.shown(FOREIGN, GENERAL, MESSAGE),

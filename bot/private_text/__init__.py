@@ -6,6 +6,7 @@ from bot.private_text.finding import (
     Finding,
     PrivateText,
     find_private,
+    may_be_private,
 )
 from bot.private_text.rows import mask_row, private_texts, row_kinds
 
@@ -16,6 +17,7 @@ __all__ = [
     "PrivateText",
     "find_private",
     "mask_row",
+    "may_be_private",
     "private_texts",
     "row_kinds",
 ]

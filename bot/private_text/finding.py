@@ -37,14 +37,21 @@ class Finding:
 
 
 # Whatever is found has a digit, an at sign, the head of a key or the end of a machine's name.
-_SUSPECT = re.compile(
-    r"[0-9@]|-----BEGIN|\.(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)\b"
-)
+# Three searches, because one for all of them takes ten times as long.
+_HEAD = "-----"
+_DIGIT = re.compile(r"[0-9@]")
+_MACHINE = re.compile(r"\.(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)\b")
+
+
+def may_be_private(text: str) -> bool:
+    """False where there is surely no private text, also in what was folded to lower case."""
+    found = _DIGIT.search(text) or _HEAD in text or _MACHINE.search(text)
+    return bool(found)
 
 
 def find_private(text: str) -> Sequence[Finding]:
     """Every place with private text, in order; of two that overlap the surer kind is kept."""
-    if _SUSPECT.search(text) is None:
+    if not may_be_private(text):
         return ()
     # Only a fraction of all texts gets here, and the libraries take time to load.
     from bot.private_text import addresses, credentials, id_numbers, phones

@@ -6,6 +6,7 @@ from hashlib import sha256
 from unicodedata import normalize
 
 _as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_quoted = json.encoder.encode_basestring_ascii
 
 
 def fingerprint(row: Mapping[str, object]) -> str:
@@ -14,8 +15,32 @@ def fingerprint(row: Mapping[str, object]) -> str:
     Key order, spacing, the ids of tool calls, keys without meaning and the way Unicode composes
     its letters are not part of it.
     """
+    plain = _plain_meaning(row)
+    if plain is not None:
+        return sha256(plain.encode()).hexdigest()
     outputs = [_answers(row.get(key)) for key in ("preferred_output", "non_preferred_output")]
     return _hash([_conversation(row), *outputs] if _is_preference(row) else [_conversation(row)])
+
+
+def _plain_meaning(row: Mapping[str, object]) -> str | None:
+    """The same text as is hashed of any row, written at once; None where a row has more to it.
+
+    Nearly every row of an import is such a one, and the long way takes five times as long.
+    """
+    messages = row.get("messages") if len(row) == 1 else None
+    if type(messages) is not list:
+        return None
+    told: list[str] = []
+    for message in messages:
+        if type(message) is not dict or len(message) != 2:
+            return None
+        role, content = message.get("role"), message.get("content")
+        if type(role) is not str or type(content) is not str:
+            return None
+        text = _unified(content)
+        said = f'"content":{_quoted(text)},' if text else ""
+        told.append(f'{{{said}"role":{_quoted(role)}}}')
+    return f'[{{"messages":[{",".join(told)}]}}]'
 
 
 def prompt_fingerprint(row: Mapping[str, object]) -> str:

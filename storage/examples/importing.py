@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 
 from sqlalchemy import Insert, Integer, Table, Text, and_, bindparam, func, insert, select
 
 from bot.domain import AssistantId, NewExample, WorkspaceId
-from bot.private_text import row_kinds
-from storage.columns import as_json
-from storage.connection import Connection, foreign_key_as_not_found
-from storage.examples.values import searchable
+from bot.private_text import may_be_private, row_kinds
+from storage.connection import Connection, foreign_key_as_not_found, insert_for
+from storage.examples.values import as_text
 from storage.tables import (
     IS_LIVING,
     example_authors,
@@ -41,7 +41,7 @@ async def add_marked(
         "assistant", ", ".join(sorted({str(assistant) for assistant, _ in new}))
     ):
         await connection.many(
-            connection.insert(examples).on_conflict_do_nothing(),
+            _insert(connection.dialect_name),
             _EXAMPLE,
             [_values(workspace, example, mark, moment) for (_, mark), example in new.items()],
         )
@@ -58,13 +58,15 @@ def _values(
     workspace: WorkspaceId, example: NewExample, mark: str, moment: object
 ) -> tuple[object, ...]:
     source = example.source
+    row, texts = as_text(example.row)
+    private = row_kinds(example.row or {}) if texts and may_be_private(texts) else 0
     return (
         workspace,
         example.assistant,
         example.method.value,
         example.state.value,
-        as_json(example.row),
-        searchable(example.row),
+        row,
+        texts,
         mark,
         1,
         moment,
@@ -77,7 +79,7 @@ def _values(
         moment,
         moment,
         int(example.exclusions),
-        int(row_kinds(example.row or {})),
+        int(private),
         False,
     )
 
@@ -95,8 +97,7 @@ async def _add_items(
         for position, item in enumerate(dict.fromkeys(own))
     ]
     if rows:
-        statement = _of_a_new_one(table, {"position": Integer(), "item": Text()})
-        await connection.many(statement, [*_ITEM, *_NEW], rows)
+        await connection.many(_item_of_a_new_one(table), [*_ITEM, *_NEW], rows)
 
 
 async def _add_messages(
@@ -108,8 +109,22 @@ async def _add_messages(
         for one in dict.fromkeys((*example.messages, *filter(None, [example.source])))
     ]
     if rows:
-        statement = _of_a_new_one(example_messages, dict.fromkeys(_MESSAGE, Text()))
-        await connection.many(statement, [*_MESSAGE, *_NEW], rows)
+        await connection.many(_message_of_a_new_one(), [*_MESSAGE, *_NEW], rows)
+
+
+@cache
+def _insert(dialect: str) -> Insert:
+    return insert_for(dialect, examples).on_conflict_do_nothing()
+
+
+@cache
+def _item_of_a_new_one(table: Table) -> Insert:
+    return _of_a_new_one(table, {"position": Integer(), "item": Text()})
+
+
+@cache
+def _message_of_a_new_one() -> Insert:
+    return _of_a_new_one(example_messages, dict.fromkeys(_MESSAGE, Text()))
 
 
 def _of_a_new_one(table: Table, columns: Mapping[str, Integer | Text]) -> Insert:
