@@ -8,6 +8,8 @@ from typing import ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tuner.pending_connections import PendingConnections
+
 MOST_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 5.0
 MOST_WAITING = 32
@@ -31,20 +33,16 @@ class BoundedConnection(HttpToolsProtocol):
     _unread_bytes = 0
     _field_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
-    _waiting: ClassVar[dict[str, dict[BoundedConnection, None]]] = {}
-    """By address, the oldest first: those that have sent no whole head yet."""
+    _pending: ClassVar = PendingConnections(MOST_WAITING)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
         self._expect(HEAD_SECONDS)
-        waiting = self._waiting.setdefault(self._address, {})
-        waiting[self] = None
-        if len(waiting) > MOST_WAITING:
-            next(iter(waiting))._give_up()
+        self._pending.add(self._address, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect(None)
-        self._has_come()
+        self._stop_pending()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -73,7 +71,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._check_fields()
         self._awaits_head, self._awaits_body = False, True
         self._expect(None)
-        self._has_come()
+        self._stop_pending()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -116,14 +114,11 @@ class BoundedConnection(HttpToolsProtocol):
     def _address(self) -> str:
         return self.client[0] if self.client else ""
 
-    def _has_come(self) -> None:
-        waiting = self._waiting.get(self._address, {})
-        waiting.pop(self, None)
-        if not waiting:
-            self._waiting.pop(self._address, None)
+    def _stop_pending(self) -> None:
+        self._pending.remove(self._address, self._give_up)
 
     def _give_up(self) -> None:
-        self._has_come()
+        self._stop_pending()
         if self._awaits_head and not self._is_answering:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         self.transport.close()

@@ -69,24 +69,28 @@ async def house(settings: Settings) -> AsyncIterator[App]:
                     group.create_task(lock.keep(), name="database lock"),
                     group.create_task(tuner.keep(), name="embedded tuner"),
                     group.create_task(_serve_models(built, tuner, hosts), name="language models"),
-                    *_watchers(built, group),
-                    group.create_task(_deliver(built), name="courier"),
-                    group.create_task(_turn_pages(built), name="calendar"),
-                    group.create_task(_settle_removals(built), name="removals"),
-                    group.create_task(_look_for_former_members(built), name="members"),
                     group.create_task(_scrub(database), name="erasure"),
                     group.create_task(_remove_old(built, settings), name="retention"),
+                    *_loops_of(built, group),
                 ]
-                if built.slack is not None:
-                    loops.append(group.create_task(built.slack.run(built), name="slack"))
-                if built.discord is not None:
-                    loops.append(group.create_task(built.discord.run(built), name="discord"))
                 try:
                     await built.dispatch.recover(backlog)
                     yield built
                 finally:
                     await _finish(built, loops)
                     await hosts.close()
+
+
+def _loops_of(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[None]]:
+    yield from _watchers(built, group)
+    yield group.create_task(_deliver(built), name="courier")
+    yield group.create_task(_turn_pages(built), name="calendar")
+    yield group.create_task(_settle_removals(built), name="removals")
+    yield group.create_task(_look_for_former_members(built), name="members")
+    if built.slack is not None:
+        yield group.create_task(built.slack.run(built), name="slack")
+    if built.discord is not None:
+        yield group.create_task(built.discord.run(built), name="discord")
 
 
 @contextmanager

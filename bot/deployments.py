@@ -53,16 +53,7 @@ async def _use(
             return Text(request.words("use.already", model=model.label or model.name))
         if instead_of is not None and instead_of != _stamp(current):
             return _refuse_use(request, model, current)
-        await records.deployments.add(
-            request.id,
-            request.assistant.id,
-            model=model.name,
-            host=model.host,
-            by=request.by,
-            at=request.now,
-            after=current.model if current else None,
-            called=model.called,
-        )
+        await _deploy(model, request, records, after=current.model if current else None)
         await records.audit.add(
             request.id, request.by, "model.used", at=request.now, model=model.name
         )
@@ -92,16 +83,7 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
         # What was deleted since cannot answer again; the base always can.
         known = await records.models.find(request.id, name)
         model = await wanted_model(request, name if known else request.assistant.base, records)
-        await records.deployments.add(
-            request.id,
-            request.assistant.id,
-            model=model.name,
-            host=model.host,
-            by=request.by,
-            at=request.now,
-            after=earlier.after if earlier else None,
-            called=model.called,
-        )
+        await _deploy(model, request, records, after=earlier.after if earlier else None)
         await records.audit.add(
             request.id,
             request.by,
@@ -111,6 +93,21 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
             event=request.event.key,
         )
     return Text(request.words("rollback.done", model=model.name, before=current.model))
+
+
+async def _deploy(
+    model: Model, request: Request, records: Records, *, after: ModelName | None
+) -> None:
+    await records.deployments.add(
+        request.id,
+        request.assistant.id,
+        model=model.name,
+        host=model.host,
+        by=request.by,
+        at=request.now,
+        after=after,
+        called=model.called,
+    )
 
 
 def rollback_button(model: ModelName, words: Words) -> Button:

@@ -12,6 +12,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from tuner.errors import ApiError, Busy, RequestTimeout
+from tuner.pending_connections import PendingConnections
 
 HEAD_SECONDS = 5.0
 """For the line and the headers of a request, from the first byte that could belong to it."""
@@ -25,16 +26,12 @@ class Connection(H11Protocol):
     """Refuses in the protocol's words what is no HTTP, comes too slowly or is one too many."""
 
     _head_timer: asyncio.TimerHandle | None = None
-    _waiting: ClassVar[dict[str, dict["Connection", None]]] = {}
-    """By address, the oldest first: those that have sent no whole head yet."""
+    _pending: ClassVar = PendingConnections(MOST_WAITING)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
-        waiting = self._waiting.setdefault(self._address, {})
-        waiting[self] = None
-        if len(waiting) > MOST_WAITING:
-            next(iter(waiting))._give_up()
+        self._pending.add(self._address, self._give_up)
         if len(self.connections) > MOST_CONNECTIONS:
             self._refuse(Busy())
         else:
@@ -43,7 +40,7 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.cycle is not None:
-            self._has_come()
+            self._stop_pending()
         self._await_head()
 
     def on_response_complete(self) -> None:
@@ -52,7 +49,7 @@ class Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
-        self._has_come()
+        self._stop_pending()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -76,15 +73,12 @@ class Connection(H11Protocol):
     def _address(self) -> str:
         return self.client[0] if self.client else ""
 
-    def _has_come(self) -> None:
-        waiting = self._waiting.get(self._address, {})
-        waiting.pop(self, None)
-        if not waiting:
-            self._waiting.pop(self._address, None)
+    def _stop_pending(self) -> None:
+        self._pending.remove(self._address, self._give_up)
 
     def _give_up(self) -> None:
         self._stop_waiting()
-        self._has_come()
+        self._stop_pending()
         if not self.transport.is_closing():
             self._refuse(RequestTimeout())
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 from adapters.discord.api import Json
+from adapters.discord.inbound import inputs_of
 from adapters.discord.outbound import nonce
 from bot.domain import Place
 
@@ -67,11 +68,11 @@ def _put(held: OrderedDict[Any, Any], key: object, value: object) -> None:
 
 
 def _filled(modal: Json, submission: Json) -> Json:
-    typed = {one["custom_id"]: one for one in _inputs(submission.get("components") or ())}
+    typed = {one["custom_id"]: one for one in inputs_of(submission.get("components") or ())}
     return {**modal, "components": [_with(one, typed) for one in modal["components"]]}
 
 
-def _with(part: Json, typed: dict[str, Json]) -> Json:
+def _with(part: Json, typed: Mapping[str, Mapping[str, Any]]) -> Json:
     """A file cannot be put into a form; all else can."""
     held: Json = dict(part.get("component") or {})
     answer = typed.get(str(held.get("custom_id")))
@@ -93,7 +94,7 @@ def _with(part: Json, typed: dict[str, Json]) -> Json:
 
 def _rebuilt(submission: Json) -> Json:
     """The form as an earlier run showed it is not known; its texts are, by their names."""
-    inputs = [one for one in _inputs(submission.get("components") or ()) if one.get("type") == 4]
+    inputs = [one for one in inputs_of(submission.get("components") or ()) if one.get("type") == 4]
     return {
         "custom_id": submission.get("custom_id"),
         "title": str(submission.get("custom_id")).partition(":")[0][:45],
@@ -111,13 +112,3 @@ def _rebuilt(submission: Json) -> Json:
             for one in inputs
         ],
     }
-
-
-def _inputs(components: Any) -> Iterator[Json]:
-    """Whatever stands around the inputs: labels or rows."""
-    for component in components:
-        if component.get("custom_id"):
-            yield component
-        yield from _inputs(component.get("components") or ())
-        if component.get("component"):
-            yield from _inputs([component["component"]])

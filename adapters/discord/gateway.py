@@ -280,20 +280,9 @@ class HttpApi:
         assert self._client is not None
         number, self._client._connection.shard_count = shard
         self._client._connection._intents = discord.Intents._from_value(intents)
-        is_resumed = kept.session is not None
         socket: Socket | None = None
         try:
-            async with asyncio.timeout(_HELLO_SECONDS):
-                socket = await Socket.from_client(
-                    self._client,
-                    initial=True,
-                    shard_id=number,
-                    gateway=yarl.URL(kept.gateway if is_resumed and kept.gateway else gateway),
-                    session=kept.session,
-                    sequence=kept.sequence,
-                    resume=is_resumed,
-                )
-            here = socket
+            socket = here = await self._connect(kept, gateway, number)
             here.heard = lambda one: heard(here, one)
             while True:
                 await socket.poll_event()
@@ -312,6 +301,20 @@ class HttpApi:
                     # Any code but 1000 and 1001 leaves the session to be resumed.
                     async with asyncio.timeout(2):
                         await socket.close(4000)
+
+    async def _connect(self, kept: GatewaySession, gateway: str, shard: int) -> Socket:
+        assert self._client is not None
+        is_resumed = kept.session is not None
+        async with asyncio.timeout(_HELLO_SECONDS):
+            return await Socket.from_client(
+                self._client,
+                initial=True,
+                shard_id=shard,
+                gateway=yarl.URL(kept.gateway if is_resumed and kept.gateway else gateway),
+                session=kept.session,
+                sequence=kept.sequence,
+                resume=is_resumed,
+            )
 
     async def _patiently(
         self,

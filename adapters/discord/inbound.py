@@ -391,11 +391,10 @@ def _marked(inner: Payload, bot: Bot, around: EventContext) -> ShortcutUsed:
 
 
 def _values(inner: Payload) -> tuple[dict[str, str], Attachment | None]:
-    """Whatever stands around the inputs: labels, rows, or what is yet to come."""
     files: Payload = (inner.get("resolved") or {}).get("attachments") or {}
     values: dict[str, str] = {}
     attachment = None
-    for field_ in _inputs(inner.get("components") or ()):
+    for field_ in inputs_of(inner.get("components") or ()):
         name = str(field_["custom_id"]).partition(PART)[0]
         chosen = [str(one) for one in field_.get("values") or ()]
         if chosen and chosen[0] in files:
@@ -407,13 +406,14 @@ def _values(inner: Payload) -> tuple[dict[str, str], Attachment | None]:
     return values, attachment
 
 
-def _inputs(components: Any) -> Iterator[Payload]:
+def inputs_of(components: Any) -> Iterator[Payload]:
+    """The inputs of a modal or its submission, whatever labels and rows stand around them."""
     for component in components:
         if component.get("custom_id"):
             yield component
-        yield from _inputs(component.get("components") or ())
+        yield from inputs_of(component.get("components") or ())
         if component.get("component"):
-            yield from _inputs([component["component"]])
+            yield from inputs_of([component["component"]])
 
 
 def _option(value: object) -> str:

@@ -108,9 +108,7 @@ class OpenAIHost:
             base_url=base_url,
             max_retries=retries,
             timeout=self._timeout(self._timeouts.poll),
-            http_client=DefaultAsyncHttpx2Client(
-                verify=_trusted(), event_hooks={"response": [_disable_long_retries]}
-            ),
+            http_client=_http_client(),
         )
         self._acting = self._reading.with_options(max_retries=0)
         self._chatting = self._reading.with_options(
@@ -415,6 +413,11 @@ class OpenAIHost:
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated(host=self._name, key_variable=self._key_variable, secrets=self._secrets)
+
+
+def _http_client() -> httpx2.AsyncClient:
+    hooks = {"response": [_disable_long_retries]}
+    return DefaultAsyncHttpx2Client(verify=_trusted(), event_hooks=hooks)
 
 
 @cache
