@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot import access
+from bot import access, unanswered
 from bot.commands import Handlers
 from bot.domain import (
     MUST_ANSWER,
+    ExampleId,
     ExampleState,
     Exclusion,
     MessageId,
@@ -108,7 +109,8 @@ async def submitted(request: Request, deps: Dependencies) -> Reply:
     if not _may_teach(request, found):
         return Text(request.words("feedback.not_kept"), private=True)
     async with deps.store.writing() as records:
-        reply = await _teach(request, turn, better, found, records)
+        reply, example = await _teach(request, turn, better, found, records)
+    await unanswered.close_alike(request, turn.id, example, deps)
     await ask_authors(request, (asker, request.user), store=deps.store)
     return reply
 
@@ -179,7 +181,7 @@ async def _answer_at(request: Request, message: MessageId | None, *, store: Stor
 
 async def _teach(
     request: Request, turn: Turn, better: str, found: Exclusion, records: Records
-) -> Reply:
+) -> tuple[Reply, ExampleId]:
     """An example of the better answer, and a preference of it over the bot's own."""
     _refuse_bad(request, example_row(turn, better), Method.SUPERVISED)
     asked = messages_of(replace(turn, message=None))
@@ -199,7 +201,7 @@ async def _teach(
     )
     key = "feedback.taught" if example.state is ExampleState.APPROVED else "feedback.proposed"
     key = "must.marked" if is_never_again else key
-    return Text(request.words(key, id=example.id))
+    return Text(request.words(key, id=example.id)), example.id
 
 
 def example_row(turn: Turn, better: str) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.ports import store
+from storage.answer_stats import AnswerStats
 from storage.assistants import Assistants
 from storage.audit import Audit
 from storage.blind_votes import BlindVotes
@@ -52,6 +53,7 @@ class Records:
         self.models: store.Models = Models(connection)
         self.deployments: store.Deployments = Deployments(connection)
         self.turns: store.Turns = Turns(connection)
+        self.answer_stats: store.AnswerStats = AnswerStats(connection)
         self.outbox: store.Outbox = Outbox(connection)
         self.inbox: store.Inbox = Inbox(connection)
         self.audit: store.Audit = Audit(connection)

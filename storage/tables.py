@@ -56,6 +56,7 @@ from storage.residue_table import residues as residues
 from storage.role_table import roles as roles
 from storage.room_tables import room_messages as room_messages
 from storage.room_tables import room_reactions as room_reactions
+from storage.taught_table import taught_turns as taught_turns
 
 
 def _text(name: str) -> Column[str]:
@@ -507,6 +508,7 @@ Index(None, turns.c.workspace, turns.c.channel, turns.c.message)
 Index(None, turns.c.workspace, turns.c.channel, turns.c.asked_message)
 Index(None, turns.c.workspace, turns.c.asker)
 Index(None, turns.c.workspace, turns.c.model)
+Index(None, turns.c.workspace, turns.c.assistant, turns.c.at)
 Index(None, turns.c.at)
 # Written out, as above. What is forgotten leaves it, so that each part finds the next at once.
 HAS_WORDS = or_(turns.c.question != literal_column("''"), turns.c.reply != literal_column("''"))

@@ -24,7 +24,7 @@ from bot.domain import (
 from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, foreign_key_as_not_found, parts
-from storage.tables import HAS_WORDS, IS_LIVING, examples, turns, votes
+from storage.tables import HAS_WORDS, IS_LIVING, examples, taught_turns, turns, votes
 
 
 class Turns:
@@ -164,6 +164,7 @@ class Turns:
     async def _delete(self, some: Select[tuple[int]], limit: int) -> int:
         numbers = [row.id for row in await self._connection.rows(some, most=limit)]
         await self._connection.run(delete(votes).where(votes.c.turn.in_(numbers)))
+        await self._connection.run(delete(taught_turns).where(taught_turns.c.turn.in_(numbers)))
         return await self._connection.changed(delete(turns).where(turns.c.id.in_(numbers)))
 
     async def vote(self, workspace: WorkspaceId, vote: Vote) -> None:

@@ -20,7 +20,7 @@ from tuner.__main__ import KEY_VARIABLE
 TRACES = re.compile(r"(?<![\w.$])/(?:work|root|home|Users|tmp)/|pypi\.|/simple/")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-TUNE = re.compile(r"/tune ([a-z][a-z-]*(?: [a-z]+(?![\w:]))?)([^`\n]*)")
+TUNE = re.compile(r"/tune ([a-z][a-z-]*(?: [a-z]+(?:-[a-z]+)*(?![\w:-]))?)([^`\n]*)")
 IN_SHELL = re.compile(r"(?:^|[\s/])attune (?!attune\b)([a-z][a-z-]*)([^\n|]*)", re.MULTILINE)
 IN_PROSE = re.compile(r"`(?:\S*/)?attune ([a-z][a-z-]*)([^`\n]*)`")
 

@@ -136,7 +136,9 @@ async def test_the_calendar_asks_no_more_for_more_workspaces(scene: Scene) -> No
     assert await queries(scene, calendar.poll) == few
 
 
-@pytest.mark.parametrize("words", ["examples", "jobs", "models", "assistant list", "admin audit"])
+@pytest.mark.parametrize(
+    "words", ["examples", "jobs", "models", "assistant teach-next", "admin audit"]
+)
 async def test_a_page_of_a_list_asks_no_more_for_more_rows(scene: Scene, words: str) -> None:
     await scene.learn(3)
     few = await queries(scene, lambda: scene.command(words))
@@ -156,7 +158,7 @@ async def test_an_answer_asks_no_more_after_many_answers(scene: Scene) -> None:
     assert await queries(scene, lambda: scene.say("@Attune hello again")) == few
 
 
-@pytest.mark.parametrize("page", ["tour", "counts", "workspaces", "answers", "consents"])
+@pytest.mark.parametrize("page", ["tour", "counts", "workspaces", "dashboard", "consents"])
 async def test_a_page_asks_no_more_for_more_rows(scene: Scene, page: str) -> None:
     async def look() -> None:
         await scene.house.query(scene.event(ButtonClicked(page), key=page))
@@ -258,11 +260,18 @@ async def test_nothing_that_people_do_reads_a_large_table_from_end_to_end(scene:
         ids = await approved(scene, 5)
         await bulk(scene, "approved", ids=ids)
         await bulk(scene, "tag", all="yes", name="greeting")
-        for words in ("examples", "examples tag:greeting", "review", "jobs", "models", "status"):
+        for words in (
+            "examples",
+            "examples tag:greeting",
+            "review",
+            "jobs",
+            "status",
+            "assistant teach-next",
+        ):
             await scene.command(words)
         for words in ("my-data", "admin audit", "admin roles", "admin budget", "help", "export"):
             await scene.command(words)
-        for page in ("tour", "counts", "workspaces", "answers", "consents"):
+        for page in ("tour", "counts", "workspaces", "dashboard", "evaluations", "consents"):
             await scene.house.query(scene.event(ButtonClicked(page), key=page))
         await scene.house.room.channels()
         await scene.house.watcher.calendar.poll()

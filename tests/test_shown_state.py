@@ -25,6 +25,7 @@ SHOWS_ONLY = {
     *("example.skip", "examples.more", "host.test", "job.accuracy", "job.events", "job.numbers"),
     *("job.quote", "job.results", "job.rows", "job.show", "jobs.more", "model.history"),
     *("model.keep", "model.lineage", "privacy.keep", "privacy.my_data", "share"),
+    *("dashboard", "unanswered.more"),
     *("engine", "evaluation.details", "evaluation.question", "evaluation.show"),
     *("evaluation.export", "evaluation.sheet", "evaluations", "evaluations.history"),
     *("model.export", "model.take", "model.take_page", "welcome.approvers"),
@@ -45,7 +46,7 @@ OPENS_A_QUESTION = {
 }
 ONE_STATE_ALONE = {
     *("feedback.good", "starter", "example.must_answer", "example.not_must_answer"),
-    "example.teach",
+    *("example.teach", "unanswered.dismiss"),
     *("engine.cancel", "engine.confirm", "engine.use"),
 }
 """Done twice it is as done once: the last vote of a person, the same rows, one mark, one engine."""

@@ -262,6 +262,13 @@ CALLS: dict[str, Call] = {
     ),
     "evaluations.lose": lambda r, h: r.evaluations.lose(FOREIGN, h.evaluation.id, [0]),
     "evaluations.answers": lambda r, h: r.evaluations.answers(FOREIGN, h.evaluation.id),
+    "answer_stats.daily": lambda r, h: r.answer_stats.daily(FOREIGN, h.assistant.id, since=NOW),
+    "answer_stats.unanswered": lambda r, h: r.answer_stats.unanswered(
+        FOREIGN, h.assistant.id, since=NOW, is_marked=False
+    ),
+    "answer_stats.close": lambda r, h: r.answer_stats.close(
+        FOREIGN, [h.turn.id], h.example.id, at=NOW
+    ),
     "evaluations.ordered": lambda r, h: r.evaluations.ordered(
         FOREIGN, h.evaluation.id, QuestionOrder.APART
     ),
@@ -426,6 +433,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
         HOME, replace(a_turn(assistant.id), message=MESSAGE, asked_message=MESSAGE)
     )
     await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
+    await r.answer_stats.close(HOME, [turn.id], example.id, at=NOW)
     evaluation = await r.evaluations.add(HOME, an_evaluation(assistant.id))
     question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
     await r.evaluations.add_questions(HOME, evaluation.id, [question])

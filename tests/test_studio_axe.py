@@ -27,6 +27,7 @@ PAGES = {
     "/preferences": "No preferences yet",
     "/jobs": "What the host told",
     "/evaluations": "No evaluation yet",
+    "/teach-next": "What to teach next",
     "/models": "answers now",
     "/compare": "One question, every model side by side",
     "/workspaces": "local",

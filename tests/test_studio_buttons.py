@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 PAGES = {
     "talk": ("/", "/room/direct", "/review"),
-    "examples": ("/examples", "/preferences"),
+    "examples": ("/examples", "/preferences", "/teach-next"),
     "train": ("/jobs", "/evaluations", "/models", "/compare"),
     "run": ("/workspaces", "/assistants", "/hosts", "/roles", "/privacy", "/spending", "/audit"),
 }

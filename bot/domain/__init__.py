@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, IntFlag, StrEnum
 
+from bot.domain.answer_stats import DailyAnswers as DailyAnswers
+from bot.domain.answer_stats import UnansweredTurn as UnansweredTurn
 from bot.domain.evaluation import ALWAYS_TRAINED as ALWAYS_TRAINED
 from bot.domain.evaluation import MUST_ANSWER as MUST_ANSWER
 from bot.domain.evaluation import OPEN_EVALUATIONS as OPEN_EVALUATIONS

@@ -42,6 +42,7 @@ from bot.domain import (
     Workspace,
     WorkspaceId,
 )
+from bot.ports.answer_stats import AnswerStats as AnswerStats
 from bot.ports.evaluation import Evaluations as Evaluations
 from bot.ports.examples import ExampleCards as ExampleCards
 from bot.ports.examples import ExampleMessages as ExampleMessages
@@ -477,6 +478,7 @@ class Records(Protocol):
     models: Models
     deployments: Deployments
     turns: Turns
+    answer_stats: AnswerStats
     outbox: Outbox
     inbox: Inbox
     audit: Audit

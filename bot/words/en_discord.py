@@ -10,6 +10,7 @@ _NAMES = (
     "ask",
     "help",
     "teach",
+    "teach-next",
     "review",
     "examples",
     "import",

@@ -44,6 +44,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "name.ask": "提问",
     "name.help": "帮助",
     "name.teach": "教学",
+    "name.teach-next": "该教什么",
     "name.review": "审核",
     "name.examples": "示例",
     "name.import": "导入",

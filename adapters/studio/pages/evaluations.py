@@ -63,6 +63,7 @@ class _Evaluations:
 
     def draw(self) -> None:
         say = self._visit.say
+        self._dashboard = ui.element("div").classes("stack")
         self._nothing = ui.element("div").classes("stack")
         with ui.element("div").classes("stack") as self._whole:
             self._which = ui.select({}, label=say("studio.which_evaluation"))
@@ -87,6 +88,11 @@ class _Evaluations:
         self._whole.set_visibility(False)
 
     async def refresh(self) -> None:
+        sums = await self._visit.see("dashboard")
+        if isinstance(sums, Card) and self._is_news("dashboard", sums):
+            self._dashboard.clear()
+            with self._dashboard:
+                drawing.CardView(sums, self._deeds.click)
         listed = await self._visit.see("evaluations")
         if not isinstance(listed, Listing):
             return

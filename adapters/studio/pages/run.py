@@ -269,6 +269,13 @@ class Assistants(Run):
         return Field("channel", label, FieldKind.CHOICE, GENERAL, choices=choices)
 
 
+class TeachNext(Run):
+    """Questions that nobody answered well, alike ones together, each to be answered here."""
+
+    async def load(self) -> list[Reply]:
+        return [await self.visit.list("assistant teach-next")]
+
+
 class Hosts(Run):
     """The servers that answer and train, each with a test of its connection."""
 
@@ -353,6 +360,7 @@ class Audit(Run):
 
 
 RUN_PAGES: Mapping[str, RunPage] = {
+    "teach-next": TeachNext,
     "workspaces": Workspaces,
     "assistants": Assistants,
     "hosts": Hosts,

@@ -1,0 +1,166 @@
+"""Questions that nobody answered well: alike ones together, until they are taught."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.domain import (
+    LOCAL,
+    ChannelId,
+    Grant,
+    MessageId,
+    Place,
+    Role,
+    TurnState,
+    User,
+    UserId,
+    Vote,
+)
+from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
+from bot.likeness import groups
+from bot.replies import Card, Listing
+from tests.fakes.openai_rules import Body
+from tests.scene import SLACK, Scene
+from tests.stores import NOW, a_turn
+from tests.studio_desk import Desk
+from tests.studio_desk import desk as desk
+from tests.test_evaluations import question_in
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [
+            ["How do I return a shirt?", "Can I return a shirt I bought?"],
+            ["Where is your shop in Berlin?", "where's the Berlin shop"],
+            ["How do I reset my password?", "password reset does not work"],
+            ["When do you open?"],
+            ["How do I pay?"],
+        ],
+        [
+            ["怎么退货？", "我想退货，怎么办", "怎么办理退货"],
+            ["你们的店在哪里？", "请问店在哪里"],
+            ["可以寄到挪威吗", "能不能寄到挪威？"],
+            ["多少钱？"],
+        ],
+        [["Ça va, où est la boutique?", "où est la boutique à Paris"], ["?"], [""]],
+    ],
+)
+def test_alike_questions_are_put_together_and_no_others(kinds: list[list[str]]) -> None:
+    # Dealt out like cards, so that none stands beside those of its kind.
+    rounds = range(max(map(len, kinds)))
+    texts = [kind[at] for at in rounds for kind in kinds if at < len(kind)]
+
+    found = [[texts[at] for at in group] for group in groups(texts)]
+
+    assert found == kinds
+
+
+async def gaps(desk: Desk) -> Listing:
+    reply = await desk.ask(CommandInvoked("assistant teach-next"))
+    assert isinstance(reply, Listing)
+    return reply
+
+
+def declines_returns(body: Body) -> str:
+    if "return" in question_in(body):
+        return "I'm sorry, I can't help with that."
+    return "A good answer."
+
+
+async def test_what_is_refused_or_disliked_waits_until_it_is_taught(
+    scene: Scene, desk: Desk
+) -> None:
+    await scene.learn(3)
+    scene.host.answers = declines_returns
+    for said in ("How do I return a shirt?", "When do you open?", "Where is the Berlin shop?"):
+        await scene.say(f"@Attune {said}", by="mina")
+    await scene.say("@Attune Can I return a shirt I bought?", by="omar")
+    assert [line.text for line in (await gaps(desk)).lines] == ["Can I return a shirt I bought?"]
+    answers = [one for one in await scene.messages() if "A good answer" in one.text]
+    await scene.react(answers[0].number, "👎", by="mina")
+
+    first, second = (await gaps(desk)).lines
+    assert first.note.startswith("asked 2 times · 2 times without an answer")
+    assert (second.text, "one 👎" in second.note) == ("When do you open?", True)
+    form = FormSubmitted(f"feedback:{first.id}", {"better": "Within thirty days, with the bill."})
+    await desk.ask(form)
+
+    (left,) = (await gaps(desk)).lines
+    assert left.id == second.id
+    newest = (await scene.examples())[-2:]
+    assert {str(one.method) for one in newest} == {"supervised", "dpo"}
+    drop = next(one for one in newest if one.method == "supervised")
+    await scene.command(f"examples withdraw:{drop.id}")
+    assert len((await gaps(desk)).lines) == 2
+    for line in (first, second):
+        await desk.ask(ButtonClicked(f"unanswered.dismiss:{line.id}"))
+    assert (await gaps(desk)).lines == ()
+
+
+async def test_what_was_asked_elsewhere_is_shown_to_nobody_here(scene: Scene) -> None:
+    """How open another channel or thread is, nobody knows here."""
+    ada = User(UserId("U9"), "ada", is_platform_admin=True)
+    await scene.slack_event(CommandInvoked("help"), key="settle", by=ada)
+    places = {
+        "here": Place(SLACK, ChannelId("C1")),
+        "in a thread": Place(SLACK, ChannelId("C1"), MessageId("9.9")),
+        "elsewhere": Place(SLACK, ChannelId("C2")),
+    }
+    async with scene.store.writing() as records:
+        await records.roles.put(SLACK, UserId("U2"), Grant(Role.CURATOR, NOW))
+        assistant = await records.assistants.default(SLACK)
+        assert assistant is not None
+        for question, place in places.items():
+            asked = replace(a_turn(assistant.id, question), question=question, place=place)
+            asked = replace(asked, state=TurnState.DONE, is_refusal=True, at=scene.clock.now())
+            await records.turns.add(SLACK, asked)
+
+    event = scene.event(
+        CommandInvoked("assistant teach-next"), key="list", by=User(UserId("U2"), "bob")
+    )
+    told = await scene.house.query(replace(event, place=places["here"]))
+
+    assert isinstance(told, Listing)
+    assert [line.text for line in told.lines] == ["here"]
+
+
+async def test_the_sums_of_the_dashboard_are_those_of_the_turns(scene: Scene, desk: Desk) -> None:
+    now, counted = scene.clock.now(), Counter[str]()
+    await scene.learn(3)
+    async with scene.store.writing() as records:
+        assistant = await records.assistants.default(LOCAL)
+        assert assistant is not None
+        for number in range(60):
+            turn = replace(
+                a_turn(assistant.id, str(number)),
+                state=TurnState.DONE if number % 10 else TurnState.FAILED,
+                at=now - timedelta(days=number),
+                is_refusal=number % 4 == 1,
+                prompt_tokens=10,
+                completion_tokens=number,
+            )
+            turn = replace(turn, place=Place(LOCAL, turn.place.channel))
+            kept = await records.turns.add(LOCAL, turn)
+            value = 1 if number % 3 else -1
+            await records.turns.vote(LOCAL, Vote(kept.id, UserId("mina"), value, None, now))
+            if number < 28 and number % 10:
+                counted["answered"] += 1
+                counted["refused"] += number % 4 == 1
+                counted["liked" if value > 0 else "disliked"] += 1
+                counted["tokens"] += 10 + number
+
+    card = await desk.query("dashboard")
+
+    assert isinstance(card, Card)
+    facts = {fact.name: fact.value for fact in card.facts}
+    for name in ("answered", "refused", "liked", "disliked"):
+        assert facts[name].split(" ")[0] == f"{counted[name]}"
+    assert facts["cost"].startswith(f"{counted['tokens']:,} tokens")
+    assert card.chart is not None
+    assert [len(series.points) for series in card.chart.series] == [28] * 4
+    assert sum(y for _, y in card.chart.series[0].points) == counted["answered"]
