@@ -113,7 +113,7 @@ class Watch(AsyncIterator[Change]):
         self._waiting.append(change)
         self._news.set()
 
-    def take(self) -> list[Change]:
+    def drain(self) -> list[Change]:
         """What is there now, without waiting."""
         taken = list(self._waiting)
         self._waiting.clear()

@@ -61,7 +61,7 @@ async def service_lock(url: str, *, holder: str) -> AsyncIterator[ServiceLock]:
         return
     lock = _AdvisoryLock(address, holder)
     try:
-        await lock.take()
+        await lock.acquire()
         yield lock
     finally:
         await lock.release()
@@ -112,7 +112,7 @@ class _AdvisoryLock:
         self._engine = engine_for(address, EngineRole.LOCK)
         self._connection: AsyncConnection | None = None
 
-    async def take(self) -> None:
+    async def acquire(self) -> None:
         with reachable(self._address):
             self._connection = await self._engine.connect()
             await self._connection.execute(_SET_NAME, {"holder": f"attune {self._holder}"[:63]})
@@ -133,7 +133,7 @@ class _AdvisoryLock:
             log.warning("The lock of the database is taken anew")
             await self.release()
             try:
-                await self.take()
+                await self.acquire()
             except DatabaseTaken:
                 raise
             except SettingsError:

@@ -255,12 +255,12 @@ class Scene:
         if not isinstance(outcome, str):
             await outcome
         self.tasks.raise_failures()
-        for change in self._watch.take():
-            self._talk.hear(change)
+        for change in self._watch.drain():
+            self._talk.describe(change)
 
     async def _begin(self, line: str, by: str) -> Any:
         self._talk.speaker = OWNER if by == "you" else User(UserId(by), by)
-        return await self._talk.take(line)
+        return await self._talk.run_line(line)
 
     async def say(self, text: str, *, by: str = "you") -> None:
         await self.do(text, by=by)

@@ -19,7 +19,7 @@ def test_a_slow_watcher_loses_live_pieces_first() -> None:
     ):
         watch.tell(change)
 
-    assert watch.take() == [ReactionsUpdated(1, "x", MINA), ChangesLost()]
+    assert watch.drain() == [ReactionsUpdated(1, "x", MINA), ChangesLost()]
 
 
 def test_a_watcher_that_is_far_too_slow_is_told_so() -> None:
@@ -28,7 +28,7 @@ def test_a_watcher_that_is_far_too_slow_is_told_so() -> None:
     for number in range(4):
         watch.tell(ReactionsUpdated(number, "x", MINA))
 
-    assert watch.take() == [ChangesLost(), ReactionsUpdated(3, "x", MINA)]
+    assert watch.drain() == [ChangesLost(), ReactionsUpdated(3, "x", MINA)]
 
 
 def test_a_growing_answer_takes_one_place_in_the_queue() -> None:
@@ -37,4 +37,4 @@ def test_a_growing_answer_takes_one_place_in_the_queue() -> None:
     for text in ("a", "ab", "abc"):
         watch.tell(Streaming(1, text))
 
-    assert watch.take() == [Streaming(1, "abc")]
+    assert watch.drain() == [Streaming(1, "abc")]

@@ -164,7 +164,7 @@ def test_what_a_model_thinks_is_told_apart_from_what_it_says(
         tell=lambda _, piece: told.append(piece) if isinstance(piece, Delta) else None,
     )
 
-    ends = [reply.take(token) for token in [*tokens, 999]]
+    ends = [reply.add_token(token) for token in [*tokens, 999]]
 
     assert ends == [*[False] * len(tokens), True]
     assert "".join(piece.reasoning for piece in told) == reasoning

@@ -132,7 +132,7 @@ async def test_watchers_see_a_stream_grow(scene: RoomScene) -> None:
     with scene.room.watch() as watch:
         await _say_it(scene, _stream("a", "b"))
 
-        posted, *live, updated = watch.take()
+        posted, *live, updated = watch.drain()
         assert isinstance(posted, Posted)
         assert posted.is_partial
         assert live == [Streaming(1, "ab", is_final=True)]
@@ -312,7 +312,7 @@ async def test_every_watcher_hears_everything(scene: RoomScene) -> None:
         for number in range(50):
             await scene.room.say(GENERAL, MINA, str(number))
 
-        assert len(one.take()) == len(other.take()) == 50
+        assert len(one.drain()) == len(other.drain()) == 50
 
 
 async def test_a_closed_watch_ends(scene: RoomScene) -> None:

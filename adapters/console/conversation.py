@@ -63,7 +63,7 @@ class Conversation:
         self._house = house
         self._clock = clock
         self._locale = locale
-        self._deeds: Mapping[str, Callable[[str], Awaitable[Outcome]]] = {
+        self._commands: Mapping[str, Callable[[str], Awaitable[Outcome]]] = {
             "tune": self._tune,
             "reply": self._reply,
             "click": self._click,
@@ -82,21 +82,21 @@ class Conversation:
         """A sentence of the catalogue in the person's language."""
         return self._house.say(key, self._locale, **details)
 
-    async def take(self, line: str) -> Outcome:
+    async def run_line(self, line: str) -> Outcome:
         """Do what a line says; what can be awaited ends when it is answered. Raises LineError."""
         if not line.strip():
             return ""
         if not line.startswith("/"):
             return await self._speak(line)
         word, _, rest = line[1:].partition(" ")
-        deed = self._deeds.get(word.lower())
-        if deed is None:
+        command = self._commands.get(word.lower())
+        if command is None:
             raise LineError(
                 "console.unknown", word=word, words=", ".join(f"/{name}" for name in USAGES)
             )
-        return await deed(rest.strip())
+        return await command(rest.strip())
 
-    def hear(self, change: Change) -> str:
+    def describe(self, change: Change) -> str:
         """What a change means to this person, where no message says it; else nothing."""
         match change:
             case FormOpened() if self.room.has_made(VIEW, change.event.key):

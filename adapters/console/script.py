@@ -23,17 +23,17 @@ async def run_script(conversation: Conversation, *, source: TextIO, output: Text
         async with asyncio.TaskGroup() as group:
             following = group.create_task(page.follow(), name="console: print what comes")
             while not conversation.is_over and (line := await _read_line(source)):
-                told = await _take(conversation, line.strip("\ufeff\r\n"))
+                told = await _run_line(conversation, line.strip("\ufeff\r\n"))
                 page.catch_up()
                 page.tell(told)
             following.cancel()
     return 0
 
 
-async def _take(conversation: Conversation, line: str) -> str:
+async def _run_line(conversation: Conversation, line: str) -> str:
     """Do the line to its end; what there is to tell about it."""
     try:
-        outcome = await conversation.take(line)
+        outcome = await conversation.run_line(line)
     except LineError as error:
         return conversation.say(error.key, **error.details)
     return outcome if isinstance(outcome, str) else await outcome
@@ -55,7 +55,7 @@ class _Page:
 
     def catch_up(self) -> None:
         """Print what has already happened."""
-        for change in self._watch.take():
+        for change in self._watch.drain():
             self._show(change)
 
     def tell(self, text: str) -> None:
@@ -73,7 +73,7 @@ class _Page:
                 is_edit = self._being_written.pop(change.message.number, True)
                 self._print_message(change.message, is_edit=is_edit)
             case _:
-                self.tell(self._conversation.hear(change))
+                self.tell(self._conversation.describe(change))
 
     def _print_message(self, message: RoomMessage, *, is_edit: bool) -> None:
         text = self._conversation.say("console.deleted") if is_gone(message) else _text(message)

@@ -95,17 +95,17 @@ class _Screen:
             except EOFError:
                 return
             else:
-                await self._take(line.strip())
+                await self._run_line(line.strip())
 
     async def _follow(self, watch: Watch) -> None:
         async for change in watch:
             await self._show(change)
             self._session.app.invalidate()
 
-    async def _take(self, line: str) -> None:
+    async def _run_line(self, line: str) -> None:
         self._is_impatient = False
         try:
-            self._deal_with(await self._conversation.take(line))
+            self._deal_with(await self._conversation.run_line(line))
         except LineError as error:
             self._tell(self._conversation.say(error.key, **error.details))
 
@@ -137,7 +137,7 @@ class _Screen:
             case Posted() | Updated():
                 self._settle(change.message)
             case _:
-                self._tell(self._conversation.hear(change))
+                self._tell(self._conversation.describe(change))
 
     async def _begin(self, message: RoomMessage) -> None:
         self._being_written[message.number] = message

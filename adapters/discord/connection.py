@@ -241,9 +241,9 @@ class Discord:
 
     def _heard(self, connection: GatewayConnection, heard: GatewayEvent) -> None:
         """Called for every event of a shard, in order; what takes time is done in a task."""
-        self._later(self._take(connection, heard), name=f"discord {heard.name.lower()}")
+        self._later(self._receive(connection, heard), name=f"discord {heard.name.lower()}")
 
-    async def _take(self, connection: GatewayConnection, heard: GatewayEvent) -> None:
+    async def _receive(self, connection: GatewayConnection, heard: GatewayEvent) -> None:
         """Only what is in the inbox, or means nothing, counts as heard."""
         # Tasks begin in the order they were made in, so this is the order of arrival.
         ticket = self._order.take(inbound.messages_of(heard.name, heard.data))
@@ -301,14 +301,14 @@ class Discord:
     async def _take_event(self, event: Event) -> None:
         what = event.what
         if isinstance(what, MessageReceived):
-            self.surface.hear(what.message)
+            self.surface.remember_message(what.message)
             if not what.is_addressed and not what.message.text:
                 return
         elif isinstance(what, PlaceDeleted):
             self.surface.forget_place(event.place)
         else:
             self._forget_changed(what)
-        self.surface.take(event, None)
+        self.surface.remember(event, None)
         await self._handle(event)
 
     async def _handle(self, event: Event) -> asyncio.Task[None] | None:
@@ -338,7 +338,7 @@ class Discord:
             event = inbound.read(
                 ParsedEvent(_INTERACTION, data, self._bot(), around, self._clock.now())
             )
-            self.surface.take(event, handle)
+            self.surface.remember(event, handle)
             if isinstance(event.what, FormSubmitted):
                 sent = event.place, event.key, event.user.id, data.get("data") or {}
                 self.surface.drafts.note_sent(*sent)

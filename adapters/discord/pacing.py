@@ -38,7 +38,7 @@ class Pacing:
     async def turn(self, priority: Priority) -> None:
         """Waits for this call's turn and takes it."""
         if not self._waiting and self._left() > 0:
-            self._take()
+            self._spend()
             return
         turn = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (priority, next(self._count), turn))
@@ -69,7 +69,7 @@ class Pacing:
             self._taken.popleft()
         return _MOST - len(self._taken)
 
-    def _take(self) -> None:
+    def _spend(self) -> None:
         self._taken.append(asyncio.get_running_loop().time())
 
     def _let_go(self) -> None:
@@ -77,7 +77,7 @@ class Pacing:
         while self._waiting and self._left() > 0:
             _, _, turn = heapq.heappop(self._waiting)
             if not turn.done():
-                self._take()
+                self._spend()
                 turn.set_result(None)
         self.close()
         if self._waiting:

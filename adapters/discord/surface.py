@@ -111,18 +111,18 @@ class DiscordSurface:
             _remember(self._clicks, f"{prefix}{handle.message}", context, _KNOWN_EVENTS)
         return context
 
-    def take(self, event: Event, handle: InteractionHandle | None) -> None:
+    def remember(self, event: Event, handle: InteractionHandle | None) -> None:
         """Remembers an event of this process: what answers it cannot have been posted before."""
         context = self._handles.get(handle.id) if handle else InteractionContext(None, self._now())
         if context is None:
             return
         if isinstance(event.what, ShortcutUsed):
-            self.hear(event.what.message)
+            self.remember_message(event.what.message)
         context.source, context.locale = _source(event, handle), event.locale
         if event.key not in self._contexts:
             _remember(self._contexts, event.key, context, _KNOWN_EVENTS)
 
-    def hear(self, said: Message) -> None:
+    def remember_message(self, said: Message) -> None:
         """A message as it came by, so that a chain of answers need not be asked for."""
         _remember(self._heard, said.id, said, _KNOWN_MESSAGES)
 
@@ -534,7 +534,7 @@ class DiscordSurface:
             return heard
         said = await self.fetch(place, message)
         if said is not None:
-            self.hear(said)
+            self.remember_message(said)
         return said
 
     def _said(self, message: Json, place: Place) -> Message:

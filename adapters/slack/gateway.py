@@ -138,7 +138,7 @@ class Slack:
         return to_starlette_response(answer)
 
     async def _listen(self, app: AsyncApp) -> None:
-        async def take(envelope: Json) -> Json | None:
+        async def receive(envelope: Json) -> Json | None:
             request = SocketModeRequest.from_dict(envelope)
             if request is None:
                 return {}
@@ -152,7 +152,7 @@ class Slack:
                 return None
             return dict(json.loads(response.body)) if response.body else {}
 
-        sockets = Sockets(self._socket_url, take, session=self.api.session, proxy=self.api.proxy)
+        sockets = Sockets(self._socket_url, receive, session=self.api.session, proxy=self.api.proxy)
         listening = asyncio.create_task(sockets.run(), name="slack sockets")
         closed = asyncio.create_task(self._is_closed.wait(), name="slack closed")
         try:
@@ -271,7 +271,7 @@ class Slack:
         is_event = body.get("type") == "event_callback"
         is_form = body.get("type") == "view_submission"
         sent = Submission(body.get("view") or {}) if is_form else None
-        work = asyncio.ensure_future(self._take(body, sent))
+        work = asyncio.ensure_future(self._receive(body, sent))
         self._waits.add(work)
         work.add_done_callback(self._waits.discard)
         work.add_done_callback(_told_if_failed)
@@ -301,7 +301,7 @@ class Slack:
             return replace(handle, response_url=None)
         return handle
 
-    async def _take(self, body: Json, sent: Submission | None = None) -> None:
+    async def _receive(self, body: Json, sent: Submission | None = None) -> None:
         self._note(body)
         if self._event_order.is_outdated(body):
             return
@@ -309,7 +309,7 @@ class Slack:
             return
         bot, handle = self._whoami(), self._handle_of(body)
         for event in inbound.read(body, bot, self._clock.now()):
-            context = self.surface.take(event, handle, sent)
+            context = self.surface.remember(event, handle, sent)
             may_open = self._catalogue.may_open_form(event.what) and bool(handle.trigger)
             if may_open:
                 self._later(self._open_waiting(context))
@@ -412,10 +412,10 @@ class Slack:
         await asyncio.wait({task})
         assert self._house is not None
         key = f"{event.key}/home"
-        visit = inbound.visit(self._whoami(), event.user.id, self._clock.now(), key=key)
-        visit = replace(visit, user=event.user, locale=event.locale)
-        self.surface.take(visit, inbound.InteractionHandle())
-        await self._house.handle(visit)
+        opened = inbound.home_opened(self._whoami(), event.user.id, self._clock.now(), key=key)
+        opened = replace(opened, user=event.user, locale=event.locale)
+        self.surface.remember(opened, inbound.InteractionHandle())
+        await self._house.handle(opened)
 
     def _ask_whether_revoked(self) -> None:
         """Every call fails then; one of them is enough to ask."""

@@ -214,7 +214,7 @@ def _event(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
             yield Event(key, _place(bot, channel), _user(by), now, WorkspaceJoined(channel))
         case "app_home_opened" if event.get("tab") == "home":
             user = str(event["user"])
-            yield visit(bot, user, now, key=key)
+            yield home_opened(bot, user, now, key=key)
         case "agent_session_stopped":
             yield from _stops(event, key, bot, now)
         case _:
@@ -253,7 +253,7 @@ def _is_end(event: Payload) -> bool:
     return event.get("type") == "app_uninstalled"
 
 
-def visit(bot: Bot, user: str, now: datetime, *, key: str) -> Event:
+def home_opened(bot: Bot, user: str, now: datetime, *, key: str) -> Event:
     """Somebody looks at our home tab."""
     place = Place(bot.workspace, ChannelId(f"{HOME}{user}"), kind=ChannelKind.DIRECT)
     return Event(key, place, _user(user), now, HomeOpened())

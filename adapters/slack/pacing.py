@@ -56,7 +56,7 @@ class Budget:
         free = self._taken[0] + _WINDOW_SECONDS if len(self._taken) >= self._most else 0.0
         return max(self._closed_until, free) - self._now()
 
-    def take(self) -> None:
+    def spend(self) -> None:
         self._taken.append(self._now())
 
     def give_back(self) -> None:
@@ -126,7 +126,7 @@ class Pacing:
         budget = self.budget(method)
         while (wait := budget.wait) > 0:
             await self._sleep(wait)
-        budget.take()
+        budget.spend()
         if channel is not None and method in _POSTING:
             await self._post_turn(channel)
 

@@ -33,18 +33,18 @@ Take = Callable[[Json], Awaitable[Json | None]]
 
 
 class Sockets:
-    """Hands every envelope to `take` and acknowledges it with what that returns, unless None."""
+    """Hands every envelope to `receive` and acknowledges it with what that returns, unless None."""
 
     def __init__(
         self,
         open_url: Callable[[], Awaitable[str]],
-        take: Take,
+        receive: Take,
         *,
         session: aiohttp.ClientSession,
         proxy: str | None,
     ) -> None:
         self._open_url = open_url
-        self._take = take
+        self._receive = receive
         self._session = session
         self._proxy = proxy
 
@@ -83,15 +83,15 @@ class Sockets:
             max_msg_size=0,
         )
         log.info("Slack is being listened to")
-        return _Connection(socket, self._take, group)
+        return _Connection(socket, self._receive, group)
 
 
 class _Connection:
     def __init__(
-        self, socket: aiohttp.ClientWebSocketResponse, take: Take, group: asyncio.TaskGroup
+        self, socket: aiohttp.ClientWebSocketResponse, receive: Take, group: asyncio.TaskGroup
     ) -> None:
         self._socket = socket
-        self._take = take
+        self._receive = receive
         self._group = group
         self._opened_at = time.monotonic()
         self._has_delivered = False
@@ -138,7 +138,7 @@ class _Connection:
 
     async def _answer(self, envelope: Json) -> None:
         try:
-            response = await self._take(envelope)
+            response = await self._receive(envelope)
         except Exception:
             log.exception("An envelope was not taken")
             return

@@ -108,7 +108,7 @@ class SlackSurface:
         self._threads: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._sent: OrderedDict[str, Submission] = OrderedDict()
 
-    def take(
+    def remember(
         self, event: Event, handle: InteractionHandle, sent: Submission | None = None
     ) -> InteractionContext:
         """Remembers what an event lets us do, and whether it is the first time we hear of it."""
@@ -121,7 +121,7 @@ class SlackSurface:
 
     def resume(self, event: Event, *, has_begun: bool) -> None:
         """Of what has not begun nothing can stand, so nothing needs looking for."""
-        self.take(event, InteractionHandle())
+        self.remember(event, InteractionHandle())
         if has_begun:
             self._begun.add(event.key)
 

@@ -31,12 +31,12 @@ class PageActions:
         self._refresh = refresh
 
     async def click(self, action: str) -> None:
-        await self.take(await self._visit.click(action))
+        await self.show(await self._visit.click(action))
 
     async def run(self, words: str, options: Mapping[str, str] | None = None) -> None:
-        await self.take(await self._visit.command(words, options))
+        await self.show(await self._visit.command(words, options))
 
-    async def take(self, reply: Reply) -> None:
+    async def show(self, reply: Reply) -> None:
         """Show a reply the way it wants, then look again."""
         match reply:
             case Form():
@@ -113,7 +113,7 @@ class PageActions:
     async def _after(self, reply: Reply) -> str:
         if isinstance(reply, Refused):
             return reply.text
-        await self.take(reply)
+        await self.show(reply)
         return ""
 
     def _ask_on(self, reply: Card | Listing) -> None:

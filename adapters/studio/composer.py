@@ -78,13 +78,13 @@ class Composer:
                 other = ui.input(self._visit.say("studio.name"), value="").props("dense outlined")
                 other.mark("speak-as")
 
-                def take() -> None:
+                def use() -> None:
                     self._speak_as(str(other.value or "").strip()[:80])
                     menu.close()
                     ui.run_javascript("attune.focus('.bottom textarea')")
 
-                other.on("keydown.enter", take)
-                ui.button(self._visit.say("studio.take"), on_click=take).props("unelevated no-caps")
+                other.on("keydown.enter", use)
+                ui.button(self._visit.say("studio.take"), on_click=use).props("unelevated no-caps")
 
     def _speak_as(self, name: str) -> None:
         if name.casefold() == ASSISTANT.name:
@@ -105,11 +105,11 @@ class Composer:
         if kind == "move":
             self._choose((self._chosen + int(value)) % max(1, len(self._offered)))
         elif kind == "take":
-            self._take(self._offered[max(0, self._chosen)])
+            self._write_offer(self._offered[max(0, self._chosen)])
         elif kind == "drop":
             self._offer([])
         elif self._chosen >= 0 and self._offered:
-            self._take(self._offered[self._chosen])
+            self._write_offer(self._offered[self._chosen])
         else:
             await self._finish(str(value))
 
@@ -153,7 +153,7 @@ class Composer:
         is_chosen = index == self._chosen
         row = ui.element("div").classes("offer" + (" chosen" if is_chosen else ""))
         row.props(f"role=option aria-selected={'true' if is_chosen else 'false'}")
-        row.on("click", lambda: self._take(line))
+        row.on("click", lambda: self._write_offer(line))
         with row:
             ui.label(line).classes("offer-words")
             ui.label(self._about(line)).classes("fine")
@@ -168,5 +168,5 @@ class Composer:
         options = {o.name for c in self._visit.studio.catalogue.commands for o in c.options}
         return self._visit.say(f"option.{name}") if name in options else ""
 
-    def _take(self, line: str) -> None:
+    def _write_offer(self, line: str) -> None:
         self.write(line if line.endswith(":") else f"{line} ")

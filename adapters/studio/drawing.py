@@ -28,7 +28,7 @@ def draw(reply: Drawn, click: Click) -> Callable[[Drawn], bool] | None:
             draw_text(reply.text)
             draw_buttons(reply.buttons, click)
         case Card():
-            return CardView(reply, click).take
+            return CardView(reply, click).update
         case Listing():
             draw_listing(reply, click)
     return None
@@ -109,7 +109,7 @@ class CardView:
         with ui.element("section").classes(f"card {_TONES[card.tone]}") as self._frame:
             self._draw()
 
-    def take(self, reply: Drawn) -> bool:
+    def update(self, reply: Drawn) -> bool:
         """False where only drawing anew will do."""
         if not isinstance(reply, Card) or _shape(reply) != _shape(self._card):
             return False
@@ -225,7 +225,7 @@ def _draw_columns(card: Card) -> None:
 
 
 def _shape(card: Card) -> tuple[object, ...]:
-    """Cards of one shape differ only in what `take` can change."""
+    """Cards of one shape differ only in what `update` can change."""
     return (
         card.title,
         len(card.lines),

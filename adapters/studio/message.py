@@ -41,15 +41,15 @@ class MessageView:
         self,
         visit: PageSession,
         message: RoomMessage,
-        deeds: MessageActions,
+        actions: MessageActions,
         *,
         is_partial: bool = False,
     ) -> None:
         self._visit = visit
-        self._deeds = deeds
+        self._actions = actions
         self.message = message
         self._is_partial = is_partial
-        self._take: Callable[[Drawn], bool] | None = None
+        self._update: Callable[[Drawn], bool] | None = None
         self._text: drawing.StreamedText | None = None
         self._replies = 0
         with (
@@ -69,7 +69,7 @@ class MessageView:
         if is_partial or was_partial or is_gone(message):
             self._redraw()
             return
-        if self._take is None or not self._take(drawn(message)):
+        if self._update is None or not self._update(drawn(message)):
             self._redraw()
         elif reactions_differ:
             self.react()
@@ -138,7 +138,7 @@ class MessageView:
                 ui.label(self._visit.say("studio.edited")).classes("fine")
 
     def _draw_content(self) -> None:
-        self._take, self._text = None, None
+        self._update, self._text = None, None
         if is_gone(self.message):
             ui.label(self._visit.say("console.deleted")).classes("fine")
         elif self._is_partial:
@@ -148,11 +148,11 @@ class MessageView:
             reply = drawn(self.message)
             if isinstance(reply, Text) and reply.private:
                 ui.element("div").classes("private-mark")
-            self._take = drawing.draw(reply, self._click)
+            self._update = drawing.draw(reply, self._click)
 
     def _draw_stop(self) -> None:
         async def stop() -> None:
-            await self._deeds.react(self.message, STOP)
+            await self._actions.react(self.message, STOP)
 
         button = ui.button(self._visit.say("studio.stop"), icon="stop_circle", on_click=stop)
         button.props("outline dense no-caps size=sm").classes("stop").mark("stop")
@@ -200,24 +200,24 @@ class MessageView:
 
     def _reacting(self, emoji: str) -> Act:
         async def react() -> None:
-            await self._deeds.react(self.message, emoji)
+            await self._actions.react(self.message, emoji)
 
         return in_page(react)
 
     async def _click(self, action: str) -> None:
-        await self._deeds.click(self.message, action)
+        await self._actions.click(self.message, action)
 
     async def _improve(self) -> None:
-        await self._deeds.improve(self.message)
+        await self._actions.improve(self.message)
 
     async def _open_thread(self) -> None:
-        await self._deeds.open_thread(self.message.number)
+        await self._actions.open_thread(self.message.number)
 
     async def _rewrite(self) -> None:
-        await self._deeds.rewrite(self.message)
+        await self._actions.rewrite(self.message)
 
     async def _take_back(self) -> None:
-        await self._deeds.take_back(self.message)
+        await self._actions.take_back(self.message)
 
 
 def is_answer(message: RoomMessage) -> bool:

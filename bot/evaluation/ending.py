@@ -49,7 +49,7 @@ async def end(evaluation: Evaluation, *, store: Store, hosts: Hosts, at: datetim
         ):
             return
         if is_taken:
-            await _take(evaluation, records, at)
+            await _put_to_use(evaluation, records, at)
         await records.audit.add(
             evaluation.workspace, None, f"evaluation.{state}", at=at, evaluation=evaluation.id
         )
@@ -67,7 +67,7 @@ async def _may_take(over: Evaluation, made: report.Report, records: Records) -> 
     return is_there and gate.refusal(over, made, is_same_in_use=is_same) is None
 
 
-async def _take(evaluation: Evaluation, records: Records, at: datetime) -> None:
+async def _put_to_use(evaluation: Evaluation, records: Records, at: datetime) -> None:
     new = evaluation.contenders[0]
     await records.deployments.add(
         evaluation.workspace,

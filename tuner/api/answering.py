@@ -39,7 +39,7 @@ class Choice:
     logprobs: list[TokenLogprob] = field(default_factory=list)
     reasoning: str = ""
 
-    def take(self, piece: Delta) -> None:
+    def add(self, piece: Delta) -> None:
         self.text += piece.text
         self.reasoning += piece.reasoning
         self.tool_calls += piece.tool_calls
@@ -187,7 +187,7 @@ async def stream_counting_usage(usage: Usage, answer: Generation) -> AsyncGenera
 async def collect_choices(usage: Usage, answer: Generation) -> list[Choice]:
     choices: dict[int, Choice] = {}
     async for piece in stream_counting_usage(usage, answer):
-        choices.setdefault(piece.choice, Choice()).take(piece)
+        choices.setdefault(piece.choice, Choice()).add(piece)
     return [choices[index] for index in sorted(choices)]
 
 

@@ -214,7 +214,7 @@ async def _events(answer: Answer, generation: Generation) -> AsyncIterator[bytes
     choice = Choice()
     async with aclosing(stream_counting_usage(answer.usage, generation)) as pieces:
         async for piece in pieces:
-            choice.take(piece)
+            choice.add(piece)
             if piece.text:
                 yield numbered.event(
                     "response.output_text.delta", **place, delta=piece.text, logprobs=[]

@@ -35,7 +35,7 @@ class Rows:
     def length(self) -> int:
         return int(self.seen.shape[1])
 
-    def kept(self, places: Sequence[int]) -> "Rows":
+    def select(self, places: Sequence[int]) -> "Rows":
         """Only these rows, without columns that none of them has filled."""
         seen = self.seen[places]
         first = int(seen.any(dim=0).int().argmax()) if len(places) else 0
@@ -141,7 +141,7 @@ class Batch:
 
     def _keep(self, rows: Rows, places: Sequence[int]) -> None:
         if len(places) < len(rows.replies):
-            self._rows = rows.kept(places) if places else None
+            self._rows = rows.select(places) if places else None
 
     def _begin(self, group: Sequence[Reply]) -> None:
         if len(group) == 1 and len(group[0].prompt) > CHUNK:
@@ -187,7 +187,7 @@ class Batch:
         """Their prompts have been read, and their first tokens are known."""
         places = self._told(rows)
         if places:
-            new = rows.kept(places)
+            new = rows.select(places)
             self._rows = new if self._rows is None else self._rows.joined(new)
 
     def _step(self, rows: Rows) -> None:
@@ -199,7 +199,7 @@ class Batch:
     def _told(self, rows: Rows) -> list[int]:
         """Hand every reply its token; the places of those that go on."""
         pairs = enumerate(zip(rows.replies, rows.last, strict=True))
-        return [place for place, (reply, token) in pairs if not reply.take(token)]
+        return [place for place, (reply, token) in pairs if not reply.add_token(token)]
 
     def _forward(self, rows: Rows, tokens: torch.Tensor) -> Rows:
         names = [str(reply.adapter) if reply.adapter else None for reply in rows.replies]

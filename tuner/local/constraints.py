@@ -68,7 +68,7 @@ class Matcher:
         scores[:size].masked_fill_(allowed[:size].to(scores.device) == 0, float("-inf"))
         scores[size:] = float("-inf")
 
-    def take(self, token: int) -> None:
+    def add_token(self, token: int) -> None:
         self._inner.consume_token(token)
 
     @property

@@ -14,7 +14,7 @@ _MEMORY_WORDS = ("can't allocate memory", "out of memory", "not enough memory", 
 
 
 @contextmanager
-def told(folder: JobFolder, numbers: Hyperparameters | None = None) -> Iterator[None]:
+def mapped_errors(folder: JobFolder, numbers: Hyperparameters | None = None) -> Iterator[None]:
     """Turn what the libraries raise when a machine is too small into a job's error."""
     try:
         yield

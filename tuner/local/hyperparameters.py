@@ -31,7 +31,7 @@ class Hyperparameters:
     lora_r: int
     may_end_early: bool
 
-    def told(self, requested: Mapping[str, object]) -> dict[str, object]:
+    def as_shown(self, requested: Mapping[str, object]) -> dict[str, object]:
         """Those that the job shows: the protocol's, and of our own those that were asked for."""
         return {name: value for name, value in asdict(self).items() if name in requested}
 

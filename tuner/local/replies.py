@@ -117,7 +117,7 @@ class Reply:
     def _shown(self, token: int) -> str:
         return str(self.tokenizer.decode([token], skip_special_tokens=False))
 
-    def take(self, token: int) -> bool:
+    def add_token(self, token: int) -> bool:
         """The next token; whether it was the last one."""
         self.spent += 1
         self._counts[token] += 1
@@ -125,7 +125,7 @@ class Reply:
         if token in self.enders:
             return self._end("stop")
         if self.matcher is not None:
-            self.matcher.take(token)
+            self.matcher.add_token(token)
         self._text += self._stream.step(self.tokenizer, token) or ""
         self._part()
         if self._is_reasoning is not False:

@@ -63,7 +63,7 @@ class Reporter(TrainerCallback):
         made = f"LoRA of rank {numbers.lora_r}" if numbers.lora else "all weights"
         dtype = str(self._trainer.model.dtype).removeprefix("torch.")
         where = f"{self._trainer.args.device.type}, {torch.get_num_threads()} threads"
-        self._tell("started", {"hyperparameters": numbers.told(self._spec.hyperparameters)})
+        self._tell("started", {"hyperparameters": numbers.as_shown(self._spec.hyperparameters)})
         self._tell(
             "note", {"message": f"Training {made} at a rate of {rate:.2g} ({dtype} on {where})"}
         )

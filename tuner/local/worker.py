@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 
 from tuner.folder import JobFolder, read_json
-from tuner.local.error_mapping import told
+from tuner.local.error_mapping import mapped_errors
 from tuner.local.hyperparameters import Hyperparameters, resolve
 from tuner.local.loading import be_quiet, is_adapter, load_model, load_tokenizer, longest, width
 from tuner.local.rendering import Renderer, TemplateError, TrainingExample
@@ -37,7 +37,7 @@ def run(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
     saved = read_json(folder.state) or {}
     # The order of a sum depends on them: a job that goes on keeps those it began with.
     torch.set_num_threads(int(str(saved.get("threads", torch.get_num_threads()))))
-    with _events(folder) as events, told(folder):
+    with _events(folder) as events, mapped_errors(folder):
         return _Job(folder, spec, stop, events).run(saved)
 
 
@@ -60,7 +60,7 @@ class _Job:
         renderer = Renderer(
             self._tokenizer, longest=longest(model), prompt_weight=numbers.prompt_loss_weight
         )
-        with told(self._folder, numbers):
+        with mapped_errors(self._folder, numbers):
             schedule = self._schedule(numbers)
             if last := saved.get("last_epoch"):
                 schedule.last_epoch = int(str(last))

@@ -39,7 +39,7 @@ class _Comparison:
     def __init__(self, visit: PageSession) -> None:
         self._visit = visit
         self._question = ""
-        self._deeds = PageActions(visit, self.refresh)
+        self._actions = PageActions(visit, self.refresh)
         self._known: tuple[ListingRow, ...] = ()
         self._asking: asyncio.Task[None] | None = None
         self._columns: list[_Answer] = []
@@ -122,7 +122,7 @@ class _Comparison:
             if one.column and better.column and one.column.text != better.column.text
         )
         if better.column is not None and better.column.is_refusal:
-            await self._deeds.take(await self._visit.ask(self._refusal()))
+            await self._actions.show(await self._visit.ask(self._refusal()))
             return
         if not others or better.column is None:
             notify(self._visit.say("studio.same"), kind="warning")

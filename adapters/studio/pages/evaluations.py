@@ -45,7 +45,7 @@ class _Evaluations:
         self._chosen = chosen or ""
         self._order = QuestionOrder.APART
         self._first = 0
-        self._deeds = PageActions(visit, self.refresh)
+        self._actions = PageActions(visit, self.refresh)
         self._seen: dict[str, Reply] = {}
         self._table: ui.table | None = None
         self._names: list[str] = []
@@ -92,7 +92,7 @@ class _Evaluations:
         if isinstance(sums, Card) and self._is_news("dashboard", sums):
             self._dashboard.clear()
             with self._dashboard:
-                drawing.CardView(sums, self._deeds.click)
+                drawing.CardView(sums, self._actions.click)
         listed = await self._visit.see("evaluations")
         if not isinstance(listed, Listing):
             return
@@ -149,7 +149,7 @@ class _Evaluations:
         if isinstance(card, Card) and self._is_news("card", card):
             self._card.clear()
             with self._card:
-                drawing.CardView(card, self._deeds.click)
+                drawing.CardView(card, self._actions.click)
         measures = await self._visit.see(f"evaluation.details:{self._chosen}")
         if isinstance(measures, Listing) and self._is_news("measures", measures):
             self._scores.clear()
@@ -171,7 +171,7 @@ class _Evaluations:
             self._sheet.clear()
             with self._sheet:
                 self._table = draw_table(
-                    self._visit, names, act=self._deeds.click, opened=self._opened
+                    self._visit, names, act=self._actions.click, opened=self._opened
                 )
         self._table.rows = rows_of(told.lines, names)
         self._table.update()
@@ -195,16 +195,16 @@ class _Evaluations:
                 drawing.draw_chart(told.chart)
 
     async def _opened(self, number: str) -> None:
-        await self._deeds.click(f"evaluation.question:{self._chosen}.{number}")
+        await self._actions.click(f"evaluation.question:{self._chosen}.{number}")
 
     async def _evaluate(self) -> None:
-        await self._deeds.run("evaluate")
+        await self._actions.run("evaluate")
 
     def _exporting(self, ending: str) -> Callable[[], Awaitable[None]]:
         async def export() -> None:
             if self._chosen:
                 told = await self._visit.click(f"evaluation.export:{self._chosen}.{ending}")
-                await self._deeds.take(told)
+                await self._actions.show(told)
             else:
                 tell(await self._visit.see("evaluations"))
 

@@ -59,7 +59,7 @@ class _Examples:
         # Where each page began: the way back, as the store only goes forward.
         self._began: list[str] = [""]
         self._listed: Listing | None = None
-        self._deeds = PageActions(visit, self.refresh)
+        self._actions = PageActions(visit, self.refresh)
 
     def draw_top(self) -> None:
         say = self._visit.say
@@ -223,7 +223,7 @@ class _Examples:
         async def change() -> None:
             reply = await self._change(what, {})
             tell(reply)
-            self._deeds.offer_undo(reply)
+            self._actions.offer_undo(reply)
 
         return change
 
@@ -270,9 +270,9 @@ class _Examples:
         reply = await self._visit.click(action)
         if isinstance(reply, Card):
             await self.refresh()
-            self._deeds.offer_undo(reply)
+            self._actions.offer_undo(reply)
         else:
-            await self._deeds.take(reply)
+            await self._actions.show(reply)
 
     def _draw_example(self, card: Card, act: drawing.Click) -> None:
         with ui.element("section").classes("card plain"):
@@ -289,15 +289,15 @@ class _Examples:
             return
         told = await self._visit.see(f"example.revisions:{number}")
         if isinstance(told, Card):
-            drawing.CardView(told, self._deeds.click)
+            drawing.CardView(told, self._actions.click)
 
     async def _write(self) -> None:
-        await self._deeds.run("teach")
+        await self._actions.run("teach")
 
     def _exporting(self, kind: str) -> Callable[[], Awaitable[None]]:
         async def export() -> None:
             options = {"format": kind, "method": self._filters["method"]}
-            await self._deeds.run("export", options)
+            await self._actions.run("export", options)
 
         return export
 

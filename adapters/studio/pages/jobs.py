@@ -48,7 +48,7 @@ class _Jobs:
     def __init__(self, visit: PageSession, chosen: str | None) -> None:
         self._visit = visit
         self._chosen = chosen
-        self._deeds = PageActions(visit, self.refresh)
+        self._actions = PageActions(visit, self.refresh)
         self._listed: Listing | None = None
         self._story: Listing | None = None
         self._views: list[drawing.CardView] = []
@@ -150,7 +150,7 @@ class _Jobs:
         card = replace(card, lines=tuple(line for line in card.lines if line not in told))
         accuracy = await self._visit.see(f"job.accuracy:{number}")
         cards = [one for one in (card, accuracy) if isinstance(one, Card)]
-        if not self._take(number, cards):
+        if not self._update_cards(number, cards):
             self._draw_detail(number, cards)
         self._tell_story(story)
 
@@ -159,23 +159,23 @@ class _Jobs:
         with self._detail:
             ui.label(refusal.text).classes("warning").props("role=alert")
 
-    def _take(self, number: str, cards: list[Card]) -> bool:
+    def _update_cards(self, number: str, cards: list[Card]) -> bool:
         """Whether what is drawn could be brought up to this."""
         if self._drawn != number or len(cards) != len(self._views):
             return False
-        return all(view.take(card) for view, card in zip(self._views, cards, strict=True))
+        return all(view.update(card) for view, card in zip(self._views, cards, strict=True))
 
     def _draw_detail(self, number: str, cards: list[Card]) -> None:
         say = self._visit.say
         self._detail.clear()
         with self._detail:
             self._views = [
-                drawing.CardView(card, self._deeds.click, can_zoom=True) for card in cards
+                drawing.CardView(card, self._actions.click, can_zoom=True) for card in cards
             ]
             with ui.row().classes("bar"):
                 for key, action, click in (
-                    ("studio.again", "job.again", self._deeds.click),
-                    ("studio.rows", "job.rows", self._deeds.click),
+                    ("studio.again", "job.again", self._actions.click),
+                    ("studio.rows", "job.rows", self._actions.click),
                     ("studio.results", "job.results", self._save),
                 ):
                     drawing.draw_button(Button(say(key), f"{action}:{number}"), click)
@@ -186,7 +186,7 @@ class _Jobs:
         told = await self._visit.click(action)
         if isinstance(told, Refused):
             told = await self._visit.click(action.replace("job.results", "job.numbers"))
-        await self._deeds.take(told)
+        await self._actions.show(told)
 
     def _tell_story(self, story: Listing) -> None:
         if story == self._story:
@@ -194,15 +194,15 @@ class _Jobs:
         self._story = story
         self._told.clear()
         with self._told:
-            drawing.draw_listing(story, self._deeds.click)
+            drawing.draw_listing(story, self._actions.click)
 
     async def _train(self) -> None:
-        await self._deeds.click("job.start")
+        await self._actions.click("job.start")
 
     async def _settle(self) -> None:
         hosts = await self._visit.see("hosts")
         offered = {line.id: line.id for line in hosts.lines} if isinstance(hosts, Listing) else {}
-        self._deeds.fill_in(
+        self._actions.fill_in(
             "start",
             title=self._visit.say("studio.train_with"),
             names=_SETTINGS,

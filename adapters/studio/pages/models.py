@@ -38,7 +38,7 @@ async def models_page(studio: Studio, request: Request) -> None:
 class _Models:
     def __init__(self, visit: PageSession) -> None:
         self._visit = visit
-        self._deeds = PageActions(visit, self.refresh)
+        self._actions = PageActions(visit, self.refresh)
         self._seen: tuple[object, object] | None = None
         self._kept: dict[str, list[ListingRow]] = {}
 
@@ -51,7 +51,7 @@ class _Models:
         told = self._seen[0] if self._seen else None
         lines = told.lines if isinstance(told, Listing) else ()
         answering = next((line.text for line in lines if line.tone is Tone.GOOD), "")
-        await self._deeds.click(f"{action}:{answering[-HANDLE:]}")
+        await self._actions.click(f"{action}:{answering[-HANDLE:]}")
 
     def draw(self) -> None:
         self._tree = ui.element("div").classes("stack")
@@ -71,7 +71,7 @@ class _Models:
                 self._draw_tree(models)
         if isinstance(history, Listing):
             with self._history:
-                drawing.draw_listing(history, self._deeds.click)
+                drawing.draw_listing(history, self._actions.click)
 
     def _draw_tree(self, models: Listing) -> None:
         """Every model below the one it was made from, its checkpoints folded beneath it."""
@@ -121,7 +121,7 @@ class _Models:
                 text = f"{self._visit.say('fact.job')} {facts['job']}"
                 ui.link(text, f"/jobs/{facts['job']}").classes("fine")
             for button in line.buttons:
-                drawing.draw_button(button, self._deeds.click, is_small=True)
+                drawing.draw_button(button, self._actions.click, is_small=True)
 
     def _draw_checkpoints(self, kept: list[ListingRow]) -> None:
         """Kept on the way of a training; folded, as few people look for them."""

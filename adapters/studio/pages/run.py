@@ -54,7 +54,7 @@ class Run:
 
     def __init__(self, visit: PageSession) -> None:
         self.visit = visit
-        self.deeds = PageActions(visit, self.refresh)
+        self.actions = PageActions(visit, self.refresh)
         self.filters: dict[str, str] = {}
         self._seen: list[Reply] = []
 
@@ -70,7 +70,7 @@ class Run:
 
     def draw_reply(self, reply: Reply) -> None:
         if isinstance(reply, Card | Listing):
-            drawing.draw(reply, self.deeds.click)
+            drawing.draw(reply, self.actions.click)
         elif isinstance(reply, Refused):
             ui.label(reply.text).classes("problem")
 
@@ -146,7 +146,7 @@ class Workspaces(Run):
     def _draw_deed(self, button: Button) -> None:
         @in_page
         async def act() -> None:
-            await self.deeds.click(button.action)
+            await self.actions.click(button.action)
             await self.refresh()
 
         drawn = ui.button(button.label, on_click=act).mark(button.action.partition(":")[0])
@@ -176,7 +176,7 @@ class Assistants(Run):
 
         @in_page
         async def show() -> None:
-            await self.deeds.run("assistant show", {"name": name})
+            await self.actions.run("assistant show", {"name": name})
 
         @in_page
         async def edit() -> None:
@@ -203,7 +203,7 @@ class Assistants(Run):
         values |= {"history": "", "language": ""}
         if values["instructions"] == none:
             values["instructions"] = ""
-        self.deeds.fill_in(
+        self.actions.fill_in(
             "assistant edit",
             title=self.visit.say("assistant.title", name=name),
             names=_ASSISTANT,
@@ -213,7 +213,7 @@ class Assistants(Run):
         )
 
     async def _create(self) -> None:
-        self.deeds.fill_in(
+        self.actions.fill_in(
             "assistant create",
             title=self.visit.say("studio.new_assistant"),
             names=("name", *_ASSISTANT),
@@ -253,7 +253,7 @@ class Assistants(Run):
             reply = await self.visit.ask(what, Place(self.visit.workspace, channel))
             if isinstance(reply, Refused):
                 return reply.text
-            await self.deeds.take(reply)
+            await self.actions.show(reply)
             return ""
 
         open_form(self.visit, form, submit)
@@ -293,7 +293,7 @@ class Roles(Run):
         return [await self.visit.list("admin roles")]
 
     async def _grant(self) -> None:
-        self.deeds.fill_in(
+        self.actions.fill_in(
             "admin roles", title=self.visit.say("studio.grant"), names=("user", "role")
         )
 
@@ -308,7 +308,7 @@ class Privacy(Run):
         return [await self.visit.see("consents")]
 
     async def _change(self) -> None:
-        await self.deeds.run("admin sources")
+        await self.actions.run("admin sources")
 
 
 class Spending(Run):
@@ -321,7 +321,7 @@ class Spending(Run):
         return [await self.visit.list("admin budget")]
 
     async def _cap(self) -> None:
-        self.deeds.fill_in(
+        self.actions.fill_in(
             "admin budget", title=self.visit.say("studio.set_caps"), names=("person", "workspace")
         )
 
@@ -334,7 +334,7 @@ class Audit(Run):
 
     async def _export(self) -> None:
         what = events.FormSubmitted("audit.export", self.filters)
-        await self.deeds.take(await self.visit.ask(what))
+        await self.actions.show(await self.visit.ask(what))
 
     def draw(self) -> None:
         with ui.element("div").classes("bar"):
