@@ -39,7 +39,8 @@ _ENGINE_SECONDS = 2.0
 _EVALUATIONS_SECONDS = 2.0
 """A training that ends begins an evaluation, of which nobody tells its loops."""
 _SCRUB_SECONDS = 5.0
-_DAY_SECONDS = 24 * 3600.0
+_HOUR_SECONDS = 3600.0
+_DAY_SECONDS = 24 * _HOUR_SECONDS
 _CALENDAR_SECONDS = 6 * 3600.0
 _LAST_WORDS_SECONDS = 5.0
 
@@ -71,6 +72,7 @@ async def house(settings: Settings) -> AsyncIterator[App]:
                     group.create_task(_serve_models(built, tuner, hosts), name="language models"),
                     group.create_task(_scrub(database), name="erasure"),
                     group.create_task(_remove_old(built, settings), name="retention"),
+                    group.create_task(_remove_old_imports(folder), name="imports"),
                     *_loops_of(built, group),
                 ]
                 try:
@@ -244,6 +246,19 @@ async def _remove_old(built: App, settings: Settings) -> None:
         return _DAY_SECONDS
 
     await _repeat(turn, asyncio.Event(), longest=_DAY_SECONDS)
+
+
+async def _remove_old_imports(folder: Path) -> None:
+    """Once an hour, and at each start."""
+    from storage.import_folder import ImportFolder
+
+    imports = ImportFolder(folder / "imports")
+
+    async def turn() -> float:
+        await imports.remove_old()
+        return _HOUR_SECONDS
+
+    await _repeat(turn, asyncio.Event(), longest=_HOUR_SECONDS)
 
 
 async def _scrub(database: Database) -> None:

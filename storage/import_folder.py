@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from time import time
@@ -65,9 +66,17 @@ class ImportFolder:
             raise ValueError("a key of an import has letters and digits only")
         return self._folder / f"{key}.{kind}"
 
+    async def remove_old(self) -> None:
+        """What nobody decided about within a day, and what was cut off, goes."""
+        await asyncio.to_thread(self._remove_old)
+
     def _prepare(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._remove_old()
+
+    def _remove_old(self) -> None:
         oldest = time() - _LONGEST_SECONDS
-        for path in self._folder.iterdir():
-            if path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+        for path in self._folder.glob("*"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()

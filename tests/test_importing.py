@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from bot.domain import LOCAL, ExampleFilter
 from bot.events import ButtonClicked
 from bot.replies import Card, Refused
+from storage.import_folder import ImportFolder
 from tests.scene import Scene
 from tests.studio_desk import Desk
 
@@ -98,3 +101,18 @@ async def test_a_file_of_another_workspace_or_gone_is_refused(scene: Scene, desk
     for action in (go, "import.go:../../attune", "import.change:0"):
         assert isinstance(await desk.ask(ButtonClicked(action)), Refused)
     assert await count(scene) == 0
+
+
+async def test_files_that_nobody_decided_about_go_after_a_day(scene: Scene) -> None:
+    await shown(scene, GUESSED)
+    folder = scene.folder / "imports"
+    (folder / "cut-off.part").write_bytes(b"question")
+    await ImportFolder(folder).remove_old()
+    assert len(kept(scene)) == 3
+
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
+    await ImportFolder(folder).remove_old()
+
+    assert kept(scene) == []
+    await ImportFolder(scene.folder / "nowhere").remove_old()

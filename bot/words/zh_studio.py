@@ -173,7 +173,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.all_found": "找到的全部 {count} 条",
     "studio.clear": "清除",
     "studio.drop_file": "把文件拖到这里：JSONL、CSV 或 TSV",
-    "studio.import.note": "合格的行一次全部导入，被拒的行逐条说明原因；中途出错则一行也不导入。",
+    "studio.import.note": "导入前会先给您看，被拒的行逐条说明原因；如果中途断了，再交一次，只会补上缺的。",
     "studio.sending": "正在上传文件…",
     "studio.too_big": "文件超过了 {most} MB。",
     "studio.importing": "正在导入…",
