@@ -31,6 +31,7 @@ from attune.model_export import EmbeddedModels
 from attune.settings import Settings
 from attune.starters import starters
 from attune.topics import Topics
+from bot.canary.watcher import CanaryWatcher
 from bot.catalogue import CATALOGUE, WORDINGS
 from bot.daily_token_budget import TokenBudget
 from bot.dispatch import Dispatch
@@ -81,6 +82,7 @@ class App:
     watcher: JobPoller
     evaluations: EvaluationRunner
     votes: VoteRunner
+    canaries: CanaryWatcher
     removals: Removals
     room: LocalRoom
     store: Store
@@ -152,8 +154,8 @@ def build(
     """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
     news, topics = asyncio.Event(), Topics()
     wakes, evaluation_wakes = _event_for_each(hosts), _event_for_each(hosts)
-    votes = VoteRunner(store=store, clock=clock)
-    room = _room(settings, store, clock, topics)
+    votes, canaries = VoteRunner(store=store, clock=clock), CanaryWatcher(store=store, clock=clock)
+    own_wakes, room = (votes.wake, canaries.wake), _room(settings, store, clock, topics)
     slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
     surfaces = _surfaces(room, slack, discord, platforms or {})
     answers, links = Answers(), links_of(settings)
@@ -170,20 +172,20 @@ def build(
         tokens=TokenBudget(store),
         admins=settings.admin_keys,
         starters=starters(),
-        wake=lambda: _ring((*wakes.values(), *evaluation_wakes.values(), votes.wake)),
+        wake=lambda: _ring((*evaluation_wakes.values(), *wakes.values(), *own_wakes)),
         changed=changed,
         engine=engine,
         exporter=EmbeddedModels(settings),
         erase_after=timedelta(days=settings.erase_after_days),
     )
-    spawn = _spawning(group, busy)
     watcher = JobPoller(store=store, hosts=hosts, clock=clock, limits=_retry_limits(settings))
     removals = Removals(store=store, surfaces=surfaces, clock=clock, erase_after=deps.erase_after)
     return App(
-        Dispatch(deps=deps, catalogue=CATALOGUE, answers=answers, spawn=spawn),
+        Dispatch(deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)),
         watcher,
         _evaluations(deps, evaluation_wakes.values()),
         votes,
+        canaries,
         removals,
         room,
         store,

@@ -143,6 +143,7 @@ def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
     for host, wake in built.evaluation_wakes.items():
         yield group.create_task(_evaluate(built, host, wake), name=f"evaluations at {host}")
     yield group.create_task(_count_votes(built), name="votes")
+    yield group.create_task(_watch_canaries(built), name="canaries")
 
 
 async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None:
@@ -197,6 +198,15 @@ async def _count_votes(built: App) -> None:
         return _EVALUATIONS_SECONDS
 
     await _repeat(turn, built.votes.wake)
+
+
+async def _watch_canaries(built: App) -> None:
+    async def turn() -> float:
+        if await built.canaries.poll():
+            built.changed("models")
+        return _EVALUATIONS_SECONDS
+
+    await _repeat(turn, built.canaries.wake)
 
 
 async def _turn_pages(built: App) -> None:

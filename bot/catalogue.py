@@ -30,6 +30,9 @@ from bot import (
     workspaces,
 )
 from bot.access import admit
+from bot.canary import cards as canary_cards
+from bot.canary import command as canary_command
+from bot.canary import notices as canary_notices
 from bot.cleaning import private as private_text
 from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
@@ -117,6 +120,7 @@ MODULES = (
     evaluation_export.handlers,
     evaluation_pages.handlers,
     voting.handlers,
+    canary_command.handlers,
     chat.handlers,
     feedback.handlers,
     comparison.handlers,
@@ -147,6 +151,9 @@ WORDINGS: Mapping[str, Wording] = {
     notices.REFUSED: job_cards.word_refused,
     evaluation_notices.STATUS: evaluation_cards.word_status,
     evaluation_notices.ENDED: evaluation_cards.word_ended,
+    canary_notices.STATUS: canary_cards.word_status,
+    canary_notices.LIKED: canary_cards.word_liked,
+    canary_notices.ENDED: canary_cards.word_ended,
     vote_notices.STATUS: vote_cards.word_status,
     vote_notices.CARD: vote_cards.word_card,
     vote_notices.ENDED: vote_cards.word_ended,

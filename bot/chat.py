@@ -8,10 +8,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from bot.canary.arms import canary_for
 from bot.commands import Handlers
 from bot.daily_token_budget import reserve
 from bot.domain import (
     LOCAL,
+    Canary,
     HostName,
     Message,
     MessageId,
@@ -90,8 +92,10 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
             message.text,
             count=request.assistant.few_shot,
         )
+        trial = await records.canaries.running(request.id, request.assistant.id)
+        canary = await canary_for(request, trial, records) if trial else None
     messages = prompt(request.assistant, message.text, history=history, shots=shots)
-    writer = AnswerWriter(request, message, messages, deps)
+    writer = AnswerWriter(request, message, messages, deps, canary)
     return Stream(
         writer.pieces(),
         writer.posted,
@@ -164,6 +168,9 @@ async def word_fell_back(notice: Notice, records: Records, words: Words) -> Draw
     error = why or AttuneError()
     # Everybody in the channel reads it; the operator alone reads the local room.
     told = words.error(error) if notice.place.workspace == LOCAL else words.plain(error)
+    instead = notice.details.get("instead")
+    if instead is not None:
+        return Text(words("chat.fell_back_to", model=model, instead=instead, why=told))
     return Text(words("chat.fell_back", model=model, why=told))
 
 
@@ -176,8 +183,10 @@ class AnswerWriter:
         question: Message,
         messages: list[PromptMessage],
         deps: Dependencies,
+        canary: Canary | None = None,
     ) -> None:
         self._request = request
+        self._canary = canary
         self._messages = messages
         self._deps = deps
         self._text: list[str] = []
@@ -227,31 +236,38 @@ class AnswerWriter:
             await self._keep()
 
     async def _deltas(self) -> AsyncGenerator[Delta]:
-        """From the model in use; from the base where that one fails before its first word."""
-        wanted = self._wanted()
-        try:
-            async with aclosing(self._from(wanted)) as deltas:
-                async for delta in deltas:
-                    yield delta
-            return
-        except (HostError, NotFound) as error:
-            if self._text or not self._may_base_answer(error):
-                raise
-            failure = error
-        is_told = False
-        async with aclosing(self._from(self._base)) as deltas:
-            async for delta in deltas:
-                if not is_told:
-                    await self._tell_fallback(wanted.model, failure)
-                    is_told = True
-                yield delta
+        """From the canary that this question goes to, else from the model in use.
 
-    def _may_base_answer(self, error: HostError | NotFound) -> bool:
-        """Where the base stands at the same host, it is no better off with a host that is away."""
-        wanted, base = self._wanted(), self._base
-        if isinstance(error, HostBusy | HostUnreachable | KeyRefused):
-            return wanted.host != base.host
-        return wanted != base
+        Where one fails before its first word the next one answers: the model in use, the base.
+        """
+        failed: tuple[ModelInUse, HostError | NotFound] | None = None
+        left = self._candidates()
+        while True:
+            answering, *left = left
+            try:
+                async with aclosing(self._from(answering)) as deltas:
+                    async for delta in deltas:
+                        if failed is not None:
+                            await self._tell_fallback(failed[0].model, failed[1], answering)
+                            failed = None
+                        yield delta
+                return
+            except (HostError, NotFound) as error:
+                left = [one for one in left if _may_answer(one, answering, error)]
+                if self._text or not left:
+                    raise
+                await self._count_failure(answering)
+                failed = failed or (answering, error)
+
+    async def _count_failure(self, answering: ModelInUse) -> None:
+        canary = self._canary
+        if canary is not None and answering.model == canary.model:
+            async with self._deps.store.writing() as records:
+                await records.canaries.count_failure(canary.workspace, canary.id)
+
+    def _candidates(self) -> list[ModelInUse]:
+        found = [self._wanted(), self._in_use(), self._base]
+        return list(dict.fromkeys(found))
 
     @property
     def _base(self) -> ModelInUse:
@@ -267,6 +283,12 @@ class AnswerWriter:
                 yield delta
 
     def _wanted(self) -> ModelInUse:
+        canary = self._canary
+        if canary is None:
+            return self._in_use()
+        return ModelInUse(canary.model, canary.host, canary.called or canary.model)
+
+    def _in_use(self) -> ModelInUse:
         deployment = self._request.deployment
         if deployment is None:
             return self._base
@@ -317,18 +339,21 @@ class AnswerWriter:
         asked = sum(text_tokens(message["content"]) for message in self._messages)
         return Usage(asked, text_tokens(text))
 
-    async def _tell_fallback(self, model: ModelName, error: HostError | NotFound) -> None:
+    async def _tell_fallback(
+        self, model: ModelName, error: HostError | NotFound, answering: ModelInUse
+    ) -> None:
         """Once a day, channel and model, so that a broken model does not flood the channel."""
         log.warning("A tuned model failed, the base answers", extra={"why": error.key})
         request = self._request
         at = f"{request.place.channel}.{model}.{request.now.date()}"
         key = f"{request.id}.{at}.fell_back"
+        instead = {} if answering == self._base else {"instead": answering.model}
         async with self._deps.store.writing() as records:
             await records.outbox.put(
                 key,
                 replace(self._request.place, thread=None),
                 FELL_BACK,
-                details={"model": model, "why": serialize(error)},
+                details={"model": model, "why": serialize(error), **instead},
                 at=self._deps.clock.now(),
             )
 
@@ -352,6 +377,12 @@ class AnswerWriter:
             state=TurnState.STREAMING,
             at=self._request.now,
         )
+
+
+def _may_answer(one: ModelInUse, failed: ModelInUse, error: HostError | NotFound) -> bool:
+    """What stands at the same host is no better off with a host that is away."""
+    is_away = isinstance(error, HostBusy | HostUnreachable | KeyRefused)
+    return one.host != failed.host or not is_away
 
 
 def _feedback_buttons(words: Words) -> tuple[Button, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.commands import Handlers, Option, OptionKind
-from bot.domain import Deployment, Model, ModelKind, ModelName, Role
+from bot.commands import Handlers
+from bot.domain import Canary, CanaryState, Deployment, Model, ModelKind, ModelName, Role
 from bot.errors import NotFound, NotNow
 from bot.events import ButtonClicked
 from bot.ports.dependencies import Dependencies
@@ -31,14 +31,8 @@ async def use_shown(request: Request, deps: Dependencies) -> Reply:
     return await _use(request, name, deps, instead_of=shown)
 
 
-@handlers.command(
-    "use",
-    Role.TRAINER,
-    Option("model", OptionKind.MODEL, rest=True, required=True),
-    Option.text("as"),
-)
 async def use(request: Request, deps: Dependencies) -> Reply:
-    """A tuned model, a checkpoint, the base, or `latest`."""
+    """A tuned model, a checkpoint, the base, or `latest`, for all questions."""
     return await _use(request, request.text("model") or "", deps)
 
 
@@ -161,8 +155,12 @@ async def listing(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         found = await records.models.all(request.id, request.assistant.id)
         current = await records.deployments.current(request.id, request.assistant.id)
+        votes = await records.turns.liked(request.id, request.assistant.id)
     listed = [*found, _base(request)]
-    lines = tuple(_line(request, model, current, deps) for model in listed)
+    lines = tuple(
+        _with_votes(_line(request, model, current, deps), votes.get(model.name), request.words)
+        for model in listed
+    )
     return Listing(request.words("models.title", count=len(lines)), lines)
 
 
@@ -172,18 +170,41 @@ async def history(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         found = await records.deployments.history(request.id, request.assistant.id)
         models = await records.models.all(request.id, request.assistant.id)
+        trials = await records.canaries.history(request.id, request.assistant.id)
     labels = {model.name: model.label or model.name for model in models}
     # Where a rollback came back from is no place to go back to, so `after` does not know it.
     before = [*(one.model for one in found[1:]), request.assistant.base]
-    lines = tuple(
-        ListingRow(
-            f"{one.since:%Y-%m-%d %H:%M}",
-            labels.get(one.model, one.model),
+    rows = [
+        (
+            one.since,
+            one.model,
             request.words("model.after", by=one.by, after=labels.get(left, left)),
         )
         for one, left in zip(found, before, strict=False)
+    ]
+    rows += [(one.started_at, one.model, _trial(one, request.words)) for one in trials]
+    newest = sorted(rows, key=lambda row: row[0], reverse=True)
+    lines = tuple(
+        ListingRow(f"{at:%Y-%m-%d %H:%M}", labels.get(model, model), note)
+        for at, model, note in newest
     )
     return Listing(request.words("model.history"), lines, empty=request.words("model.no_history"))
+
+
+def _trial(canary: Canary, words: Words) -> str:
+    """Who let it answer which share, and what became of that."""
+    end = canary.why if canary.state is CanaryState.STOPPED else canary.state
+    began = words("canary.history", share=f"{canary.share:.0%}", by=canary.started_by)
+    return f"{began} · {words(f'canary.history.{end}', name=canary.ended_by or '–')}"
+
+
+def _with_votes(row: ListingRow, votes: tuple[int, int] | None, words: Words) -> ListingRow:
+    """What people thought of its answers, where they said so."""
+    if votes is None:
+        return row
+    said = words("model.votes", liked=votes[0], disliked=votes[1])
+    facts = (*row.facts, Fact(words("fact.votes"), said, "votes"))
+    return replace(row, note=f"{row.note} · {said}", facts=facts)
 
 
 def _line(

@@ -104,6 +104,31 @@ def sign_test(wins: int, losses: int) -> float:
     return min(1.0, 2 * tail / (1 << trials))
 
 
+def fisher_test(first: tuple[int, int], second: tuple[int, int]) -> float:
+    """The exact two-sided p-value of two shares, each given as how many did and did not.
+
+    The sum over all tables with the same margins that are at most as likely as this one.
+    """
+    trials, hits = sum(first), first[0] + second[0]
+    others = sum(second)
+    ways = [
+        math.comb(trials, count) * math.comb(others, hits - count)
+        for count in range(max(0, hits - others), min(trials, hits) + 1)
+    ]
+    seen = math.comb(trials, first[0]) * math.comb(others, second[0])
+    return sum(one for one in ways if one <= seen) / math.comb(trials + others, hits)
+
+
+def compare_shares(
+    first: tuple[int, int], second: tuple[int, int], *, alpha: float = ALPHA
+) -> Verdict:
+    """The verdict of two shares of different trials, such as 👍 and 👎 on two models' answers."""
+    if min(sum(first), sum(second)) < FEWEST_QUESTIONS or fisher_test(first, second) > alpha:
+        return Verdict.UNDECIDED
+    is_better = first[0] * sum(second) > second[0] * sum(first)
+    return Verdict.BETTER if is_better else Verdict.WORSE
+
+
 def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a share; 0 to 1 where nothing was tried."""
     if trials == 0:

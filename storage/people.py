@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from bot.domain import ExampleId, ExampleState, RoomMessage, User, UserId, WorkspaceId
 from bot.ports.people import KEPT_FROM_THE_START, KeptCursor
+from storage.canary_table import canaries
 from storage.connection import Connection, some_of
 from storage.evaluation_tables import ballots, evaluations
 from storage.examples.values import mark_of, searchable
@@ -64,6 +65,7 @@ PERSONAL: Mapping[str, tuple[Column[Any], ...]] = {
     "training": (jobs.c.asked_by,),
     "deployment": (deployments.c.by,),
     "evaluation": (evaluations.c.asked_by,),
+    "trial": (canaries.c.started_by, canaries.c.ended_by),
     "reaction": (room_reactions.c.user,),
     "choice": (direct_choices.c.user,),
     "undoable": (undoables.c.user,),
@@ -84,6 +86,8 @@ _WITHOUT_NAME = (
     jobs.c.asked_by,
     deployments.c.by,
     evaluations.c.asked_by,
+    canaries.c.started_by,
+    canaries.c.ended_by,
     examples.c.decided_by,
     undoables.c.user,
 )

@@ -7,6 +7,7 @@ from storage.answer_stats import AnswerStats
 from storage.assistants import Assistants
 from storage.audit import Audit
 from storage.blind_votes import BlindVotes
+from storage.canaries import Canaries
 from storage.connection import Connection
 from storage.consents import Consents
 from storage.daily_tokens import DailyTokens
@@ -48,6 +49,7 @@ class Records:
         self.jobs: store.Jobs = Jobs(connection)
         self.evaluations: store.Evaluations = Evaluations(connection)
         self.blind_votes: store.BlindVotes = BlindVotes(connection)
+        self.canaries: store.Canaries = Canaries(connection)
         self.remote_cleanups: store.RemoteCleanups = RemoteCleanups(connection)
         self.undoables: store.Undoables = Undoables(connection)
         self.models: store.Models = Models(connection)

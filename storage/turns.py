@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, case, delete, exists, func, select, update
 
 from bot.domain import (
+    AssistantId,
     ChannelId,
     ExampleState,
     MessageId,
     ModelName,
+    Reception,
     Turn,
     TurnId,
     TurnState,
@@ -198,6 +201,39 @@ class Turns:
         own = and_(votes.c.workspace == workspace, votes.c.turn == turn)
         rows = await self._connection.every(select(votes).where(own), votes.c.at, votes.c.user)
         return [Vote(row.turn, row.user, row.value, row.reason, row.at) for row in rows]
+
+    async def receptions(
+        self, workspace: WorkspaceId, assistant: AssistantId, *, since: datetime
+    ) -> Mapping[ModelName, Reception]:
+        own = turns.c.workspace == workspace, turns.c.assistant == assistant, turns.c.at >= since
+        is_failed = turns.c.state == TurnState.FAILED
+        counted = select(turns.c.model, is_failed.label("failed"), func.count().label("number"))
+        over = counted.where(*own, turns.c.state != TurnState.STREAMING)
+        rows = await self._connection.every(over.group_by(turns.c.model, is_failed), turns.c.model)
+        answers, failed = Counter[str](), Counter[str]()
+        for row in rows:
+            answers[row.model] += row.number
+            failed[row.model] += row.number if row.failed else 0
+        votes = await self._votes_by_model(*own)
+        return {
+            ModelName(model): Reception(count, failed[model], *votes.get(ModelName(model), (0, 0)))
+            for model, count in answers.items()
+        }
+
+    async def liked(
+        self, workspace: WorkspaceId, assistant: AssistantId
+    ) -> Mapping[ModelName, tuple[int, int]]:
+        own = turns.c.workspace == workspace, turns.c.assistant == assistant
+        return await self._votes_by_model(*own)
+
+    async def _votes_by_model(
+        self, *own: ColumnElement[bool]
+    ) -> Mapping[ModelName, tuple[int, int]]:
+        good, bad = (func.sum(case((votes.c.value == value, 1), else_=0)) for value in (1, -1))
+        counted = select(turns.c.model, good.label("good"), bad.label("bad"))
+        joined = counted.join_from(votes, turns, votes.c.turn == turns.c.id).where(*own)
+        rows = await self._connection.every(joined.group_by(turns.c.model), turns.c.model)
+        return {ModelName(row.model): (int(row.good), int(row.bad)) for row in rows}
 
     async def _find(self, workspace: WorkspaceId, condition: ColumnElement[bool]) -> Turn | None:
         own = and_(turns.c.workspace == workspace, condition)

@@ -10,6 +10,9 @@ from hashlib import sha256
 from bot.domain import (
     Assistant,
     AssistantId,
+    Canary,
+    CanaryId,
+    CanaryState,
     ChannelId,
     Contender,
     ContenderKind,
@@ -136,6 +139,25 @@ def a_job(snapshot: Snapshot, start: str = "start-1") -> Job:
         phase=Phase.CONFIRMED,
         created_at=NOW,
         confirmed_at=NOW,
+    )
+
+
+def a_canary(assistant: AssistantId, start: str = "canary-1", share: float = 0.2) -> Canary:
+    return Canary(
+        id=CanaryId(0),
+        workspace=HOME,
+        assistant=assistant,
+        place=PLACE,
+        start=start,
+        started_by=ANN,
+        state=CanaryState.RUNNING,
+        model=ModelName("ft:base:new"),
+        host=HOST,
+        called=None,
+        share=share,
+        deployment=0,
+        in_use=BASE,
+        started_at=NOW,
     )
 
 

@@ -147,6 +147,26 @@ async def the_period_begins_anew(scene: Scene) -> None:
     scene.advance(1)
 
 
+async def a_canary_to(scene: Scene, name: str) -> str:
+    await scene.tuned("use:no")
+    await command(scene, "use latest share:20%")
+    await scene.settle()
+    return action(await scene.last_card(), name)
+
+
+async def a_canary_to_promote(scene: Scene) -> str:
+    return await a_canary_to(scene, "canary.promote")
+
+
+async def a_canary_to_stop(scene: Scene) -> str:
+    return await a_canary_to(scene, "canary.stop")
+
+
+async def another_share_is_tried(scene: Scene) -> None:
+    scene.advance(1)
+    await command(scene, "use latest share:50%")
+
+
 async def deployed_anew(scene: Scene) -> None:
     for model in await scene.models():
         async with scene.store.writing() as records:
@@ -155,6 +175,8 @@ async def deployed_anew(scene: Scene) -> None:
 
 HERE: Mapping[str, tuple[Draw, Step]] = {
     "guests.close": (an_open_channel, another_channel_is_opened),
+    "canary.promote": (a_canary_to_promote, another_share_is_tried),
+    "canary.stop": (a_canary_to_stop, another_share_is_tried),
     "model.delete_sure": (a_model_to_delete, another_model_answers),
     "model.undeploy": (a_deployed_model, deployed_anew),
     "workspace.erase_sure": (a_workspace_to_erase, the_period_begins_anew),

@@ -21,6 +21,7 @@ from bot.domain import (
     Ballot,
     Binding,
     BlindVote,
+    Canary,
     Checkpoint,
     Choice,
     Consent,
@@ -67,6 +68,7 @@ from tests.stores import (
     HOST,
     NOW,
     PLACE,
+    a_canary,
     a_job,
     a_row,
     a_source,
@@ -95,6 +97,7 @@ class Household:
     model: Model
     turn: Turn
     evaluation: Evaluation
+    canary: Canary
 
 
 Call = Callable[[Records, Household], Awaitable[object] | AsyncIterator[object]]
@@ -285,6 +288,14 @@ CALLS: dict[str, Call] = {
     ),
     "blind_votes.ballots": lambda r, h: r.blind_votes.ballots(FOREIGN, h.evaluation.id),
     "blind_votes.count": lambda r, h: r.blind_votes.count(FOREIGN, h.evaluation.id),
+    "canaries.add": lambda r, h: r.canaries.add(FOREIGN, h.canary),
+    "canaries.get": lambda r, h: r.canaries.get(FOREIGN, h.canary.id),
+    "canaries.running": lambda r, h: r.canaries.running(FOREIGN, h.assistant.id),
+    "canaries.change": lambda r, h: r.canaries.change(FOREIGN, h.canary.id, looks=9),
+    "canaries.count_failure": lambda r, h: r.canaries.count_failure(FOREIGN, h.canary.id),
+    "canaries.history": lambda r, h: r.canaries.history(FOREIGN, h.assistant.id),
+    "turns.receptions": lambda r, h: r.turns.receptions(FOREIGN, h.assistant.id, since=NOW),
+    "turns.liked": lambda r, h: r.turns.liked(FOREIGN, h.assistant.id),
     "models.add": lambda r, h: r.models.add(FOREIGN, h.model),
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
@@ -350,6 +361,7 @@ FOR_EVERYBODY = {
     "evaluations.open",
     "evaluations.forget_estimates",
     "blind_votes.open",
+    "canaries.all_running",
     "jobs.durations",
     "outbox.put",
     "outbox.due",
@@ -440,6 +452,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.evaluations.ask(HOME, evaluation.id, 0, [1])
     await r.blind_votes.add(HOME, BlindVote(HOME, evaluation.id, VoteState.OPEN, 24))
     await r.blind_votes.cast(HOME, evaluation.id, Ballot(1, ANN, Choice.FIRST, False, NOW))
+    canary = await r.canaries.add(HOME, a_canary(assistant.id))
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))
     await r.roles.put(HOME, ANN, Grant(Role.ADMIN, NOW))
     await r.undoables.add(HOME, Undoable(ANN, "role", {}, NOW))
@@ -453,7 +466,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     (notice,) = await r.outbox.due(now=NOW)
     await r.outbox.delivered(notice.id, version=1, message=MESSAGE)
     row = SnapshotRow(example.id, 1, Split.TRAIN, hash_of("row"), None)
-    return Household(assistant, example, snapshot, row, job, model, turn, evaluation)
+    return Household(assistant, example, snapshot, row, job, model, turn, evaluation, canary)
 
 
 @pytest.mark.parametrize("name", CALLS)

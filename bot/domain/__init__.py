@@ -9,6 +9,10 @@ from enum import IntEnum, IntFlag, StrEnum
 
 from bot.domain.answer_stats import DailyAnswers as DailyAnswers
 from bot.domain.answer_stats import UnansweredTurn as UnansweredTurn
+from bot.domain.canary import Canary as Canary
+from bot.domain.canary import CanaryEnd as CanaryEnd
+from bot.domain.canary import CanaryState as CanaryState
+from bot.domain.canary import Reception as Reception
 from bot.domain.evaluation import ALWAYS_TRAINED as ALWAYS_TRAINED
 from bot.domain.evaluation import MUST_ANSWER as MUST_ANSWER
 from bot.domain.evaluation import OPEN_EVALUATIONS as OPEN_EVALUATIONS
@@ -23,6 +27,7 @@ from bot.domain.evaluation import QuestionOrder as QuestionOrder
 from bot.domain.ids import EPHEMERAL as EPHEMERAL
 from bot.domain.ids import LOCAL as LOCAL
 from bot.domain.ids import AssistantId as AssistantId
+from bot.domain.ids import CanaryId as CanaryId
 from bot.domain.ids import ChannelId as ChannelId
 from bot.domain.ids import ChannelKind as ChannelKind
 from bot.domain.ids import EvaluationId as EvaluationId

@@ -30,6 +30,7 @@ from bot.domain import (
     Notice,
     NoticeId,
     Place,
+    Reception,
     Role,
     RoomMessage,
     Sources,
@@ -43,6 +44,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.ports.answer_stats import AnswerStats as AnswerStats
+from bot.ports.canaries import Canaries as Canaries
 from bot.ports.evaluation import Evaluations as Evaluations
 from bot.ports.examples import ExampleCards as ExampleCards
 from bot.ports.examples import ExampleMessages as ExampleMessages
@@ -266,6 +268,17 @@ class Turns(Protocol):
         self, workspace: WorkspaceId, turn: TurnId, user: UserId, value: int
     ) -> None: ...
     async def votes(self, workspace: WorkspaceId, turn: TurnId) -> Sequence[Vote]: ...
+    async def receptions(
+        self, workspace: WorkspaceId, assistant: AssistantId, *, since: datetime
+    ) -> Mapping[ModelName, Reception]:
+        """Answers given since then that have ended, and the votes on them, by model."""
+        ...
+
+    async def liked(
+        self, workspace: WorkspaceId, assistant: AssistantId
+    ) -> Mapping[ModelName, tuple[int, int]]:
+        """Votes for and against answers, by model; one without a vote is not there."""
+        ...
 
 
 class Undoables(Protocol):
@@ -473,6 +486,7 @@ class Records(Protocol):
     jobs: Jobs
     evaluations: Evaluations
     blind_votes: BlindVotes
+    canaries: Canaries
     remote_cleanups: RemoteCleanups
     undoables: Undoables
     models: Models

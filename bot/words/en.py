@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.rows import REASONS
+from bot.words.en_canary import SENTENCES as CANARY
 from bot.words.en_cleaning import SENTENCES as CLEANING
 from bot.words.en_discord import SENTENCES as DISCORD
 from bot.words.en_evaluation import SENTENCES as EVALUATION
@@ -745,6 +746,7 @@ SENTENCES: Mapping[str, str] = {
     dict(DISCORD)
     | dict(CLEANING)
     | dict(EVALUATION)
+    | dict(CANARY)
     | dict(HOSTS)
     | dict(RESULTS)
     | dict(STUDIO)

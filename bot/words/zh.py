@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.words.zh_canary import SENTENCES as CANARY
 from bot.words.zh_cleaning import SENTENCES as CLEANING
 from bot.words.zh_discord import SENTENCES as DISCORD
 from bot.words.zh_evaluation import SENTENCES as EVALUATION
@@ -752,6 +753,7 @@ SENTENCES: Mapping[str, str] = {
     | dict(DISCORD)
     | dict(CLEANING)
     | dict(EVALUATION)
+    | dict(CANARY)
     | dict(HOSTS)
     | dict(RESULTS)
     | dict(STUDIO)

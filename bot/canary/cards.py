@@ -1,0 +1,93 @@
+"""What people see of a canary: how both models are received, and how it ended."""
+
+from __future__ import annotations
+
+from bot.canary.arms import receptions
+from bot.deployments import rollback_button
+from bot.domain import Canary, CanaryId, CanaryState, Notice, Reception
+from bot.ports.store import Records
+from bot.replies import Button, Card, Drawn, Fact, Tone
+from bot.shown_state import stamp_of
+from bot.significance import wilson
+from bot.words import Words
+
+PROMOTE, STOP = "canary.promote", "canary.stop"
+
+
+async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    return await status_card(await _canary(notice, records), records, words)
+
+
+async def word_liked(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """Its buttons go once it is over."""
+    canary = await _canary(notice, records)
+    card = await status_card(canary, records, words)
+    return Card(
+        card.title, (words("canary.liked"),), card.facts, buttons=card.buttons, tone=Tone.GOOD
+    )
+
+
+async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """Why it is over, and how both were received until then."""
+    canary = await _canary(notice, records)
+    card = await status_card(canary, records, words)
+    is_promoted = canary.state is CanaryState.PROMOTED
+    buttons = (rollback_button(canary.model, words),) if is_promoted else ()
+    tone = Tone.GOOD if is_promoted else Tone.PLAIN
+    return Card(card.title, (_end(canary, words),), card.facts, buttons=buttons, tone=tone)
+
+
+async def status_card(canary: Canary, records: Records, words: Words) -> Card:
+    own, other = await receptions(canary, records)
+    is_running = canary.state is CanaryState.RUNNING
+    line = words("canary.how", share=f"{canary.share:.0%}") if is_running else _end(canary, words)
+    failed = own.failed + canary.failures
+    facts = (
+        _fact(words("canary.own"), own, failed, words),
+        _fact(words("canary.other"), other, other.failed, words),
+    )
+    return Card(
+        title=words("canary.title", model=canary.model, share=f"{canary.share:.0%}"),
+        lines=(line,),
+        facts=facts,
+        buttons=await _buttons(canary, records, words) if is_running else (),
+        tone=Tone.BUSY if is_running else Tone.PLAIN,
+    )
+
+
+async def stamp(canary: Canary, records: Records) -> str:
+    """What a card shows of it: its share, and what is in use beside it."""
+    current = await records.deployments.current(canary.workspace, canary.assistant)
+    return stamp_of(canary.state, canary.share, current.id if current else 0)
+
+
+async def _buttons(canary: Canary, records: Records, words: Words) -> tuple[Button, ...]:
+    argument = f"{canary.id}.{await stamp(canary, records)}"
+    return (
+        Button(words("button.promote"), f"{PROMOTE}:{argument}", is_primary=True),
+        Button(words("button.stop"), f"{STOP}:{argument}", is_danger=True),
+    )
+
+
+def _fact(label: str, of: Reception, failed: int, words: Words) -> Fact:
+    liked = wilson(of.liked, of.votes)
+    share = f"{liked.low:.0%}–{liked.high:.0%}" if of.votes else "–"
+    value = words(
+        "canary.received",
+        answers=of.answers,
+        liked=of.liked,
+        disliked=of.disliked,
+        share=share,
+        failed=failed,
+    )
+    return Fact(label, value)
+
+
+def _end(canary: Canary, words: Words) -> str:
+    if canary.state is CanaryState.PROMOTED:
+        return words("canary.promoted", model=canary.model, name=canary.ended_by or "–")
+    return words(f"canary.stopped.{canary.why}", model=canary.model, name=canary.ended_by or "–")
+
+
+async def _canary(notice: Notice, records: Records) -> Canary:
+    return await records.canaries.get(notice.place.workspace, CanaryId(notice.subject or 0))

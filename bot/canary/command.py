@@ -1,0 +1,184 @@
+"""`/tune use`, for all questions or a share of them, and the end of a canary by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot import deployments
+from bot.canary import cards, notices
+from bot.commands import Handlers, Option, OptionKind
+from bot.domain import (
+    Canary,
+    CanaryEnd,
+    CanaryId,
+    CanaryState,
+    Role,
+)
+from bot.errors import BadInput, NotFound, NotNow
+from bot.numerals import whole_number
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
+from bot.replies import Card, Reply, Text
+from bot.request import Request
+from bot.shown_state import outdated
+
+handlers = Handlers()
+
+
+@handlers.command(
+    "use",
+    Role.TRAINER,
+    Option("model", OptionKind.MODEL, rest=True, required=True),
+    Option.amount("share"),
+    Option.text("as"),
+)
+async def use(request: Request, deps: Dependencies) -> Reply:
+    """A tuned model, a checkpoint, the base, or `latest`; with `share:` a canary."""
+    share = _share(request)
+    if share is None:
+        return await deployments.use(request, deps)
+    async with deps.store.writing() as records:
+        canary = await _begin(request, share, records)
+        await notices.tell(records, canary, notices.STATUS, at=request.now)
+    deps.wake()
+    return Text(request.words("canary.begun", model=canary.model, share=f"{share:.0%}"))
+
+
+@handlers.button(cards.PROMOTE, Role.TRAINER)
+async def promote(request: Request, deps: Dependencies) -> Reply:
+    """All questions go to it from now on."""
+    async with deps.store.writing() as records:
+        canary, late = await _shown(request, records)
+        if late is not None:
+            return late
+        if canary.state is not CanaryState.RUNNING:
+            return Text(request.words("canary.promoting", model=canary.model), private=True)
+        current = await records.deployments.current(request.id, canary.assistant)
+        await records.deployments.add(
+            request.id,
+            canary.assistant,
+            model=canary.model,
+            host=canary.host,
+            by=request.by,
+            at=request.now,
+            after=current.model if current else None,
+            called=canary.called,
+        )
+        await _end(request, canary, CanaryState.PROMOTED, records)
+    return Text(request.words("canary.promoting", model=canary.model), private=True)
+
+
+@handlers.button(cards.STOP, Role.TRAINER)
+async def stop(request: Request, deps: Dependencies) -> Reply:
+    """All questions go to the model in use again."""
+    async with deps.store.writing() as records:
+        canary, late = await _shown(request, records)
+        if late is not None:
+            return late
+        if canary.state is CanaryState.RUNNING:
+            await _end(request, canary, CanaryState.STOPPED, records)
+    return Text(request.words("canary.stopping", model=canary.model), private=True)
+
+
+async def _begin(request: Request, share: float, records: Records) -> Canary:
+    """A new one, or another share of the one that runs. Raises NotNow and NotFound."""
+    words, name = request.words, request.text("model") or ""
+    model = await deployments.wanted_model(request, name, records)
+    current = await records.deployments.current(request.id, request.assistant.id)
+    in_use = current.model if current else request.assistant.base
+    if model.name == in_use:
+        raise NotNow(problem=words("use.already", model=model.label or model.name))
+    running = await records.canaries.running(request.id, request.assistant.id)
+    deployment = current.id if current else 0
+    if running is not None and (running.model, running.deployment) != (model.name, deployment):
+        raise NotNow(problem=words("canary.another", model=running.model))
+    if running is None:
+        running = await records.canaries.add(
+            request.id,
+            Canary(
+                id=CanaryId(0),
+                workspace=request.id,
+                assistant=request.assistant.id,
+                place=request.place,
+                start=request.idempotency_key,
+                started_by=request.by,
+                state=CanaryState.RUNNING,
+                model=model.name,
+                host=model.host,
+                called=model.called,
+                share=share,
+                deployment=deployment,
+                in_use=in_use,
+                started_at=request.now,
+            ),
+        )
+    await records.canaries.change(request.id, running.id, share=share)
+    await records.audit.add(
+        request.id, request.by, "canary.share", at=request.now, model=model.name, share=share
+    )
+    return replace(running, share=share)
+
+
+async def _shown(request: Request, records: Records) -> tuple[Canary, Reply | None]:
+    """The canary of a button, and what is said where the button shows another state.
+
+    It is over, and nothing is said, where this very click has ended it before a crash.
+    """
+    name, _, shown = request.argument.partition(".")
+    try:
+        canary = await records.canaries.get(request.id, CanaryId(whole_number(name)))
+    except ValueError:
+        raise NotFound(noun="canary", name=name) from None
+    is_here = canary.place.channel == request.place.channel or request.role is Role.OPERATOR
+    if not is_here and canary.started_by != request.by:
+        raise NotFound(noun="canary", name=name)
+    if await _is_done(request, records):
+        return canary, None
+    is_as_shown = shown == await cards.stamp(canary, records)
+    if canary.state is CanaryState.RUNNING and is_as_shown:
+        return canary, None
+    card: Card = await cards.status_card(canary, records, request.words)
+    return canary, outdated(request, replace(card, private=True))
+
+
+async def _end(request: Request, canary: Canary, state: CanaryState, records: Records) -> None:
+    await records.canaries.change(
+        request.id,
+        canary.id,
+        state=state,
+        why=CanaryEnd.BY_HAND,
+        ended_by=request.by,
+        ended_at=request.now,
+    )
+    await records.audit.add(
+        request.id,
+        request.by,
+        f"canary.{state}",
+        at=request.now,
+        model=canary.model,
+        event=request.event.key,
+    )
+    for kind in (notices.STATUS, notices.ENDED):
+        await notices.tell(records, canary, kind, at=request.now)
+    if canary.is_liked:
+        await notices.tell(records, canary, notices.LIKED, at=request.now)
+
+
+async def _is_done(request: Request, records: Records) -> bool:
+    entries = await records.audit.page(request.id, what="canary.")
+    return any(entry.details.get("event") == request.event.key for entry in entries)
+
+
+def _share(request: Request) -> float | None:
+    """Above 0 and below 1; `20%`, `20` and `0.2` are the same. None for all questions."""
+    asked = request.number("share", may_be_percent=True)
+    if asked is None or asked == 100:
+        return None
+    share = asked / 100 if asked >= 1 or _is_percent(request) else asked
+    if not 0.01 <= share <= 0.99:
+        raise BadInput(problem=request.words("canary.share"))
+    return share
+
+
+def _is_percent(request: Request) -> bool:
+    return (request.text("share") or "").endswith(("%", "％"))

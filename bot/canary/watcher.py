@@ -1,0 +1,95 @@
+"""Looks after the canaries: stops one that fails or is disliked, and says when one is liked more.
+
+What it knows is in the store, so a start goes on where the last one ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from bot.canary import arms, notices
+from bot.domain import Canary, CanaryEnd, CanaryState, Reception
+from bot.ports.store import Clock, Records, Store
+from bot.significance import Verdict
+
+
+class CanaryWatcher:
+    """Keeps only what it last told of each; whoever begins or ends one sets `wake`."""
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self.wake = asyncio.Event()
+        self._store = store
+        self._clock = clock
+        self._told: dict[int, tuple[int, Reception, Reception]] = {}
+
+    async def poll(self) -> bool:
+        """Every step that is due; whether there was any."""
+        async with self._store.reading() as records:
+            running = await records.canaries.all_running()
+        self._told = {one.id: self._told[one.id] for one in running if one.id in self._told}
+        return any([await self._step(canary) for canary in running])
+
+    async def _step(self, canary: Canary) -> bool:
+        async with self._store.reading() as records:
+            own, other = await arms.receptions(canary, records)
+            end = await _end(canary, own, other, records)
+        if end is not None:
+            return await self._stop(canary, end)
+        if arms.is_due(canary, own, other):
+            return await self._test(canary, own, other)
+        seen = canary.failures, own, other
+        if self._told.get(canary.id) == seen:
+            return False
+        async with self._store.writing() as records:
+            await notices.tell(records, canary, notices.STATUS, at=self._clock.now())
+        self._told[canary.id] = seen
+        return True
+
+    async def _test(self, canary: Canary, own: Reception, other: Reception) -> bool:
+        """One look at the votes; never again at the same ones."""
+        verdict = arms.verdict(canary, own, other)
+        if verdict is Verdict.WORSE:
+            return await self._stop(canary, CanaryEnd.DISLIKED)
+        is_liked = canary.is_liked or verdict is Verdict.BETTER
+        async with self._store.writing() as records:
+            if not await records.canaries.change(
+                canary.workspace, canary.id, looks=canary.looks + 1, is_liked=is_liked
+            ):
+                return False
+            if is_liked and not canary.is_liked:
+                await notices.tell(records, canary, notices.LIKED, at=self._clock.now())
+        return True
+
+    async def _stop(self, canary: Canary, why: CanaryEnd) -> bool:
+        now = self._clock.now()
+        async with self._store.writing() as records:
+            if not await records.canaries.change(
+                canary.workspace,
+                canary.id,
+                state=CanaryState.STOPPED,
+                why=why,
+                ended_at=now,
+            ):
+                return False
+            await records.audit.add(
+                canary.workspace, None, "canary.stopped", at=now, model=canary.model, why=why
+            )
+            kinds = [notices.STATUS, notices.ENDED]
+            for kind in kinds + ([notices.LIKED] if canary.is_liked else []):
+                await notices.tell(records, replace(canary), kind, at=now)
+        return True
+
+
+async def _end(
+    canary: Canary, own: Reception, other: Reception, records: Records
+) -> CanaryEnd | None:
+    """Why it may not go on; None where it may."""
+    current = await records.deployments.current(canary.workspace, canary.assistant)
+    if (current.id if current else 0) != canary.deployment:
+        return CanaryEnd.REPLACED
+    model = await records.models.find(canary.workspace, canary.model)
+    assistant = await records.assistants.get(canary.workspace, canary.assistant)
+    if canary.model != assistant.base and (model is None or model.is_deleted):
+        return CanaryEnd.DELETED
+    return CanaryEnd.FAILING if arms.is_failing(canary, own, other) else None

@@ -1,0 +1,74 @@
+"""Canaries: models that answer a share of the questions, while they do and afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, select, update
+
+from bot.domain import AssistantId, Canary, CanaryId, CanaryState, WorkspaceId
+from bot.errors import NotFound
+from storage.canary_table import canaries
+from storage.columns import all_columns_of, columns_of, fields_of
+from storage.connection import Connection, foreign_key_as_not_found
+from storage.tables import workspaces
+
+_IS_RUNNING = canaries.c.state == CanaryState.RUNNING
+
+
+class Canaries:
+    """Keeps canaries; of one start there is never a second."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, workspace: WorkspaceId, canary: Canary) -> Canary:
+        values = {**all_columns_of(canary), "workspace": workspace}
+        insert = self._connection.insert(canaries).values(values)
+        with foreign_key_as_not_found("assistant", canary.assistant):
+            await self._connection.run(insert.on_conflict_do_nothing(index_elements=["start"]))
+        return await self._one(workspace, canaries.c.start == canary.start, canary.start)
+
+    async def get(self, workspace: WorkspaceId, canary: CanaryId) -> Canary:
+        return await self._one(workspace, canaries.c.id == canary, canary)
+
+    async def running(self, workspace: WorkspaceId, assistant: AssistantId) -> Canary | None:
+        own = canaries.c.workspace == workspace, canaries.c.assistant == assistant
+        row = await self._connection.first(select(canaries).where(*own, _IS_RUNNING))
+        return None if row is None else _canary(row)
+
+    async def all_running(self) -> Sequence[Canary]:
+        closed = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
+        wanted = select(canaries).where(_IS_RUNNING, canaries.c.workspace.not_in(closed))
+        return [_canary(row) for row in await self._connection.every(wanted, canaries.c.id)]
+
+    async def change(self, workspace: WorkspaceId, canary: CanaryId, **changes: object) -> bool:
+        own = and_(canaries.c.workspace == workspace, canaries.c.id == canary, _IS_RUNNING)
+        values = columns_of(Canary, changes)
+        return await self._connection.changed(update(canaries).where(own).values(values)) > 0
+
+    async def count_failure(self, workspace: WorkspaceId, canary: CanaryId) -> None:
+        own = and_(canaries.c.workspace == workspace, canaries.c.id == canary, _IS_RUNNING)
+        one_more = {"failures": canaries.c.failures + 1}
+        await self._connection.run(update(canaries).where(own).values(one_more))
+
+    async def history(
+        self, workspace: WorkspaceId, assistant: AssistantId, *, limit: int = 20
+    ) -> Sequence[Canary]:
+        own = canaries.c.workspace == workspace, canaries.c.assistant == assistant
+        newest = select(canaries).where(*own).order_by(canaries.c.id.desc())
+        return [_canary(row) for row in await self._connection.rows(newest, most=limit)]
+
+    async def _one(
+        self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
+    ) -> Canary:
+        own = and_(canaries.c.workspace == workspace, condition)
+        row = await self._connection.first(select(canaries).where(own))
+        if row is None:
+            raise NotFound(noun="canary", name=name)
+        return _canary(row)
+
+
+def _canary(row: Row[Any]) -> Canary:
+    return Canary(**fields_of(row))

@@ -1,0 +1,278 @@
+"""A model answers a share of the questions, and what people say of it decides about it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from fastapi import Response
+
+from bot.canary import arms
+from bot.domain import (
+    LOCAL,
+    AssistantId,
+    Canary,
+    CanaryEnd,
+    CanaryState,
+    MessageId,
+    ModelName,
+    Reception,
+    TurnState,
+    UserId,
+    Vote,
+)
+from bot.events import ButtonClicked
+from bot.replies import Listing
+from bot.significance import Verdict, compare_shares
+from tests.fakes.faults import Call
+from tests.fakes.faults import answers as replies
+from tests.scene import Death, Scene
+from tests.stores import a_canary, a_turn
+
+CHAT = "POST /chat/completions"
+
+
+async def tuned_fails(call: Call) -> Response:
+    is_tuned = str((await call.request.json())["model"]).startswith("ft:")
+    return await (replies(500)(call) if is_tuned else call.act())
+
+
+async def begin(scene: Scene, share: str = "50%") -> Canary:
+    await scene.tuned("use:no")
+    await scene.command(f"use latest share:{share}")
+    await scene.settle()
+    return await current(scene)
+
+
+async def current(scene: Scene) -> Canary:
+    async with scene.database.reading() as records:
+        assistant = await records.assistants.default(LOCAL)
+        assert assistant is not None
+        (canary, *_) = await records.canaries.history(LOCAL, assistant.id)
+        return canary
+
+
+async def in_use(scene: Scene) -> ModelName | None:
+    async with scene.database.reading() as records:
+        deployment = await records.deployments.current(LOCAL, AssistantId(1))
+        return deployment.model if deployment else None
+
+
+async def received(
+    scene: Scene, canary: Canary, *, own: Sequence[int], other: Sequence[int]
+) -> None:
+    """Answers of either model with votes, each 1, -1 or 0 for none."""
+    async with scene.store.writing() as records:
+        for model, votes in ((canary.model, own), (ModelName("base"), other)):
+            for number, value in enumerate(votes):
+                turn = replace(
+                    a_turn(canary.assistant, f"{model} {number} {scene.clock.now()}"),
+                    model=model,
+                    state=TurnState.DONE,
+                    at=scene.clock.now(),
+                    message=MessageId(f"{model} {number}"),
+                )
+                kept = await records.turns.add(LOCAL, turn)
+                if value:
+                    vote = Vote(kept.id, UserId(f"u{number}"), value, None, scene.clock.now())
+                    await records.turns.vote(LOCAL, vote)
+
+
+def people(canary: Canary, *, drawn: bool, count: int = 1) -> list[str]:
+    found = (f"p{n}" for n in range(1000))
+    return [one for one in found if arms.is_drawn(canary, one) is drawn][:count]
+
+
+async def test_a_person_and_a_thread_stay_with_one_model(scene: Scene) -> None:
+    canary = await begin(scene)
+    (new,), (old,) = people(canary, drawn=True), people(canary, drawn=False)
+    for by in (new, old, new, old):
+        await scene.say("@attune hello", by=by)
+    # In the thread of somebody's question others get that person's model.
+    await scene.restart()
+    asked = {
+        by: next(m.number for m in await scene.messages() if m.author.id == by) for by in (new, old)
+    }
+    for by, other in ((new, old), (old, new)):
+        spoken = scene.spoken("and you?", number=f"9{by}", by=other)
+        thread = MessageId(str(asked[by]))
+        place = replace(spoken.message.place, thread=thread)
+        what = replace(spoken, message=replace(spoken.message, place=place))
+        await scene.handle(scene.event(what, key=f"t{by}", by=other, thread=thread))
+
+    models = Counter[tuple[str, str]]()
+    async with scene.database.reading() as records:
+        for by in (new, old):
+            models.update((by, turn.model) for turn in await records.turns.of(LOCAL, UserId(by)))
+    assert models == {
+        (new, canary.model): 2,
+        (old, "base"): 2,
+        (old, canary.model): 1,
+        (new, "base"): 1,
+    }
+
+
+def test_a_share_is_a_share_and_a_larger_one_keeps_those_of_a_smaller() -> None:
+    names = [f"person {n}" for n in range(4000)]
+    small, large = (
+        {n for n in names if arms.is_drawn(a_canary(AssistantId(1), share=s), n)}
+        for s in (0.2, 0.4)
+    )
+
+    assert abs(len(small) / 4000 - 0.2) < 0.03
+    assert abs(len(large) / 4000 - 0.4) < 0.03
+    assert small < large
+    assert {n for n in names if arms.is_drawn(a_canary(AssistantId(1), "another"), n)} != small
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "why", "said"),
+    [
+        ([-1] * 8, [1] * 20, CanaryEnd.DISLIKED, "it is liked less than the model in use"),
+        ([1] * 12, [1, -1] * 10, None, "Trial of"),
+        ([1] * 12, [-1] * 14, None, "Decided: it is liked more"),
+        ([-1] * 7, [1] * 20, None, "Trial of"),
+    ],
+)
+async def test_votes_decide_about_it_once_they_are_beyond_chance(
+    scene: Scene, own: list[int], other: list[int], why: CanaryEnd | None, said: str
+) -> None:
+    canary = await begin(scene)
+
+    await received(scene, canary, own=own, other=other)
+    await scene.settle()
+
+    kept = await current(scene)
+    assert kept.why is why
+    assert said in await scene.last()
+    assert f"👍 {own.count(1)} 👎 {own.count(-1)}" in str(await scene.last_card())
+    assert await in_use(scene) is None
+
+
+async def test_a_model_that_fails_is_stopped_and_the_one_in_use_answers(scene: Scene) -> None:
+    canary = await begin(scene)
+    by = people(canary, drawn=True, count=4)
+    scene.host.fail_always(CHAT, tuned_fails)
+    for person in by[:3]:
+        await scene.say("@attune hello", by=person)
+    await scene.settle()
+    await scene.say("@attune hello", by=by[3])
+
+    kept = await current(scene)
+    assert (kept.state, kept.why, kept.failures) == (CanaryState.STOPPED, CanaryEnd.FAILING, 3)
+    assert "it failed too often" in "".join(await scene.texts())
+    assert await scene.said("could not answer, so the base model did")
+
+
+@pytest.mark.parametrize("label", ["Use for all", "Stop"])
+async def test_it_is_ended_by_a_button_and_the_history_shows_it(scene: Scene, label: str) -> None:
+    canary = await begin(scene)
+
+    await scene.click(label)
+    await scene.settle()
+
+    is_promoted = label == "Use for all"
+    assert await in_use(scene) == (canary.model if is_promoted else None)
+    listed = await scene.house.ask(scene.event(ButtonClicked("model.history"), key="history"))
+    assert isinstance(listed, Listing)
+    words = "used for all" if is_promoted else "stopped by you"
+    assert any("on trial for 50%" in row.note and words in row.note for row in listed.lines)
+    if is_promoted:
+        await scene.command("rollback")
+        assert await in_use(scene) in ("base", None)
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("use base share:20%", "answers already"),
+    ("use latest share:0%", "between 1% and 99%"),
+    ("use latest share:many", "many"),
+])  # fmt: skip
+async def test_what_is_no_trial_is_refused(scene: Scene, line: str, said: str) -> None:
+    await scene.tuned("use:no")
+
+    await scene.command(line)
+
+    assert said in await scene.last()
+
+
+async def test_another_model_that_is_put_to_use_ends_it(scene: Scene) -> None:
+    canary = await begin(scene)
+    (by,) = people(canary, drawn=True)
+    await scene.command("use latest")
+    await scene.settle()
+
+    kept = await current(scene)
+    assert (kept.state, kept.why) == (CanaryState.STOPPED, CanaryEnd.REPLACED)
+    assert "another model was put to use" in "".join(await scene.texts())
+    assert by
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_killed_again_and_again_it_ends_once(scene: Scene, seed: int) -> None:
+    canary = await begin(scene)
+    await received(scene, canary, own=[1] * 12, other=[-1] * 14)
+    deaths, lives = random.Random(seed), 0
+    await scene.end()
+    while True:
+        lives += 1
+        try:
+            await scene.open(deaths.randint(1, 8) if lives < 30 else 0)
+            await scene.settle()
+            card = await scene.last_card()
+            promote = next((b.action for b in card.buttons if b.label == "Use for all"), None)
+            if promote:
+                await scene.handle(scene.event(ButtonClicked(promote), key="promote"))
+                scene.crash_point.check()
+            await scene.settle()
+            break
+        except Death:
+            await scene.end()
+
+    kept = await current(scene)
+    assert kept.state is CanaryState.PROMOTED
+    assert await in_use(scene) == canary.model
+    assert await scene.audited("canary.promoted") == 1
+    assert len(await scene.said("answers all questions now, by you")) == 2
+    assert len(await scene.said("Decided: it is liked more")) <= 1
+
+
+def test_the_same_model_is_seldom_called_different_however_often_one_looks() -> None:
+    """100 canaries of a model against itself, looked at after every vote, up to 400 votes."""
+    wrong, right = 0, 0
+    for run in range(100):
+        wrong += _decided(random.Random(run), 0.8, 0.8) is not Verdict.UNDECIDED
+        right += _decided(random.Random(run), 0.9, 0.6) is Verdict.BETTER
+
+    assert wrong <= 5
+    assert right >= 80
+
+
+def _decided(draw: random.Random, own: float, other: float) -> Verdict:
+    canary, counts = a_canary(AssistantId(1)), [[0, 0], [0, 0]]
+    for _ in range(400):
+        arm = draw.random() >= 0.3
+        counts[arm][draw.random() >= (other if arm else own)] += 1
+        of = [Reception(sum(one), 0, *one) for one in counts]
+        while arms.is_due(canary, of[0], of[1]):
+            found = arms.verdict(canary, of[0], of[1])
+            if found is not Verdict.UNDECIDED:
+                return found
+            canary = replace(canary, looks=canary.looks + 1)
+    return Verdict.UNDECIDED
+
+
+def test_shares_are_compared_as_scipy_does() -> None:
+    from scipy.stats import fisher_exact
+
+    from bot.significance import fisher_test
+
+    draw = random.Random(1)
+    for _ in range(60):
+        first, second = ((draw.randint(0, 30), draw.randint(0, 30)) for _ in range(2))
+        assert fisher_test(first, second) == pytest.approx(fisher_exact([first, second]).pvalue)
+    assert compare_shares((20, 1), (8, 12)) is Verdict.BETTER
+    assert compare_shares((8, 12), (20, 1)) is Verdict.WORSE
+    assert compare_shares((4, 3), (20, 1)) is Verdict.UNDECIDED
