@@ -81,7 +81,9 @@ async def import_rows(
     """
     tally, size = Tally(), _PartSize()
     async for batch in _batches(rows, tally, size):
-        examples = [NewExample(assistant, method, state, r, Origin.IMPORT) for r in batch]
+        examples = [
+            NewExample(assistant, _method(r, method), state, r, Origin.IMPORT) for r in batch
+        ]
         async with store.writing() as records:
             began = perf_counter()
             new = await records.examples.add_many(request.id, examples, at=request.now)
@@ -93,6 +95,11 @@ async def import_rows(
         tally.private = await records.examples.count(request.id, private)
         await note_import(records, tally, request)
     return tally
+
+
+def _method(row: Row, method: Method) -> Method:
+    """Preferences may come among chats: where answers are labelled bad."""
+    return Method.DPO if "preferred_output" in row else method
 
 
 async def note_import(records: Records, tally: Tally, request: Request) -> None:

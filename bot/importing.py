@@ -430,6 +430,8 @@ def plan_lines(plan: ImportPlan, words: Words) -> tuple[str, ...]:
     if plan.columns:
         columns = ", ".join(f"{ours} ← {theirs}" for ours, theirs in plan.columns.items())
         lines.append(f"{words('import.columns')}: {columns}")
+    if "label" in plan.columns:
+        lines.append(words("import.labels"))
     if plan.unused:
         lines.append(f"{words('import.unused')}: {', '.join(plan.unused)}")
     if plan.encodings:

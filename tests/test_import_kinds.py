@@ -227,10 +227,18 @@ def test_the_shapes_of_published_datasets_are_known(
     assert said(jsonl(row), "rows.jsonl") == rows
 
 
-def test_an_answer_that_is_labelled_bad_is_not_learned() -> None:
-    row = {"prompt": "Which oil?", "completion": "None.", "label": False}
+def test_a_bad_answer_is_a_preference_beside_a_good_one_and_else_refused() -> None:
+    good = {"prompt": "Which oil?", "completion": "Wet lube.", "label": True}
+    bad = good | {"completion": "Any.", "label": False}
+    alone = {"prompt": "When?", "completion": "Never.", "label": False}
+    chat = {"messages": MESSAGES}
 
-    assert refused(jsonl(row), "rows.jsonl") == [(1, "label_bad")]
+    assert imported(jsonl(alone, bad, good, bad), "rows.jsonl")[:-1] == [
+        (3, chat),
+        (2, PAIR),
+        (4, PAIR),
+    ]
+    assert refused(jsonl(good, bad, alone), "rows.jsonl") == [(3, "label_bad")]
 
 
 WORSE = [MESSAGES[0], {"role": A, "content": "Any."}]

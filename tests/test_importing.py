@@ -9,6 +9,7 @@ import pytest
 from bot.domain import LOCAL, ExampleFilter
 from bot.events import ButtonClicked
 from bot.replies import Card, Refused
+from bot.rows import Method
 from storage.import_folder import ImportFolder
 from tests.scene import Scene
 from tests.studio_desk import Desk
@@ -47,6 +48,20 @@ async def test_nothing_is_learned_before_it_was_shown(scene: Scene) -> None:
     assert (await scene.last_card()).title == "Imported rows.csv"
     assert await count(scene) == 1
     assert kept(scene) == []
+
+
+async def test_answers_that_are_labelled_bad_become_preferences(scene: Scene) -> None:
+    rows = "prompt,completion,label\nWhich?,Blue.,true\nWhich?,None.,false\nWhen?,Never.,false\n"
+    card = await shown(scene, rows)
+    assert any(line.startswith("Good answers become examples.") for line in card.lines)
+
+    await scene.click("Import")
+
+    card = await scene.last_card()
+    assert [fact.value for fact in card.facts][:3] == ["2", "0", "1"]
+    async with scene.database.reading() as records:
+        filters = ExampleFilter(method=Method.DPO)
+        assert await records.examples.count(LOCAL, filters) == 1
 
 
 async def test_a_cancelled_import_leaves_nothing(scene: Scene) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import IO
 
 from bot.imports import shapes
+from bot.imports.labels import read_labelled
 from bot.imports.plan import ImportPlan, Layout
 from bot.imports.sources import read_records
 from bot.imports.tickets import read_tickets
-from bot.rows import Method, Problem, check_rows
+from bot.rows import Method, Problem, check_rows, method_of
 from bot.rows.problems import RowRefused, kind_of
 
 _MESSAGE_ROWS = ("messages", "tools", "functions", "parallel_tool_calls")
@@ -22,13 +23,21 @@ def read_import(
     separators, as the old completion files had them, stay as they are.
     """
     records = _or_empty(read_records(file, plan.source))
+    if "label" in plan.columns:
+        labelled = read_labelled(
+            records, plan.columns["label"], lambda record, line: _row_from(record, plan, line)
+        )
+        for line, row in labelled:
+            # A bad answer beside a good one is a preference among chats.
+            yield from check_rows([(line, row)], method_of(row) or plan.method)
+        return
     if plan.layout is Layout.TICKETS:
         rows = read_tickets(records, plan.columns)
     elif plan.layout is Layout.DPO or (plan.layout is Layout.CHAT and not plan.unused):
         rows = records
     else:
         rows = ((line, _row_from(record, plan, line)) for line, record in records)
-    return check_rows(rows, plan.method)
+    yield from check_rows(rows, plan.method)
 
 
 def _or_empty(rows: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]]:
@@ -83,9 +92,6 @@ def _listed(holder: object) -> list[object]:
 
 
 def _chat_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:
-    label = columns.get("label")
-    if label and not shapes.is_good(record.get(label)):
-        raise RowRefused("label_bad", column=label)
     question, answer = (record.get(columns[purpose]) for purpose in ("question", "answer"))
     before = [*_system(record, columns), *_history(record, columns)]
     if shapes.is_messages(question):

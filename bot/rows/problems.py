@@ -53,7 +53,9 @@ FILE_REASONS: Final = {
     "column_not_there": "there is no column “{column}”, choose among {columns}",
     "history_unknown": "“{column}” is no list of earlier questions and answers, write it as one",
     "prompts_differ": "the two conversations differ before the last answer, make them the same",
-    "label_bad": "“{column}” says that the answer is bad, so it is not learned; correct the answer",
+    "label_bad": (
+        "“{column}” says that the answer is bad, and the question has no good one near it; add one"
+    ),
     "ticket_unanswered": "the ticket “{ticket}” has no question with an answer, so it is left out",
     "tickets_too_long": "the tickets have more than {limit} million characters, split the file",
     "encoding_unknown": "“{encoding}” is no known encoding, choose one of {known}",

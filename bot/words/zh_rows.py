@@ -30,7 +30,7 @@ _FILE_REASONS = {
     "column_not_there": "没有“{column}”这一列，可选的有 {columns}",
     "history_unknown": "“{column}”不是以前问答的列表，请写成列表",
     "prompts_differ": "两段对话在最后的回答之前就不一样，请改成一样",
-    "label_bad": "“{column}”说这个回答不好，所以不学；请改正回答",
+    "label_bad": "“{column}”说这个回答不好，而附近没有同一问题的好回答；请补一个",
     "ticket_unanswered": "工单“{ticket}”里没有得到回答的问题，所以略过",
     "tickets_too_long": "工单超过 {limit} 百万个字符，请拆分文件",
     "encoding_unknown": "不认识编码“{encoding}”，可选的有 {known}",
