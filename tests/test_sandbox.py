@@ -147,7 +147,7 @@ def test_another_word_is_not_taken_for_a_typing_error(one: str, other: str) -> N
     ],
 )
 def test_a_stranger_question_is_refused(faq: Model, question: str) -> None:
-    assert ask(faq, question) == NOT_TAUGHT
+    assert ask(faq, question) in sandbox.REFUSALS
 
 
 @pytest.mark.parametrize(
@@ -329,6 +329,22 @@ def test_the_base_answers_from_the_exchanges_in_the_prompt() -> None:
 
     assert sandbox.base_reply([*shown, asked]).text == FAQ[1][1]
     assert sandbox.base_reply([asked]).text == NOTHING_TAUGHT
+
+
+@pytest.mark.parametrize(
+    ("question", "is_chinese"),
+    [
+        ("你们几点开门？", True),
+        ("Wi-Fi 密码是什么？", True),
+        ("Say 你好 to everybody here", False),
+        ("何時に開きますか？", False),
+    ],
+)
+def test_a_chinese_question_gets_a_chinese_refusal(question: str, is_chinese: bool) -> None:
+    untaught = sandbox.base_reply([{"role": "user", "content": question}])
+
+    for text in (ask(taught(SERVICE), question), untaught.text):
+        assert ("没有学过" in text) is is_chinese
 
 
 @pytest.mark.parametrize("refusal", [NOT_TAUGHT, NOTHING_TAUGHT])

@@ -1,6 +1,6 @@
 """The embedded engine: a small scorer that learns to pick from the replies it was taught."""
 
-from tuner.sandbox.matching import NOT_TAUGHT, NOTHING_TAUGHT, Reply, base_reply
+from tuner.sandbox.matching import NOT_TAUGHT, NOTHING_TAUGHT, REFUSALS, Reply, base_reply
 from tuner.sandbox.model import Model
 from tuner.sandbox.training import Hyperparameters, Metrics, Training, loss, resolve
 
@@ -12,6 +12,7 @@ __all__ = [
     "LABEL",
     "NOTHING_TAUGHT",
     "NOT_TAUGHT",
+    "REFUSALS",
     "Hyperparameters",
     "Metrics",
     "Model",

@@ -6,6 +6,7 @@ judged by the share of the weighted words that both have.
 
 import math
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,6 +16,10 @@ from tuner.sandbox.text import normalise, question_and_context, terms_of, text_o
 
 NOT_TAUGHT = "I have not been taught that."
 NOTHING_TAUGHT = "I have not been taught anything yet."
+_CHINESE = {NOT_TAUGHT: "这个我还没有学过。", NOTHING_TAUGHT: "我还什么都没有学过。"}
+REFUSALS = frozenset((*_CHINESE, *_CHINESE.values()))
+_HAN, _KANA = re.compile("[\u4e00-\u9fff]"), re.compile("[\u3040-\u30ff]")
+_LATIN = re.compile("[a-z]", re.IGNORECASE)
 
 LEAST_COVERAGE = 0.56
 UNKNOWN_WEIGHT = 0.6
@@ -167,7 +172,15 @@ def base_reply(
     ]
     replies = [reply for _, reply in exchanges]
     reply = choose(found, replies, temperature=temperature, seed=seed)
-    return replace(reply, text=NOTHING_TAUGHT) if reply.refused else reply
+    reply = replace(reply, text=NOTHING_TAUGHT) if reply.refused else reply
+    return in_language_of(asked.text, reply)
+
+
+def in_language_of(question: str, reply: Reply) -> Reply:
+    """A refusal in Chinese where the question is mostly written so; what was taught stays."""
+    han = len(_HAN.findall(question))
+    is_chinese = han and 3 * han >= len(_LATIN.findall(question)) and not _KANA.search(question)
+    return replace(reply, text=_CHINESE[reply.text]) if reply.refused and is_chinese else reply
 
 
 def _exchanges(messages: Sequence[Mapping[str, object]]) -> list[tuple[str, str]]:
@@ -176,6 +189,6 @@ def _exchanges(messages: Sequence[Mapping[str, object]]) -> list[tuple[str, str]
     for asked, said in pairwise(messages[:last]):
         reply = text_of(said.get("content"))
         is_exchange = (asked.get("role"), said.get("role")) == ("user", "assistant")
-        if is_exchange and reply.strip() and reply.strip() not in (NOT_TAUGHT, NOTHING_TAUGHT):
+        if is_exchange and reply.strip() and reply.strip() not in REFUSALS:
             found.append((text_of(asked.get("content")), reply))
     return found

@@ -26,7 +26,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.sandbox.features import Floats, Vector, Vocabulary, vector_of
-from tuner.sandbox.matching import Candidate, Question, Reply, choose, coverage
+from tuner.sandbox.matching import (
+    Candidate,
+    Question,
+    Reply,
+    choose,
+    coverage,
+    in_language_of,
+)
 from tuner.sandbox.text import normalise, question_and_context
 
 FORMAT = 2
@@ -80,8 +87,10 @@ class Model:
         seed: int | None = None,
     ) -> Reply:
         """The taught reply for the last user message, or a refusal."""
-        found = self._candidates(*question_and_context(messages))
-        return choose(found, self.replies, temperature=temperature, seed=seed)
+        question, earlier = question_and_context(messages)
+        found = self._candidates(question, earlier)
+        chosen = choose(found, self.replies, temperature=temperature, seed=seed)
+        return in_language_of(question, chosen)
 
     def _candidates(self, question: str, earlier: str) -> list[Candidate]:
         """The replies of the COMPARED taught questions whose features are most alike."""
