@@ -9,7 +9,7 @@ import re
 import shutil
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, assert_never
@@ -32,7 +32,7 @@ from bot.domain import LOCAL, ChannelId, Message, MessageId, Place, RoomMessage,
 from bot.errors import EmptyAnswer, MessageGone, SurfaceError
 from bot.events import Attachment, Event
 from bot.ports.store import Clock, Records, Store
-from bot.replies import Card, Document, Drawn, Form, Listing, Stream, Text
+from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ WINDOW = "studio-"
 """The keys of events of a studio window begin so; it fetches files for its person itself."""
 
 _BLOCK = 64 * 1024
+_VOTE = "feedback."
+"""Actions of the buttons that are not needed here, where people vote with reactions."""
 _MENTION = re.compile(r"(?<!\w)@attune(?!\w)", re.IGNORECASE)
 _CALL = re.compile(r"\s*@attune(?!\w)[,:]?\s*", re.IGNORECASE)
 _SPOKEN = re.compile(r"\broom:(\d+)\b")
@@ -124,22 +126,34 @@ class LocalRoom:
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         """Kept at the first text and at the end; what comes between is only shown live."""
         written, message = "", None
+        buttons: tuple[Button, ...] = ()
         try:
             async for piece in stream.pieces:
                 written += piece
                 if message:
                     self._tell(Streaming(message.number, _storable(written)))
                 elif written.strip():
-                    message = await self._post(
-                        place, Text(_storable(written)), key=key, is_partial=True
-                    )
+                    message = await self._begin(place, written, stream.standing, key)
                     await stream.posted(_id(message))
+            buttons = tuple(one for one in stream.buttons() if not one.action.startswith(_VOTE))
         finally:
             if message:
-                await self._close(message.number, written)
+                await self._close(message.number, Text(_storable(written), buttons=buttons))
         if message is None:
             raise EmptyAnswer
         return _id(message)
+
+    async def _begin(
+        self, place: Place, written: str, standing: MessageId | None, key: str
+    ) -> RoomMessage:
+        """In the place of what stands there from an earlier answer, if that is not gone."""
+        text = Text(_storable(written))
+        if standing is not None:
+            with suppress(MessageGone):
+                message = await self._rewrite(_number(standing), text)
+                self._tell(Updated(message, is_partial=True))
+                return message
+        return await self._post(place, text, key=key, is_partial=True)
 
     async def open_form(self, event: Event, form: Form) -> None:
         self._tell(FormOpened(event.user, form, event))
@@ -267,9 +281,8 @@ class LocalRoom:
             message = await records.room.edit(number, text=text, body=body, at=self._clock.now())
         return _found(message)
 
-    async def _close(self, number: int, written: str) -> None:
-        """The answer alone: here people vote with reactions, so it needs no buttons."""
-        message = await self._rewrite(number, Text(_storable(written)))
+    async def _close(self, number: int, answer: Text) -> None:
+        message = await self._rewrite(number, answer)
         self._tell(Streaming(number, message.text, is_final=True))
         self._tell(Updated(message))
 

@@ -164,7 +164,7 @@ class StreamedAnswer:
             text, rest = first_page(pending, longest)
             is_full = bool(rest.strip())
             is_end = is_last and not is_full
-            buttons = AnswerButtons(self._stream.buttons, self._first) if is_end else None
+            buttons = AnswerButtons(self._stream.buttons(), self._first) if is_end else None
             text = closed(text, longest) if is_end else text
             message = await self._put(standing, number, text, buttons)
         self._pending = rest + self._pending
@@ -292,7 +292,29 @@ class StreamedAnswer:
             await self._roll(is_last=True)
         if self._message is not None:
             first = self._first if self._first != self._message.id else None
-            await self._close(self._message, AnswerButtons(self._stream.buttons, first))
+            await self._close_or_post(self._message, AnswerButtons(self._stream.buttons(), first))
+
+    async def _close_or_post(self, message: AnswerMessage, buttons: AnswerButtons) -> None:
+        """Where a platform refuses the end of a message, its text comes without the buttons.
+
+        If that is refused too, what is not shown yet comes in a message of its own.
+        """
+        try:
+            return await self._close(message, buttons)
+        except (MessageGone, PlaceClosed):
+            raise
+        except SurfaceError as error:
+            log.warning("The end of an answer was refused", extra={"why": _code(error)})
+        try:
+            await self._close(message, None)
+        except (MessageGone, PlaceClosed):
+            raise
+        except SurfaceError:
+            if not self._pending.strip():
+                raise
+            self._pending = reopened(message.text, self._pending)
+            self._message = None
+            await self._open(is_last=True)
 
     def _fits(self) -> bool:
         message = self._message

@@ -6,17 +6,20 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.openai.client import OpenAIHost
 from adapters.openai.hosts_file import SANDBOX, ConfiguredHosts
 from attune.bootstrap import configured_hosts, discord_access, slack_access
 from attune.embedded import Address, embedded_tuner
 from attune.folder import private_folder
 from attune.service import data_lock
 from attune.settings import Settings
-from bot.domain import HostName
-from bot.errors import FolderTaken, HostError, HostNotFound, HostTimeout, SettingsError
+from bot.domain import HostName, ModelName, Sampling
+from bot.errors import EmptyAnswer, FolderTaken, HostError, HostNotFound, HostTimeout, SettingsError
+from bot.ports.provider import Serving
 from bot.words import Words
 from storage.database import Database
 from storage.migrations import migrate
@@ -182,7 +185,37 @@ async def _host(name: HostName, hosts: ConfiguredHosts) -> CheckResult:
         return CheckResult(f"Host {name} ({kind})", False, why.sentence)
     what = f"Host {name} ({kind}): answers; models: {found.models}"
     if isinstance(found.refusal, HostNotFound):
-        return CheckResult(f"{what}; for chat only, it trains nothing", True)
-    if found.refusal is not None:
+        what = f"{what}; for chat only, it trains nothing"
+    elif found.refusal is not None:
         return CheckResult(what, False, f"It does not train: {found.refusal.sentence}")
-    return CheckResult(f"{what}; trains", True)
+    else:
+        what = f"{what}; trains"
+    return await _base(what, host)
+
+
+async def _base(what: str, host: OpenAIHost) -> CheckResult:
+    """The first base is asked for one token, which is all that this check costs."""
+    if host.profile.name == SANDBOX:
+        return CheckResult(what, True)
+    if not host.bases:
+        remedy = "It has no base: set ATTUNE_BASE_MODEL, or `bases` in the file of hosts."
+        return CheckResult(what, False, remedy)
+    base = host.bases[0]
+    try:
+        async with asyncio.timeout(_LONGEST_WAIT):
+            await _ask_for_a_token(host, base)
+    except (HostError, TimeoutError) as error:
+        why = error if isinstance(error, HostError) else HostTimeout(host=host.name)
+        is_deployed = host.profile.serving is Serving.AT_ONCE
+        said = f"{what}; {base} does not answer there"
+        return CheckResult(said, not is_deployed, why.sentence if is_deployed else "")
+    return CheckResult(f"{what}; {base} answers", True)
+
+
+async def _ask_for_a_token(host: OpenAIHost, base: ModelName) -> None:
+    question = [{"role": "user", "content": "Hello"}]
+    try:
+        async with aclosing(host.chat(base, question, Sampling(max_tokens=1))) as deltas:
+            await anext(deltas, None)
+    except EmptyAnswer:
+        return  # one token may be too few for a word

@@ -32,6 +32,7 @@ from bot.words import LANGUAGES, Words
 
 handlers = Handlers()
 
+_EFFORTS = ("none", "minimal", "low", "medium", "high")
 _NAMED = Option("name", OptionKind.ASSISTANT, rest=True)
 _SETTINGS = (
     Option.text("instructions"),
@@ -40,6 +41,7 @@ _SETTINGS = (
     Option.number("top_p", 0, 1),
     Option.number("presence_penalty", -2, 2),
     Option.number("frequency_penalty", -2, 2),
+    Option.choice("reasoning_effort", *_EFFORTS, "auto"),
     Option.text("stop"),
     Option.choice("language", "en", "zh", "auto"),
     Option("chat_host", OptionKind.HOST),
@@ -291,6 +293,7 @@ def _sampling(sampling: Sampling, request: Request) -> Sampling:
         old = getattr(sampling, name)
         kept[name] = request.number(name) if request.text(name) else old
     tokens = request.integer("max_tokens") if request.text("max_tokens") else sampling.max_tokens
+    effort = request.text("reasoning_effort") or sampling.reasoning_effort
     stop = request.text("stop")
     stops = sampling.stop if stop is None else _stops(stop, request.words)
     return Sampling(
@@ -299,6 +302,7 @@ def _sampling(sampling: Sampling, request: Request) -> Sampling:
         top_p=kept["top_p"],
         presence_penalty=kept["presence_penalty"],
         frequency_penalty=kept["frequency_penalty"],
+        reasoning_effort=None if effort == "auto" else effort,
         stop=stops,
     )
 
@@ -320,6 +324,7 @@ def _sampling_facts(sampling: Sampling) -> Mapping[str, str]:
         "top_p": sampling.top_p,
         "presence_penalty": sampling.presence_penalty,
         "frequency_penalty": sampling.frequency_penalty,
+        "reasoning_effort": sampling.reasoning_effort,
         "stop": " | ".join(sampling.stop) or None,
     }
     return {name: str(value) for name, value in values.items() if value is not None}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from bot import access
+from bot.answers import NOTE, turn_named, without_note
 from bot.canary.arms import canary_for
 from bot.commands import Handlers
 from bot.daily_token_budget import reserve
@@ -23,6 +26,7 @@ from bot.domain import (
     Turn,
     TurnId,
     TurnState,
+    UserId,
 )
 from bot.errors import (
     AttuneError,
@@ -32,16 +36,19 @@ from bot.errors import (
     KeyRefused,
     NotAllowed,
     NotFound,
+    NotNow,
     SurfaceError,
     deserialize,
     serialize,
 )
-from bot.events import MessageReceived
+from bot.events import MessageEdited, MessageReceived
+from bot.examples.source_changes import source_edited
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Delta, Usage
 from bot.ports.store import Records, Store
-from bot.ports.surface import Surface
+from bot.ports.surface import CanSendEphemeral, Surface
 from bot.prompts import PromptMessage, few_shot, prompt
+from bot.question_files import AskedWithFiles, with_files
 from bot.replies import Button, Drawn, Listing, ListingRow, NoReply, Reply, Stream, Text
 from bot.request import Request
 from bot.rows import text_tokens
@@ -53,6 +60,8 @@ handlers = Handlers()
 log = logging.getLogger(__name__)
 
 FELL_BACK = "model.fell_back"
+WARMING_SECONDS = 15.0
+"""After so long without a first word whoever asked hears that the model is being loaded."""
 _HISTORY = 20
 
 
@@ -76,42 +85,124 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
     if not isinstance(what, MessageReceived):
         return NoReply()
     message = what.message
-    if not message.text.strip():
-        return Text(request.words("chat.empty"))
-    history = await _said_before(request, message, deps.surfaces.of(request.id))
+    surface = deps.surfaces.of(request.id)
+    asked = AskedWithFiles(message.text, message.text)
+    if what.files:
+        asked = await with_files(request, what, surface)
+    if not asked.text.strip():
+        return Text(asked.note or request.words("chat.empty"))
+    said = await _said_before(request, message, surface)
     async with deps.store.reading() as records:
         known = await records.turns.by_event(request.id, request.event.key)
-        if known is not None and known.state is TurnState.STOPPED:
-            return NoReply()
-        if known is not None and known.state is TurnState.DONE:
-            return _once_more(known, store=deps.store, words=request.words)
-        shots = await few_shot(
-            records,
-            request.place,
-            request.assistant,
-            message.text,
-            count=request.assistant.few_shot,
-        )
+        if (told := _said_already(request, known, deps)) is not None:
+            return told
+        shots = await _shots(request, asked.question, records)
         trial = await records.canaries.running(request.id, request.assistant.id)
         canary = await canary_for(request, trial, records) if trial else None
-    messages = prompt(request.assistant, message.text, history=history, shots=shots)
-    writer = AnswerWriter(request, message, messages, deps, canary)
-    return Stream(
-        writer.pieces(),
-        writer.posted,
-        buttons=_feedback_buttons(request.words),
-        standing=known.message if known else None,
-    )
+    messages = prompt(request.assistant, asked.text, history=_without_notes(said), shots=shots)
+    note = " ".join(filter(None, (asked.note, _note_on(said, request.words))))
+    question = Question(asked.question, message.id, request.by, note=note)
+    return AnswerWriter(request, question, messages, deps, canary).stream(known)
+
+
+async def _shots(request: Request, question: str, records: Records) -> list[PromptMessage]:
+    assistant = request.assistant
+    return await few_shot(records, request.place, assistant, question, count=assistant.few_shot)
+
+
+def _note_on(said: Sequence[Message], words: Words) -> str:
+    """Once in a conversation it is told that only its end goes along; empty otherwise."""
+    note = words("chat.only_last", count=_HISTORY)
+    is_told = any(one.is_own and note in one.text for one in said)
+    return note if len(said) >= _HISTORY and not is_told else ""
+
+
+def _without_notes(said: Sequence[Message]) -> Sequence[Message]:
+    return [replace(one, text=without_note(one.text)) if one.is_own else one for one in said]
+
+
+@handlers.event("edited", Role.STRANGER)
+async def edited(request: Request, deps: Dependencies) -> Reply:
+    """What was learned follows an edited message; its answer is written anew in its place."""
+    what = request.event.what
+    if not isinstance(what, MessageEdited):
+        return NoReply()
+    turn = await _turn_to_renew(request, what, deps.store)
+    await source_edited(request, what, deps)
+    if turn is None:
+        return NoReply()
+    said = await _said_before_turn(request, turn, deps.surfaces.of(request.id))
+    async with deps.store.reading() as records:
+        shots = await _shots(request, what.text, records)
+    messages = prompt(request.assistant, what.text, history=_without_notes(said), shots=shots)
+    return AnswerWriter(request, Question.of(turn, what.text), messages, deps).stream(turn)
+
+
+async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) -> Turn | None:
+    """The answer to one's own question; one that somebody has marked stays as it was marked.
+
+    It counts as being written from now on, so that a crash does not end it half renewed.
+    """
+    channel = request.place.channel
+    async with store.writing() as records:
+        turn = await records.turns.by_question(request.id, channel, what.message)
+        if turn is None or turn.message is None or turn.asker != request.by:
+            return None
+        is_same = turn.question == what.text and turn.state is not TurnState.STREAMING
+        is_marked = await records.example_messages.examples(request.id, channel, [turn.message])
+        if is_same or is_marked or not (request.may_ask and what.text.strip()):
+            return None
+        await records.turns.change(request.id, turn.id, state=TurnState.STREAMING)
+    return turn
+
+
+@handlers.button("go_on", Role.STRANGER)
+async def go_on(request: Request, deps: Dependencies) -> Reply:
+    """Continues an answer that was cut off; what is kept of it is the whole, from its beginning."""
+    async with deps.store.reading() as records:
+        turn = await turn_named(request, records)
+        known = await records.turns.by_event(request.id, request.event.key)
+    access.require_leave_to_ask(request.may_ask)
+    if (said := _said_already(request, known, deps, begun=turn.reply)) is not None:
+        return said
+    if not turn.question or not turn.reply:
+        raise NotNow(problem=request.words("message.gone"))
+    history = await _said_before_turn(request, turn, deps.surfaces.of(request.id))
+    messages = [
+        *prompt(request.assistant, turn.question, history=_without_notes(history)),
+        {"role": "assistant", "content": turn.reply},
+        {"role": "user", "content": request.words("chat.go_on_asked")},
+    ]
+    question = Question(turn.question, turn.asked_message, turn.asker, begun=turn.reply)
+    return AnswerWriter(request, question, messages, deps).stream(known)
+
+
+def _said_already(
+    request: Request, known: Turn | None, deps: Dependencies, *, begun: str = ""
+) -> Reply | None:
+    """What an earlier attempt at the same event has ended; None where there is work to do.
+
+    `begun` is the part of the reply that stands in an earlier message.
+    """
+    if known is not None and known.state is TurnState.STOPPED:
+        return NoReply()
+    if known is not None and known.state is TurnState.DONE:
+        rest = replace(known, reply=known.reply.removeprefix(begun))
+        return _once_more(rest, store=deps.store, words=request.words)
+    return None
 
 
 def _once_more(turn: Turn, *, store: Store, words: Words) -> Stream:
     async def pieces() -> AsyncGenerator[str]:
         yield turn.reply
+        yield _note_of(turn, words)
 
     async def posted(message: MessageId) -> None:
         await _note_message(turn, message, store=store)
 
-    return Stream(pieces(), posted, buttons=_feedback_buttons(words), standing=turn.message)
+    return Stream(
+        pieces(), posted, buttons=lambda: answer_buttons(turn, words), standing=turn.message
+    )
 
 
 async def _note_message(turn: Turn, message: MessageId, *, store: Store) -> None:
@@ -129,6 +220,14 @@ async def _said_before(request: Request, message: Message, surface: Surface) -> 
     except SurfaceError as error:
         log.warning("What was said before cannot be read", extra={"why": error.key})
         return ()
+
+
+async def _said_before_turn(request: Request, turn: Turn, surface: Surface) -> Sequence[Message]:
+    """What came before the question of an answer, where that message is known."""
+    if turn.asked_message is None:
+        return ()
+    asked = Message(turn.place, turn.asked_message, request.user, turn.question, turn.at)
+    return await _said_before(request, asked, surface)
 
 
 @handlers.reaction("❌", Role.STRANGER)
@@ -174,13 +273,33 @@ async def word_fell_back(notice: Notice, records: Records, words: Words) -> Draw
     return Text(words("chat.fell_back", model=model, why=told))
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is answered, where it stands and who asked; `begun` is what was answered already.
+
+    `turn` is the one whose reply is written anew, `note` is told below the answer.
+    """
+
+    text: str
+    message: MessageId | None
+    asker: UserId
+    begun: str = ""
+    turn: Turn | None = None
+    note: str = ""
+
+    @classmethod
+    def of(cls, turn: Turn, text: str) -> Question:
+        """An edited question."""
+        return cls(text, turn.asked_message, turn.asker, turn=turn)
+
+
 class AnswerWriter:
     """One answer on its way: asks the model, falls back to the base, keeps the turn."""
 
     def __init__(
         self,
         request: Request,
-        question: Message,
+        question: Question,
         messages: list[PromptMessage],
         deps: Dependencies,
         canary: Canary | None = None,
@@ -189,12 +308,24 @@ class AnswerWriter:
         self._canary = canary
         self._messages = messages
         self._deps = deps
+        self._begun = question.begun
+        self._note_below = question.note
         self._text: list[str] = []
         self._usage: Usage | None = None
         self._is_refusal = False
         self._started = deps.clock.now()
         self._turn = self._blank(question)
         self._is_kept = False
+        self._has_begun = asyncio.Event()
+
+    def stream(self, known: Turn | None) -> Stream:
+        """For whoever shows it; `known` is what an earlier attempt at this event has kept."""
+        return Stream(
+            self.pieces(),
+            self.posted,
+            buttons=lambda: answer_buttons(self._turn, self._request.words),
+            standing=known.message if known else None,
+        )
 
     async def pieces(self) -> AsyncGenerator[str]:
         """The text as it comes, once today's tokens reach for it. Raises OverCap."""
@@ -208,24 +339,59 @@ class AnswerWriter:
     async def _kept(self) -> AsyncGenerator[str]:
         """The text as it comes; whatever happens, the turn says how far it came."""
         state = TurnState.FAILED
+        waiting = asyncio.create_task(self._tell_warming(), name="model warms up")
         try:
             async for delta in self._deltas():
-                self._usage = delta.usage or self._usage
-                self._is_refusal |= delta.is_refusal
-                if delta.text:
-                    self._note(delta.text)
-                    yield delta.text
+                self._has_begun.set()
+                if text := self._read(delta):
+                    self._note(text)
+                    yield text
             state = TurnState.DONE
         except (asyncio.CancelledError, GeneratorExit):
             is_wanted = self._deps.running.is_stopping()
             state = TurnState.STOPPED if is_wanted else TurnState.STREAMING
             raise
         finally:
+            waiting.cancel()
             if self._text:
                 await self._finish(state)
             elif self._usage:
                 async with self._deps.store.writing() as records:
                     await self._spend(self._usage, records)
+        if note := _note_of(self._turn, self._request.words, self._note_below):
+            yield note
+
+    def _read(self, delta: Delta) -> str:
+        """The text that a piece of the answer brings; calls of tools are told in words."""
+        self._usage = delta.usage or self._usage
+        self._is_refusal |= delta.is_refusal
+        self._turn = replace(self._turn, end=delta.end or self._turn.end)
+        if not delta.calls:
+            return delta.text
+        # No tool of ours answers, so a call in place of an answer is nothing to learn from.
+        self._is_refusal |= not self._text
+        lead = "\n\n" if self._text else ""
+        told = [
+            self._request.words("chat.called", name=one.name, arguments=one.arguments)
+            for one in delta.calls
+        ]
+        return f"{delta.text}{lead}{chr(10).join(told)}"
+
+    async def _tell_warming(self) -> None:
+        """A model that has to be loaded first is said to be, to whoever waits for it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WARMING_SECONDS):
+                await self._has_begun.wait()
+                return
+        request = self._request
+        surface, text = self._deps.surfaces.of(request.id), request.words("chat.warming")
+        try:
+            if isinstance(surface, CanSendEphemeral):
+                await surface.send_ephemeral(request.event, Text(text, private=True))
+            else:
+                await surface.post(request.place, Text(text), key=f"{request.event.key}.warming")
+        except SurfaceError as error:
+            log.info("It could not be told that a model warms up", extra={"why": error.key})
 
     async def posted(self, message: MessageId) -> None:
         """The first words stand: from now on the turn is known by its message."""
@@ -313,11 +479,13 @@ class AnswerWriter:
             await self._keep()
         text = "".join(self._text)
         usage = self._usage or self._counted(text)
+        self._turn = replace(self._turn, state=state)
         async with self._deps.store.writing() as records:
             await records.turns.change(
                 self._request.id,
                 self._turn.id,
-                reply=text,
+                reply=self._begun + text,
+                end=self._turn.end,
                 state=state,
                 is_refusal=self._is_refusal,
                 message=self._turn.message,
@@ -360,17 +528,18 @@ class AnswerWriter:
     def _seconds(self) -> float:
         return (self._deps.clock.now() - self._started).total_seconds()
 
-    def _blank(self, question: Message) -> Turn:
+    def _blank(self, question: Question) -> Turn:
         wanted = self._wanted()
         return Turn(
             id=TurnId(0),
             workspace=self._request.id,
             assistant=self._request.assistant.id,
             place=self._request.place,
-            event_key=self._request.event.key,
-            asker=self._request.by,
+            event_key=question.turn.event_key if question.turn else self._request.event.key,
+            message=question.turn.message if question.turn else None,
+            asker=question.asker,
             question=question.text,
-            asked_message=question.id,
+            asked_message=question.message,
             reply="",
             model=wanted.model,
             host=wanted.host,
@@ -385,8 +554,20 @@ def _may_answer(one: ModelInUse, failed: ModelInUse, error: HostError | NotFound
     return one.host != failed.host or not is_away
 
 
-def _feedback_buttons(words: Words) -> tuple[Button, ...]:
-    return (
+def answer_buttons(turn: Turn, words: Words) -> tuple[Button, ...]:
+    """The votes, and the way on where the answer is not whole."""
+    votes = (
         Button(words("button.good"), "feedback.good"),
         Button(words("button.bad"), "feedback.bad"),
     )
+    if turn.end is None:
+        return votes
+    return (*votes, Button(words("button.go_on"), f"go_on:{turn.id}"))
+
+
+def _note_of(turn: Turn, words: Words, more: str = "") -> str:
+    """Why an answer ends where it does, as a last paragraph that is no part of it."""
+    is_cut = turn.end is not None and turn.state is TurnState.DONE
+    told = [words(f"chat.end.{turn.end}")] if is_cut else []
+    told += [more] if more else []
+    return f"{NOTE}{' '.join(told)}" if told else ""

@@ -258,6 +258,11 @@ class Catalogue:
         known = " ".join(tokens[: 2 if is_group else 1])
         raise UnknownCommand(noun="command", name=known or "/tune")
 
+    def has_word(self, words: str) -> bool:
+        """Whether the first of the words begins a command."""
+        first = words.split(maxsplit=1)[0].lower()
+        return any(command.path.partition(" ")[0] == first for command in self.commands)
+
     def button(self, action: str) -> tuple[Action, str]:
         return _named_action(self.buttons, action)
 

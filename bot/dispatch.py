@@ -15,8 +15,10 @@ from bot.domain import (
     LOCAL,
     Assistant,
     Binding,
+    ChannelId,
     Deployment,
     InboxRow,
+    Message,
     MessageId,
     Place,
     Role,
@@ -35,6 +37,7 @@ from bot.events import (
     PlaceDeleted,
     ReactionChanged,
     ShortcutUsed,
+    What,
     WorkspaceJoined,
     WorkspaceLeft,
     from_json,
@@ -379,12 +382,10 @@ class Dispatch:
         await self.handle(event)
 
     async def _reply(self, request: Request) -> Reply:
+        request = self._as_meant(request)
         match request.event.what:
             case CommandInvoked() as what:
                 return await self._command(request, what)
-            case MessageReceived(message=message) if _is_command(message.text):
-                words = message.text.strip().partition(" ")[2]
-                return await self._command(request, CommandInvoked(words))
             case ButtonClicked(action=name):
                 action, argument = self._catalogue.button(name)
                 return await self._act(action, replace(request, argument=argument))
@@ -402,6 +403,27 @@ class Dispatch:
             case MessageReceived() as what:
                 return await self._question(request, what)
         return await self._act(self._event_handlers[request.event.what.kind], request)
+
+    def _as_meant(self, request: Request) -> Request:
+        """`@Attune tune …` says the same words where slash commands cannot go.
+
+        `tune my guitar` is a question: nothing of ours begins with `my`.
+        """
+        what = request.event.what
+        meant: What = what
+        match what:
+            case CommandInvoked(words=words, said=Message() as said) if not self._is_ours(words):
+                meant = MessageReceived(said, is_addressed=True)
+            case MessageReceived(message=message):
+                head, _, words = message.text.strip().partition(" ")
+                is_slashed, is_plain = head.lower() == "/tune", head.lower() == "tune"
+                if is_slashed or (is_plain and self._is_ours(words)):
+                    meant = CommandInvoked(words)
+        return replace(request, event=replace(request.event, what=meant))
+
+    def _is_ours(self, words: str) -> bool:
+        """One word alone may be a command that somebody has mistyped."""
+        return len(words.split()) < 2 or self._catalogue.has_word(words)
 
     async def _question(self, request: Request, what: MessageReceived) -> Reply:
         """Strangers who may not ask hear so only where they turned to us."""
@@ -516,12 +538,10 @@ async def _assistant_for(
 
 
 async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:
-    """A question that was answered, or one that still waits for its answer."""
+    """A question that was answered or waits for its answer, or an answer of ours."""
     answered = await records.turns.by_event(workspace, root)
-    return answered is not None or await records.inbox.holds(workspace, root)
-
-
-def _is_command(text: str) -> bool:
-    """`@Attune tune …` says the same words where slash commands cannot go."""
-    head = text.strip().partition(" ")[0].lower()
-    return head in ("tune", "/tune")
+    if answered is not None or await records.inbox.holds(workspace, root):
+        return True
+    _, channel, message = root.split("/", 2)
+    at = ChannelId(channel), MessageId(message)
+    return await records.turns.by_message(workspace, *at) is not None

@@ -32,8 +32,12 @@ AttuneError
 │   │   ├── KeyRefused      401
 │   │   ├── HostNotAllowed  the operator has not allowed this server
 │   │   ├── TrainingClosed  403 training_not_available
-│   │   └── HostForgot      404
+│   │   ├── AnswerFiltered  a content filter left nothing of the answer
+│   │   └── HostNotFound    404
+│   │       ├── WrongAddress    nothing answers there
+│   │       └── TrainsNothing   a host without jobs
 │   └── EmptyAnswer         a stream that ended without text
+│       └── OnlyThoughts    a stream of reasoning alone
 └── SurfaceError            the chat platform
     ├── MessageGone         the message or channel was deleted
     ├── PlaceClosed         the bot may not speak there
@@ -224,6 +228,10 @@ class HostNotAllowed(HostRefused):
     """This server may use the sandbox alone, not the host “{host}”. Whoever runs Attune allows it: in the studio under Workspaces, or by adding {server} to ATTUNE_DISCORD_SERVERS."""
 
 
+class AnswerFiltered(HostRefused):
+    """The content filter of the host “{host}” stopped the answer. Ask in other words."""
+
+
 class TrainingClosed(HostRefused):
     """The host “{host}” no longer lets this account train. Choose another host: /tune start host:NAME."""
 
@@ -232,8 +240,20 @@ class HostNotFound(HostRefused):
     """The host “{host}” does not know this any more: {message}"""
 
 
+class WrongAddress(HostNotFound):
+    """Nothing answers at {message}. Check the address of the host “{host}”: it usually ends in /v1."""
+
+
+class TrainsNothing(HostNotFound):
+    """The host “{host}” answers questions alone: it has no {message}. Choose another host: /tune start host:NAME."""
+
+
 class EmptyAnswer(HostError):
     """The model at “{host}” sent an empty answer. Try again."""
+
+
+class OnlyThoughts(EmptyAnswer):
+    """The model at “{host}” only thought and wrote no answer before its limit of tokens. A higher max_tokens or a lower reasoning_effort helps: /tune assistant edit."""
 
 
 class SurfaceError(AttuneError):

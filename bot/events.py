@@ -32,16 +32,21 @@ class MessageReceived:
     message: Message
     is_addressed: bool
     is_direct: bool = False
+    files: tuple[Attachment, ...] = ()
     kind: Literal["spoken"] = "spoken"
 
 
 @dataclass(frozen=True, slots=True)
 class CommandInvoked:
-    """`/tune …` in any of its doors; `options` where the surface parsed them itself."""
+    """`/tune …` in any of its doors; `options` where the surface parsed them itself.
+
+    `said` is the message in which it was said to us without a slash: it may be a question.
+    """
 
     words: str
     options: Mapping[str, str] = field(default_factory=dict)
     attachment: Attachment | None = None
+    said: Message | None = None
     kind: Literal["commanded"] = "commanded"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot import access, unanswered
+from bot.answers import may_rate, require_own, turn_named
 from bot.commands import Handlers
 from bot.domain import (
     MUST_ANSWER,
@@ -18,16 +19,14 @@ from bot.domain import (
     Row,
     Sources,
     Turn,
-    TurnId,
     Vote,
 )
-from bot.errors import BadInput, NotForGuests, NotFound, NotNow
+from bot.errors import BadInput, NotNow
 from bot.examples.better_answer import NEVER_AGAIN, better_answer_form, offer_form
 from bot.examples.changes import ask_authors
 from bot.examples.exchange import described, messages_of, turn_at, typed_at
 from bot.examples.texts import is_same
 from bot.examples.writing import lesson_form
-from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
 from bot.replies import NoReply, Reply, Text
@@ -78,7 +77,7 @@ async def click_bad(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("feedback.why", Role.STRANGER, opens_form=True)
 async def why_form(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
-        turn = await _turn_named(request, records)
+        turn = await turn_named(request, records)
     return better_answer_form(request, turn)
 
 
@@ -95,7 +94,7 @@ async def submitted(request: Request, deps: Dependencies) -> Reply:
     reason = request.options.get("reason", "").strip() or None
     better = request.options.get("better", "").strip()
     async with deps.store.writing() as records:
-        turn = await _turn_named(request, records)
+        turn = await turn_named(request, records)
         await records.turns.vote(request.id, Vote(turn.id, request.by, BAD, reason, request.now))
     if turn.is_refusal and better and is_same(better, turn.reply):
         raise BadInput(problem=request.words("refusal.no_lesson"))
@@ -146,7 +145,7 @@ async def prefer(request: Request, deps: Dependencies) -> Reply:
 async def _vote(request: Request, value: int, *, store: Store) -> Turn | None:
     """Stores a vote by reaction; the answer, where this vote on it is new."""
     turn = await turn_at(request, request.clicked, store=store)
-    if turn is None or not _may_rate(request, turn):
+    if turn is None or not may_rate(request, turn):
         return None
     async with store.writing() as records:
         before = await records.turns.votes(request.id, turn.id)
@@ -157,7 +156,7 @@ async def _vote(request: Request, value: int, *, store: Store) -> Turn | None:
 
 async def _unvote(request: Request, value: int, *, store: Store) -> Reply:
     turn = await turn_at(request, request.clicked, store=store)
-    if turn is not None and _may_rate(request, turn):
+    if turn is not None and may_rate(request, turn):
         async with store.writing() as records:
             await records.turns.unvote(request.id, turn.id, request.by, value)
     return NoReply()
@@ -166,7 +165,7 @@ async def _unvote(request: Request, value: int, *, store: Store) -> Reply:
 async def _click(request: Request, value: int, *, store: Store) -> Turn:
     """Stores a vote by button and returns the answer that was voted on."""
     turn = await _answer_at(request, request.clicked, store=store)
-    _require_own(request, turn)
+    require_own(request, turn)
     async with store.writing() as records:
         await records.turns.vote(request.id, Vote(turn.id, request.by, value, None, request.now))
     return turn
@@ -250,42 +249,3 @@ def _refuse_bad(request: Request, row: Row, method: Method) -> None:
     problem = check_row(row, method)
     if problem is not None:
         raise BadInput(problem=request.words.problem(problem))
-
-
-async def _turn_named(request: Request, records: Records) -> Turn:
-    """The turn that a form or button names, for those who could read it.
-
-    They stand in its channel, or asked, or have rated it there before. Raises NotFound.
-    """
-    turn = await records.turns.get(request.id, _turn_id(request))
-    _require_own(request, turn)
-    if _is_here(request, turn) or turn.asker == request.by:
-        return turn
-    if not any(vote.user == request.by for vote in await records.turns.votes(request.id, turn.id)):
-        raise NotFound(noun="answer", name=request.argument)
-    return turn
-
-
-def _is_here(request: Request, turn: Turn) -> bool:
-    """A thread may have fewer readers than its channel."""
-    there, here = turn.place, request.place
-    is_open = there.channel == here.channel and there.thread in (None, here.thread)
-    return is_open or request.role is Role.OPERATOR
-
-
-def _require_own(request: Request, turn: Turn) -> None:
-    """Raises NotForGuests for a stranger who did not get this answer where strangers may ask."""
-    if not _may_rate(request, turn):
-        raise NotForGuests
-
-
-def _may_rate(request: Request, turn: Turn) -> bool:
-    is_own = turn.asker == request.by and request.may_ask
-    return is_own or request.role > Role.STRANGER
-
-
-def _turn_id(request: Request) -> TurnId:
-    try:
-        return TurnId(whole_number(request.argument))
-    except ValueError:
-        raise NotFound(noun="answer", name=request.argument) from None

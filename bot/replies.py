@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.domain import MessageId
@@ -208,7 +208,11 @@ class Document:
 
 
 async def _nothing() -> None:
-    """Nobody wants to know."""
+    """No-op callback."""
+
+
+def _no_buttons() -> tuple[Button, ...]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +220,13 @@ class Stream:
     """An answer as it is written: pieces of text, in order.
 
     `begins` is called right before the first of it is shown and `posted` with the message once
-    it stands; `buttons` close a whole answer. `standing` is what a broken-off attempt has left,
-    to be written anew.
+    it stands; `buttons` close a whole answer and are asked for once all pieces are read.
+    `standing` is what a broken-off attempt has left, to be written anew.
     """
 
     pieces: AsyncGenerator[str]
     posted: Callable[[MessageId], Awaitable[None]]
-    buttons: tuple[Button, ...] = field(default=())
+    buttons: Callable[[], tuple[Button, ...]] = _no_buttons
     standing: MessageId | None = None
     begins: Callable[[], Awaitable[None]] = _nothing
 

@@ -32,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import SchemaItem
 
 from bot.domain import (
+    AnswerEnd,
     Estimate,
     ExampleState,
     Hyperparameters,
@@ -498,6 +499,7 @@ turns = _numbered(
     Column("seconds", Float),
     Column("is_refusal", Boolean, nullable=False, server_default=false()),
     Column("asked_message", Text),
+    Column("end", one_of(AnswerEnd)),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "event_key"),
     _of("assistants", "assistant"),

@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.scene",
     "tests.slack_scene",
     "tests.discord_scene",
+    "tests.front",
     "tests.studio_desk",
     "tests.browser",
 ]

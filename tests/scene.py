@@ -463,7 +463,7 @@ def impatient_hosts(quick_hosts: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def give_up_after(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    patience = Timeouts(connect=seconds, poll=seconds, upload=seconds, piece=seconds)
+    patience = Timeouts(connect=seconds, poll=seconds, upload=seconds, first=seconds, piece=seconds)
     host = partial(OpenAIHost, retries=0, patience=patience)
     monkeypatch.setattr("adapters.openai.hosts_file.OpenAIHost", host)
 

@@ -17,7 +17,6 @@ from adapters.openai.errors import retry_after_seconds, translated
 from bot.errors import (
     HostBusy,
     HostError,
-    HostNotFound,
     HostRefused,
     HostServerError,
     HostTimeout,
@@ -25,6 +24,7 @@ from bot.errors import (
     KeyRefused,
     NotNow,
     TrainingClosed,
+    TrainsNothing,
 )
 
 REQUEST = httpx2.Request("POST", "http://host/v1/files")
@@ -75,7 +75,7 @@ EXPECTED: dict[str, tuple[Exception, type[HostError]]] = {
         openai.LengthFinishReasonError(completion=COMPLETION),
         HostServerError,
     ),
-    "NotFoundError": (status(404), HostNotFound),
+    "NotFoundError": (status(404), TrainsNothing),
     "OAuthError": (openai.OAuthError(response=unread(400), body=None), KeyRefused),
     "OpenAIError": (openai.OpenAIError("?"), HostServerError),
     "PermissionDeniedError": (status(403), HostRefused),

@@ -22,7 +22,7 @@ async def refused(request: pytest.FixtureRequest, scene: Scene) -> Scene:
     """The model declined to answer, and said so in one of the ways of the protocol."""
     scene.host.refuses_by, scene.host.is_filtered = REFUSALS[request.param]
     await scene.say("@attune how do I ship?", by="mina")
-    assert (await scene.texts())[-1] == "Hello from the model"
+    assert (await scene.texts())[-1].startswith("Hello from the model")
     return scene
 
 
@@ -128,7 +128,7 @@ async def test_below_messages_a_refusal_keeps_no_pointer(scene: Scene) -> None:
     assert await scene.examples(workspace=SLACK) == []
     send_ephemeral = scene.slack.whispers[-1]
     assert isinstance(send_ephemeral, Text)
-    assert send_ephemeral.buttons[0].label == "What should I have said?"
+    assert send_ephemeral.buttons[0].label == "Tell us why"
 
 
 async def test_a_comparison_tells_which_answers_are_refusals(scene: Scene) -> None:

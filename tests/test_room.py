@@ -55,7 +55,7 @@ async def _nobody(message: MessageId) -> None:
 
 
 def _stream(*texts: str, error: BaseException | None = None) -> Stream:
-    return Stream(_pieces(texts, error), _nobody, (Button("👍", "vote:1"),))
+    return Stream(_pieces(texts, error), _nobody, lambda: (Button("👍", "feedback.good"),))
 
 
 async def _say_it(scene: RoomScene, stream: Stream, key: str = "answer") -> MessageId:

@@ -27,6 +27,11 @@ MEANINGS: Mapping[str, str] = {
     " `{base = [0.4, 1.6]}`; an evaluation is priced by them",
     "tokenizer": "the path of the base's `tokenizer.json`, so that tokens are counted and not"
     " estimated; needs the extra `tokenizer`",
+    "extra_body": "what goes along with every question, such as `{top_k = 20}`",
+    "headers": 'what every request carries, such as `{"api-key" = "{key}"}`; `{key}` is the key',
+    "query": 'what stands behind every address, such as `{api-version = "preview"}`',
+    "first_word_seconds": "for how many seconds a first word is waited for, 300 if left out: a"
+    " large model has to be loaded first",
     "extra": 'what goes along with every new job, such as `{trainingType = "Developer"}`',
     "hyperparameters": "where a new job carries them: `method` or `top`",
     "byte_order_mark": "whether files must begin with one, as Azure once asked",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from adapters.discord.api import Json
@@ -12,7 +12,7 @@ from adapters.discord.directory import Directory
 from adapters.discord.inbound import workspace
 from adapters.discord.members import Members
 from adapters.discord.names import FIRST
-from bot.domain import UserId, WorkspaceId
+from bot.domain import ChannelKind, Place, UserId, WorkspaceId
 from bot.ports.store import Store
 from bot.replies import Button, Drawn, Listing
 
@@ -107,6 +107,12 @@ def marked(reply: Drawn, owner: WorkspaceId) -> Drawn:
     lines = tuple(replace(one, buttons=marked_buttons(one.buttons, owner)) for one in reply.lines)
     more = marked_buttons((reply.more,), owner)[0] if reply.more else None
     return replace(reply, lines=lines, more=more)
+
+
+def buttons_in(place: Place, asked_for: Callable[[], tuple[Button, ...]]) -> tuple[Button, ...]:
+    """An answer's buttons once it is whole, marked with their server in a direct message."""
+    is_direct = place.kind is ChannelKind.DIRECT
+    return marked_buttons(asked_for(), place.workspace) if is_direct else asked_for()
 
 
 def marked_buttons(buttons: Sequence[Button], owner: WorkspaceId) -> tuple[Button, ...]:

@@ -255,11 +255,14 @@ def _spoken(told: ParsedEvent) -> Event:
     message = said(data, place, bot)
     is_direct = not data.get("guild_id")
     called = is_direct or is_addressed(data, bot)
-    what: What = MessageReceived(message, is_addressed=called, is_direct=is_direct)
+    files = tuple(map(_attachment, data.get("attachments") or ()))
+    what: What = MessageReceived(message, is_addressed=called, is_direct=is_direct, files=files)
     if called and _LEADING.match(message.text):
         words = plain(str(data.get("content") or ""), bot, _names(data), is_command=True)
         leading = _LEADING.match(words)
-        what = CommandInvoked(words[leading.end() if leading else 0 :], attachment=_attached(data))
+        words = words[leading.end() if leading else 0 :]
+        question = None if message.text.lstrip().startswith("/") else message
+        what = CommandInvoked(words, attachment=_attached(data), said=question)
     user = _user(data.get("author") or {}, data.get("member") or {}, is_admin=around.is_admin)
     key = f"{place.workspace}/{place.channel}/{message.id}"
     return Event(key, place, user, message.at, what, locale=around.locale)

@@ -9,12 +9,13 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from adapters.chart_image import draw_chart
 from adapters.discord import inbound, outbound
 from adapters.discord.api import DIRECT, MESSAGE, MESSAGES, OWN_REACTION, Api, File, Json, code
-from adapters.discord.direct_guild_choices import marked, marked_action, marked_buttons
+from adapters.discord.direct_guild_choices import buttons_in, marked, marked_action
 from adapters.discord.drafts import DRAFT, Drafts
 from adapters.discord.inbound import Bot, InteractionHandle
 from adapters.discord.interactions import InteractionContext, Interactions
@@ -23,6 +24,7 @@ from adapters.discord.outbound import SILENT_FLAG, Payload, nonce
 from adapters.discord.texts import safe
 from adapters.discord.typing_indicator import TypingIndicator
 from adapters.streamed_answer import MessageWriter, StreamedAnswer
+from adapters.tables import with_drawn_tables
 from bot.domain import (
     EPHEMERAL,
     ChannelId,
@@ -296,10 +298,8 @@ class DiscordSurface:
                 _remember(self._posted, f"{key}.answer", message, _KNOWN_EVENTS)
                 await stream.posted(message)
 
-            buttons = stream.buttons
-            if place.kind is ChannelKind.DIRECT:
-                buttons = marked_buttons(buttons, place.workspace)
-            pieces = (safe(piece) async for piece in stream.pieces)
+            buttons = partial(buttons_in, place, stream.buttons)
+            pieces = (safe(piece) async for piece in with_drawn_tables(stream.pieces))
             shown = replace(stream, pieces=pieces, posted=posted, buttons=buttons)
             return await StreamedAnswer(writer, shown, now=self._now).run()
 

@@ -12,7 +12,7 @@ import httpx2
 from adapters.openai.errors import ProtocolViolation, plain
 from adapters.openai.statuses import UNKNOWN, meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
-from bot.ports.provider import RemoteFile, RemoteJob, RemoteModel, Usage
+from bot.ports.provider import RemoteFile, RemoteJob, RemoteModel
 
 Json = Mapping[str, object]
 
@@ -55,33 +55,6 @@ def page(body: Json) -> tuple[Sequence[Json], bool | None]:
     more = body.get("has_more")
     found = [row for row in rows or () if isinstance(row, dict)]
     return found, more if isinstance(more, bool) else None
-
-
-def text_of(chunk: object) -> str:
-    """The text a chunk of a streamed answer brings, if any."""
-    match chunk:
-        case {"choices": [{"delta": {"content": str(text)}}, *_]} if text:
-            return text
-        case {"choices": [{"delta": {"refusal": str(text)}}, *_]}:
-            return text
-    return ""
-
-
-def is_refusal(chunk: object) -> bool:
-    """Whether a chunk says that the model refuses, or that a filter ended its answer."""
-    match chunk:
-        case {"choices": [{"delta": {"refusal": str(text)}}, *_]} if text:
-            return True
-        case {"choices": [{"finish_reason": "content_filter"}, *_]}:
-            return True
-    return False
-
-
-def usage_of(chunk: object) -> Usage | None:
-    match chunk:
-        case {"usage": {"prompt_tokens": int(asked), "completion_tokens": int(answered)}}:
-            return Usage(asked, answered)
-    return None
 
 
 def remote_file(row: Json) -> RemoteFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -11,7 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from ssl import SSLContext
 from tempfile import SpooledTemporaryFile
@@ -21,13 +22,23 @@ import openai
 from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpx2Client, omit
 
 from adapters.openai import answers, request_fields, results
+from adapters.openai.answer_stream import AnswerReader
 from adapters.openai.answers import Json
 from adapters.openai.deploying import Deployments
 from adapters.openai.dialects import Dialect
 from adapters.openai.errors import ProtocolViolation, retry_after_seconds, translated
 from adapters.openai.paging import PAGE_ROWS, pages
-from bot.domain import Checkpoint, HostName, JobEvent, ModelName, Sampling
-from bot.errors import EmptyAnswer, HostError, KeyRefused, TrainingClosed
+from adapters.openai.parameters import LearnedParameters
+from bot.domain import AnswerEnd, Checkpoint, HostName, JobEvent, ModelName, Sampling
+from bot.errors import (
+    AnswerFiltered,
+    EmptyAnswer,
+    HostBusy,
+    HostError,
+    KeyRefused,
+    OnlyThoughts,
+    TrainingClosed,
+)
 from bot.ports.provider import (
     Checked,
     Delta,
@@ -46,12 +57,18 @@ from bot.rows import Count
 LONGEST_SILENT_WAIT = 2.0
 IN_MEMORY_BYTES = 4 * 1024 * 1024
 _NO_FILE = "file-none"
+# llama.cpp says "Loading model", others that they warm up, start or scale from zero.
+_LOADING = re.compile(r"loading|warming|starting|not ready|cold|scal(?:e|ing)", re.IGNORECASE)
+_LOADING_PAUSE = 1.0
+_LOOKS_AT_FILE = 60
+_FILE_IS_CHECKED = ("pending", "running", "notrunning", "processing", "validating", "importing")
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds to wait: to connect, for a poll, for an upload, for the next piece of an answer.
 
+    `first` is for the first piece: a server may have to load 140 GB of weights before it.
     `whole` bounds a poll with all its tries, `whole_upload` a file on its way: a host that sends
     a byte now and then keeps nobody longer.
     """
@@ -59,9 +76,26 @@ class Timeouts:
     connect: float = 5.0
     poll: float = 30.0
     upload: float = 600.0
+    first: float = 300.0
     piece: float = 60.0
     whole: float = 120.0
     whole_upload: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What an operator adds to the requests of a host; `{key}` in a header is the host's key."""
+
+    extra_body: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    first_word_seconds: float | None = None
+
+    def within(self, timeouts: Timeouts) -> Timeouts:
+        return replace(timeouts, first=self.first_word_seconds or timeouts.first)
+
+    def headers_with(self, key: str) -> Mapping[str, str]:
+        return {name: value.replace("{key}", key) for name, value in self.headers.items()}
 
 
 class OpenAIHost:
@@ -91,6 +125,7 @@ class OpenAIHost:
         tokenizer: Count | None = None,
         shutdown_dates: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
+        additions: Additions | None = None,
         retries: int = 2,
         patience: Timeouts | None = None,
     ) -> None:
@@ -100,27 +135,33 @@ class OpenAIHost:
         self._hosting, self._tokenizer = hosting, tokenizer
         self._chat_prices, self._usual_chat_price = dict(chat_prices or {}), usual_chat_price
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
+        added = additions or Additions()
+        self._extra_body = added.extra_body
         self._key_variable = key_variable
-        self._timeouts = patience or Timeouts()
+        self._timeouts = added.within(patience or Timeouts())
         self._reading = AsyncOpenAI(
             # The package refuses to start without a key; hosts without one ignore it.
             api_key=key or "none",
             base_url=base_url,
             max_retries=retries,
             timeout=self._timeout(self._timeouts.poll),
+            default_headers=added.headers_with(key),
+            default_query=added.query,
             http_client=_http_client(),
         )
         self._acting = self._reading.with_options(max_retries=0)
         self._chatting = self._reading.with_options(
             api_key=(key if chat_key is None else chat_key) or "none",
             base_url=chat_base_url or base_url,
-            timeout=self._timeout(self._timeouts.piece),
+            timeout=self._timeout(self._timeouts.first),
         )
         self._secrets = (key, chat_key or "")
         self._deployments = Deployments(
             name, self._reading, self._acting, self._dialect.deployments
         )
-        self._asks_usage = True
+        self._learned = LearnedParameters()
+        self._processed_files: set[str] = set()
+        self._models_with_lone_ends: set[ModelName] = set()
 
     @property
     def name(self) -> HostName:
@@ -197,25 +238,26 @@ class OpenAIHost:
             "model": model,
             "messages": messages,
             "stream": True,
+            "stream_options": {"include_usage": True},
             **request_fields.asked(sampling),
+            **self._extra_body,
         }
-        usage, is_empty = None, True
+        reader = AnswerReader(begins_in_thoughts=model in self._models_with_lone_ends)
+        deadline = asyncio.get_running_loop().time() + self._timeouts.first
         with self._translated():
-            stream = await self._open_stream(client, body)
+            stream = await self._open_stream(client, body, deadline)
             try:
-                async for chunk in stream:
-                    if text := answers.text_of(chunk):
-                        is_empty = False
-                        yield Delta(text)
-                    if answers.is_refusal(chunk):
-                        yield Delta(is_refusal=True)
-                    usage = answers.usage_of(chunk) or usage
+                async for chunk in self._chunks(stream, reader, deadline):
+                    for delta in reader.read(chunk):
+                        yield delta
+                for delta in reader.rest():
+                    yield delta
             finally:
                 await stream.close()
-            if is_empty:
-                raise self._emptiness(stream)
-        if usage:
-            yield Delta(usage=usage)
+            if reader.has_lone_end:
+                self._models_with_lone_ends.add(model)
+            if not (reader.has_text or reader.has_calls):
+                raise self._emptiness(stream, reader)
 
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
         """Never retries by itself: the caller looks first."""
@@ -227,7 +269,11 @@ class OpenAIHost:
                     purpose="fine-tune",
                     timeout=self._timeout(self._timeouts.upload),
                 )
-                return answers.remote_file(answers.document(answer.http_response))
+                row = answers.document(answer.http_response)
+                uploaded = answers.remote_file(row)
+                if row.get("status") == "processed":
+                    self._processed_files.add(uploaded.id)
+                return uploaded
 
     async def files(self) -> AsyncIterator[RemoteFile]:
         """Every tuning file, newest first, page by page; ends even if the host pages badly."""
@@ -253,18 +299,52 @@ class OpenAIHost:
         return ResultFile(content, results.measures(content))
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
-        """Never retries by itself: the caller looks first."""
+        """Never retries by itself: the caller looks first. HostBusy: the file is still checked."""
+        optional = {
+            "validation_file": request.validation_file,
+            "suffix": request.suffix,
+            "seed": request.seed,
+        }
+        fields = {
+            **{name: value for name, value in optional.items() if value not in (None, "")},
+            "metadata": {"attune_start": request.start},
+            **request_fields.method(request, self._dialect),
+            **self._extra,
+        }
         async with self._asked():
-            answer = await self._acting.fine_tuning.jobs.with_raw_response.create(
-                model=request.base,
-                training_file=request.training_file,
-                validation_file=request.validation_file or omit,
-                suffix=request.suffix or omit,
-                seed=omit if request.seed is None else request.seed,
-                metadata={"attune_start": request.start},
-                extra_body={**request_fields.method(request, self._dialect), **self._extra},
-            )
-            return self._job(answer.http_response)
+            await self._wait_until_processed(request.training_file)
+            return self._job(await self._post_job(request, fields))
+
+    async def _post_job(self, request: JobRequest, fields: Json) -> httpx2.Response:
+        """A field that the host says it does not take is left out: then there is no job yet."""
+        while True:
+            fitted = self._learned.fitted(fields)
+            try:
+                answer = await self._acting.fine_tuning.jobs.with_raw_response.create(
+                    model=request.base, training_file=request.training_file, extra_body=fitted
+                )
+            except openai.APIStatusError as refusal:
+                if not self._learned.learn(fitted, refusal):
+                    raise
+            else:
+                return answer.http_response
+
+    async def _wait_until_processed(self, file: str) -> None:
+        """Azure among others checks a file first, and refuses a job before that is done."""
+        if file in self._processed_files:
+            return
+        for _ in range(_LOOKS_AT_FILE):
+            try:
+                answer = await self._reading.files.with_raw_response.retrieve(file)
+                row = answers.document(answer.http_response)
+            except (openai.APIStatusError, ProtocolViolation):
+                return  # not every host tells of a single file
+            status = str(row.get("status") or "").lower()
+            if status not in _FILE_IS_CHECKED:
+                self._processed_files.add(file)
+                return
+            await asyncio.sleep(_LOADING_PAUSE)
+        raise HostBusy(host=self._name)
 
     async def jobs(self) -> AsyncGenerator[RemoteJob, None]:
         """Every job, newest first, page by page; ends even if the host pages badly."""
@@ -348,35 +428,58 @@ class OpenAIHost:
         async with self._asked():
             await self._deployments.delete(name)
 
-    async def _open_stream(self, client: AsyncOpenAI, body: Json) -> AsyncStream[object]:
-        """Some hosts refuse to be asked for usage; they are asked without from then on."""
-        if not self._asks_usage:
-            return await self._post_stream(client, body)
-        try:
-            asking_usage = {**body, "stream_options": {"include_usage": True}}
-            return await self._post_stream(client, asking_usage)
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as refusal:
-            if "stream_options" not in str(refusal):
-                raise
-        self._asks_usage = False
-        return await self._post_stream(client, body)
+    async def _open_stream(
+        self, client: AsyncOpenAI, body: Json, deadline: float
+    ) -> AsyncStream[object]:
+        """Asks in other words where the host refuses a parameter, again while it loads a model."""
+        while True:
+            fitted = self._learned.fitted(body)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._post_stream(client, fitted)
+            except openai.APIStatusError as refusal:
+                is_worth_it = self._learned.learn(fitted, refusal)
+                if not is_worth_it and not await _has_waited(refusal, deadline):
+                    raise
 
     async def _post_stream(self, client: AsyncOpenAI, body: Json) -> AsyncStream[object]:
         # As plain objects: building the package's models costs 115 µs a chunk, this 14.
-        async with asyncio.timeout(self._timeouts.piece):
-            return await client.post(
-                "/chat/completions",
-                cast_to=object,
-                body=body,
-                stream=True,
-                stream_cls=AsyncStream[object],
-            )
+        return await client.post(
+            "/chat/completions",
+            cast_to=object,
+            body=body,
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
 
-    def _emptiness(self, stream: AsyncStream[object]) -> Exception:
+    async def _chunks(
+        self, stream: AsyncStream[object], reader: AnswerReader, deadline: float
+    ) -> AsyncGenerator[object]:
+        """Each within its time; an answer that is no stream comes as its only one."""
+        if _kind_of(stream).startswith("application/json"):
+            async with asyncio.timeout_at(deadline):
+                await stream.response.aread()
+            yield answers.document(stream.response)
+            return
+        loop, chunks = asyncio.get_running_loop(), aiter(stream)
+        while True:
+            limit = loop.time() + self._timeouts.piece if reader.has_begun else deadline
+            try:
+                async with asyncio.timeout_at(limit):
+                    chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+            yield chunk
+
+    def _emptiness(self, stream: AsyncStream[object], reader: AnswerReader) -> Exception:
         """An answer without text, or one that is no stream at all."""
-        kind = stream.response.headers.get("content-type", "text/event-stream")
-        if not kind.startswith("text/event-stream"):
+        kind = _kind_of(stream)
+        if not kind.startswith(("text/event-stream", "application/json")):
             return ProtocolViolation(f"The answer is {kind} instead of a stream.")
+        if reader.end is AnswerEnd.FILTER:
+            return AnswerFiltered(host=self._name)
+        if reader.has_thoughts:
+            return OnlyThoughts(host=self._name)
         return EmptyAnswer(host=self._name, message="", code=None, param=None)
 
     async def _files_page(self, after: str | None) -> httpx2.Response:
@@ -418,6 +521,19 @@ class OpenAIHost:
 def _http_client() -> httpx2.AsyncClient:
     hooks = {"response": [_disable_long_retries]}
     return DefaultAsyncHttpx2Client(verify=_trusted(), event_hooks=hooks)
+
+
+def _kind_of(stream: AsyncStream[object]) -> str:
+    return stream.response.headers.get("content-type", "text/event-stream")
+
+
+async def _has_waited(refusal: openai.APIStatusError, deadline: float) -> bool:
+    """Whether a server that loads its model was given a moment more; False after the deadline."""
+    is_loading = refusal.status_code == 503 and _LOADING.search(refusal.response.text)
+    if not is_loading or asyncio.get_running_loop().time() + _LOADING_PAUSE >= deadline:
+        return False
+    await asyncio.sleep(_LOADING_PAUSE)
+    return True
 
 
 @cache

@@ -15,6 +15,7 @@ import httpx2
 import openai
 
 from bot.errors import (
+    AnswerFiltered,
     HostBusy,
     HostError,
     HostNotFound,
@@ -24,6 +25,8 @@ from bot.errors import (
     HostUnreachable,
     KeyRefused,
     TrainingClosed,
+    TrainsNothing,
+    WrongAddress,
 )
 
 LONGEST_MESSAGE = 500
@@ -67,6 +70,15 @@ _BY_STATUS: Mapping[int, type[HostError]] = {
     429: HostBusy,
 }
 
+_COLLECTION = re.compile(r"/(?:chat/completions|models|files|fine_tuning/jobs)/?$")
+_TRAINING = re.compile(r"/(?:files|fine_tuning/jobs)/?$")
+# FastAPI, gin, llama.cpp, Azure, express and what has no words at all.
+_NO_PATH = re.compile(
+    r"(?:HTTP 40[45]\b|not found$|404 page not found|file not found|resource not found|"
+    r"unexpected endpoint|cannot (?:get|post)|invalid url|no route|method not allowed)",
+    re.IGNORECASE,
+)
+
 # They come as 429 too, but waiting does not help.
 _OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
 
@@ -80,8 +92,10 @@ def translated(*, host: str, key_variable: str, secrets: Sequence[str] = ()) -> 
     try:
         yield
     except (openai.OpenAIError, *_OUTCOME_UNKNOWN, *_UNREADABLE, ssl.SSLError) as error:
-        message = _words(error)
-        raise _kind(error)(
+        kind = _kind(error)
+        is_of_address = issubclass(kind, WrongAddress | TrainsNothing)
+        message = _address(error) if is_of_address else _words(error)
+        raise kind(
             host=host,
             message=plain(_without(secrets, message)),
             code=_text(getattr(error, "code", None)),
@@ -127,17 +141,39 @@ def _kind_of_status(error: openai.APIStatusError) -> type[HostError]:
         return HostRefused
     if isinstance(error, openai.AuthenticationError):
         return KeyRefused
+    if error.code == "content_filter":
+        return AnswerFiltered
+    if error.status_code in (404, 405) and _is_about_the_path(error):
+        return TrainsNothing if _TRAINING.search(error.request.url.path) else WrongAddress
     fallback = HostRefused if 400 <= error.status_code < 500 else HostServerError
     return _BY_STATUS.get(error.status_code, fallback)
 
 
+def _is_about_the_path(error: openai.APIStatusError) -> bool:
+    """Whether a collection is missing, not something in it; the words are those of servers."""
+    path = error.request.url.path
+    return bool(_COLLECTION.search(path) and _NO_PATH.match(_words(error).strip()))
+
+
+def _address(error: Exception) -> str:
+    if not isinstance(error, openai.APIStatusError):
+        return _words(error)
+    return str(error.request.url.copy_with(query=None, username=None, password=None))
+
+
+def _said(body: object) -> object:
+    """The sentence of an error, however deep it stands; the problems of a list one by one."""
+    if isinstance(body, Mapping):
+        found = (body.get(name) for name in ("message", "detail", "error", "msg"))
+        return _said(next((one for one in found if one), None))
+    if isinstance(body, list):
+        return "; ".join(str(_said(one)) for one in body if isinstance(one, Mapping))
+    return body
+
+
 def _words(error: Exception) -> str:
     """The host's own words where it has any; a page of HTML counts as none."""
-    body = getattr(error, "body", None)
-    if isinstance(body, Mapping):
-        body = body.get("message") or body.get("detail") or body.get("error")
-    if isinstance(body, list):
-        body = "; ".join(str(one.get("msg")) for one in body if isinstance(one, Mapping))
+    body = _said(getattr(error, "body", None))
     if isinstance(body, str) and plain(body) and not body.lstrip().startswith("<"):
         return body
     if isinstance(error, openai.APIStatusError):

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -21,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from adapters.openai.client import OpenAIHost
+from adapters.openai.client import Additions, OpenAIHost
 from adapters.openai.counting import UnusableTokenizer, read_tokenizer
 from adapters.openai.dialects import KINDS, Dialect, Kind, Placement
 from bot.domain import LOCAL, HostName, ModelName, Workspace, WorkspaceId
@@ -74,6 +75,10 @@ class HostConfig(BaseModel):
     )
     tokenizer: Path | None = None
     extra: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
+    extra_body: Mapping[str, JsonValue] = Field(default_factory=dict)
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    query: Mapping[str, str] = Field(default_factory=dict)
+    first_word_seconds: PositiveFloat | None = None
     hyperparameters: Placement | None = None
     byte_order_mark: bool | None = None
     methods: tuple[Method, ...] | None = None
@@ -248,6 +253,9 @@ def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
         tokenizer=_tokenizer(config.name, config.tokenizer) if config.tokenizer else None,
         shutdown_dates=kind.shutdown_dates,
         extra=config.extra,
+        additions=Additions(
+            config.extra_body, config.headers, config.query, config.first_word_seconds
+        ),
     )
 
 

@@ -306,10 +306,14 @@ def _spoken(event: Payload, bot: Bot) -> Event:
     message = said(event, channel, bot)
     kind = _kind(channel, str(event.get("channel_type") or ""))
     place = Place(bot.workspace, ChannelId(channel), message.place.thread or MessageId(ts), kind)
-    what: What = MessageReceived(message, is_addressed=bool(is_addressed), is_direct=is_direct)
+    files = tuple(map(_attachment, event.get("files") or ()))
+    what: What = MessageReceived(
+        message, is_addressed=bool(is_addressed), is_direct=is_direct, files=files
+    )
     if is_addressed and _COMMAND.match(message.text):
         words = _COMMAND.sub("", plain(raw, bot, is_command=True), count=1)
-        what = CommandInvoked(words, attachment=_attached(event))
+        question = None if message.text.lstrip().startswith("/") else message
+        what = CommandInvoked(words, attachment=_attached(event), said=question)
     key = f"{bot.workspace}/{channel}/{ts}"
     return Event(key, place, _user(str(event["user"])), at(ts), what)
 

@@ -75,20 +75,22 @@ def answer_payloads(text: str) -> list[Payload]:
 
 
 def feedback(buttons: Sequence[Button], first: MessageId | None) -> list[Json]:
-    """Slack's own pair of thumbs; `first` is the message by which the answer is known.
+    """Slack's own pair of thumbs, and other buttons below it.
 
-    Without it the thumbs stand in that very message.
+    `first` is the message by which the answer is known; without it the thumbs stand in that very
+    message.
     """
     block = f"{FIRST}{first}/0" if first else "feedback"
-    if len(buttons) != 2:
+    if len(buttons) < 2:
         return list(_actions(buttons))
     good, bad = (
-        {"text": _plain(button.label, _LABEL), "value": button.action} for button in buttons
+        {"text": _plain(button.label, _LABEL), "value": button.action} for button in buttons[:2]
     )
     element: Json = {"type": "feedback_buttons", "action_id": "feedback"}
     element |= {"positive_button": good, "negative_button": bad}
     return [
         {"type": "context_actions", "block_id": block, "elements": [element]},
+        *_actions(buttons[2:]),
     ]
 
 

@@ -24,6 +24,7 @@ from adapters.slack.posts import Posts
 from adapters.slack.submissions import Submission
 from adapters.slack.texts import safe_pieces
 from adapters.streamed_answer import StreamedAnswer
+from adapters.tables import with_drawn_tables
 from bot.domain import (
     EPHEMERAL,
     ChannelId,
@@ -261,7 +262,8 @@ class SlackSurface:
             status.cancel()
             await stream.posted(message)
 
-        shown = replace(stream, posted=posted, pieces=safe_pieces(stream.pieces))
+        pieces = safe_pieces(with_drawn_tables(stream.pieces))
+        shown = replace(stream, posted=posted, pieces=pieces)
         earlier = PostedParts(self._posted_messages, channel, place.thread, inbound.asked_at(key))
         try:
             with Slots(self._api.pacing) as slots:

@@ -203,6 +203,7 @@ class Sampling:
     top_p: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    reasoning_effort: str | None = None
     stop: tuple[str, ...] = ()
 
 
@@ -333,6 +334,21 @@ class ExampleFilter:
     seen_from: ChannelId | None = None
 
 
+class AnswerEnd(StrEnum):
+    """Why an answer ended before the model was done: its length limit, or a content filter."""
+
+    LENGTH = "length"
+    FILTER = "content_filter"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the model asks for; `arguments` are JSON as the model wrote them."""
+
+    name: str
+    arguments: str
+
+
 class TurnState(StrEnum):
     STREAMING = "streaming"
     DONE = "done"
@@ -365,6 +381,8 @@ class Turn:
     is_refusal: bool = False
     asked_message: MessageId | None = None
     """The message of the question; `message` is that of the reply."""
+    end: AnswerEnd | None = None
+    """Why the reply is not whole, where its host said so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import access
+from bot.answers import without_note
 from bot.domain import (
     NO_EXCLUSION,
     TYPED,
@@ -206,10 +207,11 @@ def _as_messages(said: Sequence[Message], marked: Message) -> list[dict[str, obj
     messages: list[dict[str, object]] = []
     for one in said:
         role = "assistant" if one.author.id == marked.author.id or one.is_own else "user"
+        text = without_note(one.text) if one.is_own else one.text
         if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] = f"{messages[-1]['content']}\n{one.text}"
+            messages[-1]["content"] = f"{messages[-1]['content']}\n{text}"
         else:
-            messages.append({"role": role, "content": one.text})
+            messages.append({"role": role, "content": text})
     while messages and messages[0]["role"] == "assistant" and len(messages) > 1:
         messages.pop(0)
     return messages

@@ -60,18 +60,12 @@ async def place_deleted(request: Request, deps: Dependencies) -> Reply:
     return NoReply()
 
 
-@handlers.event("edited", Role.STRANGER)
-async def source_edited(request: Request, deps: Dependencies) -> Reply:
+async def source_edited(request: Request, what: MessageEdited, deps: Dependencies) -> None:
     """A message was edited: examples with it get its new text, or go where nothing is left."""
-    what = request.event.what
-    if isinstance(what, MessageEdited):
-        surface = deps.surfaces.of(request.id)
-        gone = await follow_edit(
-            request, what.message, what.text, store=deps.store, surface=surface
-        )
-        await _erase_in_parts(request, gone, deps.store)
-        deps.wake()
-    return NoReply()
+    surface = deps.surfaces.of(request.id)
+    gone = await follow_edit(request, what.message, what.text, store=deps.store, surface=surface)
+    await _erase_in_parts(request, gone, deps.store)
+    deps.wake()
 
 
 def _in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:

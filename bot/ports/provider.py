@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bot.domain import (
+    AnswerEnd,
     Checkpoint,
     HostName,
     Hyperparameters,
@@ -16,6 +17,7 @@ from bot.domain import (
     ModelName,
     Sampling,
     StepMetrics,
+    ToolCall,
     Workspace,
     WorkspaceId,
 )
@@ -91,12 +93,17 @@ class Usage:
 class Delta:
     """A piece of an answer; the last one carries the usage where the host tells it.
 
-    `is_refusal` is the host's own mark that the model declines to answer.
+    `is_refusal` is the host's own mark that the model declines to answer, `is_thinking` that it
+    has begun to think, `end` that the answer was ended before it was whole, `calls` are tools
+    that the model asks for.
     """
 
     text: str = ""
     usage: Usage | None = None
     is_refusal: bool = False
+    is_thinking: bool = False
+    end: AnswerEnd | None = None
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ _NAMES = (
     "origin",
     "person",
     "presence_penalty",
+    "reasoning_effort",
     "question",
     "role",
     "search",

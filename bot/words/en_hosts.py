@@ -7,6 +7,8 @@ from typing import Final
 
 SENTENCES: Final[Mapping[str, str]] = {
     # What a host said, for those who may not read its own words
+    "host.plain.WrongAddress": "Nothing answers at the address of the host “{host}”. Whoever runs the bot must check it.",
+    "host.plain.TrainsNothing": "The host “{host}” answers questions alone and does not train. Choose another host: /tune start host:NAME.",
     "host.plain.HostNotFound": "The host “{host}” does not have it any more: it was deleted there, or has ended.",
     "host.plain.HostRefused": "The host “{host}” refused it. Curators and whoever runs the bot can see what it said.",
     "host.plain.HostServerError": "The host “{host}” had a fault of its own. Curators and whoever runs the bot can see what it said.",

@@ -115,6 +115,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "name.name": "名称",
     "name.origin": "出处",
     "name.person": "个人",
+    "name.reasoning_effort": "思考程度",
     "name.presence_penalty": "话题惩罚",
     "name.question": "问题",
     "name.role": "职责",

@@ -7,6 +7,8 @@ from typing import Final
 
 SENTENCES: Final[Mapping[str, str]] = {
     # What a host said, for those who may not read its own words
+    "host.plain.WrongAddress": "模型服务“{host}”的地址上没有回应，请运行机器人的人检查这个地址。",
+    "host.plain.TrainsNothing": "模型服务“{host}”只能回答问题，不能训练。请换一个：/tune start host:名称。",
     "host.plain.HostNotFound": "模型服务“{host}”那里已经没有它了：它在那里被删除，或者已经到期。",
     "host.plain.HostRefused": "模型服务“{host}”拒绝了。审核员和运行机器人的人可以看到它的原话。",
     "host.plain.HostServerError": "模型服务“{host}”自身出了故障。审核员和运行机器人的人可以看到它的原话。",

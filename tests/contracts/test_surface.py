@@ -151,7 +151,8 @@ async def stream(stage: Stage, *texts: str, key: str = "k") -> tuple[MessageId, 
         posted.append(message)
 
     assert isinstance(stage.surface, CanStream)
-    answer = Stream(pieces(*texts), note, (Button("👍", "feedback.good"), Button("👎", "bad")))
+    buttons = (Button("👍", "feedback.good"), Button("👎", "feedback.bad"))
+    answer = Stream(pieces(*texts), note, lambda: buttons)
     message = await stage.surface.stream(stage.place, answer, key=key, asker=ASKER)
     return message, posted
 

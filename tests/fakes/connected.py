@@ -21,7 +21,7 @@ ROW = b'{"messages": []}'
 UPLOAD, CREATE = "POST /files", "POST /fine_tuning/jobs"
 JOB, EVENTS = "GET /fine_tuning/jobs/{id}", "GET /fine_tuning/jobs/{id}/events"
 CHAT = "POST /chat/completions"
-SOON = Timeouts(connect=1.0, poll=0.1, upload=0.1, piece=0.1)
+SOON = Timeouts(connect=1.0, poll=0.1, upload=0.1, first=0.1, piece=0.1)
 
 
 @asynccontextmanager

@@ -92,6 +92,9 @@ class FaultyHost:
         """What a model says to a request, in place of `pieces`."""
         self.refuses_by: Sequence[str] = ()
         self.is_filtered = False
+        self.finish_reason = "stop"
+        self.deltas: Sequence[Json] = ()
+        """What a stream brings, in place of pieces of text."""
         self.piece_seconds = 0.0
         self.stops_after_first = False
         """Whether a stream says one piece and then nothing, until its client goes."""
@@ -291,14 +294,21 @@ class FaultyHost:
             return refusal(404, "The model does not exist.", code="model_not_found")
         return StreamingResponse(self._stream(body), media_type="text/event-stream")
 
+    def _texts(self, body: Body) -> Sequence[str]:
+        if self.answers is not None:
+            return (self.answers(body),)
+        return () if self.deltas else self.pieces
+
     async def _stream(self, body: Body) -> AsyncIterator[bytes]:
         try:
-            for piece in self.pieces if self.answers is None else (self.answers(body),):
+            for delta in self.deltas:
+                yield chunk([{"index": 0, "delta": delta, "finish_reason": None}])
+            for piece in self._texts(body):
                 await asyncio.sleep(self.piece_seconds)
                 yield piece_chunk(piece, *self.refuses_by)
                 if self.stops_after_first:
                     await asyncio.Event().wait()
-            reason = "content_filter" if self.is_filtered else "stop"
+            reason = "content_filter" if self.is_filtered else self.finish_reason
             yield chunk([{"index": 0, "delta": {}, "finish_reason": reason}])
             if "stream_options" in body:
                 yield chunk([], usage=usage_json(7, len(self.pieces)))

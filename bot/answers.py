@@ -1,0 +1,57 @@
+"""Answers of ours that stand somewhere: by which name, for whom, and without what we added."""
+
+from __future__ import annotations
+
+from bot.domain import Role, Turn, TurnId
+from bot.errors import NotForGuests, NotFound
+from bot.numerals import whole_number
+from bot.ports.store import Records
+from bot.request import Request
+
+NOTE = "\n\n⋯ "
+"""Begins the last paragraph of a shown answer that says why it ends there; no part of it."""
+
+
+def without_note(text: str) -> str:
+    """An answer of ours as the model wrote it."""
+    answer, _, note = text.rpartition(NOTE)
+    return answer if answer and "\n" not in note else text
+
+
+async def turn_named(request: Request, records: Records) -> Turn:
+    """The turn that a form or button names, for those who could read it.
+
+    They stand in its channel, or asked, or have rated it there before. Raises NotFound.
+    """
+    turn = await records.turns.get(request.id, _turn_id(request))
+    require_own(request, turn)
+    if _is_here(request, turn) or turn.asker == request.by:
+        return turn
+    if not any(vote.user == request.by for vote in await records.turns.votes(request.id, turn.id)):
+        raise NotFound(noun="answer", name=request.argument)
+    return turn
+
+
+def _is_here(request: Request, turn: Turn) -> bool:
+    """A thread may have fewer readers than its channel."""
+    there, here = turn.place, request.place
+    is_open = there.channel == here.channel and there.thread in (None, here.thread)
+    return is_open or request.role is Role.OPERATOR
+
+
+def require_own(request: Request, turn: Turn) -> None:
+    """Raises NotForGuests for a stranger who did not get this answer where strangers may ask."""
+    if not may_rate(request, turn):
+        raise NotForGuests
+
+
+def may_rate(request: Request, turn: Turn) -> bool:
+    is_own = turn.asker == request.by and request.may_ask
+    return is_own or request.role > Role.STRANGER
+
+
+def _turn_id(request: Request) -> TurnId:
+    try:
+        return TurnId(whole_number(request.argument))
+    except ValueError:
+        raise NotFound(noun="answer", name=request.argument) from None

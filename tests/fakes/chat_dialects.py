@@ -1,0 +1,251 @@
+"""How servers differ in `/chat/completions`, one rule after the other, each with its page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+Json = dict[str, Any]
+
+
+def openai_error(message: str, **more: object) -> Json:
+    return {"error": {"message": message, "type": "invalid_request_error", "param": None, **more}}
+
+
+def forbidden_extra(name: str) -> Json:
+    return {
+        "type": "extra_forbidden",
+        "loc": ["body", name],
+        "msg": "Extra inputs are not permitted",
+    }
+
+
+@dataclass(frozen=True)
+class ChatDialect:
+    """What one kind of server refuses, and how it writes an answer of "Yes." after a thought.
+
+    `refuses` has, by parameter, the status and body of the refusal; `lines` are the stream's.
+    """
+
+    name: str
+    page: str
+    refuses: Mapping[str, tuple[int, Json | str]] = field(default_factory=dict)
+    system: tuple[int, Json] | None = None
+    thought: Json = field(default_factory=dict)
+    answer: Json = field(default_factory=lambda: {"content": "Yes."})
+    comment: str = ""
+    first: Sequence[Json] = ()
+    finish: str = "stop"
+    usage_beside: bool = False
+    loading: tuple[int, Json] | None = None
+    no_path: tuple[int, Json | str] = (404, {"detail": "Not Found"})
+    no_model: tuple[int, Json] = (404, openai_error("The model `gone` does not exist."))
+    is_stream: bool = True
+
+
+VLLM = "https://docs.vllm.ai/en/stable/features/reasoning_outputs.html"
+PARAMETERS = "Unsupported parameter: 'max_tokens' is not supported with this model. Use"
+MISTRAL = {"object": "error", "type": "invalid_request_error"}
+
+DIALECTS = (
+    ChatDialect("vllm", VLLM, thought={"reasoning": "Hm."}),
+    ChatDialect(
+        "vllm, a template without a system role",
+        "https://docs.vllm.ai/en/stable/serving/openai_compatible_server.html",
+        system=(400, openai_error("System role not supported", code=400)),
+    ),
+    ChatDialect(
+        "ollama",
+        "https://docs.ollama.com/api/openai-compatibility",
+        thought={"reasoning": "Hm."},
+        no_path=(404, "404 page not found"),
+        no_model=(404, openai_error('model "gone" not found', type="not_found_error")),
+    ),
+    ChatDialect(
+        "lm studio",
+        "https://lmstudio.ai/docs/developer/openai-compat",
+        thought={"content": "<think>Hm.</think>\n\n"},
+        no_path=(404, {"error": "Unexpected endpoint or method. (POST /chat/completions)"}),
+    ),
+    ChatDialect(
+        "llama.cpp",
+        "https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md",
+        thought={"reasoning_content": "Hm."},
+        loading=(
+            503,
+            {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}},
+        ),
+        no_path=(
+            404,
+            {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}},
+        ),
+    ),
+    ChatDialect(
+        "tgi",
+        "https://huggingface.co/docs/text-generation-inference/messages_api",
+        refuses={"stream_options": (422, "Failed to deserialize: unknown field `stream_options`")},
+        no_path=(404, ""),
+    ),
+    ChatDialect(
+        "openrouter",
+        "https://openrouter.ai/docs/api-reference/streaming",
+        comment=": OPENROUTER PROCESSING\n\n",
+        thought={"reasoning": "Hm.", "reasoning_details": [{"type": "reasoning.text"}]},
+        no_path=(404, "<!DOCTYPE html><html><title>Not Found</title></html>"),
+    ),
+    ChatDialect(
+        "azure",
+        "https://learn.microsoft.com/azure/foundry/openai/how-to/reasoning",
+        refuses={
+            "max_tokens": (400, openai_error(f"{PARAMETERS} 'max_completion_tokens' instead.")),
+            "temperature": (
+                400,
+                openai_error(
+                    "Unsupported value: 'temperature' does not support 0.2 with this model.",
+                    param="temperature",
+                ),
+            ),
+        },
+        first=({"choices": [], "prompt_filter_results": []},),
+        no_path=(404, {"error": {"code": "404", "message": "Resource not found"}}),
+        no_model=(
+            404,
+            openai_error("The API deployment for this resource does not exist.", code="x"),
+        ),
+    ),
+    ChatDialect(
+        "together",
+        "https://docs.together.ai/docs/reasoning-models-guide",
+        thought={"content": "<think>\nHm.\n</think>\n"},
+        usage_beside=True,
+    ),
+    ChatDialect(
+        "fireworks",
+        "https://docs.fireworks.ai/tools-sdks/openai-compatibility",
+        thought={"reasoning_content": "Hm."},
+        usage_beside=True,
+        no_path=(404, {"error": "Not found"}),
+    ),
+    ChatDialect(
+        "nebius",
+        "https://docs.tokenfactory.nebius.com/api-reference/introduction",
+        refuses={"top_p": (422, {"detail": [forbidden_extra("top_p")]})},
+    ),
+    ChatDialect(
+        "mistral",
+        "https://docs.mistral.ai/capabilities/reasoning",
+        refuses={
+            "stream_options": (
+                422,
+                {**MISTRAL, "message": {"detail": [forbidden_extra("stream_options")]}},
+            ),
+        },
+        thought={"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]},
+        answer={"content": [{"type": "text", "text": "Yes."}]},
+        usage_beside=True,
+    ),
+    ChatDialect(
+        "deepseek",
+        "https://api-docs.deepseek.com/guides/reasoning_model",
+        comment=": keep-alive\n\n",
+        thought={"reasoning_content": "Hm.", "content": None},
+        no_model=(400, openai_error("Model Not Exist")),
+    ),
+    ChatDialect(
+        "openai, streaming not allowed",
+        "https://platform.openai.com/docs/guides/your-data",
+        refuses={
+            "stream": (
+                400,
+                openai_error(
+                    "Your organization must be verified to stream this model.", param="stream"
+                ),
+            )
+        },
+    ),
+)
+
+
+class ScriptedHost:
+    """Answers `/v1/chat/completions` as its dialect says; `bodies` are the requests that came."""
+
+    def __init__(self, dialect: ChatDialect) -> None:
+        self.dialect = dialect
+        self.url = ""
+        self.bodies: list[Json] = []
+        self.requests: list[web.BaseRequest] = []
+        self._loads = dialect.loading is not None
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.requests.append(request)
+        if request.path != "/v1/chat/completions":
+            return _refused(self.dialect.no_path)
+        body: Json = await request.json()
+        self.bodies.append(body)
+        refusal = self._refusal(body)
+        if refusal is not None:
+            return _refused(refusal)
+        if not body.get("stream"):
+            choice = {"message": self.dialect.answer, "finish_reason": "stop"}
+            return web.json_response({"id": "1", "choices": [choice], "usage": USAGE})
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        for line in self._lines(body):
+            await response.write(line.encode())
+        return response
+
+    def _refusal(self, body: Json) -> tuple[int, Json | str] | None:
+        dialect = self.dialect
+        if self._loads:
+            self._loads = False
+            return dialect.loading
+        if dialect.system and any(one["role"] == "system" for one in body["messages"]):
+            return dialect.system
+        if body["model"] != "base":
+            return dialect.no_model
+        return next((dialect.refuses[name] for name in body if name in dialect.refuses), None)
+
+    def _lines(self, body: Json) -> list[str]:
+        dialect = self.dialect
+        deltas = [delta for delta in (dialect.thought, dialect.answer) if delta]
+        told = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+        chunks: list[Json] = [*dialect.first, *({"choices": [one]} for one in told)]
+        end: Json = {"choices": [{"index": 0, "delta": {}, "finish_reason": dialect.finish}]}
+        wants_usage = "stream_options" in body or dialect.usage_beside
+        if dialect.usage_beside:
+            chunks.append({**end, "usage": USAGE})
+        else:
+            chunks += [end, *([{"choices": [], "usage": USAGE}] if wants_usage else [])]
+        events = [f"data: {json.dumps({'id': '1', **one})}\n\n" for one in chunks]
+        return [dialect.comment, *events, "data: [DONE]\n\n"]
+
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+
+
+def _refused(refusal: tuple[int, Json | str]) -> web.Response:
+    status, body = refusal
+    if isinstance(body, str):
+        kind = "text/html" if body.startswith("<") else "text/plain"
+        return web.Response(status=status, text=body, content_type=kind)
+    return web.json_response(body, status=status)
+
+
+@asynccontextmanager
+async def scripted_host(dialect: ChatDialect) -> AsyncIterator[ScriptedHost]:
+    host = ScriptedHost(dialect)
+    runner = web.ServerRunner(web.Server(host.answer), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    host.url = f"http://127.0.0.1:{port}"
+    try:
+        yield host
+    finally:
+        await runner.cleanup()
