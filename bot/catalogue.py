@@ -43,6 +43,7 @@ from bot.evaluation import export as evaluation_export
 from bot.evaluation import notices as evaluation_notices
 from bot.evaluation import pages as evaluation_pages
 from bot.examples import (
+    asking_admins,
     bulk,
     capture,
     cards,
@@ -162,4 +163,6 @@ WORDINGS: Mapping[str, Wording] = {
     workspace_removal.CLOSED: workspace_removal.word_closed,
     CARD_STANDS: cards.word_standing,
     consent.CONSENT_WANTED: consent.word_consent_wanted,
+    asking_admins.MARKS_WAIT: asking_admins.word_marks_wait,
+    asking_admins.MARKS_ALLOWED: asking_admins.word_marks_allowed,
 }

@@ -14,9 +14,12 @@ from bot.domain import (
     Sources,
     Workspace,
 )
-from bot.errors import BadInput, NotNow
+from bot.errors import BadInput, NotNow, Outdated
+from bot.examples.asking_admins import DECLINED, offer_again
 from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
 from bot.replies import (
+    Card,
     Field,
     FieldKind,
     Form,
@@ -79,19 +82,9 @@ async def sources_submitted(request: Request, deps: Dependencies) -> Reply:
         held = await records.workspaces.find(request.id) or request.workspace
         if request.argument and request.argument != _stamp(held):
             raise NotNow(problem=request.words("sources.changed"))
-        await records.workspaces.set_sources(request.id, wanted, allowed=allowed)
         must_mask = _must_mask(request, held)
         await records.workspaces.set_must_mask(request.id, must_mask)
-        await records.audit.add(
-            request.id,
-            request.by,
-            "sources.set",
-            at=request.now,
-            sources=wanted.name.lower(),
-            allowed=_names(allowed),
-            permission=permission,
-            must_mask=must_mask,
-        )
+        await _set_sources(request, wanted, allowed, permission, records, must_mask=must_mask)
     said = _set(wanted, allowed, request.words)
     return Text(f"{said} {request.words('sources.mask_set')}" if must_mask else said)
 
@@ -105,6 +98,77 @@ def _mask_field(request: Request) -> Field:
 def _must_mask(request: Request, held: Workspace) -> bool:
     """A form's switch that is off sends nothing; a script that does not say it changes nothing."""
     return request.yes("mask", default=held.must_mask and not request.argument)
+
+
+async def _set_sources(
+    request: Request,
+    wanted: Sources,
+    allowed: Exclusion,
+    permission: str,
+    records: Records,
+    *,
+    must_mask: bool,
+) -> None:
+    """Where messages may be kept from now on, those that were marked before are offered again."""
+    await records.workspaces.set_sources(request.id, wanted, allowed=allowed)
+    await records.audit.add(
+        request.id,
+        request.by,
+        "sources.set",
+        at=request.now,
+        sources=wanted.name.lower(),
+        allowed=_names(allowed),
+        permission=permission,
+        must_mask=must_mask,
+    )
+    if wanted >= Sources.MESSAGES > request.workspace.sources:
+        await offer_again(request, records)
+
+
+@handlers.button("marks.allow", Role.ADMIN, opens_form=True)
+async def allow_form(request: Request, deps: Dependencies) -> Reply:
+    """Who permits that, which nobody but an admin can say."""
+    wanted, words = _wanted(request), request.words
+    return Form(
+        id=f"marks.allow:{wanted.name.lower()}",
+        title=words("sources.title"),
+        fields=(Field("permission", words("sources.permission"), FieldKind.TEXT),),
+        submit=words("sources.submit"),
+        note=words(f"sources.rule.{request.workspace.platform}"),
+        again=f"marks.allow:{wanted.name.lower()}",
+    )
+
+
+@handlers.form("marks.allow", Role.ADMIN)
+async def allowed_for_marks(request: Request, deps: Dependencies) -> Reply:
+    """Raises what may be learned from; who or what is excluded stays so."""
+    wanted, allowed = _wanted(request), request.workspace.allowed
+    permission = request.options.get("permission", "").strip()
+    if not permission:
+        raise BadInput(problem=request.words("sources.permission_needed"))
+    async with deps.store.writing() as records:
+        must_mask = request.workspace.must_mask
+        await _set_sources(request, wanted, allowed, permission, records, must_mask=must_mask)
+    return Text(_set(wanted, allowed, request.words), private=True)
+
+
+@handlers.button("marks.decline", Role.ADMIN)
+async def decline_marks(request: Request, deps: Dependencies) -> Reply:
+    """Marks stay pointers, and whoever marks hears that it was decided."""
+    words = request.words
+    async with deps.store.writing() as records:
+        await records.audit.add(request.id, request.by, DECLINED, at=request.now)
+    lines = (words("marks.declined_done"),)
+    return Card(words("marks.title"), lines, private=True, replaces=True)
+
+
+def _wanted(request: Request) -> Sources:
+    """What a button asks for. Raises Outdated where as much is allowed already."""
+    wanted = Sources.MESSAGES if request.argument == "messages" else Sources.FORMS
+    if request.workspace.sources >= wanted:
+        held = _learning(request.workspace.sources, request.words)
+        raise Outdated(problem=request.words("sources.here", sources=held))
+    return wanted
 
 
 def _allowed_field(request: Request) -> Field:

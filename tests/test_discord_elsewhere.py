@@ -113,7 +113,7 @@ async def test_a_mark_is_kept(elsewhere: Scene) -> None:
 
     elsewhere.discord.react(ADMIN, GENERAL, message, "🎓")
 
-    assert "pointer" in (await elsewhere.hear())[0]
+    assert "pointer" in (await elsewhere.hear(elsewhere.discord.direct(ADMIN)))[0]
 
 
 async def test_a_training_is_priced_and_declined(elsewhere: Scene) -> None:

@@ -71,6 +71,10 @@ ELSEWHERE = {
     *("undo", "file.delete"),
     # test_late_clicks: another model answers
     "model.rollback",
+    # test_first_mark: what is allowed already is told, and a pointer that is kept is none
+    *("marks.allow", "marks.decline", "marks.keep"),
+    # test_whole_answers
+    "go_on",
     # test_discord_servers
     *("workspace.allow", "workspace.disallow"),
 }

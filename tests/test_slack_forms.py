@@ -177,15 +177,16 @@ async def test_a_trigger_that_is_too_old_leaves_a_button(
 
 
 async def test_a_text_longer_than_an_input_comes_back_whole(in_slack: Scene) -> None:
+    await in_slack.allow_messages()
     in_slack.slack.mention("U1", "C1", "tune import starter:limericks")
     in_slack.host.pieces = ["word " * 1500]
     in_slack.slack.mention("U2", "C1", "hello")
-    await in_slack.hear("C1", 2)
-    answer = next(one for one in in_slack.slack.own("C1") if "word" in one["text"])
+    await in_slack.hear("C1", 3)
+    answer = next(one for one in in_slack.slack.own("C1") if "word word" in one["text"])
 
     in_slack.slack.click("U2", answer, "👎")
 
-    inputs = [b for b in (await in_slack.view())["blocks"] if b["type"] == "input"]
+    inputs = [b for b in (await in_slack.form(2))["blocks"] if b["type"] == "input"]
     better = [b for b in inputs if b["block_id"].startswith("better")]
     whole = "".join(block["element"]["initial_value"] for block in better)
     assert whole.strip() == ("word " * 1500).strip()

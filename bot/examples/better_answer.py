@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bot.domain import Role, Turn
+from bot import access
+from bot.domain import Role, Sources, Turn
 from bot.replies import Button, Field, FieldKind, Form, Text
 from bot.request import Request
 
@@ -12,16 +13,20 @@ _NOTE = 300
 
 
 def offer_form(request: Request, turn: Turn) -> Text:
-    title = "refusal.title" if turn.is_refusal else "feedback.tell_why"
-    text = "refusal.no_lesson" if turn.is_refusal else "feedback.sorry"
+    is_wanted = turn.is_refusal and _may_be_kept(request)
+    title = "refusal.title" if is_wanted else "feedback.tell_why"
+    text = "refusal.no_lesson" if is_wanted else "feedback.sorry"
     button = Button(request.words(title), f"feedback.why:{turn.id}")
     return Text(request.words(text), private=True, buttons=(button,))
 
 
 def better_answer_form(request: Request, turn: Turn) -> Form:
-    """Strangers say only why: what they write is no lesson. A refusal is nothing to start from."""
-    words = request.words
-    if turn.is_refusal and request.role is not Role.STRANGER:
+    """A better answer is asked for where it can be kept; of strangers it is no lesson.
+
+    A refusal is nothing to start from.
+    """
+    words, is_wanted = request.words, _may_be_kept(request)
+    if turn.is_refusal and is_wanted:
         return Form(
             id=f"feedback:{turn.id}",
             title=words("refusal.title"),
@@ -37,13 +42,22 @@ def better_answer_form(request: Request, turn: Turn) -> Form:
     better = Field("better", words("feedback.better"), FieldKind.TEXT, turn.reply, required=False)
     return Form(
         id=f"feedback:{turn.id}",
-        title=words("feedback.title"),
-        fields=(reason,)
-        if request.role is Role.STRANGER
-        else (reason, better, *_never_again(request)),
+        title=words("feedback.title" if is_wanted else "feedback.tell_why"),
+        fields=(reason, better, *_never_again(request)) if is_wanted else (reason,),
         submit=words("feedback.submit"),
         again=f"feedback.why:{turn.id}",
     )
+
+
+def _may_be_kept(request: Request) -> bool:
+    """The question came as a message, so its text needs the widest permission."""
+    if request.role is Role.STRANGER:
+        return False
+    if request.workspace.platform == "local":
+        return True
+    if request.workspace.sources < Sources.MESSAGES:
+        return False
+    return access.exclusions(request.place, [request.user]) in request.workspace.allowed
 
 
 def _never_again(request: Request) -> tuple[Field, ...]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.commands import Handlers
 from bot.domain import (
     Example,
     ExampleState,
     Message,
     Role,
+    Source,
     Sources,
 )
+from bot.errors import Outdated, Refusal
+from bot.examples.asking_admins import pointer_reply, pointers
 from bot.examples.better_answer import offer_form
 from bot.examples.changes import add, ask_authors, change_state, offer_undo_of, set_state
 from bot.examples.exchange import (
@@ -21,7 +26,7 @@ from bot.examples.exchange import (
     strangers,
 )
 from bot.examples.review import warnings
-from bot.examples.shown import review_buttons, write_button
+from bot.examples.shown import review_buttons
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
 from bot.replies import ReactionReply, Reply, Text
@@ -32,6 +37,7 @@ handlers = Handlers()
 
 PROPOSED = "🎓"
 APPROVED = "✅"
+_AT_ONCE = 50
 
 
 @handlers.reaction(PROPOSED, Role.MEMBER)
@@ -45,7 +51,8 @@ async def propose(request: Request, deps: Dependencies) -> Reply:
 
 async def _propose(request: Request, marked: Message, deps: Dependencies) -> Reply:
     if request.workspace.sources < Sources.MESSAGES:
-        return pointer_reply(request, await keep_pointer(request, marked, store=deps.store))
+        kept = await keep_pointer(request, marked, store=deps.store)
+        return await pointer_reply(request, kept, marked, deps)
     surface = deps.surfaces.of(request.id)
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
     return await proposed(request, marked, exchange, store=deps.store)
@@ -118,10 +125,30 @@ async def _mark(request: Request, example: Example, *, store: Store) -> None:
         await records.example_messages.mark(request.id, example.id, request.by)
 
 
-def pointer_reply(request: Request, kept: Example) -> Text:
-    """What the marker hears of it, and how it may become an example."""
-    if kept.row is not None:
-        state = request.words(f"state.{kept.state}")
-        return Text(request.words("example.known", id=kept.id, state=state), private=True)
-    buttons = (write_button(kept.id, request.words),)
-    return Text(request.words("example.pointer", id=kept.id), private=True, buttons=buttons)
+@handlers.button("marks.keep", Role.MEMBER)
+async def keep_marked(request: Request, deps: Dependencies) -> Reply:
+    """Messages marked in this channel while they could not be kept become proposals."""
+    if request.workspace.sources < Sources.MESSAGES:
+        raise Outdated(problem=request.words("marks.not_allowed"))
+    channel = request.place.channel
+    async with deps.store.reading() as records:
+        marked = await pointers(request, records)
+    waiting = [one.source for one in marked if one.source and one.source.channel == channel]
+    kept = [await _keep_again(request, source, deps) for source in waiting[:_AT_ONCE]]
+    said = request.words("marks.kept", count=sum(kept), left=len(waiting) - sum(kept))
+    return Text(said, private=True)
+
+
+async def _keep_again(request: Request, source: Source, deps: Dependencies) -> bool:
+    """Whether the message stands and may be learned from, as it would be marked today."""
+    surface, place = deps.surfaces.of(request.id), replace(request.place, thread=source.thread)
+    marked = await surface.fetch(place, source.message)
+    if marked is None:
+        return False
+    request = replace(request, event=replace(request.event, place=place), message=marked)
+    try:
+        exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
+        await proposed(request, marked, exchange, store=deps.store)
+    except Refusal:
+        return False
+    return True

@@ -8,8 +8,9 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.domain import Message, MessageId, Role, Row, Sources
 from bot.errors import NotNow
+from bot.examples.asking_admins import pointer_reply
 from bot.examples.better_answer import better_answer_form
-from bot.examples.capture import keep_pointer, pointer_reply, proposed
+from bot.examples.capture import keep_pointer, proposed
 from bot.examples.exchange import Exchange, exchange_of, refusal_at, refuse_excluded
 from bot.examples.texts import checked, parts, with_parts
 from bot.examples.writing import write_form
@@ -50,7 +51,7 @@ async def _save_form(request: Request, marked: Message, deps: Dependencies) -> R
         return _form(marked, exchange.row or {}, request.words)
     pointer = await keep_pointer(request, marked, store=deps.store)
     if pointer.row is not None or request.workspace.sources < Sources.FORMS:
-        return pointer_reply(request, pointer)
+        return await pointer_reply(request, pointer, marked, deps)
     note = f"{request.words('example.pointer', id=pointer.id)} {request.words('save.in_own_words')}"
     return replace(write_form(request, pointer.id), note=note)
 
@@ -61,7 +62,8 @@ async def saved(request: Request, deps: Dependencies) -> Reply:
     surface = deps.surfaces.of(request.id)
     marked, shown = await _marked(request, surface)
     if request.workspace.sources < Sources.MESSAGES:
-        return pointer_reply(request, await keep_pointer(request, marked, store=deps.store))
+        kept = await keep_pointer(request, marked, store=deps.store)
+        return await pointer_reply(request, kept, marked, deps)
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
     row = exchange.row or {}
     if len(parts(row)) != shown:

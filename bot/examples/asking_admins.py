@@ -1,0 +1,165 @@
+"""A mark where messages may not be kept: the admins are asked once whether they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.domain import (
+    Example,
+    ExampleFilter,
+    ExampleId,
+    ExampleState,
+    Message,
+    Notice,
+    Place,
+    Role,
+    Sources,
+    User,
+    UserId,
+)
+from bot.errors import SurfaceError
+from bot.examples.exchange import described
+from bot.examples.shown import write_button
+from bot.ports.dependencies import Dependencies
+from bot.ports.links import Invitation
+from bot.ports.store import Records
+from bot.ports.surface import CanReach
+from bot.replies import Button, Card, Drawn, Text
+from bot.request import Request
+from bot.words import Words
+
+MARKS_WAIT = "marks.wait"
+MARKS_ALLOWED = "marks.allowed"
+ASKED, DECLINED = "marks.asked", "marks.declined"
+"""Entries of the audit: which admins were asked, and that one has said no."""
+
+_MOST_ASKED = 5
+_PAGE = 500
+
+
+async def pointer_reply(
+    request: Request, kept: Example, marked: Message, deps: Dependencies
+) -> Text | Card:
+    """What the marker hears: that it is a pointer, who was asked, and how it can be written up."""
+    words = request.words
+    if kept.row is not None:
+        state = words(f"state.{kept.state}")
+        return Text(words("example.known", id=kept.id, state=state), private=True)
+    write = (write_button(kept.id, words),) if _may_write_up(request, deps) else ()
+    if request.role >= Role.ADMIN:
+        lines = (words("example.pointer", id=kept.id), words(_rule_of(request.place)))
+        buttons = (*choices(words), *write)
+        return Card(words("marks.title"), lines, buttons=buttons, private=True)
+    said = [words("example.pointer", id=kept.id), await _said_of_admins(request, marked, deps)]
+    if write:
+        said.append(words("example.pointer_write"))
+    return Text(" ".join(said), private=True, buttons=write)
+
+
+def choices(words: Words) -> tuple[Button, ...]:
+    """What an admin can answer."""
+    return (
+        Button(words("marks.allow_messages"), "marks.allow:messages"),
+        Button(words("marks.allow_forms"), "marks.allow:forms"),
+        Button(words("marks.allow_nothing"), "marks.decline"),
+    )
+
+
+async def offer_again(request: Request, records: Records) -> None:
+    """Each channel in which messages were marked before hears that they may be kept now."""
+    waiting = await pointers(request, records)
+    for channel in {one.source.channel for one in waiting if one.source is not None}:
+        await records.outbox.put(
+            f"{request.id}.{channel}.marks_allowed",
+            Place(request.id, channel),
+            MARKS_ALLOWED,
+            details={"locale": request.event.locale},
+            at=request.now,
+        )
+
+
+async def pointers(request: Request, records: Records) -> Sequence[Example]:
+    """Marks of messages whose text was not kept, oldest first."""
+    found: list[Example] = []
+    last: ExampleId | None = None
+    filters = ExampleFilter(state=ExampleState.PROPOSED)
+    while page := await records.examples.page(request.id, filters, after=last, limit=_PAGE):
+        found += [one for one in page if one.row is None and one.source is not None]
+        last = page[-1].id
+    return found
+
+
+async def word_marks_wait(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """Asks an admin; who marked and where, but nothing of what was said."""
+    details = notice.details
+    where = details.get("link") or words("marks.in_channel", channel=details.get("channel"))
+    who = words("marks.who", name=details.get("name"), where=where)
+    rule = words(_rule_of(notice.place))
+    return Card(words("marks.title"), (who, rule), buttons=choices(words))
+
+
+async def word_marks_allowed(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    keep = Button(words("marks.keep"), "marks.keep", is_primary=True)
+    return Text(words("marks.allowed"), buttons=(keep,))
+
+
+def _rule_of(place: Place) -> str:
+    return f"sources.rule.{place.workspace.partition(':')[0]}"
+
+
+def _may_write_up(request: Request, deps: Dependencies) -> bool:
+    """In a form where those may be kept, else on a page that this person can reach."""
+    if request.workspace.sources >= Sources.FORMS:
+        return True
+    link = deps.links.write(Invitation(request.place, request.user, None, request.now))
+    return link is not None and (not link.is_local or request.role >= Role.ADMIN)
+
+
+async def _said_of_admins(request: Request, marked: Message, deps: Dependencies) -> str:
+    async with deps.store.reading() as records:
+        asked = await records.audit.page(request.id, what=ASKED, limit=1)
+        declined = await records.audit.page(request.id, what=DECLINED, limit=1)
+    if declined and not (asked and asked[0].at > declined[0].at):
+        return request.words("marks.declined")
+    names = str(asked[0].details.get("names", "")) if asked else await _ask(request, marked, deps)
+    return request.words("marks.asked", names=names) if names else request.words("marks.nobody")
+
+
+async def _ask(request: Request, marked: Message, deps: Dependencies) -> str:
+    """Puts a card to each admin who is known here; their names, empty where nobody is reached."""
+    surface = deps.surfaces.of(request.id)
+    if not isinstance(surface, CanReach):
+        return ""
+    reached: list[tuple[User, Place]] = []
+    for admin in (await _admins(request, deps))[:_MOST_ASKED]:
+        try:
+            there = await surface.direct(request.place, admin)
+            reached.append((await described(request, admin, surface), there))
+        except SurfaceError:
+            continue
+    names = ", ".join(person.name for person, _ in reached)
+    details = {
+        "name": request.user.name,
+        "link": marked.permalink,
+        "channel": request.place.channel,
+        "locale": request.event.locale,
+    }
+    async with deps.store.writing() as records:
+        for person, there in reached:
+            key = f"{request.id}.{person.id}.marks"
+            await records.outbox.put(
+                key, there, MARKS_WAIT, details=details, at=request.now, once=True
+            )
+        if reached:
+            await records.audit.add(request.id, request.by, ASKED, at=request.now, names=names)
+    return names
+
+
+async def _admins(request: Request, deps: Dependencies) -> Sequence[UserId]:
+    """Those whom the operator or a grant has made one."""
+    prefix = f"{request.workspace.platform}:"
+    named = [UserId(one.removeprefix(prefix)) for one in deps.admins if one.startswith(prefix)]
+    async with deps.store.reading() as records:
+        granted = await records.roles.all(request.id)
+    found = [*sorted(named), *(user for user, role in granted if role >= Role.ADMIN)]
+    return list(dict.fromkeys(found))
