@@ -44,7 +44,7 @@ async def _use(
         model = await _called(request, await wanted_model(request, name, records), records)
         current = await records.deployments.current(request.id, request.assistant.id)
         if current is not None and (current.model, current.called) == (model.name, model.called):
-            return Text(request.words("use.already", model=model.label or model.name))
+            return Text(request.words("use.already", model=model.spoken))
         if instead_of is not None and instead_of != _stamp(current):
             return _refuse_use(request, model, current)
         await _deploy(model, request, records, after=current.model if current else None)
@@ -52,8 +52,7 @@ async def _use(
             request.id, request.by, "model.used", at=request.now, model=model.name
         )
     key = "use.tainted" if model.is_tainted else "use.done"
-    spoken = model.label or model.name
-    return Text(request.words(key, model=spoken, assistant=request.assistant.name))
+    return Text(request.words(key, model=model.spoken, assistant=request.assistant.name))
 
 
 @handlers.command("rollback", Role.TRAINER)
@@ -171,7 +170,7 @@ async def history(request: Request, deps: Dependencies) -> Reply:
         found = await records.deployments.history(request.id, request.assistant.id)
         models = await records.models.all(request.id, request.assistant.id)
         trials = await records.canaries.history(request.id, request.assistant.id)
-    labels = {model.name: model.label or model.name for model in models}
+    labels = {model.name: model.spoken for model in models}
     # Where a rollback came back from is no place to go back to, so `after` does not know it.
     before = [*(one.model for one in found[1:]), request.assistant.base]
     rows = [

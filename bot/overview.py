@@ -111,7 +111,7 @@ async def channel(request: Request, deps: Dependencies) -> Reply:
     if request.deployment is not None:
         async with deps.store.reading() as records:
             model = await records.models.find(request.id, request.deployment.model)
-        answering = (model and model.label) or request.deployment.model
+        answering = model.spoken if model else request.deployment.model
     is_always = request.binding is not None and request.binding.always
     key = "channel.always" if is_always else "channel.mentioned"
     return Card(

@@ -275,6 +275,16 @@ async def test_an_answer_is_stopped_while_it_is_written(window: User, scene: Sce
     await window.should_not_see("Stop", retries=20)
 
 
+async def test_the_address_of_a_list_says_what_it_looks_for(window: User, scene: Scene) -> None:
+    await scene.learn(30)
+
+    await window.open("/examples")
+    await window.should_see("1–25 of 30", retries=20)
+    await window.open("/examples?order=oldest&search=question+13&state=approved&origin=nonsense")
+
+    await window.should_see("1–1 of 1", retries=20)
+
+
 @pytest.mark.parametrize(
     ("path", "title"),
     [

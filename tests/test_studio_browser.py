@@ -157,6 +157,13 @@ async def test_what_was_deleted_comes_back_by_undo(windows: Windows, studio: str
 
     await visit(page, f"{studio}/examples")
     states = page.locator("tbody .pill")
+    search = page.get_by_label("Search")
+    await search.fill("neon")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await page.reload()
+    await expect(search).to_have_value("neon")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await visit(page, f"{studio}/examples")
     await page.locator(".row-open").first.click()
     await page.get_by_role("dialog").get_by_role("button", name="Withdraw").click()
     await expect(states.first).to_have_text("withdrawn")

@@ -61,7 +61,7 @@ async def test_the_end_is_told_with_the_model_and_its_chart(scene: Scene) -> Non
     card = await scene.last_card()
 
     assert card.title == "Training 1 succeeded"
-    assert "ft:base:team:attune" in card.lines[0]
+    assert "attune 1" in card.lines[0]
     assert card.chart is not None
     assert [point for point, _ in card.chart.series[0].points] == [1.0, 2.0]
     assert [button.label for button in card.buttons] == ["Roll back"]

@@ -228,6 +228,11 @@ class Model:
     label: str | None = None
     note: str | None = None
 
+    @property
+    def spoken(self) -> str:
+        """Its short name where it has one; else its id."""
+        return self.label or self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:

@@ -77,7 +77,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     is_asked = evaluation is not None and evaluation.is_gate
     is_in_use = job.use_when_done and job.trouble is None and not is_asked
     made = await records.models.find(job.workspace, job.model) if job.model else None
-    lines = [words("ended.model", model=(made and made.label) or job.model)]
+    lines = [words("ended.model", model=made.spoken if made else job.model)]
     state = "evaluating" if is_asked else "in_use" if is_in_use else "not_in_use"
     lines.append(words(f"ended.{state}"))
     if job.trouble_code == BY_HAND:

@@ -93,7 +93,7 @@ async def _question(request: Request, model: Model, records: Records) -> Card:
     action = f"model.delete_sure:{stamp}:{model.name[-HANDLE_LENGTH:]}"
     sure = Button(words("button.delete"), action, is_danger=True)
     keep = Button(words("button.keep"), "model.keep")
-    title = words("hosted.delete_model", model=model.name)
+    title = words("hosted.delete_model", model=model.spoken)
     return Card(title, lines=(words("hosted.for_good"),), buttons=(sure, keep))
 
 
@@ -113,7 +113,7 @@ async def delete_model(request: Request, deps: Dependencies) -> Reply:
             request.id, request.by, "model.deleted", at=request.now, model=model.name
         )
     deps.wake()
-    title = request.words("hosted.model_deleted", model=model.name)
+    title = request.words("hosted.model_deleted", model=model.spoken)
     return Card(title, buttons=(undo,), replaces=True)
 
 
@@ -130,7 +130,7 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
         model = await _model(request, handle, records)
         await _refuse_answering(request, model, records)
     if model.called is None:
-        raise NotNow(problem=request.words("hosted.not_deployed", model=model.name))
+        raise NotNow(problem=request.words("hosted.not_deployed", model=model.spoken))
     if shown != stamp_of(model.called):
         raise Outdated(problem=request.words("button.outdated"))
     with contextlib.suppress(HostNotFound):
@@ -140,7 +140,7 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
         await records.audit.add(
             request.id, request.by, "model.undeployed", at=request.now, model=model.name
         )
-    return Text(request.words("hosted.undeployed", model=model.name))
+    return Text(request.words("hosted.undeployed", model=model.spoken))
 
 
 async def _own(request: Request, store: Store) -> OwnedResources:
@@ -249,7 +249,7 @@ async def _model(request: Request, handle: str, records: Records) -> Model:
 async def _refuse_answering(request: Request, model: Model, records: Records) -> None:
     current = await records.deployments.current(request.id, model.assistant)
     if current is not None and current.model == model.name:
-        raise NotNow(problem=request.words("hosted.answering", model=model.name))
+        raise NotNow(problem=request.words("hosted.answering", model=model.spoken))
 
 
 def _known_files(job: Job) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
+from urllib.parse import urlencode
 
 from fastapi import Request
 from nicegui import events as browser
@@ -24,6 +25,8 @@ from bot.domain import ExampleState, Origin
 from bot.replies import Card, Field, Form, Listing, ListingRow, Refused, Reply
 
 _PAGE = 25
+_FILTERS = ("search", "state", "origin", "author", "tag", "order")
+_LONGEST = 200
 
 
 async def examples_page(studio: Studio, request: Request, *, method: str) -> None:
@@ -32,7 +35,7 @@ async def examples_page(studio: Studio, request: Request, *, method: str) -> Non
     title = visit.say(f"studio.{here}")
     channels = await studio.room.channels()
     with shell(visit, request, here=here, title=title, channels=channels) as frame:
-        page = _Examples(visit, here, method, state=_state(request))
+        page = _Examples(visit, here, method, filters=_filters(request))
         with frame.top:
             title_of(title)
             page.draw_top()
@@ -45,17 +48,24 @@ async def examples_page(studio: Studio, request: Request, *, method: str) -> Non
         page.open_import()
 
 
-def _state(request: Request) -> str:
-    """The state that the address asks for; any where it names none."""
-    asked = request.query_params.get("state", "")
-    return asked if asked in set(ExampleState) else ""
+def _filters(request: Request) -> dict[str, str]:
+    """What the address looks for; a reload, a bookmark and the way back keep it."""
+    asked = {name: request.query_params.get(name, "")[:_LONGEST] for name in _FILTERS}
+    known: Mapping[str, Container[str]] = {
+        "state": set(ExampleState),
+        "origin": set(Origin),
+        "order": {"oldest"},
+    }
+    return {name: text for name, text in asked.items() if text in known.get(name, (text,))}
 
 
 class _Examples:
-    def __init__(self, visit: PageSession, here: str, method: str, *, state: str) -> None:
+    def __init__(
+        self, visit: PageSession, here: str, method: str, *, filters: Mapping[str, str]
+    ) -> None:
         self._visit = visit
         self._here = here
-        self._filters = {"method": method, "state": state}
+        self._filters = {"method": method, **filters}
         # Where each page began: the way back, as the store only goes forward.
         self._began: list[str] = [""]
         self._listed: Listing | None = None
@@ -112,21 +122,29 @@ class _Examples:
     def _draw_filters(self) -> None:
         say = self._visit.say
         with ui.element("div").classes("bar").props("role=search"):
-            search = ui.input(placeholder=say("studio.search"), on_change=self._filtering("search"))
+            search = ui.input(
+                placeholder=say("studio.search"),
+                value=self._filters.get("search", ""),
+                on_change=self._filtering("search"),
+            )
             search.props("outlined dense debounce=250 clearable").classes("grow").mark("search")
             search.props(f"aria-label={quoted(say('studio.search'))}")
-            self._choice("state", [one.value for one in ExampleState], "state")
-            self._choice("origin", [one.value for one in Origin], "origin")
+            anything = {"": say("studio.any")}
+            states = {one.value: say(f"state.{one}") for one in ExampleState}
+            origins = {one.value: say(f"origin.{one}") for one in Origin}
+            self._choice("state", anything | states)
+            self._choice("origin", anything | origins)
+            orders = {"": say("studio.order.newest"), "oldest": say("studio.order.oldest")}
+            self._choice("order", orders)
             for name, key in (("author", "studio.author"), ("tag", "studio.tags")):
-                field = ui.input(say(key), on_change=self._filtering(name))
+                known = self._filters.get(name, "")
+                field = ui.input(say(key), value=known, on_change=self._filtering(name))
                 field.props("outlined dense debounce=250 clearable").classes("narrow").mark(name)
 
-    def _choice(self, name: str, values: list[str], words: str) -> None:
-        say = self._visit.say
-        offered = {"": say("studio.any")} | {one: say(f"{words}.{one}") for one in values}
+    def _choice(self, name: str, offered: dict[str, str]) -> None:
         field = ui.select(
             offered,
-            label=say(f"studio.{name}"),
+            label=self._visit.say(f"studio.{name}"),
             value=self._filters.get(name, ""),
             on_change=self._filtering(name),
         )
@@ -138,6 +156,8 @@ class _Examples:
         async def filtered(change: browser.ValueChangeEventArguments[str | None]) -> None:
             self._filters[name] = change.value or ""
             self._began = [""]
+            asked = {one: text for one, text in self._filters.items() if text and one in _FILTERS}
+            ui.navigate.history.replace(f"/{self._here}{'?' if asked else ''}{urlencode(asked)}")
             await self.refresh()
 
         return filtered
@@ -180,7 +200,7 @@ class _Examples:
 
     def _draw_nothing(self) -> None:
         say = self._visit.say
-        if any(text for name, text in self._filters.items() if name != "method"):
+        if any(text for name, text in self._filters.items() if name not in ("method", "order")):
             empty("search_off", say("studio.nothing_found"))
         elif self._here == "examples":
             empty("school", say("studio.examples.empty"), say("studio.examples.empty.note"))
