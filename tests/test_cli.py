@@ -72,6 +72,29 @@ def test_a_missing_file_is_named() -> None:
     assert "There is no file “nowhere.jsonl” here." in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "came_in"),
+    [
+        ((), False),
+        (("--yes",), True),
+        (("--columns", "question=question,answer=agent reply"), True),
+        (("--columns", "question=question,answer=nowhere", "--yes"), False),
+    ],
+)
+def test_guessed_columns_are_confirmed_in_the_shell(
+    folder: Path, words: tuple[str, ...], came_in: bool
+) -> None:
+    table = "user,question,agent reply\nkim,How much?,Seven euros.\nlee,Any tyre?,Two.\n"
+    (folder / "desk.csv").write_text(table)
+
+    result = attune("import", str(folder / "desk.csv"), *words)
+
+    assert ("New: 2" in result.output, result.exit_code) == (came_in, 0 if came_in else 2)
+    if not words:
+        assert "answer ← agent reply" in result.output
+        assert "--columns" in result.output
+
+
 def test_what_is_imported_can_be_exported_as_it_is_trained(rows: Path, folder: Path) -> None:
     attune("import", str(rows))
 

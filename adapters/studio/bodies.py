@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEBIBYTE = 1024 * 1024
 MOST_BYTES = MEBIBYTE
-MOST_UPLOAD_BYTES = 512 * MEBIBYTE
+MOST_UPLOAD_BYTES = 1024 * MEBIBYTE
 PAUSE_SECONDS = 30.0
 
 # NiceGUI's own address for files: https://nicegui.io/documentation/upload

@@ -14,7 +14,7 @@ from adapters.studio.page_session import PageSession
 from bot.domain import LOCAL
 from bot.events import Attachment
 
-_MOST_MEBIBYTES = 512
+_MOST_MEBIBYTES = 1024
 
 _PICK = "() => runMethod({id}, 'pickFiles', [])"
 _OVER = "(e) => { e.preventDefault(); e.currentTarget.classList.add('over') }"
