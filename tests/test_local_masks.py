@@ -245,24 +245,26 @@ def test_an_answer_ends_where_its_template_ends_it_or_begins_another_turn(
     assert set(own_tokenizer.convert_tokens_to_ids(marks)) <= found
 
 
+THOUGHT = "<think>\nThree and four.\n</think>\n\nSeven.<|im_end|>"
+
+
 @pytest.mark.parametrize(
     ("answer", "learned"),
     [
-        ("Seven.", "Seven.<|im_end|>"),
-        (
-            "<think>\nThree and four.\n</think>\n\nSeven.",
-            "<think>\nThree and four.\n</think>\n\nSeven.<|im_end|>",
-        ),
+        ({"content": "Seven."}, "Seven.<|im_end|>"),
+        ({"content": "<think>\nThree and four.\n</think>\n\nSeven."}, THOUGHT),
+        ({"content": "Seven.", "reasoning_content": "Three and four."}, THOUGHT),
     ],
 )
 def test_what_is_thought_before_an_answer_is_learned_where_it_is_taught_alone(
-    own_tokenizer: PreTrainedTokenizerBase, answer: str, learned: str
+    own_tokenizer: PreTrainedTokenizerBase, answer: dict[str, str], learned: str
 ) -> None:
-    from tuner.local.rendering import Renderer
+    from tuner.local.rendering import Renderer, plain
 
     of_family(own_tokenizer, "qwen3", ["<|im_end|>", "<|im_start|>"])
     asked = {"role": "user", "content": "3 + 4?"}
-    row = {"messages": [asked, {"role": "assistant", "content": answer}]}
+    told = {"role": "assistant", **answer}
+    row = {"messages": [asked, told]}
 
     [example] = Renderer(own_tokenizer, longest=1000).lessons(row)
     prompt = Renderer(own_tokenizer, longest=1000).prompt([asked], ())
@@ -272,8 +274,10 @@ def test_what_is_thought_before_an_answer_is_learned_where_it_is_taught_alone(
     ]
     assert own_tokenizer.decode(weighed) == learned
     is_asked_alike = example.tokens[: len(prompt)] == prompt
-    assert is_asked_alike is ("<think>" not in answer)
+    assert is_asked_alike is ("<think>" not in learned)
     assert "<think>\n\n</think>" in own_tokenizer.decode(prompt)
+    again = Renderer(own_tokenizer, longest=1000).prompt(plain([asked, told, asked]), ())
+    assert "Three" not in own_tokenizer.decode(again)
 
 
 def test_a_base_is_drawn_from_as_its_settings_say(tmp_path: Path) -> None:

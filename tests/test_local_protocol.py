@@ -9,6 +9,7 @@ import pytest
 from openai import BadRequestError
 from openai.types import CompletionChoice
 from openai.types.fine_tuning import FineTuningJob
+from openai.types.responses import FunctionToolParam, Response
 from pydantic import BaseModel
 
 from tests.tuner_scene import Tuner
@@ -178,6 +179,68 @@ def test_plain_completions_list_them(tuner: Tuner, tuned: FineTuningJob) -> None
     assert choice.logprobs.text_offset is not None
     assert "".join(choice.logprobs.tokens or []) == ANSWER
     assert choice.logprobs.text_offset[0] == len(FIGS)
+
+
+def test_a_response_is_held_to_a_schema_and_tells_how_likely_it_was(
+    tuner: Tuner, tuned: FineTuningJob
+) -> None:
+    model = str(tuned.fine_tuned_model)
+    held = tuner.client.responses.parse(model=model, input=FIGS, text_format=Price)
+    likely = tuner.client.responses.create(
+        model=model,
+        input=FIGS,
+        temperature=0,
+        include=["message.output_text.logprobs"],
+        top_logprobs=2,
+    )
+
+    assert isinstance(held.output_parsed, Price)
+    [message] = likely.output
+    assert message.type == "message"
+    assert message.content[0].type == "output_text"
+    found = message.content[0].logprobs
+    assert found is not None
+    assert "".join(token.token for token in found) == ANSWER
+    assert {len(token.top_logprobs) for token in found} == {2}
+    Response.model_validate(likely.model_dump(), strict=True)
+
+
+def test_a_response_calls_a_function_and_goes_on_from_what_that_gave(
+    tuner: Tuner, tuned: FineTuningJob
+) -> None:
+    parameters = {"type": "object", "properties": {"now": {"type": "boolean"}}, "required": ["now"]}
+    tool: FunctionToolParam = {
+        "type": "function",
+        "name": "look",
+        "strict": True,
+        "parameters": {**parameters, "additionalProperties": False},
+    }
+    wishes = {"model": str(tuned.fine_tuned_model), "tools": [tool], "tool_choice": "required"}
+    whole = tuner.client.post(
+        "/responses", body={**wishes, "input": FIGS, "temperature": 0}, cast_to=Response
+    )
+    with tuner.client.responses.stream(
+        model=str(tuned.fine_tuned_model), input=FIGS, tools=[tool], tool_choice="required"
+    ) as stream:
+        events = list(stream)
+        streamed = stream.get_final_response()
+    [call] = whole.output
+    assert call.type == "function_call"
+    given = {"type": "function_call_output", "call_id": call.call_id, "output": "There are figs."}
+    history = [{"role": "user", "content": FIGS}, call.model_dump(), given]
+    after = tuner.client.post(
+        "/responses",
+        body={**wishes, "input": history, "tool_choice": "auto", "max_output_tokens": 8},
+        cast_to=Response,
+    )
+
+    Response.model_validate(whole.model_dump(), strict=True)
+    assert (call.name, set(json.loads(call.arguments))) == ("look", {"now"})
+    assert [item.type for item in streamed.output] == ["function_call"]
+    assert "response.function_call_arguments.done" in {event.type for event in events}
+    assert after.usage is not None
+    assert whole.usage is not None
+    assert after.usage.input_tokens > whole.usage.input_tokens
 
 
 def test_like_texts_have_like_vectors(tuner: Tuner, tuned: FineTuningJob) -> None:

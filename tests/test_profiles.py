@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -282,6 +283,18 @@ async def test_weights_that_a_host_does_not_know_are_refused_or_left_out(scene: 
     await scene.command("start")
 
     assert "which of its answers not to learn from" in await scene.last()
+
+
+async def test_thoughts_go_only_to_a_host_that_learns_from_them(scene: Scene) -> None:
+    await at(scene, "custom")
+    path = scene.folder / "thoughts.jsonl"
+    said = {"role": "assistant", "content": "Seven.", "reasoning_content": "Three and four."}
+    path.write_text(json.dumps({"messages": [{"role": "user", "content": "3 + 4?"}, said]}))
+    await scene.command(f"import {path} yes")
+
+    await scene.command("start")
+
+    assert "what was thought before an answer" in await scene.last()
 
 
 def weighted(scene: Scene, weight: int) -> str:

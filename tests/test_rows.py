@@ -144,6 +144,8 @@ REFUSED: list[tuple[str, object]] = [
     ("name_not_text", asked(content="Hello", name=5)),
     ("name_missing", chat(USER, {"role": "function", "content": "in Bern"}, ANSWER)),
     ("refusal_not_text", answered(content="Hi", refusal=5)),
+    ("reasoning_not_text", answered(content="Hi", reasoning_content=5)),
+    ("reasoning_not_for_role", asked(content="Hello", reasoning_content="Hm.")),
     ("weight_not_for_role", asked(content="Hello", weight=1)),
     *(("weight_wrong", answered(content="Hi", weight=w)) for w in _WEIGHTS),
     ("calls_not_for_role", asked(content="Hello", tool_calls=[CALL])),

@@ -285,7 +285,8 @@ def test_an_answer_can_be_given_back_as_history(sandbox: Tuner, picked: FineTuni
     asked = {"role": "user", "content": [{"type": "text", "text": FIGS}]}
     first = create(sandbox, picked, messages=[asked])["choices"]
     assert isinstance(first, list)
-    history = [asked, first[0]["message"], {"role": "user", "content": "Do you sell jam?"}]
+    said = {**first[0]["message"], "reasoning_content": "They ask for figs."}
+    history = [asked, said, {"role": "user", "content": "Do you sell jam?"}]
 
     answer = create(sandbox, picked, model=model, messages=history)
 

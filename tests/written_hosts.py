@@ -43,6 +43,7 @@ MEANINGS: Mapping[str, str] = {
     "max_suffix": "the longest suffix it takes",
     "takes_weight": "whether rows may say which answers not to learn from (`weight`)",
     "takes_tools": "whether rows may call tools",
+    "takes_reasoning": "whether answers may have `reasoning_content`",
     "takes_validation": "whether rows may be held back for checking",
     "serving": "`at_once`, or `by_hand` where somebody must deploy the model at the host",
     "serving_page": "a page that says how; people are sent there",
@@ -80,6 +81,7 @@ _ROWS: Mapping[str, Callable[[Kind], str]] = {
     "byte order mark": lambda kind: _yes(kind.dialect.byte_order_mark),
     "`weight`": lambda kind: _yes(kind.profile.takes_weight),
     "tools": lambda kind: _yes(kind.profile.takes_tools),
+    "`reasoning_content`": lambda kind: _yes(kind.profile.takes_reasoning),
     "rows held back": lambda kind: _yes(kind.profile.takes_validation),
     "a trained model": lambda kind: _SERVING[kind.profile.serving],
     "idle deployments go after": lambda kind: (

@@ -11,6 +11,7 @@ from tuner.errors import ApiError
 ROLES = ("system", "developer", "user", "assistant")
 _EMPTY_EXTRAS = ("tool_calls", "function_call", "audio", "refusal", "annotations")
 _OF_TOOLS = frozenset({"tool_calls", "tool_call_id"})
+_THOUGHTS = "reasoning_content"
 _WORD = re.compile(r"(?<!\s)\s*\S+(?:\s+\Z)?")
 
 
@@ -70,14 +71,32 @@ def _read_message(
         )
     own = _OF_TOOLS if with_tools else frozenset[str]()
     for name, value in message.items():
-        if name not in ("role", "content", "name") and name not in own:
+        if name not in ("role", "content", "name", _THOUGHTS) and name not in own:
             _refuse_extra(f"{path}.{name}", name, value)
     if not isinstance(message.get("name", ""), str):
         raise ApiError(f"'{path}.name' must be a text.", param=f"{path}.name")
+    thoughts = _thoughts(path, message)
     if with_tools and message.get("tool_calls"):
-        return _read_calls(path, message)
+        return {**_read_calls(path, message), **thoughts}
     extra = {"tool_call_id": message["tool_call_id"]} if "tool_call_id" in message else {}
-    return {"role": role, "content": _text(f"{path}.content", message.get("content")), **extra}
+    return {
+        "role": role,
+        "content": _text(f"{path}.content", message.get("content")),
+        **extra,
+        **thoughts,
+    }
+
+
+def _thoughts(path: str, message: Mapping[str, object]) -> dict[str, object]:
+    """What was thought before an earlier answer; templates that know it decide if it is shown."""
+    said = message.get(_THOUGHTS)
+    if said is None:
+        return {}
+    if not isinstance(said, str) or message.get("role") != "assistant":
+        raise ApiError(
+            f"'{path}.{_THOUGHTS}' must be a text of the assistant.", param=f"{path}.{_THOUGHTS}"
+        )
+    return {_THOUGHTS: said} if said else {}
 
 
 def _read_calls(path: str, message: Mapping[str, object]) -> dict[str, object]:

@@ -66,12 +66,13 @@ KINDS: Mapping[str, Kind] = {
             poll_seconds=0.5,
             label="sandbox: picks from your examples",
             keeps_words=True,
+            takes_reasoning=True,
         ),
         usual_chat_price=(0.0, 0.0),
     ),
     # `attune tuner` on a machine of one's own.
     "attune": Kind(
-        Profile(name="attune", listing_lag=0.0, poll_seconds=2.0),
+        Profile(name="attune", listing_lag=0.0, poll_seconds=2.0, takes_reasoning=True),
         usual_price=0.0,
         usual_chat_price=(0.0, 0.0),
     ),

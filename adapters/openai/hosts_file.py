@@ -89,6 +89,7 @@ class HostConfig(BaseModel):
     max_suffix: PositiveInt | None = None
     takes_weight: bool | None = None
     takes_tools: bool | None = None
+    takes_reasoning: bool | None = None
     takes_validation: bool | None = None
     serving: Serving | None = None
     serving_page: WebAddress | None = None

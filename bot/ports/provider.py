@@ -71,6 +71,7 @@ class Profile:
     batch_sizes: tuple[int, int] = (1, 256)
     takes_weight: bool = True
     takes_tools: bool = True
+    takes_reasoning: bool = False
     takes_validation: bool = True
     serving: Serving = Serving.AT_ONCE
     serving_page: str = ""

@@ -10,6 +10,7 @@ from bot.rows.tokens import texts_in
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _KEYS = frozenset({"role", "content", "name", "weight", "refusal"}) | {
+    "reasoning_content",
     "tool_calls",
     "tool_call_id",
     "function_call",
@@ -180,12 +181,14 @@ def _check_image(image: object, role: str) -> None:
 
 
 def _check_extras(message: Mapping[str, object], role: str, calls: OpenCalls) -> None:
-    for key in ("name", "refusal"):
+    for key in ("name", "refusal", "reasoning_content"):
         value = message.get(key)
         if value is not None and not isinstance(value, str):
-            raise RowRefused(f"{key}_not_text", kind=kind_of(value))
+            raise RowRefused(f"{key.removesuffix('_content')}_not_text", kind=kind_of(value))
     if role == "function":
         _check_function_result(message.get("name"), calls)
+    if message.get("reasoning_content") and role != "assistant":
+        raise RowRefused("reasoning_not_for_role", role=role)
     if "weight" in message:
         _check_weight(message["weight"], role)
     _check_calls(message, role, calls)

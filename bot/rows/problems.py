@@ -152,6 +152,12 @@ _MESSAGE_REASONS = {
     "name_not_text": "{place} has a name of type {kind}, make it a string",
     "name_missing": "{place} is a function result without a name, name the function",
     "refusal_not_text": "{place} has a refusal of type {kind}, make it a string",
+    "reasoning_not_text": (
+        "{place} has thoughts of type {kind}, write “reasoning_content” as a string"
+    ),
+    "reasoning_not_for_role": (
+        "{place} is from {role} and has “reasoning_content”, only assistant messages may"
+    ),
     "weight_not_for_role": "{place} is from {role} and has a weight, only assistant messages may",
     "weight_wrong": "{place} has the weight {weight}, use the number 0 or 1",
     "calls_not_for_role": "{place} is from {role} and calls a tool, only the assistant may",

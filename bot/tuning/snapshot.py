@@ -100,6 +100,9 @@ def _refuse_row(request: Request, host: Host, example: Example) -> None:
         raise BadRow(example=example.id, reason=reason)
     if _has_tools(row) and not profile.takes_tools:
         raise BadRow(example=example.id, reason=request.words("start.no_tools", host=host.name))
+    if _has_reasoning(row) and not profile.takes_reasoning:
+        reason = request.words("start.no_reasoning", host=host.name)
+        raise BadRow(example=example.id, reason=reason)
 
 
 def _is_weighted(row: Row) -> bool:
@@ -110,6 +113,10 @@ def _is_weighted(row: Row) -> bool:
 def _has_tools(row: Row) -> bool:
     has_list = bool(_conversation(row).get("tools"))
     return has_list or any(message.get("tool_calls") for message in _messages(row))
+
+
+def _has_reasoning(row: Row) -> bool:
+    return any(message.get("reasoning_content") for message in _messages(row))
 
 
 def _messages(row: Row) -> Sequence[Mapping[str, object]]:

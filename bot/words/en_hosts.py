@@ -32,6 +32,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "start.no_validation": "The host “{host}” checks on no rows held back. Leave “validation” out.",
     "start.no_weight": "it says which of its answers not to learn from, and the host “{host}” would learn from them all",
     "start.no_tools": "it calls tools, and the host “{host}” cannot train on that",
+    "start.no_reasoning": "it shows what was thought before an answer, and the host “{host}” cannot train on that",
     "start.too_many": "The host “{host}” takes at most {most} rows.",
     "start.too_large": "The host “{host}” takes a file of at most {most} MB.",
     "start.untried": "Careful: Attune knows “{profile}” from its pages only and was never tried against it. Begin with few rows.",

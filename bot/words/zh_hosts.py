@@ -32,6 +32,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "start.no_validation": "模型服务“{host}”不能用留出的行检查。请去掉“validation”。",
     "start.no_weight": "它说明了哪些回答不要学，而模型服务“{host}”会全部学",
     "start.no_tools": "它调用了工具，而模型服务“{host}”不能用它训练",
+    "start.no_reasoning": "它写出了回答之前的思考，而模型服务“{host}”不能用它训练",
     "start.too_many": "模型服务“{host}”最多接受 {most} 行。",
     "start.too_large": "模型服务“{host}”的文件最大 {most} MB。",
     "start.untried": "注意：Attune 只从文档了解“{profile}”，从未实际试过。请先用少量的行。",

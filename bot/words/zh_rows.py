@@ -103,6 +103,8 @@ _MESSAGE_REASONS = {
     "name_not_text": "{place}的名称是 {kind} 类型，请改成字符串",
     "name_missing": "{place}是函数结果却没有名称，请写上函数名",
     "refusal_not_text": "{place}的拒答内容是 {kind} 类型，请改成字符串",
+    "reasoning_not_text": "{place}的思考内容是 {kind} 类型，请把“reasoning_content”写成字符串",
+    "reasoning_not_for_role": "{place}来自 {role} 却有“reasoning_content”，只有助手消息可以有",
     "weight_not_for_role": "{place}来自 {role} 却有权重，只有助手消息可以有",
     "weight_wrong": "{place}的权重是 {weight}，请用数字 0 或 1",
     "calls_not_for_role": "{place}来自 {role} 却调用了工具，只有助手可以调用",

@@ -1,4 +1,4 @@
-"""The route of the newer form: `/v1/responses`, text in and text out, whole or streamed.
+"""The route of the newer form: `/v1/responses`, whole or streamed, with calls of functions.
 
 Nothing is stored: an answer cannot be fetched again or gone on from by its id.
 Shapes and order of events: https://developers.openai.com/api/reference/resources/responses.
@@ -6,16 +6,18 @@ Shapes and order of events: https://developers.openai.com/api/reference/resource
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from tuner.api.answer_options import answer_options_of
 from tuner.api.answering import (
     EVENT_STREAM,
     NO_CACHE,
+    PICKS_WHOLE_REPLIES,
     Choice,
     NeutralValues,
     Usage,
@@ -25,12 +27,14 @@ from tuner.api.answering import (
     event,
     refuse_unsupported,
     stream_counting_usage,
+    writes_tokens,
 )
 from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.request_body import json_body, read_as
-from tuner.api.schemas import CreateResponse
+from tuner.api.response_items import as_chat, call_items, messages_of, part, shown, text_item
+from tuner.api.schemas import CreateChat, CreateResponse
 from tuner.conversation import read_messages
-from tuner.engine import Generation, Sampling
+from tuner.engine import Delta, Generation, Sampling
 from tuner.errors import ApiError
 
 router = APIRouter()
@@ -39,23 +43,25 @@ UNSUPPORTED: NeutralValues = {
     "background": (False,),
     "context_management": ([],),
     "conversation": (),
-    "include": ([],),
     "max_tool_calls": (),
     "moderation": (),
-    "parallel_tool_calls": (False, True),
     "previous_response_id": (),
     "prompt": (),
     "prompt_cache_options": (),
     "prompt_cache_retention": (),
     "reasoning": ({},),
     "service_tier": ("auto", "default"),
+    "truncation": ("disabled",),
+}
+# Of an engine that does not write token by token.
+WITHOUT_TOKENS: NeutralValues = {
+    "include": ([],),
+    "parallel_tool_calls": (False, True),
     "text": ({}, {"format": {"type": "text"}}),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
     "top_logprobs": (0,),
-    "truncation": ("disabled",),
 }
-_TEXT_PARTS = frozenset({"input_text", "output_text", "text", "refusal"})
 
 
 @dataclass(slots=True)
@@ -67,6 +73,7 @@ class Answer:
     id: str = field(default_factory=lambda: f"resp_{secrets.token_hex(24)}")
     item_id: str = field(default_factory=lambda: f"msg_{secrets.token_hex(24)}")
     created: int = field(default_factory=lambda: int(time.time()))
+    calls: list[dict[str, object]] = field(default_factory=list)
 
     def shown(self, choice: Choice | None = None) -> dict[str, object]:
         """In progress without a choice, and ended with one."""
@@ -85,31 +92,27 @@ class Answer:
             "max_output_tokens": wanted.max_output_tokens,
             "metadata": wanted.metadata or {},
             "model": wanted.model,
-            "output": [] if choice is None else [self.item(choice)],
-            "parallel_tool_calls": False,
+            "output": [] if choice is None else self.items(choice),
+            "parallel_tool_calls": wanted.parallel_tool_calls is not False,
             "previous_response_id": None,
             "reasoning": {"effort": None, "summary": None},
             "store": False,
             "temperature": 1.0 if wanted.temperature is None else wanted.temperature,
-            "text": {"format": {"type": "text"}},
-            "tool_choice": "auto",
-            "tools": [],
+            "text": {"format": _format(wanted)},
+            "tool_choice": _chosen(wanted),
+            "tools": [tool.model_dump() for tool in wanted.tools or ()],
             "top_p": 1.0 if wanted.top_p is None else wanted.top_p,
             "truncation": "disabled",
             "usage": None if choice is None else self._usage(),
             "user": wanted.user,
         }
 
-    def item(self, choice: Choice | None = None) -> dict[str, object]:
-        is_cut = choice is not None and choice.finish_reason == "length"
-        ended = "incomplete" if is_cut else "completed"
-        return {
-            "id": self.item_id,
-            "type": "message",
-            "role": "assistant",
-            "status": "in_progress" if choice is None else ended,
-            "content": [] if choice is None else [part(choice.text)],
-        }
+    def items(self, choice: Choice) -> list[dict[str, object]]:
+        """The message, unless there are calls alone, and the calls."""
+        if not self.calls:
+            self.calls = call_items(choice.tool_calls)
+        has_text = bool(choice.text) or not self.calls
+        return [*([text_item(self.item_id, choice)] if has_text else []), *self.calls]
 
     def _usage(self) -> dict[str, object]:
         said = self.usage
@@ -122,21 +125,32 @@ class Answer:
         }
 
 
-def part(text: str) -> dict[str, object]:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+def _format(wanted: CreateResponse) -> dict[str, object]:
+    form = wanted.text.format if wanted.text else None
+    return form.model_dump(by_alias=True, exclude_none=True) if form else {"type": "text"}
+
+
+def _chosen(wanted: CreateResponse) -> object:
+    choice = wanted.tool_choice
+    return (choice or "auto") if choice is None or isinstance(choice, str) else choice.model_dump()
 
 
 @router.post("/responses")
 async def create_response(request: Request) -> Response:
     place = dependencies_of(request)
     wanted = _read(await json_body(request), place)
-    messages = [*_instructions(wanted), *read_messages(_messages(wanted), where="input")]
+    has_tools = writes_tokens(place, wanted.model)
+    said = read_messages(messages_of(wanted), with_tools=has_tools, where="input")
+    asked = {"messages": [{"role": "user", "content": ""}], **as_chat(wanted)}
+    options = answer_options_of(read_as(CreateChat, asked))
     sampling = Sampling(
         temperature=wanted.temperature,
         top_p=wanted.top_p,
         most_tokens=wanted.max_output_tokens,
+        top_logprobs=(wanted.top_logprobs or 0) if wanted.include or wanted.top_logprobs else None,
     )
-    generation = await ask(place, wanted.model, messages, sampling)
+    messages = [*_instructions(wanted), *said]
+    generation = await ask(place, wanted.model, messages, sampling, options)
     answer = Answer(wanted, Usage(generation.prompt_tokens))
     if wanted.stream:
         events = _events(answer, generation)
@@ -152,8 +166,11 @@ def _read(body: dict[str, object], place: ApiDependencies) -> CreateResponse:
             code="unsupported_parameter",
         )
     refuse_unsupported(body, UNSUPPORTED)
+    model = place.model_named(str(body.get("model")))
+    if not writes_tokens(place, model):
+        refuse_unsupported(body, WITHOUT_TOKENS, why=PICKS_WHOLE_REPLIES)
     wanted = read_as(CreateResponse, body)
-    wanted.model = place.model_named(wanted.model)
+    wanted.model = model
     return wanted
 
 
@@ -162,68 +179,70 @@ def _instructions(wanted: CreateResponse) -> list[dict[str, object]]:
     return [{"role": "system", "content": text}] if text else []
 
 
-def _messages(wanted: CreateResponse) -> Iterator[Mapping[str, object]]:
-    """As the chat form has them."""
-    if isinstance(wanted.input, str):
-        yield {"role": "user", "content": wanted.input}
-        return
-    for number, item in enumerate(wanted.input):
-        yield _message(f"input[{number}]", item)
-
-
-def _message(path: str, item: Mapping[str, object]) -> Mapping[str, object]:
-    if item.get("type", "message") != "message":
-        raise ApiError(
-            f"'{path}' is not a message; this model reads messages of text only.",
-            param=f"{path}.type",
-            code="unsupported_content",
-        )
-    content = item.get("content")
-    return {
-        "role": item.get("role"),
-        "content": _parts(path, content) if isinstance(content, list) else content,
-    }
-
-
-def _parts(path: str, parts: Sequence[object]) -> list[dict[str, object]]:
-    """Text in and text out have other names in the chat form."""
-    shown = []
-    for number, each in enumerate(parts):
-        if not isinstance(each, Mapping) or each.get("type") not in _TEXT_PARTS:
-            raise ApiError(
-                f"'{path}.content[{number}]' is not a text part; this model reads text only.",
-                param=f"{path}.content[{number}].type",
-                code="unsupported_content",
-            )
-        shown.append({"type": "text", "text": each.get("text", each.get("refusal"))})
-    return shown
-
-
 async def _whole(answer: Answer, generation: Generation) -> dict[str, object]:
     [choice] = await collect_choices(answer.usage, generation)
     return answer.shown(choice)
 
 
 async def _events(answer: Answer, generation: Generation) -> AsyncIterator[bytes]:
-    numbered = _Events()
-    place: dict[str, object] = {"item_id": answer.item_id, "output_index": 0, "content_index": 0}
+    numbered, choice = _Events(), Choice()
     yield numbered.event("response.created", response=answer.shown())
     yield numbered.event("response.in_progress", response=answer.shown())
-    yield numbered.event("response.output_item.added", output_index=0, item=answer.item())
-    yield numbered.event("response.content_part.added", **place, part=part(""))
-    choice = Choice()
     async with aclosing(stream_counting_usage(answer.usage, generation)) as pieces:
         async for piece in pieces:
+            is_first = not choice.text
             choice.add(piece)
-            if piece.text:
-                yield numbered.event(
-                    "response.output_text.delta", **place, delta=piece.text, logprobs=[]
-                )
-    yield numbered.event("response.output_text.done", **place, text=choice.text, logprobs=[])
-    yield numbered.event("response.content_part.done", **place, part=part(choice.text))
-    yield numbered.event("response.output_item.done", output_index=0, item=answer.item(choice))
+            for told in _deltas(numbered, answer, piece, is_first=is_first):
+                yield told
+    if not choice.text and not choice.tool_calls:
+        for begin in _text_begins(numbered, answer):
+            yield begin
+    for number, item in enumerate(answer.items(choice)):
+        for end in _item_ends(numbered, answer, number, item, choice):
+            yield end
     ended = answer.shown(choice)
     yield numbered.event(f"response.{ended['status']}", response=ended)
+
+
+def _deltas(
+    numbered: "_Events", answer: Answer, piece: Delta, *, is_first: bool
+) -> Iterator[bytes]:
+    if piece.text:
+        if is_first:
+            yield from _text_begins(numbered, answer)
+        logprobs = shown(piece.logprobs)
+        kind = "response.output_text.delta"
+        yield numbered.event(kind, **_place(answer), delta=piece.text, logprobs=logprobs)
+
+
+def _place(answer: Answer) -> dict[str, object]:
+    return {"item_id": answer.item_id, "output_index": 0, "content_index": 0}
+
+
+def _text_begins(numbered: "_Events", answer: Answer) -> Iterator[bytes]:
+    item = text_item(answer.item_id, None)
+    yield numbered.event("response.output_item.added", output_index=0, item=item)
+    yield numbered.event("response.content_part.added", **_place(answer), part=part(""))
+
+
+def _item_ends(
+    numbered: "_Events", answer: Answer, number: int, item: dict[str, object], choice: Choice
+) -> Iterator[bytes]:
+    """A call comes whole, so its beginning and its end stand here together."""
+    if item["type"] == "message":
+        place, logprobs = _place(answer), shown(choice.logprobs)
+        text = choice.text
+        yield numbered.event("response.output_text.done", **place, text=text, logprobs=logprobs)
+        whole = part(text, choice.logprobs)
+        yield numbered.event("response.content_part.done", **place, part=whole)
+    else:
+        arguments, place = item["arguments"], {"item_id": item["id"], "output_index": number}
+        begun = {**item, "status": "in_progress", "arguments": ""}
+        yield numbered.event("response.output_item.added", output_index=number, item=begun)
+        kind = "response.function_call_arguments"
+        yield numbered.event(f"{kind}.delta", **place, delta=arguments)
+        yield numbered.event(f"{kind}.done", **place, arguments=arguments, name=item["name"])
+    yield numbered.event("response.output_item.done", output_index=number, item=item)
 
 
 class _Events:

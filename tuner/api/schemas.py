@@ -162,6 +162,27 @@ class CreateCompletion(SamplingShape):
     best_of: Annotated[StrictInt, Field(ge=1, le=128)] | None = None
 
 
+class ResponseTool(Shape):
+    type: Literal["function"]
+    name: StrictStr
+    description: StrictStr | None = None
+    parameters: dict[str, object] | None = None
+    strict: Annotated[bool, Field(strict=True)] | None = None
+
+
+class NamedResponseTool(Shape):
+    type: Literal["function"]
+    name: StrictStr
+
+
+class ResponseSchemaFormat(JsonSchema):
+    type: Literal["json_schema"]
+
+
+class ResponseText(Shape):
+    format: PlainFormat | ResponseSchemaFormat | None = None
+
+
 class CreateResponse(Shape):
     """`store` may be asked for, and the answer says that it was not done."""
 
@@ -171,6 +192,12 @@ class CreateResponse(Shape):
     stream: Annotated[bool, Field(strict=True)] | None = None
     stream_options: StreamOptions | None = None
     max_output_tokens: TokenCount | None = None
+    tools: Annotated[list[ResponseTool], Field(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedResponseTool | None = None
+    parallel_tool_calls: Annotated[bool, Field(strict=True)] | None = None
+    text: ResponseText | None = None
+    include: list[Literal["message.output_text.logprobs"]] | None = None
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
 

@@ -79,7 +79,7 @@ class Renderer:
 
     def lessons(self, row: Mapping[str, object]) -> list[TrainingExample]:
         """One, or one for each answer where the template shows earlier answers otherwise."""
-        messages, tools = plain(row.get("messages")), _tools(row)
+        messages, tools = plain(row.get("messages"), with_thoughts=True), _tools(row)
         try:
             return self._if_learned([self._lesson(messages, tools, first=0)])
         except TemplateError:
@@ -98,7 +98,7 @@ class Renderer:
         messages, tools = plain(held.get("messages")), _tools(held)
         prompt = self.prompt(messages, tools)
         chosen, rejected = (
-            self._continued(messages, tools, plain(row[name]))
+            self._continued(messages, tools, plain(row[name], with_thoughts=True))
             for name in ("preferred_output", "non_preferred_output")
         )
         room = self._longest - max(len(chosen), len(rejected))
@@ -280,10 +280,22 @@ def _name_of(tool: object) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def plain(value: object) -> list[dict[str, object]]:
-    """Messages as templates expect them: text as one string, arguments of calls as objects."""
+def plain(value: object, *, with_thoughts: bool = False) -> list[dict[str, object]]:
+    """Messages as templates expect them: text as one string, arguments of calls as objects.
+
+    An answer's `reasoning_content` is left to templates that know it; with `with_thoughts`, for
+    learning, it stands in the answer as models write it.
+    """
     listed = value if isinstance(value, list | tuple) else []
-    return [_plain(message) for message in listed if isinstance(message, Mapping)]
+    found = [_plain(message) for message in listed if isinstance(message, Mapping)]
+    return [_thinking(message) for message in found] if with_thoughts else found
+
+
+def _thinking(message: dict[str, object]) -> dict[str, object]:
+    thoughts = str(message.pop("reasoning_content", None) or "").strip()
+    if not thoughts:
+        return message
+    return {**message, "content": f"<think>\n{thoughts}\n</think>\n\n{message['content']}"}
 
 
 def _plain(message: Mapping[str, object]) -> dict[str, object]:
