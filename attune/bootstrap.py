@@ -47,6 +47,7 @@ from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.replies import Reply
 from bot.running_answers import Answers
+from bot.tuning.offers import TrainingOffers
 from bot.tuning.polling import JobPoller
 from bot.tuning.retries import RetryLimits
 from bot.votes.runner import VoteRunner
@@ -83,6 +84,7 @@ class App:
     evaluations: EvaluationRunner
     votes: VoteRunner
     canaries: CanaryWatcher
+    offers: TrainingOffers
     removals: Removals
     room: LocalRoom
     store: Store
@@ -178,15 +180,14 @@ def build(
         exporter=EmbeddedModels(settings),
         erase_after=timedelta(days=settings.erase_after_days),
     )
-    watcher = JobPoller(store=store, hosts=hosts, clock=clock, limits=_retry_limits(settings))
-    removals = Removals(store=store, surfaces=surfaces, clock=clock, erase_after=deps.erase_after)
     return App(
         Dispatch(deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)),
-        watcher,
+        JobPoller(store=store, hosts=hosts, clock=clock, limits=_retry_limits(settings)),
         _evaluations(deps, evaluation_wakes.values()),
         votes,
         canaries,
-        removals,
+        TrainingOffers(deps),
+        Removals(store=store, surfaces=surfaces, clock=clock, erase_after=deps.erase_after),
         room,
         store,
         surfaces,

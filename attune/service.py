@@ -38,6 +38,7 @@ _REMOVALS_SECONDS = 60.0
 _ENGINE_SECONDS = 2.0
 _EVALUATIONS_SECONDS = 2.0
 """A training that ends begins an evaluation, of which nobody tells its loops."""
+_OFFERS_SECONDS = 20.0
 _SCRUB_SECONDS = 5.0
 _HOUR_SECONDS = 3600.0
 _DAY_SECONDS = 24 * _HOUR_SECONDS
@@ -87,6 +88,7 @@ def _loops_of(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
     yield from _watchers(built, group)
     yield group.create_task(_deliver(built), name="courier")
     yield group.create_task(_turn_pages(built), name="calendar")
+    yield group.create_task(_offer_trainings(built), name="training offers")
     yield group.create_task(_settle_removals(built), name="removals")
     yield group.create_task(_look_for_former_members(built), name="members")
     if built.slack is not None:
@@ -218,6 +220,16 @@ async def _turn_pages(built: App) -> None:
         return _CALENDAR_SECONDS
 
     await _repeat(turn, asyncio.Event(), longest=_CALENDAR_SECONDS)
+
+
+async def _offer_trainings(built: App) -> None:
+    """Examples are approved at any time, of which nobody tells this loop."""
+
+    async def turn() -> float:
+        await built.offers.poll()
+        return _OFFERS_SECONDS
+
+    await _repeat(turn, asyncio.Event(), longest=_OFFERS_SECONDS)
 
 
 async def _settle_removals(built: App) -> None:

@@ -49,6 +49,8 @@ _SETTINGS = (
     Option.text("base"),
     Option.yes_no("history"),
     Option.integer("few_shot", 0, 32),
+    Option.integer("offer_after_examples", 0, 10_000),
+    Option.integer("offer_after_preferences", 0, 10_000),
 )
 
 
@@ -129,6 +131,8 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         **_sampling_facts(assistant.sampling),
         "history": words("yes" if assistant.history else "no"),
         "few_shot": str(assistant.few_shot),
+        "offer_after_examples": str(assistant.offer_after_examples or words("none")),
+        "offer_after_preferences": str(assistant.offer_after_preferences or words("none")),
     }
     kept = facts if request.role >= Role.CURATOR else {n: facts[n] for n in _FOR_MEMBERS}
     shown = tuple(Fact(words(f"assistant.{name}"), value, name) for name, value in kept.items())
@@ -262,7 +266,23 @@ async def chosen(request: Request, records: Records) -> Assistant:
 def _changed(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assistant:
     changed = _with_texts(assistant, request)
     changed = replace(changed, sampling=_sampling(changed.sampling, request))
-    return _with_hosts(changed, request, hosts=hosts)
+    return _with_hosts(_with_offers(changed, request), request, hosts=hosts)
+
+
+def _with_offers(assistant: Assistant, request: Request) -> Assistant:
+    """After how many new rows a training is offered, here; 0 and "auto" turn it off."""
+    names = ("offer_after_examples", "offer_after_preferences")
+    asked = {name: request.integer(name) or None for name in names if request.text(name)}
+    if not asked:
+        return assistant
+    examples = asked.get(names[0], assistant.offer_after_examples)
+    preferences = asked.get(names[1], assistant.offer_after_preferences)
+    return replace(
+        assistant,
+        offer_after_examples=examples,
+        offer_after_preferences=preferences,
+        offer_channel=request.place.channel if examples or preferences else None,
+    )
 
 
 def _with_texts(assistant: Assistant, request: Request) -> Assistant:

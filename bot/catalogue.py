@@ -65,7 +65,16 @@ from bot.ports.surface import CanSwitchWorkspace
 from bot.replies import Reply
 from bot.request import Request
 from bot.tuning import cards as job_cards
-from bot.tuning import deletions, expiry, history, host_resources, notices, start, states
+from bot.tuning import (
+    deletions,
+    expiry,
+    history,
+    host_resources,
+    notices,
+    offers,
+    start,
+    states,
+)
 from bot.votes import cards as vote_cards
 from bot.votes import notices as vote_notices
 from bot.votes import voting
@@ -110,6 +119,7 @@ MODULES = (
     importing.handlers,
     exporting.handlers,
     start.handlers,
+    offers.handlers,
     job_cards.handlers,
     states.handlers,
     history.handlers,
@@ -159,6 +169,7 @@ WORDINGS: Mapping[str, Wording] = {
     vote_notices.CARD: vote_cards.word_card,
     vote_notices.ENDED: vote_cards.word_ended,
     expiry.ENDING: expiry.word_ending,
+    offers.OFFERED: offers.word_offered,
     chat.FELL_BACK: chat.word_fell_back,
     workspace_removal.CLOSED: workspace_removal.word_closed,
     CARD_STANDS: cards.word_standing,

@@ -60,7 +60,7 @@ class Assistants:
     async def all(self, workspace: WorkspaceId) -> Sequence[Assistant]:
         statement = select(assistants).where(assistants.c.workspace == workspace)
         rows = await self._connection.every(statement, assistants.c.id)
-        return [_assistant(row) for row in rows]
+        return [assistant_of(row) for row in rows]
 
     async def of_workspaces(
         self, numbers: Sequence[WorkspaceId]
@@ -77,7 +77,7 @@ class Assistants:
         for row in rows:
             channels[row.assistant].append(row.channel)
         found = await self._connection.every(wanted, assistants.c.id)
-        return [(_assistant(row), _deployment(row), channels[row.id]) for row in found]
+        return [(assistant_of(row), _deployment(row), channels[row.id]) for row in found]
 
     async def update(self, workspace: WorkspaceId, assistant: Assistant) -> None:
         if not await self._connection.has(assistants, workspace, assistant.id):
@@ -122,14 +122,14 @@ class Assistants:
         if row is None:
             return None
         binding = None if row.bound is None else Binding(row.bound, row.id, row.always)
-        return _assistant(row), binding, _deployment(row)
+        return assistant_of(row), binding, _deployment(row)
 
     async def _find(
         self, workspace: WorkspaceId, condition: ColumnElement[bool]
     ) -> Assistant | None:
         statement = select(assistants).where(assistants.c.workspace == workspace, condition)
         row = await self._connection.first(statement)
-        return None if row is None else _assistant(row)
+        return None if row is None else assistant_of(row)
 
     async def _make_room_for(self, workspace: WorkspaceId, assistant: Assistant) -> None:
         """A new default takes the place of the old one."""
@@ -197,10 +197,17 @@ def _values(assistant: Assistant) -> dict[str, object]:
         "is_default": assistant.is_default,
         "history": assistant.history,
         "few_shot": assistant.few_shot,
+        "offer_after_examples": assistant.offer_after_examples,
+        "offer_after_preferences": assistant.offer_after_preferences,
+        "offer_channel": assistant.offer_channel,
+        "judge_host": assistant.judge_host,
+        "judge_model": assistant.judge_model,
+        "judge_criteria": assistant.judge_criteria,
     }
 
 
-def _assistant(row: Row[Any]) -> Assistant:
+def assistant_of(row: Row[Any]) -> Assistant:
+    """From a row that has every column of an assistant."""
     return Assistant(
         id=row.id,
         workspace=row.workspace,
@@ -214,6 +221,12 @@ def _assistant(row: Row[Any]) -> Assistant:
         is_default=row.is_default,
         history=row.history,
         few_shot=row.few_shot,
+        offer_after_examples=row.offer_after_examples,
+        offer_after_preferences=row.offer_after_preferences,
+        offer_channel=row.offer_channel,
+        judge_host=row.judge_host,
+        judge_model=row.judge_model,
+        judge_criteria=row.judge_criteria,
     )
 
 

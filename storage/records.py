@@ -27,6 +27,7 @@ from storage.remote_cleanups import RemoteCleanups
 from storage.roles import Roles
 from storage.room import Room
 from storage.snapshots import Snapshots
+from storage.training_offers import TrainingOffers
 from storage.turns import Turns
 from storage.undoables import Undoables
 from storage.workspaces import Workspaces
@@ -56,6 +57,7 @@ class Records:
         self.deployments: store.Deployments = Deployments(connection)
         self.turns: store.Turns = Turns(connection)
         self.answer_stats: store.AnswerStats = AnswerStats(connection)
+        self.training_offers: store.TrainingOffers = TrainingOffers(connection)
         self.outbox: store.Outbox = Outbox(connection)
         self.inbox: store.Inbox = Inbox(connection)
         self.audit: store.Audit = Audit(connection)

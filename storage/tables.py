@@ -50,6 +50,7 @@ from storage.columns import metadata as metadata
 from storage.evaluation_tables import evaluations as evaluations
 from storage.example_tables import example_marks as example_marks
 from storage.example_tables import example_messages as example_messages
+from storage.offer_table import training_offers as training_offers
 from storage.queue_tables import inbox as inbox
 from storage.queue_tables import remote_cleanups as remote_cleanups
 from storage.queue_tables import undoables as undoables
@@ -168,6 +169,12 @@ assistants = _numbered(
     _flag("is_default"),
     _flag("history"),
     _number("few_shot"),
+    Column("offer_after_examples", Integer),
+    Column("offer_after_preferences", Integer),
+    Column("offer_channel", Text),
+    Column("judge_host", Text),
+    Column("judge_model", Text),
+    Column("judge_criteria", Text, nullable=False, server_default=""),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "name_key"),
     _of_workspace(),

@@ -354,6 +354,7 @@ class Scene:
         wait = await self.house.watcher.poll()
         await self.house.removals.poll()
         asking = await self.house.evaluations.poll()
+        await self.house.offers.poll()
         await self.house.votes.poll()
         await self.house.canaries.poll()
         await self.house.deliver()

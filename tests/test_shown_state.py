@@ -36,6 +36,7 @@ OPENS_A_QUESTION = {
     *(
         "job.again",
         "job.start",
+        "offer.train",
         "model.delete",
         "model.name",
         "privacy.ask_forget",

@@ -265,6 +265,15 @@ CALLS: dict[str, Call] = {
     ),
     "evaluations.lose": lambda r, h: r.evaluations.lose(FOREIGN, h.evaluation.id, [0]),
     "evaluations.answers": lambda r, h: r.evaluations.answers(FOREIGN, h.evaluation.id),
+    "training_offers.new_rows": lambda r, h: r.training_offers.new_rows(
+        FOREIGN, h.assistant.id, Method.SUPERVISED, learned=None
+    ),
+    "training_offers.is_made": lambda r, h: r.training_offers.is_made(
+        FOREIGN, h.assistant.id, Method.SUPERVISED, 0
+    ),
+    "training_offers.make": lambda r, h: r.training_offers.make(
+        FOREIGN, h.assistant.id, Method.SUPERVISED, 0, at=NOW
+    ),
     "answer_stats.daily": lambda r, h: r.answer_stats.daily(FOREIGN, h.assistant.id, since=NOW),
     "answer_stats.unanswered": lambda r, h: r.answer_stats.unanswered(
         FOREIGN, h.assistant.id, since=NOW, is_marked=False
@@ -359,6 +368,7 @@ FOR_EVERYBODY = {
     "outbox.announce",
     "jobs.open",
     "evaluations.open",
+    "training_offers.wanted",
     "evaluations.forget_estimates",
     "blind_votes.open",
     "canaries.all_running",
@@ -445,6 +455,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
         HOME, replace(a_turn(assistant.id), message=MESSAGE, asked_message=MESSAGE)
     )
     await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
+    await r.training_offers.make(HOME, assistant.id, Method.SUPERVISED, 0, at=NOW)
     await r.answer_stats.close(HOME, [turn.id], example.id, at=NOW)
     evaluation = await r.evaluations.add(HOME, an_evaluation(assistant.id))
     question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)

@@ -209,6 +209,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
+    """After so many new examples or preferences a training is offered by itself,
+    in `offer_channel`; None is never. With a `judge_model` answers can be compared by that model.
+    """
+
     id: AssistantId
     workspace: WorkspaceId
     name: str
@@ -221,6 +225,12 @@ class Assistant:
     is_default: bool
     history: bool = True
     few_shot: int = 0
+    offer_after_examples: int | None = None
+    offer_after_preferences: int | None = None
+    offer_channel: ChannelId | None = None
+    judge_host: HostName | None = None
+    judge_model: ModelName | None = None
+    judge_criteria: str = ""
 
 
 @dataclass(frozen=True, slots=True)

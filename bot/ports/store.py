@@ -55,6 +55,7 @@ from bot.ports.training import Jobs as Jobs
 from bot.ports.training import Models as Models
 from bot.ports.training import RemoteCleanups as RemoteCleanups
 from bot.ports.training import Snapshots as Snapshots
+from bot.ports.training_offers import TrainingOffers as TrainingOffers
 from bot.ports.votes import BlindVotes as BlindVotes
 
 
@@ -493,6 +494,7 @@ class Records(Protocol):
     deployments: Deployments
     turns: Turns
     answer_stats: AnswerStats
+    training_offers: TrainingOffers
     outbox: Outbox
     inbox: Inbox
     audit: Audit

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bot import access, monthly_budget
 from bot.commands import METHOD, Handlers, Option, OptionKind
 from bot.domain import (
     MUST_ANSWER,
+    Deployment,
     Estimate,
     ExampleFilter,
     ExampleState,
@@ -69,10 +70,27 @@ _OPTION_NAMES = {"n_epochs": "epochs", "learning_rate_multiplier": "learning_rat
 """The options of `/tune start` whose names differ from the API's."""
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedTraining:
+    """What a start would do, what that costs, and which model answers now."""
+
+    plan: TrainingPlan
+    estimate: Estimate
+    in_use: Deployment | None
+
+
 @handlers.command("start", Role.TRAINER, *_OPTIONS)
 @handlers.button("job.start", Role.TRAINER, is_for_pages=True)
 async def start(request: Request, deps: Dependencies) -> Reply:
     """Freeze a snapshot and show what it will cost; nothing is sent to the host yet."""
+    found = await planned(request, deps)
+    job = await _write_down(request, found.plan, found.estimate, store=deps.store)
+    evaluation = evaluation_line(request, job, found.plan, found.in_use, deps)
+    return estimate_card(request, job, found.plan, evaluation)
+
+
+async def planned(request: Request, deps: Dependencies) -> PlannedTraining:
+    """The rows, settings and price of a training, of which nothing is written down."""
     access.refuse_closed(request.workspace, request.words)
     name = HostName(request.text("host") or request.assistant.training_host)
     host = deps.hosts.paid(name, request.workspace)
@@ -99,8 +117,7 @@ async def start(request: Request, deps: Dependencies) -> Reply:
         costs = await estimate_plan(plan, records)
         plan = replace(plan, is_gate=await _is_gate(request, plan, records))
         in_use = await records.deployments.current(request.id, request.assistant.id)
-    job = await _write_down(request, plan, costs, store=deps.store)
-    return estimate_card(request, job, plan, evaluation_line(request, job, plan, in_use, deps))
+    return PlannedTraining(plan, costs, in_use)
 
 
 @handlers.button("job.again", Role.TRAINER)

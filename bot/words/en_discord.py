@@ -63,6 +63,8 @@ _NAMES = (
     "epochs",
     "external",
     "few_shot",
+    "offer_after_examples",
+    "offer_after_preferences",
     "file",
     "format",
     "frequency_penalty",

@@ -78,4 +78,16 @@ SENTENCES: Final[Mapping[str, str]] = {
     "dashboard.tokens": "{tokens} tokens, {price}",
     "dashboard.days": "days before today",
     "dashboard.note": "A point for each day, today at the right. Behind each share stands its 95 % interval.",
+    # Trainings that are offered
+    "option.offer_after_examples": "offer a training after so many new examples; 0 is never",
+    "option.offer_after_preferences": "offer a training after so many new preferences; 0 is never",
+    "assistant.offer_after_examples": "Offers a training after new examples",
+    "assistant.offer_after_preferences": "Offers a training after new preferences",
+    "offer.title": "{assistant} has something new to learn",
+    "offer.new.supervised": "One example is new since the last training.|{count} examples are new since the last training.",
+    "offer.new.dpo": "One preference is new since the last training.|{count} preferences are new since the last training.",
+    "offer.cost": "A training on {rows} rows, {tokens} tokens once through. Price: {price}.",
+    "offer.then": "After it a training on one preference is offered, on top of the new model.|After it a training on {count} preferences is offered, on top of the new model.",
+    "offer.on_top": "It goes on from the newest tuned model.",
+    "button.train": "Train",
 }

@@ -99,6 +99,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "name.checkpoints": "检查点",
     "name.epochs": "轮数",
     "name.few_shot": "示例数",
+    "name.offer_after_examples": "新示例数",
+    "name.offer_after_preferences": "新偏好数",
     "name.file": "文件",
     "name.format": "格式",
     "name.frequency_penalty": "重复惩罚",

@@ -78,4 +78,16 @@ SENTENCES: Final[Mapping[str, str]] = {
     "dashboard.tokens": "{tokens} 个词元，{price}",
     "dashboard.days": "距今天数",
     "dashboard.note": "每天一个点，最右边是今天。每个比例后面是它的 95 % 区间。",
+    # Trainings that are offered
+    "option.offer_after_examples": "有多少条新示例时主动提出训练；0 表示从不",
+    "option.offer_after_preferences": "有多少条新偏好时主动提出训练；0 表示从不",
+    "assistant.offer_after_examples": "多少条新示例后提出训练",
+    "assistant.offer_after_preferences": "多少条新偏好后提出训练",
+    "offer.title": "{assistant} 有新东西可学",
+    "offer.new.supervised": "上次训练以来有 {count} 条新示例。",
+    "offer.new.dpo": "上次训练以来有 {count} 条新偏好。",
+    "offer.cost": "用 {rows} 行训练，一遍 {tokens} 个词元。价格：{price}。",
+    "offer.then": "之后会提出在新模型上再用 {count} 条偏好训练。",
+    "offer.on_top": "它从最新的微调模型继续。",
+    "button.train": "训练",
 }

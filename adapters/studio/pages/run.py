@@ -42,6 +42,8 @@ _ASSISTANT = (
     "stop",
     "history",
     "few_shot",
+    "offer_after_examples",
+    "offer_after_preferences",
 )
 
 

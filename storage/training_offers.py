@@ -1,0 +1,89 @@
+"""Offered trainings: each is made once for what an assistant has learned so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, exists, func, or_, select
+
+from bot.domain import MUST_ANSWER, Assistant, AssistantId, SnapshotId, WorkspaceId
+from bot.rows import Method
+from storage.assistants import assistant_of
+from storage.connection import Connection
+from storage.offer_table import training_offers
+from storage.permission import permitted
+from storage.tables import assistants, example_tags, examples, snapshot_rows, workspaces
+
+
+class TrainingOffers:
+    """Keeps which trainings were offered."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def wanted(self) -> Sequence[Assistant]:
+        wants = or_(
+            assistants.c.offer_after_examples.is_not(None),
+            assistants.c.offer_after_preferences.is_not(None),
+        )
+        in_use = exists().where(
+            workspaces.c.id == assistants.c.workspace, workspaces.c.closed_at.is_(None)
+        )
+        statement = select(assistants).where(wants, assistants.c.offer_channel.is_not(None), in_use)
+        rows = await self._connection.every(statement, assistants.c.id)
+        return [assistant_of(row) for row in rows]
+
+    async def new_rows(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        *,
+        learned: SnapshotId | None,
+    ) -> int:
+        own = and_(
+            examples.c.workspace == workspace,
+            examples.c.assistant == assistant,
+            examples.c.method == method,
+        )
+        asked = exists().where(
+            example_tags.c.workspace == examples.c.workspace,
+            example_tags.c.example == examples.c.id,
+            example_tags.c.item == MUST_ANSWER,
+        )
+        known = exists().where(
+            snapshot_rows.c.workspace == examples.c.workspace,
+            snapshot_rows.c.example == examples.c.id,
+            snapshot_rows.c.snapshot == (learned or 0),
+        )
+        counted = select(func.count()).select_from(examples).where(own, permitted())
+        counted = counted.where(~asked, ~known)
+        return int((await self._connection.run(counted)).scalar_one())
+
+    async def is_made(
+        self, workspace: WorkspaceId, assistant: AssistantId, method: Method, state: int
+    ) -> bool:
+        own = exists().where(
+            training_offers.c.workspace == workspace,
+            training_offers.c.assistant == assistant,
+            training_offers.c.method == method,
+            training_offers.c.state == state,
+        )
+        return bool((await self._connection.run(select(own))).scalar())
+
+    async def make(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        method: Method,
+        state: int,
+        *,
+        at: datetime,
+    ) -> bool:
+        if not await self._connection.has(assistants, workspace, assistant):
+            return False
+        insert = self._connection.insert(training_offers).values(
+            workspace=workspace, assistant=assistant, method=method, state=state, at=at
+        )
+        return await self._connection.changed(insert.on_conflict_do_nothing()) > 0
