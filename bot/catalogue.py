@@ -33,7 +33,8 @@ from bot.access import admit
 from bot.canary import cards as canary_cards
 from bot.canary import command as canary_command
 from bot.canary import notices as canary_notices
-from bot.cleaning import private as private_text
+from bot.cleaning import command as checking
+from bot.cleaning import merging
 from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
@@ -112,7 +113,8 @@ MODULES = (
     bulk.handlers,
     looking.handlers,
     masking.handlers,
-    private_text.handlers,
+    checking.handlers,
+    merging.handlers,
     must_answer.handlers,
     capture.handlers,
     save_form.handlers,

@@ -25,6 +25,7 @@ PAGES = {
     "/review": "All reviewed",
     "/examples": "Write a limerick about neon.",
     "/preferences": "No preferences yet",
+    "/check": "examples checked",
     "/jobs": "What the host told",
     "/evaluations": "No evaluation yet",
     "/teach-next": "What to teach next",

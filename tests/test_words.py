@@ -12,6 +12,7 @@ import pytest
 from adapters.studio.pages.run import AUDITED, RUN_PAGES
 from bot import errors
 from bot.catalogue import CATALOGUE
+from bot.check_results import CheckKind
 from bot.domain import ExampleState, ModelKind, Origin, Phase, RequestedAction, Role, Sources, Split
 from bot.errors import EmptyAnswer, NotNow, template
 from bot.private_text import PrivateText
@@ -95,10 +96,13 @@ DRAWN = [
     *keys("split", *Split),
     *keys("lost", "text", "home"),
     *keys("studio.audit", *AUDITED),
+    *keys("check", *CheckKind, "private"),
+    *(f"check.{kind}.note" for kind in (*CheckKind, "private")),
     *keys(
         "studio.lead",
         "examples",
         "preferences",
+        "check",
         "jobs",
         "evaluations",
         "models",

@@ -15,6 +15,7 @@ from adapters.studio.bodies import BoundedBodies
 from adapters.studio.downloads import add_downloads
 from adapters.studio.login import add_login
 from adapters.studio.page_session import GENERAL, Studio
+from adapters.studio.pages.check import check_page
 from adapters.studio.pages.compare import compare_page
 from adapters.studio.pages.evaluations import evaluations_page
 from adapters.studio.pages.examples import examples_page
@@ -92,6 +93,10 @@ def _teach_pages(studio: Studio) -> None:
     @ui.page("/examples", response_timeout=30)
     async def examples(request: Request) -> None:
         await examples_page(studio, request, method="supervised")
+
+    @ui.page("/check", response_timeout=150)
+    async def check(request: Request) -> None:
+        await check_page(studio, request)
 
     @ui.page("/preferences", response_timeout=30)
     async def preferences(request: Request) -> None:

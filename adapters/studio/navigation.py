@@ -13,7 +13,7 @@ from bot.domain import ChannelId
 
 CHANNELS = ("general", "support", "brand-voice")
 GROUPS = (
-    ("teach", ("review", "teach-next", "examples", "preferences")),
+    ("teach", ("review", "teach-next", "examples", "preferences", "check")),
     ("train", ("jobs", "evaluations", "models", "compare")),
     ("run", ("workspaces", "assistants", "hosts", "roles", "privacy", "spending", "audit")),
 )

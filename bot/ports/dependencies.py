@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Protocol
 
+from bot.check_results import CheckResults
 from bot.domain import MessageId, Row, UserId, Workspace, WorkspaceId
 from bot.events import Event
 from bot.ports.engine import LanguageEngine
@@ -81,6 +82,7 @@ class Dependencies:
     """Installs language models here; None in programs that install nothing."""
     exporter: ModelExporter | None = None
     """Gives tuned models as files; None in programs that have none."""
+    checks: CheckResults = field(default_factory=CheckResults)
     erase_after: timedelta = timedelta(days=7)
     """Between the removal of the app from a workspace and the erasure of what was kept of it."""
 

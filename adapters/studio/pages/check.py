@@ -1,0 +1,71 @@
+"""Check: what in the examples should be decided before training, one list under the other."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from nicegui import ui
+
+from adapters.studio import drawing
+from adapters.studio.actions import PageActions
+from adapters.studio.page_session import PageSession, Studio
+from adapters.studio.shell import follow, lead, middle, shell, title_of, visit_of
+from bot.replies import Listing, Reply
+
+_SHOW = "check.show:"
+
+
+async def check_page(studio: Studio, request: Request) -> None:
+    visit = visit_of(studio, request)
+    title = visit.say("studio.check")
+    channels = await studio.room.channels()
+    with shell(visit, request, here="check", title=title, channels=channels) as frame:
+        page = _Check(visit)
+        with frame.top:
+            title_of(title)
+            ui.space()
+            again = ui.button(visit.say("studio.check.again"), icon="fact_check")
+            again.on_click(page.again).props("unelevated").classes("only-icon-on-phones")
+            again.mark("check-again")
+        with middle("page"):
+            lead(visit, "check")
+            page.draw()
+    await page.refresh()
+    follow(visit, page.refresh)
+
+
+class _Check:
+    """The kinds with their numbers, and the list of the kind that is open."""
+
+    def __init__(self, visit: PageSession) -> None:
+        self._visit = visit
+        self._open = ""
+        self._seen: list[Reply] = []
+        self._actions = PageActions(visit, self.refresh)
+
+    def draw(self) -> None:
+        self._body = ui.element("div").classes("stack").props("aria-live=polite")
+
+    async def again(self) -> None:
+        """Every example is looked at anew."""
+        await self._visit.command("check")
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        told = [await self._visit.see("check.overview")]
+        if self._open:
+            told.append(await self._visit.see(self._open))
+        if told == self._seen:
+            return
+        self._seen = told
+        self._body.clear()
+        with self._body:
+            for reply in told:
+                if isinstance(reply, Listing):
+                    drawing.draw_listing(reply, self._click)
+
+    async def _click(self, action: str) -> None:
+        if not action.startswith(_SHOW):
+            await self._actions.click(action)
+            return
+        self._open = action
+        await self.refresh()

@@ -1,0 +1,166 @@
+"""`/tune check`: what was found, a list for each kind, and what can be done about each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.check_results import CheckKind, CheckResult
+from bot.cleaning.checks import advice
+from bot.cleaning.private import private_listing
+from bot.cleaning.reading import MOST_CHECKED, checked, key_of, visible
+from bot.commands import Handlers
+from bot.domain import Example, ExampleId, Role
+from bot.errors import NotFound
+from bot.examples.cards import line_of
+from bot.examples.shown import stamp
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
+from bot.private_text import ANY_PRIVATE_TEXT
+from bot.replies import Button, Listing, ListingRow, Reply, Tone
+from bot.request import Request
+from bot.words import Words
+
+handlers = Handlers()
+
+PRIVATE = "private"
+_GROUPED = (CheckKind.COPIES, CheckKind.NEAR, CheckKind.DISAGREEING)
+_PAGE, _DIGITS = 8, 9
+_LONGEST_TEXT, _LONGEST_NUMBERS = 240, 80
+
+
+@handlers.command("check", Role.CURATOR, is_private=True)
+async def check(request: Request, deps: Dependencies) -> Reply:
+    """Everything that should be decided before training, by kind."""
+    return await _overview(request, deps, await checked(request, deps))
+
+
+@handlers.button("check.overview", Role.CURATOR, is_for_pages=True)
+async def overview(request: Request, deps: Dependencies) -> Reply:
+    """As the last check found it; checked now where there was none."""
+    result = deps.checks.get(key_of(request)) or await checked(request, deps)
+    return await _overview(request, deps, result)
+
+
+async def _overview(request: Request, deps: Dependencies, result: CheckResult) -> Listing:
+    private = replace(visible(request), private_text=ANY_PRIVATE_TEXT)
+    async with deps.store.reading() as records:
+        waiting = await records.examples.count(request.id, private)
+        total = await records.examples.count(request.id, visible(request))
+    words = request.words
+    counts = {PRIVATE: waiting, **{kind.value: result.counts[kind] for kind in CheckKind}}
+    lines = [_kind_line(kind, count, words) for kind, count in counts.items() if count]
+    lines += _label_lines(result, words)
+    notes = [words("check.examined", count=f"{result.examples:,}", at=f"{result.at:%H:%M}")]
+    if total > MOST_CHECKED:
+        notes.append(words("check.first", count=f"{MOST_CHECKED:,}"))
+    notes.append(_advice(result, words))
+    return Listing(
+        words("check.title", assistant=request.assistant.name),
+        tuple(lines),
+        empty=words("check.nothing"),
+        note=" ".join(note for note in notes if note),
+    )
+
+
+def _kind_line(kind: str, count: int, words: Words) -> ListingRow:
+    show = Button(words("button.show"), f"check.show:{kind}:0")
+    text = words(f"check.{kind}")
+    return ListingRow(f"{count:,}", text, words(f"check.{kind}.note"), (show,), tone=Tone.BUSY)
+
+
+def _label_lines(result: CheckResult, words: Words) -> list[ListingRow]:
+    """Classes of which one is far more common than another."""
+    if not result.labels or result.labels[0][1] < 4 * result.labels[-1][1]:
+        return []
+    shown = ", ".join(f"{label} {count}" for label, count in result.labels[:_PAGE])
+    return [ListingRow(str(len(result.labels)), words("check.labels"), shown, tone=Tone.BUSY)]
+
+
+def _advice(result: CheckResult, words: Words) -> str:
+    wanted = advice(result.examples, result.labels)
+    if "labels" in wanted:
+        return words("check.more_labels", **wanted)
+    return words("check.more", **wanted) if wanted else ""
+
+
+@handlers.button("check.show", Role.CURATOR, is_private=True)
+async def show(request: Request, deps: Dependencies) -> Reply:
+    """A page of one kind: `check.show:near:8` begins with the ninth group."""
+    kind, _, rest = request.argument.partition(":")
+    first = _first(request, rest)
+    if kind == PRIVATE:
+        return await private_listing(request, deps, after=ExampleId(first))
+    if kind not in set(CheckKind):
+        raise NotFound(noun="button", name=request.argument)
+    result = deps.checks.get(key_of(request)) or await checked(request, deps)
+    return await _groups(request, deps, result, CheckKind(kind), first)
+
+
+def _first(request: Request, text: str) -> int:
+    if not text.isdecimal() or len(text) > _DIGITS:
+        raise NotFound(noun="button", name=request.argument)
+    return int(text)
+
+
+async def _groups(
+    request: Request, deps: Dependencies, result: CheckResult, kind: CheckKind, first: int
+) -> Listing:
+    groups = result.groups[kind]
+    page, words = groups[first : first + _PAGE], request.words
+    async with deps.store.reading() as records:
+        found = [await standing(request, group, records) for group in page]
+    lines = [_line(kind, group, words) for group in found if len(group) >= _least(kind)]
+    more = None
+    if len(groups) > first + _PAGE:
+        more = Button(words("list.more"), f"check.show:{kind}:{first + _PAGE}")
+    return Listing(
+        words(f"check.{kind}"),
+        tuple(lines),
+        empty=words("check.all_decided"),
+        note=words(f"check.{kind}.note"),
+        more=more,
+        total=result.counts[kind],
+        replaces=first > 0,
+    )
+
+
+def _least(kind: CheckKind) -> int:
+    return 2 if kind in (*_GROUPED, CheckKind.ONE_ANSWER) else 1
+
+
+async def standing(request: Request, group: Sequence[ExampleId], records: Records) -> list[Example]:
+    """Those of a group that still live and that the asker may see, the approved ones first."""
+    found: list[Example] = []
+    for number in group:
+        page = await records.examples.page(
+            request.id, visible(request), after=ExampleId(number - 1), limit=1
+        )
+        found += [one for one in page if one.id == number]
+    return sorted(found, key=lambda one: (one.state, one.id))
+
+
+def joined(group: Sequence[Example]) -> str:
+    """The numbers of the first examples, as many as the name of a button holds."""
+    text = ".".join(str(one.id) for one in group)
+    return text if len(text) <= _LONGEST_NUMBERS else text[:_LONGEST_NUMBERS].rpartition(".")[0]
+
+
+def _line(kind: CheckKind, group: Sequence[Example], words: Words) -> ListingRow:
+    first = line_of(group[0], words, may_decide=False)
+    texts = [line_of(one, words, may_decide=False).text for one in group]
+    shown = list(dict.fromkeys(texts)) if kind in _GROUPED or len(group) > 1 else texts
+    numbers = ", ".join(f"#{one.id}" for one in group)
+    text = "\n".join(f"- {one[:_LONGEST_TEXT]}" for one in shown) if len(shown) > 1 else shown[0]
+    return ListingRow(first.id, text, numbers, _ways(kind, group, words), tone=first.tone)
+
+
+def _ways(kind: CheckKind, group: Sequence[Example], words: Words) -> tuple[Button, ...]:
+    edit = Button(words("button.edit"), f"example.edit:{group[0].id}")
+    withdraw = Button(words("button.withdraw"), f"example.drop:{stamp(group[0])}")
+    if kind not in _GROUPED:
+        return (edit, withdraw)
+    numbers = joined(group)
+    keep = Button(words("button.keep_one"), f"check.keep_one:{numbers}")
+    merge = Button(words("button.merge"), f"check.merge:{numbers}")
+    return (keep, merge, edit, withdraw)

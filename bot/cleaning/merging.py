@@ -1,0 +1,106 @@
+"""Examples that say the same, made one: the others are withdrawn, and that can be undone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from bot.cleaning.command import joined, standing
+from bot.commands import Handlers
+from bot.domain import Example, ExampleId, ExampleState, Role
+from bot.errors import NotFound, Outdated
+from bot.examples.changes import redraw_cards
+from bot.examples.texts import checked, parts, with_parts
+from bot.numerals import whole_number
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
+from bot.replies import Button, Field, FieldKind, Form, Reply, Text
+from bot.request import Request
+from bot.undo_offers import offer_undo
+
+handlers = Handlers()
+
+_MOST_FIELDS = 4
+_NOTE = 1500
+
+
+@handlers.button("check.keep_one", Role.CURATOR)
+async def keep_one(request: Request, deps: Dependencies) -> Reply:
+    """The first stays: the oldest approved one; the others are withdrawn."""
+    async with deps.store.writing() as records:
+        group = await _group(request, records)
+        undo = await _withdraw(request, group[1:], records)
+    text = request.words("check.kept_one", id=group[0].id, count=len(group) - 1)
+    return Text(text, buttons=(undo,))
+
+
+@handlers.button("check.merge", Role.CURATOR, opens_form=True)
+async def merge(request: Request, deps: Dependencies) -> Reply:
+    """The first in a form, with what the others say above it."""
+    async with deps.store.reading() as records:
+        group = await _group(request, records)
+    shown = list(parts(group[0].row or {}).items())[-_MOST_FIELDS:]
+    words = request.words
+    others = [f"#{one.id}: {list(parts(one.row or {}).values())[-1]}" for one in group[1:]]
+    numbers = joined(group)
+    return Form(
+        id=f"check.merge:{group[0].revision}:{numbers}",
+        title=words("check.merge", id=group[0].id),
+        fields=tuple(
+            Field(name, words(f"part.{name.rstrip('0123456789')}"), FieldKind.TEXT, text)
+            for name, text in shown
+        ),
+        submit=words("button.merge"),
+        note="\n".join(others)[:_NOTE],
+        again=f"check.merge:{numbers}",
+    )
+
+
+@handlers.form("check.merge", Role.CURATOR)
+async def merged(request: Request, deps: Dependencies) -> Reply:
+    """The first gets the text of the form and the tags of all; the others are withdrawn."""
+    revision, _, numbers = request.argument.partition(":")
+    async with deps.store.writing() as records:
+        group = await _group(request, records, numbers)
+        first = group[0]
+        if str(first.revision) != revision:
+            raise Outdated(problem=request.words("example.changed", id=first.id))
+        undo = await _withdraw(request, group[1:], records)
+        row = checked(with_parts(first.row or {}, request.options), request.words)
+        if row != first.row:
+            await records.examples.revise(request.id, first.id, row, request.by, at=request.now)
+        tags = dict.fromkeys(tag for one in group for tag in one.tags)
+        await records.examples.set_tags(request.id, first.id, list(tags))
+        await records.audit.add(
+            request.id, request.by, "example.merged", at=request.now, example=first.id
+        )
+        await redraw_cards(request, [first.id], records)
+    text = request.words("check.merged", id=first.id, count=len(group) - 1)
+    return Text(text, buttons=(undo,))
+
+
+async def _group(request: Request, records: Records, numbers: str = "") -> list[Example]:
+    """The living examples that a button names. Raises Outdated for fewer than two."""
+    try:
+        named = [ExampleId(whole_number(n)) for n in (numbers or request.argument).split(".")]
+    except ValueError:
+        raise NotFound(noun="button", name=request.argument) from None
+    found = await standing(request, named, records)
+    if len(found) < 2:
+        raise Outdated(problem=request.words("check.decided"))
+    return found
+
+
+async def _withdraw(request: Request, group: Sequence[Example], records: Records) -> Button:
+    before: dict[str, list[int]] = defaultdict(list)
+    for one in group:
+        before[one.state].append(one.id)
+    numbers = [one.id for one in group]
+    withdrawn = ExampleState.WITHDRAWN
+    await records.examples.set_state(request.id, numbers, withdrawn, at=request.now, by=request.by)
+    await redraw_cards(request, numbers, records)
+    await records.audit.add(
+        request.id, request.by, "examples.withdrawn", at=request.now, examples=len(numbers)
+    )
+    changed = {"before": before, "after": withdrawn}
+    return await offer_undo(request, records, "examples", changed)

@@ -1,0 +1,158 @@
+"""`/tune check`: what is found among examples, and what one can do about each."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from bot.check_results import CheckKind
+from bot.cleaning.checks import advice
+from bot.cleaning.near import near_pairs
+from bot.cleaning.samples import language
+from bot.domain import ExampleState
+from bot.events import ButtonClicked, CommandInvoked
+from bot.replies import Listing
+from tests.scene import Scene
+
+PAIRS = {
+    CheckKind.COPIES: [("How do I pay?", "By card."), ("how do i  pay", "By card!")],
+    CheckKind.NEAR: [
+        ("How do I change my delivery address?", "Open your profile and choose Addresses."),
+        ("How do I change the delivery address?", "Open your profile and choose addresses."),
+        ("怎么修改我的收货地址呢", "打开个人中心，选择收货地址就可以修改。"),
+        ("怎么修改我的收货地址", "打开个人中心，选择收货地址就可以修改了。"),
+    ],
+    CheckKind.DISAGREEING: [
+        ("When do you open?", "At nine, every day but Monday."),
+        ("When do you open?", "We are closed for the whole winter season."),
+    ],
+    CheckKind.ONE_ANSWER: [
+        (f"{word} works how?", "Please see the website for that.")
+        for word in ("Return", "Warranty", "Voucher", "Exchange", "Insurance")
+    ],
+    CheckKind.LANGUAGES: [("What is the price of that?", "这个东西一共要三十块钱。")],
+    CheckKind.SHORT: [("Can the parcel be left with somebody else?", "ok")],
+    CheckKind.LONG: [("Tell me the history of the shop", "It began long ago. " * 150)],
+    CheckKind.LEAKS: [("Who are you then?", "As an AI language model, I cannot tell you that.")],
+}
+
+
+async def teach(scene: Scene, *pairs: tuple[str, str]) -> None:
+    for question, answer in pairs:
+        await scene.command("teach")
+        await scene.submit(question=question, answer=answer)
+
+
+async def press(scene: Scene, action: str) -> Listing:
+    reply = await scene.house.ask(scene.event(ButtonClicked(action), key=action))
+    assert isinstance(reply, Listing)
+    return reply
+
+
+async def state_of(scene: Scene) -> dict[int, ExampleState]:
+    return {one.id: one.state for one in await scene.examples()}
+
+
+async def test_every_kind_is_found_and_nothing_else(scene: Scene) -> None:
+    for pairs in PAIRS.values():
+        await teach(scene, *pairs)
+
+    overview = await scene.house.ask(scene.event(CommandInvoked("check"), key="check"))
+    shown = {kind: await press(scene, f"check.show:{kind}:0") for kind in CheckKind}
+
+    assert isinstance(overview, Listing)
+    assert "more examples are advisable" in overview.note
+    first, expected = 1, {}
+    for kind, pairs in PAIRS.items():
+        expected[kind] = [f"#{number}" for number in range(first, first + len(pairs))]
+        first += len(pairs)
+    found = {
+        kind: [n for line in one.lines for n in line.note.split(", ")]
+        for kind, one in shown.items()
+    }
+    assert found == expected
+
+
+async def test_one_is_kept_and_that_is_undone(scene: Scene) -> None:
+    await teach(scene, *PAIRS[CheckKind.COPIES], *PAIRS[CheckKind.DISAGREEING])
+    await scene.command("check")
+    await scene.handle(scene.event(ButtonClicked("check.show:copies:0"), key="show"))
+
+    await scene.click("Keep one")
+    kept = await state_of(scene)
+    await scene.click("Undo")
+    undone = await state_of(scene)
+    await scene.handle(scene.event(ButtonClicked("check.keep_one:1.2"), key="again"))
+    scene.advance(20)
+    late = await scene.house.ask(scene.event(ButtonClicked("check.keep_one:1.2"), key="late"))
+
+    assert (kept[1], kept[2]) == (ExampleState.APPROVED, ExampleState.WITHDRAWN)
+    assert set(undone.values()) == {ExampleState.APPROVED}
+    assert "decided about these" in str(late)
+
+
+async def test_two_answers_are_merged_into_one(scene: Scene) -> None:
+    await teach(scene, *PAIRS[CheckKind.DISAGREEING])
+    await scene.command("check")
+    await scene.handle(scene.event(ButtonClicked("check.show:disagreeing:0"), key="show"))
+
+    await scene.click("Merge")
+    await scene.submit(question="When do you open?", answer="At nine, but never in winter.")
+
+    first, second = await scene.examples()
+    assert "never in winter" in str(first.row)
+    assert (first.state, second.state) == (ExampleState.APPROVED, ExampleState.WITHDRAWN)
+
+
+async def test_a_decided_group_is_no_longer_shown(scene: Scene) -> None:
+    await teach(scene, *PAIRS[CheckKind.COPIES])
+    await scene.command("check")
+    before = await press(scene, "check.show:copies:0")
+    await scene.handle(scene.event(ButtonClicked("check.keep_one:1.2"), key="keep"))
+
+    after = await press(scene, "check.show:copies:00")
+
+    assert (len(before.lines), len(after.lines)) == (1, 0)
+
+
+def test_all_near_copies_among_many_texts_are_found_without_all_pairs() -> None:
+    chance = random.Random(7)
+    words = ["".join(chance.choices("abcdefghijklmnop", k=6)) for _ in range(4000)]
+    texts = [" ".join(chance.choices(words, k=chance.randint(6, 14))) for _ in range(6000)]
+    planted = []
+    for number in range(0, 400, 2):
+        changed = texts[number].split()
+        changed[chance.randrange(len(changed))] = chance.choice(words)
+        texts[6000 - 1 - number] = " ".join(changed)
+        planted.append((number, 6000 - 1 - number))
+    long_enough = [pair for pair in planted if len(texts[pair[0]].split()) > 9]
+
+    begun = time.process_time()
+    found = set(near_pairs(texts))
+
+    assert [pair for pair in long_enough if pair not in found] == []
+    # Each with each would be eighteen million comparisons.
+    assert time.process_time() - begun < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("How do I reset it?", "en"),
+        ("Wie kann ich das ändern und wo ist es?", "de"),
+        ("怎么重置密码？", "zh"),
+        ("パスワードを忘れました", "ja"),
+        ("Как это изменить?", "ru"),
+        ("OK 12345", ""),
+    ],
+)
+def test_a_language_is_told_by_script_or_common_words(text: str, name: str) -> None:
+    assert language(text) == name
+
+
+def test_how_much_more_is_advisable_goes_by_classes_where_there_are_some() -> None:
+    assert advice(7, []) == {"more": 3}
+    assert advice(500, []) == {}
+    assert advice(100, [("billing", 90), ("other", 10)]) == {"more": 10, "labels": 1}
