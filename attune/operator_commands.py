@@ -18,7 +18,6 @@ from bot import assistants, datasets, importing
 from bot.chat_imports import ChatImport
 from bot.domain import (
     ChannelId,
-    ExampleState,
     Place,
     Role,
     User,
@@ -27,7 +26,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotFound
 from bot.events import CommandInvoked, Event
-from bot.imports import ImportOptions, read_import
+from bot.imports import ImportOptions
 from bot.replies import Document
 from bot.request import Request
 from bot.words import Words
@@ -70,22 +69,13 @@ async def import_file(
             chats = await importing.open_chats(opened, ask, store, None)
             if chats is not None:
                 return await _import_chats(chats, confirm, words, store)
-        rows, plan = await asyncio.to_thread(importing.planned, opened, file.name, words, options)
-        with rows:
-            lines = importing.plan_lines(plan, words)
-            if not plan.is_sure and not confirm(lines):
+            told = opened, file.name, words, options
+            lines, is_sure = await asyncio.to_thread(importing.plans_of, *told)
+            if not is_sure and not confirm(lines):
                 raise BadInput(problem=words("import.unsure"))
-            async with desk(settings) as store:
-                ask = await _ask(settings, store, workspace, assistant, words)
-                tally = await datasets.import_rows(
-                    read_import(rows, plan),
-                    assistant=ask.assistant.id,
-                    method=plan.method,
-                    state=ExampleState.APPROVED,
-                    request=ask,
-                    store=store,
-                )
-    return lines, tally
+            return await importing.import_members(
+                opened, file.name, options, ask, store, assistant=ask.assistant.id
+            )
 
 
 async def _import_chats(

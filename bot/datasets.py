@@ -7,7 +7,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from bot.domain import (
@@ -31,6 +31,7 @@ _FEWEST, _MOST = 200, 2000
 _LONGEST_PART = 0.025
 """Seconds of one transaction of an import."""
 _BETWEEN = 50
+_MOST_PROBLEMS = 1000
 _PAGE = 200
 
 
@@ -45,9 +46,18 @@ class Tally:
     """Examples of the assistant whose private text nobody has decided upon."""
     problems: list[Problem] = field(default_factory=list)
 
+    def add(self, other: Tally, file: str) -> None:
+        """What one of several files came to."""
+        self.new += other.new
+        self.known += other.known
+        named = [replace(one, details={**one.details, "file": file}) for one in other.problems]
+        self.problems += named[: _MOST_PROBLEMS - len(self.problems)]
+        self.refused += other.refused
+        self.private = max(self.private, other.private)
+
     def refuse(self, problem: Problem) -> None:
         self.refused += 1
-        if len(self.problems) < 1000:
+        if len(self.problems) < _MOST_PROBLEMS:
             self.problems.append(problem)
 
 

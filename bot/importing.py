@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import IO, Final
 
@@ -14,7 +15,7 @@ from bot.chat_exports import open_chat_export
 from bot.chat_imports import ChatImport
 from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import Tally, ends, import_rows
-from bot.domain import ExampleState, Role, Row, WorkspaceId
+from bot.domain import AssistantId, ExampleState, Role, Row, WorkspaceId
 from bot.errors import BadInput, NotNow
 from bot.imports import (
     ImportOptions,
@@ -23,6 +24,7 @@ from bot.imports import (
     UnknownColumns,
     plan_import,
     read_import,
+    row_files,
     unpack,
 )
 from bot.ports.dependencies import Dependencies, Surfaces
@@ -101,7 +103,7 @@ async def import_starter(request: Request, deps: Dependencies) -> Reply:
         request=request,
         store=deps.store,
     )
-    return _report(request, name, None, tally)
+    return _report(request, name, (), tally)
 
 
 @handlers.button("import.go", Role.CURATOR)
@@ -124,7 +126,9 @@ async def change_columns(request: Request, deps: Dependencies) -> Reply:
     pending = await _pending(request, deps)
     with await deps.imports.open(pending.key) as file:
         options = ImportOptions(pending.columns, pending.encoding)
-        rows, plan = await asyncio.to_thread(_looked_at, file, pending.name, request.words, options)
+        first = next(iter(await asyncio.to_thread(row_files, file)), "")
+        look = partial(_looked_at, file, pending.name, request.words, options, first)
+        rows, plan = await asyncio.to_thread(look)
         rows.close()
     return _columns_form(plan, pending, request.words)
 
@@ -182,27 +186,64 @@ async def _pending(request: Request, deps: Dependencies) -> PendingImport:
 
 
 def planned(
-    file: IO[bytes], name: str, words: Words, options: ImportOptions | None = None
+    file: IO[bytes],
+    name: str,
+    words: Words,
+    options: ImportOptions | None = None,
+    member: str = "",
 ) -> tuple[IO[bytes], ImportPlan]:
     """The unpacked file, which the caller closes, and how it would be read. Raises BadInput."""
-    rows, plan = _looked_at(file, name, words, options)
+    rows, plan = _looked_at(file, name, words, options, member)
     if isinstance(plan, UnknownColumns):
         rows.close()
-        raise BadInput(problem=words.problem(plan))
+        raise BadInput(problem=words.problem(_in_file(plan, member)))
     return rows, plan
 
 
-def _looked_at(
+def members_of(
     file: IO[bytes], name: str, words: Words, options: ImportOptions | None
+) -> tuple[str, ...]:
+    """The row files of a zip of several, each of which can be read; one "" for any other file.
+
+    Raises BadInput for the first that cannot, before anything is imported.
+    """
+    members = row_files(file)
+    for member in members:
+        planned(file, name, words, options, member)[0].close()
+    return members or ("",)
+
+
+def plans_of(
+    file: IO[bytes], name: str, words: Words, options: ImportOptions
+) -> tuple[tuple[str, ...], bool]:
+    """How each row file would be read, and whether nothing of that was guessed. Raises BadInput."""
+    lines: list[str] = []
+    is_sure = True
+    for member in row_files(file) or ("",):
+        rows, plan = planned(file, name, words, options, member)
+        if rows is not file:
+            rows.close()
+        lines += _of_member(plan_lines(plan, words), member)
+        is_sure = is_sure and plan.is_sure
+    return tuple(lines), is_sure
+
+
+def _in_file(problem: Problem, member: str) -> Problem:
+    named = {**problem.details, "file": member} if member else problem.details
+    return Problem(problem.line, problem.code, named)
+
+
+def _looked_at(
+    file: IO[bytes], name: str, words: Words, options: ImportOptions | None, member: str = ""
 ) -> tuple[IO[bytes], ImportPlan | UnknownColumns]:
     """As `planned`, but unknown columns are something to choose from. Raises BadInput."""
-    found = unpack(file, name)
+    found = unpack(file, name, member)
     if isinstance(found, Problem):
-        raise BadInput(problem=words.problem(found))
+        raise BadInput(problem=words.problem(_in_file(found, member)))
     plan = plan_import(*found, options)
     if isinstance(plan, Problem) and not isinstance(plan, UnknownColumns):
         found[0].close()
-        raise BadInput(problem=words.problem(plan))
+        raise BadInput(problem=words.problem(_in_file(plan, member)))
     return found[0], plan
 
 
@@ -215,19 +256,48 @@ async def _import(request: Request, deps: Dependencies, pending: PendingImport) 
             tally = await chats.keep(store=deps.store)
             await deps.imports.delete(pending.key)
             return chats_report(request, pending.name, chats, tally)
-        rows, plan = await asyncio.to_thread(planned, file, pending.name, request.words, options)
+        lines, tally = await import_members(
+            file, pending.name, options, request, deps.store, assistant=pending.assistant
+        )
+    await deps.imports.delete(pending.key)
+    shown = _PROBLEMS_ON_PAGE if request.is_page else SHOWN_PROBLEMS
+    return _report(request, pending.name, lines, tally, shown=shown)
+
+
+async def import_members(
+    file: IO[bytes],
+    name: str,
+    options: ImportOptions,
+    request: Request,
+    store: Store,
+    *,
+    assistant: AssistantId,
+) -> tuple[tuple[str, ...], Tally]:
+    """Stores the rows of a file, or of each in a zip; how they were read, and what they came to.
+
+    Raises BadInput.
+    """
+    words, whole = request.words, Tally()
+    members = await asyncio.to_thread(members_of, file, name, words, options)
+    lines: list[str] = []
+    for number, member in enumerate(members):
+        rows, plan = await asyncio.to_thread(planned, file, name, words, options, member)
         with rows:
             tally = await import_rows(
-                _told_rows(rows, plan, request),
-                assistant=pending.assistant,
+                _told_rows(rows, plan, request, share=(number, len(members))),
+                assistant=assistant,
                 method=plan.method,
                 state=_state_for(request.role),
                 request=request,
-                store=deps.store,
+                store=store,
             )
-    await deps.imports.delete(pending.key)
-    shown = _PROBLEMS_ON_PAGE if request.is_page else SHOWN_PROBLEMS
-    return _report(request, pending.name, plan, tally, shown=shown)
+        whole.add(tally, member)
+        lines += _of_member(plan_lines(plan, words), member)
+    return tuple(lines), whole
+
+
+def _of_member(lines: Iterable[str], member: str) -> Iterator[str]:
+    return (f"{member}: {line}" if member else line for line in lines)
 
 
 async def _preview(request: Request, deps: Dependencies, pending: PendingImport) -> Card:
@@ -302,19 +372,26 @@ def _preview_card(file: IO[bytes], pending: PendingImport, words: Words) -> Card
     cancel = Button(words("button.cancel"), f"import.drop:{key}")
     title = words("import.preview", name=pending.name)
     options = ImportOptions(pending.columns, pending.encoding)
-    rows, plan = _looked_at(file, pending.name, words, options)
+    first, *others = row_files(file) or ("",)
+    rows, plan = _looked_at(file, pending.name, words, options, first)
     with rows:
         if isinstance(plan, UnknownColumns):
-            return Card(title, (words.problem(plan),), buttons=(change, cancel), tone=Tone.BAD)
+            said = words.problem(_in_file(plan, first))
+            return Card(title, (said,), buttons=(change, cancel), tone=Tone.BAD)
         good, refused = _first_rows(rows, plan)
     go = Button(words("import.submit"), f"import.go:{key}", is_primary=True)
     buttons = (go, change, cancel) if plan.headings or plan.encodings else (go, cancel)
     lines = [f"{n}. {_row_line(row)}" for n, row in enumerate(good, 1)]
     if refused:
-        lines.append(f"{words('import.refused')}: {words.problem(refused[0])}")
+        lines.append(f"{words('import.refused')}: {words.problem(_in_file(refused[0], first))}")
+    lines += _of_member(plan_lines(plan, words), first)
+    for member in others:
+        other, its_plan = planned(file, pending.name, words, options, member)
+        other.close()
+        lines += _of_member(plan_lines(its_plan, words) or (words("import.as_it_is"),), member)
     return Card(
         title=title,
-        lines=(*lines, *plan_lines(plan, words)),
+        lines=tuple(lines),
         buttons=buttons if good else (change, cancel) if plan.headings else (cancel,),
         tone=Tone.PLAIN if good else Tone.BAD,
     )
@@ -379,14 +456,14 @@ def _column_field(purpose: str, value: str, headings: tuple[str, ...], words: Wo
 
 
 def _told_rows(
-    file: IO[bytes], plan: ImportPlan, request: Request
+    file: IO[bytes], plan: ImportPlan, request: Request, *, share: tuple[int, int]
 ) -> Iterator[tuple[int, Row | Problem]]:
-    """The rows one by one, and how much of the file is read already."""
-    total = file.seek(0, io.SEEK_END)
-    request.tell_progress(0, total)
-    for count, row in enumerate(read_import(file, plan)):
-        if count % _BETWEEN == 0:
-            request.tell_progress(file.tell(), total)
+    """The rows one by one, and how much is read already; `share` is which file of how many."""
+    total = max(file.seek(0, io.SEEK_END), 1)
+    done, count = share
+    for number, row in enumerate(read_import(file, plan)):
+        if number % _BETWEEN == 0:
+            request.tell_progress(done * total + file.tell(), count * total)
         yield row
 
 
@@ -402,7 +479,7 @@ def _file_form(words: Words) -> Form:
 def _report(
     request: Request,
     name: str,
-    plan: ImportPlan | None,
+    lines: Iterable[str],
     tally: Tally,
     *,
     shown: int = SHOWN_PROBLEMS,
@@ -416,7 +493,7 @@ def _report(
     return Card(
         title=words("import.title", name=name),
         lines=(
-            *(plan_lines(plan, words) if plan else ()),
+            *lines,
             *refusal_lines(tally, words, shown=shown),
         ),
         facts=tuple(facts),

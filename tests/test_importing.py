@@ -11,6 +11,7 @@ from bot.events import ButtonClicked
 from bot.replies import Card, Refused
 from bot.rows import Method
 from storage.import_folder import ImportFolder
+from tests.chat_export_files import zipped
 from tests.scene import Scene
 from tests.studio_desk import Desk
 
@@ -23,8 +24,10 @@ async def count(scene: Scene) -> int:
         return await records.examples.count(LOCAL, ExampleFilter())
 
 
-async def shown(scene: Scene, table: str | bytes, wishes: str = "") -> Card:
-    path = scene.folder / "rows.csv"
+async def shown(
+    scene: Scene, table: str | bytes, wishes: str = "", *, name: str = "rows.csv"
+) -> Card:
+    path = scene.folder / name
     path.write_bytes(table if isinstance(table, bytes) else table.encode())
     await scene.command(f"import {path} {wishes}".strip())
     return await scene.last_card()
@@ -62,6 +65,36 @@ async def test_answers_that_are_labelled_bad_become_preferences(scene: Scene) ->
     async with scene.database.reading() as records:
         filters = ExampleFilter(method=Method.DPO)
         assert await records.examples.count(LOCAL, filters) == 1
+
+
+async def test_each_row_file_of_a_zip_is_imported(scene: Scene) -> None:
+    files = {
+        "b.csv": GUESSED.encode(),
+        "a/rows.jsonl": b'{"prompt": "Who?", "completion": "Me."}\n{"prompt": "Where?"}\n',
+        "README.md": b"hello",
+    }
+    card = await shown(scene, zipped(files), name="rows.zip")
+    assert card.lines[0] == "1. Who? → Me."
+    assert "a/rows.jsonl: Line 2: “completion” is missing" in card.lines[1]
+    assert "b.csv: Left out: user, subject" in card.lines
+
+    await scene.click("Import")
+
+    card = await scene.last_card()
+    assert [fact.value for fact in card.facts][:3] == ["2", "0", "2"]
+    assert any(line.startswith("b.csv: Line 3: ") for line in card.lines)
+    assert (await count(scene), kept(scene)) == (2, [])
+
+
+async def test_a_zip_with_a_file_that_cannot_be_read_brings_nothing_in(scene: Scene) -> None:
+    files = {"a.csv": GUESSED.encode(), "b.png": b"\x89PNG\r\n\x1a\n\0\0"}
+
+    for wishes in ("", "yes"):
+        (scene.folder / "rows.zip").write_bytes(zipped(files))
+        await scene.command(f"import {scene.folder / 'rows.zip'} {wishes}".strip())
+        assert "b.png: This is a picture" in await scene.last()
+
+    assert await count(scene) == 0
 
 
 async def test_a_cancelled_import_leaves_nothing(scene: Scene) -> None:

@@ -1,6 +1,6 @@
 """Reads the files people really have and turns them into training rows."""
 
-from bot.imports.containers import unpack
+from bot.imports.containers import row_files, unpack
 from bot.imports.encodings import ENCODINGS, Encoding
 from bot.imports.plan import ImportOptions, ImportPlan, Layout, UnknownColumns, plan_import
 from bot.imports.reading import read_import
@@ -14,5 +14,6 @@ __all__ = [
     "UnknownColumns",
     "plan_import",
     "read_import",
+    "row_files",
     "unpack",
 ]

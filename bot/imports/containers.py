@@ -53,10 +53,24 @@ _NOT_ROWS: Final = (
 )
 
 
-def unpack(file: IO[bytes], name: str) -> tuple[IO[bytes], str] | Problem:
+def row_files(file: IO[bytes]) -> tuple[str, ...]:
+    """The names of the row files in a zip of several, in their order; none for any other file."""
+    file.seek(0)
+    if not file.read(4).startswith(_ZIP):
+        return ()
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = _row_names(archive) or []
+    except _BROKEN:
+        return ()
+    return tuple(sorted(names)) if len(names) > 1 else ()
+
+
+def unpack(file: IO[bytes], name: str, member: str = "") -> tuple[IO[bytes], str] | Problem:
     """The row file within a zip or gz, with its name; any other as it is.
 
-    What was packed is a temporary file, which whoever asked closes.
+    Of a zip of several `member` says which. What was packed is a temporary file, which whoever
+    asked closes.
     """
     file.seek(0)
     head = file.read(4)
@@ -64,10 +78,10 @@ def unpack(file: IO[bytes], name: str) -> tuple[IO[bytes], str] | Problem:
     try:
         if head.startswith(_GZIP):
             inner = name[:-3] if name.lower().endswith(".gz") else name
-            with gzip.GzipFile(fileobj=file, mode="rb") as member:
-                return _copied(member, inner)
+            with gzip.GzipFile(fileobj=file, mode="rb") as text:
+                return _copied(text, inner)
         if head.startswith(_ZIP):
-            return _from_zip(file, name)
+            return _from_zip(file, name, member)
     except _BROKEN:
         return Problem(0, "archive_broken", {})
     except RuntimeError:
@@ -104,17 +118,24 @@ def _copied(source: IO[bytes] | gzip.GzipFile, name: str) -> tuple[IO[bytes], st
     return copy, name
 
 
-def _from_zip(file: IO[bytes], name: str) -> tuple[IO[bytes], str] | Problem:
+def _row_names(archive: zipfile.ZipFile) -> list[str] | None:
+    """None where the zip is itself a document of an office program."""
+    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    if "mimetype" in names or "[Content_Types].xml" in names:
+        return None
+    return [each for each in names if not _is_note(each)]
+
+
+def _from_zip(file: IO[bytes], name: str, member: str) -> tuple[IO[bytes], str] | Problem:
     with zipfile.ZipFile(file) as archive:
-        names = [info.filename for info in archive.infolist() if not info.is_dir()]
-        if "mimetype" in names or "[Content_Types].xml" in names:
+        rows = [member] if member else _row_names(archive)
+        if rows is None:
             return file, name
-        rows = [each for each in names if not _is_note(each)]
         if len(rows) != 1:
             shown = ", ".join(f"“{each[-40:]}”" for each in rows[:6])
             return Problem(0, "archive_several" if rows else "archive_empty", {"names": shown})
-        with archive.open(rows[0]) as member:
-            return _copied(member, rows[0].rpartition("/")[2])
+        with archive.open(rows[0]) as packed:
+            return _copied(packed, rows[0].rpartition("/")[2])
 
 
 def _is_note(name: str) -> bool:

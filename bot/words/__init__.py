@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bot import errors
 from bot.errors import AttuneError, Details, template
@@ -40,6 +41,9 @@ class Words:
 
     def problem(self, problem: Problem) -> str:
         """A whole sentence about a row; its line only where there is one."""
+        if problem.details.get("file"):
+            details = {key: value for key, value in problem.details.items() if key != "file"}
+            return f"{problem.details['file']}: {self.problem(replace(problem, details=details))}"
         reason = self.reason(problem)
         if problem.line:
             return self("import.problem", line=problem.line, reason=reason)

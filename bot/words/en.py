@@ -327,6 +327,7 @@ SENTENCES: Mapping[str, str] = {
     "import.cancelled": "{name} is not imported.",
     "import.gone": "That file is not kept any more. Hand it over again with /tune import.",
     "import.columns_said": "“{pair}” says no column. Write columns:question=HEADING,answer=HEADING, with these on the left: {known}.",
+    "import.as_it_is": "its rows are taken as they are",
     "import.labels": "Good answers become examples. A bad one becomes a preference where the same question has a good one, and is refused where it has none.",
     "import.unused": "Left out",
     "import.encoding": "Encoding",

@@ -349,6 +349,7 @@ SENTENCES: Mapping[str, str] = {
     "import.cancelled": "没有导入 {name}。",
     "import.gone": "这个文件已不再保留，请用 /tune import 重新提交。",
     "import.columns_said": "“{pair}”没有说明列。请写成 columns:question=列名,answer=列名，左边可用：{known}。",
+    "import.as_it_is": "按原样读取",
     "import.labels": "好的回答会成为示例。坏的回答：如果同一个问题有好的回答，就成为偏好对；没有的话就拒收。",
     "import.unused": "不用的列",
     "import.encoding": "编码",
