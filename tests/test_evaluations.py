@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from fastapi import Response
 
 from bot.domain import (
     LOCAL,
@@ -25,8 +26,8 @@ from bot.domain import (
 from bot.evaluation.report import load
 from bot.events import ButtonClicked
 from bot.significance import Verdict
+from tests.fakes.faults import Call, busy
 from tests.fakes.faults import answers as replies
-from tests.fakes.faults import busy
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.openai_rules import Body
 from tests.scene import Death, Scene, copy_data
@@ -306,18 +307,32 @@ def times_asked_now(host: FaultyHost) -> bool:
     return len([one for one in host.asked if one.route == CHAT]) > 40
 
 
-async def test_a_busy_host_is_asked_again_and_one_that_breaks_is_not(scene: Scene) -> None:
+async def test_a_host_that_is_busy_or_breaks_is_asked_again_and_in_the_end_it_is_said(
+    scene: Scene,
+) -> None:
     await train(scene, tuned_is_right)
     scene.host.asked.clear()
     await scene.command("evaluate against:base")
     await scene.click("Evaluate")
-    scene.host.fail(CHAT, busy(0), replies(500), busy(0))
+    broken: list[str] = []
+
+    async def breaks(call: Call) -> Response:
+        """Busy, broken and busy again; from then on one question breaks it every time."""
+        body = await call.request.json()
+        broken.append(question_in(body))
+        if len(broken) <= 3:
+            return await (busy(0), replies(500), busy(0))[len(broken) - 1](call)
+        is_hopeless = question_in(body) == broken[0] and is_tuned(body)
+        return await (replies(500)(call) if is_hopeless else call.act())
+
+    scene.host.fail_always(CHAT, breaks)
     await scene.settle()
 
     newest = (await evaluations(scene))[0]
     states = Counter(one.state for one in await the_answers(scene, newest))
     assert newest.state is EvaluationState.DONE
     assert states == {AnswerState.DONE: 35, AnswerState.FAILED: 1}
+    assert "One answer could not be had" in await scene.last()
 
 
 async def test_a_host_that_stays_away_ends_it_and_nothing_is_taken(scene: Scene) -> None:

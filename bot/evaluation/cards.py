@@ -159,6 +159,8 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
         return Card(title, (words(f"evaluation.state.{evaluation.state}"),), tone=Tone.BUSY)
     current = await records.deployments.current(evaluation.workspace, evaluation.assistant)
     lines = [*_ending(evaluation, words), *_verdict_lines(evaluation, found, words)]
+    if missing := sum(one.failed + one.lost for one in found.contenders):
+        lines.append(words("evaluation.unanswered", count=missing))
     lines += _must_lines(evaluation, found, words)
     lines += _gate_lines(evaluation, found, words)
     buttons = []

@@ -31,6 +31,7 @@ from bot.errors import (
     EmptyAnswer,
     HostBusy,
     HostError,
+    HostServerError,
     HostTimeout,
     HostUnreachable,
     NotFound,
@@ -54,6 +55,8 @@ LOOK_SECONDS = 1.0
 """How often a running evaluation is looked at; a stop is heeded by then."""
 LONGEST_ANSWER = 300.0
 """Seconds after which an answer that is still being written counts as failed."""
+MOST_TRIES = 3
+"""So often a host is asked that answers with a fault of its own, or not in time."""
 GIVE_UP = timedelta(hours=1)
 """A host that could not be asked anything for so long ends the evaluation."""
 _TELL_SECONDS = 2.0
@@ -117,6 +120,7 @@ class EvaluationRunner:
         self._pauses: dict[Place, _Pause] = {}
         self._asking: dict[EvaluationId, int] = {}
         self._told: dict[EvaluationId, datetime] = {}
+        self._tries: dict[tuple[EvaluationId, int, int], int] = {}
         self._pools: dict[EvaluationId, Sequence[Shot]] = {}
 
     async def poll(self) -> float | None:
@@ -274,11 +278,22 @@ class EvaluationRunner:
             await self._put_off(call, error, until=tomorrow)
         except (HostBusy, HostUnreachable) as error:
             await self._put_off(call, error, until=None)
+        except (HostServerError, HostTimeout) as error:
+            if self._is_last_try(call):
+                await self._keep(call, answer, AnswerState.FAILED, trouble=error)
+            else:
+                await self._put_off(call, error, until=None)
         except (HostError, NotFound) as error:
             await self._keep(call, answer, AnswerState.FAILED, trouble=error)
         except Exception:
             log.exception("A question could not be asked", extra={"id": call.evaluation.id})
             await self._keep(call, answer, AnswerState.FAILED, trouble=AttuneError())
+
+    def _is_last_try(self, call: _Call) -> bool:
+        """Counts how often a host broke off or kept silent over one question."""
+        question = call.evaluation.id, call.contender, call.question.number
+        self._tries[question] = self._tries.get(question, 0) + 1
+        return self._tries[question] >= MOST_TRIES
 
     async def _try_to_ask(self, call: _Call, answer: _Answer) -> None:
         evaluation, reference = call.evaluation, reference_of(call.question)
@@ -436,6 +451,7 @@ class EvaluationRunner:
         self._told.pop(evaluation, None)
         self._asking.pop(evaluation, None)
         self._pauses = {place: one for place, one in self._pauses.items() if place[0] != evaluation}
+        self._tries = {key: count for key, count in self._tries.items() if key[0] != evaluation}
 
     def _wait_at(self, host: HostName | None) -> float | None:
         """Seconds until the first pause at a host is over."""

@@ -44,6 +44,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "evaluation.verdict.better": "Better than {against}, on one question.|Better than {against}, on {count} questions.",
     "evaluation.verdict.worse": "Worse than {against}, on one question.|Worse than {against}, on {count} questions.",
     "evaluation.verdict.undecided": "Undecided: one question does not tell it apart from {against}.|Undecided: {count} questions do not tell it apart from {against}.",
+    "evaluation.unanswered": "One answer could not be had: a host failed again and again, or the service stopped meanwhile. That question does not count.|{count} answers could not be had: a host failed again and again, or the service stopped meanwhile. Those questions do not count.",
     "evaluation.wins": "It answers {wins} better than {against}, {losses} worse, {ties} alike.",
     "evaluation.other.better": "Better than {against}: {wins} better, {losses} worse, {ties} alike.",
     "evaluation.other.worse": "Worse than {against}: {wins} better, {losses} worse, {ties} alike.",

@@ -41,6 +41,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "evaluation.verdict.better": "比{against}好（{count} 个问题）。",
     "evaluation.verdict.worse": "比{against}差（{count} 个问题）。",
     "evaluation.verdict.undecided": "无法判定：{count} 个问题不足以区分它与{against}。",
+    "evaluation.unanswered": "有 {count} 个回答没有得到：主机多次出错，或服务中途停止。这些问题不计入结果。",
     "evaluation.wins": "与{against}相比：{wins} 个更好，{losses} 个更差，{ties} 个相当。",
     "evaluation.other.better": "比{against}好：{wins} 个更好，{losses} 个更差，{ties} 个相当。",
     "evaluation.other.worse": "比{against}差：{wins} 个更好，{losses} 个更差，{ties} 个相当。",
