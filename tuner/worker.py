@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from bot.rows import count_tokens, overlapping
+from tuner.classification import classification_of
 from tuner.folder import JobFolder, read_json, write_atomically
 from tuner.spec import Spec
 from tuner.training_run import Rejected, Row, StopSignal, TrainingRun, read_rows
@@ -77,6 +78,8 @@ def examine(spec: Spec, stop: StopSignal) -> dict[str, object]:
     if spec.validation:
         validation = list(read_rows("validation_file", spec, stop))
         _compare(training, validation)
+        rows = [row for _, row in training], [row for _, row in validation]
+        classification_of(spec.hyperparameters, *rows)
     return {"rows": len(training), "tokens": sum(count_tokens(row) for _, row in training)}
 
 

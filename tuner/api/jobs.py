@@ -8,6 +8,8 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from bot.rows import Method
+from tuner import classification
+from tuner.api.classification_fields import with_classification
 from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.models import base_of
 from tuner.api.paging import envelope, page_of, with_ends
@@ -111,6 +113,7 @@ def _create(place: ApiDependencies, body: dict[str, object]) -> dict[str, object
     # What an engine takes beside the protocol's own; a model that is not here is refused below.
     engine = place.engines.find(wanted.model)
     method, numbers = _method_of(wanted, engine.numbers if engine else frozenset())
+    numbers = with_classification(wanted, method, numbers)
     order = JobRequest(
         model=wanted.model,
         training_file=wanted.training_file,
@@ -165,6 +168,8 @@ def _numbers(
     names = [*_EVERYWHERE]
     if method is Method.DPO:
         names.append("beta")
+    else:
+        extras |= set(classification.FIELDS)
     asked = given.model_dump(exclude_none=True) if given else {}
     for name in sorted(asked.keys() - {*names, *extras}):
         raise ApiError(
@@ -268,7 +273,7 @@ def _shown_event(event: Event) -> dict[str, object]:
         "created_at": event.created_at,
         "level": event.level,
         "message": event.message,
-        "type": "message" if event.step is None else "metrics",
+        "type": "metrics" if event.data else "message",
         "data": event.data or {},
     }
     return body

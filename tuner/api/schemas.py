@@ -20,7 +20,19 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class SupervisedNumbers(Shape):
+class ClassificationShape(Shape):
+    """Of OpenAI's first fine-tuning: whether to measure a classifier, and how."""
+
+    compute_classification_metrics: Annotated[bool, Field(strict=True)] | None = None
+    classification_n_classes: Annotated[StrictInt, Field(ge=2, le=1000)] | None = None
+    classification_positive_class: Annotated[StrictStr, Field(min_length=1)] | None = None
+    classification_betas: (
+        Annotated[list[Annotated[Number, Field(gt=0, le=100)]], Field(min_length=1, max_length=10)]
+        | None
+    ) = None
+
+
+class SupervisedNumbers(ClassificationShape):
     """Those of the protocol; below them those that only some engines take."""
 
     n_epochs: Auto | EpochCount | None = None
@@ -62,7 +74,7 @@ def _within_limits(metadata: dict[str, str]) -> dict[str, str]:
 MetadataShape = Annotated[dict[StrictStr, StrictStr], AfterValidator(_within_limits)]
 
 
-class CreateJob(Shape):
+class CreateJob(ClassificationShape):
     model: StrictStr
     training_file: StrictStr
     validation_file: StrictStr | None = None

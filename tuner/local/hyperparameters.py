@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from tuner.classification import FIELDS
 from tuner.training_run import Rejected
 
 STEPS_WANTED = 240
@@ -33,7 +34,8 @@ class Hyperparameters:
 
     def as_shown(self, requested: Mapping[str, object]) -> dict[str, object]:
         """Those that the job shows: the protocol's, and of our own those that were asked for."""
-        return {name: value for name, value in asdict(self).items() if name in requested}
+        own = {name: value for name, value in asdict(self).items() if name in requested}
+        return own | {name: value for name, value in requested.items() if name in FIELDS}
 
     def rate(self, width: int, *, is_dpo: bool) -> float:
         """The learning rate at its highest, for a model of this width."""

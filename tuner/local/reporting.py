@@ -143,6 +143,11 @@ class Reporter(TrainerCallback):
             name = Path(self._spec.base).name
             save_model(model, place, base=name, tokenizer=self._tokenizer)
 
+    def tell_classes(self, measures: dict[str, float]) -> None:
+        """How the model does as a classifier, after its last step."""
+        step = self._trainer.state.global_step
+        self._tell("classification", {"step": step, "measures": measures})
+
     def _metrics(self, logs: dict[str, float], step: int, *, is_epoch: bool) -> dict[str, float]:
         trainer, size = self._trainer, self._numbers.batch_size
         accuracy = logs.get("rewards/accuracies", logs.get("accuracy", 0.0))

@@ -12,8 +12,10 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 
+from tuner.classification import classification_of
 from tuner.folder import JobFolder, read_json
 from tuner.local.error_mapping import mapped_errors
+from tuner.local.greedy_answers import GreedyAnswers
 from tuner.local.hyperparameters import Hyperparameters, resolve
 from tuner.local.loading import be_quiet, is_adapter, load_model, load_tokenizer, longest, width
 from tuner.local.rendering import Renderer, TemplateError, TrainingExample
@@ -88,6 +90,12 @@ class _Job:
             if reporter.is_left:
                 leave()
             reporter.keep(self._folder.model)
+            wanted = classification_of(spec.hyperparameters, training, validation)
+            if wanted is not None and self._events is not None:
+                answer = GreedyAnswers(
+                    trainer, self._tokenizer, renderer, self._stop, wanted.longest
+                )
+                reporter.tell_classes(wanted.measures(validation, answer))
         return {"n_epochs": schedule.last_epoch + 1, "tokens": tokens}
 
     def _schedule(self, numbers: Hyperparameters) -> Schedule:

@@ -6,10 +6,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Literal
 
+from tuner.classification import FIELDS, Classification, classification_of
 from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
 from tuner.sandbox import Metrics, Model, Training, resolve
 from tuner.spec import Spec
-from tuner.training_run import Rejected, StopSignal, leave, read_rows, refuse_divergence, tell
+from tuner.training_run import (
+    Rejected,
+    Row,
+    StopSignal,
+    leave,
+    read_rows,
+    refuse_divergence,
+    tell,
+)
 
 
 def run(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
@@ -24,6 +33,8 @@ class _Course:
         self._began = time.monotonic()
         self._spent_on_checkpoints = 0.0
         self._save_after = 0.0
+        self._validation: list[Row] = []
+        self._classification: Classification | None = None
 
     def run(self) -> dict[str, object]:
         with self._folder.open_events() as events:
@@ -33,7 +44,9 @@ class _Course:
                     self._save(training, events)
                     leave()
                 self._advance(training, events, epochs)
-            training.model().save(self._folder.model)
+            model = training.model()
+            model.save(self._folder.model)
+            self._measure(model, training.step, events)
             os.fsync(events.fileno())
         return {"n_epochs": epochs}
 
@@ -43,6 +56,8 @@ class _Course:
         rows = [row for _, row in read_rows("training_file", spec, self._stop)]
         held = read_rows("validation_file", spec, self._stop) if spec.validation else ()
         validation = [row for _, row in held]
+        self._validation = validation
+        self._classification = classification_of(spec.hyperparameters, rows, validation)
         numbers = resolve(spec.hyperparameters, rows=len(rows))
         start_from = Model.load(Path(spec.start_from)) if spec.start_from else None
         try:
@@ -61,8 +76,18 @@ class _Course:
         known = {
             key: value for key, value in asdict(numbers).items() if key in spec.hyperparameters
         }
+        known |= {name: value for name, value in spec.hyperparameters.items() if name in FIELDS}
         tell(events, "started", {"hyperparameters": known})
         return training, numbers.n_epochs
+
+    def _measure(self, model: Model, step: int, events: IO[bytes]) -> None:
+        """What a job that asks for it is told of its model as a classifier."""
+        if self._classification is None:
+            return
+        measures = self._classification.measures(
+            self._validation, lambda messages: model.reply(messages, temperature=0.0).text
+        )
+        tell(events, "classification", {"step": step, "measures": measures})
 
     def _advance(self, training: Training, events: IO[bytes], epochs: int) -> None:
         metrics = training.advance()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, null, select
 from sqlalchemy.dialects.sqlite import insert
 
 from tuner.store import tables
@@ -50,12 +50,18 @@ def record(
 
 
 def record_once(
-    connection: Connection, job_id: str, message: str, *, at: int, level: str = "info"
+    connection: Connection,
+    job_id: str,
+    message: str,
+    *,
+    at: int,
+    level: str = "info",
+    data: Mapping[str, object] | None = None,
 ) -> None:
     """What a worker says at every start, and nobody needs to hear twice."""
     told = select(_event.id).where(_event.job == job_id, _event.message == message).limit(1)
     if connection.execute(told).first() is None:
-        record(connection, job_id, message, at=at, level=level)
+        record(connection, job_id, message, at=at, level=level, data=data)
 
 
 def events_page(database: Database, job_id: str, *, after: int | None, limit: int) -> list[Event]:
@@ -68,6 +74,7 @@ def events_page(database: Database, job_id: str, *, after: int | None, limit: in
 
 
 def metrics_of(connection: Connection, job_id: str) -> list[Mapping[str, object]]:
-    """The numbers of every step, in order."""
-    steps = select(_event.data).where(_event.job == job_id, _event.step.is_not(None))
-    return list(connection.execute(steps.order_by(_event.step)).scalars())
+    """The numbers of every step, in order, and last those of the finished model."""
+    told = select(_event.data).where(_event.job == job_id, _event.data.is_not(null()))
+    ordered = told.order_by(_event.step.is_(None), _event.step, _event.number)
+    return [data for data in connection.execute(ordered).scalars() if data]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, select, update
 
+from tuner.classification import PREFIX, sentence
 from tuner.folder import KEPT_CHECKPOINTS, write_atomically
 from tuner.store import jobs, tables
 from tuner.store.events import metrics_of, record, record_once
@@ -130,6 +131,12 @@ def _absorb_line(connection: Connection, job: Job, line: Line) -> None:
         case "note":
             said, level = str(line["message"]), str(line.get("level", "info"))
             record_once(connection, job.id, said, at=_whole(line["at"]), level=level)
+        case "classification":
+            measures = line["measures"]
+            if isinstance(measures, Mapping):
+                data = {"step": line["step"], "total_steps": line["step"], **measures}
+                said = sentence(measures)
+                record_once(connection, job.id, said, at=_whole(line["at"]), data=data)
         case "started":
             values = {"hyperparameters": line["hyperparameters"]}
             connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(values))
@@ -188,9 +195,14 @@ def _sentence(data: Line) -> str:
 def _step_metrics(steps: Sequence[Line]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_RESULT_COLUMNS)
+    by_step: dict[object, dict[str, object]] = {}
     for step in steps:
-        writer.writerow([step.get(key, "") for key in _RESULT_COLUMNS.values()])
+        by_step.setdefault(step["step"], {}).update(step)
+    names = dict.fromkeys(key for step in steps for key in step if key.startswith(PREFIX))
+    columns = {**_RESULT_COLUMNS, **{name: name for name in names}}
+    writer.writerow(columns)
+    for step in by_step.values():
+        writer.writerow([step.get(key, "") for key in columns.values()])
     return text.getvalue().encode()
 
 

@@ -1,0 +1,48 @@
+"""What a model that has just been trained answers, word for word the likeliest."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from tuner.classification import Messages
+from tuner.local.rendering import Renderer, plain
+from tuner.local.weighted_trainer import WeightedSFTTrainer
+from tuner.training_run import StopSignal, leave
+
+if TYPE_CHECKING:
+    from tuner.local.preference_trainer import PreferenceTrainer
+
+_MORE_TOKENS = 4
+
+
+class GreedyAnswers:
+    """Answers of at most so many characters, one prompt at a time, so that a stop is heeded."""
+
+    def __init__(
+        self,
+        trainer: "WeightedSFTTrainer | PreferenceTrainer",
+        tokenizer: PreTrainedTokenizerBase,
+        renderer: Renderer,
+        stop: StopSignal,
+        longest: int,
+    ) -> None:
+        self._model = trainer.accelerator.unwrap_model(trainer.model).eval()
+        self._tokenizer, self._renderer = tokenizer, renderer
+        self._stop, self._longest = stop, longest
+
+    def __call__(self, messages: Messages) -> str:
+        if self._stop.is_asked:
+            leave()
+        prompt = self._renderer.prompt(plain(messages), ())
+        device = self._model.device
+        with torch.inference_mode():
+            written = self._model.generate(
+                input_ids=torch.tensor([prompt], device=device),
+                attention_mask=torch.ones((1, len(prompt)), dtype=torch.long, device=device),
+                max_new_tokens=self._longest + _MORE_TOKENS,
+                do_sample=False,
+                pad_token_id=self._tokenizer.eos_token_id,
+            )
+        text: str = self._tokenizer.decode(written[0][len(prompt) :], skip_special_tokens=True)
+        return text
