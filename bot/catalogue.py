@@ -39,7 +39,7 @@ from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
 from bot.evaluation import cards as evaluation_cards
-from bot.evaluation import command
+from bot.evaluation import command, labels
 from bot.evaluation import export as evaluation_export
 from bot.evaluation import notices as evaluation_notices
 from bot.evaluation import pages as evaluation_pages
@@ -131,6 +131,7 @@ MODULES = (
     command.handlers,
     evaluation_cards.handlers,
     evaluation_export.handlers,
+    labels.handlers,
     evaluation_pages.handlers,
     voting.handlers,
     canary_command.handlers,

@@ -421,6 +421,12 @@ async def test_labels_are_measured_as_a_classifier(scene: Scene) -> None:
     assert all(row["spam"] == sum(row.values()) for row in confusion.values())
     await scene.click("All measures")
     assert "spam: precision" in await scene.last()
+    await scene.click("Another label")
+    await scene.submit(positive="spam", betas="0.5, 2")
+    measured = await scene.last()
+    # Everything is called spam, and a third is: precision a third, recall one.
+    assert "precision 0.33 · recall 1.00 · F0.5 0.38 · F2 0.71" in measured
+    assert "taught ham, answered: spam " in measured
 
 
 @pytest.fixture(scope="module")

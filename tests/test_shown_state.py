@@ -44,7 +44,7 @@ OPENS_A_QUESTION = {
         "save",
         "welcome.sources",
     ),
-    *("workspace.erase", "engine.install", "import.change"),
+    *("evaluation.labels", "workspace.erase", "engine.install", "import.change"),
 }
 ONE_STATE_ALONE = {
     *("feedback.good", "starter", "example.must_answer", "example.not_must_answer"),

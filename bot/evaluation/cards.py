@@ -123,8 +123,9 @@ async def details(request: Request, deps: Dependencies) -> Reply:
         _measured(index, one, evaluation, found, words)
         for index, one in enumerate(found.contenders)
     ]
+    choose = Button(words("button.labels"), f"evaluation.labels:{evaluation.id}")
     rows += [
-        ListingRow("", words("evaluation.labels", who=name_of(who, words)), line)
+        ListingRow("", words("evaluation.labels", who=name_of(who, words)), line, (choose,))
         for who, one in zip(evaluation.contenders, found.contenders, strict=True)
         if one.confusion
         for line in (_label_line(one.confusion, words),)
