@@ -46,6 +46,17 @@ async def test_a_direct_message_needs_no_mention(in_slack: Scene) -> None:
     assert await in_slack.hear("D2") == [ANSWER]
 
 
+async def test_a_group_message_is_answered_where_the_bot_is_mentioned(in_slack: Scene) -> None:
+    in_slack.slack.add_channel("G7", "mpim")
+    in_slack.slack.say("U2", "G7", "hello everybody")
+    root = in_slack.slack.mention("U2", "G7", "hello")
+    await in_slack.hear("G7")
+
+    in_slack.slack.say("U3", "G7", "and then?", thread=root)
+
+    assert await in_slack.hear("G7", 2) == [ANSWER, ANSWER]
+
+
 async def test_words_for_others_are_left_alone(in_slack: Scene) -> None:
     in_slack.slack.say("U2", "C1", "hello everybody")
 

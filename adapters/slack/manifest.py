@@ -19,7 +19,14 @@ SCOPES = (
     "reactions:read",
     "users:read",
 )
-OPTIONAL_SCOPES = ("files:read", "groups:history", "groups:read", "reactions:write")
+OPTIONAL_SCOPES = (
+    "files:read",
+    "groups:history",
+    "groups:read",
+    "mpim:history",
+    "mpim:read",
+    "reactions:write",
+)
 EVENTS = (
     "agent_session_stopped",
     "app_home_opened",
@@ -33,6 +40,7 @@ EVENTS = (
     "message.channels",
     "message.groups",
     "message.im",
+    "message.mpim",
     "reaction_added",
     "reaction_removed",
     "tokens_revoked",

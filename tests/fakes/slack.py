@@ -167,7 +167,8 @@ class FakeSlack:
     def say(self, user: str, channel: str, text: str, *, thread: str | None = None) -> str:
         """A message; where it calls the bot it comes as `app_mention` too, as Slack does."""
         ts = self.put(user, channel, text, thread=thread)
-        kind = {"im": "im", "private": "group"}.get(self.channels[channel].kind, "channel")
+        kinds = {"im": "im", "private": "group", "mpim": "mpim"}
+        kind = kinds.get(self.channels[channel].kind, "channel")
         event = {"type": "message", "channel": channel, "user": user, "text": text, "ts": ts}
         event |= {"event_ts": ts, "channel_type": kind}
         if thread:
@@ -646,6 +647,7 @@ class FakeSlack:
                 "is_private": channel.kind == "private",
                 "is_ext_shared": channel.kind == "shared",
                 "is_im": channel.kind == "im",
+                "is_mpim": channel.kind == "mpim",
             }
         }
 

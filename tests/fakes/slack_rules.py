@@ -28,10 +28,10 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "chat.startStream": ("chat:write",),
     "chat.stopStream": ("chat:write",),
     "chat.update": ("chat:write",),
-    "conversations.history": ("channels:history", "groups:history", "im:history"),
+    "conversations.history": ("channels:history", "groups:history", "im:history", "mpim:history"),
     "conversations.info": ("channels:read", "groups:read", "im:read"),
     "conversations.open": ("im:write",),
-    "conversations.replies": ("channels:history", "groups:history", "im:history"),
+    "conversations.replies": ("channels:history", "groups:history", "im:history", "mpim:history"),
     "files.completeUploadExternal": ("files:write",),
     "files.getUploadURLExternal": ("files:write",),
     "files.info": ("files:read",),
@@ -75,7 +75,7 @@ FORM_ONLY = (
 EVENT_SCOPES: Mapping[str, tuple[str, ...]] = {
     # reference/events/<event>
     "app_mention": ("app_mentions:read",),
-    "message": ("channels:history", "groups:history", "im:history"),
+    "message": ("channels:history", "groups:history", "im:history", "mpim:history"),
     "reaction_added": ("reactions:read",),
     "reaction_removed": ("reactions:read",),
 }
