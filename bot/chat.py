@@ -310,6 +310,7 @@ class AnswerWriter:
         self._deps = deps
         self._begun = question.begun
         self._note_below = question.note
+        self._renewed = question.turn
         self._text: list[str] = []
         self._usage: Usage | None = None
         self._is_refusal = False
@@ -355,11 +356,19 @@ class AnswerWriter:
             waiting.cancel()
             if self._text:
                 await self._finish(state)
-            elif self._usage:
-                async with self._deps.store.writing() as records:
-                    await self._spend(self._usage, records)
+            elif self._usage or self._renewed:
+                await self._end_without_text(state)
         if note := _note_of(self._turn, self._request.words, self._note_below):
             yield note
+
+    async def _end_without_text(self, state: TurnState) -> None:
+        """An answer that was to be renewed stays what it was."""
+        async with self._deps.store.writing() as records:
+            if self._usage:
+                await self._spend(self._usage, records)
+            if self._renewed is not None and state is TurnState.FAILED:
+                done = TurnState.DONE
+                await records.turns.change(self._request.id, self._renewed.id, state=done)
 
     def _read(self, delta: Delta) -> str:
         """The text that a piece of the answer brings; calls of tools are told in words."""

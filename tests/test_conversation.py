@@ -9,6 +9,7 @@ import pytest
 from bot import chat
 from tests.discord_scene import Scene as DiscordScene
 from tests.fakes.discord import ANN, GENERAL
+from tests.fakes.faults import answers
 from tests.fakes.slack import BOT
 from tests.front import DiscordFront, Front, RoomFront, SlackFront
 
@@ -52,6 +53,11 @@ async def test_an_edited_question_is_answered_anew_in_place(front: Front) -> Non
     assert front.host.count(CHAT) == 2
     await edit(front, "Capital of France?")
     assert front.host.count(CHAT) == 2
+
+    front.host.fail(CHAT, answers(400, "Not now."))
+    assert (await edit(front, "Capital of Spain?"))[0] == "Paris."
+    front.host.pieces = ["Madrid."]
+    assert (await edit(front, "And the capital of Spain?"))[0] == "Madrid."
 
 
 async def test_words_that_only_look_like_a_command_are_a_question(front: Front) -> None:
@@ -124,3 +130,18 @@ async def test_a_thread_opened_on_an_answer_goes_on(in_discord: DiscordScene) ->
     await in_discord.settled()
 
     assert in_discord.discord.texts(thread) == ["Hello from the model"]
+
+
+async def test_a_forum_post_is_answered_in_it_and_goes_on(in_discord: DiscordScene) -> None:
+    discord = in_discord.discord
+    discord.add_channel("37", kind=15)
+    post = discord.open_thread("37", discord.snowflake())
+
+    discord.mention(ANN, post, "hello")
+    await in_discord.settled()
+    discord.say(ANN, post, "and then?", answers=discord.own(post)[0]["id"])
+    await in_discord.settled()
+
+    assert discord.texts(post) == ["Hello from the model"] * 2
+    messages: Any = in_discord.host.last(CHAT).body["messages"]
+    assert [one["content"] for one in messages if one["role"] == "user"] == ["hello", "and then?"]
