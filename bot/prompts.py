@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from bot.domain import MUST_ANSWER, Assistant, Example, ExampleFilter, Message, Place
 from bot.ports.store import Records
-from bot.rows import Method
+from bot.rows import Method, words_of
 
 PromptMessage = Mapping[str, str]
 
 _LOOKED_AT = 500
-_WORD = re.compile(r"\w+")
 
 
 def prompt(
@@ -107,4 +105,4 @@ def _pair(example: Example) -> list[PromptMessage]:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text.casefold()))
+    return frozenset(words_of(text))

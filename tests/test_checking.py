@@ -11,8 +11,9 @@ from bot.check_results import CheckKind
 from bot.cleaning.checks import advice
 from bot.cleaning.near import near_pairs
 from bot.cleaning.samples import language
-from bot.domain import ExampleState
+from bot.domain import LOCAL, ChannelId, ExampleState, Place
 from bot.events import ButtonClicked, CommandInvoked
+from bot.prompts import few_shot
 from bot.replies import Listing
 from tests.scene import Scene
 
@@ -156,3 +157,20 @@ def test_how_much_more_is_advisable_goes_by_classes_where_there_are_some() -> No
     assert advice(7, []) == {"more": 3}
     assert advice(500, []) == {}
     assert advice(100, [("billing", 90), ("other", 10)]) == {"more": 10, "labels": 1}
+
+
+async def test_chinese_questions_are_told_apart_by_their_characters(scene: Scene) -> None:
+    pairs = [(f"第{number}件商品多少钱？", f"{number}元。") for number in range(3)]
+    await teach(
+        scene, *pairs, ("忘记密码了怎么重置", "点击忘记密码。"), ("我忘记密码怎么重置", "点它。")
+    )
+
+    similar = await press(scene, "example.similar:4")
+    async with scene.store.reading() as records:
+        assistant = await records.assistants.default(LOCAL)
+        assert assistant is not None
+        place = Place(LOCAL, ChannelId("general"))
+        shots = await few_shot(records, place, assistant, "请问密码忘记了如何重置", count=1)
+
+    assert [line.id for line in similar.lines] == ["5"]
+    assert "密码" in shots[0]["content"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from rapidfuzz import fuzz, process
 
-from bot.cleaning.samples import words_of
+from bot.rows import words_of
 
 ALIKE = 84.0
 """Percent of characters two texts have in common; 0.84 told near copies best of 30 pairs."""

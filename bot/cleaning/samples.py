@@ -12,7 +12,6 @@ from bot.rows import content_text
 
 _LONGEST = 400
 _NO_LETTERS = re.compile(r"[\W_]+")
-_HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +122,3 @@ def leak(answer: str, instructions: str) -> str:
         if run in answer:
             return run
     return ""
-
-
-def words_of(text: str) -> list[str]:
-    """Words of a folded text; of Chinese and Japanese every two characters that follow."""
-    found: list[str] = []
-    for word in text.split():
-        if len(word) > 1 and _HAN.search(word):
-            found += [word[at : at + 2] for at in range(len(word) - 1)]
-        else:
-            found.append(word)
-    return found

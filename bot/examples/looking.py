@@ -26,13 +26,14 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply
 from bot.request import Request
-from bot.rows import Method
+from bot.rows import Method, words_of
 from bot.words import Words
 
 handlers = Handlers()
 
 
 _ALIKE = 0.35
+_PIECES, _PAIR = 3, 2
 _CANDIDATES = 60
 _SHOWN = 5
 _NEARBY = 6
@@ -161,8 +162,12 @@ async def _candidates(
 
 
 def _telling(question: str) -> Iterable[str]:
-    pieces = sorted(set(question.split()), key=len, reverse=True)[:3]
-    return [piece[:12].strip(".,;:!?，。？！") or piece for piece in pieces]
+    """The longest words; of a text without spaces its pairs of characters, from all its parts."""
+    words = dict.fromkeys(words_of(question))
+    pieces = sorted(words, key=len, reverse=True)
+    if pieces and len(pieces[0]) <= _PAIR:
+        pieces = list(words)[:: max(1, len(words) // _PIECES)]
+    return [piece[:12] for piece in pieces[:_PIECES]]
 
 
 def _likeness(one: str, other: str) -> float:

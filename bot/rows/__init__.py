@@ -5,6 +5,7 @@ from bot.rows.fingerprints import fingerprint, overlapping, prompt_fingerprint
 from bot.rows.problems import MINIMUM_ROWS, REASONS, Method, Problem
 from bot.rows.reading import read_lines
 from bot.rows.tokens import Count, content_text, count_tokens, text_tokens
+from bot.rows.words import words_of
 
 __all__ = [
     "MINIMUM_ROWS",
@@ -22,4 +23,5 @@ __all__ = [
     "prompt_fingerprint",
     "read_lines",
     "text_tokens",
+    "words_of",
 ]
