@@ -189,6 +189,12 @@ MUTANTS = (
         ("tests/test_dispatch.py::test_a_stranger_does_not_stop_an_answer",),
     ),
     Mutant(
+        "bot/dispatch.py",
+        "            await stored.wait()",
+        "            pass",
+        ("tests/test_dispatch.py::test_a_stop_that_comes_before_the_answer_is_stored_is_not_lost",),
+    ),
+    Mutant(
         "adapters/slack/origin.py",
         "return not must_say",
         "return True",
