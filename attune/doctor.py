@@ -18,7 +18,15 @@ from attune.folder import private_folder
 from attune.service import data_lock
 from attune.settings import Settings
 from bot.domain import HostName, ModelName, Sampling
-from bot.errors import EmptyAnswer, FolderTaken, HostError, HostNotFound, HostTimeout, SettingsError
+from bot.errors import (
+    EmptyAnswer,
+    FolderTaken,
+    HostError,
+    HostNotFound,
+    HostTimeout,
+    SettingsError,
+    WrongAddress,
+)
 from bot.ports.provider import Serving
 from bot.words import Words
 from storage.database import Database
@@ -181,6 +189,8 @@ async def _host(name: HostName, hosts: ConfiguredHosts) -> CheckResult:
         async with asyncio.timeout(_LONGEST_WAIT):
             found = await host.check()
     except (HostError, TimeoutError) as error:
+        if isinstance(error, WrongAddress) and (result := await _without_list(name, kind, host)):
+            return result
         why = error if isinstance(error, HostError) else HostTimeout(host=name)
         return CheckResult(f"Host {name} ({kind})", False, why.sentence)
     what = f"Host {name} ({kind}): answers; models: {found.models}"
@@ -191,6 +201,14 @@ async def _host(name: HostName, hosts: ConfiguredHosts) -> CheckResult:
     else:
         what = f"{what}; trains"
     return await _base(what, host)
+
+
+async def _without_list(name: HostName, kind: str, host: OpenAIHost) -> CheckResult | None:
+    """Some servers list no models and answer all the same; None where this one does not."""
+    if not host.bases:
+        return None
+    result = await _base(f"Host {name} ({kind}): lists no models", host)
+    return result if result.is_well else None
 
 
 async def _base(what: str, host: OpenAIHost) -> CheckResult:

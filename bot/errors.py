@@ -237,7 +237,7 @@ class TrainingClosed(HostRefused):
 
 
 class HostNotFound(HostRefused):
-    """The host “{host}” does not know this any more: {message}"""
+    """The host “{host}” does not know this, or not any more: {message}"""
 
 
 class WrongAddress(HostNotFound):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, chdir
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from adapters.openai import client
 from adapters.openai.client import OpenAIHost
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig
+from attune.doctor import examine
+from attune.service import data_lock
+from attune.settings import Settings
 from bot.domain import HostName, ModelName, Sampling
 from bot.errors import HostNotFound, HostRefused, TrainsNothing, WrongAddress
 from bot.ports.provider import Delta, Usage
@@ -134,3 +138,27 @@ async def test_a_host_that_only_answers_says_that_it_does_not_train() -> None:
             await host.job("job-1")
 
     assert not isinstance(missing.value, TrainsNothing)
+
+
+async def test_the_doctor_says_what_is_wrong_with_each_host(tmp_path: Path) -> None:
+    async with faulty_host() as fake, scripted_host(DIALECTS[0]) as server:
+        hosts = {
+            "well": (fake.url, "base", "trains; base answers"),
+            "unnamed": (fake.url, "gone", "gone does not answer there"),
+            "lost": (server.url, "base", "Nothing answers at"),
+            "silent": (f"{server.url}/v1", "base", "lists no models; base answers"),
+        }
+        tables = [
+            f'[[host]]\nname = "{name}"\nbase_url = "{url}"\nbases = ["{base}"]\nkey_env = "KEY"'
+            for name, (url, base, _) in hosts.items()
+        ]
+        (tmp_path / "hosts.toml").write_text("\n".join(tables))
+        (tmp_path / ".env").write_text(f"KEY={fake.key}")
+        settings = {"ATTUNE_DATA_DIR": tmp_path / "data", "ATTUNE_HOSTS": tmp_path / "hosts.toml"}
+        with chdir(tmp_path), data_lock(tmp_path / "data"):
+            found = [one async for one in examine(Settings.model_validate(settings))]
+
+    for name, (_, _, expected) in hosts.items():
+        (line,) = [f"{one.what} {one.remedy}" for one in found if f"Host {name} " in one.what]
+        assert expected in line
+    assert [one.is_well for one in found if "Host " in one.what] == [True, False, False, True]
