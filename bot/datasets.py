@@ -27,10 +27,10 @@ from bot.replies import Document, Reply
 from bot.request import Request
 from bot.rows import Method, Problem, content_text
 
-_FEWEST, _MOST = 200, 2000
-_LONGEST_PART = 0.025
+_FEWEST, _MOST = 200, 1000
+_LONGEST_PART = 0.018
 """Seconds of one transaction of an import."""
-_BETWEEN = 50
+_BETWEEN = 200
 _MOST_PROBLEMS = 1000
 _PAGE = 200
 

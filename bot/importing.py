@@ -41,7 +41,7 @@ handlers = Handlers()
 SHOWN_PROBLEMS, _PROBLEMS_ON_PAGE = 5, 500
 _ROWS_SHOWN, _ROWS_TRIED = 3, 200
 _LONGEST_TEXT = 240
-_BETWEEN = 50
+_BETWEEN = 200
 _MOST_CHOICES, _LONGEST_CHOICE = 24, 75
 _PURPOSES: Final = (
     *("question", "answer", "system", "context", "history", "preferred", "rejected", "label"),
