@@ -108,7 +108,7 @@ def test_the_epoch_before_the_one_that_decides_is_kept(rows: int) -> None:
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    ("tokens", "is_looping"),
+    ("tokens", "ends_in_repetition"),
     [
         ([1, 2, 3] * 16, True),
         ([9, *[5] * 48], True),

@@ -51,12 +51,12 @@ def tokenizer(tiny_base: Path) -> PreTrainedTokenizerBase:
     return load_tokenizer(tiny_base)
 
 
-def lessons(
+def examples(
     tokenizer: PreTrainedTokenizerBase, row: dict[str, object], *, prompt_weight: float = 0.0
 ) -> list[TrainingExample]:
     from tuner.local.rendering import Renderer
 
-    return Renderer(tokenizer, longest=100_000, prompt_weight=prompt_weight).lessons(row)
+    return Renderer(tokenizer, longest=100_000, prompt_weight=prompt_weight).training_examples(row)
 
 
 def expected(
@@ -91,17 +91,17 @@ def expected(
 def test_exactly_the_answers_that_count_carry_loss(
     tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, object]], prompt_weight: float
 ) -> None:
-    found = lessons(tokenizer, {"messages": messages}, prompt_weight=prompt_weight)
+    found = examples(tokenizer, {"messages": messages}, prompt_weight=prompt_weight)
     counting = [m for m in messages if m["role"] == "assistant" and m.get("weight", 1)]
 
     if not found:
         assert not counting
         assert not prompt_weight
         return
-    [lesson] = found
-    assert lesson.weights == list(expected(tokenizer, lesson.tokens, messages, prompt_weight))
+    [example] = found
+    assert example.weights == list(expected(tokenizer, example.tokens, messages, prompt_weight))
     said = "".join(f"{OPEN}{m['role']}\n{m['content']}{CLOSE}\n" for m in messages)
-    assert tokenizer.decode(lesson.tokens) == said
+    assert tokenizer.decode(example.tokens) == said
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
@@ -109,7 +109,7 @@ def test_exactly_the_answers_that_count_carry_loss(
 def test_what_is_learned_reads_as_it_was_taught(
     tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, object]]
 ) -> None:
-    found = lessons(tokenizer, {"messages": messages})
+    found = examples(tokenizer, {"messages": messages})
     learned = [
         tokenizer.decode([t for t, w in zip(each.tokens, each.weights, strict=True) if w])
         for each in found
@@ -127,11 +127,11 @@ def test_the_model_is_asked_with_the_tokens_it_was_trained_behind(
     from tuner.local.rendering import Renderer
 
     messages[-1]["weight"] = 1
-    [lesson] = lessons(tokenizer, {"messages": [{**m, "weight": 1} for m in messages]})
+    [example] = examples(tokenizer, {"messages": [{**m, "weight": 1} for m in messages]})
 
     asked = Renderer(tokenizer, longest=100_000).prompt(messages[:-1], ())
 
-    assert lesson.tokens[: len(asked)] == asked
+    assert example.tokens[: len(asked)] == asked
 
 
 def test_a_template_that_forgets_gives_a_lesson_for_each_answer(tiny_base: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_template_that_forgets_gives_a_lesson_for_each_answer(tiny_base: Path)
         for role in ("user", "assistant")
     ]
 
-    found = lessons(tokenizer, {"messages": messages})
+    found = examples(tokenizer, {"messages": messages})
 
     ends = [tokenizer.decode(each.tokens).strip().splitlines()[-1] for each in found]
     assert ends == [f"(thinking) assistant 1{CLOSE}", f"(thinking) assistant 3{CLOSE}"]
@@ -170,9 +170,9 @@ def test_functions_and_calls_stand_in_the_prompt_and_in_the_answer(
     ]
     tools = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
 
-    [lesson] = lessons(tokenizer, {"messages": messages, "tools": tools})
+    [example] = examples(tokenizer, {"messages": messages, "tools": tools})
 
-    pairs = list(zip(lesson.tokens, lesson.weights, strict=True))
+    pairs = list(zip(example.tokens, example.weights, strict=True))
     learned = tokenizer.decode([token for token, weight in pairs if weight])
     prompt = tokenizer.decode([token for token, weight in pairs if not weight])
     called = '<tool_call>{"name": "look", "arguments": {"at": "it"}}</tool_call>'
@@ -198,9 +198,9 @@ def test_what_is_too_long_is_cut_and_counted(tokenizer: PreTrainedTokenizerBase)
     from tuner.local.rendering import Renderer
 
     renderer = Renderer(tokenizer, longest=16)
-    [lesson] = renderer.lessons(row("figs"))
+    [example] = renderer.training_examples(row("figs"))
 
-    assert len(lesson.tokens) == len(lesson.weights) == 16
+    assert len(example.tokens) == len(example.weights) == 16
     assert renderer.cut == 1
 
 
@@ -266,7 +266,7 @@ def test_what_is_thought_before_an_answer_is_learned_where_it_is_taught_alone(
     told = {"role": "assistant", **answer}
     row = {"messages": [asked, told]}
 
-    [example] = Renderer(own_tokenizer, longest=1000).lessons(row)
+    [example] = Renderer(own_tokenizer, longest=1000).training_examples(row)
     prompt = Renderer(own_tokenizer, longest=1000).prompt([asked], ())
 
     weighed = [

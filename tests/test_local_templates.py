@@ -84,7 +84,7 @@ def learned(
     tokenizer.chat_template = template.read_text("utf-8")
     row = {"messages": messages, **({"tools": tools} if tools else {})}
     try:
-        found = Renderer(tokenizer, longest=100_000).lessons(row)
+        found = Renderer(tokenizer, longest=100_000).training_examples(row)
     except TemplateError:
         return None
     return [

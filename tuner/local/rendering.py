@@ -77,15 +77,15 @@ class Renderer:
         self._enders = sorted({*tokenizer.all_special_tokens, *_added(tokenizer)}, key=len)
         self.cut = 0
 
-    def lessons(self, row: Mapping[str, object]) -> list[TrainingExample]:
+    def training_examples(self, row: Mapping[str, object]) -> list[TrainingExample]:
         """One, or one for each answer where the template shows earlier answers otherwise."""
         messages, tools = plain(row.get("messages"), with_thoughts=True), _tools(row)
         try:
-            return self._if_learned([self._lesson(messages, tools, first=0)])
+            return self._if_learned([self._example(messages, tools, first=0)])
         except TemplateError:
             return self._if_learned(
                 [
-                    self._lesson(messages[: last + 1], tools, first=last)
+                    self._example(messages[: last + 1], tools, first=last)
                     for last, message in enumerate(messages)
                     if message["role"] == "assistant" and message.get("weight", 1) != 0
                 ]
@@ -162,17 +162,17 @@ class Renderer:
         _refuse_dropped(rendered, messages, tools)
         return rendered
 
-    def _if_learned(self, lessons: list[TrainingExample]) -> list[TrainingExample]:
-        whole = [lesson for lesson in lessons if any(lesson.weights[1:])]
-        return [self._shortened(lesson) for lesson in whole]
+    def _if_learned(self, examples: list[TrainingExample]) -> list[TrainingExample]:
+        whole = [example for example in examples if any(example.weights[1:])]
+        return [self._shortened(example) for example in whole]
 
-    def _shortened(self, lesson: TrainingExample) -> TrainingExample:
-        if len(lesson.tokens) <= self._longest:
-            return lesson
+    def _shortened(self, example: TrainingExample) -> TrainingExample:
+        if len(example.tokens) <= self._longest:
+            return example
         self.cut += 1
-        return TrainingExample(lesson.tokens[: self._longest], lesson.weights[: self._longest])
+        return TrainingExample(example.tokens[: self._longest], example.weights[: self._longest])
 
-    def _lesson(
+    def _example(
         self, messages: Messages, tools: Sequence[object], *, first: int
     ) -> TrainingExample:
         is_thinking = _has_reasoning(messages)

@@ -127,9 +127,9 @@ class Collator:
     def __init__(self, pad: int) -> None:
         self._pad = pad
 
-    def __call__(self, lessons: Sequence[TrainingExample]) -> Tensors:
-        tokens = [torch.tensor(lesson.tokens) for lesson in lessons]
-        weights = [torch.tensor(lesson.weights) for lesson in lessons]
+    def __call__(self, examples: Sequence[TrainingExample]) -> Tensors:
+        tokens = [torch.tensor(example.tokens) for example in examples]
+        weights = [torch.tensor(example.weights) for example in examples]
         seen = [torch.ones(len(each), dtype=torch.long) for each in tokens]
         return {
             "input_ids": pad_sequence(tokens, batch_first=True, padding_value=self._pad),

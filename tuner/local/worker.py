@@ -147,7 +147,7 @@ class _Job:
             trainer = preferring(model, arguments, self._tokenizer, pairs, held, beta=numbers.beta)
             return trainer, tokens
         data = self._wordings(renderer, training, numbers.n_epochs)
-        kept = _flat(self._rendered(renderer.lessons, validation, "validation_file"))
+        kept = _flat(self._rendered(renderer.training_examples, validation, "validation_file"))
         if not data.rows:
             raise Rejected("nothing_to_learn", "There is no answer to learn.", "training_file")
         config = TrainingArguments(**self._arguments(model, numbers))
@@ -165,12 +165,12 @@ class _Job:
 
     def _wordings(self, renderer: Renderer, training: Sequence[Row], epochs: int) -> Wordings:
         """The rows as taught, and in other wordings for the epochs after the first."""
-        taught = self._rendered(renderer.lessons, training, "training_file")
+        taught = self._rendered(renderer.training_examples, training, "training_file")
         cut, found = renderer.cut, [_flat(taught)]
         for number in range(1, min(MOST_WORDINGS, epochs)):
             chance = random.Random(f"{self._spec.seed}:{number}")
             others = [reworded(row, chance) for row in training]
-            shown = _flat(self._rendered(renderer.lessons, others, "training_file"))
+            shown = _flat(self._rendered(renderer.training_examples, others, "training_file"))
             if len(shown) == len(found[0]):
                 found.append(shown)
         renderer.cut = cut
@@ -224,7 +224,7 @@ class _Job:
 
 
 def _flat(rows: Sequence[Lessons]) -> list[TrainingExample]:
-    return [lesson for lessons in rows for lesson in lessons]
+    return [example for examples in rows for example in examples]
 
 
 def _events(folder: JobFolder) -> IO[bytes] | nullcontext[None]:
