@@ -8,7 +8,7 @@ from bot.domain import LOCAL, ExampleFilter
 from bot.events import Attachment, CommandInvoked
 from tests.scene import Death, Scene
 
-ROWS = 700
+ROWS = 4000
 
 
 async def count(scene: Scene) -> int:
