@@ -40,6 +40,7 @@ from bot.errors import PlaceClosed, SettingsError
 from bot.evaluation.runner import EvaluationRunner
 from bot.events import Event
 from bot.inbox_writer import Spawn
+from bot.judging.runner import JudgeRunner
 from bot.outbox import deliver
 from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.links import Links
@@ -85,6 +86,7 @@ class App:
     votes: VoteRunner
     canaries: CanaryWatcher
     offers: TrainingOffers
+    judges: JudgeRunner
     removals: Removals
     room: LocalRoom
     store: Store
@@ -187,6 +189,7 @@ def build(
         votes,
         canaries,
         TrainingOffers(deps),
+        JudgeRunner(store=store, hosts=hosts, clock=clock, tokens=deps.tokens),
         Removals(store=store, surfaces=surfaces, clock=clock, erase_after=deps.erase_after),
         room,
         store,

@@ -88,6 +88,9 @@ def _loops_of(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
     yield from _watchers(built, group)
     yield group.create_task(_deliver(built), name="courier")
     yield group.create_task(_turn_pages(built), name="calendar")
+    for host in built.evaluation_wakes:
+        if host is not None:
+            yield group.create_task(_judge(built, host), name=f"judges at {host}")
     yield group.create_task(_offer_trainings(built), name="training offers")
     yield group.create_task(_settle_removals(built), name="removals")
     yield group.create_task(_look_for_former_members(built), name="members")
@@ -220,6 +223,14 @@ async def _turn_pages(built: App) -> None:
         return _CALENDAR_SECONDS
 
     await _repeat(turn, asyncio.Event(), longest=_CALENDAR_SECONDS)
+
+
+async def _judge(built: App, host: HostName) -> None:
+    async def turn() -> float:
+        wait = await built.judges.look_at(host)
+        return _EVALUATIONS_SECONDS if wait is None else wait
+
+    await _repeat(turn, asyncio.Event(), longest=_LONGEST_REST_SECONDS)
 
 
 async def _offer_trainings(built: App) -> None:

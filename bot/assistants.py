@@ -51,6 +51,9 @@ _SETTINGS = (
     Option.integer("few_shot", 0, 32),
     Option.integer("offer_after_examples", 0, 10_000),
     Option.integer("offer_after_preferences", 0, 10_000),
+    Option("judge_host", OptionKind.HOST),
+    Option.text("judge_model"),
+    Option.text("judge_criteria"),
 )
 
 
@@ -133,6 +136,9 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         "few_shot": str(assistant.few_shot),
         "offer_after_examples": str(assistant.offer_after_examples or words("none")),
         "offer_after_preferences": str(assistant.offer_after_preferences or words("none")),
+        "judge_model": assistant.judge_model or words("none"),
+        "judge_host": assistant.judge_host or words("none"),
+        "judge_criteria": assistant.judge_criteria or words("none"),
     }
     kept = facts if request.role >= Role.CURATOR else {n: facts[n] for n in _FOR_MEMBERS}
     shown = tuple(Fact(words(f"assistant.{name}"), value, name) for name, value in kept.items())
@@ -266,7 +272,21 @@ async def chosen(request: Request, records: Records) -> Assistant:
 def _changed(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assistant:
     changed = _with_texts(assistant, request)
     changed = replace(changed, sampling=_sampling(changed.sampling, request))
-    return _with_hosts(_with_offers(changed, request), request, hosts=hosts)
+    changed = _with_judge(_with_offers(changed, request), request, hosts=hosts)
+    return _with_hosts(changed, request, hosts=hosts)
+
+
+def _with_judge(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assistant:
+    """The model that compares answers, and what is good in the team's words; "off" is none."""
+    model, host = request.text("judge_model"), request.text("judge_host")
+    if model == "off":
+        return replace(assistant, judge_model=None, judge_host=None)
+    if host is not None:
+        found = hosts.paid(HostName(host), request.workspace).name
+        assistant = replace(assistant, judge_host=found)
+    criteria = request.options.get("judge_criteria", assistant.judge_criteria).strip()
+    named = ModelName(model) if model else assistant.judge_model
+    return replace(assistant, judge_model=named, judge_criteria=criteria)
 
 
 def _with_offers(assistant: Assistant, request: Request) -> Assistant:

@@ -60,6 +60,7 @@ from bot.examples import (
 )
 from bot.examples.changes import CARD_STANDS
 from bot.formatting import usage
+from bot.judging import command as judge_command
 from bot.outbox import Wording
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import CanSwitchWorkspace
@@ -133,6 +134,7 @@ MODULES = (
     evaluation_export.handlers,
     labels.handlers,
     evaluation_pages.handlers,
+    judge_command.handlers,
     voting.handlers,
     canary_command.handlers,
     chat.handlers,
@@ -173,6 +175,7 @@ WORDINGS: Mapping[str, Wording] = {
     vote_notices.ENDED: vote_cards.word_ended,
     expiry.ENDING: expiry.word_ending,
     offers.OFFERED: offers.word_offered,
+    judge_command.STATUS: judge_command.word_status,
     chat.FELL_BACK: chat.word_fell_back,
     workspace_removal.CLOSED: workspace_removal.word_closed,
     CARD_STANDS: cards.word_standing,

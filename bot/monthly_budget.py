@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bot.domain import Evaluation, Job, Role
+from bot.domain import Evaluation, Job, Judging, Role
 from bot.errors import NotFound, NotNow
 from bot.ports.store import Records
 from bot.request import Request
 
 
-def require_decider(request: Request, estimate: Job | Evaluation, *, noun: str) -> None:
+def require_decider(request: Request, estimate: Job | Evaluation | Judging, *, noun: str) -> None:
     """Raises NotFound unless it was priced in this channel or for this person."""
     is_here = estimate.place.channel == request.place.channel or request.role is Role.OPERATOR
     if not is_here and estimate.asked_by != request.by:
@@ -24,7 +24,9 @@ async def training_cap(request: Request, records: Records) -> float | None:
 async def committed_this_month(request: Request, records: Records) -> float:
     """US dollars of the trainings and evaluations that were confirmed since the month began."""
     trainings = await records.jobs.committed(request.id, since=request.month_start)
-    return trainings + await records.evaluations.committed(request.id, since=request.month_start)
+    since = request.month_start
+    evaluations = await records.evaluations.committed(request.id, since=since)
+    return trainings + evaluations + await records.judgings.committed(request.id, since=since)
 
 
 async def require_budget(request: Request, price: float, records: Records) -> None:

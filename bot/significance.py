@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -127,6 +128,20 @@ def compare_shares(
         return Verdict.UNDECIDED
     is_better = first[0] * sum(second) > second[0] * sum(first)
     return Verdict.BETTER if is_better else Verdict.WORSE
+
+
+def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """How far two judges agree beyond chance, 1 for always (Cohen 1960).
+
+    None without any pair, and where both always say the same one thing, as chance agrees then too.
+    """
+    total = len(pairs)
+    ours, theirs = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
+    by_chance = sum(ours[name] * theirs[name] for name in ours)
+    if total == 0 or by_chance == total * total:
+        return None
+    agreed = sum(one == other for one, other in pairs)
+    return (agreed * total - by_chance) / (total * total - by_chance)
 
 
 def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:

@@ -20,6 +20,7 @@ from storage.examples import Examples
 from storage.guest_channels import GuestChannels
 from storage.inbox import Inbox
 from storage.jobs import Jobs
+from storage.judgings import Judgings
 from storage.models import Models
 from storage.outbox import Outbox
 from storage.people import People
@@ -57,6 +58,7 @@ class Records:
         self.deployments: store.Deployments = Deployments(connection)
         self.turns: store.Turns = Turns(connection)
         self.answer_stats: store.AnswerStats = AnswerStats(connection)
+        self.judgings: store.Judgings = Judgings(connection)
         self.training_offers: store.TrainingOffers = TrainingOffers(connection)
         self.outbox: store.Outbox = Outbox(connection)
         self.inbox: store.Inbox = Inbox(connection)

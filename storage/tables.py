@@ -50,6 +50,7 @@ from storage.columns import metadata as metadata
 from storage.evaluation_tables import evaluations as evaluations
 from storage.example_tables import example_marks as example_marks
 from storage.example_tables import example_messages as example_messages
+from storage.judging_tables import judgings as judgings
 from storage.offer_table import training_offers as training_offers
 from storage.queue_tables import inbox as inbox
 from storage.queue_tables import remote_cleanups as remote_cleanups

@@ -355,6 +355,7 @@ class Scene:
         await self.house.removals.poll()
         asking = await self.house.evaluations.poll()
         await self.house.offers.poll()
+        await self.house.judges.poll()
         await self.house.votes.poll()
         await self.house.canaries.poll()
         await self.house.deliver()

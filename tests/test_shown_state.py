@@ -38,6 +38,7 @@ OPENS_A_QUESTION = {
         "job.again",
         "job.start",
         "offer.train",
+        "judge.estimate",
         "model.delete",
         "model.name",
         "privacy.ask_forget",
@@ -67,6 +68,7 @@ ELSEWHERE = {
     "job.decline",
     # The state of the evaluation decides.
     *("evaluation.confirm", "evaluation.decline", "evaluation.stop"),
+    *("judge.confirm", "judge.decline", "judge.stop"),
     # test_blind_votes: the state of the vote decides
     *("vote.confirm", "vote.cast", "vote.end"),
     # A preview is of use once.

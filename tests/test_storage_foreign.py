@@ -37,10 +37,13 @@ from bot.domain import (
     Grant,
     Job,
     JobEvent,
+    JudgedPair,
+    Judging,
     MessageId,
     Model,
     ModelKind,
     ModelName,
+    PairState,
     Phase,
     QuestionOrder,
     Role,
@@ -98,6 +101,7 @@ class Household:
     turn: Turn
     evaluation: Evaluation
     canary: Canary
+    judging: Judging
 
 
 Call = Callable[[Records, Household], Awaitable[object] | AsyncIterator[object]]
@@ -265,6 +269,19 @@ CALLS: dict[str, Call] = {
     ),
     "evaluations.lose": lambda r, h: r.evaluations.lose(FOREIGN, h.evaluation.id, [0]),
     "evaluations.answers": lambda r, h: r.evaluations.answers(FOREIGN, h.evaluation.id),
+    "judgings.add": lambda r, h: r.judgings.add(FOREIGN, replace(h.judging, start="other")),
+    "judgings.get": lambda r, h: r.judgings.get(FOREIGN, h.judging.id),
+    "judgings.change": lambda r, h: r.judgings.change(
+        FOREIGN, h.judging.id, when=tuple(EvaluationState), state=EvaluationState.STOPPED
+    ),
+    "judgings.committed": lambda r, _: r.judgings.committed(FOREIGN, since=NOW),
+    "judgings.add_pairs": lambda r, h: r.judgings.add_pairs(FOREIGN, h.judging.id, [2]),
+    "judgings.claim": lambda r, h: r.judgings.claim(FOREIGN, h.judging.id, limit=9),
+    "judgings.settle": lambda r, h: r.judgings.settle(
+        FOREIGN, h.judging.id, JudgedPair(1, False, PairState.ASKED), PairState.DONE
+    ),
+    "judgings.lose": lambda r, h: r.judgings.lose(FOREIGN, h.judging.id),
+    "judgings.pairs": lambda r, h: r.judgings.pairs(FOREIGN, h.judging.id),
     "training_offers.new_rows": lambda r, h: r.training_offers.new_rows(
         FOREIGN, h.assistant.id, Method.SUPERVISED, learned=None
     ),
@@ -369,6 +386,7 @@ FOR_EVERYBODY = {
     "jobs.open",
     "evaluations.open",
     "training_offers.wanted",
+    "judgings.open",
     "evaluations.forget_estimates",
     "blind_votes.open",
     "canaries.all_running",
@@ -477,7 +495,31 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     (notice,) = await r.outbox.due(now=NOW)
     await r.outbox.delivered(notice.id, version=1, message=MESSAGE)
     row = SnapshotRow(example.id, 1, Split.TRAIN, hash_of("row"), None)
-    return Household(assistant, example, snapshot, row, job, model, turn, evaluation, canary)
+    judging = await r.judgings.add(HOME, a_judging(evaluation))
+    await r.judgings.add_pairs(HOME, judging.id, [1])
+    await r.judgings.claim(HOME, judging.id, limit=1)
+    own = assistant, example, snapshot, row, job, model, turn, evaluation, canary, judging
+    return Household(*own)
+
+
+def a_judging(evaluation: Evaluation) -> Judging:
+    return Judging(
+        id=0,
+        workspace=HOME,
+        evaluation=evaluation.id,
+        place=PLACE,
+        start="judging",
+        asked_by=ANN,
+        state=EvaluationState.RUNNING,
+        against=1,
+        host=HOST,
+        model=ModelName("judge"),
+        criteria="",
+        pairs=1,
+        tokens=1,
+        price=0.0,
+        created_at=NOW,
+    )
 
 
 @pytest.mark.parametrize("name", CALLS)

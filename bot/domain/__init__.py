@@ -43,6 +43,10 @@ from bot.domain.ids import SnapshotId as SnapshotId
 from bot.domain.ids import TurnId as TurnId
 from bot.domain.ids import UserId as UserId
 from bot.domain.ids import WorkspaceId as WorkspaceId
+from bot.domain.judging import JudgedPair as JudgedPair
+from bot.domain.judging import Judging as Judging
+from bot.domain.judging import PairState as PairState
+from bot.domain.judging import Preferred as Preferred
 from bot.domain.training import BEFORE_JOB as BEFORE_JOB
 from bot.domain.training import OPEN_PHASES as OPEN_PHASES
 from bot.domain.training import Checkpoint as Checkpoint

@@ -175,6 +175,9 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
         Button(words("button.question", number=n), f"evaluation.question:{evaluation.id}.{n}")
         for n in dict.fromkeys([*found.regressed[:2], *found.differing])
     ][:2]
+    assistant = await records.assistants.get(evaluation.workspace, evaluation.assistant)
+    if assistant.judge_model:
+        buttons.append(judge_button(evaluation, words))
     buttons.append(Button(words("button.evaluation_csv"), f"evaluation.export:{evaluation.id}.csv"))
     return Card(
         title=title,
@@ -184,6 +187,10 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
         buttons=tuple(buttons),
         tone=_TONES[found.verdict] if evaluation.state is EvaluationState.DONE else Tone.PLAIN,
     )
+
+
+def judge_button(evaluation: Evaluation, words: Words) -> Button:
+    return Button(words("button.ask_judge"), f"judge.estimate:{evaluation.id}")
 
 
 def _ending(evaluation: Evaluation, words: Words) -> Iterator[str]:

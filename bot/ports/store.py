@@ -49,6 +49,7 @@ from bot.ports.evaluation import Evaluations as Evaluations
 from bot.ports.examples import ExampleCards as ExampleCards
 from bot.ports.examples import ExampleMessages as ExampleMessages
 from bot.ports.examples import Examples as Examples
+from bot.ports.judgings import Judgings as Judgings
 from bot.ports.people import People as People
 from bot.ports.training import Deployments as Deployments
 from bot.ports.training import Jobs as Jobs
@@ -495,6 +496,7 @@ class Records(Protocol):
     turns: Turns
     answer_stats: AnswerStats
     training_offers: TrainingOffers
+    judgings: Judgings
     outbox: Outbox
     inbox: Inbox
     audit: Audit

@@ -15,7 +15,7 @@ from bot.domain import (
     Notice,
     VoteState,
 )
-from bot.evaluation.cards import name_of
+from bot.evaluation.cards import judge_button, name_of
 from bot.evaluation.questions import exchange
 from bot.ports.store import Records
 from bot.replies import Button, Card, Column, Drawn, Tone
@@ -108,12 +108,17 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
         return Card(title, (words(key),))
     current = await records.deployments.current(evaluation.workspace, evaluation.assistant)
     is_used = current is not None and current.model == evaluation.model
-    use = use_button(evaluation.model, current, words)
     verdict = found.compared.verdict
+    buttons = []
+    if not is_used and verdict is not Verdict.WORSE:
+        buttons.append(use_button(evaluation.model, current, words))
+    assistant = await records.assistants.get(evaluation.workspace, evaluation.assistant)
+    if assistant.judge_model:
+        buttons.append(judge_button(evaluation, words))
     return Card(
         title=title,
         lines=(*_verdict(found, evaluation, words), *_kept(vote.result, words)),
-        buttons=() if is_used or verdict is Verdict.WORSE else (use,),
+        buttons=tuple(buttons),
         tone=_TONES[verdict],
         progress=None,
     )

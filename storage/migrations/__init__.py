@@ -14,7 +14,7 @@ from bot.errors import SettingsError
 from storage.engine import EngineRole, address_of, engine_for, reachable
 from storage.tables import metadata
 
-HEAD = "0023"
+HEAD = "0024"
 
 _versions = Table(
     "alembic_version",

@@ -44,6 +44,9 @@ _ASSISTANT = (
     "few_shot",
     "offer_after_examples",
     "offer_after_preferences",
+    "judge_model",
+    "judge_host",
+    "judge_criteria",
 )
 
 

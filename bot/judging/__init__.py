@@ -1,0 +1,1 @@
+"""Judging: a model compares the answers of two others, in both orders."""

@@ -1,0 +1,280 @@
+"""The judge of an evaluation: priced first, then confirmed, stopped, and what it said."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+from bot import access, monthly_budget
+from bot.commands import Handlers
+from bot.domain import (
+    AnswerState,
+    Assistant,
+    Contender,
+    ContenderKind,
+    Evaluation,
+    EvaluationAnswer,
+    EvaluationState,
+    Judging,
+    ModelName,
+    Notice,
+    Role,
+    VoteState,
+)
+from bot.errors import NotFound, NotNow, Outdated
+from bot.evaluation import cards, report
+from bot.evaluation.questions import answered_pages, price_of
+from bot.judging import verdicts
+from bot.judging.prompt import messages_for
+from bot.numerals import whole_number
+from bot.outbox import ASKER
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records, Store
+from bot.replies import Button, Card, Drawn, Progress, Reply, Text, Tone
+from bot.request import Request
+from bot.rows import text_tokens
+from bot.significance import Verdict
+from bot.words import Words
+
+handlers = Handlers()
+
+STATUS = "judging.status"
+_ESTIMATED = (EvaluationState.ESTIMATED,)
+_CAN_STOP = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
+_ANSWER_TOKENS = 4
+_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
+
+
+@handlers.button("judge.estimate", Role.TRAINER)
+async def estimate(request: Request, deps: Dependencies) -> Reply:
+    """What the judge of the assistant would be shown, and the price; nothing is sent."""
+    access.refuse_closed(request.workspace, request.words)
+    words = request.words
+    async with deps.store.reading() as records:
+        evaluation = await _judgeable(request, records)
+        assistant = await records.assistants.get(request.id, evaluation.assistant)
+    against = _against(evaluation)
+    if not assistant.judge_model or against is None:
+        raise NotNow(problem=words("judge.none"))
+    judge = _judge(assistant)
+    deps.hosts.paid(judge.host, request.workspace)
+    pairs, tokens = 0, 0
+    async for number_tokens in _shown(evaluation, against, assistant.judge_criteria, deps.store):
+        pairs, tokens = pairs + 1, tokens + 2 * number_tokens[1]
+    if not pairs:
+        raise NotNow(problem=words("judge.no_pairs"))
+    price = price_of(judge, tokens, 2 * pairs * _ANSWER_TOKENS, deps.hosts)
+    new = Judging(
+        id=0,
+        workspace=request.id,
+        evaluation=evaluation.id,
+        place=request.place,
+        start=request.idempotency_key,
+        asked_by=request.by,
+        state=EvaluationState.ESTIMATED,
+        against=against,
+        host=judge.host,
+        model=judge.model,
+        criteria=assistant.judge_criteria,
+        pairs=pairs,
+        tokens=tokens,
+        price=price,
+        created_at=request.now,
+    )
+    async with deps.store.writing() as records:
+        judging = await records.judgings.add(request.id, new)
+    return Card(
+        words("judge.title", id=evaluation.id, judge=judge.model),
+        lines=(
+            words("judge.pairs", count=pairs),
+            words("evaluate.cost", tokens=f"{tokens:,}", price=words.price(price)),
+            words("judge.masked"),
+        ),
+        buttons=(
+            Button(words("button.judge"), f"judge.confirm:{judging.id}", is_primary=True),
+            Button(words("button.cancel"), f"judge.decline:{judging.id}"),
+        ),
+    )
+
+
+@handlers.button("judge.confirm", Role.TRAINER)
+async def confirm(request: Request, deps: Dependencies) -> Reply:
+    """The judging is durable from here on; its runner asks."""
+    access.refuse_closed(request.workspace, request.words)
+    async with deps.store.writing() as records:
+        judging = await _estimated(request, records)
+        await monthly_budget.require_budget(request, judging.price or 0.0, records)
+        await _change(request, judging, records, EvaluationState.CONFIRMED)
+        await records.audit.add(
+            request.id, request.by, "judging.confirmed", at=request.now, judging=judging.id
+        )
+        await tell_status(records, judging, request)
+    deps.wake()
+    name = request.user.name
+    return Card(request.words("judge.confirmed", name=name), replaces=True)
+
+
+@handlers.button("judge.decline", Role.TRAINER)
+async def decline(request: Request, deps: Dependencies) -> Reply:
+    async with deps.store.writing() as records:
+        judging = await _estimated(request, records)
+        await _change(request, judging, records, EvaluationState.STOPPED)
+    return Card(request.words("start.declined"), replaces=True)
+
+
+@handlers.button("judge.stop", Role.TRAINER)
+async def stop(request: Request, deps: Dependencies) -> Reply:
+    """What was judged is reported."""
+    async with deps.store.writing() as records:
+        judging = await _named(request, records)
+        if not await records.judgings.change(
+            request.id, judging.id, when=_CAN_STOP, state=EvaluationState.STOPPING
+        ):
+            raise NotNow(problem=request.words("judge.over"))
+        await tell_status(records, judging, request)
+    deps.wake()
+    return Text(request.words("judge.stops"), private=True)
+
+
+async def tell_status(records: Records, judging: Judging, request: Request | None = None) -> None:
+    """One message, which becomes the result; a page or a runner keeps its language."""
+    at = request.now if request else judging.finished_at or judging.created_at
+    if at is None:
+        return
+    locale = {"locale": request.words.language} if request else {}
+    await records.outbox.put(
+        f"{STATUS}.{judging.id}",
+        judging.place,
+        STATUS,
+        subject=judging.id,
+        details={ASKER: judging.asked_by, **locale},
+        at=at,
+    )
+
+
+async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """How far the judge is; at the end what it said, and how far one can trust it."""
+    judging = await records.judgings.get(notice.place.workspace, notice.subject or 0)
+    evaluation = await records.evaluations.get(judging.workspace, judging.evaluation)
+    title = words("judge.of", id=judging.evaluation, judge=judging.model)
+    found = verdicts.load(judging.report)
+    if found is None:
+        stop_button = Button(words("button.stop"), f"judge.stop:{judging.id}", is_danger=True)
+        pairs = await records.judgings.pairs(judging.workspace, judging.id)
+        done = sum(one.state not in ("waiting", "asked") for one in pairs)
+        return Card(
+            title,
+            (words("judge.progress", done=done, total=2 * judging.pairs),),
+            progress=Progress(done, 2 * judging.pairs),
+            buttons=(stop_button,),
+            tone=Tone.BUSY,
+        )
+    against = cards.name_of(evaluation.contenders[judging.against], words)
+    lines = [*_lines(found, against, words)]
+    if judging.state is EvaluationState.STOPPED:
+        lines.insert(0, words("evaluation.state.stopped"))
+    return Card(title, tuple(lines), tone=_TONES[found.result.verdict])
+
+
+def _lines(found: verdicts.JudgeReport, against: str, words: Words) -> Iterator[str]:
+    result = found.result
+    yield words(f"judge.verdict.{result.verdict}", against=against, count=result.questions)
+    yield words(
+        "evaluation.wins",
+        wins=result.wins,
+        losses=result.losses,
+        ties=result.ties,
+        against=against,
+    )
+    held = {"first": found.first_shown, "second": found.second_shown}
+    if found.is_biased:
+        place = "first" if found.first_shown > found.second_shown else "second"
+        yield words(f"judge.biased.{place}", **held, count=sum(held.values()))
+    elif sum(held.values()):
+        yield words("judge.held", **held, count=sum(held.values()))
+    if found.missing:
+        yield words("judge.missing", count=found.missing)
+    if found.kappa is not None:
+        yield words("judge.kappa", kappa=f"{found.kappa:.2f}", count=found.voted)
+    elif not found.voted:
+        yield words("judge.no_votes")
+
+
+async def _judgeable(request: Request, records: Records) -> Evaluation:
+    """One whose answers may be seen: also those of a blind vote that is closed."""
+    number = cards.evaluation_id(request.argument)
+    evaluation = await records.evaluations.get(request.id, number)
+    if evaluation.is_vote:
+        vote = await records.blind_votes.get(request.id, number)
+        if vote.state is not VoteState.CLOSED:
+            raise NotFound(noun="evaluation", name=number)
+    return evaluation
+
+
+def _against(evaluation: Evaluation) -> int | None:
+    """The contender that the new model is compared with."""
+    return 1 if evaluation.is_vote else report.against(evaluation)
+
+
+async def numbers(evaluation: Evaluation, judging: Judging, store: Store) -> Sequence[int]:
+    """The questions that a judge is shown."""
+    shown = _shown(evaluation, judging.against, judging.criteria, store)
+    return [number async for number, _ in shown]
+
+
+async def _shown(
+    evaluation: Evaluation, against: int, criteria: str, store: Store
+) -> AsyncIterator[tuple[int, int]]:
+    """The number of each question with two answers that differ, and the tokens of one showing.
+
+    Answers that say the same are not worth a judge's price: they are even.
+    """
+    async for asked, answers in answered_pages(store, evaluation):
+        told: dict[int, list[EvaluationAnswer]] = defaultdict(list)
+        for answer in answers:
+            told[answer.number].append(answer)
+        for question in asked:
+            both = two_of(told[question.number], against)
+            messages = both and messages_for(question, both, criteria, is_swapped=False)
+            if messages:
+                yield question.number, sum(text_tokens(one["content"]) for one in messages)
+
+
+def two_of(
+    answers: Sequence[EvaluationAnswer], against: int
+) -> tuple[EvaluationAnswer, EvaluationAnswer] | None:
+    """Both answers, where both are there and say different things."""
+    done = {one.contender: one for one in answers if one.state is AnswerState.DONE}
+    if 0 not in done or against not in done or done[0].text == done[against].text:
+        return None
+    return done[0], done[against]
+
+
+def _judge(assistant: Assistant) -> Contender:
+    host, model = assistant.judge_host or assistant.chat_host, assistant.judge_model
+    return Contender(ContenderKind.BASE, ModelName(model or ""), host, ModelName(model or ""))
+
+
+async def _change(
+    request: Request, judging: Judging, records: Records, state: EvaluationState
+) -> None:
+    if not await records.judgings.change(request.id, judging.id, when=_ESTIMATED, state=state):
+        raise Outdated(problem=request.words("start.already"))
+
+
+async def _estimated(request: Request, records: Records) -> Judging:
+    """The estimate that is named, if it was made in this channel or for this person."""
+    try:
+        judging = await _named(request, records)
+    except NotFound as error:
+        raise Outdated(problem=request.words("start.already")) from error
+    monthly_budget.require_decider(request, judging, noun="evaluation")
+    return judging
+
+
+async def _named(request: Request, records: Records) -> Judging:
+    try:
+        number = whole_number(request.argument)
+    except ValueError:
+        raise NotFound(noun="evaluation", name=request.argument) from None
+    return await records.judgings.get(request.id, number)

@@ -1,0 +1,234 @@
+"""A judge compares the answers of two models in both orders, and its bias is found."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from bot.domain import (
+    LOCAL,
+    EvaluationState,
+    JudgedPair,
+    Judging,
+    PairState,
+    Preferred,
+)
+from bot.events import ButtonClicked
+from bot.judging.verdicts import EVEN, FIRST, SECOND, load, preferred_in, report_of
+from bot.significance import Verdict, cohens_kappa
+from tests.fakes.faulty_host import FaultyHost, faulty_host
+from tests.fakes.openai_rules import Body
+from tests.scene import Death, Scene, copy_data
+from tests.test_evaluations import CHAT, is_tuned, messages_in, taught, train
+
+ADDRESS = "ada.lovelace@example.org"
+
+
+def shown(body: Body) -> str:
+    return messages_in(body)[-1]["content"]
+
+
+def is_judge(body: Body) -> bool:
+    return body["model"] == "judge"
+
+
+def answers(judge: Callable[[str], str]) -> Callable[[Body], str]:
+    """The tuned model is right and writes an address; the judge says what it is to say."""
+
+    def answer(body: Body) -> str:
+        if is_judge(body):
+            return judge(shown(body))
+        return f"{taught(body)} {ADDRESS}" if is_tuned(body) else "I do not know that one at all."
+
+    return answer
+
+
+def fair(text: str) -> str:
+    return "A" if "do not know" in text.partition("Answer B:")[2] else "B"
+
+
+def first_place(text: str) -> str:
+    return "A."
+
+
+async def judgings(scene: Scene) -> list[Judging]:
+    async with scene.database.reading() as records:
+        return [await records.judgings.get(LOCAL, 1)]
+
+
+async def ask_judge(scene: Scene, judge: Callable[[str], str]) -> None:
+    scene.host.tuned.append("judge")
+    await scene.command('assistant edit judge_model:judge judge_criteria:"short and kind"')
+    await train(scene, answers(judge))
+    await scene.click("Ask a judge")
+    assert "12 pairs of answers, each shown in both orders." in await scene.last()
+    assert not [one for one in scene.host.asked if one.route == CHAT and is_judge(one.body)]
+
+
+@pytest.mark.parametrize(
+    ("judge", "verdict", "said"),
+    [
+        (fair, Verdict.BETTER, "Better than the base"),
+        (first_place, Verdict.UNDECIDED, "The judge prefers the answer that it reads first: on 12"),
+        (lambda _: "neither", Verdict.UNDECIDED, "12 questions have no verdict in both orders."),
+    ],
+)
+async def test_a_judge_is_asked_in_both_orders_and_its_bias_is_said(
+    scene: Scene, judge: Callable[[str], str], verdict: Verdict, said: str
+) -> None:
+    await ask_judge(scene, judge)
+    await scene.click("Judge")
+    await scene.settle()
+
+    (judging,) = await judgings(scene)
+    found = load(judging.report)
+    assert found is not None
+    assert (judging.state, found.result.verdict) == (EvaluationState.DONE, verdict)
+    assert said in await scene.last()
+    bodies = [one.body for one in scene.host.asked if one.route == CHAT and is_judge(one.body)]
+    assert len(bodies) == len({shown(body) for body in bodies}) == 24
+    assert all("short and kind" in messages_in(body)[0]["content"] for body in bodies)
+    assert ADDRESS not in str(bodies)
+    assert "[EMAIL_1]" in shown(bodies[0])
+
+
+async def test_it_is_paid_from_the_months_money_and_stops(scene: Scene) -> None:
+    await ask_judge(scene, fair)
+    confirm = (await scene.last_card()).buttons[0].action
+    scene.host.stops_after_first = True
+    await scene.click("Judge")
+    looking = asyncio.create_task(scene.house.judges.poll())
+    while not [one for one in scene.host.asked if one.route == CHAT and is_judge(one.body)]:
+        await asyncio.sleep(0.01)
+    await scene.handle(scene.event(ButtonClicked("judge.stop:1"), key="stop"))
+
+    async with asyncio.timeout(20):
+        await looking
+
+    await scene.settle()
+    assert (await judgings(scene))[0].state is EvaluationState.STOPPED
+    await scene.handle(scene.event(ButtonClicked(confirm), key="again"))
+    assert "decided already" in "".join(await scene.texts())
+
+
+@pytest.fixture(scope="module")
+def confirmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is on disk once a judging is confirmed."""
+    folder = tmp_path_factory.mktemp("judged")
+    asyncio.run(_until_confirmed(folder))
+    return folder
+
+
+async def _until_confirmed(folder: Path) -> None:
+    async with faulty_host() as host:
+        scene = Scene(folder, host)
+        await scene.start()
+        await ask_judge(scene, fair)
+        await scene.click("Judge")
+        await scene.end()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_killed_again_and_again_no_pair_is_asked_twice(
+    tmp_path: Path, confirmed: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    copy_data(confirmed, tmp_path)
+    async with faulty_host() as host:
+        host.answers = answers(fair)
+        host.tuned.append("judge")
+        scene = Scene(tmp_path, host)
+        lives = 0
+        while True:
+            lives += 1
+            try:
+                await scene.open(chance.randint(2, 30) if lives < 30 else 0)
+                scene.dies_with_calls(CHAT)
+                await scene.settle()
+                break
+            except Death:
+                await scene.end()
+        (judging,) = await judgings(scene)
+        async with scene.database.reading() as records:
+            pairs = await records.judgings.pairs(LOCAL, judging.id)
+        await scene.end()
+
+    assert lives > 1
+    assert set(times_asked(host).values()) == {1}
+    assert judging.state is EvaluationState.DONE
+    assert len(pairs) == 24
+    assert {one.state for one in pairs} <= {PairState.DONE, PairState.LOST}
+
+
+def times_asked(host: FaultyHost) -> Counter[str]:
+    bodies = [one.body for one in host.asked if one.route == CHAT]
+    return Counter(shown(body) for body in bodies if is_judge(body))
+
+
+def judged(chance: random.Random, share: float, bias: float) -> list[JudgedPair]:
+    """Sixty questions: so often the first contender is better, so often a place decides."""
+    found = []
+    for number in range(1, 61):
+        is_first = chance.random() < share
+        for is_swapped in (False, True):
+            says_a = chance.random() < bias or is_first is not is_swapped
+            said = Preferred.A if says_a else Preferred.B
+            found.append(JudgedPair(number, is_swapped, PairState.DONE, said))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("share", "bias", "verdict", "is_biased", "least"),
+    [
+        (0.5, 0.0, Verdict.UNDECIDED, False, 92),
+        (0.75, 0.0, Verdict.BETTER, False, 80),
+        (0.75, 0.4, Verdict.BETTER, True, 70),
+        (0.5, 0.9, Verdict.UNDECIDED, True, 95),
+    ],
+)
+def test_verdicts_of_simulated_judges_are_right(
+    share: float, bias: float, verdict: Verdict, is_biased: bool, least: int
+) -> None:
+    reports = [report_of(judged(random.Random(seed), share, bias), {}) for seed in range(100)]
+
+    assert sum(one.result.verdict is verdict for one in reports) >= least
+    assert sum(one.is_biased is is_biased for one in reports) >= least
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_agreement_is_cohens_kappa(seed: int) -> None:
+    chance = random.Random(seed)
+    labels = [FIRST, SECOND, EVEN][: 2 + seed % 2]
+    drawn = chance.choices(labels, k=41)
+    pairs = list(pairwise(drawn)) if seed else [(FIRST, SECOND), (SECOND, FIRST)]
+
+    found = cohens_kappa(pairs)
+
+    assert found == pytest.approx(cohen_kappa_score(*zip(*pairs, strict=True)))
+
+
+def test_agreement_by_chance_alone_is_no_number() -> None:
+    assert cohens_kappa([]) is None
+    assert cohens_kappa([(FIRST, FIRST)] * 9) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("A", Preferred.A),
+        ("**B**", Preferred.B),
+        ("Answer: tie.", Preferred.TIE),
+        ("TIE", Preferred.TIE),
+        ("Both are fine", None),
+        ("", None),
+    ],
+)
+def test_the_word_of_a_judge_is_found(text: str, said: Preferred | None) -> None:
+    assert preferred_in(text) is said
