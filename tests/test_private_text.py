@@ -84,7 +84,7 @@ async def test_a_key_leaves_the_house_only_once_somebody_decided(
     before = sent(scene)
 
     await scene.command("check")
-    await scene.click("Show")
+    await scene.click("Show 1")
     listed = await scene.last()
     await scene.click(decision)
     late = ButtonClicked("example.mask:13.r7.approved")

@@ -49,8 +49,9 @@ async def _overview(request: Request, deps: Dependencies, result: CheckResult) -
         total = await records.examples.count(request.id, visible(request))
     words = request.words
     counts = {PRIVATE: waiting, **{kind.value: result.counts[kind] for kind in CheckKind}}
-    lines = [_kind_line(kind, count, words) for kind, count in counts.items() if count]
-    lines += _label_lines(result, words)
+    found = [(kind, count) for kind, count in counts.items() if count]
+    lines = [_kind_line(at, *one, words) for at, one in enumerate(found, 1)]
+    lines += _label_lines(len(lines) + 1, result, words)
     notes = [words("check.examined", count=f"{result.examples:,}", at=f"{result.at:%H:%M}")]
     if total > MOST_CHECKED:
         notes.append(words("check.first", count=f"{MOST_CHECKED:,}"))
@@ -63,18 +64,18 @@ async def _overview(request: Request, deps: Dependencies, result: CheckResult) -
     )
 
 
-def _kind_line(kind: str, count: int, words: Words) -> ListingRow:
+def _kind_line(at: int, kind: str, count: int, words: Words) -> ListingRow:
     show = Button(words("button.show"), f"check.show:{kind}:0")
-    text = words(f"check.{kind}")
-    return ListingRow(f"{count:,}", text, words(f"check.{kind}.note"), (show,), tone=Tone.BUSY)
+    text = f"{words(f'check.{kind}')}: {count:,}"
+    return ListingRow(str(at), text, words(f"check.{kind}.note"), (show,), tone=Tone.BUSY)
 
 
-def _label_lines(result: CheckResult, words: Words) -> list[ListingRow]:
+def _label_lines(at: int, result: CheckResult, words: Words) -> list[ListingRow]:
     """Classes of which one is far more common than another."""
     if not result.labels or result.labels[0][1] < 4 * result.labels[-1][1]:
         return []
     shown = ", ".join(f"{label} {count}" for label, count in result.labels[:_PAGE])
-    return [ListingRow(str(len(result.labels)), words("check.labels"), shown, tone=Tone.BUSY)]
+    return [ListingRow(str(at), words("check.labels"), shown, tone=Tone.BUSY)]
 
 
 def _advice(result: CheckResult, words: Words) -> str:
