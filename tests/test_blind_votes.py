@@ -132,7 +132,7 @@ async def test_a_channel_votes_blind_and_hears_at_the_end_who_wrote_what(voting:
     await voting.settle()
 
     assert set((await voting.texts())[before:]) == {KEPT}
-    assert len(await voting.said(f"{2 * CARDS} votes, of 2 people")) == 1
+    assert len(await voting.said(f"{2 * CARDS} votes · voters: 2")) == 1
     assert all("votes" not in str(card.columns) for card in await cards(voting))
     await close(voting)
     result = await voting.last()

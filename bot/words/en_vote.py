@@ -26,7 +26,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "vote.cards": "One question, two answers.|{count} questions, two answers to each.",
     "vote.open": "Which answer is better? Nobody sees what you choose, nor who wrote which, before it ends: by the button or on {until} UTC.",
     "vote.closed": "It is over. The cards say now who wrote what.",
-    "vote.ballots": "One vote.|{count} votes, of {people} people.",
+    "vote.ballots": "One vote.|{count} votes · voters: {people}",
     "vote.card": "Question {number} of {count}",
     "vote.a": "A",
     "vote.b": "B",
