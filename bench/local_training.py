@@ -61,10 +61,10 @@ def _by_us(base: Path, file: Path, folder: Path) -> None:
 
     with TemporaryDirectory(dir=folder) as name:
         spec = Spec("local", str(base), "supervised", str(file), None, None, _NUMBERS, 1, 10)
-        run(JobFolder(Path(name)), spec, _Never(Path(name) / "stop"))
+        run(JobFolder(Path(name)), spec, Never(Path(name) / "stop"))
 
 
-class _Never(StopSignal):
+class Never(StopSignal):
     """Signals belong to the measurement."""
 
     def watch(self) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.tuner_scene import row
+from tests.program import ROOT
+from tests.tuner_scene import THINGS, lines, row
+from tuner.folder import JobFolder
 from tuner.local.rewording import reworded
+from tuner.spec import Spec
 
 
 def asked(question: str, answer: str, **more: object) -> dict[str, object]:
@@ -170,3 +178,73 @@ def test_what_a_model_thinks_is_told_apart_from_what_it_says(
     assert "".join(piece.reasoning for piece in told) == reasoning
     assert "".join(piece.text for piece in told) == text
     assert len(told) > 2
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("batch", "parameters", "processes", "plan"),
+    [
+        (8, 135_000_000, 1, (8, 1, False)),
+        (8, 135_000_000, 3, (3, 1, False)),
+        (8, 7_000_000_000, 1, (2, 4, True)),
+        (7, 7_000_000_000, 2, (2, 2, True)),
+        (1, 7_000_000_000, 1, (1, 1, True)),
+    ],
+)
+def test_a_large_model_works_a_batch_off_in_parts(
+    batch: int, parameters: int, processes: int, plan: tuple[int, int, bool]
+) -> None:
+    from tuner.local.hyperparameters import plan_memory
+
+    found = plan_memory(batch, parameters=parameters, processes=processes)
+
+    assert (found.rows, found.times, found.recomputes) == plan
+
+
+@pytest.mark.torch
+def test_a_batch_in_parts_learns_what_a_whole_one_does(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.local_training import Never
+    from tuner.local import hyperparameters
+    from tuner.local.worker import run
+
+    rows = tmp_path / "rows.jsonl"
+    rows.write_bytes(lines([row(thing) for thing in THINGS]))
+    numbers = {"n_epochs": 2, "batch_size": 4, "prompt_loss_weight": 0}
+
+    def curve(name: str) -> list[float]:
+        (tmp_path / name).mkdir()
+        folder = JobFolder(tmp_path / name)
+        spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1, 10)
+        run(folder, spec, Never(folder.stop))
+        told = [json.loads(line) for line in folder.events.read_text().splitlines()]
+        return [event["train_loss"] for event in told if event["kind"] == "step"]
+
+    whole = curve("whole")
+    monkeypatch.setattr(hyperparameters, "LARGE", 0)
+
+    assert curve("parts") == pytest.approx(whole, rel=0.02)
+
+
+@pytest.mark.torch
+def test_the_measurement_of_cards_runs_to_its_end() -> None:
+    done = subprocess.run(
+        ["bash", str(ROOT / "bench" / "gpu.sh")],
+        env={**os.environ, "GPU_SHAPES": "tiny", "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=True,
+    )
+
+    rows = [line.split("|")[1:5] for line in done.stdout.splitlines() if line.startswith("| tiny")]
+    assert [(what.strip(), by.strip()) for _, what, by, _ in rows] == [
+        ("adapter", "attune"),
+        ("adapter", "TRL"),
+        ("whole", "attune"),
+        ("whole", "TRL"),
+        ("serving, 1 chat", "attune"),
+        ("serving, 8 chats", "attune"),
+    ]
+    assert all(int(rate.replace(",", "")) > 0 for *_, rate in rows)

@@ -6,12 +6,17 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from openai import BadRequestError, RateLimitError
 from openai.types.fine_tuning import FineTuningJob
 
 from tests.tuner_scene import THINGS, Tuner, until
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 pytestmark = [
     pytest.mark.torch,
@@ -315,3 +320,78 @@ def test_an_adapter_that_could_not_be_served_whole_is_refused(tiny_base: Path) -
     for foreign in (Adapter(2, {expert: pair}), Adapter(2, {}, frozenset({"experts.gate_up"}))):
         with pytest.raises(ModelLoadFailed, match="cannot be served"):
             batch.refuse_foreign(foreign)
+
+
+class ShortOfMemory:
+    """A model whose memory is too small at some of its calls, after they took their tokens in."""
+
+    def __init__(self, model: PreTrainedModel, fails_at: set[int]) -> None:
+        self._model, self._fails_at, self._calls = model, fails_at, 0
+
+    def __call__(self, **inputs: object) -> object:
+        self._calls += 1
+        found = self._model(**inputs)
+        if self._calls in self._fails_at:
+            raise RuntimeError("CUDA out of memory")
+        return found
+
+
+@pytest.mark.parametrize(
+    ("fails_at", "refused"),
+    [(set(), set()), ({3}, {1}), ({6}, {1}), ({6, 8}, {0, 1}), ({1}, {0})],
+)
+@pytest.mark.usefixtures("tuner")
+def test_a_memory_too_small_ends_the_newest_answer_alone(
+    tiny_base: Path, fails_at: set[int], refused: set[int]
+) -> None:
+    """Calls read the first prompt, say a token, read the second prompt, then say tokens of both."""
+    from tuner.engine import Delta, Sampling
+    from tuner.local.engine import Local, Told
+    from tuner.local.load_model import load_for_serving
+    from tuner.local.replies import Reply
+
+    loaded, heard = load_for_serving(tiny_base, tiny_base), list[Told]()
+    batch, engine = loaded.batch, Local({}, longest_queue=8)
+    engine._loop = SimpleNamespace(call_soon_threadsafe=lambda _, told: heard.extend(told))  # type: ignore[assignment]
+
+    def reply(choice: int) -> Reply:
+        asked = [{"role": "user", "content": f"Is it number {choice}?"}]
+        return Reply(
+            choice=choice,
+            prompt=loaded.renderer.prompt(asked, ()),
+            sampling=Sampling(temperature=0),
+            drawing=loaded.defaults.drawing,
+            adapter=None,
+            most_tokens=12,
+            enders=frozenset(),
+            tokenizer=loaded.tokenizer,
+            may_call=False,
+            tell=lambda of, piece: heard.append((of, piece)),
+        )
+
+    def said(choice: int, *, model: object = batch._model, company: bool) -> str | None:
+        """None for an answer that was refused."""
+        heard.clear()
+        batch.clear()
+        batch._model = model
+        batch.waiting.append(reply(0))
+        engine._turn(loaded)
+        if company:
+            batch.waiting.append(reply(1))
+        while not batch.is_idle:
+            engine._turn(loaded)
+        engine._deliver()
+        pieces = [piece for of, piece in heard if of.choice == choice]
+        if any(isinstance(piece, Exception) for piece in pieces):
+            return None
+        return "".join(piece.text for piece in pieces if isinstance(piece, Delta))
+
+    whole = batch._model
+    alone = said(0, company=False)
+    found = {
+        choice: said(choice, model=ShortOfMemory(whole, fails_at), company=True)
+        for choice in (0, 1)
+    }
+
+    assert {choice for choice, text in found.items() if text is None} == refused
+    assert found[0] in (alone, None)

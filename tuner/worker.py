@@ -55,9 +55,11 @@ def train(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
 def training_function(engine: str) -> TrainingRun:
     # Here and not at the top: a worker that only checks files needs no numbers.
     if engine == "local":
+        from tuner.local.cards import see_one_card
         from tuner.local.omp_wait import set_passive_omp_wait
 
         set_passive_omp_wait()
+        see_one_card()
         from tuner.local.worker import run as run_local
 
         return run_local

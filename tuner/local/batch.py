@@ -73,6 +73,7 @@ class Batch:
         self._most_rows = most_rows
         self._rows: Rows | None = None
         self._half: tuple[Rows, list[int]] | None = None
+        self._newcomers: list[Reply] = []
         self.waiting: deque[Reply] = deque()
 
     @property
@@ -99,12 +100,14 @@ class Batch:
 
     def welcome(self) -> None:
         """Read some of the prompts that wait; those read to their end say their first token."""
+        self._newcomers = []
         with torch.inference_mode():
             self._drop_left()
             if self._half:
                 self._read_on(*self._half)
             elif self.waiting and self._room:
-                self._begin(self._group())
+                self._newcomers = self._group()
+                self._begin(self._newcomers)
 
     def step(self) -> None:
         """Say one token of every answer."""
@@ -125,6 +128,24 @@ class Batch:
             mean = out.hidden_states[-1][0].float().mean(dim=0)
             vector: list[float] = torch.nn.functional.normalize(mean, dim=0).tolist()
         return vector
+
+    def drop_newcomers(self) -> list[Reply]:
+        """After a failed `welcome`: those whose prompts it read; the others are as they were."""
+        gone = self._half[0].replies if self._half else self._newcomers
+        self._half = None
+        return list(gone)
+
+    def drop_newest(self) -> list[Reply]:
+        """After a failed `step`: the newest answer; the others go on from where they were."""
+        if self._rows is None:
+            return []
+        rows = self._rows
+        # Some layers may have taken in the token that was not said.
+        layers = [(k[:, :, : rows.length], v[:, :, : rows.length]) for k, v in rows.layers]
+        last = len(rows.replies) - 1
+        whole = Rows(rows.replies, rows.seen, DynamicCache(layers), rows.last)
+        self._keep(whole, range(last))
+        return [rows.replies[last]]
 
     def clear(self) -> None:
         """After a failure: nothing of what was under way can go on."""

@@ -248,16 +248,28 @@ class Local:
         return True
 
     def _turn(self, loaded: "Loaded") -> None:
-        if loaded.batch.is_idle:
+        """Where the memory is too small, the newest answer ends, and the others go on."""
+        batch = loaded.batch
+        if batch.is_idle:
             return
         try:
-            loaded.batch.welcome()
-            self._deliver()  # nobody's first word waits for the others' next one
-            loaded.batch.step()
+            batch.welcome()
         except Exception as error:
-            log.exception("an answer failed")
-            self._told += [(reply, _as_refusal(error)) for reply in loaded.batch.replies]
-            loaded.batch.clear()
+            log.exception("a prompt could not be read")
+            self._refuse(batch.drop_newcomers(), error)
+        self._deliver()  # nobody's first word waits for the others' next one
+        try:
+            batch.step()
+        except Exception as error:
+            log.exception("a step of the answers failed")
+            if _is_memory(error):
+                self._refuse(batch.drop_newest(), error)
+            else:
+                self._refuse(batch.replies, error)
+                batch.clear()
+
+    def _refuse(self, replies: list["Reply"], error: Exception) -> None:
+        self._told += [(reply, _as_refusal(error)) for reply in replies]
 
     def _drop_forgotten(self) -> None:
         """Out of memory, once the answers that were under way with it have ended."""
@@ -381,11 +393,15 @@ def _fail(future: "asyncio.Future[Result]", error: Exception) -> None:
         future.set_exception(_as_refusal(error))
 
 
-def _as_refusal(error: Exception) -> Exception:
+def _is_memory(error: Exception) -> bool:
     from tuner.local.error_mapping import is_memory
 
+    return is_memory(error)
+
+
+def _as_refusal(error: Exception) -> Exception:
     if isinstance(error, FileNotFoundError):
         return error
-    if is_memory(error):
+    if _is_memory(error):
         return Busy("The memory is too small for this answer beside the others; try it later.")
     return error

@@ -44,6 +44,30 @@ class Hyperparameters:
         return min(HIGHEST_RATE, scaled) * self.learning_rate_multiplier
 
 
+LARGE = 500_000_000
+"""Parameters above which memory is saved at the cost of a third more work."""
+ROWS_OF_LARGE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """How a batch is worked off: so many rows at once, so many times, for one step."""
+
+    rows: int
+    times: int
+    recomputes: bool
+    """Whether a layer's inner values are computed anew on the way back (gradient checkpointing)."""
+
+
+def plan_memory(batch: int, *, parameters: int, processes: int) -> MemoryPlan:
+    """`batch` is that of all processes together."""
+    own = math.ceil(batch / processes)
+    if parameters <= LARGE:
+        return MemoryPlan(own, 1, recomputes=False)
+    times = math.ceil(own / ROWS_OF_LARGE)
+    return MemoryPlan(math.ceil(own / times), times, recomputes=True)
+
+
 def resolve(requested: Mapping[str, object], *, rows: int, is_full: bool | None) -> Hyperparameters:
     """`is_full` says what the model that the job starts from is, None where it is a base."""
     batch = _number(requested, "batch_size") or next(n for most, n in AUTO_BATCHES if rows <= most)

@@ -10,6 +10,8 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
+from tuner.local.cards import own_rank
+
 ADAPTER = "adapter_config.json"
 LONGEST = 8192
 
@@ -23,7 +25,8 @@ def be_quiet() -> None:
 
 
 def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The card of this process, the first unless it has another's rank; else the CPU."""
+    return torch.device("cuda", own_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def load_model(

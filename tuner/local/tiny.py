@@ -31,13 +31,19 @@ def make(place: Path, *, seed: int = 0, tell: Callable[[int, int, float], None])
     draft = place.with_name(f".{place.name}.draft")
     remove(draft)
     draft.mkdir(parents=True)
-    tokenizer = _tokenizer(random.Random(seed))
+    tokenizer = write_tokenizer(draft, seed)
     model = _practised(_model(len(tokenizer), seed), tokenizer, random.Random(seed + 1), tell)
-    tokenizer.save_pretrained(draft)
     model.save_pretrained(draft)
-    template = resources.files("tuner.local").joinpath("tiny.jinja").read_bytes()
-    (draft / TEMPLATE_FILE).write_bytes(template)
     draft.replace(place)
+
+
+def write_tokenizer(folder: Path, seed: int) -> PreTrainedTokenizerFast:
+    """Into the folder, with the chat template."""
+    tokenizer = _tokenizer(random.Random(seed))
+    tokenizer.save_pretrained(folder)
+    template = resources.files("tuner.local").joinpath("tiny.jinja").read_bytes()
+    (folder / TEMPLATE_FILE).write_bytes(template)
+    return tokenizer
 
 
 def _words() -> list[str]:

@@ -1,6 +1,5 @@
 """A job on a model of our own: from the rows to an adapter or a whole model."""
 
-import math
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from tuner.classification import classification_of
 from tuner.folder import JobFolder, read_json
 from tuner.local.error_mapping import mapped_errors
 from tuner.local.greedy_answers import GreedyAnswers
-from tuner.local.hyperparameters import Hyperparameters, resolve
+from tuner.local.hyperparameters import Hyperparameters, plan_memory, resolve
 from tuner.local.loading import be_quiet, is_adapter, load_model, load_tokenizer, longest, width
 from tuner.local.rendering import Renderer, TemplateError, TrainingExample
 from tuner.local.reporting import Reporter
@@ -195,11 +194,13 @@ class _Job:
         self, model: PreTrainedModel | PeftModel, numbers: Hyperparameters
     ) -> dict[str, object]:
         world = int(os.environ.get("WORLD_SIZE", "1"))
+        plan = plan_memory(numbers.batch_size, parameters=model.num_parameters(), processes=world)
         has_gpu = torch.cuda.is_available()
         return {
             "output_dir": str(self._folder.states),
             "num_train_epochs": numbers.n_epochs,
-            "per_device_train_batch_size": math.ceil(numbers.batch_size / world),
+            "per_device_train_batch_size": plan.rows,
+            "gradient_accumulation_steps": plan.times,
             "learning_rate": numbers.rate(width(model), is_dpo=self._is_dpo),
             "lr_scheduler_type": "linear",
             "warmup_steps": 0.05,
@@ -208,7 +209,8 @@ class _Job:
             "bf16": has_gpu and not numbers.lora,
             "use_cpu": not has_gpu,
             "ddp_backend": None if has_gpu or world == 1 else "gloo",
-            "gradient_checkpointing": False,
+            "gradient_checkpointing": plan.recomputes,
+            "gradient_checkpointing_kwargs": {"use_reentrant": False},
             "logging_steps": 1,
             "logging_nan_inf_filter": False,
             "save_strategy": "no",

@@ -1,0 +1,245 @@
+"""What a card does with models of random weights: `bench/gpu.sh`, or `python -m bench.gpu`.
+
+Shapes are those of Qwen2.5 in 0.5B, 1.5B and 7B; each is trained as an adapter and, but for the
+largest, whole, by the tuner's own worker and by plain TRL, and then serves one chat and eight. What
+does not fit or comes too late says so in its place. `GPU_SHAPES=tiny` is for trying the way.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+LONGEST = 430.0
+"""Seconds after which nothing more is begun."""
+IS_TRIED = os.environ.get("GPU_SHAPES") == "tiny"
+ROWS, BATCH, SAID = 16 if IS_TRIED else 64, 8, 64
+STEPS = ROWS // BATCH
+_WORDS = (
+    *("the", "quick", "brown", "fox", "jumps", "over", "one", "lazy"),
+    *("dog", "and", "sails", "home", "with", "figs", "in", "honey"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A model by its numbers, as its config.json has them."""
+
+    name: str
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    inner: int
+    vocabulary: int = 151_936
+    may_train_whole: bool = True
+
+
+TINY = (Shape("tiny", 64, 2, 4, 2, 128, 4_096),)
+SHAPES = (
+    Shape("0.5B", 896, 24, 14, 2, 4_864),
+    Shape("1.5B", 1_536, 28, 12, 2, 8_960),
+    Shape("7B", 3_584, 28, 28, 4, 18_944, may_train_whole=False),
+)
+
+
+def main() -> None:
+    import torch
+
+    from tuner.local.loading import be_quiet
+
+    be_quiet()
+    began, has_card = perf_counter(), torch.cuda.is_available()
+    card = torch.cuda.get_device_name() if has_card else "CPU"
+    say = sys.stdout.write
+    say(f"\n{card}, torch {torch.__version__}, {BATCH} rows of about 64 tokens at once\n\n")
+    say("| shape | what | by | tokens a second | peak GB |\n| --- | --- | --- | --- | --- |\n")
+    with TemporaryDirectory() as name:
+        for shape in TINY if IS_TRIED else SHAPES:
+            base = Path(name) / shape.name
+            _make(shape, base)
+            for what, by, work in _works(shape, base, Path(name)):
+                is_late = perf_counter() - began > LONGEST
+                told = "not begun: too late" if is_late else _told(work)
+                say(f"| {shape.name} | {what} | {by} | {told} |\n")
+                sys.stdout.flush()
+
+
+def _works(
+    shape: Shape, base: Path, folder: Path
+) -> Iterator[tuple[str, str, Callable[[], float]]]:
+    yield "adapter", "attune", lambda: _by_us(base, folder, lora=True)
+    yield "adapter", "TRL", lambda: _by_trl(base, folder)
+    if find_spec("bitsandbytes"):
+        yield "adapter on 4 bits", "TRL", lambda: _by_trl(base, folder, bits=4)
+    if shape.may_train_whole:
+        yield "whole", "attune", lambda: _by_us(base, folder, lora=False)
+        yield "whole", "TRL", lambda: _by_trl(base, folder, is_whole=True)
+    yield "serving, 1 chat", "attune", lambda: _served(base, 1)
+    yield "serving, 8 chats", "attune", lambda: _served(base, 8)
+
+
+def _told(work: Callable[[], float]) -> str:
+    """Tokens a second and the peak of memory; what does not fit is a word, not an end."""
+    import torch
+
+    from tuner.training_run import Rejected
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        rate = work()
+    except (torch.OutOfMemoryError, Rejected, ImportError, NotImplementedError) as error:
+        return f"{type(error).__name__} | –"
+    peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
+    return f"{rate:,.0f} | {peak:.1f}"
+
+
+def _make(shape: Shape, base: Path) -> None:
+    """Random weights in bfloat16, with the tokenizer and chat template of the tiny base."""
+    import torch
+    from transformers import AutoModelForCausalLM, Qwen2Config
+
+    from tuner.local.tiny import write_tokenizer
+
+    config = Qwen2Config(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        intermediate_size=shape.inner,
+        tie_word_embeddings=shape.width < 2_048,
+        dtype=torch.bfloat16,
+    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.device(device):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.save_pretrained(base)
+    write_tokenizer(base, 0)
+
+
+def _rows() -> list[dict[str, object]]:
+    """Of about 64 tokens each, all different."""
+    found: list[dict[str, object]] = []
+    for number in range(ROWS):
+        words = [_WORDS[(number * 7 + at * 3) % len(_WORDS)] for at in range(12)]
+        asked = {"role": "user", "content": f"{number}: {' '.join(words)}?"}
+        answer = {"role": "assistant", "content": " ".join(reversed(words))}
+        found.append({"messages": [asked, answer]})
+    return found
+
+
+def _by_us(base: Path, folder: Path, *, lora: bool) -> float:
+    from bench.local_training import Never
+    from tuner.folder import JobFolder
+    from tuner.local.worker import run
+    from tuner.spec import Spec
+
+    file = folder / "rows.jsonl"
+    file.write_text("\n".join(json.dumps(row) for row in _rows()), "utf-8")
+    numbers = {"n_epochs": 1, "batch_size": BATCH, "lora": lora}
+    with TemporaryDirectory(dir=folder) as name:
+        job = JobFolder(Path(name))
+        spec = Spec("local", str(base), "supervised", str(file), None, None, numbers, 1, 10)
+        began = perf_counter()
+        told = run(job, spec, Never(Path(name) / "stop"))
+        return int(str(told["tokens"])) / (perf_counter() - began)
+
+
+def _by_trl(base: Path, folder: Path, *, bits: int = 16, is_whole: bool = False) -> float:
+    """What one would write by hand, with the same rows, batch and steps."""
+    import torch
+    from datasets import Dataset, disable_progress_bars
+    from peft import LoraConfig
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoTokenizer,
+        BitsAndBytesConfig,
+        PrinterCallback,
+    )
+    from trl import SFTConfig, SFTTrainer
+
+    disable_progress_bars()
+    began, has_card = perf_counter(), torch.cuda.is_available()
+    quantized = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16)
+    model = AutoModelForCausalLM.from_pretrained(
+        base,
+        dtype=torch.float32 if is_whole else torch.bfloat16,
+        quantization_config=quantized if bits == 4 else None,
+        device_map="auto" if has_card else None,
+    )
+    lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    with TemporaryDirectory(dir=folder) as name:
+        trainer = SFTTrainer(
+            model=model,
+            processing_class=tokenizer,
+            train_dataset=Dataset.from_list([{**row} for row in _rows()]),
+            peft_config=None if is_whole else lora,
+            args=SFTConfig(
+                output_dir=name,
+                max_steps=STEPS,
+                per_device_train_batch_size=BATCH,
+                bf16=has_card and is_whole,
+                use_cpu=not has_card,
+                gradient_checkpointing=model.num_parameters() > 500_000_000,
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+            ),
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        trainer.save_model()
+    tokens = sum(len(each["input_ids"]) for each in trainer.train_dataset)
+    return tokens / (perf_counter() - began)
+
+
+def _served(base: Path, chats: int) -> float:
+    """Tokens of all chats together, after one that warms up."""
+    from tuner.engine import Sampling
+    from tuner.local.load_model import Loaded, load_for_serving
+    from tuner.local.replies import Reply
+
+    loaded = load_for_serving(base, base)
+
+    def ask(of: Loaded, count: int) -> None:
+        replies: Sequence[Reply] = [
+            Reply(
+                choice=number,
+                prompt=of.renderer.prompt([{"role": "user", "content": f"Tell {number}."}], ()),
+                sampling=Sampling(),
+                drawing=of.defaults.drawing,
+                adapter=None,
+                most_tokens=SAID,
+                enders=frozenset(),
+                tokenizer=of.tokenizer,
+                may_call=False,
+                tell=lambda *_: None,
+            )
+            for number in range(count)
+        ]
+        of.batch.waiting.extend(replies)
+        while not of.batch.is_idle:
+            of.batch.welcome()
+            of.batch.step()
+
+    ask(loaded, 1)
+    began = perf_counter()
+    ask(loaded, chats)
+    return chats * SAID / (perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
