@@ -32,6 +32,7 @@ from storage.canary_table import canaries
 from storage.connection import Connection, some_of
 from storage.evaluation_tables import ballots, evaluations
 from storage.examples.values import mark_of, searchable
+from storage.judging_tables import judgings
 from storage.tables import (
     IS_LIVING,
     audit,
@@ -65,6 +66,7 @@ PERSONAL: Mapping[str, tuple[Column[Any], ...]] = {
     "training": (jobs.c.asked_by,),
     "deployment": (deployments.c.by,),
     "evaluation": (evaluations.c.asked_by,),
+    "judging": (judgings.c.asked_by,),
     "trial": (canaries.c.started_by, canaries.c.ended_by),
     "reaction": (room_reactions.c.user,),
     "choice": (direct_choices.c.user,),
@@ -86,6 +88,7 @@ _WITHOUT_NAME = (
     jobs.c.asked_by,
     deployments.c.by,
     evaluations.c.asked_by,
+    judgings.c.asked_by,
     canaries.c.started_by,
     canaries.c.ended_by,
     examples.c.decided_by,

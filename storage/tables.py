@@ -9,12 +9,14 @@ may stay after everything else is erased.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Date,
     Float,
     ForeignKeyConstraint,
@@ -102,6 +104,13 @@ def _of(table: str, column: str) -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["workspace", column], [f"{table}.workspace", f"{table}.id"])
 
 
+def _partial(
+    name: str | None, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False
+) -> None:
+    """An index of the rows that meet a condition; a query uses it if it names that condition."""
+    Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
 def _numbered(name: str, *items: SchemaItem) -> Table:
     """A table whose ids are spoken aloud or kept elsewhere, so that none is ever given twice."""
     return Table(name, metadata, _id(), _text("workspace"), *items, sqlite_autoincrement=True)
@@ -181,12 +190,9 @@ assistants = _numbered(
     _of_workspace(),
     _check("few_shot", "few_shot >= 0"),
 )
-Index(
-    "uq_assistants_default",
-    assistants.c.workspace,
-    unique=True,
-    sqlite_where=assistants.c.is_default,
-    postgresql_where=assistants.c.is_default,
+_partial("ix_assistants_offered", assistants.c.id, where=assistants.c.offer_channel.is_not(None))
+_partial(
+    "uq_assistants_default", assistants.c.workspace, unique=True, where=assistants.c.is_default
 )
 
 bindings = Table(
@@ -234,16 +240,15 @@ examples = _numbered(
 Index(None, examples.c.workspace, examples.c.state, examples.c.id, examples.c.assistant)
 # Written out, not bound: SQLite takes a partial index only where a query repeats its words.
 IS_LIVING = examples.c.state.in_([literal_column("'proposed'"), literal_column("'approved'")])
-Index(
+_partial(
     "uq_examples_fingerprint",
     examples.c.workspace,
     examples.c.assistant,
     examples.c.fingerprint,
     unique=True,
-    sqlite_where=IS_LIVING,
-    postgresql_where=IS_LIVING,
+    where=IS_LIVING,
 )
-Index(
+_partial(
     "uq_examples_source",
     examples.c.workspace,
     examples.c.channel,
@@ -251,22 +256,20 @@ Index(
     examples.c.assistant,
     examples.c.method,
     unique=True,
-    sqlite_where=IS_LIVING & examples.c.message.is_not(None),
-    postgresql_where=IS_LIVING & examples.c.message.is_not(None),
+    where=IS_LIVING & examples.c.message.is_not(None),
 )
 _is_private = examples.c.private_text != literal_column("0")
-Index(
+_partial(
     "ix_examples_private_text",
     examples.c.workspace,
     examples.c.assistant,
     examples.c.id,
-    sqlite_where=_is_private,
-    postgresql_where=_is_private,
+    where=_is_private,
 )
 for _person in (examples.c.editor, examples.c.decided_by):
     _is_named = _person.is_not(None)
     _columns = examples.c.workspace, _person
-    Index(None, *_columns, sqlite_where=_is_named, postgresql_where=_is_named)
+    _partial(None, *_columns, where=_is_named)
 
 example_authors = Table(
     "example_authors",
@@ -522,14 +525,7 @@ Index(None, turns.c.workspace, turns.c.assistant, turns.c.at)
 Index(None, turns.c.at)
 # Written out, as above. What is forgotten leaves it, so that each part finds the next at once.
 HAS_WORDS = or_(turns.c.question != literal_column("''"), turns.c.reply != literal_column("''"))
-Index(
-    "ix_turns_words",
-    turns.c.workspace,
-    turns.c.channel,
-    turns.c.thread,
-    sqlite_where=HAS_WORDS,
-    postgresql_where=HAS_WORDS,
-)
+_partial("ix_turns_words", turns.c.workspace, turns.c.channel, turns.c.thread, where=HAS_WORDS)
 
 votes = Table(
     "votes",
@@ -547,13 +543,7 @@ votes = Table(
 Index(None, votes.c.workspace, votes.c.user)
 Index(None, votes.c.workspace, votes.c.turn)
 _has_reason = votes.c.reason.is_not(None)
-Index(
-    "ix_votes_reason",
-    votes.c.workspace,
-    votes.c.turn,
-    sqlite_where=_has_reason,
-    postgresql_where=_has_reason,
-)
+_partial("ix_votes_reason", votes.c.workspace, votes.c.turn, where=_has_reason)
 
 notices = _numbered(
     "notices",
@@ -572,7 +562,7 @@ notices = _numbered(
     _check("attempts", "attempts >= 0"),
 )
 IS_BEHIND = notices.c.delivered < notices.c.version
-Index("ix_notices_due", notices.c.due_at, sqlite_where=IS_BEHIND, postgresql_where=IS_BEHIND)
+_partial("ix_notices_due", notices.c.due_at, where=IS_BEHIND)
 Index(None, notices.c.workspace, notices.c.channel, notices.c.message)
 Index(None, notices.c.due_at)
 

@@ -30,7 +30,10 @@ class TrainingOffers:
         in_use = exists().where(
             workspaces.c.id == assistants.c.workspace, workspaces.c.closed_at.is_(None)
         )
-        statement = select(assistants).where(wants, assistants.c.offer_channel.is_not(None), in_use)
+        offered = assistants.alias("offered")
+        # By the index of those with a channel: most assistants want no offers.
+        named = select(offered.c.id).where(offered.c.offer_channel.is_not(None))
+        statement = select(assistants).where(wants, assistants.c.id.in_(named), in_use)
         rows = await self._connection.every(statement, assistants.c.id)
         return [assistant_of(row) for row in rows]
 

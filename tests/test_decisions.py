@@ -173,8 +173,10 @@ async def test_a_list_shows_what_was_decided_since(scene: Scene) -> None:
     await scene.settle()
 
     listing = await scene.last_listing()
-    assert "withdrawn" in listing.lines[0].note
-    assert "example.drop:2.r1.proposed" in str(listing.lines[1].buttons)
+    third, second, first = listing.lines
+    assert "withdrawn" in first.note
+    assert "proposed" in third.note
+    assert "example.drop:2.r1.proposed" in str(second.buttons)
 
 
 async def test_the_queue_goes_on_where_a_card_was_clicked(scene: Scene) -> None:
@@ -239,7 +241,7 @@ def test_every_button_that_decides_about_examples_is_tried_here() -> None:
     looks = {"show", "revisions", "similar", "context", "lineage", "edit", "skip"}
     writes = {"write", "write_page"}
     # They look at the state for themselves, and each says what it does.
-    marks = {"must_answer", "not_must_answer", "mask", "keep"}
+    marks = {"must_answer", "not_must_answer", "teach", "mask", "keep"}
     named = {deed.name for deed in CATALOGUE.buttons if deed.name.startswith("example.")}
 
     assert named == set(DECIDING) | {f"example.{name}" for name in looks | writes | marks}

@@ -23,7 +23,10 @@ from storage.tables import metadata
 from tests.scene import GENERAL, Scene
 
 MARKER = "quixotic-marmalade"
-PERSON_COLUMNS = {"user", "asker", "asked_by", "by", "editor", "decided_by", "author_id", "item"}
+PERSON_COLUMNS = {
+    *("user", "asker", "asked_by", "by", "editor", "decided_by", "author_id", "item"),
+    *("started_by", "ended_by"),
+}
 OTHER_ITEMS = {"example_tags.item"}
 """Columns that are called like a person's and hold something else."""
 

@@ -32,3 +32,11 @@ def upgrade() -> None:
     )
     owner = ["workspace", "assistant"]
     op.create_index("ix_training_offers_workspace_assistant", "training_offers", owner)
+    has_channel = sa.text("offer_channel IS NOT NULL")
+    op.create_index(
+        "ix_assistants_offered",
+        "assistants",
+        ["id"],
+        sqlite_where=has_channel,
+        postgresql_where=has_channel,
+    )
