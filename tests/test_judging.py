@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
@@ -26,6 +27,9 @@ from bot.significance import Verdict, cohens_kappa
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.openai_rules import Body
 from tests.scene import Death, Scene, copy_data
+from tests.test_blind_votes import answered as answered
+from tests.test_blind_votes import cards, close, letter_of, press
+from tests.test_blind_votes import voting as voting
 from tests.test_evaluations import CHAT, is_tuned, messages_in, taught, train
 
 ADDRESS = "ada.lovelace@example.org"
@@ -116,6 +120,34 @@ async def test_it_is_paid_from_the_months_money_and_stops(scene: Scene) -> None:
     assert (await judgings(scene))[0].state is EvaluationState.STOPPED
     await scene.handle(scene.event(ButtonClicked(confirm), key="again"))
     assert "decided already" in "".join(await scene.texts())
+
+
+def fair_on_even_questions(text: str) -> str:
+    number = re.search(r"question (\d+)", text)
+    assert number is not None
+    return fair(text) if int(number[1]) % 2 == 0 else "tie"
+
+
+async def test_after_a_blind_vote_it_is_said_how_far_the_judge_agrees(voting: Scene) -> None:
+    """People prefer the right answer on every third card, and the wrong one elsewhere."""
+    voting.host.answers = answers(fair_on_even_questions)
+    voting.host.tuned.append("judge")
+    pairs = []
+    for at, card in enumerate(await cards(voting)):
+        wanted = "answer" if at % 3 == 0 else "do not know"
+        await press(voting, card, letter_of(card, wanted), "ann")
+        number = int(card.lines[0].split()[-1])
+        said = FIRST if number % 2 == 0 else EVEN
+        pairs.append((said, FIRST if at % 3 == 0 else SECOND))
+    await voting.command("assistant edit judge_model:judge")
+    await close(voting)
+
+    await voting.click("Ask a judge")
+    await voting.click("Judge")
+    await voting.settle()
+
+    kappa = cohen_kappa_score(*zip(*pairs, strict=True))
+    assert f"Agreement with your votes: κ {kappa:.2f}, on 13 questions" in await voting.last()
 
 
 @pytest.fixture(scope="module")
