@@ -11,7 +11,7 @@ from nicegui import ui
 from adapters.studio import drawing
 from adapters.studio.actions import PageActions
 from adapters.studio.markup import quoted
-from adapters.studio.notes import tell
+from adapters.studio.notes import notify, tell
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.evaluation_table import draw_table, rows_of
 from adapters.studio.score_chart import draw_scores
@@ -206,7 +206,7 @@ class _Evaluations:
                 told = await self._visit.click(f"evaluation.export:{self._chosen}.{ending}")
                 await self._actions.show(told)
             else:
-                tell(await self._visit.see("evaluations"))
+                notify(self._visit.say("studio.evaluations.empty"), kind="warning")
 
         return export
 
