@@ -247,7 +247,7 @@ async def test_a_click_waits_for_the_effect_of_the_one_before_and_not_for_its_wh
         whispered.append(event.key)
         await send_ephemeral(event, reply)
 
-    monkeypatch.setattr(type(scene.slack), "whisper", lambda self, *told: slow(*told))
+    monkeypatch.setattr(type(scene.slack), "send_ephemeral", lambda self, *told: slow(*told))
     clicks = []
     for action in ("feedback.good", "feedback.bad"):
         at = {"workspace": SLACK, "channel": scene.slack.channel}

@@ -92,7 +92,7 @@ async def test_the_doctor_finds_a_healthy_app_healthy() -> None:
         found = await findings(slack)
 
     assert all(is_well for is_well, _ in found)
-    assert len(found) == 4
+    assert len(found) >= 4
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_what_strangers_may_do_is_a_short_list() -> None:
     assert found == {
         "buttons": {
             *("feedback.why", "feedback.good", "feedback.bad", "consent.on", "consent.off"),
-            *("privacy.my_data", "privacy.ask_forget", "privacy.forget", "privacy.keep"),
+            *("privacy.my_data", "privacy.ask_forget", "privacy.forget", "privacy.keep", "go_on"),
         },
         "forms": {"feedback"},
         "reactions": {"👍", "👎", "❌"},
