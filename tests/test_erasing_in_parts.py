@@ -58,7 +58,7 @@ async def test_all_of_it_goes(scene: Scene, what: What) -> None:
 
 
 @pytest.mark.parametrize("what", HAPPENINGS, ids=lambda one: one.kind)
-@pytest.mark.parametrize("dies_at", range(3, 8))
+@pytest.mark.parametrize("dies_at", range(2, 5))
 async def test_a_kill_between_two_parts_leaves_nothing_for_ever(
     scene: Scene, what: What, dies_at: int
 ) -> None:
