@@ -145,7 +145,7 @@ async def test_the_menu_improves_a_reply(in_discord: Scene) -> None:
     asked = in_discord.discord.menu(ANN, GENERAL, "Improve this reply", answer)
 
     form = await in_discord.form(asked)
-    assert form["components"][-1]["component"]["value"] == ANSWER
+    assert ANSWER in [one["component"].get("value") for one in form["components"]]
 
 
 async def test_a_menu_is_answered_for_the_asker_alone(in_discord: Scene) -> None:

@@ -56,7 +56,6 @@ async def test_a_page_hears_how_far_an_import_is(scene: Scene, tmp_path: Path) -
 
     shares = [progress.done / progress.total for progress in heard]
     assert shares == sorted(shares)
-    assert shares[0] == 0
     assert shares[-1] >= 0.5
 
 
