@@ -138,9 +138,10 @@ async def test_a_good_vote_by_button_is_thanked_for(in_discord: Scene) -> None:
 
 
 async def test_the_menu_improves_a_reply(in_discord: Scene) -> None:
+    await in_discord.allow_messages()
     in_discord.discord.mention(ANN, GENERAL, "hello")
-    await in_discord.hear()
-    answer = in_discord.discord.own(GENERAL)[0]["id"]
+    await in_discord.hear(GENERAL, 2)
+    answer = in_discord.discord.own(GENERAL)[-1]["id"]
 
     asked = in_discord.discord.menu(ANN, GENERAL, "Improve this reply", answer)
 
