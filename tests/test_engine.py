@@ -288,8 +288,11 @@ async def test_a_training_and_answers_outlive_the_change_of_tuners(
         undisturbed, said = await curve(await begin()), await ask()
         job = await begin()
         await curve(job, after=1)
-        engine_of(folder)
-        add(folder, tiny or base_in(tmp_path / "mine"), name="new")
+        if tiny is None:
+            install_model(folder, "new", Path("/bin/false"))
+        else:
+            engine_of(folder)
+            add(folder, tiny, name="new")
         async with asyncio.timeout(90):
             asked = [group.create_task(ask()) for _ in range(4)]
             await tuner.restart()

@@ -38,11 +38,11 @@ async def page(scene: Scene) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def pointed(scene: Scene, *, by: str | User = "U2") -> Drawn:
+async def pointed(scene: Scene, *, by: str | User = "U2", key: str = "mark") -> Drawn:
     """Somebody marks a message where its text may not be kept; what the marker hears."""
     scene.slack.hears("How do we greet?", by="U2")
     marked = scene.slack.hears("Ahoy", by="U3", reply_to=1)
-    await scene.slack_event(ReactionChanged(marked.id, "🎓"), key="mark", by=by)
+    await scene.slack_event(ReactionChanged(marked.id, "🎓"), key=key, by=by)
     return scene.slack.whispers[-1]
 
 
@@ -160,14 +160,19 @@ async def test_an_empty_answer_is_asked_for_again_and_nothing_is_lost(
     assert "Fill in both" in answer.text
 
 
-async def test_without_a_public_address_the_operator_is_named(scene: Scene) -> None:
-    scene.public_url = ""
-    await scene.restart()
+async def test_without_a_public_address_no_button_leads_nowhere(scene: Scene) -> None:
+    """An admin was asked instead; a button from before says who can mend it."""
     offered = await pointed(scene)
     assert isinstance(offered, Text)
+    (write,) = offered.buttons
+    scene.public_url = ""
+    await scene.restart()
 
-    await scene.slack_event(ButtonClicked(offered.buttons[0].action), key="write", by="U2")
+    again = await pointed(scene, key="again")
+    await scene.slack_event(ButtonClicked(write.action), key="write", by="U2")
 
+    assert isinstance(again, Text)
+    assert again.buttons == ()
     assert "ATTUNE_PUBLIC_URL" in str(scene.slack.whispers[-1])
 
 

@@ -289,6 +289,9 @@ class SlackSurface:
         if event.place.channel.startswith(HOME):
             await self._publish(event.place, reply)
             return
+        if context is not None:
+            # Before it is sent: no form may open over an answer that stands.
+            context.is_waiting = False
         is_command = isinstance(event.what, CommandInvoked)
         if is_command and await self._responded(event.key, reply):
             return
