@@ -3,8 +3,14 @@
 import gc
 import os
 
+from hypothesis import settings
+
 # Nothing is garbage while all is imported; looking for it takes a tenth of that time.
 gc.disable()
+
+# A deadline would make a test of the machine's speed out of each that is tried with many values.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 pytest_plugins = [
     "tests.quick_stores",

@@ -289,9 +289,6 @@ class SlackSurface:
         if event.place.channel.startswith(HOME):
             await self._publish(event.place, reply)
             return
-        if context is not None:
-            # Before it is sent: no form may open over an answer that stands.
-            context.is_waiting = False
         is_command = isinstance(event.what, CommandInvoked)
         if is_command and await self._responded(event.key, reply):
             return
@@ -476,6 +473,8 @@ class SlackSurface:
         has_buttons = not isinstance(reply, Listing) and bool(reply.buttons)
         async with context.lock:
             if context.view is None and (has_buttons or not is_home):
+                # Before the answer is sent: no form may open over one that stands.
+                context.is_waiting = False
                 return False
             title, close = "Attune", self._say("slack.close", context.event.locale)
             view = outbound.notice(title, words(reply), close=close)
