@@ -100,4 +100,9 @@ async def go_the_newcomers_way(page: Page) -> int:
 async def visit(page: Page, address: str) -> None:
     """Opens a page and waits until its clicks are heard."""
     await page.goto(address)
+    await connected(page)
+
+
+async def connected(page: Page) -> None:
+    """Once its clicks are heard; from then on it notices when the service goes away."""
     await page.wait_for_function("() => window.socket?.connected && window.did_handshake")

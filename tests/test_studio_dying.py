@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser import Windows
+from tests.browser import Windows, connected
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.program import Service, service_in
 
@@ -52,6 +52,7 @@ async def test_killed_in_an_answer_it_comes_back_with_all_of_it(
     await write(page, "@attune tell me everything")
     await page.get_by_text("word0 word1").wait_for()
 
+    await connected(page)
     await service.kill()
     await told_it_is_away(page)
     host.piece_seconds = 0.0
@@ -73,6 +74,7 @@ async def test_killed_in_a_training_it_comes_back_and_ends_it(
     await page.get_by_role("button", name="Confirm").click()
     await page.locator(".card.busy").first.wait_for()
 
+    await connected(page)
     await service.kill()
     await told_it_is_away(page)
     await service.start()
@@ -92,6 +94,7 @@ async def test_after_a_restart_a_password_is_asked_again(windows: Windows, tmp_p
     await page.keyboard.press("Enter")
     await page.get_by_text("No training yet").wait_for()
 
+    await connected(page)
     await service.kill()
     await told_it_is_away(page)
     await service.start()
