@@ -40,6 +40,11 @@ def test_nine_in_ten_are_found_and_hardly_a_clean_line_is_taken_for_one(
     assert len(false) <= 2, false
 
 
+def test_a_number_is_a_card_only_by_its_check_digit() -> None:
+    assert is_found("Take 4111 1111 1111 1111 for it", "4111 1111 1111 1111", "card")
+    assert list(find_private("Take 4111 1111 1111 1112 for it")) == []
+
+
 def texts(row: Any) -> list[str]:
     return [message["content"] for message in row["messages"]]
 
