@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import (
     Boolean,
-    CheckConstraint,
     Column,
     Float,
     ForeignKeyConstraint,
@@ -20,47 +19,44 @@ from sqlalchemy import (
 from bot.domain import AnswerState, Choice, EvaluationState, VoteState
 from bot.rows import Method
 from storage.columns import Json, Utc, metadata, one_of
+from storage.schema import (
+    boolean_column,
+    check,
+    foreign_key,
+    integer_column,
+    numbered_table,
+    text_column,
+)
 
-
-def _of_evaluation() -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["workspace", "evaluation"], ["evaluations.workspace", "evaluations.id"]
-    )
-
-
-evaluations = Table(
+evaluations = numbered_table(
     "evaluations",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("workspace", Text, nullable=False),
-    Column("assistant", Integer, nullable=False),
-    Column("channel", Text, nullable=False),
+    integer_column("assistant"),
+    text_column("channel"),
     Column("thread", Text),
     Column("start", Text, nullable=False, unique=True),
-    Column("asked_by", Text, nullable=False),
+    text_column("asked_by"),
     Column("state", one_of(EvaluationState), nullable=False),
-    Column("model", Text, nullable=False),
+    text_column("model"),
     Column("against", Text),
     Column("method", one_of(Method), nullable=False),
-    Column("deployment", Integer, nullable=False),
-    Column("is_gate", Boolean, nullable=False),
+    integer_column("deployment"),
+    boolean_column("is_gate"),
     Column("job", Integer),
     Column("most_questions", Integer),
     Column("contenders", Json, nullable=False),
-    Column("questions", Integer, nullable=False),
-    Column("tokens", Integer, nullable=False),
+    integer_column("questions"),
+    integer_column("tokens"),
     Column("price", Float),
-    Column("is_taken", Boolean, nullable=False),
+    boolean_column("is_taken"),
     Column("report", Json, nullable=False),
     Column("trouble", Json, nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
     Column("is_vote", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("workspace", "id"),
-    ForeignKeyConstraint(["workspace", "assistant"], ["assistants.workspace", "assistants.id"]),
-    ForeignKeyConstraint(["workspace", "job"], ["jobs.workspace", "jobs.id"]),
-    CheckConstraint("questions >= 0 AND tokens >= 0 AND price >= 0", name="amounts"),
-    sqlite_autoincrement=True,
+    foreign_key("assistants", "assistant"),
+    foreign_key("jobs", "job"),
+    check("amounts", "questions >= 0 AND tokens >= 0 AND price >= 0"),
 )
 Index(None, evaluations.c.state)
 Index(None, evaluations.c.workspace, evaluations.c.created_at)
@@ -68,28 +64,28 @@ Index(None, evaluations.c.workspace, evaluations.c.created_at)
 evaluation_questions = Table(
     "evaluation_questions",
     metadata,
-    Column("workspace", Text, nullable=False),
-    Column("evaluation", Integer, nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("example", Integer, nullable=False),
-    Column("revision", Integer, nullable=False),
-    Column("is_must_answer", Boolean, nullable=False),
+    text_column("workspace"),
+    integer_column("evaluation"),
+    integer_column("number"),
+    integer_column("example"),
+    integer_column("revision"),
+    boolean_column("is_must_answer"),
     PrimaryKeyConstraint("evaluation", "number"),
-    _of_evaluation(),
-    ForeignKeyConstraint(["workspace", "example"], ["examples.workspace", "examples.id"]),
+    foreign_key("evaluations", "evaluation"),
+    foreign_key("examples", "example"),
 )
 Index(None, evaluation_questions.c.workspace, evaluation_questions.c.example)
 
 evaluation_answers = Table(
     "evaluation_answers",
     metadata,
-    Column("workspace", Text, nullable=False),
-    Column("evaluation", Integer, nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("contender", Integer, nullable=False),
+    text_column("workspace"),
+    integer_column("evaluation"),
+    integer_column("number"),
+    integer_column("contender"),
     Column("state", one_of(AnswerState), nullable=False),
-    Column("text", Text, nullable=False),
-    Column("is_refusal", Boolean, nullable=False),
+    text_column("text"),
+    boolean_column("is_refusal"),
     Column("prompt_tokens", Integer),
     Column("completion_tokens", Integer),
     Column("first_text_seconds", Float),
@@ -97,36 +93,36 @@ evaluation_answers = Table(
     Column("scores", Json, nullable=False),
     Column("trouble", Json, nullable=False),
     PrimaryKeyConstraint("evaluation", "number", "contender"),
-    _of_evaluation(),
-    CheckConstraint("prompt_tokens >= 0 AND completion_tokens >= 0", name="tokens"),
+    foreign_key("evaluations", "evaluation"),
+    check("tokens", "prompt_tokens >= 0 AND completion_tokens >= 0"),
 )
 Index(None, evaluation_answers.c.workspace)
 
 blind_votes = Table(
     "blind_votes",
     metadata,
-    Column("workspace", Text, nullable=False),
+    text_column("workspace"),
     Column("evaluation", Integer, primary_key=True, autoincrement=False),
     Column("state", one_of(VoteState), nullable=False),
-    Column("hours", Integer, nullable=False),
-    Column("cards", Integer, nullable=False),
+    integer_column("hours"),
+    integer_column("cards"),
     Column("ends_at", Utc),
     Column("result", Json, nullable=False),
     UniqueConstraint("workspace", "evaluation"),
-    _of_evaluation(),
-    CheckConstraint("hours > 0 AND cards >= 0", name="amounts"),
+    foreign_key("evaluations", "evaluation"),
+    check("amounts", "hours > 0 AND cards >= 0"),
 )
 Index(None, blind_votes.c.state)
 
 ballots = Table(
     "ballots",
     metadata,
-    Column("workspace", Text, nullable=False),
-    Column("evaluation", Integer, nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("user", Text, nullable=False),
+    text_column("workspace"),
+    integer_column("evaluation"),
+    integer_column("number"),
+    text_column("user"),
     Column("choice", one_of(Choice), nullable=False),
-    Column("is_curator", Boolean, nullable=False),
+    boolean_column("is_curator"),
     Column("at", Utc, nullable=False),
     PrimaryKeyConstraint("evaluation", "number", "user"),
     ForeignKeyConstraint(

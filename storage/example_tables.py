@@ -6,27 +6,27 @@ from sqlalchemy import (
     Column,
     ForeignKeyConstraint,
     Index,
-    Integer,
     PrimaryKeyConstraint,
     Table,
     Text,
 )
 
 from storage.columns import metadata
+from storage.schema import foreign_key, integer_column, text_column
 
 
 def _of_example() -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(["workspace", "example"], ["examples.workspace", "examples.id"])
+    return foreign_key("examples", "example")
 
 
 # The marked message, what it answers, and every other whose words went into the example.
 example_messages = Table(
     "example_messages",
     metadata,
-    Column("workspace", Text, nullable=False),
-    Column("example", Integer, nullable=False),
-    Column("channel", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    text_column("workspace"),
+    integer_column("example"),
+    text_column("channel"),
+    text_column("message"),
     Column("thread", Text),
     PrimaryKeyConstraint("workspace", "example", "channel", "message"),
     _of_example(),
@@ -47,9 +47,9 @@ Index(
 example_marks = Table(
     "example_marks",
     metadata,
-    Column("workspace", Text, nullable=False),
-    Column("example", Integer, nullable=False),
-    Column("user", Text, nullable=False),
+    text_column("workspace"),
+    integer_column("example"),
+    text_column("user"),
     PrimaryKeyConstraint("workspace", "example", "user"),
     _of_example(),
 )

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from sqlalchemy import (
-    Boolean,
-    CheckConstraint,
     Column,
     Float,
-    ForeignKeyConstraint,
     Index,
-    Integer,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -18,32 +14,36 @@ from sqlalchemy import (
 
 from bot.domain import EvaluationState, PairState, Preferred
 from storage.columns import Json, Utc, metadata, one_of
+from storage.schema import (
+    boolean_column,
+    check,
+    foreign_key,
+    integer_column,
+    numbered_table,
+    text_column,
+)
 
-judgings = Table(
+judgings = numbered_table(
     "judgings",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("workspace", Text, nullable=False),
-    Column("evaluation", Integer, nullable=False),
-    Column("channel", Text, nullable=False),
+    integer_column("evaluation"),
+    text_column("channel"),
     Column("thread", Text),
     Column("start", Text, nullable=False, unique=True),
-    Column("asked_by", Text, nullable=False),
+    text_column("asked_by"),
     Column("state", one_of(EvaluationState), nullable=False),
-    Column("against", Integer, nullable=False),
-    Column("host", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("criteria", Text, nullable=False),
-    Column("pairs", Integer, nullable=False),
-    Column("tokens", Integer, nullable=False),
+    integer_column("against"),
+    text_column("host"),
+    text_column("model"),
+    text_column("criteria"),
+    integer_column("pairs"),
+    integer_column("tokens"),
     Column("price", Float),
     Column("report", Json, nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
     UniqueConstraint("workspace", "id"),
-    ForeignKeyConstraint(["workspace", "evaluation"], ["evaluations.workspace", "evaluations.id"]),
-    CheckConstraint("pairs >= 0 AND tokens >= 0 AND price >= 0", name="amounts"),
-    sqlite_autoincrement=True,
+    foreign_key("evaluations", "evaluation"),
+    check("amounts", "pairs >= 0 AND tokens >= 0 AND price >= 0"),
 )
 Index(None, judgings.c.state)
 Index(None, judgings.c.workspace, judgings.c.evaluation)
@@ -52,13 +52,13 @@ Index(None, judgings.c.workspace, judgings.c.created_at)
 judged_pairs = Table(
     "judged_pairs",
     metadata,
-    Column("workspace", Text, nullable=False),
-    Column("judging", Integer, nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("is_swapped", Boolean, nullable=False),
+    text_column("workspace"),
+    integer_column("judging"),
+    integer_column("number"),
+    boolean_column("is_swapped"),
     Column("state", one_of(PairState), nullable=False),
     Column("preferred", one_of(Preferred)),
     PrimaryKeyConstraint("judging", "number", "is_swapped"),
-    ForeignKeyConstraint(["workspace", "judging"], ["judgings.workspace", "judgings.id"]),
+    foreign_key("judgings", "judging"),
 )
 Index(None, judged_pairs.c.workspace)

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from sqlalchemy import (
     Column,
-    ForeignKeyConstraint,
     Index,
-    Integer,
     PrimaryKeyConstraint,
     Table,
-    Text,
 )
 
 from bot.rows import Method
 from storage.columns import Utc, metadata, one_of
+from storage.schema import foreign_key, integer_column, text_column
 
 training_offers = Table(
     "training_offers",
     metadata,
-    Column("workspace", Text, nullable=False),
-    Column("assistant", Integer, nullable=False),
+    text_column("workspace"),
+    integer_column("assistant"),
     Column("method", one_of(Method), nullable=False),
-    Column("state", Integer, nullable=False),
+    integer_column("state"),
     Column("at", Utc, nullable=False),
     PrimaryKeyConstraint("assistant", "method", "state"),
-    ForeignKeyConstraint(["workspace", "assistant"], ["assistants.workspace", "assistants.id"]),
+    foreign_key("assistants", "assistant"),
 )
 Index(None, training_offers.c.workspace, training_offers.c.assistant)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    ForeignKeyConstraint,
     Index,
     Integer,
     Table,
@@ -13,10 +12,11 @@ from sqlalchemy import (
 )
 
 from storage.columns import Json, Utc, metadata
+from storage.schema import check, integer_column, numbered_table, text_column, workspace_key
 
 
 def _attempts() -> CheckConstraint:
-    return CheckConstraint("attempts >= 0", name="attempts")
+    return check("attempts", "attempts >= 0")
 
 
 inbox = Table(
@@ -24,33 +24,29 @@ inbox = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("message_key", Text, unique=True),
-    Column("workspace", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("payload", Text, nullable=False),
+    text_column("workspace"),
+    text_column("state"),
+    text_column("payload"),
     Column("received_at", Utc, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    CheckConstraint("state IN ('received', 'running', 'done')", name="state"),
-    CheckConstraint("state <> 'done' OR payload = ''", name="erased"),
+    integer_column("attempts"),
+    check("state", "state IN ('received', 'running', 'done')"),
+    check("erased", "state <> 'done' OR payload = ''"),
     _attempts(),
 )
 Index(None, inbox.c.state, inbox.c.received_at)
 Index(None, inbox.c.workspace)
 
 # What somebody may still take back; with a host, what is deleted there afterwards.
-undoables = Table(
+undoables = numbered_table(
     "undoables",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("workspace", Text, nullable=False),
-    Column("user", Text, nullable=False),
-    Column("kind", Text, nullable=False),
+    text_column("user"),
+    text_column("kind"),
     Column("details", Json, nullable=False),
     Column("host", Text),
     Column("due_at", Utc, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    ForeignKeyConstraint(["workspace"], ["workspaces.id"]),
+    integer_column("attempts"),
+    workspace_key(),
     _attempts(),
-    sqlite_autoincrement=True,
 )
 Index(None, undoables.c.host, undoables.c.due_at)
 Index(None, undoables.c.workspace)
@@ -59,12 +55,12 @@ remote_cleanups = Table(
     "leavings",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("host", Text, nullable=False),
-    Column("start", Text, nullable=False),
+    text_column("host"),
+    text_column("start"),
     Column("host_job", Text),
     Column("files", Json, nullable=False),
     Column("next_look", Utc, nullable=False),
-    Column("attempts", Integer, nullable=False),
+    integer_column("attempts"),
     Column("models", Json, nullable=False, server_default="[]"),
     _attempts(),
 )

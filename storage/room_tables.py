@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sqlalchemy import (
-    Boolean,
     Column,
     ForeignKeyConstraint,
     Index,
@@ -15,18 +14,19 @@ from sqlalchemy import (
 
 from bot.domain import User
 from storage.columns import Frozen, Utc, metadata
+from storage.schema import boolean_column, integer_column, text_column
 
 room_messages = Table(
     "room_messages",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=True),
-    Column("workspace", Text, nullable=False),
-    Column("channel", Text, nullable=False),
+    text_column("workspace"),
+    text_column("channel"),
     Column("thread", Integer),
     Column("author", Frozen(User), nullable=False),
-    Column("text", Text, nullable=False),
+    text_column("text"),
     Column("body", Text),
-    Column("is_own", Boolean, nullable=False),
+    boolean_column("is_own"),
     Column("at", Utc, nullable=False),
     Column("edited_at", Utc),
     Column("reply_to", Integer),
@@ -45,10 +45,10 @@ room_reactions = Table(
     "room_reactions",
     metadata,
     Column("position", Integer, primary_key=True, autoincrement=True),
-    Column("workspace", Text, nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("emoji", Text, nullable=False),
-    Column("user", Text, nullable=False),
+    text_column("workspace"),
+    integer_column("number"),
+    text_column("emoji"),
+    text_column("user"),
     UniqueConstraint("number", "emoji", "user"),
     ForeignKeyConstraint(["number"], ["room_messages.number"]),
 )

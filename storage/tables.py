@@ -8,18 +8,12 @@ may stay after everything else is erased.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
-    ColumnElement,
     Date,
     Float,
-    ForeignKeyConstraint,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -31,7 +25,6 @@ from sqlalchemy import (
     or_,
     true,
 )
-from sqlalchemy.schema import SchemaItem
 
 from bot.domain import (
     AnswerEnd,
@@ -61,86 +54,46 @@ from storage.residue_table import residues as residues
 from storage.role_table import roles as roles
 from storage.room_tables import room_messages as room_messages
 from storage.room_tables import room_reactions as room_reactions
+from storage.schema import (
+    bits_column,
+    boolean_column,
+    check,
+    enum_column,
+    foreign_key,
+    id_column,
+    integer_column,
+    numbered_table,
+    partial_index,
+    text_column,
+    workspace_key,
+)
 from storage.taught_table import taught_turns as taught_turns
-
-
-def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False)
-
-
-def _number(name: str) -> Column[int]:
-    return Column(name, Integer, nullable=False)
-
-
-def _id(name: str = "id") -> Column[int]:
-    return Column(name, Integer, primary_key=True, autoincrement=True)
-
-
-def _flags(name: str) -> Column[int]:
-    """Several words in one number; a table that is older has none of them."""
-    return Column(name, Integer, nullable=False, server_default="0")
-
-
-def _flag(name: str) -> Column[bool]:
-    return Column(name, Boolean, nullable=False)
-
-
-def _word(name: str, enum: type[StrEnum], key: str = "", nullable: bool = False) -> Column[StrEnum]:
-    # Not IN: for more than two words SQLite would build a set of them, anew for every row.
-    rule = " OR ".join(f"{name} = '{word}'" for word in enum)
-    check = CheckConstraint(rule, name=name)
-    return Column(name, one_of(enum), check, key=key or name, nullable=nullable)
-
-
-def _check(name: str, rule: str) -> CheckConstraint:
-    return CheckConstraint(rule, name=name)
-
-
-def _of_workspace() -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(["workspace"], ["workspaces.id"])
-
-
-def _of(table: str, column: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(["workspace", column], [f"{table}.workspace", f"{table}.id"])
-
-
-def _partial(
-    name: str | None, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False
-) -> None:
-    """An index of the rows that meet a condition; a query uses it if it names that condition."""
-    Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
-
-
-def _numbered(name: str, *items: SchemaItem) -> Table:
-    """A table whose ids are spoken aloud or kept elsewhere, so that none is ever given twice."""
-    return Table(name, metadata, _id(), _text("workspace"), *items, sqlite_autoincrement=True)
-
 
 workspaces = Table(
     "workspaces",
     metadata,
     Column("id", Text, primary_key=True),
-    _text("name"),
-    _number("sources"),
+    text_column("name"),
+    integer_column("sources"),
     Column("person_cap", BigInteger),
     Column("workspace_cap", BigInteger),
-    _flags("allowed"),
-    Column("training_cap", Float, _check("training_cap", "training_cap >= 0")),
+    bits_column("allowed"),
+    Column("training_cap", Float, check("training_cap", "training_cap >= 0")),
     Column("is_allowed", Boolean, nullable=False, server_default=true()),
     Column("removal_reported_at", Utc),
     Column("closed_at", Utc),
     Column("must_mask", Boolean, nullable=False, server_default=false()),
-    _check("sources", "sources BETWEEN 1 AND 3"),
-    _check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
+    check("sources", "sources BETWEEN 1 AND 3"),
+    check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
 )
 
 # Of a direct message nobody knows a workspace before this does, so it stands free as well.
 direct_choices = Table(
     "direct_choices",
     metadata,
-    _text("workspace"),
-    _text("user"),
-    _flag("is_chosen"),
+    text_column("workspace"),
+    text_column("user"),
+    boolean_column("is_chosen"),
     PrimaryKeyConstraint("user", "workspace"),
 )
 Index(None, direct_choices.c.workspace)
@@ -148,37 +101,37 @@ Index(None, direct_choices.c.workspace)
 guest_channels = Table(
     "guest_channels",
     metadata,
-    _text("workspace"),
-    _text("channel"),
+    text_column("workspace"),
+    text_column("channel"),
     PrimaryKeyConstraint("workspace", "channel"),
-    _of_workspace(),
+    workspace_key(),
 )
 
 consents = Table(
     "consents",
     metadata,
-    _text("workspace"),
-    _text("user"),
-    _number("version"),
-    _flag("given"),
+    text_column("workspace"),
+    text_column("user"),
+    integer_column("version"),
+    boolean_column("given"),
     Column("at", Utc, nullable=False),
     PrimaryKeyConstraint("workspace", "user"),
-    _of_workspace(),
+    workspace_key(),
 )
 
-assistants = _numbered(
+assistants = numbered_table(
     "assistants",
-    _text("name"),
-    _text("name_key"),
-    _text("instructions"),
+    text_column("name"),
+    text_column("name_key"),
+    text_column("instructions"),
     Column("sampling", Frozen(Sampling), nullable=False),
     Column("language", Text),
-    _text("chat_host"),
-    _text("training_host"),
-    _text("base"),
-    _flag("is_default"),
-    _flag("history"),
-    _number("few_shot"),
+    text_column("chat_host"),
+    text_column("training_host"),
+    text_column("base"),
+    boolean_column("is_default"),
+    boolean_column("history"),
+    integer_column("few_shot"),
     Column("offer_after_examples", Integer),
     Column("offer_after_preferences", Integer),
     Column("offer_channel", Text),
@@ -187,60 +140,62 @@ assistants = _numbered(
     Column("judge_criteria", Text, nullable=False, server_default=""),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "name_key"),
-    _of_workspace(),
-    _check("few_shot", "few_shot >= 0"),
+    workspace_key(),
+    check("few_shot", "few_shot >= 0"),
 )
-_partial("ix_assistants_offered", assistants.c.id, where=assistants.c.offer_channel.is_not(None))
-_partial(
+partial_index(
+    "ix_assistants_offered", assistants.c.id, where=assistants.c.offer_channel.is_not(None)
+)
+partial_index(
     "uq_assistants_default", assistants.c.workspace, unique=True, where=assistants.c.is_default
 )
 
 bindings = Table(
     "bindings",
     metadata,
-    _text("workspace"),
-    _text("channel"),
-    _number("assistant"),
-    _flag("always"),
+    text_column("workspace"),
+    text_column("channel"),
+    integer_column("assistant"),
+    boolean_column("always"),
     PrimaryKeyConstraint("workspace", "channel"),
-    _of("assistants", "assistant"),
+    foreign_key("assistants", "assistant"),
 )
 
 # The text of the revision in force stands in `examples`, that of earlier ones
 # in `revisions`: each text is kept once, and an import touches one table.
-examples = _numbered(
+examples = numbered_table(
     "examples",
-    _number("assistant"),
-    _word("method", Method),
-    _word("state", ExampleState),
+    integer_column("assistant"),
+    enum_column("method", Method),
+    enum_column("state", ExampleState),
     Column("row", Json),
     Column("search_text", Text),
     Column("fingerprint", Text),
-    _number("revision"),
+    integer_column("revision"),
     Column("editor", Text),
     Column("revised_at", Utc, nullable=False),
-    _word("origin", Origin),
+    enum_column("origin", Origin),
     Column("channel", Text),
     Column("message", Text),
     Column("thread", Text),
     Column("permalink", Text),
-    _flag("held_out"),
+    boolean_column("held_out"),
     Column("created_at", Utc, nullable=False),
     Column("updated_at", Utc, nullable=False),
-    _flags("exclusions"),
+    bits_column("exclusions"),
     Column("decided_by", Text),
-    _flags("private_text"),
+    bits_column("private_text"),
     Column("keeps_private_text", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("workspace", "id"),
-    _of("assistants", "assistant"),
-    _check("revision", "revision >= 1"),
-    _check("source", "(channel IS NULL) = (message IS NULL)"),
+    foreign_key("assistants", "assistant"),
+    check("revision", "revision >= 1"),
+    check("source", "(channel IS NULL) = (message IS NULL)"),
 )
 # Pages run in the order of ids within a state; the assistant is read along, for counting.
 Index(None, examples.c.workspace, examples.c.state, examples.c.id, examples.c.assistant)
 # Written out, not bound: SQLite takes a partial index only where a query repeats its words.
 IS_LIVING = examples.c.state.in_([literal_column("'proposed'"), literal_column("'approved'")])
-_partial(
+partial_index(
     "uq_examples_fingerprint",
     examples.c.workspace,
     examples.c.assistant,
@@ -248,7 +203,7 @@ _partial(
     unique=True,
     where=IS_LIVING,
 )
-_partial(
+partial_index(
     "uq_examples_source",
     examples.c.workspace,
     examples.c.channel,
@@ -259,7 +214,7 @@ _partial(
     where=IS_LIVING & examples.c.message.is_not(None),
 )
 _is_private = examples.c.private_text != literal_column("0")
-_partial(
+partial_index(
     "ix_examples_private_text",
     examples.c.workspace,
     examples.c.assistant,
@@ -269,44 +224,44 @@ _partial(
 for _person in (examples.c.editor, examples.c.decided_by):
     _is_named = _person.is_not(None)
     _columns = examples.c.workspace, _person
-    _partial(None, *_columns, where=_is_named)
+    partial_index(None, *_columns, where=_is_named)
 
 example_authors = Table(
     "example_authors",
     metadata,
-    _text("workspace"),
-    _number("example"),
-    _number("position"),
-    _text("item"),
+    text_column("workspace"),
+    integer_column("example"),
+    integer_column("position"),
+    text_column("item"),
     PrimaryKeyConstraint("workspace", "example", "position"),
-    _of("examples", "example"),
+    foreign_key("examples", "example"),
 )
 Index(None, example_authors.c.workspace, example_authors.c.item, example_authors.c.example)
 
 example_tags = Table(
     "example_tags",
     metadata,
-    _text("workspace"),
-    _number("example"),
-    _number("position"),
-    _text("item"),
+    text_column("workspace"),
+    integer_column("example"),
+    integer_column("position"),
+    text_column("item"),
     PrimaryKeyConstraint("workspace", "example", "position"),
-    _of("examples", "example"),
+    foreign_key("examples", "example"),
 )
 Index(None, example_tags.c.workspace, example_tags.c.item, example_tags.c.example)
 
 revisions = Table(
     "revisions",
     metadata,
-    _text("workspace"),
-    _number("example"),
-    _number("number"),
+    text_column("workspace"),
+    integer_column("example"),
+    integer_column("number"),
     Column("row", Json),
     Column("editor", Text),
     Column("at", Utc, nullable=False),
     PrimaryKeyConstraint("workspace", "example", "number"),
-    _of("examples", "example"),
-    _check("number", "number >= 1"),
+    foreign_key("examples", "example"),
+    check("number", "number >= 1"),
 )
 Index(None, revisions.c.workspace, revisions.c.editor, revisions.c.example)
 
@@ -314,69 +269,69 @@ Index(None, revisions.c.workspace, revisions.c.editor, revisions.c.example)
 example_cards = Table(
     "example_cards",
     metadata,
-    _text("workspace"),
-    _text("channel"),
-    _text("message"),
-    _number("position"),
-    _number("example"),
+    text_column("workspace"),
+    text_column("channel"),
+    text_column("message"),
+    integer_column("position"),
+    integer_column("example"),
     Column("thread", Text),
     PrimaryKeyConstraint("workspace", "channel", "message", "position"),
-    _of("examples", "example"),
+    foreign_key("examples", "example"),
 )
 Index(None, example_cards.c.workspace, example_cards.c.example)
 
-snapshots = _numbered(
+snapshots = numbered_table(
     "snapshots",
-    _number("assistant"),
-    _word("method", Method),
-    _number("training_rows"),
-    _number("validation_rows"),
+    integer_column("assistant"),
+    enum_column("method", Method),
+    integer_column("training_rows"),
+    integer_column("validation_rows"),
     Column("created_at", Utc, nullable=False),
     UniqueConstraint("workspace", "id"),
-    _of("assistants", "assistant"),
-    _check("rows", "training_rows >= 0 AND validation_rows >= 0"),
+    foreign_key("assistants", "assistant"),
+    check("rows", "training_rows >= 0 AND validation_rows >= 0"),
 )
 Index(None, snapshots.c.created_at)
 
 snapshot_rows = Table(
     "snapshot_rows",
     metadata,
-    _text("workspace"),
-    _number("snapshot"),
-    _number("position"),
-    _number("example"),
-    _number("revision"),
-    _word("split", Split),
-    _text("sha256"),
+    text_column("workspace"),
+    integer_column("snapshot"),
+    integer_column("position"),
+    integer_column("example"),
+    integer_column("revision"),
+    enum_column("split", Split),
+    text_column("sha256"),
     PrimaryKeyConstraint("snapshot", "position"),
-    _of("snapshots", "snapshot"),
-    _of("examples", "example"),
+    foreign_key("snapshots", "snapshot"),
+    foreign_key("examples", "example"),
 )
 Index(None, snapshot_rows.c.workspace, snapshot_rows.c.example)
 Index(None, snapshot_rows.c.workspace, snapshot_rows.c.snapshot)
 
-jobs = _numbered(
+jobs = numbered_table(
     "jobs",
-    _number("assistant"),
-    _number("snapshot"),
+    integer_column("assistant"),
+    integer_column("snapshot"),
     Column("start", Text, nullable=False, unique=True),
-    _text("channel"),
+    text_column("channel"),
     Column("thread", Text),
-    _text("asked_by"),
-    _text("host"),
-    _text("base"),
-    _word("method", Method),
+    text_column("asked_by"),
+    text_column("host"),
+    text_column("base"),
+    enum_column("method", Method),
     Column("hyperparameters", Frozen(Hyperparameters), nullable=False),
     Column("suffix", Text),
     Column("seed", BigInteger),
-    _flag("use_when_done"),
+    boolean_column("use_when_done"),
     Column("estimate", Frozen(Estimate), nullable=False),
-    _word("phase", Phase),
-    _word("wish", RequestedAction, key="requested_action", nullable=True),
+    enum_column("phase", Phase),
+    enum_column("wish", RequestedAction, key="requested_action", nullable=True),
     Column("training_file", Text),
     Column("validation_file", Text),
     Column("attempted_at", Utc),
-    _number("attempts"),
+    integer_column("attempts"),
     Column("host_job", Text),
     Column("status", Text),
     Column("resolved", Json, nullable=False),
@@ -399,11 +354,11 @@ jobs = _numbered(
     Column("is_late", Boolean, nullable=False, server_default=false()),
     Column("use_if_better", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("workspace", "id"),
-    _of("assistants", "assistant"),
-    _of("snapshots", "snapshot"),
-    _check("attempts", "attempts >= 0"),
-    _check("trained_tokens", "trained_tokens >= 0"),
-    _check("steps", "step >= 0 AND total_steps >= 0"),
+    foreign_key("assistants", "assistant"),
+    foreign_key("snapshots", "snapshot"),
+    check("attempts", "attempts >= 0"),
+    check("trained_tokens", "trained_tokens >= 0"),
+    check("steps", "step >= 0 AND total_steps >= 0"),
 )
 Index(None, jobs.c.phase)
 Index(None, jobs.c.requested_action)
@@ -414,17 +369,17 @@ Index(None, jobs.c.workspace, jobs.c.snapshot)
 job_events = Table(
     "job_events",
     metadata,
-    _id("number"),
-    _text("workspace"),
-    _number("job"),
-    _text("id"),
+    id_column("number"),
+    text_column("workspace"),
+    integer_column("job"),
+    text_column("id"),
     Column("at", Utc, nullable=False),
-    _text("level"),
-    _text("message"),
+    text_column("level"),
+    text_column("message"),
     Column("step", Integer),
     Column("total_steps", Integer),
     UniqueConstraint("job", "id"),
-    _of("jobs", "job"),
+    foreign_key("jobs", "job"),
     sqlite_autoincrement=True,
 )
 Index(None, job_events.c.workspace, job_events.c.job, job_events.c.at)
@@ -432,75 +387,75 @@ Index(None, job_events.c.workspace, job_events.c.job, job_events.c.at)
 job_metrics = Table(
     "job_metrics",
     metadata,
-    _text("workspace"),
-    _number("job"),
-    _number("step"),
-    _text("event"),
+    text_column("workspace"),
+    integer_column("job"),
+    integer_column("step"),
+    text_column("event"),
     Column("metrics", Json, nullable=False),
     PrimaryKeyConstraint("job", "step"),
-    _of("jobs", "job"),
+    foreign_key("jobs", "job"),
 )
 Index(None, job_metrics.c.workspace)
 
 checkpoints = Table(
     "checkpoints",
     metadata,
-    _text("workspace"),
-    _number("job"),
-    _number("step"),
-    _text("model"),
+    text_column("workspace"),
+    integer_column("job"),
+    integer_column("step"),
+    text_column("model"),
     Column("metrics", Json, nullable=False),
     PrimaryKeyConstraint("job", "step"),
-    _of("jobs", "job"),
-    _check("step", "step >= 0"),
+    foreign_key("jobs", "job"),
+    check("step", "step >= 0"),
 )
 Index(None, checkpoints.c.workspace)
 
-models = _numbered(
+models = numbered_table(
     "models",
-    _number("assistant"),
-    _text("name"),
-    _text("host"),
-    _word("kind", ModelKind),
+    integer_column("assistant"),
+    text_column("name"),
+    text_column("host"),
+    enum_column("kind", ModelKind),
     Column("parent", Text),
     Column("job", Integer),
     Column("created_at", Utc, nullable=False),
     Column("expires_on", Text),
-    _flag("is_tainted"),
-    _flag("is_deleted"),
+    boolean_column("is_tainted"),
+    boolean_column("is_deleted"),
     Column("called", Text),
     Column("label", Text),
     Column("note", Text),
     UniqueConstraint("workspace", "name"),
-    _of("assistants", "assistant"),
-    _of("jobs", "job"),
+    foreign_key("assistants", "assistant"),
+    foreign_key("jobs", "job"),
 )
 
-deployments = _numbered(
+deployments = numbered_table(
     "deployments",
-    _number("assistant"),
-    _text("model"),
-    _text("host"),
-    _text("by"),
+    integer_column("assistant"),
+    text_column("model"),
+    text_column("host"),
+    text_column("by"),
     Column("since", Utc, nullable=False),
     Column("after", Text),
     Column("called", Text),
-    _of("assistants", "assistant"),
+    foreign_key("assistants", "assistant"),
 )
 Index(None, deployments.c.workspace, deployments.c.assistant)
 
-turns = _numbered(
+turns = numbered_table(
     "turns",
-    _number("assistant"),
-    _text("channel"),
+    integer_column("assistant"),
+    text_column("channel"),
     Column("thread", Text),
-    _text("event_key"),
-    _text("asker"),
-    _text("question"),
-    _text("reply"),
-    _text("model"),
-    _text("host"),
-    _word("state", TurnState),
+    text_column("event_key"),
+    text_column("asker"),
+    text_column("question"),
+    text_column("reply"),
+    text_column("model"),
+    text_column("host"),
+    enum_column("state", TurnState),
     Column("at", Utc, nullable=False),
     Column("message", Text),
     Column("prompt", Json, nullable=False),
@@ -513,9 +468,9 @@ turns = _numbered(
     Column("end", one_of(AnswerEnd)),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "event_key"),
-    _of("assistants", "assistant"),
-    _check("tokens", "prompt_tokens >= 0 AND completion_tokens >= 0"),
-    _check("durations", "first_text_seconds >= 0 AND seconds >= 0"),
+    foreign_key("assistants", "assistant"),
+    check("tokens", "prompt_tokens >= 0 AND completion_tokens >= 0"),
+    check("durations", "first_text_seconds >= 0 AND seconds >= 0"),
 )
 Index(None, turns.c.workspace, turns.c.channel, turns.c.message)
 Index(None, turns.c.workspace, turns.c.channel, turns.c.asked_message)
@@ -525,52 +480,52 @@ Index(None, turns.c.workspace, turns.c.assistant, turns.c.at)
 Index(None, turns.c.at)
 # Written out, as above. What is forgotten leaves it, so that each part finds the next at once.
 HAS_WORDS = or_(turns.c.question != literal_column("''"), turns.c.reply != literal_column("''"))
-_partial("ix_turns_words", turns.c.workspace, turns.c.channel, turns.c.thread, where=HAS_WORDS)
+partial_index("ix_turns_words", turns.c.workspace, turns.c.channel, turns.c.thread, where=HAS_WORDS)
 
 votes = Table(
     "votes",
     metadata,
-    _text("workspace"),
-    _number("turn"),
-    _text("user"),
-    _number("value"),
+    text_column("workspace"),
+    integer_column("turn"),
+    text_column("user"),
+    integer_column("value"),
     Column("reason", Text),
     Column("at", Utc, nullable=False),
     PrimaryKeyConstraint("turn", "user"),
-    _of("turns", "turn"),
-    _check("value", "value IN (-1, 1)"),
+    foreign_key("turns", "turn"),
+    check("value", "value IN (-1, 1)"),
 )
 Index(None, votes.c.workspace, votes.c.user)
 Index(None, votes.c.workspace, votes.c.turn)
 _has_reason = votes.c.reason.is_not(None)
-_partial("ix_votes_reason", votes.c.workspace, votes.c.turn, where=_has_reason)
+partial_index("ix_votes_reason", votes.c.workspace, votes.c.turn, where=_has_reason)
 
-notices = _numbered(
+notices = numbered_table(
     "notices",
     Column("key", Text, nullable=False, unique=True),
-    _text("channel"),
+    text_column("channel"),
     Column("thread", Text),
-    _text("kind"),
+    text_column("kind"),
     Column("subject", Integer),
     Column("details", Json, nullable=False),
-    _number("version"),
-    _number("delivered"),
+    integer_column("version"),
+    integer_column("delivered"),
     Column("message", Text),
-    _number("attempts"),
+    integer_column("attempts"),
     Column("due_at", Utc, nullable=False),
-    _check("versions", "version >= 1 AND delivered BETWEEN 0 AND version"),
-    _check("attempts", "attempts >= 0"),
+    check("versions", "version >= 1 AND delivered BETWEEN 0 AND version"),
+    check("attempts", "attempts >= 0"),
 )
 IS_BEHIND = notices.c.delivered < notices.c.version
-_partial("ix_notices_due", notices.c.due_at, where=IS_BEHIND)
+partial_index("ix_notices_due", notices.c.due_at, where=IS_BEHIND)
 Index(None, notices.c.workspace, notices.c.channel, notices.c.message)
 Index(None, notices.c.due_at)
 
-audit = _numbered(
+audit = numbered_table(
     "audit",
     Column("at", Utc, nullable=False),
     Column("user", Text),
-    _text("what"),
+    text_column("what"),
     Column("details", Json, nullable=False),
 )
 Index(None, audit.c.workspace)
@@ -581,10 +536,10 @@ Index(None, audit.c.at)
 spending = Table(
     "spending",
     metadata,
-    _text("workspace"),
+    text_column("workspace"),
     Column("day", Date, nullable=False),
-    _text("user"),
+    text_column("user"),
     Column("tokens", BigInteger, nullable=False),
     PrimaryKeyConstraint("workspace", "day", "user"),
-    _check("tokens", "tokens >= 0"),
+    check("tokens", "tokens >= 0"),
 )

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from sqlalchemy import (
     Column,
-    ForeignKeyConstraint,
     Index,
     Integer,
     PrimaryKeyConstraint,
     Table,
-    Text,
 )
 
 from storage.columns import Utc, metadata
+from storage.schema import foreign_key, integer_column, text_column
 
 taught_turns = Table(
     "taught_turns",
     metadata,
-    Column("workspace", Text, nullable=False),
-    Column("turn", Integer, nullable=False),
+    text_column("workspace"),
+    integer_column("turn"),
     Column("example", Integer),
     Column("at", Utc, nullable=False),
     PrimaryKeyConstraint("turn"),
-    ForeignKeyConstraint(["workspace", "turn"], ["turns.workspace", "turns.id"]),
-    ForeignKeyConstraint(["workspace", "example"], ["examples.workspace", "examples.id"]),
+    foreign_key("turns", "turn"),
+    foreign_key("examples", "example"),
 )
 Index(None, taught_turns.c.workspace, taught_turns.c.turn)
 Index(None, taught_turns.c.workspace, taught_turns.c.example)

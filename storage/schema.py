@@ -1,0 +1,77 @@
+"""Columns, keys and indexes that many tables have; a key to a row names its workspace too."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Table,
+    Text,
+)
+from sqlalchemy.sql.schema import SchemaItem
+
+from storage.columns import metadata, one_of
+
+
+def text_column(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def integer_column(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False)
+
+
+def id_column(name: str = "id") -> Column[int]:
+    return Column(name, Integer, primary_key=True, autoincrement=True)
+
+
+def bits_column(name: str) -> Column[int]:
+    """Several words in one number; a table that is older has none of them."""
+    return Column(name, Integer, nullable=False, server_default="0")
+
+
+def boolean_column(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False)
+
+
+def enum_column(
+    name: str, enum: type[StrEnum], key: str = "", nullable: bool = False
+) -> Column[StrEnum]:
+    # Not IN: for more than two words SQLite would build a set of them, anew for every row.
+    rule = " OR ".join(f"{name} = '{word}'" for word in enum)
+    check = CheckConstraint(rule, name=name)
+    return Column(name, one_of(enum), check, key=key or name, nullable=nullable)
+
+
+def check(name: str, rule: str) -> CheckConstraint:
+    return CheckConstraint(rule, name=name)
+
+
+def workspace_key() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["workspace"], ["workspaces.id"])
+
+
+def foreign_key(table: str, column: str) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["workspace", column], [f"{table}.workspace", f"{table}.id"])
+
+
+def partial_index(
+    name: str | None, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False
+) -> None:
+    """An index of the rows that meet a condition; a query uses it if it names that condition."""
+    Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+def numbered_table(name: str, *items: SchemaItem) -> Table:
+    """A table whose ids are spoken aloud or kept elsewhere, so that none is ever given twice."""
+    return Table(
+        name, metadata, id_column(), text_column("workspace"), *items, sqlite_autoincrement=True
+    )
