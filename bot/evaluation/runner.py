@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,6 +39,7 @@ from bot.errors import (
     serialize,
 )
 from bot.evaluation import ending, measures, notices, questions
+from bot.evaluation.concurrent_calls import run_calls
 from bot.evaluation.report import reference_of
 from bot.ports.dependencies import TokenReservations
 from bot.ports.provider import Hosts, Usage
@@ -49,10 +50,6 @@ from bot.words import Words
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 4
-"""Questions that one host is asked at the same time."""
-LOOK_SECONDS = 1.0
-"""How often a running evaluation is looked at; a stop is heeded by then."""
 LONGEST_ANSWER = 300.0
 """Seconds after which an answer that is still being written counts as failed."""
 MOST_TRIES = 3
@@ -133,46 +130,19 @@ class EvaluationRunner:
 
         None stands for hosts that are configured no more.
         """
-        tasks: dict[asyncio.Task[None], _Call] = {}
-        try:
-            while True:
-                await self._end_finished()
-                running = await self._running(host)
-                self._cancel_stopped(tasks, running)
-                for call in await self._claim(host, running, AT_ONCE - len(tasks)):
-                    task = asyncio.create_task(self._ask(call), name="evaluation answer")
-                    tasks[task] = call
-                if not tasks:
-                    break
-                done, _ = await asyncio.wait(
-                    tasks, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in done:
-                    self._settle(tasks.pop(task))
-                    if not task.cancelled():
-                        task.result()
-        finally:
-            await self._abandon(tasks)
+
+        async def claim(room: int) -> tuple[Sequence[_Call], Container[int]]:
+            await self._end_finished()
+            running = await self._running(host)
+            calls = await self._claim(host, running, room)
+            return calls, {one.id for one in running}
+
+        await run_calls(claim, self._ask, of=lambda call: call.evaluation.id, ended=self._settle)
         await self._end_finished()
         return self._wait_at(host)
 
-    async def _abandon(self, tasks: dict[asyncio.Task[None], _Call]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for call in tasks.values():
-            self._settle(call)
-
     def _settle(self, call: _Call) -> None:
         self._asking[call.evaluation.id] -= 1
-
-    def _cancel_stopped(
-        self, tasks: dict[asyncio.Task[None], _Call], running: Sequence[Evaluation]
-    ) -> None:
-        open_now = {one.id for one in running}
-        for task, call in tasks.items():
-            if call.evaluation.id not in open_now:
-                task.cancel()
 
     async def _running(self, host: HostName | None) -> Sequence[Evaluation]:
         """Those that are asking; the loop of the first host gives each its questions first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,6 +32,7 @@ from bot.errors import (
     NotFound,
     OverCap,
 )
+from bot.evaluation.concurrent_calls import run_calls
 from bot.judging import command, verdicts
 from bot.judging.prompt import messages_for
 from bot.ports.dependencies import TokenReservations
@@ -44,10 +45,6 @@ from bot.words import Words
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 4
-"""Pairs that one host is asked at the same time."""
-LOOK_SECONDS = 1.0
-"""How often a running judging is looked at; a stop is heeded by then."""
 LONGEST_ANSWER = 120.0
 _PART = 250
 _WAIT = timedelta(seconds=30)
@@ -55,6 +52,8 @@ _GIVE_UP = timedelta(hours=1)
 _MOST_TOKENS = 16
 _TO_PREPARE = (EvaluationState.CONFIRMED,)
 _ENDING = (EvaluationState.RUNNING, EvaluationState.STOPPING)
+
+_Call = tuple[Judging, JudgedPair]
 
 
 @dataclass(slots=True)
@@ -87,27 +86,12 @@ class JudgeRunner:
 
     async def look_at(self, host: HostName) -> float | None:
         """Ask this host until nothing is left to ask there."""
-        tasks: dict[asyncio.Task[None], Judging] = {}
-        try:
-            while True:
-                running = await self._running(host)
-                for task, judging in tasks.items():
-                    if judging.id not in {one.id for one in running}:
-                        task.cancel()
-                for judging, pair in await self._claim(running, AT_ONCE - len(tasks)):
-                    work = asyncio.create_task(self._ask(judging, pair), name="judged pair")
-                    tasks[work] = judging
-                if not tasks:
-                    break
-                done, _ = await asyncio.wait(
-                    tasks, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in done:
-                    del tasks[task]
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+
+        async def claim(room: int) -> tuple[Sequence[_Call], Container[int]]:
+            running = await self._running(host)
+            return await self._claim(running, room), {one.id for one in running}
+
+        await run_calls(claim, self._ask, of=lambda call: call[0].id)
         await self._end_finished(host)
         now = self._clock.now()
         waits = [(one.until - now).total_seconds() for one in self._pauses.values()]
@@ -137,10 +121,8 @@ class JudgeRunner:
                 judging.workspace, judging.id, when=_TO_PREPARE, state=EvaluationState.RUNNING
             )
 
-    async def _claim(
-        self, running: Sequence[Judging], room: int
-    ) -> list[tuple[Judging, JudgedPair]]:
-        calls: list[tuple[Judging, JudgedPair]] = []
+    async def _claim(self, running: Sequence[Judging], room: int) -> list[_Call]:
+        calls: list[_Call] = []
         for judging in running:
             pause = self._pauses.get(judging.id)
             if room <= len(calls) or (pause and pause.until > self._clock.now()):
@@ -155,8 +137,9 @@ class JudgeRunner:
             calls += [(judging, pair) for pair in found]
         return calls
 
-    async def _ask(self, judging: Judging, pair: JudgedPair) -> None:
+    async def _ask(self, call: _Call) -> None:
         """Ask, and keep the outcome; what was surely not asked waits again."""
+        judging, pair = call
         try:
             preferred = await self._said(judging, pair)
         except (OverCap, HostBusy, HostUnreachable) as error:

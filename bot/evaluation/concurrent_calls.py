@@ -1,0 +1,60 @@
+"""Calls of hosts, a few at the same time, until there are none left to make."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Container, Coroutine, Sequence
+from typing import TypeVar
+
+Call = TypeVar("Call")
+
+AT_ONCE = 4
+"""Calls that one host is sent at the same time."""
+LOOK_SECONDS = 1.0
+"""How often what is running is looked at; a stop is heeded by then."""
+
+
+def _nothing(call: object) -> None:
+    return
+
+
+async def run_calls(
+    claim: Callable[[int], Awaitable[tuple[Sequence[Call], Container[int]]]],
+    run: Callable[[Call], Coroutine[object, object, None]],
+    *,
+    of: Callable[[Call], int],
+    ended: Callable[[Call], None] = _nothing,
+) -> None:
+    """Returns once `claim` has nothing more and every call has ended.
+
+    `claim` is told how many calls may begin, and gives those that do together with the ids of what
+    is still running; a call `of` anything else is cancelled. What a call raises is raised here,
+    after the others were cancelled.
+    """
+    tasks: dict[asyncio.Task[None], Call] = {}
+    try:
+        while True:
+            calls, running = await claim(AT_ONCE - len(tasks))
+            for task, call in tasks.items():
+                if of(call) not in running:
+                    task.cancel()
+            tasks |= {asyncio.create_task(run(call)): call for call in calls}
+            if not tasks:
+                return
+            done, _ = await asyncio.wait(
+                tasks, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                ended(tasks.pop(task))
+                if not task.cancelled():
+                    task.result()
+    finally:
+        await _cancel(tasks)
+        for call in tasks.values():
+            ended(call)
+
+
+async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
