@@ -164,6 +164,7 @@ class ChatImport:
 
     async def _found(self) -> AsyncIterator[list[NewExample]]:
         """The exchanges that may be kept, in parts; read in threads, so that others go on."""
+        self.overview = Overview()
         index = MessageIndex()
         try:
             messages = self._export.messages(self._readable_channels(), self._teller())

@@ -101,8 +101,9 @@ async def import_rows(
         tally.new += new
         tally.known += len(batch) - new
     private = ExampleFilter(assistant, private_text=ANY_PRIVATE_TEXT, is_living=True)
-    async with store.writing() as records:
+    async with store.reading() as records:
         tally.private = await records.examples.count(request.id, private)
+    async with store.writing() as records:
         await note_import(records, tally, request)
     return tally
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain import ExampleState, Phase
 from bot.events import ButtonClicked, FormSubmitted
-from bot.private_text import find_private, mask_row
+from bot.private_text import PrivateText, find_private, mask_row, row_kinds
 from tests.private_text import SETS, clean, planted
 from tests.scene import SLACK, Scene
 
@@ -43,6 +43,23 @@ def test_nine_in_ten_are_found_and_hardly_a_clean_line_is_taken_for_one(
 def test_a_number_is_a_card_only_by_its_check_digit() -> None:
     assert is_found("Take 4111 1111 1111 1111 for it", "4111 1111 1111 1111", "card")
     assert list(find_private("Take 4111 1111 1111 1112 for it")) == []
+
+
+@pytest.mark.parametrize("part", ["content", "reasoning_content", "refusal"])
+def test_whatever_a_model_would_learn_is_looked_through(part: str) -> None:
+    answer = {"role": "assistant", "content": "Done.", part: f"Write to {ADDRESS} or {ADDRESS}"}
+    row = {"messages": [{"role": "user", "content": "Hi"}, answer]}
+
+    assert row_kinds(row) == PrivateText.EMAIL
+    masked: Any = mask_row(row)["messages"]
+    assert masked[1][part] == "Write to [EMAIL_1] or [EMAIL_1]"
+
+
+def test_every_mention_of_a_key_is_found() -> None:
+    key = "sq0csp-" + "aB3dE5gH7jK9" * 3 + "LmNoPqR"
+    found = [one for one in find_private(f"Use {key} or again {key}, please") if one.kind]
+
+    assert len(found) == 2
 
 
 def texts(row: Any) -> list[str]:

@@ -492,6 +492,7 @@ SAME = [
 DIFFERENT = [
     (chat(USER, ANSWER), chat(USER, USER)),
     (chat(USER, ANSWER), chat(USER, ANSWER | {"weight": 0})),
+    (chat(USER, ANSWER), chat(USER, ANSWER | {"reasoning_content": "They ask again."})),
     (chat(USER, ANSWER), chat(USER, ANSWER, tools=[TOOL])),
     (chat(USER, CALLING), called(function={"name": "track", "arguments": '{"id": 1}'})),
     (chat(USER, ANSWER), preference()),

@@ -8,7 +8,7 @@ from bot.private_text.finding import (
     find_private,
     may_be_private,
 )
-from bot.private_text.rows import mask_row, private_texts, row_kinds
+from bot.private_text.rows import mask_row, private_texts, row_kinds, row_texts
 
 __all__ = [
     "ANY_PRIVATE_TEXT",
@@ -20,4 +20,5 @@ __all__ = [
     "may_be_private",
     "private_texts",
     "row_kinds",
+    "row_texts",
 ]

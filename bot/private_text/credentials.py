@@ -143,11 +143,11 @@ def _by_detect_secrets(text: str) -> Iterator[Finding]:
         if _LIKE_A_KEY.search(window) is None:
             continue
         for detector in _detectors():
-            for secret in detector.analyze_string(window):
-                at = window.find(secret) if isinstance(secret, str) and len(secret) > 5 else -1
-                if at >= 0:
-                    first = start + at
-                    yield Finding(PrivateText.SECRET, first, first + len(secret))
+            for secret in dict.fromkeys(detector.analyze_string(window)):
+                if isinstance(secret, str) and len(secret) > 5:
+                    for found in re.finditer(re.escape(secret), window):
+                        first, end = start + found.start(), start + found.end()
+                        yield Finding(PrivateText.SECRET, first, end)
 
 
 def _windows(text: str) -> Iterator[tuple[int, str]]:

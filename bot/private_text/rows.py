@@ -12,20 +12,22 @@ from bot.private_text.finding import NO_PRIVATE_TEXT, PrivateText, find_private
 
 Row = Mapping[str, object]
 
-_TEXTS = ("content", "text", "arguments")
+_TEXTS = ("content", "text", "arguments", "reasoning_content", "refusal")
 _MASK = re.compile(r"\[(SECRET|CARD|BANK|TAX|PHONE|EMAIL|ADDRESS)_(\d{1,6})\]")
 
 
 def row_kinds(row: Row) -> PrivateText:
     """All kinds of private text in a row; none is zero."""
-    found = (one.kind for text in _texts(row) for one in find_private(text))
+    found = (one.kind for text in row_texts(row) for one in find_private(text))
     return reduce(or_, found, NO_PRIVATE_TEXT)
 
 
 def private_texts(row: Row) -> list[tuple[PrivateText, str]]:
     """Every private text of a row with its kind, each once, in order."""
     found = (
-        (one.kind, text[one.start : one.end]) for text in _texts(row) for one in find_private(text)
+        (one.kind, text[one.start : one.end])
+        for text in row_texts(row)
+        for one in find_private(text)
     )
     return list(dict.fromkeys(found))
 
@@ -42,7 +44,7 @@ class _Masks:
     def __init__(self, row: Row) -> None:
         self._given: dict[tuple[PrivateText, str], str] = {}
         self._last: dict[str, int] = {}
-        for text in _texts(row):
+        for text in row_texts(row):
             for name, number in _MASK.findall(text):
                 self._last[name] = max(self._last.get(name, 0), int(number))
 
@@ -71,16 +73,16 @@ def _plain(kind: PrivateText, text: str) -> str:
     return "".join(one for one in text if one.isalnum()).casefold()
 
 
-def _texts(value: object) -> Iterator[str]:
+def row_texts(value: object) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if not isinstance(inner, str):
-                yield from _texts(inner)
+                yield from row_texts(inner)
             elif key in _TEXTS:
                 yield inner
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _texts(inner)
+            yield from row_texts(inner)
 
 
 def _changed(value: object, key: str, change: Callable[[str], str]) -> object:

@@ -114,6 +114,7 @@ def _message(message: Mapping[str, object], calls: dict[object, int]) -> dict[st
         "content": content_meaning(content),
         "name": message.get("name"),
         "refusal": content_meaning(message.get("refusal")),
+        "reasoning_content": content_meaning(message.get("reasoning_content")),
         "weight": 0 if message.get("weight") == 0 else None,
         "function_call": _call(message.get("function_call")),
         "tool_calls": _tool_calls(message.get("tool_calls"), calls),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row as Found
 
 from bot.domain import Example, ExampleId, Exclusion, NewExample, Row, Source, UserId, WorkspaceId
-from bot.private_text import PrivateText, row_kinds
+from bot.private_text import PrivateText, row_kinds, row_texts
 from bot.rows import fingerprint
 from storage.columns import as_json
 
@@ -80,21 +80,7 @@ def as_text(row: Row | None) -> tuple[str | None, str | None]:
 
 def searchable(value: object) -> str:
     """Every text of a row, folded so that upper and lower case are the same in any script."""
-    texts: list[str] = []
-    _collect(value, texts)
-    return "\n".join(texts).casefold()
-
-
-def _collect(value: object, texts: list[str]) -> None:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if not isinstance(inner, str):
-                _collect(inner, texts)
-            elif key in ("content", "text", "arguments"):
-                texts.append(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _collect(inner, texts)
+    return "\n".join(row_texts(value)).casefold()
 
 
 def kept(example: NewExample, workspace: WorkspaceId, number: int, *, at: datetime) -> Example:
