@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
 
 from bot.domain import (
     OPEN_EVALUATIONS,
@@ -19,7 +18,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import NotFound
-from storage.columns import fields_of
+from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, foreign_key_as_not_found
 from storage.judging_tables import judged_pairs, judgings
 from storage.tables import workspaces
@@ -34,10 +33,7 @@ class Judgings:
         self._connection = connection
 
     async def add(self, workspace: WorkspaceId, judging: Judging) -> Judging:
-        values = {**asdict(judging), "workspace": workspace}
-        place = values.pop("place")
-        del values["id"]
-        values |= {"channel": place["channel"], "thread": place["thread"]}
+        values = {"workspace": workspace, **all_columns_of(judging)}
         insert = self._connection.insert(judgings).values(values)
         with foreign_key_as_not_found("evaluation", judging.evaluation):
             await self._connection.run(insert.on_conflict_do_nothing(index_elements=["start"]))
@@ -55,8 +51,14 @@ class Judgings:
         **changes: object,
     ) -> bool:
         own = and_(judgings.c.workspace == workspace, judgings.c.id == judging)
-        statement = update(judgings).where(own, judgings.c.state.in_(when)).values(changes)
+        statement = update(judgings).where(own, judgings.c.state.in_(when))
+        statement = statement.values(columns_of(Judging, changes))
         return await self._connection.changed(statement) > 0
+
+    async def decline(self, workspace: WorkspaceId, judging: int) -> bool:
+        own = and_(judgings.c.workspace == workspace, judgings.c.id == judging)
+        is_estimate = judgings.c.state == EvaluationState.ESTIMATED
+        return await self._connection.changed(delete(judgings).where(own, is_estimate)) > 0
 
     async def open(self) -> Sequence[Judging]:
         closed = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))

@@ -7,6 +7,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from bot.domain import (
     PairState,
     Preferred,
 )
+from bot.errors import NotFound
 from bot.events import ButtonClicked
 from bot.judging.verdicts import EVEN, FIRST, SECOND, load, preferred_in, report_of
 from bot.significance import Verdict, cohens_kappa
@@ -65,6 +67,17 @@ def first_place(text: str) -> str:
 async def judgings(scene: Scene) -> list[Judging]:
     async with scene.database.reading() as records:
         return [await records.judgings.get(LOCAL, 1)]
+
+
+async def test_a_declined_judge_leaves_no_price_behind(scene: Scene) -> None:
+    await ask_judge(scene, fair)
+
+    await scene.click("Cancel")
+
+    async with scene.database.reading() as records:
+        assert await records.judgings.committed(LOCAL, since=datetime(2020, 1, 1, tzinfo=UTC)) == 0
+        with pytest.raises(NotFound):
+            await records.judgings.get(LOCAL, 1)
 
 
 async def ask_judge(scene: Scene, judge: Callable[[str], str]) -> None:

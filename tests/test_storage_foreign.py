@@ -274,6 +274,7 @@ CALLS: dict[str, Call] = {
     "judgings.change": lambda r, h: r.judgings.change(
         FOREIGN, h.judging.id, when=tuple(EvaluationState), state=EvaluationState.STOPPED
     ),
+    "judgings.decline": lambda r, h: r.judgings.decline(FOREIGN, h.judging.id),
     "judgings.committed": lambda r, _: r.judgings.committed(FOREIGN, since=NOW),
     "judgings.add_pairs": lambda r, h: r.judgings.add_pairs(FOREIGN, h.judging.id, [2]),
     "judgings.claim": lambda r, h: r.judgings.claim(FOREIGN, h.judging.id, limit=9),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
 
 from bot import access, monthly_budget
 from bot.commands import Handlers
@@ -18,6 +19,7 @@ from bot.domain import (
     Judging,
     ModelName,
     Notice,
+    PairState,
     Role,
     VoteState,
 )
@@ -104,11 +106,14 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         judging = await _estimated(request, records)
         await monthly_budget.require_budget(request, judging.price or 0.0, records)
-        await _change(request, judging, records, EvaluationState.CONFIRMED)
+        if not await records.judgings.change(
+            request.id, judging.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
+        ):
+            raise Outdated(problem=request.words("start.already"))
         await records.audit.add(
             request.id, request.by, "judging.confirmed", at=request.now, judging=judging.id
         )
-        await tell_status(records, judging, request)
+        await tell_status(records, judging, at=request.now, locale=request.words.language)
     deps.wake()
     name = request.user.name
     return Card(request.words("judge.confirmed", name=name), replaces=True)
@@ -118,7 +123,8 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
 async def decline(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         judging = await _estimated(request, records)
-        await _change(request, judging, records, EvaluationState.STOPPED)
+        if not await records.judgings.decline(request.id, judging.id):
+            raise Outdated(problem=request.words("start.already"))
     return Card(request.words("start.declined"), replaces=True)
 
 
@@ -131,23 +137,21 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
             request.id, judging.id, when=_CAN_STOP, state=EvaluationState.STOPPING
         ):
             raise NotNow(problem=request.words("judge.over"))
-        await tell_status(records, judging, request)
+        await tell_status(records, judging, at=request.now, locale=request.words.language)
     deps.wake()
     return Text(request.words("judge.stops"), private=True)
 
 
-async def tell_status(records: Records, judging: Judging, request: Request | None = None) -> None:
-    """One message, which becomes the result; a page or a runner keeps its language."""
-    at = request.now if request else judging.finished_at or judging.created_at
-    if at is None:
-        return
-    locale = {"locale": request.words.language} if request else {}
+async def tell_status(
+    records: Records, judging: Judging, *, at: datetime, locale: str | None = None
+) -> None:
+    """One message, which becomes the result; without a locale it keeps its language."""
     await records.outbox.put(
         f"{STATUS}.{judging.id}",
         judging.place,
         STATUS,
         subject=judging.id,
-        details={ASKER: judging.asked_by, **locale},
+        details={ASKER: judging.asked_by, **({"locale": locale} if locale else {})},
         at=at,
     )
 
@@ -161,7 +165,7 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     if found is None:
         stop_button = Button(words("button.stop"), f"judge.stop:{judging.id}", is_danger=True)
         pairs = await records.judgings.pairs(judging.workspace, judging.id)
-        done = sum(one.state not in ("waiting", "asked") for one in pairs)
+        done = sum(one.state not in (PairState.WAITING, PairState.ASKED) for one in pairs)
         return Card(
             title,
             (words("judge.progress", done=done, total=2 * judging.pairs),),
@@ -253,13 +257,6 @@ def two_of(
 def _judge(assistant: Assistant) -> Contender:
     host, model = assistant.judge_host or assistant.chat_host, assistant.judge_model
     return Contender(ContenderKind.BASE, ModelName(model or ""), host, ModelName(model or ""))
-
-
-async def _change(
-    request: Request, judging: Judging, records: Records, state: EvaluationState
-) -> None:
-    if not await records.judgings.change(request.id, judging.id, when=_ESTIMATED, state=state):
-        raise Outdated(problem=request.words("start.already"))
 
 
 async def _estimated(request: Request, records: Records) -> Judging:

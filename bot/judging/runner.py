@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Container, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.domain import (
@@ -167,7 +167,7 @@ class JudgeRunner:
             workspace, judging.asked_by, today, expected=asked + _MOST_TOKENS, words=Words("en")
         ):
             host = self._hosts.paid(judging.host, workspace)
-            usage, text = Usage(asked, 1), ""
+            usage, text = None, ""
             sampling = Sampling(temperature=0.0, max_tokens=_MOST_TOKENS)
             stream = host.chat(judging.model, messages, sampling, is_sent_once=True)
             try:
@@ -177,10 +177,16 @@ class JudgeRunner:
                         usage = delta.usage or usage
             except TimeoutError:
                 raise HostTimeout(host=judging.host) from None
-            tokens = usage.prompt_tokens + usage.completion_tokens
-            async with self._store.writing() as records:
-                await records.daily_tokens.add(judging.workspace, judging.asked_by, today, tokens)
+            finally:
+                if text or usage:
+                    await self._spend(judging, usage or Usage(asked, text_tokens(text)))
         return verdicts.preferred_in(text)
+
+    async def _spend(self, judging: Judging, usage: Usage) -> None:
+        """Also what a host broke off, and what was stopped."""
+        tokens, today = usage.prompt_tokens + usage.completion_tokens, self._clock.now().date()
+        async with self._store.writing() as records:
+            await records.daily_tokens.add(judging.workspace, judging.asked_by, today, tokens)
 
     async def _messages(self, judging: Judging, pair: JudgedPair) -> list[PromptMessage] | None:
         own, number = (judging.workspace, judging.evaluation), pair.number
@@ -201,8 +207,7 @@ class JudgeRunner:
     ) -> None:
         async with self._store.writing() as records:
             await records.judgings.settle(judging.workspace, judging.id, pair, state, preferred)
-            now = replace(judging, finished_at=self._clock.now())
-            await command.tell_status(records, now)
+            await command.tell_status(records, judging, at=self._clock.now())
 
     async def _put_off(self, judging: Judging, pair: JudgedPair, error: AttuneError) -> None:
         """A judge that cannot be asked for an hour ends the judging with what there is."""
@@ -245,7 +250,7 @@ class JudgeRunner:
                 *own, when=_ENDING, state=state, report=verdicts.dump(made), finished_at=now
             ):
                 await records.judgings.lose(*own)
-                await command.tell_status(records, replace(judging, finished_at=now))
+                await command.tell_status(records, judging, at=now)
         self._pauses.pop(judging.id, None)
 
     async def _votes(self, evaluation: Evaluation) -> Mapping[int, str]:

@@ -26,6 +26,10 @@ class Judgings(Protocol):
         """Set `state`, `report` or `finished_at`, only if the state is one of these."""
         ...
 
+    async def decline(self, workspace: WorkspaceId, judging: int) -> bool:
+        """Nothing is left of an estimate; False of what was confirmed."""
+        ...
+
     async def open(self) -> Sequence[Judging]:
         """Confirmed and not over, oldest first, of every workspace that is not closed."""
         ...
