@@ -41,7 +41,7 @@ async def _use(
 ) -> Reply:
     """In place of the deployment that a button shows, if any."""
     async with deps.store.writing() as records:
-        model = await _called(request, await wanted_model(request, name, records), records)
+        model = await with_host_name(request, await wanted_model(request, name, records), records)
         current = await records.deployments.current(request.id, request.assistant.id)
         if current is not None and (current.model, current.called) == (model.name, model.called):
             return Text(request.words("use.already", model=model.spoken))
@@ -272,13 +272,13 @@ async def wanted_model(request: Request, name: str, records: Records) -> Model:
         return _latest(request, found)
     if name in (request.assistant.base, "base"):
         return _base(request)
-    matches = [model for model in found if _matches(model, name)]
+    matches = [model for model in found if is_called(model, name)]
     if len(matches) != 1 and name not in [model.name for model in matches]:
         raise NotFound(noun="model", name=name)
     return next((model for model in matches if model.name == name), matches[0])
 
 
-async def _called(request: Request, model: Model, records: Records) -> Model:
+async def with_host_name(request: Request, model: Model, records: Records) -> Model:
     """`as:NAME` is what the host calls it, where somebody has deployed it there by hand."""
     called = request.text("as")
     if called is None or model.kind is ModelKind.BASE:
@@ -287,7 +287,7 @@ async def _called(request: Request, model: Model, records: Records) -> Model:
     return replace(model, called=ModelName(called))
 
 
-def _matches(model: Model, name: str) -> bool:
+def is_called(model: Model, name: str) -> bool:
     """Its whole name, the end of it, what people call it, or the number of its job."""
     is_job = model.kind is ModelKind.TUNED and name == str(model.job)
     is_handle = len(name) == HANDLE_LENGTH and model.name.endswith(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.commands import Handlers
-from bot.deployments import HANDLE_LENGTH, wanted_model
+from bot.deployments import HANDLE_LENGTH, LATEST, is_called, wanted_model
 from bot.domain import Model, Role
 from bot.errors import BadInput, NotNow
 from bot.ports.dependencies import Dependencies
@@ -69,6 +69,8 @@ async def name_submitted(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _refuse_taken(request: Request, model: Model, label: str, records: Records) -> None:
-    for other in await records.models.all(request.id, request.assistant.id):
-        if other.name != model.name and label in (other.label, other.name):
-            raise NotNow(problem=request.words("model.name_taken", name=label))
+    """Each name leads to one model: what leads to another, or to none, is taken."""
+    others = await records.models.all(request.id, request.assistant.id)
+    is_other = any(one.name != model.name and is_called(one, label) for one in others)
+    if is_other or label in (LATEST, "base", request.assistant.base):
+        raise NotNow(problem=request.words("model.name_taken", name=label))

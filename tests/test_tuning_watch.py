@@ -367,10 +367,11 @@ async def test_two_models_do_not_share_a_name(scene: Scene) -> None:
     labels = {line.id for line in lines}
     form = next(one.action for one in lines[0].buttons if one.label == "Name it")
 
-    await scene.handle(scene.event(FormSubmitted(form, {"label": "attune 1"}), key="e"))
+    for label in ("attune 1", "1", "latest", "base"):
+        await scene.handle(scene.event(FormSubmitted(form, {"label": label}), key=label))
 
+        assert f"Another model is called “{label}” already" in await scene.last()
     assert {"attune 1", "attune 2"} <= labels
-    assert "Another model is called “attune 1” already" in await scene.last()
 
 
 async def test_a_model_is_used_by_name_by_its_end_or_by_its_job(scene: Scene) -> None:

@@ -84,13 +84,15 @@ async def _begin(request: Request, share: float, records: Records) -> Canary:
     """A new one, or another share of the one that runs. Raises NotNow and NotFound."""
     words, name = request.words, request.text("model") or ""
     model = await deployments.wanted_model(request, name, records)
+    model = await deployments.with_host_name(request, model, records)
     current = await records.deployments.current(request.id, request.assistant.id)
     in_use = current.model if current else request.assistant.base
     if model.name == in_use:
         raise NotNow(problem=words("use.already", model=model.label or model.name))
     running = await records.canaries.running(request.id, request.assistant.id)
     deployment = current.id if current else 0
-    if running is not None and (running.model, running.deployment) != (model.name, deployment):
+    wanted = model.name, model.called, deployment
+    if running is not None and (running.model, running.called, running.deployment) != wanted:
         raise NotNow(problem=words("canary.another", model=running.model))
     if running is None:
         running = await records.canaries.add(

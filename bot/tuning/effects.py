@@ -433,6 +433,9 @@ async def _keep_models(
     assistant = await records.assistants.get(job.workspace, job.assistant)
     earlier = await records.models.all(job.workspace, job.assistant)
     number = 1 + sum(model.kind is ModelKind.TUNED for model in earlier)
+    taken = {name for model in earlier for name in (model.label, model.name)}
+    while f"{assistant.name} {number}" in taken:
+        number += 1
     tuned = Model(
         workspace=job.workspace,
         assistant=job.assistant,
