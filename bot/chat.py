@@ -37,6 +37,7 @@ from bot.errors import (
     NotAllowed,
     NotFound,
     NotNow,
+    OverCap,
     SurfaceError,
     deserialize,
     serialize,
@@ -330,12 +331,17 @@ class AnswerWriter:
 
     async def pieces(self) -> AsyncGenerator[str]:
         """The text as it comes, once today's tokens reach for it. Raises OverCap."""
-        async with (
-            reserve(self._request, self._messages, self._deps.tokens),
-            aclosing(self._kept()) as pieces,
-        ):
-            async for piece in pieces:
-                yield piece
+        try:
+            async with (
+                reserve(self._request, self._messages, self._deps.tokens),
+                aclosing(self._kept()) as pieces,
+            ):
+                async for piece in pieces:
+                    yield piece
+        except OverCap:
+            if self._renewed is not None:
+                await self._end_without_text(TurnState.FAILED)
+            raise
 
     async def _kept(self) -> AsyncGenerator[str]:
         """The text as it comes; whatever happens, the turn says how far it came."""

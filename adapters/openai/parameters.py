@@ -78,7 +78,8 @@ class LearnedParameters:
         name, replacement = change
         scope = str(sent.get("model")) if "model" in words.lower() else ""
         if (scope, name) in self._changes:
-            return False
+            # Another request may have learned it since this one was sent.
+            return self.fitted(sent) != sent
         self._changes[scope, name] = replacement
         return True
 
