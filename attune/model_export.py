@@ -11,6 +11,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -109,7 +110,8 @@ async def _run(python: Path, command: list[str], *, is_whole: bool) -> str | Non
         code = await process.wait()
     finally:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     return None if code == 0 else (said or ["The export failed."])[-1]
 

@@ -40,6 +40,7 @@ from bot.examples.changes import ask_authors_in
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanLocate
+from bot.replies import one_line
 from bot.request import Request
 from bot.rows import Method, Problem, check_rows
 from bot.words import Words
@@ -114,7 +115,7 @@ class ChatImport:
         """The first exchanges, who wrote them, what is left out and why, and what they wait for."""
         words, overview = self._request.words, self.overview
         for number, row in enumerate(overview.samples, 1):
-            question, answer = (_cut(" ".join(text.split())) for text in ends(row))
+            question, answer = (one_line(text, _LONGEST_TEXT) for text in ends(row))
             yield f"{number}. {question} → {answer}"
         if overview.authors:
             shown = [f"{self._name(one)} ({n})" for one, n in overview.authors.most_common(_NAMED)]
@@ -292,7 +293,3 @@ class ChatImport:
 
 def _source(channel: str, message: str, thread: str | None) -> Source:
     return Source(ChannelId(channel), MessageId(message), MessageId(thread) if thread else None)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"

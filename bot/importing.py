@@ -31,7 +31,7 @@ from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.import_files import PendingImport
 from bot.ports.store import Store
 from bot.ports.surface import CanReadFile
-from bot.replies import Button, Card, Fact, Field, FieldKind, Form, Reply, Tone
+from bot.replies import Button, Card, Fact, Field, FieldKind, Form, Reply, Tone, one_line
 from bot.request import Request
 from bot.rows import Method, Problem
 from bot.words import Words
@@ -412,14 +412,10 @@ def _first_rows(file: IO[bytes], plan: ImportPlan) -> tuple[list[Row], list[Prob
 
 def _row_line(row: Row) -> str:
     """A row on one line: the last question and the answer that is taught, and the turns before."""
-    question, answer = (_cut(" ".join(text.split())) for text in ends(row))
+    question, answer = (one_line(text, _LONGEST_TEXT) for text in ends(row))
     messages = row.get("messages")
     before = len(messages) - 2 if isinstance(messages, list) else 0
     return f"{f'(+{before}) ' if before > 0 else ''}{question} → {answer}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
 def _columns_form(plan: ImportPlan | UnknownColumns, pending: PendingImport, words: Words) -> Form:

@@ -279,3 +279,9 @@ Reply = (
     | NoReply
     | Refused
 )
+
+
+def one_line(text: str, longest: int) -> str:
+    """The text without its line breaks; beyond so many characters it ends in "…"."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"

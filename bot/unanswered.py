@@ -19,7 +19,7 @@ from bot.likeness import groups
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.replies import Button, Fact, Listing, ListingRow, Reply, Text
+from bot.replies import Button, Fact, Listing, ListingRow, Reply, Text, one_line
 from bot.request import Request
 
 handlers = Handlers()
@@ -152,19 +152,14 @@ def _row(request: Request, gap: TeachingGap) -> ListingRow:
         notes.append(words("unanswered.elsewhere", channel=first.channel))
     return ListingRow(
         str(first.id),
-        _cut(first.question),
+        one_line(first.question, _LONGEST),
         " · ".join(notes),
         buttons=(answer, dismiss_button) if is_here else (dismiss_button,),
         facts=(
             Fact(words("unanswered.count"), str(len(gap.turns)), "count"),
-            Fact(words("part.answer"), _cut(first.reply), "reply"),
+            Fact(words("part.answer"), one_line(first.reply, _LONGEST), "reply"),
         ),
     )
-
-
-def _cut(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= _LONGEST else f"{flat[: _LONGEST - 1]}…"
 
 
 def _number(request: Request) -> int:

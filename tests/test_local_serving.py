@@ -336,6 +336,46 @@ class ShortOfMemory:
         return found
 
 
+@pytest.mark.usefixtures("tuner")
+def test_a_long_prompt_that_finds_no_room_at_its_end_is_refused(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has been read to its end, and the answers under way leave it no place."""
+    from tuner.engine import Sampling
+    from tuner.local import batch as batches
+    from tuner.local.load_model import load_for_serving
+    from tuner.local.replies import Reply
+
+    monkeypatch.setattr(batches, "CHUNK", 8)
+    loaded = load_for_serving(tiny_base, tiny_base)
+    long = Reply(
+        choice=0,
+        prompt=loaded.renderer.prompt([{"role": "user", "content": "Do you sell figs?" * 3}], ()),
+        sampling=Sampling(temperature=0),
+        drawing=loaded.defaults.drawing,
+        adapter=None,
+        most_tokens=2,
+        enders=frozenset(),
+        tokenizer=loaded.tokenizer,
+        may_call=False,
+        tell=lambda *_: None,
+    )
+
+    def full(rows: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(loaded.batch, "_join", full)
+    loaded.batch.waiting.append(long)
+    parts = -(-len(long.prompt) // 8)
+    for _ in range(parts - 1):
+        loaded.batch.welcome()
+    with pytest.raises(RuntimeError):
+        loaded.batch.welcome()
+
+    assert loaded.batch.drop_newcomers() == [long]
+    assert loaded.batch.is_idle
+
+
 @pytest.mark.parametrize(
     ("fails_at", "refused"),
     [(set(), set()), ({3}, {1}), ({6}, {1}), ({6, 8}, {0, 1}), ({1}, {0})],

@@ -32,6 +32,7 @@ from bot.replies import (
     Progress,
     Reply,
     Tone,
+    one_line,
 )
 from bot.request import Request
 from bot.rows.classification import Confusion, accuracy, metrics_of
@@ -309,19 +310,16 @@ async def _columns(
     )
     pair = questions.exchange(question.row, "")
     asked, taught = (pair[0][-1]["content"], pair[1]) if pair else (words("row.erased"), "")
-    columns = [Column(words("evaluation.taught"), _cut(taught), _cut(asked))]
+    columns = [
+        Column(words("evaluation.taught"), one_line(taught, _SHOWN), one_line(asked, _SHOWN))
+    ]
     for answer in answers:
         if only is None or answer.contender in only:
             who = evaluation.contenders[answer.contender]
             score = answer.scores.get("score")
             note = words(f"evaluation.answer.{answer.state}", score=score)
-            columns.append(Column(name_of(who, words), _cut(answer.text) or "–", note))
+            columns.append(Column(name_of(who, words), one_line(answer.text, _SHOWN) or "–", note))
     return tuple(columns)
-
-
-def _cut(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= _SHOWN else f"{flat[: _SHOWN - 1]}…"
 
 
 def _measured(

@@ -11,7 +11,7 @@ from bot.examples.shown import review_buttons, stamp
 from bot.examples.texts import last_text, readable
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Records
-from bot.replies import Button, Card, Drawn, Fact, Listing, ListingRow, Refused, Tone
+from bot.replies import Button, Card, Drawn, Fact, Listing, ListingRow, Refused, Tone, one_line
 from bot.request import Request
 from bot.rows import Method
 from bot.words import Words
@@ -22,6 +22,8 @@ _TONES = {
     ExampleState.REJECTED: Tone.BAD,
     ExampleState.WITHDRAWN: Tone.PLAIN,
 }
+
+_LONGEST = 70
 
 
 async def refuse_outdated(request: Request, example: Example, *, surfaces: Surfaces) -> Refused:
@@ -87,7 +89,7 @@ def _ways(example: Example, words: Words) -> tuple[Button, ...]:
 def line_of(example: Example, words: Words, *, may_decide: bool) -> ListingRow:
     texts = readable(example.row)
     shown = list(texts.values())[-2:] or [words("example.no_text")]
-    text = " → ".join(_short(one) for one in shown)
+    text = " → ".join(one_line(one, _LONGEST) for one in shown)
     notes = [words(f"state.{example.state}"), words(f"origin.{example.origin}")]
     if example.held_out:
         notes.append(words("example.held_out"))
@@ -122,8 +124,3 @@ def _cells(example: Example, texts: Mapping[str, str], words: Words) -> tuple[Fa
         Fact(words("fact.authors"), ", ".join(example.authors), "authors"),
         Fact(words("fact.tags"), ", ".join(example.tags), "tags"),
     )
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= 70 else flat[:69] + "…"

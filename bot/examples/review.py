@@ -20,6 +20,7 @@ from bot.replies import (
     Card,
     Fact,
     Reply,
+    one_line,
 )
 from bot.request import Request
 from bot.words import Words
@@ -91,7 +92,7 @@ def warnings(example: Example, words: Words) -> tuple[str, ...]:
         return ()
     found: dict[PrivateText, list[str]] = {}
     for kind, text in private_texts(example.row or {}):
-        found.setdefault(kind, []).append(_cut(text))
+        found.setdefault(kind, []).append(one_line(text, _LONGEST))
     return tuple(
         words(
             "review.warning", what=words(f"finding.{_name(kind)}"), texts=", ".join(texts[:_MOST])
@@ -109,11 +110,6 @@ def marks(example: Example) -> tuple[str, ...]:
 
 def _name(kind: PrivateText) -> str:
     return str(kind.name).lower()
-
-
-def _cut(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= _LONGEST else f"{flat[: _LONGEST - 1]}…"
 
 
 def _some(line: str) -> tuple[str, ...]:

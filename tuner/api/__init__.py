@@ -28,11 +28,11 @@ def build(place: ApiDependencies) -> FastAPI:
         api.include_router(noun.router)
     app.include_router(api)
     app.add_api_route("/healthz", healthz, methods=["GET", "HEAD"])
-    app.add_exception_handler(ApiError, answer_not_found)
+    app.add_exception_handler(ApiError, answer_api_error)
     app.add_exception_handler(OSError, answer_disk_full)
     app.add_exception_handler(OperationalError, answer_disk_full)
-    app.add_exception_handler(HTTPException, say_no_for_framework)
-    app.add_exception_handler(RequestValidationError, say_no_for_framework)
+    app.add_exception_handler(HTTPException, answer_framework_error)
+    app.add_exception_handler(RequestValidationError, answer_framework_error)
     if place.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -49,7 +49,7 @@ def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-def answer_not_found(_request: Request, error: Exception) -> JSONResponse:
+def answer_api_error(_request: Request, error: Exception) -> JSONResponse:
     refusal = error if isinstance(error, ApiError) else ApiError()
     return JSONResponse(refusal.body(), status_code=refusal.status)
 
@@ -58,10 +58,10 @@ def answer_disk_full(request: Request, error: Exception) -> JSONResponse:
     """Of errors of files and of the database, only a full disk is something to be said."""
     if not is_full(error):
         raise error
-    return answer_not_found(request, DiskFull())
+    return answer_api_error(request, DiskFull())
 
 
-def say_no_for_framework(request: Request, error: Exception) -> JSONResponse:
+def answer_framework_error(request: Request, error: Exception) -> JSONResponse:
     """What the framework refuses by itself, in the protocol's words."""
     status = error.status_code if isinstance(error, HTTPException) else 400
     address = f"{request.method} {request.url.path}"
@@ -76,4 +76,4 @@ def say_no_for_framework(request: Request, error: Exception) -> JSONResponse:
             refusal = TooLarge()
         case _:
             refusal = ApiError()
-    return answer_not_found(request, refusal)
+    return answer_api_error(request, refusal)

@@ -100,7 +100,7 @@ class Batch:
 
     def welcome(self) -> None:
         """Read some of the prompts that wait; those read to their end say their first token."""
-        self._newcomers = []
+        self._newcomers = list(self._half[0].replies) if self._half else []
         with torch.inference_mode():
             self._drop_left()
             if self._half:
@@ -131,9 +131,8 @@ class Batch:
 
     def drop_newcomers(self) -> list[Reply]:
         """After a failed `welcome`: those whose prompts it read; the others are as they were."""
-        gone = self._half[0].replies if self._half else self._newcomers
         self._half = None
-        return list(gone)
+        return list(self._newcomers)
 
     def drop_newest(self) -> list[Reply]:
         """After a failed `step`: the newest answer; the others go on from where they were."""

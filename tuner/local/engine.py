@@ -263,10 +263,13 @@ class Local:
         except Exception as error:
             log.exception("a step of the answers failed")
             if _is_memory(error):
-                self._refuse(batch.drop_newest(), error)
-            else:
-                self._refuse(batch.replies, error)
-                batch.clear()
+                try:
+                    self._refuse(batch.drop_newest(), error)
+                    return
+                except Exception:
+                    log.exception("the other answers could not be kept")
+            self._refuse(batch.replies, error)
+            batch.clear()
 
     def _refuse(self, replies: list["Reply"], error: Exception) -> None:
         self._told += [(reply, _as_refusal(error)) for reply in replies]
@@ -362,13 +365,12 @@ class Local:
 
 
 def _opened(place: Path, base: Path) -> "Loaded":
-    from tuner.local.error_mapping import is_memory
     from tuner.local.load_model import load_for_serving
 
     try:
         return load_for_serving(place, base)
     except Exception as error:
-        if isinstance(error, FileNotFoundError) or is_memory(error):
+        if isinstance(error, FileNotFoundError) or _is_memory(error):
             raise
         raise ModelLoadFailed from error
 

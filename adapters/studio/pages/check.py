@@ -7,9 +7,10 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.actions import PageActions
+from adapters.studio.notes import tell
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.shell import follow, lead, middle, shell, title_of, visit_of
-from bot.replies import Listing, Reply
+from bot.replies import Listing, Refused, Reply
 
 _SHOW = "check.show:"
 
@@ -47,7 +48,9 @@ class _Check:
 
     async def again(self) -> None:
         """Every example is looked at anew."""
-        await self._visit.command("check")
+        told = await self._visit.command("check")
+        if isinstance(told, Refused):
+            tell(told)
         await self.refresh()
 
     async def refresh(self) -> None:
