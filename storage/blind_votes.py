@@ -19,7 +19,7 @@ from bot.domain import (
 from bot.errors import NotFound
 from storage.connection import Connection, foreign_key_as_not_found
 from storage.evaluation_tables import ballots, blind_votes
-from storage.tables import workspaces
+from storage.tables import CLOSED_WORKSPACES
 
 _BALLOT = [ballots.c[name] for name in ("number", "user", "choice", "is_curator", "at")]
 
@@ -54,8 +54,10 @@ class BlindVotes:
         return await self._connection.changed(update(blind_votes).where(own).values(changes)) > 0
 
     async def open(self) -> Sequence[BlindVote]:
-        closed = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
-        is_open = blind_votes.c.state.in_(OPEN_VOTES), blind_votes.c.workspace.not_in(closed)
+        is_open = (
+            blind_votes.c.state.in_(OPEN_VOTES),
+            blind_votes.c.workspace.not_in(CLOSED_WORKSPACES),
+        )
         wanted = select(blind_votes).where(*is_open)
         rows = await self._connection.every(wanted, blind_votes.c.evaluation)
         return [_vote(row) for row in rows]

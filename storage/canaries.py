@@ -12,7 +12,7 @@ from bot.errors import NotFound
 from storage.canary_table import canaries
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, foreign_key_as_not_found
-from storage.tables import workspaces
+from storage.tables import CLOSED_WORKSPACES
 
 _IS_RUNNING = canaries.c.state == CanaryState.RUNNING
 
@@ -39,8 +39,7 @@ class Canaries:
         return None if row is None else _canary(row)
 
     async def all_running(self) -> Sequence[Canary]:
-        closed = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
-        wanted = select(canaries).where(_IS_RUNNING, canaries.c.workspace.not_in(closed))
+        wanted = select(canaries).where(_IS_RUNNING, canaries.c.workspace.not_in(CLOSED_WORKSPACES))
         return [_canary(row) for row in await self._connection.every(wanted, canaries.c.id)]
 
     async def change(self, workspace: WorkspaceId, canary: CanaryId, **changes: object) -> bool:

@@ -43,7 +43,7 @@ from storage.connection import Connection, foreign_key_as_not_found, parts
 from storage.evaluation_tables import evaluation_answers as answers
 from storage.evaluation_tables import evaluation_questions as questions
 from storage.evaluation_tables import evaluations
-from storage.tables import examples, revisions, workspaces
+from storage.tables import CLOSED_WORKSPACES, examples, revisions
 
 
 class Evaluations:
@@ -106,8 +106,7 @@ class Evaluations:
         return None if row is None else _evaluation(row)
 
     async def open(self) -> Sequence[Evaluation]:
-        closed = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
-        return await self._open(evaluations.c.workspace.not_in(closed))
+        return await self._open(evaluations.c.workspace.not_in(CLOSED_WORKSPACES))
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]:
         return await self._open(evaluations.c.workspace == workspace)

@@ -28,11 +28,10 @@ from bot.domain import (
 from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, foreign_key_as_not_found, parts
-from storage.tables import checkpoints, job_events, job_metrics, jobs, workspaces
+from storage.tables import CLOSED_WORKSPACES, checkpoints, job_events, job_metrics, jobs
 
 # What has not begun at its host does not begin while its workspace is closed; what has
 # goes on, so that a workspace that comes back has lost nothing that was paid for.
-_CLOSED = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
 
 # An estimate that nobody confirmed may have been dropped by its asker, or by time.
 # Estimates are numbered apart and by chance: a number counts only what was confirmed, and a card
@@ -106,7 +105,7 @@ class Jobs:
         return [_job(row) for row in await self._connection.rows(newest, most=limit)]
 
     async def open(self) -> Sequence[Job]:
-        is_held = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(_CLOSED))
+        is_held = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(CLOSED_WORKSPACES))
         return await self._open(and_(jobs.c.phase.in_(OPEN_PHASES), not_(is_held)))
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]:

@@ -21,7 +21,7 @@ from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, foreign_key_as_not_found
 from storage.judging_tables import judged_pairs, judgings
-from storage.tables import workspaces
+from storage.tables import CLOSED_WORKSPACES
 
 _PAIR = [judged_pairs.c[name] for name in ("number", "is_swapped", "state", "preferred")]
 
@@ -61,8 +61,10 @@ class Judgings:
         return await self._connection.changed(delete(judgings).where(own, is_estimate)) > 0
 
     async def open(self) -> Sequence[Judging]:
-        closed = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
-        is_open = judgings.c.state.in_(OPEN_EVALUATIONS), judgings.c.workspace.not_in(closed)
+        is_open = (
+            judgings.c.state.in_(OPEN_EVALUATIONS),
+            judgings.c.workspace.not_in(CLOSED_WORKSPACES),
+        )
         rows = await self._connection.every(select(judgings).where(*is_open), judgings.c.id)
         return [_judging(row) for row in rows]
 

@@ -19,7 +19,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from storage.connection import Connection
-from storage.tables import IS_BEHIND, jobs, notices, workspaces
+from storage.tables import CLOSED_WORKSPACES, IS_BEHIND, jobs, notices
 
 
 class Outbox:
@@ -72,7 +72,9 @@ class Outbox:
     async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
         rows = await self._connection.rows(
             select(notices)
-            .where(IS_BEHIND, notices.c.due_at <= now, notices.c.workspace.not_in(_CLOSED))
+            .where(
+                IS_BEHIND, notices.c.due_at <= now, notices.c.workspace.not_in(CLOSED_WORKSPACES)
+            )
             .order_by(notices.c.due_at, notices.c.id),
             most=limit,
         )
@@ -144,7 +146,6 @@ def _values(fact: NewNotice, at: datetime) -> dict[str, object]:
 
 
 # What a closed workspace should hear is told once it is open again.
-_CLOSED = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
 
 
 def _notice(row: Row[Any]) -> Notice:

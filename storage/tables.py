@@ -23,6 +23,7 @@ from sqlalchemy import (
     false,
     literal_column,
     or_,
+    select,
     true,
 )
 
@@ -86,6 +87,8 @@ workspaces = Table(
     check("sources", "sources BETWEEN 1 AND 3"),
     check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
 )
+CLOSED_WORKSPACES = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
+"""Nothing is asked, trained or told for them."""
 
 # Of a direct message nobody knows a workspace before this does, so it stands free as well.
 direct_choices = Table(

@@ -51,7 +51,7 @@ handlers = Handlers()
 _LIKELY_SHARE = 0.7
 _SHOWN = 400
 _ROWS = 20
-_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
+VERDICT_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
 
 
 async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
@@ -186,7 +186,9 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
         facts=tuple(_score_facts(evaluation, found, words)),
         columns=await _example(evaluation, found, records, words),
         buttons=tuple(buttons),
-        tone=_TONES[found.verdict] if evaluation.state is EvaluationState.DONE else Tone.PLAIN,
+        tone=VERDICT_TONES[found.verdict]
+        if evaluation.state is EvaluationState.DONE
+        else Tone.PLAIN,
     )
 
 

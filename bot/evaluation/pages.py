@@ -35,7 +35,6 @@ PAGE = 20
 _RUNS = 50
 _LONGEST = 1000
 """Characters of a text in the table; the card of a question has more."""
-_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
 _KINDS = (ContenderKind.NEW, ContenderKind.IN_USE, ContenderKind.BASE, ContenderKind.EXAMPLES)
 
 
@@ -143,7 +142,7 @@ def _run(evaluation: Evaluation, words: Words) -> ListingRow:
             Fact(words("fact.state"), state, "state"),
             Fact(words("fact.date"), date, "date"),
         ),
-        tone=_TONES[verdict] if is_done else Tone.BUSY,
+        tone=cards.VERDICT_TONES[verdict] if is_done else Tone.BUSY,
     )
 
 

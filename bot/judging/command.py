@@ -35,7 +35,6 @@ from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Drawn, Progress, Reply, Text, Tone
 from bot.request import Request
 from bot.rows import text_tokens
-from bot.significance import Verdict
 from bot.words import Words
 
 handlers = Handlers()
@@ -44,7 +43,6 @@ STATUS = "judging.status"
 _ESTIMATED = (EvaluationState.ESTIMATED,)
 _CAN_STOP = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
 _ANSWER_TOKENS = 4
-_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
 
 
 @handlers.button("judge.estimate", Role.TRAINER)
@@ -177,7 +175,7 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     lines = [*_lines(found, against, words)]
     if judging.state is EvaluationState.STOPPED:
         lines.insert(0, words("evaluation.state.stopped"))
-    return Card(title, tuple(lines), tone=_TONES[found.result.verdict])
+    return Card(title, tuple(lines), tone=cards.VERDICT_TONES[found.result.verdict])
 
 
 def _lines(found: verdicts.JudgeReport, against: str, words: Words) -> Iterator[str]:

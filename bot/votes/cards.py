@@ -15,7 +15,7 @@ from bot.domain import (
     Notice,
     VoteState,
 )
-from bot.evaluation.cards import judge_button, name_of
+from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of
 from bot.evaluation.questions import exchange
 from bot.ports.store import Records
 from bot.replies import Button, Card, Column, Drawn, Tone
@@ -28,7 +28,6 @@ from bot.words import Words
 VOTE, END = "vote.cast", "vote.end"
 LETTERS = ("a", "b", "neither", "both")
 _LIKELY_SHARE = 0.7
-_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
 
 
 def order_of(evaluation: Evaluation, number: int) -> tuple[int, int]:
@@ -119,8 +118,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
         title=title,
         lines=(*_verdict(found, evaluation, words), *_kept(vote.result, words)),
         buttons=tuple(buttons),
-        tone=_TONES[verdict],
-        progress=None,
+        tone=VERDICT_TONES[verdict],
     )
 
 
