@@ -119,7 +119,7 @@ MUTANTS = (
     ),
     Mutant(
         "storage/outbox.py",
-        "notices.c.workspace.not_in(_CLOSED)",
+        "notices.c.workspace.not_in(CLOSED_WORKSPACES)",
         "notices.c.id > 0",
         ("tests/test_outbox.py",),
     ),
