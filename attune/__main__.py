@@ -56,6 +56,24 @@ app = typer.Typer(
 )
 
 
+DataFolder = Annotated[Path | None, typer.Option(help="The folder to keep all state in")]
+ApiKeys = Annotated[
+    list[str] | None, typer.Option(help="May be given again", envvar="ATTUNE_TUNER_KEY")
+]
+Bases = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="For `local`: a model to train and serve, as PATH, HUB_ID or NAME=one of these;"
+        " may be given again"
+    ),
+]
+Launch = Annotated[
+    str | None,
+    typer.Option(help="For `local`: what starts a training, with {python} and {job} filled in"),
+]
+Queue = Annotated[int, typer.Option(help="For `local`: so many answers may be under way or wait")]
+
+
 @app.command()
 def chat() -> None:
     """A room in the terminal; with a script on stdin, line after line."""
@@ -181,29 +199,16 @@ _CORS_HELP = "Pages from there may ask by a browser; * for all; may be given aga
 @tuner.callback()
 def serve_tuner(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Option(help="The folder to keep all state in")] = None,
-    api_key: Annotated[
-        list[str] | None, typer.Option(help="May be given again", envvar="ATTUNE_TUNER_KEY")
-    ] = None,
+    data: DataFolder = None,
+    api_key: ApiKeys = None,
     host: Annotated[str, typer.Option(help="Where it listens")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one")] = 8100,
     min_examples: Annotated[int, typer.Option(help="Refuse files with fewer rows")] = 10,
     max_rows: Annotated[int, typer.Option(help="Refuse files with more lines")] = 500_000,
     engine: Annotated[EngineName, typer.Option(help="What trains")] = EngineName.SANDBOX,
-    base: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="For `local`: a model to train and serve, as PATH, HUB_ID or NAME=one of these;"
-            " may be given again"
-        ),
-    ] = None,
-    launch: Annotated[
-        str | None,
-        typer.Option(help="For `local`: what starts a training, with {python} and {job} filled in"),
-    ] = None,
-    queue: Annotated[
-        int, typer.Option(help="For `local`: so many answers may be under way or wait")
-    ] = 64,
+    base: Bases = None,
+    launch: Launch = None,
+    queue: Queue = 64,
     alias: Annotated[list[str] | None, typer.Option(help=_ALIAS_HELP)] = None,
     cors_origin: Annotated[list[str] | None, typer.Option(help=_CORS_HELP)] = None,
 ) -> None:

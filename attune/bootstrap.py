@@ -77,26 +77,38 @@ class Surfaces:
 
 
 @dataclass(frozen=True, slots=True)
-class App:
-    """Everything built and wired, ready to be run; implements `bot.ports.dependencies.House`."""
+class Runners:
+    """What works on by itself: each is polled by a loop of `attune.service`."""
 
-    dispatch: Dispatch
-    watcher: JobPoller
+    jobs: JobPoller
     evaluations: EvaluationRunner
     votes: VoteRunner
     canaries: CanaryWatcher
     offers: TrainingOffers
     judges: JudgeRunner
     removals: Removals
+    job_wakes: Mapping[HostName | None, asyncio.Event]
+    """Wakes the poller of each host; None is for hosts that are configured no more."""
+    evaluation_wakes: Mapping[HostName | None, asyncio.Event]
+    """The same for the evaluations of each host."""
+
+    def wake(self) -> None:
+        """What was asked for is looked at now, not at the next poll."""
+        hosts = (*self.job_wakes.values(), *self.evaluation_wakes.values())
+        _ring((*hosts, self.votes.wake, self.canaries.wake))
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything built and wired, ready to be run; implements `bot.ports.dependencies.App`."""
+
+    dispatch: Dispatch
+    runners: Runners
     room: LocalRoom
     store: Store
     surfaces: Surfaces
     clock: Clock
     topics: Topics
-    wakes: Mapping[HostName | None, asyncio.Event]
-    """Rings for each host's watcher; None is for hosts that are configured no more."""
-    evaluation_wakes: Mapping[HostName | None, asyncio.Event]
-    """The same for each host's loop of evaluations."""
     news: asyncio.Event
     changed: Callable[[str], None]
     """Tells the watchers of a topic, and wakes the courier."""
@@ -156,15 +168,17 @@ def build(
     platforms: Mapping[str, Surface] | None = None,
 ) -> App:
     """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
-    news, topics = asyncio.Event(), Topics()
-    wakes, evaluation_wakes = _event_for_each(hosts), _event_for_each(hosts)
-    votes, canaries = VoteRunner(store=store, clock=clock), CanaryWatcher(store=store, clock=clock)
-    own_wakes, room = (votes.wake, canaries.wake), _room(settings, store, clock, topics)
+    news, topics, busy = asyncio.Event(), Topics(), set[asyncio.Task[None]]()
+    room = _room(settings, store, clock, topics)
     slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
     surfaces = _surfaces(room, slack, discord, platforms or {})
-    answers, links = Answers(), links_of(settings)
-    changed, busy = _changing(topics, news), set[asyncio.Task[None]]()
+
+    def changed(topic: str) -> None:
+        topics.publish(topic)
+        news.set()
+
     engine = EngineManager(settings, group, lambda: changed("hosts"))
+    answers, links = Answers(), links_of(settings)
     deps = Dependencies(
         store=store,
         hosts=hosts,
@@ -176,28 +190,24 @@ def build(
         tokens=TokenBudget(store),
         admins=settings.admin_keys,
         starters=starters(),
-        wake=lambda: _ring((*evaluation_wakes.values(), *wakes.values(), *own_wakes)),
+        wake=lambda: runners.wake(),
         changed=changed,
         engine=engine,
         exporter=EmbeddedModels(settings),
         erase_after=timedelta(days=settings.erase_after_days),
     )
+    runners = _runners(settings, deps, hosts.configured())
+    dispatch = Dispatch(
+        deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
+    )
     return App(
-        Dispatch(deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)),
-        JobPoller(store=store, hosts=hosts, clock=clock, limits=_retry_limits(settings)),
-        _evaluations(deps, evaluation_wakes.values()),
-        votes,
-        canaries,
-        TrainingOffers(deps),
-        JudgeRunner(store=store, hosts=hosts, clock=clock, tokens=deps.tokens),
-        Removals(store=store, surfaces=surfaces, clock=clock, erase_after=deps.erase_after),
+        dispatch,
+        runners,
         room,
         store,
         surfaces,
         clock,
         topics,
-        wakes,
-        evaluation_wakes,
         news,
         changed,
         busy,
@@ -208,25 +218,27 @@ def build(
     )
 
 
-def _event_for_each(hosts: ConfiguredHosts) -> dict[HostName | None, asyncio.Event]:
-    return {host: asyncio.Event() for host in (*hosts.configured(), None)}
-
-
-def _changing(topics: Topics, news: asyncio.Event) -> Callable[[str], None]:
-    def changed(topic: str) -> None:
-        topics.publish(topic)
-        news.set()
-
-    return changed
-
-
-def _evaluations(deps: Dependencies, wakes: Iterable[asyncio.Event]) -> EvaluationRunner:
-    return EvaluationRunner(
-        store=deps.store,
-        hosts=deps.hosts,
-        clock=deps.clock,
-        tokens=deps.tokens,
-        wake=lambda: _ring(wakes),
+def _runners(settings: Settings, deps: Dependencies, hosts: Iterable[HostName]) -> Runners:
+    names = (*hosts, None)
+    job_wakes = {host: asyncio.Event() for host in names}
+    evaluation_wakes = {host: asyncio.Event() for host in names}
+    store, clock = deps.store, deps.clock
+    return Runners(
+        JobPoller(store=store, hosts=deps.hosts, clock=clock, limits=_retry_limits(settings)),
+        EvaluationRunner(
+            store=store,
+            hosts=deps.hosts,
+            clock=clock,
+            tokens=deps.tokens,
+            wake=lambda: _ring(evaluation_wakes.values()),
+        ),
+        VoteRunner(store=store, clock=clock),
+        CanaryWatcher(store=store, clock=clock),
+        TrainingOffers(deps),
+        JudgeRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.tokens),
+        Removals(store=store, surfaces=deps.surfaces, clock=clock, erase_after=deps.erase_after),
+        job_wakes,
+        evaluation_wakes,
     )
 
 

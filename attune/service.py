@@ -88,7 +88,7 @@ def _loops_of(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
     yield from _watchers(built, group)
     yield group.create_task(_deliver(built), name="courier")
     yield group.create_task(_turn_pages(built), name="calendar")
-    for host in built.evaluation_wakes:
+    for host in built.runners.evaluation_wakes:
         if host is not None:
             yield group.create_task(_judge(built, host), name=f"judges at {host}")
     yield group.create_task(_offer_trainings(built), name="training offers")
@@ -143,9 +143,9 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
 
 def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[None]]:
     """Two loops a host, so that one that hangs holds up its own jobs and answers alone."""
-    for host, wake in built.wakes.items():
+    for host, wake in built.runners.job_wakes.items():
         yield group.create_task(_watch(built, host, wake), name=f"watcher of {host}")
-    for host, wake in built.evaluation_wakes.items():
+    for host, wake in built.runners.evaluation_wakes.items():
         yield group.create_task(_evaluate(built, host, wake), name=f"evaluations at {host}")
     yield group.create_task(_count_votes(built), name="votes")
     yield group.create_task(_watch_canaries(built), name="canaries")
@@ -153,7 +153,7 @@ def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
 
 async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
-        wait = await built.watcher.look_at(host)
+        wait = await built.runners.jobs.look_at(host)
         built.changed("jobs")
         return _LONGEST_REST_SECONDS if wait is None else wait
 
@@ -189,7 +189,7 @@ async def _until_idle(built: App) -> None:
 
 async def _evaluate(built: App, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
-        wait = await built.evaluations.look_at(host)
+        wait = await built.runners.evaluations.look_at(host)
         built.changed("evaluations")
         return _EVALUATIONS_SECONDS if wait is None else wait
 
@@ -198,27 +198,27 @@ async def _evaluate(built: App, host: HostName | None, wake: asyncio.Event) -> N
 
 async def _count_votes(built: App) -> None:
     async def turn() -> float:
-        if await built.votes.poll():
+        if await built.runners.votes.poll():
             built.changed("evaluations")
         return _EVALUATIONS_SECONDS
 
-    await _repeat(turn, built.votes.wake)
+    await _repeat(turn, built.runners.votes.wake)
 
 
 async def _watch_canaries(built: App) -> None:
     async def turn() -> float:
-        if await built.canaries.poll():
+        if await built.runners.canaries.poll():
             built.changed("models")
         return _EVALUATIONS_SECONDS
 
-    await _repeat(turn, built.canaries.wake)
+    await _repeat(turn, built.runners.canaries.wake)
 
 
 async def _turn_pages(built: App) -> None:
     """The days on which models end change seldom; a start looks them up anew."""
 
     async def turn() -> float:
-        await built.watcher.calendar.poll()
+        await built.runners.jobs.calendar.poll()
         built.changed("models")
         return _CALENDAR_SECONDS
 
@@ -227,7 +227,7 @@ async def _turn_pages(built: App) -> None:
 
 async def _judge(built: App, host: HostName) -> None:
     async def turn() -> float:
-        wait = await built.judges.look_at(host)
+        wait = await built.runners.judges.look_at(host)
         return _EVALUATIONS_SECONDS if wait is None else wait
 
     await _repeat(turn, asyncio.Event(), longest=_LONGEST_REST_SECONDS)
@@ -237,7 +237,7 @@ async def _offer_trainings(built: App) -> None:
     """Examples are approved at any time, of which nobody tells this loop."""
 
     async def turn() -> float:
-        await built.offers.poll()
+        await built.runners.offers.poll()
         return _OFFERS_SECONDS
 
     await _repeat(turn, asyncio.Event(), longest=_OFFERS_SECONDS)
@@ -247,7 +247,7 @@ async def _settle_removals(built: App) -> None:
     """Workspaces from which the app was removed are confirmed, closed and erased in time."""
 
     async def turn() -> float:
-        wait = await built.removals.poll()
+        wait = await built.runners.removals.poll()
         built.changed("workspaces")
         return wait
 

@@ -133,7 +133,7 @@ class Large:
             "freezing every example": self._freeze,
             "lists and pages": self._look,
             "metrics": self._count,
-            "the calendar of all workspaces": self._house.watcher.calendar.poll,
+            "the calendar of all workspaces": self._house.runners.jobs.calendar.poll,
             "deleting a channel": lambda: self._do(PlaceDeleted(), channel=_BUSY),
             "forgetting a person": self._forget,
             "removing what is old": lambda: remove_old(keep, store=store, clock=SystemClock()),

@@ -343,7 +343,7 @@ class Scene:
         """The app is removed from the local workspace, and the grace period passes."""
         await self.handle(self.event(WorkspaceLeft(), key="left"))
         self.advance(timedelta(days=self.erase_after_days).total_seconds())
-        await self.house.removals.poll()
+        await self.house.runners.removals.poll()
 
     def advance(self, seconds: float) -> None:
         self.clock.move(timedelta(seconds=seconds))
@@ -351,13 +351,13 @@ class Scene:
 
     async def turn(self) -> float | None:
         """One look of the watcher, one round of the courier."""
-        wait = await self.house.watcher.poll()
-        await self.house.removals.poll()
-        asking = await self.house.evaluations.poll()
-        await self.house.offers.poll()
-        await self.house.judges.poll()
-        await self.house.votes.poll()
-        await self.house.canaries.poll()
+        wait = await self.house.runners.jobs.poll()
+        await self.house.runners.removals.poll()
+        asking = await self.house.runners.evaluations.poll()
+        await self.house.runners.offers.poll()
+        await self.house.runners.judges.poll()
+        await self.house.runners.votes.poll()
+        await self.house.runners.canaries.poll()
         await self.house.deliver()
         return min((one for one in (wait, asking) if one is not None), default=None)
 

@@ -75,7 +75,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await train(scene, tuned_is_right)
             await scene.command("vote questions:60 hours:2")
             await scene.click("Ask both and vote")
-            await scene.house.evaluations.poll()
+            await scene.house.runners.evaluations.poll()
             await scene.end()
 
     asyncio.run(prepare())

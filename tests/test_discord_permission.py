@@ -300,7 +300,7 @@ async def is_closed(scene: Scene) -> bool:
 async def looked(scene: Scene) -> bool:
     """Whether it is closed after one more look at the guilds in question."""
     assert scene.house is not None
-    await scene.house.removals.poll()
+    await scene.house.runners.removals.poll()
     return await is_closed(scene)
 
 

@@ -209,7 +209,7 @@ async def until_forgotten(built: App) -> None:
                 models = await records.models.all(LOCAL, assistant.id)
             if not waiting and not any(model.is_tainted for model in models):
                 return
-            for wake in built.wakes.values():
+            for wake in built.runners.job_wakes.values():
                 wake.set()
             await asyncio.sleep(0.05)
 

@@ -127,7 +127,7 @@ async def test_metrics_ask_no_more_for_more_workspaces(scene: Scene) -> None:
 async def test_the_calendar_asks_no_more_for_more_workspaces(scene: Scene) -> None:
     await dying(scene)
     scene.advance(30 * 24 * 3600)
-    calendar = scene.house.watcher.calendar
+    calendar = scene.house.runners.jobs.calendar
     await settled(scene, 2, first=0)
     await calendar.poll()
     few = await queries(scene, calendar.poll)
@@ -274,7 +274,7 @@ async def test_nothing_that_people_do_reads_a_large_table_from_end_to_end(scene:
         for page in ("tour", "counts", "workspaces", "dashboard", "evaluations", "consents"):
             await scene.house.query(scene.event(ButtonClicked(page), key=page))
         await scene.house.room.channels()
-        await scene.house.watcher.calendar.poll()
+        await scene.house.runners.jobs.calendar.poll()
         await scene.house.dispatch.recover()
         await scene.command("forget-me", by="mina")
         await scene.click("Erase it all", by="mina")

@@ -137,7 +137,7 @@ async def a_closed_workspace(scene: Scene) -> None:
     await scene.slack_event(CommandInvoked("help"), key="first", by="U1")
     await scene.slack_event(WorkspaceLeft(), key="left")
     scene.advance(120)
-    await scene.house.removals.poll()
+    await scene.house.runners.removals.poll()
 
 
 async def a_period_to_extend(scene: Scene) -> str:

@@ -303,7 +303,7 @@ async def test_a_new_token_after_a_revoked_one_costs_nothing(in_slack: Scene) ->
     await in_slack.restart()
     while await is_closed(in_slack):
         assert in_slack.house is not None
-        await in_slack.house.removals.poll()
+        await in_slack.house.runners.removals.poll()
 
     in_slack.slack.mention("U2", "C1", "and now?")
     await in_slack.hear("C1", 2)
@@ -321,7 +321,7 @@ async def test_a_start_with_the_token_of_a_removed_app_keeps_the_rest_running(
     await in_slack.start(SLACK_MODE="http", SLACK_SIGNING_SECRET="secret")
 
     assert in_slack.house is not None
-    await in_slack.house.removals.poll()
+    await in_slack.house.runners.removals.poll()
     assert await is_closed(in_slack)
 
 

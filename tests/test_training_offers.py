@@ -16,7 +16,7 @@ OFFER = "has something new to learn"
 
 
 async def offers(scene: Scene) -> list[str]:
-    await scene.house.offers.poll()
+    await scene.house.runners.offers.poll()
     await scene.house.deliver()
     return await scene.said(OFFER)
 
@@ -95,7 +95,7 @@ async def _offer_and_die(folder: Path, dies_at: int) -> None:
         for moment in (dies_at, dies_at, 0):
             await scene.open(moment)
             try:
-                await scene.house.offers.poll()
+                await scene.house.runners.offers.poll()
                 await scene.house.deliver()
             except Death:
                 pass

@@ -26,7 +26,7 @@ async def dying(scene: Scene, model: str | None = None) -> None:
 async def days(scene: Scene, count: int) -> None:
     """So many days go by, one by one."""
     for _ in range(count):
-        await scene.house.watcher.calendar.poll()
+        await scene.house.runners.jobs.calendar.poll()
         await scene.house.deliver()
         scene.advance(DAY)
 

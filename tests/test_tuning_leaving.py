@@ -89,12 +89,12 @@ async def test_a_host_that_comes_back_after_months_is_not_forgotten(scene: Scene
 
     for _ in range(80):
         for hours in (1, 23):
-            await scene.house.watcher.poll()
+            await scene.house.runners.jobs.poll()
             scene.advance(hours * 3600)
     assert 80 <= scene.host.count(DELETE) < 100
     scene.host.recover()
     scene.advance(24 * 3600)
-    await scene.house.watcher.poll()
+    await scene.house.runners.jobs.poll()
 
     assert scene.host.files == {}
     assert await remembered(scene) == 0

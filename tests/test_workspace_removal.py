@@ -73,7 +73,7 @@ async def leave(scene: Scene, key: str = "left") -> None:
 
 async def look(scene: Scene, after: timedelta = timedelta(0)) -> None:
     scene.advance(after.total_seconds())
-    await scene.house.removals.poll()
+    await scene.house.runners.removals.poll()
 
 
 async def act(scene: Scene, action: str) -> Reply:

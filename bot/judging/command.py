@@ -63,7 +63,6 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         pairs, tokens = pairs + 1, tokens + 2 * number_tokens[1]
     if not pairs:
         raise NotNow(problem=words("judge.no_pairs"))
-    price = price_of(judge, tokens, 2 * pairs * _ANSWER_TOKENS, deps.hosts)
     new = Judging(
         id=0,
         workspace=request.id,
@@ -78,16 +77,20 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         criteria=assistant.judge_criteria,
         pairs=pairs,
         tokens=tokens,
-        price=price,
+        price=price_of(judge, tokens, 2 * pairs * _ANSWER_TOKENS, deps.hosts),
         created_at=request.now,
     )
     async with deps.store.writing() as records:
-        judging = await records.judgings.add(request.id, new)
+        return _estimate_card(await records.judgings.add(request.id, new), words)
+
+
+def _estimate_card(judging: Judging, words: Words) -> Card:
+    price = words.price(judging.price)
     return Card(
-        words("judge.title", id=evaluation.id, judge=judge.model),
+        words("judge.title", id=judging.evaluation, judge=judging.model),
         lines=(
-            words("judge.pairs", count=pairs),
-            words("evaluate.cost", tokens=f"{tokens:,}", price=words.price(price)),
+            words("judge.pairs", count=judging.pairs),
+            words("evaluate.cost", tokens=f"{judging.tokens:,}", price=price),
             words("judge.masked"),
         ),
         buttons=(

@@ -49,8 +49,7 @@ async def keep_preference(
     row = _row(pair[0], answers[preferred], answers[1 - preferred])
     if answers[preferred].is_refusal or check_row(row, Method.DPO) is not None:
         return None
-    chosen = "second" if preferred else "first"
-    is_approved = any(one.is_curator and one.choice == chosen for one in ballots)
+    is_approved = _is_chosen_by_a_curator(preferred, ballots)
     new = NewExample(
         assistant=example.assistant,
         method=Method.DPO,
@@ -67,6 +66,11 @@ async def keep_preference(
             evaluation.workspace, None, f"example.{kept.state}", at=at, example=kept.id
         )
     return kept.state is ExampleState.APPROVED
+
+
+def _is_chosen_by_a_curator(preferred: int, ballots: Sequence[Ballot]) -> bool:
+    chosen = "second" if preferred else "first"
+    return any(one.is_curator and one.choice == chosen for one in ballots)
 
 
 async def _permitted(

@@ -148,26 +148,9 @@ class Local:
     def _replies(
         self, loaded: "Loaded", adapter: Path | None, asked: GenerationRequest
     ) -> list["Reply"]:
-        from tuner.local.rendering import TemplateError, plain
         from tuner.local.replies import Reply
 
-        with self._rendering:
-            try:
-                opener, arguments = "", ""
-                if asked.forced_tools:
-                    opener, arguments = loaded.renderer.demanded_call()
-                prompt = loaded.renderer.prompt(
-                    plain(asked.messages),
-                    asked.tools,
-                    opener=opener,
-                    is_thinking=asked.is_thinking,
-                )
-            except TemplateError as error:
-                raise ApiError(
-                    f"The model's chat template cannot show these messages: {error}",
-                    param="messages",
-                    code="template_unsuitable",
-                ) from error
+        prompt, opener, arguments = self._prompt(loaded, asked)
         room = loaded.longest - len(prompt)
         if room < 1:
             raise ApiError(
@@ -195,6 +178,29 @@ class Local:
             )
             for choice in range(asked.sampling.choices)
         ]
+
+    def _prompt(self, loaded: "Loaded", asked: GenerationRequest) -> tuple[list[int], str, str]:
+        """Token ids; then, where a call is demanded, how it opens and what its arguments open."""
+        from tuner.local.rendering import TemplateError, plain
+
+        with self._rendering:
+            try:
+                opener, arguments = "", ""
+                if asked.forced_tools:
+                    opener, arguments = loaded.renderer.demanded_call()
+                prompt = loaded.renderer.prompt(
+                    plain(asked.messages),
+                    asked.tools,
+                    opener=opener,
+                    is_thinking=asked.is_thinking,
+                )
+            except TemplateError as error:
+                raise ApiError(
+                    f"The model's chat template cannot show these messages: {error}",
+                    param="messages",
+                    code="template_unsuitable",
+                ) from error
+        return prompt, opener, arguments
 
     def _matcher(
         self, loaded: "Loaded", asked: GenerationRequest, arguments: str

@@ -78,14 +78,7 @@ class _Job:
                 schedule,
             )
             reporter.begin(renderer.cut)
-            trainer.remove_callback(PrinterCallback)
-            trainer.add_callback(reporter)
-            step = saved.get("step")
-            trainer.train(
-                resume_from_checkpoint=str(self._folder.states / f"checkpoint-{step}")
-                if step
-                else None
-            )
+            self._train(trainer, reporter, saved.get("step"))
             if reporter.is_left:
                 leave()
             reporter.keep(self._folder.model)
@@ -96,6 +89,18 @@ class _Job:
                 )
                 reporter.tell_classes(wanted.measures(validation, answer))
         return {"n_epochs": schedule.last_epoch + 1, "tokens": tokens}
+
+    def _train(
+        self,
+        trainer: "WeightedSFTTrainer | PreferenceTrainer",
+        reporter: Reporter,
+        step: object | None,
+    ) -> None:
+        """From the beginning, or from the state that was saved at a step."""
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(reporter)
+        saved = str(self._folder.states / f"checkpoint-{step}") if step else None
+        trainer.train(resume_from_checkpoint=saved)
 
     def _schedule(self, numbers: Hyperparameters) -> Schedule:
         return Schedule(
