@@ -25,12 +25,22 @@ class Description:
         resource: Resource[Any] = DRAFT202012.create_resource(self._document)
         self._registry: Registry[Any] = Registry().with_resource(_ADDRESS, resource)
         self._paths = [(_pattern(path), path) for path in document["paths"]]
+        self._found: dict[tuple[str, str, str], list[str]] = {}
 
     def problems(self, method: str, path: str, body: object) -> list[str]:
-        """What is wrong with a body; an address that is not described is wrong too."""
+        """What is wrong with a body; an address that is not described is wrong too.
+
+        The same body is held against the description once: each start sends the same commands.
+        """
         template = next((one for pattern, one in self._paths if pattern.fullmatch(path)), None)
         if template is None:
             return [f"{path} is not described"]
+        asked = (method, template, json.dumps(body))
+        if asked not in self._found:
+            self._found[asked] = self._problems(method, template, body)
+        return self._found[asked]
+
+    def _problems(self, method: str, template: str, body: object) -> list[str]:
         described = self._document["paths"][template].get(method.lower(), {})
         content = described.get("requestBody", {}).get("content", {})
         if "application/json" not in content:
