@@ -34,9 +34,16 @@ _CLOSED = {
 
 
 def role_of(
-    user: User, *, workspace: Workspace, grant: Grant | None, admins: frozenset[str]
+    user: User,
+    *,
+    workspace: Workspace,
+    grant: Grant | None,
+    admins: frozenset[str],
+    through_groups: Role = Role.STRANGER,
 ) -> Role:
     """The highest of: what was granted here, what the platform says, what the operator set.
+
+    `through_groups` is the highest role that a group of theirs holds; it lifts no stranger.
 
     `admins` holds `platform:user` entries of ATTUNE_ADMINS. A guest or somebody of another
     organisation is a stranger, and no platform admin, unless one of the other two says more.
@@ -47,7 +54,7 @@ def role_of(
     is_named = f"{workspace.platform}:{user.id}" in admins
     if is_named or (user.is_platform_admin and not is_stranger(user)):
         return Role.ADMIN
-    own = Role.STRANGER if is_stranger(user) else Role.MEMBER
+    own = Role.STRANGER if is_stranger(user) else max(Role.MEMBER, through_groups)
     if (
         grant is None
         or has_rejoined_since(grant, user)

@@ -32,7 +32,7 @@ _AUDIT_EXPORTED = 100_000
 @handlers.command(
     "admin roles",
     Role.ADMIN,
-    Option("user", OptionKind.USER, rest=True),
+    Option("user", OptionKind.GRANTEE, rest=True),
     Option.choice("role", "none", "member", "curator", "trainer", "admin"),
     Option.yes_no("external"),
     is_private=True,
@@ -140,9 +140,9 @@ async def approvers(request: Request, deps: Dependencies) -> Reply:
 @handlers.command(
     "admin budget",
     Role.ADMIN,
-    Option.amount("person"),
-    Option.amount("workspace"),
-    Option.amount("training"),
+    Option.amount("person", suggestions=("off",)),
+    Option.amount("workspace", suggestions=("off",)),
+    Option.amount("training", suggestions=("off",)),
     is_private=True,
     is_shareable=True,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partialmethod
@@ -18,7 +18,10 @@ from bot.rows import Method
 
 
 class OptionKind(StrEnum):
-    """What an option holds; the nouns offer completion. An amount may also be a word, like off."""
+    """What an option holds; the nouns offer completion. An amount may also be a word, like off.
+
+    A grantee is a person, or a server role or user group.
+    """
 
     TEXT = "text"
     INTEGER = "integer"
@@ -33,6 +36,7 @@ class OptionKind(StrEnum):
     EXAMPLE = "example"
     HOST = "host"
     USER = "user"
+    GRANTEE = "grantee"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Option:
     rest: bool = False
     is_sentence: bool = False
     choices: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    """Values offered while somebody types; any other can be typed as well."""
     least: float | None = None
     most: float | None = None
     role: Role | None = None
@@ -68,16 +74,22 @@ class Option:
         return cls(name, OptionKind.YES_NO, choices=("yes", "no"))
 
     @classmethod
-    def integer(cls, name: str, least: int, most: int | None = None) -> Option:
-        return cls(name, OptionKind.INTEGER, least=least, most=most)
+    def integer(
+        cls, name: str, least: int, most: int | None = None, *, suggestions: Sequence[str] = ()
+    ) -> Option:
+        known = tuple(suggestions)
+        return cls(name, OptionKind.INTEGER, least=least, most=most, suggestions=known)
 
     @classmethod
-    def number(cls, name: str, least: float, most: float) -> Option:
-        return cls(name, OptionKind.NUMBER, least=least, most=most)
+    def number(
+        cls, name: str, least: float, most: float, *, suggestions: Sequence[str] = ()
+    ) -> Option:
+        known = tuple(suggestions)
+        return cls(name, OptionKind.NUMBER, least=least, most=most, suggestions=known)
 
     @classmethod
-    def amount(cls, name: str) -> Option:
-        return cls(name, OptionKind.AMOUNT)
+    def amount(cls, name: str, *, suggestions: Sequence[str] = ()) -> Option:
+        return cls(name, OptionKind.AMOUNT, suggestions=tuple(suggestions))
 
 
 METHOD = Option.choice("method", *(method.value for method in Method))
@@ -314,7 +326,7 @@ def _complete_options(command: Command, typed: str) -> Iterator[str]:
     for option in command.options:
         if f"{option.name}:" in head:
             continue
-        values = option.choices or ("",)
+        values = option.choices or option.suggestions or ("",)
         for value in values:
             word = f"{option.name}:{value}"
             if word.startswith(last.lower()):

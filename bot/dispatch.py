@@ -362,7 +362,14 @@ class Dispatch:
         grant = await records.roles.get(workspace.id, user.id)
         if grant is not None and access.has_rejoined_since(grant, user):
             self._spawn(self._pass_on(left_before(event)), "event person_left")
-        role = access.role_of(user, workspace=workspace, grant=grant, admins=self._deps.admins)
+        through = await records.roles.highest(workspace.id, user.groups) if user.groups else None
+        role = access.role_of(
+            user,
+            workspace=workspace,
+            grant=grant,
+            admins=self._deps.admins,
+            through_groups=through or Role.STRANGER,
+        )
         may_ask = role > Role.STRANGER or await records.guest_channels.holds(
             workspace.id, place.channel
         )
@@ -529,10 +536,18 @@ def _is_heard(request: Request) -> bool:
 async def _assistant_for(
     event: Event, records: Records
 ) -> tuple[Assistant, Binding | None, Deployment | None] | None:
-    """The assistant that the event names, else the one of its channel. Raises NotFound."""
+    """The assistant that the event names, else the one of its channel; raises NotFound.
+
+    In a direct message that has none of its own, that of the channel beside it.
+    """
     workspace = event.place.workspace
     if event.assistant is None:
-        return await records.assistants.answering(workspace, event.place.channel)
+        answering = await records.assistants.answering(workspace, event.place.channel)
+        is_bound = answering is not None and answering[1] is not None
+        if event.looks_at is None or is_bound:
+            return answering
+        beside = await records.assistants.answering(workspace, event.looks_at)
+        return answering if beside is None else (beside[0], None, beside[2])
     named = await records.assistants.named(workspace, event.assistant)
     if named is None:
         raise NotFound(noun="assistant", name=event.assistant)

@@ -164,7 +164,8 @@ class Event:
 
     `key` is the platform's own id of the happening; `token` is its short-lived
     handle for forms and private replies and is never stored. `assistant` names
-    the one that is meant where the channel does not say it.
+    the one that is meant where the channel does not say it. `looks_at` is the channel that
+    somebody looks at while they write a direct message.
     """
 
     key: str
@@ -175,6 +176,7 @@ class Event:
     locale: str = "en"
     token: str | None = None
     assistant: str | None = None
+    looks_at: ChannelId | None = None
 
     @property
     def message_key(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from bot.domain import Grant, Role, UserId, WorkspaceId
 from storage.connection import Connection
@@ -33,6 +33,13 @@ class Roles:
         await self._connection.run(
             insert.on_conflict_do_update(index_elements=["workspace", "user"], set_=granted)
         )
+
+    async def highest(self, workspace: WorkspaceId, groups: Sequence[UserId]) -> Role:
+        named = (roles.c.workspace == workspace) & roles.c.user.in_(groups)
+        row = await self._connection.first(
+            select(func.max(roles.c.role).label("role")).where(named)
+        )
+        return Role.STRANGER if row is None or row.role is None else Role(row.role)
 
     async def all(self, workspace: WorkspaceId) -> Sequence[tuple[UserId, Role]]:
         statement = select(roles.c.user, roles.c.role).where(roles.c.workspace == workspace)

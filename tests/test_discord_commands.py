@@ -104,11 +104,12 @@ def built(drawn: Json) -> app_commands.Command[app_commands.Group, ..., None]:
 
 
 def test_options_are_what_discord_can_check_by_itself() -> None:
-    assert option_of("start", "epochs") | {"min_value": 1, "max_value": 50, "type": 4} == option_of(
-        "start", "epochs"
-    )
+    limits = {"min_value": 1, "max_value": 200, "type": 4}
+    assert option_of("admin audit", "limit") | limits == option_of("admin audit", "limit")
+    assert option_of("start", "epochs")["type"] == 3
     assert option_of("import", "file")["type"] == 11
-    assert option_of("admin roles", "user")["type"] == 6
+    assert option_of("admin roles", "user")["type"] == 9
+    assert option_of("admin audit", "user")["type"] == 6
     assert [one["value"] for one in option_of("start", "use")["choices"]] == [
         "if_better",
         "yes",
@@ -155,6 +156,18 @@ def test_a_change_of_words_or_place_is_a_change() -> None:
     assert fingerprint(DRAWN, "api", "1", "") == known
     assert fingerprint(DRAWN[:-1], "api", "1", "") != known
     assert fingerprint(DRAWN, "api", "1", GUILD) != known
+
+
+async def test_a_number_that_may_be_auto_is_offered_and_typed(in_discord: Scene) -> None:
+    offered = in_discord.discord.complete(ADMIN, GENERAL, "start", "epochs", "")
+    await until(lambda: offered.choices is not None)
+    typed = in_discord.discord.complete(ADMIN, GENERAL, "start", "epochs", "7")
+    await until(lambda: typed.choices is not None)
+    in_discord.discord.command(ADMIN, GENERAL, "start", epochs="forty")
+
+    assert [one["value"] for one in offered.choices or ()][:2] == ["auto", "1"]
+    assert [one["value"] for one in typed.choices or ()] == ["7"]
+    assert "epochs" in shown((await in_discord.whispered())[-1])
 
 
 async def test_commands_are_registered_once(in_discord: Scene) -> None:

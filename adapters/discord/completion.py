@@ -21,6 +21,7 @@ class CompletionRequest:
 
     kind: OptionKind
     typed: str
+    suggestions: tuple[str, ...] = ()
 
 
 _QUESTIONS: Mapping[OptionKind, What] = {
@@ -37,9 +38,19 @@ def wanted(data: Json, catalogue: Catalogue) -> CompletionRequest | None:
     command = next((one for one in catalogue.commands if one.path == path), None)
     if focused is None or command is None:
         return None
-    kinds = {option.name: option.kind for option in command.options}
-    kind = kinds.get(str(focused.get("name")))
-    return CompletionRequest(kind, str(focused.get("value") or "").strip()) if kind else None
+    named = {option.name: option for option in command.options}
+    option, typed = named.get(str(focused.get("name"))), str(focused.get("value") or "").strip()
+    return CompletionRequest(option.kind, typed, option.suggestions) if option else None
+
+
+def suggested(wanted: CompletionRequest) -> list[Json]:
+    """Fixed values that begin as what was typed, after that itself: it need not be one of them."""
+    if not wanted.suggestions:
+        return []
+    typed = wanted.typed.lower()
+    found = [one for one in wanted.suggestions if one.startswith(typed)]
+    shown = dict.fromkeys([*([wanted.typed] if typed else ()), *found])
+    return [{"name": one[:_LONGEST], "value": one[:_LONGEST]} for one in shown][:_MOST]
 
 
 def question(wanted: CompletionRequest) -> What | None:

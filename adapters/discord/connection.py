@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from adapters.discord import inbound, manifest
 from adapters.discord.api import Access, Json, code
-from adapters.discord.completion import choices, question, wanted
+from adapters.discord.completion import choices, question, suggested, wanted
 from adapters.discord.direct_guild_choices import DirectGuildChoices
 from adapters.discord.direct_messages import DirectMessages, Found
 from adapters.discord.directory import Directory
@@ -98,6 +98,7 @@ class Discord:
         self._house: App | None = None
         self._me: Bot | None = None
         self._store = store
+        self._is_for_users = False
         self._directory: Directory | None = None
         self._talks: DirectMessages | None = None
         self._is_ready = asyncio.Event()
@@ -116,6 +117,8 @@ class Discord:
             note=self._workspace_note,
             is_direct=self._is_direct,
             locate=self._locate,
+            owner=lambda guild: self._known().owner_of(guild),
+            names=lambda: self._bot().names,
         )
 
     async def run(self, house: App) -> None:
@@ -161,6 +164,8 @@ class Discord:
         self._directory = Directory(self.api, number)
         directs = DirectGuildChoices(self._store, self._directory, self._members)
         self._talks = DirectMessages(self.surface, self._directory, directs, self._say)
+        # Discord refuses what is not switched on at the page Installation.
+        self._is_for_users = "1" in (application.get("integration_types_config") or {})
         flags = application.get("flags")
         return int(flags) if flags is not None else None
 
@@ -172,7 +177,7 @@ class Discord:
 
     async def _register(self) -> None:
         """Tells Discord of our commands, where it has not heard of just these."""
-        drawn = manifest.commands(self._catalogue, self._say)
+        drawn = manifest.commands(self._catalogue, self._say, is_for_users=self._is_for_users)
         guild, application = self._access.guild, self._bot().application
         path, at = "/applications/{application_id}/commands", {"application_id": application}
         if guild:
@@ -366,8 +371,8 @@ class Discord:
     async def _complete(self, data: Json) -> None:
         """Nothing to choose from is better than an answer that comes too late."""
         handle, asked = handle_of(data), wanted(data, self._catalogue)
-        found: list[Json] = []
-        what = question(asked) if asked else None
+        found = suggested(asked) if asked else []
+        what = question(asked) if asked and not found else None
         try:
             async with asyncio.timeout(_COMPLETION_SECONDS):
                 (one,) = await self._found(_INTERACTION, data) or (None,)
@@ -411,10 +416,13 @@ class Discord:
         self, context: InteractionContext | None, data: Json
     ) -> Found | None:
         """None where the person was told what is missing instead."""
+        user = _user_of(data)
+        if inbound.is_elsewhere(data):
+            # A server that is none of ours: the asker's own one answers.
+            data = {key: value for key, value in data.items() if key != "guild_id"}
         if data.get("guild_id"):
             around = await self._around(_INTERACTION, data)
             return None if around is None else Found(data, around)
-        user = _user_of(data)
         if context is None or user is None:
             return None
         answered = await self._talks_().asked(context, data, user)
@@ -523,8 +531,9 @@ class Discord:
 
     def _bot(self) -> Bot:
         assert self._me is not None
-        roles: Mapping[str, str] = self._directory.bot_roles if self._directory else {}
-        return replace(self._me, roles=roles) if roles else self._me
+        if self._directory is None:
+            return self._me
+        return replace(self._me, roles=self._directory.bot_roles, names=self._directory.names)
 
     def _known(self) -> Directory:
         assert self._directory is not None

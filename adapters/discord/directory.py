@@ -61,6 +61,8 @@ class Directory:
         self._bot = bot
         self.guilds: dict[str, Guild] = {}
         self.channels: dict[str, Channel] = {}
+        self.names: dict[str, str] = {}
+        """What channels and roles are called, by id."""
         self._own: set[str] | None = None
 
     @property
@@ -102,6 +104,10 @@ class Directory:
         if self._own is None:
             self._own = {one async for one in self._listed()} | set(self.guilds)
         return sorted(self._own)
+
+    def owner_of(self, guild_id: str) -> str | None:
+        guild = self.guilds.get(guild_id)
+        return guild.owner if guild is not None and guild.owner else None
 
     async def name_of(self, guild_id: str) -> str:
         guild = await self._guild(guild_id)
@@ -247,6 +253,7 @@ class Directory:
         guild = self.guilds.setdefault(guild_id, Guild(guild_id))
         for role in roles:
             told = role.get("permissions")
+            self._note_name(role)
             guild.roles[str(role["id"])] = VIEW | SEND if told is None else int(told)
             if str((role.get("tags") or {}).get("bot_id")) == self._bot:
                 guild.bot_role = str(role["id"])
@@ -256,6 +263,7 @@ class Directory:
         number = str(data["id"])
         if len(self.channels) >= _MOST_CHANNELS:
             self.channels.clear()
+        self._note_name(data)
         if "permission_overwrites" not in data and number in self.channels:
             return
         flags, guild = int(data.get("flags") or 0), data.get("guild_id") or guild_id
@@ -273,6 +281,12 @@ class Directory:
                 for one in data.get("permission_overwrites") or ()
             },
         )
+
+    def _note_name(self, named: Mapping[str, Any]) -> None:
+        if len(self.names) >= 2 * _MOST_CHANNELS:
+            self.names.clear()
+        if named.get("name"):
+            self.names[str(named["id"])] = str(named["name"])
 
     def _forget_guild(self, guild_id: str, *, is_gone: bool) -> None:
         if is_gone:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adapters.discord.names import ASK, CHOOSE, FIRST, MENUS, PART
+from adapters.discord.names import ASK, CHOOSE, FIRST, MENUS, PART, ROLE
 from bot.domain import (
     EPHEMERAL,
     ChannelId,
@@ -64,6 +64,8 @@ class Bot:
     name: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
     """Our own role in each guild, which people call as often as our name."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What channels and roles are called, by id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class InteractionHandle:
     is_ephemeral: bool = False
     is_open: bool = False
     """Whether everybody sees the dots: a question asked with `/ask`."""
+    is_elsewhere: bool = False
+    """Used by the application on a person's own account, where its bot is not: theirs alone."""
 
 
 def handle_of(data: Payload) -> InteractionHandle:
@@ -96,8 +100,21 @@ def handle_of(data: Payload) -> InteractionHandle:
         int(data["type"]),
         str(message["id"]) if message.get("id") else None,
         _is_ephemeral(message),
-        int(data["type"]) == SLASH and (data.get("data") or {}).get("name") == ASK,
+        is_open=int(data["type"]) == SLASH
+        and (data.get("data") or {}).get("name") == ASK
+        and not is_elsewhere(data),
+        is_elsewhere=is_elsewhere(data),
     )
+
+
+def is_elsewhere(data: Payload) -> bool:
+    """Whether an interaction comes from where the application is on a person's account alone.
+
+    https://docs.discord.com/developers/interactions/receiving-and-responding: `context` 1 are
+    direct messages with our bot; an installation in a server is named by the key 0.
+    """
+    owners = data.get("authorizing_integration_owners")
+    return isinstance(owners, Mapping) and "0" not in owners and data.get("context") != 1
 
 
 def workspace(guild: str) -> WorkspaceId:
@@ -145,10 +162,15 @@ def plain(text: str, bot: Bot, names: Mapping[str, str], *, is_command: bool = F
         return found[1] if is_command else f"@{names.get(found[1], found[1])}"
 
     def role(found: re.Match[str]) -> str:
-        return "" if found[1] in bot.roles.values() else "@role"
+        if found[1] in bot.roles.values():
+            return ""
+        return f"{ROLE}{found[1]}" if is_command else f"@{bot.names.get(found[1], 'role')}"
+
+    def channel(found: re.Match[str]) -> str:
+        return found[1] if is_command else f"#{bot.names.get(found[1], found[1])}"
 
     text = _ROLE.sub(role, _MENTION.sub(person, text))
-    text = _CHANNEL.sub(lambda found: found[1] if is_command else f"#{found[1]}", text)
+    text = _CHANNEL.sub(channel, text)
     return _EMOJI.sub(lambda found: f":{found[1]}:", text).strip()
 
 
@@ -357,7 +379,8 @@ def _asked(data: Payload, bot: Bot, around: EventContext, user: User) -> What:
 
 def _command(data: Payload) -> CommandInvoked:
     words, given = options_of(data)
-    files = ((data.get("data") or {}).get("resolved") or {}).get("attachments") or {}
+    resolved = (data.get("data") or {}).get("resolved") or {}
+    files = resolved.get("attachments") or {}
     options: dict[str, str] = {}
     attachment = None
     for option in given:
@@ -365,7 +388,8 @@ def _command(data: Payload) -> CommandInvoked:
         if str(value) in files:
             attachment = _attachment(files[str(value)])
         else:
-            options[str(option["name"])] = _option(value)
+            is_role = str(value) in (resolved.get("roles") or {})
+            options[str(option["name"])] = f"{ROLE if is_role else ''}{_option(value)}"
     return CommandInvoked(words, options, attachment)
 
 
@@ -466,6 +490,7 @@ def _user(user: Payload, member: Payload, *, is_bot: bool = False, is_admin: boo
         is_guest=bool(member.get("pending")),
         is_platform_admin=is_admin,
         joined_at=_joined_at(member),
+        groups=tuple(UserId(f"{ROLE}{role}") for role in member.get("roles") or ()),
     )
 
 

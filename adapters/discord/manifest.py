@@ -27,12 +27,13 @@ SCOPES = ("bot", "applications.commands")
 
 _MAY_WRITE = PERMISSIONS["Send Messages"]
 _SUBCOMMAND, _GROUP = 1, 2
-_STRING, _INTEGER, _BOOLEAN, _USER, _NUMBER, _ATTACHMENT = 3, 4, 5, 6, 10, 11
+_STRING, _INTEGER, _BOOLEAN, _USER, _MENTIONABLE, _NUMBER, _ATTACHMENT = 3, 4, 5, 6, 9, 10, 11
 _KINDS = {
     OptionKind.INTEGER: _INTEGER,
     OptionKind.NUMBER: _NUMBER,
     OptionKind.YES_NO: _BOOLEAN,
     OptionKind.USER: _USER,
+    OptionKind.GRANTEE: _MENTIONABLE,
     OptionKind.FILE: _ATTACHMENT,
 }
 COMPLETED = (
@@ -56,11 +57,17 @@ def invitation(application: str) -> str:
     return f"https://discord.com/oauth2/authorize?{urlencode(query)}"
 
 
-def commands(catalogue: Catalogue, say: Say) -> list[Json]:
-    """One group, one command to ask with, and what stands in a message's menu."""
+def commands(catalogue: Catalogue, say: Say, *, is_for_users: bool = False) -> list[Json]:
+    """One group, one command to ask with, and what stands in a message's menu.
+
+    `is_for_users`: people may add the application to their own account, and then ask anywhere.
+    """
     group = _described(COMMAND, "discord.tune", say)
     group |= {"type": 1, "options": list(_words(catalogue, say)), **_where()}
     asking = _described(ASK, "discord.ask", say) | {"type": 1, **_where()}
+    if is_for_users:
+        # https://docs.discord.com/developers/resources/application#installation-context
+        asking |= {"contexts": [0, 1, 2], "integration_types": [0, 1]}
     question: Json = {"type": _STRING, "required": True, "max_length": 4000}
     asking["options"] = [_described("question", "option.question", say) | question]
     menus = [_menu(deed.name, say) for deed in catalogue.shortcuts if deed.name in MENUS]
@@ -103,14 +110,16 @@ def _subcommand(command: Command, name: str, say: Say) -> Json:
 
 def _option(option: Option, say: Say) -> Json:
     drawn = _described(option.name, f"option.{option.name}", say)
-    drawn |= {"type": _KINDS.get(option.kind, _STRING), "required": option.required}
+    # Discord lets nobody type a word, like auto, into a number.
+    kind = _STRING if option.suggestions else _KINDS.get(option.kind, _STRING)
+    drawn |= {"type": kind, "required": option.required}
     if option.kind is OptionKind.CHOICE:
         drawn["choices"] = [{"name": one[:_CHOICE], "value": one} for one in option.choices]
-    if option.kind in COMPLETED:
+    if option.suggestions or option.kind in COMPLETED:
         drawn["autocomplete"] = True
-    if option.kind is OptionKind.INTEGER:
+    elif option.kind is OptionKind.INTEGER:
         drawn |= _bounds(option, int)
-    if option.kind is OptionKind.NUMBER:
+    elif option.kind is OptionKind.NUMBER:
         drawn |= _bounds(option, float)
     return drawn
 

@@ -114,7 +114,9 @@ class InteractionWriter(ChannelWriter):
     async def _post(self, number: int, payload: Payload) -> MessageId:
         if not self._in_channel:
             with contextlib.suppress(MessageGone):
-                return await self._interactions.tell(self._context, [payload], private=False)
+                handle = self._context.handle
+                is_alone = handle is not None and handle.is_elsewhere
+                return await self._interactions.tell(self._context, [payload], private=is_alone)
         message = await super()._post(number, payload)
         self._in_channel.add(message)
         return message

@@ -7,6 +7,8 @@ ASK = "ask"
 MENUS = {"save": "Save as example", "improve": "Improve this reply"}
 """Shortcuts as Discord lists them in a message's menu; at most 32 characters."""
 
+ROLE = "&"
+"""Before the id of a server role, as in the mention `<@&1>`: a role can be granted to it."""
 CHOOSE = "choose"
 """The id of a menu whose values are the actions themselves."""
 PART = "#"

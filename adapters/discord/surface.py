@@ -7,18 +7,19 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from adapters.chart_image import draw_chart
 from adapters.discord import inbound, outbound
-from adapters.discord.api import DIRECT, MESSAGE, MESSAGES, OWN_REACTION, Api, File, Json, code
+from adapters.discord.api import MESSAGE, MESSAGES, OWN_REACTION, Api, File, Json, code
 from adapters.discord.direct_guild_choices import buttons_in, marked, marked_action
 from adapters.discord.drafts import DRAFT, Drafts
 from adapters.discord.inbound import Bot, InteractionHandle
 from adapters.discord.interactions import InteractionContext, Interactions
+from adapters.discord.lookups import ServerLookups, closed, unknown
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
 from adapters.discord.outbound import SILENT_FLAG, Payload, nonce
 from adapters.discord.texts import safe
@@ -27,12 +28,10 @@ from adapters.streamed_answer import MessageWriter, StreamedAnswer
 from adapters.tables import with_drawn_tables
 from bot.domain import (
     EPHEMERAL,
-    ChannelId,
     ChannelKind,
     Message,
     MessageId,
     Place,
-    User,
     UserId,
     WorkspaceId,
 )
@@ -47,10 +46,7 @@ Value = TypeVar("Value")
 
 _KNOWN_EVENTS = 5000
 _KNOWN_MESSAGES = 2000
-_LONGEST_CHAIN, _LONGEST_ID = 12, 20
-# Unknown Member, Unknown User: https://docs.discord.com/developers/topics/opcodes-and-status-codes
-_NOBODY = (10007, 10013)
-_MEMBER, _CHANNEL_PATH = "/guilds/{guild_id}/members/{user_id}", "/channels/{channel_id}"
+_LONGEST_CHAIN = 12
 _PAGE = 100
 _NO_PERMISSION, _TOO_LARGE, _NO_DIRECT = 50013, 40005, 50007
 _NO_GUILD = (10004, 50001)
@@ -66,11 +62,7 @@ async def _not_known(channel: str) -> bool:
     return False
 
 
-async def _closed(place: Place) -> Place:
-    return replace(place, kind=ChannelKind.PRIVATE)
-
-
-class DiscordSurface:
+class DiscordSurface(ServerLookups):
     """Implements the surface port with all its gifts; `say` words what Discord itself must tell."""
 
     def __init__(
@@ -82,16 +74,16 @@ class DiscordSurface:
         ready: Callable[[], Awaitable[None]],
         note: Callable[[Event], Awaitable[Text | None]] = _no_note,
         is_direct: Callable[[str], Awaitable[bool]] = _not_known,
-        locate: Callable[[Place], Awaitable[Place]] = _closed,
+        locate: Callable[[Place], Awaitable[Place]] = closed,
+        owner: Callable[[str], str | None] = unknown,
+        names: Callable[[], Mapping[str, str]] = dict,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._api = api
+        super().__init__(api, ready=ready, locate=locate, owner=owner, names=names)
         self._note = note
         self._is_direct = is_direct
-        self._locate = locate
         self._bot = bot
         self._say = say
-        self._ready = ready
         self._now = now
         self.interactions = Interactions(api, bot, now)
         self._typing = TypingIndicator(api)
@@ -224,7 +216,11 @@ class DiscordSurface:
         await self._ready()
         if place.thread is not None:
             return await self._thread(place, before, limit)
-        return await self._chain(place, before, limit)
+        try:
+            return await self._chain(place, before, limit)
+        except PlaceClosed:
+            # Asked where we are no member: nothing but the question is known.
+            return []
 
     async def messages_before(
         self, place: Place, before: MessageId, limit: int
@@ -233,50 +229,6 @@ class DiscordSurface:
         query = {"before": before, "limit": min(limit, _PAGE)}
         found = await self._api.listed(MESSAGES, {"channel_id": _channel(place)}, query=query)
         return [self._said(one, place) for one in reversed(found)]
-
-    async def describe(self, place: Place, user: UserId) -> User:
-        """A member of the server; by the id alone where they have left or Discord is silent."""
-        try:
-            member = await self.find_person(place, user)
-        except SurfaceError:
-            member = None
-        return member or User(user, user)
-
-    async def find_person(self, place: Place, said: str) -> User | None:
-        """A member of the server, by id."""
-        await self._ready()
-        guild, user = place.workspace.partition(":")[2], said.strip().lstrip("@")
-        if not (user.isascii() and user.isdigit() and len(user) <= _LONGEST_ID):
-            return None
-        at = {"guild_id": guild, "user_id": user}
-        try:
-            member = await self._api.call("GET", _MEMBER, at)
-        except SurfaceError as error:
-            if isinstance(error, MessageGone) or error.details.get("code") in _NOBODY:
-                return None
-            raise
-        return inbound.member_of(member)
-
-    async def find_channel(self, place: Place) -> bool:
-        """Whether it is a channel of the server."""
-        await self._ready()
-        channel = place.channel
-        if not (channel.isascii() and channel.isdigit() and len(channel) <= _LONGEST_ID):
-            return False
-        try:
-            found = await self._api.call("GET", _CHANNEL_PATH, {"channel_id": channel})
-        except (MessageGone, PlaceClosed):
-            return False
-        return str(found.get("guild_id") or "") == place.workspace.partition(":")[2]
-
-    async def locate(self, place: Place) -> Place:
-        await self._ready()
-        return await self._locate(place)
-
-    async def direct(self, place: Place, user: UserId) -> Place:
-        await self._ready()
-        channel = ChannelId(await self._direct(user))
-        return Place(place.workspace, channel, kind=ChannelKind.DIRECT)
 
     async def said_since(self, channel: str, first: str) -> Sequence[Json]:
         """The messages of a channel from one on, oldest first."""
@@ -399,15 +351,12 @@ class DiscordSurface:
 
     async def _tell(self, context: InteractionContext, reply: Drawn, *, private: bool) -> MessageId:
         drawn = outbound.payloads(reply, await _picture(reply))
-        return await self.interactions.tell(context, drawn, private=private)
+        is_alone = private or (context.handle is not None and context.handle.is_elsewhere)
+        return await self.interactions.tell(context, drawn, private=is_alone)
 
     async def _tell_alone(self, user: UserId, payloads: Sequence[Payload], key: str) -> None:
         """Between the two of us, as an answer to what somebody asked."""
         await self._post_once(await self._direct(user), payloads, f"{key}.direct", {})
-
-    async def _direct(self, user: UserId) -> str:
-        opened = await self._api.call("POST", DIRECT, body={"recipient_id": user})
-        return str(opened["id"])
 
     async def _answer_openly(
         self, event: Event, reply: Drawn, context: InteractionContext | None

@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.slack import inbound, origin
+from adapters.slack.agent_view import AgentView, is_opening, opened_by
 from adapters.slack.api import Access, Json, code, is_response_url
 from adapters.slack.event_order import EventOrder
 from adapters.slack.http_api import REFUSED, REVOKED, HttpApi, library_log
@@ -35,7 +36,7 @@ from adapters.slack.sockets import Sockets
 from adapters.slack.submissions import Submission
 from adapters.slack.surface import InteractionContext, SlackSurface
 from bot.commands import Catalogue
-from bot.domain import ChannelKind, Place, WorkspaceId
+from bot.domain import ChannelKind, Place, User, UserId, WorkspaceId
 from bot.errors import PlaceClosed, SettingsError, SurfaceError
 from bot.events import (
     ButtonClicked,
@@ -92,6 +93,7 @@ class Slack:
         self._app: AsyncApp | None = None
         self._has_listened = False
         self._is_asking = False
+        self._agent = AgentView(self.api, say)
         self.api.on_revoked = self._ask_whether_revoked
 
     async def run(self, house: App) -> None:
@@ -189,7 +191,7 @@ class Slack:
             return None
         except SurfaceError as error:
             return False if code(error) in (*REVOKED, "invalid_auth") else None
-        return workspace == f"slack:{answer.get('team_id') or answer.get('team')}"
+        return workspace == _bot(answer).workspace
 
     async def _identified_unless_removed(self, house: App) -> Bot | None:
         """After the app was removed its token is refused; what else runs here runs on without."""
@@ -209,14 +211,7 @@ class Slack:
         while True:
             try:
                 answer = await self.api.call("auth.test", {}, is_repeatable=False)
-                return Bot(
-                    str(answer.get("team_id") or answer.get("team") or ""),
-                    str(answer.get("user_id") or ""),
-                    str(answer.get("bot_id") or ""),
-                    str(answer.get("user") or ""),
-                    str(answer.get("url") or ""),
-                    str(answer.get("enterprise_id") or ""),
-                )
+                return _bot(answer)
             except SurfaceError as error:
                 problem = code(error)
                 if problem in (*REVOKED, *REFUSED):
@@ -341,12 +336,26 @@ class Slack:
         event = body.get("event") or {}
         if event.get("type") in inbound.CHANGING:
             self._people.forget(str(event.get("channel") or ""))
+        if str(event.get("type")).startswith("subteam_"):
+            self._people.forget_groups()
+        self._agent.note(event)
+        if is_opening(event):
+            self._later(self._suggest(event))
         if event.get("type") == "user_change":
             self._people.forget_person(str((event.get("user") or {}).get("id") or ""))
+
+    async def _suggest(self, event: Json) -> None:
+        user = UserId(opened_by(event))
+        person = await self._people.person(User(user, user))
+        await self._agent.suggest(event, person.locale)
 
     async def _handle(self, event: Event) -> asyncio.Task[None] | None:
         assert self._house is not None
         task = await self._house.handle(event)
+        if task is not None and isinstance(event.what, MessageReceived) and event.what.is_direct:
+            said = event.what.message
+            if said.place.thread is None:
+                self._later(self._agent.set_title(said.place.channel, said.id, said.text))
         if isinstance(event.what, WorkspaceLeft):
             self._later(self._leave(task))
         is_click = isinstance(event.what, ButtonClicked)
@@ -363,12 +372,17 @@ class Slack:
             return event
         if isinstance(what, MessageReceived):
             person = await self._speaker(event, is_asked=what.is_addressed)
-            return replace(event, user=person.user, locale=person.locale)
+            looks_at = self._agent.channel_of(event.user.id) if what.is_direct else None
+            described = replace(event, user=person.user, locale=person.locale)
+            return replace(described, looks_at=looks_at)
         is_shared = event.place.kind is ChannelKind.SHARED
-        person, place = await asyncio.gather(
-            self._people.person(event.user, is_shared=is_shared), self._kind(event)
+        person, place, groups = await asyncio.gather(
+            self._people.person(event.user, is_shared=is_shared),
+            self._kind(event),
+            self._people.groups_of(event.user.id),
         )
-        event = replace(event, user=person.user, locale=person.locale, place=place)
+        user = replace(person.user, groups=groups)
+        event = replace(event, user=user, locale=person.locale, place=place)
         if isinstance(what, ShortcutUsed):
             (marked,) = await self._people.described([what.message])
             message = replace(marked, place=replace(marked.place, kind=place.kind))
@@ -456,6 +470,20 @@ class Slack:
     def _whoami(self) -> Bot:
         assert self._bot is not None
         return self._bot
+
+
+def _bot(answer: Json) -> Bot:
+    """https://docs.slack.dev/reference/methods/auth.test; an organisation is its own team."""
+    enterprise = str(answer.get("enterprise_id") or "")
+    team = str(answer.get("team_id") or answer.get("team") or "")
+    return Bot(
+        enterprise if answer.get("is_enterprise_install") and enterprise else team,
+        str(answer.get("user_id") or ""),
+        str(answer.get("bot_id") or ""),
+        str(answer.get("user") or ""),
+        str(answer.get("url") or ""),
+        enterprise,
+    )
 
 
 def _told_if_failed(task: asyncio.Task[Any]) -> None:

@@ -48,7 +48,10 @@ _READING = (
     "conversations.info",
     "conversations.replies",
     "files.info",
+    "auth.teams.list",
+    "usergroups.list",
     "users.info",
+    "users.list",
 )
 _IN_FORMS = (
     "auth.test",

@@ -78,6 +78,11 @@ class Bot:
     def workspace(self) -> WorkspaceId:
         return WorkspaceId(f"slack:{self.team}")
 
+    @property
+    def is_org(self) -> bool:
+        """Installed for a whole Enterprise organisation, which is one workspace here then."""
+        return bool(self.enterprise) and self.team == self.enterprise
+
 
 @dataclass(frozen=True, slots=True)
 class InteractionHandle:
@@ -176,7 +181,10 @@ def _bare(inner: str, bot: Bot, *, is_command: bool) -> str:
     if target.startswith("#"):
         return target[1:] if is_command else f"#{label or target[1:]}"
     if target.startswith("!"):
-        return label or f"@{target[1:].partition('^')[0]}"
+        kind, _, named = target[1:].partition("^")
+        if is_command and kind == "subteam":
+            return named
+        return label or f"@{kind}"
     address = target.removeprefix("mailto:")
     return f"{label} ({address})" if label and label not in target else address
 

@@ -26,9 +26,11 @@ OPTIONAL_SCOPES = (
     "mpim:history",
     "mpim:read",
     "reactions:write",
+    "usergroups:read",
 )
 EVENTS = (
     "agent_session_stopped",
+    "app_context_changed",
     "app_home_opened",
     "app_mention",
     "app_uninstalled",
@@ -43,6 +45,8 @@ EVENTS = (
     "message.mpim",
     "reaction_added",
     "reaction_removed",
+    "subteam_members_changed",
+    "subteam_updated",
     "tokens_revoked",
     "user_change",
 )
@@ -74,7 +78,7 @@ def manifest(catalogue: Catalogue, *, public_url: str = "", is_http: bool = Fals
         "settings": {
             "event_subscriptions": {**address, "bot_events": list(EVENTS)},
             "interactivity": {"is_enabled": True, **address},
-            "org_deploy_enabled": False,
+            "org_deploy_enabled": True,
             "socket_mode_enabled": not is_http,
             "token_rotation_enabled": False,
         },

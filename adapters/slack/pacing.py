@@ -11,6 +11,9 @@ _POST_GAP_SECONDS = 1.0
 # https://docs.slack.dev/apis/web-api/rate-limits: calls per method, workspace and minute.
 _TIER_2, _TIER_3, _TIER_4 = 20, 50, 100
 _PER_MINUTE = {
+    "assistant.threads.setSuggestedPrompts": _TIER_4,
+    "assistant.threads.setTitle": _TIER_4,
+    "auth.teams.list": _TIER_2,
     "chat.startStream": _TIER_2,
     "chat.stopStream": _TIER_2,
     "chat.appendStream": _TIER_4,
@@ -24,7 +27,9 @@ _PER_MINUTE = {
     "files.getUploadURLExternal": _TIER_4,
     "files.info": _TIER_4,
     "reactions.add": _TIER_3,
+    "usergroups.list": _TIER_2,
     "users.info": _TIER_4,
+    "users.list": _TIER_2,
     "views.open": _TIER_4,
     "views.publish": _TIER_4,
     "views.update": _TIER_4,

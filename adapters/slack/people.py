@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.slack.api import Api, Json, code, is_unknown_method
 from adapters.slack.inbound import Bot
+from adapters.slack.posted_before_crash import pages
 from bot.domain import ChannelKind, Message, Place, User, UserId
 from bot.errors import SurfaceError
 from bot.single_flight import SingleFlight
@@ -18,6 +19,8 @@ from bot.single_flight import SingleFlight
 log = logging.getLogger(__name__)
 
 _PERSON = re.compile(r"[UW][A-Z0-9]{1,20}", re.ASCII)
+_GROUP = re.compile(r"S[A-Z0-9]{2,20}", re.ASCII)
+_USERS_PAGE, _TEAMS_PAGE = 200, 100
 _KEEP_SECONDS = 600.0
 _KEEP_UNKNOWN_SECONDS = 60.0
 _MOST_KEPT = 10_000
@@ -30,6 +33,7 @@ _UNSEEN = ("user_not_found", "user_not_visible", "users_not_found")
 class Person:
     user: User
     locale: str
+    team: str = ""
 
 
 class People:
@@ -42,6 +46,8 @@ class People:
         self._people: dict[str, tuple[float, Person]] = {}
         self._kinds: dict[str, tuple[float, ChannelKind]] = {}
         self._directs: dict[str, str] = {}
+        self._group_list: tuple[float, Sequence[Json]] = (0.0, ())
+        self._groups_asked: SingleFlight[Sequence[Json]] = SingleFlight()
         self._people_asked: SingleFlight[Person | None] = SingleFlight()
         self._kinds_asked: SingleFlight[ChannelKind] = SingleFlight()
 
@@ -49,6 +55,11 @@ class People:
         """What was known of somebody last, however long ago."""
         kept = self._people.get(user.id)
         return kept[1] if kept else None
+
+    def team_of(self, user: UserId) -> str:
+        """The workspace that a person's answers are streamed to; an organisation has several."""
+        known = self.known(User(user, user)) if self._bot().is_org else None
+        return known.team if known is not None and known.team else self._bot().team
 
     def is_fresh(self, user: User) -> bool:
         kept = self._people.get(user.id)
@@ -89,8 +100,10 @@ class People:
         return person
 
     async def find(self, said: str) -> User | None:
-        """Somebody by id; None where Slack knows nobody of it, or their account is deactivated."""
+        """Somebody or a user group by id; None where Slack knows none, or deactivated it."""
         user = said.strip().lstrip("@")
+        if _GROUP.fullmatch(user):
+            return await self.find_group(user)
         if not _PERSON.fullmatch(user):
             return None
         try:
@@ -103,6 +116,67 @@ class People:
         if info.get("deleted"):
             return None
         return _person(User(UserId(user), user), info, self._bot()).user
+
+    async def admins(self) -> list[UserId]:
+        """Owners first, then admins; without guests and deactivated accounts."""
+        found: list[tuple[bool, UserId]] = []
+        for team in await self._teams():
+            args = {"limit": _USERS_PAGE, **team}
+            async for info in pages(self._api, "users.list", args, listed="members"):
+                user = UserId(str(info.get("id")))
+                person = _person(User(user, user), info, self._bot()).user
+                if person.is_platform_admin and not info.get("deleted") and not person.is_bot:
+                    found.append((not info.get("is_owner"), user))
+        return [user for _, user in sorted(set(found))]
+
+    async def _teams(self) -> Sequence[Json]:
+        """What to name beside a call that lists: an organisation's token needs each workspace.
+
+        https://docs.slack.dev/reference/methods/auth.teams.list
+        """
+        if not self._bot().is_org:
+            return [{}]
+        found = pages(self._api, "auth.teams.list", {"limit": _TEAMS_PAGE}, listed="teams")
+        return [{"team_id": str(one["id"])} async for one in found]
+
+    async def groups_of(self, user: UserId) -> tuple[UserId, ...]:
+        """The user groups somebody is in; none where the scope for them was not given."""
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                groups = await self._groups()
+        except (SurfaceError, TimeoutError) as error:
+            log.info("User groups cannot be read", extra={"why": type(error).__name__})
+            self._group_list = (self._now() + _KEEP_UNKNOWN_SECONDS, self._group_list[1])
+            groups = self._group_list[1]
+        return tuple(UserId(str(one["id"])) for one in groups if user in (one.get("users") or ()))
+
+    async def find_group(self, said: str) -> User | None:
+        """A user group by id. Raises SurfaceError, also where the scope for them is missing."""
+        self.forget_groups()
+        for one in await self._groups():
+            if one["id"] == said:
+                return User(UserId(said), f"@{one.get('handle') or one.get('name') or said}")
+        return None
+
+    async def _groups(self) -> Sequence[Json]:
+        """https://docs.slack.dev/reference/methods/usergroups.list, which tells the members too."""
+        until, known = self._group_list
+        if until <= self._now():
+            known = await self._groups_asked.ask("", self._listed_groups)
+            self._group_list = (self._now() + _KEEP_SECONDS, known)
+        return known
+
+    async def _listed_groups(self) -> Sequence[Json]:
+        found: list[Json] = []
+        for team in await self._teams():
+            args = {"include_users": True, **team}
+            answer = await self._api.call("usergroups.list", args, patience=1)
+            found += answer.get("usergroups") or ()
+        return found
+
+    def forget_groups(self) -> None:
+        """Who is in one may have changed."""
+        self._group_list = (0.0, self._group_list[1])
 
     async def has_channel(self, channel: str) -> bool:
         """Whether it is one that we can see."""
@@ -187,16 +261,26 @@ def _person(user: User, info: Json, bot: Bot) -> Person:
     name = profile.get("display_name") or info.get("real_name") or info.get("name") or user.name
     is_external = _is_external(user, info, bot)
     is_guest = bool(info.get("is_restricted") or info.get("is_ultra_restricted"))
-    is_admin = bool(info.get("is_admin") or info.get("is_owner") or info.get("is_primary_owner"))
+    is_admin = (_has_power(info) and _is_here(info, bot)) or _is_org_admin(info, bot)
     described = User(
         user.id,
         str(name),
         is_bot=bool(info.get("is_bot")) or user.is_bot,
         is_guest=is_guest,
         is_external=is_external,
-        is_platform_admin=is_admin and _is_here(info, bot) and not (is_external or is_guest),
+        is_platform_admin=is_admin and not (is_external or is_guest),
     )
-    return Person(described, str(info.get("locale") or "en"))
+    return Person(described, str(info.get("locale") or "en"), str(info.get("team_id") or ""))
+
+
+def _has_power(info: Json) -> bool:
+    return bool(info.get("is_admin") or info.get("is_owner") or info.get("is_primary_owner"))
+
+
+def _is_org_admin(info: Json, bot: Bot) -> bool:
+    """An owner or admin of the Enterprise organisation that this workspace belongs to."""
+    org: Json = info.get("enterprise_user") or {}
+    return bool(bot.enterprise) and org.get("enterprise_id") == bot.enterprise and _has_power(org)
 
 
 def _is_external(user: User, info: Json, bot: Bot) -> bool:
@@ -215,7 +299,13 @@ def _is_external(user: User, info: Json, bot: Bot) -> bool:
 
 
 def _is_here(info: Json, bot: Bot) -> bool:
-    """Whether somebody belongs to this very workspace; an organisation has several."""
+    """Whether somebody belongs to this very workspace; an organisation has several.
+
+    Installed for a whole organisation, all of its workspaces are this one.
+    """
+    if bot.is_org:
+        org: Json = info.get("enterprise_user") or {}
+        return org.get("enterprise_id", info.get("enterprise_id")) == bot.enterprise
     teams = (info.get("enterprise_user") or {}).get("teams") or ()
     return str(info.get("team_id") or bot.team) == bot.team or bot.team in teams
 

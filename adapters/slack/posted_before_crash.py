@@ -95,14 +95,16 @@ class PostedParts:
         return self.posted_messages.keep(self.channel, ts)
 
 
-async def pages(api: Api, method: str, args: Mapping[str, object]) -> AsyncIterator[Json]:
-    """The messages of a listing, page after page."""
+async def pages(
+    api: Api, method: str, args: Mapping[str, object], *, listed: str = "messages"
+) -> AsyncIterator[Json]:
+    """The messages, or what else is `listed`, page after page."""
     cursor = ""
     for _ in range(_MOST_PAGES):
         more = {"cursor": cursor} if cursor else {}
         answer = await api.call(method, {**args, **more})
-        for message in answer.get("messages") or ():
-            yield message
+        for one in answer.get(listed) or ():
+            yield one
         cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
         if not cursor:
             return

@@ -236,8 +236,18 @@ class SlackSurface:
         return (await self._people.person(User(user, user))).user
 
     async def find_person(self, place: Place, said: str) -> User | None:
+        """A person or a user group by id, of which Slack tells where it may be asked."""
         await self._ready()
-        return await self._people.find(said)
+        try:
+            return await self._people.find(said)
+        except SurfaceError as error:
+            if code(error) != "missing_scope":
+                raise
+            raise SurfaceError(message=self._say("slack.no_usergroups")) from error
+
+    async def find_admins(self, place: Place) -> Sequence[UserId]:
+        await self._ready()
+        return await self._people.admins()
 
     async def find_channel(self, place: Place) -> bool:
         await self._ready()
@@ -255,7 +265,7 @@ class SlackSurface:
         await self._ready()
         channel = await self._people.channel(place)
         locale = self._locale(key)
-        target = AnswerTarget(channel, place.thread, self._bot().team, asker, key)
+        target = AnswerTarget(channel, place.thread, self._people.team_of(asker), asker, key)
         status = asyncio.create_task(self._think(target, locale), name="slack status")
 
         async def posted(message: MessageId) -> None:

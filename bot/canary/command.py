@@ -29,7 +29,7 @@ handlers = Handlers()
     "use",
     Role.TRAINER,
     Option("model", OptionKind.MODEL, rest=True, required=True),
-    Option.amount("share"),
+    Option.amount("share", suggestions=("5%", "10%", "25%", "50%")),
     Option.text("as"),
 )
 async def use(request: Request, deps: Dependencies) -> Reply:

@@ -134,7 +134,8 @@ class User:
     The operator is whoever sits at the studio or the console, in any workspace.
     `is_external` marks people of another organisation (Slack Connect), `is_guest`
     guests and single-channel guests of this one. `joined_at` is when they last joined
-    the workspace, where the platform tells.
+    the workspace, where the platform tells. `groups` are the server roles or user groups
+    they are in; a role can be granted to those as to a person.
     """
 
     id: UserId
@@ -145,6 +146,7 @@ class User:
     is_platform_admin: bool = False
     is_operator: bool = False
     joined_at: datetime | None = None
+    groups: tuple[UserId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from bot.domain import (
@@ -23,7 +24,7 @@ from bot.examples.shown import write_button
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation
 from bot.ports.store import Records
-from bot.ports.surface import CanReach
+from bot.ports.surface import CanFindAdmins, CanReach
 from bot.replies import Button, Card, Drawn, Text
 from bot.request import Request
 from bot.words import Words
@@ -156,10 +157,14 @@ async def _ask(request: Request, marked: Message, deps: Dependencies) -> str:
 
 
 async def _admins(request: Request, deps: Dependencies) -> Sequence[UserId]:
-    """Those whom the operator or a grant has made one."""
+    """Those whom the operator or a grant has made one; else the platform's own."""
     prefix = f"{request.workspace.platform}:"
     named = [UserId(one.removeprefix(prefix)) for one in deps.admins if one.startswith(prefix)]
     async with deps.store.reading() as records:
         granted = await records.roles.all(request.id)
     found = [*sorted(named), *(user for user, role in granted if role >= Role.ADMIN)]
+    surface = deps.surfaces.of(request.id)
+    if not found and isinstance(surface, CanFindAdmins):
+        with contextlib.suppress(SurfaceError):
+            found = list(await surface.find_admins(request.place))
     return list(dict.fromkeys(found))

@@ -71,7 +71,16 @@ class CanFindPerson(Protocol):
     """Knows who is there, so that a name that is typed can be checked."""
 
     async def find_person(self, place: Place, said: str) -> User | None:
-        """None where there is nobody of that id in the place's workspace."""
+        """Somebody, or a server role or user group; None where there is none of that id."""
+        ...
+
+
+@runtime_checkable
+class CanFindAdmins(Protocol):
+    """Knows who owns or administers a workspace by its platform's own word."""
+
+    async def find_admins(self, place: Place) -> Sequence[UserId]:
+        """Owners first; as far as the platform tells."""
         ...
 
 

@@ -112,6 +112,9 @@ class FakeDiscord:
         self.gateway = Gateway(self._reads_content)
         self.flags: int | None = CONTENT_FLAG
         self.is_public = True
+        self.is_for_users = False
+        """Whether the page Installation lets people add the application to their account."""
+        self.roles: dict[str, str] = {}
         self.users: dict[str, Json] = {}
         self.guilds: dict[str, Guild] = {}
         self.channels: dict[str, Channel] = {}
@@ -245,7 +248,7 @@ class FakeDiscord:
         else:
             self.gateway.dispatch("MESSAGE_DELETE_BULK", {**data, "ids": list(messages)})
 
-    def command(self, user: str, channel: str, words: str, **options: Any) -> Interaction:
+    def command(self, user: str, channel: str, words: str, /, **options: Any) -> Interaction:
         """`/tune words`, its options as Discord parses them; an option `file` is (name, bytes)."""
         resolved: Json = {}
         given = [self._option(name, value, resolved) for name, value in options.items()]
@@ -368,6 +371,7 @@ class FakeDiscord:
             {**_ROLE, "id": guild, "name": "@everyone", "permissions": str(_EVERYBODY)},
             {**_ROLE, "id": BOT_ROLE, "permissions": str(known.bot_permissions), "tags": tags},
             {**_ROLE, "id": ADMIN_ROLE, "permissions": str(MANAGE_GUILD)},
+            *({**_ROLE, "id": one, "name": n, "permissions": "0"} for one, n in self.roles.items()),
         ]
         inside = [one for one in self.channels.values() if one.guild == guild]
         return {
@@ -424,8 +428,14 @@ class FakeDiscord:
         }
         told |= {"data": data, "entitlements": [], "attachment_size_limit": 10 << 20}
         told["channel"] = {"id": channel, "type": where.kind, "parent_id": where.parent}
-        if where.guild:
+        if where.guild and where.guild not in self.guilds:
+            # interactions/receiving-and-responding: the app is on the person's account alone.
+            told |= {"guild_id": where.guild, "context": 0, "app_permissions": "0"}
+            told["member"] = {"user": self.users[user], "roles": [], "permissions": "8"}
+            told["authorizing_integration_owners"] = {"1": user}
+        elif where.guild:
             allowed = {"permissions": str(self.permissions(where.guild, user))}
+            told["authorizing_integration_owners"] = {"0": where.guild}
             told["guild_id"] = where.guild
             told |= {"member": {**self.member(where.guild, user), **allowed}, "context": 0}
             told["app_permissions"] = str(self.guilds[where.guild].bot_permissions)
@@ -440,6 +450,9 @@ class FakeDiscord:
         if isinstance(value, tuple):
             number = self._upload(value, resolved)
             return {"name": name, "type": 11, "value": number}
+        if name == "user" and value in self.roles:
+            resolved.setdefault("roles", {})[value] = {**_ROLE, "id": value}
+            return {"name": name, "type": 9, "value": value}
         kinds = {bool: 5, int: 4, float: 10}
         return {"name": name, "type": kinds.get(type(value), 3), "value": value}
 

@@ -180,6 +180,7 @@ class Rest:
             ("GET", "/gateway/bot"): self._gateway,
             ("GET", "/guilds/{guild}"): self._guild,
             ("GET", "/guilds/{guild}/members/{user}"): self._member,
+            ("GET", "/guilds/{guild}/roles"): lambda args, *_: self._guild(args)["roles"],
             ("GET", "/channels/{channel}"): lambda args, *_: self._seen(args).described(),
             ("GET", messages): self._history,
             ("POST", messages): self._post,
@@ -205,6 +206,8 @@ class Rest:
         }
         known |= {"icon": None, "bot_require_code_grant": False, "verify_key": "00", "tags": []}
         known |= {"owner": self.discord.users["101"], "team": None, "rpc_origins": []}
+        if self.discord.is_for_users:
+            known["integration_types_config"] = {"0": {}, "1": {}}
         return known if self.discord.flags is None else {**known, "flags": self.discord.flags}
 
     def _gateway(self, *_: Any) -> Json:

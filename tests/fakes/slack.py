@@ -113,6 +113,13 @@ class FakeSlack:
         self.files: dict[str, Json] = {}
         self.responses: defaultdict[str, list[Json]] = defaultdict(list)
         self.statuses: list[Json] = []
+        self.prompts: list[Json] = []
+        self.titles: dict[tuple[str, str], str] = {}
+        self.groups: dict[str, Json] = {}
+        self.enterprise_of_team: str | None = None
+        """The organisation that TEAM belongs to."""
+        self.enterprise: str | None = None
+        """Set, the app is installed for a whole organisation, of which TEAM is one workspace."""
         self.streams: dict[tuple[str, str], Stream] = {}
         self.refusals: list[tuple[str, str]] = []
         self.pings: list[str] = []
@@ -220,6 +227,7 @@ class FakeSlack:
         trigger = self.trigger()
         payload = {"command": "/tune", "text": text, "user_id": user, "user_name": user.lower()}
         payload |= {"team_id": TEAM, "channel_id": channel, "channel_name": "somewhere"}
+        payload |= {"enterprise_id": self.enterprise} if self.enterprise else {}
         payload |= {"trigger_id": trigger, "response_url": self._response_url(user, channel)}
         return self.send("slash_commands", payload, accepts_response=True)
 
@@ -314,6 +322,7 @@ class FakeSlack:
             "authorizations": [
                 {"team_id": TEAM, "user_id": BOT, "is_bot": True, "enterprise_id": None}
             ],
+            **self._org(),
             "event": event,
             **outer,
         }
@@ -321,6 +330,31 @@ class FakeSlack:
         if scopes and not self.scopes & set(scopes):
             return Delivery(payload)
         return self.send("events_api", payload)
+
+    def _org(self) -> Json:
+        """enterprise/organization-ready-apps: what tells that an event is for an organisation."""
+        if self.enterprise is None:
+            return {}
+        whom = {"enterprise_id": self.enterprise, "team_id": None, "is_enterprise_install": True}
+        return {
+            "enterprise_id": self.enterprise,
+            "authorizations": [{**whom, "user_id": BOT, "is_bot": True}],
+        }
+
+    def open_messages(self, user: str, channel: str, **more: object) -> None:
+        """Somebody opens the conversation with the app."""
+        opened = {"type": "app_home_opened", "user": user, "channel": channel, "tab": "messages"}
+        self.event({**opened, **more, "event_ts": self._ts()})
+
+    def look_at(self, user: str, channel: str) -> None:
+        """reference/events/app_context_changed"""
+        seen = {"type": "slack#/types/channel_id", "value": channel, "team_id": TEAM}
+        changed = {"type": "app_context_changed", "user": user, "context": {"entities": [seen]}}
+        self.event({**changed, "event_ts": self._ts()})
+
+    def change_user(self, user: str, **facts: object) -> None:
+        self.users[user] |= facts
+        self.event({"type": "user_change", "user": self.users[user], "event_ts": self._ts()})
 
     def send(self, kind: str, payload: Json, *, accepts_response: bool = False) -> Delivery:
         envelope = {
@@ -491,6 +525,12 @@ class FakeSlack:
 
     def _auth_test(self, args: Json) -> Json:
         who = {"team_id": TEAM, "team": "Team", "user_id": BOT, "bot_id": BOT_ID, "user": "attune"}
+        if self.enterprise_of_team is not None:
+            who["enterprise_id"] = self.enterprise_of_team
+        if self.enterprise is not None:
+            # enterprise/organization-ready-apps
+            who |= {"team_id": self.enterprise, "enterprise_id": self.enterprise}
+            who["is_enterprise_install"] = True  # type: ignore[assignment]
         return {**who, "url": "https://team.example/"}
 
     def _apps_connections_open(self, args: Json) -> Json:
@@ -611,6 +651,48 @@ class FakeSlack:
     def _assistant_threads_setStatus(self, args: Json) -> Json:  # noqa: N802
         self.statuses.append(args)
         return {}
+
+    def _assistant_threads_setSuggestedPrompts(self, args: Json) -> Json:  # noqa: N802
+        """reference/methods/assistant.threads.setSuggestedPrompts: up to four, each with both."""
+        prompts = args.get("prompts")
+        if not isinstance(prompts, list) or not 1 <= len(prompts) <= 4:
+            raise RefusedError("invalid_arguments")
+        if not all(one.get("title") and one.get("message") for one in prompts):
+            raise RefusedError("invalid_arguments")
+        self._member({"channel": args.get("channel_id")}, code="channel_not_found")
+        self.prompts.append(args)
+        return {}
+
+    def _assistant_threads_setTitle(self, args: Json) -> Json:  # noqa: N802
+        channel = self._member({"channel": args.get("channel_id")}, code="channel_not_found")
+        if channel.find(args.get("thread_ts")) is None:
+            raise RefusedError("invalid_thread_ts")
+        if not args.get("title"):
+            raise RefusedError("invalid_arguments")
+        self.titles[channel.id, str(args["thread_ts"])] = args["title"]
+        return {}
+
+    def _auth_teams_list(self, args: Json) -> Json:
+        return {"teams": [{"id": TEAM, "name": "Team"}]}
+
+    def _usergroups_list(self, args: Json) -> Json:
+        """reference/methods/usergroups.list: members only where they are asked for."""
+        self._need_team(args)
+        wants = str(args.get("include_users", "")).lower() in ("true", "1")
+        found = [dict(one) for one in self.groups.values()]
+        for one in found:
+            if not wants:
+                one.pop("users", None)
+        return {"usergroups": found}
+
+    def _users_list(self, args: Json) -> Json:
+        self._need_team(args)
+        return {"members": list(self.users.values()), "response_metadata": {"next_cursor": ""}}
+
+    def _need_team(self, args: Json) -> None:
+        """enterprise/organization-ready-apps: a token of an organisation must name a workspace."""
+        if self.enterprise is not None and args.get("team_id") != TEAM:
+            raise RefusedError("missing_argument")
 
     def _conversations_history(self, args: Json) -> Json:
         channel = self._member(args, code="not_in_channel")
@@ -805,7 +887,10 @@ class FakeSlack:
 
     def _interaction(self, kind: str, user: str) -> Json:
         who = {"id": user, "username": user.lower(), "team_id": TEAM}
-        return {"type": kind, "user": who, "team": {"id": TEAM}, "trigger_id": self.trigger()}
+        told: Json = {"type": kind, "user": who, "team": {"id": TEAM}}
+        if self.enterprise is not None:
+            told |= {"enterprise": {"id": self.enterprise}, "is_enterprise_install": True}
+        return {**told, "trigger_id": self.trigger()}
 
     def _response_url(self, user: str, channel: str, message: Json | None = None) -> str:
         number = str(next(self._count))

@@ -22,6 +22,9 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "auth.test": (),
     "apps.connections.open": ("connections:write",),
     "assistant.threads.setStatus": ("assistant:write", "chat:write"),
+    "assistant.threads.setSuggestedPrompts": ("assistant:write",),
+    "assistant.threads.setTitle": ("assistant:write",),
+    "auth.teams.list": (),
     "chat.appendStream": ("chat:write",),
     "chat.postEphemeral": ("chat:write",),
     "chat.postMessage": ("chat:write",),
@@ -36,7 +39,9 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "files.getUploadURLExternal": ("files:write",),
     "files.info": ("files:read",),
     "reactions.add": ("reactions:write",),
+    "usergroups.list": ("usergroups:read",),
     "users.info": ("users:read",),
+    "users.list": ("users:read",),
     "views.open": (),
     "views.publish": (),
     "views.update": (),
@@ -56,7 +61,9 @@ TIERS: Mapping[str, int] = {
     "files.completeUploadExternal": 100,
     "files.getUploadURLExternal": 100,
     "reactions.add": 50,
+    "usergroups.list": 20,
     "users.info": 100,
+    "users.list": 20,
     "views.open": 100,
     "views.publish": 100,
     "views.update": 100,
@@ -68,8 +75,11 @@ FORM_ONLY = (
     "conversations.info",
     "conversations.replies",
     "files.getUploadURLExternal",
+    "auth.teams.list",
     "files.info",
+    "usergroups.list",
     "users.info",
+    "users.list",
 )
 
 EVENT_SCOPES: Mapping[str, tuple[str, ...]] = {
@@ -78,6 +88,7 @@ EVENT_SCOPES: Mapping[str, tuple[str, ...]] = {
     "message": ("channels:history", "groups:history", "im:history", "mpim:history"),
     "reaction_added": ("reactions:read",),
     "reaction_removed": ("reactions:read",),
+    "subteam_members_changed": ("usergroups:read",),
 }
 
 MARKDOWN = 12_000

@@ -1,0 +1,119 @@
+"""Who and what there is in a server, asked of Discord."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+from adapters.discord import inbound
+from adapters.discord.api import DIRECT, Api
+from adapters.discord.names import ROLE
+from bot.domain import ChannelId, ChannelKind, Place, User, UserId
+from bot.errors import MessageGone, PlaceClosed, SurfaceError
+
+_LONGEST_ID = 20
+# Unknown Member, Unknown User: https://docs.discord.com/developers/topics/opcodes-and-status-codes
+_NOBODY = (10007, 10013)
+_MEMBER, _CHANNEL_PATH = "/guilds/{guild_id}/members/{user_id}", "/channels/{channel_id}"
+
+
+def unknown(guild: str) -> str | None:
+    return None
+
+
+async def closed(place: Place) -> Place:
+    return replace(place, kind=ChannelKind.PRIVATE)
+
+
+class ServerLookups:
+    """The part of the surface that finds people, roles and channels.
+
+    `owner` tells whose a guild is and `names` what channels are called, as far as the gateway
+    has told.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        ready: Callable[[], Awaitable[None]],
+        locate: Callable[[Place], Awaitable[Place]],
+        owner: Callable[[str], str | None],
+        names: Callable[[], Mapping[str, str]],
+    ) -> None:
+        self._api = api
+        self._ready = ready
+        self._locate = locate
+        self._owner = owner
+        self._names = names
+
+    async def describe(self, place: Place, user: UserId) -> User:
+        """A member of the server; by the id alone where they have left or Discord is silent."""
+        try:
+            member = await self.find_person(place, user)
+        except SurfaceError:
+            member = None
+        return member or User(user, user)
+
+    async def find_person(self, place: Place, said: str) -> User | None:
+        """A member of the server by id, or one of its roles by `&` and its id."""
+        await self._ready()
+        guild, user = place.workspace.partition(":")[2], said.strip().lstrip("@")
+        if user.startswith(ROLE):
+            return await self._find_role(guild, user)
+        if not (user.isascii() and user.isdigit() and len(user) <= _LONGEST_ID):
+            return None
+        at = {"guild_id": guild, "user_id": user}
+        try:
+            member = await self._api.call("GET", _MEMBER, at)
+        except SurfaceError as error:
+            if isinstance(error, MessageGone) or error.details.get("code") in _NOBODY:
+                return None
+            raise
+        return inbound.member_of(member)
+
+    async def _find_role(self, guild: str, said: str) -> User | None:
+        """Everybody's role is the guild's own id; to everybody nothing is granted."""
+        number = said.removeprefix(ROLE)
+        if number == guild or not number.isdecimal():
+            return None
+        listed = await self._api.listed("/guilds/{guild_id}/roles", {"guild_id": guild})
+        found = next((one for one in listed if str(one.get("id")) == number), None)
+        return User(UserId(said), f"@{found.get('name') or number}") if found else None
+
+    async def find_admins(self, place: Place) -> Sequence[UserId]:
+        """The owner alone: who else may manage the server only members' lists would tell."""
+        await self._ready()
+        guild = place.workspace.partition(":")[2]
+        owner = self._owner(guild)
+        if owner is None:
+            at = {"guild_id": guild}
+            owner = str(
+                (await self._api.call("GET", "/guilds/{guild_id}", at)).get("owner_id") or ""
+            )
+        return [UserId(owner)] if owner else []
+
+    async def find_channel(self, place: Place) -> bool:
+        """Whether it is a channel of the server."""
+        await self._ready()
+        channel = place.channel
+        if not (channel.isascii() and channel.isdigit() and len(channel) <= _LONGEST_ID):
+            return False
+        try:
+            found = await self._api.call("GET", _CHANNEL_PATH, {"channel_id": channel})
+        except (MessageGone, PlaceClosed):
+            return False
+        return str(found.get("guild_id") or "") == place.workspace.partition(":")[2]
+
+    async def locate(self, place: Place) -> Place:
+        await self._ready()
+        return await self._locate(place)
+
+    async def direct(self, place: Place, user: UserId) -> Place:
+        await self._ready()
+        channel = ChannelId(await self._direct(user))
+        return Place(place.workspace, channel, kind=ChannelKind.DIRECT)
+
+    async def _direct(self, user: UserId) -> str:
+        opened = await self._api.call("POST", DIRECT, body={"recipient_id": user})
+        return str(opened["id"])

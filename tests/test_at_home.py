@@ -1,0 +1,177 @@
+"""The bot keeps to what each platform offers: groups of people, organisations, views, accounts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.discord_scene import Scene as DiscordScene
+from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, GUILD
+from tests.fakes.discord_rest import shown as shown_in_discord
+from tests.fakes.faulty_host import faulty_host
+from tests.fakes.slack import TEAM, FakeSlack, fake_slack, labels, shown
+from tests.opening import until
+from tests.slack_scene import Scene as SlackScene
+
+EDITORS = "555"
+MARKETING: dict[str, object] = {"id": "S0123", "handle": "marketing", "users": ["U2"]}
+
+
+async def test_a_server_role_holds_a_role(in_discord: DiscordScene) -> None:
+    fake = in_discord.discord
+    fake.roles[EDITORS] = "Editors"
+    granted = fake.command(ADMIN, GENERAL, "admin roles", user=EDITORS, role="curator")
+    await in_discord.answered(granted)
+    assert "@Editors is curator now" in (await in_discord.hear())[-1]
+
+    fake.guilds[GUILD].members[ANN] = [EDITORS]
+    for user in (ANN, BEN):
+        await in_discord.answered(fake.command(user, GENERAL, "review"))
+    reviewed, refused = map(shown_in_discord, await in_discord.whispered(2))
+    fake.command(ADMIN, GENERAL, "admin roles")
+
+    assert "needs the role" in refused
+    assert "needs the role" not in reviewed
+    assert "@Editors" in shown_in_discord((await in_discord.whispered(3))[-1])
+
+
+async def test_a_user_group_holds_a_role(in_slack: SlackScene) -> None:
+    fake = in_slack.slack
+    fake.tiers.is_on = False
+    fake.groups["S0123"] = MARKETING
+    fake.command("U1", "C1", "admin roles <!subteam^S0123|@marketing> role:curator")
+    assert await in_slack.hear("C1") == ["@marketing is curator now."]
+
+    for user in ("U2", "U3"):
+        fake.command(user, "C1", "review")
+        await in_slack.settled()
+    reviewed, refused = map(shown, await in_slack.whispered(2))
+    fake.groups["S0123"] = {**MARKETING, "users": ["U3"]}
+    fake.event({"type": "subteam_members_changed", "subteam_id": "S0123"})
+    await in_slack.settled()
+    fake.command("U2", "C1", "review")
+
+    assert "needs the role" in refused
+    assert "needs the role" not in reviewed
+    assert "needs the role" in shown((await in_slack.whispered(3))[-1])
+
+
+async def test_without_the_scope_for_user_groups_a_sentence_says_so(in_slack: SlackScene) -> None:
+    in_slack.slack.scopes.discard("usergroups:read")
+
+    in_slack.slack.command("U1", "C1", "admin roles <!subteam^S0123> role:curator")
+
+    assert "usergroups:read" in shown((await in_slack.whispered())[0])
+
+
+@pytest.mark.parametrize("is_org", [False, True])
+async def test_an_organisations_admins_are_admins(tmp_path: Path, is_org: bool) -> None:
+    """https://docs.slack.dev/enterprise: of one of its workspaces, or installed for all of them."""
+    async with fake_slack() as slack, faulty_host() as host:
+        slack.tiers.is_on = False
+        slack.enterprise = "E1" if is_org else None
+        slack.enterprise_of_team = "E1"
+        mine = {"id": "U2", "enterprise_id": "E1", "teams": [TEAM]}
+        for user, more in (("U2", {"is_admin": True}), ("U3", {})):
+            slack.users[user]["enterprise_user"] = {**mine, **more}
+        scene = SlackScene(slack, host, tmp_path)
+        await scene.start(ATTUNE_ADMINS="")
+        slack.mention("U3", "C1", "hello")
+        answers = await scene.hear("C1")
+        for user in ("U2", "U3"):
+            slack.command(user, "C1", "admin audit")
+            await scene.settled()
+        allowed, refused = map(shown, await scene.whispered(2))
+        await scene.stop()
+
+    assert "Hello from the model" in answers[-1]
+    assert "needs the role" not in allowed
+    assert "needs the role" in refused
+
+
+async def opened_messages(fake: FakeSlack) -> str:
+    """The conversation of U2 and the app."""
+    fake.add_channel("D2", "im")
+    fake.open_messages("U2", "D2")
+    await until(lambda: bool(fake.prompts), lambda: str(fake.refusals))
+    return "D2"
+
+
+async def test_the_conversation_begins_with_prompts_and_gets_a_title(in_slack: SlackScene) -> None:
+    direct = await opened_messages(in_slack.slack)
+    prompts = in_slack.slack.prompts[0]
+    ts = in_slack.slack.say("U2", direct, "How do\nwe greet?")
+    await in_slack.hear(direct)
+    await until(lambda: bool(in_slack.slack.titles), lambda: str(in_slack.slack.refusals))
+
+    assert "thread_ts" not in prompts
+    assert prompts["prompts"][0] == {"title": "What can you do?", "message": "tune help"}
+    assert in_slack.slack.titles == {(direct, ts): "How do we greet?"}
+
+
+async def test_a_direct_question_goes_to_the_assistant_of_the_channel_beside_it(
+    in_slack: SlackScene,
+) -> None:
+    fake = in_slack.slack
+    fake.tiers.is_on = False
+    fake.command("U1", "C1", 'assistant create press instructions:"Be brief"')
+    await in_slack.hear("C1")
+    fake.command("U1", "C1", "assistant bind press")
+    await in_slack.hear("C1", 2)
+    direct = await opened_messages(fake)
+
+    fake.say("U2", direct, "one")
+    await in_slack.hear(direct)
+    fake.look_at("U2", "C1")
+    await in_slack.settled()
+    fake.say("U2", direct, "two")
+    await in_slack.hear(direct, 2)
+
+    first, second = (str(one) for one in in_slack.host.asked[-2:])
+    assert "Be brief" not in first
+    assert "Be brief" in second
+
+
+async def test_added_to_an_account_the_question_goes_to_the_askers_server(
+    in_discord: DiscordScene,
+) -> None:
+    """https://docs.discord.com/developers/resources/application#installation-context"""
+    fake = in_discord.discord
+    fake.add_channel("99", "98")
+
+    fake.ask(ANN, "99", "hello")
+
+    (answer,) = await in_discord.whispered()
+    await until(lambda: "Hello from the model" in shown_in_discord(answer))
+    assert fake.own("99") == []
+
+
+async def test_an_admin_is_asked_though_nobody_has_a_role(tmp_path: Path) -> None:
+    async with fake_slack() as slack, faulty_host() as host:
+        slack.tiers.is_on = False
+        slack.users["U1"]["is_owner"] = True
+        scene = SlackScene(slack, host, tmp_path)
+        await scene.start(ATTUNE_ADMINS="")
+        slack.put("U2", "C1", "How do we greet?")
+        slack.react("U2", "C1", slack.put("U3", "C1", "With Ahoy"), "mortar_board")
+        heard = (await scene.whispered())[0]
+        await until(lambda: "DU1" in slack.channels and bool(slack.own("DU1")))
+        await scene.stop()
+
+    assert "I have asked name-U1" in heard["text"]
+    assert "Allow for messages" in labels(slack.own("DU1")[0])
+
+
+async def test_the_servers_owner_is_asked_though_nobody_has_a_role(
+    in_discord: DiscordScene,
+) -> None:
+    await in_discord.stop()
+    fake = in_discord.discord
+    fake.guilds[GUILD].owner = BEN
+    await in_discord.start(ATTUNE_ADMINS="")
+    asked = fake.put(ANN, GENERAL, "How do we greet?")
+    fake.react(ANN, GENERAL, fake.put(ADMIN, GENERAL, "With Ahoy", answers=asked), "🎓")
+
+    direct = fake.direct(BEN)
+    await until(lambda: bool(fake.own(direct)), lambda: str(fake.refusals))
