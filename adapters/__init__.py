@@ -1,1 +1,1 @@
-"""Where the world's formats end: one folder or file per surface and vendor."""
+"""Translation between vendors' formats and the core: one module or package per platform."""

@@ -93,7 +93,7 @@ Change = (
 )
 
 
-class Watch(AsyncIterator[Change]):
+class Subscription(AsyncIterator[Change]):
     """Changes from the moment it was made, for one watcher; close it when done."""
 
     def __init__(self, *, limit: int = 1000) -> None:

@@ -24,8 +24,8 @@ from adapters.changes import (
     Posted,
     ReactionsUpdated,
     Streaming,
+    Subscription,
     Updated,
-    Watch,
 )
 from adapters.text_layout import draw_words
 from bot.domain import LOCAL, ChannelId, Message, MessageId, Place, RoomMessage, User, UserId
@@ -84,11 +84,11 @@ class LocalRoom:
         self._exports = exports
         self._run = run
         self._count = itertools.count(1)
-        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+        self._watches: weakref.WeakSet[Subscription] = weakref.WeakSet()
 
-    def watch(self) -> Watch:
+    def watch(self) -> Subscription:
         """Every change from now on."""
-        watch = Watch()
+        watch = Subscription()
         self._watches.add(watch)
         return watch
 

@@ -1,1 +1,1 @@
-"""The front door: the `attune` command, its settings and the service it runs."""
+"""The `attune` command, its settings and the service it runs."""

@@ -1,4 +1,4 @@
-"""The command line, thin: parse, call, print."""
+"""The command line: parses options, calls the service, prints results."""
 
 from __future__ import annotations
 

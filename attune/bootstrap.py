@@ -1,4 +1,4 @@
-"""Builds the house: the only module that knows every name."""
+"""Composition root: constructs all components and wires their dependencies."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from bot.ports.links import Links
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.replies import Reply
-from bot.running_answers import Answers
+from bot.running_answers import RunningAnswers
 from bot.tuning.offers import TrainingOffers
 from bot.tuning.polling import JobPoller
 from bot.tuning.retries import RetryLimits
@@ -111,7 +111,7 @@ class App:
     topics: Topics
     news: asyncio.Event
     changed: Callable[[str], None]
-    """Tells the watchers of a topic, and wakes the courier."""
+    """Publishes a topic and wakes the delivery of notices."""
     busy: set[asyncio.Task[None]]
     links: Links
     engine: EngineManager
@@ -178,7 +178,7 @@ def build(
         news.set()
 
     engine = EngineManager(settings, group, lambda: changed("hosts"))
-    answers, links = Answers(), links_of(settings)
+    answers, links = RunningAnswers(), links_of(settings)
     deps = Dependencies(
         store=store,
         hosts=hosts,

@@ -1,4 +1,4 @@
-"""The embedded tuner: a child process that is always there and never outlives us.
+"""The embedded tuner: a supervised child process that ends with the service.
 
 It runs in the environment of the language models where there is one, and serves these beside the
 sandbox.

@@ -1,4 +1,4 @@
-"""The room in the terminal: the whole house behind one prompt."""
+"""Runs the app with a console instead of a web server."""
 
 from __future__ import annotations
 

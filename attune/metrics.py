@@ -8,7 +8,7 @@ from attune.bootstrap import App
 
 
 class Metrics:
-    """A registry of our own, so that two houses in one process never meet."""
+    """A registry of our own, so that several apps can share a process."""
 
     def __init__(self, built: App) -> None:
         self.registry = CollectorRegistry()

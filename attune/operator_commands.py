@@ -1,4 +1,4 @@
-"""The operator's errands from the command line: the same use-cases, without a chat."""
+"""Commands of the operator's shell: the bot's use-cases without a chat platform."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OPERATOR = User(UserId("operator"), "operator", is_platform_admin=True)
 
 
 @asynccontextmanager
-async def desk(settings: Settings) -> AsyncIterator[Database]:
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """The store alone; a running service does not mind."""
     private_folder(settings.data_dir)
     await migrate(settings.database)
@@ -64,7 +64,7 @@ async def import_file(
     export of a chat, `confirm` is asked first with that. Of an export all is only proposed.
     """
     with await asyncio.to_thread(_opened, file) as opened:
-        async with desk(settings) as store:
+        async with open_database(settings) as store:
             ask = await _ask(settings, store, workspace, assistant, words)
             chats = await importing.open_chats(opened, ask, store, None)
             if chats is not None:
@@ -100,7 +100,7 @@ async def export_file(
     words: Words,
 ) -> AsyncIterator[bytes]:
     """The lines of the export. Raises Refusal."""
-    async with desk(settings) as store:
+    async with open_database(settings) as store:
         ask = await _ask(settings, store, workspace, assistant, words, options)
         document = await datasets.export_examples(ask, store=store)
         if isinstance(document, Document):

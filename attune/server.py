@@ -1,4 +1,4 @@
-"""`attune run`: the house with its doors to the web, until it is told to stop."""
+"""`attune run`: the app with its HTTP server, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MOST_MESSAGE_BYTES = 1024 * 1024
 
 
 async def serve(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT. Raises SettingsError for a taken port and an unguarded door."""
+    """Runs until SIGTERM or SIGINT. Raises SettingsError for a port in use or no password."""
     _refuse_open_door(settings)
     with _listening(settings) as listener:
         await _serve(settings, listener)
@@ -177,7 +177,7 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """The door is ours before anything else starts. Raises SettingsError where it is not."""
+    """The address is taken before anything else starts. Raises SettingsError where it is not."""
     family = socket.AF_INET6 if ":" in settings.studio_host else socket.AF_INET
     address = (settings.studio_host, settings.studio_port)
     try:

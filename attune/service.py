@@ -1,4 +1,4 @@
-"""Every long-lived loop, in one TaskGroup; stops in one breath."""
+"""Runs all background loops in one TaskGroup, and cancels them together."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
 
 async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
-        wait = await built.runners.jobs.look_at(host)
+        wait = await built.runners.jobs.poll_host(host)
         built.changed("jobs")
         return _LONGEST_REST_SECONDS if wait is None else wait
 
@@ -189,7 +189,7 @@ async def _until_idle(built: App) -> None:
 
 async def _evaluate(built: App, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
-        wait = await built.runners.evaluations.look_at(host)
+        wait = await built.runners.evaluations.poll_host(host)
         built.changed("evaluations")
         return _EVALUATIONS_SECONDS if wait is None else wait
 
@@ -227,7 +227,7 @@ async def _turn_pages(built: App) -> None:
 
 async def _judge(built: App, host: HostName) -> None:
     async def turn() -> float:
-        wait = await built.runners.judges.look_at(host)
+        wait = await built.runners.judges.poll_host(host)
         return _EVALUATIONS_SECONDS if wait is None else wait
 
     await _repeat(turn, asyncio.Event(), longest=_LONGEST_REST_SECONDS)

@@ -27,7 +27,7 @@ from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, Works
 from bot.events import Event, MessageReceived
 from bot.ports.dependencies import Dependencies
 from bot.replies import Drawn, Stream
-from bot.running_answers import Answers
+from bot.running_answers import RunningAnswers
 from storage.database import Database
 from storage.import_folder import ImportFolder
 
@@ -122,7 +122,7 @@ async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awa
         host = default_host(base_url=address, has_key=True, bases=["base"])
         hosts = ConfiguredHosts([host], keys={"OPENAI_API_KEY": "bench"})
         stack.push_async_callback(hosts.close)
-        ear, answers = Ear(), Answers()
+        ear, answers = Ear(), RunningAnswers()
         deps = Dependencies(
             store=database,
             hosts=hosts,

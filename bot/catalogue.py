@@ -24,7 +24,7 @@ from bot import (
     overview,
     personal_data,
     sharing,
-    unanswered,
+    teach_next,
     undoing,
     workspace_removal,
     workspaces,
@@ -33,14 +33,15 @@ from bot.access import admit
 from bot.canary import cards as canary_cards
 from bot.canary import command as canary_command
 from bot.canary import notices as canary_notices
-from bot.cleaning import command as checking
-from bot.cleaning import merging
+from bot.checking import command as checking
+from bot.checking import merging
 from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
 from bot.errors import NotFound
 from bot.evaluation import cards as evaluation_cards
-from bot.evaluation import command, labels
+from bot.evaluation import command as evaluation_command
 from bot.evaluation import export as evaluation_export
+from bot.evaluation import labels
 from bot.evaluation import notices as evaluation_notices
 from bot.evaluation import pages as evaluation_pages
 from bot.examples import (
@@ -48,18 +49,18 @@ from bot.examples import (
     bulk,
     capture,
     cards,
-    deciding,
+    decision_buttons,
     editing,
-    looking,
     masking,
     must_answer,
+    one_example,
     review,
     save_form,
     source_changes,
     writing,
 )
-from bot.examples.changes import CARD_STANDS
-from bot.formatting import usage
+from bot.examples.states import CARD_STANDS
+from bot.help import usage
 from bot.judging import command as judge_command
 from bot.outbox import Wording
 from bot.ports.dependencies import Dependencies
@@ -78,8 +79,8 @@ from bot.tuning import (
     states,
 )
 from bot.votes import cards as vote_cards
+from bot.votes import command as votes_command
 from bot.votes import notices as vote_notices
-from bot.votes import voting
 
 handlers = Handlers()
 
@@ -109,10 +110,10 @@ async def share(request: Request, deps: Dependencies) -> Reply:
 MODULES = (
     writing.handlers,
     review.handlers,
-    deciding.handlers,
+    decision_buttons.handlers,
     editing.handlers,
     bulk.handlers,
-    looking.handlers,
+    one_example.handlers,
     masking.handlers,
     checking.handlers,
     merging.handlers,
@@ -129,13 +130,13 @@ MODULES = (
     host_resources.handlers,
     deployments.handlers,
     model_names.handlers,
-    command.handlers,
+    evaluation_command.handlers,
     evaluation_cards.handlers,
     evaluation_export.handlers,
     labels.handlers,
     evaluation_pages.handlers,
     judge_command.handlers,
-    voting.handlers,
+    votes_command.handlers,
     canary_command.handlers,
     chat.handlers,
     feedback.handlers,
@@ -150,7 +151,7 @@ MODULES = (
     learning_sources.handlers,
     undoing.handlers,
     overview.handlers,
-    unanswered.handlers,
+    teach_next.handlers,
     dashboard.handlers,
     home.handlers,
     workspaces.handlers,

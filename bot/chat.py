@@ -1,4 +1,4 @@
-"""Answers: a question goes to the model that is in use, its words come back as they are written."""
+"""Questions and answers: asks the model in use and streams its answer back."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from bot import access
-from bot.answers import NOTE, turn_named, without_note
-from bot.canary.arms import canary_for
+from bot.answer_access import NOTE, turn_named, without_note
+from bot.canary.selection import canary_for
 from bot.commands import Handlers
 from bot.daily_token_budget import reserve
 from bot.domain import (

@@ -36,7 +36,7 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import BadInput, NotNow, SurfaceError
-from bot.examples.changes import ask_authors_in
+from bot.examples.states import ask_authors_in
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanLocate

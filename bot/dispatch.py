@@ -1,4 +1,4 @@
-"""The one way in: known → fresh → allowed → affordable → run → answered, for every event."""
+"""The pipeline of an event: drop duplicates and stale ones, authorise, check caps, run, reply."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ from bot.replies import (
 )
 from bot.reply_sender import ReplySender
 from bot.request import Request
-from bot.running_answers import Answers
+from bot.running_answers import RunningAnswers
 from bot.single_flight import SingleFlight
 from bot.warmup import warm_up
 from bot.words import Words
@@ -91,7 +91,7 @@ class Dispatch:
     """Stores each event in the inbox, then handles it in a task of its own."""
 
     def __init__(
-        self, *, deps: Dependencies, catalogue: Catalogue, answers: Answers, spawn: Spawn
+        self, *, deps: Dependencies, catalogue: Catalogue, answers: RunningAnswers, spawn: Spawn
     ) -> None:
         self._deps = deps
         self._catalogue = catalogue

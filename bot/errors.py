@@ -23,9 +23,9 @@ AttuneError
 │       └── Outdated        what a button was drawn for is no longer so
 ├── HostError               the model host
 │   ├── HostUnreachable     the request never left
-│   ├── HostSilent          it left, and no answer came: the outcome is unknown
+│   ├── HostTimeout         it left, and no answer came: the outcome is unknown
 │   ├── HostBusy            429
-│   ├── HostBroken          5xx, or an answer that makes no sense
+│   ├── HostServerError     5xx, or an answer that makes no sense
 │   │   ├── ModelUnnamed    a job that succeeded without a model
 │   │   └── StateUnknown    a state that nobody knows, for days
 │   ├── HostRefused         4xx with the host's own words

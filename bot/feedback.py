@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot import access, unanswered
-from bot.answers import may_rate, require_own, turn_named
+from bot import access, teach_next
+from bot.answer_access import may_rate, require_own, turn_named
 from bot.commands import Handlers
 from bot.domain import (
     MUST_ANSWER,
@@ -23,8 +23,8 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotNow
 from bot.examples.better_answer import NEVER_AGAIN, better_answer_form, offer_form
-from bot.examples.changes import ask_authors
 from bot.examples.exchange import described, messages_of, turn_at, typed_at
+from bot.examples.states import ask_authors
 from bot.examples.texts import is_same
 from bot.examples.writing import lesson_form
 from bot.ports.dependencies import Dependencies
@@ -109,7 +109,7 @@ async def submitted(request: Request, deps: Dependencies) -> Reply:
         return Text(request.words("feedback.not_kept"), private=True)
     async with deps.store.writing() as records:
         reply, example = await _teach(request, turn, better, found, records)
-    await unanswered.close_alike(request, turn.id, example, deps)
+    await teach_next.close_alike(request, turn.id, example, deps)
     await ask_authors(request, (asker, request.user), store=deps.store)
     return reply
 

@@ -1,4 +1,4 @@
-"""Whoever left while nobody was told loses what was granted to them by hand."""
+"""Takes granted roles from people who left a workspace while no event told of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A flood of events: promised and put away together, begun one after the other."""
+"""Stores concurrent events in one transaction, and starts their handlers one after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The courier: brings every fact to its channel, at least once, editing rather than repeating."""
+"""Delivers notices to their channels, at least once, editing rather than repeating."""
 
 from __future__ import annotations
 

@@ -19,7 +19,9 @@ async def examples_of(request: Request, store: Store) -> AsyncIterator[tuple[Exa
     last = ExampleId(0)
     while True:
         async with store.reading() as records:
-            numbers = await records.people.examples(request.id, request.by, after=last, limit=_PART)
+            numbers = await records.personal_data.examples(
+                request.id, request.by, after=last, limit=_PART
+            )
             found = [(await records.examples.get(request.id, one), part) for one, part in numbers]
         for example, part in found:
             yield example, part
@@ -78,14 +80,16 @@ async def _turns_before(request: Request, before: TurnId | None, store: Store) -
 
 async def _said_after(request: Request, number: int, store: Store) -> Sequence[RoomMessage]:
     async with store.reading() as records:
-        return await records.people.said(request.id, request.by, after=number, limit=_PART)
+        return await records.personal_data.messages(
+            request.id, request.by, after=number, limit=_PART
+        )
 
 
 async def _forget_quoting(request: Request, quotes: set[str], store: Store) -> None:
     last: int | None = 0
     while quotes and last is not None:
         async with store.writing() as records:
-            last = await records.people.forget_quotes(request.id, quotes, after=last)
+            last = await records.personal_data.forget_quotes(request.id, quotes, after=last)
 
 
 def _texts_in(value: object) -> Iterator[str]:

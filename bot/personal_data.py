@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+from bot.batches import run_in_batches
 from bot.commands import Handlers
 from bot.domain import (
     LOCAL,
@@ -15,9 +16,8 @@ from bot.domain import (
 from bot.errors import BadInput
 from bot.examples.source_changes import erase_examples
 from bot.own_words import examples_of, forget_quotes
-from bot.parts import in_parts
 from bot.ports.dependencies import Dependencies
-from bot.ports.people import KEPT_FROM_THE_START, KeptCursor
+from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanForgetFiles
 from bot.replies import (
@@ -40,7 +40,7 @@ _FORGETTING = "person.forgetting"
 async def my_data(request: Request, deps: Dependencies) -> Reply:
     """All that is kept of the asker, as a file: a line for each thing, read while it is sent."""
     async with deps.store.reading() as records:
-        examples = await records.people.example_count(request.id, request.by)
+        examples = await records.personal_data.example_count(request.id, request.by)
         turns = await records.turns.count_by(request.id, request.by)
     text = request.words("my_data.text", examples=examples, turns=turns)
     return Document(f"my-data-{request.by}.jsonl", _all_of(request, deps.store), text)
@@ -50,7 +50,7 @@ async def _all_of(request: Request, store: Store) -> AsyncIterator[bytes]:
     cursor: KeptCursor | None = KEPT_FROM_THE_START
     while cursor is not None:
         async with store.reading() as records:
-            page, cursor = await records.people.kept(
+            page, cursor = await records.personal_data.rows(
                 request.id, request.by, after=cursor, limit=_PART
             )
         for kind, fields in page:
@@ -63,7 +63,7 @@ async def _all_of(request: Request, store: Store) -> AsyncIterator[bytes]:
 @handlers.button("privacy.ask_forget", Role.STRANGER)
 async def ask_forget(request: Request, deps: Dependencies) -> Card:
     async with deps.store.reading() as records:
-        newest = await records.people.newest(request.id, request.by)
+        newest = await records.personal_data.newest(request.id, request.by)
     words = request.words
     sure = Button(words("button.forget"), f"privacy.forget:{newest}:{request.by}", is_danger=True)
     return Card(
@@ -117,7 +117,7 @@ async def _begin_forgetting(request: Request, shown: str, store: Store) -> bool:
         begun = await records.audit.of_kind(request.id, _FORGETTING, limit=_PART)
         if any(entry.details.get("event") == request.event.key for entry in begun):
             return True
-        is_as_shown = shown == await records.people.newest(request.id, request.by)
+        is_as_shown = shown == await records.personal_data.newest(request.id, request.by)
         if is_as_shown:
             await records.audit.add(
                 request.id, None, _FORGETTING, at=request.now, event=request.event.key
@@ -130,31 +130,33 @@ async def _forget_edits(request: Request, store: Store) -> int:
 
     async def part(records: Records, most: int) -> int:
         nonlocal marked
-        edited = await records.people.edited(request.id, request.by, limit=most)
+        edited = await records.personal_data.edited(request.id, request.by, limit=most)
         snapshots = await records.snapshots.holding(request.id, edited)
         await records.jobs.forget_files(request.id, snapshots, at=request.now)
         marked += await records.models.taint(request.id, snapshots)
-        alone = await records.people.take_back(request.id, edited, request.by, at=request.now)
+        alone = await records.personal_data.take_back(
+            request.id, edited, request.by, at=request.now
+        )
         await erase_examples(request, alone, records)
         return len(edited)
 
-    await in_parts(part, store, fewest=_FEWEST_EDITED)
+    await run_in_batches(part, store, fewest=_FEWEST_EDITED)
     return marked
 
 
 async def _forget_the_rest(request: Request, store: Store) -> None:
     async def part(records: Records, most: int) -> int:
-        return await records.people.forget(request.id, request.by, limit=most)
+        return await records.personal_data.forget(request.id, request.by, limit=most)
 
-    await in_parts(part, store)
+    await run_in_batches(part, store)
 
 
 async def _forget_in_room(request: Request, store: Store) -> None:
     async def part(records: Records, most: int) -> int:
-        return await records.people.forget_messages(request.id, request.by, limit=most)
+        return await records.personal_data.forget_messages(request.id, request.by, limit=most)
 
     if request.id == LOCAL:
-        await in_parts(part, store)
+        await run_in_batches(part, store)
 
 
 async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
@@ -167,7 +169,7 @@ async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
         marked += await erase_examples(request, numbers, records)
         return len(numbers)
 
-    return await in_parts(part, store), marked
+    return await run_in_batches(part, store), marked
 
 
 async def _forget_turns(request: Request, store: Store) -> int:
@@ -177,8 +179,8 @@ async def _forget_turns(request: Request, store: Store) -> int:
     async def part(records: Records, most: int) -> int:
         return await records.turns.erase(request.id, request.by, limit=most)
 
-    await in_parts(vote_part, store)
-    return await in_parts(part, store)
+    await run_in_batches(vote_part, store)
+    return await run_in_batches(part, store)
 
 
 def _fields_of(example: Example) -> dict[str, object]:

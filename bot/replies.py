@@ -10,7 +10,7 @@ from bot.domain import MessageId
 
 
 class Tone(StrEnum):
-    """How a card feels; a surface may colour it."""
+    """Severity of a card; a surface may colour it."""
 
     PLAIN = "plain"
     GOOD = "good"

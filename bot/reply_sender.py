@@ -1,4 +1,4 @@
-"""Brings a reply to the place it belongs to: posted, whispered, streamed, in place of a card."""
+"""Sends a reply where it belongs: posted, ephemeral, streamed, or in place of a card."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from functools import partial
 from bot.domain import MessageId, Place
 from bot.errors import AttuneError, BadInput, SurfaceError
 from bot.events import ButtonClicked, Event, FormSubmitted
-from bot.examples.changes import redraw_outdated
 from bot.examples.shown import examples_on
+from bot.examples.states import redraw_outdated
 from bot.inbox_writer import InboxWriter
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import (
@@ -38,7 +38,7 @@ from bot.replies import (
     Stream,
     Text,
 )
-from bot.running_answers import Answers
+from bot.running_answers import RunningAnswers
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 class ReplySender:
     """Draws on whichever surface an event came from, with what that surface can do."""
 
-    def __init__(self, *, deps: Dependencies, answers: Answers, inbox: InboxWriter) -> None:
+    def __init__(self, *, deps: Dependencies, answers: RunningAnswers, inbox: InboxWriter) -> None:
         self._deps = deps
         self._answers = answers
         self._inbox = inbox

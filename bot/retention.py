@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.parts import in_parts
+from bot.batches import run_in_batches
 from bot.ports.store import Clock, Records, Store
 
 _UNUSED = timedelta(days=7)
@@ -39,7 +39,7 @@ async def remove_old(keep: Keep, *, store: Store, clock: Clock) -> None:
     ]
     for kept, forget in forgotten:
         if kept:
-            await in_parts(partial(_forget, forget, clock.now() - kept), store)
+            await run_in_batches(partial(_forget, forget, clock.now() - kept), store)
 
 
 async def _forget(forget: Forget, before: datetime, records: Records, most: int) -> int:

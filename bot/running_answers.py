@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from bot.domain import MessageId
 
 
-class Answers:
+class RunningAnswers:
     """The task of each answer by its message; implements `RunningAnswers`."""
 
     def __init__(self) -> None:

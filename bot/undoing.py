@@ -20,7 +20,7 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import NotFound, NotNow, Outdated
-from bot.examples.changes import change_state, redraw_cards
+from bot.examples.states import change_state, redraw_cards
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records

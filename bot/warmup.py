@@ -1,4 +1,4 @@
-"""A question that nobody asks: what the first one needs is at hand before it comes."""
+"""Runs the path of a question once at the start and rolls it back, so that the first is quick."""
 
 from __future__ import annotations
 

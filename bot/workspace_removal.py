@@ -13,6 +13,7 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
+from bot.batches import BatchSize, every_job
 from bot.commands import Handlers
 from bot.datasets import jsonl_lines
 from bot.domain import (
@@ -28,7 +29,6 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import NotFound, NotNow, PlaceClosed
-from bot.parts import PartSize, every_job
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanTellInstalled
@@ -138,7 +138,7 @@ async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
         async with store.writing() as records:
             for one in left[first : first + _PART]:
                 await records.remote_cleanups.add(one)
-    at, size = 0, PartSize()
+    at, size = 0, BatchSize()
     while at >= 0:
         # Its own row goes last, so that an erasure that was cut off is taken up again.
         async with store.writing() as records:

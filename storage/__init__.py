@@ -1,1 +1,1 @@
-"""Where facts last: every table, and one file per noun."""
+"""Storage: every table, and one repository per noun."""

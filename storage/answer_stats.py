@@ -19,7 +19,7 @@ from bot.domain import (
 )
 from storage.connection import Connection, parts
 from storage.tables import IS_LIVING, examples, turns, votes
-from storage.taught_table import taught_turns
+from storage.teach_next_table import taught_turns
 
 
 class AnswerStats:
@@ -91,7 +91,7 @@ class AnswerStats:
         rows = await self._connection.rows(newest, most=limit)
         return [UnansweredTurn(**row._asdict()) for row in rows]
 
-    async def close(
+    async def mark_resolved(
         self,
         workspace: WorkspaceId,
         numbers: Sequence[TurnId],

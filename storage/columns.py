@@ -1,4 +1,4 @@
-"""How values of the house are kept in columns, and come back as they went in."""
+"""How values are stored in columns, and read back unchanged."""
 
 from __future__ import annotations
 

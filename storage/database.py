@@ -1,4 +1,4 @@
-"""The store itself: one transaction at a time for writing, any number for reading."""
+"""The database: one writing transaction at a time, any number of reading ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from storage.connection import Connection, shielded
-from storage.engine import EngineRole, address_of, create_file, engine_for, is_sqlite
-from storage.erasure import LOG, FreePageEraser, has_residue
+from storage.database_engine import EngineRole, address_of, create_file, engine_for, is_sqlite
+from storage.free_pages import LOG, FreePageEraser, has_residue
 from storage.migrations import migrate
 from storage.records import Records
 from storage.tables import residues

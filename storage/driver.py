@@ -1,4 +1,4 @@
-"""SQLite's driver with fewer ways to its thread: a statement brings its first rows along.
+"""An aiosqlite driver that fetches a statement's first rows in the same thread hop.
 
 aiosqlite goes there and back for the cursor, the statement, its rows and the
 end, each a switch between two threads; most of what we ask is one row.
@@ -20,13 +20,13 @@ Rows = list[Any]
 
 
 class SqliteConnection(aiosqlite.Connection):
-    """As its parent, but for its cursors."""
+    """aiosqlite connection whose cursors prefetch rows."""
 
     def cursor(self) -> Any:
         return SqliteCursor(self)
 
-    async def there(self, work: Callable[..., None], *given: Any) -> None:
-        """Do it in the thread of the connection, which no other touches."""
+    async def run_in_thread(self, work: Callable[..., None], *given: Any) -> None:
+        """Runs a callable in the thread of the connection."""
         execute: Callable[..., Awaitable[None]] = self._execute
         await execute(work, *given)
 
@@ -47,11 +47,11 @@ class SqliteCursor:
         return self
 
     async def execute(self, sql: str, parameters: Any = ()) -> SqliteCursor:
-        await self._connection.there(self._run, sql, parameters)
+        await self._connection.run_in_thread(self._run, sql, parameters)
         return self
 
     async def executemany(self, sql: str, parameters: Any) -> SqliteCursor:
-        await self._connection.there(self._run_many, sql, parameters)
+        await self._connection.run_in_thread(self._run_many, sql, parameters)
         return self
 
     async def fetchone(self) -> Any:
@@ -62,19 +62,19 @@ class SqliteCursor:
         wanted = self.arraysize if size is None else size
         if len(self._rows) < wanted and self._open is not None:
             missing = max(_ALONG, wanted - len(self._rows))
-            await self._connection.there(self._fetch, self._open, missing)
+            await self._connection.run_in_thread(self._fetch, self._open, missing)
         rows, self._rows = self._rows[:wanted], self._rows[wanted:]
         return rows
 
     async def fetchall(self) -> Sequence[Any]:
         while self._open is not None:
-            await self._connection.there(self._fetch, self._open, _MANY)
+            await self._connection.run_in_thread(self._fetch, self._open, _MANY)
         return await self.fetchmany(len(self._rows))
 
     async def close(self) -> None:
         left, self._open = self._open, None
         if left is not None:
-            await self._connection.there(left.close)
+            await self._connection.run_in_thread(left.close)
 
     def _run(self, sql: str, parameters: Any) -> None:
         cursor = self._connection._conn.execute(sql, parameters)

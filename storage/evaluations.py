@@ -205,7 +205,7 @@ class Evaluations:
         statement = update(answers).where(own, answers.c.number == answer.number)
         await self._connection.run(statement.values(values))
 
-    async def lose(
+    async def mark_outcome_unknown(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contenders: Sequence[int]
     ) -> int:
         own = _being_asked(workspace, evaluation, contenders)

@@ -1,4 +1,4 @@
-"""The inbox: events we have promised to handle, once each."""
+"""The inbox: events that were accepted, each handled once."""
 
 from __future__ import annotations
 

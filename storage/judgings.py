@@ -118,7 +118,7 @@ class Judgings:
         statement = update(judged_pairs).where(_own(workspace, judging), _is(pair), is_asked)
         await self._connection.run(statement.values(state=state, preferred=preferred))
 
-    async def lose(self, workspace: WorkspaceId, judging: int) -> None:
+    async def mark_outcome_unknown(self, workspace: WorkspaceId, judging: int) -> None:
         own = _own(workspace, judging), judged_pairs.c.state == PairState.ASKED
         await self._connection.run(update(judged_pairs).where(*own).values(state=PairState.LOST))
 

@@ -1,4 +1,4 @@
-"""The outbox: facts that channels must hear, until they have heard them."""
+"""The outbox: notices that are not yet delivered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every noun over one transaction."""
+"""All repositories over one transaction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from storage.jobs import Jobs
 from storage.judgings import Judgings
 from storage.models import Models
 from storage.outbox import Outbox
-from storage.people import People
+from storage.personal_data import PersonalData
 from storage.remote_cleanups import RemoteCleanups
 from storage.roles import Roles
 from storage.room import Room
@@ -46,7 +46,7 @@ class Records:
         self.examples: store.Examples = Examples(connection)
         self.example_cards: store.ExampleCards = ExampleCards(connection)
         self.example_messages: store.ExampleMessages = ExampleMessages(connection)
-        self.people: store.People = People(connection)
+        self.personal_data: store.PersonalData = PersonalData(connection)
         self.snapshots: store.Snapshots = Snapshots(connection)
         self.jobs: store.Jobs = Jobs(connection)
         self.evaluations: store.Evaluations = Evaluations(connection)

@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from bot.parts import PartSize
+from bot.batches import BatchSize
 
 PREFIX = "rewritten_"
 _EVENTS = ("insert", "update", "delete")
@@ -26,7 +26,7 @@ class TableRewrite:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._size = PartSize()
+        self._size = BatchSize()
         self._copied: dict[str, int] = {}
 
     def step(self) -> bool:

@@ -16,7 +16,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import DatabaseTaken, SettingsError
-from storage.engine import EngineRole, address_of, create_file, engine_for, is_sqlite, reachable
+from storage.database_engine import (
+    EngineRole,
+    address_of,
+    create_file,
+    engine_for,
+    is_sqlite,
+    reachable,
+)
 
 log = logging.getLogger(__name__)
 

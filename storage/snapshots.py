@@ -19,8 +19,8 @@ from bot.domain import (
 from bot.errors import NotFound
 from bot.rows import Method
 from storage.connection import Connection, foreign_key_as_not_found, parts
-from storage.permission import must_mask, permitted
 from storage.tables import examples, jobs, revisions, snapshot_rows, snapshots
+from storage.trainable import is_trainable, must_mask
 
 # Of an earlier revision nobody knows whether it has private text.
 _IN_FORCE = snapshot_rows.c.revision == examples.c.revision
@@ -91,7 +91,7 @@ class Snapshots:
         counted = (
             _frozen_text(workspace, snapshot)
             .with_only_columns(func.count())
-            .where(or_(not_(permitted()), text.is_(None), and_(must_mask(), not_(_IN_FORCE))))
+            .where(or_(not_(is_trainable()), text.is_(None), and_(must_mask(), not_(_IN_FORCE))))
         )
         return int((await self._connection.run(counted)).scalar_one())
 

@@ -28,10 +28,10 @@ from sqlalchemy import (
 )
 
 from bot.domain import (
-    AnswerEnd,
     Estimate,
     ExampleState,
     Hyperparameters,
+    IncompleteReason,
     ModelKind,
     Origin,
     Phase,
@@ -44,8 +44,8 @@ from bot.rows import Method
 from storage.columns import Frozen, Json, Utc, one_of
 from storage.columns import metadata as metadata
 from storage.evaluation_tables import evaluations as evaluations
-from storage.example_tables import example_marks as example_marks
-from storage.example_tables import example_messages as example_messages
+from storage.example_message_tables import example_marks as example_marks
+from storage.example_message_tables import example_messages as example_messages
 from storage.judging_tables import judgings as judgings
 from storage.offer_table import training_offers as training_offers
 from storage.queue_tables import inbox as inbox
@@ -68,7 +68,7 @@ from storage.schema import (
     text_column,
     workspace_key,
 )
-from storage.taught_table import taught_turns as taught_turns
+from storage.teach_next_table import taught_turns as taught_turns
 
 workspaces = Table(
     "workspaces",
@@ -468,7 +468,7 @@ turns = numbered_table(
     Column("seconds", Float),
     Column("is_refusal", Boolean, nullable=False, server_default=false()),
     Column("asked_message", Text),
-    Column("end", one_of(AnswerEnd)),
+    Column("end", one_of(IncompleteReason)),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "event_key"),
     foreign_key("assistants", "assistant"),

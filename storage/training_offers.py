@@ -12,8 +12,8 @@ from bot.rows import Method
 from storage.assistants import assistant_of
 from storage.connection import Connection
 from storage.offer_table import training_offers
-from storage.permission import permitted
 from storage.tables import assistants, example_tags, examples, snapshot_rows, workspaces
+from storage.trainable import is_trainable
 
 
 class TrainingOffers:
@@ -60,7 +60,7 @@ class TrainingOffers:
             snapshot_rows.c.example == examples.c.id,
             snapshot_rows.c.snapshot == (learned or 0),
         )
-        counted = select(func.count()).select_from(examples).where(own, permitted())
+        counted = select(func.count()).select_from(examples).where(own, is_trainable())
         counted = counted.where(~asked, ~known)
         return int((await self._connection.run(counted)).scalar_one())
 

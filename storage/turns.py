@@ -15,8 +15,8 @@ from bot.domain import (
     ChannelId,
     ExampleState,
     MessageId,
+    ModelFeedback,
     ModelName,
-    Reception,
     Turn,
     TurnId,
     TurnState,
@@ -202,9 +202,9 @@ class Turns:
         rows = await self._connection.every(select(votes).where(own), votes.c.at, votes.c.user)
         return [Vote(row.turn, row.user, row.value, row.reason, row.at) for row in rows]
 
-    async def receptions(
+    async def model_feedback(
         self, workspace: WorkspaceId, assistant: AssistantId, *, since: datetime
-    ) -> Mapping[ModelName, Reception]:
+    ) -> Mapping[ModelName, ModelFeedback]:
         own = turns.c.workspace == workspace, turns.c.assistant == assistant, turns.c.at >= since
         is_failed = turns.c.state == TurnState.FAILED
         counted = select(turns.c.model, is_failed.label("failed"), func.count().label("number"))
@@ -216,7 +216,9 @@ class Turns:
             failed[row.model] += row.number if row.failed else 0
         votes = await self._votes_by_model(*own)
         return {
-            ModelName(model): Reception(count, failed[model], *votes.get(ModelName(model), (0, 0)))
+            ModelName(model): ModelFeedback(
+                count, failed[model], *votes.get(ModelName(model), (0, 0))
+            )
             for model, count in answers.items()
         }
 

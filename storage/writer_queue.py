@@ -1,4 +1,4 @@
-"""Whose turn it is to write: first come, first served, but what is urgent before the rest."""
+"""The lock of writers: first come, first served, urgent writers before the others."""
 
 from __future__ import annotations
 

@@ -202,19 +202,19 @@ MUTANTS = (
     ),
     # Privacy
     Mutant(
-        "storage/permission.py",
+        "storage/trainable.py",
         "not_(_has_author(_consent(given=False))),",
         "",
         ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
     ),
     Mutant(
-        "storage/permission.py",
+        "storage/trainable.py",
         "                _has_consent(),\n                _has_author(),\n",
         "                _has_consent(),\n",
         ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
     ),
     Mutant(
-        "storage/permission.py",
+        "storage/trainable.py",
         "given.bitwise_and(workspaces.c.allowed) == given",
         "given >= 0",
         ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
@@ -227,7 +227,7 @@ MUTANTS = (
     ),
     Mutant(
         "storage/snapshots.py",
-        "or_(not_(permitted()), text.is_(None), and_(must_mask(), not_(_IN_FORCE)))",
+        "or_(not_(is_trainable()), text.is_(None), and_(must_mask(), not_(_IN_FORCE)))",
         "text.is_(None)",
         ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
     ),
@@ -238,7 +238,7 @@ MUTANTS = (
         ("tests/test_private_text.py",),
     ),
     Mutant(
-        "storage/permission.py",
+        "storage/trainable.py",
         "may_stay = or_(examples.c.keeps_private_text.is_(True), not_(has_secret))",
         "may_stay = or_(examples.c.keeps_private_text.is_(True), has_secret)",
         ("tests/test_private_text.py",),
@@ -432,7 +432,7 @@ MUTANTS = (
     ),
     # Erasing
     Mutant(
-        "storage/erasure.py",
+        "storage/free_pages.py",
         'connection.execute("VACUUM")',
         "pass",
         ("tests/test_storage_erasing.py::test_no_byte_stays_where_pages_were_moved",),

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from storage.engine import EngineRole, address_of, engine_for, is_sqlite
+from storage.database_engine import EngineRole, address_of, engine_for, is_sqlite
 from storage.migrations import migrate
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from fastapi import Response
 
-from bot.canary import arms
+from bot.canary import selection, stop_rules
 from bot.domain import (
     LOCAL,
     AssistantId,
@@ -18,8 +18,8 @@ from bot.domain import (
     CanaryEnd,
     CanaryState,
     MessageId,
+    ModelFeedback,
     ModelName,
-    Reception,
     TurnState,
     UserId,
     Vote,
@@ -83,7 +83,7 @@ async def received(
 
 def people(canary: Canary, *, drawn: bool, count: int = 1) -> list[str]:
     found = (f"p{n}" for n in range(1000))
-    return [one for one in found if arms.is_drawn(canary, one) is drawn][:count]
+    return [one for one in found if selection.is_selected(canary, one) is drawn][:count]
 
 
 async def test_a_person_and_a_thread_stay_with_one_model(scene: Scene) -> None:
@@ -118,14 +118,16 @@ async def test_a_person_and_a_thread_stay_with_one_model(scene: Scene) -> None:
 def test_a_share_is_a_share_and_a_larger_one_keeps_those_of_a_smaller() -> None:
     names = [f"person {n}" for n in range(4000)]
     small, large = (
-        {n for n in names if arms.is_drawn(a_canary(AssistantId(1), share=s), n)}
+        {n for n in names if selection.is_selected(a_canary(AssistantId(1), share=s), n)}
         for s in (0.2, 0.4)
     )
 
     assert abs(len(small) / 4000 - 0.2) < 0.03
     assert abs(len(large) / 4000 - 0.4) < 0.03
     assert small < large
-    assert {n for n in names if arms.is_drawn(a_canary(AssistantId(1), "another"), n)} != small
+    assert {
+        n for n in names if selection.is_selected(a_canary(AssistantId(1), "another"), n)
+    } != small
 
 
 @pytest.mark.parametrize(
@@ -255,9 +257,9 @@ def _decided(draw: random.Random, own: float, other: float) -> Verdict:
     for _ in range(400):
         arm = draw.random() >= 0.3
         counts[arm][draw.random() >= (other if arm else own)] += 1
-        of = [Reception(sum(one), 0, *one) for one in counts]
-        while arms.is_due(canary, of[0], of[1]):
-            found = arms.verdict(canary, of[0], of[1])
+        of = [ModelFeedback(sum(one), 0, *one) for one in counts]
+        while stop_rules.is_due(canary, of[0], of[1]):
+            found = stop_rules.verdict(canary, of[0], of[1])
             if found is not Verdict.UNDECIDED:
                 return found
             canary = replace(canary, looks=canary.looks + 1)

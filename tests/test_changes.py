@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from adapters.changes import ChangesLost, ReactionsUpdated, Streaming, Watch
+from adapters.changes import ChangesLost, ReactionsUpdated, Streaming, Subscription
 from bot.domain import UserId
 
 MINA = UserId("mina")
 
 
 def test_a_slow_watcher_loses_live_pieces_first() -> None:
-    watch = Watch(limit=3)
+    watch = Subscription(limit=3)
 
     for change in (
         Streaming(1, "a"),
@@ -23,7 +23,7 @@ def test_a_slow_watcher_loses_live_pieces_first() -> None:
 
 
 def test_a_watcher_that_is_far_too_slow_is_told_so() -> None:
-    watch = Watch(limit=3)
+    watch = Subscription(limit=3)
 
     for number in range(4):
         watch.tell(ReactionsUpdated(number, "x", MINA))
@@ -32,7 +32,7 @@ def test_a_watcher_that_is_far_too_slow_is_told_so() -> None:
 
 
 def test_a_growing_answer_takes_one_place_in_the_queue() -> None:
-    watch = Watch()
+    watch = Subscription()
 
     for text in ("a", "ab", "abc"):
         watch.tell(Streaming(1, text))

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from bot.check_results import CheckKind
-from bot.cleaning.checks import advice
-from bot.cleaning.near import near_pairs
-from bot.cleaning.samples import language
+from bot.checking.checks import advice
+from bot.checking.near import near_pairs
+from bot.checking.samples import language
 from bot.domain import LOCAL, ChannelId, ExampleState, Place
 from bot.events import ButtonClicked, CommandInvoked
 from bot.prompts import few_shot

@@ -21,9 +21,9 @@ from openai.types.chat import ChatCompletionUserMessageParam
 from attune.bootstrap import configured_hosts
 from attune.embedded import Address, embedded_tuner
 from attune.engine.adding import add, refuse_name
+from attune.engine.candidates import offered
 from attune.engine.folder import EngineFolder, is_whole
 from attune.engine.installation import Installation, ReportProgress
-from attune.engine.offers import offered
 from attune.engine.pip_errors import explained, is_not_offered
 from attune.engine.steps import ModelPackage, Steps
 from attune.service import house

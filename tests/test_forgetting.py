@@ -18,7 +18,7 @@ from bot.domain import LOCAL, ExampleState, Grant, Phase, Place, Role, User, Use
 from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted, What
 from bot.replies import Card, Reply, Text
 from bot.rows import Method
-from storage.people import PERSONAL
+from storage.personal_data import PERSONAL
 from storage.tables import metadata
 from tests.scene import GENERAL, Scene
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_type_hints
@@ -89,3 +91,19 @@ def test_every_mutant_breaks_a_line_that_is_there() -> None:
     ]
 
     assert moved == []
+
+
+def test_docstrings_raise_and_list_what_exists() -> None:
+    """`Raises X` and the trees of errors name classes that are there, also after a rename."""
+    trees = [ast.parse(path.read_text("utf-8")) for path in files()]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    known = {node.name for node in nodes if isinstance(node, ast.ClassDef)} | set(dir(builtins))
+    known |= {alias.name for n in nodes if isinstance(n, ast.ImportFrom) for alias in n.names}
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    texts = [ast.get_docstring(node) or "" for node in nodes if isinstance(node, documented)]
+    raising = re.compile(r"Raises ((?:[A-Z]\w+(?:, | or | and )?)+)")
+    raised = [found[1] for text in texts for found in raising.finditer(text)]
+    listed = [m[1] for text in texts for m in re.finditer(r"[├└]── ([A-Z]\w+)", text)]
+    named = {name for some in (*raised, *listed) for name in re.findall(r"[A-Z]\w+", some)}
+    assert len(named) > 50
+    assert named - known == set()

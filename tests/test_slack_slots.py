@@ -10,7 +10,7 @@ import pytest
 
 from adapters.slack.inbound import Bot
 from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
-from adapters.slack.pacing import Pacing, Slots
+from adapters.slack.pacing import FinalCallReservation, Pacing
 from adapters.slack.posted_before_crash import PostedMessages, PostedParts
 from adapters.streamed_answer import StreamedAnswer
 from bot.domain import MessageId, UserId
@@ -63,7 +63,7 @@ def answer(api: StubApi) -> asyncio.Task[MessageId]:
 async def written(api: StubApi) -> MessageId:
     now = asyncio.get_running_loop().time
     posted_messages = PostedMessages(api, lambda: Bot("T1", "U9", "B1"))
-    with Slots(api.pacing) as slots:
+    with FinalCallReservation(api.pacing) as slots:
         writer = SlackMessageWriter(
             api,
             AnswerTarget("C1", "1.0", "T1", UserId("U1"), "key"),

@@ -13,8 +13,8 @@ import pytest
 
 from bot.domain import AssistantId, Example, ExampleFilter, ExampleId, MessageId
 from storage.database import Database
-from storage.engine import LOG_BYTES
-from storage.erasure import FreePageEraser
+from storage.database_engine import LOG_BYTES
+from storage.free_pages import FreePageEraser
 from storage.rewriting import TableRewrite
 from tests.stores import (
     ANN,

@@ -207,16 +207,22 @@ CALLS: dict[str, Call] = {
     ),
     "example_messages.mark": lambda r, h: r.example_messages.mark(FOREIGN, h.example.id, BOB),
     "example_messages.unmark": lambda r, h: r.example_messages.unmark(FOREIGN, h.example.id, ANN),
-    "people.kept": lambda r, _: first_of(r.people.kept(FOREIGN, ANN)),
-    "people.examples": lambda r, _: r.people.examples(FOREIGN, ANN, after=ExampleId(0)),
-    "people.example_count": lambda r, _: r.people.example_count(FOREIGN, ANN),
-    "people.said": lambda r, _: r.people.said(FOREIGN, ANN, after=0),
-    "people.edited": lambda r, _: r.people.edited(FOREIGN, ANN),
-    "people.take_back": lambda r, h: r.people.take_back(FOREIGN, [h.example.id], ANN, at=NOW),
-    "people.newest": lambda r, _: r.people.newest(FOREIGN, ANN),
-    "people.forget": lambda r, _: r.people.forget(FOREIGN, ANN),
-    "people.forget_messages": lambda r, _: r.people.forget_messages(FOREIGN, ANN),
-    "people.forget_quotes": lambda r, _: r.people.forget_quotes(FOREIGN, ["X"], after=0),
+    "personal_data.rows": lambda r, _: first_of(r.personal_data.rows(FOREIGN, ANN)),
+    "personal_data.examples": lambda r, _: r.personal_data.examples(
+        FOREIGN, ANN, after=ExampleId(0)
+    ),
+    "personal_data.example_count": lambda r, _: r.personal_data.example_count(FOREIGN, ANN),
+    "personal_data.messages": lambda r, _: r.personal_data.messages(FOREIGN, ANN, after=0),
+    "personal_data.edited": lambda r, _: r.personal_data.edited(FOREIGN, ANN),
+    "personal_data.take_back": lambda r, h: r.personal_data.take_back(
+        FOREIGN, [h.example.id], ANN, at=NOW
+    ),
+    "personal_data.newest": lambda r, _: r.personal_data.newest(FOREIGN, ANN),
+    "personal_data.forget": lambda r, _: r.personal_data.forget(FOREIGN, ANN),
+    "personal_data.forget_messages": lambda r, _: r.personal_data.forget_messages(FOREIGN, ANN),
+    "personal_data.forget_quotes": lambda r, _: r.personal_data.forget_quotes(
+        FOREIGN, ["X"], after=0
+    ),
     "snapshots.get": lambda r, h: r.snapshots.get(FOREIGN, h.snapshot.id),
     "snapshots.rows": lambda r, h: r.snapshots.rows(FOREIGN, h.snapshot.id),
     "snapshots.forbidden": lambda r, h: r.snapshots.forbidden(FOREIGN, h.snapshot.id),
@@ -267,7 +273,9 @@ CALLS: dict[str, Call] = {
     "evaluations.put": lambda r, h: r.evaluations.put(
         FOREIGN, h.evaluation.id, EvaluationAnswer(1, 0, AnswerState.DONE, "X")
     ),
-    "evaluations.lose": lambda r, h: r.evaluations.lose(FOREIGN, h.evaluation.id, [0]),
+    "evaluations.mark_outcome_unknown": lambda r, h: r.evaluations.mark_outcome_unknown(
+        FOREIGN, h.evaluation.id, [0]
+    ),
     "evaluations.answers": lambda r, h: r.evaluations.answers(FOREIGN, h.evaluation.id),
     "judgings.add": lambda r, h: r.judgings.add(FOREIGN, replace(h.judging, start="other")),
     "judgings.get": lambda r, h: r.judgings.get(FOREIGN, h.judging.id),
@@ -281,7 +289,9 @@ CALLS: dict[str, Call] = {
     "judgings.settle": lambda r, h: r.judgings.settle(
         FOREIGN, h.judging.id, JudgedPair(1, False, PairState.ASKED), PairState.DONE
     ),
-    "judgings.lose": lambda r, h: r.judgings.lose(FOREIGN, h.judging.id),
+    "judgings.mark_outcome_unknown": lambda r, h: r.judgings.mark_outcome_unknown(
+        FOREIGN, h.judging.id
+    ),
     "judgings.pairs": lambda r, h: r.judgings.pairs(FOREIGN, h.judging.id),
     "training_offers.new_rows": lambda r, h: r.training_offers.new_rows(
         FOREIGN, h.assistant.id, Method.SUPERVISED, learned=None
@@ -296,7 +306,7 @@ CALLS: dict[str, Call] = {
     "answer_stats.unanswered": lambda r, h: r.answer_stats.unanswered(
         FOREIGN, h.assistant.id, since=NOW, is_marked=False
     ),
-    "answer_stats.close": lambda r, h: r.answer_stats.close(
+    "answer_stats.mark_resolved": lambda r, h: r.answer_stats.mark_resolved(
         FOREIGN, [h.turn.id], h.example.id, at=NOW
     ),
     "evaluations.ordered": lambda r, h: r.evaluations.ordered(
@@ -321,7 +331,7 @@ CALLS: dict[str, Call] = {
     "canaries.change": lambda r, h: r.canaries.change(FOREIGN, h.canary.id, looks=9),
     "canaries.count_failure": lambda r, h: r.canaries.count_failure(FOREIGN, h.canary.id),
     "canaries.history": lambda r, h: r.canaries.history(FOREIGN, h.assistant.id),
-    "turns.receptions": lambda r, h: r.turns.receptions(FOREIGN, h.assistant.id, since=NOW),
+    "turns.model_feedback": lambda r, h: r.turns.model_feedback(FOREIGN, h.assistant.id, since=NOW),
     "turns.liked": lambda r, h: r.turns.liked(FOREIGN, h.assistant.id),
     "models.add": lambda r, h: r.models.add(FOREIGN, h.model),
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
@@ -475,7 +485,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     )
     await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
     await r.training_offers.make(HOME, assistant.id, Method.SUPERVISED, 0, at=NOW)
-    await r.answer_stats.close(HOME, [turn.id], example.id, at=NOW)
+    await r.answer_stats.mark_resolved(HOME, [turn.id], example.id, at=NOW)
     evaluation = await r.evaluations.add(HOME, an_evaluation(assistant.id))
     question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
     await r.evaluations.add_questions(HOME, evaluation.id, [question])

@@ -1,4 +1,4 @@
-"""The seam between the server and what trains and answers: sandbox, or models of our own."""
+"""The interface between the server and what trains and answers: sandbox or local models."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,15 +1,15 @@
-"""Every way in which the tuner says no.
+"""The tuner's errors, each with its HTTP status.
 
-Refusal                 a request that cannot be carried out (400)
+ApiError                a request that cannot be carried out (400)
 ├── WrongKey            no key, or not one of ours (401)
 ├── Unknown             no such file, job, model or page (404)
 ├── WrongMethod         the page exists, the verb does not (405)
-├── Slow                a request that takes too long to arrive (408)
-├── Clash               another piece of work is in the way; worth a retry (409)
+├── RequestTimeout      a request that takes too long to arrive (408)
+├── Conflict            another piece of work is in the way; worth a retry (409)
 ├── TooLarge            more bytes than we take (413)
 ├── Busy                more questions than we can answer now (429)
 ├── DiskFull            nothing more can be kept (507)
-├── Unready             a model that its operator must look after (503)
+├── ModelLoadFailed     a model that its operator must look after (503)
 └── WrongMedia          not JSON, or not multipart, where that is needed (415)
 CannotStart             the server cannot stand on this machine as it was told
 """

@@ -1,4 +1,4 @@
-"""Jobs in line, one worker process each: its life and its death.
+"""The queue of jobs: starts, supervises and stops one worker process per job.
 
 The database says what should be and the folders say what is done; a turn compares the two and
 acts. Nothing is kept only in memory but the processes themselves, and these end with us.

@@ -1,4 +1,4 @@
-"""The tuner as a server: takes its folder, stands up, and goes down in one breath."""
+"""The tuner's server: locks its folder, serves HTTP, and shuts down."""
 
 import asyncio
 import contextlib

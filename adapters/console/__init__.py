@@ -1,4 +1,4 @@
-"""The room in a terminal: a line in, a line out."""
+"""The local workspace in a terminal."""
 
 from __future__ import annotations
 

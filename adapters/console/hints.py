@@ -1,4 +1,4 @@
-"""The slash words of the room itself, and how each is written."""
+"""The slash commands of the console itself, and their usage."""
 
 from __future__ import annotations
 

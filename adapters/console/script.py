@@ -1,4 +1,4 @@
-"""The room for scripts: a line is answered whole before the next one is read."""
+"""The local workspace for scripts: each line is answered whole before the next one is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import TextIO
 
-from adapters.changes import Change, Posted, Updated, Watch
+from adapters.changes import Change, Posted, Subscription, Updated
 from adapters.console.conversation import Conversation
 from adapters.console.hints import LineError
 from adapters.room import drawn, is_gone
@@ -42,7 +42,7 @@ async def _run_line(conversation: Conversation, line: str) -> str:
 class _Page:
     """The output, message by message."""
 
-    def __init__(self, conversation: Conversation, watch: Watch, output: TextIO) -> None:
+    def __init__(self, conversation: Conversation, watch: Subscription, output: TextIO) -> None:
         self._conversation = conversation
         self._watch = watch
         self._output = output

@@ -1,4 +1,4 @@
-"""The room for people: a prompt that stays, above it what is said, live."""
+"""The local workspace for people in a terminal: a prompt below, messages above it, live."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text as Words
 
-from adapters.changes import Change, Posted, Streaming, Updated, Watch
+from adapters.changes import Change, Posted, Streaming, Subscription, Updated
 from adapters.console import panels
 from adapters.console.conversation import Conversation, Outcome
 from adapters.console.hints import USAGES, LineError
@@ -68,7 +68,7 @@ class _Screen:
         self._working: set[asyncio.Task[None]] = set()
         self._is_impatient = False
 
-    async def run(self, watch: Watch) -> None:
+    async def run(self, watch: Subscription) -> None:
         """Show and read until the person leaves; once."""
         await self._open()
         async with self._group as group:
@@ -97,7 +97,7 @@ class _Screen:
             else:
                 await self._run_line(line.strip())
 
-    async def _follow(self, watch: Watch) -> None:
+    async def _follow(self, watch: Subscription) -> None:
         async for change in watch:
             await self._show(change)
             self._session.app.invalidate()

@@ -1,1 +1,1 @@
-"""Discord: what comes in, what goes out, and the one door to its library."""
+"""The Discord adapter: events in, messages out; only `gateway` imports discord.py."""

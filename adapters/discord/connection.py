@@ -1,4 +1,4 @@
-"""The bot on Discord: listens to the gateway, keeps each event, and lets the house work on it."""
+"""Runs the bot on Discord: listens to the gateway, stores each event, then handles it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one door to Discord's library: the gateway's socket in, REST calls out."""
+"""All use of discord.py: the gateway's sockets in, REST calls out."""
 
 from __future__ import annotations
 

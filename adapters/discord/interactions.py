@@ -112,7 +112,7 @@ class Interactions:
             context.state = ResponseState.LATER if is_click else ResponseState.THINKING
 
     async def finish(self, context: InteractionContext) -> None:
-        """Nothing more comes: no dots are left standing."""
+        """Deletes the deferred response if nothing was answered."""
         await self.defer(context)
         async with context.lock:
             if context.state is not ResponseState.THINKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from adapters.openai.answers import Json, as_whole
-from bot.domain import AnswerEnd, ToolCall
+from bot.domain import IncompleteReason, ToolCall
 from bot.ports.provider import Delta, Usage
 
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
@@ -17,13 +17,13 @@ _OPENINGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "<seed:think>"
 _LONE_END = re.compile(r"</think(?:ing)?>|\[/THINK\]")
 _LONGEST_CALL = 2000
 # Mistral ends at `model_length` too; TGI and others use the words of their own engines.
-_ENDS: Mapping[str, AnswerEnd] = {
-    "length": AnswerEnd.LENGTH,
-    "max_tokens": AnswerEnd.LENGTH,
-    "max_output_tokens": AnswerEnd.LENGTH,
-    "model_length": AnswerEnd.LENGTH,
-    "content_filter": AnswerEnd.FILTER,
-    "safety": AnswerEnd.FILTER,
+_ENDS: Mapping[str, IncompleteReason] = {
+    "length": IncompleteReason.LENGTH,
+    "max_tokens": IncompleteReason.LENGTH,
+    "max_output_tokens": IncompleteReason.LENGTH,
+    "model_length": IncompleteReason.LENGTH,
+    "content_filter": IncompleteReason.FILTER,
+    "safety": IncompleteReason.FILTER,
 }
 
 
@@ -42,7 +42,7 @@ class AnswerReader:
     def __init__(self, *, begins_in_thoughts: bool = False) -> None:
         self.has_text = False
         self.has_thoughts = False
-        self.end: AnswerEnd | None = None
+        self.end: IncompleteReason | None = None
         self._thoughts = _InlineThoughts(is_inside=begins_in_thoughts)
         self._calls: dict[object, _Call] = {}
         self._usage: Usage | None = None
@@ -115,7 +115,7 @@ class AnswerReader:
         end = _ENDS.get(reason.lower()) if isinstance(reason, str) else None
         if end is not None and self.end is None:
             self.end = end
-            yield Delta(end=end, is_refusal=end is AnswerEnd.FILTER)
+            yield Delta(end=end, is_refusal=end is IncompleteReason.FILTER)
 
     def _called(self, message: Json) -> None:
         """Pieces of a call carry its index; the older `function_call` is a single one."""

@@ -29,7 +29,7 @@ from adapters.openai.dialects import Dialect
 from adapters.openai.errors import ProtocolViolation, retry_after_seconds, translated
 from adapters.openai.paging import PAGE_ROWS, pages
 from adapters.openai.parameters import LearnedParameters
-from bot.domain import AnswerEnd, Checkpoint, HostName, JobEvent, ModelName, Sampling
+from bot.domain import Checkpoint, HostName, IncompleteReason, JobEvent, ModelName, Sampling
 from bot.errors import (
     AnswerFiltered,
     EmptyAnswer,
@@ -476,7 +476,7 @@ class OpenAIHost:
         kind = _kind_of(stream)
         if not kind.startswith(("text/event-stream", "application/json")):
             return ProtocolViolation(f"The answer is {kind} instead of a stream.")
-        if reader.end is AnswerEnd.FILTER:
+        if reader.end is IncompleteReason.FILTER:
             return AnswerFiltered(host=self._name)
         if reader.has_thoughts:
             return OnlyThoughts(host=self._name)

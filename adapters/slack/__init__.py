@@ -1,1 +1,1 @@
-"""Slack: what comes in, what goes out, and the one door to its libraries."""
+"""The Slack adapter: events in, messages out; only `gateway` imports Slack's libraries."""

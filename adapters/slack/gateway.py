@@ -1,4 +1,4 @@
-"""The one door to Slack's libraries: sockets and HTTP in, Web API calls out."""
+"""All use of Slack's libraries: sockets and HTTP in, Web API calls out."""
 
 from __future__ import annotations
 
@@ -330,7 +330,7 @@ class Slack:
             ticket.leave()
 
     def _note(self, body: Json) -> None:
-        """What concerns the door alone."""
+        """Events for the adapter alone: rate limits and caches."""
         if body.get("type") == "app_rate_limited":
             log.warning("Slack holds events back: there were too many within an hour")
         event = body.get("event") or {}

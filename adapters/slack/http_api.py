@@ -1,4 +1,4 @@
-"""Calls to Slack's Web API, with the patience and the errors of the house."""
+"""Calls to Slack's Web API, with retries and this project's own errors."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from adapters.message_splitting import chunks
 from adapters.slack.api import Api, Before, Json, code, is_unknown_method, ts_of
 from adapters.slack.outbound import feedback, metadata
-from adapters.slack.pacing import Slots
+from adapters.slack.pacing import FinalCallReservation
 from adapters.slack.posted_before_crash import PostedParts
 from adapters.slack.texts import LONGEST_MARKDOWN, LONGEST_TEXT, escaped
 from adapters.streamed_answer import AnswerButtons, AnswerMessage, AnswerStopped
@@ -60,7 +60,7 @@ class SlackMessageWriter:
         target: AnswerTarget,
         earlier: PostedParts,
         *,
-        slots: Slots,
+        slots: FinalCallReservation,
         begins: Before,
         now: Callable[[], float],
         is_new: bool,

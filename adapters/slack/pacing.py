@@ -73,7 +73,7 @@ class Budget:
         self._closed_until = max(self._closed_until, self._now() + seconds)
 
 
-class Slots:
+class FinalCallReservation:
     """What one answer holds of the budgets for ends: open streams, and a post not yet whole.
 
     Leaving the block gives all of it back, also where a start failed or was cancelled.
@@ -100,7 +100,7 @@ class Slots:
             self._is_updating = True
             self._pacing.updating += 1
 
-    def __enter__(self) -> Slots:
+    def __enter__(self) -> FinalCallReservation:
         return self
 
     def __exit__(self, *error: object) -> None:

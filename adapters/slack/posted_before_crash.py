@@ -1,4 +1,4 @@
-"""What an attempt of ours has left in a channel that nobody here remembers."""
+"""Finds messages that were posted before a crash, by the key in their metadata."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class PostedMessages:
         return False
 
     def keep(self, channel: str, ts: str) -> str:
-        """This one is known: it is nobody else's."""
+        """Records the ts of a message, so that later searches skip it."""
         self._known[channel, ts] = None
         while len(self._known) > _MOST_KNOWN:
             self._known.popitem(last=False)

@@ -17,7 +17,7 @@ from adapters.slack.api import Api, Json, code, is_unknown_method
 from adapters.slack.emoji import name_of
 from adapters.slack.inbound import COMMAND, HOME, Bot, InteractionHandle
 from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
-from adapters.slack.pacing import Slots
+from adapters.slack.pacing import FinalCallReservation
 from adapters.slack.people import People
 from adapters.slack.posted_before_crash import PostedMessages, PostedParts, pages
 from adapters.slack.posts import Posts
@@ -276,7 +276,7 @@ class SlackSurface:
         shown = replace(stream, posted=posted, pieces=pieces)
         earlier = PostedParts(self._posted_messages, channel, place.thread, inbound.asked_at(key))
         try:
-            with Slots(self._api.pacing) as slots:
+            with FinalCallReservation(self._api.pacing) as slots:
                 writer = SlackMessageWriter(
                     self._api,
                     target,

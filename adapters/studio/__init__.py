@@ -1,4 +1,4 @@
-"""The studio: the room and the workshop as web pages, on the service's own server."""
+"""The studio: the local workspace and its administration as web pages."""
 
 from __future__ import annotations
 

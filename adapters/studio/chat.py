@@ -17,8 +17,8 @@ from adapters.changes import (
     Posted,
     ReactionsUpdated,
     Streaming,
+    Subscription,
     Updated,
-    Watch,
 )
 from adapters.room import mentions, to_said, without_call
 from adapters.studio.downloads import deliver
@@ -180,11 +180,11 @@ class Room:
     def remove(self, conversation: Conversation) -> None:
         self._conversations.remove(conversation)
 
-    def watch(self) -> Watch:
+    def watch(self) -> Subscription:
         """Taken before the room is read, so that nothing is missed in between."""
         return self._visit.studio.room.watch()
 
-    def listen(self, watch: Watch) -> None:
+    def listen(self, watch: Subscription) -> None:
         """Live from then on, until the window is closed."""
         task = background_tasks.create(self._follow(watch), name="studio: room")
         self._client.on_delete(task.cancel)
@@ -284,7 +284,7 @@ class Room:
             return False
         return any(message.is_own for message in await self.read(thread=thread))
 
-    async def _follow(self, watch: Watch) -> None:
+    async def _follow(self, watch: Subscription) -> None:
         with watch:
             async for change in watch:
                 try:

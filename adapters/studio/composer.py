@@ -1,4 +1,4 @@
-"""Where one writes: Enter sends, a slash completes, and one may speak as another."""
+"""The composer: Enter sends, a slash completes commands, and one may write as another user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One message of the room: who, when, what, and all that can be done with it."""
+"""One message of a channel: its author, time and text, and its buttons and reactions."""
 
 from __future__ import annotations
 

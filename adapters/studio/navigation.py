@@ -1,4 +1,4 @@
-"""The ways from page to page, as one piece of HTML: a page has enough to build besides."""
+"""Links from page to page as one piece of HTML, which is quicker to build than elements."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ Kind = Literal["positive", "warning"]
 
 
 def notify(text: str, *, kind: Kind = "positive") -> None:
-    """Slate for what went well, amber for what did not."""
+    """Shows a toast: slate for success, amber for a warning."""
     icon = "check_circle" if kind == "positive" else "info"
     color = "blue-grey-10" if kind == "positive" else "amber-9"
     ui.notification(text, position="top", timeout=3, icon=icon, color=color)

@@ -1,4 +1,4 @@
-"""One browser window: who speaks, in which language, and its way to the house."""
+"""One browser window: its user, its language, and its calls to the app."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from typing import Annotated, Never
 import typer
 
 from attune.engine.adding import refuse_name
+from attune.engine.candidates import offered
 from attune.engine.folder import EngineFolder
 from attune.engine.installation import Installation
 from attune.engine.manager import steps_of
-from attune.engine.offers import offered
 from attune.engine.steps import SMOLLM2, has_gpu, lead_to_tuner
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.canary.arms import receptions
+from bot.canary.stop_rules import model_feedback
 from bot.deployments import rollback_button
-from bot.domain import Canary, CanaryId, CanaryState, Notice, Reception
+from bot.domain import Canary, CanaryId, CanaryState, ModelFeedback, Notice
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Fact, Tone
 from bot.shown_state import stamp_of
@@ -38,7 +38,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
 
 
 async def status_card(canary: Canary, records: Records, words: Words) -> Card:
-    own, other = await receptions(canary, records)
+    own, other = await model_feedback(canary, records)
     is_running = canary.state is CanaryState.RUNNING
     line = words("canary.how", share=f"{canary.share:.0%}") if is_running else _end(canary, words)
     failed = own.failed + canary.failures
@@ -69,7 +69,7 @@ async def _buttons(canary: Canary, records: Records, words: Words) -> tuple[Butt
     )
 
 
-def _fact(label: str, of: Reception, failed: int, words: Words) -> Fact:
+def _fact(label: str, of: ModelFeedback, failed: int, words: Words) -> Fact:
     liked = wilson(of.liked, of.votes)
     share = f"{liked.low:.0%}–{liked.high:.0%}" if of.votes else "–"
     value = words(

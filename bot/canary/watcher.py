@@ -1,4 +1,4 @@
-"""Looks after the canaries: stops one that fails or is disliked, and says when one is liked more.
+"""Polls canaries: stops one that fails or is disliked, and says when one is liked more.
 
 What it knows is in the store, so a start goes on where the last one ended.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from bot.canary import arms, notices
-from bot.domain import Canary, CanaryEnd, CanaryState, Reception
+from bot.canary import notices, stop_rules
+from bot.domain import Canary, CanaryEnd, CanaryState, ModelFeedback
 from bot.ports.store import Clock, Records, Store
 from bot.significance import Verdict
 
@@ -21,7 +21,7 @@ class CanaryWatcher:
         self.wake = asyncio.Event()
         self._store = store
         self._clock = clock
-        self._told: dict[int, tuple[int, Reception, Reception]] = {}
+        self._told: dict[int, tuple[int, ModelFeedback, ModelFeedback]] = {}
 
     async def poll(self) -> bool:
         """Every step that is due; whether there was any."""
@@ -32,11 +32,11 @@ class CanaryWatcher:
 
     async def _step(self, canary: Canary) -> bool:
         async with self._store.reading() as records:
-            own, other = await arms.receptions(canary, records)
+            own, other = await stop_rules.model_feedback(canary, records)
             end = await _end(canary, own, other, records)
         if end is not None:
             return await self._stop(canary, end)
-        if arms.is_due(canary, own, other):
+        if stop_rules.is_due(canary, own, other):
             return await self._test(canary, own, other)
         seen = canary.failures, own, other
         if self._told.get(canary.id) == seen:
@@ -46,9 +46,9 @@ class CanaryWatcher:
         self._told[canary.id] = seen
         return True
 
-    async def _test(self, canary: Canary, own: Reception, other: Reception) -> bool:
+    async def _test(self, canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool:
         """One look at the votes; never again at the same ones."""
-        verdict = arms.verdict(canary, own, other)
+        verdict = stop_rules.verdict(canary, own, other)
         if verdict is Verdict.WORSE:
             return await self._stop(canary, CanaryEnd.DISLIKED)
         is_liked = canary.is_liked or verdict is Verdict.BETTER
@@ -82,7 +82,7 @@ class CanaryWatcher:
 
 
 async def _end(
-    canary: Canary, own: Reception, other: Reception, records: Records
+    canary: Canary, own: ModelFeedback, other: ModelFeedback, records: Records
 ) -> CanaryEnd | None:
     """Why it may not go on; None where it may."""
     current = await records.deployments.current(canary.workspace, canary.assistant)
@@ -92,4 +92,4 @@ async def _end(
     assistant = await records.assistants.get(canary.workspace, canary.assistant)
     if canary.model != assistant.base and (model is None or model.is_deleted):
         return CanaryEnd.DELETED
-    return CanaryEnd.FAILING if arms.is_failing(canary, own, other) else None
+    return CanaryEnd.FAILING if stop_rules.is_failing(canary, own, other) else None

@@ -1,4 +1,4 @@
-"""The nouns, frozen: what every part of Attune means by a word."""
+"""Immutable domain entities and enums: what every part of Attune means by a word."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.domain.answer_stats import UnansweredTurn as UnansweredTurn
 from bot.domain.canary import Canary as Canary
 from bot.domain.canary import CanaryEnd as CanaryEnd
 from bot.domain.canary import CanaryState as CanaryState
-from bot.domain.canary import Reception as Reception
+from bot.domain.canary import ModelFeedback as ModelFeedback
 from bot.domain.evaluation import ALWAYS_TRAINED as ALWAYS_TRAINED
 from bot.domain.evaluation import MUST_ANSWER as MUST_ANSWER
 from bot.domain.evaluation import OPEN_EVALUATIONS as OPEN_EVALUATIONS
@@ -350,7 +350,7 @@ class ExampleFilter:
     seen_from: ChannelId | None = None
 
 
-class AnswerEnd(StrEnum):
+class IncompleteReason(StrEnum):
     """Why an answer ended before the model was done: its length limit, or a content filter."""
 
     LENGTH = "length"
@@ -397,7 +397,7 @@ class Turn:
     is_refusal: bool = False
     asked_message: MessageId | None = None
     """The message of the question; `message` is that of the reply."""
-    end: AnswerEnd | None = None
+    end: IncompleteReason | None = None
     """Why the reply is not whole, where its host said so."""
 
 

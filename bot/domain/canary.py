@@ -57,7 +57,7 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
-class Reception:
+class ModelFeedback:
     """Of the answers of one model: how many, how many broke off, and the votes on them."""
 
     answers: int = 0

@@ -38,7 +38,7 @@ from bot.errors import (
     OverCap,
     serialize,
 )
-from bot.evaluation import ending, measures, notices, questions
+from bot.evaluation import completion, measures, notices, questions
 from bot.evaluation.concurrent_calls import run_calls
 from bot.evaluation.report import reference_of
 from bot.ports.dependencies import TokenReservations
@@ -122,10 +122,10 @@ class EvaluationRunner:
 
     async def poll(self) -> float | None:
         """At every host, one after the other; for tests and scripts."""
-        waits = [await self.look_at(host) for host in (*self._hosts.names(), None)]
+        waits = [await self.poll_host(host) for host in (*self._hosts.names(), None)]
         return min((wait for wait in waits if wait is not None), default=None)
 
-    async def look_at(self, host: HostName | None) -> float | None:
+    async def poll_host(self, host: HostName | None) -> float | None:
         """Ask until nothing is left to ask there; seconds until the next try, None if never.
 
         None stands for hosts that are configured no more.
@@ -208,7 +208,9 @@ class EvaluationRunner:
         if place not in self._seen:
             self._seen.add(place)
             async with self._store.writing() as records:
-                await records.evaluations.lose(evaluation.workspace, evaluation.id, contenders)
+                await records.evaluations.mark_outcome_unknown(
+                    evaluation.workspace, evaluation.id, contenders
+                )
 
     async def _claim_of(
         self,
@@ -393,7 +395,7 @@ class EvaluationRunner:
         changes: dict[str, object] = {"trouble": serialize(error)}
         if until is None and now - pause.since > GIVE_UP:
             changes["state"] = EvaluationState.STOPPING
-            changes["trouble"] = {**serialize(error), ending.FINAL: True}
+            changes["trouble"] = {**serialize(error), completion.FINAL: True}
         async with self._store.writing() as records:
             await records.evaluations.withdraw_call(
                 evaluation.workspace, evaluation.id, call.contender, call.question.number
@@ -410,10 +412,12 @@ class EvaluationRunner:
             due = [
                 one
                 for one in found
-                if not self._asking.get(one.id) and await ending.is_due(one, records)
+                if not self._asking.get(one.id) and await completion.is_due(one, records)
             ]
         for one in due:
-            await ending.end(one, store=self._store, hosts=self._hosts, at=self._clock.now())
+            await completion.finish_evaluation(
+                one, store=self._store, hosts=self._hosts, at=self._clock.now()
+            )
             self._forget(one.id)
 
     def _forget(self, evaluation: EvaluationId) -> None:

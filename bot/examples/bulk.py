@@ -10,8 +10,8 @@ from functools import partial
 from bot.commands import Handlers
 from bot.domain import ExampleId, ExampleState, Role
 from bot.errors import BadInput, NotFound
-from bot.examples.changes import redraw_cards
 from bot.examples.editing import wanted
+from bot.examples.states import redraw_cards
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records

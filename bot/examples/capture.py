@@ -16,7 +16,6 @@ from bot.domain import (
 from bot.errors import Outdated, Refusal
 from bot.examples.asking_admins import pointer_reply, pointers
 from bot.examples.better_answer import offer_form
-from bot.examples.changes import add, ask_authors, change_state, offer_undo_of, set_state
 from bot.examples.exchange import (
     Exchange,
     exchange_of,
@@ -27,6 +26,7 @@ from bot.examples.exchange import (
 )
 from bot.examples.review import warnings
 from bot.examples.shown import review_buttons
+from bot.examples.states import add, ask_authors, change_state, offer_undo_of, set_state
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
 from bot.replies import ReactionReply, Reply, Text

@@ -1,4 +1,4 @@
-"""Cards about examples after a decision: inert where they stand, fresh for the latecomer."""
+"""Cards of decided examples: without buttons, and with new ones after an outdated click."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from bot.domain import (
 )
 from bot.errors import NotNow
 from bot.examples.cards import line_of
-from bot.examples.changes import hidden, number, redraw_cards, seen
-from bot.examples.deciding import withdraw
+from bot.examples.decision_buttons import withdraw
+from bot.examples.states import hidden, number, redraw_cards, seen
 from bot.examples.texts import checked, parts, with_parts
 from bot.parsing import in_button, parse
 from bot.ports.dependencies import Dependencies

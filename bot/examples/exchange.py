@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import access
-from bot.answers import without_note
+from bot.answer_access import without_note
 from bot.domain import (
     NO_EXCLUSION,
     TYPED,

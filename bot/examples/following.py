@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from bot.domain import Example, ExampleId, ExampleState, MessageId, Place, Row, Source, Turn
 from bot.errors import BadInput, Refusal, SurfaceError
-from bot.examples.changes import change_state, redraw_cards
 from bot.examples.exchange import exchange_of
+from bot.examples.states import change_state, redraw_cards
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 from bot.request import Request

@@ -6,9 +6,9 @@ from bot.commands import Handlers
 from bot.domain import Example, ExampleId, ExampleState, Role
 from bot.errors import NotNow
 from bot.examples.cards import refuse_outdated
-from bot.examples.changes import number, redraw_cards, seen
 from bot.examples.review import next_card
 from bot.examples.shown import is_as_shown
+from bot.examples.states import number, redraw_cards, seen
 from bot.examples.texts import checked
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records

@@ -10,9 +10,9 @@ from bot.domain import (
     ExampleState,
     Role,
 )
-from bot.examples.changes import hidden, number
 from bot.examples.exchange import names_of
 from bot.examples.shown import review_buttons
+from bot.examples.states import hidden, number
 from bot.examples.texts import readable
 from bot.ports.dependencies import Dependencies
 from bot.private_text import PrivateText, private_texts

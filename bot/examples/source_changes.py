@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
+from bot.batches import run_in_batches
 from bot.commands import Handlers
 from bot.domain import (
     ExampleId,
@@ -12,7 +13,6 @@ from bot.domain import (
 )
 from bot.events import MessageEdited, MessagesDeleted
 from bot.examples.following import follow_edit
-from bot.parts import in_parts
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
 from bot.replies import (
@@ -54,8 +54,8 @@ async def place_deleted(request: Request, deps: Dependencies) -> Reply:
         await _erase_at_source(request, examples, records)
         return len(examples)
 
-    await in_parts(turn_part, deps.store)
-    await in_parts(example_part, deps.store)
+    await run_in_batches(turn_part, deps.store)
+    await run_in_batches(example_part, deps.store)
     deps.wake()
     return NoReply()
 

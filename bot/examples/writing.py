@@ -18,10 +18,10 @@ from bot.domain import (
     Sources,
 )
 from bot.errors import BadInput, NotFound, NotNow, Outdated
-from bot.examples.changes import add, change_state, note_new, number
 from bot.examples.exchange import refuse_guest, typed_at
 from bot.examples.review import warnings
 from bot.examples.shown import masking_buttons
+from bot.examples.states import add, change_state, note_new, number
 from bot.examples.texts import checked, exchange_row
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation, Links

@@ -221,7 +221,9 @@ def _against(evaluation: Evaluation) -> int | None:
     return 1 if evaluation.is_vote else report.against(evaluation)
 
 
-async def numbers(evaluation: Evaluation, judging: Judging, store: Store) -> Sequence[int]:
+async def judgeable_questions(
+    evaluation: Evaluation, judging: Judging, store: Store
+) -> Sequence[int]:
     """The questions that a judge is shown."""
     shown = _shown(evaluation, judging.against, judging.criteria, store)
     return [number async for number, _ in shown]

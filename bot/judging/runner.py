@@ -81,10 +81,10 @@ class JudgeRunner:
         """Every host at once; seconds until the next try, None if never."""
         async with self._store.reading() as records:
             hosts = {one.host for one in await records.judgings.open()}
-        waits = await asyncio.gather(*(self.look_at(host) for host in hosts))
+        waits = await asyncio.gather(*(self.poll_host(host) for host in hosts))
         return min((wait for wait in waits if wait is not None), default=None)
 
-    async def look_at(self, host: HostName) -> float | None:
+    async def poll_host(self, host: HostName) -> float | None:
         """Ask this host until nothing is left to ask there."""
 
         async def claim(room: int) -> tuple[Sequence[_Call], Container[int]]:
@@ -111,7 +111,7 @@ class JudgeRunner:
         """Write down what is to be asked, in parts; the last step makes it run."""
         async with self._store.reading() as records:
             evaluation = await records.evaluations.get(judging.workspace, judging.evaluation)
-        numbers = await command.numbers(evaluation, judging, self._store)
+        numbers = await command.judgeable_questions(evaluation, judging, self._store)
         for first in range(0, len(numbers), _PART):
             async with self._store.writing() as records:
                 part = numbers[first : first + _PART]
@@ -129,7 +129,7 @@ class JudgeRunner:
                 continue
             async with self._store.writing() as records:
                 if judging.id not in self._seen:
-                    await records.judgings.lose(judging.workspace, judging.id)
+                    await records.judgings.mark_outcome_unknown(judging.workspace, judging.id)
                     self._seen.add(judging.id)
                 found = await records.judgings.claim(
                     judging.workspace, judging.id, limit=room - len(calls)
@@ -249,7 +249,7 @@ class JudgeRunner:
             if await records.judgings.change(
                 *own, when=_ENDING, state=state, report=verdicts.dump(made), finished_at=now
             ):
-                await records.judgings.lose(*own)
+                await records.judgings.mark_outcome_unknown(*own)
                 await command.tell_status(records, judging, at=now)
         self._pauses.pop(judging.id, None)
 

@@ -46,7 +46,7 @@ class AnswerStats(Protocol):
         """
         ...
 
-    async def close(
+    async def mark_resolved(
         self,
         workspace: WorkspaceId,
         numbers: Sequence[TurnId],

@@ -1,4 +1,4 @@
-"""All that a use-case may ask for, in one hand, and what the house gives its surfaces."""
+"""What handlers are given, and the app as adapters use it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Dependencies:
 
 
 class App(Protocol):
-    """What surfaces stand on."""
+    """The application, as the chat and web adapters use it."""
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         """Promise the event durably, then work on it; None if it is known already.

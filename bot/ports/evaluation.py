@@ -112,7 +112,7 @@ class Evaluations(Protocol):
         """The outcome of what is being asked."""
         ...
 
-    async def lose(
+    async def mark_outcome_unknown(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contenders: Sequence[int]
     ) -> int:
         """How many were being asked by these; their outcome will never be known."""

@@ -59,7 +59,7 @@ class Judgings(Protocol):
         """The outcome of a pair that is being asked; waiting again where it surely was not."""
         ...
 
-    async def lose(self, workspace: WorkspaceId, judging: int) -> None:
+    async def mark_outcome_unknown(self, workspace: WorkspaceId, judging: int) -> None:
         """The outcome of what is being asked will never be known."""
         ...
 

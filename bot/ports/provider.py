@@ -9,10 +9,10 @@ from enum import StrEnum
 from typing import Protocol
 
 from bot.domain import (
-    AnswerEnd,
     Checkpoint,
     HostName,
     Hyperparameters,
+    IncompleteReason,
     JobEvent,
     ModelName,
     Sampling,
@@ -103,7 +103,7 @@ class Delta:
     usage: Usage | None = None
     is_refusal: bool = False
     is_thinking: bool = False
-    end: AnswerEnd | None = None
+    end: IncompleteReason | None = None
     calls: tuple[ToolCall, ...] = ()
 
 

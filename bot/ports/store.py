@@ -1,4 +1,4 @@
-"""The port to what lasts: one protocol per noun, each method a workspace first.
+"""The port to storage: one protocol per noun, each method a workspace first.
 
 Methods without a workspace are for the loops that serve every workspace.
 A method called with a workspace that does not own the thing finds nothing:
@@ -25,12 +25,12 @@ from bot.domain import (
     HostName,
     InboxRow,
     MessageId,
+    ModelFeedback,
     ModelName,
     NewNotice,
     Notice,
     NoticeId,
     Place,
-    Reception,
     Role,
     RoomMessage,
     Sources,
@@ -50,7 +50,7 @@ from bot.ports.examples import ExampleCards as ExampleCards
 from bot.ports.examples import ExampleMessages as ExampleMessages
 from bot.ports.examples import Examples as Examples
 from bot.ports.judgings import Judgings as Judgings
-from bot.ports.people import People as People
+from bot.ports.personal_data import PersonalData as PersonalData
 from bot.ports.training import Deployments as Deployments
 from bot.ports.training import Jobs as Jobs
 from bot.ports.training import Models as Models
@@ -273,9 +273,9 @@ class Turns(Protocol):
         self, workspace: WorkspaceId, turn: TurnId, user: UserId, value: int
     ) -> None: ...
     async def votes(self, workspace: WorkspaceId, turn: TurnId) -> Sequence[Vote]: ...
-    async def receptions(
+    async def model_feedback(
         self, workspace: WorkspaceId, assistant: AssistantId, *, since: datetime
-    ) -> Mapping[ModelName, Reception]:
+    ) -> Mapping[ModelName, ModelFeedback]:
         """Answers given since then that have ended, and the votes on them, by model."""
         ...
 
@@ -486,7 +486,7 @@ class Records(Protocol):
     examples: Examples
     example_cards: ExampleCards
     example_messages: ExampleMessages
-    people: People
+    personal_data: PersonalData
     snapshots: Snapshots
     jobs: Jobs
     evaluations: Evaluations

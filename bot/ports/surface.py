@@ -1,4 +1,4 @@
-"""The port to places where people talk: few duties, and gifts a surface may have."""
+"""The port to chat platforms: what each must do, and optional capabilities (`Can…`)."""
 
 from __future__ import annotations
 

@@ -378,7 +378,7 @@ async def _result_measures(host: Host, remote: RemoteJob) -> Sequence[StepMetric
 async def _warm_up(record: JobRecord, job: Job, host: PaidHost) -> None:
     """Deploy the model where the host needs that, and announce it once it has answered.
 
-    Raises HostSilent where the deployment should long have been ready.
+    Raises HostTimeout where the deployment should long have been ready.
     """
     model, profile = ModelName(job.model or ""), host.profile
     if profile.serving is Serving.BY_HAND:

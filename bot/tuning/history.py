@@ -7,6 +7,7 @@ import io
 from collections.abc import AsyncIterator, Sequence
 
 from bot import deployments
+from bot.batches import every_job
 from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import ends
 from bot.domain import (
@@ -22,7 +23,6 @@ from bot.domain import (
     StepMetrics,
 )
 from bot.errors import NotFound, NotNow
-from bot.parts import every_job
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Document, Listing, ListingRow, Reply, Tone

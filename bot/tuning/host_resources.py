@@ -7,11 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
+from bot.batches import every_job
 from bot.commands import Handlers
 from bot.deployments import HANDLE_LENGTH
 from bot.domain import HostName, Job, Model, ModelKind, Role
 from bot.errors import HostError, HostNotFound, HostTimeout, NotFound, NotNow, Outdated
-from bot.parts import every_job
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host, Serving
 from bot.ports.store import Records, Store

@@ -51,7 +51,7 @@ class JobPoller:
     async def poll(self) -> float | None:
         """At every host at once; seconds until the next job is due, None without jobs."""
         hosts = (*self._hosts.names(), None)
-        looks = [asyncio.create_task(self.look_at(host), name=f"{host}") for host in hosts]
+        looks = [asyncio.create_task(self.poll_host(host), name=f"{host}") for host in hosts]
         try:
             waits = await asyncio.gather(*looks)
         finally:
@@ -60,7 +60,7 @@ class JobPoller:
             await asyncio.gather(*looks, return_exceptions=True)
         return min((wait for wait in waits if wait is not None), default=None)
 
-    async def look_at(self, host: HostName | None) -> float | None:
+    async def poll_host(self, host: HostName | None) -> float | None:
         """Advance what is due at one host; None stands for those that are configured no more."""
         alone, batches = self._batches.due(await self._open_at(host), now=self._clock.now())
         await asyncio.gather(

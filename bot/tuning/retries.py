@@ -1,4 +1,4 @@
-"""For how long a host may fail before a start or a job is given up, and the waits between tries.
+"""How long a host may fail before a start or a job is given up, and the waits between tries.
 
 An outage must never end a training that goes on at the host, so a job that exists there has days;
 a start, of which nothing is lost but a click, has hours, and less where the host answers without

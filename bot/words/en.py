@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bot.rows import REASONS
 from bot.words.en_canary import SENTENCES as CANARY
-from bot.words.en_cleaning import SENTENCES as CLEANING
+from bot.words.en_checking import SENTENCES as CHECKING
 from bot.words.en_discord import SENTENCES as DISCORD
 from bot.words.en_evaluation import SENTENCES as EVALUATION
 from bot.words.en_hosts import SENTENCES as HOSTS
@@ -782,7 +782,7 @@ SENTENCES: Mapping[str, str] = {
     "console.welcome.more": "/tune help tells the rest.",
 } | (
     dict(DISCORD)
-    | dict(CLEANING)
+    | dict(CHECKING)
     | dict(EVALUATION)
     | dict(CANARY)
     | dict(HOSTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.words.zh_canary import SENTENCES as CANARY
-from bot.words.zh_cleaning import SENTENCES as CLEANING
+from bot.words.zh_checking import SENTENCES as CHECKING
 from bot.words.zh_discord import SENTENCES as DISCORD
 from bot.words.zh_evaluation import SENTENCES as EVALUATION
 from bot.words.zh_hosts import SENTENCES as HOSTS
@@ -791,7 +791,7 @@ SENTENCES: Mapping[str, str] = {
 } | (
     _ERRORS
     | dict(DISCORD)
-    | dict(CLEANING)
+    | dict(CHECKING)
     | dict(EVALUATION)
     | dict(CANARY)
     | dict(HOSTS)

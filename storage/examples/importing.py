@@ -1,4 +1,4 @@
-"""Examples by the thousand: one statement for all of them, and no look at any single one."""
+"""Inserts examples by the thousand in one statement."""
 
 from __future__ import annotations
 

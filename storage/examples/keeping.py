@@ -1,4 +1,4 @@
-"""The noun itself: an example's way from proposed to erased."""
+"""Examples and the changes of their state, from proposed to erased."""
 
 from __future__ import annotations
 
@@ -51,7 +51,6 @@ from storage.examples.finding import (
 )
 from storage.examples.importing import add_marked
 from storage.examples.values import columns_of, kept, mark_of, text_columns_of
-from storage.permission import awaits_consent, permitted
 from storage.tables import (
     IS_LIVING,
     example_authors,
@@ -64,6 +63,7 @@ from storage.tables import (
 from storage.tables import (
     examples as table,
 )
+from storage.trainable import awaits_consent, is_trainable
 
 PAGE = 200
 
@@ -304,7 +304,7 @@ class Examples:
     async def count_trainable(
         self, workspace: WorkspaceId, assistant: AssistantId, method: Method
     ) -> int:
-        wanted = and_(of_assistant(workspace, assistant), table.c.method == method, permitted())
+        wanted = and_(of_assistant(workspace, assistant), table.c.method == method, is_trainable())
         counted = select(func.count()).select_from(table).where(wanted)
         return int((await self._connection.run(counted)).scalar_one())
 
@@ -319,7 +319,7 @@ class Examples:
         shown_in: ChannelId | None = None,
         filters: ExampleFilter | None = None,
     ) -> AsyncIterator[Example]:
-        rule = and_(permitted(shown_in=shown_in), *matching(filters or ExampleFilter()))
+        rule = and_(is_trainable(shown_in=shown_in), *matching(filters or ExampleFilter()))
         wanted = and_(table.c.assistant == assistant, table.c.method == method, rule)
         last, left = after or 0, limit
         while left is None or left > 0:

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
 from bot.errors import SettingsError
-from storage.engine import EngineRole, address_of, engine_for, reachable
+from storage.database_engine import EngineRole, address_of, engine_for, reachable
 from storage.tables import metadata
 
 HEAD = "0024"

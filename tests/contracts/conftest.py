@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from bot.ports.store import Store
 from storage.database import Database
-from storage.engine import EngineRole, address_of, engine_for
+from storage.database_engine import EngineRole, address_of, engine_for
 
 POSTGRES = os.environ.get("ATTUNE_TEST_POSTGRES")
 

@@ -1304,7 +1304,7 @@ async def test_an_evaluation_is_asked_question_by_question(store: Store) -> None
         ]
         (left,) = await records.evaluations.pending(HOME, made.id, 0, limit=9)
         assert left.number == second.number
-        assert await records.evaluations.lose(HOME, made.id, [0]) == 1
+        assert await records.evaluations.mark_outcome_unknown(HOME, made.id, [0]) == 1
         assert await records.evaluations.count_answers(HOME, made.id) == 2
         found = await records.evaluations.answers(HOME, made.id)
         assert found == [answer, EvaluationAnswer(3, 0, AnswerState.LOST)]

@@ -25,7 +25,7 @@ from adapters.slack.api import Access as SlackAccess
 from adapters.slack.http_api import HttpApi as SlackApi
 from adapters.slack.inbound import Bot as SlackBot
 from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
-from adapters.slack.pacing import Slots
+from adapters.slack.pacing import FinalCallReservation
 from adapters.slack.posted_before_crash import PostedMessages, PostedParts
 from adapters.streamed_answer import MessageWriter, StreamedAnswer
 from bot.domain import MessageId, UserId
@@ -114,7 +114,7 @@ class OnSlack:
         posted_messages = PostedMessages(
             api, lambda: SlackBot("T1", slack_fake.BOT, slack_fake.BOT_ID)
         )
-        with Slots(self.api.pacing) as slots:
+        with FinalCallReservation(self.api.pacing) as slots:
             yield SlackMessageWriter(
                 api,
                 AnswerTarget(self.channel, self.root, "T1", UserId("U2"), "key"),

@@ -60,7 +60,7 @@ class _Exchange:
         self._deadline = self._began + (UPLOAD_SECONDS if is_upload else BODY_SECONDS)
 
     async def receive(self) -> Message:
-        """Raises Slow while a body does not come in; what comes after it may take its time."""
+        """Raises RequestTimeout while a body does not come in; later bodies may take long."""
         message = await (self._piece() if self._has_body else self._receive())
         self._is_waiting = False
         if not message.get("more_body", False):

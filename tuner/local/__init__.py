@@ -1,4 +1,4 @@
-"""Models of our own: trained and served with torch, which only this package imports."""
+"""Training and serving with torch, which only this package imports."""
 
 from tuner.local.engine import Local
 

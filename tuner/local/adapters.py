@@ -90,7 +90,7 @@ class AdapterBank:
         self.like = next(iter(self._layers.values())).weight.detach()
 
     def refuse_foreign(self, adapter: Adapter) -> None:
-        """Raises Unready for one that changes what cannot be mixed: half of it would be served."""
+        """Raises ModelLoadFailed for one that changes what cannot be mixed."""
         foreign = sorted({*(adapter.pairs.keys() - self._layers.keys()), *adapter.others})
         if foreign:
             raise ModelLoadFailed(

@@ -90,7 +90,7 @@ class Batch:
         self._adapters = dict(adapters)
 
     def refuse_foreign(self, adapter: Adapter) -> None:
-        """Raises Unready for an adapter that could not be served whole."""
+        """Raises ModelLoadFailed for an adapter that could not be served whole."""
         self._bank.refuse_foreign(adapter)
 
     @property

@@ -1,4 +1,4 @@
-"""In which order and wording rows are learned, how fast, and when it is enough."""
+"""The order, wording and learning rate in which rows are trained on, and the early end."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence

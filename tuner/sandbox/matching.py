@@ -60,10 +60,10 @@ class Candidate:
     reply: int
     question: str
     log_probability: float
-    coverage: float
+    weighted_overlap: float
 
 
-def coverage(asked: Question, taught: Question, vocabulary: Vocabulary) -> float:
+def weighted_overlap(asked: Question, taught: Question, vocabulary: Vocabulary) -> float:
     """The share of weighted terms that two questions have in common; 1 for the same text."""
     if asked.text == taught.text:
         return 1.0
@@ -127,15 +127,17 @@ def choose(
     Chance decides only between replies taught for the same question, so that a temperature
     never turns a sure answer into another one.
     """
-    ranked = sorted(candidates, key=lambda one: (-one.coverage, -one.log_probability, one.reply))
+    ranked = sorted(
+        candidates, key=lambda one: (-one.weighted_overlap, -one.log_probability, one.reply)
+    )
     best = ranked[0] if ranked else Candidate(-1, "", 0.0, 0.0)
-    if best.coverage < LEAST_COVERAGE or _is_ambiguous(ranked):
-        return Reply(NOT_TAUGHT, 1 - best.coverage, True)
-    tied = [one for one in ranked if one.coverage >= best.coverage - SAME]
+    if best.weighted_overlap < LEAST_COVERAGE or _is_ambiguous(ranked):
+        return Reply(NOT_TAUGHT, 1 - best.weighted_overlap, True)
+    tied = [one for one in ranked if one.weighted_overlap >= best.weighted_overlap - SAME]
     best = max(tied, key=lambda one: one.log_probability)
     if temperature > 0:
         best = _drawn([one for one in tied if one.question == best.question], temperature, seed)
-    return Reply(replies[best.reply], min(1.0, best.coverage), False)
+    return Reply(replies[best.reply], min(1.0, best.weighted_overlap), False)
 
 
 def _is_ambiguous(ranked: Sequence[Candidate]) -> bool:
@@ -144,8 +146,8 @@ def _is_ambiguous(ranked: Sequence[Candidate]) -> bool:
     rivals = (
         one for one in ranked[1:] if one.reply != best.reply and one.question != best.question
     )
-    nearest = max((one.coverage for one in rivals), default=0.0)
-    return best.coverage < CERTAIN and best.coverage - nearest < AMBIGUOUS
+    nearest = max((one.weighted_overlap for one in rivals), default=0.0)
+    return best.weighted_overlap < CERTAIN and best.weighted_overlap - nearest < AMBIGUOUS
 
 
 def _drawn(tied: Sequence[Candidate], temperature: float, seed: int | None) -> Candidate:
@@ -167,7 +169,7 @@ def base_reply(
     asked = Question.read(question_and_context(messages)[0], vocabulary)
     taught = [Question.read(question, vocabulary) for question, _ in exchanges]
     found = [
-        Candidate(n, one.text, 0.0, coverage(asked, one, vocabulary))
+        Candidate(n, one.text, 0.0, weighted_overlap(asked, one, vocabulary))
         for n, one in enumerate(taught)
     ]
     replies = [reply for _, reply in exchanges]

@@ -31,8 +31,8 @@ from tuner.sandbox.matching import (
     Question,
     Reply,
     choose,
-    coverage,
     in_language_of,
+    weighted_overlap,
 )
 from tuner.sandbox.text import normalise, question_and_context
 
@@ -101,11 +101,11 @@ class Model:
         found: dict[tuple[int, str], Candidate] = {}
         for number in self._most_alike(features):
             example, taught = self.examples[number], self._questions[number]
-            covered = coverage(asked, taught, self.vocabulary)
+            covered = weighted_overlap(asked, taught, self.vocabulary)
             if earlier and normalise(example.earlier) == normalise(earlier):
                 covered += SAME_CONTEXT
             known = found.get((example.reply, taught.text))
-            if known is None or known.coverage < covered:
+            if known is None or known.weighted_overlap < covered:
                 found[example.reply, taught.text] = Candidate(
                     example.reply, taught.text, float(logs[example.reply]), covered
                 )

@@ -38,7 +38,7 @@ def terms_of(text: str) -> list[str]:
     return found[:MOST_TERMS]
 
 
-def tokens_of(text: str) -> list[str]:
+def accuracy_tokens(text: str) -> list[str]:
     """Words with their punctuation, and single characters of scripts without spaces."""
     return _TOKEN.findall(text)
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tuner.sandbox.features import Floats
 from tuner.sandbox.model import Model, TrainingExample, log_total
 from tuner.sandbox.targets import Target, read_targets
-from tuner.sandbox.text import normalise, tokens_of
+from tuner.sandbox.text import accuracy_tokens, normalise
 
 Method = Literal["supervised", "dpo"]
 Figures = tuple[float, float]
@@ -289,7 +289,7 @@ def _with_none(scores: Floats) -> Floats:
 def _token_accuracy(replies: Sequence[str], pick: int, right: int, text: str) -> float:
     if pick == right or pick == len(replies):
         return float(pick == right)
-    said, wanted = tokens_of(replies[pick]), tokens_of(text)
+    said, wanted = accuracy_tokens(replies[pick]), accuracy_tokens(text)
     return sum(a == b for a, b in zip(said, wanted, strict=False)) / len(wanted)
 
 

@@ -1,1 +1,1 @@
-"""Where the tuner's files, jobs and models last."""
+"""Storage of the tuner's files, jobs and models."""

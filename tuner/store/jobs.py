@@ -1,4 +1,4 @@
-"""Fine-tuning jobs as their owners see and steer them."""
+"""Fine-tuning jobs as their owners see and change them."""
 
 import secrets
 import time

@@ -1,4 +1,4 @@
-"""Bringing a file in: dropped, checked row by row before one's eyes, and reported on."""
+"""The import page: a file is uploaded, checked row by row, and reported on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs: their history, and each one live with its chart, settings and story."""
+"""The jobs page: past jobs, and each running one live with its chart, settings and events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of examples: rows at a desk, cards on a phone, all of it by keyboard too."""
+"""The table of examples: rows on a wide window, cards on a phone, usable by keyboard."""
 
 from __future__ import annotations
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from bot.cleaning.command import joined, standing
+from bot.checking.command import joined, standing
 from bot.commands import Handlers
 from bot.domain import Example, ExampleId, ExampleState, Role
 from bot.errors import NotFound, Outdated
-from bot.examples.changes import redraw_cards
+from bot.examples.states import redraw_cards
 from bot.examples.texts import checked, parts, with_parts
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bot.domain import Example, ExampleFilter, ExampleId
 from bot.examples.cards import line_of
-from bot.examples.changes import hidden
 from bot.examples.review import warnings
 from bot.examples.shown import masking_buttons, stamp
+from bot.examples.states import hidden
 from bot.ports.dependencies import Dependencies
 from bot.private_text import ANY_PRIVATE_TEXT
 from bot.replies import Button, Listing, ListingRow

@@ -26,7 +26,9 @@ async def is_due(evaluation: Evaluation, records: Records) -> bool:
     return await records.evaluations.count_answers(evaluation.workspace, evaluation.id) >= expected
 
 
-async def end(evaluation: Evaluation, *, store: Store, hosts: Hosts, at: datetime) -> None:
+async def finish_evaluation(
+    evaluation: Evaluation, *, store: Store, hosts: Hosts, at: datetime
+) -> None:
     """Once only: its report, the deployment and both notices share a transaction."""
     made = await report.make(store, evaluation, hosts)
     state = EvaluationState.DONE
@@ -36,7 +38,9 @@ async def end(evaluation: Evaluation, *, store: Store, hosts: Hosts, at: datetim
     over = replace(evaluation, state=state)
     async with store.writing() as records:
         everybody = range(len(evaluation.contenders))
-        await records.evaluations.lose(evaluation.workspace, evaluation.id, everybody)
+        await records.evaluations.mark_outcome_unknown(
+            evaluation.workspace, evaluation.id, everybody
+        )
         is_taken = evaluation.is_gate and await _may_take(over, made, records)
         if not await records.evaluations.change(
             evaluation.workspace,

@@ -1,4 +1,4 @@
-"""Engines: an address from the settings as something that can be connected to."""
+"""SQLAlchemy engines from the address in the settings."""
 
 from __future__ import annotations
 
@@ -90,22 +90,22 @@ def create_file(address: URL) -> None:
             raise _wrong(f"{path} cannot be created ({error.strerror})") from error
 
 
-def engine_for(address: URL, duty: EngineRole) -> AsyncEngine:
+def engine_for(address: URL, role: EngineRole) -> AsyncEngine:
     """Connections end their own transactions, so the pool resets nothing."""
     try:
         if is_sqlite(address):
-            return _sqlite(address, duty)
+            return _sqlite(address, role)
         return create_async_engine(
             address,
             pool_reset_on_return=None,
             max_overflow=-1,
-            execution_options=_POSTGRES_OPTIONS.get(duty, {}),
+            execution_options=_POSTGRES_OPTIONS.get(role, {}),
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise _wrong(f"the driver of {address.drivername} is not installed") from error
 
 
-def _sqlite(address: URL, duty: EngineRole) -> AsyncEngine:
+def _sqlite(address: URL, role: EngineRole) -> AsyncEngine:
     # Readers are never made to wait for one another, hence no limit to overflow.
     given, options = address.get_dialect()().create_connect_args(address)
     engine = create_async_engine(
@@ -116,15 +116,15 @@ def _sqlite(address: URL, duty: EngineRole) -> AsyncEngine:
         max_overflow=-1,
     )
     pragmas = [*PRAGMAS]
-    if duty is not EngineRole.MIGRATE:
+    if role is not EngineRole.MIGRATE:
         # A migration may have to drop and remake a table that others refer to.
         pragmas.append("foreign_keys = ON")
-    if duty is EngineRole.READ:
+    if role is EngineRole.READ:
         pragmas.append("query_only = ON")
     script = ";".join(f"PRAGMA {pragma}" for pragma in pragmas)
     # Without IMMEDIATE two transactions that read first and write later would
     # both be refused at once, busy_timeout or not.
-    begin = "BEGIN" if duty is EngineRole.READ else "BEGIN IMMEDIATE"
+    begin = "BEGIN" if role is EngineRole.READ else "BEGIN IMMEDIATE"
 
     def connected(connection: DBAPIConnection, record: object) -> None:
         # The driver must not begin transactions of its own:

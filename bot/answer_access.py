@@ -1,4 +1,4 @@
-"""Answers of ours that stand somewhere: by which name, for whom, and without what we added."""
+"""Stored answers of the bot: found by name, and who may see, stop or rate them."""
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 from bot.check_results import CheckKey, CheckResult
-from bot.cleaning.checks import check_samples
-from bot.cleaning.samples import Sample, sample_of
+from bot.checking.checks import check_samples
+from bot.checking.samples import Sample, sample_of
 from bot.domain import Example, ExampleFilter, ExampleId
-from bot.examples.changes import hidden
+from bot.examples.states import hidden
 from bot.ports.dependencies import Dependencies
 from bot.request import Request
 

@@ -1,4 +1,4 @@
-"""People: everything that is kept of one person, to be shown to them or erased."""
+"""Everything that is kept of one person, to be shown to them or erased."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from bot.domain import ExampleId, ExampleState, RoomMessage, User, UserId, WorkspaceId
-from bot.ports.people import KEPT_FROM_THE_START, KeptCursor
+from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor
 from storage.canary_table import canaries
 from storage.connection import Connection, some_of
 from storage.evaluation_tables import ballots, evaluations
@@ -96,13 +96,13 @@ _WITHOUT_NAME = (
 )
 
 
-class People:
+class PersonalData:
     """Reads and erases across all tables; the text of examples and turns is theirs to erase."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def kept(
+    async def rows(
         self,
         workspace: WorkspaceId,
         user: UserId,
@@ -142,7 +142,7 @@ class People:
         counted = select(func.count(theirs.c.id.distinct()))
         return int((await self._connection.run(counted)).scalar_one())
 
-    async def said(
+    async def messages(
         self, workspace: WorkspaceId, user: UserId, *, after: int, limit: int = _PART
     ) -> Sequence[RoomMessage]:
         own = and_(

@@ -1,4 +1,4 @@
-"""The one rule of what may be trained on."""
+"""The rule of which examples may be trained on, as SQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.tables import consents, example_authors, examples, workspaces
 _OWN_WORDS = (Origin.STUDIO, Origin.CONSOLE, Origin.IMPORT)
 
 
-def permitted(*, shown_in: ChannelId | None = None) -> ColumnElement[bool]:
+def is_trainable(*, shown_in: ChannelId | None = None) -> ColumnElement[bool]:
     """Whether the example at hand may be trained on now; true or false, never NULL.
 
     With `shown_in`, whether it may be shown to a model in an answer there: also what was said in

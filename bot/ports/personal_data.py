@@ -13,8 +13,8 @@ KeptCursor = tuple[int, tuple[object, ...]]
 KEPT_FROM_THE_START: KeptCursor = (0, ())
 
 
-class People(Protocol):
-    async def kept(
+class PersonalData(Protocol):
+    async def rows(
         self,
         workspace: WorkspaceId,
         user: UserId,
@@ -32,7 +32,7 @@ class People(Protocol):
         ...
 
     async def example_count(self, workspace: WorkspaceId, user: UserId) -> int: ...
-    async def said(
+    async def messages(
         self, workspace: WorkspaceId, user: UserId, *, after: int, limit: int = 500
     ) -> Sequence[RoomMessage]:
         """Room messages of theirs, by number."""

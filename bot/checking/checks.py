@@ -10,8 +10,8 @@ from statistics import median
 from rapidfuzz import fuzz
 
 from bot.check_results import CheckKind, CheckResult
-from bot.cleaning.near import ALIKE, near_pairs
-from bot.cleaning.samples import Sample
+from bot.checking.near import ALIKE, near_pairs
+from bot.checking.samples import Sample
 from bot.domain import ExampleId
 
 MOST_GROUPS, MOST_IN_GROUP = 200, 10

@@ -14,11 +14,11 @@ _SHORT_SECONDS, _LONG_SECONDS = 0.01, 0.03
 _FEWEST, _MOST = 50, 1_000
 _PAGE = 100
 
-Part = Callable[[Records, int], Awaitable[int]]
+BatchStep = Callable[[Records, int], Awaitable[int]]
 """Changes so many rows at most; says how many it changed."""
 
 
-class PartSize:
+class BatchSize:
     """How many rows the next part may take: as many as take some twenty milliseconds.
 
     Never fewer than `fewest`: on a machine that is busy with other things parts take long however
@@ -41,13 +41,13 @@ class PartSize:
             self.rows = min(_MOST, self.rows * 2)
 
 
-async def in_parts(part: Part, store: Store, *, fewest: int = _FEWEST) -> int:
+async def run_in_batches(part: BatchStep, store: Store, *, fewest: int = _FEWEST) -> int:
     """Repeat the part until it finds nothing; how many rows it changed in all.
 
     Each is a transaction of its own. A crash in between leaves what is done, so the part must
     find by itself what is left.
     """
-    size, total = PartSize(fewest=fewest), 0
+    size, total = BatchSize(fewest=fewest), 0
     while True:
         async with store.writing() as records:
             with size.measured():

@@ -18,9 +18,9 @@ from bot.domain import (
     Row,
 )
 from bot.examples import must_answer
-from bot.examples.changes import number, seen
 from bot.examples.review import marks, warnings
 from bot.examples.shown import masking_buttons, review_buttons, stamp
+from bot.examples.states import number, seen
 from bot.examples.texts import last_text, readable
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records

@@ -7,8 +7,8 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.domain import ExampleState, Role
 from bot.examples.cards import refuse_outdated
-from bot.examples.changes import decide, number
 from bot.examples.review import next_card
+from bot.examples.states import decide, number
 from bot.ports.dependencies import Dependencies
 from bot.replies import Reply, Text
 from bot.request import Request

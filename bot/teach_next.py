@@ -85,7 +85,7 @@ async def close_alike(
         return 0
     async with deps.store.writing() as records:
         closed = [one.id for one in gap.turns]
-        await records.answer_stats.close(request.id, closed, example, at=request.now)
+        await records.answer_stats.mark_resolved(request.id, closed, example, at=request.now)
         what = "question.dismissed" if example is None else "question.taught"
         facts = {"turn": turn, "count": len(closed), "example": example}
         await records.audit.add(request.id, request.by, what, at=request.now, **facts)

@@ -1,4 +1,4 @@
-"""Making erased text leave the disk, not only the tables.
+"""Removes erased text from the database file itself, not only from its tables.
 
 Deleting leaves copies behind: in the write-ahead log, and now and then in the
 gaps of pages that SQLite balanced (`secure_delete` does not reach those). So
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from storage.connection import shielded
-from storage.engine import LOG_BYTES, PRAGMAS
+from storage.database_engine import LOG_BYTES, PRAGMAS
 from storage.rewriting import TableRewrite
 from storage.writer_queue import PriorityLock
 

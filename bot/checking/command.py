@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.check_results import CheckKind, CheckResult
-from bot.cleaning.checks import advice
-from bot.cleaning.private import private_listing
-from bot.cleaning.reading import MOST_CHECKED, checked, key_of, visible
+from bot.checking.checks import advice
+from bot.checking.private import private_listing
+from bot.checking.reading import MOST_CHECKED, checked, key_of, visible
 from bot.commands import Handlers
 from bot.domain import Example, ExampleId, Role
 from bot.errors import NotFound
