@@ -111,7 +111,7 @@ class LocalRoom:
             return await self.messages_before(place, before, limit)
         async with self._store.reading() as records:
             found = await _chain(records, _number(before), limit)
-        return [to_said(message) for message in found if not is_gone(message)]
+        return [to_said(message) for message in found if _is_conversation(message)]
 
     async def messages_before(
         self, place: Place, before: MessageId, limit: int
@@ -121,7 +121,7 @@ class LocalRoom:
             found = await records.room.page(
                 place.channel, before=_number(before), thread=thread, limit=limit
             )
-        return [to_said(message) for message in found if not is_gone(message)]
+        return [to_said(message) for message in found if _is_conversation(message)]
 
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         """Kept at the first text and at the end; what comes between is only shown live."""
@@ -320,6 +320,19 @@ def drawn(message: RoomMessage) -> Drawn:
 def is_gone(message: RoomMessage) -> bool:
     """Whether its author has taken it back."""
     return not message.text and message.body is None
+
+
+def is_command(message: RoomMessage) -> bool:
+    """Whether a person typed a command; it stands above its reply, and is nothing to learn."""
+    return not message.is_own and message.text.startswith("/")
+
+
+def _is_conversation(message: RoomMessage) -> bool:
+    """Whether it is what a model may read as said before: no command, card or private note."""
+    if is_gone(message) or is_command(message):
+        return False
+    reply = drawn(message)
+    return isinstance(reply, Text) and not reply.private
 
 
 def is_addressed(text: str) -> bool:

@@ -14,6 +14,7 @@ from nicegui.props import Props
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
+from adapters.room import ASSISTANT
 from adapters.studio import Studio, register_pages
 from adapters.studio.markup import quoted
 from bot.catalogue import CATALOGUE
@@ -246,6 +247,30 @@ async def test_a_line_is_said_in_the_room(window: User, scene: Scene) -> None:
         while not await said():
             await asyncio.sleep(0.01)
     assert await said() == ["Hello everybody"]
+
+
+async def test_a_command_stands_above_its_reply_and_a_mark_counts_once(
+    window: User, scene: Scene
+) -> None:
+    room, support = scene.house.room, ChannelId("support")
+    said = await room.say(support, OWNER, "Good words")
+    for person in (OWNER, ASSISTANT):
+        await room.mark(said.number, "🎓", person.id)
+    await window.open("/room/support")
+    await window.should_see("🎓 1", retries=20)
+    window.find(marker="composer").type("/tune status")
+
+    window.find(marker="send").click()
+
+    async def told() -> list[str]:
+        return [one.text for one in await room.recent(support, limit=5)]
+
+    async with asyncio.timeout(5):
+        while len(await told()) < 3:
+            await asyncio.sleep(0.01)
+    assert (await told())[:2] == ["Good words", "/tune status"]
+    before = await room.messages_before(Place(LOCAL, support), MessageId(str(said.number + 9)), 9)
+    assert [one.text for one in before] == ["Good words"]
 
 
 async def test_an_answer_is_stopped_while_it_is_written(window: User, scene: Scene) -> None:

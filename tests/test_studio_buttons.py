@@ -47,9 +47,9 @@ SEEN = """() => JSON.stringify([
   [...document.querySelectorAll("input, textarea")].map((one) => [one.value, one.checked]),
   document.querySelectorAll("[aria-pressed=true], [aria-checked=true], .disabled").length,
 ])"""
-MARK_NOTES = """() => document.querySelectorAll(".q-notification")
+MARK_NOTES = """() => document.querySelectorAll(".note")
   .forEach((one) => one.dataset.old = "1")"""
-HAS_NEW_NOTE = "() => document.querySelector('.q-notification:not([data-old])') !== null"
+HAS_NEW_NOTE = "() => document.querySelector('.note:not([data-old])') !== null"
 FORGET_CHOICES = """() => ["assistant", "workspace", "speaker", "language", "dark"]
   .forEach((name) => document.cookie = `attune-${name}=; path=/; max-age=0`)"""
 # The names of the buttons that can be pressed inside; what is chosen already is none of them.

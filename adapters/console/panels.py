@@ -51,7 +51,8 @@ def head(message: RoomMessage, *, is_edit: bool = False) -> Words:
     if message.reply_to is not None and message.reply_to != message.number - 1:
         line.append(f"  ↳ #{message.reply_to}", style="dim")
     if message.reactions:
-        line.append("  " + " ".join(clean_line(emoji) for emoji, _ in message.reactions))
+        marks = dict.fromkeys(clean_line(emoji) for emoji, _ in message.reactions)
+        line.append("  " + " ".join(marks))
     return line
 
 

@@ -15,10 +15,9 @@ from adapters.studio.notes import tell
 from adapters.studio.page_session import PageSession
 from bot import events
 from bot.commands import Command, Option
-from bot.replies import Card, Document, Field, FieldKind, Form, Listing, Refused, Reply, Text
+from bot.replies import Card, Document, Field, FieldKind, Form, Listing, Refused, Reply
 
 _LONG = frozenset({"instructions"})
-_UNDO_SECONDS = 10.0
 # Beyond it a limit is the machine's, and of no interest to people.
 _OPEN_END = 1_000_000
 
@@ -53,23 +52,12 @@ class PageActions:
             case Listing():
                 self._ask_on(reply)
             case _:
-                tell(reply)
+                self.tell(reply)
         await self._refresh()
-        self.offer_undo(reply)
 
-    def offer_undo(self, reply: Reply) -> None:
-        """The button that takes a deletion back, for as long as it works."""
-        shown = reply.buttons if isinstance(reply, Text | Card) else ()
-        undo = tuple(button for button in shown if button.action.startswith("undo:"))
-        if not undo:
-            return
-        title = reply.text if isinstance(reply, Text) else self._visit.say("studio.undo")
-        with (
-            open_dialog(f"aria-label={quoted(title)}") as dialog,
-            ui.element("div").classes("asking"),
-        ):
-            drawing.draw(Card(title, buttons=undo), closing(dialog, self.click))
-            ui.timer(_UNDO_SECONDS, dialog.close, once=True)
+    def tell(self, reply: Reply) -> bool:
+        """Say what came of it, with the button that takes it back; False where it was refused."""
+        return tell(reply, self.click)
 
     def fill_in(
         self,

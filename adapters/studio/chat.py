@@ -276,7 +276,9 @@ class Room:
         if found and any(option.kind is OptionKind.FILE for option in found.options):
             ui.navigate.to("/examples?import=1")
             return
-        await self._visit.send(events.CommandInvoked(words))
+        visit = self._visit
+        await visit.studio.room.say(visit.channel, visit.speaker, text)
+        await visit.send(events.CommandInvoked(words))
 
     async def _is_ours(self, thread: int | None) -> bool:
         """A thread that the assistant began, or has spoken in, is answered without a call."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from nicegui import ui
 
-from adapters.room import ASSISTANT, drawn, is_gone
+from adapters.room import ASSISTANT, drawn, is_command, is_gone
 from adapters.studio import drawing
 from adapters.studio.dialogs import in_page
 from adapters.studio.markup import quoted
@@ -159,7 +159,10 @@ class MessageView:
 
     def _draw_reactions(self) -> None:
         mine = {emoji for emoji, user in self.message.reactions if user == self._visit.speaker.id}
-        for emoji, count in Counter(emoji for emoji, _ in self.message.reactions).items():
+        by_people = [emoji for emoji, user in self.message.reactions if user != ASSISTANT.id]
+        # Ours on top of somebody's is the receipt of that one mark.
+        ours = {emoji for emoji, _ in self.message.reactions} - set(by_people)
+        for emoji, count in Counter([*by_people, *sorted(ours)]).items():
             chip = ui.button(f"{emoji} {count}", color=None, on_click=self._reacting(emoji))
             chip.props("flat dense no-caps size=sm").classes("reaction")
             pressed = "true" if emoji in mine else "false"
@@ -170,7 +173,7 @@ class MessageView:
     def _draw_actions(self) -> None:
         is_answer = self.message.is_own and isinstance(drawn(self.message), Text)
         with ui.element("div").classes("actions").props("role=toolbar"):
-            if is_answer or not self.message.is_own:
+            if is_answer or not (self.message.is_own or is_command(self.message)):
                 self._action(TEACH, "studio.act.teach", self._reacting(TEACH))
                 self._action(APPROVE, "studio.act.approve", self._reacting(APPROVE))
             if is_answer:

@@ -17,6 +17,8 @@ GROUPS = (
     ("train", ("jobs", "evaluations", "models", "compare")),
     ("run", ("workspaces", "assistants", "hosts", "roles", "privacy", "spending", "audit")),
 )
+# Pages with a number: of what waits for somebody there, or still runs.
+_WAITING = frozenset({"review", "jobs", "workspaces"})
 
 
 def draw_navigation(visit: PageSession, here: str, channels: Sequence[ChannelId]) -> None:
@@ -38,7 +40,8 @@ def _pieces(visit: PageSession, here: str, channels: Sequence[ChannelId]) -> Ite
     for group, names in GROUPS:
         yield _group(visit, group)
         for name in names:
-            yield _entry(f"/{name}", visit.say(f"studio.{name}"), is_here=here == name, count=name)
+            count = name if name in _WAITING else ""
+            yield _entry(f"/{name}", visit.say(f"studio.{name}"), is_here=here == name, count=count)
 
 
 def _group(visit: PageSession, name: str) -> str:

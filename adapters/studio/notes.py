@@ -1,34 +1,79 @@
-"""Short notes to the person at the window, where they cover nothing."""
+"""Short notes to the person at the window: one at a time, below the page, covering nothing."""
 
 from __future__ import annotations
 
 from typing import Literal
+from weakref import WeakKeyDictionary
 
-from nicegui import ui
+from nicegui import Client, ui
 
-from bot.replies import Card, Refused, Reply, Text
+from adapters.studio.drawing import Click, draw_button
+from bot.replies import Button, Card, Refused, Reply, Text
 
 Kind = Literal["positive", "warning"]
 
+_SECONDS, _UNDO_SECONDS = 5.0, 10.0
+_LETTERS_A_SECOND = 15
+_UNDO = "undo:"
 
-def notify(text: str, *, kind: Kind = "positive") -> None:
-    """Shows a toast: slate for success, amber for a warning."""
-    icon = "check_circle" if kind == "positive" else "info"
-    color = "blue-grey-10" if kind == "positive" else "amber-9"
-    ui.notification(text, position="top", timeout=3, icon=icon, color=color)
+_lines: WeakKeyDictionary[Client, NoteLine] = WeakKeyDictionary()
 
 
-def tell(reply: Reply) -> bool:
-    """Say in short what came of a click; False where it was refused."""
+class NoteLine:
+    """The line at the foot of a window; a new note takes the place of the one before."""
+
+    def __init__(self, foot: ui.footer, *, stays: bool) -> None:
+        """The foot is there for the line alone, unless it `stays`."""
+        self._foot = foot
+        self._stays = stays
+        self._line = ui.element("div").classes("note-line").props("aria-live=polite")
+        self._line.set_visibility(False)
+        _lines[ui.context.client] = self
+
+    def show(self, text: str, kind: Kind, buttons: tuple[Button, ...], click: Click | None) -> None:
+        """For as long as it takes to read it, or to take back what it tells."""
+        seconds = _UNDO_SECONDS if buttons else _SECONDS + len(text) / _LETTERS_A_SECOND
+        self._line.clear()
+        with self._line, ui.element("div").classes(f"note {kind}"):
+            ui.icon("check_circle" if kind == "positive" else "info").props("aria-hidden=true")
+            ui.label(text).classes("note-text").props("role=alert" if kind == "warning" else "")
+            if click is not None:
+                for button in buttons:
+                    draw_button(button, click, is_small=True)
+            ui.timer(seconds, self._hide, once=True)
+        self._line.set_visibility(True)
+        self._foot.set_value(True)
+
+    def _hide(self) -> None:
+        self._line.set_visibility(False)
+        self._foot.set_value(self._stays)
+        self._line.clear()
+
+
+def notify(
+    text: str,
+    *,
+    kind: Kind = "positive",
+    buttons: tuple[Button, ...] = (),
+    click: Click | None = None,
+) -> None:
+    """Say something in the window whose handler runs."""
+    _lines[ui.context.client].show(text, kind, buttons, click)
+
+
+def tell(reply: Reply, click: Click | None = None) -> bool:
+    """Say in short what came of a click, with the way to take it back; False where refused."""
+    shown = reply.buttons if isinstance(reply, Text | Card) else ()
+    undo = tuple(button for button in shown if button.action.startswith(_UNDO))
     match reply:
         case Refused():
             notify(reply.text, kind="warning")
             return False
         case Text():
-            notify(reply.text)
+            notify(reply.text, buttons=undo, click=click)
         case Card() if reply.replaces or not reply.facts:
-            notify(" · ".join([reply.title, *reply.lines[:1]]))
+            notify(" · ".join([reply.title, *reply.lines[:1]]), buttons=undo, click=click)
         case Card():
             facts = ", ".join(f"{fact.label}: {fact.value}" for fact in reply.facts)
-            notify(f"{reply.title} · {facts}")
+            notify(f"{reply.title} · {facts}", buttons=undo, click=click)
     return True

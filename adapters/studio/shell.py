@@ -18,6 +18,7 @@ from nicegui import Client, background_tasks, ui
 
 from adapters.studio.markup import quoted
 from adapters.studio.navigation import draw_navigation
+from adapters.studio.notes import NoteLine
 from adapters.studio.page_session import PageSession, Studio
 from bot.domain import LOCAL, ChannelId, WorkspaceId
 from bot.replies import Listing, Tone
@@ -35,6 +36,7 @@ class Frame:
 
     visit: PageSession
     top: ui.row = field(init=False)
+    foot: ui.footer = field(init=False)
     _counts: dict[str, str] = field(default_factory=dict)
 
     async def count(self) -> None:
@@ -70,7 +72,13 @@ def visit_of(studio: Studio, request: Request) -> PageSession:
 
 @contextmanager
 def shell(
-    visit: PageSession, request: Request, *, here: str, title: str, channels: Sequence[ChannelId]
+    visit: PageSession,
+    request: Request,
+    *,
+    here: str,
+    title: str,
+    channels: Sequence[ChannelId],
+    has_foot: bool = False,
 ) -> Iterator[Frame]:
     """The page around a page; what is drawn inside goes into its middle."""
     ui.page_title(f"{title} · Attune")
@@ -90,6 +98,9 @@ def shell(
         opener = ui.button(icon="menu", on_click=drawer.toggle).props("flat round dense")
         opener.classes("menu").props(f"aria-label={quoted(visit.say('studio.navigation'))}")
         frame.top = ui.row().classes("top-row")
+    frame.foot = ui.footer(value=has_foot).classes("bottom")
+    with frame.foot:
+        NoteLine(frame.foot, stays=has_foot)
     # Once in the page itself, which may lose the service before it was ever connected.
     naming = (
         f"attune.name({json.dumps([visit.say('studio.lost'), visit.say('studio.reconnecting')])})"

@@ -18,7 +18,7 @@ from adapters.studio.notes import tell
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.importing import ImportDialog
 from adapters.studio.pages.review import draw_exchange
-from adapters.studio.pages.table import draw_table, rows_of
+from adapters.studio.pages.table import draw_table, fill
 from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
 from bot import events
 from bot.domain import ExampleState, Origin
@@ -181,9 +181,7 @@ class _Examples:
         return button.props(f"aria-label={quoted(self._visit.say(key))}").mark(key)
 
     def _show(self, listed: Listing) -> None:
-        self._table.rows = rows_of(listed.lines)
-        self._table.selected = []
-        self._table.update()
+        fill(self._table, listed.lines)
         self._tell_selected()
         first = (len(self._began) - 1) * _PAGE + 1
         last, count = first + len(listed.lines) - 1, listed.total or 0
@@ -241,9 +239,7 @@ class _Examples:
 
     def _changing(self, what: str) -> Callable[[], Awaitable[None]]:
         async def change() -> None:
-            reply = await self._change(what, {})
-            tell(reply)
-            self._actions.offer_undo(reply)
+            self._actions.tell(await self._change(what, {}))
 
         return change
 
@@ -268,7 +264,7 @@ class _Examples:
             reply = await self._change("tag", values)
             if isinstance(reply, Refused):
                 return reply.text
-            tell(reply)
+            self._actions.tell(reply)
             return ""
 
         open_form(self._visit, form, submit)
@@ -290,7 +286,7 @@ class _Examples:
         reply = await self._visit.click(action)
         if isinstance(reply, Card):
             await self.refresh()
-            self._actions.offer_undo(reply)
+            self._actions.tell(reply)
         else:
             await self._actions.show(reply)
 

@@ -27,11 +27,12 @@ async def room_page(studio: Studio, request: Request, channel: str) -> None:
     visit.channel, visit.workspace, visit.assistant = ChannelId(channel), LOCAL, None
     channels = await studio.room.channels()
     title = channel_title(visit, visit.channel)
-    with shell(visit, request, here=f"room:{channel}", title=title, channels=channels) as frame:
+    here = f"room:{channel}"
+    with shell(visit, request, here=here, title=title, channels=channels, has_foot=True) as frame:
         page = _RoomPage(visit)
         with frame.top:
             page.draw_top(title)
-        page.draw()
+        page.draw(frame.foot)
     await page.open()
 
 
@@ -55,7 +56,7 @@ class _RoomPage:
         aside = ui.button(icon="view_sidebar", on_click=lambda: self._aside.toggle())
         aside.props(f"flat round dense aria-label={quoted(say('studio.aside'))}")
 
-    def draw(self) -> None:
+    def draw(self, foot: ui.footer) -> None:
         say, visit = self._visit.say, self._visit
         drawer = ui.right_drawer(value=False, top_corner=True, bottom_corner=True)
         with drawer.props("width=320 breakpoint=1180 show-if-above") as self._aside:
@@ -64,7 +65,7 @@ class _RoomPage:
         with middle("room"):
             self._conversation = Conversation(visit, self._room)
             self._tour = Tour(visit, self._tour_click, self._write)
-        with ui.footer().classes("bottom"):
+        with foot:
             is_direct = visit.channel == DIRECT
             key = "studio.hint_direct" if is_direct else "studio.hint"
             hint = say(key, channel=visit.channel)

@@ -19,6 +19,9 @@ _KEYS = {
     "answer": "part.answer",
     "rejected": "part.rejected",
 }
+_WIDTHS = {"id": "56px", "question": "30%", "answer": "auto", "rejected": "auto"}
+_WIDTH = "104px"
+_OFTEN_EMPTY = ("authors", "tags")
 _IS_PHONE = "Quasar.Screen.lt.sm"
 _TONES = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy"}
 
@@ -78,12 +81,24 @@ def draw_table(
         on_select=selected,
     )
     table.props(f'flat :rows-per-page-options="[0]" hide-pagination :grid="{_IS_PHONE}"')
-    table.classes("w-full examples")
+    table.props("binary-state-sort").classes("w-full examples")
     for slot, template in _slots(visit).items():
         table.add_slot(slot, template)
     table.on("rowClick", open_row, js_handler="(event, row) => emit(row.id)")
     table.on("open", open_row)
     return table
+
+
+def fill(table: ui.table, lines: Sequence[ListingRow]) -> None:
+    """Show these; a column that none of them fills leaves its room to the texts."""
+    table.rows = rows_of(lines)
+    for column in table.columns:
+        name = column["name"]
+        if name in _OFTEN_EMPTY:
+            is_empty = not any(row.get(name) for row in table.rows)
+            column["classes"] = column["headerClasses"] = "hidden" if is_empty else ""
+    table.selected = []
+    table.update()
 
 
 def rows_of(lines: Sequence[ListingRow]) -> list[dict[str, str]]:
@@ -119,4 +134,12 @@ def _quoted(text: str) -> str:
 def _column(visit: PageSession, name: str) -> dict[str, object]:
     key = _KEYS.get(name, f"fact.{name}")
     label = "#" if name == "id" else visit.say(key)
-    return {"name": name, "label": label, "field": name, "align": "left"}
+    return {
+        "name": name,
+        "label": label,
+        "field": name,
+        "align": "left",
+        "sortable": True,
+        "headerStyle": f"width: {_WIDTHS.get(name, _WIDTH)}",
+        **({":sort": "(a, b) => a - b"} if name == "id" else {}),
+    }
