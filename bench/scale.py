@@ -54,7 +54,7 @@ from bot.replies import Card, Refused, Reply
 from bot.request import Request
 from bot.retention import Keep, remove_old
 from bot.rows import Method
-from bot.tuning import snapshot
+from bot.tuning import holding_out, snapshot
 from bot.words import Words
 from storage.database import Database
 from tests.fakes.platform import FakePlatform
@@ -209,7 +209,7 @@ class Large:
         )
         async with self._store.reading() as records:
             job = a_job(await records.snapshots.get(HOME, number))
-        await snapshot.hold_out(job, store=self._store, at=self._ask.now)
+        await holding_out.hold_out(job, store=self._store, at=self._ask.now)
 
 
 def _snapshot_rows() -> Iterable[SnapshotRow]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from bot import access
 from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import csv_line
-from bot.domain import AuditEntry, Grant, HostName, Role, User, UserId
+from bot.domain import AuditEntry, Grant, Role, User, UserId
 from bot.errors import BadInput, NotFound, NotNow, Outdated
 from bot.examples.exchange import described, names_of
 from bot.monthly_budget import committed_this_month
@@ -230,34 +230,6 @@ def _said(entry: AuditEntry, words: Words) -> str:
 
 def _details(entry: AuditEntry) -> list[tuple[str, object]]:
     return [(name, value) for name, value in entry.details.items() if name != "event"]
-
-
-@handlers.button("hosts", Role.TRAINER, is_for_pages=True)
-async def hosts(request: Request, deps: Dependencies) -> Reply:
-    """The servers that are configured, and what each can do."""
-    words = request.words
-    lines = []
-    for name in deps.hosts.usable(request.workspace):
-        host = deps.hosts.get(name)
-        notes = [words(f"method.{method}") for method in host.profile.methods]
-        if not host.profile.is_tried:
-            notes.append(words("hosts.untried"))
-        test = Button(words("button.test"), f"host.test:{name}")
-        lines.append(
-            ListingRow(name, ", ".join(host.bases) or "–", ", ".join(notes), buttons=(test,))
-        )
-    return Listing(words("hosts.title"), tuple(lines), note=words("hosts.note"))
-
-
-@handlers.button("host.test", Role.OPERATOR, is_for_pages=True)
-async def test_host(request: Request, deps: Dependencies) -> Reply:
-    """Ask a host for its models: the cheapest question that needs its address and key."""
-    host = deps.hosts.paid(HostName(request.argument), request.workspace)
-    found = await host.check()
-    lines = [request.words("hosts.answers", host=host.name, count=found.models)]
-    if found.refusal is not None:
-        lines.append(request.words("hosts.no_training", why=request.words.error(found.refusal)))
-    return Text("\n".join(lines), private=True)
 
 
 async def _list_roles(request: Request, deps: Dependencies) -> Listing:

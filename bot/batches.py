@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
+from typing import TypeVar
 
 from bot.domain import Job, JobId, WorkspaceId
 from bot.ports.store import Records, Store
+
+T = TypeVar("T")
 
 _SHORT_SECONDS, _LONG_SECONDS = 0.01, 0.03
 _FEWEST, _MOST = 50, 1_000
@@ -56,6 +59,12 @@ async def run_in_batches(part: BatchStep, store: Store, *, fewest: int = _FEWEST
             return total
         total += changed
         await asyncio.sleep(0)
+
+
+def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """So many items at a time, in their order."""
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
 
 
 async def every_job(workspace: WorkspaceId, records: Records) -> AsyncIterator[Job]:

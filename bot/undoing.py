@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from bot.batches import batched
 from bot.commands import Handlers
 from bot.domain import (
     AssistantId,
@@ -67,8 +68,7 @@ async def _example(request: Request, details: Details, records: Records) -> None
 async def _examples(request: Request, details: Details, records: Records) -> None:
     """Those that are still as the bulk change left them."""
     for state, numbers in details["before"].items():
-        for first in range(0, len(numbers), _BATCH):
-            batch = [ExampleId(number) for number in numbers[first : first + _BATCH]]
+        for batch in batched([ExampleId(number) for number in numbers], _BATCH):
             standing = await records.examples.standing(request.id, batch)
             own = [one for one, (_, now) in standing.items() if now == details["after"]]
             await records.examples.set_state(

@@ -13,7 +13,7 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-from bot.batches import BatchSize, every_job
+from bot.batches import BatchSize, batched, every_job
 from bot.commands import Handlers
 from bot.datasets import jsonl_lines
 from bot.domain import (
@@ -134,9 +134,9 @@ async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
     """Everything of a workspace goes, here now and at its hosts as soon as they let it."""
     async with store.reading() as records:
         left = [one async for one in _left_at_hosts(workspace, records, now)]
-    for first in range(0, len(left), _PART):
+    for part in batched(left, _PART):
         async with store.writing() as records:
-            for one in left[first : first + _PART]:
+            for one in part:
                 await records.remote_cleanups.add(one)
     at, size = 0, BatchSize()
     while at >= 0:

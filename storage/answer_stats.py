@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, ScalarSelect, and_, case, exists, func, or_, select
 
+from bot.batches import batched
 from bot.domain import (
     AssistantId,
     ChannelId,
@@ -17,7 +18,7 @@ from bot.domain import (
     UnansweredTurn,
     WorkspaceId,
 )
-from storage.connection import Connection, parts
+from storage.connection import MANY, Connection
 from storage.tables import IS_LIVING, examples, turns, votes
 from storage.teach_next_table import taught_turns
 
@@ -101,7 +102,7 @@ class AnswerStats:
     ) -> None:
         if example is not None and not await self._connection.has(examples, workspace, example):
             return
-        for part in parts(numbers):
+        for part in batched(numbers, MANY):
             own = select(turns.c.id).where(turns.c.workspace == workspace, turns.c.id.in_(part))
             known = [row.id for row in await self._connection.rows(own, most=len(part))]
             if known:

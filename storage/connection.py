@@ -187,9 +187,3 @@ def foreign_key_as_not_found(noun: str, name: object) -> Iterator[None]:
         if "foreign key" in str(error.orig).lower():
             raise NotFound(noun=noun, name=name) from error
         raise
-
-
-def parts(items: Sequence[T], size: int = MANY) -> Iterator[Sequence[T]]:
-    """The items in parts that fit into one statement."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from bot.batches import batched
 from bot.domain import (
     OPEN_EVALUATIONS,
     AnswerState,
@@ -39,7 +40,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
-from storage.connection import Connection, foreign_key_as_not_found, parts
+from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.evaluation_tables import evaluation_answers as answers
 from storage.evaluation_tables import evaluation_questions as questions
 from storage.evaluation_tables import evaluations
@@ -307,7 +308,7 @@ async def erase_answers(
     connection: Connection, workspace: WorkspaceId, erased: Sequence[ExampleId]
 ) -> None:
     """The answers to questions of erased examples go: they may hold their words."""
-    for part in parts(erased):
+    for part in batched(erased, MANY):
         of_them = select(questions.c.evaluation, questions.c.number).where(
             questions.c.workspace == workspace, questions.c.example.in_(part)
         )

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from sqlalchemy import ColumnElement, and_, delete, literal, select, tuple_
 
+from bot.batches import batched
 from bot.domain import ChannelId, ExampleId, MessageId, Place, StandingCard, WorkspaceId
-from storage.connection import Connection, foreign_key_as_not_found, parts
+from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.tables import example_cards as table
 
 _PAGE = 200
@@ -46,7 +47,7 @@ class ExampleCards:
     async def of(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> AsyncIterator[StandingCard]:
-        for part in parts(examples):
+        for part in batched(examples, MANY):
             last: tuple[str, str] | None = None
             while page := await self._page(workspace, part, last):
                 for card in page:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import and_, delete, func, literal, select
 
+from bot.batches import batched
 from bot.domain import ChannelId, ExampleId, MessageId, Source, UserId, WorkspaceId
-from storage.connection import Connection, parts
+from storage.connection import MANY, Connection
 from storage.tables import example_marks, example_messages, examples
 
 _MESSAGE = ["workspace", "example", "channel", "message", "thread"]
@@ -34,7 +35,7 @@ class ExampleMessages:
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> Sequence[ExampleId]:
         found: set[ExampleId] = set()
-        for part in parts(messages):
+        for part in batched(messages, MANY):
             own = and_(
                 example_messages.c.workspace == workspace,
                 example_messages.c.channel == channel,

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Table, and_, delete, func, not_, or_, select, update
 
+from bot.batches import batched
 from bot.domain import (
     BEFORE_JOB,
     OPEN_PHASES,
@@ -27,7 +28,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
-from storage.connection import Connection, foreign_key_as_not_found, parts
+from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.tables import CLOSED_WORKSPACES, checkpoints, job_events, job_metrics, jobs
 
 # What has not begun at its host does not begin while its workspace is closed; what has
@@ -117,7 +118,7 @@ class Jobs:
 
     async def many(self, numbers: Sequence[JobId]) -> Sequence[Job]:
         found: list[Job] = []
-        for part in parts(numbers):
+        for part in batched(numbers, MANY):
             found += await self._open(jobs.c.id.in_(part))
         return found
 
@@ -142,7 +143,7 @@ class Jobs:
             if requested_action is None
             else jobs.c.requested_action == requested_action
         )
-        for part in parts(numbers):
+        for part in batched(numbers, MANY):
             statement = update(jobs).where(jobs.c.id.in_(part), is_same).values(next_look=until)
             await self._connection.run(statement)
 

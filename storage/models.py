@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, select, update
 
+from bot.batches import batched
 from bot.domain import (
     AssistantId,
     HostName,
@@ -17,7 +18,7 @@ from bot.domain import (
     SnapshotId,
     WorkspaceId,
 )
-from storage.connection import Connection, parts
+from storage.connection import MANY, Connection
 from storage.tables import assistants, jobs, models
 
 
@@ -68,7 +69,7 @@ class Models:
             row.name for row in await self._connection.every(select(whole.c.name), whole.c.name)
         ]
         changed = 0
-        for part in parts(names):
+        for part in batched(names, MANY):
             clean = and_(own, models.c.name.in_(part), models.c.is_tainted.is_(False))
             taint = update(models).where(clean).values(is_tainted=True)
             changed += await self._connection.changed(taint)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Select, and_, case, delete, exists, func, insert, not_, or_, select
 
+from bot.batches import batched
 from bot.domain import (
     AssistantId,
     ExampleId,
@@ -18,7 +19,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from bot.rows import Method
-from storage.connection import Connection, foreign_key_as_not_found, parts
+from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.tables import examples, jobs, revisions, snapshot_rows, snapshots
 from storage.trainable import is_trainable, must_mask
 
@@ -104,7 +105,7 @@ class Snapshots:
             snapshot_rows.c.snapshot == snapshot,
             snapshot_rows.c.split == Split.TRAIN,
         )
-        for part in parts(examples):
+        for part in batched(examples, MANY):
             wanted = select(snapshot_rows.c.example).where(of_it, snapshot_rows.c.example.in_(part))
             rows = await self._connection.every(wanted.distinct(), snapshot_rows.c.example)
             found.update(row.example for row in rows)
@@ -122,7 +123,7 @@ class Snapshots:
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[SnapshotId]:
         found: set[SnapshotId] = set()
-        for part in parts(examples):
+        for part in batched(examples, MANY):
             own = and_(snapshot_rows.c.workspace == workspace, snapshot_rows.c.example.in_(part))
             statement = select(snapshot_rows.c.snapshot).distinct().where(own)
             rows = await self._connection.every(statement, snapshot_rows.c.snapshot)

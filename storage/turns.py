@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, case, delete, exists, func, select, update
 
+from bot.batches import batched
 from bot.domain import (
     AssistantId,
     ChannelId,
@@ -26,7 +27,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
-from storage.connection import Connection, foreign_key_as_not_found, parts
+from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.tables import HAS_WORDS, IS_LIVING, examples, taught_turns, turns, votes
 
 
@@ -98,7 +99,7 @@ class Turns:
     ) -> int:
         here = and_(turns.c.workspace == workspace, turns.c.channel == channel)
         changed = 0
-        for part in parts(messages):
+        for part in batched(messages, MANY):
             for where, gone in (
                 (turns.c.asked_message.in_(part), _NO_QUESTION),
                 (turns.c.message.in_(part), _NO_REPLY),

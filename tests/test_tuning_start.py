@@ -16,7 +16,7 @@ from bot.events import ButtonClicked, CommandInvoked
 from bot.ordering import Ordering
 from bot.request import Request
 from bot.rows import Method
-from bot.tuning.snapshot import Candidate, split
+from bot.tuning.holding_out import Candidate, split
 from bot.tuning.start import confirm
 from bot.words import Words
 from tests.fakes.connected import CREATE, UPLOAD

@@ -10,7 +10,7 @@ from functools import partial
 from bot.commands import Handlers
 from bot.domain import ExampleId, ExampleState, Role
 from bot.errors import BadInput, NotFound
-from bot.examples.editing import wanted
+from bot.examples.searching import filter_of
 from bot.examples.states import redraw_cards
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
@@ -118,7 +118,7 @@ async def _next(
     named = sorted({one for one in _shown(values) if one > after})[:_BATCH]
     if not named and (values.get("ids") or values.get("all") != "yes"):
         return ()
-    filters = wanted(replace(request, options={} if named else values, argument=""))
+    filters = filter_of(replace(request, options={} if named else values, argument=""))
     return await records.examples.ids(
         request.id,
         replace(filters, assistant=None) if named else filters,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
-from bot.batches import run_in_batches
+from bot.batches import batched, run_in_batches
 from bot.commands import Handlers
 from bot.domain import (
     ExampleId,
@@ -33,11 +33,11 @@ async def source_deleted(request: Request, deps: Dependencies) -> Reply:
     what, channel = request.event.what, request.place.channel
     if not isinstance(what, MessagesDeleted):
         return NoReply()
-    for some in _in_parts(what.messages):
+    for some in batched(what.messages, _PART):
         async with deps.store.writing() as records:
             found = await records.example_messages.examples(request.id, channel, some)
             await records.turns.forget_messages(request.id, channel, some)
-        await _erase_in_parts(request, found, deps.store)
+        await _erase_in_batches(request, found, deps.store)
     return NoReply()
 
 
@@ -64,18 +64,13 @@ async def source_edited(request: Request, what: MessageEdited, deps: Dependencie
     """A message was edited: examples with it get its new text, or go where nothing is left."""
     surface = deps.surfaces.of(request.id)
     gone = await follow_edit(request, what.message, what.text, store=deps.store, surface=surface)
-    await _erase_in_parts(request, gone, deps.store)
+    await _erase_in_batches(request, gone, deps.store)
     deps.wake()
 
 
-def _in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for first in range(0, len(items), _PART):
-        yield items[first : first + _PART]
-
-
-async def _erase_in_parts(request: Request, examples: Sequence[ExampleId], store: Store) -> None:
+async def _erase_in_batches(request: Request, examples: Sequence[ExampleId], store: Store) -> None:
     """Each part in a short transaction of its own; after a crash the event does the rest."""
-    for some in _in_parts(examples):
+    for some in batched(examples, _PART):
         async with store.writing() as records:
             await _erase_at_source(request, some, records)
 

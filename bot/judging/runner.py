@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bot.batches import batched
 from bot.domain import (
     Evaluation,
     EvaluationState,
@@ -112,9 +113,8 @@ class JudgeRunner:
         async with self._store.reading() as records:
             evaluation = await records.evaluations.get(judging.workspace, judging.evaluation)
         numbers = await command.judgeable_questions(evaluation, judging, self._store)
-        for first in range(0, len(numbers), _PART):
+        for part in batched(numbers, _PART):
             async with self._store.writing() as records:
-                part = numbers[first : first + _PART]
                 await records.judgings.add_pairs(judging.workspace, judging.id, part)
         async with self._store.writing() as records:
             await records.judgings.change(

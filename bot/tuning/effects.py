@@ -42,7 +42,7 @@ from bot.evaluation import notices as evaluation_notices
 from bot.evaluation import questions
 from bot.ports.provider import Host, Hosts, JobRequest, PaidHost, RemoteFile, RemoteJob, Serving
 from bot.ports.store import Records
-from bot.tuning import retries, snapshot
+from bot.tuning import holding_out, retries, snapshot
 from bot.tuning.states import ACTIONS, BY_HAND, NOT_YET_RUNNING, JobRecord
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ async def _paid(record: JobRecord, job: Job, hosts: Hosts) -> PaidHost:
 async def _begin(record: JobRecord, job: Job) -> None:
     """Examples are marked as held out only now: an estimate that is declined marks nothing."""
     if not await _is_stopped(record, job):
-        await snapshot.hold_out(job, store=record.store, at=record.clock.now())
+        await holding_out.hold_out(job, store=record.store, at=record.clock.now())
         await record.update(job, {"phase": Phase.UPLOADING})
 
 

@@ -21,7 +21,7 @@ from bot.request import Request
 from bot.rows import Method
 from bot.significance import FEWEST_QUESTIONS
 from bot.tuning import notices
-from bot.tuning.snapshot import Candidate
+from bot.tuning.holding_out import Candidate
 
 _CLOSING_DAYS = 90
 

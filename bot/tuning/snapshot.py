@@ -6,21 +6,15 @@ Snapshots and marks are written in parts, so that others can write in between.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TypeVar
 
+from bot.batches import batched
 from bot.datasets import training_line
 from bot.domain import (
     ALWAYS_TRAINED,
     MUST_ANSWER,
     Example,
-    ExampleFilter,
-    ExampleId,
     Job,
     Phase,
     Row,
@@ -32,9 +26,8 @@ from bot.errors import BadRow, NotFound
 from bot.ports.provider import Host, Profile
 from bot.ports.store import Records, Store
 from bot.request import Request
-from bot.rows import Method, check_row, count_tokens, fingerprint, prompt_fingerprint
-
-T = TypeVar("T")
+from bot.rows import Method, check_row, count_tokens, fingerprint
+from bot.tuning.holding_out import Candidate, group_of
 
 _BATCH = 500
 _ROWS_BETWEEN_PAUSES = 50
@@ -43,20 +36,6 @@ _ROW_NUMBER = re.compile(
     r"\b(?:example|line|row|record)s?\s{0,3}(?:number\s{0,3}|no\.?\s{0,3})?[#:]?\s{0,3}(\d+)",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A row that may be trained on; rows of one `group` stay on one side of the split."""
-
-    example: ExampleId
-    revision: int
-    sha256: str
-    group: str
-    tokens: int
-    was_held_out: bool = False
-    is_always_trained: bool = False
-    bytes: int = 0
 
 
 async def candidates(
@@ -82,7 +61,7 @@ async def candidates(
             example.id,
             example.revision,
             fingerprint(row),
-            _group(example),
+            group_of(example),
             count_tokens(row, counter),
             example.held_out,
             ALWAYS_TRAINED in example.tags,
@@ -130,42 +109,6 @@ def _conversation(row: Row) -> Mapping[str, object]:
     return source if isinstance(source, Mapping) else {}
 
 
-def _group(example: Example) -> str:
-    """A thread stays together; so do rows with the same question."""
-    source = example.source
-    if source is not None and source.thread is not None:
-        return f"{source.channel}/{source.thread}"
-    return prompt_fingerprint(example.row or {})
-
-
-def split(
-    rows: Sequence[Candidate], *, share: float
-) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
-    """Training and validation, whole groups on one side, the same rows each time.
-
-    `share` is the part to hold out, 0 to 1. Groups with a row that was held out before come first,
-    then the others in the order of their hash: what was held out stays so as the dataset grows.
-    A group with a row that is always trained is never held out.
-    """
-    sizes = Counter(row.group for row in rows)
-    trained = {row.group for row in rows if row.is_always_trained}
-    before = {row.group for row in rows if row.was_held_out}
-    room = round(len(rows) * share)
-    held: set[str] = set()
-    for group in sorted(
-        sizes.keys() - trained, key=lambda group: (group not in before, _order(group))
-    ):
-        if sizes[group] <= room:
-            held.add(group)
-            room -= sizes[group]
-    training = [row for row in rows if row.group not in held]
-    return training, [row for row in rows if row.group in held]
-
-
-def _order(group: str) -> str:
-    return hashlib.sha256(group.encode()).hexdigest()
-
-
 def frozen(rows: Sequence[Candidate], side: Split) -> Sequence[SnapshotRow]:
     return [SnapshotRow(row.example, row.revision, side, row.sha256, None) for row in rows]
 
@@ -184,43 +127,12 @@ async def freeze(
             validation=len(rows) - training,
             at=request.now,
         )
-    for first, part in _parts(rows):
+    first = 0
+    for part in batched(rows, _BATCH):
         async with store.writing() as records:
             await records.snapshots.append(request.id, made.id, part, first=first)
+        first += len(part)
     return made.id
-
-
-async def hold_out(job: Job, *, store: Store, at: datetime) -> None:
-    """Mark exactly the job's validation rows as held out, for its assistant and method."""
-    async with store.reading() as records:
-        rows = records.snapshots.rows(job.workspace, job.snapshot, Split.VALIDATION)
-        examples = {row.example async for row in rows}
-    before = await _held_out(job, store, at)
-    changes = {False: before - examples, True: examples - before}
-    for held_out, wanted in changes.items():
-        for _, part in _parts(sorted(wanted)):
-            async with store.writing() as records:
-                await records.examples.hold_out(job.workspace, part, held_out=held_out)
-
-
-async def _held_out(job: Job, store: Store, at: datetime) -> set[ExampleId]:
-    filters = ExampleFilter(assistant=job.assistant, method=job.method, held_out=True)
-    found: set[ExampleId] = set()
-    last: ExampleId | None = None
-    while True:
-        async with store.reading() as records:
-            page = await records.examples.ids(
-                job.workspace, filters, until=at, after=last, limit=_BATCH
-            )
-        if not page:
-            return found
-        found.update(page)
-        last = page[-1]
-
-
-def _parts(items: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
-    for start in range(0, len(items), _BATCH):
-        yield start, items[start : start + _BATCH]
 
 
 async def training_lines(

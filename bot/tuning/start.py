@@ -44,6 +44,7 @@ from bot.rows import Method
 from bot.significance import FEWEST_QUESTIONS
 from bot.tuning import notices, snapshot
 from bot.tuning.estimate import TrainingPlan, estimate_card, estimate_plan, evaluation_line
+from bot.tuning.holding_out import held_out_share, split
 
 handlers = Handlers()
 
@@ -62,9 +63,6 @@ _OPTIONS = (
     Option.integer("seed", 0, 2**31 - 1),
     Option.choice("use", *_USES),
 )
-_HOLD_OUT_FROM = 50
-_AUTO_SHARE = 0.2
-_MOST_SHARE = 0.5
 _CLOSING_DAYS = 90
 _OPTION_NAMES = {"n_epochs": "epochs", "learning_rate_multiplier": "learning_rate"}
 """The options of `/tune start` whose names differ from the API's."""
@@ -108,9 +106,9 @@ async def planned(request: Request, deps: Dependencies) -> PlannedTraining:
         left_out = await records.examples.count(request.id, approved) - len(rows)
         left_out -= await records.examples.count(request.id, kept_out)
         private = await _count_private(request, approved, records)
-        share = _share(request, len(rows), host)
+        share = held_out_share(request, len(rows), host)
         # Hashing a hundred thousand groups takes half a second.
-        training, validation = await asyncio.to_thread(snapshot.split, rows, share=share)
+        training, validation = await asyncio.to_thread(split, rows, share=share)
         plan = TrainingPlan(host, base, method, settings, training, validation, left_out)
         plan = replace(plan, left_out=left_out - private, private=private)
         _refuse_size(request, plan)
@@ -277,22 +275,6 @@ async def _base(request: Request, host: Host, records: Records) -> ModelName:
     if wanted is None and host.name != assistant.training_host and host.bases:
         return host.bases[0]
     return ModelName(wanted or assistant.base)
-
-
-def _share(request: Request, rows: int, host: Host) -> float:
-    """The part to hold out: under fifty rows nothing unless asked, above a fifth."""
-    asked = request.number("validation", may_be_percent=True)
-    if not host.profile.takes_validation:
-        if asked:
-            raise BadInput(problem=request.words("start.no_validation", host=host.name))
-        return 0.0
-    if asked is None:
-        return _AUTO_SHARE if rows >= _HOLD_OUT_FROM else 0.0
-    is_percent = (request.text("validation") or "").endswith(("%", "％"))
-    share = asked / 100 if asked > 1 or is_percent else asked
-    if not 0 <= share <= _MOST_SHARE:
-        raise BadInput(problem=request.words("start.share"))
-    return share
 
 
 async def _is_gate(request: Request, plan: TrainingPlan, records: Records) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 
+from bot.batches import batched
 from bot.domain import (
     AssistantId,
     ChannelId,
@@ -36,7 +37,7 @@ from bot.domain import (
 from bot.errors import BadInput, NotFound
 from bot.private_text import mask_row, private_texts, row_kinds
 from bot.rows import Method
-from storage.connection import Connection, foreign_key_as_not_found, parts
+from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.evaluations import erase_answers
 from storage.example_messages import ExampleMessages
 from storage.examples.finding import (
@@ -223,7 +224,7 @@ class Examples:
         by: UserId | None = None,
     ) -> int:
         changed = 0
-        for part in parts(examples):
+        for part in batched(examples, MANY):
             own = these(workspace, part)
             if state in LIVING:
                 # Again where one was in the way that could not come back itself.
@@ -237,7 +238,7 @@ class Examples:
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> set[ExampleId]:
         found: set[ExampleId] = set()
-        for part in parts(examples):
+        for part in batched(examples, MANY):
             waiting = select(table.c.id).where(these(workspace, part), awaits_consent())
             found.update(row.id for row in await self._connection.rows(waiting, most=len(part)))
         return found
@@ -246,7 +247,7 @@ class Examples:
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Mapping[ExampleId, tuple[int, ExampleState]]:
         found: dict[ExampleId, tuple[int, ExampleState]] = {}
-        for part in parts(examples):
+        for part in batched(examples, MANY):
             wanted = select(table.c.id, table.c.revision, table.c.state)
             own = wanted.where(these(workspace, part))
             for row in await self._connection.rows(own, most=len(part)):
@@ -268,7 +269,7 @@ class Examples:
             example_tags.c.workspace == table.c.workspace, example_tags.c.example == table.c.id
         )
         last = select(func.max(example_tags.c.position)).where(own).scalar_subquery()
-        for part in parts(examples):
+        for part in batched(examples, MANY):
             new = select(
                 table.c.workspace, table.c.id, func.coalesce(last + 1, 0), literal(tag)
             ).where(these(workspace, part), ~exists().where(own, example_tags.c.item == tag))
@@ -278,7 +279,7 @@ class Examples:
     async def hold_out(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], *, held_out: bool
     ) -> None:
-        for part in parts(examples):
+        for part in batched(examples, MANY):
             own = and_(these(workspace, part), table.c.held_out.is_not(held_out))
             await self._connection.run(update(table).where(own).values(held_out=held_out))
 
@@ -293,7 +294,7 @@ class Examples:
 
     async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:
         await erase_answers(self._connection, workspace, examples)
-        for part in parts(examples):
+        for part in batched(examples, MANY):
             for child in _CHILDREN:
                 own = belonging_to(child, workspace, part)
                 await self._connection.run(delete(child).where(own))

@@ -1,0 +1,39 @@
+"""The hosts page: which model hosts a workspace may use, and a test of each."""
+
+from __future__ import annotations
+
+from bot.commands import Handlers
+from bot.domain import HostName, Role
+from bot.ports.dependencies import Dependencies
+from bot.replies import Button, Listing, ListingRow, Reply, Text
+from bot.request import Request
+
+handlers = Handlers()
+
+
+@handlers.button("hosts", Role.TRAINER, is_for_pages=True)
+async def listing(request: Request, deps: Dependencies) -> Reply:
+    """The servers that are configured, and what each can do."""
+    words = request.words
+    lines = []
+    for name in deps.hosts.usable(request.workspace):
+        host = deps.hosts.get(name)
+        notes = [words(f"method.{method}") for method in host.profile.methods]
+        if not host.profile.is_tried:
+            notes.append(words("hosts.untried"))
+        test = Button(words("button.test"), f"host.test:{name}")
+        lines.append(
+            ListingRow(name, ", ".join(host.bases) or "–", ", ".join(notes), buttons=(test,))
+        )
+    return Listing(words("hosts.title"), tuple(lines), note=words("hosts.note"))
+
+
+@handlers.button("host.test", Role.OPERATOR, is_for_pages=True)
+async def test_host(request: Request, deps: Dependencies) -> Reply:
+    """Ask a host for its models: the cheapest question that needs its address and key."""
+    host = deps.hosts.paid(HostName(request.argument), request.workspace)
+    found = await host.check()
+    lines = [request.words("hosts.answers", host=host.name, count=found.models)]
+    if found.refusal is not None:
+        lines.append(request.words("hosts.no_training", why=request.words.error(found.refusal)))
+    return Text("\n".join(lines), private=True)
