@@ -28,11 +28,21 @@ from adapters.changes import (
     Updated,
 )
 from adapters.text_layout import draw_words
-from bot.domain import LOCAL, ChannelId, Message, MessageId, Place, RoomMessage, User, UserId
+from bot.domain import (
+    LOCAL,
+    Attachment,
+    ChannelId,
+    Message,
+    MessageId,
+    Place,
+    RoomMessage,
+    User,
+    UserId,
+)
 from bot.errors import EmptyAnswer, MessageGone, SurfaceError
-from bot.events import Attachment, Event
+from bot.events import Event
 from bot.ports.store import Clock, Records, Store
-from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
+from bot.replies import VOTE, Button, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +53,6 @@ WINDOW = "studio-"
 """The keys of events of a studio window begin so; it fetches files for its person itself."""
 
 _BLOCK = 64 * 1024
-_VOTE = "feedback."
-"""Actions of the buttons that are not needed here, where people vote with reactions."""
 _MENTION = re.compile(r"(?<!\w)@attune(?!\w)", re.IGNORECASE)
 _CALL = re.compile(r"\s*@attune(?!\w)[,:]?\s*", re.IGNORECASE)
 _SPOKEN = re.compile(r"\broom:(\d+)\b")
@@ -135,7 +143,7 @@ class LocalRoom:
                 elif written.strip():
                     message = await self._begin(place, written, stream.standing, key)
                     await stream.posted(_id(message))
-            buttons = tuple(one for one in stream.buttons() if not one.action.startswith(_VOTE))
+            buttons = tuple(one for one in stream.buttons() if not one.action.startswith(VOTE))
         finally:
             if message:
                 await self._close(message.number, Text(_storable(written), buttons=buttons))

@@ -169,7 +169,10 @@ class StreamedAnswer:
             message = await self._put(standing, number, text, buttons)
         self._pending = rest + self._pending
         self._count += 1
-        self._first = self._first or message
+        if self._first is None:
+            self._first = message
+        else:
+            self._stream.continued(message)
         if not is_end:
             self._message = AnswerMessage(message, number, text, self._now(), is_full)
 
@@ -203,6 +206,7 @@ class StreamedAnswer:
                 await self._write_more()
             except AnswerStopped:
                 self._is_stopped = True
+                self._stream.stopped()
                 return
             except (MessageGone, PlaceClosed):
                 raise
@@ -343,7 +347,8 @@ class StreamedAnswer:
             return
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._close(message, None)
+                first = self._first if self._first != message.id else None
+                await self._close(message, AnswerButtons(self._stream.buttons(), first))
         except (SurfaceError, TimeoutError, AnswerStopped) as problem:
             log.warning("An answer could not be closed", extra={"why": type(problem).__name__})
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bot import (
     administration,
+    answer_actions,
     assistants,
     chat,
     comparison,
@@ -142,6 +143,7 @@ MODULES = (
     votes_command.handlers,
     canary_command.handlers,
     chat.handlers,
+    answer_actions.handlers,
     feedback.handlers,
     comparison.handlers,
     assistants.handlers,

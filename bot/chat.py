@@ -7,12 +7,12 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from bot import access
-from bot.answer_access import NOTE, turn_named, without_note
+from bot.answer_access import NOTE
 from bot.canary.selection import canary_for
 from bot.commands import Handlers
+from bot.conversation import as_context, note_on, said_before
 from bot.daily_token_budget import reserve
 from bot.domain import (
     LOCAL,
@@ -34,23 +34,20 @@ from bot.errors import (
     HostError,
     HostUnreachable,
     KeyRefused,
-    NotAllowed,
     NotFound,
-    NotNow,
     OverCap,
     SurfaceError,
     deserialize,
     serialize,
 )
-from bot.events import MessageEdited, MessageReceived
-from bot.examples.source_changes import source_edited
+from bot.events import MessageReceived
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Delta, Usage
+from bot.ports.provider import Delta, Host, Usage
 from bot.ports.store import Records, Store
-from bot.ports.surface import CanSendEphemeral, Surface
-from bot.prompts import PromptMessage, few_shot, prompt
-from bot.question_files import AskedWithFiles, with_files
-from bot.replies import Button, Drawn, Listing, ListingRow, NoReply, Reply, Stream, Text
+from bot.ports.surface import CanSendEphemeral
+from bot.prompts import PictureMessage, PromptMessage, few_shot, prompt
+from bot.question_files import FileReader, Picture
+from bot.replies import Button, Drawn, NoReply, Reply, Stream, Text
 from bot.request import Request
 from bot.rows import text_tokens
 from bot.words import Words
@@ -63,7 +60,6 @@ log = logging.getLogger(__name__)
 FELL_BACK = "model.fell_back"
 WARMING_SECONDS = 15.0
 """After so long without a first word whoever asked hears that the model is being loaded."""
-_HISTORY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,99 +82,69 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
     if not isinstance(what, MessageReceived):
         return NoReply()
     message = what.message
+    is_reply = bool(message.place.thread or message.reply_to)
     surface = deps.surfaces.of(request.id)
-    asked = AskedWithFiles(message.text, message.text)
-    if what.files:
-        asked = await with_files(request, what, surface)
+    said = await said_before(request, message, surface) if is_reply else ()
+    asked = await asked_with_files(request, message, said, deps)
     if not asked.text.strip():
         return Text(asked.note or request.words("chat.empty"))
-    said = await _said_before(request, message, surface)
     async with deps.store.reading() as records:
         known = await records.turns.by_event(request.id, request.event.key)
-        if (told := _said_already(request, known, deps)) is not None:
+        if (told := said_already(request, known, deps)) is not None:
             return told
-        shots = await _shots(request, asked.question, records)
+        messages = await prompt_for(request, asked, records)
         trial = await records.canaries.running(request.id, request.assistant.id)
         canary = await canary_for(request, trial, records) if trial else None
-    messages = prompt(request.assistant, asked.text, history=_without_notes(said), shots=shots)
-    note = " ".join(filter(None, (asked.note, _note_on(said, request.words))))
-    question = Question(asked.question, message.id, request.by, note=note)
+    note = f"{asked.note} {note_on(said, request.words) if said else ''}".strip()
+    question = Question(asked.question, message.id, request.by, note=note, has_history=bool(said))
     return AnswerWriter(request, question, messages, deps, canary).stream(known)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question and what was said before it, both with what is read of their files.
+
+    `question` is what somebody typed, `text` what the model reads, `note` what it does not.
+    """
+
+    question: str
+    text: str
+    said: Sequence[Message] = ()
+    pictures: Mapping[MessageId | None, Sequence[Picture]] = field(default_factory=dict)
+    note: str = ""
+
+
+async def asked_with_files(
+    request: Request, message: Message, said: Sequence[Message], deps: Dependencies
+) -> Asked:
+    """The files of the question come first; those said before it get what is left of the budget."""
+    if not (message.files or any(one.files for one in said)):
+        return Asked(message.text, message.text, said)
+    reader = FileReader(request, deps.surfaces.of(request.id), deps.documents)
+    read = await reader.read(message.files)
+    earlier, pictures = await reader.read_earlier(said)
+    typed = "\n\n".join(filter(None, (message.text.strip(), *read.typed)))
+    question = typed or ", ".join(one.name for one in message.files)
+    pictures[None] = read.pictures
+    return Asked(question, read.beside(message.text), earlier, pictures, " ".join(read.told))
+
+
+async def prompt_for(request: Request, asked: Asked, records: Records) -> list[PromptMessage]:
+    """What the model is sent of it."""
+    history = await as_context(request, asked.said, records) if asked.said else ()
+    shots = await _shots(request, asked.question, records)
+    return prompt(
+        request.assistant, asked.text, history=history, shots=shots, pictures=asked.pictures
+    )
+
+
 async def _shots(request: Request, question: str, records: Records) -> list[PromptMessage]:
+    """The nearest examples, as many as the assistant is given."""
     assistant = request.assistant
     return await few_shot(records, request.place, assistant, question, count=assistant.few_shot)
 
 
-def _note_on(said: Sequence[Message], words: Words) -> str:
-    """Once in a conversation it is told that only its end goes along; empty otherwise."""
-    note = words("chat.only_last", count=_HISTORY)
-    is_told = any(one.is_own and note in one.text for one in said)
-    return note if len(said) >= _HISTORY and not is_told else ""
-
-
-def _without_notes(said: Sequence[Message]) -> Sequence[Message]:
-    return [replace(one, text=without_note(one.text)) if one.is_own else one for one in said]
-
-
-@handlers.event("edited", Role.STRANGER)
-async def edited(request: Request, deps: Dependencies) -> Reply:
-    """What was learned follows an edited message; its answer is written anew in its place."""
-    what = request.event.what
-    if not isinstance(what, MessageEdited):
-        return NoReply()
-    turn = await _turn_to_renew(request, what, deps.store)
-    await source_edited(request, what, deps)
-    if turn is None:
-        return NoReply()
-    said = await _said_before_turn(request, turn, deps.surfaces.of(request.id))
-    async with deps.store.reading() as records:
-        shots = await _shots(request, what.text, records)
-    messages = prompt(request.assistant, what.text, history=_without_notes(said), shots=shots)
-    return AnswerWriter(request, Question.of(turn, what.text), messages, deps).stream(turn)
-
-
-async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) -> Turn | None:
-    """The answer to one's own question; one that somebody has marked stays as it was marked.
-
-    It counts as being written from now on, so that a crash does not end it half renewed.
-    """
-    channel = request.place.channel
-    async with store.writing() as records:
-        turn = await records.turns.by_question(request.id, channel, what.message)
-        if turn is None or turn.message is None or turn.asker != request.by:
-            return None
-        is_same = turn.question == what.text and turn.state is not TurnState.STREAMING
-        is_marked = await records.example_messages.examples(request.id, channel, [turn.message])
-        if is_same or is_marked or not (request.may_ask and what.text.strip()):
-            return None
-        await records.turns.change(request.id, turn.id, state=TurnState.STREAMING)
-    return turn
-
-
-@handlers.button("go_on", Role.STRANGER)
-async def go_on(request: Request, deps: Dependencies) -> Reply:
-    """Continues an answer that was cut off; what is kept of it is the whole, from its beginning."""
-    async with deps.store.reading() as records:
-        turn = await turn_named(request, records)
-        known = await records.turns.by_event(request.id, request.event.key)
-    access.require_leave_to_ask(request.may_ask)
-    if (said := _said_already(request, known, deps, begun=turn.reply)) is not None:
-        return said
-    if not turn.question or not turn.reply:
-        raise NotNow(problem=request.words("message.gone"))
-    history = await _said_before_turn(request, turn, deps.surfaces.of(request.id))
-    messages = [
-        *prompt(request.assistant, turn.question, history=_without_notes(history)),
-        {"role": "assistant", "content": turn.reply},
-        {"role": "user", "content": request.words("chat.go_on_asked")},
-    ]
-    question = Question(turn.question, turn.asked_message, turn.asker, begun=turn.reply)
-    return AnswerWriter(request, question, messages, deps).stream(known)
-
-
-def _said_already(
+def said_already(
     request: Request, known: Turn | None, deps: Dependencies, *, begun: str = ""
 ) -> Reply | None:
     """What an earlier attempt at the same event has ended; None where there is work to do.
@@ -212,55 +178,6 @@ async def _note_message(turn: Turn, message: MessageId, *, store: Store) -> None
         await records.turns.change(turn.workspace, turn.id, message=message)
 
 
-async def _said_before(request: Request, message: Message, surface: Surface) -> Sequence[Message]:
-    """A platform that does not tell what was said still wants an answer."""
-    if not request.assistant.history or not (message.place.thread or message.reply_to):
-        return ()
-    try:
-        return await surface.history(message.place, message.id, _HISTORY)
-    except SurfaceError as error:
-        log.warning("What was said before cannot be read", extra={"why": error.key})
-        return ()
-
-
-async def _said_before_turn(request: Request, turn: Turn, surface: Surface) -> Sequence[Message]:
-    """What came before the question of an answer, where that message is known."""
-    if turn.asked_message is None:
-        return ()
-    asked = Message(turn.place, turn.asked_message, request.user, turn.question, turn.at)
-    return await _said_before(request, asked, surface)
-
-
-@handlers.reaction("❌", Role.STRANGER)
-async def stop(request: Request, deps: Dependencies) -> Reply:
-    """❌ from the asker, a curator or an admin stops the answer."""
-    message = request.clicked
-    if message is None:
-        return NoReply()
-    async with deps.store.reading() as records:
-        turn = await records.turns.by_message(request.id, request.place.channel, message)
-    if turn is None or turn.state is not TurnState.STREAMING:
-        return NoReply()
-    if turn.asker != request.by and request.role < Role.CURATOR:
-        raise NotAllowed(role=request.words("role.curator"), who=request.words("role.ask.curator"))
-    deps.running.stop(message)
-    return NoReply()
-
-
-@handlers.button("answers", Role.CURATOR, is_for_pages=True)
-async def about_answers(request: Request, deps: Dependencies) -> Reply:
-    """Which model wrote each of these messages, and in what time."""
-    lines: list[ListingRow] = []
-    async with deps.store.reading() as records:
-        for number in request.argument.split(","):
-            message = MessageId(number)
-            turn = await records.turns.by_message(request.id, request.place.channel, message)
-            if turn is not None:
-                note = f"{turn.seconds:.1f} s" if turn.seconds is not None else ""
-                lines.append(ListingRow(message, turn.model, note))
-    return Listing("", tuple(lines))
-
-
 async def word_fell_back(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Whoever reads the channel hears why the base answered."""
     model, kept = notice.details.get("model"), notice.details.get("why")
@@ -278,7 +195,8 @@ async def word_fell_back(notice: Notice, records: Records, words: Words) -> Draw
 class Question:
     """What is answered, where it stands and who asked; `begun` is what was answered already.
 
-    `turn` is the one whose reply is written anew, `note` is told below the answer.
+    `turn` is the one whose reply is written anew, `note` is told below the answer; with
+    `has_history` a button offers to begin a new conversation.
     """
 
     text: str
@@ -287,11 +205,14 @@ class Question:
     begun: str = ""
     turn: Turn | None = None
     note: str = ""
+    has_history: bool = False
 
     @classmethod
-    def of(cls, turn: Turn, text: str) -> Question:
-        """An edited question."""
-        return cls(text, turn.asked_message, turn.asker, turn=turn)
+    def of(cls, turn: Turn, edited: str | None = None) -> Question:
+        """That of an answer; an edited one is answered in place."""
+        if edited is None:
+            return cls(turn.question, turn.asked_message, turn.asker)
+        return cls(edited, turn.asked_message, turn.asker, turn=turn)
 
 
 class AnswerWriter:
@@ -311,6 +232,8 @@ class AnswerWriter:
         self._deps = deps
         self._begun = question.begun
         self._note_below = question.note
+        self._unseen = ""
+        self._has_history = question.has_history
         self._renewed = question.turn
         self._text: list[str] = []
         self._usage: Usage | None = None
@@ -325,8 +248,11 @@ class AnswerWriter:
         return Stream(
             self.pieces(),
             self.posted,
-            buttons=lambda: answer_buttons(self._turn, self._request.words),
+            buttons=lambda: answer_buttons(
+                self._turn, self._request.words, has_history=self._has_history
+            ),
             standing=known.message if known else None,
+            while_written=(Button(self._request.words("button.stop"), "stop"),),
         )
 
     async def pieces(self) -> AsyncGenerator[str]:
@@ -364,7 +290,8 @@ class AnswerWriter:
                 await self._finish(state)
             elif self._usage or self._renewed:
                 await self._end_without_text(state)
-        if note := _note_of(self._turn, self._request.words, self._note_below):
+        more = f"{self._unseen} {self._note_below}".strip()
+        if note := _note_of(self._turn, self._request.words, more):
             yield note
 
     async def _end_without_text(self, state: TurnState) -> None:
@@ -459,9 +386,25 @@ class AnswerWriter:
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
         host = self._deps.hosts.paid(answering.host, self._request.workspace)
         sampling = self._request.assistant.sampling
-        async with aclosing(host.chat(answering.address, self._messages, sampling)) as deltas:
+        messages = await self._shown(host, answering)
+        async with aclosing(host.chat(answering.address, messages, sampling)) as deltas:
             async for delta in deltas:
                 yield delta
+
+    async def _shown(self, host: Host, answering: ModelInUse) -> Sequence[Mapping[str, object]]:
+        """With their pictures for a model that sees; another one's answer says that it does not."""
+        self._unseen = ""
+        asked = [one for one in self._messages if isinstance(one, PictureMessage)]
+        if not asked:
+            return self._messages
+        if await host.sees(answering.address):
+            return [
+                one.parts() if isinstance(one, PictureMessage) else one for one in self._messages
+            ]
+        if asked[-1] is self._messages[-1]:
+            model = answering.model
+            self._unseen = self._request.words("chat.no_pictures", model=model)
+        return self._messages
 
     def _wanted(self) -> ModelInUse:
         canary = self._canary
@@ -569,15 +512,23 @@ def _may_answer(one: ModelInUse, failed: ModelInUse, error: HostError | NotFound
     return one.host != failed.host or not is_away
 
 
-def answer_buttons(turn: Turn, words: Words) -> tuple[Button, ...]:
-    """The votes, and the way on where the answer is not whole."""
-    votes = (
+def answer_buttons(turn: Turn, words: Words, *, has_history: bool = False) -> tuple[Button, ...]:
+    """The votes, the way on where the answer is not whole, another try, a new beginning.
+
+    None while the house ends in the middle of an answer, as that is written anew.
+    """
+    if turn.state is TurnState.STREAMING:
+        return ()
+    buttons = [
         Button(words("button.good"), "feedback.good"),
         Button(words("button.bad"), "feedback.bad"),
-    )
-    if turn.end is None:
-        return votes
-    return (*votes, Button(words("button.go_on"), f"go_on:{turn.id}"))
+    ]
+    if turn.end is not None:
+        buttons.append(Button(words("button.go_on"), f"go_on:{turn.id}"))
+    buttons.append(Button(words("button.again"), f"again:{turn.id}"))
+    if has_history:
+        buttons.append(Button(words("button.new_conversation"), "new"))
+    return tuple(buttons)
 
 
 def _note_of(turn: Turn, words: Words, more: str = "") -> str:

@@ -419,15 +419,13 @@ class Dispatch:
         what = request.event.what
         meant: What = what
         match what:
-            case CommandInvoked(words=words, said=Message() as said, attachment=file) if (
-                not self._is_ours(words)
-            ):
-                meant = MessageReceived(said, is_addressed=True, files=(file,) if file else ())
-            case MessageReceived(message=message, files=files):
+            case CommandInvoked(words=words, said=Message() as said) if not self._is_ours(words):
+                meant = MessageReceived(said, is_addressed=True)
+            case MessageReceived(message=message):
                 head, _, words = message.text.strip().partition(" ")
                 is_slashed, is_plain = head.lower() == "/tune", head.lower() == "tune"
                 if is_slashed or (is_plain and self._is_ours(words)):
-                    meant = CommandInvoked(words, attachment=files[0] if files else None)
+                    meant = CommandInvoked(words, attachment=next(iter(message.files), None))
         return replace(request, event=replace(request.event, what=meant))
 
     def _is_ours(self, words: str) -> bool:

@@ -9,20 +9,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from bot.domain import EPHEMERAL, ChannelId, ChannelKind, Message, MessageId, Place, User
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file that came with a command; `reference` is the surface's own handle.
-
-    `platform` is where the file lies, for a file that did not come from the event's own platform.
-    """
-
-    name: str
-    reference: str
-    size: int | None = None
-    platform: str = ""
+from bot.domain import (
+    EPHEMERAL,
+    Attachment,
+    ChannelId,
+    ChannelKind,
+    Message,
+    MessageId,
+    Place,
+    User,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,6 @@ class MessageReceived:
     message: Message
     is_addressed: bool
     is_direct: bool = False
-    files: tuple[Attachment, ...] = ()
     kind: Literal["spoken"] = "spoken"
 
 

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 
-from bot.domain import MUST_ANSWER, Assistant, Example, ExampleFilter, Message, Place
+from bot.domain import MUST_ANSWER, Assistant, Example, ExampleFilter, Message, MessageId, Place
 from bot.ports.store import Records
+from bot.question_files import Picture
 from bot.rows import Method, words_of
 
 PromptMessage = Mapping[str, str]
 
 _LOOKED_AT = 500
+
+
+class PictureMessage(dict[str, str]):
+    """A message of a prompt that has pictures beside its text, for a model that sees."""
+
+    def __init__(self, content: str, pictures: Sequence[Picture]) -> None:
+        super().__init__(role="user", content=content)
+        self.pictures = pictures
+
+    def parts(self) -> Mapping[str, object]:
+        """https://platform.openai.com/docs/api-reference/chat/create: content as parts."""
+        text = {"type": "text", "text": self["content"]}
+        shown = [{"type": "image_url", "image_url": {"url": one.url}} for one in self.pictures]
+        return {"role": "user", "content": [text, *shown]}
 
 
 def prompt(
@@ -20,18 +36,25 @@ def prompt(
     *,
     history: Sequence[Message] = (),
     shots: Sequence[PromptMessage] = (),
+    pictures: Mapping[MessageId | None, Sequence[Picture]] = MappingProxyType({}),
 ) -> list[PromptMessage]:
-    """In the order every host expects: system, examples, history, question."""
+    """In the order every host expects: system, examples, history, question.
+
+    `pictures` are those of each message, of the question by None.
+    """
     messages: list[PromptMessage] = []
     if assistant.instructions.strip():
         messages.append({"role": "system", "content": assistant.instructions})
     messages.extend(shots)
     for said in history:
         role = "assistant" if said.is_own else "user"
-        if said.text.strip():
+        if shown := pictures.get(said.id):
+            messages.append(PictureMessage(said.text, shown))
+        elif said.text.strip():
             messages.append({"role": role, "content": said.text})
-    messages.append({"role": "user", "content": question})
-    return messages
+    shown = pictures.get(None)
+    asked = PictureMessage(question, shown) if shown else {"role": "user", "content": question}
+    return [*messages, asked]
 
 
 async def few_shot(

@@ -1,71 +1,195 @@
-"""Files that came with a question, as text beside it, within a budget that is told."""
+"""Files that came with a question or before it: text and pictures, within a budget that is told."""
 
 from __future__ import annotations
 
 import codecs
+from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from bot.documents import Documents, DocumentText
+from bot.domain import Attachment, Message, MessageId
 from bot.errors import SurfaceError
-from bot.events import Attachment, MessageReceived
 from bot.ports.surface import CanReadFile, Surface
 from bot.request import Request
 
 MOST_CHARACTERS = 40_000
 """Of all files of a question together: about 10,000 tokens."""
 _MOST_FILES = 5
+_MOST_PICTURES = 3
+_MEGABYTE = 1024 * 1024
+_PICTURE_BYTES = 5 * _MEGABYTE
+_DOCUMENT_BYTES = 20 * _MEGABYTE
 _TYPED = "message.txt"
 """What Discord makes of a message that is longer than 2,000 characters."""
 _BYTES_OF_CHARACTER = 4
+_ZIP, _PDF, _PDF_BEGINS_WITHIN = b"PK\x03\x04", b"%PDF-", 1024
+_PICTURES = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+_LONGEST_MAGIC = 12
 
 
 @dataclass(frozen=True, slots=True)
-class AskedWithFiles:
-    """`question` is what somebody typed, `text` what the model reads, `note` what it does not."""
+class Picture:
+    """A picture as it was sent; `kind` is its media type."""
 
-    question: str
-    text: str
-    note: str = ""
+    name: str
+    kind: str
+    content: bytes = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """https://platform.openai.com/docs/guides/images: a data URL in place of an address."""
+        return f"data:{self.kind};base64,{b64encode(self.content).decode()}"
 
 
-async def with_files(request: Request, what: MessageReceived, surface: Surface) -> AskedWithFiles:
-    """Nothing is fetched from anywhere but the platform that the question came from."""
-    question, words, room = what.message.text, request.words, MOST_CHARACTERS
-    told: list[str] = []
-    shown: list[str] = []
-    for file in what.files[:_MOST_FILES]:
-        content = await _text_of(request, file, surface) if room > 0 else None
+@dataclass(slots=True)
+class FilesRead:
+    """`typed` belongs to the question itself, `texts` stand beside it, `told` is not read."""
+
+    typed: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def beside(self, text: str) -> str:
+        """The text of a message with that of its files."""
+        return "\n\n".join(part for part in (text, *self.typed, *self.texts) if part.strip())
+
+
+class FileReader:
+    """Reads files until its budget ends; first those of the question, then earlier ones.
+
+    Nothing is fetched from anywhere but the platform that the question came from.
+    """
+
+    def __init__(self, request: Request, surface: Surface, documents: Documents) -> None:
+        self._request = request
+        self._surface = surface
+        self._documents = documents
+        self._room = MOST_CHARACTERS
+        self._files_left = _MOST_FILES
+        self._pictures_left = _MOST_PICTURES
+
+    async def read(self, files: Sequence[Attachment]) -> FilesRead:
+        read = FilesRead()
+        for file in files:
+            await self._read(file, read)
+        return read
+
+    async def read_earlier(
+        self, said: Sequence[Message]
+    ) -> tuple[Sequence[Message], dict[MessageId | None, Sequence[Picture]]]:
+        """What was said with the files that came along, the newest first to find room."""
+        messages, pictures = list(said), dict[MessageId | None, Sequence[Picture]]()
+        for at in range(len(messages) - 1, -1, -1):
+            one = messages[at]
+            if one.is_own or not one.files:
+                continue
+            read = await self.read(one.files)
+            messages[at] = replace(one, text=read.beside(one.text))
+            pictures[one.id] = read.pictures
+        return messages, pictures
+
+    async def _read(self, file: Attachment, read: FilesRead) -> None:
+        words = self._request.words
+        if self._files_left <= 0 or self._room <= 0:
+            read.told.append(words("chat.file_no_room", name=file.name))
+            return
+        self._files_left -= 1
+        content = await self._content(file)
         if content is None:
-            told.append(words("chat.file_unread", name=file.name))
-            continue
-        if len(content) > room:
-            told.append(words("chat.file_cut", name=file.name, count=f"{room:,}"))
-        content, room = content[:room], room - len(content)
-        if file.name == _TYPED:
-            question = f"{question}\n\n{content}".strip()
+            read.told.append(words("chat.file_unread", name=file.name))
+        elif kind := _kind(content):
+            self._add_picture(Picture(file.name, kind, content), read)
+        elif _is_document(content):
+            await self._add_document(file, content, read)
         else:
-            shown.append(words("chat.file", name=file.name, text=content))
-    told += [words("chat.file_unread", name=one.name) for one in what.files[_MOST_FILES:]]
-    return AskedWithFiles(question, _joined(question, shown), " ".join(told))
+            self._add_text(file, _decoded(content), read)
+
+    def _add_picture(self, picture: Picture, read: FilesRead) -> None:
+        words = self._request.words
+        if len(picture.content) > _PICTURE_BYTES:
+            size = _PICTURE_BYTES // _MEGABYTE
+            read.told.append(words("chat.file_large", name=picture.name, size=size))
+        elif self._pictures_left <= 0:
+            read.told.append(words("chat.pictures_many", name=picture.name, count=_MOST_PICTURES))
+        else:
+            self._pictures_left -= 1
+            read.pictures.append(picture)
+            read.texts.append(words("chat.picture", name=picture.name))
+
+    async def _add_document(self, file: Attachment, content: bytes, read: FilesRead) -> None:
+        words = self._request.words
+        if len(content) > _DOCUMENT_BYTES:
+            size = _DOCUMENT_BYTES // _MEGABYTE
+            read.told.append(words("chat.file_large", name=file.name, size=size))
+            return
+        document = await self._documents.read(content, self._room)
+        if problem := _problem(document):
+            read.told.append(words(f"chat.file_{problem}", name=file.name))
+            return
+        if document.read < document.of:
+            pages = {"count": document.read, "total": document.of}
+            read.told.append(words("chat.file_pages", name=file.name, **pages))
+        self._add_text(file, document.text, read, is_cut_told=document.read < document.of)
+
+    def _add_text(
+        self, file: Attachment, text: str | None, read: FilesRead, *, is_cut_told: bool = False
+    ) -> None:
+        words = self._request.words
+        if text is None:
+            read.told.append(words("chat.file_unread", name=file.name))
+            return
+        if len(text) > self._room and not is_cut_told:
+            read.told.append(words("chat.file_cut", name=file.name, count=f"{self._room:,}"))
+        text, self._room = text[: self._room], self._room - len(text)
+        if file.name == _TYPED:
+            read.typed.append(text)
+        else:
+            read.texts.append(words("chat.file", name=file.name, text=text))
+
+    async def _content(self, file: Attachment) -> bytes | None:
+        """As much as its kind may have, and a little more; None where it cannot be fetched."""
+        if not isinstance(self._surface, CanReadFile):
+            return None
+        content = bytearray()
+        try:
+            async for block in self._surface.read_file(self._request.place, file):
+                content += block
+                if len(content) > _most(content):
+                    break
+        except SurfaceError:
+            return None
+        return bytes(content)
 
 
-def _joined(question: str, files: Sequence[str]) -> str:
-    return "\n\n".join(part for part in (question, *files) if part.strip())
+def _most(content: bytearray) -> int:
+    """Bytes that are fetched of a file that begins so."""
+    begun = bytes(content[:_LONGEST_MAGIC])
+    if _kind(begun):
+        return _PICTURE_BYTES
+    is_document = _is_document(bytes(content[:_PDF_BEGINS_WITHIN]))
+    return _DOCUMENT_BYTES if is_document else _BYTES_OF_CHARACTER * MOST_CHARACTERS
 
 
-async def _text_of(request: Request, file: Attachment, surface: Surface) -> str | None:
-    """The beginning of a file as text; None for one that is none, or that cannot be read."""
-    if not isinstance(surface, CanReadFile):
-        return None
-    content = bytearray()
-    try:
-        async for block in surface.read_file(request.place, file):
-            content += block
-            if len(content) > _BYTES_OF_CHARACTER * MOST_CHARACTERS:
-                break
-    except SurfaceError:
-        return None
-    return _decoded(bytes(content))
+def _is_document(content: bytes) -> bool:
+    return content.startswith(_ZIP) or _PDF in content[:_PDF_BEGINS_WITHIN]
+
+
+def _kind(content: bytes) -> str | None:
+    """The media type of a picture by its first bytes; None for anything else."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for begun, kind in _PICTURES if content.startswith(begun)), None)
+
+
+def _problem(document: DocumentText) -> str:
+    return document.problem or ("" if document.text else "no_text")
 
 
 def _decoded(content: bytes) -> str | None:

@@ -22,6 +22,10 @@ LONGEST_ACTION = 100
 """Characters of a button's action; Discord's custom_id holds no more."""
 
 
+VOTE = "feedback."
+"""Begins the actions of the two votes on an answer, which a surface may draw its own way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Button:
     """Something to click; `action` is opaque to the surface (at most 100 characters).
@@ -211,6 +215,14 @@ async def _nothing() -> None:
     """No-op callback."""
 
 
+def _ignored(message: MessageId) -> None:
+    """No-op callback."""
+
+
+def _unheard() -> None:
+    """No-op callback."""
+
+
 def _no_buttons() -> tuple[Button, ...]:
     return ()
 
@@ -222,6 +234,9 @@ class Stream:
     `begins` is called right before the first of it is shown and `posted` with the message once
     it stands; `buttons` close a whole answer and are asked for once all pieces are read.
     `standing` is what a broken-off attempt has left, to be written anew.
+
+    `while_written` stand below it until it ends. `continued` is called with each further message,
+    and `stopped` where the platform's own button has ended it.
     """
 
     pieces: AsyncGenerator[str]
@@ -229,6 +244,9 @@ class Stream:
     buttons: Callable[[], tuple[Button, ...]] = _no_buttons
     standing: MessageId | None = None
     begins: Callable[[], Awaitable[None]] = _nothing
+    while_written: tuple[Button, ...] = ()
+    continued: Callable[[MessageId], None] = _ignored
+    stopped: Callable[[], None] = _unheard
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,10 +124,17 @@ class ReplySender:
             with self._answers.storing(message):
                 await stream.posted(message)
 
+        running = self._answers.begin()
         try:
             async with aclosing(stream.pieces):
                 if isinstance(surface, CanStream):
-                    shown = replace(stream, posted=posted, begins=partial(self._begin, event))
+                    shown = replace(
+                        stream,
+                        posted=posted,
+                        begins=partial(self._begin, event),
+                        continued=running.add,
+                        stopped=running.stop,
+                    )
                     await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
                     return
                 text = "".join([piece async for piece in stream.pieces])

@@ -10,6 +10,7 @@ from hashlib import sha256
 from bot.domain import (
     LOCAL,
     Assistant,
+    Attachment,
     Binding,
     Deployment,
     Message,
@@ -23,7 +24,6 @@ from bot.domain import (
 )
 from bot.errors import NotNow
 from bot.events import (
-    Attachment,
     ButtonClicked,
     CommandInvoked,
     Event,

@@ -5,8 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from bot.domain import MessageId
+
+
+@dataclass(frozen=True, slots=True)
+class RunningAnswer:
+    """One answer, for whoever shows it, in whichever task that is done."""
+
+    _task: asyncio.Task[None]
+    _tasks: dict[MessageId, asyncio.Task[None]]
+    _stopping: set[asyncio.Task[None]]
+
+    def add(self, message: MessageId) -> None:
+        """One more message of the answer, by which it can be stopped too."""
+        self._tasks[message] = self._task
+
+    def stop(self) -> None:
+        self._stopping.add(self._task)
+        self._task.cancel()
 
 
 class RunningAnswers:
@@ -23,6 +41,16 @@ class RunningAnswers:
             return False
         self._stopping.add(task)
         return task.cancel()
+
+    def answer_of(self, message: MessageId) -> MessageId | None:
+        task = self._tasks.get(message)
+        return next((first for first, known in self._tasks.items() if known is task), None)
+
+    def begin(self) -> RunningAnswer:
+        """The answer that the current task writes."""
+        task = asyncio.current_task()
+        assert task is not None
+        return RunningAnswer(task, self._tasks, self._stopping)
 
     def is_stopping(self) -> bool:
         return asyncio.current_task() in self._stopping

@@ -62,6 +62,16 @@ class Turns:
         at = and_(turns.c.channel == channel, turns.c.message == message)
         return await self._find(workspace, at)
 
+    async def at(
+        self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
+    ) -> Mapping[MessageId, Turn]:
+        here = select(turns).where(turns.c.workspace == workspace, turns.c.channel == channel)
+        found: dict[MessageId, Turn] = {}
+        for part in batched(messages, MANY):
+            rows = await self._connection.every(here.where(turns.c.message.in_(part)), turns.c.id)
+            found |= {row.message: _turn(row) for row in rows}
+        return found
+
     async def by_event(self, workspace: WorkspaceId, event_key: str) -> Turn | None:
         return await self._find(workspace, turns.c.event_key == event_key)
 

@@ -183,7 +183,7 @@ MUTANTS = (
         ("tests/test_access.py::test_a_price_is_answered_where_it_was_told",),
     ),
     Mutant(
-        "bot/chat.py",
+        "bot/answer_actions.py",
         "if turn.asker != request.by and request.role < Role.CURATOR:",
         "if False:",
         ("tests/test_dispatch.py::test_a_stranger_does_not_stop_an_answer",),

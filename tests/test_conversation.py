@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import zipfile
+from base64 import b64encode
+from io import BytesIO
 from typing import Any
 
 import pytest
+from pypdf import PdfWriter
+from pypdf.generic import DictionaryObject, NameObject, StreamObject
 
-from bot import chat
+from bot import conversation
 from tests.discord_scene import Scene as DiscordScene
 from tests.fakes.discord import ANN, GENERAL
+from tests.fakes.discord_rest import labels as discord_labels
 from tests.fakes.faults import answers
 from tests.fakes.slack import BOT
+from tests.fakes.slack import Fault as SlackFault
+from tests.fakes.slack import labels as slack_labels
 from tests.front import DiscordFront, Front, RoomFront, SlackFront
+from tests.opening import until
 
 CHAT = "POST /chat/completions"
 
@@ -68,18 +78,24 @@ async def test_words_that_only_look_like_a_command_are_a_question(front: Front) 
     assert front.host.count(CHAT) == 1
 
 
-async def ask_with(front: Front, text: str, name: str, content: bytes) -> list[str]:
+async def ask_with(front: Front, text: str, **files: bytes) -> list[str]:
+    """A question with files; in their names `_` stands for the dot."""
+    named = {name[::-1].replace("_", ".", 1)[::-1]: content for name, content in files.items()}
     if isinstance(front, SlackFront):
-        file = front.slack.give_file(name, content)
+        given = [front.slack.give_file(name, content) for name, content in named.items()]
         ts = front.slack.put("U2", "C1", text)
+        asked = front.slack.channels["C1"].find(ts)
+        assert asked is not None
+        asked["files"], front.thread = given, ts
         event = {"type": "message", "subtype": "file_share", "channel": "C1", "user": "U2"}
-        front.slack.event({**event, "ts": ts, "text": f"<@{BOT}> {text}", "files": [file]})
+        front.slack.event({**event, "ts": ts, "text": f"<@{BOT}> {text}", "files": given})
         await front.made.settled()
         return front.texts()
     assert isinstance(front, DiscordFront)
     resolved: dict[str, Any] = {}
-    number = front.discord._upload((name, content), resolved)
-    front.discord.mention(ANN, GENERAL, text, attachments=[resolved["attachments"][number]])
+    numbers = [front.discord._upload(one, resolved) for one in named.items()]
+    attached = [resolved["attachments"][number] for number in numbers]
+    front.discord.mention(ANN, GENERAL, text, attachments=attached)
     await front.made.settled()
     return front.texts()
 
@@ -87,10 +103,10 @@ async def ask_with(front: Front, text: str, name: str, content: bytes) -> list[s
 @pytest.mark.parametrize(
     ("name", "content", "read", "note"),
     [
-        ("notes.csv", b"day,hours\nMonday,9", "notes.csv", ""),
-        ("message.txt", "Wann öffnet ihr?".encode(), "Wann öffnet ihr?", ""),
-        ("long.txt", b"word " * 20_000, "word", "the first 40,000 characters"),
-        ("photo.png", b"\x89PNG\r\n\x00\x00", "When?", "I cannot read photo.png"),
+        ("notes_csv", b"day,hours\nMonday,9", "notes.csv", ""),
+        ("message_txt", "Wann öffnet ihr?".encode(), "Wann öffnet ihr?", ""),
+        ("long_txt", b"word " * 20_000, "word", "the first 40,000 characters"),
+        ("song_mp3", b"ID3\0\0", "When?", "I cannot read song.mp3"),
     ],
 )
 async def test_a_file_that_came_with_a_question_is_read_as_text(
@@ -99,7 +115,7 @@ async def test_a_file_that_came_with_a_question_is_read_as_text(
     if isinstance(front, RoomFront):
         pytest.skip("nobody can add a file there")
 
-    texts = await ask_with(front, "When?", name, content)
+    texts = await ask_with(front, "When?", **{name: content})
 
     assert read in last_question(front)
     assert len(last_question(front)) < 41_000
@@ -107,10 +123,85 @@ async def test_a_file_that_came_with_a_question_is_read_as_text(
     assert note in texts[-1]
 
 
+async def test_documents_are_read_as_far_as_the_room_goes(front: Front) -> None:
+    if isinstance(front, RoomFront):
+        pytest.skip("nobody can add a file there")
+    pages = ["The price is 3 euros", *["word " * 1000] * 11]
+    files = {"minutes_docx": word_file("Ann", "opens"), "bomb_docx": word_file("a" * (1 << 25))}
+    if isinstance(front, DiscordFront):
+        files = {"locked_pdf": pdf("secret", password="x")}
+
+    texts = await ask_with(front, "What does it cost?", **files, offer_pdf=pdf(*pages))
+
+    assert "The price is 3 euros" in last_question(front)
+    assert len(last_question(front)) < 41_000
+    assert "Of offer.pdf I have read the first 9 of 12 pages." in texts[-1]
+    if isinstance(front, DiscordFront):
+        assert "locked.pdf: it is locked with a password" in texts[-1]
+    else:
+        assert "Ann\nopens" in last_question(front)
+        assert "I cannot read bomb.docx" in texts[-1]
+    await front.ask("And for two?")
+    assert "The price is 3 euros" in history(front)[0]
+
+
+PICTURE = b"\x89PNG\r\n\x1a\n and its pixels"
+
+
+async def test_a_picture_goes_to_a_model_that_sees(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.openai.client._LIST_SECONDS", 0.0)
+    if isinstance(front, RoomFront):
+        pytest.skip("nobody can add a file there")
+
+    (answer,) = await ask_with(front, "What is this?", photo_png=PICTURE)
+
+    assert answer.startswith("Hello from the model")
+    assert "sees no pictures" in answer
+    assert isinstance(last_question(front), str)
+
+    front.host.listed = {"base": {"architecture": {"input_modalities": ["text", "image"]}}}
+    texts = await front.click("Try again")
+
+    messages: Any = front.host.last(CHAT).body["messages"]
+    text, picture = messages[-1]["content"]
+    assert text["text"].startswith("What is this?")
+    assert picture["image_url"]["url"] == f"data:image/png;base64,{b64encode(PICTURE).decode()}"
+    assert texts[-1] == "Hello from the model"
+
+
+def pdf(*texts: str, password: str = "") -> bytes:
+    """Pages of text in the one font that every reader has."""
+    writer, content = PdfWriter(), BytesIO()
+    font = DictionaryObject({NameObject("/Type"): NameObject("/Font")})
+    font[NameObject("/Subtype")] = NameObject("/Type1")
+    font[NameObject("/BaseFont")] = NameObject("/Helvetica")
+    for text in texts:
+        page, stream = writer.add_blank_page(600, 800), StreamObject()
+        stream.set_data(f"BT /F1 12 Tf 10 700 Td ({text}) Tj ET".encode())
+        fonts = DictionaryObject({NameObject("/F1"): font})
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        page[NameObject("/Contents")] = stream
+    if password:
+        writer.encrypt(password, algorithm="RC4-128")
+    writer.write(content)
+    return content.getvalue()
+
+
+def word_file(*paragraphs: str) -> bytes:
+    space = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    body = "".join(f"<w:p><w:r><w:t>{one}</w:t></w:r></w:p>" for one in paragraphs)
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", f'<w:document xmlns:w="{space}">{body}</w:document>')
+    return content.getvalue()
+
+
 async def test_a_long_conversation_says_once_that_its_beginning_is_not_read(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat, "_HISTORY", 2)
+    monkeypatch.setattr(conversation, "_MOST", 2)
     if isinstance(front, RoomFront):
         pytest.skip("words in the room are a new conversation each, but in threads")
     await front.ask("one")
@@ -145,3 +236,76 @@ async def test_a_forum_post_is_answered_in_it_and_goes_on(in_discord: DiscordSce
     assert discord.texts(post) == ["Hello from the model"] * 2
     messages: Any = in_discord.host.last(CHAT).body["messages"]
     assert [one["content"] for one in messages if one["role"] == "user"] == ["hello", "and then?"]
+
+
+def texts_of(front: Front) -> list[str]:
+    assert isinstance(front, SlackFront | DiscordFront)
+    return front.texts()
+
+
+def labels(front: Front) -> list[str]:
+    """The buttons of the newest message of the assistant."""
+    if isinstance(front, SlackFront):
+        return slack_labels(front.slack.own("C1")[-1])
+    assert isinstance(front, DiscordFront)
+    return discord_labels(front.discord.own(GENERAL)[-1])
+
+
+def history(front: Front) -> list[str]:
+    messages: Any = front.host.last(CHAT).body["messages"]
+    return [one["content"] for one in messages if one["role"] != "system"]
+
+
+async def test_another_answer_comes_below_and_takes_the_place_of_the_first(front: Front) -> None:
+    front.host.pieces = ["Rome."]
+    await front.ask("Which city?")
+
+    front.host.pieces = ["Paris."]
+    texts = await front.click("Try again")
+
+    assert texts == ["Rome.", "Paris."]
+    assert history(front) == ["Which city?"]
+    if not isinstance(front, RoomFront):
+        await front.ask("And then?")
+        assert history(front) == ["Which city?", "Paris.", "And then?"]
+
+
+async def test_a_conversation_begins_anew_where_somebody_says_so(front: Front) -> None:
+    if isinstance(front, RoomFront):
+        pytest.skip("words in the room are a new conversation each, but in threads")
+    await front.ask("one")
+    await front.ask("two")
+    assert history(front) == ["one", "Hello from the model", "two"]
+
+    front.host.finish_reason = "length"
+    await front.ask("three")
+    await front.click("Go on")
+    said = "Hello from the model"
+    assert history(front)[:6] == ["one", said, "two", said, "three", said]
+
+    front.host.finish_reason = "stop"
+    texts = await front.click("New conversation")
+    await front.ask("four")
+
+    assert texts[-1].startswith("A new conversation begins here.")
+    assert history(front) == ["four"]
+
+
+async def test_a_long_answer_is_stopped_by_the_button_below_it(front: Front) -> None:
+    if isinstance(front, RoomFront):
+        pytest.skip("the studio and the terminal have their own")
+    front.host.pieces, front.host.piece_seconds = ["word " * 60] * 100, 0.02
+    if isinstance(front, SlackFront):
+        front.slack.fail("chat.startStream", SlackFault(error="unknown_method"))
+    else:
+        assert isinstance(front, DiscordFront)
+        front.discord.limits.is_on = False
+    asking = asyncio.create_task(front.ask("for ever"))
+    is_long = isinstance(front, DiscordFront)
+    await until(lambda: len(texts_of(front)) > is_long and labels(front) == ["Stop"])
+
+    await front.click("Stop")
+    await asking
+
+    assert front.host.stopped_streams == 1
+    assert labels(front) == ["👍", "👎", "Try again"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain import LOCAL, ExampleFilter
-from bot.events import Attachment, CommandInvoked
+from bot.domain import LOCAL, Attachment, ExampleFilter
+from bot.events import CommandInvoked
 from tests.scene import Death, Scene
 
 ROWS = 4000

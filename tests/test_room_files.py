@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from adapters.changes import FileSent
+from bot.domain import Attachment
 from bot.errors import HostServerError, SurfaceError
-from bot.events import Attachment
 from bot.replies import Document
 from tests.fakes.room_scene import PLACE, RoomScene, command
 

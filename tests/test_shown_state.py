@@ -79,8 +79,8 @@ ELSEWHERE = {
     "model.rollback",
     # test_first_mark: what is allowed already is told, and a pointer that is kept is none
     *("marks.allow", "marks.decline", "marks.keep"),
-    # test_whole_answers
-    "go_on",
+    # test_whole_answers and test_conversation: each click is a call of its own
+    *("go_on", "again", "new", "stop"),
     # test_discord_servers
     *("workspace.allow", "workspace.disallow"),
 }

@@ -18,8 +18,8 @@ from adapters.room import ASSISTANT
 from adapters.studio import Studio, register_pages
 from adapters.studio.markup import quoted
 from bot.catalogue import CATALOGUE
-from bot.domain import LOCAL, ChannelId, MessageId, Place, WorkspaceId
-from bot.events import Attachment, ButtonClicked, CommandInvoked, Event, FormSubmitted
+from bot.domain import LOCAL, Attachment, ChannelId, MessageId, Place, WorkspaceId
+from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted
 from bot.replies import (
     Card,
     Document,

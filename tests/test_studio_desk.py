@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.domain import LOCAL, ChannelId, ExampleFilter, Place
-from bot.events import Attachment, ButtonClicked, CommandInvoked, Event, FormSubmitted
+from bot.domain import LOCAL, Attachment, ChannelId, ExampleFilter, Place
+from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted
 from bot.replies import Card, Comparison, Document, Listing, Progress, Refused, Tone
 from tests.scene import SLACK, Scene
 from tests.studio_desk import OWNER, Desk

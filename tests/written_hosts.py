@@ -45,6 +45,7 @@ MEANINGS: Mapping[str, str] = {
     "takes_tools": "whether rows may call tools",
     "takes_reasoning": "whether answers may have `reasoning_content`",
     "takes_validation": "whether rows may be held back for checking",
+    "sees": "names of its models that take pictures, with `*`; besides those its own list names",
     "serving": "`at_once`, or `by_hand` where somebody must deploy the model at the host",
     "serving_page": "a page that says how; people are sent there",
     "poll_seconds": "how often a running training is looked at",

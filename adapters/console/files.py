@@ -9,8 +9,8 @@ from pathlib import Path
 
 from adapters.console.hints import LineError
 from bot.commands import Catalogue, Command, OptionKind
+from bot.domain import Attachment
 from bot.errors import NotFound
-from bot.events import Attachment
 
 _TOKEN = re.compile(r'(?:"[^"]*"|\S)+')
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from adapters.console.files import attach
 from adapters.console.hints import LineError
 from adapters.text_layout import Say, draw_field, draw_form
-from bot.domain import Place
-from bot.events import Attachment, Event, FormSubmitted
+from bot.domain import Attachment, Place
+from bot.events import Event, FormSubmitted
 from bot.replies import Field, FieldKind, Form
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from adapters.discord.names import ASK, CHOOSE, FIRST, MENUS, PART, ROLE
 from bot.domain import (
     EPHEMERAL,
+    Attachment,
     ChannelId,
     ChannelKind,
     Message,
@@ -21,7 +22,6 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import (
-    Attachment,
     ButtonClicked,
     CommandInvoked,
     Event,
@@ -126,6 +126,9 @@ def said(message: Payload, place: Place, bot: Bot) -> Message:
     author: Payload = message.get("author") or {}
     reference: Payload = message.get("message_reference") or {}
     answered = reference.get("message_id") if reference.get("type", 0) == 0 else None
+    # What a click has brought answers the message that bears the button.
+    clicked = (message.get("interaction_metadata") or {}).get("interacted_message_id")
+    answered = answered or clicked
     number = str(message["id"])
     return Message(
         place=place,
@@ -136,6 +139,7 @@ def said(message: Payload, place: Place, bot: Bot) -> Message:
         reply_to=MessageId(str(answered)) if answered else None,
         is_own=str(author.get("id")) == bot.id,
         permalink=_permalink(place, number),
+        files=tuple(map(_attachment, message.get("attachments") or ())),
     )
 
 
@@ -277,14 +281,13 @@ def _spoken(told: ParsedEvent) -> Event:
     message = said(data, place, bot)
     is_direct = not data.get("guild_id")
     called = is_direct or is_addressed(data, bot)
-    files = tuple(map(_attachment, data.get("attachments") or ()))
-    what: What = MessageReceived(message, is_addressed=called, is_direct=is_direct, files=files)
+    what: What = MessageReceived(message, is_addressed=called, is_direct=is_direct)
     if called and _LEADING.match(message.text):
         words = plain(str(data.get("content") or ""), bot, _names(data), is_command=True)
         leading = _LEADING.match(words)
         words = words[leading.end() if leading else 0 :]
         question = None if message.text.lstrip().startswith("/") else message
-        what = CommandInvoked(words, attachment=_attached(data), said=question)
+        what = CommandInvoked(words, attachment=next(iter(message.files), None), said=question)
     user = _user(data.get("author") or {}, data.get("member") or {}, is_admin=around.is_admin)
     key = f"{place.workspace}/{place.channel}/{message.id}"
     return Event(key, place, user, message.at, what, locale=around.locale)
@@ -447,12 +450,6 @@ def _option(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
-
-
-def _attached(data: Payload) -> Attachment | None:
-    for file in data.get("attachments") or ():
-        return _attachment(file)
-    return None
 
 
 def _attachment(file: Payload) -> Attachment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 from adapters.discord.api import MESSAGE, MESSAGES, Api, Json
 from adapters.discord.interactions import InteractionContext, Interactions
@@ -12,6 +13,7 @@ from adapters.discord.texts import LONGEST
 from adapters.streamed_answer import AnswerButtons, AnswerMessage
 from bot.domain import MessageId
 from bot.errors import MessageGone
+from bot.replies import Button
 
 _FIRST_PAUSE_SECONDS = 0.4
 _PAUSE_SECONDS = 1.1
@@ -23,11 +25,20 @@ class ChannelWriter:
 
     longest = LONGEST
 
-    def __init__(self, api: Api, channel: str, key: str, source: str | None) -> None:
+    def __init__(
+        self,
+        api: Api,
+        channel: str,
+        key: str,
+        source: str | None,
+        *,
+        while_written: Sequence[Button] = (),
+    ) -> None:
         self._api = api
         self._channel = channel
         self._key = key
         self._source = source
+        self._while_written = while_written
 
     def may_begin(self) -> bool:
         return True
@@ -37,12 +48,12 @@ class ChannelWriter:
         return None
 
     async def post(self, number: int, text: str, buttons: AnswerButtons | None) -> MessageId:
-        return await self._post(number, _payload(text, buttons))
+        return await self._post(number, self._payload(text, buttons))
 
     async def replace(
         self, message: MessageId, number: int, text: str, buttons: AnswerButtons | None
     ) -> None:
-        await self._edit(message, _payload(text, buttons), Priority.FIRST_WORDS)
+        await self._edit(message, self._payload(text, buttons), Priority.FIRST_WORDS)
 
     def pause(self, message: AnswerMessage) -> float:
         return _PAUSE_SECONDS if message.edits else _FIRST_PAUSE_SECONDS
@@ -57,13 +68,20 @@ class ChannelWriter:
         return False
 
     async def extend(self, message: AnswerMessage, text: str) -> None:
-        await self._edit(message.id, _payload(text), Priority.PROGRESS)
+        await self._edit(message.id, self._payload(text), Priority.PROGRESS)
 
     async def finish(
         self, message: AnswerMessage, text: str, buttons: AnswerButtons | None
     ) -> None:
-        if text != message.text or (buttons and buttons.buttons):
-            await self._edit(message.id, _payload(text, buttons), Priority.LAST_WORDS)
+        if self._while_written or text != message.text or (buttons and buttons.buttons):
+            ended = buttons or AnswerButtons((), None)
+            await self._edit(message.id, self._payload(text, ended), Priority.LAST_WORDS)
+
+    def _payload(self, text: str, buttons: AnswerButtons | None = None) -> Payload:
+        """With the button that stops the answer, unless it ends there."""
+        if buttons is not None:
+            return answer(text, buttons.buttons, buttons.first)
+        return answer(text, self._while_written)
 
     async def _post(self, number: int, payload: Payload) -> MessageId:
         name = nonce(f"{self._key}.{number}")
@@ -102,8 +120,9 @@ class InteractionWriter(ChannelWriter):
         *,
         interactions: Interactions,
         context: InteractionContext,
+        while_written: Sequence[Button] = (),
     ) -> None:
-        super().__init__(api, channel, key, None)
+        super().__init__(api, channel, key, None, while_written=while_written)
         self._interactions = interactions
         self._context = context
         self._in_channel: set[MessageId] = set()
@@ -127,10 +146,6 @@ class InteractionWriter(ChannelWriter):
             await super()._edit(message, payload, priority)
             return
         await self._interactions.edit(self._context, message, payload)
-
-
-def _payload(text: str, buttons: AnswerButtons | None = None) -> Payload:
-    return answer(text, buttons.buttons, buttons.first) if buttons else answer(text)
 
 
 def _is_other(posted: Json, payload: Payload) -> bool:

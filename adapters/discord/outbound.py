@@ -113,6 +113,18 @@ def answer(text: str, buttons: Sequence[Button] = (), first: MessageId | None = 
     return Payload(safe(text), (), _rows(named), flags=NO_EMBEDS_FLAG)
 
 
+def says_otherwise(posted: Json, payload: Payload) -> bool:
+    """Whether what stands under a nonce is what an earlier run had to say."""
+    if str(posted.get("content") or "").strip() != payload.content.strip():
+        return True
+    titles = [embed.get("title") for embed in posted.get("embeds") or ()]
+    texts = [embed.get("description") for embed in posted.get("embeds") or ()]
+    if not titles and payload.embeds:
+        return False
+    wanted = [(embed.get("title"), embed.get("description")) for embed in payload.embeds]
+    return list(zip(titles, texts, strict=True)) != wanted
+
+
 def nonce(key: str) -> str:
     """By which Discord knows a post again; at most 25 characters."""
     return hashlib.blake2b(key.encode(), digest_size=12).hexdigest()

@@ -28,6 +28,7 @@ from adapters.streamed_answer import MessageWriter, StreamedAnswer
 from adapters.tables import with_drawn_tables
 from bot.domain import (
     EPHEMERAL,
+    Attachment,
     ChannelKind,
     Message,
     MessageId,
@@ -36,7 +37,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
-from bot.events import Attachment, Event, MessageReceived, ReactionChanged, ShortcutUsed
+from bot.events import Event, MessageReceived, ReactionChanged, ShortcutUsed
 from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ Value = TypeVar("Value")
 
 _KNOWN_EVENTS = 5000
 _KNOWN_MESSAGES = 2000
-_LONGEST_CHAIN = 12
+_LONGEST_CHAIN = 20
 _PAGE = 100
 _NO_PERMISSION, _TOO_LARGE, _NO_DIRECT = 50013, 40005, 50007
 _NO_GUILD = (10004, 50001)
@@ -242,7 +243,8 @@ class DiscordSurface(ServerLookups):
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
         channel, context = _channel(place), self._context(key)
-        writer = self._writer(channel, key, context)
+        stop = buttons_in(place, lambda: stream.while_written)
+        writer = self._writer(channel, key, context, stop)
         async with self._typing.in_channel(channel) as is_answered:
 
             async def posted(message: MessageId) -> None:
@@ -402,7 +404,7 @@ class DiscordSurface(ServerLookups):
         first, *rest = payloads
         held: Json = {"nonce": nonce(key), "enforce_nonce": True, **more}
         posted = await self._send(channel, first, **held)
-        if _says_otherwise(posted, first):
+        if outbound.says_otherwise(posted, first):
             await self._edit(channel, str(posted["id"]), first)
         for number, payload in enumerate(rest):
             again: Json = {"nonce": nonce(f"{key}.{number}"), "enforce_nonce": True}
@@ -441,17 +443,24 @@ class DiscordSurface(ServerLookups):
             return False
         return True
 
-    def _writer(self, channel: str, key: str, context: InteractionContext | None) -> MessageWriter:
+    def _writer(
+        self, channel: str, key: str, context: InteractionContext | None, stop: Sequence[Button]
+    ) -> MessageWriter:
         if (
             context is not None
             and context.handle is not None
             and self.interactions.is_alive(context)
         ):
             return InteractionWriter(
-                self._api, channel, key, interactions=self.interactions, context=context
+                self._api,
+                channel,
+                key,
+                interactions=self.interactions,
+                context=context,
+                while_written=stop,
             )
         source = context.source if context else key.rpartition("/")[2]
-        return ChannelWriter(self._api, channel, key, source)
+        return ChannelWriter(self._api, channel, key, source, while_written=stop)
 
     async def _thread(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         """What was said in it; a thread hangs on the message that bears its id."""
@@ -462,8 +471,8 @@ class DiscordSurface(ServerLookups):
             at = {"channel_id": place.channel, "message_id": place.thread}
             root = self._said(await self._api.call("GET", MESSAGE, at), place)
         except SurfaceError:
-            return [one for one in said if one.text]
-        return [one for one in (root, *said) if one.text]
+            return [one for one in said if one.text or one.files]
+        return [one for one in (root, *said) if one.text or one.files]
 
     async def _chain(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         said = await self._known(place, before)
@@ -521,18 +530,6 @@ def _reference(source: str | None) -> Json:
     if source is None or not source.isdecimal():
         return {}
     return {"message_reference": {"message_id": source, "fail_if_not_exists": False}}
-
-
-def _says_otherwise(posted: Json, payload: Payload) -> bool:
-    """Whether what stands under a nonce is what an earlier run had to say."""
-    if str(posted.get("content") or "").strip() != payload.content.strip():
-        return True
-    titles = [embed.get("title") for embed in posted.get("embeds") or ()]
-    texts = [embed.get("description") for embed in posted.get("embeds") or ()]
-    if not titles and payload.embeds:
-        return False
-    wanted = [(embed.get("title"), embed.get("description")) for embed in payload.embeds]
-    return list(zip(titles, texts, strict=True)) != wanted
 
 
 async def _picture(reply: Drawn) -> bytes | None:

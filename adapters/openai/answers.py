@@ -90,6 +90,26 @@ def remote_model(row: Json) -> RemoteModel:
         name=ModelName(_id(row)),
         owner=_text(row.get("owned_by")) or "",
         expires_on=_text(row.get("shutdown_date")),
+        sees=_sees(row),
+    )
+
+
+def _sees(row: Json) -> bool:
+    """Whether a model takes pictures, in each host's own words.
+
+    OpenRouter and Nebius: `architecture`; Mistral: `capabilities.vision`; llama.cpp and Ollama:
+    a list of capabilities; Fireworks: `supports_image_input`; LM Studio: the type "vlm".
+    """
+    architecture, capabilities = _object(row.get("architecture")), row.get("capabilities")
+    listed = [*_texts(architecture.get("input_modalities")), *_texts(row.get("input_modalities"))]
+    listed += _texts(capabilities)
+    asked = (_text(architecture.get("modality")) or "").partition("->")[0]
+    return (
+        not {"image", "vision", "multimodal"}.isdisjoint(listed)
+        or "image" in asked
+        or _object(capabilities).get("vision") is True
+        or row.get("supports_image_input") is True
+        or row.get("type") == "vlm"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import (
     AsyncGenerator,
@@ -13,6 +14,7 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from functools import cache
 from ssl import SSLContext
 from tempfile import SpooledTemporaryFile
@@ -60,6 +62,7 @@ _NO_FILE = "file-none"
 # llama.cpp says "Loading model", others that they warm up, start or scale from zero.
 _LOADING = re.compile(r"loading|warming|starting|not ready|cold|scal(?:e|ing)", re.IGNORECASE)
 _LOADING_PAUSE = 1.0
+_LIST_SECONDS = 600.0
 _LOOKS_AT_FILE = 60
 _FILE_IS_CHECKED = ("pending", "running", "notrunning", "processing", "validating", "importing")
 
@@ -96,6 +99,14 @@ class Additions:
 
     def headers_with(self, key: str) -> Mapping[str, str]:
         return {name: value.replace("{key}", key) for name, value in self.headers.items()}
+
+
+@dataclass(slots=True)
+class _SeeingModels:
+    """Those that the host's list says take pictures, and until when it is not read again."""
+
+    names: set[ModelName] = field(default_factory=set)
+    until: float = 0.0
 
 
 class OpenAIHost:
@@ -161,6 +172,7 @@ class OpenAIHost:
         )
         self._learned = LearnedParameters()
         self._processed_files: set[str] = set()
+        self._seeing = _SeeingModels()
         self._models_with_lone_ends: set[ModelName] = set()
 
     @property
@@ -227,7 +239,7 @@ class OpenAIHost:
     async def chat(
         self,
         model: ModelName,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, object]],
         sampling: Sampling,
         *,
         is_sent_once: bool = False,
@@ -405,6 +417,18 @@ class OpenAIHost:
             rows, _ = answers.page(answers.document(answer.http_response))
             found = [answers.remote_model(row) for row in rows if answers.identity(row)]
         return [self._with_end(model) for model in found]
+
+    async def sees(self, model: ModelName) -> bool:
+        """By the profile's names, else by the host's list, which is read every ten minutes."""
+        names = (model, request_fields.base_of(model))
+        if any(fnmatch(name, known) for name in names for known in self._profile.sees):
+            return True
+        now = asyncio.get_running_loop().time()
+        if now >= self._seeing.until:
+            self._seeing.until = now + _LIST_SECONDS
+            with contextlib.suppress(HostError):
+                self._seeing.names = {one.name for one in await self.models() if one.sees}
+        return not self._seeing.names.isdisjoint(names)
 
     async def delete_model(self, model: ModelName) -> None:
         async with self._asked():

@@ -83,6 +83,8 @@ KINDS: Mapping[str, Kind] = {
             max_bytes=512 * _MEGABYTE,
             closes_on=date(2027, 1, 6),
             checks_eligibility=True,
+            # Its list does not say it: https://platform.openai.com/docs/models
+            sees=("gpt-4o*", "gpt-4.1*", "gpt-4.5*", "gpt-4-turbo*", "gpt-5*", "o1", "o3*", "o4*"),
         ),
         base_url="https://api.openai.com/v1",
         key_env="OPENAI_API_KEY",

@@ -91,6 +91,7 @@ class HostConfig(BaseModel):
     takes_tools: bool | None = None
     takes_reasoning: bool | None = None
     takes_validation: bool | None = None
+    sees: tuple[str, ...] | None = None
     serving: Serving | None = None
     serving_page: WebAddress | None = None
     poll_seconds: PositiveFloat | None = None

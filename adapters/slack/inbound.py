@@ -16,6 +16,7 @@ from adapters.slack.origin import is_foreign, is_from_elsewhere, is_shared
 from adapters.slack.texts import readable
 from bot.domain import (
     EPHEMERAL,
+    Attachment,
     ChannelId,
     ChannelKind,
     Message,
@@ -26,7 +27,6 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import (
-    Attachment,
     ButtonClicked,
     CommandInvoked,
     Event,
@@ -142,6 +142,7 @@ def said(message: Payload, channel: str, bot: Bot) -> Message:
         at=at(ts),
         is_own=is_own,
         permalink=_permalink(bot, channel, ts),
+        files=tuple(map(_attachment, message.get("files") or ())),
     )
 
 
@@ -314,14 +315,11 @@ def _spoken(event: Payload, bot: Bot) -> Event:
     message = said(event, channel, bot)
     kind = _kind(channel, str(event.get("channel_type") or ""))
     place = Place(bot.workspace, ChannelId(channel), message.place.thread or MessageId(ts), kind)
-    files = tuple(map(_attachment, event.get("files") or ()))
-    what: What = MessageReceived(
-        message, is_addressed=bool(is_addressed), is_direct=is_direct, files=files
-    )
+    what: What = MessageReceived(message, is_addressed=bool(is_addressed), is_direct=is_direct)
     if is_addressed and _COMMAND.match(message.text):
         words = _COMMAND.sub("", plain(raw, bot, is_command=True), count=1)
         question = None if message.text.lstrip().startswith("/") else message
-        what = CommandInvoked(words, attachment=_attached(event), said=question)
+        what = CommandInvoked(words, attachment=next(iter(message.files), None), said=question)
     key = f"{bot.workspace}/{channel}/{ts}"
     return Event(key, place, _user(str(event["user"])), at(ts), what)
 
@@ -330,12 +328,6 @@ def asked_at(key: str) -> str | None:
     """The time stamp of the question that an event's key names."""
     ts = key.rpartition("/")[2]
     return ts if re.fullmatch(r"\d+\.\d+", ts) else None
-
-
-def _attached(event: Payload) -> Attachment | None:
-    for file in event.get("files") or ():
-        return _attachment(file)
-    return None
 
 
 def _attachment(file: Payload) -> Attachment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from adapters.message_splitting import chunks
@@ -17,6 +17,7 @@ from adapters.slack.texts import LONGEST_MARKDOWN, LONGEST_TEXT, escaped
 from adapters.streamed_answer import AnswerButtons, AnswerMessage, AnswerStopped
 from bot.domain import MessageId, UserId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
+from bot.replies import Button
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ class SlackMessageWriter:
     """Implements `MessageWriter`; after a call of unknown outcome it looks before it posts again.
 
     `begins` is called when it is the turn of the first message's call; `is_new` is False for an
-    answer of which an earlier attempt may have posted something.
+    answer of which an earlier attempt may have posted something. `while_written` stands below
+    what is not streamed, as a stream takes no buttons until it ends.
     """
 
     longest = LONGEST_MARKDOWN
@@ -64,6 +66,7 @@ class SlackMessageWriter:
         begins: Before,
         now: Callable[[], float],
         is_new: bool,
+        while_written: Sequence[Button] = (),
     ) -> None:
         self._api = api
         self._target = target
@@ -72,6 +75,7 @@ class SlackMessageWriter:
         self._begins = begins
         self._now = now
         self._is_new = is_new
+        self._unfinished = AnswerButtons(tuple(while_written), None) if while_written else None
         self._has_reserved_stream = False
         self._streams: dict[MessageId, float] = {}
         """Since when each message is streamed."""
@@ -105,14 +109,14 @@ class SlackMessageWriter:
             self._slots.give_stream_back()
             if message is not None:
                 return message
-        return await self._post_once(number, text, buttons)
+        return await self._post_once(number, text, buttons or self._unfinished)
 
     async def replace(
         self, message: MessageId, number: int, text: str, buttons: AnswerButtons | None
     ) -> None:
         if self._api.pacing.has_left("chat.stopStream", reserve=self._api.pacing.streams):
             self._unsure.add(message)
-        await self._update(message, number, text, buttons)
+        await self._update(message, number, text, buttons or self._unfinished)
         self._earlier.keep(message)
         self._slots.take_update()
 
@@ -131,7 +135,7 @@ class SlackMessageWriter:
 
     async def extend(self, message: AnswerMessage, text: str) -> None:
         if message.id not in self._streams:
-            await self._update(message.id, message.number, text)
+            await self._update(message.id, message.number, text, self._unfinished)
             return
         args = {**self._at(message.id), "chunks": _chunks(text[len(message.text) :])}
         try:
@@ -144,14 +148,15 @@ class SlackMessageWriter:
                 raise
             log.info("Text for a stream was refused", extra={"why": code(error)})
             self._leave_stream(message.id)
-            await self._settle(message, text, None, error)
+            await self._settle(message, text, self._unfinished, error)
 
     async def finish(
         self, message: AnswerMessage, text: str, buttons: AnswerButtons | None
     ) -> None:
         blocks = _blocks(buttons)
         if message.id not in self._streams:
-            if text != message.text or blocks or message.id in self._unsure:
+            is_marked = self._unfinished is not None
+            if text != message.text or blocks or is_marked or message.id in self._unsure:
                 await self._update(message.id, message.number, text, buttons)
             return
         args = {**self._at(message.id), "metadata": metadata(self._key(message.number))}

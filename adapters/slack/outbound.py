@@ -17,6 +17,7 @@ from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
 from adapters.slack.texts import LONGEST_MARKDOWN, cut, escaped, is_typable, safe
 from bot.domain import MessageId, Place
 from bot.replies import (
+    VOTE,
     Button,
     Card,
     Column,
@@ -81,16 +82,16 @@ def feedback(buttons: Sequence[Button], first: MessageId | None) -> list[Json]:
     message.
     """
     block = f"{FIRST}{first}/0" if first else "feedback"
-    if len(buttons) < 2:
-        return list(_actions(buttons))
-    good, bad = (
-        {"text": _plain(button.label, _LABEL), "value": button.action} for button in buttons[:2]
-    )
+    votes = [button for button in buttons if button.action.startswith(VOTE)]
+    others = [button for button in buttons if button not in votes]
+    if len(votes) < 2:
+        return list(_actions(others))
+    good, bad = ({"text": _plain(one.label, _LABEL), "value": one.action} for one in votes)
     element: Json = {"type": "feedback_buttons", "action_id": "feedback"}
     element |= {"positive_button": good, "negative_button": bad}
     return [
         {"type": "context_actions", "block_id": block, "elements": [element]},
-        *_actions(buttons[2:]),
+        *_actions(others),
     ]
 
 

@@ -27,6 +27,7 @@ from adapters.streamed_answer import StreamedAnswer
 from adapters.tables import with_drawn_tables
 from bot.domain import (
     EPHEMERAL,
+    Attachment,
     ChannelId,
     Message,
     MessageId,
@@ -37,7 +38,6 @@ from bot.domain import (
 )
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import (
-    Attachment,
     ButtonClicked,
     CommandInvoked,
     Event,
@@ -285,6 +285,7 @@ class SlackSurface:
                     begins=stream.begins,
                     now=self._now,
                     is_new=self._is_first(key),
+                    while_written=stream.while_written,
                 )
                 return await StreamedAnswer(writer, shown, now=self._now).run()
         finally:
@@ -546,7 +547,11 @@ class SlackSurface:
             log.info("A status could not be shown", extra={"why": code(error)})
 
     async def _told(self, messages: Sequence[Json], channel: str) -> Sequence[Message]:
-        said = [inbound.said(one, channel, self._bot()) for one in messages if one.get("text")]
+        said = [
+            inbound.said(one, channel, self._bot())
+            for one in messages
+            if one.get("text") or one.get("files")
+        ]
         return await self._people.described(said)
 
     async def _said(self, message: Json, channel: str) -> Message:

@@ -11,8 +11,7 @@ from nicegui import ui
 
 from adapters.studio.notes import notify
 from adapters.studio.page_session import PageSession
-from bot.domain import LOCAL
-from bot.events import Attachment
+from bot.domain import LOCAL, Attachment
 
 _MOST_MEBIBYTES = 1024
 

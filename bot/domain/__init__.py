@@ -159,6 +159,19 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a command or message; `reference` is the surface's own handle.
+
+    `platform` is where the file lies, for a file that did not come from the event's own platform.
+    """
+
+    name: str
+    reference: str
+    size: int | None = None
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message as the platform holds it."""
 
@@ -170,6 +183,7 @@ class Message:
     reply_to: MessageId | None = None
     is_own: bool = False
     permalink: str | None = None
+    files: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import Protocol
 
 from bot.check_results import CheckResults
+from bot.documents import Documents
 from bot.domain import MessageId, Row, UserId, Workspace, WorkspaceId
 from bot.events import Event
 from bot.ports.engine import LanguageEngine
@@ -41,6 +42,10 @@ class RunningAnswers(Protocol):
 
     def stop(self, message: MessageId) -> bool:
         """True if that message was still being written."""
+        ...
+
+    def answer_of(self, message: MessageId) -> MessageId | None:
+        """The first message of the running answer that this message is a part of."""
         ...
 
     def is_stopping(self) -> bool:
@@ -82,6 +87,7 @@ class Dependencies:
     """Installs language models here; None in programs that install nothing."""
     exporter: ModelExporter | None = None
     """Gives tuned models as files; None in programs that have none."""
+    documents: Documents = field(default_factory=Documents)
     checks: CheckResults = field(default_factory=CheckResults)
     erase_after: timedelta = timedelta(days=7)
     """Between the removal of the app from a workspace and the erasure of what was kept of it."""

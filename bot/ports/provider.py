@@ -53,7 +53,8 @@ class Profile:
     `listing_lag` is how many seconds a new file or job may be missing from
     lists; `poll_seconds` how often a running job is worth a look; None as a
     limit means that none is known. `settings` are the hyperparameters that may
-    be chosen there. `idle_days` is how long a deployment lives without calls.
+    be chosen there. `sees` are names of models, with `*`, that take pictures.
+    `idle_days` is how long a deployment lives without calls.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Profile:
     takes_tools: bool = True
     takes_reasoning: bool = False
     takes_validation: bool = True
+    sees: tuple[str, ...] = ()
     serving: Serving = Serving.AT_ONCE
     serving_page: str = ""
     idle_days: int | None = None
@@ -160,6 +162,8 @@ class RemoteModel:
     name: ModelName
     owner: str
     expires_on: str | None = None
+    sees: bool = False
+    """Whether the host's list says that it takes pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +239,10 @@ class Host(Protocol):
     async def undeploy(self, name: ModelName) -> None: ...
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]: ...
     async def models(self) -> Sequence[RemoteModel]: ...
+    async def sees(self, model: ModelName) -> bool:
+        """Whether a model takes pictures, as the profile or the host's own list says; else no."""
+        ...
+
     async def delete_model(self, model: ModelName) -> None: ...
 
 
@@ -244,7 +252,7 @@ class PaidHost(Host, Protocol):
     def chat(
         self,
         model: ModelName,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, object]],
         sampling: Sampling,
         *,
         is_sent_once: bool = False,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from bot.domain import Message, MessageId, Place, User, UserId, WorkspaceId
-from bot.events import Attachment, Event
+from bot.domain import Attachment, Message, MessageId, Place, User, UserId, WorkspaceId
+from bot.events import Event
 from bot.replies import Document, Drawn, Form, Stream, Text
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bot.rows import REASONS
 from bot.words.en_canary import SENTENCES as CANARY
+from bot.words.en_chat import SENTENCES as CHAT
 from bot.words.en_checking import SENTENCES as CHECKING
 from bot.words.en_discord import SENTENCES as DISCORD
 from bot.words.en_evaluation import SENTENCES as EVALUATION
@@ -530,18 +531,6 @@ SENTENCES: Mapping[str, str] = {
     "compare.nobody": "Write a question and choose who answers.",
     "compare.no_tuned": "There is no tuned model yet. /tune start trains one.",
     # Chat and feedback
-    "chat.empty": "Yes? Write your question after my name.",
-    "chat.warming": "The model is being loaded. The answer comes here as soon as it is ready.",
-    "chat.file": "The file {name}:\n```\n{text}\n```",
-    "chat.file_cut": "Of {name} I have read the first {count} characters.",
-    "chat.file_unread": "I cannot read {name}: of files I read text alone.",
-    "chat.only_last": "Of this conversation I have read the last {count} messages.",
-    "chat.end.length": "The answer is cut off here: it has reached its limit of tokens.",
-    "chat.end.content_filter": "The answer ends here: the host's content filter stopped it.",
-    "chat.called": "The model asks for the tool “{name}” with {arguments}. No such tool is connected here.",
-    "chat.go_on_asked": "Go on exactly where your answer stopped. Repeat nothing.",
-    "button.go_on": "Go on",
-    "chat.fell_back": "{model} could not answer, so the base model did. {why}",
     "refusal.title": "What should I have said?",
     "refusal.no_lesson": "I had no answer to that, so there is nothing to keep. Tell me what I should have said.",
     "feedback.sorry": "Sorry about that.",
@@ -789,5 +778,6 @@ SENTENCES: Mapping[str, str] = {
     | dict(RESULTS)
     | dict(STUDIO)
     | dict(VOTE)
+    | dict(CHAT)
     | {f"row.{code}": sentence for code, sentence in REASONS.items()}
 )

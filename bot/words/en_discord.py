@@ -11,6 +11,7 @@ _NAMES = (
     "help",
     "teach",
     "teach-next",
+    "new-conversation",
     "review",
     "examples",
     "import",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.words.zh_canary import SENTENCES as CANARY
+from bot.words.zh_chat import SENTENCES as CHAT
 from bot.words.zh_checking import SENTENCES as CHECKING
 from bot.words.zh_discord import SENTENCES as DISCORD
 from bot.words.zh_evaluation import SENTENCES as EVALUATION
@@ -551,18 +552,6 @@ SENTENCES: Mapping[str, str] = {
     "compare.nobody": "请写下问题，并选择由谁回答。",
     "compare.no_tuned": "还没有微调模型，用 /tune start 训练一个。",
     # Chat and feedback
-    "chat.empty": "在呢，把问题写在我的名字后面吧。",
-    "chat.warming": "模型正在加载，准备好后回答会出现在这里。",
-    "chat.file": "文件 {name}：\n```\n{text}\n```",
-    "chat.file_cut": "{name} 我只读了前 {count} 个字符。",
-    "chat.file_unread": "我读不了 {name}：文件里我只读文本。",
-    "chat.only_last": "这段对话我只读了最后 {count} 条消息。",
-    "chat.end.length": "回答到这里被截断：已达到 token 上限。",
-    "chat.end.content_filter": "回答到这里结束：被模型服务的内容过滤器拦下了。",
-    "chat.called": "模型想调用工具“{name}”，参数为 {arguments}。这里没有接入这个工具。",
-    "chat.go_on_asked": "请从刚才停下的地方接着写，不要重复。",
-    "button.go_on": "继续",
-    "chat.fell_back": "{model} 没能回答，改由基础模型回答了。{why}",
     "refusal.title": "我该怎么回答？",
     "refusal.no_lesson": "这个问题我没有答上来，没有可以保存的回答。请告诉我该怎么回答。",
     "feedback.sorry": "抱歉，没答好。",
@@ -798,5 +787,6 @@ SENTENCES: Mapping[str, str] = {
     | dict(RESULTS)
     | dict(STUDIO)
     | dict(VOTE)
+    | dict(CHAT)
     | {f"row.{code}": sentence for code, sentence in REASONS.items()}
 )

@@ -45,6 +45,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "name.help": "帮助",
     "name.teach": "教学",
     "name.teach-next": "该教什么",
+    "name.new-conversation": "新对话",
     "name.review": "审核",
     "name.examples": "示例",
     "name.import": "导入",

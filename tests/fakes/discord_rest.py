@@ -511,6 +511,10 @@ class Rest:
         """Seen by one person alone, or by all like any other message."""
         message = self._drawn(held.channel, body, files)
         message["user"] = held.user
+        # resources/message#message-interaction-metadata-object
+        message["interaction_metadata"] = {"id": held.id, "type": held.kind}
+        if held.message is not None:
+            message["interaction_metadata"]["interacted_message_id"] = held.message["id"]
         self._wake(body)
         if message["flags"] & _EPHEMERAL:
             self.discord.ephemerals.append(message)

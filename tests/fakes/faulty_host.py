@@ -106,6 +106,8 @@ class FaultyHost:
         self.deploying_looks = 0
         self.deployments: list[Json] = []
         self.shutdown_dates: dict[str, str] = {}
+        self.listed: dict[str, Json] = {}
+        """What the list says of a model beyond its name."""
         self.ages_when_listed = False
         self._listings: dict[str, int] = defaultdict(int)
         self._planned: dict[str, deque[Fault]] = defaultdict(deque)
@@ -320,7 +322,8 @@ class FaultyHost:
     async def _list_models(self, request: Request) -> Response:
         ends = self.shutdown_dates
         names = (*self.bases, *self.tuned)
-        rows = [{**model_json(n), "shutdown_date": ends.get(n)} for n in names]
+        more = self.listed
+        rows = [{**model_json(n), "shutdown_date": ends.get(n), **more.get(n, {})} for n in names]
         return JSONResponse({"object": "list", "data": rows})
 
     async def _delete_model(self, request: Request) -> Response:

@@ -14,7 +14,7 @@ from adapters.studio.page_session import PageSession
 from adapters.studio.uploads import upload_area
 from adapters.text_layout import share_done
 from bot import events
-from bot.events import Attachment
+from bot.domain import Attachment
 from bot.replies import Card, Form, Progress, Refused, Reply
 
 

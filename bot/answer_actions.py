@@ -1,0 +1,163 @@
+"""What people do with an answer: stop it, go on with it, ask again, edit its question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot import access
+from bot.answer_access import turn_named
+from bot.chat import AnswerWriter, Asked, Question, asked_with_files, prompt_for, said_already
+from bot.commands import Handlers
+from bot.conversation import NEW, question_of, said_before
+from bot.domain import MessageId, Role, Turn, TurnState
+from bot.errors import NotAllowed, NotNow
+from bot.events import MessageEdited
+from bot.examples.source_changes import source_edited
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Store
+from bot.replies import Listing, ListingRow, NoReply, Reply, Text
+from bot.request import Request
+
+handlers = Handlers()
+
+
+@handlers.event("edited", Role.STRANGER)
+async def edited(request: Request, deps: Dependencies) -> Reply:
+    """What was learned follows an edited message; its answer is written anew in its place."""
+    what = request.event.what
+    if not isinstance(what, MessageEdited):
+        return NoReply()
+    turn = await _turn_to_renew(request, what, deps.store)
+    await source_edited(request, what, deps)
+    if turn is None:
+        return NoReply()
+    question = Question.of(turn, what.text)
+    return (await _writer(request, question, turn, deps)).stream(turn)
+
+
+async def _writer(
+    request: Request, question: Question, turn: Turn, deps: Dependencies
+) -> AnswerWriter:
+    """Answers the question of a turn as if nothing had been said after it."""
+    asked = await _asked(request, replace(turn, question=question.text), deps)
+    async with deps.store.reading() as records:
+        messages = await prompt_for(request, asked, records)
+    return AnswerWriter(
+        request, replace(question, has_history=bool(asked.said), note=asked.note), messages, deps
+    )
+
+
+async def _asked(request: Request, turn: Turn, deps: Dependencies) -> Asked:
+    surface = deps.surfaces.of(request.id)
+    message = await question_of(request, turn, surface)
+    said = await said_before(request, message, surface)
+    return await asked_with_files(request, message, said, deps)
+
+
+async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) -> Turn | None:
+    """The answer to one's own question; one that somebody has marked stays as it was marked.
+
+    It counts as being written from now on, so that a crash does not end it half renewed.
+    """
+    channel = request.place.channel
+    async with store.writing() as records:
+        turn = await records.turns.by_question(request.id, channel, what.message)
+        if turn is None or turn.message is None or turn.asker != request.by:
+            return None
+        is_same = turn.question == what.text and turn.state is not TurnState.STREAMING
+        is_marked = await records.example_messages.examples(request.id, channel, [turn.message])
+        if is_same or is_marked or not (request.may_ask and what.text.strip()):
+            return None
+        await records.turns.change(request.id, turn.id, state=TurnState.STREAMING)
+    return turn
+
+
+@handlers.button("go_on", Role.STRANGER)
+async def go_on(request: Request, deps: Dependencies) -> Reply:
+    """Continues an answer that was cut off; what is kept of it is the whole, from its beginning."""
+    turn, known = await _named(request, deps)
+    if (said := said_already(request, known, deps, begun=turn.reply)) is not None:
+        return said
+    if not turn.question or not turn.reply:
+        raise NotNow(problem=request.words("message.gone"))
+    asked = await _asked(request, turn, deps)
+    async with deps.store.reading() as records:
+        messages = [
+            *await prompt_for(request, asked, records),
+            {"role": "assistant", "content": turn.reply},
+            {"role": "user", "content": request.words("chat.go_on_asked")},
+        ]
+    question = replace(Question.of(turn), begun=turn.reply, has_history=bool(asked.said))
+    return AnswerWriter(request, question, messages, deps).stream(known)
+
+
+@handlers.button("again", Role.STRANGER)
+async def again(request: Request, deps: Dependencies) -> Reply:
+    """Another answer to the same question, below; the older one keeps its votes and examples.
+
+    From then on the newer one alone goes along with what is asked next.
+    """
+    turn, known = await _named(request, deps)
+    if (said := said_already(request, known, deps)) is not None:
+        return said
+    if not turn.question:
+        raise NotNow(problem=request.words("message.gone"))
+    return (await _writer(request, Question.of(turn), turn, deps)).stream(known)
+
+
+async def _named(request: Request, deps: Dependencies) -> tuple[Turn, Turn | None]:
+    """The answer that a button names, and what an earlier attempt at this click has kept."""
+    async with deps.store.reading() as records:
+        turn = await turn_named(request, records)
+        known = await records.turns.by_event(request.id, request.event.key)
+    access.require_leave_to_ask(request.may_ask)
+    return turn, known
+
+
+@handlers.button("new", Role.STRANGER)
+async def new_here(request: Request, deps: Dependencies) -> Reply:
+    """What was said until here no longer goes along."""
+    access.require_leave_to_ask(request.may_ask)
+    return Text(request.words(NEW))
+
+
+@handlers.command("assistant new-conversation", Role.STRANGER)
+async def new(request: Request, deps: Dependencies) -> Reply:
+    """As the button; outside a thread nothing goes along anyway but what a message answers."""
+    access.require_leave_to_ask(request.may_ask)
+    if request.place.thread is None:
+        return Text(request.words("chat.new_already"), private=True)
+    return Text(request.words(NEW))
+
+
+@handlers.reaction("❌", Role.STRANGER)
+async def stop(request: Request, deps: Dependencies) -> Reply:
+    """❌ from the asker, a curator or an admin stops the answer; nothing more is paid for."""
+    message = deps.running.answer_of(request.clicked) if request.clicked else None
+    if message is None:
+        return NoReply()
+    async with deps.store.reading() as records:
+        turn = await records.turns.by_message(request.id, request.place.channel, message)
+    if turn is None or turn.state is not TurnState.STREAMING:
+        return NoReply()
+    if turn.asker != request.by and request.role < Role.CURATOR:
+        raise NotAllowed(role=request.words("role.curator"), who=request.words("role.ask.curator"))
+    deps.running.stop(message)
+    return NoReply()
+
+
+handlers.button("stop", Role.STRANGER)(stop)
+
+
+@handlers.button("answers", Role.CURATOR, is_for_pages=True)
+async def about_answers(request: Request, deps: Dependencies) -> Reply:
+    """Which model wrote each of these messages, and in what time."""
+    lines: list[ListingRow] = []
+    async with deps.store.reading() as records:
+        for number in request.argument.split(","):
+            message = MessageId(number)
+            turn = await records.turns.by_message(request.id, request.place.channel, message)
+            if turn is not None:
+                note = f"{turn.seconds:.1f} s" if turn.seconds is not None else ""
+                lines.append(ListingRow(message, turn.model, note))
+    return Listing("", tuple(lines))
