@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot import access
+from bot import access, references
 from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import csv_line
 from bot.domain import AuditEntry, Grant, Role, User, UserId
 from bot.errors import BadInput, NotFound, NotNow, Outdated
-from bot.examples.exchange import described, names_of
+from bot.examples.exchange import described
 from bot.monthly_budget import committed_this_month
 from bot.ports.dependencies import Dependencies, Surfaces
-from bot.ports.store import Records
+from bot.ports.store import EVERYWHERE, Records
 from bot.ports.surface import CanFindPerson
 from bot.replies import Button, Card, Document, Fact, Listing, ListingRow, NoReply, Reply, Text
 from bot.request import Request
@@ -51,6 +51,7 @@ async def roles(request: Request, deps: Dependencies) -> Reply:
     if user is None or wanted is None:
         return await _list_roles(request, deps)
     person = await _person(request, user, deps.surfaces)
+    shown = references.person(person.id, person.name)
     role = None if wanted == _NO_ROLE else Role[wanted.upper()]
     if role is not None and person.is_external and not request.yes("external", default=False):
         raise NotNow(problem=request.words("roles.external", user=person.name))
@@ -63,8 +64,8 @@ async def roles(request: Request, deps: Dependencies) -> Reply:
             request.id, request.by, "role.granted", at=request.now, user_id=user, role=wanted
         )
     if role is None:
-        return Text(request.words("roles.taken_back", user=person.name), buttons=undo)
-    text = request.words("roles.granted", user=person.name, role=request.words(f"role.{wanted}"))
+        return Text(request.words("roles.taken_back", user=shown), buttons=undo)
+    text = request.words("roles.granted", user=shown, role=request.words(f"role.{wanted}"))
     return Text(text, buttons=(_take_back_button(request, person.id, role),))
 
 
@@ -76,15 +77,15 @@ async def take_back(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         grant = await records.roles.get(request.id, user)
         if grant is not None and shown != str(int(grant.role)):
-            raise Outdated(problem=request.words("roles.changed", user=user))
+            raise Outdated(problem=request.words("roles.changed", user=references.person(user)))
         undo = await _offer_undo(request, user, records)
         await records.roles.put(request.id, user, None)
         await records.audit.add(
             request.id, request.by, "role.granted", at=request.now, user_id=user, role=_NO_ROLE
         )
     listing = await _list_roles(request, deps)
-    name = await names_of(request, [user], deps.surfaces)
-    done = ListingRow(user, request.words("roles.taken_back", user=name), buttons=undo)
+    text = request.words("roles.taken_back", user=references.person(user))
+    done = ListingRow(references.person(user), text, buttons=undo)
     return replace(listing, lines=(done, *listing.lines), replaces=True)
 
 
@@ -191,9 +192,9 @@ async def audit(request: Request, deps: Dependencies) -> Reply:
         )
     lines = tuple(
         ListingRow(
-            id=f"{entry.at:%Y-%m-%d %H:%M}",
-            text=f"{entry.user or 'attune'}: {_said(entry, request.words)}",
-            note=" · ".join(f"{name} {value}" for name, value in _details(entry)),
+            id=references.moment(entry.at),
+            text=f"{_who(entry)}: {_said(entry, request.words)}",
+            note=" · ".join(f"{name} {_shown(name, value)}" for name, value in _details(entry)),
         )
         for entry in entries
     )
@@ -228,6 +229,16 @@ def _said(entry: AuditEntry, words: Words) -> str:
     return words(key) if words.has(key) else entry.what
 
 
+def _who(entry: AuditEntry) -> str:
+    return references.person(entry.user) if entry.user else "attune"
+
+
+def _shown(name: str, value: object) -> object:
+    if name == "user_id":
+        return references.person(str(value))
+    return references.channel(str(value)) if name == "channel" and value != EVERYWHERE else value
+
+
 def _details(entry: AuditEntry) -> list[tuple[str, object]]:
     return [(name, value) for name, value in entry.details.items() if name != "event"]
 
@@ -239,8 +250,7 @@ async def _list_roles(request: Request, deps: Dependencies) -> Listing:
     wanted = request.text("user")
     lines = [
         ListingRow(
-            user,
-            await names_of(request, [user], deps.surfaces),
+            references.person(user),
             request.words(f"role.{role.name.lower()}"),
             buttons=(_take_back_button(request, user, role),) if is_admin else (),
         )

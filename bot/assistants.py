@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bot import references
 from bot.commands import Handlers, Option, OptionKind
 from bot.domain import (
     LOCAL,
@@ -119,7 +120,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         deployment = await records.deployments.current(request.id, assistant.id)
         bindings = await records.assistants.bindings(request.id)
     words = request.words
-    channels = [f"#{b.channel}" for b in bindings if b.assistant == assistant.id]
+    channels = [references.channel(b.channel) for b in bindings if b.assistant == assistant.id]
     answers = deployment.model if deployment else assistant.base
     facts = {
         "instructions": assistant.instructions or words("none"),
@@ -214,7 +215,9 @@ async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = N
         if bound is None:
             return Text(request.words("assistant.not_bound"))
         if shown is not None and shown != str(bound.assistant):
-            raise Outdated(problem=request.words("assistant.bound_anew", channel=channel))
+            raise Outdated(
+                problem=request.words("assistant.bound_anew", channel=references.channel(channel))
+            )
         await records.assistants.unbind(request.id, channel)
         await records.audit.add(
             request.id, request.by, "assistant.unbound", at=request.now, channel=channel

@@ -12,6 +12,7 @@ from bot.domain import (
 )
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
+from bot.references import moment
 from bot.replies import (
     Button,
     Card,
@@ -128,7 +129,7 @@ async def consents(request: Request, deps: Dependencies) -> Reply:
         ListingRow(
             one.user,
             words("consent.is_given" if one.given else "consent.is_withheld"),
-            words("consent.since", at=f"{one.at:%Y-%m-%d %H:%M}", version=one.version),
+            words("consent.since", at=moment(one.at), version=one.version),
             tone=Tone.GOOD if one.given else Tone.BAD,
         )
         for one in held

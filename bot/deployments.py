@@ -11,6 +11,7 @@ from bot.errors import NotFound, NotNow
 from bot.events import ButtonClicked
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
+from bot.references import moment, person
 from bot.replies import Button, Card, Fact, Listing, ListingRow, Refused, Reply, Text, Tone
 from bot.request import Request
 from bot.words import Words
@@ -177,15 +178,14 @@ async def history(request: Request, deps: Dependencies) -> Reply:
         (
             one.since,
             one.model,
-            request.words("model.after", by=one.by, after=labels.get(left, left)),
+            request.words("model.after", by=person(one.by), after=labels.get(left, left)),
         )
         for one, left in zip(found, before, strict=False)
     ]
     rows += [(one.started_at, one.model, _trial(one, request.words)) for one in trials]
     newest = sorted(rows, key=lambda row: row[0], reverse=True)
     lines = tuple(
-        ListingRow(f"{at:%Y-%m-%d %H:%M}", labels.get(model, model), note)
-        for at, model, note in newest
+        ListingRow(moment(at), labels.get(model, model), note) for at, model, note in newest
     )
     return Listing(request.words("model.history"), lines, empty=request.words("model.no_history"))
 
@@ -193,8 +193,9 @@ async def history(request: Request, deps: Dependencies) -> Reply:
 def _trial(canary: Canary, words: Words) -> str:
     """Who let it answer which share, and what became of that."""
     end = canary.why if canary.state is CanaryState.STOPPED else canary.state
-    began = words("canary.history", share=f"{canary.share:.0%}", by=canary.started_by)
-    return f"{began} · {words(f'canary.history.{end}', name=canary.ended_by or '–')}"
+    began = words("canary.history", share=f"{canary.share:.0%}", by=person(canary.started_by))
+    by = person(canary.ended_by) if canary.ended_by else "–"
+    return f"{began} · {words(f'canary.history.{end}', name=by)}"
 
 
 def _with_votes(row: ListingRow, votes: tuple[int, int] | None, words: Words) -> ListingRow:

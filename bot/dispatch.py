@@ -53,7 +53,9 @@ from bot.ports.surface import (
     CanResume,
     CanSendEphemeral,
     HasFormLimits,
+    Surface,
 )
+from bot.references import named
 from bot.replies import (
     Form,
     NoReply,
@@ -214,11 +216,7 @@ class Dispatch:
 
     def _is_on(self, event: Event) -> bool:
         """Whether anybody could be answered; a platform that is off may be on at the next start."""
-        try:
-            self._deps.surfaces.of(event.place.workspace)
-        except PlaceClosed:
-            return False
-        return True
+        return self._surface_of(event) is not None
 
     def _resume(self, event: Event, *, has_begun: bool) -> None:
         surface = self._deps.surfaces.of(event.place.workspace)
@@ -266,7 +264,14 @@ class Dispatch:
         except Exception:
             log.exception("A question could not be handled", extra={"kind": event.what.kind})
             reply = Refused(words.error(AttuneError()))
-        return reply
+        return await named(reply, event.place, self._surface_of(event), is_page=True)
+
+    def _surface_of(self, event: Event) -> Surface | None:
+        """None where its platform is off."""
+        try:
+            return self._deps.surfaces.of(event.place.workspace)
+        except PlaceClosed:
+            return None
 
     async def _is_served(self, place: Place) -> bool:
         if place.workspace == LOCAL:

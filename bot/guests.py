@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot import references
 from bot.commands import Handlers, Option
 from bot.domain import ChannelId, Role
 from bot.ports.dependencies import Dependencies
@@ -66,8 +67,8 @@ async def _listing(request: Request, records: Records, *, is_changed: bool = Fal
     stamp = _stamp(open_channels)
     lines = tuple(
         ListingRow(
-            channel,
-            words("guests.everywhere") if channel == EVERYWHERE else channel,
+            "",
+            words("guests.everywhere") if channel == EVERYWHERE else references.channel(channel),
             buttons=(Button(words("button.take_back"), f"guests.close:{stamp}:{channel}"),),
         )
         for channel in open_channels

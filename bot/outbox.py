@@ -13,6 +13,7 @@ from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanReach, Surface
+from bot.references import named
 from bot.replies import Drawn
 from bot.words import Words
 
@@ -74,6 +75,7 @@ async def _deliver(
         # The platform is off for now; what happened is told once it is on again.
         return await _wait(notice, timedelta(minutes=5), store=store, clock=clock)
     try:
+        drawn = await named(drawn, notice.place, surface)
         message = await _show(notice, drawn, surface)
     except (MessageGone, PlaceClosed) as error:
         log.warning("A notice cannot be told there", extra={"kind": notice.kind, "why": error.key})

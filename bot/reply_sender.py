@@ -25,6 +25,7 @@ from bot.ports.surface import (
     CanStream,
     Surface,
 )
+from bot.references import named
 from bot.replies import (
     Card,
     Document,
@@ -54,6 +55,7 @@ class ReplySender:
 
     async def send(self, event: Event, reply: Reply, words: Words) -> None:
         surface = self._deps.surfaces.of(event.place.workspace)
+        reply = await named(reply, event.place, surface)
         match reply:
             case NoReply():
                 return
@@ -154,6 +156,7 @@ class ReplySender:
         """An error is told where it happened; if even that fails it is only logged."""
         try:
             surface = self._deps.surfaces.of(event.place.workspace)
+            sentence = await named(sentence, event.place, surface)
             key = f"{event.key}.error"
             text = Text(sentence, private=True)
             if is_outdated and event.private_card is not None:

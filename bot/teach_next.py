@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bot import references
 from bot.commands import Handlers
 from bot.domain import ExampleId, Role, TurnId, UnansweredTurn
 from bot.errors import NotFound
@@ -144,12 +145,12 @@ def _row(request: Request, gap: TeachingGap) -> ListingRow:
     notes = [words("unanswered.asked", count=len(gap.turns))]
     notes += [words("unanswered.refused", count=gap.refused)] if gap.refused else []
     notes += [words("unanswered.disliked", count=gap.dislikes)] if gap.dislikes else []
-    notes.append(words("unanswered.last", at=f"{first.at:%Y-%m-%d}"))
+    notes.append(words("unanswered.last", at=references.moment(first.at)))
     dismiss_button = Button(words("button.dismiss"), f"unanswered.dismiss:{first.id}")
     answer = Button(words("button.write_answer"), f"feedback.why:{first.id}", is_primary=True)
     is_here = request.workspace.platform == "local" or first.channel == request.place.channel
     if not is_here:
-        notes.append(words("unanswered.elsewhere", channel=first.channel))
+        notes.append(words("unanswered.elsewhere", channel=references.channel(first.channel)))
     return ListingRow(
         str(first.id),
         one_line(first.question, _LONGEST),

@@ -32,6 +32,7 @@ from bot.errors import NotFound, NotNow, PlaceClosed
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanTellInstalled
+from bot.references import moment
 from bot.replies import Button, Card, Document, Drawn, Reply, Text, Tone
 from bot.request import Request
 from bot.rows import Method
@@ -274,7 +275,7 @@ async def extend(request: Request, deps: Dependencies) -> Reply:
         await records.workspaces.close(workspace.id, at=request.now)
         await records.audit.add(workspace.id, request.by, "workspace.kept", at=request.now)
         await tell(records, workspace, at=request.now, erase_after=deps.erase_after)
-    until = f"{request.now + deps.erase_after:%Y-%m-%d %H:%M}"
+    until = moment(request.now + deps.erase_after)
     return Text(request.words("removal.extended", name=workspace.name, until=until))
 
 
@@ -282,7 +283,7 @@ def _card(workspace: Workspace, until: datetime, words: Words) -> Card:
     number = workspace.id
     return Card(
         words("removal.title", name=workspace.name),
-        lines=(words("removal.text", until=f"{until:%Y-%m-%d %H:%M}"), words("removal.jobs")),
+        lines=(words("removal.text", until=moment(until)), words("removal.jobs")),
         buttons=(
             Button(words("removal.export"), f"workspace.export:supervised:{number}"),
             Button(words("removal.export_pairs"), f"workspace.export:dpo:{number}"),

@@ -23,7 +23,7 @@ async def test_a_server_role_holds_a_role(in_discord: DiscordScene) -> None:
     fake.roles[EDITORS] = "Editors"
     granted = fake.command(ADMIN, GENERAL, "admin roles", user=EDITORS, role="curator")
     await in_discord.answered(granted)
-    assert "@Editors is curator now" in (await in_discord.hear())[-1]
+    assert f"<@&{EDITORS}> is curator now" in (await in_discord.hear())[-1]
 
     fake.guilds[GUILD].members[ANN] = [EDITORS]
     for user in (ANN, BEN):
@@ -33,7 +33,7 @@ async def test_a_server_role_holds_a_role(in_discord: DiscordScene) -> None:
 
     assert "needs the role" in refused
     assert "needs the role" not in reviewed
-    assert "@Editors" in shown_in_discord((await in_discord.whispered(3))[-1])
+    assert f"<@&{EDITORS}>" in shown_in_discord((await in_discord.whispered(3))[-1])
 
 
 async def test_a_user_group_holds_a_role(in_slack: SlackScene) -> None:
@@ -175,3 +175,35 @@ async def test_the_servers_owner_is_asked_though_nobody_has_a_role(
 
     direct = fake.direct(BEN)
     await until(lambda: bool(fake.own(direct)), lambda: str(fake.refusals))
+
+
+async def test_people_channels_and_times_are_called_as_the_platform_calls_them(
+    in_discord: DiscordScene,
+) -> None:
+    fake = in_discord.discord
+    await in_discord.answered(fake.command(ADMIN, GENERAL, "admin guests", where="here"))
+    granted = fake.command(ADMIN, GENERAL, "admin roles", user=ANN, role="curator")
+    await in_discord.answered(granted)
+    assert await in_discord.hear() == [f"<@{ANN}> is curator now."]
+    await in_discord.answered(fake.command(ADMIN, GENERAL, "admin audit"))
+
+    guests, audit = map(shown_in_discord, (await in_discord.whispered(2))[:2])
+
+    assert f"<#{GENERAL}>" in guests
+    assert "<t:" in audit
+    assert f"<@{ADMIN}>" in audit
+    assert f"user_id <@{ANN}>" in audit
+    assert fake.pings == []
+
+
+async def test_where_there_are_no_mentions_everything_has_its_name(in_slack: SlackScene) -> None:
+    fake = in_slack.slack
+    fake.command("U1", "C1", "admin guests where:here")
+    await in_slack.whispered()
+    fake.command("U1", "C1", "admin audit")
+
+    guests, audit = map(shown, await in_slack.whispered(2))
+
+    assert "#name-C1" in guests
+    assert "name-U1: " in audit
+    assert fake.pings == []

@@ -47,6 +47,9 @@ class ServerLookups:
         self._owner = owner
         self._names = names
 
+    def draws_references(self) -> bool:
+        return True
+
     async def describe(self, place: Place, user: UserId) -> User:
         """A member of the server; by the id alone where they have left or Discord is silent."""
         try:
@@ -104,6 +107,10 @@ class ServerLookups:
         except (MessageGone, PlaceClosed):
             return False
         return str(found.get("guild_id") or "") == place.workspace.partition(":")[2]
+
+    async def channel_name(self, place: Place) -> str | None:
+        name = self._names().get(place.thread or place.channel)
+        return f"#{name}" if name else None
 
     async def locate(self, place: Place) -> Place:
         await self._ready()

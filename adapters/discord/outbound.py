@@ -18,6 +18,7 @@ from adapters.discord.texts import LONGEST, cut, escaped, safe, shortened
 from adapters.message_splitting import length, split
 from adapters.rendering import bar, words
 from bot.domain import MessageId
+from bot.references import plain
 from bot.replies import (
     Button,
     Card,
@@ -203,13 +204,14 @@ def _embeds(
 ) -> Iterator[Json]:
     """A title that is too long is said in full below it."""
     drawn = text if is_escaped else escaped(text)
-    if length(escaped(title)) > _TITLE:
+    heading = escaped(plain(title))
+    if length(heading) > _TITLE:
         drawn = f"{escaped(title)}\n{drawn}"
     bodies = [one for one in split(drawn, _DESCRIPTION) if one.strip()] or [""]
     for number, body in enumerate(bodies):
         embed: Json = {"color": colour}
         if number == 0:
-            embed["title"] = shortened(escaped(title) or "–", _TITLE)
+            embed["title"] = shortened(heading or "–", _TITLE)
         if body:
             embed["description"] = body
         if number == len(bodies) - 1 and facts:
@@ -229,14 +231,14 @@ def _size(embed: Json) -> int:
 def _fact(fact: Fact) -> Json:
     value = shortened(escaped(fact.value) or "–", _FIELD)
     return {
-        "name": shortened(escaped(fact.label) or "–", _FIELD_NAME),
+        "name": shortened(escaped(plain(fact.label)) or "–", _FIELD_NAME),
         "value": value,
         "inline": True,
     }
 
 
 def _column(column: Column) -> Json:
-    title = shortened(escaped(_column_title(column)) or "–", _FIELD_NAME)
+    title = shortened(escaped(plain(_column_title(column))) or "–", _FIELD_NAME)
     return {"name": title, "value": escaped(column.text) or "–", "inline": False}
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 from adapters.message_splitting import fitting, length
+from bot.references import ReferenceKind, drawn, plain
 
 LONGEST = 2000
 """https://docs.discord.com/developers/resources/message: characters of a message."""
 
+_ID = re.compile(r"&?\d{1,20}", re.ASCII)
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 # What begins markup: https://support.discord.com/hc/en-us/articles/210298617. An underscore
 # inside a word is one, a bracket is only in a text with a link, and a hash only in front.
@@ -18,14 +20,29 @@ _MARKUP_AND_LINKS = re.compile(rf"{_ALWAYS}|\[", re.MULTILINE)
 
 
 def safe(text: str) -> str:
-    """Nothing in it turns the reading direction; who may be pinged is said with each message."""
-    return _UNWANTED.sub("", text)
+    """Nothing in it turns the reading direction; who may be pinged is said with each message.
+
+    People, channels and times are called by name, for titles and buttons.
+    """
+    return _UNWANTED.sub("", plain(text))
 
 
 def escaped(text: str) -> str:
-    """For what the bot itself says, in which nothing is markup."""
+    """For what the bot itself says, in which nothing but people, channels and times is markup."""
     markup = _MARKUP_AND_LINKS if "](" in text else _MARKUP
-    return markup.sub(lambda found: f"\\{found[0]}", safe(text))
+    bare = markup.sub(lambda found: f"\\{found[0]}", _UNWANTED.sub("", text))
+    return drawn(bare, _reference)
+
+
+def _reference(kind: ReferenceKind, number: str, name: str) -> str:
+    """https://docs.discord.com/developers/reference#message-formatting."""
+    match kind:
+        case ReferenceKind.MOMENT:
+            return f"<t:{number}:R>"
+        case _ if _ID.fullmatch(number):
+            return f"<{kind}{number}>"
+        case _:
+            return name or number
 
 
 def shortened(text: str, most: int) -> str:

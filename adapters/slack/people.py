@@ -46,6 +46,7 @@ class People:
         self._people: dict[str, tuple[float, Person]] = {}
         self._kinds: dict[str, tuple[float, ChannelKind]] = {}
         self._directs: dict[str, str] = {}
+        self._channel_names: dict[str, str] = {}
         self._group_list: tuple[float, Sequence[Json]] = (0.0, ())
         self._groups_asked: SingleFlight[Sequence[Json]] = SingleFlight()
         self._people_asked: SingleFlight[Person | None] = SingleFlight()
@@ -178,6 +179,18 @@ class People:
         """Who is in one may have changed."""
         self._group_list = (0.0, self._group_list[1])
 
+    async def channel_name(self, channel: str) -> str | None:
+        """Conversations between the two of us have none."""
+        known = self._channel_names.get(channel)
+        if known is None:
+            answer = await self._api.call("conversations.info", {"channel": channel}, patience=0)
+            name = (answer.get("channel") or {}).get("name")
+            known = f"#{name}" if name else None
+            if known is not None:
+                _trim(self._channel_names)
+                self._channel_names[channel] = known
+        return known
+
     async def has_channel(self, channel: str) -> bool:
         """Whether it is one that we can see."""
         try:
@@ -210,8 +223,9 @@ class People:
         return replace(place, kind=kind)
 
     def forget(self, channel: str) -> None:
-        """Its kind has changed."""
+        """Its kind or name has changed."""
         self._kinds.pop(channel, None)
+        self._channel_names.pop(channel, None)
 
     def forget_person(self, user: str) -> None:
         """Their standing may have changed."""

@@ -253,6 +253,10 @@ class SlackSurface:
         await self._ready()
         return await self._people.has_channel(place.channel)
 
+    async def channel_name(self, place: Place) -> str | None:
+        await self._ready()
+        return await self._people.channel_name(place.channel)
+
     async def locate(self, place: Place) -> Place:
         await self._ready()
         return await self._people.place(place)

@@ -6,6 +6,7 @@ from bot.canary.stop_rules import model_feedback
 from bot.deployments import rollback_button
 from bot.domain import Canary, CanaryId, CanaryState, ModelFeedback, Notice
 from bot.ports.store import Records
+from bot.references import person
 from bot.replies import Button, Card, Drawn, Fact, Tone
 from bot.shown_state import stamp_of
 from bot.significance import wilson
@@ -85,9 +86,13 @@ def _fact(label: str, of: ModelFeedback, failed: int, words: Words) -> Fact:
 
 def _end(canary: Canary, words: Words) -> str:
     if canary.state is CanaryState.PROMOTED:
-        return words("canary.promoted", model=canary.model, name=canary.ended_by or "–")
-    return words(f"canary.stopped.{canary.why}", model=canary.model, name=canary.ended_by or "–")
+        return words("canary.promoted", model=canary.model, name=_ended_by(canary))
+    return words(f"canary.stopped.{canary.why}", model=canary.model, name=_ended_by(canary))
 
 
 async def _canary(notice: Notice, records: Records) -> Canary:
     return await records.canaries.get(notice.place.workspace, CanaryId(notice.subject or 0))
+
+
+def _ended_by(canary: Canary) -> str:
+    return person(canary.ended_by) if canary.ended_by else "–"

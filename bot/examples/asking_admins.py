@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
+from bot import references
 from bot.domain import (
     Example,
     ExampleFilter,
@@ -93,7 +94,9 @@ async def pointers(request: Request, records: Records) -> Sequence[Example]:
 async def word_marks_wait(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Asks an admin; who marked and where, but nothing of what was said."""
     details = notice.details
-    where = details.get("link") or words("marks.in_channel", channel=details.get("channel"))
+    where = details.get("link") or words(
+        "marks.in_channel", channel=references.channel(str(details.get("channel")))
+    )
     who = words("marks.who", name=details.get("name"), where=where)
     rule = words(_rule_of(notice.place))
     return Card(words("marks.title"), (who, rule), buttons=choices(words))

@@ -9,7 +9,6 @@ from bot.examples.exchange import names_of
 from bot.examples.review import spoken_lines
 from bot.examples.shown import review_buttons, stamp
 from bot.examples.texts import last_text, readable
-from bot.ports.dependencies import Surfaces
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Fact, Listing, ListingRow, Refused, Tone, one_line
 from bot.request import Request
@@ -26,11 +25,11 @@ _TONES = {
 _LONGEST = 70
 
 
-async def refuse_outdated(request: Request, example: Example, *, surfaces: Surfaces) -> Refused:
+def refuse_outdated(request: Request, example: Example) -> Refused:
     """What the example is now and who decided, with buttons for that."""
     words, by = request.words, ""
     if example.decided_by is not None:
-        by = await names_of(request, [example.decided_by], surfaces)
+        by = names_of([example.decided_by])
     text = words("example.outdated", decided=_decided(example, by, words))
     buttons = _ways(example, words) if request.role >= Role.CURATOR else ()
     card = Card(

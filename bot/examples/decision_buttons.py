@@ -30,7 +30,7 @@ async def _judge(request: Request, state: ExampleState, deps: Dependencies) -> R
     """Approves or rejects from the review card; the next one takes its place."""
     decided = await decide(request, state, store=deps.store)
     if decided.outdated is not None:
-        return await refuse_outdated(request, decided.outdated, surfaces=deps.surfaces)
+        return refuse_outdated(request, decided.outdated)
     example = number(request)
     done = request.words(f"example.{state}", id=example)
     card = await next_card(request, deps, after=example, done=done)
@@ -41,7 +41,7 @@ async def _judge(request: Request, state: ExampleState, deps: Dependencies) -> R
 async def withdraw(request: Request, deps: Dependencies) -> Reply:
     decided = await decide(request, ExampleState.WITHDRAWN, store=deps.store)
     if decided.outdated is not None:
-        return await refuse_outdated(request, decided.outdated, surfaces=deps.surfaces)
+        return refuse_outdated(request, decided.outdated)
     return Text(request.words("example.withdrawn", id=number(request)), buttons=decided.undo)
 
 
@@ -50,5 +50,5 @@ async def undo(request: Request, deps: Dependencies) -> Reply:
     """Back among those that wait, as if nobody had judged it."""
     decided = await decide(request, ExampleState.PROPOSED, store=deps.store)
     if decided.outdated is not None:
-        return await refuse_outdated(request, decided.outdated, surfaces=deps.surfaces)
+        return refuse_outdated(request, decided.outdated)
     return Text(request.words("example.waits_again", id=number(request)))

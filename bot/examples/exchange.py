@@ -22,11 +22,11 @@ from bot.domain import (
     User,
     UserId,
 )
-from bot.errors import NotFound, NotNow, SurfaceError
+from bot.errors import NotFound, NotNow
 from bot.examples.texts import checked, exchange_row
-from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store
 from bot.ports.surface import CanDescribe, Surface
+from bot.references import person
 from bot.request import Request
 from bot.rows import Method
 
@@ -135,23 +135,17 @@ def proposal(request: Request, marked: Message, exchange: Exchange) -> NewExampl
     )
 
 
-async def described(request: Request, person: UserId, surface: Surface) -> User:
+async def described(request: Request, user: UserId, surface: Surface) -> User:
     """As the platform describes them today: an answer keeps only who asked."""
-    if person == request.by:
+    if user == request.by:
         return request.user
     if isinstance(surface, CanDescribe):
-        return await surface.describe(request.place, person)
-    return User(person, person)
+        return await surface.describe(request.place, user)
+    return User(user, user)
 
 
-async def names_of(request: Request, people: Sequence[UserId], surfaces: Surfaces) -> str:
-    """As their platform describes them; by their ids where it cannot be asked."""
-    try:
-        surface = surfaces.of(request.id)
-        found = [(await described(request, person, surface)).name for person in people]
-    except SurfaceError:
-        found = list(people)
-    return ", ".join(found)
+def names_of(people: Sequence[UserId]) -> str:
+    return ", ".join(map(person, people))
 
 
 async def _said(

@@ -27,7 +27,7 @@ async def mask(request: Request, deps: Dependencies) -> Reply:
         if is_current := is_as_shown(request, example):
             await _mask(request, example, records)
     if not is_current:
-        return await refuse_outdated(request, example, surfaces=deps.surfaces)
+        return refuse_outdated(request, example)
     return await _done(request, deps, example, "private.masked")
 
 
@@ -51,7 +51,7 @@ async def keep(request: Request, deps: Dependencies) -> Reply:
             await records.examples.keep_private_text(request.id, example.id, at=request.now)
             await _note(request, example, "example.kept_private", records)
     if not is_current:
-        return await refuse_outdated(request, example, surfaces=deps.surfaces)
+        return refuse_outdated(request, example)
     return await _done(request, deps, example, "private.kept")
 
 

@@ -18,12 +18,14 @@ from bot.domain import (
     Row,
 )
 from bot.examples import must_answer
+from bot.examples.exchange import names_of
 from bot.examples.review import marks, warnings
 from bot.examples.shown import masking_buttons, review_buttons, stamp
 from bot.examples.states import number, seen
 from bot.examples.texts import last_text, readable
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
+from bot.references import channel, moment, person
 from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply
 from bot.request import Request
 from bot.rows import Method, words_of
@@ -49,11 +51,11 @@ async def show(request: Request, deps: Dependencies) -> Reply:
     facts = (
         Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
         Fact(words("fact.origin"), words(f"origin.{example.origin}"), "origin"),
-        Fact(words("fact.authors"), ", ".join(example.authors) or "–", "authors"),
+        Fact(words("fact.authors"), names_of(example.authors) or "–", "authors"),
         Fact(words("fact.consent"), consent, "consent"),
         Fact(words("fact.tags"), ", ".join(example.tags) or "–", "tags"),
         Fact(words("fact.revision"), str(example.revision), "revision"),
-        Fact(words("fact.date"), f"{example.created_at:%Y-%m-%d %H:%M}", "date"),
+        Fact(words("fact.date"), moment(example.created_at), "date"),
     )
     return Card(
         title=words("example.title", id=example.id),
@@ -79,7 +81,7 @@ async def revisions(request: Request, deps: Dependencies) -> Reply:
         Column(
             words("example.revision", number=one.number),
             "\n\n".join(readable(one.row).values()) if one.row else words("example.no_text"),
-            f"{one.editor or '–'} · {one.at:%Y-%m-%d %H:%M}",
+            f"{person(one.editor) if one.editor else '–'} · {moment(one.at)}",
         )
         for one in reversed(found)
     )
@@ -128,7 +130,7 @@ async def context(request: Request, deps: Dependencies) -> Reply:
     before = await surface.messages_before(place, MessageId(source.message), _NEARBY)
     said = [*before, marked] if marked else list(before)
     lines = tuple(ListingRow(one.author.name, one.text, f"{one.at:%Y-%m-%d %H:%M}") for one in said)
-    return Listing(f"{title} #{source.channel}", lines, empty=request.words("message.gone"))
+    return Listing(f"{title} {channel(source.channel)}", lines, empty=request.words("message.gone"))
 
 
 async def _consent(request: Request, example: Example, records: Records) -> str:

@@ -53,7 +53,7 @@ async def next_card(
         left = await records.examples.count(request.id, waiting)
     if not page:
         return Card(request.words("review.empty"), lines=_some(done), replaces=bool(done))
-    authors = await names_of(request, page[0].authors, deps.surfaces)
+    authors = names_of(page[0].authors)
     return _review_card(request, page[0], authors, left, done)
 
 

@@ -94,6 +94,22 @@ class CanFindChannel(Protocol):
 
 
 @runtime_checkable
+class CanNameChannel(Protocol):
+    """Knows what channels are called."""
+
+    async def channel_name(self, place: Place) -> str | None:
+        """As people write it, like `#general`; None where the platform does not tell."""
+        ...
+
+
+@runtime_checkable
+class ShowsReferences(Protocol):
+    """Draws people, channels and moments its own way; see `bot.references`."""
+
+    def draws_references(self) -> bool: ...
+
+
+@runtime_checkable
 class CanLocate(Protocol):
     """Knows who may read a channel of which only the id was kept."""
 

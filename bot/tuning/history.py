@@ -25,6 +25,7 @@ from bot.domain import (
 from bot.errors import NotFound, NotNow
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
+from bot.references import moment
 from bot.replies import Button, Document, Listing, ListingRow, Reply, Tone
 from bot.request import Request
 from bot.tuning import notices
@@ -198,7 +199,7 @@ def _job_line(job: Job, words: Words) -> ListingRow:
     began = job.confirmed_at or job.created_at
     notes = [words(f"method.{job.method}"), words(f"phase.{job.phase}")]
     if began:
-        notes.append(f"{began:%Y-%m-%d %H:%M}")
+        notes.append(moment(began))
     if job.phase is Phase.SUCCEEDED and job.model:
         notes.append(job.model)
     show = Button(words("button.show"), f"job.show:{job.id}")

@@ -18,6 +18,7 @@ from bot.domain import (
 from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of
 from bot.evaluation.questions import exchange
 from bot.ports.store import Records
+from bot.references import moment
 from bot.replies import Button, Card, Column, Drawn, Tone
 from bot.significance import FEWEST_QUESTIONS, Verdict, questions_needed
 from bot.votes import tally
@@ -52,7 +53,7 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     lines = [words("vote.cards", count=vote.cards)]
     is_open = vote.state is VoteState.OPEN
     if is_open and vote.ends_at is not None:
-        lines.append(words("vote.open", until=f"{vote.ends_at:%Y-%m-%d %H:%M}"))
+        lines.append(words("vote.open", until=moment(vote.ends_at)))
     elif vote.state is VoteState.CLOSED:
         lines.append(words("vote.closed"))
     lines.append(words("vote.ballots", count=count, people=people))

@@ -184,7 +184,7 @@ SENTENCES: Mapping[str, str] = {
     "consent.changed": "You have said otherwise since that card was shown, so nothing was changed.",
     "forget.changed": "More is kept about you than when that card was shown. Erase all of it?",
     "roles.changed": "The role of {user} was changed meanwhile, so nothing was taken back.",
-    "assistant.bound_anew": "Another assistant answers in #{channel} meanwhile, so nothing was changed.",
+    "assistant.bound_anew": "Another assistant answers in {channel} meanwhile, so nothing was changed.",
     "rollback.changed": "{model} answers meanwhile ({name}), so nothing was rolled back.",
     "job.so_already": "There is nothing to do for training {id}: {state}",
     "sources.changed": "That was changed meanwhile, so nothing was saved. /tune admin sources shows how it is now.",

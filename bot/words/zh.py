@@ -231,7 +231,7 @@ SENTENCES: Mapping[str, str] = {
     "consent.changed": "那张卡片之后你又改了主意，所以没有改动。",
     "forget.changed": "现在保存的关于你的内容比那张卡片显示时更多，要全部删除吗？",
     "roles.changed": "{user} 的角色期间有变，所以没有收回。",
-    "assistant.bound_anew": "#{channel} 期间已换成别的助手，所以没有改动。",
+    "assistant.bound_anew": "{channel} 期间已换成别的助手，所以没有改动。",
     "rollback.changed": "现在已由 {model} 回答（{name}），所以没有回退。",
     "job.so_already": "训练 {id} 没有要做的：{state}",
     "sources.changed": "期间有人改过，所以没有保存。用 /tune admin sources 查看现在的设置。",

@@ -726,6 +726,7 @@ class FakeSlack:
         return {
             "channel": {
                 "id": channel.id,
+                **({} if channel.kind in ("im", "mpim") else {"name": f"name-{channel.id}"}),
                 "is_private": channel.kind == "private",
                 "is_ext_shared": channel.kind == "shared",
                 "is_im": channel.kind == "im",
