@@ -26,8 +26,8 @@ from fastapi import Response
 from sqlalchemy import select
 
 from adapters.console.conversation import OWNER, Conversation
-from adapters.openai.client import OpenAIHost, Timeouts
-from adapters.openai.hosts_file import ConfiguredHosts, HostConfig
+from adapters.openai.client import Timeouts
+from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, host_class
 from adapters.room import drawn
 from attune.bootstrap import App, build
 from attune.settings import Settings
@@ -187,7 +187,7 @@ class Scene:
     def config(self, name: str, **more: Any) -> HostConfig:
         settings = {"profile": "custom", "bases": ("base",), "key_env": "KEY", **more}
         settings.setdefault("prices", {"base": 0.0})
-        return HostConfig(name=name, base_url=self.host.url, **settings)
+        return HostConfig(name=name, **{"base_url": self.host.url, **settings})
 
     async def start(self) -> None:
         """A new life over what the last one left."""
@@ -466,8 +466,11 @@ def impatient_hosts(quick_hosts: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def give_up_after(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     patience = Timeouts(connect=seconds, poll=seconds, upload=seconds, first=seconds, piece=seconds)
-    host = partial(OpenAIHost, retries=0, patience=patience)
-    monkeypatch.setattr("adapters.openai.hosts_file.OpenAIHost", host)
+
+    def patient(profile: str) -> Any:
+        return partial(host_class(profile), retries=0, patience=patience)
+
+    monkeypatch.setattr("adapters.openai.hosts_file.host_class", patient)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests.scene import SLACK, Scene
 @pytest.fixture
 async def other(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultyHost]:
     """A second host, and the usual patience with both of minutes instead of a second."""
-    monkeypatch.setattr("adapters.openai.hosts_file.OpenAIHost", OpenAIHost)
+    monkeypatch.setattr("adapters.openai.hosts_file.host_class", lambda profile: OpenAIHost)
     async with faulty_host() as host:
         elsewhere = scene.config("elsewhere").model_copy(update={"base_url": host.url})
         scene.configs.append(elsewhere)

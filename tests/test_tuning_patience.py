@@ -234,7 +234,7 @@ async def test_a_pause_that_the_host_asks_for_is_kept(scene: Scene) -> None:
 async def test_a_host_that_never_answers_holds_up_itself_alone(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.openai.hosts_file.OpenAIHost", OpenAIHost)
+    monkeypatch.setattr("adapters.openai.hosts_file.host_class", lambda profile: OpenAIHost)
     async with faulty_host() as other:
         elsewhere = scene.config("elsewhere").model_copy(update={"base_url": other.url})
         scene.configs.append(elsewhere)

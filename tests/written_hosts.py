@@ -25,6 +25,8 @@ MEANINGS: Mapping[str, str] = {
     "hosting": "dollars for every hour that a model stands ready; shown apart from the training",
     "chat_prices": "dollars per million tokens of prompts and of answers, by base, such as"
     " `{base = [0.4, 1.6]}`; an evaluation is priced by them",
+    "served_as": "bases that answer under another name than the one they are tuned by, such as"
+    ' `{"llama-8b" = "meta-llama-8b"}`; the profile may know them',
     "tokenizer": "the path of the base's `tokenizer.json`, so that tokens are counted and not"
     " estimated; needs the extra `tokenizer`",
     "extra_body": "what goes along with every question, such as `{top_k = 20}`",
@@ -68,10 +70,17 @@ _ROWS: Mapping[str, Callable[[Kind], str]] = {
     "answers at": lambda kind: f"`{kind.chat_base_url}`" if kind.chat_base_url else "the same",
     "key": lambda kind: f"`{kind.key_env}`" if kind.key_env else "`key_env`",
     "prices known": lambda kind: "free" if kind.usual_price == 0 else _yes(bool(kind.prices)),
+    "an hour of a model that stands ready": lambda kind: (
+        f"${kind.hosting:.2f}, for one H100" if kind.hosting else "not known"
+    ),
     "methods": lambda kind: ", ".join(kind.profile.methods),
     "settings one may choose": lambda kind: ", ".join(_options(kind.profile)),
     "hyperparameters stand": lambda kind: (
-        "at the top" if kind.dialect.hyperparameters is Placement.TOP else "in `method`"
+        "its own fields"
+        if kind.profile.name in ("together", "fireworks")
+        else "at the top"
+        if kind.dialect.hyperparameters is Placement.TOP
+        else "in `method`"
     ),
     "most epochs": lambda kind: str(kind.profile.max_epochs),
     "batch size": lambda kind: "{} to {}".format(*kind.profile.batch_sizes),

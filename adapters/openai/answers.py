@@ -43,6 +43,17 @@ def document(response: httpx2.Response) -> Json:
     return body
 
 
+def listing(response: httpx2.Response) -> Sequence[Json]:
+    """The rows of a list that has one page; Together's list of models is a bare array."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if isinstance(body, list):
+        return [row for row in body if isinstance(row, dict)]
+    return page(document(response))[0]
+
+
 def page(body: Json) -> tuple[Sequence[Json], bool | None]:
     """The rows of one page, and whether the host says that more follow.
 
@@ -66,7 +77,7 @@ def remote_file(row: Json) -> RemoteFile:
     )
 
 
-def remote_job(row: Json) -> RemoteJob:
+def remote_job(row: Json, *, seconds_left: float | None = None) -> RemoteJob:
     code, message, param = _error(row.get("error"))
     model = _text(row.get("fine_tuned_model"))
     return RemoteJob(
@@ -82,6 +93,7 @@ def remote_job(row: Json) -> RemoteJob:
         estimated_finish=moment(row.get("estimated_finish")),
         created_at=moment(row.get("created_at")),
         result_files=_texts(row.get("result_files")),
+        seconds_left=seconds_left,
     )
 
 

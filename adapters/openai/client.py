@@ -28,7 +28,7 @@ from adapters.openai.answer_stream import AnswerReader
 from adapters.openai.answers import Json
 from adapters.openai.deploying import Deployments
 from adapters.openai.dialects import Dialect
-from adapters.openai.errors import ProtocolViolation, retry_after_seconds, translated
+from adapters.openai.errors import ProtocolViolation, plain, retry_after_seconds, translated
 from adapters.openai.paging import PAGE_ROWS, pages
 from adapters.openai.parameters import LearnedParameters
 from bot.domain import Checkpoint, HostName, IncompleteReason, JobEvent, ModelName, Sampling
@@ -37,6 +37,7 @@ from bot.errors import (
     EmptyAnswer,
     HostBusy,
     HostError,
+    HostRefused,
     KeyRefused,
     OnlyThoughts,
     TrainingClosed,
@@ -64,7 +65,13 @@ _LOADING = re.compile(r"loading|warming|starting|not ready|cold|scal(?:e|ing)", 
 _LOADING_PAUSE = 1.0
 _LIST_SECONDS = 600.0
 _LOOKS_AT_FILE = 60
-_FILE_IS_CHECKED = ("pending", "running", "notrunning", "processing", "validating", "importing")
+_FILE_IS_CHECKED = (
+    *("pending", "queued", "running", "notrunning", "not_running"),
+    *("processing", "uploading", "validating", "importing"),
+)
+_FILE_IS_RECEIVED = ("uploaded", "created")
+_LOOKS_AT_RECEIVED = 10
+_FILE_IS_BROKEN = ("error", "failed", "invalid", "invalid_format")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,7 @@ class OpenAIHost:
         usual_chat_price: tuple[float, float] | None = None,
         tokenizer: Count | None = None,
         shutdown_dates: Mapping[str, str] | None = None,
+        served_as: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
         additions: Additions | None = None,
         retries: int = 2,
@@ -146,10 +154,12 @@ class OpenAIHost:
         self._hosting, self._tokenizer = hosting, tokenizer
         self._chat_prices, self._usual_chat_price = dict(chat_prices or {}), usual_chat_price
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
+        self._served_as = dict(served_as or {})
         added = additions or Additions()
         self._extra_body = added.extra_body
         self._key_variable = key_variable
         self._timeouts = added.within(patience or Timeouts())
+        self._http = _http_client()
         self._reading = AsyncOpenAI(
             # The package refuses to start without a key; hosts without one ignore it.
             api_key=key or "none",
@@ -158,7 +168,7 @@ class OpenAIHost:
             timeout=self._timeout(self._timeouts.poll),
             default_headers=added.headers_with(key),
             default_query=added.query,
-            http_client=_http_client(),
+            http_client=self._http,
         )
         self._acting = self._reading.with_options(max_retries=0)
         self._chatting = self._reading.with_options(
@@ -208,11 +218,15 @@ class OpenAIHost:
         models = len(await self.models())
         try:
             async with self._asked():
-                answer = await self._reading.fine_tuning.jobs.with_raw_response.list(limit=1)
-                answers.page(answers.document(answer.http_response))
+                await self._check_jobs()
         except HostError as error:
             return Checked(models, error)
         return Checked(models)
+
+    async def _check_jobs(self) -> None:
+        """Asks for the list of jobs, whatever is in it."""
+        answer = await self._reading.fine_tuning.jobs.with_raw_response.list(limit=1)
+        answers.page(answers.document(answer.http_response))
 
     async def check_training(self, base: ModelName) -> None:
         """Raises TrainingClosed where it can be known before anything is uploaded.
@@ -247,7 +261,7 @@ class OpenAIHost:
         """Stream an answer; closing the iterator stops the request."""
         client = self._chatting.with_options(max_retries=0) if is_sent_once else self._chatting
         body = {
-            "model": model,
+            "model": self._served_as.get(model, model),
             "messages": messages,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -318,45 +332,62 @@ class OpenAIHost:
             "seed": request.seed,
         }
         fields = {
+            "model": request.base,
+            "training_file": request.training_file,
             **{name: value for name, value in optional.items() if value not in (None, "")},
             "metadata": {"attune_start": request.start},
             **request_fields.method(request, self._dialect),
             **self._extra,
         }
         async with self._asked():
-            await self._wait_until_processed(request.training_file)
-            return self._job(await self._post_job(request, fields))
+            await self._wait_for_files(request)
+            return self._job(await self._post_job("/fine_tuning/jobs", fields))
 
-    async def _post_job(self, request: JobRequest, fields: Json) -> httpx2.Response:
+    async def _post_job(self, path: str, fields: Json, **query: str) -> httpx2.Response:
         """A field that the host says it does not take is left out: then there is no job yet."""
         while True:
             fitted = self._learned.fitted(fields)
             try:
-                answer = await self._acting.fine_tuning.jobs.with_raw_response.create(
-                    model=request.base, training_file=request.training_file, extra_body=fitted
+                return await self._acting.post(
+                    path, cast_to=httpx2.Response, body=fitted, options={"params": query}
                 )
             except openai.APIStatusError as refusal:
                 if not self._learned.learn(fitted, refusal):
                     raise
-            else:
-                return answer.http_response
+
+    async def _wait_for_files(self, request: JobRequest) -> None:
+        for file in filter(None, (request.training_file, request.validation_file)):
+            if file not in self._processed_files:
+                await self._wait_until_processed(file)
+                self._processed_files.add(file)
 
     async def _wait_until_processed(self, file: str) -> None:
-        """Azure among others checks a file first, and refuses a job before that is done."""
-        if file in self._processed_files:
-            return
-        for _ in range(_LOOKS_AT_FILE):
+        """Azure among others checks a file first, and refuses a job before that is done.
+
+        Raises HostRefused for a file that the host cannot use, HostBusy for one that it goes on
+        checking. One that it has received, and says no more of, is no reason to wait for long.
+        """
+        status = ""
+        for look in range(_LOOKS_AT_FILE):
             try:
-                answer = await self._reading.files.with_raw_response.retrieve(file)
-                row = answers.document(answer.http_response)
+                row = await self._file_row(file)
             except (openai.APIStatusError, ProtocolViolation):
                 return  # not every host tells of a single file
             status = str(row.get("status") or "").lower()
-            if status not in _FILE_IS_CHECKED:
-                self._processed_files.add(file)
+            if status in _FILE_IS_BROKEN:
+                why = str(row.get("status_details") or f"The file is in the state {status}.")
+                raise HostRefused(host=self._name, message=plain(why), code="invalid_file")
+            if status not in _FILE_IS_CHECKED and not (
+                status in _FILE_IS_RECEIVED and look < _LOOKS_AT_RECEIVED
+            ):
                 return
             await asyncio.sleep(_LOADING_PAUSE)
         raise HostBusy(host=self._name)
+
+    async def _file_row(self, file: str) -> Json:
+        """A file as the host has it, with `status` and `status_details`."""
+        answer = await self._reading.files.with_raw_response.retrieve(file)
+        return answers.document(answer.http_response)
 
     async def jobs(self) -> AsyncGenerator[RemoteJob, None]:
         """Every job, newest first, page by page; ends even if the host pages badly."""
@@ -414,7 +445,7 @@ class OpenAIHost:
     async def models(self) -> Sequence[RemoteModel]:
         async with self._asked():
             answer = await self._chatting.models.with_raw_response.list()
-            rows, _ = answers.page(answers.document(answer.http_response))
+            rows = answers.listing(answer.http_response)
             found = [answers.remote_model(row) for row in rows if answers.identity(row)]
         return [self._with_end(model) for model in found]
 
@@ -441,7 +472,8 @@ class OpenAIHost:
         if self._profile.serving is not Serving.BY_CALL:
             return model
         async with self._asked():
-            return await self._deployments.serve(job, base, name)
+            served = ModelName(self._served_as.get(base, base))
+            return await self._deployments.serve(job, served, name)
 
     async def deployments(self) -> Sequence[RemoteDeployment]:
         """None where models need no deployment, or it is made by hand."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from bot.ports.provider import Profile, Serving
 from bot.rows import Method
@@ -40,7 +41,9 @@ class Kind:
 
     Prices are US dollars per million training tokens, the usual one where none is
     named; chat prices are per million tokens of prompts and of answers.
-    `shutdown_dates` are of bases, and of all that was made from them.
+    `hosting` are dollars for each hour that a model stands ready. `shutdown_dates` are of bases,
+    and of all that was made from them; `served_as` are bases that answer under another name than
+    the one they are tuned by.
     """
 
     profile: Profile
@@ -51,7 +54,9 @@ class Kind:
     prices: Mapping[str, float] = field(default_factory=dict)
     usual_price: float | None = None
     usual_chat_price: tuple[float, float] | None = None
+    hosting: float | None = None
     shutdown_dates: Mapping[str, str] = field(default_factory=dict)
+    served_as: Mapping[str, str] = field(default_factory=dict)
     bases: tuple[str, ...] = ()
 
 
@@ -137,6 +142,8 @@ KINDS: Mapping[str, Kind] = {
         Dialect(Placement.TOP, settings={"lora": True}, deployments="../v0/models"),
         base_url="https://api.tokenfactory.nebius.com/v1",
         key_env="NEBIUS_API_KEY",
+        # nebius/token-factory-cookbook, post-training, 2026.
+        served_as={"meta-llama/Llama-3.1-8B-Instruct": "meta-llama/Meta-Llama-3.1-8B-Instruct"},
     ),
     # https://docs.crusoecloud.com/serverless-fine-tuning/how-it-works, autumn 2026.
     "crusoe": Kind(
@@ -156,5 +163,66 @@ KINDS: Mapping[str, Kind] = {
         chat_base_url="https://api.inference.crusoecloud.com/v1",
         key_env="CRUSOE_API_KEY",
     ),
+    # Prices: https://docs.together.ai/docs/dedicated-endpoints/overview (one H100). Rows:
+    # https://docs.together.ai/docs/fine-tuning/data-preparation. The rest: its package, 3.1.1.
+    "together": Kind(
+        Profile(
+            name="together",
+            poll_seconds=30.0,
+            minimum_rows=1,
+            max_bytes=5 * 1024 * _MEGABYTE,
+            max_suffix=40,
+            picks_epochs=False,
+            serving=Serving.BY_CALL,
+            serving_page="https://docs.together.ai/docs/fine-tuning/deployment",
+            is_tried=False,
+        ),
+        base_url="https://api.together.ai/v1",
+        key_env="TOGETHER_API_KEY",
+        hosting=3.99,
+    ),
+    # https://docs.fireworks.ai/fine-tuning/fine-tuning-via-api (files up to 150 MB) and
+    # /fine-tuning/deploying-loras; the price of one H100 from its comparison of costs, 2026.
+    "fireworks": Kind(
+        Profile(
+            name="fireworks",
+            poll_seconds=30.0,
+            minimum_rows=3,
+            max_bytes=150 * _MEGABYTE,
+            settings=("n_epochs", "batch_size", "beta"),
+            suffix_pattern=r"[a-z0-9-]+",
+            max_suffix=24,
+            takes_reasoning=True,
+            picks_epochs=False,
+            serving=Serving.BY_CALL,
+            serving_page="https://docs.fireworks.ai/fine-tuning/deploying-loras",
+            is_tried=False,
+        ),
+        base_url="https://api.fireworks.ai/v1",
+        chat_base_url="https://api.fireworks.ai/inference/v1",
+        key_env="FIREWORKS_API_KEY",
+        hosting=7.0,
+    ),
     "custom": Kind(Profile(name="custom")),
 }
+
+GONE: Mapping[str, tuple[str, str]] = {
+    "mistral.ai": ("Mistral", "its package of 2026-11 has no calls for it any more"),
+    "cohere.com": ("Cohere", "removed on 2025-09-15"),
+    "cohere.ai": ("Cohere", "removed on 2025-09-15"),
+    "databricks.com": ("Databricks", "removed on 2026-08-14"),
+    "azuredatabricks.net": ("Databricks", "removed on 2026-08-14"),
+    "predibase.com": ("Predibase", "its package has stood still since 2025-10"),
+    "deepinfra.com": ("DeepInfra", "it tunes models of pictures alone"),
+    "groq.com": ("Groq", "no page of it offers tuning"),
+    "cerebras.ai": ("Cerebras", "no page of it offers tuning"),
+    "openrouter.ai": ("OpenRouter", "it passes questions on and trains nothing"),
+    "api.nvidia.com": ("NVIDIA NeMo Microservices", "ended on 2026-10-01"),
+}
+"""Hosts that do not tune (any more), by the end of their address: who, and since when."""
+
+
+def gone(address: str) -> tuple[str, str] | None:
+    """Who stands at an address and trains nobody's model there, and since when."""
+    name = urlsplit(address).hostname or ""
+    return next((GONE[end] for end in GONE if name == end or name.endswith(f".{end}")), None)

@@ -25,6 +25,8 @@ from pydantic import (
 from adapters.openai.client import Additions, OpenAIHost
 from adapters.openai.counting import UnusableTokenizer, read_tokenizer
 from adapters.openai.dialects import KINDS, Dialect, Kind, Placement
+from adapters.openai.fireworks import FireworksHost
+from adapters.openai.together import TogetherHost
 from bot.domain import LOCAL, HostName, ModelName, Workspace, WorkspaceId
 from bot.errors import HostNotAllowed, NotFound, SettingsError
 from bot.ports.provider import Profile, Serving
@@ -73,6 +75,7 @@ class HostConfig(BaseModel):
     chat_prices: Mapping[str, tuple[NonNegativeFloat, NonNegativeFloat]] = Field(
         default_factory=dict
     )
+    served_as: Mapping[str, str] = Field(default_factory=dict)
     tokenizer: Path | None = None
     extra: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     extra_body: Mapping[str, JsonValue] = Field(default_factory=dict)
@@ -105,7 +108,8 @@ class HostConfig(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_served(self) -> HostConfig:
-        if self.serving is Serving.BY_CALL and self.kind.dialect.deployments is None:
+        usual = KINDS[self.profile].profile.serving
+        if self.serving is Serving.BY_CALL and usual is not Serving.BY_CALL:
             raise ValueError(f"profile {self.profile} knows no call to deploy a model")
         return self
 
@@ -232,12 +236,17 @@ class ConfiguredHosts:
             await host.close()
 
 
+def host_class(profile: str) -> type[OpenAIHost]:
+    """Those that train by an API of their own have a class of their own."""
+    return {"together": TogetherHost, "fireworks": FireworksHost}.get(profile, OpenAIHost)
+
+
 def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
     kind = config.kind
     key_env = config.key_env or kind.key_env
     key = _key(config.name, key_env, keys) if key_env else ""
     prices = {**kind.prices, **config.prices}
-    return OpenAIHost(
+    return host_class(config.profile)(
         HostName(config.name),
         profile=kind.profile,
         dialect=kind.dialect,
@@ -249,11 +258,12 @@ def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
         bases=tuple(ModelName(base) for base in config.bases or prices),
         prices=prices,
         usual_price=kind.usual_price,
-        hosting=config.hosting,
+        hosting=kind.hosting if config.hosting is None else config.hosting,
         chat_prices=config.chat_prices,
         usual_chat_price=kind.usual_chat_price,
         tokenizer=_tokenizer(config.name, config.tokenizer) if config.tokenizer else None,
         shutdown_dates=kind.shutdown_dates,
+        served_as={**kind.served_as, **config.served_as},
         extra=config.extra,
         additions=Additions(
             config.extra_body, config.headers, config.query, config.first_word_seconds

@@ -33,8 +33,12 @@ def method(request: JobRequest, dialect: Dialect) -> dict[str, object]:
     return {"method": {"type": kind, kind: {"hyperparameters": chosen}}}
 
 
-def write_rows(spool: IO[bytes], lines: Iterable[bytes], *, byte_order_mark: bool) -> None:
+def write_rows(spool: IO[bytes], lines: Iterable[bytes], *, byte_order_mark: bool) -> int:
+    """How many rows were written, each as a line."""
     if byte_order_mark:
         spool.write(BYTE_ORDER_MARK)
+    count = 0
     for line in lines:
         spool.write(line.rstrip(b"\r\n") + b"\n")
+        count += 1
+    return count

@@ -67,6 +67,8 @@ class Profile:
     max_suffix: int = 64
     suffix_pattern: str = ".+"
     methods: tuple[Method, ...] = (Method.SUPERVISED, Method.DPO)
+    picks_epochs: bool = True
+    """Whether it finds a number of epochs by itself where none is asked for."""
     settings: tuple[str, ...] = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
     max_epochs: int = 50
     batch_sizes: tuple[int, int] = (1, 256)
@@ -111,10 +113,13 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
+    """A file at a host; one whose upload was broken off may be listed and not `is_whole`."""
+
     id: str
     name: str
     bytes: int
     created_at: datetime
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,7 @@ class RemoteJob:
     estimated_finish: datetime | None = None
     created_at: datetime | None = None
     result_files: tuple[str, ...] = ()
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +151,7 @@ class ResultFile:
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What a new job is asked to be."""
+    """What a new job is asked to be; `price` are the dollars that were confirmed, None unknown."""
 
     start: str
     base: ModelName
@@ -155,6 +161,7 @@ class JobRequest:
     hyperparameters: Hyperparameters
     suffix: str | None
     seed: int | None
+    price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +175,15 @@ class RemoteModel:
 
 @dataclass(frozen=True, slots=True)
 class RemoteDeployment:
-    """A model standing ready under a name of its own, and what that costs goes on."""
+    """A model standing ready under a name of its own, and what that costs goes on.
+
+    `dollars_an_hour` is None where the host does not tell its price.
+    """
 
     name: ModelName
     source: str
     status: str
+    dollars_an_hour: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

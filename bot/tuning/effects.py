@@ -147,12 +147,14 @@ async def _upload(record: JobRecord, job: Job, host: PaidHost, split: Split, fie
 
 
 async def _find_file(host: Host, name: str) -> RemoteFile | None:
-    """The file of that name; should there be several, one stays."""
+    """The file of that name; of several, and of those that broke off, one that is whole stays."""
     found = [file async for file in host.files() if file.name == name]
-    for stray in found[1:]:
-        with contextlib.suppress(HostNotFound):
-            await host.delete_file(stray.id)
-    return found[0] if found else None
+    kept = next((file for file in found if file.is_whole), None)
+    for stray in found:
+        if stray is not kept:
+            with contextlib.suppress(HostNotFound):
+                await host.delete_file(stray.id)
+    return kept
 
 
 async def _create(record: JobRecord, job: Job, host: PaidHost) -> None:
@@ -187,6 +189,7 @@ def _job_request(job: Job) -> JobRequest:
         hyperparameters=job.hyperparameters,
         suffix=job.suffix,
         seed=job.seed,
+        price=job.estimate.price,
     )
 
 
@@ -282,6 +285,8 @@ def _seconds_left(
     """As the host says, else by the pace of its steps; rounded, so that it seldom changes."""
     if remote.status != "running":
         return None
+    if remote.seconds_left is not None:
+        return _rounded(remote.seconds_left)
     if remote.estimated_finish is not None:
         return _rounded((remote.estimated_finish - now).total_seconds())
     step, total = (news.get(name, getattr(job, name)) for name in ("step", "total_steps"))

@@ -43,7 +43,13 @@ from bot.request import Request
 from bot.rows import Method
 from bot.significance import FEWEST_QUESTIONS
 from bot.tuning import notices, snapshot
-from bot.tuning.estimate import TrainingPlan, estimate_card, estimate_plan, evaluation_line
+from bot.tuning.estimate import (
+    TrainingPlan,
+    estimate_card,
+    estimate_plan,
+    evaluation_line,
+    likely_epochs,
+)
 from bot.tuning.holding_out import held_out_share, split
 
 handlers = Handlers()
@@ -109,6 +115,9 @@ async def planned(request: Request, deps: Dependencies) -> PlannedTraining:
         share = held_out_share(request, len(rows), host)
         # Hashing a hundred thousand groups takes half a second.
         training, validation = await asyncio.to_thread(split, rows, share=share)
+        if settings.n_epochs is None and not host.profile.picks_epochs:
+            most = host.profile.max_epochs
+            settings = replace(settings, n_epochs=min(most, likely_epochs(len(training))))
         plan = TrainingPlan(host, base, method, settings, training, validation, left_out)
         plan = replace(plan, left_out=left_out - private, private=private)
         _refuse_size(request, plan)

@@ -21,13 +21,14 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from tests.fakes import openai_rules
 from tests.fakes.faults import Call, Fault, refusal
+from tests.fakes.fireworks import Fireworks
 from tests.fakes.openai_rules import Body, RejectedError
 from tests.fakes.openai_shapes import (
     DAWN,
@@ -44,6 +45,7 @@ from tests.fakes.openai_shapes import (
     piece_chunk,
     usage_json,
 )
+from tests.fakes.together import Together
 
 _RESULTS = "fine-tune-results"
 
@@ -109,6 +111,7 @@ class FaultyHost:
         self.listed: dict[str, Json] = {}
         """What the list says of a model beyond its name."""
         self.ages_when_listed = False
+        self.together, self.fireworks = Together(self), Fireworks(self)
         self._listings: dict[str, int] = defaultdict(int)
         self._planned: dict[str, deque[Fault]] = defaultdict(deque)
         self._always: dict[str, Fault] = {}
@@ -146,30 +149,34 @@ class FaultyHost:
         del self.jobs[job]
 
     def app(self) -> ASGIApp:
-        routes = [
-            self._route("POST /files", self._upload),
-            self._route("GET /files", self._list_files),
-            self._route("GET /files/{id}", self._retrieve_file),
-            self._route("GET /files/{id}/content", self._read_file),
-            self._route("DELETE /files/{id}", self._delete_file),
-            self._route("POST /fine_tuning/jobs", self._create_job),
-            self._route("GET /fine_tuning/jobs", self._list_jobs),
-            self._route("GET /fine_tuning/jobs/{id}", self._retrieve_job),
-            self._route("POST /fine_tuning/jobs/{id}/cancel", self._turn("cancelled")),
-            self._route("POST /fine_tuning/jobs/{id}/pause", self._turn("paused")),
-            self._route("POST /fine_tuning/jobs/{id}/resume", self._turn("queued")),
-            self._route("GET /fine_tuning/jobs/{id}/events", self._list_events),
-            self._route("GET /fine_tuning/jobs/{id}/checkpoints", self._list_checkpoints),
-            self._route("POST /chat/completions", self._chat),
-            self._route("GET /models", self._list_models),
-            self._route("DELETE /models/{id:path}", self._delete_model),
-            self._route("GET /v0/models", self._list_deployments),
-            self._route("POST /v0/models", self._deploy),
-            self._route("DELETE /v0/models/{id:path}", self._undeploy),
+        routes: list[BaseRoute] = [
+            self.route("POST /files", self._upload),
+            self.route("GET /files", self._list_files),
+            self.route("GET /files/{id}", self._retrieve_file),
+            self.route("GET /files/{id}/content", self._read_file),
+            self.route("DELETE /files/{id}", self.delete_file),
+            self.route("POST /fine_tuning/jobs", self._create_job),
+            self.route("GET /fine_tuning/jobs", self._list_jobs),
+            self.route("GET /fine_tuning/jobs/{id}", self._retrieve_job),
+            self.route("POST /fine_tuning/jobs/{id}/cancel", self.turn("cancelled")),
+            self.route("POST /fine_tuning/jobs/{id}/pause", self.turn("paused")),
+            self.route("POST /fine_tuning/jobs/{id}/resume", self.turn("queued")),
+            self.route("GET /fine_tuning/jobs/{id}/events", self._list_events),
+            self.route("GET /fine_tuning/jobs/{id}/checkpoints", self._list_checkpoints),
+            self.route("POST /chat/completions", self.chat),
+            self.route("GET /models", self.list_models),
+            self.route("DELETE /models/{id:path}", self._delete_model),
+            self.route("GET /v0/models", self._list_deployments),
+            self.route("POST /v0/models", self._deploy),
+            self.route("DELETE /v0/models/{id:path}", self._undeploy),
+            Mount("/together", routes=self.together.routes()),
+            Mount("/fireworks", routes=self.fireworks.routes()),
         ]
         return _with_transport(Starlette(routes=routes))
 
-    def _route(self, name: str, act: Callable[[Request], Awaitable[Response]]) -> Route:
+    def route(
+        self, name: str, act: Callable[[Request], Awaitable[Response]], at: str = ""
+    ) -> Route:
         verb, path = name.split(" ")
 
         async def endpoint(request: Request) -> Response:
@@ -178,7 +185,7 @@ class FaultyHost:
             call = Call(request, lambda: self._checked(act, request), self._released.wait)
             return await (fault(call) if fault else call.act())
 
-        address = path if path.startswith("/v0") else f"/v1{path}"
+        address = at or (path if path.startswith("/v0") else f"/v1{path}")
         return Route(address, endpoint, methods=[verb])
 
     async def _recorded(self, name: str, request: Request) -> Asked:
@@ -208,9 +215,28 @@ class FaultyHost:
                 raise RejectedError("Missing required parameter: 'file'.", "file")
             name, content = part.filename or "", await part.read()
             openai_rules.check_upload(form["purpose"], name, content)
-        new = FakeFile(self._id("file-"), name, content, self.now, self._listings["files"])
+        return JSONResponse(file_json(self.new_file(name, content)))
+
+    def new_file(self, name: str, content: bytes, *, identity: str = "") -> FakeFile:
+        before = self._listings["files"]
+        new = FakeFile(identity or self._id("file-"), name, content, self.now, before)
         self.files[new.id] = new
-        return JSONResponse(file_json(new))
+        return new
+
+    def listed_files(self) -> list[FakeFile]:
+        known = {f.id: f for f in self.files.values() if f.purpose == "fine-tune"}
+        return self._listed("files", known)
+
+    def listed_jobs(self) -> list[FakeJob]:
+        if self.ages_when_listed:
+            for job in self.jobs.values():
+                self.age(job)
+        return self._listed("jobs", self.jobs)
+
+    def seen_job(self, request: Request) -> FakeJob:
+        job = self.jobs[request.path_params["id"]]
+        self.age(job)
+        return job
 
     async def _list_files(self, request: Request) -> Response:
         wanted = request.query_params.get("purpose")
@@ -224,7 +250,7 @@ class FaultyHost:
     async def _read_file(self, request: Request) -> Response:
         return Response(self.files[request.path_params["id"]].content)
 
-    async def _delete_file(self, request: Request) -> Response:
+    async def delete_file(self, request: Request) -> Response:
         gone = self.files.pop(request.path_params["id"])
         return JSONResponse({"id": gone.id, "object": "file", "deleted": True})
 
@@ -236,6 +262,9 @@ class FaultyHost:
                 raise RejectedError(f"No such file: {body[name]}", name)
         if body["model"] not in (*self.bases, *self.tuned):
             raise RejectedError(f"Model {body['model']} is not available for fine-tuning.", "model")
+        return JSONResponse(self._job_json(self.new_job(body)))
+
+    def new_job(self, body: Body) -> FakeJob:
         job = FakeJob(
             id=self._id("ftjob-"),
             body=body,
@@ -246,24 +275,22 @@ class FaultyHost:
         )
         self.jobs[job.id] = job
         self._tell(job, "Created fine-tuning job")
-        return JSONResponse(self._job_json(job))
+        return job
 
     async def _list_jobs(self, request: Request) -> Response:
         if self.ages_when_listed and "after" not in request.query_params:
             for job in self.jobs.values():
-                self._age(job)
+                self.age(job)
         return self._page(request, [self._job_json(j) for j in self._listed("jobs", self.jobs)])
 
     async def _retrieve_job(self, request: Request) -> Response:
-        job = self.jobs[request.path_params["id"]]
-        self._age(job)
-        return JSONResponse(self._job_json(job))
+        return JSONResponse(self._job_json(self.seen_job(request)))
 
-    def _age(self, job: FakeJob) -> None:
+    def age(self, job: FakeJob) -> None:
         if job.life and job.status not in (*OVER, "paused"):
             self._live(job, job.life.popleft())
 
-    def _turn(self, status: str) -> Callable[[Request], Awaitable[Response]]:
+    def turn(self, status: str) -> Callable[[Request], Awaitable[Response]]:
         async def act(request: Request) -> Response:
             job = self.jobs[request.path_params["id"]]
             if job.status in OVER:
@@ -284,7 +311,7 @@ class FaultyHost:
         job = self.jobs[request.path_params["id"]]
         return self._page(request, [checkpoint_json(job)] if job.model else [])
 
-    async def _chat(self, request: Request) -> Response:
+    async def chat(self, request: Request) -> Response:
         body = await _body(request)
         openai_rules.check_chat(body)
         if self.refuses_stream_options and "stream_options" in body:
@@ -319,7 +346,7 @@ class FaultyHost:
             self.stopped_streams += 1
             raise
 
-    async def _list_models(self, request: Request) -> Response:
+    async def list_models(self, request: Request) -> Response:
         ends = self.shutdown_dates
         names = (*self.bases, *self.tuned)
         more = self.listed
@@ -334,12 +361,15 @@ class FaultyHost:
         return JSONResponse({"id": name, "object": "model", "deleted": True})
 
     async def _list_deployments(self, request: Request) -> Response:
+        self.age_deployments()
+        return JSONResponse({"data": [dict(one) for one in self.deployments]})
+
+    def age_deployments(self) -> None:
         for one in self.deployments:
             if one["status"] == "validating" and self.deploying_looks > 0:
                 self.deploying_looks -= 1
             elif one["status"] == "validating":
                 one["status"] = "active"
-        return JSONResponse({"data": [dict(one) for one in self.deployments]})
 
     async def _deploy(self, request: Request) -> Response:
         body = await _body(request)

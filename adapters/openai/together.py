@@ -1,0 +1,403 @@
+"""Together AI: jobs at `/v1/fine-tunes`, models deployed at `/v2/projects/…/endpoints`.
+
+Paths, fields and states are those of its own package (`together` 3.1.1) and of
+https://docs.together.ai/docs/fine-tuning/overview; nothing was tried against the host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from tempfile import SpooledTemporaryFile
+from typing import IO
+
+import httpx2
+import openai
+
+from adapters.openai import answers, request_fields
+from adapters.openai.answers import Json
+from adapters.openai.client import IN_MEMORY_BYTES
+from adapters.openai.errors import ProtocolViolation
+from adapters.openai.rest import FORM, RestHost, is_conflict, segment, text
+from adapters.openai.statuses import meaning_of
+from bot.domain import Checkpoint, JobEvent, ModelName
+from bot.errors import HostNotFound, HostRefused
+from bot.ports.provider import JobRequest, RemoteDeployment, RemoteFile, RemoteJob
+from bot.rows import Method
+
+USUAL_LEARNING_RATE = 1e-5
+"""What it takes without one; a multiplier is of this."""
+_MOST_CHECKPOINTS = 3
+_PRICE_SLACK = 1.25
+_CENT = 0.01
+_PIECE = 64 * 1024
+_MOVED = (302, 303, 307, 308)
+_MEASURES: Mapping[str, str] = {
+    "train/loss": "train_loss",
+    "train/accuracy": "train_mean_token_accuracy",
+    "eval/loss": "full_valid_loss",
+    "eval/accuracy": "full_valid_mean_token_accuracy",
+}
+
+
+class TogetherHost(RestHost):
+    """A file goes to an address of its own; a model answers from an endpoint paid by the minute."""
+
+    async def _check_jobs(self) -> None:
+        answers.page(await self._get("fine-tunes"))
+
+    async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
+        """Never retries by itself: the caller looks first."""
+        with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
+            request_fields.write_rows(spool, lines, byte_order_mark=False)
+            async with self._asked(self._timeouts.whole_upload):
+                return await self._upload(name, spool)
+
+    async def _upload(self, name: str, spool: IO[bytes]) -> RemoteFile:
+        """Asks where the file goes, sends it there, and says that it has come."""
+        fields = {
+            "purpose": "fine-tune",
+            "file_name": name,
+            "file_type": "jsonl",
+            "checksum": _checksum(spool),
+        }
+        try:
+            await self._acting.post(
+                "/files",
+                cast_to=httpx2.Response,
+                body=fields,
+                options={"headers": FORM, "follow_redirects": False},
+            )
+        except openai.APIStatusError as answer:
+            if answer.status_code in _MOVED:
+                return await self._send(answer.response.headers, spool)
+            if is_conflict(answer):
+                return await self._file_with_these_rows(answers.document(answer.response), name)
+            raise
+        raise ProtocolViolation("The host does not say where the file goes.")
+
+    async def _send(self, headers: Mapping[str, str], spool: IO[bytes]) -> RemoteFile:
+        place, file = headers.get("location", ""), headers.get("x-together-file-id", "")
+        is_plain = str(self._reading.base_url).startswith("http://")
+        if not file or not place.startswith(("http://", "https://") if is_plain else "https://"):
+            raise ProtocolViolation("The host does not say where the file goes.")
+        size = spool.seek(0, 2)
+        sent = await self._http.put(
+            place,
+            content=_pieces(spool),
+            headers={"Content-Length": str(size)},
+            timeout=self._timeout(self._timeouts.upload),
+        )
+        if not sent.is_success:
+            raise ProtocolViolation(f"The file was not taken: HTTP {sent.status_code}.")
+        return _file(await self._post(f"files/{segment(file)}/preprocess", {}))
+
+    async def _file_with_these_rows(self, refusal: Json, name: str) -> RemoteFile:
+        """The host keeps no rows twice. Raises HostRefused where they are another training's."""
+        found = await self._get(f"files/{segment(text(refusal.get('file_id')))}")
+        if found.get("filename") != name:
+            words = f"The same rows are there already as {found.get('filename')}."
+            raise HostRefused(host=self.name, message=words, code="file_exists")
+        return _file(found)
+
+    async def files(self) -> AsyncIterator[RemoteFile]:
+        with self._translated():
+            for row in answers.page(await self._get("files"))[0]:
+                if row.get("purpose") == "fine-tune":
+                    yield _file(row)
+
+    async def delete_file(self, file: str) -> None:
+        async with self._asked():
+            await self._delete(f"files/{segment(file)}")
+
+    async def _file_row(self, file: str) -> Json:
+        row = await self._get(f"files/{segment(file)}")
+        report = row.get("validation_report")
+        why = report.get("error") if isinstance(report, dict) else None
+        return {"status": row.get("processing_status"), "status_details": why}
+
+    async def create_job(self, request: JobRequest) -> RemoteJob:
+        """Never retries by itself: the caller looks first.
+
+        Raises HostRefused where the host asks for clearly more than was confirmed, or the
+        account has not so much: then nothing was begun.
+        """
+        async with self._asked():
+            await self._wait_for_files(request)
+            fields = {**await self._fields(request), **self._extra}
+            await self._refuse_price(fields, request.price)
+            answer = await self._post_job("/fine-tunes", fields)
+            return _job(answers.document(answer))
+
+    async def _fields(self, request: JobRequest) -> dict[str, object]:
+        chosen = request.hyperparameters
+        epochs, rate = chosen.n_epochs or 1, chosen.learning_rate_multiplier
+        method: dict[str, object] = {"method": "sft", "train_on_inputs": "auto"}
+        if request.method is Method.DPO:
+            method = {"method": "dpo", "dpo_beta": chosen.beta}
+        optional = {
+            "validation_file": request.validation_file,
+            "batch_size": chosen.batch_size,
+            "learning_rate": USUAL_LEARNING_RATE * rate if rate else None,
+            "suffix": request.suffix,
+            "random_seed": request.seed,
+            "n_evals": epochs if request.validation_file else None,
+        }
+        return {
+            "from_checkpoint" if await self._is_tuned(request.base) else "model": request.base,
+            "training_file": request.training_file,
+            "n_epochs": epochs,
+            "n_checkpoints": min(epochs, _MOST_CHECKPOINTS),
+            "training_method": {name: one for name, one in method.items() if one is not None},
+            **{name: one for name, one in optional.items() if one not in (None, "")},
+        }
+
+    async def _is_tuned(self, base: ModelName) -> bool:
+        if base in self.bases:
+            return False
+        rows = answers.page(await self._get("fine-tunes"))[0]
+        return any(row.get("model_output_name") == base for row in rows)
+
+    async def _refuse_price(self, fields: Json, confirmed: float | None) -> None:
+        """The host counts the tokens of a file that it has, which nobody else can."""
+        names = ("training_file", "validation_file", "model", "from_checkpoint", "n_epochs")
+        wanted = {n: fields[n] for n in (*names, "n_evals", "training_method") if n in fields}
+        try:
+            found = await self._post("fine-tunes/estimate-price", wanted)
+        except openai.APIStatusError:
+            return  # what is wrong with the job is said when it is created
+        price = answers.as_number(found.get("estimated_total_price"))
+        if found.get("allowed_to_proceed") is False:
+            words = f"It asks for {_dollars(price)}, and the account has not so much."
+            raise HostRefused(host=self.name, message=words, code="insufficient_funds")
+        if price is None or confirmed is None:
+            return
+        if price > _PRICE_SLACK * confirmed + _CENT:
+            words = f"It asks for {_dollars(price)}, and {_dollars(confirmed)} was confirmed."
+            remedy = "Correct `prices` in the hosts file, then start again."
+            raise HostRefused(host=self.name, message=f"{words} {remedy}", code="price")
+
+    async def jobs(self) -> AsyncGenerator[RemoteJob, None]:
+        with self._translated():
+            rows = answers.page(await self._get("fine-tunes"))[0]
+            for row in sorted(rows, key=lambda row: text(row.get("created_at")), reverse=True):
+                yield _job(row)
+
+    async def job(self, job: str) -> RemoteJob:
+        async with self._asked():
+            return _job(await self._get(f"fine-tunes/{segment(job)}"))
+
+    async def cancel_job(self, job: str) -> RemoteJob:
+        async with self._asked():
+            return _job(await self._post(f"fine-tunes/{segment(job)}/cancel", {}))
+
+    async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
+        """What the host tells, and a step for each row of its table of measures."""
+        path = f"fine-tunes/{segment(job)}"
+        async with self._asked():
+            told = answers.page(await self._get(f"{path}/events"))[0]
+            measured = (await self._get(f"{path}/metrics")).get("metrics")
+        rows = measured if isinstance(measured, list) else []
+        found = [answers.job_event(_event(row)) for row in told]
+        found += [answers.job_event(_measure(row)) for row in rows if isinstance(row, dict)]
+        fresh = {event.id: event for event in found if event.id not in seen}
+        return sorted(fresh.values(), key=lambda event: (event.at, event.step or 0))
+
+    async def checkpoints(self, job: str) -> Sequence[Checkpoint]:
+        async with self._asked():
+            rows = answers.page(await self._get(f"fine-tunes/{segment(job)}/checkpoints"))[0]
+        named = [
+            {**row, "name": row.get("object_name") or f"{job}:{row.get('step')}"} for row in rows
+        ]
+        found = [answers.checkpoint({**r, "step_number": r.get("step")}, ("name",)) for r in named]
+        return sorted((one for one in found if one), key=lambda one: one.step)
+
+    async def delete_model(self, model: ModelName) -> None:
+        """By the job that made it: its weights go with it."""
+        async with self._asked():
+            for row in answers.page(await self._get("fine-tunes"))[0]:
+                if row.get("model_output_name") == model:
+                    return await self._delete(f"fine-tunes/{segment(text(row.get('id')))}")
+        raise HostNotFound(host=self.name, message=f"There is no model {model}.")
+
+    async def serve(
+        self, job: str, model: ModelName, *, base: ModelName, name: str
+    ) -> ModelName | None:
+        """Looks before it acts, so that a lost answer is no second deployment."""
+        async with self._asked():
+            project = await self._project()
+            found = [one async for one in self._endpoints(project)]
+            endpoint = next((e for e in found if text(e.get("name")).endswith(f"/{name}")), None)
+            if endpoint is None:
+                endpoint = await self._post(f"../v2/projects/{project}/endpoints", {"name": name})
+            standing = _inner(endpoint, "deployments")
+            row = standing[0] if standing else await self._deploy(project, endpoint, job, name)
+            status = row.get("status")
+            reason = status.get("message") if isinstance(status, dict) else None
+            return self._when_ready(_deployment(row, None), reason)
+
+    async def _deploy(self, project: str, endpoint: Json, job: str, name: str) -> Json:
+        made = await self._get(f"fine-tunes/{segment(job)}")
+        model = text(made.get("adapter_object_id")) or text(made.get("model_object_id"))
+        if not model:
+            raise ProtocolViolation("The job does not say where its weights are.")
+        models = f"../v2/projects/{project}/models/{segment(model)}"
+        reference = text((await self._get(models)).get("baseModelId")) or model
+        configs = [
+            row
+            async for row in self._rows(
+                f"../v2/projects/{project}/configs", referenceModelId=reference
+            )
+        ]
+        body: dict[str, object] = {
+            "name": name,
+            "model": f"projects/{project}/models/{model}",
+            "autoscaling": {"minReplicas": 1, "maxReplicas": 1},
+        }
+        if configs:
+            first = configs[0]
+            body["config"] = f"projects/{first.get('projectId')}/configs/{first.get('id')}"
+        place = f"../v2/projects/{project}/endpoints/{segment(text(endpoint.get('id')))}"
+        return await self._post(f"{place}/deployments", body)
+
+    async def deployments(self) -> Sequence[RemoteDeployment]:
+        async with self._asked():
+            project = await self._project()
+            found = [endpoint async for endpoint in self._endpoints(project)]
+            prices = await self._machine_prices() if found else {}
+            return [
+                _deployment(row, prices.get(text(row.get("hardware"))))
+                for endpoint in found
+                for row in _inner(endpoint, "deployments")
+            ]
+
+    async def undeploy(self, name: ModelName) -> None:
+        """It is scaled down first: a deployment that runs is not deleted."""
+        async with self._asked():
+            project = await self._project()
+            async for endpoint in self._endpoints(project):
+                for row in _inner(endpoint, "deployments"):
+                    if row.get("name") == name:
+                        return await self._take_down(project, endpoint, row)
+        raise HostNotFound(host=self.name, message=f"There is no deployment {name}.")
+
+    async def _take_down(self, project: str, endpoint: Json, row: Json) -> None:
+        place = f"../v2/projects/{project}/endpoints/{segment(text(endpoint.get('id')))}"
+        deployment = f"{place}/deployments/{segment(text(row.get('id')))}"
+        nobody = {"autoscaling": {"minReplicas": 0, "maxReplicas": 0}}
+        await self._acting.patch(
+            self._url(deployment),
+            cast_to=httpx2.Response,
+            body=nobody,
+            options={"params": {"updateMask": "autoscaling"}},
+        )
+        await self._delete(deployment)
+        await self._delete(place)
+
+    async def _endpoints(self, project: str) -> AsyncIterator[Json]:
+        async for row in self._rows(f"../v2/projects/{project}/endpoints"):
+            yield row
+
+    async def _machine_prices(self) -> Mapping[str, float]:
+        """Dollars an hour for each kind of machine, by its id and by its name."""
+        found: dict[str, float] = {}
+        async for row in self._rows("../v2/public/inference-instance-types"):
+            cents = answers.as_number(row.get("priceCentsPerHour"))
+            if cents is not None:
+                found |= {text(row.get(name)): cents / 100 for name in ("id", "name")}
+        return found
+
+    async def _project(self) -> str:
+        """Raises HostRefused for a key that is of no single project."""
+        project = (await self._get("../v3/whoami")).get("project")
+        if not isinstance(project, dict) or not text(project.get("id")):
+            words = "The key belongs to no project. Make one for a project at Together."
+            raise HostRefused(host=self.name, message=words, code="no_project")
+        return segment(text(project.get("id")))
+
+
+def _checksum(spool: IO[bytes]) -> str:
+    """SHA-256 of the whole file, as the host knows it by."""
+    spool.seek(0)
+    known = hashlib.sha256()
+    while piece := spool.read(_PIECE):
+        known.update(piece)
+    return known.hexdigest()
+
+
+async def _pieces(spool: IO[bytes]) -> AsyncIterator[bytes]:
+    spool.seek(0)
+    while piece := spool.read(_PIECE):
+        yield piece
+
+
+def _dollars(price: float | None) -> str:
+    return "more" if price is None else f"${price:.2f}"
+
+
+def _inner(row: Json, name: str) -> Sequence[Json]:
+    found = row.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _file(row: Json) -> RemoteFile:
+    """One that was announced and never sent has no state and no bytes."""
+    found = answers.remote_file(row)
+    is_whole = bool(row.get("processing_status") or row.get("bytes"))
+    return RemoteFile(found.id, found.name, found.bytes, found.created_at, is_whole)
+
+
+def _job(row: Json) -> RemoteJob:
+    status = text(row.get("status"))
+    is_done = meaning_of(status) == "succeeded"
+    progress = row.get("progress")
+    left = progress.get("seconds_remaining") if isinstance(progress, dict) else None
+    settings = ("n_epochs", "batch_size", "learning_rate")
+    shaped = {
+        **row,
+        "fine_tuned_model": row.get("model_output_name") if is_done else None,
+        "trained_tokens": row.get("token_count") if is_done else None,
+        "hyperparameters": {name: row.get(name) for name in settings},
+        "error": _trouble(row) if meaning_of(status) == "failed" else None,
+    }
+    return answers.remote_job(shaped, seconds_left=answers.as_number(left))
+
+
+def _trouble(row: Json) -> Json:
+    """The last words of its events that were no good news."""
+    bad = [e for e in _inner(row, "events") if "err" in text(e.get("level")) + text(e.get("type"))]
+    return {"message": bad[-1].get("message")} if bad else {}
+
+
+def _checkpoint(job: str, row: Json) -> Json:
+    step = row.get("step")
+    return {"step_number": step, "name": row.get("object_name") or f"{job}:{step}"}
+
+
+def _event(row: Json) -> Json:
+    steps = {"step": row.get("step"), "total_steps": row.get("total_steps")}
+    kind = text(row.get("level")).removeprefix("legacy_").lstrip("i") or "info"
+    level = {"nfo": "info", "warning": "warn"}.get(kind, kind)
+    return {**row, "id": None, "level": level, "data": steps}
+
+
+def _measure(row: Json) -> Json:
+    """`train/global_step` and its losses, as a step without words."""
+    step = row.get("train/global_step")
+    values = {name: row[key] for key, name in _MEASURES.items() if key in row}
+    return {
+        "id": f"metrics-{step}-{'eval' if 'eval/loss' in row else 'train'}",
+        "created_at": row.get("timestamp"),
+        "data": {"step": step, **values},
+    }
+
+
+def _deployment(row: Json, dollars: float | None) -> RemoteDeployment:
+    status = row.get("status")
+    state = status.get("state") if isinstance(status, dict) else row.get("state")
+    return RemoteDeployment(
+        name=ModelName(text(row.get("name"))),
+        source=text(row.get("model")),
+        status=text(state).removeprefix("DEPLOYMENT_STATE_").lower() or "unknown",
+        dollars_an_hour=dollars,
+    )
