@@ -78,6 +78,7 @@ from bot.tuning import (
     host_resources,
     notices,
     offers,
+    serving,
     start,
     states,
 )
@@ -181,6 +182,7 @@ WORDINGS: Mapping[str, Wording] = {
     vote_notices.CARD: vote_cards.word_card,
     vote_notices.ENDED: vote_cards.word_ended,
     expiry.ENDING: expiry.word_ending,
+    serving.SERVING: serving.word_serving,
     offers.OFFERED: offers.word_offered,
     judge_command.STATUS: judge_command.word_status,
     chat.FELL_BACK: chat.word_fell_back,

@@ -10,6 +10,7 @@ from bot.domain import Canary, CanaryState, Deployment, Model, ModelKind, ModelN
 from bot.errors import NotFound, NotNow
 from bot.events import ButtonClicked
 from bot.ports.dependencies import Dependencies
+from bot.ports.provider import Serving
 from bot.ports.store import Records
 from bot.references import moment, person
 from bot.replies import Button, Card, Fact, Listing, ListingRow, Refused, Reply, Text, Tone
@@ -41,6 +42,7 @@ async def _use(
     request: Request, name: str, deps: Dependencies, *, instead_of: str | None = None
 ) -> Reply:
     """In place of the deployment that a button shows, if any."""
+    await _serve_again(request, name, deps)
     async with deps.store.writing() as records:
         model = await with_host_name(request, await wanted_model(request, name, records), records)
         current = await records.deployments.current(request.id, request.assistant.id)
@@ -54,6 +56,25 @@ async def _use(
         )
     key = "use.tainted" if model.is_tainted else "use.done"
     return Text(request.words(key, model=model.spoken, assistant=request.assistant.name))
+
+
+async def _serve_again(request: Request, name: str, deps: Dependencies) -> None:
+    """Deploys a model that was stopped. Raises NotNow while its host makes it ready."""
+    async with deps.store.reading() as records:
+        model = await wanted_model(request, name, records)
+        job = await records.jobs.get(request.id, model.job) if model.job is not None else None
+    if model.kind is not ModelKind.TUNED or model.called or request.text("as") or job is None:
+        return
+    host = deps.hosts.paid(model.host, request.workspace)
+    if host.profile.serving is not Serving.BY_CALL:
+        return
+    served = f"attune-{job.start}"
+    called = await host.serve(job.host_job or "", model.name, base=job.base, name=served)
+    if called is None:
+        price = request.words.price(host.price(job.base).hosting)
+        raise NotNow(problem=request.words("use.serving", model=model.spoken, price=price))
+    async with deps.store.writing() as records:
+        await records.models.call(request.id, model.name, called)
 
 
 @handlers.command("rollback", Role.TRAINER)

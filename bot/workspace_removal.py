@@ -159,7 +159,8 @@ async def _left_at_hosts(
     for model in await records.models.of_workspaces([workspace.id]):
         if model.kind is not ModelKind.BASE:
             start = f"model-{model.name}"
-            yield RemoteCleanup(model.host, start, None, (), now, models=(model.name,))
+            names = (*([model.called] if model.called else []), model.name)
+            yield RemoteCleanup(model.host, start, None, (), now, models=names)
 
 
 async def tell(

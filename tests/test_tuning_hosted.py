@@ -267,10 +267,10 @@ async def test_a_deployment_is_listed_and_taken_down(scene: Scene) -> None:
     await scene.settle()
     await scene.command("hosted")
 
-    await button(scene, "base-LoRa:attune-", "Take down")
+    await button(scene, "base-LoRa:attune-", "Stop serving")
 
     assert scene.host.deployments == []
-    assert "is taken down" in await scene.last()
+    assert "is no longer served" in await scene.last()
     await scene.command("hosted")
     assert "LoRa" not in str((await scene.last_listing()).lines)
 

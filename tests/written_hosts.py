@@ -71,7 +71,11 @@ _ROWS: Mapping[str, Callable[[Kind], str]] = {
     "key": lambda kind: f"`{kind.key_env}`" if kind.key_env else "`key_env`",
     "prices known": lambda kind: "free" if kind.usual_price == 0 else _yes(bool(kind.prices)),
     "an hour of a model that stands ready": lambda kind: (
-        f"${kind.hosting:.2f}, for one H100" if kind.hosting else "not known"
+        "not known"
+        if kind.hosting is None
+        else f"${kind.hosting:.2f}, for one H100"
+        if kind.hosting
+        else "free"
     ),
     "methods": lambda kind: ", ".join(kind.profile.methods),
     "settings one may choose": lambda kind: ", ".join(_options(kind.profile)),

@@ -94,12 +94,16 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """What an operator adds to the requests of a host; `{key}` in a header is the host's key."""
+    """What an operator adds to the requests of a host; `{key}` in a header is the host's key.
+
+    `served_as` are bases that answer under another name than the one they are tuned by.
+    """
 
     extra_body: Mapping[str, object] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     first_word_seconds: float | None = None
+    served_as: Mapping[str, str] = field(default_factory=dict)
 
     def within(self, timeouts: Timeouts) -> Timeouts:
         return replace(timeouts, first=self.first_word_seconds or timeouts.first)
@@ -142,7 +146,6 @@ class OpenAIHost:
         usual_chat_price: tuple[float, float] | None = None,
         tokenizer: Count | None = None,
         shutdown_dates: Mapping[str, str] | None = None,
-        served_as: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
         additions: Additions | None = None,
         retries: int = 2,
@@ -154,9 +157,8 @@ class OpenAIHost:
         self._hosting, self._tokenizer = hosting, tokenizer
         self._chat_prices, self._usual_chat_price = dict(chat_prices or {}), usual_chat_price
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
-        self._served_as = dict(served_as or {})
         added = additions or Additions()
-        self._extra_body = added.extra_body
+        self._extra_body, self._served_as = added.extra_body, added.served_as
         self._key_variable = key_variable
         self._timeouts = added.within(patience or Timeouts())
         self._http = _http_client()

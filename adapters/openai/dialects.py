@@ -142,7 +142,9 @@ KINDS: Mapping[str, Kind] = {
         Dialect(Placement.TOP, settings={"lora": True}, deployments="../v0/models"),
         base_url="https://api.tokenfactory.nebius.com/v1",
         key_env="NEBIUS_API_KEY",
-        # nebius/token-factory-cookbook, post-training, 2026.
+        # A trained model is paid for by the token, as its base is.
+        hosting=0.0,
+        # nebius/token-factory-cookbook, post-training/fine-tuning-1/fine_tune_llama.ipynb.
         served_as={"meta-llama/Llama-3.1-8B-Instruct": "meta-llama/Meta-Llama-3.1-8B-Instruct"},
     ),
     # https://docs.crusoecloud.com/serverless-fine-tuning/how-it-works, autumn 2026.

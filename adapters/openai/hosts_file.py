@@ -263,10 +263,13 @@ def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
         usual_chat_price=kind.usual_chat_price,
         tokenizer=_tokenizer(config.name, config.tokenizer) if config.tokenizer else None,
         shutdown_dates=kind.shutdown_dates,
-        served_as={**kind.served_as, **config.served_as},
         extra=config.extra,
         additions=Additions(
-            config.extra_body, config.headers, config.query, config.first_word_seconds
+            config.extra_body,
+            config.headers,
+            config.query,
+            config.first_word_seconds,
+            {**kind.served_as, **config.served_as},
         ),
     )
 

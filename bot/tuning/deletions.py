@@ -34,9 +34,10 @@ from bot.errors import (
     deserialize,
     serialize,
 )
-from bot.ports.provider import Host, Hosts, Serving
+from bot.ports.provider import Host, Hosts
 from bot.ports.store import Records
 from bot.replies import Drawn, Text
+from bot.tuning import serving
 from bot.tuning.notices import may_quote
 from bot.tuning.retries import LONGEST_WAIT
 from bot.tuning.states import JobRecord
@@ -173,7 +174,9 @@ async def _remove(cleanup: RemoteCleanup, host: Host) -> None:
     for job in jobs:
         await _cancel(job, host)
     await _delete_files(files, host)
+    await serving.take_down(host, start=cleanup.start)
     for model in cleanup.models:
+        await serving.take_down(host, start=None, called=model)
         await _delete_model(model, host)
 
 
@@ -225,11 +228,10 @@ async def _delete_with_checkpoints(one: Undoable, host: Host, record: JobRecord)
     name = ModelName(str(one.details["model"]))
     async with record.store.reading() as records:
         model = await records.models.find(one.workspace, name)
-    if model is None:
-        return
-    if model.called is not None and host.profile.serving is Serving.BY_CALL:
-        with contextlib.suppress(HostNotFound):
-            await host.undeploy(model.called)
+        if model is None:
+            return
+        job = await records.jobs.get(one.workspace, model.job) if model.job is not None else None
+    await serving.take_down(host, start=job.start if job else None, called=model.called)
     await _delete_model(name, host)
     left = {each.name for each in await host.models()}
     async with record.store.writing() as records:

@@ -42,7 +42,7 @@ from bot.evaluation import notices as evaluation_notices
 from bot.evaluation import questions
 from bot.ports.provider import Host, Hosts, JobRequest, PaidHost, RemoteFile, RemoteJob, Serving
 from bot.ports.store import Records
-from bot.tuning import holding_out, retries, snapshot
+from bot.tuning import holding_out, retries, serving, snapshot
 from bot.tuning.states import ACTIONS, BY_HAND, NOT_YET_RUNNING, JobRecord
 
 T = TypeVar("T")
@@ -404,6 +404,9 @@ async def _warm_up(record: JobRecord, job: Job, host: PaidHost) -> None:
         if not is_given_up:
             raise
         return await _succeed(record, job, called=None, **retries.trouble(error))
+    if profile.serving is Serving.BY_CALL:
+        async with record.store.writing() as records:
+            await serving.tell_serving(records, job, host, at=now)
     return await _succeed(record, job, called=None if called == model else called)
 
 

@@ -98,14 +98,21 @@ def _warnings(request: Request, host: Host) -> Iterator[str]:
         yield words("start.closes", host=host.name, date=profile.closes_on.isoformat())
     if profile.serving is Serving.BY_HAND:
         yield words("start.by_hand", page=profile.serving_page or host.name)
-    # What a model costs by the hour is another bill than its training.
-    hourly = host.price(request.assistant.base).hosting
-    if hourly is not None and hourly > 0:
-        yield words("start.hosting", price=words.price(hourly))
-    elif hourly is None and profile.serving is not Serving.AT_ONCE:
-        yield words("start.hosting_unknown")
+    yield from _hosting_warnings(host, request)
     if profile.idle_days is not None:
         yield words("start.idle", days=profile.idle_days)
+
+
+def _hosting_warnings(host: Host, request: Request) -> Iterator[str]:
+    """What a model costs by the hour is another bill than its training."""
+    words, serving = request.words, host.profile.serving
+    hourly = host.price(request.assistant.base).hosting
+    if hourly:
+        yield words("start.hosting", price=words.price(hourly))
+    elif hourly is None and serving is not Serving.AT_ONCE:
+        yield words("start.hosting_unknown")
+    if serving is Serving.BY_CALL and hourly != 0:
+        yield words("start.served")
 
 
 def evaluation_line(

@@ -16,6 +16,7 @@ from bot.domain import (
     HostName,
     Job,
     Model,
+    ModelKind,
     ModelName,
     NewNotice,
     Notice,
@@ -23,9 +24,10 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import HostError
-from bot.ports.provider import Hosts
+from bot.ports.provider import Host, Hosts, RemoteDeployment, Serving
 from bot.ports.store import Clock, Records, Store
 from bot.replies import Button, Card, Drawn, Tone
+from bot.tuning import serving
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -61,14 +63,46 @@ class ExpiryCalendar:
         await asyncio.gather(*(self._look_at_host(name) for name in self._hosts.names()))
 
     async def _look_at_host(self, name: HostName) -> None:
+        host = self._hosts.get(name)
         try:
-            listed = await self._hosts.get(name).models()
+            listed = await host.models()
+            is_deployed = host.profile.serving is Serving.BY_CALL
+            standing = await host.deployments() if is_deployed else ()
         except HostError as error:
             log.warning("A host does not tell its models", extra={"why": error.key})
             return
         ends = {model.name: model.expires_on for model in listed if model.expires_on}
         async for answering, models in self._everywhere():
             await self._write(name, ends, answering, models)
+            if standing:
+                await self._tell_idle(host, standing, answering, models)
+
+    async def _tell_idle(
+        self,
+        host: Host,
+        standing: Sequence[RemoteDeployment],
+        answering: Sequence[DeployedModel],
+        models: Sequence[Model],
+    ) -> None:
+        """Models of this host that are paid for by the hour, and that nobody is answered by."""
+        used = {(one.assistant.id, one.model) for one in answering}
+        idle = [
+            one
+            for one in models
+            if one.host == host.name and one.job and (one.assistant, one.name) not in used
+        ]
+        async with self._store.writing() as records:
+            on_trial = {(one.assistant, one.model) for one in await records.canaries.all_running()}
+            jobs = await records.jobs.many(sorted({one.job for one in idle if one.job}))
+            tuned = [
+                one
+                for one in idle
+                if one.kind is ModelKind.TUNED and (one.assistant, one.name) not in on_trial
+            ]
+            now = self._clock.now()
+            known = {job.id: job for job in jobs}
+            facts = serving.idle_facts(tuned, known, standing, host, at=now)
+            await records.outbox.announce(facts, at=now)
 
     async def _everywhere(self) -> AsyncIterator[tuple[Sequence[DeployedModel], Sequence[Model]]]:
         """Workspaces by the hundred: who answers there, and every model they have."""

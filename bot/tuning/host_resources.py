@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,13 +10,14 @@ from bot.batches import every_job
 from bot.commands import Handlers
 from bot.deployments import HANDLE_LENGTH
 from bot.domain import HostName, Job, Model, ModelKind, Role
-from bot.errors import HostError, HostNotFound, HostTimeout, NotFound, NotNow, Outdated
+from bot.errors import HostError, HostTimeout, NotFound, NotNow, Outdated
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host, Serving
 from bot.ports.store import Records, Store
 from bot.replies import LONGEST_ACTION, Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request
 from bot.shown_state import outdated, stamp_of
+from bot.tuning import serving
 from bot.tuning.notices import job_id
 from bot.undo_offers import offer_undo
 
@@ -129,12 +129,11 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         model = await _model(request, handle, records)
         await _refuse_answering(request, model, records)
-    if model.called is None:
-        raise NotNow(problem=request.words("hosted.not_deployed", model=model.spoken))
+        job = await records.jobs.get(request.id, model.job) if model.job is not None else None
     if shown != stamp_of(model.called):
         raise Outdated(problem=request.words("button.outdated"))
-    with contextlib.suppress(HostNotFound):
-        await deps.hosts.get(model.host).undeploy(model.called)
+    host = deps.hosts.get(model.host)
+    await serving.take_down(host, start=job.start if job else None, called=model.called)
     async with deps.store.writing() as records:
         await records.models.call(request.id, model.name, None)
         await records.audit.add(
@@ -219,16 +218,18 @@ async def _deployment_lines(
 ) -> AsyncIterator[ListingRow]:
     if host.profile.serving is not Serving.BY_CALL:
         return
-    words = request.words
-    called = {model.called: model for model in own.models if model.called}
+    words, starts = request.words, {job.id: job.start for job in own.jobs}
+    made = [one for one in own.models if one.kind is ModelKind.TUNED and one.job is not None]
     for one in await host.deployments():
-        model = called.get(one.name)
-        if model is not None:
-            handle = model.name[-HANDLE_LENGTH:]
-            action = f"model.undeploy:{stamp_of(model.called)}:{handle}"
-            stop = Button(words("button.undeploy"), action, is_danger=True)
-            note = " · ".join([words("hosted.deployment"), host.name, one.status])
-            yield ListingRow(one.name, one.name, note, buttons=(stop,))
+        for model in made:
+            start = starts.get(model.job) if model.job is not None else None
+            if not serving.is_of(one, start=start, called=model.called):
+                continue
+            price = one.dollars_an_hour or host.price(model.parent or model.name).hosting
+            notes = [words("hosted.deployment"), host.name, one.status]
+            notes += [words("hosted.hourly", price=words.price(price))] if price else []
+            buttons = (serving.stop_button(model, words),)
+            yield ListingRow(one.name, one.name, " · ".join(notes), buttons=buttons)
 
 
 async def _stamp(request: Request, model: Model, records: Records) -> str:

@@ -403,7 +403,8 @@ class FaultyHost:
             words = f"Step {job.step}/{metrics['total_steps']}: training loss={loss}"
             self._tell(job, words, data={**metrics, "train_loss": loss, "valid_loss": None})
         elif status == "succeeded":
-            job.model = f"ft:{job.body['model']}:team:{job.body.get('suffix', '')}:{job.id}"
+            usual = f"ft:{job.body['model']}:team:{job.body.get('suffix', '')}:{job.id}"
+            job.model = str(job.body.get("outputModel", usual))
             self.tuned.append(job.model)
             self._leave_results(job)
             self._tell(job, "The job has successfully completed")

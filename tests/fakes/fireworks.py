@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _ACCOUNT = "accounts/team"
 _ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _KINDS = ("supervisedFineTuningJobs", "dpoJobs")
+_OURS = ("training_file", "model")
 STATES = {
     "validating_files": "VALIDATING",
     "queued": "PENDING",
@@ -137,7 +138,12 @@ class Fireworks:
             training = self._checked(body, kind)
             dataset = str(body["dataset"]).rpartition("/")[2]
             base = training.get("baseModel", training.get("warmStartFrom"))
-            job = self.host.new_job({**body, "training_file": dataset, "model": base})
+            known = {
+                "training_file": dataset,
+                "model": base,
+                "outputModel": training["outputModel"],
+            }
+            job = self.host.new_job({**body, **known})
             self.names[job.id] = identity
             return JSONResponse(self._job(job, kind))
 
@@ -188,7 +194,7 @@ class Fireworks:
         state = STATES.get(job.status, job.status.upper())
         status = {"code": "INTERNAL", "message": "Out of luck."} if state == "FAILED" else {}
         return {
-            **{name: job.body[name] for name in job.body if name not in ("training_file", "model")},
+            **{name: job.body[name] for name in job.body if name not in _OURS},
             "name": f"{_ACCOUNT}/{kind}/{self.names[job.id]}",
             "state": f"JOB_STATE_{state}",
             "status": status,
