@@ -32,7 +32,7 @@ from bot.significance import Verdict
 from bot.votes.cards import LETTERS, order_of
 from bot.votes.tally import result_of
 from tests.fakes.faulty_host import faulty_host
-from tests.scene import Death, Scene, copy_data
+from tests.scene import Scene, copy_data
 from tests.stores import NOW
 from tests.test_evaluations import (
     times_asked,
@@ -41,7 +41,6 @@ from tests.test_evaluations import (
 )
 
 VOTERS = ("ann", "ben")
-VOTED = 3
 VOTE, CARDS = 2, 13
 """The number of the only vote, and its questions: those held out and one that must be answered."""
 KEPT = "Your vote is counted. Until the end you can change it by another button."
@@ -241,55 +240,6 @@ async def test_a_question_that_a_preference_has_taught_is_asked_no_more(voting: 
     await voting.command("vote")
 
     assert f"{CARDS - 1} held-out questions are left out" in await voting.last()
-
-
-@pytest.mark.parametrize("seed", range(3))
-async def test_killed_again_and_again_no_vote_is_lost_or_doubled(
-    tmp_path: Path, answered: Path, seed: int
-) -> None:
-    deaths, lives, said = random.Random(seed), 0, 0
-    copy_data(answered, tmp_path)
-    async with faulty_host() as host:
-        scene = Scene(tmp_path, host)
-        while True:
-            lives += 1
-            try:
-                await scene.open(deaths.randint(1, 25) if lives < 30 else 0)
-                said = await _vote_on_all(scene)
-                break
-            except Death:
-                await scene.end()
-
-        vote, _, ballots = await kept(scene)
-        assert lives > 1
-        assert vote.state is VoteState.CLOSED
-        assert len(ballots) == said == 2 * VOTED
-        assert vote.result["wins"] == VOTED
-        assert len(await preferences(scene)) in (VOTED, VOTED - 1)
-        assert times_asked(host).total() == 0
-        assert len(await cards(scene)) == CARDS
-        assert len(await scene.said("Fewer than 8 questions decide nothing")) == 1
-        assert len(await scene.said(f"Blind vote {VOTE}: ")) == 3
-        await scene.end()
-
-
-async def _vote_on_all(scene: Scene) -> int:
-    """What people do, also after a death: who got no answer clicks again."""
-    await scene.settle()
-    ballots = 0
-    for card in (await cards(scene))[:VOTED]:
-        for voter in VOTERS:
-            letter = letter_of(card, "answer")
-            action = f"{card.buttons[LETTERS.index(letter)].action}" if card.buttons else ""
-            ballots += 1
-            if action:
-                key = f"{voter} {action}"
-                await scene.handle(scene.event(ButtonClicked(action), key=key, by=voter))
-                scene.crash_point.check()
-    await scene.handle(scene.event(ButtonClicked(f"vote.end:{VOTE}"), key="end"))
-    scene.crash_point.check()
-    await scene.settle()
-    return ballots
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from bot.replies import Listing
 from bot.significance import Verdict, compare_shares
 from tests.fakes.faults import Call
 from tests.fakes.faults import answers as replies
-from tests.scene import Death, Scene
+from tests.scene import Scene
 from tests.stores import a_canary, a_turn
 
 CHAT = "POST /chat/completions"
@@ -210,35 +210,6 @@ async def test_another_model_that_is_put_to_use_ends_it(scene: Scene) -> None:
     assert (kept.state, kept.why) == (CanaryState.STOPPED, CanaryEnd.REPLACED)
     assert "another model was put to use" in "".join(await scene.texts())
     assert by
-
-
-@pytest.mark.parametrize("seed", range(3))
-async def test_killed_again_and_again_it_ends_once(scene: Scene, seed: int) -> None:
-    canary = await begin(scene)
-    await received(scene, canary, own=[1] * 12, other=[-1] * 14)
-    deaths, lives = random.Random(seed), 0
-    await scene.end()
-    while True:
-        lives += 1
-        try:
-            await scene.open(deaths.randint(1, 8) if lives < 30 else 0)
-            await scene.settle()
-            card = await scene.last_card()
-            promote = next((b.action for b in card.buttons if b.label == "Use for all"), None)
-            if promote:
-                await scene.handle(scene.event(ButtonClicked(promote), key="promote"))
-                scene.crash_point.check()
-            await scene.settle()
-            break
-        except Death:
-            await scene.end()
-
-    kept = await current(scene)
-    assert kept.state is CanaryState.PROMOTED
-    assert await in_use(scene) == canary.model
-    assert await scene.audited("canary.promoted") == 1
-    assert len(await scene.said("answers all questions now, by you")) == 2
-    assert len(await scene.said("Decided: it is liked more")) <= 1
 
 
 def test_the_same_model_is_seldom_called_different_however_often_one_looks() -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import random
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -28,9 +26,9 @@ from bot.events import ButtonClicked
 from bot.significance import Verdict
 from tests.fakes.faults import Call, busy
 from tests.fakes.faults import answers as replies
-from tests.fakes.faulty_host import FaultyHost, faulty_host
+from tests.fakes.faulty_host import FaultyHost
 from tests.fakes.openai_rules import Body
-from tests.scene import Death, Scene, copy_data
+from tests.scene import Scene
 
 CHAT = "POST /chat/completions"
 ROWS = 60
@@ -427,58 +425,3 @@ async def test_labels_are_measured_as_a_classifier(scene: Scene) -> None:
     # Everything is called spam, and a third is: precision a third, recall one.
     assert "precision 0.33 · recall 1.00 · F0.5 0.38 · F2 0.71" in measured
     assert "taught ham, answered: spam " in measured
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is on disk once a trained model waits for its evaluation."""
-    folder = tmp_path_factory.mktemp("trained")
-    asyncio.run(_until_evaluation(folder))
-    return folder
-
-
-async def _until_evaluation(folder: Path) -> None:
-    async with faulty_host() as host:
-        scene = Scene(folder, host)
-        await scene.start()
-        await scene.learn(50)
-        await scene.confirm("validation:20%")
-        while not await evaluations(scene):
-            scene.advance((await scene.house.runners.jobs.poll()) or 1)
-        await scene.end()
-
-
-@pytest.mark.parametrize("seed", range(4))
-async def test_killed_again_and_again_it_asks_nothing_twice_and_ends_once(
-    tmp_path: Path, trained: Path, seed: int
-) -> None:
-    rng = random.Random(seed)
-    copy_data(trained, tmp_path)
-    async with faulty_host() as host:
-        host.answers = tuned_is_right
-        scene = Scene(tmp_path, host)
-        await scene.open()
-        host.tuned.append(str((await evaluations(scene))[0].model))
-        await scene.end()
-        lives = 0
-        while True:
-            lives += 1
-            try:
-                await scene.open(rng.randint(1, 20) if lives < 30 else 0)
-                scene.dies_with_calls(CHAT)
-                await scene.settle()
-                break
-            except Death:
-                await scene.end()
-
-        (evaluation,) = await evaluations(scene)
-        assert set(times_asked(host).values()) == {1}
-        assert evaluation.state is EvaluationState.DONE
-        answers = await the_answers(scene, evaluation)
-        assert len(answers) == evaluation.questions * len(evaluation.contenders)
-        assert {one.state for one in answers} <= {AnswerState.DONE, AnswerState.LOST}
-        assert len(await scene.said(f"Evaluation {evaluation.id}")) == 2
-        assert await scene.audited("evaluation.done") == 1
-        assert await scene.audited("model.used") == evaluation.is_taken
-        await scene.end()
-    assert lives > 1

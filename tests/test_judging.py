@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from sklearn.metrics import cohen_kappa_score
@@ -26,9 +25,9 @@ from bot.errors import NotFound
 from bot.events import ButtonClicked
 from bot.judging.verdicts import EVEN, FIRST, SECOND, load, preferred_in, report_of
 from bot.significance import Verdict, cohens_kappa
-from tests.fakes.faulty_host import FaultyHost, faulty_host
+from tests.fakes.faulty_host import FaultyHost
 from tests.fakes.openai_rules import Body
-from tests.scene import Death, Scene, copy_data
+from tests.scene import Scene
 from tests.test_blind_votes import answered as answered
 from tests.test_blind_votes import cards, close, letter_of, press
 from tests.test_blind_votes import voting as voting
@@ -161,55 +160,6 @@ async def test_after_a_blind_vote_it_is_said_how_far_the_judge_agrees(voting: Sc
 
     kappa = cohen_kappa_score(*zip(*pairs, strict=True))
     assert f"Agreement with your votes: κ {kappa:.2f}, on 13 questions" in await voting.last()
-
-
-@pytest.fixture(scope="module")
-def confirmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is on disk once a judging is confirmed."""
-    folder = tmp_path_factory.mktemp("judged")
-    asyncio.run(_until_confirmed(folder))
-    return folder
-
-
-async def _until_confirmed(folder: Path) -> None:
-    async with faulty_host() as host:
-        scene = Scene(folder, host)
-        await scene.start()
-        await ask_judge(scene, fair)
-        await scene.click("Judge")
-        await scene.end()
-
-
-@pytest.mark.parametrize("seed", range(3))
-async def test_killed_again_and_again_no_pair_is_asked_twice(
-    tmp_path: Path, confirmed: Path, seed: int
-) -> None:
-    chance = random.Random(seed)
-    copy_data(confirmed, tmp_path)
-    async with faulty_host() as host:
-        host.answers = answers(fair)
-        host.tuned.append("judge")
-        scene = Scene(tmp_path, host)
-        lives = 0
-        while True:
-            lives += 1
-            try:
-                await scene.open(chance.randint(2, 30) if lives < 30 else 0)
-                scene.dies_with_calls(CHAT)
-                await scene.settle()
-                break
-            except Death:
-                await scene.end()
-        (judging,) = await judgings(scene)
-        async with scene.database.reading() as records:
-            pairs = await records.judgings.pairs(LOCAL, judging.id)
-        await scene.end()
-
-    assert lives > 1
-    assert set(times_asked(host).values()) == {1}
-    assert judging.state is EvaluationState.DONE
-    assert len(pairs) == 24
-    assert {one.state for one in pairs} <= {PairState.DONE, PairState.LOST}
 
 
 def times_asked(host: FaultyHost) -> Counter[str]:

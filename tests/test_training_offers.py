@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
-
-import pytest
-
 from bot.domain import LOCAL, ExampleState, NewExample, Origin, UserId
 from bot.rows import Method
-from tests.fakes.faulty_host import faulty_host
-from tests.scene import Death, Scene
+from tests.scene import Scene
 
 OFFER = "has something new to learn"
 
@@ -78,28 +72,3 @@ async def test_nothing_is_offered_before_somebody_asks_for_it(scene: Scene) -> N
     await scene.learn(40)
 
     assert await offers(scene) == []
-
-
-@pytest.mark.parametrize("dies_at", range(1, 7))
-def test_killed_at_any_moment_it_is_offered_exactly_once(tmp_path: Path, dies_at: int) -> None:
-    asyncio.run(_offer_and_die(tmp_path, dies_at))
-
-
-async def _offer_and_die(folder: Path, dies_at: int) -> None:
-    async with faulty_host() as host:
-        scene = Scene(folder, host)
-        await scene.start()
-        await scene.learn(12)
-        await scene.command("assistant edit offer_after_examples:10")
-        await scene.end()
-        for moment in (dies_at, dies_at, 0):
-            await scene.open(moment)
-            try:
-                await scene.house.runners.offers.poll()
-                await scene.house.deliver()
-            except Death:
-                pass
-            await scene.end()
-        await scene.open()
-        assert len(await offers(scene)) == 1
-        await scene.end()

@@ -40,8 +40,8 @@ async def tell_status(records: Records, evaluation: Evaluation, *, at: datetime)
 async def tell_ended(
     records: Records, evaluation: Evaluation, numbers: Sequence[int], *, at: datetime
 ) -> None:
-    """The result as a message of its own; the cards say now whose answers they showed."""
-    for notice in opening(evaluation, numbers):
+    """The result as a message of its own; the cards, if there are any, say now who wrote what."""
+    for notice in opening(evaluation, numbers) if numbers else ():
         await _put(records, notice, at)
     key = f"{ENDED}.{evaluation.id}"
     asker = {ASKER: evaluation.asked_by}
