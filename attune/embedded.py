@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attune.engine.folder import EngineFolder
-from attune.engine.steps import lead_to_tuner
+from attune.engine.steps import write_pth_file
 from attune.settings import environment
 from bot.errors import SettingsError
 
@@ -164,7 +164,7 @@ class EmbeddedTuner:
         wanted = await asyncio.to_thread(program_of, self._engine)
         self.program = PLAIN if wanted == self._broken else wanted
         if self.program.bases:
-            lead_to_tuner(self.program.python.parent.parent)
+            write_pth_file(self.program.python.parent.parent)
         descriptor = self._listener.fileno()
         self._process = await asyncio.create_subprocess_exec(
             *(str(self.program.python), "-m", "tuner"),

@@ -118,7 +118,7 @@ async def _ask(
 ) -> Request:
     clock = SystemClock()
     hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
-    await assistants.settle(workspace, store=store, hosts=hosts)
+    await assistants.ensure_workspace(workspace, store=store, hosts=hosts)
     async with store.reading() as records:
         found = await records.workspaces.find(workspace)
         chosen = await records.assistants.default(workspace)

@@ -21,7 +21,7 @@ from attune.settings import Settings
 from bot.domain import HostName
 from bot.errors import EngineError, FolderTaken, SettingsError
 from bot.former_members import look_for_former_members
-from bot.retention import Keep, remove_old
+from bot.retention import RetentionPeriods, remove_old
 
 if TYPE_CHECKING:
     from adapters.openai.hosts_file import ConfiguredHosts
@@ -268,7 +268,7 @@ async def _look_for_former_members(built: App) -> None:
 
 async def _remove_old(built: App, settings: Settings) -> None:
     """Once a day, and at each start."""
-    keep = Keep(
+    keep = RetentionPeriods(
         events=timedelta(days=settings.keep_days_events),
         answers=timedelta(days=settings.keep_days_answers),
         audit=timedelta(days=settings.keep_days_audit),

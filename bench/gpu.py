@@ -223,7 +223,7 @@ def _served(base: Path, chats: int) -> float:
                 drawing=of.defaults.drawing,
                 adapter=None,
                 most_tokens=SAID,
-                enders=frozenset(),
+                stop_token_ids=frozenset(),
                 tokenizer=of.tokenizer,
                 may_call=False,
                 tell=lambda *_: None,
@@ -232,7 +232,7 @@ def _served(base: Path, chats: int) -> float:
         ]
         of.batch.waiting.extend(replies)
         while not of.batch.is_idle:
-            of.batch.welcome()
+            of.batch.prefill()
             of.batch.step()
 
     ask(loaded, 1)

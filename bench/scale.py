@@ -52,7 +52,7 @@ from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted, Plac
 from bot.ports.provider import RemoteModel
 from bot.replies import Card, Refused, Reply
 from bot.request import Request
-from bot.retention import Keep, remove_old
+from bot.retention import RetentionPeriods, remove_old
 from bot.rows import Method
 from bot.tuning import holding_out, snapshot
 from bot.words import Words
@@ -124,7 +124,7 @@ class Large:
         store, everything = self._store, {"all": "yes", "name": "greeting"}
         approval = FormSubmitted("examples:approved", {**everything, "state": "proposed"})
         day = timedelta(days=1)
-        keep = Keep(events=350 * day, answers=350 * day, audit=350 * day)
+        keep = RetentionPeriods(events=350 * day, answers=350 * day, audit=350 * day)
         return {
             "nothing": lambda: asyncio.sleep(_REST_SECONDS),
             f"an import of {_ROWS:,} rows": self._bring_in,

@@ -81,7 +81,7 @@ def first(workspace: Workspace, *, hosts: Hosts) -> Assistant:
     )
 
 
-async def settle(workspace: WorkspaceId, *, store: Store, hosts: Hosts) -> None:
+async def ensure_workspace(workspace: WorkspaceId, *, store: Store, hosts: Hosts) -> None:
     """First contact: a workspace with its default assistant; nothing if it stands already."""
     sources = Sources.MESSAGES if workspace == LOCAL else Sources.OUTSIDE
     new = Workspace(workspace, workspace, sources)

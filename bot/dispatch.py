@@ -253,7 +253,7 @@ class Dispatch:
         try:
             # A workspace begins with what a platform sends, never with what an address names.
             is_ours = event.place.workspace == LOCAL
-            request = await self._request_for(event, may_settle=is_ours)
+            request = await self._request_for(event, may_create=is_ours)
             request = replace(request, progress=progress, is_page=True)
             words, role = request.words, request.role
             if not _is_heard(request):
@@ -335,24 +335,24 @@ class Dispatch:
             said = _explained(error, outcome.role, outcome.words)
             await self._sender.apologise(event, said, is_outdated=isinstance(error, Outdated))
 
-    async def _request_for(self, event: Event, *, may_settle: bool = True) -> Request:
+    async def _request_for(self, event: Event, *, may_create: bool = True) -> Request:
         """What one look at the store says about an event."""
         place = event.place
         async with self._deps.store.reading() as records:
             request = await self._known(event, records)
-        if request is None and may_settle:
-            await self._settle(place.workspace)
+        if request is None and may_create:
+            await self._ensure_workspace(place.workspace)
             async with self._deps.store.reading() as records:
                 request = await self._known(event, records)
         if request is None:
             raise NotFound(noun="workspace", name=place.workspace)
         return request
 
-    async def _settle(self, workspace: WorkspaceId) -> None:
+    async def _ensure_workspace(self, workspace: WorkspaceId) -> None:
         """Creates the workspace; events that arrive together wait for one creation."""
         store, hosts = self._deps.store, self._deps.hosts
         await self._settling.ask(
-            workspace, lambda: assistants.settle(workspace, store=store, hosts=hosts)
+            workspace, lambda: assistants.ensure_workspace(workspace, store=store, hosts=hosts)
         )
 
     async def _known(self, event: Event, records: Records) -> Request | None:

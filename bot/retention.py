@@ -17,7 +17,7 @@ Forget = Callable[[Records, datetime, int], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RetentionPeriods:
     """How long each is kept; zero is for ever."""
 
     events: timedelta
@@ -27,7 +27,7 @@ class Keep:
     audit: timedelta
 
 
-async def remove_old(keep: Keep, *, store: Store, clock: Clock) -> None:
+async def remove_old(keep: RetentionPeriods, *, store: Store, clock: Clock) -> None:
     """What an open example or job refers to stays; others can write between two parts."""
     forgotten: list[tuple[timedelta, Forget]] = [
         (keep.events, lambda records, at, most: records.inbox.forget_before(at, limit=most)),

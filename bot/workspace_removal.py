@@ -74,9 +74,9 @@ class Removals:
         """The platform says that the app was removed; it is asked at once."""
         async with self._store.writing() as records:
             await records.workspaces.report_removal(workspace, at=self._clock.now())
-        await self.settle(workspace)
+        await self.confirm_removal(workspace)
 
-    async def settle(self, workspace: WorkspaceId) -> bool | None:
+    async def confirm_removal(self, workspace: WorkspaceId) -> bool | None:
         """What the platform answered; True where nobody says that the app was removed."""
         async with self._store.reading() as records:
             found = await records.workspaces.find(workspace)

@@ -82,7 +82,7 @@ async def disallow(request: Request, deps: Dependencies) -> Reply:
 @handlers.event("joined", Role.STRANGER)
 async def joined(request: Request, deps: Dependencies) -> Reply:
     """The app was added; where it was removed and comes again, everything is there."""
-    await _removals(deps).settle(request.id)
+    await _removals(deps).confirm_removal(request.id)
     async with deps.store.reading() as records:
         workspace = await records.workspaces.find(request.id)
     if workspace is None or workspace.closed_at is not None:
@@ -105,7 +105,7 @@ async def reopen(workspace: WorkspaceId, deps: Dependencies) -> None:
     """Who speaks to us in a closed workspace shows that its app may be back: that is asked."""
     removals = _removals(deps)
     for _ in range(_QUESTIONS):
-        if await removals.settle(workspace) is not None:
+        if await removals.confirm_removal(workspace) is not None:
             return
         await deps.clock.sleep(_BETWEEN)
 

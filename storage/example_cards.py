@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from sqlalchemy import ColumnElement, and_, delete, literal, select, tuple_
 
 from bot.batches import batched
-from bot.domain import ChannelId, ExampleId, MessageId, Place, StandingCard, WorkspaceId
+from bot.domain import ChannelId, ExampleId, MessageId, Place, PostedCard, WorkspaceId
 from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.tables import example_cards as table
 
@@ -46,7 +46,7 @@ class ExampleCards:
 
     async def of(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
-    ) -> AsyncIterator[StandingCard]:
+    ) -> AsyncIterator[PostedCard]:
         for part in batched(examples, MANY):
             last: tuple[str, str] | None = None
             while page := await self._page(workspace, part, last):
@@ -56,7 +56,7 @@ class ExampleCards:
 
     async def _page(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], last: tuple[str, str] | None
-    ) -> Sequence[StandingCard]:
+    ) -> Sequence[PostedCard]:
         """The next messages by channel and id, each with all it shows of the examples."""
         own = and_(table.c.workspace == workspace, table.c.example.in_(examples))
         if last is not None:
@@ -70,7 +70,7 @@ class ExampleCards:
         found: dict[tuple[Place, MessageId], list[ExampleId]] = defaultdict(list)
         for row in rows:
             found[Place(workspace, row.channel, row.thread), row.message].append(row.example)
-        return [StandingCard(*card, tuple(shown)) for card, shown in found.items()]
+        return [PostedCard(*card, tuple(shown)) for card, shown in found.items()]
 
 
 def _at(workspace: WorkspaceId, channel: ChannelId, message: MessageId) -> ColumnElement[bool]:

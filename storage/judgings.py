@@ -106,7 +106,7 @@ class Judgings:
             await self._connection.run(statement)
         return found
 
-    async def settle(
+    async def record_outcome(
         self,
         workspace: WorkspaceId,
         judging: int,

@@ -25,7 +25,7 @@ import pytest
 from fastapi import Response
 from sqlalchemy import select
 
-from adapters.console.conversation import OWNER, Conversation
+from adapters.console.conversation import OWNER, ConsoleSession
 from adapters.openai.client import Timeouts
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, host_class
 from adapters.room import drawn
@@ -209,7 +209,7 @@ class Scene:
             platforms=self.surfaces,
         )
         self._watch = self.house.room.watch()
-        self._talk = Conversation(
+        self._talk = ConsoleSession(
             self.house, self.house.room, CATALOGUE, self.clock, locale="en", channel=GENERAL
         )
         await self.house.dispatch.recover()

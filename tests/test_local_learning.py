@@ -166,7 +166,7 @@ def test_what_a_model_thinks_is_told_apart_from_what_it_says(
         drawing=SamplingParameters(),
         adapter=None,
         most_tokens=len(tokens) + 1,
-        enders=frozenset([999]),
+        stop_token_ids=frozenset([999]),
         tokenizer=tokenizer,
         may_call=False,
         tell=lambda _, piece: told.append(piece) if isinstance(piece, Delta) else None,

@@ -355,7 +355,7 @@ def test_a_long_prompt_that_finds_no_room_at_its_end_is_refused(
         drawing=loaded.defaults.drawing,
         adapter=None,
         most_tokens=2,
-        enders=frozenset(),
+        stop_token_ids=frozenset(),
         tokenizer=loaded.tokenizer,
         may_call=False,
         tell=lambda *_: None,
@@ -368,11 +368,11 @@ def test_a_long_prompt_that_finds_no_room_at_its_end_is_refused(
     loaded.batch.waiting.append(long)
     parts = -(-len(long.prompt) // 8)
     for _ in range(parts - 1):
-        loaded.batch.welcome()
+        loaded.batch.prefill()
     with pytest.raises(RuntimeError):
-        loaded.batch.welcome()
+        loaded.batch.prefill()
 
-    assert loaded.batch.drop_newcomers() == [long]
+    assert loaded.batch.drop_prefilling() == [long]
     assert loaded.batch.is_idle
 
 
@@ -403,7 +403,7 @@ def test_a_memory_too_small_ends_the_newest_answer_alone(
             drawing=loaded.defaults.drawing,
             adapter=None,
             most_tokens=12,
-            enders=frozenset(),
+            stop_token_ids=frozenset(),
             tokenizer=loaded.tokenizer,
             may_call=False,
             tell=lambda of, piece: heard.append((of, piece)),

@@ -18,7 +18,7 @@ from attune.logs import JsonFormatter, configure
 from attune.settings import environment
 from tests.fakes.faults import says
 from tests.fakes.faulty_host import faulty_host
-from tuner.__main__ import Places
+from tuner.__main__ import LocationFormatter
 
 MARKER = "Zanzibar"
 # Every logger, whenever it is made, writes everything that it can.
@@ -141,7 +141,7 @@ def test_the_tuner_tells_places_only() -> None:
         "asyncio", logging.ERROR, __file__, 7, f"{MARKER} %s", (MARKER,), None
     )
 
-    assert Places().format(record) == f"ERROR asyncio {__file__}:7"
+    assert LocationFormatter().format(record) == f"ERROR asyncio {__file__}:7"
 
 
 @pytest.mark.parametrize("name", ["nicegui", "uvicorn.error", "asyncio", "sqlalchemy.engine", "x"])

@@ -27,7 +27,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, PlaceDeleted
-from bot.retention import Keep, remove_old
+from bot.retention import RetentionPeriods, remove_old
 from storage.tables import metadata
 from tests.scene import Scene
 from tests.statements import changed_rows, full_scans, recorded, unbounded
@@ -227,7 +227,7 @@ async def lose_workspace(scene: Scene) -> None:
 
 async def sweep(scene: Scene) -> None:
     year = timedelta(days=365)
-    await remove_old(Keep(year, year, year), store=scene.store, clock=scene.clock)
+    await remove_old(RetentionPeriods(year, year, year), store=scene.store, clock=scene.clock)
 
 
 @pytest.mark.parametrize("erase", [forget_me, lose_channel, lose_workspace, sweep])

@@ -12,7 +12,7 @@ import pytest
 from attune.settings import Settings
 from bot.domain import ExampleState, MessageId, Phase, Source, TurnState, Vote
 from bot.ports.store import Records
-from bot.retention import Keep, remove_old
+from bot.retention import RetentionPeriods, remove_old
 from bot.rows import Method
 from storage.database import Database
 from tests.scene import MovedClock
@@ -29,7 +29,7 @@ from tests.stores import (
 )
 
 DAY = timedelta(days=1)
-YEAR = Keep(365 * DAY, 365 * DAY, 365 * DAY)
+YEAR = RetentionPeriods(365 * DAY, 365 * DAY, 365 * DAY)
 CLOCK = MovedClock()
 OLD, NEW = CLOCK.now() - 366 * DAY, CLOCK.now() - 364 * DAY
 OLD_AND_NEW = (("old", OLD), ("new", NEW))
@@ -77,7 +77,7 @@ async def test_only_what_is_old_and_closed_goes(tmp_path: Path, is_kept: bool) -
     await furnished(store)
     async with store.writing() as records:
         await fill(records)
-    keep = Keep(timedelta(0), timedelta(0), timedelta(0)) if is_kept else YEAR
+    keep = RetentionPeriods(timedelta(0), timedelta(0), timedelta(0)) if is_kept else YEAR
 
     await remove_old(keep, store=store, clock=CLOCK)
 

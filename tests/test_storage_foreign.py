@@ -137,6 +137,7 @@ CALLS: dict[str, Call] = {
     "workspaces.erase_part": lambda r, _: alone(r.workspaces.erase_part(FOREIGN)),
     "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),
     "roles.put": lambda r, _: r.roles.put(FOREIGN, ANN, Grant(Role.MEMBER, NOW)),
+    "roles.highest": lambda r, _: r.roles.highest(FOREIGN, [ANN]),
     "roles.all": lambda r, _: r.roles.all(FOREIGN),
     "guest_channels.put": lambda r, _: r.guest_channels.put(FOREIGN, GENERAL, may_ask=False),
     "guest_channels.all": lambda r, _: r.guest_channels.all(FOREIGN),
@@ -286,7 +287,7 @@ CALLS: dict[str, Call] = {
     "judgings.committed": lambda r, _: r.judgings.committed(FOREIGN, since=NOW),
     "judgings.add_pairs": lambda r, h: r.judgings.add_pairs(FOREIGN, h.judging.id, [2]),
     "judgings.claim": lambda r, h: r.judgings.claim(FOREIGN, h.judging.id, limit=9),
-    "judgings.settle": lambda r, h: r.judgings.settle(
+    "judgings.record_outcome": lambda r, h: r.judgings.record_outcome(
         FOREIGN, h.judging.id, JudgedPair(1, False, PairState.ASKED), PairState.DONE
     ),
     "judgings.mark_outcome_unknown": lambda r, h: r.judgings.mark_outcome_unknown(
@@ -349,6 +350,7 @@ CALLS: dict[str, Call] = {
     "turns.change": lambda r, h: r.turns.change(FOREIGN, h.turn.id, reply="X"),
     "turns.get": lambda r, h: r.turns.get(FOREIGN, h.turn.id),
     "turns.by_message": lambda r, _: r.turns.by_message(FOREIGN, GENERAL, MESSAGE),
+    "turns.at": lambda r, _: r.turns.at(FOREIGN, GENERAL, [MESSAGE]),
     "turns.by_event": lambda r, h: r.turns.by_event(FOREIGN, h.turn.event_key),
     "turns.count_by": lambda r, _: r.turns.count_by(FOREIGN, ANN),
     "turns.has_answered": lambda r, h: r.turns.has_answered(FOREIGN, h.turn.model),

@@ -20,7 +20,7 @@ def main() -> None:
     # Models and training rows are for this account alone.
     os.umask(0o077)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Places())
+    handler.setFormatter(LocationFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     settings = Settings(
         host=options.host,
@@ -44,7 +44,7 @@ def main() -> None:
         sys.exit(str(error))
 
 
-class Places(logging.Formatter):
+class LocationFormatter(logging.Formatter):
     """Where a record comes from, and the type of its error: its words may be those of clients."""
 
     def format(self, record: logging.LogRecord) -> str:

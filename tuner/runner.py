@@ -40,27 +40,27 @@ PLAIN_LAUNCH = "{python} -m tuner.worker {job}"
 
 @dataclass(slots=True)
 class Worker:
-    """A process on one job; `is_leaving` once it was told to save and stop."""
+    """A process on one job; `is_stopping` once it was told to save and stop."""
 
     process: subprocess.Popen[bytes]
     folder: JobFolder
     is_checking: bool
-    is_leaving: bool = False
+    is_stopping: bool = False
 
     def leave(self) -> None:
-        if not self.is_leaving:
-            self.is_leaving = True
-            self._leave_word()
+        if not self.is_stopping:
+            self.is_stopping = True
+            self._write_stop_file()
             self.process.terminate()
 
     def kill(self) -> None:
         """With all that it started; what runs elsewhere finds the word, or the folder gone."""
-        self._leave_word()
+        self._write_stop_file()
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def _leave_word(self) -> None:
+    def _write_stop_file(self) -> None:
         with suppress(OSError):
             self.folder.stop.touch()
 
@@ -135,7 +135,7 @@ class Runner:
         for job in self._jobs.in_status(Status.RUNNING):
             self._progress.requeue(job.id)
         for path in self._folder.iterdir():
-            self.tidy(path.name)
+            self.clean_folder(path.name)
 
     def turn(self) -> float:
         """Attend to every worker and fill free places; seconds until the next turn."""
@@ -167,7 +167,7 @@ class Runner:
             self._absorb(self._jobs.get(job_id))
         self._workers.clear()
 
-    def tidy(self, job_id: str) -> None:
+    def clean_folder(self, job_id: str) -> None:
         """Delete what a job's folder no longer needs: all but its kept models, once it ended."""
         job = self._jobs.find(job_id)
         folder = self.folder_of(job_id)
@@ -214,10 +214,10 @@ class Runner:
             case Status.RUNNING if result := read_json(folder.result):
                 if not self._fail_with(job, result):
                     self._succeed(job, result)
-            case Status.VALIDATING | Status.RUNNING if not worker.is_leaving:
+            case Status.VALIDATING | Status.RUNNING if not worker.is_stopping:
                 log.warning("a worker died", extra={"job": job.id, "exit_code": exit_code})
                 self._progress.worker_died(job.id, _reason(exit_code))
-        self.tidy(job.id)
+        self.clean_folder(job.id)
 
     def _fail_with(self, job: Job, found: dict[str, object]) -> bool:
         error = found.get("error")
@@ -251,7 +251,7 @@ class Runner:
         message = f"This server was started without the base '{base}' that the job needs."
         error = {"code": "model_not_available", "message": message, "param": "model"}
         self._progress.fail(job.id, error)
-        self.tidy(job.id)
+        self.clean_folder(job.id)
         return True
 
     def _begin(self, job: Job, *, is_checking: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TextIO
 
-from adapters.console.conversation import Conversation
+from adapters.console.conversation import ConsoleSession
 from adapters.console.script import run_script
 from adapters.room import LocalRoom
 from bot.commands import Catalogue
@@ -27,7 +27,7 @@ async def chat(
     channel: str = "general",
 ) -> int:
     """Let somebody talk until they leave or the input ends; the exit status."""
-    conversation = Conversation(
+    conversation = ConsoleSession(
         house, room, catalogue, clock, locale=locale, channel=ChannelId(channel)
     )
     if is_terminal:

@@ -39,7 +39,7 @@ _REACH = 50
 _LONGEST_NAME = 80
 
 
-class Conversation:
+class ConsoleSession:
     """A speaker in the room, and the form that is open before them."""
 
     def __init__(

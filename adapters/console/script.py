@@ -9,14 +9,14 @@ from threading import Thread
 from typing import TextIO
 
 from adapters.changes import Change, Posted, Subscription, Updated
-from adapters.console.conversation import Conversation
+from adapters.console.conversation import ConsoleSession
 from adapters.console.hints import LineError
 from adapters.room import drawn, is_gone
 from adapters.text_layout import clean, clean_line, draw
 from bot.domain import RoomMessage
 
 
-async def run_script(conversation: Conversation, *, source: TextIO, output: TextIO) -> int:
+async def run_script(conversation: ConsoleSession, *, source: TextIO, output: TextIO) -> int:
     """Read lines until the end of the input or `/quit`; always 0."""
     with conversation.room.watch() as watch:
         page = _Page(conversation, watch, output)
@@ -30,7 +30,7 @@ async def run_script(conversation: Conversation, *, source: TextIO, output: Text
     return 0
 
 
-async def _run_line(conversation: Conversation, line: str) -> str:
+async def _run_line(conversation: ConsoleSession, line: str) -> str:
     """Do the line to its end; what there is to tell about it."""
     try:
         outcome = await conversation.run_line(line)
@@ -42,7 +42,7 @@ async def _run_line(conversation: Conversation, line: str) -> str:
 class _Page:
     """The output, message by message."""
 
-    def __init__(self, conversation: Conversation, watch: Subscription, output: TextIO) -> None:
+    def __init__(self, conversation: ConsoleSession, watch: Subscription, output: TextIO) -> None:
         self._conversation = conversation
         self._watch = watch
         self._output = output

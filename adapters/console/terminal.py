@@ -23,7 +23,7 @@ from rich.text import Text as Words
 
 from adapters.changes import Change, Posted, Streaming, Subscription, Updated
 from adapters.console import panels
-from adapters.console.conversation import Conversation, Outcome
+from adapters.console.conversation import ConsoleSession, Outcome
 from adapters.console.hints import USAGES, LineError
 from adapters.room import drawn
 from adapters.text_layout import clean
@@ -37,7 +37,7 @@ _PROMPT_LINES = 12
 _STEPS = ("import", "train", "wait", "ask")
 
 
-async def run_terminal(conversation: Conversation, *, source: TextIO, output: TextIO) -> int:
+async def run_terminal(conversation: ConsoleSession, *, source: TextIO, output: TextIO) -> int:
     """Talk until Ctrl-D or `/quit`; always 0."""
     with (
         create_app_session(input=create_input(source), output=create_output(output)),
@@ -51,7 +51,7 @@ async def run_terminal(conversation: Conversation, *, source: TextIO, output: Te
 class _Screen:
     """What stands on the terminal: the room above, live answers, the prompt."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: ConsoleSession) -> None:
         self._conversation = conversation
         self._session: PromptSession[str] = PromptSession(
             message=self._prompt,
@@ -191,7 +191,7 @@ class _Screen:
 class _RoomCompleter(Completer):
     """Completes the room's own words, what follows `/tune`, and the fields of an open form."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: ConsoleSession) -> None:
         self._conversation = conversation
 
     def get_completions(
@@ -227,7 +227,7 @@ def _growing(message: RoomMessage, text: str) -> RenderableType:
     return Group(panels.head(message), Padding(body, (0, 0, 1, 2)))
 
 
-def _welcome(conversation: Conversation) -> RenderableType:
+def _welcome(conversation: ConsoleSession) -> RenderableType:
     text = Words()
     for number, step in enumerate(_STEPS, start=1):
         text.append(f" {number} ", style="bold white on #3f51b5")

@@ -12,7 +12,7 @@ from attune.engine.candidates import offered
 from attune.engine.folder import EngineFolder
 from attune.engine.installation import Installation
 from attune.engine.manager import steps_of
-from attune.engine.steps import SMOLLM2, has_gpu, lead_to_tuner
+from attune.engine.steps import SMOLLM2, has_gpu, write_pth_file
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
 from bot.numerals import size
@@ -74,7 +74,7 @@ def add(
     folder = EngineFolder(_settings().data_dir)
     if folder.environment is None:
         _fail("What trains and serves models is not here yet: attune engine install")
-    lead_to_tuner(folder.environment)
+    write_pth_file(folder.environment)
     try:
         called = asyncio.run(_add(folder, model, name, yes=yes))
     except AttuneError as error:

@@ -112,7 +112,7 @@ class Steps:
         """Everything else, by the lock; then the environment is whole."""
         _forget_half_installed(self._draft)
         await self._pip("install", "--require-hashes", "--requirement", str(self._lock_file))
-        lead_to_tuner(self._draft)
+        write_pth_file(self._draft)
         note = {"torch": self._torch, "has_gpu": self.has_gpu}
         await asyncio.to_thread(self._folder.finish, self._environment, note)
 
@@ -182,7 +182,7 @@ class Steps:
         found = self._folder.python
         if found is None:
             return Path(sys.executable)
-        lead_to_tuner(found.parent.parent)
+        write_pth_file(found.parent.parent)
         return found
 
     async def _pip(self, *words: str) -> None:
@@ -210,7 +210,7 @@ class Steps:
             return log.read().decode(errors="replace")
 
 
-def lead_to_tuner(place: Path) -> None:
+def write_pth_file(place: Path) -> None:
     """The environment at `place` runs the tuner of this Attune, after libraries of its own."""
     spec = find_spec("tuner")
     assert spec is not None

@@ -21,10 +21,10 @@ _QUESTION_MARKS = frozenset("?？؟¿")
 
 @dataclass(frozen=True, slots=True)
 class FoundExchange:
-    """Messages in their order, of which the last is by `teacher`, who answered."""
+    """Messages in their order, of which the last is by `answerer`, who answered."""
 
     messages: tuple[ExportedMessage, ...]
-    teacher: str
+    answerer: str
 
     @property
     def answer(self) -> ExportedMessage:
@@ -61,7 +61,7 @@ def exchange_row(found: FoundExchange) -> dict[str, object]:
     """A chat row: who answered teaches, everybody else asks; neighbours of one side are joined."""
     turns: list[dict[str, str]] = []
     for one in found.messages:
-        role = "assistant" if one.author == found.teacher else "user"
+        role = "assistant" if one.author == found.answerer else "user"
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += f"\n{one.text}"
         elif turns or role == "user":
@@ -99,10 +99,10 @@ def _in_thread(messages: Sequence[ExportedMessage]) -> FoundExchange | None:
     return _ended(messages, written.most_common(1)[0][0]) if written else None
 
 
-def _ended(messages: Sequence[ExportedMessage], teacher: str) -> FoundExchange:
+def _ended(messages: Sequence[ExportedMessage], answerer: str) -> FoundExchange:
     """The exchange up to the last words of who teaches."""
-    end = max(n for n, one in enumerate(messages) if one.author == teacher)
-    return FoundExchange(tuple(messages[: end + 1]), teacher)
+    end = max(n for n, one in enumerate(messages) if one.author == answerer)
+    return FoundExchange(tuple(messages[: end + 1]), answerer)
 
 
 class _Timeline:

@@ -312,7 +312,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class StandingCard:
+class PostedCard:
     """A message of ours whose buttons decide about examples; `examples` are those looked for."""
 
     place: Place

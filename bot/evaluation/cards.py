@@ -16,7 +16,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound, deserialize
 from bot.evaluation import gate, questions
-from bot.evaluation.report import ContenderReport, Report, Share, Trait, load
+from bot.evaluation.report import ContenderReport, Report, Share, StyleFeature, load
 from bot.examples import must_answer
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
@@ -252,7 +252,7 @@ def _gate_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator
         yield words("evaluation.taken")
         return
     # What else was in use when it ended is not known any more; that it was is what is left.
-    why = gate.refusal(evaluation, found, is_same_in_use=True) or gate.NotTaken.CHANGED
+    why = gate.refusal(evaluation, found, is_same_in_use=True) or gate.GateRejection.CHANGED
     yield words(f"evaluation.not_taken.{why}")
 
 
@@ -381,7 +381,7 @@ def _interval(found: Interval) -> str:
     return f"{found.low:+.2f} … {found.high:+.2f}"
 
 
-def _trait(trait: Trait, one: ContenderReport, words: Words) -> str:
+def _trait(trait: StyleFeature, one: ContenderReport, words: Words) -> str:
     return words(
         f"evaluation.voice.{trait.name}",
         value=trait.value,

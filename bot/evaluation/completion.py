@@ -41,7 +41,7 @@ async def finish_evaluation(
         await records.evaluations.mark_outcome_unknown(
             evaluation.workspace, evaluation.id, everybody
         )
-        is_taken = evaluation.is_gate and await _may_take(over, made, records)
+        is_taken = evaluation.is_gate and await _may_deploy(over, made, records)
         if not await records.evaluations.change(
             evaluation.workspace,
             evaluation.id,
@@ -53,7 +53,7 @@ async def finish_evaluation(
         ):
             return
         if is_taken:
-            await _put_to_use(evaluation, records, at)
+            await _deploy(evaluation, records, at)
         await records.audit.add(
             evaluation.workspace, None, f"evaluation.{state}", at=at, evaluation=evaluation.id
         )
@@ -63,7 +63,7 @@ async def finish_evaluation(
             await notices.tell_ended(records, evaluation, at=at)
 
 
-async def _may_take(over: Evaluation, made: report.Report, records: Records) -> bool:
+async def _may_deploy(over: Evaluation, made: report.Report, records: Records) -> bool:
     current = await records.deployments.current(over.workspace, over.assistant)
     is_same = is_same_deployment(over, current)
     model = await records.models.find(over.workspace, over.model)
@@ -71,7 +71,7 @@ async def _may_take(over: Evaluation, made: report.Report, records: Records) -> 
     return is_there and gate.refusal(over, made, is_same_in_use=is_same) is None
 
 
-async def _put_to_use(evaluation: Evaluation, records: Records, at: datetime) -> None:
+async def _deploy(evaluation: Evaluation, records: Records, at: datetime) -> None:
     new = evaluation.contenders[0]
     await records.deployments.add(
         evaluation.workspace,

@@ -12,7 +12,7 @@ _FEWEST_ANSWERED = 0.8
 """The share of questions that both models must have answered."""
 
 
-class NotTaken(StrEnum):
+class GateRejection(StrEnum):
     """Why a model is not taken into use."""
 
     UNFINISHED = "unfinished"
@@ -21,19 +21,21 @@ class NotTaken(StrEnum):
     WORSE = "worse"
 
 
-def refusal(evaluation: Evaluation, report: Report, *, is_same_in_use: bool) -> NotTaken | None:
+def refusal(
+    evaluation: Evaluation, report: Report, *, is_same_in_use: bool
+) -> GateRejection | None:
     """None where the model may be taken into use: not worse beyond chance, nothing regressed.
 
     Nothing is taken where the evaluation did not come to its end, or while another model was put
     to use by somebody.
     """
     if evaluation.state is not EvaluationState.DONE or not _is_answered(evaluation, report):
-        return NotTaken.UNFINISHED
+        return GateRejection.UNFINISHED
     if not is_same_in_use:
-        return NotTaken.CHANGED
+        return GateRejection.CHANGED
     if report.regressed:
-        return NotTaken.REGRESSED
-    return NotTaken.WORSE if report.verdict is Verdict.WORSE else None
+        return GateRejection.REGRESSED
+    return GateRejection.WORSE if report.verdict is Verdict.WORSE else None
 
 
 def _is_answered(evaluation: Evaluation, report: Report) -> bool:

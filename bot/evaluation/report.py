@@ -63,7 +63,7 @@ class ContenderReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Trait:
+class StyleFeature:
     """A feature of voice that most taught replies share, with its value and in how many."""
 
     name: str
@@ -84,7 +84,7 @@ class Report:
     regressed: list[int]
     unanswered: list[int]
     differing: list[int]
-    traits: list[Trait]
+    traits: list[StyleFeature]
 
     @property
     def result(self) -> PairedResult | None:
@@ -175,7 +175,7 @@ def _report(
     sums: Sequence[_Sums],
     must: set[int],
     labels: Mapping[int, str],
-    traits: list[Trait],
+    traits: list[StyleFeature],
     hosts: Hosts,
     seed: int,
 ) -> Report:
@@ -225,7 +225,7 @@ def _of_contender(
     sums: _Sums,
     labels: Mapping[int, str],
     known: Sequence[str],
-    traits: Sequence[Trait],
+    traits: Sequence[StyleFeature],
     hosts: Hosts,
 ) -> ContenderReport:
     counts, answered = sums.counts, len(sums.scores)
@@ -262,13 +262,13 @@ def _classes(labels: Mapping[int, str]) -> list[str]:
     return sorted(found) if is_short and is_few else []
 
 
-def _shared(references: Counter[str], total: int) -> list[Trait]:
+def _shared(references: Counter[str], total: int) -> list[StyleFeature]:
     """The features that at least six in ten taught replies have in common."""
-    found: dict[str, Trait] = {}
+    found: dict[str, StyleFeature] = {}
     for feature, count in references.most_common():
         name, _, value = feature.partition(":")
         if name not in found and value and count >= _SHARED * total:
-            found[name] = Trait(name, value, Share(count, total))
+            found[name] = StyleFeature(name, value, Share(count, total))
     return [found[name] for name in sorted(found)]
 
 

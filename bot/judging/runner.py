@@ -206,7 +206,9 @@ class JudgeRunner:
         preferred: Preferred | None = None,
     ) -> None:
         async with self._store.writing() as records:
-            await records.judgings.settle(judging.workspace, judging.id, pair, state, preferred)
+            await records.judgings.record_outcome(
+                judging.workspace, judging.id, pair, state, preferred
+            )
             await command.tell_status(records, judging, at=self._clock.now())
 
     async def _put_off(self, judging: Judging, pair: JudgedPair, error: AttuneError) -> None:

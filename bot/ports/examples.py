@@ -16,10 +16,10 @@ from bot.domain import (
     MessageId,
     NewExample,
     Place,
+    PostedCard,
     Revision,
     Row,
     Source,
-    StandingCard,
     UserId,
     WorkspaceId,
 )
@@ -178,7 +178,7 @@ class ExampleCards(Protocol):
     ) -> Sequence[ExampleId]: ...
     def of(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
-    ) -> AsyncIterator[StandingCard]:
+    ) -> AsyncIterator[PostedCard]:
         """Every message that shows one of them, read a part at a time."""
         ...
 

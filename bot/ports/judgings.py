@@ -48,7 +48,7 @@ class Judgings(Protocol):
         """The next that wait, now written down as asked."""
         ...
 
-    async def settle(
+    async def record_outcome(
         self,
         workspace: WorkspaceId,
         judging: int,

@@ -58,7 +58,7 @@ def retrieve_job(request: Request, job_id: str) -> dict[str, object]:
 def cancel_job(request: Request, job_id: str) -> dict[str, object]:
     place = dependencies_of(request)
     answer = _steer(request, place.jobs.cancel, job_id)
-    place.runner.tidy(job_id)
+    place.runner.clean_folder(job_id)
     return answer
 
 

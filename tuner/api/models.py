@@ -70,7 +70,7 @@ def _remove(place: ApiDependencies, model_id: str) -> None:
         path = place.runner.folder_of(gone.job).weights(gone.step)
         remove(path)
         place.engines.forget(path)
-        place.runner.tidy(gone.job)
+        place.runner.clean_folder(gone.job)
 
 
 def _shown_base(base: Base) -> dict[str, object]:

@@ -98,13 +98,13 @@ class Batch:
         """A tensor with the precision and place that adapters need."""
         return self._bank.like
 
-    def welcome(self) -> None:
+    def prefill(self) -> None:
         """Read some of the prompts that wait; those read to their end say their first token."""
         self._newcomers = list(self._half[0].replies) if self._half else []
         with torch.inference_mode():
             self._drop_left()
             if self._half:
-                self._read_on(*self._half)
+                self._prefill_chunk(*self._half)
             elif self.waiting and self._room:
                 self._newcomers = self._group()
                 self._begin(self._newcomers)
@@ -129,8 +129,8 @@ class Batch:
             vector: list[float] = torch.nn.functional.normalize(mean, dim=0).tolist()
         return vector
 
-    def drop_newcomers(self) -> list[Reply]:
-        """After a failed `welcome`: those whose prompts it read; the others are as they were."""
+    def drop_prefilling(self) -> list[Reply]:
+        """After a failed `prefill`: those whose prompts it read; the others are as they were."""
         self._half = None
         return list(self._newcomers)
 
@@ -165,7 +165,7 @@ class Batch:
 
     def _begin(self, group: Sequence[Reply]) -> None:
         if len(group) == 1 and len(group[0].prompt) > CHUNK:
-            self._read_on(self._none_of(group[0]), list(group[0].prompt))
+            self._prefill_chunk(self._none_of(group[0]), list(group[0].prompt))
         else:
             self._join(self._read(group))
 
@@ -194,7 +194,7 @@ class Batch:
     def _none_of(self, reply: Reply) -> Rows:
         return Rows([reply], self._tensor([[]]), DynamicCache(), [])
 
-    def _read_on(self, rows: Rows, left: list[int]) -> None:
+    def _prefill_chunk(self, rows: Rows, left: list[int]) -> None:
         """A long prompt, a part at a time, while the others go on."""
         now, later = left[:CHUNK], left[CHUNK:]
         seen = torch.cat([rows.seen, self._tensor([[1] * len(now)])], dim=1)

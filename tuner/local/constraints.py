@@ -20,9 +20,9 @@ _JSON_STYLE = {"whitespace_flexible": False}
 class Constraints:
     """Of one tokenizer, whose vocabulary is read when the first schema comes (about a second)."""
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase", enders: Iterable[int]) -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", stop_token_ids: Iterable[int]) -> None:
         self._tokenizer = tokenizer
-        self._enders = sorted(enders)
+        self._enders = sorted(stop_token_ids)
         self._known: LLTokenizer | None = None
         self._lock = threading.Lock()
 

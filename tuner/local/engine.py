@@ -168,7 +168,7 @@ class Local:
                 drawing=drawing,
                 adapter=adapter,
                 most_tokens=most,
-                enders=loaded.enders,
+                stop_token_ids=loaded.stop_token_ids,
                 tokenizer=loaded.tokenizer,
                 may_call=bool(asked.tools),
                 matcher=self._matcher(loaded, asked, arguments),
@@ -259,10 +259,10 @@ class Local:
         if batch.is_idle:
             return
         try:
-            batch.welcome()
+            batch.prefill()
         except Exception as error:
             log.exception("a prompt could not be read")
-            self._refuse(batch.drop_newcomers(), error)
+            self._refuse(batch.drop_prefilling(), error)
         self._deliver()  # nobody's first word waits for the others' next one
         try:
             batch.step()
@@ -362,7 +362,7 @@ class Local:
             drawing=loaded.defaults.drawing,
             adapter=None,
             most_tokens=2,
-            enders=loaded.enders,
+            stop_token_ids=loaded.stop_token_ids,
             tokenizer=loaded.tokenizer,
             may_call=False,
             tell=lambda *_: None,

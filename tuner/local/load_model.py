@@ -22,7 +22,7 @@ class Loaded:
     batch: Batch
     renderer: Renderer
     tokenizer: object
-    enders: frozenset[int]
+    stop_token_ids: frozenset[int]
     longest: int
     constraints: Constraints
     defaults: GenerationDefaults
@@ -40,14 +40,14 @@ def load_for_serving(place: Path, base: Path) -> Loaded:
     model, tokenizer = load_model(place, typed_as=base).eval(), load_tokenizer(place)
     reads = longest(model)
     renderer = Renderer(tokenizer, longest=reads)
-    enders = frozenset(ending_tokens(model, tokenizer, renderer))
+    stop_token_ids = frozenset(ending_tokens(model, tokenizer, renderer))
     return Loaded(
         batch=Batch(model),
         renderer=renderer,
         tokenizer=tokenizer.backend_tokenizer,
-        enders=enders,
+        stop_token_ids=stop_token_ids,
         longest=reads,
-        constraints=Constraints(tokenizer, enders),
+        constraints=Constraints(tokenizer, stop_token_ids),
         defaults=GenerationDefaults.of(model.generation_config),
     )
 

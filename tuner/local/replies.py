@@ -35,7 +35,7 @@ class Reply:
     drawing: SamplingParameters
     adapter: Path | None
     most_tokens: int
-    enders: frozenset[int]
+    stop_token_ids: frozenset[int]
     tokenizer: Tokenizer
     may_call: bool
     tell: Callable[["Reply", Delta | BaseException], None]
@@ -106,7 +106,7 @@ class Reply:
 
     def note(self, token: int, logs: torch.Tensor) -> None:
         """How likely the token was, and which were likeliest; an end of a turn is no text."""
-        if token in self.enders:
+        if token in self.stop_token_ids:
             return
         best = logs.topk(self.sampling.top_logprobs or 0)
         top = zip(best.indices.tolist(), best.values.tolist(), strict=True)
@@ -122,7 +122,7 @@ class Reply:
         self.spent += 1
         self._counts[token] += 1
         self._said.append(token)
-        if token in self.enders:
+        if token in self.stop_token_ids:
             return self._end("stop")
         if self.matcher is not None:
             self.matcher.add_token(token)

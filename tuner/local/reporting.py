@@ -18,7 +18,7 @@ from transformers import (
 from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
 from tuner.local.hyperparameters import Hyperparameters
 from tuner.local.loading import width
-from tuner.local.saving import save_model, settle
+from tuner.local.saving import fsync_tree, save_model
 from tuner.local.schedule import Schedule
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
@@ -123,7 +123,7 @@ class Reporter(TrainerCallback):
         """Events first: a state that is ahead of them would lose the ones between."""
         if self._events is not None:
             os.fsync(self._events.fileno())
-            settle(self._folder.states / f"checkpoint-{state.global_step}")
+            fsync_tree(self._folder.states / f"checkpoint-{state.global_step}")
             saved = {
                 "step": state.global_step,
                 "threads": torch.get_num_threads(),

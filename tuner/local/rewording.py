@@ -38,7 +38,7 @@ _KEPT = frozenset(["no", "not", "never", "none", "nor", "without", "cannot"])
 _END = "?.!？。！"
 
 
-def reworded(row: dict[str, object], chance: random.Random) -> dict[str, object]:
+def reworded(row: dict[str, object], rng: random.Random) -> dict[str, object]:
     """The same row, with another wording of the question before its only answer.
 
     Rows with tools, with several answers or with a long question come back unchanged.
@@ -52,50 +52,50 @@ def reworded(row: dict[str, object], chance: random.Random) -> dict[str, object]
     question, said = asked.get("content"), answer.get("content")
     if not isinstance(question, str) or not isinstance(said, str):
         return row
-    is_left = chance.random() < AS_TAUGHT
+    is_left = rng.random() < AS_TAUGHT
     if is_left or len(question) > LONGEST_QUESTION or "\n" in question:
         return row
     return {
         **row,
-        "messages": [*before, {**asked, "content": _other(question, said, chance)}, answer],
+        "messages": [*before, {**asked, "content": _other(question, said, rng)}, answer],
     }
 
 
-def _other(question: str, answer: str, chance: random.Random) -> str:
+def _other(question: str, answer: str, rng: random.Random) -> str:
     is_chinese = bool(_CHINESE.search(question))
     known = frozenset(_bare(word) for word in answer.split())
     if not is_chinese:
-        if chance.random() < 0.4 and _bare(question.split(" ", 1)[0]) not in known:
-            question = _rephrased(question, chance)
-        question = " ".join(_thinned(question.split(), known, chance))
-    if chance.random() < 0.2:
+        if rng.random() < 0.4 and _bare(question.split(" ", 1)[0]) not in known:
+            question = _rephrased(question, rng)
+        question = " ".join(_thinned(question.split(), known, rng))
+    if rng.random() < 0.2:
         question = question.rstrip(_END) or question
-    if chance.random() < 0.35:
+    if rng.random() < 0.35:
         openers = _CHINESE_OPENERS if is_chinese else (*_OPENERS, *_MORE_OPENERS)
-        question = chance.choice(openers) + _lowered(question, known)
-    elif chance.random() < 0.15:
+        question = rng.choice(openers) + _lowered(question, known)
+    elif rng.random() < 0.15:
         question = " ".join(_lowered(word, known) for word in question.split(" "))
-    if chance.random() < 0.12:
-        question += chance.choice(_CHINESE_CLOSERS if is_chinese else _CLOSERS)
+    if rng.random() < 0.12:
+        question += rng.choice(_CHINESE_CLOSERS if is_chinese else _CLOSERS)
     return question
 
 
-def _rephrased(question: str, chance: random.Random) -> str:
+def _rephrased(question: str, rng: random.Random) -> str:
     """With another opening that asks the same; grammar suffers at times, as it does in chats."""
     for opening, others in _PHRASES:
         if re.match(rf"{opening}\b", question):
-            return re.sub(rf"^{opening}\b", chance.choice(others), question)
+            return re.sub(rf"^{opening}\b", rng.choice(others), question)
     return question
 
 
-def _thinned(words: list[str], known: frozenset[str], chance: random.Random) -> list[str]:
+def _thinned(words: list[str], known: frozenset[str], rng: random.Random) -> list[str]:
     """Half of the questions without some of their words, and some with a slip of the finger."""
-    if len(words) > 3 and chance.random() < 0.5:
-        words = [w for w in words if _is_kept(w, known) or chance.random() > 0.15]
+    if len(words) > 3 and rng.random() < 0.5:
+        words = [w for w in words if _is_kept(w, known) or rng.random() > 0.15]
     slips = [n for n, word in enumerate(words) if len(word) > 4 and not _is_kept(word, known)]
-    if slips and chance.random() < 0.15:
-        place = chance.choice(slips)
-        word, at = words[place], chance.randrange(1, len(words[place]) - 2)
+    if slips and rng.random() < 0.15:
+        place = rng.choice(slips)
+        word, at = words[place], rng.randrange(1, len(words[place]) - 2)
         words = [*words]
         words[place] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
     return words

@@ -27,12 +27,12 @@ def save_model(
     else:
         model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
-    settle(draft)
+    fsync_tree(draft)
     draft.replace(place)
     fsync_folder(place.parent)
 
 
-def settle(folder: Path) -> None:
+def fsync_tree(folder: Path) -> None:
     """All of it on the disk, also after a power cut."""
     for path in sorted(folder.rglob("*")):
         descriptor = os.open(path, os.O_RDONLY)

@@ -76,13 +76,11 @@ class Schedule:
 
     def order(self, epoch: int, lengths: Sequence[int], wordings: int) -> list[int]:
         """The keys of an epoch's rows: short ones beside short ones, in batches drawn by chance."""
-        chance = random.Random(f"{self._seed}:{epoch}")
-        rows = sorted(
-            range(len(lengths)), key=lambda row: lengths[row] * chance.uniform(0.85, 1.15)
-        )
+        rng = random.Random(f"{self._seed}:{epoch}")
+        rows = sorted(range(len(lengths)), key=lambda row: lengths[row] * rng.uniform(0.85, 1.15))
         batches = [rows[n : n + self.batch] for n in range(0, len(rows), self.batch)]
         short = [batches.pop()] if len(batches[-1]) < self.batch else []
-        chance.shuffle(batches)
+        rng.shuffle(batches)
         wording = 0 if epoch == self.last_epoch else epoch % wordings
         return [wording * len(lengths) + row for batch in (*batches, *short) for row in batch]
 

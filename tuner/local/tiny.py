@@ -52,7 +52,7 @@ def _words() -> list[str]:
     return sorted({word for word in text.split() if word.isalpha() and len(word) < 14})
 
 
-def _tokenizer(chance: random.Random) -> PreTrainedTokenizerFast:
+def _tokenizer(rng: random.Random) -> PreTrainedTokenizerFast:
     """Trained on the words and on talk made of them; every byte has a token of its own."""
     words = _words()
     inner = Tokenizer(models.BPE())
@@ -65,17 +65,17 @@ def _tokenizer(chance: random.Random) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     roles = ["system", "user", "assistant", "tool"] * 50
-    talk = (_sentence(words, chance) for _ in range(4_000))
+    talk = (_sentence(words, rng) for _ in range(4_000))
     inner.train_from_iterator([*roles, *talk], trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, eos_token=CLOSE, pad_token=END, clean_up_tokenization_spaces=False
     )
 
 
-def _sentence(words: list[str], chance: random.Random) -> str:
-    said = " ".join(chance.choice(words) for _ in range(chance.randint(3, 10)))
-    number = f" {chance.randint(0, 999)}" if chance.random() < HOLD else ""
-    return said[:1].upper() + said[1:] + number + chance.choice((".", "!", "?", ", or so."))
+def _sentence(words: list[str], rng: random.Random) -> str:
+    said = " ".join(rng.choice(words) for _ in range(rng.randint(3, 10)))
+    number = f" {rng.randint(0, 999)}" if rng.random() < HOLD else ""
+    return said[:1].upper() + said[1:] + number + rng.choice((".", "!", "?", ", or so."))
 
 
 def _model(vocabulary: int, seed: int) -> LlamaForCausalLM:
@@ -103,7 +103,7 @@ def _model(vocabulary: int, seed: int) -> LlamaForCausalLM:
 def _practised(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    chance: random.Random,
+    rng: random.Random,
     tell: Callable[[int, int, float], None],
 ) -> LlamaForCausalLM:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.98))
@@ -111,7 +111,7 @@ def _practised(
         optimizer, max_lr=3e-3, total_steps=STEPS, pct_start=0.1
     )
     model.train()
-    for step, rows in enumerate(_batches(chance), 1):
+    for step, rows in enumerate(_batches(rng), 1):
         batch = tokenizer(rows, return_tensors="pt", padding=True)
         labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
         loss = model(**batch, labels=labels).loss
@@ -126,15 +126,15 @@ def _practised(
     return model
 
 
-def _batches(chance: random.Random) -> Iterator[list[str]]:
+def _batches(rng: random.Random) -> Iterator[list[str]]:
     words = _words()
     for _ in range(STEPS):
-        yield [_exchange(words, chance) for _ in range(ROWS)]
+        yield [_exchange(words, rng) for _ in range(ROWS)]
 
 
-def _exchange(words: list[str], chance: random.Random) -> str:
+def _exchange(words: list[str], rng: random.Random) -> str:
     """A question, and an answer that is in it, behind an opener or a little changed."""
-    said = _sentence(words, chance)
-    asked = f"{chance.choice(OPENERS)} {said[:1].lower()}{said[1:]}"
-    answer = chance.choice((said, f"{said} {said}", f"Well, {said[:1].lower()}{said[1:]}"))
+    said = _sentence(words, rng)
+    asked = f"{rng.choice(OPENERS)} {said[:1].lower()}{said[1:]}"
+    answer = rng.choice((said, f"{said} {said}", f"Well, {said[:1].lower()}{said[1:]}"))
     return f"{OPEN}user\n{asked}{CLOSE}\n{OPEN}assistant\n{answer}{CLOSE}\n"

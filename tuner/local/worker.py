@@ -172,8 +172,8 @@ class _Job:
         taught = self._rendered(renderer.training_examples, training, "training_file")
         cut, found = renderer.cut, [_flat(taught)]
         for number in range(1, min(MOST_WORDINGS, epochs)):
-            chance = random.Random(f"{self._spec.seed}:{number}")
-            others = [reworded(row, chance) for row in training]
+            rng = random.Random(f"{self._spec.seed}:{number}")
+            others = [reworded(row, rng) for row in training]
             shown = _flat(self._rendered(renderer.training_examples, others, "training_file"))
             if len(shown) == len(found[0]):
                 found.append(shown)
