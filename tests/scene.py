@@ -26,8 +26,8 @@ from fastapi import Response
 from sqlalchemy import select
 
 from adapters.console.conversation import OWNER, ConsoleSession
-from adapters.openai.client import Timeouts
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, host_class
+from adapters.openai.timeouts import Timeouts
 from adapters.room import drawn
 from attune.bootstrap import App, build
 from attune.settings import Settings

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.openai.client import OpenAIHost, Timeouts
+from adapters.openai.client import OpenAIHost
 from adapters.openai.dialects import Dialect
 from adapters.openai.paging import MOST_PAGES
+from adapters.openai.timeouts import Timeouts
 from bot.errors import (
     HostBusy,
     HostError,

@@ -31,6 +31,7 @@ from adapters.openai.dialects import Dialect
 from adapters.openai.errors import ProtocolViolation, plain, retry_after_seconds, translated
 from adapters.openai.paging import PAGE_ROWS, pages
 from adapters.openai.parameters import LearnedParameters
+from adapters.openai.timeouts import Additions, Timeouts
 from bot.domain import Checkpoint, HostName, IncompleteReason, JobEvent, ModelName, Sampling
 from bot.errors import (
     AnswerFiltered,
@@ -72,44 +73,6 @@ _FILE_IS_CHECKED = (
 _FILE_IS_RECEIVED = ("uploaded", "created")
 _LOOKS_AT_RECEIVED = 10
 _FILE_IS_BROKEN = ("error", "failed", "invalid", "invalid_format")
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds to wait: to connect, for a poll, for an upload, for the next piece of an answer.
-
-    `first` is for the first piece: a server may have to load 140 GB of weights before it.
-    `whole` bounds a poll with all its tries, `whole_upload` a file on its way: a host that sends
-    a byte now and then keeps nobody longer.
-    """
-
-    connect: float = 5.0
-    poll: float = 30.0
-    upload: float = 600.0
-    first: float = 300.0
-    piece: float = 60.0
-    whole: float = 120.0
-    whole_upload: float = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Additions:
-    """What an operator adds to the requests of a host; `{key}` in a header is the host's key.
-
-    `served_as` are bases that answer under another name than the one they are tuned by.
-    """
-
-    extra_body: Mapping[str, object] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
-    first_word_seconds: float | None = None
-    served_as: Mapping[str, str] = field(default_factory=dict)
-
-    def within(self, timeouts: Timeouts) -> Timeouts:
-        return replace(timeouts, first=self.first_word_seconds or timeouts.first)
-
-    def headers_with(self, key: str) -> Mapping[str, str]:
-        return {name: value.replace("{key}", key) for name, value in self.headers.items()}
 
 
 @dataclass(slots=True)

@@ -22,10 +22,11 @@ from pydantic import (
     model_validator,
 )
 
-from adapters.openai.client import Additions, OpenAIHost
+from adapters.openai.client import OpenAIHost
 from adapters.openai.counting import UnusableTokenizer, read_tokenizer
 from adapters.openai.dialects import KINDS, Dialect, Kind, Placement
 from adapters.openai.fireworks import FireworksHost
+from adapters.openai.timeouts import Additions
 from adapters.openai.together import TogetherHost
 from bot.domain import LOCAL, HostName, ModelName, Workspace, WorkspaceId
 from bot.errors import HostNotAllowed, NotFound, SettingsError

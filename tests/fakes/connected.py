@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from adapters.openai.client import OpenAIHost, Timeouts
+from adapters.openai.client import OpenAIHost
 from adapters.openai.dialects import Dialect
+from adapters.openai.timeouts import Timeouts
 from bot.domain import HostName, Hyperparameters, ModelName, Sampling
 from bot.ports.provider import Delta, JobRequest, PaidHost, Profile
 from bot.rows import Method
