@@ -31,6 +31,7 @@ from adapters.openai.dialects import Dialect
 from adapters.openai.errors import ProtocolViolation, plain, retry_after_seconds, translated
 from adapters.openai.paging import PAGE_ROWS, pages
 from adapters.openai.parameters import LearnedParameters
+from adapters.openai.prices import HostPrices
 from adapters.openai.timeouts import Additions, Timeouts
 from bot.domain import Checkpoint, HostName, IncompleteReason, JobEvent, ModelName, Sampling
 from bot.errors import (
@@ -102,11 +103,7 @@ class OpenAIHost:
         chat_key: str | None = None,
         key_variable: str = "",
         bases: Sequence[ModelName] = (),
-        prices: Mapping[str, float] | None = None,
-        usual_price: float | None = None,
-        hosting: float | None = None,
-        chat_prices: Mapping[str, tuple[float, float]] | None = None,
-        usual_chat_price: tuple[float, float] | None = None,
+        prices: HostPrices | None = None,
         tokenizer: Count | None = None,
         shutdown_dates: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
@@ -116,9 +113,7 @@ class OpenAIHost:
     ) -> None:
         self._name, self._profile, self._bases = name, profile, tuple(bases)
         self._dialect = dialect or Dialect()
-        self._prices, self._usual_price = dict(prices or {}), usual_price
-        self._hosting, self._tokenizer = hosting, tokenizer
-        self._chat_prices, self._usual_chat_price = dict(chat_prices or {}), usual_chat_price
+        self._prices, self._tokenizer = prices or HostPrices(), tokenizer
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
         added = additions or Additions()
         self._extra_body, self._served_as = added.extra_body, added.served_as
@@ -171,12 +166,7 @@ class OpenAIHost:
         return self._tokenizer
 
     def price(self, base: ModelName) -> Price:
-        """A tuned model (`ft:BASE:…`) costs what its base does."""
-        usual = self._prices.get(request_fields.base_of(base), self._usual_price)
-        price = self._prices.get(base, usual)
-        usual_chat = self._chat_prices.get(request_fields.base_of(base), self._usual_chat_price)
-        prompt, completion = self._chat_prices.get(base, usual_chat) or (None, None)
-        return Price(price, self._hosting, prompt, completion)
+        return self._prices.of(base)
 
     async def check(self) -> Checked:
         """Ask for what costs nothing, where it answers and where it trains."""

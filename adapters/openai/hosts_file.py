@@ -26,6 +26,7 @@ from adapters.openai.client import OpenAIHost
 from adapters.openai.counting import UnusableTokenizer, read_tokenizer
 from adapters.openai.dialects import KINDS, Dialect, Kind, Placement
 from adapters.openai.fireworks import FireworksHost
+from adapters.openai.prices import HostPrices
 from adapters.openai.timeouts import Additions
 from adapters.openai.together import TogetherHost
 from bot.domain import LOCAL, HostName, ModelName, Workspace, WorkspaceId
@@ -257,11 +258,13 @@ def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
         chat_key=_key(config.name, config.chat_key_env, keys) if config.chat_key_env else key,
         key_variable=key_env or "the key of this host",
         bases=tuple(ModelName(base) for base in config.bases or prices),
-        prices=prices,
-        usual_price=kind.usual_price,
-        hosting=kind.hosting if config.hosting is None else config.hosting,
-        chat_prices=config.chat_prices,
-        usual_chat_price=kind.usual_chat_price,
+        prices=HostPrices(
+            prices,
+            kind.usual_price,
+            kind.hosting if config.hosting is None else config.hosting,
+            config.chat_prices,
+            kind.usual_chat_price,
+        ),
         tokenizer=_tokenizer(config.name, config.tokenizer) if config.tokenizer else None,
         shutdown_dates=kind.shutdown_dates,
         extra=config.extra,
