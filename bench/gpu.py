@@ -151,7 +151,7 @@ def _by_us(base: Path, folder: Path, *, lora: bool) -> float:
     numbers = {"n_epochs": 1, "batch_size": BATCH, "lora": lora}
     with TemporaryDirectory(dir=folder) as name:
         job = JobFolder(Path(name))
-        spec = Spec("local", str(base), "supervised", str(file), None, None, numbers, 1, 10)
+        spec = Spec("local", str(base), "supervised", str(file), None, None, numbers, 1)
         began = perf_counter()
         told = run(job, spec, Never(Path(name) / "stop"))
         return int(str(told["tokens"])) / (perf_counter() - began)

@@ -60,7 +60,7 @@ def _by_us(base: Path, file: Path, folder: Path) -> None:
     from tuner.local.worker import run
 
     with TemporaryDirectory(dir=folder) as name:
-        spec = Spec("local", str(base), "supervised", str(file), None, None, _NUMBERS, 1, 10)
+        spec = Spec("local", str(base), "supervised", str(file), None, None, _NUMBERS, 1)
         run(JobFolder(Path(name)), spec, Never(Path(name) / "stop"))
 
 

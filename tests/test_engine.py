@@ -28,7 +28,16 @@ from attune.engine.pip_errors import explained, is_not_offered
 from attune.engine.steps import ModelPackage, Steps
 from attune.service import house
 from attune.settings import Settings
-from bot.domain import LOCAL, HostName, Sources, User, UserId, Workspace
+from bot.domain import (
+    LOCAL,
+    HostName,
+    Hyperparameters,
+    ModelName,
+    Sources,
+    User,
+    UserId,
+    Workspace,
+)
 from bot.errors import (
     EngineError,
     IndexUnreachable,
@@ -38,7 +47,13 @@ from bot.errors import (
     NotFound,
 )
 from bot.events import ButtonClicked
-from bot.ports.engine import InstalledModel, InstallPlan, InstallProgress, InstallStep
+from bot.ports.engine import (
+    InstalledModel,
+    InstallPlan,
+    InstallProgress,
+    InstallStep,
+    MemoryEstimate,
+)
 from bot.replies import Card, Listing, Progress, Refused
 from tests.fakes.faulty_host import listening
 from tests.program import ROOT
@@ -332,6 +347,18 @@ class FakeEngine:
 
     def models(self) -> Sequence[InstalledModel]:
         return self.installed
+
+    async def training_memory(
+        self,
+        host: HostName,
+        model: ModelName,
+        settings: Hyperparameters,
+        *,
+        rows: int,
+        longest: int,
+        is_preference: bool,
+    ) -> MemoryEstimate | None:
+        return None
 
     def progress(self) -> InstallProgress | None:
         return self.running

@@ -185,9 +185,10 @@ def test_what_a_model_thinks_is_told_apart_from_what_it_says(
     ("batch", "parameters", "processes", "plan"),
     [
         (8, 135_000_000, 1, (8, 1, False)),
-        (8, 135_000_000, 3, (3, 1, False)),
+        (8, 135_000_000, 3, (2, 1, False)),
         (8, 7_000_000_000, 1, (2, 4, True)),
-        (7, 7_000_000_000, 2, (2, 2, True)),
+        (7, 7_000_000_000, 2, (1, 3, True)),
+        (5, 7_000_000_000, 1, (1, 5, True)),
         (1, 7_000_000_000, 1, (1, 1, True)),
     ],
 )
@@ -216,7 +217,7 @@ def test_a_batch_in_parts_learns_what_a_whole_one_does(
     def curve(name: str) -> list[float]:
         (tmp_path / name).mkdir()
         folder = JobFolder(tmp_path / name)
-        spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1, 10)
+        spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1)
         run(folder, spec, Never(folder.stop))
         told = [json.loads(line) for line in folder.events.read_text().splitlines()]
         return [event["train_loss"] for event in told if event["kind"] == "step"]

@@ -205,6 +205,7 @@ def test_the_sandbox_gives_json_where_it_was_taught_json(sandbox: Tuner) -> None
     ]
 
     assert (said[0]["content"], said[0]["refusal"]) == ('{"price": 3}', None)
+    assert said[1]["content"] is None
     assert "no JSON object" in str(said[1]["refusal"])
 
 
@@ -310,9 +311,8 @@ def test_more_models_than_are_kept_in_memory_all_answer(tuner: Tuner, tuned: Fin
         assert tuner.ask(name, FIGS) == ANSWER
 
 
-def test_a_refusal_is_marked_in_the_protocols_own_field(
-    sandbox: Tuner, picked: FineTuningJob
-) -> None:
+def test_a_refusal_is_said_once_and_marked(sandbox: Tuner, picked: FineTuningJob) -> None:
+    """The AI SDK shows `content` and `refusal`, one behind the other; many read the first alone."""
     strange = "Who painted the ceiling of the chapel?"
     whole = message_of(create(sandbox, picked, messages=[{"role": "user", "content": strange}]))
     stream = sandbox.client.chat.completions.create(
@@ -321,10 +321,14 @@ def test_a_refusal_is_marked_in_the_protocols_own_field(
         stream=True,
         temperature=0,
     )
-    pieces = [chunk.choices[0].delta.refusal or "" for chunk in stream]
+    deltas = [chunk.choices[0].delta for chunk in stream]
 
-    assert whole["refusal"] == whole["content"] == "I have not been taught that."
-    assert "".join(pieces) == whole["refusal"]
+    assert whole["content"] == "".join(delta.content or "" for delta in deltas)
+    assert whole["content"] == "I have not been taught that."
+    assert whole["refusal"] is None is deltas[0].refusal
+    assert whole["is_refusal"] is True
+    marks = [delta.model_dump().get("is_refusal") for delta in deltas if delta.content]
+    assert set(marks) == {True}
 
 
 def test_an_answer_carries_no_refusal(sandbox: Tuner, picked: FineTuningJob) -> None:

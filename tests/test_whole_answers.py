@@ -75,6 +75,7 @@ THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
         ([{"content": ""}], "content_filter", "content filter"),
         ([{"content": "Well"}], "content_filter", "content filter stopped it"),
         ([{"refusal": "I cannot."}], "stop", "I cannot."),
+        ([{"content": "I cannot.", "is_refusal": True}], "stop", "I cannot."),
         (
             [call(name="weather", arguments='{"at"'), call(arguments=': "Rome"}')],
             "tool_calls",

@@ -26,15 +26,24 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def find_bases(said: Iterable[str]) -> Mapping[str, Base]:
-    """Each as PATH, HUB_ID or NAME=one of these; raises CannotStart with what is missing."""
+    """Each as PATH, HUB_ID or NAME=one of these; raises CannotStart with what is missing.
+
+    `,quantization=4bit` behind it loads its weights in 4 bits.
+    """
     bases = [_find(each) for each in said]
     names = [base.id for base in bases]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise CannotStart(f"Two bases are called '{twice}'; write --base NAME=… for one of them.")
+    forms = {base.place: base.quantization for base in bases}
+    if other := next((base for base in bases if forms[base.place] != base.quantization), None):
+        raise CannotStart(f"{other.place} is given twice, once in 4 bits; give it in one form.")
     return {base.id: base for base in bases}
 
 
 def _find(said: str) -> Base:
+    said, _, quantization = said.partition(",quantization=")
+    if quantization not in ("", "4bit"):
+        raise CannotStart(f"'{quantization}' is not known here: write ',quantization=4bit'.")
     name, _, place = said.rpartition("=")
     folder = Path(place).expanduser()
     if not folder.is_dir():
@@ -46,7 +55,8 @@ def _find(said: str) -> Base:
             f" Write --base NAME={place}."
         )
     check_base(folder.resolve())
-    return Base(name, "local: trained and served on this machine", str(folder.resolve()))
+    label = "local: trained and served on this machine"
+    return Base(name, label, str(folder.resolve()), quantization)
 
 
 def _fetch(place: str) -> Path:

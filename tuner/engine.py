@@ -8,11 +8,15 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A model that jobs may start from; `place` is where its files lie, if it has any."""
+    """A model that jobs may start from; `place` is where its files lie, if it has any.
+
+    `quantization` is "4bit" where its weights are loaded in 4 bits, empty where as they are saved.
+    """
 
     id: str
     label: str
     place: str = ""
+    quantization: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,10 @@ class Engine(Protocol):
 
     async def embed(self, base: Base, texts: Sequence[str]) -> Sequence[Embedding]:
         """Vectors of the texts. Raises ApiError where the engine has none."""
+        ...
+
+    def make_room(self, memory: int) -> None:
+        """A training of so many bytes begins beside it; may be called from any thread."""
         ...
 
     def forget(self, weights: Path) -> None:

@@ -40,6 +40,11 @@ class Engines:
         """As `Engine.embed`, by the engine of this base."""
         return await self.of(base.id).embed(base, texts)
 
+    def make_room(self, memory: int) -> None:
+        """A training of so many bytes begins beside them; may be called from any thread."""
+        for engine in self._engines:
+            engine.make_room(memory)
+
     def forget(self, weights: Path) -> None:
         """The files there have been deleted; may be called from any thread."""
         for engine in self._engines:

@@ -75,7 +75,6 @@ class Runner:
         models: Models,
         progress: Progress,
         engines: Engines,
-        min_examples: int,
         slots: int = 1,
         launch: str = PLAIN_LAUNCH,
         leaving_seconds: float = LEAVING_SECONDS,
@@ -85,7 +84,6 @@ class Runner:
         self._files = files
         self._models = models
         self._progress = progress
-        self._min_examples = min_examples
         self._slots = slots
         self._engines = engines
         self._launch_words = shlex.split(launch)
@@ -260,6 +258,8 @@ class Runner:
             folder.path.mkdir(exist_ok=True)
             self._spec_of(job).write(folder.spec)
             folder.stop.unlink(missing_ok=True)
+            if not is_checking:
+                self._make_room(folder)
             process = _spawn(folder, self._command(folder, is_checking=is_checking))
             self._workers[job.id] = Worker(process, folder, is_checking)
         except Exception as error:
@@ -267,6 +267,11 @@ class Runner:
             log.exception("a worker could not be started", extra={"job": job.id})
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__
             self._progress.worker_died(job.id, f"it could not be started: {reason}")
+
+    def _make_room(self, folder: JobFolder) -> None:
+        """Models that answer nobody now give their memory back where a training needs it."""
+        memory = int(str((read_json(folder.checked) or {}).get("memory", 0)))
+        self._engines.make_room(memory)
 
     def _command(self, folder: JobFolder, *, is_checking: bool) -> list[str]:
         """Files are checked here, wherever the training itself is sent."""
@@ -290,7 +295,7 @@ class Runner:
             start_from=self._start_of(job),
             hyperparameters=asked if isinstance(asked, dict) else job.hyperparameters,
             seed=job.seed,
-            min_examples=self._min_examples,
+            quantization=self._engines.bases[base].quantization,
         )
 
     def _start_of(self, job: Job) -> str | None:

@@ -145,7 +145,6 @@ def _place(settings: Settings) -> Iterator[ApiDependencies]:
         models=models,
         progress=Progress(jobs, files, folders["drafts"]),
         engines=engines,
-        min_examples=settings.min_examples,
         slots=settings.slots,
         launch=settings.launch,
     )

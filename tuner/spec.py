@@ -12,7 +12,8 @@ from tuner.folder import write_atomically
 class Spec:
     """Paths are absolute; `hyperparameters` are as asked for, "auto" included.
 
-    `base` is where the engine finds its base, empty where it needs no files.
+    `base` is where the engine finds its base, empty where it needs no files; `quantization` says in
+    which form its weights are loaded, empty as they are saved.
     """
 
     engine: str
@@ -23,7 +24,7 @@ class Spec:
     start_from: str | None
     hyperparameters: Mapping[str, object]
     seed: int
-    min_examples: int
+    quantization: str = ""
 
     @classmethod
     def read(cls, path: Path) -> "Spec":

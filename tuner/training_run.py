@@ -7,16 +7,14 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, NoReturn
 
-from bot.rows import Method, Problem, check_rows, read_lines
 from tuner.folder import JobFolder
 from tuner.spec import Spec
 
 STOPPED = 75
-CHUNK = 1 << 20
 LOOK_SECONDS = 1.0
 Row = dict[str, object]
 
@@ -72,23 +70,6 @@ def leave() -> NoReturn:
 
 TrainingRun = Callable[[JobFolder, Spec, StopSignal], dict[str, object]]
 """Trains to the end, or leaves; returns what the job's result says, or raises Rejected."""
-
-
-def read_rows(param: str, spec: Spec, stop: StopSignal) -> Iterator[tuple[int, Row]]:
-    """The rows of the file that was given as this parameter, with their lines."""
-    path = spec.training if param == "training_file" else spec.validation or ""
-    for line, row in check_rows(read_lines(chunks(path)), Method(spec.method)):
-        if stop.is_asked:
-            leave()
-        if isinstance(row, Problem):
-            raise Rejected(f"invalid_{param}", row.sentence, param)
-        yield line, row
-
-
-def chunks(path: str) -> Iterator[bytes]:
-    with Path(path).open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
 
 
 def refuse_divergence(step: int, losses: Iterable[float | None]) -> None:

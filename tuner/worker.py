@@ -12,11 +12,10 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from bot.rows import count_tokens, overlapping
-from tuner.classification import classification_of
+from tuner.file_checks import check_files
 from tuner.folder import JobFolder, read_json, write_atomically
 from tuner.spec import Spec
-from tuner.training_run import Rejected, Row, StopSignal, TrainingRun, read_rows
+from tuner.training_run import Rejected, StopSignal, TrainingRun
 
 
 def main(folder: JobFolder) -> None:
@@ -38,7 +37,12 @@ def main(folder: JobFolder) -> None:
 def check(folder: JobFolder, spec: Spec, stop: StopSignal) -> None:
     """Read every row of both files and write down what was found."""
     try:
-        found = examine(spec, stop)
+        found = check_files(spec, stop)
+        if spec.engine == "local":
+            from tuner.local.memory import job_memory
+
+            rows, longest = int(str(found["rows"])), int(str(found["longest"]))
+            found["memory"] = job_memory(spec, rows=rows, longest=longest)
     except Rejected as rejected:
         found = {"error": rejected.error}
     write_atomically(folder.checked, json.dumps(found).encode())
@@ -55,7 +59,7 @@ def train(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
 def training_function(engine: str) -> TrainingRun:
     # Here and not at the top: a worker that only checks files needs no numbers.
     if engine == "local":
-        from tuner.local.cards import see_one_card
+        from tuner.local.gpu_choice import see_one_card
         from tuner.local.omp_wait import set_passive_omp_wait
 
         set_passive_omp_wait()
@@ -66,35 +70,6 @@ def training_function(engine: str) -> TrainingRun:
     from tuner.sandbox.training_run import run
 
     return run
-
-
-def examine(spec: Spec, stop: StopSignal) -> dict[str, object]:
-    training = list(read_rows("training_file", spec, stop))
-    if len(training) < spec.min_examples:
-        raise Rejected(
-            "too_few_examples",
-            f"Training file has {len(training)} example(s), but must have at least"
-            f" {spec.min_examples} examples",
-            "training_file",
-        )
-    if spec.validation:
-        validation = list(read_rows("validation_file", spec, stop))
-        _compare(training, validation)
-        rows = [row for _, row in training], [row for _, row in validation]
-        classification_of(spec.hyperparameters, *rows)
-    return {"rows": len(training), "tokens": sum(count_tokens(row) for _, row in training)}
-
-
-def _compare(training: list[tuple[int, Row]], validation: list[tuple[int, Row]]) -> None:
-    if not validation:
-        raise Rejected("too_few_examples", "The validation file is empty.", "validation_file")
-    for line, other in overlapping(training, validation):
-        raise Rejected(
-            "overlapping_examples",
-            f"Line {other}: this row is also in the training file, on line {line}. A row that"
-            " was trained on proves nothing; take it out of one of the two files.",
-            "validation_file",
-        )
 
 
 if __name__ == "__main__":

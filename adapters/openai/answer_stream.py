@@ -99,6 +99,8 @@ class AnswerReader:
             # Some hosts say the same words in both fields.
             yield from self._text("" if text else refusal)
             yield Delta(is_refusal=True)
+        elif message.get("is_refusal") is True:  # the tuner's own mark
+            yield Delta(is_refusal=True)
         self._called(message)
 
     def _text(self, text: str) -> Iterator[Delta]:

@@ -5,13 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
+from adapters.openai.hosts_file import LANGUAGE_MODELS
 from attune.engine.folder import EngineFolder
 from attune.engine.installation import Installation
 from attune.engine.steps import Steps, has_gpu
 from attune.settings import Settings
+from bot.domain import HostName, Hyperparameters, ModelName
 from bot.errors import AttuneError, EngineError, InstallRunning
-from bot.ports.engine import InstalledModel, InstallPlan, InstallProgress, InstallStep
+from bot.ports.engine import (
+    InstalledModel,
+    InstallPlan,
+    InstallProgress,
+    InstallStep,
+    MemoryEstimate,
+)
+from tuner.local.hyperparameters import resolve
+from tuner.local.memory import Shape, free_memory, training_memory
+from tuner.store.jobs import named_base
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +47,31 @@ class EngineManager:
 
     def models(self) -> Sequence[InstalledModel]:
         return self.folder.models() if self.folder.python else ()
+
+    async def training_memory(
+        self,
+        host: HostName,
+        model: ModelName,
+        settings: Hyperparameters,
+        *,
+        rows: int,
+        longest: int,
+        is_preference: bool,
+    ) -> MemoryEstimate | None:
+        """By the tuner's own estimate, of what is free beside its idle models."""
+        base = self.folder.model(named_base(model))
+        if host != LANGUAGE_MODELS or not base.is_dir():
+            return None
+        asked = {name: value for name, value in asdict(settings).items() if value is not None}
+        needed = await asyncio.to_thread(
+            training_memory,
+            Shape.of(base),
+            resolve(asked, rows=rows, is_full=None),
+            tokens=longest,
+            is_dpo=is_preference,
+            is_quantized=False,
+        )
+        return MemoryEstimate(needed, await asyncio.to_thread(free_memory))
 
     def progress(self) -> InstallProgress | None:
         return self._progress

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from bot.domain import HostName, Hyperparameters, ModelName
 from bot.errors import AttuneError
 
 
@@ -50,6 +51,14 @@ class InstalledModel:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes that a training will take, and those that are free now; None where nobody says."""
+
+    needed: int
+    free: int | None
+
+
 class LanguageEngine(Protocol):
     """Installs language models on this machine; only an operator may ask for it."""
 
@@ -59,6 +68,22 @@ class LanguageEngine(Protocol):
 
     def models(self) -> Sequence[InstalledModel]:
         """Bases that are there; none before the engine itself is."""
+        ...
+
+    async def training_memory(
+        self,
+        host: HostName,
+        model: ModelName,
+        settings: Hyperparameters,
+        *,
+        rows: int,
+        longest: int,
+        is_preference: bool,
+    ) -> MemoryEstimate | None:
+        """Of a training on this machine, whose longest row has so many tokens.
+
+        None for another host, and for a model that is not of this engine.
+        """
         ...
 
     def progress(self) -> InstallProgress | None:

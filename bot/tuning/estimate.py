@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bot import numerals
 from bot.domain import (
     Deployment,
     Estimate,
@@ -14,6 +15,7 @@ from bot.domain import (
 )
 from bot.evaluation import questions
 from bot.ports.dependencies import Dependencies
+from bot.ports.engine import LanguageEngine
 from bot.ports.provider import Host, Serving
 from bot.ports.store import Records
 from bot.replies import Button, Card
@@ -126,6 +128,25 @@ def evaluation_line(
     count = min(rows, questions.MOST_QUESTIONS)
     said = request.words.price(price)
     return request.words("start.evaluation", count=count, tokens=f"{tokens:,}", price=said)
+
+
+async def memory_line(request: Request, plan: TrainingPlan, engine: LanguageEngine | None) -> str:
+    """What a training on this machine takes of its memory; empty for one elsewhere."""
+    found = engine and await engine.training_memory(
+        plan.host.name,
+        plan.base,
+        plan.hyperparameters,
+        rows=len(plan.training),
+        longest=max((row.tokens for row in plan.training), default=0),
+        is_preference=plan.method is Method.DPO,
+    )
+    if not found:
+        return ""
+    needed, free = numerals.size(found.needed), numerals.size(found.free or 0)
+    if found.free is None:
+        return request.words("start.memory", needed=needed)
+    key = "start.memory_fits" if found.needed <= found.free else "start.memory_short"
+    return request.words(key, needed=needed, free=free)
 
 
 async def estimate_plan(plan: TrainingPlan, records: Records) -> Estimate:

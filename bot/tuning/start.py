@@ -49,6 +49,7 @@ from bot.tuning.estimate import (
     estimate_plan,
     evaluation_line,
     likely_epochs,
+    memory_line,
 )
 from bot.tuning.holding_out import held_out_share, split
 
@@ -90,7 +91,8 @@ async def start(request: Request, deps: Dependencies) -> Reply:
     found = await planned(request, deps)
     job = await _write_down(request, found.plan, found.estimate, store=deps.store)
     evaluation = evaluation_line(request, job, found.plan, found.in_use, deps)
-    return estimate_card(request, job, found.plan, evaluation)
+    memory = await memory_line(request, found.plan, deps.engine)
+    return estimate_card(request, job, found.plan, evaluation, memory)
 
 
 async def planned(request: Request, deps: Dependencies) -> PlannedTraining:

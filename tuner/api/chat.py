@@ -71,6 +71,8 @@ class Completion:
 
     model: str
     usage: Usage
+    has_json: bool = False
+    """Whether JSON was asked for, so that a refusal has to stand apart from it."""
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(14)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -83,7 +85,9 @@ async def create_completion(request: Request) -> Response:
     place = dependencies_of(request)
     wanted = _read(await json_body(request), place)
     answer = await _ask(place, wanted)
-    completion = Completion(wanted.model, Usage(answer.prompt_tokens))
+    form = wanted.response_format
+    has_json = form is not None and form.type != "text"
+    completion = Completion(wanted.model, Usage(answer.prompt_tokens), has_json)
     if not wanted.stream:
         return JSONResponse(await cancel_on_disconnect(request, _whole(completion, answer)))
     options = wanted.stream_options
@@ -121,15 +125,26 @@ async def _whole(completion: Completion, answer: Generation) -> dict[str, object
     choices = await collect_choices(completion.usage, answer)
     return {
         **completion.head("chat.completion"),
-        "choices": [_shown(index, choice) for index, choice in enumerate(choices)],
+        "choices": [_shown(completion, index, choice) for index, choice in enumerate(choices)],
         "usage": completion.usage.shown(),
     }
 
 
-def _shown(index: int, choice: Choice) -> dict[str, object]:
-    # A refusal stands in both: whoever reads `content` alone shows it all the same.
-    refusal = choice.text if choice.is_refusal else None
-    message: dict[str, object] = {"role": "assistant", "content": choice.text, "refusal": refusal}
+def _said(completion: Completion, text: str, *, is_refusal: bool) -> dict[str, object]:
+    """A refusal is marked, and stands in `refusal` only where `content` must be JSON.
+
+    Many programs read `content` alone, and the AI SDK shows both, one behind the other.
+    """
+    if not is_refusal:
+        return {"content": text}
+    if completion.has_json:
+        return {"content": None, "refusal": text, "is_refusal": True}
+    return {"content": text, "is_refusal": True}
+
+
+def _shown(completion: Completion, index: int, choice: Choice) -> dict[str, object]:
+    said = _said(completion, choice.text, is_refusal=choice.is_refusal)
+    message: dict[str, object] = {"role": "assistant", "refusal": None, **said}
     if choice.reasoning:
         message["reasoning_content"] = choice.reasoning
     if choice.tool_calls:
@@ -151,7 +166,9 @@ async def _events(
     async with aclosing(stream_counting_usage(completion.usage, answer)) as pieces:
         async for piece in pieces:
             logprobs = shown_logprobs(piece.logprobs)
-            for delta, finish_reason in _deltas(piece, is_first=piece.choice not in begun):
+            for delta, finish_reason in _deltas(
+                completion, piece, is_first=piece.choice not in begun
+            ):
                 has_text = "role" not in delta
                 said = {"index": piece.choice, "delta": delta, "logprobs": None}
                 if has_text:
@@ -165,15 +182,16 @@ async def _events(
     yield b"data: [DONE]\n\n"
 
 
-def _deltas(piece: Delta, *, is_first: bool) -> list[tuple[dict[str, object], str | None]]:
+def _deltas(
+    completion: Completion, piece: Delta, *, is_first: bool
+) -> list[tuple[dict[str, object], str | None]]:
     deltas: list[tuple[dict[str, object], str | None]] = []
     if is_first:
         deltas.append(({"role": "assistant", "content": "", "refusal": None}, None))
     if piece.reasoning:
         deltas.append(({"reasoning_content": piece.reasoning}, None))
     if piece.text:
-        refusal = {"refusal": piece.text} if piece.is_refusal else {}
-        deltas.append(({"content": piece.text, **refusal}, None))
+        deltas.append((_said(completion, piece.text, is_refusal=piece.is_refusal), None))
     if piece.tool_calls:
         calls = [{"index": index, **call} for index, call in enumerate(piece.tool_calls)]
         deltas.append(({"tool_calls": calls}, None))

@@ -16,6 +16,7 @@ from tuner.api.paging import envelope, page_of, with_ends
 from tuner.api.request_body import BODILESS, json_body, read_as
 from tuner.api.schemas import LARGEST_SEED, CreateJob, SupervisedNumbers
 from tuner.errors import ApiError, Unknown
+from tuner.file_checks import refuse_few
 from tuner.store import jobs, models
 from tuner.store.events import Event, events_page
 from tuner.store.files import StoredFile
@@ -186,13 +187,7 @@ def _check(place: ApiDependencies, connection: Connection, order: JobRequest) ->
     _check_model(place, connection, order.model)
     training = _file_of(place, connection, order.training_file, param="training_file")
     _check_file(training, order, param="training_file")
-    if (training.rows or 0) < place.min_examples:
-        raise ApiError(
-            f"Training file has {training.rows} example(s), but must have at least"
-            f" {place.min_examples} examples",
-            param="training_file",
-            code="too_few_examples",
-        )
+    refuse_few(training.rows or 0, least=place.min_examples)
     if order.validation_file is not None:
         validation = _file_of(place, connection, order.validation_file, param="validation_file")
         _check_file(validation, order, param="validation_file")

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from torch.nn.functional import linear
 
 from tuner.errors import ModelLoadFailed
 from tuner.local.loading import ADAPTER
@@ -56,14 +55,13 @@ class MultiLoRALinear(nn.Module):
 
     def __init__(self, inner: nn.Linear) -> None:
         super().__init__()
-        self.weight = inner.weight
-        self.bias = inner.bias
+        self.inner = inner
         self.down: torch.Tensor | None = None
         self.up: torch.Tensor | None = None
         self.mask: torch.Tensor | None = None
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        out = linear(states, self.weight, self.bias)
+        out: torch.Tensor = self.inner(states)
         if self.down is None or self.up is None:
             return out
         low = states @ self.down
@@ -71,6 +69,11 @@ class MultiLoRALinear(nn.Module):
             low = low * self._mask_for(low)
         out += low @ self.up
         return out
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """As some models look at it; in 4 bits it is packed."""
+        return self.inner.weight
 
     def _mask_for(self, low: torch.Tensor) -> torch.Tensor:
         """Some layers are given the tokens of all rows one behind the other."""
@@ -87,7 +90,7 @@ class AdapterBank:
         self._layers = dict(_mixable(model))
         self._laid: list[tuple[str, int]] = []
         self._shown: Sequence[str | None] | None = None
-        self.like = next(iter(self._layers.values())).weight.detach()
+        self.like = model.get_input_embeddings().weight.detach()
 
     def refuse_foreign(self, adapter: Adapter) -> None:
         """Raises ModelLoadFailed for one that changes what cannot be mixed."""
@@ -124,7 +127,7 @@ class AdapterBank:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if name in adapter.pairs:
             return adapter.pairs[name]
-        giving, taking = layer.weight.shape
+        giving, taking = layer.inner.out_features, layer.inner.in_features
         down = self.like.new_zeros(taking, adapter.rank)
         return down, self.like.new_zeros(adapter.rank, giving)
 

@@ -40,6 +40,7 @@ class Local:
 
     def __init__(self, bases: Mapping[str, Base], *, longest_queue: int) -> None:
         self.bases = bases
+        self._quantization = {Path(base.place): base.quantization for base in bases.values()}
         self._longest_queue = longest_queue
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._models: OrderedDict[Path, Loaded] = OrderedDict()
@@ -57,7 +58,12 @@ class Local:
             if find_spec(name) is None:
                 raise ModuleNotFoundError(name=name)
         set_passive_omp_wait()
-        return cls(find_bases(said), longest_queue=longest_queue)
+        bases = find_bases(said)
+        if any(base.quantization for base in bases.values()):
+            from tuner.local.loading import refuse_quantized
+
+            refuse_quantized(bases.values())
+        return cls(bases, longest_queue=longest_queue)
 
     async def run(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -115,6 +121,10 @@ class Local:
                     code="context_length_exceeded",
                 )
         return lists
+
+    def make_room(self, memory: int) -> None:
+        """Models that answer nobody go where a training would not fit beside them."""
+        self._work.put(lambda: self._release_idle(memory))
 
     def forget(self, weights: Path) -> None:
         self._work.put(lambda: self._forgotten.add(weights))
@@ -318,15 +328,26 @@ class Local:
 
     def _load(self, place: Path, base: Path) -> "Loaded":
         if place not in self._models:
-            self._make_room()
-            self._models[place] = _opened(place, base)
+            self._limit_models()
+            self._models[place] = _opened(place, base, self._quantization.get(base, ""))
         self._models.move_to_end(place)
         return self._models[place]
 
-    def _make_room(self) -> None:
-        idle = [place for place, loaded in self._models.items() if loaded.batch.is_idle]
-        for place in idle[: max(0, len(self._models) + 1 - KEPT_MODELS)]:
+    def _limit_models(self) -> None:
+        for place in self._idle()[: max(0, len(self._models) + 1 - KEPT_MODELS)]:
             del self._models[place]
+
+    def _release_idle(self, memory: int) -> None:
+        from tuner.local.load_model import free_caches
+        from tuner.local.memory import free_memory
+
+        if memory > (free_memory() or memory):
+            for place in self._idle():
+                del self._models[place]
+            free_caches()
+
+    def _idle(self) -> list[Path]:
+        return [place for place, loaded in self._models.items() if loaded.batch.is_idle]
 
     def _fetch_adapter(self, loaded: "Loaded", place: Path | None) -> None:
         from tuner.local.adapters import Adapter
@@ -370,11 +391,11 @@ class Local:
         loaded.batch.waiting.append(nobody)
 
 
-def _opened(place: Path, base: Path) -> "Loaded":
+def _opened(place: Path, base: Path, quantization: str) -> "Loaded":
     from tuner.local.load_model import load_for_serving
 
     try:
-        return load_for_serving(place, base)
+        return load_for_serving(place, base, quantization if place == base else "")
     except Exception as error:
         if isinstance(error, FileNotFoundError) or _is_memory(error):
             raise

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from tuner.folder import JobFolder, is_full, remove
 from tuner.local.hyperparameters import Hyperparameters
+from tuner.local.memory import too_large
 from tuner.training_run import Rejected
 
 _FULL_WORDS = ("no space left", "disk quota", "file too large", "os error 28", "os error 27")
@@ -52,12 +53,7 @@ def _too_large(numbers: Hyperparameters | None) -> Rejected:
         return Rejected(
             "out_of_memory", "The memory is too small for this base. Use a smaller one.", "model"
         )
-    if numbers.batch_size > 1:
-        advice = f"Try batch_size {numbers.batch_size // 2}."
-    else:
-        advice = "batch_size is 1 already: use shorter examples or a smaller base."
-    sentence = f"The memory is too small for batch_size {numbers.batch_size}. {advice}"
-    return Rejected("out_of_memory", sentence, "batch_size")
+    return too_large(numbers)
 
 
 def _disk_full(folder: JobFolder) -> Rejected:

@@ -60,12 +60,12 @@ class MemoryPlan:
 
 
 def plan_memory(batch: int, *, parameters: int, processes: int) -> MemoryPlan:
-    """`batch` is that of all processes together."""
-    own = math.ceil(batch / processes)
+    """`batch` is that of all processes together; what does not come out even is left off."""
+    own = max(1, batch // processes)
     if parameters <= LARGE:
         return MemoryPlan(own, 1, recomputes=False)
-    times = math.ceil(own / ROWS_OF_LARGE)
-    return MemoryPlan(math.ceil(own / times), times, recomputes=True)
+    rows = next(n for n in range(ROWS_OF_LARGE, 0, -1) if own % n == 0)
+    return MemoryPlan(rows, own // rows, recomputes=True)
 
 
 def resolve(requested: Mapping[str, object], *, rows: int, is_full: bool | None) -> Hyperparameters:

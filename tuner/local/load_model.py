@@ -1,5 +1,6 @@
 """Brings a model into memory, ready to answer."""
 
+import gc
 import os
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -33,11 +34,12 @@ class Loaded:
         return any(reply.adapter == adapter for reply in self.batch.replies)
 
 
-def load_for_serving(place: Path, base: Path) -> Loaded:
+def load_for_serving(place: Path, base: Path, quantization: str = "") -> Loaded:
     """A base, or what was trained whole from it, which is kept exact and served as the base is."""
     be_quiet()
     _leave_room()
-    model, tokenizer = load_model(place, typed_as=base).eval(), load_tokenizer(place)
+    model = load_model(place, typed_as=base, quantization=quantization).eval()
+    tokenizer = load_tokenizer(place)
     reads = longest(model)
     renderer = Renderer(tokenizer, longest=reads)
     stop_token_ids = frozenset(ending_tokens(model, tokenizer, renderer))
@@ -50,6 +52,13 @@ def load_for_serving(place: Path, base: Path) -> Loaded:
         constraints=Constraints(tokenizer, stop_token_ids),
         defaults=GenerationDefaults.of(model.generation_config),
     )
+
+
+def free_caches() -> None:
+    """What was just let go is given back to the machine, and to the card's other processes."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _leave_room() -> None:

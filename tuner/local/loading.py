@@ -3,14 +3,20 @@
 import json
 import logging
 import warnings
+from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
-from tuner.local.cards import own_rank
+from tuner.engine import Base
+from tuner.errors import CannotStart
+from tuner.local.gpu_choice import has_fast_bf16_on_cpu, own_rank
+from tuner.local.hyperparameters import Hyperparameters
 
 ADAPTER = "adapter_config.json"
 LONGEST = 8192
@@ -30,14 +36,28 @@ def device() -> torch.device:
 
 
 def load_model(
-    folder: Path, *, is_trained_whole: bool = False, typed_as: Path | None = None
+    folder: Path,
+    *,
+    is_trained_whole: bool = False,
+    typed_as: Path | None = None,
+    quantization: str = "",
 ) -> PreTrainedModel:
     """In the precision it was saved in, or `typed_as` was, where this machine is good at that.
 
     What is trained as a whole keeps its weights in full precision: the steps would be lost in
-    the rounding of a shorter one.
+    the rounding of a shorter one. With `quantization` "4bit" linear layers are held in 4 bits.
     """
     dtype = torch.float32 if is_trained_whole else _dtype(typed_as or folder)
+    if quantization:
+        return AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            quantization_config=_four_bits(dtype),
+            device_map={"": device()},
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=dtype,
@@ -46,6 +66,53 @@ def load_model(
         local_files_only=True,
     )
     return model.to(device())
+
+
+def _four_bits(dtype: torch.dtype) -> BitsAndBytesConfig:
+    """As in QLoRA (https://arxiv.org/abs/2305.14314): NF4, its scales quantized too."""
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def load_for_training(
+    base: Path, start: Path | None, numbers: Hyperparameters, *, quantization: str
+) -> PreTrainedModel | PeftModel:
+    """Ready to learn: the base, or `start` that was made of it, whole or with an adapter."""
+    if not numbers.lora:
+        return load_model(start or base, is_trained_whole=True)
+    model = load_model(base, quantization=quantization)
+    if start is not None:
+        return PeftModel.from_pretrained(model, start, is_trainable=True)
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=numbers.lora_r,
+            lora_alpha=2 * numbers.lora_r,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        ),
+    )
+
+
+def refuse_quantized(bases: Iterable[Base]) -> None:
+    """Raises CannotStart for a base in 4 bits where that cannot be computed."""
+    name = next((base.id for base in bases if base.quantization), None)
+    if name is None:
+        return
+    if find_spec("bitsandbytes") is None:
+        raise CannotStart(
+            f"'{name}' is to be loaded in 4 bits, which needs bitsandbytes: pip install"
+            " bitsandbytes, or leave out ',quantization=4bit'."
+        )
+    if not torch.cuda.is_available():
+        raise CannotStart(
+            f"'{name}' is to be loaded in 4 bits, which needs a CUDA card, and none is found here."
+            " Leave out ',quantization=4bit'."
+        )
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -82,8 +149,4 @@ def has_bf16() -> bool:
     """Whether sums in bfloat16 are done by the hardware: elsewhere they are slower than others."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    try:
-        flags = Path("/proc/cpuinfo").read_text("utf-8")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags or " bf16" in flags
+    return has_fast_bf16_on_cpu()

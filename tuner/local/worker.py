@@ -8,22 +8,31 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 
 from tuner.classification import classification_of
+from tuner.file_checks import read_rows
 from tuner.folder import JobFolder, read_json
 from tuner.local.error_mapping import mapped_errors
 from tuner.local.greedy_answers import GreedyAnswers
 from tuner.local.hyperparameters import Hyperparameters, plan_memory, resolve
-from tuner.local.loading import be_quiet, is_adapter, load_model, load_tokenizer, longest, width
+from tuner.local.loading import (
+    be_quiet,
+    is_adapter,
+    load_for_training,
+    load_tokenizer,
+    longest,
+    width,
+)
+from tuner.local.memory import wait_for_memory
 from tuner.local.rendering import Renderer, TemplateError, TrainingExample
 from tuner.local.reporting import Reporter
 from tuner.local.rewording import reworded
 from tuner.local.schedule import Schedule, Wordings
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
-from tuner.training_run import Rejected, Row, StopSignal, leave, read_rows
+from tuner.training_run import Rejected, Row, StopSignal, leave, tell
 
 if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer
@@ -116,20 +125,27 @@ class _Job:
         return [row for _, row in read_rows(param, self._spec, self._stop)]
 
     def _model(self, numbers: Hyperparameters) -> PreTrainedModel | PeftModel:
-        if not numbers.lora:
-            return load_model(self._start or Path(self._spec.base), is_trained_whole=True)
-        base = load_model(Path(self._spec.base))
-        if self._start is not None:
-            return PeftModel.from_pretrained(base, self._start, is_trainable=True)
-        return get_peft_model(
-            base,
-            LoraConfig(
-                r=numbers.lora_r,
-                lora_alpha=2 * numbers.lora_r,
-                target_modules="all-linear",
-                task_type="CAUSAL_LM",
-            ),
-        )
+        """Once there is memory for it; of several processes on one job nobody looks."""
+        spec, known = self._spec, read_json(self._folder.checked) or {}
+        if spec.quantization and not numbers.lora:
+            raise Rejected(
+                "whole_in_4_bits",
+                "A base in 4 bits is trained as an adapter alone: leave out 'lora'.",
+                "lora",
+            )
+        if os.environ.get("WORLD_SIZE", "1") == "1":
+            needed = int(str(known.get("memory", 0)))
+            wait_for_memory(needed, numbers, self._pause, self._note)
+        quantization = spec.quantization
+        return load_for_training(Path(spec.base), self._start, numbers, quantization=quantization)
+
+    def _pause(self) -> None:
+        for _ in range(50):
+            self._stop.wait_a_moment()
+
+    def _note(self, message: str) -> None:
+        if self._events is not None:
+            tell(self._events, "note", {"message": message})
 
     def _trainer(
         self,

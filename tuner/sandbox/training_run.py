@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from tuner.classification import FIELDS, Classification, classification_of
+from tuner.file_checks import read_rows
 from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
 from tuner.sandbox import Metrics, Model, Training, resolve
 from tuner.spec import Spec
@@ -15,7 +16,6 @@ from tuner.training_run import (
     Row,
     StopSignal,
     leave,
-    read_rows,
     refuse_divergence,
     tell,
 )

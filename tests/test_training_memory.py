@@ -1,0 +1,190 @@
+"""Memory is estimated before a training starts, said, waited for, and shared with the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from attune.engine.folder import EngineFolder
+from attune.engine.manager import EngineManager
+from attune.settings import Settings
+from bot.domain import HostName, Hyperparameters, ModelName
+from tests.tuner_scene import THINGS, lines, row
+from tuner.bases import find_bases
+from tuner.errors import CannotStart
+from tuner.folder import JobFolder, read_json
+from tuner.local import memory
+from tuner.local.hyperparameters import resolve
+from tuner.spec import Spec
+from tuner.training_run import Rejected, StopSignal
+
+GB = 1 << 30
+
+
+def base_of(folder: Path, *, layers: int = 30, hidden: int = 576, inner: int = 1536) -> Path:
+    """The numbers of a base, and a safetensors file that has a head alone."""
+    config = {"num_hidden_layers": layers, "hidden_size": hidden, "intermediate_size": inner}
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(
+        json.dumps({**config, "vocab_size": 49_152, "dtype": "bfloat16"})
+    )
+    weights = layers * (4 * hidden * hidden + 3 * hidden * inner) + 49_152 * hidden
+    head = json.dumps({"all": {"shape": [weights, 1], "dtype": "BF16"}}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head)
+    return folder
+
+
+def needed(base: Path, *, tokens: int = 64, is_dpo: bool = False, **asked: object) -> float:
+    numbers = resolve({"batch_size": 8, **asked}, rows=72, is_full=None)
+    shape = memory.Shape.of(base)
+    found = memory.training_memory(shape, numbers, tokens=tokens, is_dpo=is_dpo, is_quantized=False)
+    return found / GB
+
+
+def test_the_estimate_grows_with_what_takes_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The smallest is a training that was measured at 2.1 to 2.4 GB (docs/look-up/measured.md)."""
+    monkeypatch.setattr(memory, "has_fast_bf16_on_cpu", lambda: True)
+    small = base_of(tmp_path / "small")
+    large = base_of(tmp_path / "large", layers=28, hidden=3584, inner=18_944)
+
+    least = needed(small)
+
+    assert 1.4 < least < 2.6
+    assert needed(small, tokens=256) > least + 1
+    assert needed(small, batch_size=32) > least + 1
+    assert needed(small, is_dpo=True) > least + 0.3
+    assert needed(small, lora_r=256) > least + 0.5
+    assert needed(small, lora=False) > least + 1.5
+    assert 14 < needed(large) < 24
+    assert needed(large, lora=False) > 100
+
+
+@pytest.mark.parametrize(
+    ("size", "free", "sentence", "notes"),
+    [
+        (16, [8.0], "", 0),
+        (4, [4.0], "about 5.0 GB are needed, and 4.0 GB can be had. Try batch_size 4.", 0),
+        (16, [2.0, 3.0, 5.5], "", 1),
+        (16, [2.0] * 9, "about 5.0 GB are needed, and 2.0 GB can be had", 1),
+        (None, [None], "", 0),
+    ],
+)
+def test_a_training_waits_for_memory_and_gives_up_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    size: float | None,
+    free: list[float | None],
+    sentence: str,
+    notes: int,
+) -> None:
+    readings = iter([None if one is None else int(one * GB) for one in free])
+    clock = iter(range(0, 900, 20))
+    monkeypatch.setattr(memory, "memory_size", lambda: size and int(size * GB))
+    monkeypatch.setattr(memory, "free_memory", lambda: next(readings))
+    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    numbers, told = resolve({"batch_size": 8}, rows=72, is_full=None), list[str]()
+
+    try:
+        memory.wait_for_memory(5 * GB, numbers, lambda: None, told.append)
+        said = ""
+    except Rejected as rejected:
+        said = str(rejected)
+
+    assert (sentence in said) if sentence else not said
+    assert len(told) == notes
+
+
+async def test_the_estimate_card_knows_the_memory_of_installed_models_alone(tmp_path: Path) -> None:
+    base_of(EngineFolder(tmp_path).model("small"))
+    async with asyncio.TaskGroup() as group:
+        manager = EngineManager(
+            Settings.model_validate({"ATTUNE_DATA_DIR": str(tmp_path)}), group, lambda: None
+        )
+
+        async def estimated(host: str, model: str) -> int | None:
+            settings = Hyperparameters(batch_size=8)
+            found = await manager.training_memory(
+                *(HostName(host), ModelName(model), settings),
+                rows=72,
+                longest=64,
+                is_preference=False,
+            )
+            return None if found is None else found.needed
+
+        own = await estimated("local", "ft:small:attune:shop:1a2b3c4d")
+        assert own
+        assert own == await estimated("local", "small")
+        assert await estimated("local", "gpt-4.1-mini") is None
+        assert await estimated("elsewhere", "small") is None
+
+
+@pytest.mark.torch
+def test_what_was_estimated_while_checking_is_asked_for_before_a_model_is_loaded(
+    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tuner.local.worker import run
+    from tuner.worker import check
+
+    (tmp_path / "job").mkdir()
+    folder, rows = JobFolder(tmp_path / "job"), tmp_path / "rows.jsonl"
+    rows.write_bytes(lines([row(thing) for thing in THINGS]))
+    spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, {}, 1)
+    stop = StopSignal(folder.stop)
+    monkeypatch.setattr(memory, "memory_size", lambda: 10)
+
+    check(folder, spec, stop)
+
+    assert int(str((read_json(folder.checked) or {})["memory"])) > 100 << 20
+    with pytest.raises(Rejected, match="memory is too small for batch_size 2"):
+        run(folder, spec, stop)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("free", "kept"), [(4, {"busy"}), (6, {"busy", "idle"})])
+def test_idle_models_make_room_for_a_training_and_busy_ones_stay(
+    monkeypatch: pytest.MonkeyPatch, free: int, kept: set[str]
+) -> None:
+    from tuner.local.engine import Local
+
+    monkeypatch.setattr(memory, "free_memory", lambda: free)
+    engine = Local({}, longest_queue=1)
+    for name in ("busy", "idle"):
+        batch = SimpleNamespace(is_idle=name == "idle")
+        engine._models[Path(name)] = SimpleNamespace(batch=batch)  # type: ignore[assignment]
+
+    engine.make_room(5)
+    engine._attend(is_idle=True)
+
+    assert {path.name for path in engine._models} == kept
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("has_library", "sentence"), [(False, "pip install bitsandbytes"), (True, "needs a CUDA card")]
+)
+def test_a_base_in_4_bits_is_refused_where_it_cannot_be_computed(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, has_library: bool, sentence: str
+) -> None:
+    import torch
+
+    from tuner.local import loading
+
+    monkeypatch.setattr(loading, "find_spec", lambda _: has_library or None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    bases = find_bases([f"quarter={tiny_base},quantization=4bit"])
+
+    assert bases["quarter"].quantization == "4bit"
+    with pytest.raises(CannotStart, match=sentence):
+        loading.refuse_quantized(bases.values())
+    for wrong in (
+        [f"{tiny_base},quantization=3bit"],
+        [f"a={tiny_base},quantization=4bit", str(tiny_base)],
+    ):
+        with pytest.raises(CannotStart, match=r"in 4 bits; give it|is not known here"):
+            find_bases(wrong)
