@@ -1,5 +1,8 @@
 """The other forms of a question: `/v1/completions` and `/v1/responses`, through the SDK."""
 
+import json
+from collections.abc import AsyncIterator
+
 import pytest
 from openai import BadRequestError, NotFoundError
 from openai.types import Completion
@@ -8,6 +11,10 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from tests.tuner_scene import Tuner
+from tuner.api import responses
+from tuner.api.answering import Usage
+from tuner.api.schemas import CreateResponse
+from tuner.engine import Delta, Generation
 
 FIGS, JAM = "Do you sell figs?", "Do you sell jam?"
 ANSWER, OTHER = "Arr, figs be in the hold, matey.", "Arr, jam be in the hold, matey."
@@ -171,6 +178,46 @@ def test_each_event_of_a_cut_response_is_as_typed(tuner: Tuner, tuned: FineTunin
     assert events[-1].type == "response.incomplete"
     assert events[-1].response.incomplete_details is not None
     assert events[-1].response.incomplete_details.reason == "max_output_tokens"
+
+
+@pytest.mark.parametrize("said", ["Seven.", ""])
+async def test_what_is_thought_before_a_response_is_an_item_of_its_own(said: str) -> None:
+    deltas = [Delta(0, reasoning="Three, ", tokens=2), Delta(0, reasoning="four.", tokens=2)]
+    deltas += [Delta(0, said, 1)] if said else []
+    end = Delta(0, finish_reason="stop" if said else "length")
+
+    async def pieces() -> AsyncIterator[Delta]:
+        for delta in (*deltas, end):
+            yield delta
+
+    def asked() -> responses.Answer:
+        wanted = CreateResponse.model_validate(
+            {"model": "qwen", "input": "3 + 4?", "reasoning": {"effort": "low"}}
+        )
+        return responses.Answer(wanted, Usage(5))
+
+    told = [one async for one in responses._events(asked(), Generation(5, pieces()))]
+    whole = await responses._whole(asked(), Generation(5, pieces()))
+
+    events = [json.loads(one.decode().partition("data: ")[2]) for one in told]
+    for event in events:
+        EVENTS.validate_python(event)
+    final = Response.model_validate(events[-1]["response"], strict=True)
+    for answer in (final, Response.model_validate(whole, strict=True)):
+        thought, message = answer.output
+        assert thought.type == "reasoning"
+        assert thought.content is not None
+        assert thought.content[0].text == "Three, four."
+        assert (message.type, answer.output_text) == ("message", said)
+        assert answer.reasoning is not None
+        assert answer.reasoning.effort == "low"
+        assert answer.usage is not None
+        assert answer.usage.output_tokens_details.reasoning_tokens == 4
+    places = [event.get("output_index") for event in events if "output_index" in event]
+    assert places == sorted(places)
+    added = [event["item"]["type"] for event in events if event["type"].endswith("item.added")]
+    done = [event["item"]["type"] for event in events if event["type"].endswith("item.done")]
+    assert added == done == ["reasoning", "message"]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ class Usage:
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Those of the completion that belong to what was thought before it."""
 
     def shown(self) -> dict[str, int]:
         return {
@@ -178,6 +180,7 @@ async def stream_counting_usage(usage: Usage, answer: Generation) -> AsyncGenera
     try:
         async for piece in answer.pieces:
             usage.completion_tokens += piece.tokens
+            usage.reasoning_tokens += piece.tokens if piece.reasoning and not piece.text else 0
             yield piece
     finally:
         if isinstance(answer.pieces, AsyncGenerator):

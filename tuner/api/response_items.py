@@ -28,6 +28,9 @@ def as_chat(wanted: CreateResponse) -> dict[str, object]:
         else {"type": "function", "function": {"name": choice.name}},
         "parallel_tool_calls": wanted.parallel_tool_calls,
     }
+    if wanted.reasoning is not None:
+        is_thinking = wanted.reasoning.effort not in (None, "none")
+        body["chat_template_kwargs"] = {"enable_thinking": is_thinking}
     if form is not None:
         said = form.model_dump(by_alias=True, exclude_none=True)
         kind = said.pop("type")
@@ -108,6 +111,21 @@ def text_item(item_id: str, choice: Choice | None) -> dict[str, object]:
         "status": "in_progress" if choice is None else ended,
         "content": content,
     }
+
+
+def thoughts_item(item_id: str, text: str | None) -> dict[str, object]:
+    """What was thought before an answer, which is in progress without a text."""
+    return {
+        "id": item_id,
+        "type": "reasoning",
+        "status": "in_progress" if text is None else "completed",
+        "summary": [],
+        "content": [] if text is None else [thoughts_part(text)],
+    }
+
+
+def thoughts_part(text: str) -> dict[str, object]:
+    return {"type": "reasoning_text", "text": text}
 
 
 def call_items(calls: Sequence[Item]) -> list[dict[str, object]]:

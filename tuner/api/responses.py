@@ -31,7 +31,16 @@ from tuner.api.answering import (
 )
 from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.request_body import json_body, read_as
-from tuner.api.response_items import as_chat, call_items, messages_of, part, shown, text_item
+from tuner.api.response_items import (
+    as_chat,
+    call_items,
+    messages_of,
+    part,
+    shown,
+    text_item,
+    thoughts_item,
+    thoughts_part,
+)
 from tuner.api.schemas import CreateChat, CreateResponse
 from tuner.conversation import read_messages
 from tuner.engine import Delta, Generation, Sampling
@@ -49,7 +58,6 @@ UNSUPPORTED: NeutralValues = {
     "prompt": (),
     "prompt_cache_options": (),
     "prompt_cache_retention": (),
-    "reasoning": ({},),
     "service_tier": ("auto", "default"),
     "truncation": ("disabled",),
 }
@@ -57,6 +65,7 @@ UNSUPPORTED: NeutralValues = {
 WITHOUT_TOKENS: NeutralValues = {
     "include": ([],),
     "parallel_tool_calls": (False, True),
+    "reasoning": ({}, {"effort": "none"}),
     "text": ({}, {"format": {"type": "text"}}),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
@@ -73,7 +82,12 @@ class Answer:
     id: str = field(default_factory=lambda: f"resp_{secrets.token_hex(24)}")
     item_id: str = field(default_factory=lambda: f"msg_{secrets.token_hex(24)}")
     created: int = field(default_factory=lambda: int(time.time()))
+    thoughts_id: str = field(default_factory=lambda: f"rs_{secrets.token_hex(24)}")
     calls: list[dict[str, object]] = field(default_factory=list)
+    has_thoughts: bool = False
+    """Whether an item of thoughts stands before the message in the stream."""
+    is_thinking: bool = False
+    """Whether that item is not at its end yet."""
 
     def shown(self, choice: Choice | None = None) -> dict[str, object]:
         """In progress without a choice, and ended with one."""
@@ -95,7 +109,7 @@ class Answer:
             "output": [] if choice is None else self.items(choice),
             "parallel_tool_calls": wanted.parallel_tool_calls is not False,
             "previous_response_id": None,
-            "reasoning": {"effort": None, "summary": None},
+            "reasoning": {"effort": _effort(wanted), "summary": None},
             "store": False,
             "temperature": 1.0 if wanted.temperature is None else wanted.temperature,
             "text": {"format": _format(wanted)},
@@ -108,11 +122,12 @@ class Answer:
         }
 
     def items(self, choice: Choice) -> list[dict[str, object]]:
-        """The message, unless there are calls alone, and the calls."""
+        """What was thought, the message, unless there are calls alone, and the calls."""
         if not self.calls:
             self.calls = call_items(choice.tool_calls)
+        thoughts = [thoughts_item(self.thoughts_id, choice.reasoning)] if choice.reasoning else []
         has_text = bool(choice.text) or not self.calls
-        return [*([text_item(self.item_id, choice)] if has_text else []), *self.calls]
+        return [*thoughts, *([text_item(self.item_id, choice)] if has_text else []), *self.calls]
 
     def _usage(self) -> dict[str, object]:
         said = self.usage
@@ -120,9 +135,13 @@ class Answer:
             "input_tokens": said.prompt_tokens,
             "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens": said.completion_tokens,
-            "output_tokens_details": {"reasoning_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": said.reasoning_tokens},
             "total_tokens": said.prompt_tokens + said.completion_tokens,
         }
+
+
+def _effort(wanted: CreateResponse) -> str | None:
+    return wanted.reasoning.effort if wanted.reasoning else None
 
 
 def _format(wanted: CreateResponse) -> dict[str, object]:
@@ -192,22 +211,37 @@ async def _events(answer: Answer, generation: Generation) -> AsyncIterator[bytes
         async for piece in pieces:
             is_first = not choice.text
             choice.add(piece)
-            for told in _deltas(numbered, answer, piece, is_first=is_first):
+            for told in _deltas(numbered, answer, piece, choice, is_first=is_first):
                 yield told
-    if not choice.text and not choice.tool_calls:
-        for begin in _text_begins(numbered, answer):
-            yield begin
-    for number, item in enumerate(answer.items(choice)):
-        for end in _item_ends(numbered, answer, number, item, choice):
-            yield end
+    for told in _rest(numbered, answer, choice):
+        yield told
     ended = answer.shown(choice)
     yield numbered.event(f"response.{ended['status']}", response=ended)
 
 
+def _rest(numbered: "_Events", answer: Answer, choice: Choice) -> Iterator[bytes]:
+    """What follows the last piece: the ends of the items, and the calls whole."""
+    if answer.is_thinking:
+        yield from _thoughts_end(numbered, answer, choice)
+    if not choice.text and not choice.tool_calls:
+        yield from _text_begins(numbered, answer)
+    for number, item in enumerate(answer.items(choice)):
+        if item["type"] != "reasoning":
+            yield from _item_ends(numbered, answer, number, item, choice)
+
+
 def _deltas(
-    numbered: "_Events", answer: Answer, piece: Delta, *, is_first: bool
+    numbered: "_Events", answer: Answer, piece: Delta, choice: Choice, *, is_first: bool
 ) -> Iterator[bytes]:
+    if piece.reasoning:
+        if not answer.has_thoughts:
+            answer.has_thoughts = answer.is_thinking = True
+            yield from _thoughts_begin(numbered, answer)
+        place = _thoughts_place(answer)
+        yield numbered.event("response.reasoning_text.delta", **place, delta=piece.reasoning)
     if piece.text:
+        if answer.is_thinking:
+            yield from _thoughts_end(numbered, answer, choice)
         if is_first:
             yield from _text_begins(numbered, answer)
         logprobs = shown(piece.logprobs)
@@ -215,13 +249,33 @@ def _deltas(
         yield numbered.event(kind, **_place(answer), delta=piece.text, logprobs=logprobs)
 
 
+def _thoughts_place(answer: Answer) -> dict[str, object]:
+    return {"item_id": answer.thoughts_id, "output_index": 0, "content_index": 0}
+
+
+def _thoughts_begin(numbered: "_Events", answer: Answer) -> Iterator[bytes]:
+    item, place = thoughts_item(answer.thoughts_id, None), _thoughts_place(answer)
+    yield numbered.event("response.output_item.added", output_index=0, item=item)
+    yield numbered.event("response.content_part.added", **place, part=thoughts_part(""))
+
+
+def _thoughts_end(numbered: "_Events", answer: Answer, choice: Choice) -> Iterator[bytes]:
+    answer.is_thinking = False
+    text, place = choice.reasoning, _thoughts_place(answer)
+    yield numbered.event("response.reasoning_text.done", **place, text=text)
+    yield numbered.event("response.content_part.done", **place, part=thoughts_part(text))
+    item = thoughts_item(answer.thoughts_id, text)
+    yield numbered.event("response.output_item.done", output_index=0, item=item)
+
+
 def _place(answer: Answer) -> dict[str, object]:
-    return {"item_id": answer.item_id, "output_index": 0, "content_index": 0}
+    index = int(answer.has_thoughts)
+    return {"item_id": answer.item_id, "output_index": index, "content_index": 0}
 
 
 def _text_begins(numbered: "_Events", answer: Answer) -> Iterator[bytes]:
-    item = text_item(answer.item_id, None)
-    yield numbered.event("response.output_item.added", output_index=0, item=item)
+    item, index = text_item(answer.item_id, None), int(answer.has_thoughts)
+    yield numbered.event("response.output_item.added", output_index=index, item=item)
     yield numbered.event("response.content_part.added", **_place(answer), part=part(""))
 
 

@@ -195,6 +195,10 @@ class ResponseText(Shape):
     format: PlainFormat | ResponseSchemaFormat | None = None
 
 
+class ReasoningShape(Shape):
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
 class CreateResponse(Shape):
     """`store` may be asked for, and the answer says that it was not done."""
 
@@ -208,6 +212,7 @@ class CreateResponse(Shape):
     tool_choice: Literal["none", "auto", "required"] | NamedResponseTool | None = None
     parallel_tool_calls: Annotated[bool, Field(strict=True)] | None = None
     text: ResponseText | None = None
+    reasoning: ReasoningShape | None = None
     include: list[Literal["message.output_text.logprobs"]] | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
