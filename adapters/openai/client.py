@@ -111,9 +111,8 @@ class OpenAIHost:
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
         added = additions or Additions()
         self._extra_body, self._served_as = added.extra_body, added.served_as
-        self._key_variable = key_variable
+        self._key_variable, self._http = key_variable, _http_client()
         self._timeouts = added.within(patience or Timeouts())
-        self._http = _http_client()
         self._reading = AsyncOpenAI(
             # The package refuses to start without a key; hosts without one ignore it.
             api_key=key or "none",
