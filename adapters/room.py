@@ -10,7 +10,7 @@ import shutil
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
@@ -65,9 +65,15 @@ class _Body:
     text: Text | None = None
     card: Card | None = None
     listing: Listing | None = None
+    others: dict[str, object] = field(default_factory=dict)
+    """By language, the same reply in other words."""
 
 
 _BODY: TypeAdapter[_Body] = TypeAdapter(_Body)
+_CODES = frozenset(
+    {"action", "link", "id", "tone", "marks", ("facts", "name"), ("columns", "text")}
+)
+"""Fields of replies, alone or within another, that are the same in every language."""
 
 
 class LocalRoom:
@@ -146,7 +152,9 @@ class LocalRoom:
             buttons = tuple(one for one in stream.buttons() if not one.action.startswith(VOTE))
         finally:
             if message:
-                await self._close(message.number, Text(_storable(written), buttons=buttons))
+                words = stream.other_words()
+                answer = Text(_storable(written), buttons=buttons, other_words=words)
+                await self._close(message.number, answer)
         if message is None:
             raise EmptyAnswer
         return _id(message)
@@ -283,14 +291,14 @@ class LocalRoom:
         self._tell(Posted(message, is_partial) if is_new else Updated(message, is_partial))
         return message
 
-    async def _rewrite(self, number: int, reply: Drawn) -> RoomMessage:
-        text, body = _storable(draw_words(reply)), _to_json(reply)
+    async def _rewrite(self, number: int, reply: Drawn, *, is_answer: bool = False) -> RoomMessage:
+        text, body = _storable(draw_words(reply)), _to_json(reply, is_answer=is_answer)
         async with self._store.writing() as records:
             message = await records.room.edit(number, text=text, body=body, at=self._clock.now())
         return _found(message)
 
     async def _close(self, number: int, answer: Text) -> None:
-        message = await self._rewrite(number, answer)
+        message = await self._rewrite(number, answer, is_answer=True)
         self._tell(Streaming(number, message.text, is_final=True))
         self._tell(Updated(message))
 
@@ -313,12 +321,14 @@ class LocalRoom:
         self._publish(change)
 
 
-def drawn(message: RoomMessage) -> Drawn:
-    """What a view shows of a message, with its buttons."""
+def drawn(message: RoomMessage, language: str = "") -> Drawn:
+    """What a view shows of a message, with its buttons; in a language that it was kept in too."""
     if message.body is None:
         return Text(message.text)
     try:
         body = _BODY.validate_json(message.body)
+        if language in body.others:
+            body = _BODY.validate_python(body.others[language])
     except ValidationError:
         log.warning("a kept reply cannot be read", extra={"number": message.number})
         return Text(message.text)
@@ -390,17 +400,45 @@ async def _answered(records: Records, key: str) -> int | None:
     return message.number if message else None
 
 
-def _to_json(reply: Drawn) -> str:
+def _to_json(reply: Drawn, *, is_answer: bool = False) -> str:
+    """With the reply in every language that it can be told in; of an answer only its buttons."""
+    body = _body(replace(reply, other_words={}))
+    own = _BODY.dump_python(body, mode="json", exclude_defaults=True)
+    for language, translate in reply.other_words.items():
+        told = _in_other_words(own, translate, is_fixed=is_answer)
+        if told != own:
+            body.others[language] = told
+    return _BODY.dump_json(body, exclude_defaults=True).decode()
+
+
+def _body(reply: Drawn) -> _Body:
     match reply:
         case Text():
-            body = _Body(text=reply)
+            return _Body(text=reply)
         case Card():
-            body = _Body(card=reply)
+            return _Body(card=reply)
         case Listing():
-            body = _Body(listing=reply)
+            return _Body(listing=reply)
         case _:
             assert_never(reply)
-    return _BODY.dump_json(body, exclude_defaults=True).decode()
+
+
+def _in_other_words(
+    value: object, translate: Callable[[str], str], *, within: str = "", is_fixed: bool = False
+) -> object:
+    """The JSON of a reply with all that we say in it translated, but no text of people's."""
+    if isinstance(value, str):
+        return value if is_fixed else translate(value)
+    if isinstance(value, list):
+        return [_in_other_words(one, translate, within=within, is_fixed=is_fixed) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: inner
+        if name in _CODES or (within, name) in _CODES
+        else _in_other_words(inner, translate, within=name, is_fixed=is_fixed and name != "buttons")
+        for name, inner in value.items()
+    }
 
 
 def _storable(text: str) -> str:

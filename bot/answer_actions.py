@@ -154,10 +154,12 @@ async def about_answers(request: Request, deps: Dependencies) -> Reply:
     """Which model wrote each of these messages, and in what time."""
     lines: list[ListingRow] = []
     async with deps.store.reading() as records:
+        models = await records.models.all(request.id, request.assistant.id)
+        names = {model.name: model.spoken for model in models}
         for number in request.argument.split(","):
             message = MessageId(number)
             turn = await records.turns.by_message(request.id, request.place.channel, message)
             if turn is not None:
                 note = f"{turn.seconds:.1f} s" if turn.seconds is not None else ""
-                lines.append(ListingRow(message, turn.model, note))
+                lines.append(ListingRow(message, names.get(turn.model, turn.model), note))
     return Listing("", tuple(lines))

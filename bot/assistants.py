@@ -13,6 +13,7 @@ from bot.domain import (
     AssistantId,
     Binding,
     ChannelId,
+    Deployment,
     HostName,
     ModelName,
     Role,
@@ -119,9 +120,9 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         assistant = await chosen(request, records)
         deployment = await records.deployments.current(request.id, assistant.id)
         bindings = await records.assistants.bindings(request.id)
+        answers = await _answering(request, assistant, deployment, records)
     words = request.words
     channels = [references.channel(b.channel) for b in bindings if b.assistant == assistant.id]
-    answers = deployment.model if deployment else assistant.base
     facts = {
         "instructions": assistant.instructions or words("none"),
         "model": answers,
@@ -144,6 +145,16 @@ async def show(request: Request, deps: Dependencies) -> Reply:
     kept = facts if request.role >= Role.CURATOR else {n: facts[n] for n in _FOR_MEMBERS}
     shown = tuple(Fact(words(f"assistant.{name}"), value, name) for name, value in kept.items())
     return Card(words("assistant.title", name=assistant.name), facts=shown)
+
+
+async def _answering(
+    request: Request, assistant: Assistant, current: Deployment | None, records: Records
+) -> str:
+    """The name that people call the model by which an assistant answers."""
+    if current is None:
+        return assistant.base
+    model = await records.models.find(request.id, current.model)
+    return model.spoken if model else current.model
 
 
 @handlers.command("assistant edit", Role.ADMIN, _NAMED, *_SETTINGS)
@@ -234,7 +245,7 @@ async def listing(request: Request, deps: Dependencies) -> Reply:
         lines = []
         for assistant in assistants:
             current = await records.deployments.current(request.id, assistant.id)
-            model = current.model if current else assistant.base
+            model = await _answering(request, assistant, current, records)
             lines.append(
                 ListingRow(
                     str(assistant.id), assistant.name, request.words("list.model", model=model)

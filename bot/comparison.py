@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -70,8 +70,16 @@ async def compare(request: Request, deps: Dependencies) -> Reply:
 async def contenders(request: Request, deps: Dependencies) -> Reply:
     """Who can be compared; those asked unless others are chosen come with a good tone."""
     found = await _everyone(request, store=deps.store)
+    async with deps.store.reading() as records:
+        models = await records.models.all(request.id, request.assistant.id)
+    names: Mapping[str, str] = {model.name: model.spoken for model in models}
     lines = tuple(
-        ListingRow(one.name, one.title, one.model, tone=Tone.GOOD if one.is_usual else Tone.PLAIN)
+        ListingRow(
+            one.name,
+            one.title,
+            names.get(one.name, one.model),
+            tone=Tone.GOOD if one.is_usual else Tone.PLAIN,
+        )
         for one in found
     )
     return Listing("", lines)

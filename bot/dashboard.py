@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
 from bot.commands import Handlers
-from bot.domain import DailyAnswers, Role
+from bot.domain import DailyAnswers, ModelName, Role
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Hosts
 from bot.replies import Card, Chart, Fact, Reply, Series
@@ -31,27 +31,31 @@ async def dashboard(request: Request, deps: Dependencies) -> Reply:
         found = await records.answer_stats.daily(
             request.id, request.assistant.id, since=since - timedelta(days=_DAYS - 1)
         )
+        models = await records.models.all(request.id, request.assistant.id)
+    names = {model.name: model.spoken for model in models}
     if not found:
         return Card(words("dashboard.title"), (words("dashboard.empty"),))
     return Card(
         words("dashboard.title"),
-        facts=tuple(_facts(found, deps.hosts, words)),
+        facts=tuple(_facts(found, names, deps.hosts, words)),
         chart=_chart(found, today, words),
     )
 
 
-def _facts(found: Sequence[DailyAnswers], hosts: Hosts, words: Words) -> Iterator[Fact]:
+def _facts(
+    found: Sequence[DailyAnswers], names: Mapping[ModelName, str], hosts: Hosts, words: Words
+) -> Iterator[Fact]:
     total = {name: sum(getattr(one, name) for one in found) for name in _SUMS}
     yield Fact(words("dashboard.answered"), f"{total['answered']:,}", "answered")
     rated = total["liked"] + total["disliked"]
     shares = (("liked", rated), ("disliked", rated), ("refused", total["answered"]))
     for name, of in shares:
         yield Fact(words(f"dashboard.{name}"), _share(total[name], of), name)
-    by_model = Counter[str]()
+    by_model = Counter[ModelName]()
     for one in found:
         by_model[one.model] += one.answered
     for model, count in by_model.most_common(_MODELS):
-        label = words("dashboard.share", model=model)
+        label = words("dashboard.share", model=names.get(model, model))
         yield Fact(label, _share(count, total["answered"]), f"share.{model}")
     tokens = sum(one.prompt_tokens + one.completion_tokens for one in found)
     cost = words("dashboard.tokens", tokens=f"{tokens:,}", price=words.price(_price(found, hosts)))

@@ -68,7 +68,7 @@ from bot.request import Request
 from bot.running_answers import RunningAnswers
 from bot.single_flight import SingleFlight
 from bot.warmup import warm_up
-from bot.words import Words
+from bot.words import Words, language_of
 
 log = logging.getLogger(__name__)
 
@@ -249,7 +249,7 @@ class Dispatch:
 
     async def _told(self, event: Event, progress: ProgressCallback | None = None) -> Reply:
         """What `ask` and `look` give back; here too errors become words."""
-        words, role = Words(event.locale), Role.STRANGER
+        words, role = Words(_language(event)), Role.STRANGER
         try:
             # A workspace begins with what a platform sends, never with what an address names.
             is_ours = event.place.workspace == LOCAL
@@ -303,7 +303,7 @@ class Dispatch:
         self._deps.changed(event.what.kind)
 
     async def _outcome(self, event: Event) -> _Outcome:
-        words, role = Words(event.locale), Role.STRANGER
+        words, role = Words(_language(event)), Role.STRANGER
         try:
             await self._gate.wait()
             request = await self._request_for(event)
@@ -333,7 +333,8 @@ class Dispatch:
             error = AttuneError()
         if error is not None:
             said = _explained(error, outcome.role, outcome.words)
-            await self._sender.apologise(event, said, is_outdated=isinstance(error, Outdated))
+            is_outdated = isinstance(error, Outdated)
+            await self._sender.apologise(event, said, outcome.words, is_outdated=is_outdated)
 
     async def _request_for(self, event: Event, *, may_create: bool = True) -> Request:
         """What one look at the store says about an event."""
@@ -362,7 +363,7 @@ class Dispatch:
         if workspace is None or answering is None:
             return None
         assistant, binding, deployment = answering
-        words = Words(assistant.language or event.locale)
+        words = Words(assistant.language or _language(event))
         user = event.user
         grant = await records.roles.get(workspace.id, user.id)
         if grant is not None and access.has_rejoined_since(grant, user):
@@ -565,3 +566,11 @@ async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:
     _, channel, message = root.split("/", 2)
     at = ChannelId(channel), MessageId(message)
     return await records.turns.by_message(workspace, *at) is not None
+
+
+def _language(event: Event) -> str:
+    """A question is answered in the language that it is asked in, whoever reads along."""
+    match event.what:
+        case MessageReceived(message=asked) if not asked.text.startswith("tune "):
+            return language_of(asked.text, event.locale)
+    return event.locale

@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
-from bot.domain import ONLY_EDIT, MessageId, Notice, UserId, WorkspaceId
+from bot.domain import LOCAL, ONLY_EDIT, MessageId, Notice, UserId, WorkspaceId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Clock, Records, Store
@@ -95,7 +96,11 @@ async def _worded(notice: Notice, *, store: Store, wordings: Mapping[str, Wordin
         locale = str(notice.details.get("locale", "en"))
         language = (answering[0].language if answering else None) or locale
         wording = wordings.get(notice.kind)
-        return await wording(notice, records, Words(language)) if wording else None
+        words = Words(language)
+        drawn = await wording(notice, records, words) if wording else None
+    if drawn is None or notice.place.workspace != LOCAL:
+        return drawn
+    return replace(drawn, other_words=words.translations())
 
 
 async def _show(notice: Notice, drawn: Drawn, surface: Surface) -> MessageId:

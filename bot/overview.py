@@ -108,10 +108,11 @@ async def counts(request: Request, deps: Dependencies) -> Reply:
 async def channel(request: Request, deps: Dependencies) -> Reply:
     """Who answers here, and with which model."""
     answering = str(request.assistant.base)
-    if request.deployment is not None:
-        async with deps.store.reading() as records:
+    async with deps.store.reading() as records:
+        new = await _new_rows(request, records)
+        if request.deployment is not None:
             model = await records.models.find(request.id, request.deployment.model)
-        answering = model.spoken if model else request.deployment.model
+            answering = model.spoken if model else request.deployment.model
     is_always = request.binding is not None and request.binding.always
     key = "channel.always" if is_always else "channel.mentioned"
     return Card(
@@ -121,7 +122,19 @@ async def channel(request: Request, deps: Dependencies) -> Reply:
             Fact(request.words("assistant.model"), answering, "model"),
             Fact(request.words("assistant.training_host"), request.assistant.training_host, "host"),
             Fact(request.words("yes"), "yes" if is_always else "no", "always"),
+            Fact(request.words("fact.examples"), str(new), "new"),
         ),
+    )
+
+
+async def _new_rows(request: Request, records: Records) -> int:
+    """Examples that the next training would be the first to learn."""
+    mine = request.assistant.id
+    jobs = await records.jobs.page(request.id, assistant=mine, limit=_RECENT)
+    done = (one for one in jobs if one.phase is Phase.SUCCEEDED)
+    learned = next((one.snapshot for one in done if one.method is Method.SUPERVISED), None)
+    return await records.training_offers.new_rows(
+        request.id, mine, Method.SUPERVISED, learned=learned
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.domain import MessageId
@@ -89,6 +89,10 @@ class Column:
     is_refusal: bool = False
 
 
+OtherWords = Mapping[str, Callable[[str], str]]
+"""By language, what puts our own texts into it, for surfaces whose readers switch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """Plain words; `private` is for the asker alone where a surface can do that."""
@@ -96,6 +100,7 @@ class Text:
     text: str
     private: bool = False
     buttons: tuple[Button, ...] = ()
+    other_words: OtherWords = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,7 @@ class Card:
     private: bool = False
     replaces: bool = False
     marks: tuple[str, ...] = ()
+    other_words: OtherWords = field(default_factory=dict, compare=False, repr=False)
 
 
 class FieldKind(StrEnum):
@@ -191,6 +197,7 @@ class Listing:
     share: Button | None = None
     private: bool = False
     replaces: bool = False
+    other_words: OtherWords = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +254,7 @@ class Stream:
     while_written: tuple[Button, ...] = ()
     continued: Callable[[MessageId], None] = _ignored
     stopped: Callable[[], None] = _unheard
+    other_words: Callable[[], OtherWords] = dict
 
 
 @dataclass(frozen=True, slots=True)

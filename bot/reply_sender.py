@@ -9,9 +9,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
-from bot.domain import MessageId, Place
+from bot.domain import LOCAL, MessageId, Place
 from bot.errors import AttuneError, BadInput, SurfaceError
-from bot.events import ButtonClicked, Event, FormSubmitted
+from bot.events import ButtonClicked, Event, FormSubmitted, MessageReceived
 from bot.examples.shown import examples_on
 from bot.examples.states import redraw_outdated
 from bot.inbox_writer import InboxWriter
@@ -61,15 +61,17 @@ class ReplySender:
                 return
             case Text() | Card() | Listing():
                 await self._begin(event)
-                await self._show(event, reply, surface)
+                await self._show(event, _in_all_languages(event, reply, words), surface)
             case ReactionReply():
                 await self._begin(event)
-                await self._receipt(event, reply, surface)
+                text = reply.text and _in_all_languages(event, reply.text, words)
+                await self._receipt(event, reply.emoji, reply.message, text, surface)
             case Refused():
                 await self._begin(event)
-                await self._refuse(event, reply.card or Text(reply.text, private=True), surface)
+                refusal = reply.card or Text(reply.text, private=True)
+                await self._refuse(event, _in_all_languages(event, refusal, words), surface)
             case Stream():
-                await self._stream(event, reply, surface)
+                await self._stream(event, replace(reply, other_words=words.translations), surface)
             case Form() if isinstance(surface, CanOpenForm):
                 await surface.open_form(event, reply)
             case Document() if isinstance(surface, CanSendFile):
@@ -115,11 +117,18 @@ class ReplySender:
             await records.example_cards.put(workspace, place, message, list(examples))
             await redraw_outdated(event, examples, records, at=self._deps.clock.now())
 
-    async def _receipt(self, event: Event, receipt: ReactionReply, surface: Surface) -> None:
-        if receipt.message is not None:
-            await surface.react(event.place, receipt.message, receipt.emoji)
-        if receipt.text is not None:
-            await self._show(event, receipt.text, surface)
+    async def _receipt(
+        self,
+        event: Event,
+        emoji: str,
+        message: MessageId | None,
+        text: Drawn | None,
+        surface: Surface,
+    ) -> None:
+        if message is not None:
+            await surface.react(event.place, message, emoji)
+        if text is not None:
+            await self._show(event, text, surface)
 
     async def _stream(self, event: Event, stream: Stream, surface: Surface) -> None:
         async def posted(message: MessageId) -> None:
@@ -152,13 +161,15 @@ class ReplySender:
         """Written before anything is shown, so that a later run knows where to look first."""
         await self._inbox.begin(event.key)
 
-    async def apologise(self, event: Event, sentence: str, *, is_outdated: bool = False) -> None:
+    async def apologise(
+        self, event: Event, sentence: str, words: Words, *, is_outdated: bool = False
+    ) -> None:
         """An error is told where it happened; if even that fails it is only logged."""
         try:
             surface = self._deps.surfaces.of(event.place.workspace)
             sentence = await named(sentence, event.place, surface)
             key = f"{event.key}.error"
-            text = Text(sentence, private=True)
+            text = _in_all_languages(event, Text(sentence, private=True), words)
             if is_outdated and event.private_card is not None:
                 await self._refuse(event, text, surface)
             elif isinstance(event.what, FormSubmitted) and isinstance(surface, CanReturnForm):
@@ -171,6 +182,13 @@ class ReplySender:
             log.warning("An error could not be told", extra={"why": error.key})
         except Exception:
             log.exception("An error could not be told")
+
+
+def _in_all_languages(event: Event, reply: Drawn, words: Words) -> Drawn:
+    """In our own room each window reads in its language; a question is answered in its own."""
+    if event.place.workspace != LOCAL or isinstance(event.what, MessageReceived):
+        return reply
+    return replace(reply, other_words=words.translations())
 
 
 def _uncancel() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
@@ -14,9 +15,10 @@ from nicegui.props import Props
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
-from adapters.room import ASSISTANT
+from adapters.room import ASSISTANT, drawn
 from adapters.studio import Studio, register_pages
 from adapters.studio.markup import quoted
+from adapters.text_layout import draw_words
 from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, Attachment, ChannelId, MessageId, Place, WorkspaceId
 from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted
@@ -48,6 +50,10 @@ async def window(scene: Scene) -> AsyncIterator[User]:
         yield user
         # Else NiceGUI unloads the modules that the pages came from.
         Client.page_routes.clear()
+
+
+# Words of ours that nobody has put into Chinese; names and units are single words.
+_ENGLISH = re.compile(r"^(?!/tune).*[A-Za-z]{2,} [a-z]{2,} [a-z]{2,}", re.MULTILINE)
 
 
 # What a page asks
@@ -271,6 +277,49 @@ async def test_a_command_stands_above_its_reply_and_a_mark_counts_once(
     assert (await told())[:2] == ["Good words", "/tune status"]
     before = await room.messages_before(Place(LOCAL, support), MessageId(str(said.number + 9)), 9)
     assert [one.text for one in before] == ["Good words"]
+
+
+async def test_what_stands_is_read_in_each_windows_language(scene: Scene) -> None:
+    await scene.learn(12)
+    commands = "help,models,jobs,assistant show,nonsense,use nonsense,admin budget person:1"
+    await scene.tuned()
+    await scene.say("@attune question 3")
+    await scene.react(await scene.number_of("Hello from"), "🎓")
+    for command in commands.split(","):
+        await scene.command(command)
+    await scene.say("@attune 你们几点开门？")
+    await scene.settle()
+
+    own = [one for one in await scene.messages() if one.is_own and "Hello from" not in one.text]
+    in_english, in_chinese = (
+        [draw_words(drawn(message, language)) for message in own] for language in ("en", "zh")
+    )
+    assert [text for text in in_chinese if _ENGLISH.search(text)] == []
+    assert in_english == [message.text for message in own]
+    # The question was Chinese, so its refusal is, for whoever reads along.
+    assert _ENGLISH.search(in_english[-1]) is None
+
+
+async def test_an_answer_names_its_model_and_example(scene: Scene, desk: Desk) -> None:
+    scene.host.answers = lambda _: "answer 2"
+    job = await scene.tuned()
+    await scene.learn(14, origin="more.csv")
+    await scene.say("@attune question 2")
+    number = await scene.number_of("answer 2")
+
+    chip, why = await desk.query(f"answers:{number}"), await desk.query(f"answer.why:{number}")
+    channel = await desk.query("channel")
+
+    assert isinstance(chip, Listing)
+    assert isinstance(why, Card)
+    assert isinstance(channel, Card)
+    assert [line.text for line in chip.lines] == ["attune 1"]
+    facts = {fact.name: fact.value for fact in why.facts}
+    assert (facts["model"], facts["id"]) == ("attune 1", job.model)
+    assert facts["likeness"] == "100%"
+    assert "answer 2" in [column.text for column in why.columns]
+    assert "word for word" in why.lines[0]
+    assert {fact.name: fact.value for fact in channel.facts}["new"] == "2"
 
 
 async def test_an_answer_is_stopped_while_it_is_written(window: User, scene: Scene) -> None:

@@ -22,6 +22,7 @@ from adapters.changes import (
 )
 from adapters.room import mentions, to_said, without_call
 from adapters.studio.downloads import deliver
+from adapters.studio.drawing import show_card
 from adapters.studio.forms import open_form
 from adapters.studio.message import MessageView, is_answer
 from adapters.studio.notes import tell
@@ -29,7 +30,7 @@ from adapters.studio.page_session import DIRECT, PageSession
 from bot import events
 from bot.commands import OptionKind
 from bot.domain import LOCAL, MessageId, Place, RoomMessage
-from bot.replies import Field, FieldKind, Form, Listing, Refused
+from bot.replies import Card, Field, FieldKind, Form, Listing, Refused
 
 log = logging.getLogger(__name__)
 
@@ -231,6 +232,15 @@ class Room:
 
     async def improve(self, message: RoomMessage) -> None:
         await self._visit.send(events.ShortcutUsed("improve", to_said(message)), place_of(message))
+
+    async def explain(self, message: RoomMessage) -> None:
+        """Who answered, from which example, how surely."""
+        what = events.ButtonClicked(f"answer.why:{message.number}")
+        card = await self._visit.query(what, place_of(message))
+        if isinstance(card, Card):
+            show_card(card)
+        else:
+            tell(card)
 
     async def rewrite(self, message: RoomMessage) -> None:
         say = self._visit.say

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from nicegui import ui
 
 from adapters.studio import charts
-from adapters.studio.dialogs import in_page
+from adapters.studio.dialogs import closing, in_page, open_dialog
 from adapters.studio.markup import marked, quoted, to_html
 from adapters.text_layout import share_done
 from bot.replies import Button, Card, Chart, Drawn, Fact, Listing, ListingRow, Text, Tone
@@ -145,6 +145,19 @@ class CardView:
     def _draw_chart(self) -> None:
         chart = self._card.chart or self._card.trend
         self._chart = draw_chart(chart, can_zoom=self._can_zoom) if chart else None
+
+
+def show_card(card: Card) -> None:
+    """A card to read, above the page; Escape or a click beside it closes it."""
+    with (
+        open_dialog(f"aria-label={quoted(card.title)}") as dialog,
+        ui.element("div").classes("asking"),
+    ):
+        CardView(card, closing(dialog, _nothing))
+
+
+async def _nothing(action: str) -> None:
+    """No-op callback of a card without buttons."""
 
 
 def draw_chart(chart: Chart, *, can_zoom: bool = False) -> ui.echart:

@@ -29,6 +29,7 @@ class MessageActions(Protocol):
     async def react(self, message: RoomMessage, emoji: str) -> None: ...
     async def click(self, message: RoomMessage, action: str) -> None: ...
     async def improve(self, message: RoomMessage) -> None: ...
+    async def explain(self, message: RoomMessage) -> None: ...
     async def open_thread(self, number: int) -> None: ...
     async def rewrite(self, message: RoomMessage) -> None: ...
     async def take_back(self, message: RoomMessage) -> None: ...
@@ -69,7 +70,7 @@ class MessageView:
         if is_partial or was_partial or is_gone(message):
             self._redraw()
             return
-        if self._update is None or not self._update(drawn(message)):
+        if self._update is None or not self._update(self._drawn(message)):
             self._redraw()
         elif reactions_differ:
             self.react()
@@ -89,7 +90,7 @@ class MessageView:
             self._draw_reactions()
 
     def tell_model(self, model: str, note: str) -> None:
-        self._chip.set_text(f"{model} · {note}" if note else model)
+        self._chip.text = f"{model} · {note}" if note else model
         self._chip.set_visibility(True)
 
     def count_replies(self, count: int) -> None:
@@ -132,7 +133,9 @@ class MessageView:
                 .classes("fine")
             ):
                 ui.label(f"{message.at.astimezone():%H:%M}")
-            self._chip = ui.label().classes("chip")
+            self._chip = ui.button(on_click=in_page(self._explain), color=None)
+            self._chip.props(f"flat dense no-caps title={quoted(self._visit.say('studio.why'))}")
+            self._chip.classes("chip").mark("why")
             self._chip.set_visibility(False)
             if message.edited_at is not None and not message.is_own:
                 ui.label(self._visit.say("studio.edited")).classes("fine")
@@ -145,10 +148,14 @@ class MessageView:
             self._text = drawing.StreamedText(self.message.text)
             self._draw_stop()
         else:
-            reply = drawn(self.message)
+            reply = self._drawn(self.message)
             if isinstance(reply, Text) and reply.private:
                 ui.element("div").classes("private-mark")
             self._update = drawing.draw(reply, self._click)
+
+    def _drawn(self, message: RoomMessage) -> Drawn:
+        """In the language of this window, whichever it was posted in."""
+        return drawn(message, self._visit.locale)
 
     def _draw_stop(self) -> None:
         async def stop() -> None:
@@ -209,6 +216,9 @@ class MessageView:
 
     async def _click(self, action: str) -> None:
         await self._actions.click(self.message, action)
+
+    async def _explain(self) -> None:
+        await self._actions.explain(self.message)
 
     async def _improve(self) -> None:
         await self._actions.improve(self.message)

@@ -21,7 +21,7 @@ from adapters.studio.navigation import draw_navigation
 from adapters.studio.notes import NoteLine
 from adapters.studio.page_session import PageSession, Studio
 from bot.domain import LOCAL, ChannelId, WorkspaceId
-from bot.replies import Listing, Tone
+from bot.replies import Card, Listing, Reply, Tone
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +189,13 @@ def empty(icon: str, title: str, note: str = "") -> None:
         ui.label(title).classes("empty-title")
         if note:
             ui.label(note)
+
+
+def train_label(visit: PageSession, channel: Reply) -> str:
+    """What stands on the button that trains: how many examples it would be the first to learn."""
+    facts = channel.facts if isinstance(channel, Card) else ()
+    new = next((int(fact.value) for fact in facts if fact.name == "new"), 0)
+    return visit.say("studio.train_new", count=new) if new else visit.say("studio.train")
 
 
 def remember(name: str, value: str) -> None:

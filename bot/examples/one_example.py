@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bot.commands import Handlers
 from bot.domain import (
@@ -17,6 +18,7 @@ from bot.domain import (
     Role,
     Row,
 )
+from bot.errors import NotFound
 from bot.examples import must_answer
 from bot.examples.exchange import names_of
 from bot.examples.review import marks, warnings
@@ -94,7 +96,12 @@ async def similar(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         example = await records.examples.get(request.id, number(request))
         question = _question(example)
-        candidates = await _candidates(request, example, question, records)
+        like_it = ExampleFilter(assistant=example.assistant, method=example.method)
+        candidates = [
+            one
+            for one in await _candidates(request, like_it, question, records)
+            if one.id != example.id
+        ]
     ranked = sorted(
         ((_likeness(question, _question(one)), one) for one in candidates),
         reverse=True,
@@ -113,6 +120,40 @@ async def similar(request: Request, deps: Dependencies) -> Reply:
     return Listing(
         request.words("example.similar"), lines, empty=request.words("example.no_similar")
     )
+
+
+@handlers.button("answer.why", Role.CURATOR, is_for_pages=True)
+async def behind_answer(request: Request, deps: Dependencies) -> Reply:
+    """Who wrote the answer in a message, and the taught example that it is most like."""
+    message, words = MessageId(request.argument), request.words
+    async with deps.store.reading() as records:
+        turn = await records.turns.by_message(request.id, request.place.channel, message)
+        if turn is None:
+            raise NotFound(noun="answer", name=message)
+        model = await records.models.find(request.id, turn.model)
+        taught = ExampleFilter(assistant=turn.assistant, method=Method.SUPERVISED)
+        found = await _candidates(request, taught, turn.question, records)
+    asked = turn.question.strip()
+    ranked = [(_likeness(asked, _question(one)), one) for one in found]
+    likeness, nearest = max(ranked, key=lambda pair: pair[0], default=(0.0, None))
+    columns: tuple[Column, ...] = ()
+    key = "answer.like_none"
+    if nearest is not None and likeness >= _ALIKE:
+        is_same = last_text(readable(nearest.row), "answer").strip() == turn.reply.strip()
+        key = "answer.word_for_word" if is_same else "answer.in_own_words"
+        columns = _columns(nearest.row or {}, words)
+    spoken = model.spoken if model else turn.model
+    facts = [Fact(words("assistant.model"), spoken, "model")]
+    if model is not None and model.label:
+        facts.append(Fact(words("answer.model_id"), turn.model, "id"))
+    if model is not None and model.note:
+        facts.append(Fact(words("answer.model_note"), model.note, "note"))
+    if columns and nearest is not None:
+        facts.append(Fact(words("answer.example"), f"{nearest.id}", "example"))
+        facts.append(Fact(words("answer.likeness"), f"{likeness:.0%}", "likeness"))
+    if turn.seconds is not None:
+        facts.append(Fact(words("answer.time"), f"{turn.seconds:.1f} s", "time"))
+    return Card(words("answer.why", model=spoken), (words(key),), tuple(facts), columns)
 
 
 @handlers.button("example.context", Role.CURATOR, is_for_pages=True)
@@ -148,17 +189,14 @@ async def _consent(request: Request, example: Example, records: Records) -> str:
 
 
 async def _candidates(
-    request: Request, example: Example, question: str, records: Records
+    request: Request, among: ExampleFilter, question: str, records: Records
 ) -> list[Example]:
     """Those that share a telling piece of the question; of a large dataset never all."""
     found: dict[int, Example] = {}
     for piece in _telling(question):
-        filters = ExampleFilter(assistant=example.assistant, method=example.method, search=piece)
+        filters = replace(among, search=piece)
         for one in await records.examples.page(request.id, filters, limit=_CANDIDATES):
-            if one.id != example.id and one.state in (
-                ExampleState.PROPOSED,
-                ExampleState.APPROVED,
-            ):
+            if one.state in (ExampleState.PROPOSED, ExampleState.APPROVED):
                 found[one.id] = one
     return list(found.values())
 

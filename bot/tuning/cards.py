@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bot.commands import JOB, Handlers
 from bot.deployments import rollback_button, use_button
-from bot.domain import Estimate, ExampleFilter, Job, JobId, Notice, Phase, Role, Split, StepMetrics
+from bot.domain import (
+    Estimate,
+    ExampleFilter,
+    Job,
+    JobId,
+    ModelName,
+    Notice,
+    Phase,
+    Role,
+    Split,
+    StepMetrics,
+)
 from bot.errors import NotNow, deserialize
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -199,12 +210,14 @@ async def jobs(request: Request, deps: Dependencies) -> Reply:
     before = notices.job_id(request.argument) if request.argument else None
     async with deps.store.reading() as records:
         page = await records.jobs.page(request.id, before=before, limit=11)
+        made = [await records.models.find(request.id, one.model) for one in page if one.model]
+    names = {model.name: model.spoken for model in made if model}
     shown, words = page[:10], request.words
     more = None
     if len(page) > len(shown):
         more = Button(words("list.more"), f"jobs.more:{shown[-1].id}")
     in_full = request.role >= Role.CURATOR
-    lines = tuple(_job_line(job, words, in_full=in_full) for job in shown)
+    lines = tuple(_job_line(job, names, words, in_full=in_full) for job in shown)
     title, empty, replaces = words("jobs.title"), words("jobs.empty"), before is not None
     return Listing(title, lines, empty=empty, more=more, replaces=replaces)
 
@@ -313,7 +326,9 @@ def _resolved(job: Job, name: str, words: Words) -> str:
     return words("auto") if became in (None, "auto") else words("auto.became", value=became)
 
 
-def _job_line(job: Job, words: Words, *, in_full: bool) -> ListingRow:
+def _job_line(
+    job: Job, names: Mapping[ModelName, str], words: Words, *, in_full: bool
+) -> ListingRow:
     notes = [_state(job, words), words("job.rows_short", count=job.estimate.rows)]
     if job.train_loss is not None:
         notes.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
@@ -322,7 +337,7 @@ def _job_line(job: Job, words: Words, *, in_full: bool) -> ListingRow:
     date = f"{began:%Y-%m-%d %H:%M}" if began else ""
     return ListingRow(
         str(job.id),
-        job.model or f"{job.base} @ {job.host}",
+        names.get(job.model, job.model) if job.model else f"{job.base} @ {job.host}",
         " · ".join(notes),
         facts=(
             Fact(words("fact.state"), _state(job, words), "state"),

@@ -11,7 +11,17 @@ from adapters.studio import drawing
 from adapters.studio.actions import PageActions
 from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import empty, follow, lead, middle, pill, shell, title_of, visit_of
+from adapters.studio.shell import (
+    empty,
+    follow,
+    lead,
+    middle,
+    pill,
+    shell,
+    title_of,
+    train_label,
+    visit_of,
+)
 from bot.domain import LOCAL
 from bot.replies import Button, Card, Listing, ListingRow, Refused
 
@@ -61,8 +71,8 @@ class _Jobs:
             return
         button = ui.button(self._visit.say("studio.train_with"), icon="tune", on_click=self._settle)
         button.props("flat").classes("only-icon-on-phones").mark("train-with")
-        train = ui.button(self._visit.say("studio.train"), icon="bolt", on_click=self._train)
-        train.props("unelevated").classes("only-icon-on-phones").mark("train")
+        self._trainer = ui.button(icon="bolt", on_click=self._train)
+        self._trainer.props("unelevated").classes("only-icon-on-phones").mark("train")
 
     def draw(self) -> None:
         with middle("page"):
@@ -76,6 +86,8 @@ class _Jobs:
                     self._told.props(f"tabindex=0 role=region aria-label={quoted(label)}")
 
     async def refresh(self) -> None:
+        if self._visit.workspace == LOCAL:
+            self._trainer.text = train_label(self._visit, await self._visit.see("channel"))
         listed = await self._list_pages()
         if listed is None:
             return

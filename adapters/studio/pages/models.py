@@ -112,9 +112,12 @@ class _Models:
         with ui.element("div").classes("branch-line"):
             with ui.element("div").classes("line-body"):
                 ui.label(line.id).classes("branch-name")
-                if line.id != line.text:
-                    ui.label(line.text).classes("mono fine id")
                 ui.label(line.note).classes("fine")
+                if line.id != line.text:
+                    with ui.element("details").classes("checkpoints"):
+                        with ui.element("summary"):
+                            ui.label(self._visit.say("answer.model_id")).classes("fine")
+                        ui.label(line.text).classes("mono fine id")
             if line.tone is Tone.GOOD:
                 pill(self._visit.say("model.answering"), Tone.GOOD)
             if facts.get("job"):

@@ -12,7 +12,7 @@ from adapters.studio.markup import quoted
 from adapters.studio.navigation import channel_title
 from adapters.studio.notes import tell
 from adapters.studio.page_session import DIRECT, PageSession, Studio
-from adapters.studio.shell import follow, middle, shell, visit_of
+from adapters.studio.shell import follow, middle, shell, train_label, visit_of
 from adapters.studio.tour import Tour
 from bot import events
 from bot.domain import LOCAL, ChannelId
@@ -51,8 +51,8 @@ class _RoomPage:
         ui.space()
         teach = ui.button(say("studio.teach"), icon="school", on_click=self._teach)
         teach.props("flat no-caps").classes("only-icon-on-phones").mark("teach")
-        train = ui.button(say("studio.train"), icon="bolt", on_click=self._train)
-        train.props("unelevated no-caps").classes("only-icon-on-phones").mark("train")
+        self._trainer = ui.button(say("studio.train"), icon="bolt", on_click=self._train)
+        self._trainer.props("unelevated no-caps").classes("only-icon-on-phones").mark("train")
         aside = ui.button(icon="view_sidebar", on_click=lambda: self._aside.toggle())
         aside.props(f"flat round dense aria-label={quoted(say('studio.aside'))}")
 
@@ -90,8 +90,9 @@ class _RoomPage:
     async def _tell_answering(self) -> None:
         told = await self._visit.see("channel")
         if isinstance(told, Card):
-            model = next((f.value for f in told.facts if f.name == "model"), "")
-            self._model.set_text(model)
+            facts = {fact.name: fact.value for fact in told.facts}
+            self._model.set_text(facts.get("model", ""))
+            self._trainer.text = train_label(self._visit, told)
 
     async def _speak(self, text: str) -> None:
         await self._room.speak(text)
