@@ -11,8 +11,7 @@ from nicegui import ui
 from adapters.room import ASSISTANT
 from adapters.studio.markup import quoted
 from adapters.studio.notes import notify
-from adapters.studio.page_session import OWNER, PageSession
-from adapters.studio.shell import remember
+from adapters.studio.page_session import OWNER, PageSession, remember
 
 _MOST_OFFERED = 7
 

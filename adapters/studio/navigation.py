@@ -34,7 +34,7 @@ def channel_title(visit: PageSession, channel: ChannelId) -> str:
 
 def _pieces(visit: PageSession, here: str, channels: Sequence[ChannelId]) -> Iterator[str]:
     yield _group(visit, "room")
-    for channel in _listed(channels):
+    for channel in listed(channels):
         address, title = f"/room/{quote(channel)}", channel_title(visit, channel)
         yield _entry(address, title, is_here=here == f"room:{channel}")
     for group, names in GROUPS:
@@ -58,7 +58,7 @@ def _entry(address: str, text: str, *, is_here: bool, count: str = "") -> str:
     )
 
 
-def _listed(channels: Sequence[ChannelId]) -> list[ChannelId]:
+def listed(channels: Sequence[ChannelId]) -> list[ChannelId]:
     """The usual channels, those where something was said, and the direct message last."""
     spoken = [channel for channel in channels if channel not in (DIRECT, "cli")]
     return [*dict.fromkeys([*map(ChannelId, CHANNELS), *spoken]), DIRECT]

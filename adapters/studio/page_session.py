@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from nicegui import ui
 
 from adapters.room import WINDOW, LocalRoom
 from bot import events
@@ -109,3 +112,8 @@ class PageSession:
 
 def _given(options: Mapping[str, str] | None) -> Mapping[str, str]:
     return {name: value for name, value in (options or {}).items() if value}
+
+
+def remember(name: str, value: str) -> None:
+    """Keep a choice of this browser in a cookie of its own; it holds no secret."""
+    ui.run_javascript(f"attune.remember({json.dumps(name)}, {json.dumps(value)})")

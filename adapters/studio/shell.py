@@ -19,7 +19,8 @@ from nicegui import Client, background_tasks, ui
 from adapters.studio.markup import quoted
 from adapters.studio.navigation import draw_navigation
 from adapters.studio.notes import NoteLine
-from adapters.studio.page_session import PageSession, Studio
+from adapters.studio.page_session import PageSession, Studio, remember
+from adapters.studio.palette import Palette
 from bot.domain import LOCAL, ChannelId, WorkspaceId
 from bot.replies import Card, Listing, Reply, Tone
 
@@ -98,6 +99,7 @@ def shell(
         opener = ui.button(icon="menu", on_click=drawer.toggle).props("flat round dense")
         opener.classes("menu").props(f"aria-label={quoted(visit.say('studio.navigation'))}")
         frame.top = ui.row().classes("top-row")
+        Palette(visit, channels)
     frame.foot = ui.footer(value=has_foot).classes("bottom")
     with frame.foot:
         NoteLine(frame.foot, stays=has_foot)
@@ -196,11 +198,6 @@ def train_label(visit: PageSession, channel: Reply) -> str:
     facts = channel.facts if isinstance(channel, Card) else ()
     new = next((int(fact.value) for fact in facts if fact.name == "new"), 0)
     return visit.say("studio.train_new", count=new) if new else visit.say("studio.train")
-
-
-def remember(name: str, value: str) -> None:
-    """Keep a choice of this browser in a cookie of its own; it holds no secret."""
-    ui.run_javascript(f"attune.remember({json.dumps(name)}, {json.dumps(value)})")
 
 
 def _sidebar(

@@ -141,7 +141,7 @@ async def behind_answer(request: Request, deps: Dependencies) -> Reply:
     if nearest is not None and likeness >= _ALIKE:
         is_same = last_text(readable(nearest.row), "answer").strip() == turn.reply.strip()
         key = "answer.word_for_word" if is_same else "answer.in_own_words"
-        columns = _columns(nearest.row or {}, words)
+        columns = tuple(replace(one, note="") for one in _columns(nearest.row or {}, words))
     spoken = model.spoken if model else turn.model
     facts = [Fact(words("assistant.model"), spoken, "model")]
     if model is not None and model.label:

@@ -319,4 +319,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "answer.in_own_words": "The model wrote it itself; the example below asks nearly the same.",
     "answer.like_none": "No example asks anything like it, so the model had nothing to go by.",
     "studio.why": "Who answered, and from which example",
+    "studio.find": "Go to … (Ctrl K)",
+    "studio.find.hint": "A page, assistant, model, example or command",
+    "studio.find.page": "page",
 }

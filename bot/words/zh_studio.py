@@ -318,4 +318,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "answer.in_own_words": "这是模型自己写的；下面的示例问得几乎一样。",
     "answer.like_none": "没有示例问过类似的问题，模型没有依据。",
     "studio.why": "由谁回答，依据哪条示例",
+    "studio.find": "前往……（Ctrl K）",
+    "studio.find.hint": "页面、助手、模型、示例或命令",
+    "studio.find.page": "页面",
 }

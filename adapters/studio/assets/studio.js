@@ -22,6 +22,13 @@ const attune = {
       badge.hidden = !number || number === "0";
     }
   },
+  // Ctrl-K, where the browser would search the web.
+  find(event) {
+    const button = document.querySelector(".find");
+    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "k" || !button) return;
+    event.preventDefault();
+    if (!document.querySelector(".palette")) button.click();
+  },
   focus(selector) {
     requestAnimationFrame(() => document.querySelector(selector)?.focus());
   },
@@ -65,6 +72,8 @@ window.addEventListener("scroll", () => {
   else if (window.scrollY < lastTop) attune.isReading = true;
   lastTop = window.scrollY;
 }, { passive: true });
+
+document.addEventListener("keydown", (event) => attune.find(event));
 
 document.addEventListener("DOMContentLoaded", () => {
   attune.watch(document.body);

@@ -46,6 +46,7 @@ async def examples_page(studio: Studio, request: Request, *, method: str) -> Non
     follow(visit, page.refresh)
     if "import" in request.query_params:
         page.open_import()
+    await page.open_named(request.query_params.get("open", ""))
 
 
 def _filters(request: Request) -> dict[str, str]:
@@ -114,6 +115,11 @@ class _Examples:
     def open_import(self) -> None:
         """A place to drop a file, and what came of it."""
         ImportDialog(self._visit, self._from_the_start).open()
+
+    async def open_named(self, number: str) -> None:
+        """The example that an address names."""
+        if number.isdecimal():
+            await self._opened(number)
 
     async def _from_the_start(self) -> None:
         self._began = [""]

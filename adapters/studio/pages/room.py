@@ -19,6 +19,8 @@ from bot.domain import LOCAL, ChannelId
 from bot.replies import Button, Card, Form, Listing, ListingRow, Refused
 
 _WAITING = 8
+_LONGEST = 200
+"""Characters that an address may put into the composer, for the person to send."""
 _JUDGEMENTS = ("approve", "edit", "reject")
 
 
@@ -34,6 +36,8 @@ async def room_page(studio: Studio, request: Request, channel: str) -> None:
             page.draw_top(title)
         page.draw(frame.foot)
     await page.open()
+    if said := request.query_params.get("say", "")[:_LONGEST]:
+        page.write(f"{said} ")
 
 
 class _RoomPage:
@@ -64,7 +68,7 @@ class _RoomPage:
             self._panel = ui.element("div").classes("panel")
         with middle("room"):
             self._conversation = Conversation(visit, self._room)
-            self._tour = Tour(visit, self._tour_click, self._write)
+            self._tour = Tour(visit, self._tour_click, self.write)
         with foot:
             is_direct = visit.channel == DIRECT
             key = "studio.hint_direct" if is_direct else "studio.hint"
@@ -98,7 +102,7 @@ class _RoomPage:
         await self._room.speak(text)
         ui.run_javascript("attune.toBottom(true)")
 
-    def _write(self, text: str) -> None:
+    def write(self, text: str) -> None:
         self._composer.write(text)
 
     async def _teach(self) -> None:

@@ -11,8 +11,8 @@ from adapters.studio import drawing
 from adapters.studio.actions import PageActions
 from adapters.studio.dialogs import in_page
 from adapters.studio.forms import open_form
-from adapters.studio.page_session import DIRECT, GENERAL, PageSession, Studio
-from adapters.studio.shell import follow, lead, middle, pill, remember, shell, title_of, visit_of
+from adapters.studio.page_session import DIRECT, GENERAL, PageSession, Studio, remember
+from adapters.studio.shell import follow, lead, middle, pill, shell, title_of, visit_of
 from bot import events
 from bot.domain import LOCAL, ChannelId, Place
 from bot.replies import (
