@@ -19,7 +19,17 @@ Draw = Callable[[Scene], Awaitable[str]]
 Step = Callable[[Scene], Awaitable[object]]
 
 SHOWS_ONLY = {
-    *("answers", "bindings", "channel", "compare.who", "consents", "counts", "hosts", "tour"),
+    *(
+        "answer.why",
+        "answers",
+        "bindings",
+        "channel",
+        "compare.who",
+        "consents",
+        "counts",
+        "hosts",
+        "tour",
+    ),
     *("example.context", "example.lineage", "example.revisions", "example.show", "example.similar"),
     *("check.overview", "check.show"),
     *("example.skip", "examples.more", "host.test", "job.accuracy", "job.events", "job.numbers"),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from nicegui import ui
 
 from adapters.studio import charts
 from adapters.studio.dialogs import closing, in_page, open_dialog
+from adapters.studio.differences import marked as differences
 from adapters.studio.markup import marked, quoted, to_html
 from adapters.text_layout import share_done
-from bot.replies import Button, Card, Chart, Drawn, Fact, Listing, ListingRow, Text, Tone
+from bot.replies import Button, Card, Chart, Column, Drawn, Fact, Listing, ListingRow, Text, Tone
 
 Click = Callable[[str], Awaitable[None]]
 
@@ -37,6 +40,22 @@ def draw(reply: Drawn, click: Click) -> Callable[[Drawn], bool] | None:
 def draw_text(text: str, marks: Sequence[str] = ()) -> ui.html:
     """A text with its Markdown; what is among the marks is highlighted."""
     return ui.html(marked(to_html(text), marks), sanitize=False).classes("said")
+
+
+def draw_revisions(card: Card) -> None:
+    """The texts of an example, the newest first, each with what differs from the one before."""
+    befores = [*(column.text for column in card.columns[1:]), ""]
+    with ui.element("section").classes("card plain"):
+        ui.label(card.title).classes("card-title").props("role=heading aria-level=2")
+        with ui.element("div").classes("contenders"):
+            for column, before in zip(card.columns, befores, strict=True):
+                compared = "".join(map(_as_html, differences(column.text, before)))
+                _draw_column(column, partial(ui.html, compared, sanitize=False))
+
+
+def _as_html(piece: tuple[str, bool]) -> str:
+    text = html.escape(piece[0])
+    return f"<mark>{text}</mark>" if piece[1] else text
 
 
 class StreamedText:
@@ -230,11 +249,15 @@ def _draw_columns(card: Card) -> None:
         return
     with ui.element("div").classes("contenders"):
         for column in card.columns:
-            with ui.element("article").classes("contender"):
-                ui.label(column.title).classes("contender-title").props("role=heading aria-level=3")
-                draw_text(column.text)
-                if column.note:
-                    ui.label(column.note).classes("fine")
+            _draw_column(column, partial(draw_text, column.text))
+
+
+def _draw_column(column: Column, draw_inside: Callable[[], ui.html]) -> None:
+    with ui.element("article").classes("contender"):
+        ui.label(column.title).classes("contender-title").props("role=heading aria-level=3")
+        draw_inside().classes("said")
+        if column.note:
+            ui.label(column.note).classes("fine")
 
 
 def _shape(card: Card) -> tuple[object, ...]:

@@ -7,10 +7,11 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import unquote
 
 from fastapi import Request
@@ -184,13 +185,17 @@ def pill(text: str, tone: Tone) -> None:
     ui.label(text).classes(f"pill {colour}")
 
 
-def empty(icon: str, title: str, note: str = "") -> None:
-    """Where there is nothing yet: what could be here, and how it comes."""
+def empty(
+    icon: str, title: str, note: str = "", *, ways: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Where there is nothing yet: what could be here, and how it comes; `ways` by address."""
     with ui.element("div").classes("empty"):
         ui.icon(icon).props("aria-hidden=true")
         ui.label(title).classes("empty-title")
         if note:
             ui.label(note)
+        for address, label in ways.items():
+            ui.link(label, address).classes("empty-way")
 
 
 def train_label(visit: PageSession, channel: Reply) -> str:

@@ -57,7 +57,8 @@ async def history(request: Request, deps: Dependencies) -> Reply:
             request.id, assistant=request.assistant.id, limit=_RUNS
         )
     words = request.words
-    series = tuple(_history(list(reversed(found)), words))
+    loaded = [(one, report.load(one.report)) for one in reversed(found)]
+    series = tuple(_history(loaded, words))
     chart = Chart(
         words("evaluations.history"),
         words("noun.evaluation"),
@@ -146,20 +147,21 @@ def _run(evaluation: Evaluation, words: Words) -> ListingRow:
     )
 
 
-def _history(found: Sequence[Evaluation], words: Words) -> Iterator[Series]:
+def _history(
+    found: Sequence[tuple[Evaluation, report.Report | None]], words: Words
+) -> Iterator[Series]:
     """A line for each kind of contender that was asked at all."""
     for kind in _KINDS:
         points = [
             (float(evaluation.id), mean)
-            for evaluation in found
-            if (mean := _mean(evaluation, kind)) is not None
+            for evaluation, known in found
+            if (mean := _mean(evaluation, known, kind)) is not None
         ]
         if points:
             yield Series(words(f"evaluations.{kind}"), points)
 
 
-def _mean(evaluation: Evaluation, kind: ContenderKind) -> float | None:
-    found = report.load(evaluation.report)
+def _mean(evaluation: Evaluation, found: report.Report | None, kind: ContenderKind) -> float | None:
     kinds = [one.kind for one in evaluation.contenders]
     if found is None or kind not in kinds:
         return None

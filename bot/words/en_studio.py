@@ -322,4 +322,6 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.find": "Go to … (Ctrl K)",
     "studio.find.hint": "A page, assistant, model, example or command",
     "studio.find.page": "page",
+    "studio.room.empty": "Nobody has spoken here yet",
+    "studio.room.empty.note": "Write a message, ask with @attune, or type / for commands. 🎓 on a good answer teaches it.",
 }

@@ -321,4 +321,6 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.find": "前往……（Ctrl K）",
     "studio.find.hint": "页面、助手、模型、示例或命令",
     "studio.find.page": "页面",
+    "studio.room.empty": "这里还没有人说话",
+    "studio.room.empty.note": "写一条消息，用 @attune 提问，或输入 / 查看命令。看到好回答点 🎓，我就会学。",
 }

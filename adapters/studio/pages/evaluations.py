@@ -120,6 +120,7 @@ class _Evaluations:
                     "balance",
                     say("studio.evaluations.empty"),
                     say("studio.evaluations.empty.note"),
+                    ways={"/jobs": say("studio.jobs")},
                 )
             return
         known = {line.id for line in listed.lines}

@@ -98,7 +98,7 @@ class _Examples:
             opened=self._opened,
         )
         self._nothing = ui.element("div").classes("stack")
-        with ui.element("div").classes("bar pager"):
+        with ui.element("div").classes("bar pager") as self._pager:
             self._range = ui.label().classes("fine").props("aria-live=polite")
             ui.space()
             self._back = self._turner("chevron_left", "studio.previous", self._previous)
@@ -197,6 +197,7 @@ class _Examples:
         self._back.set_enabled(len(self._began) > 1)
         self._on.set_enabled(listed.more is not None)
         self._table.set_visibility(bool(listed.lines))
+        self._pager.set_visibility(bool(listed.lines))
         self._nothing.clear()
         if not listed.lines:
             with self._nothing:
@@ -213,6 +214,7 @@ class _Examples:
                 "thumbs_up_down",
                 say("studio.preferences.empty"),
                 say("studio.preferences.empty.note"),
+                ways={"/compare": say("studio.compare")},
             )
 
     async def _next(self) -> None:
@@ -311,7 +313,7 @@ class _Examples:
             return
         told = await self._visit.see(f"example.revisions:{number}")
         if isinstance(told, Card):
-            drawing.CardView(told, self._actions.click)
+            drawing.draw_revisions(told)
 
     async def _write(self) -> None:
         await self._actions.run("teach")

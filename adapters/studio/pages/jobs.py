@@ -125,7 +125,13 @@ class _Jobs:
         self._list.clear()
         with self._list:
             if not listed.lines:
-                empty("model_training", listed.empty, self._visit.say("studio.jobs.empty.note"))
+                say = self._visit.say
+                empty(
+                    "model_training",
+                    say("studio.jobs.empty"),
+                    say("studio.jobs.empty.note"),
+                    ways={"/examples": say("studio.examples")},
+                )
             for line in listed.lines:
                 self._draw_row(line)
             if listed.more:

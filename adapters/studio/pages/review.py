@@ -191,7 +191,7 @@ class _Queue:
             told = await self._visit.see(f"example.revisions:{number}")
             if isinstance(told, Card):
                 with self._detail:
-                    drawing.CardView(told, self._click)
+                    drawing.draw_revisions(told)
 
     def _draw_empty(self) -> None:
         say = self._visit.say

@@ -12,7 +12,7 @@ from adapters.studio.markup import quoted
 from adapters.studio.navigation import channel_title
 from adapters.studio.notes import tell
 from adapters.studio.page_session import DIRECT, PageSession, Studio
-from adapters.studio.shell import follow, middle, shell, train_label, visit_of
+from adapters.studio.shell import empty, follow, middle, shell, train_label, visit_of
 from adapters.studio.tour import Tour
 from bot import events
 from bot.domain import LOCAL, ChannelId
@@ -69,6 +69,8 @@ class _RoomPage:
         with middle("room"):
             self._conversation = Conversation(visit, self._room)
             self._tour = Tour(visit, self._tour_click, self.write)
+            with ui.element("div").classes("empty-room"):
+                empty("forum", say("studio.room.empty"), say("studio.room.empty.note"))
         with foot:
             is_direct = visit.channel == DIRECT
             key = "studio.hint_direct" if is_direct else "studio.hint"
