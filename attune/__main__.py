@@ -28,6 +28,7 @@ class Format(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    DATASET = "dataset"
 
 
 class EngineName(StrEnum):

@@ -10,12 +10,11 @@ from bot import access, references
 from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import csv_line
 from bot.domain import AuditEntry, Grant, Role, User, UserId
-from bot.errors import BadInput, NotFound, NotNow, Outdated
-from bot.examples.exchange import described
+from bot.errors import BadInput, NotNow, Outdated
+from bot.examples.exchange import person_named
 from bot.monthly_budget import committed_this_month
-from bot.ports.dependencies import Dependencies, Surfaces
+from bot.ports.dependencies import Dependencies
 from bot.ports.store import EVERYWHERE, Records
-from bot.ports.surface import CanFindPerson
 from bot.replies import Button, Card, Document, Fact, Listing, ListingRow, NoReply, Reply, Text
 from bot.request import Request
 from bot.undo_offers import offer_undo
@@ -50,7 +49,7 @@ async def roles(request: Request, deps: Dependencies) -> Reply:
         raise BadInput(problem=problem)
     if user is None or wanted is None:
         return await _list_roles(request, deps)
-    person = await _person(request, user, deps.surfaces)
+    person = await person_named(request, user, deps.surfaces)
     shown = references.person(person.id, person.name)
     role = None if wanted == _NO_ROLE else Role[wanted.upper()]
     if role is not None and person.is_external and not request.yes("external", default=False):
@@ -105,17 +104,6 @@ async def _offer_undo(request: Request, user: UserId, records: Records) -> tuple
         "is_external": grant.is_external,
     }
     return (await offer_undo(request, records, "role", held),)
-
-
-async def _person(request: Request, said: str, surfaces: Surfaces) -> User:
-    """Who is meant. Raises NotFound where the platform knows nobody of that id."""
-    surface = surfaces.of(request.id)
-    if not isinstance(surface, CanFindPerson):
-        return await described(request, UserId(said), surface)
-    found = await surface.find_person(request.place, said)
-    if found is None:
-        raise NotFound(noun="person", name=said)
-    return found
 
 
 @handlers.event("person_left", Role.STRANGER)

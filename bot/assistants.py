@@ -51,6 +51,7 @@ _SETTINGS = (
     Option.text("base"),
     Option.yes_no("history"),
     Option.integer("few_shot", 0, 32),
+    Option.integer("reviewers", 1, 9),
     Option.integer("offer_after_examples", 0, 10_000),
     Option.integer("offer_after_preferences", 0, 10_000),
     Option("judge_host", OptionKind.HOST),
@@ -136,6 +137,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         **_sampling_facts(assistant.sampling),
         "history": words("yes" if assistant.history else "no"),
         "few_shot": str(assistant.few_shot),
+        "reviewers": str(assistant.reviewers),
         "offer_after_examples": str(assistant.offer_after_examples or words("none")),
         "offer_after_preferences": str(assistant.offer_after_preferences or words("none")),
         "judge_model": assistant.judge_model or words("none"),
@@ -326,13 +328,14 @@ def _with_texts(assistant: Assistant, request: Request) -> Assistant:
         raise BadInput(
             problem=request.words("option.choice", option="language", choices=known, value=language)
         )
-    few_shot = request.integer("few_shot")
+    few_shot, reviewers = request.integer("few_shot"), request.integer("reviewers")
     return replace(
         assistant,
         instructions=request.options.get("instructions", assistant.instructions).strip(),
         language=assistant.language if language is None else _unless(language, "auto"),
         history=request.yes("history", default=assistant.history),
         few_shot=assistant.few_shot if few_shot is None else few_shot,
+        reviewers=reviewers or assistant.reviewers,
     )
 
 

@@ -6,10 +6,13 @@ import asyncio
 import csv
 import io
 import json
+import zipfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from tempfile import TemporaryFile
 from time import perf_counter
 
+from bot.dataset_card import DatasetFacts, card
 from bot.domain import (
     AssistantId,
     Example,
@@ -33,6 +36,7 @@ _LONGEST_PART = 0.018
 _BETWEEN = 200
 _MOST_PROBLEMS = 1000
 _PAGE = 200
+_BLOCK = 1 << 16
 
 
 @dataclass(slots=True)
@@ -138,6 +142,10 @@ async def export_examples(request: Request, *, store: Store) -> Reply:
         await records.audit.add(
             request.id, request.by, "examples.exported", at=request.now, rows=count, format=kind
         )
+    if kind == "dataset":
+        name = f"{_safe(request.assistant.name)}-{method}-dataset.zip"
+        packed = _packed(request, method, store)
+        return Document(name, packed, request.words("export.done", count=count))
     found = _exported(request, method, store)
     lines = (
         csv_lines(found) if kind == "csv" else jsonl_lines(found, request.assistant.instructions)
@@ -146,13 +154,46 @@ async def export_examples(request: Request, *, store: Store) -> Reply:
     return Document(name, lines, request.words("export.done", count=count))
 
 
-async def _exported(request: Request, method: Method, store: Store) -> AsyncIterator[Example]:
+async def _packed(request: Request, method: Method, store: Store) -> AsyncIterator[bytes]:
+    """A zip with a dataset card, and a file for each side of the last split."""
+    facts = DatasetFacts()
+    async for example in _exported(request, method, store):
+        facts.add(example)
+    async with store.reading() as records:
+        workspace = await records.workspaces.find(request.id) or request.workspace
+        attested = await records.audit.of_kind(request.id, "sources.set", limit=1)
+    readme = card(
+        facts,
+        name=request.assistant.name,
+        method=method,
+        workspace=workspace,
+        attested=attested[0].at if attested else None,
+        words=request.words,
+    )
+    with TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("README.md", readme)
+            for split, is_held_out in (("train", False), ("validation", True)):
+                if is_held_out and not facts.held_out:
+                    continue
+                rows = _exported(request, method, store, held_out=is_held_out)
+                with archive.open(f"data/{split}.jsonl", "w", force_zip64=True) as member:
+                    async for line in jsonl_lines(rows, request.assistant.instructions):
+                        member.write(line)
+        file.seek(0)
+        while block := file.read(_BLOCK):
+            yield block
+
+
+async def _exported(
+    request: Request, method: Method, store: Store, *, held_out: bool | None = None
+) -> AsyncIterator[Example]:
     """Page by page, so that a slow reader of the file holds no transaction open."""
-    last = ExampleId(0)
+    last, filters = ExampleId(0), ExampleFilter(held_out=held_out)
     while True:
         async with store.reading() as records:
             trainable = records.examples.trainable(
-                request.id, request.assistant.id, method, after=last, limit=_PAGE
+                request.id, request.assistant.id, method, after=last, limit=_PAGE, filters=filters
             )
             page = [example async for example in trainable]
         if not page:

@@ -23,7 +23,7 @@ LARGEST_IN_CHAT = 8_000_000
 @handlers.command(
     "export",
     Role.CURATOR,
-    Option.choice("format", "jsonl", "csv", rest=True),
+    Option.choice("format", "jsonl", "csv", "dataset", rest=True),
     METHOD,
     Option("model", OptionKind.MODEL, is_alone=True),
 )

@@ -481,6 +481,8 @@ def _report(
     shown: int = SHOWN_PROBLEMS,
 ) -> Card:
     words = request.words
+    needed = request.assistant.reviewers
+    waiting = [words("import.reviewers", count=needed)] if tally.new and needed > 1 else []
     facts = [
         Fact(words("import.new"), str(tally.new)),
         Fact(words("import.known"), str(tally.known)),
@@ -490,6 +492,7 @@ def _report(
         title=words("import.title", name=name),
         lines=(
             *lines,
+            *waiting,
             *refusal_lines(tally, words, shown=shown),
         ),
         facts=tuple(facts),

@@ -137,7 +137,7 @@ async def _forget_edits(request: Request, store: Store) -> int:
         alone = await records.personal_data.take_back(
             request.id, edited, request.by, at=request.now
         )
-        await erase_examples(request, alone, records)
+        await erase_examples(request.id, alone, records, at=request.now)
         return len(edited)
 
     await run_in_batches(part, store, fewest=_FEWEST_EDITED)
@@ -166,7 +166,7 @@ async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
     async def part(records: Records, most: int) -> int:
         nonlocal marked
         numbers = await records.examples.by_author(request.id, request.by, limit=most)
-        marked += await erase_examples(request, numbers, records)
+        marked += await erase_examples(request.id, numbers, records, at=request.now)
         return len(numbers)
 
     return await run_in_batches(part, store), marked

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
@@ -142,6 +142,39 @@ def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
         return None
     agreed = sum(one == other for one, other in pairs)
     return (agreed * total - by_chance) / (total * total - by_chance)
+
+
+def agreement(verdicts: Sequence[Mapping[str, str]]) -> float | None:
+    """How far reviewers agree beyond chance: for two Cohen's kappa, for more Fleiss' (1971).
+
+    One mapping for each thing that was judged: who said what, two people or more. Where not all
+    judged everything, each thing counts with its own number of raters (Fleiss, Levin and Paik
+    2003, 18.3). None where there is nothing, or nothing but one verdict.
+    """
+    people = {person for one in verdicts for person in one}
+    if len(people) == 2:
+        first, second = sorted(people)
+        return cohens_kappa([(one[first], one[second]) for one in verdicts])
+    return fleiss_kappa([Counter(one.values()) for one in verdicts])
+
+
+def fleiss_kappa(counts: Sequence[Mapping[str, int]]) -> float | None:
+    """Of how many raters put each thing into which category; two raters or more of each thing."""
+    whole: Counter[str] = Counter()
+    for one in counts:
+        whole.update(one)
+    total = whole.total()
+    by_chance = sum((count / total) ** 2 for count in whole.values()) if total else 1.0
+    if by_chance == 1.0:
+        return None
+    agreed = math.fsum(_agreeing_pairs(one) for one in counts) / len(counts)
+    return (agreed - by_chance) / (1 - by_chance)
+
+
+def _agreeing_pairs(counts: Mapping[str, int]) -> float:
+    raters = sum(counts.values())
+    same = math.fsum(count * (count - 1) for count in counts.values())
+    return same / (raters * (raters - 1))
 
 
 def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:

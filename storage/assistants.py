@@ -203,6 +203,7 @@ def _values(assistant: Assistant) -> dict[str, object]:
         "judge_host": assistant.judge_host,
         "judge_model": assistant.judge_model,
         "judge_criteria": assistant.judge_criteria,
+        "reviewers": assistant.reviewers,
     }
 
 
@@ -227,6 +228,7 @@ def assistant_of(row: Row[Any]) -> Assistant:
         judge_host=row.judge_host,
         judge_model=row.judge_model,
         judge_criteria=row.judge_criteria,
+        reviewers=row.reviewers,
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables of where the words of examples stand, and of who marked them; part of `tables.py`."""
+"""The tables of where the words of examples stand, and of who marked and reviewed them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from sqlalchemy import (
     Text,
 )
 
-from storage.columns import metadata
-from storage.schema import foreign_key, integer_column, text_column
+from bot.domain.reviewing import ReviewKind
+from storage.columns import Utc, metadata
+from storage.schema import enum_column, foreign_key, integer_column, text_column
 
 
 def _of_example() -> ForeignKeyConstraint:
@@ -54,3 +55,18 @@ example_marks = Table(
     _of_example(),
 )
 Index("ix_example_marks_workspace_user", example_marks.c.workspace, example_marks.c.user)
+
+example_reviews = Table(
+    "example_reviews",
+    metadata,
+    text_column("workspace"),
+    integer_column("example"),
+    text_column("user"),
+    enum_column("kind", ReviewKind),
+    integer_column("revision"),
+    Column("at", Utc, nullable=False),
+    Column("note", Text, nullable=False),
+    PrimaryKeyConstraint("workspace", "example", "user", "kind"),
+    _of_example(),
+)
+Index("ix_example_reviews_workspace_user", example_reviews.c.workspace, example_reviews.c.user)

@@ -25,6 +25,7 @@ from storage.models import Models
 from storage.outbox import Outbox
 from storage.personal_data import PersonalData
 from storage.remote_cleanups import RemoteCleanups
+from storage.reviews import Reviews
 from storage.roles import Roles
 from storage.room import Room
 from storage.snapshots import Snapshots
@@ -47,6 +48,7 @@ class Records:
         self.example_cards: store.ExampleCards = ExampleCards(connection)
         self.example_messages: store.ExampleMessages = ExampleMessages(connection)
         self.personal_data: store.PersonalData = PersonalData(connection)
+        self.reviews: store.Reviews = Reviews(connection)
         self.snapshots: store.Snapshots = Snapshots(connection)
         self.jobs: store.Jobs = Jobs(connection)
         self.evaluations: store.Evaluations = Evaluations(connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, and_, case, delete, exists, func, insert, not_, or_, select
@@ -86,6 +86,14 @@ class Snapshots:
             wanted = wanted.where(snapshot_rows.c.split == split)
         async for row in self._connection.stream(wanted, snapshot_rows.c.position):
             yield SnapshotRow(row.example, row.revision, row.split, row.sha256, row.text)
+
+    async def revisions(
+        self, workspace: WorkspaceId, snapshot: SnapshotId
+    ) -> Mapping[ExampleId, int]:
+        own = and_(snapshot_rows.c.workspace == workspace, snapshot_rows.c.snapshot == snapshot)
+        told = select(snapshot_rows.c.position, snapshot_rows.c.example, snapshot_rows.c.revision)
+        rows = self._connection.stream(told.where(own), snapshot_rows.c.position)
+        return {ExampleId(row.example): row.revision async for row in rows}
 
     async def forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
         text = _frozen_text(workspace, snapshot).selected_columns.text

@@ -46,6 +46,7 @@ from storage.columns import metadata as metadata
 from storage.evaluation_tables import evaluations as evaluations
 from storage.example_message_tables import example_marks as example_marks
 from storage.example_message_tables import example_messages as example_messages
+from storage.example_message_tables import example_reviews as example_reviews
 from storage.judging_tables import judgings as judgings
 from storage.offer_table import training_offers as training_offers
 from storage.queue_tables import inbox as inbox
@@ -84,6 +85,8 @@ workspaces = Table(
     Column("removal_reported_at", Utc),
     Column("closed_at", Utc),
     Column("must_mask", Boolean, nullable=False, server_default=false()),
+    Column("keep_days", Integer),
+    Column("keep_unapproved_days", Integer),
     check("sources", "sources BETWEEN 1 AND 3"),
     check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
 )
@@ -141,6 +144,7 @@ assistants = numbered_table(
     Column("judge_host", Text),
     Column("judge_model", Text),
     Column("judge_criteria", Text, nullable=False, server_default=""),
+    Column("reviewers", Integer, nullable=False, server_default="1"),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "name_key"),
     workspace_key(),

@@ -164,7 +164,9 @@ class Turns:
         some = select(votes.c.turn).where(own).limit(limit)
         return await self._connection.changed(delete(votes).where(own, votes.c.turn.in_(some)))
 
-    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+    async def forget_before(
+        self, at: datetime, *, workspace: WorkspaceId | None = None, limit: int = 500
+    ) -> int:
         waiting = exists().where(
             examples.c.workspace == turns.c.workspace,
             examples.c.channel == turns.c.channel,
@@ -173,6 +175,8 @@ class Turns:
             IS_LIVING,
         )
         old = and_(turns.c.at < at, turns.c.state != TurnState.STREAMING, ~waiting)
+        if workspace is not None:
+            old = and_(old, turns.c.workspace == workspace)
         return await self._delete(select(turns.c.id).where(old).order_by(turns.c.at), limit)
 
     async def _delete(self, some: Select[tuple[int]], limit: int) -> int:

@@ -106,6 +106,18 @@ class Workspaces:
     async def set_must_mask(self, workspace: WorkspaceId, must_mask: bool) -> None:
         await self._set(workspace, must_mask=must_mask)
 
+    async def set_retention(
+        self, workspace: WorkspaceId, *, everything: int | None, unapproved: int | None
+    ) -> None:
+        await self._set(workspace, keep_days=everything, keep_unapproved_days=unapproved)
+
+    async def with_retention(self) -> Sequence[Workspace]:
+        limited = or_(
+            workspaces.c.keep_days.is_not(None), workspaces.c.keep_unapproved_days.is_not(None)
+        )
+        rows = await self._connection.every(select(workspaces).where(limited), workspaces.c.id)
+        return [_workspace(row) for row in rows]
+
     async def rename(self, workspace: WorkspaceId, name: str) -> None:
         await self._set(workspace, name=name)
 
@@ -143,4 +155,6 @@ def _workspace(row: Row[Any]) -> Workspace:
         row.removal_reported_at,
         row.closed_at,
         row.must_mask,
+        row.keep_days,
+        row.keep_unapproved_days,
     )

@@ -241,7 +241,7 @@ def test_every_button_that_decides_about_examples_is_tried_here() -> None:
     looks = {"show", "revisions", "similar", "context", "lineage", "edit", "skip"}
     writes = {"write", "write_page"}
     # They look at the state for themselves, and each says what it does.
-    marks = {"must_answer", "not_must_answer", "teach", "mask", "keep"}
+    marks = {"must_answer", "not_must_answer", "teach", "mask", "keep", "assign", "ask_author"}
     named = {deed.name for deed in CATALOGUE.buttons if deed.name.startswith("example.")}
 
     assert named == set(DECIDING) | {f"example.{name}" for name in looks | writes | marks}

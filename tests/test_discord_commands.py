@@ -115,7 +115,9 @@ def test_options_are_what_discord_can_check_by_itself() -> None:
         "yes",
         "no",
     ]
-    assert [one["value"] for one in option_of("export", "format")["choices"]] == ["jsonl", "csv"]
+    assert [one["value"] for one in option_of("export", "format")["choices"]] == [
+        *("jsonl", "csv", "dataset")
+    ]
     assert option_of("use", "model")["autocomplete"]
 
 

@@ -33,6 +33,7 @@ SHOWS_ONLY = {
     *("example.context", "example.lineage", "example.revisions", "example.show", "example.similar"),
     *("check.overview", "check.show"),
     *("example.skip", "examples.more", "host.test", "job.accuracy", "job.events", "job.numbers"),
+    "job.changes",
     *("job.quote", "job.results", "job.rows", "job.show", "jobs.more", "model.history"),
     *("model.keep", "model.lineage", "privacy.keep", "privacy.my_data", "share"),
     *("dashboard", "unanswered.more"),
@@ -43,6 +44,7 @@ SHOWS_ONLY = {
 }
 OPENS_A_QUESTION = {
     "check.merge",
+    *("author.wrong", "example.assign"),
     *("example.edit", "example.write", "example.write_page", "feedback.bad", "feedback.why"),
     *(
         "job.again",
@@ -66,6 +68,10 @@ ONE_STATE_ALONE = {
 ELSEWHERE = {
     # test_private_text: the revision and state that the card showed
     *("example.keep", "example.mask"),
+    # test_reviewers: the revision that the author was shown, and whether it still waits
+    *("author.right", "example.ask_author"),
+    # test_dataset_export: what is kept now
+    "retention.set",
     # test_checking: fewer than two of its examples still live
     "check.keep_one",
     # test_decisions

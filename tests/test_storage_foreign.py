@@ -46,6 +46,7 @@ from bot.domain import (
     PairState,
     Phase,
     QuestionOrder,
+    ReviewKind,
     Role,
     Snapshot,
     SnapshotRow,
@@ -131,6 +132,9 @@ CALLS: dict[str, Call] = {
     "workspaces.report_removal": lambda r, _: r.workspaces.report_removal(FOREIGN, at=NOW),
     "workspaces.close": lambda r, _: r.workspaces.close(FOREIGN, at=NOW),
     "workspaces.reopen": lambda r, _: r.workspaces.reopen(FOREIGN),
+    "workspaces.set_retention": lambda r, _: r.workspaces.set_retention(
+        FOREIGN, everything=1, unapproved=1
+    ),
     "workspaces.rename": lambda r, _: r.workspaces.rename(FOREIGN, "Other"),
     "workspaces.set_caps": lambda r, _: r.workspaces.set_caps(FOREIGN, person=1, whole=1),
     "workspaces.erase": lambda r, _: r.workspaces.erase(FOREIGN),
@@ -179,6 +183,21 @@ CALLS: dict[str, Call] = {
     "models.restore": lambda r, h: r.models.restore(FOREIGN, h.model.name),
     "examples.awaiting_consent": lambda r, h: r.examples.awaiting_consent(FOREIGN, [h.example.id]),
     "examples.standing": lambda r, h: r.examples.standing(FOREIGN, [h.example.id]),
+    "examples.trainable_revisions": lambda r, h: r.examples.trainable_revisions(
+        FOREIGN, h.assistant.id, Method.SUPERVISED
+    ),
+    "reviews.put": lambda r, h: r.reviews.put(
+        FOREIGN, [h.example.id], ANN, ReviewKind.APPROVED, at=NOW
+    ),
+    "reviews.take_back": lambda r, h: r.reviews.take_back(
+        FOREIGN, h.example.id, ANN, ReviewKind.APPROVED
+    ),
+    "reviews.unassign": lambda r, h: r.reviews.unassign(FOREIGN, h.example.id),
+    "reviews.of": lambda r, h: r.reviews.of(FOREIGN, h.example.id),
+    "reviews.agreed": lambda r, h: r.reviews.agreed(
+        FOREIGN, [h.example.id], ReviewKind.APPROVED, needed=1
+    ),
+    "reviews.verdicts": lambda r, h: r.reviews.verdicts(FOREIGN, h.assistant.id),
     "example_cards.put": lambda r, h: r.example_cards.put(FOREIGN, PLACE, MESSAGE, [h.example.id]),
     "example_cards.shown": lambda r, _: r.example_cards.shown(FOREIGN, GENERAL, MESSAGE),
     "example_cards.of": lambda r, h: r.example_cards.of(FOREIGN, [h.example.id]),
@@ -226,6 +245,7 @@ CALLS: dict[str, Call] = {
     ),
     "snapshots.get": lambda r, h: r.snapshots.get(FOREIGN, h.snapshot.id),
     "snapshots.rows": lambda r, h: r.snapshots.rows(FOREIGN, h.snapshot.id),
+    "snapshots.revisions": lambda r, h: r.snapshots.revisions(FOREIGN, h.snapshot.id),
     "snapshots.forbidden": lambda r, h: r.snapshots.forbidden(FOREIGN, h.snapshot.id),
     "snapshots.holding": lambda r, h: r.snapshots.holding(FOREIGN, [h.example.id]),
     "jobs.add": lambda r, h: r.jobs.add(FOREIGN, h.job),
@@ -359,6 +379,7 @@ CALLS: dict[str, Call] = {
     "turns.by_question": lambda r, _: r.turns.by_question(FOREIGN, GENERAL, MESSAGE),
     "turns.forget_messages": lambda r, _: r.turns.forget_messages(FOREIGN, GENERAL, [MESSAGE]),
     "turns.forget_channel": lambda r, _: r.turns.forget_channel(FOREIGN, GENERAL, None),
+    "turns.forget_before": lambda r, _: r.turns.forget_before(NOW, workspace=FOREIGN),
     "turns.erase": lambda r, _: r.turns.erase(FOREIGN, ANN),
     "turns.vote": lambda r, h: r.turns.vote(FOREIGN, Vote(h.turn.id, ANN, -1, "X", NOW)),
     "turns.unvote": lambda r, h: r.turns.unvote(FOREIGN, h.turn.id, ANN, 1),
@@ -388,6 +409,7 @@ FOR_EVERYBODY = {
     "direct_choices.chosen",
     "direct_choices.of",
     "workspaces.removed",
+    "workspaces.with_retention",
     "workspaces.count",
     "assistants.of_workspaces",
     "models.of_workspaces",
@@ -416,7 +438,6 @@ FOR_EVERYBODY = {
     "inbox.unfinished",
     "inbox.forget_before",
     "outbox.forget_before",
-    "turns.forget_before",
     "audit.forget_before",
     "snapshots.forget_unused",
     "jobs.forgetting",
@@ -473,6 +494,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.examples.revise(HOME, example.id, a_row("Edited"), ANN, at=NOW)
     await r.example_cards.put(HOME, PLACE, MESSAGE, [example.id])
     await r.example_messages.mark(HOME, example.id, ANN)
+    await r.reviews.put(HOME, [example.id], ANN, ReviewKind.APPROVED, at=NOW)
     snapshot = await frozen(r, assistant.id, "one", "two")
     job = await r.jobs.add(HOME, a_job(snapshot))
     event = JobEvent("e", NOW, "info", "step", 1, 2, {"train_loss": 0.5})

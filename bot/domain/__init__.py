@@ -47,6 +47,10 @@ from bot.domain.judging import JudgedPair as JudgedPair
 from bot.domain.judging import Judging as Judging
 from bot.domain.judging import PairState as PairState
 from bot.domain.judging import Preferred as Preferred
+from bot.domain.reviewing import AUTHOR_SAID as AUTHOR_SAID
+from bot.domain.reviewing import VERDICTS as VERDICTS
+from bot.domain.reviewing import Review as Review
+from bot.domain.reviewing import ReviewKind as ReviewKind
 from bot.domain.training import BEFORE_JOB as BEFORE_JOB
 from bot.domain.training import OPEN_PHASES as OPEN_PHASES
 from bot.domain.training import Checkpoint as Checkpoint
@@ -195,6 +199,8 @@ class Workspace:
     until that is confirmed or proves wrong; from `closed_at` on nothing is
     answered or trained there, and after a grace period it is erased.
     `must_mask`: nothing with private text is trained on or shown to a model.
+    After `keep_days` all examples and answers are deleted, after `keep_unapproved_days` those
+    examples that are not approved; None is never.
     """
 
     id: WorkspaceId
@@ -208,6 +214,8 @@ class Workspace:
     removal_reported_at: datetime | None = None
     closed_at: datetime | None = None
     must_mask: bool = False
+    keep_days: int | None = None
+    keep_unapproved_days: int | None = None
 
     @property
     def platform(self) -> str:
@@ -231,6 +239,7 @@ class Sampling:
 class Assistant:
     """After so many new examples or preferences a training is offered by itself,
     in `offer_channel`; None is never. With a `judge_model` answers can be compared by that model.
+    An example counts as approved once so many `reviewers` have approved it.
     """
 
     id: AssistantId
@@ -251,6 +260,7 @@ class Assistant:
     judge_host: HostName | None = None
     judge_model: ModelName | None = None
     judge_criteria: str = ""
+    reviewers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +372,11 @@ class ExampleFilter:
     hidden: Exclusion = NO_EXCLUSION
     """What carries one of these is left out, unless it was said in the channel `seen_from`."""
     seen_from: ChannelId | None = None
+    reviewer: UserId | None = None
+    """Left out is what is assigned to others, and what this person has judged as it is now."""
+    kept_since: datetime | None = None
+    """Only what came before then and is not erased."""
+    is_unapproved: bool = False
 
 
 class IncompleteReason(StrEnum):

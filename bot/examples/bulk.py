@@ -12,6 +12,7 @@ from bot.domain import ExampleId, ExampleState, Role
 from bot.errors import BadInput, NotFound
 from bot.examples.searching import filter_of
 from bot.examples.states import redraw_cards
+from bot.examples.verdicts import note_verdict
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -38,7 +39,7 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
     change = _change(request, request.options)
     shown = _shown(request.options)
     before: dict[str, list[int]] = defaultdict(list)
-    changed, left, waiting, last = 0, 0, 0, ExampleId(0)
+    changed, left, waiting, judged, last = 0, 0, 0, 0, ExampleId(0)
     while True:
         async with deps.store.writing() as records:
             batch = await _next(request, request.options, records, after=last)
@@ -50,6 +51,8 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
             if request.argument == ExampleState.APPROVED:
                 held = await records.examples.awaiting_consent(request.id, meant)
                 meant, waiting = [one for one in meant if one not in held], waiting + len(held)
+            asked, meant = meant, await _agreed(request, meant, records)
+            judged += len(asked) - len(meant)
             if request.argument in _UNDONE:
                 for one, (_, state) in (await records.examples.standing(request.id, meant)).items():
                     before[state].append(one)
@@ -67,7 +70,19 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
     said = [request.words("bulk.done", count=changed)]
     said += [request.words("bulk.outdated", count=left)] if left else []
     said += [request.words("bulk.waiting", count=waiting)] if waiting else []
+    said += [request.words("bulk.judged", count=judged)] if judged else []
     return Text(" ".join(said), buttons=undo)
+
+
+async def _agreed(
+    request: Request, batch: Sequence[ExampleId], records: Records
+) -> Sequence[ExampleId]:
+    """Without those that wait until more reviewers agree."""
+    if request.argument not in (ExampleState.APPROVED, ExampleState.REJECTED):
+        return batch
+    assistant = await records.assistants.get(request.id, request.assistant.id)
+    state, needed = _state(request), assistant.reviewers
+    return await note_verdict(request, batch, state, records, needed=needed)
 
 
 async def _offer_undo(

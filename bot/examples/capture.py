@@ -88,8 +88,9 @@ async def approve_marked(request: Request, deps: Dependencies) -> Reply:
             example = await records.examples.by_source(request.id, marked.place.channel, marked.id)
     if example is None:
         return Text(request.words("example.known_elsewhere"), private=True)
-    await set_state(request, example.id, ExampleState.APPROVED, store=deps.store)
-    text = Text(request.words("example.approved", id=example.id), private=True)
+    is_done = await set_state(request, example.id, ExampleState.APPROVED, store=deps.store)
+    key = "example.approved" if is_done else "example.approved.waits"
+    text = Text(request.words(key, id=example.id), private=True)
     return ReactionReply(APPROVED, text, marked.id)
 
 

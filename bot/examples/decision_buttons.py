@@ -8,7 +8,8 @@ from bot.commands import Handlers
 from bot.domain import ExampleState, Role
 from bot.examples.cards import refuse_outdated
 from bot.examples.review import next_card
-from bot.examples.states import decide, number
+from bot.examples.states import decide, number, seen
+from bot.examples.verdicts import take_back
 from bot.ports.dependencies import Dependencies
 from bot.replies import Reply, Text
 from bot.request import Request
@@ -32,7 +33,8 @@ async def _judge(request: Request, state: ExampleState, deps: Dependencies) -> R
     if decided.outdated is not None:
         return refuse_outdated(request, decided.outdated)
     example = number(request)
-    done = request.words(f"example.{state}", id=example)
+    key = f"example.{state}.waits" if decided.is_waiting else f"example.{state}"
+    done = request.words(key, id=example)
     card = await next_card(request, deps, after=example, done=done)
     return replace(card, buttons=(*card.buttons, *decided.undo))
 
@@ -47,7 +49,14 @@ async def withdraw(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("example.undo", Role.CURATOR)
 async def undo(request: Request, deps: Dependencies) -> Reply:
-    """Back among those that wait, as if nobody had judged it."""
+    """Back among those that wait, as if nobody, or this reviewer, had not judged it."""
+    async with deps.store.writing() as records:
+        example = await seen(request, records)
+        is_mine = example.state is ExampleState.PROPOSED and request.argument.startswith(
+            f"{example.id}.r{example.revision}."
+        )
+        if is_mine and await take_back(request, example, records):
+            return Text(request.words("example.waits_again", id=example.id))
     decided = await decide(request, ExampleState.PROPOSED, store=deps.store)
     if decided.outdated is not None:
         return refuse_outdated(request, decided.outdated)

@@ -24,8 +24,9 @@ from bot.domain import (
 )
 from bot.errors import NotFound, NotNow
 from bot.examples.texts import checked, exchange_row
+from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store
-from bot.ports.surface import CanDescribe, Surface
+from bot.ports.surface import CanDescribe, CanFindPerson, Surface
 from bot.references import person
 from bot.request import Request
 from bot.rows import Method
@@ -142,6 +143,17 @@ async def described(request: Request, user: UserId, surface: Surface) -> User:
     if isinstance(surface, CanDescribe):
         return await surface.describe(request.place, user)
     return User(user, user)
+
+
+async def person_named(request: Request, said: str, surfaces: Surfaces) -> User:
+    """Who is meant. Raises NotFound where the platform knows nobody of that id."""
+    surface = surfaces.of(request.id)
+    if not isinstance(surface, CanFindPerson):
+        return await described(request, UserId(said), surface)
+    found = await surface.find_person(request.place, said)
+    if found is None:
+        raise NotFound(noun="person", name=said)
+    return found
 
 
 def names_of(people: Sequence[UserId]) -> str:

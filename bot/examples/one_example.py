@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 
 from bot.commands import Handlers
 from bot.domain import (
@@ -19,7 +20,7 @@ from bot.domain import (
     Row,
 )
 from bot.errors import NotFound
-from bot.examples import must_answer
+from bot.examples import must_answer, reviewers
 from bot.examples.exchange import names_of
 from bot.examples.review import marks, warnings
 from bot.examples.shown import masking_buttons, review_buttons, stamp
@@ -49,6 +50,8 @@ async def show(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         example = await seen(request, records)
         consent = await _consent(request, example, records)
+    is_curator = request.role >= Role.CURATOR
+    said = await reviewers.lines(request, example, deps) if is_curator else ()
     words = request.words
     facts = (
         Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
@@ -58,17 +61,19 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         Fact(words("fact.tags"), ", ".join(example.tags) or "–", "tags"),
         Fact(words("fact.revision"), str(example.revision), "revision"),
         Fact(words("fact.date"), moment(example.created_at), "date"),
+        *_deleted_on(request, example),
     )
     return Card(
         title=words("example.title", id=example.id),
         lines=(
             *warnings(example, words),
             *([words("example.must_answer")] if MUST_ANSWER in example.tags else ()),
+            *said,
         ),
         facts=facts,
         columns=_columns(example.row, words) if example.row else (),
         marks=marks(example),
-        buttons=_ways(example, words) if request.role >= Role.CURATOR else (),
+        buttons=_ways(request, example) if is_curator else (),
     )
 
 
@@ -174,6 +179,18 @@ async def context(request: Request, deps: Dependencies) -> Reply:
     return Listing(f"{title} {channel(source.channel)}", lines, empty=request.words("message.gone"))
 
 
+def _deleted_on(request: Request, example: Example) -> tuple[Fact, ...]:
+    """When the workspace's retention deletes it, as it stands now."""
+    kept = [request.workspace.keep_days]
+    if example.state is not ExampleState.APPROVED:
+        kept.append(request.workspace.keep_unapproved_days)
+    days = min((one for one in kept if one is not None), default=None)
+    if days is None:
+        return ()
+    on = example.created_at + timedelta(days=days)
+    return (Fact(request.words("retention.on"), f"{on:%Y-%m-%d}", "deleted_on"),)
+
+
 async def _consent(request: Request, example: Example, records: Records) -> str:
     words = request.words
     held = [await records.consents.get(request.id, author) for author in example.authors]
@@ -239,9 +256,10 @@ def _columns(row: Row, words: Words) -> tuple[Column, ...]:
     )
 
 
-def _ways(example: Example, words: Words) -> tuple[Button, ...]:
+def _ways(request: Request, example: Example) -> tuple[Button, ...]:
+    words = request.words
     if example.state is ExampleState.PROPOSED:
-        return review_buttons(example, words)[:-1]
+        return (*review_buttons(example, words)[:-1], *reviewers.buttons(request, example))
     edit = Button(words("button.edit"), f"example.edit:{example.id}")
     if example.state is ExampleState.APPROVED:
         drop = Button(words("button.withdraw"), f"example.drop:{stamp(example)}", is_danger=True)

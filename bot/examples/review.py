@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.commands import Handlers
+from bot.commands import Handlers, Option, OptionKind
 from bot.domain import (
     Example,
     ExampleFilter,
@@ -10,10 +10,13 @@ from bot.domain import (
     ExampleState,
     Role,
 )
+from bot.errors import BadInput
+from bot.examples import reviewers
 from bot.examples.exchange import names_of
 from bot.examples.shown import review_buttons
 from bot.examples.states import hidden, number
-from bot.examples.texts import readable
+from bot.examples.texts import labelled
+from bot.examples.verdicts import agreement_line
 from bot.ports.dependencies import Dependencies
 from bot.private_text import PrivateText, private_texts
 from bot.replies import (
@@ -31,8 +34,22 @@ _MOST, _LONGEST = 3, 40
 """So many places of one kind are quoted, each with so many characters."""
 
 
-@handlers.command("review", Role.CURATOR, is_private=True)
+@handlers.command(
+    "review",
+    Role.CURATOR,
+    Option("example", OptionKind.EXAMPLE, rest=True),
+    Option("assign", OptionKind.USER),
+    is_private=True,
+)
 async def review(request: Request, deps: Dependencies) -> Reply:
+    """What waits for this person; or gives an example to somebody, `assign:off` to nobody."""
+    person, named = request.text("assign"), request.text("example")
+    if person and named:
+        return await reviewers.assign_named(request, deps, person)
+    if person or named:
+        missing = "example" if person else "assign"
+        problem = request.words("option.missing", option=missing, command="review")
+        raise BadInput(problem=problem)
     return await next_card(request, deps)
 
 
@@ -45,16 +62,20 @@ async def next_card(
         state=ExampleState.PROPOSED,
         hidden=hidden(request),
         seen_from=request.place.channel,
+        reviewer=request.by,
     )
     async with deps.store.reading() as records:
         page = await records.examples.page(request.id, waiting, after=after, limit=1)
         if not page and after is not None:
             page = await records.examples.page(request.id, waiting, limit=1)
         left = await records.examples.count(request.id, waiting)
+        agreement = await agreement_line(request, records, request.words)
     if not page:
-        return Card(request.words("review.empty"), lines=_some(done), replaces=bool(done))
+        lines = (*_some(done), *agreement)
+        return Card(request.words("review.empty"), lines=lines, replaces=bool(done))
     authors = names_of(page[0].authors)
-    return _review_card(request, page[0], authors, left, done)
+    said = await reviewers.lines(request, page[0], deps)
+    return _review_card(request, page[0], authors, left, done, said)
 
 
 @handlers.button("example.skip", Role.CURATOR, is_private=True)
@@ -63,16 +84,23 @@ async def skip(request: Request, deps: Dependencies) -> Reply:
     return await next_card(request, deps, after=example, done=done)
 
 
-def _review_card(request: Request, example: Example, authors: str, left: int, done: str) -> Card:
+def _review_card(
+    request: Request,
+    example: Example,
+    authors: str,
+    left: int,
+    done: str,
+    said: tuple[str, ...],
+) -> Card:
     words = request.words
     return Card(
         title=words("review.title", id=example.id, count=left),
-        lines=(*_some(done), *spoken_lines(example, words), *warnings(example, words)),
+        lines=(*_some(done), *spoken_lines(example, words), *warnings(example, words), *said),
         facts=(
             Fact(words("fact.origin"), words(f"origin.{example.origin}")),
             Fact(words("fact.authors"), authors or "–"),
         ),
-        buttons=review_buttons(example, words),
+        buttons=(*review_buttons(example, words), *reviewers.buttons(request, example)),
         replaces=bool(done),
     )
 
@@ -80,10 +108,7 @@ def _review_card(request: Request, example: Example, authors: str, left: int, do
 def spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
     if example.row is None:
         return (words("example.pointer_only", id=example.id),)
-    return tuple(
-        f"{words('part.' + name.rstrip('0123456789'))}: {text}"
-        for name, text in readable(example.row).items()
-    )
+    return labelled(example.row, words)
 
 
 def warnings(example: Example, words: Words) -> tuple[str, ...]:

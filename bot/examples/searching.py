@@ -45,6 +45,7 @@ _PAGE = 10
     Option.integer("limit", 1, 200),
     Option.integer("after", 0),
     Option.choice("order", "newest", "oldest"),
+    Option.yes_no("mine"),
     Option("edit", OptionKind.EXAMPLE, role=Role.CURATOR, is_alone=True),
     Option("withdraw", OptionKind.EXAMPLE, role=Role.CURATOR, is_alone=True),
     is_private=True,
@@ -113,6 +114,7 @@ def filter_of(request: Request) -> ExampleFilter:
         origin=Origin(origin) if origin else None,
         method=Method(method) if method else None,
         tag=request.text("tag"),
+        reviewer=request.by if request.yes("mine", default=False) else None,
         hidden=NO_EXCLUSION if author == request.by else hidden(request),
         seen_from=request.place.channel,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from bot.batches import batched, run_in_batches
@@ -10,6 +11,7 @@ from bot.commands import Handlers
 from bot.domain import (
     ExampleId,
     Role,
+    WorkspaceId,
 )
 from bot.events import MessageEdited, MessagesDeleted
 from bot.examples.following import follow_edit
@@ -79,17 +81,19 @@ async def _erase_at_source(
     request: Request, examples: Sequence[ExampleId], records: Records
 ) -> None:
     if examples:
-        await erase_examples(request, examples, records)
+        await erase_examples(request.id, examples, records, at=request.now)
         await records.audit.add(
             request.id, None, "examples.deleted_at_source", at=request.now, examples=list(examples)
         )
 
 
-async def erase_examples(request: Request, examples: Sequence[ExampleId], records: Records) -> int:
+async def erase_examples(
+    workspace: WorkspaceId, examples: Sequence[ExampleId], records: Records, *, at: datetime
+) -> int:
     """Text goes; the host's training files go; models made from them are marked. How many."""
     if not examples:
         return 0
-    snapshots = await records.snapshots.holding(request.id, examples)
-    await records.examples.erase(request.id, examples)
-    await records.jobs.forget_files(request.id, snapshots, at=request.now)
-    return await records.models.taint(request.id, snapshots)
+    snapshots = await records.snapshots.holding(workspace, examples)
+    await records.examples.erase(workspace, examples)
+    await records.jobs.forget_files(workspace, snapshots, at=at)
+    return await records.models.taint(workspace, snapshots)

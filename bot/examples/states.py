@@ -25,6 +25,7 @@ from bot.domain import (
 from bot.errors import NotFound, NotNow
 from bot.events import Event
 from bot.examples.shown import is_as_shown, is_done_already
+from bot.examples.verdicts import note_verdict
 from bot.numerals import whole_number
 from bot.ports.store import Records, Store
 from bot.replies import Button
@@ -95,11 +96,12 @@ async def ask_authors_in(
 class Decided:
     """What came of a button: the example as it is now where that is not what the button showed.
 
-    A rejection and a withdrawal can be undone.
+    A rejection and a withdrawal can be undone. It `is_waiting` until more reviewers agree.
     """
 
     outdated: Example | None = None
     undo: tuple[Button, ...] = ()
+    is_waiting: bool = False
 
 
 async def decide(request: Request, state: ExampleState, *, store: Store) -> Decided:
@@ -109,7 +111,8 @@ async def decide(request: Request, state: ExampleState, *, store: Store) -> Deci
         if not is_as_shown(request, found):
             is_done = is_done_already(request, found, state)
             return Decided() if is_done else Decided(outdated=found)
-        await _set_state(request, found, state, records)
+        if not await _set_state(request, found, state, records):
+            return Decided(is_waiting=True)
         return Decided(undo=await offer_undo_of(request, found, state, records))
 
 
@@ -124,18 +127,29 @@ async def offer_undo_of(
 
 async def set_state(
     request: Request, example: ExampleId, state: ExampleState, *, store: Store
-) -> None:
+) -> bool:
+    """False where it waits until more reviewers agree."""
     async with store.writing() as records:
         found = await records.examples.get(request.id, example)
-        await _set_state(request, found, state, records)
+        return await _set_state(request, found, state, records)
 
 
 async def _set_state(
     request: Request, found: Example, state: ExampleState, records: Records
-) -> None:
+) -> bool:
     if state is ExampleState.APPROVED:
         await _refuse_unready(request, found, records)
+    if found.state is not state:
+        assistant = await records.assistants.get(request.id, found.assistant)
+        needed = assistant.reviewers
+        if not await note_verdict(request, [found.id], state, records, needed=needed):
+            await records.audit.add(
+                request.id, request.by, f"example.{state}_by_one", at=request.now, example=found.id
+            )
+            await redraw_cards(request, [found.id], records)
+            return False
     await change_state(request, records, found.id, state)
+    return True
 
 
 async def _refuse_unready(request: Request, found: Example, records: Records) -> None:

@@ -42,6 +42,12 @@ def readable(row: Row | None) -> dict[str, str]:
     return {name: content_text(message.get("content")) for name, message in named}
 
 
+def labelled(row: Row, words: Words) -> tuple[str, ...]:
+    """Each text on a line, behind what it is."""
+    named = readable(row).items()
+    return tuple(f"{words('part.' + name.rstrip('0123456789'))}: {text}" for name, text in named)
+
+
 def last_text(texts: Mapping[str, str], part: str) -> str:
     """The last text of a part, as `readable` names them; empty where there is none."""
     found = [text for name, text in texts.items() if name.rstrip("0123456789") == part]

@@ -35,7 +35,8 @@ class Examples(Protocol):
         A living example (proposed or approved) of the same assistant with the
         same fingerprint, or of the same method and taken from the same message,
         is returned instead. Where the workspace demands masks, private text is masked here and
-        in `add_many` and `revise`.
+        in `add_many` and `revise`; where an assistant has several reviewers, what comes as
+        approved is proposed to them.
         """
         ...
 
@@ -139,6 +140,12 @@ class Examples(Protocol):
     async def count_trainable(
         self, workspace: WorkspaceId, assistant: AssistantId, method: Method
     ) -> int: ...
+    async def trainable_revisions(
+        self, workspace: WorkspaceId, assistant: AssistantId, method: Method
+    ) -> Mapping[ExampleId, int]:
+        """The revision of each example that a training would learn from now."""
+        ...
+
     def trainable(
         self,
         workspace: WorkspaceId,

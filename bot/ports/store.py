@@ -51,6 +51,7 @@ from bot.ports.examples import ExampleMessages as ExampleMessages
 from bot.ports.examples import Examples as Examples
 from bot.ports.judgings import Judgings as Judgings
 from bot.ports.personal_data import PersonalData as PersonalData
+from bot.ports.reviews import Reviews as Reviews
 from bot.ports.training import Deployments as Deployments
 from bot.ports.training import Jobs as Jobs
 from bot.ports.training import Models as Models
@@ -113,6 +114,16 @@ class Workspaces(Protocol):
 
     async def set_must_mask(self, workspace: WorkspaceId, must_mask: bool) -> None:
         """Whether nothing with private text may be trained on or shown to a model."""
+        ...
+
+    async def set_retention(
+        self, workspace: WorkspaceId, *, everything: int | None, unapproved: int | None
+    ) -> None:
+        """Days after which examples are deleted, or those that nobody approved; None is never."""
+        ...
+
+    async def with_retention(self) -> Sequence[Workspace]:
+        """Those that delete anything by its age."""
         ...
 
     async def rename(self, workspace: WorkspaceId, name: str) -> None: ...
@@ -267,7 +278,9 @@ class Turns(Protocol):
         """How many votes of this person went, whoever asked."""
         ...
 
-    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+    async def forget_before(
+        self, at: datetime, *, workspace: WorkspaceId | None = None, limit: int = 500
+    ) -> int:
         """How many went, oldest first; one that a proposed example was taken from stays."""
         ...
 
@@ -493,6 +506,7 @@ class Records(Protocol):
     example_cards: ExampleCards
     example_messages: ExampleMessages
     personal_data: PersonalData
+    reviews: Reviews
     snapshots: Snapshots
     jobs: Jobs
     evaluations: Evaluations

@@ -63,6 +63,12 @@ class Snapshots(Protocol):
         """In frozen order, with the text of the frozen revision."""
         ...
 
+    async def revisions(
+        self, workspace: WorkspaceId, snapshot: SnapshotId
+    ) -> Mapping[ExampleId, int]:
+        """The revision of each example that it froze."""
+        ...
+
     async def forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
         """How many rows were erased or may no longer be trained on, by the rule of `trainable`."""
         ...

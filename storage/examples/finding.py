@@ -29,6 +29,7 @@ from bot.domain import (
 )
 from storage.connection import Connection
 from storage.examples.values import example_of, mark_of
+from storage.reviews import waits_for
 from storage.tables import IS_LIVING, example_authors, example_tags, examples
 
 LIVING = (ExampleState.PROPOSED, ExampleState.APPROVED)
@@ -91,22 +92,34 @@ def matching(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
     if filters.search:
         yield examples.c.search_text.contains(filters.search.casefold(), autoescape=True)
     if filters.author is not None:
-        yield _has(example_authors, filters.author)
+        yield has_item(example_authors, filters.author)
     if filters.hidden:
         is_open = examples.c.exclusions.bitwise_and(int(filters.hidden)) == 0
         yield or_(is_open, examples.c.channel == filters.seen_from)
+    yield from _by_rule(filters)
+    if filters.tag is not None:
+        yield has_item(example_tags, filters.tag)
+
+
+def _by_rule(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
+    """What is told by more than the value of a column."""
     if filters.private_text:
         # Written out, so that SQLite takes the partial index.
         yield examples.c.private_text != literal_column("0")
         yield examples.c.private_text.bitwise_and(int(filters.private_text)) != 0
         yield examples.c.keeps_private_text.is_(False)
+    if filters.reviewer is not None:
+        yield waits_for(filters.reviewer)
+    if filters.kept_since is not None:
+        yield examples.c.created_at < filters.kept_since
+        yield or_(examples.c.row.is_not(None), examples.c.message.is_not(None))
+    if filters.is_unapproved:
+        yield examples.c.state != ExampleState.APPROVED
     if filters.is_living:
         yield IS_LIVING
-    if filters.tag is not None:
-        yield _has(example_tags, filters.tag)
 
 
-def _has(table: Table, item: str) -> ColumnElement[bool]:
+def has_item(table: Table, item: str) -> ColumnElement[bool]:
     own = and_(table.c.workspace == examples.c.workspace, table.c.example == examples.c.id)
     return exists().where(own, table.c.item == item)
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from bot.batches import batched
 from bot.domain import (
+    MUST_ANSWER,
     AssistantId,
     ChannelId,
     Example,
@@ -44,6 +45,7 @@ from storage.examples.finding import (
     LIVING,
     belonging_to,
     duplicates_of,
+    has_item,
     matching,
     may_come_back,
     of_assistant,
@@ -54,9 +56,11 @@ from storage.examples.importing import add_marked
 from storage.examples.values import columns_of, kept, mark_of, text_columns_of
 from storage.tables import (
     IS_LIVING,
+    assistants,
     example_authors,
     example_marks,
     example_messages,
+    example_reviews,
     example_tags,
     revisions,
     workspaces,
@@ -78,7 +82,10 @@ _ERASED: dict[str, object] = {
 }
 
 
-_CHILDREN = (revisions, example_authors, example_tags, example_messages, example_marks)
+_CHILDREN = (
+    *(revisions, example_authors, example_tags),
+    *(example_messages, example_marks, example_reviews),
+)
 
 
 class Examples:
@@ -90,8 +97,7 @@ class Examples:
     async def add(
         self, workspace: WorkspaceId, example: NewExample, *, at: datetime
     ) -> tuple[Example, bool]:
-        if row_kinds(example.row or {}):
-            example = (await self._as_demanded(workspace, [example]))[0]
+        example = (await self._as_demanded(workspace, [example]))[0]
         statement = self._connection.insert(table).on_conflict_do_nothing().returning(table.c.id)
         values = columns_of(workspace, example, at=at)
         with foreign_key_as_not_found("assistant", example.assistant):
@@ -309,6 +315,20 @@ class Examples:
         counted = select(func.count()).select_from(table).where(wanted)
         return int((await self._connection.run(counted)).scalar_one())
 
+    async def trainable_revisions(
+        self, workspace: WorkspaceId, assistant: AssistantId, method: Method
+    ) -> Mapping[ExampleId, int]:
+        wanted = and_(
+            of_assistant(workspace, assistant),
+            table.c.method == method,
+            is_trainable(),
+            ~has_item(example_tags, MUST_ANSWER),
+        )
+        rows = self._connection.stream(
+            select(table.c.id, table.c.revision).where(wanted), table.c.id
+        )
+        return {ExampleId(row.id): row.revision async for row in rows}
+
     async def trainable(
         self,
         workspace: WorkspaceId,
@@ -335,7 +355,16 @@ class Examples:
     async def _as_demanded(
         self, workspace: WorkspaceId, examples: Sequence[NewExample]
     ) -> Sequence[NewExample]:
-        """With masks for private text, where the workspace demands that."""
+        """With masks for private text, and proposed for several reviewers, where demanded."""
+        if any(one.state is ExampleState.APPROVED for one in examples):
+            reviewed = and_(assistants.c.workspace == workspace, assistants.c.reviewers > 1)
+            found = await self._connection.every(
+                select(assistants.c.id).where(reviewed), assistants.c.id
+            )
+            for row in found:
+                examples = [
+                    _as_proposed(one) if one.assistant == row.id else one for one in examples
+                ]
         if not await self._must_mask(workspace):
             return examples
         return [replace(one, row=mask_row(one.row)) if one.row else one for one in examples]
@@ -382,6 +411,11 @@ class Examples:
         return await self._connection.changed(
             update(table).where(others).values(state=state, updated_at=at, decided_by=by)
         )
+
+
+def _as_proposed(example: NewExample) -> NewExample:
+    is_approved = example.state is ExampleState.APPROVED
+    return replace(example, state=ExampleState.PROPOSED) if is_approved else example
 
 
 def _holds_nothing_new(before: Row, after: Row) -> bool:

@@ -82,6 +82,7 @@ class _Examples:
             with ui.menu():
                 ui.menu_item(say("studio.export_jsonl"), self._exporting("jsonl"))
                 ui.menu_item(say("studio.export_csv"), self._exporting("csv"))
+                ui.menu_item(say("studio.export_dataset"), self._exporting("dataset"))
         write = ui.button(say("studio.write"), icon="add", on_click=self._write)
         write.props("unelevated").classes("only-icon-on-phones").mark("write")
 

@@ -194,6 +194,7 @@ class _Jobs:
                 for key, action, click in (
                     ("studio.again", "job.again", self._actions.click),
                     ("studio.rows", "job.rows", self._actions.click),
+                    ("studio.changes", "job.changes", self._actions.click),
                     ("studio.results", "job.results", self._save),
                 ):
                     drawing.draw_button(Button(say(key), f"{action}:{number}"), click)

@@ -117,7 +117,8 @@ class _Queue:
                 await self._fetch(told.lines[-1].id)
 
     async def _page(self, after: str | None) -> Listing | None:
-        wanted = {"state": "proposed", "limit": str(_PAGE), "after": after or "", "order": "oldest"}
+        wanted = {"state": "proposed", "mine": "yes", "order": "oldest"}
+        wanted |= {"limit": str(_PAGE), "after": after or ""}
         told = await self._visit.list("examples", wanted)
         return told if isinstance(told, Listing) else None
 

@@ -42,6 +42,7 @@ _ASSISTANT = (
     "stop",
     "history",
     "few_shot",
+    "reviewers",
     "offer_after_examples",
     "offer_after_preferences",
     "judge_model",

@@ -1,0 +1,219 @@
+"""Who reviews an example: assigned to one person, and asked of the person who wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot import access, references
+from bot.commands import Handlers
+from bot.domain import (
+    Example,
+    ExampleId,
+    ExampleState,
+    Notice,
+    Place,
+    ReviewKind,
+    Role,
+    UserId,
+)
+from bot.errors import NotFound, NotNow, Outdated, SurfaceError
+from bot.examples.exchange import described, names_of, person_named
+from bot.examples.states import number, redraw_cards, seen
+from bot.examples.texts import labelled
+from bot.examples.verdicts import review_lines
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
+from bot.ports.surface import CanReach
+from bot.replies import Button, Card, Drawn, Field, FieldKind, Form, Reply, Text, one_line
+from bot.request import Request
+from bot.words import Words
+
+handlers = Handlers()
+
+AUTHOR_ASKED = "author.asked"
+_NOBODY = "-"
+_MOST_CHOICES, _LONGEST_NOTE = 24, 500
+
+
+def buttons(request: Request, example: Example) -> tuple[Button, ...]:
+    """To give an example that waits to somebody, and to ask whoever wrote it."""
+    words = request.words
+    assign = Button(words("button.assign"), f"example.assign:{example.id}")
+    if example.row is None or set(example.authors) <= {request.by}:
+        return (assign,)
+    return assign, Button(words("button.ask_author"), f"example.ask_author:{example.id}")
+
+
+async def lines(request: Request, example: Example, deps: Dependencies) -> tuple[str, ...]:
+    """What reviewers and authors have said about an example so far."""
+    async with deps.store.reading() as records:
+        found = await records.reviews.of(request.id, example.id)
+        assistant = await records.assistants.get(request.id, example.assistant)
+    people = {one.user for one in found}
+    names = {one: references.person(one) for one in people}
+    needed = assistant.reviewers
+    return tuple(review_lines(example, found, request.words, needed=needed, names=names))
+
+
+@handlers.button("example.assign", Role.CURATOR, opens_form=True)
+async def assign_form(request: Request, deps: Dependencies) -> Reply:
+    """The curators who are known here; `/tune review` names anybody."""
+    async with deps.store.reading() as records:
+        example = await _waiting(request, records)
+        granted = await records.roles.all(request.id)
+    people = [request.by, *(user for user, role in granted if role >= Role.CURATOR)]
+    surface = deps.surfaces.of(request.id)
+    named = [await described(request, one, surface) for one in dict.fromkeys(people)]
+    choices = tuple((one.id, one.name) for one in named[:_MOST_CHOICES])
+    nobody = (_NOBODY, request.words("reviewers.nobody"))
+    label, by = request.words("reviewers.person"), request.by
+    return Form(
+        f"example.assign:{example.id}",
+        request.words("reviewers.assign", id=example.id),
+        (Field("person", label, FieldKind.CHOICE, by, choices=(*choices, nobody)),),
+        request.words("button.assign"),
+        again=f"example.assign:{example.id}",
+    )
+
+
+@handlers.form("example.assign", Role.CURATOR)
+async def assign(request: Request, deps: Dependencies) -> Reply:
+    """From now on it stands in that person's queue alone."""
+    said = request.text("person") or _NOBODY
+    if said in (_NOBODY, "off"):
+        async with deps.store.writing() as records:
+            example = await _waiting(request, records)
+            await records.reviews.unassign(request.id, example.id)
+        return Text(request.words("reviewers.unassigned", id=example.id), private=True)
+    person = await person_named(request, said, deps.surfaces)
+    shown = references.person(person.id, person.name)
+    async with deps.store.writing() as records:
+        example = await _waiting(request, records)
+        grant = await records.roles.get(request.id, person.id)
+        role = access.role_of(
+            person, workspace=request.workspace, grant=grant, admins=frozenset(deps.admins)
+        )
+        if role < Role.CURATOR and person.id != request.by:
+            raise NotNow(problem=request.words("reviewers.no_curator", name=shown))
+        await records.reviews.put(
+            request.id, [example.id], person.id, ReviewKind.ASSIGNED, at=request.now
+        )
+        await records.audit.add(
+            request.id, request.by, "example.assigned", at=request.now, example=example.id
+        )
+    text = request.words("reviewers.assigned_to", id=example.id, name=shown)
+    return Text(text, private=True)
+
+
+@handlers.button("example.ask_author", Role.CURATOR)
+async def ask_author(request: Request, deps: Dependencies) -> Reply:
+    """Each author is asked once about this text, where nobody else reads."""
+    async with deps.store.reading() as records:
+        example = await _waiting(request, records)
+    if example.row is None:
+        raise NotNow(problem=request.words("example.pointer_only", id=example.id))
+    asked = [one for one in example.authors if one != request.by]
+    reached = [(one, there) for one in asked if (there := await _reach(request, one, deps))]
+    if not reached:
+        raise NotNow(problem=request.words("author.nobody"))
+    async with deps.store.writing() as records:
+        for author, there in reached:
+            await records.reviews.put(
+                request.id, [example.id], author, ReviewKind.ASKED, at=request.now
+            )
+            await records.outbox.put(
+                f"{request.id}.{example.id}.r{example.revision}.{author}.author",
+                there,
+                AUTHOR_ASKED,
+                subject=example.id,
+                details={"revision": example.revision, "locale": request.event.locale},
+                at=request.now,
+                once=True,
+            )
+        await records.audit.add(
+            request.id, request.by, "example.author_asked", at=request.now, example=example.id
+        )
+    names = names_of([one for one, _ in reached])
+    return Text(request.words("author.is_asked", names=names), private=True)
+
+
+async def _reach(request: Request, author: UserId, deps: Dependencies) -> Place | None:
+    """Between the two of us; in the local room everybody sits at the same desk."""
+    surface = deps.surfaces.of(request.id)
+    if not isinstance(surface, CanReach):
+        return request.place
+    try:
+        return await surface.direct(request.place, author)
+    except SurfaceError:
+        return None
+
+
+async def word_author_asked(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """None once the example is gone, decided, or another text."""
+    example = await records.examples.get(notice.place.workspace, ExampleId(notice.subject or 0))
+    is_same = example.revision == notice.details.get("revision")
+    if example.row is None or example.state is not ExampleState.PROPOSED or not is_same:
+        return None
+    said = f"{example.id}.r{example.revision}"
+    right = Button(words("button.author_right"), f"author.right:{said}", is_primary=True)
+    wrong = Button(words("button.author_wrong"), f"author.wrong:{said}")
+    lines = words("author.question"), *labelled(example.row, words)
+    return Card(words("author.title"), lines, buttons=(right, wrong))
+
+
+@handlers.button("author.right", Role.MEMBER)
+async def said_right(request: Request, deps: Dependencies) -> Reply:
+    return await _answered(request, deps, ReviewKind.RIGHT)
+
+
+@handlers.button("author.wrong", Role.MEMBER, opens_form=True)
+async def wrong_form(request: Request, deps: Dependencies) -> Reply:
+    async with deps.store.reading() as records:
+        await _asked(request, records)
+    return Form(
+        f"author.wrong:{request.argument}",
+        request.words("author.title"),
+        (Field("note", request.words("author.what"), FieldKind.TEXT, required=False),),
+        request.words("button.send"),
+        again=f"author.wrong:{request.argument}",
+    )
+
+
+@handlers.form("author.wrong", Role.MEMBER)
+async def said_wrong(request: Request, deps: Dependencies) -> Reply:
+    return await _answered(request, deps, ReviewKind.WRONG)
+
+
+async def _answered(request: Request, deps: Dependencies, kind: ReviewKind) -> Card:
+    note = one_line(request.options.get("note", "").strip(), _LONGEST_NOTE)
+    async with deps.store.writing() as records:
+        example = await _asked(request, records)
+        await records.reviews.put(
+            request.id, [example.id], request.by, kind, at=request.now, note=note
+        )
+        await redraw_cards(request, [example.id], records)
+    return Card(request.words("author.thanks"), replaces=True)
+
+
+async def _asked(request: Request, records: Records) -> Example:
+    """The example as its author was shown it. Raises Outdated where it is another by now."""
+    example = await records.examples.get(request.id, number(request))
+    if request.by not in example.authors:
+        raise NotFound(noun="example", name=example.id)
+    shown = f"{example.id}.r{example.revision}"
+    if request.argument != shown or example.state is not ExampleState.PROPOSED:
+        raise Outdated(problem=request.words("author.outdated"))
+    return example
+
+
+async def _waiting(request: Request, records: Records) -> Example:
+    example = await seen(request, records)
+    if example.state is not ExampleState.PROPOSED:
+        raise Outdated(problem=request.words("reviewers.decided", id=example.id))
+    return example
+
+
+async def assign_named(request: Request, deps: Dependencies, person: str) -> Reply:
+    """As the form does it, for `/tune review EXAMPLE assign:PERSON`."""
+    chosen = replace(request, argument=request.text("example") or "", options={"person": person})
+    return await assign(chosen, deps)

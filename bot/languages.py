@@ -1,0 +1,42 @@
+"""In which language a short text is written, by its script or its commonest words."""
+
+from __future__ import annotations
+
+import re
+
+_SCRIPTS = (
+    ("ja", re.compile(r"[\u3040-\u30ff]")),
+    ("ko", re.compile(r"[\uac00-\ud7af]")),
+    ("zh", re.compile(r"[\u3400-\u9fff]")),
+    ("ru", re.compile(r"[\u0400-\u04ff]")),
+    ("ar", re.compile(r"[\u0600-\u06ff]")),
+    ("el", re.compile(r"[\u0370-\u03ff]")),
+    ("he", re.compile(r"[\u0590-\u05ff]")),
+    ("hi", re.compile(r"[\u0900-\u097f]")),
+    ("th", re.compile(r"[\u0e00-\u0e7f]")),
+)
+_COMMON_WORDS = {
+    "en": "the is are and to of you how what do does can it in for with my i we",
+    "de": "der die das ist und wie ich sie nicht ein eine zu wir den mit was auf",
+    "fr": "le la les est et je vous pas un une des que pour comment il nous",
+    "es": "el los las es y que por para una un cómo no qué con su puedo del",
+    "it": "il che è per non una un come di sono con posso gli della si",
+    "pt": "o os é que não para uma um como com por do da meu posso",
+    "nl": "de het een en is ik niet van hoe dat kan op voor met wij",
+}
+_COMMON = {name: frozenset(words.split()) for name, words in _COMMON_WORDS.items()}
+_LOOKED_AT, _SURE_WORDS = 400, 2
+
+
+def language(text: str) -> str:
+    """The language by its script or its commonest words; empty where the text does not tell."""
+    part = text[:_LOOKED_AT]
+    for name, letters in _SCRIPTS:
+        if len(letters.findall(part)) * 4 > len(part.replace(" ", "")):
+            return name
+    words = part.casefold().split()
+    counts = {name: sum(word in common for word in words) for name, common in _COMMON.items()}
+    first, second = sorted(counts.values(), reverse=True)[:2]
+    if first < _SURE_WORDS or first < 2 * second:
+        return ""
+    return max(counts, key=lambda name: counts[name])

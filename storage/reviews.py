@@ -1,0 +1,151 @@
+"""Who said what about an example before it was decided, and to whom it is assigned."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, or_, select
+
+from bot.batches import batched
+from bot.domain import (
+    AUTHOR_SAID,
+    VERDICTS,
+    AssistantId,
+    ExampleId,
+    Review,
+    ReviewKind,
+    UserId,
+    WorkspaceId,
+)
+from storage.connection import MANY, Connection
+from storage.tables import example_reviews as table
+from storage.tables import examples
+
+_COLUMNS = ["workspace", "example", "user", "kind", "revision", "at", "note"]
+
+
+class Reviews:
+    """Keeps one verdict of each person about an example, and one answer of each author."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def put(
+        self,
+        workspace: WorkspaceId,
+        numbers: Sequence[ExampleId],
+        user: UserId,
+        kind: ReviewKind,
+        *,
+        at: datetime,
+        note: str = "",
+    ) -> None:
+        for part in batched(numbers, MANY):
+            await self._drop(workspace, part, user, kind)
+            said = (literal(user), literal(kind.value), examples.c.revision)
+            new = select(
+                examples.c.workspace,
+                examples.c.id,
+                *said,
+                literal(at, table.c.at.type),
+                literal(note),
+            ).where(examples.c.workspace == workspace, examples.c.id.in_(part))
+            await self._connection.run(insert(table).from_select(_COLUMNS, new))
+
+    async def take_back(
+        self, workspace: WorkspaceId, example: ExampleId, user: UserId, kind: ReviewKind
+    ) -> bool:
+        return await self._drop(workspace, [example], user, kind) > 0
+
+    async def unassign(self, workspace: WorkspaceId, example: ExampleId) -> None:
+        own = and_(table.c.workspace == workspace, table.c.example == example)
+        await self._connection.run(delete(table).where(own, table.c.kind == ReviewKind.ASSIGNED))
+
+    async def of(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Review]:
+        own = and_(table.c.workspace == workspace, table.c.example == example)
+        rows = await self._connection.every(select(table).where(own), table.c.user, table.c.kind)
+        return [Review(row.user, row.kind, row.revision, row.at, row.note) for row in rows]
+
+    async def agreed(
+        self,
+        workspace: WorkspaceId,
+        numbers: Sequence[ExampleId],
+        kind: ReviewKind,
+        *,
+        needed: int,
+    ) -> Sequence[ExampleId]:
+        found: list[ExampleId] = []
+        for part in batched(numbers, MANY):
+            own = and_(
+                table.c.workspace == workspace, table.c.example.in_(part), table.c.kind == kind
+            )
+            enough = (
+                select(table.c.example)
+                .join(examples, _is_of_current_text())
+                .where(own)
+                .group_by(table.c.example)
+                .having(func.count() >= needed)
+            )
+            rows = await self._connection.rows(enough, most=len(part))
+            found += [ExampleId(row.example) for row in rows]
+        return found
+
+    async def verdicts(
+        self, workspace: WorkspaceId, assistant: AssistantId
+    ) -> Sequence[Mapping[UserId, str]]:
+        told = (
+            select(table.c.example, table.c.revision, table.c.user, table.c.kind)
+            .join(
+                examples,
+                and_(examples.c.workspace == table.c.workspace, examples.c.id == table.c.example),
+            )
+            .where(
+                table.c.workspace == workspace,
+                examples.c.assistant == assistant,
+                table.c.kind.in_(VERDICTS),
+            )
+        )
+        found: dict[tuple[int, int], dict[UserId, str]] = defaultdict(dict)
+        async for row in self._connection.stream(told, table.c.example, table.c.user, table.c.kind):
+            found[row.example, row.revision][row.user] = str(row.kind)
+        return [one for one in found.values() if len(one) > 1]
+
+    async def _drop(
+        self,
+        workspace: WorkspaceId,
+        numbers: Sequence[ExampleId],
+        user: UserId,
+        kind: ReviewKind,
+    ) -> int:
+        """What this person said before of the same sort; of an assignment, whoever had it."""
+        if kind is ReviewKind.ASSIGNED:
+            replaced = table.c.kind == kind
+        else:
+            rivals = VERDICTS if kind in VERDICTS else AUTHOR_SAID
+            replaced = and_(table.c.user == user, table.c.kind.in_(rivals))
+        own = and_(table.c.workspace == workspace, table.c.example.in_(numbers))
+        return await self._connection.changed(delete(table).where(own, replaced))
+
+
+def waits_for(reviewer: UserId) -> ColumnElement[bool]:
+    """Whether the example at hand is nobody else's, and not judged by them as it is now."""
+    own = and_(table.c.workspace == examples.c.workspace, table.c.example == examples.c.id)
+    assigned = and_(own, table.c.kind == ReviewKind.ASSIGNED)
+    is_free = or_(~exists().where(assigned), exists().where(assigned, table.c.user == reviewer))
+    judged = exists().where(
+        own,
+        table.c.user == reviewer,
+        table.c.kind.in_(VERDICTS),
+        table.c.revision == examples.c.revision,
+    )
+    return and_(is_free, ~judged)
+
+
+def _is_of_current_text() -> ColumnElement[bool]:
+    return and_(
+        examples.c.workspace == table.c.workspace,
+        examples.c.id == table.c.example,
+        examples.c.revision == table.c.revision,
+    )
