@@ -332,7 +332,7 @@ def discord_of(settings: Settings, clock: Clock, store: Store) -> Discord | None
         return None
     from adapters.discord.connection import Discord
 
-    return Discord(access, CATALOGUE, clock, _say, store=store, folder=settings.data_dir)
+    return Discord(access, CATALOGUE, clock, _say_on_discord, store=store, folder=settings.data_dir)
 
 
 def discord_access(settings: Settings) -> DiscordAccess | None:
@@ -344,6 +344,10 @@ def discord_access(settings: Settings) -> DiscordAccess | None:
         gateway_url=settings.discord_gateway_url,
         guild=settings.discord_guild,
     )
+
+
+def _say_on_discord(key: str, locale: str = "en", /, **details: object) -> str:
+    return Words(locale, "discord")(key, **details)
 
 
 def _say(key: str, locale: str = "en", /, **details: object) -> str:

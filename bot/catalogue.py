@@ -195,7 +195,7 @@ WORDINGS: Mapping[str, Wording] = {
     workspace_removal.CLOSED: workspace_removal.word_closed,
     CARD_STANDS: cards.word_standing,
     reviewers.AUTHOR_ASKED: reviewers.word_author_asked,
-    consent.CONSENT_WANTED: consent.word_consent_wanted,
+    consent.CONSENT_WANTED: cards.word_consent_wanted,
     asking_admins.MARKS_WAIT: asking_admins.word_marks_wait,
     asking_admins.MARKS_ALLOWED: asking_admins.word_marks_allowed,
 }

@@ -7,16 +7,14 @@ from dataclasses import replace
 from bot.commands import Handlers, Option
 from bot.domain import (
     Consent,
-    Notice,
     Role,
 )
 from bot.ports.dependencies import Dependencies
-from bot.ports.store import Records, Store
+from bot.ports.store import Store
 from bot.references import moment
 from bot.replies import (
     Button,
     Card,
-    Drawn,
     Listing,
     ListingRow,
     Refused,
@@ -70,21 +68,6 @@ def _consent_card(request: Request, held: Consent | None) -> Card:
         lines=(words("consent.text"),),
         buttons=consent_buttons(words, held),
         private=True,
-    )
-
-
-async def word_consent_wanted(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """Asks an author where the message was marked; the clicker's own word counts."""
-    details = notice.details
-    text = words("consent.wanted", name=details.get("name"))
-    if "names" in details:
-        more = details.get("more")
-        others = f" {words('chats.more_people', count=more)}" if more else ""
-        text = words("consent.wanted_from_export", names=f"{details['names']}{others}")
-    return Card(
-        title=words("consent.wanted_title"),
-        lines=(text, words("consent.text")),
-        buttons=consent_buttons(words),
     )
 
 

@@ -249,7 +249,7 @@ class Dispatch:
 
     async def _told(self, event: Event, progress: ProgressCallback | None = None) -> Reply:
         """What `ask` and `look` give back; here too errors become words."""
-        words, role = Words(_language(event)), Role.STRANGER
+        words, role = _words(event, _language(event)), Role.STRANGER
         try:
             # A workspace begins with what a platform sends, never with what an address names.
             is_ours = event.place.workspace == LOCAL
@@ -303,7 +303,7 @@ class Dispatch:
         self._deps.changed(event.what.kind)
 
     async def _outcome(self, event: Event) -> _Outcome:
-        words, role = Words(_language(event)), Role.STRANGER
+        words, role = _words(event, _language(event)), Role.STRANGER
         try:
             await self._gate.wait()
             request = await self._request_for(event)
@@ -363,7 +363,7 @@ class Dispatch:
         if workspace is None or answering is None:
             return None
         assistant, binding, deployment = answering
-        words = Words(assistant.language or _language(event))
+        words = _words(event, assistant.language or _language(event))
         user = event.user
         grant = await records.roles.get(workspace.id, user.id)
         if grant is not None and access.has_rejoined_since(grant, user):
@@ -516,6 +516,10 @@ def _read(row: InboxRow) -> Event | None:
     except ValueError:
         log.warning("A promised event cannot be read any more")
         return None
+
+
+def _words(event: Event, language: str) -> Words:
+    return Words(language, event.place.workspace.partition(":")[0])
 
 
 def _explained(error: AttuneError, role: Role, words: Words) -> str:

@@ -96,7 +96,7 @@ async def _worded(notice: Notice, *, store: Store, wordings: Mapping[str, Wordin
         locale = str(notice.details.get("locale", "en"))
         language = (answering[0].language if answering else None) or locale
         wording = wordings.get(notice.kind)
-        words = Words(language)
+        words = Words(language, notice.place.workspace.partition(":")[0])
         drawn = await wording(notice, records, words) if wording else None
     if drawn is None or notice.place.workspace != LOCAL:
         return drawn

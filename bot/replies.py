@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.domain import MessageId
+from bot.domain import MessageId, UserId
 
 
 class Tone(StrEnum):
@@ -101,6 +101,8 @@ class Text:
     private: bool = False
     buttons: tuple[Button, ...] = ()
     other_words: OtherWords = field(default_factory=dict, compare=False, repr=False)
+    pings: tuple[UserId, ...] = ()
+    """Whom it wakes where people can be called by name; nobody else, whatever it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Card:
     """A framed message; `replaces` puts it in place of the message whose button was clicked.
 
     `trend` is a chart that still grows, for surfaces that redraw it at no cost. `marks` are texts
-    that surfaces which can highlight show highlighted in the columns.
+    that surfaces which can highlight show highlighted in the columns. `pings` is as for a text.
     """
 
     title: str
@@ -124,6 +126,7 @@ class Card:
     replaces: bool = False
     marks: tuple[str, ...] = ()
     other_words: OtherWords = field(default_factory=dict, compare=False, repr=False)
+    pings: tuple[UserId, ...] = ()
 
 
 class FieldKind(StrEnum):

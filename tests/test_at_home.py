@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from adapters.slack import inbound
+from adapters.slack.outbound import modal
+from bot.domain import ChannelId, Place, WorkspaceId
+from bot.events import FormSubmitted
+from bot.replies import Field, FieldKind, Form
+from bot.words import Words
 from tests.discord_scene import Scene as DiscordScene
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, GUILD
 from tests.fakes.discord_rest import shown as shown_in_discord
 from tests.fakes.faulty_host import faulty_host
 from tests.fakes.slack import TEAM, FakeSlack, fake_slack, labels, shown
+from tests.fakes.slack_rules import check_view
 from tests.opening import until
 from tests.slack_scene import Scene as SlackScene
 
 EDITORS = "555"
+SLACK_TEAM = WorkspaceId(f"slack:{TEAM}")
 MARKETING: dict[str, object] = {"id": "S0123", "handle": "marketing", "users": ["U2"]}
 
 
@@ -207,3 +216,63 @@ async def test_where_there_are_no_mentions_everything_has_its_name(in_slack: Sla
     assert "#name-C1" in guests
     assert "name-U1: " in audit
     assert fake.pings == []
+
+
+async def test_a_longer_list_of_choices_is_searched(in_slack: SlackScene) -> None:
+    """https://docs.slack.dev/reference/block-kit/composition-objects/option-group-object"""
+    choices = tuple((f"m{number}", f"Model {number}") for number in range(230))
+    fields = (
+        Field("model", "Model", FieldKind.CHOICE, "m229", choices=choices),
+        Field("kinds", "Kinds", FieldKind.CHOICES, "m3,m150", choices=choices),
+    )
+    view = modal(Form("f", "Choose", fields, "Go"), Place(SLACK_TEAM, ChannelId("C1")), close="No")
+
+    check_view(view, "modal")
+    sent = in_slack.slack.submit("U1", {**view, "id": "V1"}, model="m101", kinds=("m1", "m222"))
+    (event,) = inbound.read(
+        sent.envelope["payload"], inbound.Bot(TEAM, "UBOT", "BBOT"), datetime.now(UTC)
+    )
+
+    assert isinstance(event.what, FormSubmitted)
+    assert event.what.values == {"model": "m101", "kinds": "m1,m222"}
+
+
+async def test_a_whole_thread_is_marked_at_once_and_its_author_is_reached(
+    in_slack: SlackScene,
+) -> None:
+    fake = in_slack.slack
+    fake.tiers.is_on = False
+    await in_slack.allow_messages()
+    root = fake.put("U2", "C1", "How do we greet?")
+    fake.put("U3", "C1", "With Ahoy", thread=root)
+    fake.put("U2", "C1", "And at night?", thread=root)
+    fake.put("U3", "C1", "With a lantern", thread=root)
+
+    fake.shortcut("U1", "thread", "C1", root)
+    heard = shown((await in_slack.whispered())[-1])
+    await until(lambda: len(fake.pings) >= 2, lambda: str(fake.refusals))
+    asked = [one for one in fake.own("C1") if "May I learn" in shown(one)]
+
+    assert "the 3 texts before it" in heard
+    assert sorted(fake.pings) == ["<@U2>", "<@U3>"]
+    assert all("Open the message" in str(one["blocks"]) for one in asked)
+
+
+async def test_one_receipt_stands_below_a_message_whoever_reacts(in_discord: DiscordScene) -> None:
+    fake = in_discord.discord
+    await in_discord.allow_messages()
+    asked = fake.put(ANN, GENERAL, "How do we greet?")
+    answer = fake.put(BEN, GENERAL, "With Ahoy", answers=asked)
+    for user in (ANN, BEN, ADMIN):
+        fake.react(user, GENERAL, answer, "🎓")
+        await in_discord.settled()
+
+    receipts = [one for one in fake.own(GENERAL) if one.get("message_reference")]
+    assert len(receipts) == 1
+    assert "I have that already" in shown_in_discord(receipts[0])
+
+
+def test_a_workspace_is_a_server_on_discord() -> None:
+    said = Words("en", "discord")("roles.empty")
+    assert said.endswith("The owners and admins of this server are admins.")
+    assert "服务器" in Words("zh", "discord")("roles.empty")

@@ -86,11 +86,13 @@ async def test_a_reaction_put_again_counts_again(in_discord: Scene) -> None:
     in_discord.discord.react(ANN, GENERAL, message, "🎓")
     await in_discord.hear()
     in_discord.discord.react(ANN, GENERAL, message, "🎓", off=True)
-    await in_discord.hear(GENERAL, 2)
+    await in_discord.settled()
+    (receipt,) = in_discord.discord.texts(GENERAL)
 
     in_discord.discord.react(ANN, GENERAL, message, "🎓")
 
-    await in_discord.hear(GENERAL, 3)
+    await in_discord.settled()
+    assert in_discord.discord.texts(GENERAL) != [receipt]
 
 
 async def test_other_emoji_and_our_own_mean_nothing(in_discord: Scene) -> None:

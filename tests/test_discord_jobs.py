@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.replies import Card, Chart, Series
 from tests.discord_scene import HERE, Scene
-from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD, Interaction
+from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, GUILD, Interaction
 from tests.fakes.discord_rest import labels, shown
 from tests.fakes.discord_rules import Json
 from tests.opening import until
@@ -46,14 +46,26 @@ async def test_the_estimate_is_the_bots_own_message(in_discord: Scene) -> None:
     assert asked.response == {"type": 5, "data": {"flags": 64}}
 
 
-async def test_a_training_is_followed_to_its_end(in_discord: Scene) -> None:
-    in_discord.host.life = ("succeeded",)
+async def test_a_training_is_followed_to_its_end_and_calls_those_who_asked(
+    in_discord: Scene,
+) -> None:
+    fake, host = in_discord.discord, in_discord.host
+    host.life = ("running",)
     _, estimate = await priced(in_discord)
-
     await confirmed(in_discord, estimate)
+    await until(lambda: any("Ping me" in str(labels(one)) for one in fake.own(GENERAL)))
+    (status,) = [one for one in fake.own(GENERAL) if "Ping me at the end" in labels(one)]
+    for user, times in ((ANN, 1), (BEN, 2)):
+        for _ in range(times):
+            await in_discord.answered(fake.click(user, status, "Ping me at the end"))
+            await in_discord.settled()
+    await until(lambda: bool(host.jobs))
+    (job,) = host.jobs.values()
+    job.life.append("succeeded")
 
     message = await told(in_discord, "succeeded")
-    assert in_discord.discord.pings == []
+    await until(lambda: bool(fake.pings), lambda: str(fake.texts(GENERAL)))
+    assert fake.pings == [ANN]
     assert message["author"]["id"] == "900"
 
 

@@ -82,6 +82,8 @@ ELSEWHERE = {
     # test_tuning_races and test_tuning_states: the phase of the job decides
     *("job.cancel", "job.pause", "job.resume", "job.confirm", "job.confirm_unpriced"),
     "job.decline",
+    # test_at_home: a second press takes the first back
+    "job.ping",
     # The state of the evaluation decides.
     *("evaluation.confirm", "evaluation.decline", "evaluation.stop"),
     *("judge.confirm", "judge.decline", "judge.stop"),

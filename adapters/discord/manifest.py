@@ -70,7 +70,8 @@ def commands(catalogue: Catalogue, say: Say, *, is_for_users: bool = False) -> l
         asking |= {"contexts": [0, 1, 2], "integration_types": [0, 1]}
     question: Json = {"type": _STRING, "required": True, "max_length": 4000}
     asking["options"] = [_described("question", "option.question", say) | question]
-    menus = [_menu(deed.name, say) for deed in catalogue.shortcuts if deed.name in MENUS]
+    known = {one.name for one in catalogue.shortcuts}
+    menus = [_menu(name, say) for name in MENUS if name in known]
     return [group, asking, *menus]
 
 

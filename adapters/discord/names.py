@@ -4,7 +4,11 @@ from __future__ import annotations
 
 COMMAND = "tune"
 ASK = "ask"
-MENUS = {"save": "Save as example", "improve": "Improve this reply"}
+MENUS = {
+    "save": "Save as example",
+    "thread": "Save whole thread",
+    "improve": "Improve this reply",
+}
 """Shortcuts as Discord lists them in a message's menu; at most 32 characters."""
 
 ROLE = "&"

@@ -43,7 +43,7 @@ _EMBED_SUM = 5800
 # https://docs.discord.com/developers/components/reference
 _LABEL, _ROW, _ROWS, _OPTIONS, _ACTION = 80, 5, 5, 25, 100
 _MODAL_TITLE, _MODAL_PARTS, _INPUT, _INPUT_LABEL, _HINT = 45, 5, 4000, 45, 100
-_MOST_BUTTONS = 10
+_MOST_BUTTONS, _MOST_PINGED = 10, 20
 _COLOURS = {
     Tone.PLAIN: 0x64748B,
     Tone.GOOD: 0x10B981,
@@ -65,13 +65,15 @@ class Payload:
     components: tuple[Json, ...] = ()
     files: tuple[File, ...] = field(default=(), repr=False)
     flags: int = 0
+    pings: tuple[str, ...] = ()
+    """Ids of those whom it wakes, and nobody else."""
 
     def body(self, *, flags: int = 0) -> Json:
         drawn: Json = {
             "content": self.content,
             "embeds": list(self.embeds),
             "components": list(self.components),
-            "allowed_mentions": NOBODY,
+            "allowed_mentions": {**NOBODY, "users": list(self.pings)} if self.pings else NOBODY,
         }
         if self.flags | flags:
             drawn["flags"] = self.flags | flags
@@ -85,6 +87,21 @@ class Payload:
 
 def payloads(reply: Drawn, picture: bytes | None = None) -> list[Payload]:
     """One message, or several where Discord's limits are too small for one."""
+    first, *more = _payloads(reply, picture)
+    return [_calling(first, reply), *more]
+
+
+def _calling(payload: Payload, reply: Drawn) -> Payload:
+    """In front of the words: who is pinged must be named in them."""
+    pings = () if isinstance(reply, Listing) else reply.pings[:_MOST_PINGED]
+    named = " ".join(f"<@{user}>" for user in pings if user.isdecimal())
+    if not named:
+        return payload
+    content = f"{named} {payload.content}".strip()[:LONGEST]
+    return replace(payload, content=content, pings=tuple(filter(str.isdecimal, pings)))
+
+
+def _payloads(reply: Drawn, picture: bytes | None) -> list[Payload]:
     match reply:
         case Text():
             texts = list(split(escaped(reply.text) or "–", LONGEST))
@@ -103,7 +120,8 @@ def plain_payloads(reply: Drawn) -> list[Payload]:
     texts = list(split(escaped(words(reply)) or "–", LONGEST))
     drawn = payloads(reply)
     last = Payload(texts[-1], (), drawn[-1].components, flags=NO_EMBEDS_FLAG)
-    return [*(Payload(text, flags=NO_EMBEDS_FLAG) for text in texts[:-1]), last]
+    first, *more = [*(Payload(text, flags=NO_EMBEDS_FLAG) for text in texts[:-1]), last]
+    return [_calling(first, reply), *more]
 
 
 def answer(text: str, buttons: Sequence[Button] = (), first: MessageId | None = None) -> Payload:

@@ -370,7 +370,17 @@ class DiscordSurface(ServerLookups):
             payloads[0] = replace(payloads[0], content=called)
         more = _reference(context.source if context else _source(event, None))
         silent = [replace(one, flags=one.flags | SILENT_FLAG) for one in payloads]
-        await self._post_once(_channel(event.place), silent, f"{event.key}.reply", more)
+        if not isinstance(event.what, ReactionChanged):
+            await self._post_once(_channel(event.place), silent, f"{event.key}.reply", more)
+            return
+        # One receipt below a message, whoever else reacts to it.
+        key = f"{event.place.workspace}/{_channel(event.place)}/{event.what.message}/receipt"
+        if (standing := self._posted.get(key)) is not None:
+            with contextlib.suppress(MessageGone):
+                await self._edit(_channel(event.place), standing, silent[0])
+                return
+        posted = await self._post_once(_channel(event.place), silent, f"{event.key}.reply", more)
+        _remember(self._posted, key, posted, _KNOWN_EVENTS)
 
     async def _post(
         self, place: Place, reply: Drawn, key: str, context: InteractionContext | None

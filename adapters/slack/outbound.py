@@ -6,6 +6,7 @@ only a model's answer is markdown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -36,7 +37,9 @@ _BLOCKS, _SECTION, _HEADER, _BUTTONS = 50, 3000, 150, 25
 _FIELD, _FIELDS, _LABEL, _INPUT = 2000, 10, 75, 3000
 _FALLBACK = 3800
 _MODAL_BLOCKS, _MODAL_BYTES = 100, 200_000
-_OPTIONS, _TICKS, _VALUE = 100, 10, 150
+_OPTIONS, _GROUPS, _TICKS, _VALUE = 100, 100, 10, 150
+_MOST_PINGED = 20
+_PERSON = re.compile(r"[UW][A-Z0-9]{1,20}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,18 @@ class Payload:
 
 def payloads(reply: Drawn) -> list[Payload]:
     """One message, or several where Slack's limits are too small for one."""
-    blocks = list(_blocks(reply))
+    blocks = [*_called(reply), *_blocks(reply)]
     text = next(chunks(escaped(words(reply)), _FALLBACK))
     pages = [blocks[at : at + _BLOCKS] for at in range(0, len(blocks), _BLOCKS)]
     return [Payload(text, page) for page in pages]
+
+
+def _called(reply: Drawn) -> Iterator[Json]:
+    """Those whom a message wakes, and nobody else."""
+    pings = () if isinstance(reply, Listing) else reply.pings
+    named = " ".join(f"<@{user}>" for user in pings[:_MOST_PINGED] if _PERSON.fullmatch(user))
+    if named:
+        yield {"type": "section", "text": {"type": "mrkdwn", "text": named}}
 
 
 def metadata(key: str) -> Json:
@@ -125,7 +136,7 @@ def holds(form: Form) -> bool:
 def _is_held(field: Field) -> bool:
     match field.kind:
         case FieldKind.CHOICE | FieldKind.CHOICES:
-            most = _OPTIONS if field.kind is FieldKind.CHOICE else _TICKS
+            most = _OPTIONS * _GROUPS
             return len(field.choices) <= most and all(len(v) <= _VALUE for v, _ in field.choices)
         case FieldKind.TEXT:
             parts = cut(field.value, _INPUT)
@@ -294,11 +305,14 @@ def _element(field: Field, value: str) -> Json:
             options = [_option(label, known) for known, label in field.choices]
             chosen = [option for option in options if option["value"] == value]
             first: Json = {"initial_option": chosen[0]} if chosen else {}
-            return {"type": "static_select", "options": options, **first}
+            return {"type": "static_select", **_offered(options), **first}
         case FieldKind.CHOICES:
             options = [_option(label, known) for known, label in field.choices]
             on = [option for option in options if option["value"] in value.split(",")]
             ticked: Json = {"initial_options": on} if on else {}
+            if len(options) > _TICKS:
+                several: Json = {"type": "multi_static_select", "action_id": SEVERAL}
+                return {**several, **_offered(options), **ticked}
             return {"type": "checkboxes", "options": options, "action_id": SEVERAL, **ticked}
         case FieldKind.TOGGLE:
             options = [_option(field.label, "yes")]
@@ -313,6 +327,22 @@ def _element(field: Field, value: str) -> Json:
             most = min(field.max_length, _INPUT)
             element = {"type": "plain_text_input", "multiline": is_long, "max_length": most}
     return {**element, "initial_value": value} if value else element
+
+
+def _offered(options: list[Json]) -> Json:
+    """Slack searches in a menu as one types; a longer one stands in groups of a hundred.
+
+    https://docs.slack.dev/reference/block-kit/block-elements/select-menu-element
+    """
+    if len(options) <= _OPTIONS:
+        return {"options": options}
+    groups = [options[at : at + _OPTIONS] for at in range(0, len(options), _OPTIONS)]
+    return {
+        "option_groups": [
+            {"label": _plain(f"{at * _OPTIONS + 1}–{at * _OPTIONS + len(one)}", 75), "options": one}
+            for at, one in enumerate(groups[:_GROUPS])
+        ]
+    }
 
 
 def _option(label: str, value: str) -> Json:

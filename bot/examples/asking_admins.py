@@ -99,7 +99,9 @@ async def word_marks_wait(notice: Notice, records: Records, words: Words) -> Dra
     )
     who = words("marks.who", name=details.get("name"), where=where)
     rule = words(_rule_of(notice.place))
-    return Card(words("marks.title"), (who, rule), buttons=choices(words))
+    link = str(details.get("link") or "")
+    shown = (Button(words("button.open_message"), link=link),) if link else ()
+    return Card(words("marks.title"), (who, rule), buttons=(*choices(words), *shown))
 
 
 async def word_marks_allowed(notice: Notice, records: Records, words: Words) -> Drawn | None:

@@ -9,11 +9,12 @@ from bot.domain import (
     Example,
     ExampleState,
     Message,
+    MessageId,
     Role,
     Source,
     Sources,
 )
-from bot.errors import Outdated, Refusal
+from bot.errors import NotFound, Outdated, Refusal
 from bot.examples.asking_admins import pointer_reply, pointers
 from bot.examples.better_answer import offer_form
 from bot.examples.exchange import (
@@ -27,10 +28,12 @@ from bot.examples.exchange import (
 from bot.examples.review import warnings
 from bot.examples.shown import review_buttons
 from bot.examples.states import add, ask_authors, change_state, offer_undo_of, set_state
+from bot.examples.texts import readable
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
 from bot.replies import ReactionReply, Reply, Text
 from bot.request import Request
+from bot.words import Words
 
 handlers = Handlers()
 
@@ -38,6 +41,9 @@ handlers = Handlers()
 PROPOSED = "🎓"
 APPROVED = "✅"
 _AT_ONCE = 50
+_MOST_IN_THREAD = 50
+_NEWEST = MessageId("9223372036854775807")
+"""Later than every message, as both platforms number them."""
 
 
 @handlers.reaction(PROPOSED, Role.MEMBER)
@@ -62,13 +68,33 @@ async def proposed(request: Request, marked: Message, exchange: Exchange, *, sto
     """It waits for a curator, and for every author who has not said yes or no."""
     kept, is_new = await add(request, proposal(request, marked, exchange), store=store)
     await _mark(request, kept, store=store)
-    await ask_authors(request, exchange.people, store=store)
+    await ask_authors(request, exchange.people, store=store, link=marked.permalink)
     key = "example.proposed" if is_new else "example.known"
     text = request.words(key, id=kept.id, state=request.words(f"state.{kept.state}"))
+    text = " ".join([text, *_learned(kept, request.words)])
     if kept.awaits_masking:
         text = " ".join([text, *warnings(kept, request.words)])
     buttons = review_buttons(kept, request.words) if kept.state is ExampleState.PROPOSED else ()
     return ReactionReply(PROPOSED, Text(text, private=True, buttons=buttons), marked.id)
+
+
+def _learned(kept: Example, words: Words) -> tuple[str, ...]:
+    """What the example teaches, without its words: those go where the message goes."""
+    earlier = len(readable(kept.row)) - 1
+    return (words("example.learned", count=earlier),) if earlier > 0 else ()
+
+
+@handlers.shortcut("thread", Role.MEMBER)
+async def save_thread(request: Request, deps: Dependencies) -> Reply:
+    """All that was said in the thread of a message, up to the last answer in it, at once."""
+    marked = request.marked_message()
+    place = replace(marked.place, thread=marked.place.thread or marked.id)
+    said = [*await deps.surfaces.of(request.id).history(place, _NEWEST, _MOST_IN_THREAD)]
+    answers = [one for one in said if one.author.id != said[0].author.id or one.is_own]
+    if not answers:
+        raise NotFound(noun="question", name=marked.text[:40])
+    event = replace(request.event, place=replace(request.place, thread=place.thread))
+    return await _propose(replace(request, event=event, message=answers[-1]), answers[-1], deps)
 
 
 @handlers.reaction(APPROVED, Role.CURATOR)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.domain import Example, ExampleState, Notice, Role
+from bot.consent import consent_buttons
+from bot.domain import Example, ExampleState, Notice, Role, UserId
 from bot.examples.exchange import names_of
 from bot.examples.review import spoken_lines
 from bot.examples.shown import review_buttons, stamp
@@ -122,4 +123,25 @@ def _cells(example: Example, texts: Mapping[str, str], words: Words) -> tuple[Fa
         Fact(words("fact.origin"), words(f"origin.{example.origin}"), "origin"),
         Fact(words("fact.authors"), ", ".join(example.authors), "authors"),
         Fact(words("fact.tags"), ", ".join(example.tags), "tags"),
+    )
+
+
+async def word_consent_wanted(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """Asks an author where the message was marked, and leads to it; the clicker's own word counts.
+
+    It does not repeat the message, which its author may delete.
+    """
+    details = notice.details
+    text = words("consent.wanted", name=details.get("name"))
+    if "names" in details:
+        more = details.get("more")
+        others = f" {words('chats.more_people', count=more)}" if more else ""
+        text = words("consent.wanted_from_export", names=f"{details['names']}{others}")
+    link = str(details.get("link") or "")
+    shown = (Button(words("button.open_message"), link=link),) if link else ()
+    return Card(
+        title=words("consent.wanted_title"),
+        lines=(text, words("consent.text")),
+        buttons=(*consent_buttons(words), *shown),
+        pings=(UserId(str(details["user"])),) if details.get("user") else (),
     )

@@ -20,6 +20,7 @@ from bot.examples.verdicts import agreement_line
 from bot.ports.dependencies import Dependencies
 from bot.private_text import PrivateText, private_texts
 from bot.replies import (
+    Button,
     Card,
     Fact,
     Reply,
@@ -100,9 +101,19 @@ def _review_card(
             Fact(words("fact.origin"), words(f"origin.{example.origin}")),
             Fact(words("fact.authors"), authors or "–"),
         ),
-        buttons=(*review_buttons(example, words), *reviewers.buttons(request, example)),
+        buttons=(
+            *review_buttons(example, words),
+            *reviewers.buttons(request, example),
+            *message_button(example, words),
+        ),
         replaces=bool(done),
     )
+
+
+def message_button(example: Example, words: Words) -> tuple[Button, ...]:
+    """Leads to the message that an example was taken from, where its platform has an address."""
+    link = example.source.permalink if example.source is not None else None
+    return (Button(words("button.open_message"), link=link),) if link else ()
 
 
 def spoken_lines(example: Example, words: Words) -> tuple[str, ...]:

@@ -56,8 +56,14 @@ async def note_new(request: Request, records: Records, kept: Example) -> None:
     )
 
 
-async def ask_authors(request: Request, people: Sequence[User], *, store: Store) -> None:
-    """Each author who has not said yes or no is asked once, in the channel."""
+async def ask_authors(
+    request: Request,
+    people: Sequence[User],
+    *,
+    store: Store,
+    link: str | None = None,
+) -> None:
+    """Each author who has not said yes or no is asked once, in the channel, and called by name."""
     if request.workspace.platform == "local":
         return
     async with store.writing() as records:
@@ -68,7 +74,12 @@ async def ask_authors(request: Request, people: Sequence[User], *, store: Store)
                 f"{request.id}.{person.id}.consent",
                 request.place,
                 CONSENT_WANTED,
-                details={"name": person.name, "locale": request.event.locale},
+                details={
+                    "name": person.name,
+                    "user": person.id,
+                    "link": link or "",
+                    "locale": request.event.locale,
+                },
                 at=request.now,
             )
 

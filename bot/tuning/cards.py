@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bot.commands import JOB, Handlers
 from bot.deployments import rollback_button, use_button
 from bot.domain import (
+    LOCAL,
     Estimate,
     ExampleFilter,
     Job,
@@ -17,6 +19,7 @@ from bot.domain import (
     Role,
     Split,
     StepMetrics,
+    UserId,
 )
 from bot.errors import NotNow, deserialize
 from bot.ports.dependencies import Dependencies
@@ -45,6 +48,9 @@ handlers = Handlers()
 
 Points = list[tuple[float, float]]
 
+PING = "job.ping"
+"""The button of whoever wants to be called at the end, and the entries of the audit that say so."""
+_MOST_PINGS = 500
 _HELD_LOSS = ("full_valid_loss", "valid_loss")
 _HELD_ACCURACY = ("full_valid_mean_token_accuracy", "valid_mean_token_accuracy")
 _RISEN = 1.05
@@ -79,6 +85,32 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
 async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """The last word on a job: what came out, or why nothing did."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
+    ended = await _ended(notice, job, records, words)
+    return replace(ended, pings=await _pinged(job, records))
+
+
+@handlers.button(PING, Role.MEMBER)
+async def ping(request: Request, deps: Dependencies) -> Reply:
+    """Whoever presses it is called by name when the training has ended; a second time, not."""
+    async with deps.store.writing() as records:
+        job = await notices.named_job(request, records)
+        is_on = request.by not in await _pinged(job, records)
+        await records.audit.add(
+            request.id, request.by, PING, at=request.now, job=job.id, is_on=is_on
+        )
+    return Text(request.words("job.ping_on" if is_on else "job.ping_off", id=job.id), private=True)
+
+
+async def _pinged(job: Job, records: Records) -> tuple[UserId, ...]:
+    """Those whose last word was that they want to be called."""
+    last: dict[UserId, bool] = {}
+    for entry in await records.audit.of_kind(job.workspace, PING, limit=_MOST_PINGS):
+        if entry.user is not None and entry.details.get("job") == job.id:
+            last.setdefault(entry.user, bool(entry.details.get("is_on")))
+    return tuple(user for user, is_on in last.items() if is_on)
+
+
+async def _ended(notice: Notice, job: Job, records: Records, words: Words) -> Card:
     in_full = notices.may_quote(notice)
     if job.phase is not Phase.SUCCEEDED:
         return await _bad_end(job, records, words, in_full=in_full)
@@ -259,11 +291,14 @@ def _controls(job: Job, words: Words) -> tuple[Button, ...]:
     if job.phase.is_over or job.phase in (Phase.WARMING, Phase.ESTIMATED):
         return ()
     cancel = Button(words("button.cancel_job"), f"job.cancel:{job.id}", is_danger=True)
+    # The operator alone reads the local room.
+    is_shared = job.workspace != LOCAL
+    called = (Button(words("button.ping"), f"{PING}:{job.id}"),) if is_shared else ()
     if job.phase is not Phase.WATCHING:
-        return (cancel,)
+        return (cancel, *called)
     if job.status == "paused":
-        return (Button(words("button.resume"), f"job.resume:{job.id}"), cancel)
-    return (Button(words("button.pause"), f"job.pause:{job.id}"), cancel)
+        return (Button(words("button.resume"), f"job.resume:{job.id}"), cancel, *called)
+    return (Button(words("button.pause"), f"job.pause:{job.id}"), cancel, *called)
 
 
 def _more(job: Job, measures: Sequence[StepMetrics], words: Words) -> tuple[Button, ...]:

@@ -25,18 +25,31 @@ _MOST_SAID = 2000
 Translate = Callable[[str], str]
 
 
-class Words:
-    """Says a key in one language, falling back to English."""
+_SERVER = {"en": ("workspace", "server"), "zh": ("工作区", "服务器")}
+"""What Discord calls a workspace; in braces or quotes it is the name of something."""
 
-    def __init__(self, language: str) -> None:
+
+class Words:
+    """Says a key in one language, falling back to English; on Discord a workspace is a server."""
+
+    def __init__(self, language: str, platform: str = "") -> None:
         self.language = best_language(language)
         self._sentences = _CATALOGUES[self.language]
         self._said: dict[str, Callable[[Words, Translate], str]] = {}
+        self._is_discord = platform == "discord"
+
+    def _own(self, sentence: str) -> str:
+        if not self._is_discord:
+            return sentence
+        for ours, theirs in _SERVER.values():
+            sentence = re.sub(rf"(?<![{{“A-Za-z_/.]){ours}", theirs, sentence)
+        return sentence
 
     def __call__(self, key: str, /, **details: object) -> str:
         """One and many are written `one thing|{count} things` and chosen by `count`."""
         sentence = self._sentences.get(key) or en.SENTENCES[key]
-        text = _counted(sentence, details.get("count")).format_map(Details(details))
+        chosen = self._own(_counted(sentence, details.get("count")))
+        text = chosen.format_map(Details(details))
         self._remember(text, lambda other, translate: other(key, **_each(details, translate)))
         return text
 
@@ -59,7 +72,7 @@ class Words:
     def error(self, error: AttuneError) -> str:
         """The sentence of an error; the English one is its class's docstring."""
         sentence = self._sentences.get(error.key) or template(type(error))
-        text = sentence.format_map(Details(self._named(error.details)))
+        text = self._own(sentence).format_map(Details(self._named(error.details)))
         kind, details = type(error), error.details
         self._remember(
             text, lambda other, translate: other.error(kind(**_each(details, translate)))

@@ -233,6 +233,12 @@ SENTENCES: Mapping[str, str] = {
     "example.rejected": "Example {id} is rejected.",
     "example.withdrawn": "Example {id} is withdrawn. It will not be trained on.",
     "example.nothing_to_withdraw": "There was nothing left to take back.",
+    "button.open_message": "Open the message",
+    "button.ping": "Ping me at the end",
+    "job.ping_on": "I call you by name here when training {id} has ended. Press again to take that back.",
+    "job.ping_off": "You are not called when training {id} has ended.",
+    "audit.job.ping": "asked to be called at the end of a training",
+    "example.learned": "I learn the last answer in it, and the text before it as what was asked.|I learn the last answer in it, and the {count} texts before it as what was said.",
     "example.pointer": (
         "Kept as a pointer, number {id}: I may not keep the text of messages here."
     ),

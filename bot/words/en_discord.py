@@ -126,6 +126,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discord.tune": "teach, train and choose your assistant",
     "discord.ask": "ask the assistant of this channel",
     "discord.menu.save": "Save as example",
+    "discord.menu.thread": "Save whole thread",
     "discord.menu.improve": "Improve this reply",
     "discord.form_late": "Click to go on: the form opens here.",
     "discord.form_again": "Open it again",

@@ -985,16 +985,25 @@ def _element(blocks: Any, label: str) -> tuple[Json, Json]:
 def _typed(element: Json, given: object) -> Json:
     match element["type"]:
         case "static_select":
-            chosen = [one for one in element["options"] if one["value"] == given]
+            chosen = [one for one in _options_of(element) if one["value"] == given]
             return {"type": "static_select", "selected_option": chosen[0] if chosen else None}
         case "file_input":
             return {"type": "file_input", "files": [given] if given else []}
+        case "multi_static_select":
+            names = given if isinstance(given, tuple) else ()
+            picked = [one for one in _options_of(element) if one["value"] in names]
+            return {"type": "multi_static_select", "selected_options": picked}
         case "checkboxes":
             names = given if isinstance(given, tuple) else ()
             ticked = [one for one in element["options"] if one["value"] in names]
             return {"type": "checkboxes", "selected_options": ticked}
         case kind:
             return {"type": kind, "value": given or None}
+
+
+def _options_of(element: Json) -> list[Json]:
+    groups = element.get("option_groups") or [{"options": element.get("options") or []}]
+    return [one for group in groups for one in group["options"]]
 
 
 async def _arguments(request: web.Request) -> tuple[Json, bool]:

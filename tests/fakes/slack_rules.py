@@ -229,8 +229,20 @@ def _check_elements(block: Json) -> None:
         if len(field["text"]) > 2000:
             raise RefusedError("invalid_blocks", why="a field over 2000")
     element = block.get("element")
+    _check_options(element or {})
     if element and len(element.get("initial_value", "")) > element.get("max_length", 3000):
         raise RefusedError("invalid_blocks", why="initial_value over max_length")
+
+
+def _check_options(element: Json) -> None:
+    """reference/block-kit/composition-objects: 100 options, or 100 groups of 100; ten boxes."""
+    groups = element.get("option_groups") or []
+    boxes = 10 if element.get("type") == "checkboxes" else 100
+    lists = [element.get("options") or [], *(one["options"] for one in groups)]
+    if len(groups) > 100 or any(len(one) > (100 if groups else boxes) for one in lists):
+        raise RefusedError("invalid_blocks", why="too many options")
+    if groups and element.get("options"):
+        raise RefusedError("invalid_blocks", why="options and option_groups")
 
 
 def _check_buttons(block: Json) -> None:
