@@ -31,6 +31,13 @@ class Format(StrEnum):
     DATASET = "dataset"
 
 
+class GgufForm(StrEnum):
+    """In how many bits a GGUF holds weights."""
+
+    F16 = "f16"
+    Q8_0 = "q8_0"
+
+
 class EngineName(StrEnum):
     """What a tuner trains with."""
 
@@ -171,6 +178,9 @@ def export_model(
     merged: Annotated[
         bool, typer.Option("--merged", help="Whole weights instead of the adapter; needs torch")
     ] = False,
+    gguf: Annotated[
+        GgufForm | None, typer.Option(help="Whole weights as one GGUF file; needs torch")
+    ] = None,
     base: Annotated[
         Path | None, typer.Option(help="The folder of its base, unless `attune engine` has it")
     ] = None,
@@ -181,8 +191,8 @@ def export_model(
     """A tuned model as files that other programs load, with a card of what it is made of."""
     from attune.model_export import export_model as write
 
-    place = out.resolve()
-    _run(write(_settings(), model, place, is_whole=merged, data=data, base=base))
+    form = ["--gguf", str(gguf)] if gguf else ["--merged"] if merged else []
+    _run(write(_settings(), model, out.resolve(), form=form, data=data, base=base))
     typer.echo(f"{model} is in {out}. Its README.md says how to load it.")
 
 

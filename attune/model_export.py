@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +26,7 @@ from tuner.export import TunedModel, base_name, find, sizes
 
 _PRELUDE = Path(__file__).with_name("engine") / "until_parent_ends.py"
 _BLOCK = 1024 * 1024
+_OPTIONS = {ModelForm.WHOLE: ("--merged",), ModelForm.GGUF: ("--gguf", "f16")}
 
 
 async def export_model(
@@ -33,12 +34,13 @@ async def export_model(
     model: str,
     out: Path,
     *,
-    is_whole: bool,
+    form: Sequence[str] = (),
     data: Path | None = None,
     base: Path | None = None,
 ) -> None:
     """Writes it into `out`, which must not be there yet. Raises ExportRefused.
 
+    `form` has the options of the tuner's export: none for the adapter, else --merged or --gguf.
     A process of its own, in the engine's own environment where there is one: to add an adapter to
     its base takes torch and the memory of a whole model.
     """
@@ -46,8 +48,8 @@ async def export_model(
     place = (data or settings.data_dir / "tuner").absolute()
     found = await asyncio.to_thread(_find, place, model, base, engine)
     command = ["tuner.export", "--data", str(place), "--model", model, "--out", str(out)]
-    command += ["--base", str(found.base)] if found.base else []
-    said = await _run(engine.python or Path(sys.executable), command, is_whole=is_whole)
+    command += [*(["--base", str(found.base)] if found.base else []), *form]
+    said = await _run(engine.python or Path(sys.executable), command)
     if said is not None:
         raise ExportRefused(problem=said)
 
@@ -79,7 +81,7 @@ class EmbeddedModels:
             folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
             try:
                 out = folder / "model"
-                await export_model(self._settings, model, out, is_whole=form is ModelForm.WHOLE)
+                await export_model(self._settings, model, out, form=_OPTIONS.get(form, ()))
                 file = await asyncio.to_thread(_packed, out)
             finally:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -94,10 +96,10 @@ def _find(place: Path, model: str, base: Path | None, engine: EngineFolder) -> T
         raise ExportRefused(problem=str(error)) from error
 
 
-async def _run(python: Path, command: list[str], *, is_whole: bool) -> str | None:
+async def _run(python: Path, command: list[str]) -> str | None:
     """What it said at last where it failed; cancelled, or with our end, it ends too."""
     process = await asyncio.create_subprocess_exec(
-        *(str(python), "-P", str(_PRELUDE), *command, *(["--merged"] if is_whole else [])),
+        *(str(python), "-P", str(_PRELUDE), *command),
         stdin=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,

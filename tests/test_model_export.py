@@ -71,7 +71,7 @@ def test_what_cannot_be_taken_is_said_in_a_sentence(
 
 def assert_modelfile_asks_as(tokenizer: PreTrainedTokenizerBase, modelfile: str) -> None:
     """Its template, read as Go's text/template does, gives the prompts of the chat template."""
-    assert modelfile.startswith("FROM .\nTEMPLATE ")
+    assert modelfile.startswith(("FROM .\nTEMPLATE ", "FROM ./model.gguf\nTEMPLATE "))
     go = modelfile.split('"""')[1]
     for theirs, ours in {
         "{{ if .System }}": "{% if system %}",
@@ -96,11 +96,26 @@ def assert_modelfile_asks_as(tokenizer: PreTrainedTokenizerBase, modelfile: str)
             assert template.render(system=system, messages=[*led, *messages]) == prompt
 
 
+def assert_same_words(file: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """What llama.cpp reads of the tokenizer is what the base's own has."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(file).fields
+    told = {name.rpartition(".")[2]: field.contents() for name, field in fields.items()}
+    tokens, kinds = told["tokens"], told["token_type"]
+    assert tokens == tokenizer.convert_ids_to_tokens(range(len(tokens)))
+    signs = [token for token, kind in zip(tokens, kinds, strict=True) if kind == 3]
+    assert sorted(signs) == sorted(tokenizer.get_added_vocab())
+    assert (told["model"], told["pre"]) == ("gpt2", "gpt-2")
+    assert told["eos_token_id"] == tokenizer.eos_token_id
+    assert told["chat_template"] == tokenizer.chat_template
+
+
 @pytest.mark.torch
 # What the plain libraries warn of among themselves is not ours.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("tuner", ["local"], indirect=True, scope="session")
-@pytest.mark.parametrize("form", ["adapter", "merged"])
+@pytest.mark.parametrize("form", ["adapter", "merged", "gguf f16"])
 def test_plain_libraries_load_it_and_it_says_the_same_words(
     tuner: Tuner, tuned: FineTuningJob, tiny_base: Path, tmp_path: Path, form: str
 ) -> None:
@@ -110,9 +125,8 @@ def test_plain_libraries_load_it_and_it_says_the_same_words(
     out = tmp_path / "taken"
     words = [str(tuned.fine_tuned_model), str(out), "--data", str(tuner.data)]
     refused = export(tmp_path, *words)
-    ended = export(
-        tmp_path, *words, "--base", str(tiny_base), *(["--merged"] if form == "merged" else [])
-    )
+    option = [] if form == "adapter" else f"--{form}".split()
+    ended = export(tmp_path, *words, "--base", str(tiny_base), *option)
     assert "needs its base" in refused.stderr
     assert ended.returncode == 0, ended.stderr
 
@@ -120,10 +134,16 @@ def test_plain_libraries_load_it_and_it_says_the_same_words(
         named = json.loads((out / "adapter_config.json").read_bytes())["base_model_name_or_path"]
         assert named == tiny_base.name
         model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_base), out)
-    else:
+    elif form == "merged":
         model = AutoModelForCausalLM.from_pretrained(out)
-    tokenizer = AutoTokenizer.from_pretrained(out)
-    if form == "merged":
+    else:
+        assert sorted(path.name for path in out.iterdir()) == [
+            *("Modelfile", "README.md", "model.gguf")
+        ]
+        assert_same_words(out / "model.gguf", AutoTokenizer.from_pretrained(tiny_base))
+        model = AutoModelForCausalLM.from_pretrained(out, gguf_file="model.gguf")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_base if form == "gguf f16" else out)
+    if form != "adapter":
         assert_modelfile_asks_as(tokenizer, (out / "Modelfile").read_text("utf-8"))
     asked = tokenizer.apply_chat_template(
         [{"role": "user", "content": FIGS}],

@@ -22,6 +22,8 @@ _RECURRENT = frozenset(
         *("jamba", "bamba", "zamba", "zamba2", "nemotron_h", "granitemoehybrid"),
     )
 )
+GGUF_FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
+"""The kinds of model that a GGUF is written of, and what llama.cpp calls their families."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from tuner.bases import GGUF_FAMILIES
 from tuner.errors import CannotStart, Unknown
 from tuner.folder import JobFolder, fsync_folder, is_full, remove
 from tuner.store.database import Database
@@ -25,6 +26,8 @@ from tuner.store.jobs import Job, Jobs, named_base
 from tuner.store.models import Models
 
 _ADAPTER = "adapter_config.json"
+_GGUF = "model.gguf"
+GGUF_FORMS = ("f16", "q8_0")
 _OF_THE_TOKENIZER = (
     "tokenizer.json",
     "tokenizer.model",
@@ -52,12 +55,15 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--out", type=Path, required=True, help="a folder that is not there yet")
     parser.add_argument("--base", type=Path, help="the folder of the base, unless it is a sandbox")
-    parser.add_argument("--merged", action="store_true", help="whole weights, not the adapter")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--merged", action="store_true", help="whole weights, not the adapter")
+    forms.add_argument("--gguf", choices=GGUF_FORMS, help="whole weights as one GGUF file")
     options = parser.parse_args()
     os.umask(0o077)
     try:
         model = find(options.data, options.model, base=options.base)
-        write(model, options.out.resolve(), merged=options.merged)
+        form = "gguf" if options.gguf else "merged" if options.merged else "adapter"
+        write(model, options.out.resolve(), form=form, is_small=options.gguf == "q8_0")
     except (CannotStart, Unknown) as error:
         sys.exit(str(error))
     except OSError as error:
@@ -98,6 +104,8 @@ def find(data: Path, model_id: str, *, base: Path | None) -> TunedModel:
 def sizes(model: TunedModel) -> dict[str, int]:
     """Bytes of each form that it has: `sandbox`, or `whole`, or `adapter` and `whole`.
 
+    `gguf`, in 16 bits, beside `whole` where its family is known there.
+
     Raises CannotStart for a model whose files, or whose base, are gone.
     """
     _refuse_gone(model)
@@ -105,10 +113,18 @@ def sizes(model: TunedModel) -> dict[str, int]:
         return {"sandbox": model.weights.stat().st_size}
     own = _size(model.weights.iterdir())
     if not (model.weights / _ADAPTER).exists():
-        return {"whole": own}
+        return {"whole": own, **_gguf(model.weights, own)}
     base = _needed_base(model)
     words = _size(base / name for name in _OF_THE_TOKENIZER)
-    return {"adapter": own + words, "whole": _size(base.glob("*.safetensors")) + words}
+    whole = _size(base.glob("*.safetensors")) + words
+    return {"adapter": own + words, "whole": whole, **_gguf(base, whole)}
+
+
+def _gguf(folder: Path, size: int) -> dict[str, int]:
+    config = json.loads((folder / "config.json").read_bytes())
+    is_known = config.get("model_type") in GGUF_FAMILIES
+    saved = str(config.get("dtype") or config.get("torch_dtype"))
+    return {"gguf": size if "16" in saved else size // 2} if is_known else {}
 
 
 def _size(files: Iterable[Path]) -> int:
@@ -127,8 +143,8 @@ def _is_before(metrics: Mapping[str, object], step: int | None) -> bool:
     return step is None or int(str(metrics.get("step", 0))) <= step
 
 
-def write(model: TunedModel, out: Path, *, merged: bool) -> None:
-    """Whole or not at all. Raises CannotStart, with what to do about it."""
+def write(model: TunedModel, out: Path, *, form: str, is_small: bool = False) -> None:
+    """Whole or not at all; `is_small` is a GGUF in 8 bits. Raises CannotStart, with advice."""
     if out.exists():
         raise CannotStart(f"{out} is there already; give the name of a new folder.")
     _refuse_gone(model)
@@ -136,7 +152,9 @@ def write(model: TunedModel, out: Path, *, merged: bool) -> None:
     remove(draft)
     draft.mkdir(parents=True, mode=0o700)
     try:
-        form = _fill(draft, model, merged=merged)
+        form = _fill(draft, model, form)
+        if form == "gguf":
+            _as_gguf(draft, model, is_small=is_small)
         (draft / "README.md").write_text(card(model, form), "utf-8")
         draft.replace(out)
     finally:
@@ -156,26 +174,38 @@ def _needed_base(model: TunedModel) -> Path:
     raise CannotStart(f"This model needs its base '{name}': --base FOLDER says where that is.")
 
 
-def _fill(draft: Path, model: TunedModel, *, merged: bool) -> str:
-    """The weights and what belongs to them; which form they have now."""
+def _as_gguf(draft: Path, model: TunedModel, *, is_small: bool) -> None:
+    """One file instead of the folder that it is made of."""
+    from tuner.local.gguf_writer import write_gguf
+    from tuner.local.modelfile import write_modelfile
+
+    parts = [path for path in draft.iterdir() if path.name != "Modelfile"]
+    write_gguf(draft, draft / _GGUF, name=model.id, is_small=is_small)
+    write_modelfile(draft, f"./{_GGUF}")
+    for path in parts:
+        remove(path)
+
+
+def _fill(draft: Path, model: TunedModel, form: str) -> str:
+    """The weights and what belongs to them; which form they have now, or shall have."""
     if model.weights.is_file():
         shutil.copyfile(model.weights, draft / "model.npz")
         return "sandbox"
     if not (model.weights / _ADAPTER).exists():
         shutil.copytree(model.weights, draft, dirs_exist_ok=True)
         _write_modelfile(draft)
-        return "whole"
+        return "gguf" if form == "gguf" else "whole"
     base = _needed_base(model)
     for name in _OF_THE_TOKENIZER:
         if (base / name).exists():
             shutil.copyfile(base / name, draft / name)
-    if merged:
+    if form != "adapter":
         # Here and not at the top: an adapter is copied without torch.
         from tuner.local.merging import merge
 
         merge(base, model.weights, draft)
         _write_modelfile(draft)
-        return "merged"
+        return form
     shutil.copytree(model.weights, draft, dirs_exist_ok=True)
     return "adapter"
 
@@ -197,7 +227,12 @@ _USE = {
     "merged": (
         "Whole weights. transformers: `AutoModelForCausalLM.from_pretrained(FOLDER)`."
         " vLLM: `vllm serve FOLDER`. Ollama: `ollama create NAME -f Modelfile`, in this folder."
-        " LM Studio reads GGUF: `python convert_hf_to_gguf.py FOLDER` of llama.cpp makes it."
+        " For LM Studio, llama.cpp and others export it with --gguf."
+    ),
+    "gguf": (
+        "Whole weights as one GGUF file, with tokenizer and chat template in it. LM Studio: put"
+        " this folder into its models folder. llama.cpp: `llama-server -m model.gguf`. Ollama:"
+        " `ollama create NAME -f Modelfile`, in this folder."
     ),
     "sandbox": (
         "A model of Attune's sandbox, which picks from the replies it was taught: they stand in"

@@ -14,6 +14,7 @@ class ModelForm(StrEnum):
 
     ADAPTER = "adapter"
     WHOLE = "whole"
+    GGUF = "gguf"
     SANDBOX = "sandbox"
 
 

@@ -21,12 +21,12 @@ Value = TypeVar("Value")
 
 _CONTROL = 3
 """The type of a token that is a sign and no text, in `tokenizer.ggml.token_type`."""
-_OUTSIDE = {
+OUTSIDE = {
     "token_embd.weight": "model.embed_tokens.weight",
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
-_IN_LAYER = {
+IN_LAYER = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -112,11 +112,11 @@ def _special_ids(reader: GGUFReader) -> dict[str, object]:
 
 def _name(name: str) -> str:
     """What Transformers calls a tensor. Raises CannotStart for one that it has not."""
-    if name in _OUTSIDE:
-        return _OUTSIDE[name]
+    if name in OUTSIDE:
+        return OUTSIDE[name]
     block, _, rest = name.partition(".")
     layer, _, part = rest.partition(".")
-    known = _IN_LAYER.get(part.removesuffix(".weight"))
+    known = IN_LAYER.get(part.removesuffix(".weight"))
     if block != "blk" or known is None:
         raise CannotStart(f"This GGUF has a tensor that is not known here: {name}.")
     return f"model.layers.{layer}.{known}.weight"

@@ -31,11 +31,15 @@ _PARAMETERS = {
 }
 
 
-def write_modelfile(folder: Path) -> None:
-    """For `ollama create NAME -f Modelfile` in the model's own folder."""
+def write_modelfile(folder: Path, source: str = ".") -> None:
+    """For `ollama create NAME -f Modelfile` in the model's own folder, where its weights are."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     begins = tokenizer.bos_token if getattr(tokenizer, "add_bos_token", False) else None
-    lines = ["FROM .", *_template(Renderer(tokenizer, longest=0), begins or ""), *_sampling(folder)]
+    lines = [
+        f"FROM {source}",
+        *_template(Renderer(tokenizer, longest=0), begins or ""),
+        *_sampling(folder),
+    ]
     if tokenizer.eos_token:
         lines.append(f'PARAMETER stop "{tokenizer.eos_token}"')
     (folder / "Modelfile").write_text("\n".join((*lines, "")), "utf-8")

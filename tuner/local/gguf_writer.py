@@ -1,0 +1,181 @@
+"""Writes a model of the families Llama and Qwen2 as one GGUF file, as LM Studio and Ollama load it.
+
+GGUF: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Names and order of the tensors are
+those of llama.cpp's convert_hf_to_gguf.py.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType, quantize
+from safetensors import safe_open
+
+from tuner.bases import GGUF_FAMILIES
+from tuner.errors import CannotStart
+from tuner.local.gguf_model import IN_LAYER, OUTSIDE
+from tuner.local.loading import load_tokenizer
+
+_BIASES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+_REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SPLITTINGS = {_WORDS + r"\p{N}{1,3}" + _REST: "llama-bpe", _WORDS + r"\p{N}" + _REST: "qwen2"}
+"""llama.cpp's names of how text is split before byte pairs are merged, by the expression."""
+
+Config = Mapping[str, object]
+
+
+def write_gguf(folder: Path, out: Path, *, name: str, is_small: bool = False) -> None:
+    """Of a folder with safetensors, tokenizer and chat template; weights in 16 bits, or in 8.
+
+    Raises CannotStart for another family, another kind of tokenizer, and scaled positions.
+    """
+    config = json.loads((folder / "config.json").read_bytes())
+    family = _family(config)
+    writer = GGUFWriter(out, family, use_temp_file=True)
+    writer.add_name(name)
+    writer.add_file_type(LlamaFileType.MOSTLY_Q8_0 if is_small else LlamaFileType.MOSTLY_F16)
+    _add_numbers(writer, config)
+    _add_tokenizer(writer, folder, int(config["vocab_size"]))
+    for file in sorted(folder.glob("*.safetensors")):
+        for tensor, values in _tensors(file, config, family):
+            _add_tensor(writer, tensor, values, is_small=is_small)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _family(config: Config) -> str:
+    kind = str(config.get("model_type"))
+    if kind not in GGUF_FAMILIES:
+        known = ", ".join(sorted(GGUF_FAMILIES))
+        raise CannotStart(
+            f"A GGUF can be written of the families {known}, not of {kind}."
+            " Take it as whole weights; llama.cpp's convert_hf_to_gguf.py knows more families."
+        )
+    positions = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    scaling = positions.get("rope_type", "default") if isinstance(positions, Mapping) else "?"
+    if scaling != "default":
+        raise CannotStart(
+            f"This base scales its positions ({scaling}), which is not written as GGUF here. Take"
+            " it as whole weights; llama.cpp's convert_hf_to_gguf.py does it."
+        )
+    return GGUF_FAMILIES[kind]
+
+
+def _add_numbers(writer: GGUFWriter, config: Config) -> None:
+    def number(key: str, other: object = None) -> int:
+        return int(str(config.get(key) or other))
+
+    heads = number("num_attention_heads")
+    positions = config.get("rope_parameters")
+    theta = positions.get("rope_theta") if isinstance(positions, Mapping) else None
+    writer.add_context_length(number("max_position_embeddings"))
+    writer.add_embedding_length(number("hidden_size"))
+    writer.add_block_count(number("num_hidden_layers"))
+    writer.add_feed_forward_length(number("intermediate_size"))
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(number("num_key_value_heads", heads))
+    width = number("head_dim", number("hidden_size") // heads)
+    writer.add_rope_dimension_count(width)
+    writer.add_key_length(width)
+    writer.add_value_length(width)
+    writer.add_rope_freq_base(float(str(theta or config.get("rope_theta") or 10_000.0)))
+    writer.add_layer_norm_rms_eps(float(str(config["rms_norm_eps"])))
+    writer.add_vocab_size(number("vocab_size"))
+
+
+def _add_tokenizer(writer: GGUFWriter, folder: Path, size: int) -> None:
+    tokenizer = load_tokenizer(folder)
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    if content["model"]["type"] != "BPE" or content["model"].get("byte_fallback"):
+        raise CannotStart(
+            "A GGUF can be written of tokenizers that merge pairs of bytes; this base has another."
+            " Take it as whole weights; llama.cpp's convert_hf_to_gguf.py knows more kinds."
+        )
+    tokens = [f"[PAD{number}]" for number in range(size)]
+    kinds = [TokenType.UNUSED] * size
+    for token, number in content["model"]["vocab"].items():
+        tokens[number], kinds[number] = token, TokenType.NORMAL
+    for added in content["added_tokens"]:
+        kind = TokenType.CONTROL if added["special"] else TokenType.USER_DEFINED
+        tokens[added["id"]], kinds[added["id"]] = added["content"], kind
+    merges = content["model"]["merges"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(_splitting(content["pre_tokenizer"]))
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([each if isinstance(each, str) else " ".join(each) for each in merges])
+    for role in ("bos", "eos", "unk", "pad"):
+        number = getattr(tokenizer, f"{role}_token_id")
+        if number is not None:
+            getattr(writer, f"add_{role}_token_id")(number)
+    writer.add_add_bos_token(bool(getattr(tokenizer, "add_bos_token", False)))
+    writer.add_add_space_prefix(False)
+    writer.add_chat_template(tokenizer.chat_template)
+
+
+def _splitting(content: Mapping[str, object]) -> str:
+    parts = content.get("pretokenizers", [content])
+    assert isinstance(parts, list)
+    kinds = [part["type"] for part in parts]
+    if kinds == ["Digits", "ByteLevel"] and parts[0]["individual_digits"]:
+        return "smollm"
+    if kinds == ["ByteLevel"] and parts[0]["use_regex"]:
+        return "gpt-2"
+    expression = str(parts[0].get("pattern", {}).get("Regex"))
+    if kinds == ["Split", "ByteLevel"] and expression in _SPLITTINGS:
+        return _SPLITTINGS[expression]
+    raise CannotStart(
+        "This base splits text in a way for which no GGUF is written here. Take it as whole"
+        " weights; llama.cpp's convert_hf_to_gguf.py knows more ways."
+    )
+
+
+def _tensors(file: Path, config: Config, family: str) -> Iterator[tuple[str, torch.Tensor]]:
+    heads = int(str(config["num_attention_heads"]))
+    groups = {"attn_q": heads, "attn_k": int(str(config.get("num_key_value_heads") or heads))}
+    is_tied = bool(config.get("tie_word_embeddings"))
+    with safe_open(file, "pt") as opened:
+        for name in opened.keys():  # noqa: SIM118 - it is no dictionary
+            theirs = _name(name)
+            if theirs == "output.weight" and is_tied:
+                continue
+            values = opened.get_tensor(name).float()
+            count = groups.get(theirs.split(".")[-2])
+            yield theirs, _in_pairs(values, count) if count and family == "llama" else values
+
+
+def _name(name: str) -> str:
+    """What llama.cpp calls a tensor. Raises CannotStart for one that it has not."""
+    outside = {ours: theirs for theirs, ours in OUTSIDE.items()}
+    if name in outside:
+        return outside[name]
+    in_layer = {ours: theirs for theirs, ours in IN_LAYER.items()}
+    part, _, kind = name.removeprefix("model.layers.").rpartition(".")
+    layer, _, ours = part.partition(".")
+    if ours not in in_layer or (kind != "weight" and ours not in _BIASES):
+        raise CannotStart(f"This base has a tensor that no GGUF is written of here: {name}.")
+    return f"blk.{layer}.{in_layer[ours]}.{kind}"
+
+
+def _in_pairs(values: torch.Tensor, heads: int) -> torch.Tensor:
+    """Transformers turns the two halves of a head, llama.cpp neighbouring rows: `permute` there."""
+    rows = len(values)
+    halves = values.reshape(heads, 2, rows // heads // 2, *values.shape[1:])
+    return halves.swapaxes(1, 2).reshape(values.shape)
+
+
+def _add_tensor(writer: GGUFWriter, name: str, values: torch.Tensor, *, is_small: bool) -> None:
+    """Vectors stay in 32 bits; 8 bits need rows of whole blocks."""
+    data = values.numpy()
+    if data.ndim == 1:
+        writer.add_tensor(name, data)
+    elif is_small and data.shape[1] % 32 == 0:
+        kind = GGMLQuantizationType.Q8_0
+        writer.add_tensor(name, quantize(data, kind), raw_dtype=kind)
+    else:
+        writer.add_tensor(name, data.astype(np.float16))
