@@ -19,7 +19,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
 from attune.bootstrap import configured_hosts
-from attune.embedded import Address, embedded_tuner
+from attune.embedded import PLAIN, Address, embedded_tuner, program_of
 from attune.engine.adding import add, refuse_name
 from attune.engine.candidates import offered
 from attune.engine.folder import EngineFolder, is_whole
@@ -148,6 +148,8 @@ async def test_an_installation_killed_at_each_step_goes_on_and_ends_whole(
         await killed_when(is_so, tmp_path, checksum)
         await free_of_the_killed(folder)
         assert [model.name for model in folder.models()] in ([], ["Tiny"])
+        # Whatever it left, the service starts: with the sandbox alone, or with what is whole.
+        assert program_of(folder) == PLAIN or is_whole(folder.model("Tiny"))
     told: list[InstallProgress] = []
     await wanted.run(told.append)
 

@@ -19,8 +19,10 @@ from tuner.training_run import Rejected
 
 PATIENCE = 60.0
 """Seconds that a training waits for memory which the server's idle models may give back."""
-_RUNTIME = 600 << 20
-"""Bytes of Python and torch before any weights; of CUDA's context likewise."""
+_RUNTIME = 1 << 30
+"""Bytes of Python and the libraries before any weights; of CUDA's context likewise."""
+_TEMPLATE = 32
+"""Tokens that a chat template adds to a row: marks, and a system message of its own."""
 _OPTIMISED = 16
 """Bytes of a trained weight in full precision: itself, its gradient and Adam's two averages."""
 _FOUR_BITS = 0.55
@@ -94,7 +96,7 @@ def training_memory(
     is_short = shape.is_short and (has_fast_bf16_on_cpu() or visible_card() is not None)
     width = 2 if is_short else 4
     plan = plan_memory(numbers.batch_size, parameters=shape.parameters, processes=1)
-    at_once = plan.rows * (2 if is_dpo else 1) * tokens
+    at_once = plan.rows * (2 if is_dpo else 1) * (tokens + _TEMPLATE)
     if numbers.lora:
         weights = shape.parameters * (_FOUR_BITS if is_quantized else width)
         pairs = 4 * 2 * shape.hidden + 3 * (shape.hidden + shape.inner)
