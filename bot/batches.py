@@ -13,7 +13,8 @@ from bot.ports.store import Records, Store
 
 T = TypeVar("T")
 
-_SHORT_SECONDS, _LONG_SECONDS = 0.01, 0.03
+_SECONDS = 0.02
+"""What one part may take, so that nobody who writes waits for long."""
 _FEWEST, _MOST = 50, 1_000
 _PAGE = 100
 
@@ -28,9 +29,9 @@ class BatchSize:
     small they are, and each costs a transaction.
     """
 
-    def __init__(self, *, fewest: int = _FEWEST) -> None:
-        self._fewest = fewest
-        self.rows = min(fewest * 2, _MOST)
+    def __init__(self, *, fewest: int = _FEWEST, most: int = _MOST) -> None:
+        self._fewest, self._most = fewest, most
+        self.rows = min(fewest * 2, most)
 
     @contextmanager
     def measured(self) -> Iterator[None]:
@@ -38,10 +39,8 @@ class BatchSize:
         started = perf_counter()
         yield
         took = perf_counter() - started
-        if took > _LONG_SECONDS:
-            self.rows = min(_MOST, max(self._fewest, self.rows // 2))
-        elif took < _SHORT_SECONDS:
-            self.rows = min(_MOST, self.rows * 2)
+        wanted = self.rows * min(2.0, max(0.5, _SECONDS / max(took, 1e-6)))
+        self.rows = min(self._most, max(self._fewest, int(wanted)))
 
 
 async def run_in_batches(part: BatchStep, store: Store, *, fewest: int = _FEWEST) -> int:

@@ -10,8 +10,8 @@ import zipfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from tempfile import TemporaryFile
-from time import perf_counter
 
+from bot.batches import BatchSize
 from bot.dataset_card import DatasetFacts, card
 from bot.domain import (
     AssistantId,
@@ -22,6 +22,7 @@ from bot.domain import (
     NewExample,
     Origin,
     Row,
+    row_text,
 )
 from bot.errors import NotNow
 from bot.ports.store import Records, Store
@@ -30,9 +31,7 @@ from bot.replies import Document, Reply
 from bot.request import Request
 from bot.rows import Method, Problem, content_text
 
-_FEWEST, _MOST = 200, 1000
-_LONGEST_PART = 0.018
-"""Seconds of one transaction of an import."""
+_FEWEST, _MOST = 200, 4000
 _BETWEEN = 200
 _MOST_PROBLEMS = 1000
 _PAGE = 200
@@ -65,20 +64,6 @@ class Tally:
             self.problems.append(problem)
 
 
-@dataclass(slots=True)
-class _PartSize:
-    """Rows of one transaction: larger parts cost less, but whoever else writes waits for one."""
-
-    rows: int = _FEWEST
-
-    def adapt(self, seconds: float) -> None:
-        """To what the last part took."""
-        if seconds > _LONGEST_PART:
-            self.rows = max(_FEWEST, self.rows // 2)
-        elif seconds < _LONGEST_PART / 3:
-            self.rows = min(_MOST, self.rows * 2)
-
-
 async def import_rows(
     rows: Iterable[tuple[int, Row | Problem]],
     *,
@@ -93,15 +78,15 @@ async def import_rows(
     What is known already is left alone, so an import that was cut off is made whole by
     doing it again; nothing of a part that was written is lost. No more is held than a part.
     """
-    tally, size = Tally(), _PartSize()
+    tally, size = Tally(), BatchSize(fewest=_FEWEST, most=_MOST)
     async for batch in _batches(rows, tally, size):
         examples = [
-            NewExample(assistant, _method(r, method), state, r, Origin.IMPORT) for r in batch
+            NewExample(assistant, _method(r, method), state, r, Origin.IMPORT, text=row_text(r))
+            for r in batch
         ]
         async with store.writing() as records:
-            began = perf_counter()
-            new = await records.examples.add_many(request.id, examples, at=request.now)
-        size.adapt(perf_counter() - began)
+            with size.measured():
+                new = await records.examples.add_many(request.id, examples, at=request.now)
         tally.new += new
         tally.known += len(batch) - new
     private = ExampleFilter(assistant, private_text=ANY_PRIVATE_TEXT, is_living=True)
@@ -276,7 +261,7 @@ def _last(messages: object, role: str) -> str:
 
 
 async def _batches(
-    rows: Iterable[tuple[int, Row | Problem]], tally: Tally, size: _PartSize
+    rows: Iterable[tuple[int, Row | Problem]], tally: Tally, size: BatchSize
 ) -> AsyncIterator[list[Row]]:
     """The good rows in parts of the size that is right by then; others have a turn meanwhile."""
     batch: list[Row] = []

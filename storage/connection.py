@@ -113,16 +113,17 @@ class Connection:
 
     async def many(
         self, statement: Insert, names: Sequence[str], rows: Sequence[tuple[object, ...]]
-    ) -> None:
+    ) -> int:
         """Run an insert for raw tuples, past all conversion: fifty times cheaper for an import.
 
         The names stand in the order of the statement, and values are as the
-        driver takes them: JSON as text, moments through `moment`.
+        driver takes them: JSON as text, moments through `moment`. How many rows came of it.
         """
         if not rows:
-            return
+            return 0
         sql = _compiled(statement, self._connection.dialect, tuple(names))
-        await shielded(self._connection.exec_driver_sql(sql, list(rows)))
+        done = await shielded(self._connection.exec_driver_sql(sql, list(rows)))
+        return done.rowcount
 
     async def run_each(self, statement: Executable, rows: Sequence[Mapping[str, object]]) -> None:
         """Run a change once for each mapping of values, as one call of the driver."""

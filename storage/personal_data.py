@@ -26,12 +26,20 @@ from sqlalchemy import (
     update,
 )
 
-from bot.domain import ExampleId, ExampleState, RoomMessage, User, UserId, WorkspaceId
+from bot.domain import (
+    ExampleId,
+    ExampleState,
+    RoomMessage,
+    User,
+    UserId,
+    WorkspaceId,
+    mark_of,
+    searchable,
+)
 from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor
 from storage.canary_table import canaries
 from storage.connection import Connection, some_of
 from storage.evaluation_tables import ballots, evaluations
-from storage.examples.values import mark_of, searchable
 from storage.judging_tables import judgings
 from storage.tables import (
     IS_LIVING,

@@ -51,6 +51,10 @@ from bot.domain.reviewing import AUTHOR_SAID as AUTHOR_SAID
 from bot.domain.reviewing import VERDICTS as VERDICTS
 from bot.domain.reviewing import Review as Review
 from bot.domain.reviewing import ReviewKind as ReviewKind
+from bot.domain.row_text import RowText as RowText
+from bot.domain.row_text import mark_of as mark_of
+from bot.domain.row_text import row_text as row_text
+from bot.domain.row_text import searchable as searchable
 from bot.domain.training import BEFORE_JOB as BEFORE_JOB
 from bot.domain.training import OPEN_PHASES as OPEN_PHASES
 from bot.domain.training import Checkpoint as Checkpoint
@@ -345,6 +349,8 @@ class NewExample:
     exclusions: Exclusion = NO_EXCLUSION
     messages: tuple[Source, ...] = ()
     """Every message whose words are in it; `source` need not be repeated."""
+    text: RowText | None = None
+    """That of `row`, where it was made before the example is written, and not by the writer."""
 
 
 @dataclass(frozen=True, slots=True)

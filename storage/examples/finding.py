@@ -26,9 +26,10 @@ from bot.domain import (
     ExampleState,
     NewExample,
     WorkspaceId,
+    mark_of,
 )
 from storage.connection import Connection
-from storage.examples.values import example_of, mark_of
+from storage.examples.values import example_of
 from storage.reviews import waits_for
 from storage.tables import IS_LIVING, example_authors, example_tags, examples
 

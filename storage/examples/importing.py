@@ -8,10 +8,8 @@ from functools import cache
 
 from sqlalchemy import Insert, Integer, Table, Text, and_, bindparam, func, insert, select
 
-from bot.domain import AssistantId, NewExample, WorkspaceId
-from bot.private_text import may_be_private, row_kinds
+from bot.domain import AssistantId, NewExample, RowText, WorkspaceId
 from storage.connection import Connection, foreign_key_as_not_found, insert_for
-from storage.examples.values import as_text
 from storage.tables import (
     IS_LIVING,
     example_authors,
@@ -20,7 +18,7 @@ from storage.tables import (
     examples,
 )
 
-Marked = Mapping[tuple[AssistantId, str], NewExample]
+Marked = Mapping[tuple[AssistantId, str], tuple[NewExample, RowText]]
 
 _LATER = ("id", "editor", "decided_by")
 _EXAMPLE = [column.name for column in examples.c if column.name not in _LATER]
@@ -33,44 +31,56 @@ async def add_marked(
     connection: Connection, workspace: WorkspaceId, new: Marked, *, at: datetime
 ) -> int:
     """Add living examples with text, told apart by assistant and fingerprint; how many were new."""
-    own = examples.c.workspace == workspace
-    newest = select(func.coalesce(func.max(examples.c.id), 0)).where(own)
-    last = (await connection.run(newest)).scalar_one()
+    if not new:
+        return 0
+    last = await _last(connection, workspace, new)
     moment = connection.moment(at)
     with foreign_key_as_not_found(
         "assistant", ", ".join(sorted({str(assistant) for assistant, _ in new}))
     ):
-        await connection.many(
+        count = await connection.many(
             _insert(connection.dialect_name),
             _EXAMPLE,
-            [_values(workspace, example, mark, moment) for (_, mark), example in new.items()],
+            [_values(workspace, example, text, moment) for example, text in new.values()],
         )
-    authors = {key: example.authors for key, example in new.items() if example.authors}
-    tags = {key: example.tags for key, example in new.items() if example.tags}
-    await _add_items(connection, example_authors, workspace, authors, last)
-    await _add_items(connection, example_tags, workspace, tags, last)
-    await _add_messages(connection, workspace, new, last)
-    count = select(func.count()).where(own, examples.c.id > last)
-    return int((await connection.run(count)).scalar_one())
+    if last is not None:
+        own = examples.c.workspace == workspace, examples.c.id > last
+        count = int((await connection.run(select(func.count()).where(*own))).scalar_one())
+        authors = {key: one.authors for key, (one, _) in new.items() if one.authors}
+        tags = {key: one.tags for key, (one, _) in new.items() if one.tags}
+        await _add_items(connection, example_authors, workspace, authors, last)
+        await _add_items(connection, example_tags, workspace, tags, last)
+        await _add_messages(connection, workspace, new, last)
+    return count
+
+
+async def _last(connection: Connection, workspace: WorkspaceId, new: Marked) -> int | None:
+    """The newest before these; None where nothing is hung on them, and the driver counts."""
+    can_count = connection.dialect_name == "sqlite"
+    if can_count and not any(
+        one.authors or one.tags or one.messages or one.source for one, _ in new.values()
+    ):
+        return None
+    own = examples.c.workspace == workspace
+    newest = select(func.coalesce(func.max(examples.c.id), 0)).where(own)
+    return int((await connection.run(newest)).scalar_one())
 
 
 def _values(
-    workspace: WorkspaceId, example: NewExample, mark: str, moment: object
+    workspace: WorkspaceId, example: NewExample, text: RowText, moment: object
 ) -> tuple[object, ...]:
     source = example.source
-    row, texts = as_text(example.row)
-    private = row_kinds(example.row or {}) if texts and may_be_private(texts) else 0
     return (
         workspace,
         example.assistant,
-        example.method.value,
-        example.state.value,
-        row,
-        texts,
-        mark,
+        str(example.method),
+        str(example.state),
+        text.json,
+        text.search,
+        text.mark,
         1,
         moment,
-        example.origin.value,
+        str(example.origin),
         source and source.channel,
         source and source.message,
         source and source.thread,
@@ -79,7 +89,7 @@ def _values(
         moment,
         moment,
         int(example.exclusions),
-        int(private),
+        int(text.private),
         False,
     )
 
@@ -105,7 +115,7 @@ async def _add_messages(
 ) -> None:
     rows = [
         (one.channel, one.message, one.thread, workspace, assistant, mark, last)
-        for (assistant, mark), example in new.items()
+        for (assistant, mark), (example, _) in new.items()
         for one in dict.fromkeys((*example.messages, *filter(None, [example.source])))
     ]
     if rows:

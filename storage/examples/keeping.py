@@ -32,8 +32,11 @@ from bot.domain import (
     NewExample,
     Revision,
     Row,
+    RowText,
     UserId,
     WorkspaceId,
+    mark_of,
+    row_text,
 )
 from bot.errors import BadInput, NotFound
 from bot.private_text import mask_row, private_texts, row_kinds
@@ -53,7 +56,7 @@ from storage.examples.finding import (
     these,
 )
 from storage.examples.importing import add_marked
-from storage.examples.values import columns_of, kept, mark_of, text_columns_of
+from storage.examples.values import columns_of, kept, text_columns_of
 from storage.tables import (
     IS_LIVING,
     assistants,
@@ -117,10 +120,11 @@ class Examples:
     ) -> int:
         new = 0
         examples = await self._as_demanded(workspace, examples)
-        marked: dict[tuple[AssistantId, str], NewExample] = {}
+        marked: dict[tuple[AssistantId, str], tuple[NewExample, RowText]] = {}
         for example in examples:
             if example.row is not None and example.state in LIVING:
-                marked.setdefault((example.assistant, mark_of(example.row)), example)
+                text = example.text or row_text(example.row)
+                marked.setdefault((example.assistant, text.mark), (example, text))
             else:
                 new += (await self.add(workspace, example, at=at))[1]
         return new + await add_marked(self._connection, workspace, marked, at=at)
@@ -356,18 +360,19 @@ class Examples:
         self, workspace: WorkspaceId, examples: Sequence[NewExample]
     ) -> Sequence[NewExample]:
         """With masks for private text, and proposed for several reviewers, where demanded."""
-        if any(one.state is ExampleState.APPROVED for one in examples):
-            reviewed = and_(assistants.c.workspace == workspace, assistants.c.reviewers > 1)
-            found = await self._connection.every(
-                select(assistants.c.id).where(reviewed), assistants.c.id
-            )
-            for row in found:
-                examples = [
-                    _as_proposed(one) if one.assistant == row.id else one for one in examples
-                ]
-        if not await self._must_mask(workspace):
+        reviewed = and_(assistants.c.workspace == workspace, assistants.c.reviewers > 1)
+        several = exists().where(reviewed).label("several")
+        own = select(workspaces.c.must_mask, several).where(workspaces.c.id == workspace)
+        demands = await self._connection.first(own)
+        if demands is not None and demands.several:
+            some = select(assistants.c.id).where(reviewed)
+            found = {row.id for row in await self._connection.every(some, assistants.c.id)}
+            examples = [_as_proposed(one) if one.assistant in found else one for one in examples]
+        if demands is None or not demands.must_mask:
             return examples
-        return [replace(one, row=mask_row(one.row)) if one.row else one for one in examples]
+        return [
+            replace(one, row=mask_row(one.row), text=None) if one.row else one for one in examples
+        ]
 
     async def _must_mask(self, workspace: WorkspaceId) -> bool:
         demand = select(workspaces.c.must_mask).where(workspaces.c.id == workspace)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row as Found
 
-from bot.domain import Example, ExampleId, Exclusion, NewExample, Row, Source, UserId, WorkspaceId
-from bot.private_text import PrivateText, row_kinds, row_texts
-from bot.rows import fingerprint
-from storage.columns import as_json
-
-_PLAIN = ("role", "content")
-_quoted = json.encoder.encode_basestring
+from bot.domain import (
+    Example,
+    ExampleId,
+    Exclusion,
+    NewExample,
+    Row,
+    Source,
+    UserId,
+    WorkspaceId,
+    row_text,
+)
+from bot.private_text import PrivateText, row_kinds
 
 
 def columns_of(workspace: WorkspaceId, example: NewExample, *, at: datetime) -> dict[str, object]:
@@ -44,43 +48,13 @@ def text_columns_of(row: Row | None) -> dict[str, object]:
     """The text and what is drawn from it: they come, change and go together."""
     if row is None:
         return {"row": None, "search_text": None, "fingerprint": None, "private_text": 0}
+    text = row_text(row)
     return {
         "row": row,
-        "search_text": searchable(row),
-        "fingerprint": mark_of(row),
-        "private_text": int(row_kinds(row)),
+        "search_text": text.search,
+        "fingerprint": text.mark,
+        "private_text": int(text.private),
     }
-
-
-def mark_of(row: Row) -> str:
-    """The fingerprint as kept: 128 bits tell any two rows apart, and index in half the space."""
-    return fingerprint(row)[:32]
-
-
-def as_text(row: Row | None) -> tuple[str | None, str | None]:
-    """A row as JSON and its texts to search in; plain rows, of which imports are full, quickly."""
-    if row is None:
-        return None, None
-    messages = row.get("messages") if len(row) == 1 else None
-    told: list[str] = []
-    texts: list[str] = []
-    for message in messages if type(messages) is list else ():
-        if type(message) is not dict or tuple(message) != _PLAIN:
-            break
-        role, content = message["role"], message["content"]
-        if type(role) is not str or type(content) is not str:
-            break
-        texts.append(content)
-        told.append(f'{{"role":{_quoted(role)},"content":{_quoted(content)}}}')
-    else:
-        if told:
-            return f'{{"messages":[{",".join(told)}]}}', "\n".join(texts).casefold()
-    return as_json(row), searchable(row)
-
-
-def searchable(value: object) -> str:
-    """Every text of a row, folded so that upper and lower case are the same in any script."""
-    return "\n".join(row_texts(value)).casefold()
 
 
 def kept(example: NewExample, workspace: WorkspaceId, number: int, *, at: datetime) -> Example:
