@@ -264,6 +264,11 @@ class LocalRoom:
         async with self._store.reading() as records:
             return await records.room.channels()
 
+    async def people(self) -> Sequence[UserId]:
+        """Who has spoken here, by name."""
+        async with self._store.reading() as records:
+            return [user for user in await records.room.people() if user != ASSISTANT.id]
+
     def new_key(self, view: str) -> str:
         """A key for an event that no message stands for."""
         return f"{view}:{self._run}:{next(self._count)}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, Row, and_, delete, func, or_, select, update
+from sqlalchemy import CTE, Column, Row, and_, delete, func, or_, select, update
 
 from bot.domain import LOCAL, ChannelId, RoomMessage, User, UserId
 from storage.connection import PAGE, Connection
@@ -114,11 +114,17 @@ class Room:
         return None if row is None else int(row.number)
 
     async def channels(self) -> Sequence[ChannelId]:
-        found: list[ChannelId] = []
+        return list(map(ChannelId, await self._every(room_messages.c.channel)))
+
+    async def people(self) -> Sequence[UserId]:
+        return list(map(UserId, await self._every(room_messages.c.author_id)))
+
+    async def _every(self, column: Column[Any]) -> Sequence[str]:
+        found: list[str] = []
         while True:
-            page = select(_channels(found[-1] if found else ""))
+            page = select(_each(column, found[-1] if found else ""))
             rows = await self._connection.rows(page, most=PAGE)
-            found += [ChannelId(row.channel) for row in rows if row.channel is not None]
+            found += [str(row.value) for row in rows if row.value is not None]
             if len(rows) < PAGE:
                 return found
 
@@ -132,13 +138,12 @@ class Room:
         return reactions
 
 
-def _channels(after: str) -> CTE:
-    """Each channel from the one before it, by the index: DISTINCT would read every message."""
-    channel = room_messages.c.channel
-    first = select(func.min(channel).label("channel")).where(channel > after)
-    known = first.cte("channels", recursive=True)
-    following = select(func.min(channel)).where(channel > known.c.channel).scalar_subquery()
-    return known.union_all(select(following).where(known.c.channel.is_not(None)))
+def _each(column: Column[Any], after: str) -> CTE:
+    """Each value from the one before it, by the index: DISTINCT would read every message."""
+    first = select(func.min(column).label("value")).where(column > after)
+    known = first.cte("known", recursive=True)
+    following = select(func.min(column)).where(column > known.c.value).scalar_subquery()
+    return known.union_all(select(following).where(known.c.value.is_not(None)))
 
 
 _SHOWN = [column for column in room_messages.c if column.name not in ("workspace", "author_id")]

@@ -455,6 +455,7 @@ FOR_EVERYBODY = {
     "room.get",
     "room.page",
     "room.channels",
+    "room.people",
     "room.react",
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from nicegui import Client
+from nicegui import Client, ui
 from nicegui.props import Props
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
@@ -357,6 +357,23 @@ async def test_the_address_of_a_list_says_what_it_looks_for(window: User, scene:
     await window.open("/examples?order=oldest&search=question+13&state=approved&origin=nonsense")
 
     await window.should_see("1–1 of 1", retries=20)
+
+
+async def test_a_view_is_kept_under_its_name_with_its_address(window: User, scene: Scene) -> None:
+    await scene.learn(3)
+    await scene.say("hello", by="Mina")
+    await window.open("/examples?search=question+2&state=approved")
+    await window.should_see("1–1 of 1", retries=20)
+    window.find(marker="save-view").click()
+    await window.should_see(marker="field-name", retries=20)
+    window.find(marker="field-name").type("Twos")
+
+    window.find(marker="form-submit").click()
+
+    await window.should_see(kind=ui.link, content="Twos", retries=20)
+    (link,) = window.find(kind=ui.link, content="Twos").elements
+    assert link.props["href"] == "/examples?search=question+2&state=approved"
+    assert await scene.house.room.people() == ["Mina"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from nicegui import ui
 from adapters.room import ASSISTANT
 from adapters.studio.markup import quoted
 from adapters.studio.notes import notify
-from adapters.studio.page_session import OWNER, PageSession, remember
+from adapters.studio.page_session import OF_PEOPLE, OWNER, PageSession, remember
 
 _MOST_OFFERED = 7
 
@@ -75,7 +75,7 @@ class Composer:
             with ui.menu().props("no-refocus") as menu, ui.column().classes("q-pa-md"):
                 ui.label(self._visit.say("studio.speak_as")).classes("fine")
                 other = ui.input(self._visit.say("studio.name"), value="").props("dense outlined")
-                other.mark("speak-as")
+                other.classes(OF_PEOPLE).mark("speak-as")
 
                 def use() -> None:
                     self._speak_as(str(other.value or "").strip()[:80])

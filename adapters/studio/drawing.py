@@ -49,7 +49,8 @@ def draw_revisions(card: Card) -> None:
         ui.label(card.title).classes("card-title").props("role=heading aria-level=2")
         with ui.element("div").classes("contenders"):
             for column, before in zip(card.columns, befores, strict=True):
-                compared = "".join(map(_as_html, differences(column.text, before)))
+                pieces = "".join(map(_as_html, differences(column.text, before)))
+                compared = f'<span class="answer-text">{pieces}</span>'
                 _draw_column(column, partial(ui.html, compared, sanitize=False))
 
 

@@ -10,8 +10,10 @@ from nicegui.elements.mixins.value_element import ValueElement
 
 from adapters.studio.dialogs import in_page, open_dialog
 from adapters.studio.markup import quoted
-from adapters.studio.page_session import PageSession
+from adapters.studio.page_session import OF_PEOPLE, PageSession
 from bot.replies import Field, FieldKind, Form
+
+_PEOPLE = ("user", "person")
 
 # What is wrong, in words; empty once the form may close.
 Submit = Callable[[Mapping[str, str]], Awaitable[str]]
@@ -110,6 +112,8 @@ def _element(field: Field) -> ValueElement[Any]:
             return ui.switch(field.label, value=field.value == "yes")
         case _:
             line = ui.input(field.label, value=field.value)
+            if field.name in _PEOPLE:
+                line.classes(OF_PEOPLE)
             return line.props(f"outlined maxlength={field.max_length}")
 
 

@@ -20,6 +20,8 @@ from bot.ports.store import Clock
 from bot.replies import Reply
 
 OWNER = User(UserId("you"), "you", is_platform_admin=True, is_operator=True)
+OF_PEOPLE = "of-people"
+"""The class of fields that offer the names of people; studio.js gives them the page's list."""
 GENERAL, DIRECT = ChannelId("general"), ChannelId("direct")
 
 

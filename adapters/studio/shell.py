@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import html
 import json
 import logging
 import re
@@ -39,6 +40,7 @@ class Frame:
     visit: PageSession
     top: ui.row = field(init=False)
     foot: ui.footer = field(init=False)
+    people: ui.html = field(init=False)
     _counts: dict[str, str] = field(default_factory=dict)
 
     async def count(self) -> None:
@@ -51,6 +53,13 @@ class Frame:
         if counts != self._counts:
             self._counts = counts
             ui.run_javascript(f"attune.count({json.dumps(counts)})")
+            await self._offer_people()
+
+    async def _offer_people(self) -> None:
+        if self.visit.workspace == LOCAL:
+            names = await self.visit.studio.room.people()
+            options = "".join(f'<option value="{html.escape(name)}">' for name in names)
+            self.people.set_content(f'<datalist id="people">{options}</datalist>')
 
     def _go_home(self) -> None:
         """What a cookie of old names is not here any more; so the usual one is shown."""
@@ -101,6 +110,8 @@ def shell(
         opener.classes("menu").props(f"aria-label={quoted(visit.say('studio.navigation'))}")
         frame.top = ui.row().classes("top-row")
         Palette(visit, channels)
+    # What fields for people offer; whom nobody has heard yet can still be typed.
+    frame.people = ui.html("", sanitize=False)
     frame.foot = ui.footer(value=has_foot).classes("bottom")
     with frame.foot:
         NoteLine(frame.foot, stays=has_foot)

@@ -493,6 +493,10 @@ class Room(Protocol):
         """Where anything was said, by name."""
         ...
 
+    async def people(self) -> Sequence[UserId]:
+        """Who has said anything, the assistant too, by id."""
+        ...
+
 
 class Records(Protocol):
     """Every noun, inside one transaction."""

@@ -324,4 +324,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.find.page": "page",
     "studio.room.empty": "Nobody has spoken here yet",
     "studio.room.empty.note": "Write a message, ask with @attune, or type / for commands. 🎓 on a good answer teaches it.",
+    "studio.views": "Saved views",
+    "studio.views.save": "Save what is shown as a view",
+    "studio.views.drop": "Forget the view {name}",
+    "studio.views.full": "That is one view too many for this browser. Forget one first.",
 }

@@ -323,4 +323,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.find.page": "页面",
     "studio.room.empty": "这里还没有人说话",
     "studio.room.empty.note": "写一条消息，用 @attune 提问，或输入 / 查看命令。看到好回答点 🎓，我就会学。",
+    "studio.views": "已存的视图",
+    "studio.views.save": "把当前筛选存为视图",
+    "studio.views.drop": "删除视图 {name}",
+    "studio.views.full": "这个浏览器存不下更多视图了，请先删除一个。",
 }

@@ -73,6 +73,10 @@ window.addEventListener("scroll", () => {
   lastTop = window.scrollY;
 }, { passive: true });
 
+// NiceGUI's inputs keep the attribute for themselves until then.
+document.addEventListener("focusin", (event) => {
+  if (event.target.closest(".of-people")) event.target.setAttribute("list", "people");
+});
 document.addEventListener("keydown", (event) => attune.find(event));
 
 document.addEventListener("DOMContentLoaded", () => {

@@ -15,10 +15,11 @@ from adapters.studio.dialogs import closing, open_dialog
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
-from adapters.studio.page_session import PageSession, Studio
+from adapters.studio.page_session import OF_PEOPLE, PageSession, Studio
 from adapters.studio.pages.importing import ImportDialog
 from adapters.studio.pages.review import draw_exchange
 from adapters.studio.pages.table import draw_table, fill
+from adapters.studio.pages.views import SavedViews
 from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
 from bot import events
 from bot.domain import ExampleState, Origin
@@ -41,7 +42,7 @@ async def examples_page(studio: Studio, request: Request, *, method: str) -> Non
             page.draw_top()
         with middle("page"):
             lead(visit, here)
-            page.draw()
+            page.draw(request)
     await page.refresh()
     follow(visit, page.refresh)
     if "import" in request.query_params:
@@ -86,8 +87,8 @@ class _Examples:
         write = ui.button(say("studio.write"), icon="add", on_click=self._write)
         write.props("unelevated").classes("only-icon-on-phones").mark("write")
 
-    def draw(self) -> None:
-        self._draw_filters()
+    def draw(self, request: Request) -> None:
+        self._draw_filters(request)
         self._bulk = ui.element("div").classes("bar bulk").props("role=toolbar")
         with self._bulk:
             self._draw_bulk()
@@ -126,7 +127,7 @@ class _Examples:
         self._began = [""]
         await self.refresh()
 
-    def _draw_filters(self) -> None:
+    def _draw_filters(self, request: Request) -> None:
         say = self._visit.say
         with ui.element("div").classes("bar").props("role=search"):
             search = ui.input(
@@ -147,6 +148,9 @@ class _Examples:
                 known = self._filters.get(name, "")
                 field = ui.input(say(key), value=known, on_change=self._filtering(name))
                 field.props("outlined dense debounce=250 clearable").classes("narrow").mark(name)
+                if name == "author":
+                    field.classes(OF_PEOPLE)
+            SavedViews(self._visit, request, self._here, self._address)
 
     def _choice(self, name: str, offered: dict[str, str]) -> None:
         field = ui.select(
@@ -163,11 +167,15 @@ class _Examples:
         async def filtered(change: browser.ValueChangeEventArguments[str | None]) -> None:
             self._filters[name] = change.value or ""
             self._began = [""]
-            asked = {one: text for one, text in self._filters.items() if text and one in _FILTERS}
-            ui.navigate.history.replace(f"/{self._here}{'?' if asked else ''}{urlencode(asked)}")
+            ui.navigate.history.replace(self._address())
             await self.refresh()
 
         return filtered
+
+    def _address(self) -> str:
+        """Of this list, with what it looks for."""
+        asked = {one: text for one, text in self._filters.items() if text and one in _FILTERS}
+        return f"/{self._here}{'?' if asked else ''}{urlencode(asked)}"
 
     def _draw_bulk(self) -> None:
         say = self._visit.say

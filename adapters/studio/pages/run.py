@@ -11,7 +11,7 @@ from adapters.studio import drawing
 from adapters.studio.actions import PageActions
 from adapters.studio.dialogs import in_page
 from adapters.studio.forms import open_form
-from adapters.studio.page_session import DIRECT, GENERAL, PageSession, Studio, remember
+from adapters.studio.page_session import DIRECT, GENERAL, OF_PEOPLE, PageSession, Studio, remember
 from adapters.studio.shell import follow, lead, middle, pill, shell, title_of, visit_of
 from bot import events
 from bot.domain import LOCAL, ChannelId, Place
@@ -351,7 +351,8 @@ class Audit(Run):
             )
             what.props("outlined dense").classes("narrow").mark("what")
             who = ui.input(say("studio.person"), on_change=self._filtering("user"))
-            who.props("outlined dense debounce=250 clearable").classes("narrow").mark("user")
+            who.props("outlined dense debounce=250 clearable")
+            who.classes(f"narrow {OF_PEOPLE}").mark("user")
         super().draw()
 
     async def load(self) -> list[Reply]:

@@ -1,0 +1,93 @@
+"""Saved views: filters of a list under a name, kept in the browser of the person who saved them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from urllib.parse import quote, unquote
+
+from fastapi import Request
+from nicegui import ui
+
+from adapters.studio.dialogs import in_page
+from adapters.studio.forms import open_form
+from adapters.studio.markup import quoted
+from adapters.studio.page_session import PageSession, remember
+from bot.replies import Field, Form
+
+_COOKIE = "views"
+_MOST, _LONGEST_NAME, _LONGEST = 12, 40, 3500
+"""Views of one browser, letters of a name, and characters that its cookie holds."""
+
+
+class SavedViews:
+    """The menu of the views of one page; each is an address that Back and a bookmark know too."""
+
+    def __init__(
+        self, visit: PageSession, request: Request, page: str, address: Callable[[], str]
+    ) -> None:
+        self._visit = visit
+        self._page = page
+        self._address = address
+        self._views = _read(request.cookies.get(f"attune-{_COOKIE}", ""))
+        with ui.button(icon="bookmarks").props("flat dense") as button:
+            button.props(f"aria-label={quoted(visit.say('studio.views'))}").mark("views")
+            button.props(f"title={quoted(visit.say('studio.views'))}")
+            with ui.menu() as self._menu:
+                self._draw()
+
+    def _draw(self) -> None:
+        self._menu.clear()
+        with self._menu:
+            for (page, name), address in self._views.items():
+                if page == self._page:
+                    self._draw_view(name, address)
+            save = ui.button(self._visit.say("studio.views.save"), on_click=in_page(self._ask_name))
+            save.props("flat no-caps").mark("save-view")
+
+    def _draw_view(self, name: str, address: str) -> None:
+        def drop() -> None:
+            del self._views[self._page, name]
+            self._keep()
+
+        with ui.element("div").classes("saved-view"):
+            ui.link(name, address)
+            close = ui.button(icon="close", on_click=drop, color=None).classes("quiet")
+            label = self._visit.say("studio.views.drop", name=name)
+            close.props(f"flat round dense size=xs aria-label={quoted(label)}")
+
+    async def _ask_name(self) -> None:
+        say = self._visit.say
+        field = Field("name", say("studio.name"), max_length=_LONGEST_NAME)
+
+        async def submit(values: Mapping[str, str]) -> str:
+            views = {**self._views, (self._page, values["name"].strip()): self._address()}
+            if len(views) > _MOST or len(quote(_written(views))) > _LONGEST:
+                return say("studio.views.full")
+            self._views = views
+            self._keep()
+            return ""
+
+        form = Form("view", say("studio.views.save"), (field,), say("example.save"))
+        open_form(self._visit, form, submit)
+
+    def _keep(self) -> None:
+        remember(_COOKIE, _written(self._views))
+        self._draw()
+
+
+def _written(views: Mapping[tuple[str, str], str]) -> str:
+    return json.dumps([[*key, address] for key, address in views.items()], ensure_ascii=False)
+
+
+def _read(cookie: str) -> dict[tuple[str, str], str]:
+    """What an earlier window kept; nothing of what is no list of ours."""
+    try:
+        rows = json.loads(unquote(cookie) or "[]")
+    except ValueError:
+        return {}
+    return {
+        (str(row[0]), str(row[1])): str(row[2])
+        for row in (rows if isinstance(rows, list) else [])
+        if isinstance(row, list) and len(row) == 3 and str(row[2]).startswith(f"/{row[0]}")
+    }
