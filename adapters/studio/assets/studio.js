@@ -73,9 +73,10 @@ window.addEventListener("scroll", () => {
   lastTop = window.scrollY;
 }, { passive: true });
 
-// NiceGUI's inputs keep the attribute for themselves until then.
+// NiceGUI names a list for every input, also where there is none or another one is wanted.
 document.addEventListener("focusin", (event) => {
   if (event.target.closest(".of-people")) event.target.setAttribute("list", "people");
+  else if (event.target.closest(".palette")) event.target.removeAttribute("list");
 });
 document.addEventListener("keydown", (event) => attune.find(event));
 

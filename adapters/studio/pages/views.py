@@ -31,9 +31,9 @@ class SavedViews:
         self._address = address
         self._views = _read(request.cookies.get(f"attune-{_COOKIE}", ""))
         with ui.button(icon="bookmarks").props("flat dense") as button:
-            button.props(f"aria-label={quoted(visit.say('studio.views'))}").mark("views")
-            button.props(f"title={quoted(visit.say('studio.views'))}")
-            with ui.menu() as self._menu:
+            name = quoted(visit.say("studio.views"))
+            button.props(f"aria-label={name} title={name}").mark("views")
+            with ui.menu().props(f"role=dialog aria-label={name}") as self._menu:
                 self._draw()
 
     def _draw(self) -> None:
