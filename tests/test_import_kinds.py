@@ -176,6 +176,12 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
         (zipped({"notes.md": "hello"}), "archive_empty"),
         (gzip.compress(TABLE)[:30], "archive_broken"),
         (b"PK\3\4broken", "archive_broken"),
+        (
+            b"[12/03/2024, 09:15:22] Ann: When?\n[12/03/2024, 09:16:02] Shop: At nine, daily.\n",
+            "file_chat_text",
+        ),
+        (b"12/03/24, 09:15 - Ann: When?\n12/03/24, 09:16 - Shop: At nine.\n", "file_chat_text"),
+        (b"question,answer\nHow?,By\0 hand\nWhen is it?,Now\n", "null_byte"),
         (b'[{"client_msg_id": "1", "text": "hi"}]', "file_slack_export"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

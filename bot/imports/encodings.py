@@ -84,7 +84,7 @@ def find_encodings(file: IO[bytes]) -> tuple[Encoding, ...]:
 
 def _wide_encoding(head: bytes) -> str | None:
     """The encoding whose ASCII characters, line ends at least, explain the zeros in a text."""
-    if b"\0" not in head:
+    if b"\0" not in head or _is_text_with_zeros(head):
         return None
     for name, width, place, zeros in _WIDE:
         even = head[: len(head) // width * width]
@@ -93,6 +93,12 @@ def _wide_encoding(head: bytes) -> str | None:
         if fewest > even[place::width].count(0) and _decoded(even, name):
             return name
     return None
+
+
+def _is_text_with_zeros(head: bytes) -> bool:
+    """Whether a few zeros are all that is wrong with it; half of UTF-16 is no UTF-8."""
+    has_few = head.count(0) * 4 < len(head)
+    return has_few and bool(_decoded(head.replace(b"\0", b""), "utf-8"))
 
 
 def _is_utf8(file: IO[bytes]) -> bool:

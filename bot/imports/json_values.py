@@ -114,7 +114,8 @@ def read_values(blocks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
                 yield line, value
             line = stream.line
             if stream.peek() == ",":
-                raise RowRefused("extra_text", column=1)
+                # Lists of rows are written like that, with the brackets left out.
+                stream.skip(",")
     except RowRefused as refusal:
         yield max(line, stream.line), refusal.at(max(line, stream.line))
 

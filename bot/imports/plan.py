@@ -21,6 +21,13 @@ _DELIMITERS: Final = (",", ";", "\t", "|")
 _ROWS_LOOKED_AT: Final = 40
 _MOST_COLUMNS_SHOWN: Final = 12
 _KEYS_OF_ROWS: Final = frozenset(("messages", "tools", "functions", "parallel_tool_calls"))
+_CHAT_HEAD: Final = 4096
+# WhatsApp, Telegram, LINE and Signal as text: a date, a time and who says it.
+_CHAT_LINES: Final = re.compile(
+    r"^\u200e?\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},? \d{1,2}:\d{2}(?::\d{2})?[^\n:,;\t|]{0,9}"
+    r"[\]-] [^\n:,;\t|]{1,60}: ",
+    re.MULTILINE,
+)
 _CONVERSATIONS: Final = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns")
 
 
@@ -103,6 +110,9 @@ def _plan_text(
     text = head.decode("utf-8", "replace").removeprefix("\ufeff")
     if not text.strip():
         return Problem(0, "file_empty", {})
+    begun = text[:_CHAT_HEAD].lstrip()
+    if _CHAT_LINES.match(begun) and len(_CHAT_LINES.findall(begun)) > 1:
+        return Problem(0, "file_chat_text", {})
     is_cr_only = "\r" in text and "\n" not in text
     suffix = name.lower().rpartition(".")[2]
     is_json = re.match(r'\s*(\{|\[\s*[\[{"\]]?)', text) or suffix in ("json", "jsonl", "ndjson")

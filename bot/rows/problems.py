@@ -81,6 +81,10 @@ FILE_REASONS: Final = {
     "file_arrow": "Arrow files cannot be read, save it as Parquet or JSON Lines",
     "file_web_page": "this is a web page and has no rows, download the file that it shows",
     "file_xml": "XML cannot be read, save the file as CSV or JSON",
+    "file_chat_text": (
+        "this is a chat as plain text, which does not say who answers whom;"
+        " write its questions and answers as a table"
+    ),
     "file_slack_export": (
         "this is a single day of an export of Slack, which does not say who may read the channel;"
         " choose the whole zip"

@@ -54,6 +54,7 @@ _FILE_REASONS = {
     "file_arrow": "Arrow 文件读不了，请存成 Parquet 或 JSON Lines",
     "file_web_page": "这是网页，没有数据行，请下载它所显示的文件",
     "file_xml": "XML 读不了，请存成 CSV 或 JSON",
+    "file_chat_text": "这是纯文本的聊天记录，没有说明谁回答谁；请把问题和回答写成表格",
     "file_slack_export": "这只是 Slack 导出中的一天，没有说明谁能看到这个频道；请选择整个压缩包",
 }
 
