@@ -43,7 +43,10 @@ async def _writer(
     async with deps.store.reading() as records:
         messages = await prompt_for(request, asked, records)
     return AnswerWriter(
-        request, replace(question, has_history=bool(asked.said), note=asked.note), messages, deps
+        request,
+        replace(question, has_history=bool(asked.context.messages), note=asked.note),
+        messages,
+        deps,
     )
 
 
@@ -87,7 +90,9 @@ async def go_on(request: Request, deps: Dependencies) -> Reply:
             {"role": "assistant", "content": turn.reply},
             {"role": "user", "content": request.words("chat.go_on_asked")},
         ]
-    question = replace(Question.of(turn), begun=turn.reply, has_history=bool(asked.said))
+    question = replace(
+        Question.of(turn), begun=turn.reply, has_history=bool(asked.context.messages)
+    )
     return AnswerWriter(request, question, messages, deps).stream(known)
 
 

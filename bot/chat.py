@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from bot.answer_access import NOTE
 from bot.canary.selection import canary_for
 from bot.commands import Handlers
-from bot.conversation import as_context, note_on, said_before
+from bot.conversation import Context, context_of, said_before
 from bot.daily_token_budget import reserve
 from bot.domain import (
     LOCAL,
@@ -95,8 +95,9 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
         messages = await prompt_for(request, asked, records)
         trial = await records.canaries.running(request.id, request.assistant.id)
         canary = await canary_for(request, trial, records) if trial else None
-    note = f"{asked.note} {note_on(said, request.words) if said else ''}".strip()
-    question = Question(asked.question, message.id, request.by, note=note, has_history=bool(said))
+    question = Question(
+        asked.question, message.id, request.by, note=asked.note, has_history=bool(said)
+    )
     return AnswerWriter(request, question, messages, deps, canary).stream(known)
 
 
@@ -109,7 +110,7 @@ class Asked:
 
     question: str
     text: str
-    said: Sequence[Message] = ()
+    context: Context
     pictures: Mapping[MessageId | None, Sequence[Picture]] = field(default_factory=dict)
     note: str = ""
 
@@ -118,23 +119,32 @@ async def asked_with_files(
     request: Request, message: Message, said: Sequence[Message], deps: Dependencies
 ) -> Asked:
     """The files of the question come first; those said before it get what is left of the budget."""
-    if not (message.files or any(one.files for one in said)):
-        return Asked(message.text, message.text, said)
+    context = await context_of(request, said, deps) if said else Context()
+    if not (message.files or any(one.files for one in context.messages)):
+        return Asked(message.text, message.text, context, note=context.note)
     reader = FileReader(request, deps.surfaces.of(request.id), deps.documents)
     read = await reader.read(message.files)
-    earlier, pictures = await reader.read_earlier(said)
+    earlier, pictures = await reader.read_earlier(context.messages)
     typed = "\n\n".join(filter(None, (message.text.strip(), *read.typed)))
     question = typed or ", ".join(one.name for one in message.files)
     pictures[None] = read.pictures
-    return Asked(question, read.beside(message.text), earlier, pictures, " ".join(read.told))
+    note = " ".join(filter(None, (*read.told, context.note)))
+    context = replace(context, messages=earlier)
+    return Asked(question, read.beside(message.text), context, pictures, note)
 
 
 async def prompt_for(request: Request, asked: Asked, records: Records) -> list[PromptMessage]:
     """What the model is sent of it."""
-    history = await as_context(request, asked.said, records) if asked.said else ()
     shots = await _shots(request, asked.question, records)
     return prompt(
-        request.assistant, asked.text, history=history, shots=shots, pictures=asked.pictures
+        request.assistant,
+        asked.text,
+        summary=request.words("chat.summary", text=asked.context.summary)
+        if asked.context.summary
+        else "",
+        history=asked.context.messages,
+        shots=shots,
+        pictures=asked.pictures,
     )
 
 

@@ -92,6 +92,7 @@ async def forget(request: Request, deps: Dependencies) -> Reply:
     if not await _begin_forgetting(request, shown, deps.store):
         fresh = replace(await ask_forget(request, deps), title=request.words("forget.changed"))
         return Refused(fresh.title, fresh)
+    deps.summaries.forget(request.id)
     await forget_quotes(request, deps.store)
     examples, marked = await _forget_examples(request, deps.store)
     marked += await _forget_edits(request, deps.store)

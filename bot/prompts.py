@@ -34,17 +34,19 @@ def prompt(
     assistant: Assistant,
     question: str,
     *,
+    summary: str = "",
     history: Sequence[Message] = (),
     shots: Sequence[PromptMessage] = (),
     pictures: Mapping[MessageId | None, Sequence[Picture]] = MappingProxyType({}),
 ) -> list[PromptMessage]:
     """In the order every host expects: system, examples, history, question.
 
-    `pictures` are those of each message, of the question by None.
+    `summary` is of what came before the history. `pictures` are those of each message, of the
+    question by None.
     """
     messages: list[PromptMessage] = []
-    if assistant.instructions.strip():
-        messages.append({"role": "system", "content": assistant.instructions})
+    if told := "\n\n".join(filter(None, (assistant.instructions.strip(), summary))):
+        messages.append({"role": "system", "content": told})
     messages.extend(shots)
     for said in history:
         role = "assistant" if said.is_own else "user"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import zipfile
 from base64 import b64encode
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -151,7 +152,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n and its pixels"
 async def test_a_picture_goes_to_a_model_that_sees(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.openai.client._LIST_SECONDS", 0.0)
+    monkeypatch.setattr("adapters.openai.seeing.LIST_SECONDS", 0.0)
     if isinstance(front, RoomFront):
         pytest.skip("nobody can add a file there")
 
@@ -198,18 +199,61 @@ def word_file(*paragraphs: str) -> bytes:
     return content.getvalue()
 
 
-async def test_a_long_conversation_says_once_that_its_beginning_is_not_read(
+async def test_of_a_long_conversation_the_older_part_is_summarised_once(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "_MOST", 2)
+    if isinstance(front, RoomFront):
+        pytest.skip("words in the room are a new conversation each, but in threads")
+    await front.ask("My name is Ann.")
+    front.host.answers = lambda body: "The gist." if is_summary(body) else "Yes."
+    texts = await front.ask("two")
+    assert "summary" not in texts[-1]
+
+    texts = await front.ask("three")
+
+    (asked,) = summaries(front)
+    assert "My name is Ann." in asked
+    assert "goes along as a summary" in texts[-1]
+    assert prompts(front)[0].endswith("The gist.")
+    assert prompts(front)[1:] == ["two", "Yes.", "three"]
+    texts = await front.ask("four")
+    assert len(summaries(front)) == 2
+    assert texts[-1] == "Yes."
+    assert "The gist." in summaries(front)[1]
+
+
+async def test_what_cannot_be_summarised_is_left_out_and_said_to_be(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversation, "_MOST", 2)
     if isinstance(front, RoomFront):
         pytest.skip("words in the room are a new conversation each, but in threads")
     await front.ask("one")
-    texts = await front.ask("two")
-    again = await front.ask("three")
+    await front.ask("two")
+    front.host.fail(CHAT, answers(400, "Not now."))
+
+    texts = await front.ask("three")
+    front.host.fail(CHAT, answers(400, "Not now."))
+    again = await front.ask("four")
 
     assert "I have read the last 2 messages" in texts[-1]
     assert again[-1] == "Hello from the model"
+
+
+def is_summary(body: Mapping[str, Any]) -> bool:
+    return str(body["messages"][-1]["content"]).startswith("Summarise")
+
+
+def summaries(front: Front) -> list[str]:
+    """What the model was asked to summarise, each time."""
+    asked: list[Any] = [one.body for one in front.host.asked if one.route == CHAT]
+    return [str(body["messages"][-1]["content"]) for body in asked if is_summary(body)]
+
+
+def prompts(front: Front) -> list[str]:
+    messages: Any = front.host.last(CHAT).body["messages"]
+    return [one["content"] for one in messages]
 
 
 async def test_a_thread_opened_on_an_answer_goes_on(in_discord: DiscordScene) -> None:

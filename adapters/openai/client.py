@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
-from functools import cache
+from dataclasses import replace
+from functools import cache, cached_property
 from ssl import SSLContext
 from tempfile import SpooledTemporaryFile
 
@@ -26,6 +24,7 @@ from adapters.openai.errors import ProtocolViolation, plain, retry_after_seconds
 from adapters.openai.paging import PAGE_ROWS, pages
 from adapters.openai.parameters import LearnedParameters
 from adapters.openai.prices import HostPrices
+from adapters.openai.seeing import SeeingModels
 from adapters.openai.timeouts import Additions, Timeouts
 from bot.domain import Checkpoint, HostName, IncompleteReason, JobEvent, ModelName, Sampling
 from bot.errors import (
@@ -59,7 +58,6 @@ _NO_FILE = "file-none"
 # llama.cpp says "Loading model", others that they warm up, start or scale from zero.
 _LOADING = re.compile(r"loading|warming|starting|not ready|cold|scal(?:e|ing)", re.IGNORECASE)
 _LOADING_PAUSE = 1.0
-_LIST_SECONDS = 600.0
 _LOOKS_AT_FILE = 60
 _FILE_IS_CHECKED = (
     *("pending", "queued", "running", "notrunning", "not_running"),
@@ -68,14 +66,6 @@ _FILE_IS_CHECKED = (
 _FILE_IS_RECEIVED = ("uploaded", "created")
 _LOOKS_AT_RECEIVED = 10
 _FILE_IS_BROKEN = ("error", "failed", "invalid", "invalid_format")
-
-
-@dataclass(slots=True)
-class _SeeingModels:
-    """Those that the host's list says take pictures, and until when it is not read again."""
-
-    names: set[ModelName] = field(default_factory=set)
-    until: float = 0.0
 
 
 class OpenAIHost:
@@ -135,7 +125,6 @@ class OpenAIHost:
         )
         self._learned = LearnedParameters()
         self._processed_files: set[str] = set()
-        self._seeing = _SeeingModels()
         self._models_with_lone_ends: set[ModelName] = set()
 
     @property
@@ -397,17 +386,13 @@ class OpenAIHost:
             found = [answers.remote_model(row) for row in rows if answers.identity(row)]
         return [self._with_end(model) for model in found]
 
+    @cached_property
+    def _seeing(self) -> SeeingModels:
+        return SeeingModels(self._profile.sees, self.models)
+
     async def sees(self, model: ModelName) -> bool:
-        """By the profile's names, else by the host's list, which is read every ten minutes."""
-        names = (model, request_fields.base_of(model))
-        if any(fnmatch(name, known) for name in names for known in self._profile.sees):
-            return True
-        now = asyncio.get_running_loop().time()
-        if now >= self._seeing.until:
-            self._seeing.until = now + _LIST_SECONDS
-            with contextlib.suppress(HostError):
-                self._seeing.names = {one.name for one in await self.models() if one.sees}
-        return not self._seeing.names.isdisjoint(names)
+        sent = self._served_as.get(model, model)
+        return await self._seeing.has(model, sent, request_fields.base_of(model))
 
     async def delete_model(self, model: ModelName) -> None:
         async with self._asked():

@@ -35,6 +35,7 @@ async def source_deleted(request: Request, deps: Dependencies) -> Reply:
     what, channel = request.event.what, request.place.channel
     if not isinstance(what, MessagesDeleted):
         return NoReply()
+    deps.summaries.forget(request.id, channel)
     for some in batched(what.messages, _PART):
         async with deps.store.writing() as records:
             found = await records.example_messages.examples(request.id, channel, some)
@@ -47,6 +48,7 @@ async def source_deleted(request: Request, deps: Dependencies) -> Reply:
 async def place_deleted(request: Request, deps: Dependencies) -> Reply:
     """A channel or a thread is gone with everything that was said in it."""
     at = request.id, request.place.channel, request.place.thread
+    deps.summaries.forget(request.id, request.place.channel)
 
     async def turn_part(records: Records, most: int) -> int:
         return await records.turns.forget_channel(*at, limit=most)

@@ -21,6 +21,7 @@ from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.replies import Progress, Reply
+from bot.summaries import Summaries
 from bot.words import Words
 
 ProgressCallback = Callable[[Progress], None]
@@ -88,6 +89,7 @@ class Dependencies:
     exporter: ModelExporter | None = None
     """Gives tuned models as files; None in programs that have none."""
     documents: Documents = field(default_factory=Documents)
+    summaries: Summaries = field(default_factory=Summaries)
     checks: CheckResults = field(default_factory=CheckResults)
     erase_after: timedelta = timedelta(days=7)
     """Between the removal of the app from a workspace and the erasure of what was kept of it."""
