@@ -8,14 +8,23 @@ from bot.numerals import whole_number
 from bot.ports.store import Records
 from bot.request import Request
 
-NOTE = "\n\n⋯ "
-"""Begins the last paragraph of a shown answer that says why it ends there; no part of it."""
+_MARK = "⋯ "
+NOTE = f"\n\n{_MARK}"
+"""Begins a paragraph of a shown answer that says why it ends there or which tool was called.
+
+It stands before or after the answer and is no part of it.
+"""
 
 
 def without_note(text: str) -> str:
     """An answer of ours as the model wrote it."""
-    answer, _, note = text.rpartition(NOTE)
-    return answer if answer and "\n" not in note else text
+    paragraphs = text.split("\n\n")
+    is_ours = [one.startswith(_MARK) for one in paragraphs]
+    if all(is_ours):
+        return text
+    first = is_ours.index(False)
+    end = len(paragraphs) - is_ours[::-1].index(False)
+    return "\n\n".join(paragraphs[first:end])
 
 
 async def turn_named(request: Request, records: Records) -> Turn:

@@ -57,12 +57,14 @@ _SETTINGS = (
     Option("judge_host", OptionKind.HOST),
     Option.text("judge_model"),
     Option.text("judge_criteria"),
+    Option.text("tools"),
 )
 
 
 DEFAULT_NAME = "attune"
 OPEN_PLATFORMS = frozenset({"discord"})
 """Where anybody may invite the bot into a place of theirs, at the cost of whoever runs it."""
+TOOL_NAMES = ("search_examples", "today", "hand_over")
 _FOR_MEMBERS = ("model", "base", "language", "history")
 
 
@@ -143,6 +145,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         "judge_model": assistant.judge_model or words("none"),
         "judge_host": assistant.judge_host or words("none"),
         "judge_criteria": assistant.judge_criteria or words("none"),
+        "tools": ", ".join(assistant.tools) or words("none"),
     }
     kept = facts if request.role >= Role.CURATOR else {n: facts[n] for n in _FOR_MEMBERS}
     shown = tuple(Fact(words(f"assistant.{name}"), value, name) for name, value in kept.items())
@@ -334,9 +337,27 @@ def _with_texts(assistant: Assistant, request: Request) -> Assistant:
         instructions=request.options.get("instructions", assistant.instructions).strip(),
         language=assistant.language if language is None else _unless(language, "auto"),
         history=request.yes("history", default=assistant.history),
+        tools=_tools(assistant, request),
         few_shot=assistant.few_shot if few_shot is None else few_shot,
         reviewers=reviewers or assistant.reviewers,
     )
+
+
+def _tools(assistant: Assistant, request: Request) -> tuple[str, ...]:
+    """The names with commas between them, "all" or "off"."""
+    given = request.text("tools")
+    if given is None:
+        return assistant.tools
+    names = [name.strip().lower() for name in given.replace("，", ",").split(",")]
+    if names in (["all"], ["off"]):
+        return tuple(TOOL_NAMES) if names == ["all"] else ()
+    for name in names:
+        if name not in TOOL_NAMES:
+            known = ", ".join((*TOOL_NAMES, "all", "off"))
+            raise BadInput(
+                problem=request.words("option.choice", option="tools", choices=known, value=name)
+            )
+    return tuple(dict.fromkeys(names))
 
 
 def _unless(value: str, empty: str) -> str | None:

@@ -23,6 +23,7 @@ from bot.domain import (
     ModelName,
     Notice,
     Role,
+    ToolCall,
     Turn,
     TurnId,
     TurnState,
@@ -50,6 +51,7 @@ from bot.question_files import FileReader, Picture
 from bot.replies import Button, Drawn, NoReply, Reply, Stream, Text
 from bot.request import Request
 from bot.rows import text_tokens
+from bot.tools import AnswerTools
 from bot.words import Words
 
 handlers = Handlers()
@@ -225,6 +227,10 @@ class Question:
         return cls(edited, turn.asked_message, turn.asker, turn=turn)
 
 
+class CallTold(Delta):
+    """That a tool of ours is called: shown in the answer, but no part of it."""
+
+
 class AnswerWriter:
     """One answer on its way: asks the model, falls back to the base, keeps the turn."""
 
@@ -286,6 +292,10 @@ class AnswerWriter:
         try:
             async for delta in self._deltas():
                 self._has_begun.set()
+                if isinstance(delta, CallTold):
+                    lead = "\n\n" if self._text else ""
+                    yield f"{lead}{NOTE.lstrip()}{delta.text}\n\n"
+                    continue
                 if text := self._read(delta):
                     self._note(text)
                     yield text
@@ -296,7 +306,7 @@ class AnswerWriter:
             raise
         finally:
             waiting.cancel()
-            if self._text:
+            if self._text or self._is_kept:
                 await self._finish(state)
             elif self._usage or self._renewed:
                 await self._end_without_text(state)
@@ -393,13 +403,29 @@ class AnswerWriter:
         return ModelInUse(base, self._request.assistant.chat_host, base)
 
     async def _from(self, answering: ModelInUse) -> AsyncGenerator[Delta]:
+        """With tools of ours in rounds: what they gave goes along until the model answers."""
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
         host = self._deps.hosts.paid(answering.host, self._request.workspace)
-        sampling = self._request.assistant.sampling
-        messages = await self._shown(host, answering)
-        async with aclosing(host.chat(answering.address, messages, sampling)) as deltas:
-            async for delta in deltas:
-                yield delta
+        assistant = self._request.assistant
+        tools = AnswerTools(self._request, self._deps) if assistant.tools else None
+        messages, spent, rounds = list(await self._shown(host, answering)), Usage(0, 0), 0
+        while True:
+            calls: tuple[ToolCall, ...] = ()
+            used, written = Usage(0, 0), ""
+            offered = tools.described(rounds) if tools else ()
+            answer = host.chat(answering.address, messages, assistant.sampling, tools=offered)
+            async with aclosing(answer) as deltas:
+                async for delta in deltas:
+                    used, written = delta.usage or used, written + delta.text
+                    if tools and offered and tools.knows(delta.calls):
+                        calls, delta = delta.calls, replace(delta, calls=())
+                    yield replace(delta, usage=spent + used if delta.usage else None)
+            if tools is None or not calls:
+                return
+            spent, rounds = spent + used, rounds + 1
+            for call in calls:
+                yield CallTold(tools.told(call))
+            messages += await tools.answered(calls, written)
 
     async def _shown(self, host: Host, answering: ModelInUse) -> Sequence[Mapping[str, object]]:
         """With their pictures for a model that sees; another one's answer says that it does not."""

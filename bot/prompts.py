@@ -92,7 +92,7 @@ async def shot_pool(
     async for example in permitted:
         pair = _pair(example)
         if pair and (is_asked or MUST_ANSWER not in example.tags):
-            found.append((_words(pair[0]["content"]), pair))
+            found.append((words_in(pair[0]["content"]), pair))
         looked += 1
         if looked == _LOOKED_AT:
             break
@@ -101,7 +101,7 @@ async def shot_pool(
 
 def nearest(pool: Sequence[Shot], question: str, *, count: int) -> list[PromptMessage]:
     """Those that share most words with the question as turns, the nearest last."""
-    asked = _words(question)
+    asked = words_in(question)
     ranked = sorted(pool, key=lambda shot: len(asked & shot[0]), reverse=True)
     return [message for _, pair in reversed(ranked[:count]) for message in pair]
 
@@ -129,5 +129,6 @@ def _pair(example: Example) -> list[PromptMessage]:
     return found
 
 
-def _words(text: str) -> frozenset[str]:
+def words_in(text: str) -> frozenset[str]:
+    """The words by which two questions are compared."""
     return frozenset(words_of(text))

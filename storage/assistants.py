@@ -204,6 +204,7 @@ def _values(assistant: Assistant) -> dict[str, object]:
         "judge_model": assistant.judge_model,
         "judge_criteria": assistant.judge_criteria,
         "reviewers": assistant.reviewers,
+        "tools": ",".join(assistant.tools),
     }
 
 
@@ -229,6 +230,7 @@ def assistant_of(row: Row[Any]) -> Assistant:
         judge_model=row.judge_model,
         judge_criteria=row.judge_criteria,
         reviewers=row.reviewers,
+        tools=tuple(filter(None, row.tools.split(","))),
     )
 
 

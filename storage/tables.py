@@ -145,6 +145,7 @@ assistants = numbered_table(
     Column("judge_model", Text),
     Column("judge_criteria", Text, nullable=False, server_default=""),
     Column("reviewers", Integer, nullable=False, server_default="1"),
+    Column("tools", Text, nullable=False, server_default=""),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "name_key"),
     workspace_key(),

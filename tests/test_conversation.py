@@ -6,6 +6,7 @@ import asyncio
 import zipfile
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -14,6 +15,7 @@ from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, StreamObject
 
 from bot import conversation
+from bot.tools import MOST_ROUNDS
 from tests.discord_scene import Scene as DiscordScene
 from tests.fakes.discord import ANN, GENERAL
 from tests.fakes.discord_rest import labels as discord_labels
@@ -23,6 +25,7 @@ from tests.fakes.slack import Fault as SlackFault
 from tests.fakes.slack import labels as slack_labels
 from tests.front import DiscordFront, Front, RoomFront, SlackFront
 from tests.opening import until
+from tests.scene import Scene
 
 CHAT = "POST /chat/completions"
 
@@ -353,3 +356,63 @@ async def test_a_long_answer_is_stopped_by_the_button_below_it(front: Front) -> 
 
     assert front.host.stopped_streams == 1
     assert labels(front) == ["👍", "👎", "Try again"]
+
+
+def looks_up(body: Mapping[str, Any]) -> list[dict[str, object]]:
+    """A model that asks for two tools first, then answers with what they gave."""
+    results = [one["content"] for one in body["messages"] if one["role"] == "tool"]
+    if results:
+        return [{"content": f"It is {results[0]}"}]
+    names = [("today", "{}"), ("hand_over", '{"reason": "a refund"}')]
+    return [
+        {"tool_calls": [{"index": n, "function": {"name": name, "arguments": arguments}}]}
+        for n, (name, arguments) in enumerate(names)
+    ]
+
+
+async def test_a_model_may_call_the_tools_that_its_assistant_has(front: Front) -> None:
+    await front.ask("Hello")
+    async with front.house.store.writing() as records:
+        for workspace in await records.workspaces.page(limit=5):
+            assistant = await records.assistants.default(workspace.id)
+            assert assistant is not None
+            changed = replace(assistant, tools=("today", "hand_over"))
+            await records.assistants.update(workspace.id, changed)
+    front.host.deltas = looks_up
+
+    texts = await front.ask("Which day is it? I want a refund.")
+
+    asked: Any = front.host.last(CHAT).body
+    answer = next(text for text in texts if "It is " in text)
+    assert [one["function"]["name"] for one in asked["tools"]] == ["today", "hand_over"]
+    assert answer.startswith("⋯ Asked for today's date.")
+    assert "⋯ Asked for a person: a refund" in answer
+    assert answer.splitlines()[-1].startswith("It is ")
+    assert "UTC" in answer
+    front.host.deltas = ()
+    await front.ask("Thanks")
+    assert "Asked for" not in str(history(front))
+
+
+async def test_a_model_that_only_calls_tools_is_made_to_answer(scene: Scene) -> None:
+    await scene.command("assistant edit tools:today")
+    scene.host.deltas = [{"tool_calls": [{"index": 0, "function": {"name": "today"}}]}]
+
+    await scene.say("@attune Which day is it?")
+
+    assert (await scene.last()).count("Asked for today's date.") == MOST_ROUNDS
+    assert scene.host.count(CHAT) == MOST_ROUNDS + 1
+    assert "tools" not in scene.host.last(CHAT).body
+    await scene.command("assistant edit tools:search")
+    assert "search_examples" in await scene.last()
+
+
+async def test_a_host_that_takes_no_tools_is_asked_without(scene: Scene) -> None:
+    await scene.command("assistant edit tools:all")
+    refusal = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser'
+    scene.host.fail(CHAT, answers(400, refusal))
+
+    await scene.say("@attune Hello?")
+
+    assert await scene.last() == "Hello from the model"
+    assert "tools" not in scene.host.last(CHAT).body

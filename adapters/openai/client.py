@@ -194,6 +194,7 @@ class OpenAIHost:
         sampling: Sampling,
         *,
         is_sent_once: bool = False,
+        tools: Sequence[Mapping[str, object]] = (),
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; closing the iterator stops the request."""
         client = self._chatting.with_options(max_retries=0) if is_sent_once else self._chatting
@@ -203,6 +204,7 @@ class OpenAIHost:
             "stream": True,
             "stream_options": {"include_usage": True},
             **request_fields.asked(sampling),
+            **({"tools": tools} if tools else {}),
             **self._extra_body,
         }
         reader = AnswerReader(begins_in_thoughts=model in self._models_with_lone_ends)

@@ -23,6 +23,7 @@ MAY_BE_LEFT_OUT = (
     "metadata",
     "seed",
     "suffix",
+    "tools",
 )
 """What an assistant or a start asks for; what an operator has put into a request must be heard."""
 _NOT_ABOUT_PARAMETERS = (401, 402, 403, 408, 409, 413, 429)
@@ -36,6 +37,7 @@ _REFUSES = re.compile(
 _NO_SYSTEM = re.compile(
     r"system (?:role|message|prompt)s?\b.{0,40}\bnot|system role", re.IGNORECASE
 )
+_NO_TOOLS = re.compile(r"tool[ _-]choice|tool-call-parser|support.{0,20} tools", re.IGNORECASE)
 _ALTERNATE = re.compile(r"roles must alternate|alternat", re.IGNORECASE)
 _LONGEST = 8000
 _RENAMED = {"max_tokens": "max_completion_tokens"}
@@ -72,7 +74,8 @@ class LearnedParameters:
         if not 400 <= status < 500 or status in _NOT_ABOUT_PARAMETERS:
             return False
         words = _words(refusal)
-        change = _complaint(sent, refusal, words) or _about_messages(sent, words)
+        change = _about_tools(sent, words) or _complaint(sent, refusal, words)
+        change = change or _about_messages(sent, words)
         if change is None:
             return False
         name, replacement = change
@@ -134,6 +137,11 @@ def _place(name: str, words: str) -> int | None:
     pattern = rf"[\"'`]{plain}[\"'`]" if name == "stop" else rf"(?<![\w-]){plain}(?![\w-])"
     found = re.search(pattern, words, re.IGNORECASE)
     return found.start() if found else None
+
+
+def _about_tools(sent: Json, words: str) -> tuple[str, str | None] | None:
+    """vLLM without `--enable-auto-tool-choice` names its own options, not the parameter."""
+    return ("tools", None) if "tools" in sent and _NO_TOOLS.search(words) else None
 
 
 def _about_messages(sent: Json, words: str) -> tuple[str, str | None] | None:

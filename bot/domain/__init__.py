@@ -265,6 +265,7 @@ class Assistant:
     judge_model: ModelName | None = None
     judge_criteria: str = ""
     reviewers: int = 1
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,16 +133,7 @@ async def _said_of_admins(request: Request, marked: Message, deps: Dependencies)
 
 async def _ask(request: Request, marked: Message, deps: Dependencies) -> str:
     """Puts a card to each admin who is known here; their names, empty where nobody is reached."""
-    surface = deps.surfaces.of(request.id)
-    if not isinstance(surface, CanReach):
-        return ""
-    reached: list[tuple[User, Place]] = []
-    for admin in (await _admins(request, deps))[:_MOST_ASKED]:
-        try:
-            there = await surface.direct(request.place, admin)
-            reached.append((await described(request, admin, surface), there))
-        except SurfaceError:
-            continue
+    reached = await reachable_admins(request, deps)
     names = ", ".join(person.name for person, _ in reached)
     details = {
         "name": request.user.name,
@@ -159,6 +150,21 @@ async def _ask(request: Request, marked: Message, deps: Dependencies) -> str:
         if reached:
             await records.audit.add(request.id, request.by, ASKED, at=request.now, names=names)
     return names
+
+
+async def reachable_admins(request: Request, deps: Dependencies) -> Sequence[tuple[User, Place]]:
+    """The first few admins who can be written to alone, and where."""
+    surface = deps.surfaces.of(request.id)
+    reached: list[tuple[User, Place]] = []
+    if not isinstance(surface, CanReach):
+        return reached
+    for admin in (await _admins(request, deps))[:_MOST_ASKED]:
+        try:
+            there = await surface.direct(request.place, admin)
+            reached.append((await described(request, admin, surface), there))
+        except SurfaceError:
+            continue
+    return reached
 
 
 async def _admins(request: Request, deps: Dependencies) -> Sequence[UserId]:

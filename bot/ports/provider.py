@@ -93,6 +93,10 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
 
+    def __add__(self, other: Usage) -> Usage:
+        asked = self.prompt_tokens + other.prompt_tokens
+        return Usage(asked, self.completion_tokens + other.completion_tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Delta:
@@ -267,6 +271,7 @@ class PaidHost(Host, Protocol):
         sampling: Sampling,
         *,
         is_sent_once: bool = False,
+        tools: Sequence[Mapping[str, object]] = (),
     ) -> AsyncGenerator[Delta]:
         """Stream an answer; closing the iterator stops the request.
 

@@ -78,6 +78,7 @@ _NAMES = (
     "judge_model",
     "judge_host",
     "judge_criteria",
+    "tools",
     "file",
     "format",
     "frequency_penalty",

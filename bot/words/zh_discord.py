@@ -115,6 +115,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "name.judge_model": "评判",
     "name.judge_host": "评判主机",
     "name.judge_criteria": "评判标准",
+    "name.tools": "工具",
     "name.file": "文件",
     "name.format": "格式",
     "name.frequency_penalty": "重复惩罚",

@@ -95,7 +95,7 @@ class FaultyHost:
         self.refuses_by: Sequence[str] = ()
         self.is_filtered = False
         self.finish_reason = "stop"
-        self.deltas: Sequence[Json] = ()
+        self.deltas: Sequence[Json] | Callable[[Body], Sequence[Json]] = ()
         """What a stream brings, in place of pieces of text."""
         self.piece_seconds = 0.0
         self.stops_after_first = False
@@ -330,7 +330,8 @@ class FaultyHost:
 
     async def _stream(self, body: Body) -> AsyncIterator[bytes]:
         try:
-            for delta in self.deltas:
+            deltas = self.deltas(body) if callable(self.deltas) else self.deltas
+            for delta in deltas:
                 yield chunk([{"index": 0, "delta": delta, "finish_reason": None}])
             for piece in self._texts(body):
                 await asyncio.sleep(self.piece_seconds)

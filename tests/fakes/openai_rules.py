@@ -88,6 +88,7 @@ CHAT: Mapping[str, Rule] = {
     "stop": is_stop,
     "seed": between(-(2**63), 2**63, whole=True),
     "user": is_text,
+    "tools": lambda value: isinstance(value, list) and bool(value),
 }
 
 
