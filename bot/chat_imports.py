@@ -19,7 +19,7 @@ from bot.chat_exports import (
     exchange_row,
     find_exchanges,
 )
-from bot.datasets import Tally, ends, note_import
+from bot.datasets import Tally, end_import, ends
 from bot.domain import (
     ChannelId,
     ChannelKind,
@@ -108,7 +108,7 @@ class ChatImport:
         tally.refused = self.overview.left_out["unfit"]
         async with store.writing() as records:
             await self._ask_authors(records)
-            await note_import(records, tally, self._request)
+        await end_import(tally, self._request.assistant.id, self._request, store)
         return tally
 
     def lines(self) -> Iterator[str]:

@@ -25,7 +25,7 @@ from bot.domain import (
     row_text,
 )
 from bot.errors import NotNow
-from bot.ports.store import Records, Store
+from bot.ports.store import Store
 from bot.private_text import ANY_PRIVATE_TEXT
 from bot.replies import Document, Reply
 from bot.request import Request
@@ -89,30 +89,30 @@ async def import_rows(
                 new = await records.examples.add_many(request.id, examples, at=request.now)
         tally.new += new
         tally.known += len(batch) - new
+    await end_import(tally, assistant, request, store)
+    return tally
+
+
+async def end_import(tally: Tally, assistant: AssistantId, request: Request, store: Store) -> None:
+    """Counts the private text to decide upon, and tells the audit what the import came to."""
     private = ExampleFilter(assistant, private_text=ANY_PRIVATE_TEXT, is_living=True)
     async with store.reading() as records:
         tally.private = await records.examples.count(request.id, private)
     async with store.writing() as records:
-        await note_import(records, tally, request)
-    return tally
+        await records.audit.add(
+            request.id,
+            request.by,
+            "examples.imported",
+            at=request.now,
+            new=tally.new,
+            known=tally.known,
+            refused=tally.refused,
+        )
 
 
 def _method(row: Row, method: Method) -> Method:
     """Preferences may come among chats: where answers are labelled bad."""
     return Method.DPO if "preferred_output" in row else method
-
-
-async def note_import(records: Records, tally: Tally, request: Request) -> None:
-    """Tells the audit what an import came to."""
-    await records.audit.add(
-        request.id,
-        request.by,
-        "examples.imported",
-        at=request.now,
-        new=tally.new,
-        known=tally.known,
-        refused=tally.refused,
-    )
 
 
 async def export_examples(request: Request, *, store: Store) -> Reply:

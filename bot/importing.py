@@ -356,7 +356,7 @@ def chats_report(request: Request, name: str, chats: ChatImport, tally: Tally) -
     words = request.words
     return Card(
         title=words("import.title", name=name),
-        lines=tuple(chats.lines()),
+        lines=(*chats.lines(), *_private_lines(tally, words)),
         facts=(
             Fact(words("chats.proposed"), str(tally.new)),
             Fact(words("import.known"), str(tally.known)),
@@ -523,9 +523,11 @@ def refusal_lines(tally: Tally, words: Words, *, shown: int = SHOWN_PROBLEMS) ->
     lines = [words.problem(problem) for problem in tally.problems[:shown]]
     if tally.refused > len(lines):
         lines.append(words("import.more", count=tally.refused - len(lines)))
-    if tally.private:
-        lines.append(words("import.private", count=tally.private))
-    return tuple(lines)
+    return (*lines, *_private_lines(tally, words))
+
+
+def _private_lines(tally: Tally, words: Words) -> tuple[str, ...]:
+    return (words("import.private", count=tally.private),) if tally.private else ()
 
 
 def _state_for(role: Role) -> ExampleState:

@@ -41,7 +41,7 @@ S = slack_message
 TEAM = WorkspaceId("slack:T1")
 DAY = [
     *(S("U2", "100.1", "How do I reset it?", "100.1"), S("U3", "100.2", "Hold it.", "100.1")),
-    *(S("U2", "200.1", "And then?", "200.1"), S("U4", "200.2", "Let go.", "200.1")),
+    *(S("U2", "200.1", "And then?", "200.1"), S("U4", "200.2", "Ask cy@shop.example.", "200.1")),
     *(S("U2", "300.1", "Who left?", "300.1"), S("U5", "300.2", "I did.", "300.1")),
     *(S("U2", "400.1", "Who else?", "400.1"), S("U6", "400.2", "A guest.", "400.1")),
     *(S("U2", "500.1", "And who?", "500.1"), S("U99", "500.2", "Nobody.", "500.1")),
@@ -114,6 +114,7 @@ async def test_an_export_of_slack_waits_for_its_authors(
         ("C1", "200.2"),
     ]
     assert waiting_files(in_slack) == []
+    assert "One example holds private text" in shown(in_slack.slack.own("C1")[own])
     question = in_slack.slack.own("C1")[own + 1]
     assert "Ann, Ben, Cy, messages of yours here" in shown(question)
 

@@ -118,6 +118,22 @@ async def test_a_decided_group_is_no_longer_shown(scene: Scene) -> None:
     assert (len(before.lines), len(after.lines)) == (1, 0)
 
 
+@pytest.mark.parametrize(("ends", "is_near"), [(("blue", "blue"), True), (("red", "blue"), False)])
+async def test_long_answers_are_compared_at_both_ends(
+    scene: Scene, ends: tuple[str, str], is_near: bool
+) -> None:
+    dice = random.Random(3)
+    same = " ".join("".join(dice.choices("abcdefghij", k=7)) for _ in range(60))
+    others = {end: " ".join("".join(dice.choices(end, k=7)) for _ in range(60)) for end in ends}
+    pairs = [(f"What is in the {n} box?", f"{same} {others[end]}") for n, end in enumerate(ends)]
+    await teach(scene, *pairs)
+
+    await scene.house.ask(scene.event(CommandInvoked("check"), key="check"))
+
+    shown = await press(scene, f"check.show:{CheckKind.NEAR}:0")
+    assert bool(shown.lines) is is_near
+
+
 def test_all_near_copies_among_many_texts_are_found_without_all_pairs() -> None:
     chance = random.Random(7)
     words = ["".join(chance.choices("abcdefghijklmnop", k=6)) for _ in range(4000)]

@@ -35,8 +35,8 @@ def sample_of(example: Example, instructions: str) -> Sample | None:
         return None
     return Sample(
         example=example.id,
-        prompt=folded(prompt)[-_LONGEST:],
-        answer=folded(answer)[:_LONGEST],
+        prompt=_cut(folded(prompt)),
+        answer=_cut(folded(answer)),
         length=len(answer),
         asked_in=language(prompt),
         answered_in=language(answer),
@@ -58,6 +58,11 @@ def _ends(row: Row) -> tuple[str, str]:
     said = [m for m in listed[:-1] if m.get("role") not in ("system", "developer")]
     asked = "\n".join(content_text(m.get("content")) for m in said)
     return asked, content_text(listed[-1].get("content"))
+
+
+def _cut(text: str) -> str:
+    """The beginning and the end of what is long, so that texts which end otherwise differ."""
+    return text if len(text) <= 2 * _LONGEST else text[:_LONGEST] + text[-_LONGEST:]
 
 
 def folded(text: str) -> str:
