@@ -25,9 +25,11 @@ AttuneError
 │   ├── HostUnreachable     the request never left
 │   ├── HostTimeout         it left, and no answer came: the outcome is unknown
 │   ├── HostBusy            429
+│   │   └── FileUnchecked   a file that is checked without an end
 │   ├── HostServerError     5xx, or an answer that makes no sense
 │   │   ├── ModelUnnamed    a job that succeeded without a model
-│   │   └── StateUnknown    a state that nobody knows, for days
+│   │   ├── StateUnknown    a state that nobody knows, for days
+│   │   └── NotBegun        a queue without an end
 │   ├── HostRefused         4xx with the host's own words
 │   │   ├── KeyRefused      401
 │   │   ├── HostNotAllowed  the operator has not allowed this server
@@ -198,6 +200,10 @@ class HostBusy(HostError):
     """The host “{host}” is busy. Try again in a moment."""
 
 
+class FileUnchecked(HostBusy):
+    """The host “{host}” goes on checking the file that was sent. Start again later, or elsewhere: /tune start host:NAME."""
+
+
 class HostServerError(HostError):
     """The host “{host}” has a fault of its own: {message}"""
 
@@ -208,6 +214,10 @@ class ModelUnnamed(HostServerError):
 
 class StateUnknown(HostServerError):
     """The host “{host}” has reported the state “{message}” for too long, and nothing else. Nobody waits for it any more."""
+
+
+class NotBegun(HostServerError):
+    """The host “{host}” took the training and has not begun it for too long. It is taken back there. Start again later, or elsewhere: /tune start host:NAME."""
 
 
 class HostRefused(HostError):

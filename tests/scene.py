@@ -182,6 +182,7 @@ class Scene:
         self.crash_point = CrashPoint()
         self.admins = ""
         self.erase_after_days = 7.0
+        self.start_patience, self.job_patience = 1.0, 72.0
         self.public_url = "https://attune.example"
 
     def config(self, name: str, **more: Any) -> HostConfig:
@@ -201,6 +202,8 @@ class Scene:
                 admins=self.admins,
                 public_url=self.public_url,
                 erase_after_days=self.erase_after_days,
+                start_patience=self.start_patience,
+                job_patience=self.job_patience,
             ),
             store=self.store,
             hosts=self.hosts,

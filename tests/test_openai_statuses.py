@@ -38,7 +38,7 @@ SAID = {
     "Paused": "paused",
 }
 NO_END = (
-    "compressing",
+    "polishing",
     "retrying_after_error",
     "failing_over",
     "reticulating",

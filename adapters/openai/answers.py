@@ -9,7 +9,7 @@ from math import isfinite
 
 import httpx2
 
-from adapters.openai.errors import ProtocolViolation, plain
+from adapters.openai.errors import ProtocolViolation, plain, violation
 from adapters.openai.statuses import UNKNOWN, meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.ports.provider import RemoteFile, RemoteJob, RemoteModel
@@ -21,7 +21,7 @@ _LONGEST_NAME = 512
 _LARGEST_COUNT = 2**53
 _LARGEST_STEP = 2**31 - 1
 LONG_AGO = datetime.fromtimestamp(0, UTC)
-_LAST_SECOND_OF_9999 = 253_402_300_799
+_SECONDS_OF_5138 = 100_000_000_000
 # Crusoe numbers its events: `…-12`. Digits at the end of a random id mean nothing.
 _TRAILING_NUMBER = re.compile(r"[-_.](\d{1,9})$")
 
@@ -39,7 +39,8 @@ def document(response: httpx2.Response) -> Json:
     if not isinstance(body, dict):
         raise ProtocolViolation("The answer is not a JSON object.")
     if body.get("error") and not body.keys() & {"id", "data"}:
-        raise ProtocolViolation(_error(body["error"])[1] or "The answer is an error without words.")
+        words = _error(body["error"])[1] or "The answer is an error without words."
+        raise violation(response, words)
     return body
 
 
@@ -167,10 +168,15 @@ def oldest_first(newest_first: Iterable[JobEvent]) -> list[JobEvent]:
 
 
 def moment(value: object) -> datetime | None:
-    """A time given as seconds, as digits or as ISO 8601; without a zone it is UTC."""
+    """A time given as seconds, as digits or as ISO 8601; without a zone it is UTC.
+
+    Some hosts count milliseconds or less: no job is of the year 5138.
+    """
     number = as_number(value)
     if number is not None:
-        return datetime.fromtimestamp(number, UTC) if 0 < number <= _LAST_SECOND_OF_9999 else None
+        while number > _SECONDS_OF_5138:
+            number /= 1000
+        return datetime.fromtimestamp(number, UTC) if number > 0 else None
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:

@@ -7,30 +7,30 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
-from functools import cache, cached_property
-from ssl import SSLContext
+from functools import cached_property
 from tempfile import SpooledTemporaryFile
 
 import httpx2
 import openai
-from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpx2Client, omit
+from openai import AsyncOpenAI, AsyncStream, omit
 
 from adapters.openai import answers, request_fields, results
 from adapters.openai.answer_stream import AnswerReader
 from adapters.openai.answers import Json
 from adapters.openai.deploying import Deployments
 from adapters.openai.dialects import Dialect
-from adapters.openai.errors import ProtocolViolation, plain, retry_after_seconds, translated
+from adapters.openai.errors import ProtocolViolation, plain, translated
 from adapters.openai.paging import PAGE_ROWS, pages
 from adapters.openai.parameters import LearnedParameters
 from adapters.openai.prices import HostPrices
 from adapters.openai.seeing import SeeingModels
 from adapters.openai.timeouts import Additions, Timeouts
+from adapters.openai.transport import http_client
 from bot.domain import Checkpoint, HostName, IncompleteReason, JobEvent, ModelName, Sampling
 from bot.errors import (
     AnswerFiltered,
     EmptyAnswer,
-    HostBusy,
+    FileUnchecked,
     HostError,
     HostRefused,
     KeyRefused,
@@ -52,19 +52,18 @@ from bot.ports.provider import (
 )
 from bot.rows import Count
 
-LONGEST_SILENT_WAIT = 2.0
 IN_MEMORY_BYTES = 4 * 1024 * 1024
 _NO_FILE = "file-none"
 # llama.cpp says "Loading model", others that they warm up, start or scale from zero.
 _LOADING = re.compile(r"loading|warming|starting|not ready|cold|scal(?:e|ing)", re.IGNORECASE)
 _LOADING_PAUSE = 1.0
-_LOOKS_AT_FILE = 60
+_LOOKS_AT_FILE = 8
 _FILE_IS_CHECKED = (
     *("pending", "queued", "running", "notrunning", "not_running"),
     *("processing", "uploading", "validating", "importing"),
 )
 _FILE_IS_RECEIVED = ("uploaded", "created")
-_LOOKS_AT_RECEIVED = 10
+_LOOKS_AT_RECEIVED = 4
 _FILE_IS_BROKEN = ("error", "failed", "invalid", "invalid_format")
 
 
@@ -101,7 +100,7 @@ class OpenAIHost:
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
         added = additions or Additions()
         self._extra_body, self._served_as = added.extra_body, added.served_as
-        self._key_variable, self._http = key_variable, _http_client()
+        self._key_variable, self._http = key_variable, http_client()
         self._timeouts = added.within(patience or Timeouts())
         self._reading = AsyncOpenAI(
             # The package refuses to start without a key; hosts without one ignore it.
@@ -264,7 +263,7 @@ class OpenAIHost:
         return ResultFile(content, results.measures(content))
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
-        """Never retries by itself: the caller looks first. HostBusy: the file is still checked."""
+        """Never retries by itself: the caller looks first. FileUnchecked: it must wait."""
         optional = {
             "validation_file": request.validation_file,
             "suffix": request.suffix,
@@ -303,8 +302,8 @@ class OpenAIHost:
     async def _wait_until_processed(self, file: str) -> None:
         """Azure among others checks a file first, and refuses a job before that is done.
 
-        Raises HostRefused for a file that the host cannot use, HostBusy for one that it goes on
-        checking. One that it has received, and says no more of, is no reason to wait for long.
+        Raises HostRefused for a file that the host cannot use, FileUnchecked for one that it goes
+        on checking. One that it has received, and says no more of, is no reason to wait for long.
         """
         status = ""
         for look in range(_LOOKS_AT_FILE):
@@ -320,8 +319,8 @@ class OpenAIHost:
                 status in _FILE_IS_RECEIVED and look < _LOOKS_AT_RECEIVED
             ):
                 return
-            await asyncio.sleep(_LOADING_PAUSE)
-        raise HostBusy(host=self._name)
+            await asyncio.sleep(_LOADING_PAUSE * (1 + look))
+        raise FileUnchecked(host=self._name)
 
     async def _file_row(self, file: str) -> Json:
         """A file as the host has it, with `status` and `status_details`."""
@@ -509,11 +508,6 @@ class OpenAIHost:
         return translated(host=self._name, key_variable=self._key_variable, secrets=self._secrets)
 
 
-def _http_client() -> httpx2.AsyncClient:
-    hooks = {"response": [_disable_long_retries]}
-    return DefaultAsyncHttpx2Client(verify=_trusted(), event_hooks=hooks)
-
-
 def _kind_of(stream: AsyncStream[object]) -> str:
     return stream.response.headers.get("content-type", "text/event-stream")
 
@@ -525,15 +519,3 @@ async def _has_waited(refusal: openai.APIStatusError, deadline: float) -> bool:
         return False
     await asyncio.sleep(_LOADING_PAUSE)
     return True
-
-
-@cache
-def _trusted() -> SSLContext:
-    """The system's certificates, read once for all hosts: it takes 25 ms."""
-    return httpx2.create_ssl_context()
-
-
-async def _disable_long_retries(response: httpx2.Response) -> None:
-    """The package would sleep for up to two minutes on Retry-After while a person waits."""
-    if (retry_after_seconds(response.headers) or 0.0) > LONGEST_SILENT_WAIT:
-        response.headers["x-should-retry"] = "false"

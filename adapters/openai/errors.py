@@ -40,6 +40,27 @@ class ProtocolViolation(ValueError):
     """The host answered with something that is not in the protocol."""
 
 
+class NoSuchPath(ProtocolViolation):
+    """A host answers with 200 that it has no such path, as LM Studio does."""
+
+    def __init__(self, url: httpx2.URL) -> None:
+        super().__init__(_plain_address(url))
+        self.path = url.path
+
+
+def violation(response: httpx2.Response, words: str) -> ProtocolViolation:
+    """What a host means that answers with 200 and has an error in the body."""
+    is_of_path = _COLLECTION.search(response.url.path) and _NO_PATH.match(words.strip())
+    return NoSuchPath(response.url) if is_of_path else ProtocolViolation(words)
+
+
+class RedirectedRequest(ValueError):
+    """The host sends what is sent to it on to another address."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"It sends this on to {address}; that address belongs into base_url.")
+
+
 _NEVER_LEFT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -63,6 +84,7 @@ _OUTCOME_UNKNOWN = (
     openai.WebSocketConnectionClosedError,
     openai.WebSocketQueueFullError,
 )
+_OTHERS = (ssl.SSLError, RedirectedRequest)
 _BY_STATUS: Mapping[int, type[HostError]] = {
     401: KeyRefused,
     404: HostNotFound,
@@ -91,7 +113,7 @@ def translated(*, host: str, key_variable: str, secrets: Sequence[str] = ()) -> 
     """
     try:
         yield
-    except (openai.OpenAIError, *_OUTCOME_UNKNOWN, *_UNREADABLE, ssl.SSLError) as error:
+    except (openai.OpenAIError, *_OUTCOME_UNKNOWN, *_UNREADABLE, *_OTHERS) as error:
         kind = _kind(error)
         is_of_address = issubclass(kind, WrongAddress | TrainsNothing)
         message = _address(error) if is_of_address else _words(error)
@@ -125,6 +147,10 @@ def _kind(error: Exception) -> type[HostError]:
         return HostRefused
     # The package wraps what the transport raised; the wrapped one says how far we came.
     root = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
+    if isinstance(root, NoSuchPath):
+        return _missing(root.path)
+    if isinstance(root, RedirectedRequest):
+        return HostRefused
     if isinstance(root, _NEVER_LEFT):
         return HostUnreachable
     if isinstance(root, _UNREADABLE):
@@ -144,9 +170,13 @@ def _kind_of_status(error: openai.APIStatusError) -> type[HostError]:
     if error.code == "content_filter":
         return AnswerFiltered
     if error.status_code in (404, 405) and _is_about_the_path(error):
-        return TrainsNothing if _TRAINING.search(error.request.url.path) else WrongAddress
+        return _missing(error.request.url.path)
     fallback = HostRefused if 400 <= error.status_code < 500 else HostServerError
     return _BY_STATUS.get(error.status_code, fallback)
+
+
+def _missing(path: str) -> type[HostError]:
+    return TrainsNothing if _TRAINING.search(path) else WrongAddress
 
 
 def _is_about_the_path(error: openai.APIStatusError) -> bool:
@@ -158,7 +188,11 @@ def _is_about_the_path(error: openai.APIStatusError) -> bool:
 def _address(error: Exception) -> str:
     if not isinstance(error, openai.APIStatusError):
         return _words(error)
-    return str(error.request.url.copy_with(query=None, username=None, password=None))
+    return _plain_address(error.request.url)
+
+
+def _plain_address(url: httpx2.URL) -> str:
+    return str(url.copy_with(query=None, username=None, password=None))
 
 
 def _said(body: object) -> object:

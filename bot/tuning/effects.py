@@ -35,6 +35,7 @@ from bot.errors import (
     HostTimeout,
     KeyRefused,
     ModelUnnamed,
+    NotBegun,
     NotFound,
     StateUnknown,
 )
@@ -172,11 +173,15 @@ async def _create(record: JobRecord, job: Job, host: PaidHost) -> None:
 
 
 async def find_job(host: Host, training_file: str) -> RemoteJob | None:
-    """The job of that training file, if the host lists one."""
-    async for remote in host.jobs():
-        if remote.training_file == training_file:
-            return remote
-    return None
+    """The job of that training file, if the host lists one; of several, one goes on."""
+    found = [one async for one in host.jobs() if one.training_file == training_file]
+    going_on = [one for one in found if one.status not in (*_BAD_ENDS, "cancelling")]
+    kept = next(iter((*going_on, *found)), None)
+    for twin in going_on[1:]:
+        # Who tried twice, a proxy or the host itself, would have it paid for twice.
+        with contextlib.suppress(HostRefused):
+            await host.cancel_job(twin.id)
+    return kept
 
 
 def _job_request(job: Job) -> JobRequest:
@@ -326,6 +331,9 @@ async def _goes_on(
         changes["requested_action"] = None
     if is_unusually_long(job, remote.status, now):
         changes["is_late"] = True
+    if remote.status in NOT_YET_RUNNING and _waited(job, now) > record.limits.job:
+        why = retries.trouble(NotBegun(host=host.name))
+        return await record.give_up(job, trouble_code=None, **why)
     if remote.status not in _GOING_ON:
         is_new = job.status != remote.status or news.get("step", job.step) != job.step
         known = replace(job, trouble_details={}) if is_new else job
@@ -340,6 +348,12 @@ async def _goes_on(
         and "requested_action" not in changes
     )
     return await record.update(job, changes, wait=min(poll, _HURRY) if is_hurried else poll)
+
+
+def _waited(job: Job, now: datetime) -> timedelta:
+    """For how long it has waited to be begun; one that ran already is resumed, not waited for."""
+    since = job.confirmed_at if job.running_at is None else None
+    return now - (since or now)
 
 
 def is_unusually_long(job: Job, status: str, now: datetime) -> bool:

@@ -44,6 +44,8 @@ _ERRORS = {
     "error.HostBusy": "模型服务“{host}”正忙，请稍后再试。",
     "error.HostServerError": "模型服务“{host}”自己出了故障：{message}",
     "error.ModelUnnamed": "模型服务“{host}”说训练成功了，却没有说出模型的名字。",
+    "error.FileUnchecked": "模型服务“{host}”一直在检查发送的文件。请稍后再开始，或换一个：/tune start host:名称。",
+    "error.NotBegun": "模型服务“{host}”接受了训练，却太久没有开始。已在那里撤回。请稍后再开始，或换一个：/tune start host:名称。",
     "error.StateUnknown": "模型服务“{host}”很久以来只报告“{message}”这一状态，不再等下去了。",
     "error.HostRefused": "模型服务“{host}”拒绝了请求：{message}",
     "error.HostNotAllowed": "此服务器只能使用 sandbox，不能使用模型服务“{host}”。请运行 Attune 的人允许它：在工作室的“工作区”页面，或把 {server} 加入 ATTUNE_DISCORD_SERVERS。",

@@ -1,4 +1,8 @@
-"""How servers differ in `/chat/completions`, one rule after the other, each with its page."""
+"""How servers differ in `/chat/completions`: each rule with the page or thread that shows it.
+
+Checked in 2026-11. `page` has the kind's own page; a rule that another place shows names it, and
+one that no page shows says so.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,8 @@ class ChatDialect:
     is_stream: bool = True
 
 
-VLLM = "https://docs.vllm.ai/en/stable/features/reasoning_outputs.html"
+# `reasoning_content` was its name until 0.11.
+VLLM = "https://docs.vllm.ai/en/v0.26.0/features/reasoning_outputs/"
 PARAMETERS = "Unsupported parameter: 'max_tokens' is not supported with this model. Use"
 MISTRAL = {"object": "error", "type": "invalid_request_error"}
 
@@ -56,8 +61,22 @@ DIALECTS = (
     ChatDialect("vllm", VLLM, thought={"reasoning": "Hm."}),
     ChatDialect(
         "vllm, a template without a system role",
-        "https://docs.vllm.ai/en/stable/serving/openai_compatible_server.html",
+        "https://docs.vllm.ai/en/v0.26.0/serving/openai_compatible_server/",
         system=(400, openai_error("System role not supported", code=400)),
+    ),
+    ChatDialect(
+        "vllm, as it told errors until 2025",
+        "https://github.com/vllm-project/vllm/pull/2964",
+        system=(
+            400,
+            {
+                "object": "error",
+                "message": "System role not supported",
+                "type": "BadRequestError",
+                "param": None,
+                "code": 400,
+            },
+        ),
     ),
     ChatDialect(
         "ollama",
@@ -70,10 +89,12 @@ DIALECTS = (
         "lm studio",
         "https://lmstudio.ai/docs/developer/openai-compat",
         thought={"content": "<think>Hm.</think>\n\n"},
-        no_path=(404, {"error": "Unexpected endpoint or method. (POST /chat/completions)"}),
+        # https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/618: with a 200.
+        no_path=(200, {"error": "Unexpected endpoint or method. (POST /chat/completions)"}),
     ),
     ChatDialect(
         "llama.cpp",
+        # Both errors: tools/server/server-http.cpp there.
         "https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md",
         thought={"reasoning_content": "Hm."},
         loading=(
@@ -88,12 +109,19 @@ DIALECTS = (
     ChatDialect(
         "tgi",
         "https://huggingface.co/docs/text-generation-inference/messages_api",
-        refuses={"stream_options": (422, "Failed to deserialize: unknown field `stream_options`")},
+        # https://github.com/huggingface/text-generation-inference/issues/3198 has the error's form.
+        system=(
+            422,
+            {
+                "error": "Template error: syntax error: System role not supported (in <string>:1)",
+                "error_type": "template_error",
+            },
+        ),
         no_path=(404, ""),
     ),
     ChatDialect(
         "openrouter",
-        "https://openrouter.ai/docs/api-reference/streaming",
+        "https://openrouter.ai/docs/api/reference/streaming",
         comment=": OPENROUTER PROCESSING\n\n",
         thought={"reasoning": "Hm.", "reasoning_details": [{"type": "reasoning.text"}]},
         no_path=(404, "<!DOCTYPE html><html><title>Not Found</title></html>"),
@@ -102,12 +130,21 @@ DIALECTS = (
         "azure",
         "https://learn.microsoft.com/azure/foundry/openai/how-to/reasoning",
         refuses={
-            "max_tokens": (400, openai_error(f"{PARAMETERS} 'max_completion_tokens' instead.")),
+            "max_tokens": (
+                400,
+                openai_error(
+                    f"{PARAMETERS} 'max_completion_tokens' instead.",
+                    param="max_tokens",
+                    code="unsupported_parameter",
+                ),
+            ),
             "temperature": (
                 400,
                 openai_error(
-                    "Unsupported value: 'temperature' does not support 0.2 with this model.",
+                    "Unsupported value: 'temperature' does not support 0.2 with this model."
+                    " Only the default (1) value is supported.",
                     param="temperature",
+                    code="unsupported_value",
                 ),
             ),
         },
@@ -126,7 +163,14 @@ DIALECTS = (
     ),
     ChatDialect(
         "fireworks",
-        "https://docs.fireworks.ai/tools-sdks/openai-compatibility",
+        "https://docs.fireworks.ai/guides/reasoning",
+        # https://github.com/FlowiseAI/Flowise/issues/2866, of 2024.
+        refuses={
+            "stream_options": (
+                400,
+                {"error": {"message": "Extra inputs are not permitted, field: 'stream_options'"}},
+            )
+        },
         thought={"reasoning_content": "Hm."},
         usage_beside=True,
         no_path=(404, {"error": "Not found"}),
@@ -134,15 +178,27 @@ DIALECTS = (
     ChatDialect(
         "nebius",
         "https://docs.tokenfactory.nebius.com/api-reference/introduction",
+        # No page says what it refuses; this is the form of FastAPI.
         refuses={"top_p": (422, {"detail": [forbidden_extra("top_p")]})},
     ),
     ChatDialect(
         "mistral",
-        "https://docs.mistral.ai/capabilities/reasoning",
+        "https://docs.mistral.ai/capabilities/reasoning/",
+        # Two forms: https://github.com/nomtek/mistralai_client_dart/issues/44 of 2024,
+        # https://github.com/partITech/php-mistral/issues/76 of 2025.
         refuses={
             "stream_options": (
                 422,
                 {**MISTRAL, "message": {"detail": [forbidden_extra("stream_options")]}},
+            ),
+            "reasoning_effort": (
+                422,
+                {
+                    **MISTRAL,
+                    "detail": [forbidden_extra("reasoning_effort")],
+                    "message": [forbidden_extra("reasoning_effort")],
+                    "code": 3001,
+                },
             ),
         },
         thought={"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]},
@@ -151,19 +207,23 @@ DIALECTS = (
     ),
     ChatDialect(
         "deepseek",
+        # The comment: /quick_start/rate_limit there; the refusal:
+        # https://github.com/ConardLi/easy-dataset/issues/9.
         "https://api-docs.deepseek.com/guides/reasoning_model",
         comment=": keep-alive\n\n",
         thought={"reasoning_content": "Hm.", "content": None},
-        no_model=(400, openai_error("Model Not Exist")),
+        no_model=(400, openai_error("Model Not Exist", code="invalid_request_error")),
     ),
     ChatDialect(
         "openai, streaming not allowed",
-        "https://platform.openai.com/docs/guides/your-data",
+        "https://github.com/lobehub/lobehub/issues/9385",
         refuses={
             "stream": (
                 400,
                 openai_error(
-                    "Your organization must be verified to stream this model.", param="stream"
+                    "Your organization must be verified to stream this model.",
+                    param="stream",
+                    code="unsupported_value",
                 ),
             )
         },

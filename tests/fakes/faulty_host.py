@@ -79,6 +79,7 @@ class FaultyHost:
         self.bases = ["base"]
         self.tuned: list[str] = []
         self.life: Sequence[str] = ("queued", "running", "running", "succeeded")
+        self.job_prefix = "ftjob-"
         self.lag_seconds = 0
         self.lag_listings = 0
         self.page_rows = 1000
@@ -266,7 +267,7 @@ class FaultyHost:
 
     def new_job(self, body: Body) -> FakeJob:
         job = FakeJob(
-            id=self._id("ftjob-"),
+            id=self._id(self.job_prefix),
             body=body,
             created_at=self.now,
             listings_before=self._listings["jobs"],
