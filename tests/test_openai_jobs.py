@@ -189,7 +189,7 @@ async def test_a_time_of_any_shape_comes_out_aware(
     assert job.created_at == job.estimated_finish == datetime(2027, 1, 15, 8, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("told", [None, "yesterday", -1, float(10**15), True, [], {}])
+@pytest.mark.parametrize("told", [None, "yesterday", -1, "1e400", True, [], {}])
 async def test_a_time_that_makes_no_sense_is_unknown(
     fake: FaultyHost, host: OpenAIHost, told: object
 ) -> None:
