@@ -25,6 +25,7 @@ from bot.errors import (
     HostNotFound,
     HostTimeout,
     SettingsError,
+    TuningGone,
     WrongAddress,
 )
 from bot.ports.provider import Serving
@@ -194,7 +195,9 @@ async def _host(name: HostName, hosts: ConfiguredHosts) -> CheckResult:
         why = error if isinstance(error, HostError) else HostTimeout(host=name)
         return CheckResult(f"Host {name} ({kind})", False, why.sentence)
     what = f"Host {name} ({kind}): answers; models: {found.models}"
-    if isinstance(found.refusal, HostNotFound):
+    if isinstance(found.refusal, TuningGone):
+        what = f"{what}; for chat only: {found.refusal.sentence}"
+    elif isinstance(found.refusal, HostNotFound):
         what = f"{what}; for chat only, it trains nothing"
     elif found.refusal is not None:
         return CheckResult(what, False, f"It does not train: {found.refusal.sentence}")
@@ -207,12 +210,15 @@ async def _without_list(name: HostName, kind: str, host: OpenAIHost) -> CheckRes
     """Some servers list no models and answer all the same; None where this one does not."""
     if not host.bases:
         return None
-    result = await _base(f"Host {name} ({kind}): lists no models", host)
+    result = await _base(f"Host {name} ({kind}): lists no models", host, must_answer=True)
     return result if result.is_well else None
 
 
-async def _base(what: str, host: OpenAIHost) -> CheckResult:
-    """The first base is asked for one token, which is all that this check costs."""
+async def _base(what: str, host: OpenAIHost, *, must_answer: bool = False) -> CheckResult:
+    """The first base is asked for one token, which is all that this check costs.
+
+    Where models are deployed it need not answer, unless nothing else has.
+    """
     if host.profile.name == SANDBOX:
         return CheckResult(what, True)
     if not host.bases:
@@ -224,7 +230,7 @@ async def _base(what: str, host: OpenAIHost) -> CheckResult:
             await _ask_for_a_token(host, base)
     except (HostError, TimeoutError) as error:
         why = error if isinstance(error, HostError) else HostTimeout(host=host.name)
-        is_deployed = host.profile.serving is Serving.AT_ONCE
+        is_deployed = must_answer or host.profile.serving is Serving.AT_ONCE
         said = f"{what}; {base} does not answer there"
         return CheckResult(said, not is_deployed, why.sentence if is_deployed else "")
     return CheckResult(f"{what}; {base} answers", True)

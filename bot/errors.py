@@ -37,6 +37,7 @@ AttuneError
 │   │   ├── AnswerFiltered  a content filter left nothing of the answer
 │   │   └── HostNotFound    404
 │   │       ├── WrongAddress    nothing answers there
+│   │       ├── TuningGone      a company that no longer trains
 │   │       └── TrainsNothing   a host without jobs
 │   └── EmptyAnswer         a stream that ended without text
 │       └── OnlyThoughts    a stream of reasoning alone
@@ -252,6 +253,10 @@ class HostNotFound(HostRefused):
 
 class WrongAddress(HostNotFound):
     """Nothing answers at {message}. Check the address of the host “{host}”: it usually ends in /v1."""
+
+
+class TuningGone(HostNotFound):
+    """{who} does not train ({since}), so the host “{host}” only answers. Choose another host: /tune start host:NAME."""
 
 
 class TrainsNothing(HostNotFound):

@@ -147,9 +147,11 @@ async def test_the_doctor_says_what_is_wrong_with_each_host(tmp_path: Path) -> N
             "unnamed": (fake.url, "gone", "gone does not answer there"),
             "lost": (server.url, "base", "Nothing answers at"),
             "silent": (f"{server.url}/v1", "base", "lists no models; base answers"),
+            "together": (f"{server.url}/nowhere", "base", "Nothing answers at"),
         }
         tables = [
             f'[[host]]\nname = "{name}"\nbase_url = "{url}"\nbases = ["{base}"]\nkey_env = "KEY"'
+            f'\nprofile = "{name if name == "together" else "custom"}"'
             for name, (url, base, _) in hosts.items()
         ]
         (tmp_path / "hosts.toml").write_text("\n".join(tables))
@@ -161,4 +163,5 @@ async def test_the_doctor_says_what_is_wrong_with_each_host(tmp_path: Path) -> N
     for name, (_, _, expected) in hosts.items():
         (line,) = [f"{one.what} {one.remedy}" for one in found if f"Host {name} " in one.what]
         assert expected in line
-    assert [one.is_well for one in found if "Host " in one.what] == [True, False, False, True]
+    well = [one.is_well for one in found if "Host " in one.what]
+    assert well == [True, False, False, True, False]

@@ -86,6 +86,10 @@ def times_as(change: Callable[[int], object]) -> Fault:
     return each(lambda value: change(value) if type(value) is int and value > 10**9 else value)
 
 
+def renamed(value: Any) -> Any:
+    return f"0001 {value}.txt" if str(value).endswith(".jsonl") else value
+
+
 def without_steps(body: dict[str, Any]) -> object:
     rows = [{**row, "data": {"train_loss": 1.0} if row["data"] else None} for row in body["data"]]
     return {**body, "data": rows}
@@ -240,6 +244,10 @@ ODD: Mapping[str, tuple[Arrange, str]] = {
         TRAINED,
     ),
     "one job made, and lost": (once(CREATE, cut_after()), TRAINED),
+    "a file of another name": (
+        all_of(once(UPLOAD, cut_after()), always(FILES, each(renamed))),
+        TRAINED,
+    ),
     "a key refused for a while": (once(JOB, *[answers(401, "Bad key.")] * 3), TRAINED),
     "a key refused for good": (always(JOB, answers(401, "Bad key.")), "must check KEY"),
     "a job that is gone": (no_more, "no longer knows this job"),
@@ -285,6 +293,7 @@ async def test_what_is_odd_is_trained_through_or_refused_in_a_sentence(
         scene.host.invents_event_ids, scene.host.loading_calls = False, 0
         scene.host.recover()
         scene.host.jobs.clear()
+        scene.host.files.clear()
 
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
@@ -309,6 +318,8 @@ async def _wrong(scene: Scene, wanted: str) -> object:
     is_trained = job.phase is Phase.SUCCEEDED
     if not told or wanted not in told[-1] or (wanted == TRAINED) > is_trained:
         return job.phase, job.trouble, told
+    if len(scene.host.files) > 1:
+        return "left there", list(scene.host.files)
     if running and wanted not in UNREACHED:
         return "still paid for", running
     return None

@@ -251,7 +251,7 @@ async def test_what_a_host_cannot_do_is_said_before_anything_is_sent(
     await scene.command(f"start {options}")
 
     assert because in await scene.last()
-    assert scene.host.asked == []
+    assert scene.host.sent == []
 
 
 @pytest.mark.parametrize(
@@ -329,6 +329,36 @@ async def test_a_host_closed_to_this_account_is_known_before_anything_is_uploade
 
     assert "no longer lets this account train" in await scene.last()
     assert scene.host.count(UPLOAD) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "more", "because"),
+    [
+        (answers(401, "Bad key."), {}, "must check KEY"),
+        (answers(404, "Not Found"), {}, "answers questions alone: it has no http://"),
+        (None, {"base_url": "http://127.0.0.1:9/v1"}, "Check its address and that it runs."),
+        (None, {"base_url": "https://api.mistral.ai/v1"}, "Mistral does not train"),
+    ],
+)
+async def test_what_the_doctor_would_say_is_said_at_the_start(
+    scene: Scene, fault: Fault | None, more: dict[str, Any], because: str
+) -> None:
+    await at(scene, "custom", **more)
+    if fault is not None:
+        scene.host.fail("GET /fine_tuning/jobs", fault)
+
+    await scene.command("start")
+
+    assert because in await scene.last()
+    assert scene.host.sent == []
+
+
+async def test_a_base_that_only_earlier_customers_may_train_is_warned_of(scene: Scene) -> None:
+    await at(scene, "azure", bases=("gpt-4.1-mini",))
+
+    await scene.command("start base:gpt-4.1-mini")
+
+    assert "is retired at “sandbox” since 2026-10-14" in await scene.last()
 
 
 @pytest.mark.parametrize("fault", [answers(500), answers(429), answers(400), cut()])

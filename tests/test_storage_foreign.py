@@ -143,7 +143,6 @@ CALLS: dict[str, Call] = {
     "roles.put": lambda r, _: r.roles.put(FOREIGN, ANN, Grant(Role.MEMBER, NOW)),
     "roles.highest": lambda r, _: r.roles.highest(FOREIGN, [ANN]),
     "roles.all": lambda r, _: r.roles.all(FOREIGN),
-    "roles.highest": lambda r, _: r.roles.highest(FOREIGN, [ANN]),
     "guest_channels.put": lambda r, _: r.guest_channels.put(FOREIGN, GENERAL, may_ask=False),
     "guest_channels.all": lambda r, _: r.guest_channels.all(FOREIGN),
     "guest_channels.holds": lambda r, _: r.guest_channels.holds(FOREIGN, GENERAL),

@@ -85,7 +85,7 @@ async def nothing_is_left(scene: Scene, *, phase: Phase, because: str) -> None:
 @pytest.mark.parametrize(
     ("act", "fault", "times"),
     [
-        *((act, fault, 1) for act, fault in alternating(ACTS)),
+        *((act, fault, 1) for act, fault in alternating(ACTS)[::2]),
         *((act, fault, 4) for act, fault in zip(ACTS * 2, MANY_TIMES, strict=True)),
         *((act, "cut after", 1) for act in ACTS),
     ],
@@ -130,8 +130,14 @@ async def test_a_look_that_fails_is_never_taken_for_nothing_there(
     await one_of_everything(scene)
 
 
-@pytest.mark.parametrize("refusal", [answers(403, "Not you."), answers(404), answers(400)])
-@pytest.mark.parametrize(("act", "look"), [(UPLOAD, FILES), (CREATE, JOBS)])
+@pytest.mark.parametrize(
+    ("act", "look", "refusal"),
+    [
+        (UPLOAD, FILES, answers(403, "Not you.")),
+        (CREATE, JOBS, answers(404)),
+        (UPLOAD, FILES, answers(400)),
+    ],
+)
 async def test_a_look_that_is_refused_for_a_while_is_not_the_end(
     scene: Scene, act: str, look: str, refusal: Fault
 ) -> None:
@@ -154,8 +160,7 @@ async def test_a_host_that_never_lets_us_look_is_given_up_in_words(scene: Scene)
     await nothing_is_left(scene, phase=Phase.FAILED, because="No lists here.")
 
 
-@pytest.mark.parametrize("seconds", [0, 30, 59])
-@pytest.mark.parametrize("act", [UPLOAD, CREATE])
+@pytest.mark.parametrize(("act", "seconds"), [(UPLOAD, 30), (CREATE, 0), (CREATE, 59)])
 async def test_what_appears_late_in_a_list_is_found(scene: Scene, act: str, seconds: int) -> None:
     scene.host.lag_seconds = seconds
     scene.host.fail(act, cut_after())
@@ -208,15 +213,17 @@ async def test_a_host_that_closed_training_is_told_with_what_to_do(scene: Scene)
     await nothing_is_left(scene, phase=Phase.FAILED, because="/tune start host:NAME")
 
 
-@pytest.mark.parametrize("step", [UPLOAD, CREATE])
 @pytest.mark.parametrize(
-    ("refusal", "because"),
+    ("step", "refusal", "because"),
     [
-        (answers(400, "The file is too large."), "The file is too large."),
-        (answers(401, "Bad key."), "must check KEY"),
-        (answers(403, "No quota.", code="insufficient_quota"), "No quota. (insufficient_quota)"),
-        (answers(404, "No such route."), "No such route."),
-        (answers(413, "Too big."), "Too big."),
+        (UPLOAD, answers(400, "The file is too large."), "The file is too large."),
+        (CREATE, answers(401, "Bad key."), "must check KEY"),
+        (
+            CREATE,
+            answers(403, "No quota.", code="insufficient_quota"),
+            "No quota. (insufficient_quota)",
+        ),
+        (UPLOAD, answers(404, "No such route."), "No such route."),
     ],
 )
 async def test_a_refusal_ends_the_start_with_the_hosts_own_words(
@@ -232,8 +239,9 @@ async def test_a_refusal_ends_the_start_with_the_hosts_own_words(
     assert "(–)" not in await scene.last()
 
 
-@pytest.mark.parametrize("step", [EVENTS, CHECKPOINTS])
-@pytest.mark.parametrize("fault", [answers(404, "Not Found"), answers(501), answers(403)])
+@pytest.mark.parametrize(
+    ("step", "fault"), [(EVENTS, answers(403)), (CHECKPOINTS, answers(404, "Not Found"))]
+)
 async def test_a_host_without_events_or_checkpoints_trains_all_the_same(
     scene: Scene, step: str, fault: Fault
 ) -> None:

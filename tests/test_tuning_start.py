@@ -236,7 +236,7 @@ async def test_a_start_that_is_declined_sends_nothing(scene: Scene) -> None:
     await scene.settle()
 
     assert await scene.last() == "Nothing was started."
-    assert scene.host.asked == []
+    assert scene.host.sent == []
     assert await scene.jobs() == []
 
 
@@ -250,7 +250,7 @@ async def test_a_start_that_was_declined_cannot_be_confirmed(scene: Scene) -> No
     await scene.handle(scene.event(late, key="late"))
     await scene.settle()
 
-    assert scene.host.asked == []
+    assert scene.host.sent == []
     assert "decided already" in await scene.last()
 
 

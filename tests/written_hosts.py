@@ -102,6 +102,9 @@ _ROWS: Mapping[str, Callable[[Kind], str]] = {
         f"{kind.profile.idle_days} days" if kind.profile.idle_days else "–"
     ),
     "takes no training from": lambda kind: str(kind.profile.closes_on or "–"),
+    "trained there only by earlier customers": lambda kind: (
+        ", ".join(f"`{begins}…` since {date}" for begins, date in kind.profile.retired_bases) or "–"
+    ),
     "asked before an upload whether one may train": lambda kind: _yes(
         kind.profile.checks_eligibility
     ),

@@ -18,7 +18,7 @@ from adapters.openai import answers, request_fields, results
 from adapters.openai.answer_stream import AnswerReader
 from adapters.openai.answers import Json
 from adapters.openai.deploying import Deployments
-from adapters.openai.dialects import Dialect
+from adapters.openai.dialects import Dialect, gone
 from adapters.openai.errors import ProtocolViolation, plain, translated
 from adapters.openai.paging import PAGE_ROWS, pages
 from adapters.openai.parameters import LearnedParameters
@@ -33,9 +33,13 @@ from bot.errors import (
     FileUnchecked,
     HostError,
     HostRefused,
+    HostUnreachable,
     KeyRefused,
     OnlyThoughts,
     TrainingClosed,
+    TrainsNothing,
+    TuningGone,
+    WrongAddress,
 )
 from bot.ports.provider import (
     Checked,
@@ -54,6 +58,7 @@ from bot.rows import Count
 
 IN_MEMORY_BYTES = 4 * 1024 * 1024
 _NO_FILE = "file-none"
+_CHECK_SECONDS = 10.0
 # llama.cpp says "Loading model", others that they warm up, start or scale from zero.
 _LOADING = re.compile(r"loading|warming|starting|not ready|cold|scal(?:e|ing)", re.IGNORECASE)
 _LOADING_PAUSE = 1.0
@@ -118,7 +123,7 @@ class OpenAIHost:
             base_url=chat_base_url or base_url,
             timeout=self._timeout(self._timeouts.first),
         )
-        self._secrets = (key, chat_key or "")
+        self._secrets, self._gone = (key, chat_key or ""), _gone(name, base_url)
         self._deployments = Deployments(
             name, self._reading, self._acting, self._dialect.deployments
         )
@@ -152,6 +157,8 @@ class OpenAIHost:
     async def check(self) -> Checked:
         """Ask for what costs nothing, where it answers and where it trains."""
         models = len(await self.models())
+        if self._gone is not None:
+            return Checked(models, self._gone)
         try:
             async with self._asked():
                 await self._check_jobs()
@@ -165,11 +172,24 @@ class OpenAIHost:
         answers.page(answers.document(answer.http_response))
 
     async def check_training(self, base: ModelName) -> None:
-        """Raises TrainingClosed where it can be known before anything is uploaded.
+        """Raises what its list of jobs, or a job that cannot be, tells of a start there.
 
         No host offers this question. But one that is closed to an account says so
         whatever it is asked to train on, also a file that cannot be there.
         """
+        if self._gone is not None:
+            raise self._gone
+        try:
+            async with self._asked(_CHECK_SECONDS):
+                await self._check_jobs()
+        except (KeyRefused, WrongAddress, TrainsNothing, HostUnreachable):
+            raise
+        except HostError:
+            return  # it may pass, and what is true then is said then
+        if self._profile.checks_eligibility:
+            await self._refuse_closed(base)
+
+    async def _refuse_closed(self, base: ModelName) -> None:
         try:
             async with self._asked():
                 answer = await self._acting.fine_tuning.jobs.with_raw_response.create(
@@ -506,6 +526,11 @@ class OpenAIHost:
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated(host=self._name, key_variable=self._key_variable, secrets=self._secrets)
+
+
+def _gone(host: HostName, address: str) -> TuningGone | None:
+    found = gone(address)
+    return TuningGone(host=host, who=found[0], since=found[1]) if found else None
 
 
 def _kind_of(stream: AsyncStream[object]) -> str:

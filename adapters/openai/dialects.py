@@ -106,7 +106,8 @@ KINDS: Mapping[str, Kind] = {
             "gpt-4o-mini-2024-07-18": _ENDS,
         },
     ),
-    # MicrosoftDocs/azure-ai-docs, articles/foundry/openai/how-to/fine-tuning.md, 2026-10-05.
+    # MicrosoftDocs/azure-ai-docs, articles/foundry/openai/how-to/fine-tuning.md, 2026-10-05. Who
+    # trained there before may go on: gpt-4o until 2027-04-01, gpt-4.1 until 2027-04-14.
     "azure": Kind(
         Profile(
             name="azure",
@@ -119,6 +120,7 @@ KINDS: Mapping[str, Kind] = {
                 "https://learn.microsoft.com/azure/foundry/openai/how-to/fine-tuning-deploy"
             ),
             idle_days=15,
+            retired_bases=(("gpt-4o", "2026-10-01"), ("gpt-4.1", "2026-10-14")),
             is_tried=False,
         ),
         # Its page of 2025 asked for a byte order mark, that of 2026 no longer does.

@@ -81,6 +81,8 @@ class Profile:
     serving_page: str = ""
     idle_days: int | None = None
     closes_on: date | None = None
+    retired_bases: tuple[tuple[str, str], ...] = ()
+    """How the names of bases begin that only earlier customers may train, and since when."""
     checks_eligibility: bool = False
     is_tried: bool = True
     label: str = ""
@@ -124,6 +126,10 @@ class RemoteFile:
     bytes: int
     created_at: datetime
     is_whole: bool = True
+
+    def is_of(self, start: str, part: str = "") -> bool:
+        """Whether a start sent it: some hosts rename a file, and keep the start in its name."""
+        return start in self.name and part in self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +228,11 @@ class Host(Protocol):
         ...
 
     async def check_training(self, base: ModelName) -> None:
-        """Raises TrainingClosed where it can be known before anything is uploaded."""
+        """Raises what can be known before anything is uploaded.
+
+        TrainingClosed for an account that may not train, TrainsNothing and TuningGone for a host
+        that does not, WrongAddress, KeyRefused and HostUnreachable; other trouble may pass.
+        """
         ...
 
     def files(self) -> AsyncIterator[RemoteFile]:

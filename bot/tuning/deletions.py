@@ -103,7 +103,7 @@ async def _forget_files_of(job: Job, record: JobRecord, host: Host) -> None:
 
 
 async def _files_of_start(start: str, host: Host) -> set[str]:
-    return {file.id async for file in host.files() if file.name.startswith(f"attune-{start}-")}
+    return {file.id async for file in host.files() if file.is_of(start)}
 
 
 async def _delete_files(files: Collection[str], host: Host) -> None:

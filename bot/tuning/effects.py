@@ -133,10 +133,11 @@ async def _upload_next(record: JobRecord, job: Job, host: PaidHost) -> None:
 async def _upload(record: JobRecord, job: Job, host: PaidHost, split: Split, field: str) -> None:
     if await _is_stopped(record, job):
         return None
-    name = f"attune-{job.start}-{'training' if split is Split.TRAIN else 'validation'}.jsonl"
+    part = "training" if split is Split.TRAIN else "validation"
+    name = f"attune-{job.start}-{part}.jsonl"
     file = None
     if job.attempted_at is not None:
-        file = await _find_file(host, name)
+        file = await _find_file(host, job.start, part)
         if file is None and record.may_lag(job, host):
             return await record.look_again(job, host)
     if file is None:
@@ -147,9 +148,9 @@ async def _upload(record: JobRecord, job: Job, host: PaidHost, split: Split, fie
     )
 
 
-async def _find_file(host: Host, name: str) -> RemoteFile | None:
-    """The file of that name; of several, and of those that broke off, one that is whole stays."""
-    found = [file async for file in host.files() if file.name == name]
+async def _find_file(host: Host, start: str, part: str) -> RemoteFile | None:
+    """The file of that start; of several, and of those that broke off, one that is whole stays."""
+    found = [file async for file in host.files() if file.is_of(start, part)]
     kept = next((file for file in found if file.is_whole), None)
     for stray in found:
         if stray is not kept:

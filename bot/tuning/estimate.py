@@ -49,7 +49,7 @@ class TrainingPlan:
 def estimate_card(request: Request, job: Job, plan: TrainingPlan, *more: str) -> Card:
     """Everything one should know before saying yes."""
     words = request.words
-    lines = [notices.cost_text(job, words), *_warnings(request, plan.host)]
+    lines = [notices.cost_text(job, words), *_warnings(request, plan.host, plan.base)]
     if plan.left_out > 0:
         lines.append(words("start.left_out", count=plan.left_out))
     if plan.private > 0:
@@ -89,7 +89,7 @@ def _facts(request: Request, job: Job, plan: TrainingPlan) -> dict[str, str]:
     }
 
 
-def _warnings(request: Request, host: Host) -> Iterator[str]:
+def _warnings(request: Request, host: Host, base: ModelName) -> Iterator[str]:
     """What one should know of a host before saying yes."""
     words, profile = request.words, host.profile
     if profile.label:
@@ -98,6 +98,9 @@ def _warnings(request: Request, host: Host) -> Iterator[str]:
         yield words("start.untried", profile=profile.name)
     if profile.closes_on and (profile.closes_on - request.now.date()).days < _CLOSING_DAYS:
         yield words("start.closes", host=host.name, date=profile.closes_on.isoformat())
+    for begins, date in profile.retired_bases:
+        if base.startswith(begins):
+            yield words("start.retired", base=base, host=host.name, date=date)
     if profile.serving is Serving.BY_HAND:
         yield words("start.by_hand", page=profile.serving_page or host.name)
     yield from _hosting_warnings(host, request)

@@ -54,8 +54,7 @@ async def delete_file(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         job = await records.jobs.get(request.id, job_id(number))
     host = deps.hosts.get(job.host)
-    prefix = f"attune-{job.start}-"
-    sent = {one.id async for one in host.files() if one.name.startswith(prefix)}
+    sent = {one.id async for one in host.files() if one.is_of(job.start)}
     if file not in sent | set(_known_files(job)):
         raise NotFound(noun="file", name=file)
     if not job.phase.is_over:
@@ -173,16 +172,16 @@ async def _file_lines(
     request: Request, own: OwnedResources, host: Host
 ) -> AsyncIterator[ListingRow]:
     """Of the files there only those that one of our trainings sent or was left."""
-    prefixes = {f"attune-{job.start}-": job for job in own.jobs if job.host == host.name}
-    known = {file: job for job in prefixes.values() for file in _known_files(job)}
+    jobs = [job for job in own.jobs if job.host == host.name]
+    known = {file: job for job in jobs for file in _known_files(job)}
     seen = set()
     async for file in host.files():
-        named = (job for prefix, job in prefixes.items() if file.name.startswith(prefix))
+        named = (job for job in jobs if file.is_of(job.start))
         job = known.get(file.id) or next(named, None)
         if job is not None:
             seen.add(file.id)
             yield _file_line(request, file.id, file.name, job, size=file.bytes)
-    for job in prefixes.values():
+    for job in jobs:
         for file_id in job.result_files:
             if file_id not in seen:
                 yield _file_line(request, file_id, request.words("hosted.results"), job, size=None)

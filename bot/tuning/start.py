@@ -231,8 +231,7 @@ async def _refuse_closed_host(request: Request, host: Host, base: ModelName) -> 
     closes_on = host.profile.closes_on
     if closes_on is not None and request.now.date() >= closes_on:
         raise TrainingClosed(host=host.name)
-    if host.profile.checks_eligibility:
-        await host.check_training(base)
+    await host.check_training(base)
 
 
 def _refuse_size(request: Request, plan: TrainingPlan) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 SENTENCES: Final[Mapping[str, str]] = {
     # What a host said, for those who may not read its own words
     "host.plain.WrongAddress": "Nothing answers at the address of the host “{host}”. Whoever runs the bot must check it.",
+    "host.plain.TuningGone": "The host “{host}” answers questions alone: its company does not train. Choose another host: /tune start host:NAME.",
     "host.plain.TrainsNothing": "The host “{host}” answers questions alone and does not train. Choose another host: /tune start host:NAME.",
     "host.plain.HostNotFound": "The host “{host}” does not have it any more: it was deleted there, or has ended.",
     "host.plain.HostRefused": "The host “{host}” refused it. Curators and whoever runs the bot can see what it said.",
@@ -40,6 +41,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "start.memory_fits": "It takes about {needed} of this machine's memory; {free} are free.",
     "start.memory_short": "Careful: it takes about {needed} of this machine's memory, and only {free} are free. It waits a minute for more, and then fails. A smaller batch_size takes less.",
     "start.closes": "The host “{host}” takes no new training from {date} on.",
+    "start.retired": "“{base}” is retired at “{host}” since {date}: only who has trained there before may still train it. Its open models stay open to everybody.",
     "start.by_hand": "The new model does not answer by itself: it must be deployed at the host first ({page}).",
     "start.hosting": "Hosting is another bill: {price} for every hour that the model stands ready.",
     "start.hosting_unknown": "Hosting is another bill: the host may charge for every hour that the model stands ready. How much is not known here.",

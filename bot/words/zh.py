@@ -53,6 +53,7 @@ _ERRORS = {
     "error.TrainingClosed": "模型服务“{host}”不再允许这个账号训练。请换一个：/tune start host:名称。",
     "error.HostNotFound": "模型服务“{host}”那里已经没有这一项了：{message}",
     "error.WrongAddress": "{message} 上没有回应。请检查模型服务“{host}”的地址：通常以 /v1 结尾。",
+    "error.TuningGone": "{who} 不提供训练（{since}），所以模型服务“{host}”只回答问题。请换一个：/tune start host:名称。",
     "error.TrainsNothing": "模型服务“{host}”只能回答问题：它没有 {message}。请换一个：/tune start host:名称。",
     "error.OnlyThoughts": "“{host}”上的模型只顾思考，还没写出回答就用完了 token。可以用 /tune assistant edit 调高 max_tokens 或调低 reasoning_effort。",
     "error.AnswerFiltered": "模型服务“{host}”的内容过滤器拦下了这个回答，请换个说法再问。",

@@ -8,6 +8,7 @@ from typing import Final
 SENTENCES: Final[Mapping[str, str]] = {
     # What a host said, for those who may not read its own words
     "host.plain.WrongAddress": "模型服务“{host}”的地址上没有回应，请运行机器人的人检查这个地址。",
+    "host.plain.TuningGone": "模型服务“{host}”只回答问题：它的公司不提供训练。请换一个：/tune start host:名称。",
     "host.plain.TrainsNothing": "模型服务“{host}”只能回答问题，不能训练。请换一个：/tune start host:名称。",
     "host.plain.HostNotFound": "模型服务“{host}”那里已经没有它了：它在那里被删除，或者已经到期。",
     "host.plain.HostRefused": "模型服务“{host}”拒绝了。审核员和运行机器人的人可以看到它的原话。",
@@ -40,6 +41,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "start.memory_fits": "大约要用本机 {needed} 内存，现有 {free} 空闲。",
     "start.memory_short": "注意：大约要用本机 {needed} 内存，而只有 {free} 空闲。它会等一分钟，然后失败。batch_size 小一些就用得少一些。",
     "start.closes": "模型服务“{host}”从 {date} 起不再接受新的训练。",
+    "start.retired": "“{base}”自 {date} 起在“{host}”停用：只有以前在那里训练过的才能继续训练它，开放权重的模型仍对所有人开放。",
     "start.by_hand": "新模型不会自己回答：须先在模型服务上部署（{page}）。",
     "start.hosting": "托管另外计费：模型待命每小时 {price}。",
     "start.hosting_unknown": "托管另外计费：模型待命时模型服务可能按小时收费，这里不知道多少。",

@@ -142,6 +142,11 @@ class FaultyHost:
     def count(self, route: str) -> int:
         return sum(asked.route == route for asked in self.asked)
 
+    @property
+    def sent(self) -> list[Asked]:
+        """All that was not only asked for."""
+        return [asked for asked in self.asked if not asked.route.startswith("GET ")]
+
     def last(self, route: str) -> Asked:
         return next(asked for asked in reversed(self.asked) if asked.route == route)
 
