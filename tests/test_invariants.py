@@ -53,7 +53,7 @@ async def test_permission_revoked_between_yes_and_upload_sends_nothing(scene: Sc
     await scene.command("consent off", by="mina")
     await scene.settle()
 
-    assert scene.host.asked == []
+    assert scene.host.sent == []
     assert (await scene.job()).phase is Phase.ABANDONED
     assert "Permission for some of its examples was taken back" in await scene.last()
 
@@ -118,7 +118,7 @@ async def test_an_example_withdrawn_after_yes_is_not_trained_on(scene: Scene) ->
     await scene.command("examples withdraw:3")
     await scene.settle()
 
-    assert scene.host.asked == []
+    assert scene.host.sent == []
 
 
 # Forget me

@@ -78,9 +78,9 @@ async def test_a_job_without_steps_shows_no_bar(scene: Scene) -> None:
 
 
 async def test_a_status_nobody_has_seen_before_is_shown_and_not_an_end(scene: Scene) -> None:
-    await watching(scene, "compressing", "compressing", "succeeded")
+    await watching(scene, "polishing", "polishing", "succeeded")
     await look(scene)
-    assert "the host says “compressing”" in await status(scene)
+    assert "the host says “polishing”" in await status(scene)
 
     await scene.settle()
 
@@ -165,7 +165,7 @@ async def test_a_model_may_be_trained_without_being_put_to_use(scene: Scene) -> 
 
     await scene.say("@attune hi")
     assert scene.host.last(CHAT).body["model"] == "base"
-    await scene.click("Use it")
+    await scene.click("Use it", on=await scene.number_of("Training 1 succeeded"))
     await scene.say("@attune hi again")
 
     assert scene.host.last(CHAT).body["model"] == (await scene.job()).model
@@ -238,7 +238,7 @@ async def test_a_job_cancelled_before_it_left_the_house_sends_nothing(scene: Sce
 
     await scene.settle()
 
-    assert scene.host.asked == []
+    assert scene.host.sent == []
     assert (await scene.job()).phase is Phase.CANCELLED
 
 
