@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from time import perf_counter
 from types import MappingProxyType
 
-from bot.domain import MUST_ANSWER, Assistant, Example, ExampleFilter, Message, MessageId, Place
+from bot.domain import (
+    MUST_ANSWER,
+    Assistant,
+    Example,
+    ExampleFilter,
+    ExampleId,
+    Message,
+    MessageId,
+    Place,
+)
 from bot.ports.store import Records
 from bot.question_files import Picture
-from bot.rows import Method, words_of
+from bot.rows import Method, telling_pieces, words_of
 
 PromptMessage = Mapping[str, str]
 
 _LOOKED_AT = 500
+_PIECES = 4
+_ALIKE = 60
+"""So many examples are looked at for each telling piece of a question."""
+_LONGEST_SEARCH = 0.2
+"""Seconds after which no further piece is looked for: somebody waits for the answer."""
 
 
 class PictureMessage(dict[str, str]):
@@ -69,7 +84,8 @@ async def few_shot(
     """
     if count <= 0:
         return []
-    return nearest(await shot_pool(records, place, assistant), question, count=count)
+    pool = await shot_pool(records, place, assistant, question=question)
+    return nearest(pool, question, count=count)
 
 
 Shot = tuple[frozenset[str], Sequence[PromptMessage]]
@@ -77,26 +93,44 @@ Shot = tuple[frozenset[str], Sequence[PromptMessage]]
 
 
 async def shot_pool(
-    records: Records, place: Place, assistant: Assistant, *, is_asked: bool = True
+    records: Records,
+    place: Place,
+    assistant: Assistant,
+    *,
+    is_asked: bool = True,
+    question: str = "",
 ) -> Sequence[Shot]:
     """The first 500 examples that may go along with a question in that place.
 
-    Without `is_asked` those are left out that evaluations ask: held-out and must-answer ones.
+    Of a larger dataset also those, of all its examples, with one of the longest words of a given
+    question, as far as that is quickly found. Without `is_asked` those are left out that
+    evaluations ask: held-out and must-answer ones.
     """
-    found: list[Shot] = []
-    looked = 0
-    filters = None if is_asked else ExampleFilter(held_out=False)
-    permitted = records.examples.trainable(
-        place.workspace, assistant.id, Method.SUPERVISED, shown_in=place.channel, filters=filters
-    )
-    async for example in permitted:
-        pair = _pair(example)
-        if pair and (is_asked or MUST_ANSWER not in example.tags):
-            found.append((words_in(pair[0]["content"]), pair))
-        looked += 1
-        if looked == _LOOKED_AT:
-            break
-    return found
+    found: dict[ExampleId, Shot] = {}
+
+    async def look(most: int, search: str | None = None) -> int:
+        looked = 0
+        filters = ExampleFilter(held_out=None if is_asked else False, search=search)
+        async for example in records.examples.trainable(
+            place.workspace,
+            assistant.id,
+            Method.SUPERVISED,
+            limit=most,
+            shown_in=place.channel,
+            filters=filters,
+        ):
+            looked += 1
+            pair = _pair(example)
+            if pair and (is_asked or MUST_ANSWER not in example.tags):
+                found[example.id] = words_in(pair[0]["content"]), pair
+        return looked
+
+    if await look(_LOOKED_AT) == _LOOKED_AT:
+        began = perf_counter()
+        for piece in telling_pieces(question, _PIECES):
+            if perf_counter() - began < _LONGEST_SEARCH:
+                await look(_ALIKE, piece)
+    return list(found.values())
 
 
 def nearest(pool: Sequence[Shot], question: str, *, count: int) -> list[PromptMessage]:

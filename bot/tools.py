@@ -45,7 +45,7 @@ class Tool:
 async def _search(request: Request, query: str, deps: Dependencies) -> str:
     """The nearest approved examples that may be shown in this place."""
     async with deps.store.reading() as records:
-        pool = await shot_pool(records, request.place, request.assistant)
+        pool = await shot_pool(records, request.place, request.assistant, question=query)
     alike = [shot for shot in pool if words_in(query) & shot[0]]
     found = nearest(alike, query, count=_FOUND)
     return "\n".join(f"{one['role']}: {one['content']}" for one in found) or "Nothing was found."

@@ -11,10 +11,12 @@ from bot.check_results import CheckKind
 from bot.checking.checks import advice
 from bot.checking.near import near_pairs
 from bot.checking.samples import language
-from bot.domain import LOCAL, ChannelId, ExampleState, Place
+from bot.domain import LOCAL, ChannelId, ExampleState, NewExample, Origin, Place
 from bot.events import ButtonClicked, CommandInvoked
+from bot.examples.texts import exchange_row
 from bot.prompts import few_shot
 from bot.replies import Listing
+from bot.rows import Method
 from tests.scene import Scene
 
 PAIRS = {
@@ -190,3 +192,37 @@ async def test_chinese_questions_are_told_apart_by_their_characters(scene: Scene
 
     assert [line.id for line in similar.lines] == ["5"]
     assert "密码" in shots[0]["content"]
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("请问密码忘记了如何重置", "密码忘记了怎么办"),
+        ("my zebra escaped, help", "What if a zebra escapes?"),
+    ],
+)
+async def test_the_nearest_example_is_found_however_many_came_before(
+    scene: Scene, question: str, asked: str
+) -> None:
+    await scene.command("help")
+    async with scene.store.writing() as records:
+        assistant = await records.assistants.default(LOCAL)
+        assert assistant is not None
+        pairs = [*((f"What is number {n}?", f"It is {n}.") for n in range(510)), (asked, "So.")]
+        new = [
+            NewExample(
+                assistant.id,
+                Method.SUPERVISED,
+                ExampleState.APPROVED,
+                exchange_row(*pair),
+                Origin.IMPORT,
+            )
+            for pair in pairs
+        ]
+        await records.examples.add_many(LOCAL, new, at=scene.clock.now())
+
+    async with scene.store.reading() as records:
+        place = Place(LOCAL, ChannelId("general"))
+        shots = await few_shot(records, place, assistant, question, count=1)
+
+    assert shots[0]["content"] == asked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -31,14 +30,14 @@ from bot.ports.store import Records
 from bot.references import channel, moment, person
 from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply
 from bot.request import Request
-from bot.rows import Method, words_of
+from bot.rows import Method, telling_pieces
 from bot.words import Words
 
 handlers = Handlers()
 
 
 _ALIKE = 0.35
-_PIECES, _PAIR = 3, 2
+_PIECES = 3
 _CANDIDATES = 60
 _SHOWN = 5
 _NEARBY = 6
@@ -210,21 +209,12 @@ async def _candidates(
 ) -> list[Example]:
     """Those that share a telling piece of the question; of a large dataset never all."""
     found: dict[int, Example] = {}
-    for piece in _telling(question):
+    for piece in telling_pieces(question, _PIECES):
         filters = replace(among, search=piece)
         for one in await records.examples.page(request.id, filters, limit=_CANDIDATES):
             if one.state in (ExampleState.PROPOSED, ExampleState.APPROVED):
                 found[one.id] = one
     return list(found.values())
-
-
-def _telling(question: str) -> Iterable[str]:
-    """The longest words; of a text without spaces its pairs of characters, from all its parts."""
-    words = dict.fromkeys(words_of(question))
-    pieces = sorted(words, key=len, reverse=True)
-    if pieces and len(pieces[0]) <= _PAIR:
-        pieces = list(words)[:: max(1, len(words) // _PIECES)]
-    return [piece[:12] for piece in pieces[:_PIECES]]
 
 
 def _likeness(one: str, other: str) -> float:

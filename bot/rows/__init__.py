@@ -5,7 +5,7 @@ from bot.rows.fingerprints import fingerprint, overlapping, prompt_fingerprint
 from bot.rows.problems import MINIMUM_ROWS, REASONS, Method, Problem
 from bot.rows.reading import read_lines
 from bot.rows.tokens import Count, content_text, count_tokens, text_tokens
-from bot.rows.words import words_of
+from bot.rows.words import telling_pieces, words_of
 
 __all__ = [
     "MINIMUM_ROWS",
@@ -22,6 +22,7 @@ __all__ = [
     "overlapping",
     "prompt_fingerprint",
     "read_lines",
+    "telling_pieces",
     "text_tokens",
     "words_of",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+_PAIR = 2
+_LONGEST_PIECE = 12
 _WORD = re.compile(r"\w+")
 # Kana, and the characters that Chinese, Japanese and old Korean share.
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -18,3 +20,12 @@ def words_of(text: str) -> list[str]:
         else:
             found.append(word)
     return found
+
+
+def telling_pieces(text: str, most: int) -> list[str]:
+    """The longest words; of a text without spaces its pairs of characters, from all its parts."""
+    words = list(dict.fromkeys(words_of(text)))
+    longest = sorted(words, key=len, reverse=True)
+    if longest and len(longest[0]) <= _PAIR:
+        longest = words[:: max(1, len(words) // most)]
+    return [piece[:_LONGEST_PIECE] for piece in longest[:most]]
