@@ -136,12 +136,13 @@ class App:
             return False
         async with self.store.reading() as records:
             jobs = await records.jobs.open_in(workspace)
-            is_evaluating = bool(await records.evaluations.open_in(workspace))
+            judgings = [one.workspace for one in await records.judgings.open()]
+            is_asking = workspace in judgings or await records.evaluations.open_in(workspace)
             is_told = await records.outbox.is_empty(workspace)
         is_running = any(
             job.status != "paused" or job.requested_action is RequestedAction.RESUME for job in jobs
         )
-        return is_told and not is_running and not is_evaluating
+        return is_told and not is_running and not is_asking
 
     async def has_closed(self, platform: str) -> bool:
         async with self.store.reading() as records:

@@ -1,5 +1,7 @@
 """What to teach next: questions that nobody answered well, alike ones together, the most first.
 
+A question leaves the list once it is taught, and once another model answers one like it later and
+nobody dislikes that. It comes back where the answer of such a model is a refusal or is disliked.
 What was asked in one channel is shown in that channel alone; the operator sees all, as in every
 list.
 """
@@ -10,6 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from bot import references
 from bot.commands import Handlers
@@ -28,8 +31,8 @@ handlers = Handlers()
 _PAGE = 10
 _DAYS = timedelta(days=90)
 _MARKED = 500
-_LOOKED_AT = 500
-"""Recent answers that are read for words of refusal, beyond those that are marked as such."""
+_LOOKED_AT = 1000
+"""Recent answers that are read beyond those that are marked: good ones, and refusals in words."""
 _LONGEST = 300
 
 
@@ -79,9 +82,8 @@ async def close_alike(
 
     They come back where the example that answers them is rejected or withdrawn.
     """
-    async with deps.store.reading() as records:
-        found = await _unanswered(request, records)
-    gap = next((one for one in await _gaps(found) if turn in {t.id for t in one.turns}), None)
+    gaps = await _gaps(request, deps)
+    gap = next((one for one in gaps if turn in {t.id for t in one.turns}), None)
     if gap is None:
         return 0
     async with deps.store.writing() as records:
@@ -94,9 +96,7 @@ async def close_alike(
 
 
 async def _page(request: Request, deps: Dependencies, *, first: int) -> Reply:
-    async with deps.store.reading() as records:
-        found = await _unanswered(request, records)
-    gaps, words = await _gaps(found), request.words
+    gaps, words = await _gaps(request, deps), request.words
     shown = gaps[first : first + _PAGE]
     last = first + len(shown)
     more_button = Button(words("list.more"), f"unanswered.more:{last}")
@@ -111,16 +111,33 @@ async def _page(request: Request, deps: Dependencies, *, first: int) -> Reply:
     )
 
 
-async def _unanswered(request: Request, records: Records) -> Sequence[UnansweredTurn]:
-    """What is marked, and of the newest answers those that decline in words."""
-    read, since = records.answer_stats.unanswered, request.now - _DAYS
-    channel = None if _sees_all(request) else request.place.channel
-    where = (request.id, request.assistant.id)
-    marked = await read(*where, since=since, channel=channel, limit=_MARKED)
-    recent = await read(*where, since=since, channel=channel, is_marked=False, limit=_LOOKED_AT)
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Those that are not good, those of them that were taught since, and the good ones."""
+
+    bad: Sequence[UnansweredTurn]
+    taught: Sequence[UnansweredTurn]
+    good: Sequence[UnansweredTurn]
+
+
+async def _answers(request: Request, records: Records) -> _Answers:
+    """What is marked, and the newest of all others, some of which decline in words."""
+    read = partial(
+        records.answer_stats.unanswered,
+        request.id,
+        request.assistant.id,
+        since=request.now - _DAYS,
+        channel=None if _sees_all(request) else request.place.channel,
+    )
+    marked, taught = await read(limit=_MARKED), await read(is_taught=True, limit=_MARKED)
     known = {one.id for one in marked}
-    said = [one for one in recent if one.id not in known and refusal_in(one.reply)]
-    return [one for one in (*marked, *said) if _may_see(request, one)]
+    others = [one for one in await read(is_marked=False, limit=_LOOKED_AT) if one.id not in known]
+    bad = [*marked, *(one for one in others if refusal_in(one.reply))]
+    return _Answers(
+        bad=[one for one in bad if _may_see(request, one)],
+        taught=[one for one in taught if _may_see(request, one)],
+        good=[one for one in others if not refusal_in(one.reply) and _may_see(request, one)],
+    )
 
 
 def _sees_all(request: Request) -> bool:
@@ -132,12 +149,38 @@ def _may_see(request: Request, turn: UnansweredTurn) -> bool:
     return _sees_all(request) or turn.thread in (None, request.place.thread)
 
 
-async def _gaps(found: Sequence[UnansweredTurn]) -> list[TeachingGap]:
-    """Most asked first. A thousand questions take a second or two, so a thread reckons."""
-    newest = sorted(found, key=lambda one: one.at, reverse=True)
-    together = await asyncio.to_thread(groups, [one.question for one in newest])
-    gaps = [TeachingGap([newest[at] for at in group]) for group in together]
+async def _gaps(request: Request, deps: Dependencies) -> list[TeachingGap]:
+    """Most asked first. What another model has answered since is over for good."""
+    async with deps.store.reading() as records:
+        found = await _answers(request, records)
+    # A thousand questions take a second or two, so a thread reckons.
+    gaps, answered = await asyncio.to_thread(_sorted_out, found)
+    if answered:
+        async with deps.store.writing() as records:
+            await records.answer_stats.mark_resolved(request.id, answered, None, at=request.now)
     return sorted(gaps, key=lambda gap: -len(gap.turns))
+
+
+def _sorted_out(found: _Answers) -> tuple[list[TeachingGap], list[TurnId]]:
+    """The gaps there are, and the questions that another model has answered since."""
+    bad = sorted(found.bad, key=lambda one: one.at, reverse=True)
+    turns = [*bad, *found.taught, *found.good]
+    first_good = len(turns) - len(found.good)
+    gaps, answered = list[TeachingGap](), list[TurnId]()
+    for group in groups([one.question for one in turns]):
+        good = [turns[at] for at in group if at >= first_good]
+        # What was taught waits for another model; that the same one declines again is no news.
+        waiting = {turns[at].model for at in group if len(bad) <= at < first_good}
+        own = [turns[at] for at in group if at < len(bad)]
+        over = {
+            one.id
+            for one in own
+            if any(other.model != one.model and other.at > one.at for other in good)
+        }
+        answered += over
+        left = [one for one in own if one.id not in over and one.model not in waiting]
+        gaps += [TeachingGap(left)] if left else []
+    return gaps, answered
 
 
 def _row(request: Request, gap: TeachingGap) -> ListingRow:

@@ -71,11 +71,13 @@ class AnswerStats:
         since: datetime,
         channel: ChannelId | None = None,
         is_marked: bool = True,
+        is_taught: bool = False,
         limit: int = 500,
     ) -> Sequence[UnansweredTurn]:
         dislikes = _votes(-1)
         wanted = select(
             turns.c.id,
+            turns.c.model,
             turns.c.channel,
             turns.c.thread,
             turns.c.question,
@@ -83,8 +85,9 @@ class AnswerStats:
             turns.c.at,
             turns.c.is_refusal,
             dislikes.label("dislikes"),
-        ).where(_answered(workspace, assistant, since), turns.c.question != "", ~_is_closed())
-        if is_marked:
+        ).where(_answered(workspace, assistant, since), turns.c.question != "")
+        wanted = wanted.where(_is_closed(_is_taught()) if is_taught else ~_is_closed())
+        if is_marked and not is_taught:
             wanted = wanted.where(or_(turns.c.is_refusal, dislikes > 0))
         if channel is not None:
             wanted = wanted.where(turns.c.channel == channel)
@@ -136,11 +139,16 @@ def _votes(value: int) -> ScalarSelect[int]:
     return counted.correlate(turns).scalar_subquery()
 
 
-def _is_closed() -> ColumnElement[bool]:
+def _is_closed(how: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
+    """Taught or set aside, or as is said."""
     own = and_(taught_turns.c.workspace == turns.c.workspace, taught_turns.c.turn == turns.c.id)
-    taught = exists().where(
+    is_either = or_(taught_turns.c.example.is_(None), _is_taught())
+    return exists().where(own, is_either if how is None else how)
+
+
+def _is_taught() -> ColumnElement[bool]:
+    return exists().where(
         examples.c.workspace == taught_turns.c.workspace,
         examples.c.id == taught_turns.c.example,
         IS_LIVING,
     )
-    return exists().where(own, or_(taught_turns.c.example.is_(None), taught))

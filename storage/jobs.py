@@ -27,6 +27,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import NotFound
+from bot.rows import Method
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.tables import CLOSED_WORKSPACES, checkpoints, job_events, job_metrics, jobs
@@ -104,6 +105,16 @@ class Jobs:
             statement = statement.where(jobs.c.id < before)
         newest = statement.order_by(jobs.c.id.desc())
         return [_job(row) for row in await self._connection.rows(newest, most=limit)]
+
+    async def newest_success(
+        self, workspace: WorkspaceId, assistant: AssistantId, *, method: Method | None = None
+    ) -> Job | None:
+        own = and_(jobs.c.workspace == workspace, jobs.c.assistant == assistant)
+        wanted = select(jobs).where(own, jobs.c.phase == Phase.SUCCEEDED)
+        if method is not None:
+            wanted = wanted.where(jobs.c.method == method)
+        rows = await self._connection.rows(wanted.order_by(jobs.c.id.desc()), most=1)
+        return _job(rows[0]) if rows else None
 
     async def open(self) -> Sequence[Job]:
         is_held = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(CLOSED_WORKSPACES))

@@ -358,11 +358,11 @@ class Scene:
         await self.house.runners.removals.poll()
         asking = await self.house.runners.evaluations.poll()
         await self.house.runners.offers.poll()
-        await self.house.runners.judges.poll()
+        judging = await self.house.runners.judges.poll()
         await self.house.runners.votes.poll()
         await self.house.runners.canaries.poll()
         await self.house.deliver()
-        return min((one for one in (wait, asking) if one is not None), default=None)
+        return min((one for one in (wait, asking, judging) if one is not None), default=None)
 
     async def settle(self, *, turns: int = PATIENCE) -> None:
         """Until nothing is left to do, however long that takes by the clock."""

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections import Counter
-from collections.abc import Callable
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from typing import cast
 
+import numpy as np
 import pytest
 from fastapi import Response
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.metrics import precision_recall_fscore_support
 
 from bot.domain import (
     LOCAL,
@@ -23,12 +29,16 @@ from bot.domain import (
 )
 from bot.evaluation.report import load
 from bot.events import ButtonClicked
-from bot.significance import Verdict
+from bot.replies import Document
+from bot.rows.classification import metrics_of
+from bot.significance import Interval, Verdict
 from tests.fakes.faults import Call, busy
 from tests.fakes.faults import answers as replies
 from tests.fakes.faulty_host import FaultyHost
 from tests.fakes.openai_rules import Body
 from tests.scene import Scene
+from tests.studio_desk import Desk
+from tests.studio_desk import desk as desk
 
 CHAT = "POST /chat/completions"
 ROWS = 60
@@ -125,20 +135,87 @@ async def test_after_a_training_its_model_is_used_if_it_is_not_worse(
     assert set(times_asked(scene.host).values()) == {1}
 
 
-async def test_the_exported_answers_give_the_same_verdict_elsewhere(scene: Scene) -> None:
-    await train(scene, tuned_is_right)
+def mixed(body: Body) -> str:
+    """Right, nearly right, wrong in a number, or declined; the base more often wrong."""
+    digits = question_in(body).rpartition(" ")[2]
+    number = int(digits) if digits.isdecimal() else 0
+    kinds = "ffvnfr" if is_tuned(body) else "vnrnrf"
+    said = {"f": taught(body), "v": f"Sure: {taught(body)}.", "n": f"answer {number + 1}"}
+    return said.get(kinds[number % 6], "I'm sorry, I can't help with that.")
 
-    await scene.click("Answers as CSV")
 
-    (path,) = (scene.folder / "exports").glob("evaluation-1.csv")
-    rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8"), newline="")))
-    score = {(row["question"], row["contender"]): float(row["score"]) for row in rows}
-    pairs = [(value, score[n, "base"]) for (n, who), value in score.items() if who == "new"]
-    wins, losses = (sum(a - b > 0.05 for a, b in pairs), sum(b - a > 0.05 for a, b in pairs))
+async def test_another_program_reckons_the_same_from_the_exported_rows(
+    scene: Scene, desk: Desk
+) -> None:
+    """From the file alone, by scikit-learn and scipy."""
+    scene.host.results = b"step,train_loss,full_valid_loss\n1,0.9,0.8\n2,0.5,0.7123\n"
+    await train(scene, mixed, "validation:50%")
+    assert "held-out loss 0.712" in await scene.last()
     found = load((await evaluations(scene))[0].report)
     assert found is not None
     assert found.result is not None
-    assert (found.result.wins, found.result.losses) == (wins, losses) == (12, 0)
+
+    await scene.click("Answers as CSV")
+    exported = await desk.ask(ButtonClicked("evaluation.export:1.jsonl"))
+
+    assert isinstance(exported, Document)
+    lines = [json.loads(one) for one in b"".join([c async for c in exported.chunks]).splitlines()]
+    (path,) = (scene.folder / "exports").glob("evaluation-1.csv")
+    rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8"), newline="")))
+    assert [{k: "" if v is None else str(v) for k, v in one.items()} for one in lines] == rows
+    scores = defaultdict[str, list[float]](list)
+    for row in sorted(rows, key=lambda one: int(one["question"])):
+        scores[row["contender"]].append(reckoned(row))
+        assert float(row["score"]) == pytest.approx(scores[row["contender"]][-1], abs=1e-4)
+    new, base = np.array(scores["new"]), np.array(scores["base"])
+    for who, one in zip(("new", "base"), found.contenders, strict=False):
+        assert one.interval is not None
+        assert one.mean == pytest.approx(np.mean(scores[who]), abs=1e-3)
+        close_to(one.interval, np.array(scores[who]))
+    differences, result = new - base, found.result
+    wins, losses = int((differences > 0.05).sum()), int((differences < -0.05).sum())
+    assert min(wins, losses) > 0
+    of_scipy = stats.binomtest(wins, wins + losses)
+    wilson = of_scipy.proportion_ci(method="wilson")
+    assert (result.wins, result.losses) == (wins, losses)
+    assert result.ties == len(differences) - wins - losses
+    assert result.p_value == pytest.approx(of_scipy.pvalue)
+    assert (result.win_share.low, result.win_share.high) == pytest.approx((wilson.low, wilson.high))
+    assert result.mean_difference == pytest.approx(differences.mean(), abs=1e-3)
+    assert result.difference is not None
+    close_to(result.difference, differences)
+
+
+def close_to(interval: Interval, values: NDArray[np.float64]) -> None:
+    """Of the mean, as scipy's bootstrap has it but for chance."""
+    drawn = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=2000)
+    ends, scale = drawn.confidence_interval, float(np.std(values)) / len(values) ** 0.5
+    assert (interval.low, interval.high) == pytest.approx((ends.low, ends.high), abs=0.5 * scale)
+
+
+def reckoned(row: Mapping[str, str]) -> float:
+    """The score of an answer, as the documentation has it."""
+    if row["refusal"] != "True":
+        return 0.0
+    if row["taught"] == row["answer"]:
+        return 1.0
+    parts = [chrf_of(row["taught"], row["answer"])]
+    parts += [int(row["facts_found"]) / int(row["facts"])] if row["facts"] else []
+    return float(np.mean(parts))
+
+
+def chrf_of(taught: str, answer: str) -> float:
+    shares = []
+    for order in range(1, 7):
+        counter = CountVectorizer(analyzer="char", ngram_range=(order, order), lowercase=False)
+        try:
+            both = counter.fit_transform([t.replace(" ", "") for t in (taught, answer)]).toarray()
+        except ValueError:
+            continue
+        if both.sum(axis=1).all():
+            shares.append(np.minimum(*both).sum() / both.sum(axis=1))
+    recall, precision = np.mean(shares, axis=0)
+    return float(5 * precision * recall / (4 * precision + recall)) if precision + recall else 0.0
 
 
 async def test_what_is_not_taken_can_be_used_anyway(scene: Scene) -> None:
@@ -417,7 +494,18 @@ async def test_labels_are_measured_as_a_classifier(scene: Scene) -> None:
     assert confusion is not None
     assert set(confusion) == set(labels)
     assert all(row["spam"] == sum(row.values()) for row in confusion.values())
-    await scene.click("All measures")
+    await scene.click("Answers as CSV")
+    (exported,) = (scene.folder / "exports").glob("evaluation-1.csv")
+    rows = list(csv.DictReader(io.StringIO(exported.read_text("utf-8"), newline="")))
+    own = [row for row in rows if row["contender"] == "new"]
+    said = [row["answer"].strip(".").lower() for row in own]
+    by_sklearn = precision_recall_fscore_support(
+        [row["taught"] for row in own], said, labels=["spam"], zero_division=0
+    )
+    metrics = metrics_of(confusion, "spam")
+    reported = (metrics.precision, metrics.recall, metrics.f_beta[1.0], metrics.count)
+    assert reported == pytest.approx([float(one[0]) for one in by_sklearn])
+    await scene.click("All measures", on=await scene.number_of("Evaluation 1: "))
     assert "spam: precision" in await scene.last()
     await scene.click("Another label")
     await scene.submit(positive="spam", betas="0.5, 2")

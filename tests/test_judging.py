@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import pytest
 from sklearn.metrics import cohen_kappa_score
+from sqlalchemy import select
 
 from bot.domain import (
     LOCAL,
@@ -25,6 +26,9 @@ from bot.errors import NotFound
 from bot.events import ButtonClicked
 from bot.judging.verdicts import EVEN, FIRST, SECOND, load, preferred_in, report_of
 from bot.significance import Verdict, cohens_kappa
+from storage.tables import notices
+from tests.fakes.faults import Fault, broken_stream, busy
+from tests.fakes.faults import answers as replies
 from tests.fakes.faulty_host import FaultyHost
 from tests.fakes.openai_rules import Body
 from tests.scene import Scene
@@ -93,7 +97,7 @@ async def ask_judge(scene: Scene, judge: Callable[[str], str]) -> None:
     [
         (fair, Verdict.BETTER, "Better than the base"),
         (first_place, Verdict.UNDECIDED, "The judge prefers the answer that it reads first: on 12"),
-        (lambda _: "neither", Verdict.UNDECIDED, "12 questions have no verdict in both orders."),
+        (lambda _: "neither", Verdict.UNDECIDED, "24 answers of the judge were none of A, B and"),
     ],
 )
 async def test_a_judge_is_asked_in_both_orders_and_its_bias_is_said(
@@ -106,6 +110,7 @@ async def test_a_judge_is_asked_in_both_orders_and_its_bias_is_said(
     (judging,) = await judgings(scene)
     found = load(judging.report)
     assert found is not None
+    assert await edits(scene, "judging.status.1") < 8
     assert (judging.state, found.result.verdict) == (EvaluationState.DONE, verdict)
     assert said in await scene.last()
     bodies = [one.body for one in scene.host.asked if one.route == CHAT and is_judge(one.body)]
@@ -113,6 +118,46 @@ async def test_a_judge_is_asked_in_both_orders_and_its_bias_is_said(
     assert all("short and kind" in messages_in(body)[0]["content"] for body in bodies)
     assert ADDRESS not in str(bodies)
     assert "[EMAIL_1]" in shown(bodies[0])
+
+
+async def edits(scene: Scene, key: str) -> int:
+    """How often a message was told anew."""
+    query = select(notices.c.version).where(notices.c.key == key)
+    async with scene.database._readers.connect() as connection:
+        return int((await connection.execute(query)).scalar_one())
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "said"),
+    [
+        (busy(0), EvaluationState.FAILED, "The judge could not be asked for an hour"),
+        (replies(500), EvaluationState.DONE, "The last reason: "),
+        (broken_stream(1), EvaluationState.DONE, "The last reason: "),
+        (None, EvaluationState.DONE, "The last reason: "),
+    ],
+)
+async def test_a_judge_that_gives_no_verdict_ends_with_the_reason(
+    voting: Scene, fault: Fault | None, state: EvaluationState, said: str
+) -> None:
+    """Busy, broken, cut off, or silent."""
+    voting.host.answers = answers(lambda _: "")
+    voting.host.tuned.append("judge")
+    await voting.command("assistant edit judge_model:judge")
+    await press(voting, (await cards(voting))[0], "a", "ann")
+    await close(voting)
+    await voting.click("Ask a judge")
+    if fault is not None:
+        voting.host.fail_always(CHAT, fault)
+
+    await voting.click("Judge")
+    await voting.settle()
+
+    (judging,) = await judgings(voting)
+    told = await voting.last()
+    assert judging.state is state, told
+    assert said in told
+    assert "The judge has given no verdict on any question" in told
+    assert "Undecided" not in told
 
 
 async def test_it_is_paid_from_the_months_money_and_stops(scene: Scene) -> None:
@@ -167,33 +212,48 @@ def times_asked(host: FaultyHost) -> Counter[str]:
     return Counter(shown(body) for body in bodies if is_judge(body))
 
 
-def judged(chance: random.Random, share: float, bias: float) -> list[JudgedPair]:
-    """Sixty questions: so often the first contender is better, so often a place decides."""
+def judged(
+    chance: random.Random, share: float, bias: float, noise: float = 0.0
+) -> list[JudgedPair]:
+    """Sixty questions: so often the first contender is better, and a place decides, or a coin.
+
+    A negative bias is one for the second place.
+    """
     found = []
     for number in range(1, 61):
         is_first = chance.random() < share
         for is_swapped in (False, True):
-            says_a = chance.random() < bias or is_first is not is_swapped
+            says_a = is_first is not is_swapped
+            if chance.random() < abs(bias):
+                says_a = bias > 0
+            if chance.random() < noise:
+                says_a = chance.random() < 0.5
             said = Preferred.A if says_a else Preferred.B
             found.append(JudgedPair(number, is_swapped, PairState.DONE, said))
     return found
 
 
 @pytest.mark.parametrize(
-    ("share", "bias", "verdict", "is_biased", "least"),
+    ("share", "bias", "noise", "verdict", "is_biased", "least"),
     [
-        (0.5, 0.0, Verdict.UNDECIDED, False, 92),
-        (0.75, 0.0, Verdict.BETTER, False, 80),
-        (0.75, 0.4, Verdict.BETTER, True, 70),
-        (0.5, 0.9, Verdict.UNDECIDED, True, 95),
+        (0.5, 0.0, 0.0, Verdict.UNDECIDED, False, 92),
+        (0.5, 0.0, 0.5, Verdict.UNDECIDED, False, 92),
+        (0.75, 0.0, 0.0, Verdict.BETTER, False, 80),
+        (0.75, 0.4, 0.0, Verdict.BETTER, True, 70),
+        (0.25, -0.4, 0.0, Verdict.WORSE, True, 70),
+        (0.5, 0.6, 0.3, Verdict.UNDECIDED, True, 92),
+        (0.5, -0.9, 0.0, Verdict.UNDECIDED, True, 92),
     ],
 )
 def test_verdicts_of_simulated_judges_are_right(
-    share: float, bias: float, verdict: Verdict, is_biased: bool, least: int
+    share: float, bias: float, noise: float, verdict: Verdict, is_biased: bool, least: int
 ) -> None:
-    reports = [report_of(judged(random.Random(seed), share, bias), {}) for seed in range(100)]
+    drawn = [judged(random.Random(seed), share, bias, noise) for seed in range(100)]
+    reports = [report_of(one, {}) for one in drawn]
 
     assert sum(one.result.verdict is verdict for one in reports) >= least
+    is_second = [one.second_shown > one.first_shown for one in reports if one.is_biased]
+    assert is_second.count(bias < 0) >= 0.95 * len(is_second) or not bias
     assert sum(one.is_biased is is_biased for one in reports) >= least
 
 

@@ -41,18 +41,9 @@ AGAIN = 4
 """Effects of the second life of those that die twice."""
 VOTERS = ("ann", "ben")
 HEARD_BY_ONE = (
-    *(
-        "That was decided already",
-        "Judging confirmed",
-        "Blind vote confirmed",
-        "“attune” is changed",
-    ),
-    *(
-        "Your vote is counted",
-        "Blind vote 2 ends.",
-        "Blind vote 2 is not open",
-        "Nothing to change",
-    ),
+    *("That was decided already", "Judging confirmed", "Blind vote confirmed"),
+    *("Your vote is counted", "Blind vote 2 ends.", "Blind vote 2 is not open"),
+    *("“attune” is changed", "Nothing to change"),
 )
 """What whoever clicks again may hear, or not, where the answer to a click died."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bot.domain import LOCAL, ExampleState, NewExample, Origin, UserId
+from dataclasses import replace
+
+from bot.domain import LOCAL, ExampleState, NewExample, Origin, Phase, UserId
 from bot.rows import Method
 from tests.scene import Scene
 
@@ -62,6 +64,12 @@ async def test_examples_then_preferences_are_offered_once_each(scene: Scene) -> 
     await scene.settle()
     newest, before = (await scene.jobs())[0], (await scene.jobs())[1]
     assert (newest.method, newest.base) == (Method.DPO, before.model)
+    assert len(await offers(scene)) == 3
+    # What was learned stays learned, however many trainings have failed since.
+    async with scene.store.writing() as records:
+        for number in range(60):
+            failed = replace(newest, start=f"failed {number}", phase=Phase.FAILED, model=None)
+            await records.jobs.add(LOCAL, failed)
     assert len(await offers(scene)) == 3
     await scene.command("assistant edit offer_after_examples:0")
     await scene.learn(40, origin="many.csv")

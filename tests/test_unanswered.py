@@ -28,7 +28,7 @@ from tests.scene import SLACK, Scene
 from tests.stores import NOW, a_turn
 from tests.studio_desk import Desk
 from tests.studio_desk import desk as desk
-from tests.test_evaluations import question_in
+from tests.test_evaluations import is_tuned, question_in
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,38 @@ async def test_what_is_refused_or_disliked_waits_until_it_is_taught(
     for line in (first, second):
         await desk.ask(ButtonClicked(f"unanswered.dismiss:{line.id}"))
     assert (await gaps(desk)).lines == ()
+
+
+async def test_a_gap_closes_as_another_model_answers_and_reopens_as_it_declines(
+    scene: Scene, desk: Desk
+) -> None:
+    """Taught, it waits for the next model, however often the one in use declines meanwhile."""
+    declining = {True: False, False: True}
+
+    def answer(body: Body) -> str:
+        is_declined = declining[is_tuned(body)] and "open" not in question_in(body)
+        return "I'm sorry, I can't help with that." if is_declined else "A good answer."
+
+    async def ask(*questions: str) -> list[str]:
+        for question in questions:
+            scene.advance(1)
+            await scene.say(f"@Attune {question}", by="omar")
+        return [line.text for line in (await gaps(desk)).lines]
+
+    shirt, norway = "How do I return a shirt?", "Do you ship to Norway?"
+    scene.host.answers = answer
+    await scene.learn(12)
+    assert await ask(norway, shirt, "When do you open?") == [shirt, norway]
+    taught = (await gaps(desk)).lines[1].id
+    await desk.ask(FormSubmitted(f"feedback:{taught}", {"better": "Yes, in a week."}))
+    assert await ask("Do you ship to Norway, too?") == [shirt]
+    await scene.confirm()
+    await scene.settle()
+
+    assert await ask("Can I return a shirt I bought?") == []
+    declining = {True: True, False: False}
+    assert await ask(norway) == [norway]
+    assert await ask(shirt) == [shirt, norway]
 
 
 async def test_what_was_asked_elsewhere_is_shown_to_nobody_here(scene: Scene) -> None:

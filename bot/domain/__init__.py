@@ -56,6 +56,7 @@ from bot.domain.row_text import mark_of as mark_of
 from bot.domain.row_text import row_text as row_text
 from bot.domain.row_text import searchable as searchable
 from bot.domain.training import BEFORE_JOB as BEFORE_JOB
+from bot.domain.training import HELD_LOSS as HELD_LOSS
 from bot.domain.training import OPEN_PHASES as OPEN_PHASES
 from bot.domain.training import Checkpoint as Checkpoint
 from bot.domain.training import Deployment as Deployment

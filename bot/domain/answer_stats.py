@@ -25,9 +25,10 @@ class DailyAnswers:
 
 @dataclass(frozen=True, slots=True)
 class UnansweredTurn:
-    """A question whose answer was a refusal or disliked, or may be one by its words."""
+    """A question with what `model` answered it; `is_refusal` as the host marked it."""
 
     id: TurnId
+    model: ModelName
     channel: ChannelId
     thread: MessageId | None
     question: str

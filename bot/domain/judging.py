@@ -57,7 +57,10 @@ class Judging:
 
 @dataclass(frozen=True, slots=True)
 class JudgedPair:
-    """The answers to a question as shown once; if `is_swapped`, contender 0 is B."""
+    """The answers to a question as shown once; if `is_swapped`, contender 0 is B.
+
+    A pair that is done without `preferred` had an answer that names neither A nor B nor a tie.
+    """
 
     number: int
     is_swapped: bool

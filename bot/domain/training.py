@@ -171,6 +171,10 @@ class JobEvent:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
+HELD_LOSS = ("full_valid_loss", "valid_loss")
+"""How hosts call the loss on held-out rows: on all of them, which says more, or on a few."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
     """What was measured at one step, by the names that hosts use in events."""

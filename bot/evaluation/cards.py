@@ -8,6 +8,7 @@ from bot.commands import Handlers
 from bot.deployments import rollback_button, use_button
 from bot.domain import (
     Contender,
+    ContenderKind,
     Evaluation,
     EvaluationId,
     EvaluationState,
@@ -259,8 +260,15 @@ def _gate_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator
 def _score_facts(evaluation: Evaluation, found: Report, words: Words) -> Iterator[Fact]:
     for who, one in zip(evaluation.contenders, found.contenders, strict=True):
         mean = words("evaluation.no_score") if one.mean is None else f"{one.mean:.2f}"
-        exact = words("evaluation.exact", count=one.exact, total=one.answered)
-        yield Fact(name_of(who, words), f"{mean} · {exact}", f"score.{who.kind}")
+        said = [mean, words("evaluation.exact", count=one.exact, total=one.answered)]
+        said += loss_of(found, words) if who.kind is ContenderKind.NEW else ()
+        yield Fact(name_of(who, words), " · ".join(said), f"score.{who.kind}")
+
+
+def loss_of(found: Report, words: Words) -> tuple[str, ...]:
+    """The held-out loss of the new model, where its host told one."""
+    loss = found.held_out_loss
+    return () if loss is None else (words("evaluation.loss", loss=f"{loss:.3f}"),)
 
 
 async def _example(
@@ -354,7 +362,9 @@ def _measured(
                 p=f"{result.p_value:.3f}",
             )
         )
-    name = name_of(evaluation.contenders[index], words)
+    who = evaluation.contenders[index]
+    parts += loss_of(found, words) if who.kind is ContenderKind.NEW else ()
+    name = name_of(who, words)
     return ListingRow(str(index), name, " · ".join(parts), facts=tuple(_numbers(one, name)))
 
 

@@ -135,10 +135,11 @@ def _run(evaluation: Evaluation, words: Words) -> ListingRow:
     verdict = found.verdict if found else Verdict.UNDECIDED
     state = words(f"verdict.{verdict}") if is_done else words(f"evaluations.{evaluation.state}")
     date = f"{evaluation.created_at:%Y-%m-%d %H:%M}" if evaluation.created_at else ""
+    note = words("evaluations.note", count=evaluation.questions, state=state)
     return ListingRow(
         id=str(evaluation.id),
         text=evaluation.model,
-        note=words("evaluations.note", count=evaluation.questions, state=state),
+        note=" · ".join([note, *(cards.loss_of(found, words) if found else ())]),
         facts=(
             Fact(words("fact.state"), state, "state"),
             Fact(words("fact.date"), date, "date"),

@@ -7,11 +7,12 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter
 
 from bot.domain import (
+    HELD_LOSS,
     AnswerState,
     ContenderKind,
     Evaluation,
@@ -85,6 +86,8 @@ class Report:
     unanswered: list[int]
     differing: list[int]
     traits: list[StyleFeature]
+    held_out_loss: float | None = None
+    """Of the new model as its training ended, in nats per token; None where no host told it."""
 
     @property
     def result(self) -> PairedResult | None:
@@ -162,7 +165,21 @@ async def make(store: Store, evaluation: Evaluation, hosts: Hosts, *, seed: int 
             sums[answer.contender].add(answer)
     # A second of resampling for some thousand questions; others are answered meanwhile.
     shared = _shared(references, total)
-    return await asyncio.to_thread(_report, evaluation, sums, must, labels, shared, hosts, seed)
+    made = await asyncio.to_thread(_report, evaluation, sums, must, labels, shared, hosts, seed)
+    return replace(made, held_out_loss=await _held_out_loss(store, evaluation))
+
+
+async def _held_out_loss(store: Store, evaluation: Evaluation) -> float | None:
+    """The last that the host told of the job; over all rows, where it told that."""
+    if evaluation.job is None:
+        return None
+    async with store.reading() as records:
+        job = await records.jobs.get(evaluation.workspace, evaluation.job)
+        measured = await records.jobs.measures(evaluation.workspace, evaluation.job)
+    if job.model != evaluation.model:
+        return None
+    told = [one.values[name] for name in HELD_LOSS for one in measured[::-1] if name in one.values]
+    return told[0] if told else None
 
 
 def reference_of(question: EvaluationQuestion) -> str | None:

@@ -23,7 +23,7 @@ from bot.domain import (
     Role,
     VoteState,
 )
-from bot.errors import NotFound, NotNow, Outdated
+from bot.errors import AttuneError, NotFound, NotNow, Outdated, deserialize, serialize
 from bot.evaluation import cards, report
 from bot.evaluation.questions import answered_pages, price_of
 from bot.judging import verdicts
@@ -40,6 +40,7 @@ from bot.words import Words
 handlers = Handlers()
 
 STATUS = "judging.status"
+_TROUBLE = "trouble"
 _ESTIMATED = (EvaluationState.ESTIMATED,)
 _CAN_STOP = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
 _ANSWER_TOKENS = 4
@@ -144,15 +145,22 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
 
 
 async def tell_status(
-    records: Records, judging: Judging, *, at: datetime, locale: str | None = None
+    records: Records,
+    judging: Judging,
+    *,
+    at: datetime,
+    locale: str | None = None,
+    trouble: AttuneError | None = None,
 ) -> None:
-    """One message, which becomes the result; without a locale it keeps its language."""
+    """One message, which becomes the result; `trouble` is why the judge gave no verdict lately."""
+    more: dict[str, object] = {"locale": locale} if locale else {}
+    more |= {_TROUBLE: serialize(trouble)} if trouble else {}
     await records.outbox.put(
         f"{STATUS}.{judging.id}",
         judging.place,
         STATUS,
         subject=judging.id,
-        details={ASKER: judging.asked_by, **({"locale": locale} if locale else {})},
+        details={ASKER: judging.asked_by, **more},
         at=at,
     )
 
@@ -163,34 +171,38 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     evaluation = await records.evaluations.get(judging.workspace, judging.evaluation)
     title = words("judge.of", id=judging.evaluation, judge=judging.model)
     found = verdicts.load(judging.report)
+    trouble = notice.details.get(_TROUBLE)
+    error = deserialize(trouble) if isinstance(trouble, dict) else None
+    why = words.plain(error) if error else ""
     if found is None:
         stop_button = Button(words("button.stop"), f"judge.stop:{judging.id}", is_danger=True)
         pairs = await records.judgings.pairs(judging.workspace, judging.id)
         done = sum(one.state not in (PairState.WAITING, PairState.ASKED) for one in pairs)
         return Card(
             title,
-            (words("judge.progress", done=done, total=2 * judging.pairs),),
+            (
+                words("judge.progress", done=done, total=2 * judging.pairs),
+                *((words("evaluation.waits", why=why),) if why else ()),
+            ),
             progress=Progress(done, 2 * judging.pairs),
             buttons=(stop_button,),
             tone=Tone.BUSY,
         )
     against = cards.name_of(evaluation.contenders[judging.against], words)
-    lines = [*_lines(found, against, words)]
-    if judging.state is EvaluationState.STOPPED:
-        lines.insert(0, words("evaluation.state.stopped"))
+    lines = [*_lines(found, against, why, words)]
+    if judging.state in (EvaluationState.STOPPED, EvaluationState.FAILED):
+        lines.insert(0, words(f"judge.{judging.state}"))
     return Card(title, tuple(lines), tone=cards.VERDICT_TONES[found.result.verdict])
 
 
-def _lines(found: verdicts.JudgeReport, against: str, words: Words) -> Iterator[str]:
+def _lines(found: verdicts.JudgeReport, against: str, why: str, words: Words) -> Iterator[str]:
     result = found.result
-    yield words(f"judge.verdict.{result.verdict}", against=against, count=result.questions)
-    yield words(
-        "evaluation.wins",
-        wins=result.wins,
-        losses=result.losses,
-        ties=result.ties,
-        against=against,
-    )
+    counts = {"wins": result.wins, "losses": result.losses, "ties": result.ties}
+    if sum(counts.values()):
+        yield words(f"judge.verdict.{result.verdict}", against=against, count=result.questions)
+        yield words("evaluation.wins", **counts, against=against)
+    else:
+        yield words("judge.nothing")
     held = {"first": found.first_shown, "second": found.second_shown}
     if found.is_biased:
         place = "first" if found.first_shown > found.second_shown else "second"
@@ -199,6 +211,9 @@ def _lines(found: verdicts.JudgeReport, against: str, words: Words) -> Iterator[
         yield words("judge.held", **held, count=sum(held.values()))
     if found.missing:
         yield words("judge.missing", count=found.missing)
+        yield from [words("judge.why", why=why)] if why else []
+    if found.unreadable:
+        yield words("judge.unreadable", count=found.unreadable)
     if found.kappa is not None:
         yield words("judge.kappa", kappa=f"{found.kappa:.2f}", count=found.voted)
     elif not found.voted:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from bot.errors import (
     AttuneError,
     HostBusy,
     HostError,
+    HostServerError,
     HostTimeout,
     HostUnreachable,
     NotFound,
@@ -49,8 +51,11 @@ log = logging.getLogger(__name__)
 LONGEST_ANSWER = 120.0
 _PART = 250
 _WAIT = timedelta(seconds=30)
+_LONGEST_WAIT = timedelta(minutes=10)
 _GIVE_UP = timedelta(hours=1)
 _MOST_TOKENS = 16
+_MOST_TRIES = 3
+_TELL_SECONDS = 2.0
 _TO_PREPARE = (EvaluationState.CONFIRMED,)
 _ENDING = (EvaluationState.RUNNING, EvaluationState.STOPPING)
 
@@ -66,7 +71,7 @@ class _Pause:
 
 
 class JudgeRunner:
-    """Keeps nothing but pauses, and which judgings this process has begun with."""
+    """Keeps nothing but pauses, tries, and what it last told of each judging."""
 
     def __init__(
         self, *, store: Store, hosts: Hosts, clock: Clock, tokens: TokenReservations
@@ -77,6 +82,10 @@ class JudgeRunner:
         self._tokens = tokens
         self._seen: set[int] = set()
         self._pauses: dict[int, _Pause] = {}
+        self._tries: Counter[tuple[int, int, bool]] = Counter()
+        self._told: dict[int, datetime] = {}
+        self._troubles: dict[int, AttuneError] = {}
+        self._given_up: set[int] = set()
 
     async def poll(self) -> float | None:
         """Every host at once; seconds until the next try, None if never."""
@@ -144,16 +153,30 @@ class JudgeRunner:
             preferred = await self._said(judging, pair)
         except (OverCap, HostBusy, HostUnreachable) as error:
             await self._put_off(judging, pair, error)
+        except (HostServerError, HostTimeout) as error:
+            if self._is_last_try(judging, pair):
+                await self._fail(judging, pair, error)
+            else:
+                await self._put_off(judging, pair, error)
         except (HostError, NotFound) as error:
-            log.warning("A judge gave no verdict", extra={"why": error.key})
-            await self._settle(judging, pair, PairState.FAILED)
+            await self._fail(judging, pair, error)
         except Exception:
             log.exception("A pair could not be judged", extra={"id": judging.id})
-            await self._settle(judging, pair, PairState.FAILED)
+            await self._fail(judging, pair, AttuneError())
         else:
             self._pauses.pop(judging.id, None)
-            state = PairState.FAILED if preferred is None else PairState.DONE
-            await self._settle(judging, pair, state, preferred)
+            await self._settle(judging, pair, PairState.DONE, preferred)
+
+    def _is_last_try(self, judging: Judging, pair: JudgedPair) -> bool:
+        """Counts how often a host broke off or kept silent over one pair."""
+        shown = judging.id, pair.number, pair.is_swapped
+        self._tries[shown] += 1
+        return self._tries[shown] >= _MOST_TRIES
+
+    async def _fail(self, judging: Judging, pair: JudgedPair, error: AttuneError) -> None:
+        log.warning("A judge gave no verdict", extra={"why": error.key})
+        self._troubles[judging.id] = error
+        await self._settle(judging, pair, PairState.FAILED)
 
     async def _said(self, judging: Judging, pair: JudgedPair) -> Preferred | None:
         messages = await self._messages(judging, pair)
@@ -209,16 +232,29 @@ class JudgeRunner:
             await records.judgings.record_outcome(
                 judging.workspace, judging.id, pair, state, preferred
             )
-            await command.tell_status(records, judging, at=self._clock.now())
+            if self._is_news(judging):
+                pause, trouble = self._pauses.get(judging.id), self._troubles.get(judging.id)
+                why = trouble if pause else None
+                await command.tell_status(records, judging, at=self._clock.now(), trouble=why)
+
+    def _is_news(self, judging: Judging) -> bool:
+        """The message is changed every two seconds at most."""
+        now, told = self._clock.now(), self._told.get(judging.id)
+        if told is not None and (now - told).total_seconds() < _TELL_SECONDS:
+            return False
+        self._told[judging.id] = now
+        return True
 
     async def _put_off(self, judging: Judging, pair: JudgedPair, error: AttuneError) -> None:
         """A judge that cannot be asked for an hour ends the judging with what there is."""
         now = self._clock.now()
         pause = self._pauses.setdefault(judging.id, _Pause(now, now))
-        pause.until = now + _WAIT
+        pause.until = now + min(max(_WAIT, (now - pause.since) / 2), _LONGEST_WAIT)
+        self._troubles[judging.id] = error
         log.warning("A judge has to wait", extra={"id": judging.id, "why": error.key})
         await self._settle(judging, pair, PairState.WAITING)
         if now - pause.since > _GIVE_UP:
+            self._given_up.add(judging.id)
             async with self._store.writing() as records:
                 await records.judgings.change(
                     judging.workspace,
@@ -246,14 +282,21 @@ class JudgeRunner:
         votes = await self._votes(evaluation)
         made = verdicts.report_of(pairs, votes)
         state = EvaluationState.STOPPED if is_stopping else EvaluationState.DONE
-        now = self._clock.now()
+        state = EvaluationState.FAILED if judging.id in self._given_up else state
+        trouble, now = self._troubles.get(judging.id), self._clock.now()
         async with self._store.writing() as records:
             if await records.judgings.change(
                 *own, when=_ENDING, state=state, report=verdicts.dump(made), finished_at=now
             ):
                 await records.judgings.mark_outcome_unknown(*own)
-                await command.tell_status(records, judging, at=now)
-        self._pauses.pop(judging.id, None)
+                await command.tell_status(records, judging, at=now, trouble=trouble)
+        self._forget(judging.id)
+
+    def _forget(self, judging: int) -> None:
+        for kept in (self._pauses, self._told, self._troubles):
+            kept.pop(judging, None)
+        self._given_up.discard(judging)
+        self._tries = Counter({key: n for key, n in self._tries.items() if key[0] != judging})
 
     async def _votes(self, evaluation: Evaluation) -> Mapping[int, str]:
         """What people chose of the same answers in a blind vote, by question."""

@@ -26,7 +26,8 @@ FIRST, SECOND, EVEN = "first", "second", "even"
 @dataclass(frozen=True, slots=True)
 class JudgeReport:
     """Of the first contender against the second. `first_shown` and `second_shown` count questions
-    on which the judge held to a place, whoever's answer stood there. `kappa` is the agreement with
+    on which the judge held to a place, whoever's answer stood there, `unreadable` the answers of
+    the judge that name neither A nor B nor a tie. `kappa` is the agreement with
     the people who voted on `voted` of the questions; None where that cannot be said.
     """
 
@@ -36,6 +37,7 @@ class JudgeReport:
     missing: int
     voted: int
     kappa: float | None
+    unreadable: int = 0
 
     @property
     def is_biased(self) -> bool:
@@ -84,6 +86,7 @@ def report_of(pairs: Sequence[JudgedPair], votes: Mapping[int, str]) -> JudgeRep
         len({pair.number for pair in pairs}) - len(whole),
         len(both),
         cohens_kappa(both),
+        sum(one.state is PairState.DONE and one.preferred is None for one in pairs),
     )
 
 

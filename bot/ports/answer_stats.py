@@ -37,12 +37,14 @@ class AnswerStats(Protocol):
         since: datetime,
         channel: ChannelId | None = None,
         is_marked: bool = True,
+        is_taught: bool = False,
         limit: int = 500,
     ) -> Sequence[UnansweredTurn]:
         """Newest first, without those that were taught or set aside.
 
         Marked are those that the host refused or somebody disliked; without `is_marked` every
-        whole answer. With `channel` only those of that channel.
+        whole answer. With `is_taught` those alone that an example answers by now. With `channel`
+        only those of that channel.
         """
         ...
 
@@ -54,5 +56,5 @@ class AnswerStats(Protocol):
         *,
         at: datetime,
     ) -> None:
-        """Taught by an example, as long as that lives; set aside for good with None."""
+        """Taught by an example, as long as that lives; over for good with None."""
         ...

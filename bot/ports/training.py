@@ -126,6 +126,12 @@ class Jobs(Protocol):
         """Newest first, estimates that were never confirmed left out."""
         ...
 
+    async def newest_success(
+        self, workspace: WorkspaceId, assistant: AssistantId, *, method: Method | None = None
+    ) -> Job | None:
+        """The last that made a model, of any method where none is named."""
+        ...
+
     async def open(self) -> Sequence[Job]:
         """Confirmed and not over, oldest first, of every workspace.
 

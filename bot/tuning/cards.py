@@ -8,6 +8,7 @@ from dataclasses import replace
 from bot.commands import JOB, Handlers
 from bot.deployments import rollback_button, use_button
 from bot.domain import (
+    HELD_LOSS,
     LOCAL,
     Estimate,
     ExampleFilter,
@@ -51,7 +52,6 @@ Points = list[tuple[float, float]]
 PING = "job.ping"
 """The button of whoever wants to be called at the end, and the entries of the audit that say so."""
 _MOST_PINGS = 500
-_HELD_LOSS = ("full_valid_loss", "valid_loss")
 _HELD_ACCURACY = ("full_valid_mean_token_accuracy", "valid_mean_token_accuracy")
 _RISEN = 1.05
 _FILES = ("training_file", "validation_file")
@@ -420,7 +420,7 @@ async def accuracy(request: Request, deps: Dependencies) -> Reply:
 
 def losses(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
     """Training and validation loss over steps."""
-    return _chart(measures, "train_loss", _HELD_LOSS, ".2f", words, "chart.title", "chart.summary")
+    return _chart(measures, "train_loss", HELD_LOSS, ".2f", words, "chart.title", "chart.summary")
 
 
 def accuracies(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
@@ -431,7 +431,7 @@ def accuracies(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
 
 def is_overfitting(measures: Sequence[StepMetrics]) -> bool:
     """Validation loss ended clearly above its best: the model learned by heart."""
-    held = _first_of(measures, _HELD_LOSS)
+    held = _first_of(measures, HELD_LOSS)
     return len(held) >= 3 and held[-1][1] > _RISEN * min(value for _, value in held)
 
 

@@ -7,7 +7,7 @@ learned last is the state that an offer is made for; it is kept together with th
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,9 +17,7 @@ from bot.domain import (
     AssistantId,
     ChannelId,
     Estimate,
-    Job,
     Notice,
-    Phase,
     Place,
     Role,
     SnapshotId,
@@ -42,7 +40,6 @@ log = logging.getLogger(__name__)
 handlers = Handlers()
 
 OFFERED = "training.offered"
-_RECENT = 50
 _RETRY = timedelta(hours=1)
 """Until what cannot be planned now, because a host forbids it, is looked at again."""
 _ITSELF = User(UserId("attune"), "Attune")
@@ -139,34 +136,36 @@ class TrainingOffers:
 
 async def _due(assistant: Assistant, records: Records) -> Offer | None:
     """The first that is due and was not made yet; none while a training runs."""
-    jobs = await records.jobs.page(assistant.workspace, assistant=assistant.id, limit=_RECENT)
-    if any(not job.phase.is_over for job in jobs):
+    open_jobs = await records.jobs.open_in(assistant.workspace)
+    if any(job.assistant == assistant.id for job in open_jobs):
         return None
     where = (assistant.workspace, assistant.id)
-    for method, state, learned, enough in _steps(assistant, jobs):
+    for method, state, learned, enough in await _steps(assistant, records):
         new = await records.training_offers.new_rows(*where, method, learned=learned)
         if new >= enough and not await records.training_offers.is_made(*where, method, state):
             return Offer(method, state, new, enough)
     return None
 
 
-def _steps(
-    assistant: Assistant, jobs: Sequence[Job]
-) -> Iterator[tuple[Method, int, SnapshotId | None, int]]:
+async def _steps(
+    assistant: Assistant, records: Records
+) -> Sequence[tuple[Method, int, SnapshotId | None, int]]:
     """Each method that is wanted, what was learned last, and how many new rows it takes.
 
     A new supervised model has learned no preferences, so on top of it all of them are new.
     """
-    done = [job for job in jobs if job.phase is Phase.SUCCEEDED]
-    answers = next((job for job in done if job.method is Method.SUPERVISED), None)
-    newest = done[0] if done else None
+    found: list[tuple[Method, int, SnapshotId | None, int]] = []
+    newest_of, where = records.jobs.newest_success, (assistant.workspace, assistant.id)
     if assistant.offer_after_examples:
+        answers = await newest_of(*where, method=Method.SUPERVISED)
         learned = answers.snapshot if answers else None
-        yield Method.SUPERVISED, learned or 0, learned, assistant.offer_after_examples
+        found.append((Method.SUPERVISED, learned or 0, learned, assistant.offer_after_examples))
     if assistant.offer_after_preferences:
+        newest = await newest_of(*where)
         learned = newest.snapshot if newest and newest.method is Method.DPO else None
         state = newest.snapshot if newest else 0
-        yield Method.DPO, state, learned, assistant.offer_after_preferences
+        found.append((Method.DPO, state, learned, assistant.offer_after_preferences))
+    return found
 
 
 async def _preferences_after(

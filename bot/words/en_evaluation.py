@@ -72,6 +72,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     # Every measure
     "evaluation.details": "Measures",
     "evaluation.exact": "word for word {count} of {total}",
+    "evaluation.loss": "held-out loss {loss}",
     "evaluation.chrf": "chrF {value}",
     "evaluation.check.facts": "numbers, names and links {share}",
     "evaluation.check.json": "JSON of the right shape {share}",

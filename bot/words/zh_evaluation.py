@@ -68,6 +68,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "evaluation.who.examples": "附带 {count} 个最接近示例的基础模型",
     "evaluation.details": "指标",
     "evaluation.exact": "逐字相同 {count}/{total}",
+    "evaluation.loss": "留出示例的损失 {loss}",
     "evaluation.chrf": "chrF {value}",
     "evaluation.check.facts": "数字、名称和链接 {share}",
     "evaluation.check.json": "JSON 结构正确 {share}",
