@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.commands import Handlers
-from bot.domain import Canary, CanaryState, Deployment, Model, ModelKind, ModelName, Role
+from bot.domain import (
+    Canary,
+    CanaryState,
+    Deployment,
+    Model,
+    ModelKind,
+    ModelName,
+    Role,
+    WorkspaceId,
+)
 from bot.errors import NotFound, NotNow
 from bot.events import ButtonClicked
 from bot.ports.dependencies import Dependencies
@@ -298,6 +307,12 @@ async def wanted_model(request: Request, name: str, records: Records) -> Model:
     if len(matches) != 1 and name not in [model.name for model in matches]:
         raise NotFound(noun="model", name=name)
     return next((model for model in matches if model.name == name), matches[0])
+
+
+async def spoken_name(records: Records, workspace: WorkspaceId, name: ModelName) -> ModelName:
+    """The short name of a model, where it has one; else its id."""
+    model = await records.models.find(workspace, name)
+    return ModelName(model.spoken) if model else name
 
 
 async def with_host_name(request: Request, model: Model, records: Records) -> Model:

@@ -11,6 +11,7 @@ import pytest
 from fastapi import Response
 
 from bot.canary import selection, stop_rules
+from bot.deployments import HANDLE_LENGTH
 from bot.domain import (
     LOCAL,
     AssistantId,
@@ -24,7 +25,7 @@ from bot.domain import (
     UserId,
     Vote,
 )
-from bot.events import ButtonClicked
+from bot.events import ButtonClicked, FormSubmitted
 from bot.replies import Listing
 from bot.significance import Verdict, compare_shares
 from tests.fakes.faults import Call
@@ -185,6 +186,31 @@ async def test_it_is_ended_by_a_button_and_the_history_shows_it(scene: Scene, la
     if is_promoted:
         await scene.command("rollback")
         assert await in_use(scene) in ("base", None)
+
+
+async def test_it_is_asked_by_the_name_of_its_host_and_shown_by_its_short_name(
+    scene: Scene,
+) -> None:
+    await scene.tuned("use:no")
+    model = (await scene.models())[0]
+    form = FormSubmitted(f"model.name:{model.name[-HANDLE_LENGTH:]}", {"label": "Spring"})
+    await scene.handle(scene.event(form, key="name"))
+    scene.host.tuned.append("team/spring-lora")
+    await scene.command("use Spring share:50% as:team/spring-lora")
+    await scene.settle()
+    canary = await current(scene)
+
+    await scene.say("@attune hello", by=people(canary, drawn=True)[0])
+
+    assert (canary.model, canary.called) == (model.name, "team/spring-lora")
+    assert scene.host.last(CHAT).body["model"] == "team/spring-lora"
+    assert (await scene.last_card()).title == "Trial of Spring on 50% of the questions"
+    await scene.click("Stop", on=await scene.number_of("Trial of Spring"))
+    assert await scene.said("Spring answers no more questions.")
+    await scene.handle(scene.event(ButtonClicked("example.must_answer:3"), key="mark"))
+    await scene.command("vote questions:2")
+    assert (await scene.last_card()).title == "A blind vote on Spring?"
+    assert model.name not in await scene.last()
 
 
 @pytest.mark.parametrize(("line", "said"), [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.canary.stop_rules import model_feedback
-from bot.deployments import rollback_button
+from bot.deployments import rollback_button, spoken_name
 from bot.domain import Canary, CanaryId, CanaryState, ModelFeedback, Notice
 from bot.ports.store import Records
 from bot.references import person
@@ -35,20 +35,23 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     is_promoted = canary.state is CanaryState.PROMOTED
     buttons = (rollback_button(canary.model, words),) if is_promoted else ()
     tone = Tone.GOOD if is_promoted else Tone.PLAIN
-    return Card(card.title, (_end(canary, words),), card.facts, buttons=buttons, tone=tone)
+    name = await spoken_name(records, canary.workspace, canary.model)
+    return Card(card.title, (_end(canary, name, words),), card.facts, buttons=buttons, tone=tone)
 
 
 async def status_card(canary: Canary, records: Records, words: Words) -> Card:
     own, other = await model_feedback(canary, records)
     is_running = canary.state is CanaryState.RUNNING
-    line = words("canary.how", share=f"{canary.share:.0%}") if is_running else _end(canary, words)
+    name = await spoken_name(records, canary.workspace, canary.model)
+    how = words("canary.how", share=f"{canary.share:.0%}")
+    line = how if is_running else _end(canary, name, words)
     failed = own.failed + canary.failures
     facts = (
         _fact(words("canary.own"), own, failed, words),
         _fact(words("canary.other"), other, other.failed, words),
     )
     return Card(
-        title=words("canary.title", model=canary.model, share=f"{canary.share:.0%}"),
+        title=words("canary.title", model=name, share=f"{canary.share:.0%}"),
         lines=(line,),
         facts=facts,
         buttons=await _buttons(canary, records, words) if is_running else (),
@@ -84,10 +87,10 @@ def _fact(label: str, of: ModelFeedback, failed: int, words: Words) -> Fact:
     return Fact(label, value)
 
 
-def _end(canary: Canary, words: Words) -> str:
+def _end(canary: Canary, name: str, words: Words) -> str:
     if canary.state is CanaryState.PROMOTED:
-        return words("canary.promoted", model=canary.model, name=_ended_by(canary))
-    return words(f"canary.stopped.{canary.why}", model=canary.model, name=_ended_by(canary))
+        return words("canary.promoted", model=name, name=_ended_by(canary))
+    return words(f"canary.stopped.{canary.why}", model=name, name=_ended_by(canary))
 
 
 async def _canary(notice: Notice, records: Records) -> Canary:

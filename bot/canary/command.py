@@ -39,9 +39,10 @@ async def use(request: Request, deps: Dependencies) -> Reply:
         return await deployments.use(request, deps)
     async with deps.store.writing() as records:
         canary = await _begin(request, share, records)
+        name = await deployments.spoken_name(records, request.id, canary.model)
         await notices.tell(records, canary, notices.STATUS, at=request.now)
     deps.wake()
-    return Text(request.words("canary.begun", model=canary.model, share=f"{share:.0%}"))
+    return Text(request.words("canary.begun", model=name, share=f"{share:.0%}"))
 
 
 @handlers.button(cards.PROMOTE, Role.TRAINER)
@@ -51,8 +52,10 @@ async def promote(request: Request, deps: Dependencies) -> Reply:
         canary, late = await _shown(request, records)
         if late is not None:
             return late
+        name = await deployments.spoken_name(records, request.id, canary.model)
+        promoting = Text(request.words("canary.promoting", model=name), private=True)
         if canary.state is not CanaryState.RUNNING:
-            return Text(request.words("canary.promoting", model=canary.model), private=True)
+            return promoting
         current = await records.deployments.current(request.id, canary.assistant)
         await records.deployments.add(
             request.id,
@@ -65,7 +68,7 @@ async def promote(request: Request, deps: Dependencies) -> Reply:
             called=canary.called,
         )
         await _end(request, canary, CanaryState.PROMOTED, records)
-    return Text(request.words("canary.promoting", model=canary.model), private=True)
+    return promoting
 
 
 @handlers.button(cards.STOP, Role.TRAINER)
@@ -77,7 +80,8 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
             return late
         if canary.state is CanaryState.RUNNING:
             await _end(request, canary, CanaryState.STOPPED, records)
-    return Text(request.words("canary.stopping", model=canary.model), private=True)
+        name = await deployments.spoken_name(records, request.id, canary.model)
+    return Text(request.words("canary.stopping", model=name), private=True)
 
 
 async def _begin(request: Request, share: float, records: Records) -> Canary:
@@ -93,7 +97,8 @@ async def _begin(request: Request, share: float, records: Records) -> Canary:
     deployment = current.id if current else 0
     wanted = model.name, model.called, deployment
     if running is not None and (running.model, running.called, running.deployment) != wanted:
-        raise NotNow(problem=words("canary.another", model=running.model))
+        other = await deployments.spoken_name(records, request.id, running.model)
+        raise NotNow(problem=words("canary.another", model=other))
     if running is None:
         running = await records.canaries.add(
             request.id,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from bot.commands import Handlers
-from bot.deployments import rollback_button, use_button
+from bot.deployments import rollback_button, spoken_name, use_button
 from bot.domain import (
     Contender,
     ContenderKind,
@@ -76,8 +77,9 @@ async def status_card(evaluation: Evaluation, records: Records, words: Words) ->
         lines.append(words("evaluation.waits", why=words.plain(trouble)))
     stop = Button(words("button.stop"), f"evaluation.stop:{evaluation.id}", is_danger=True)
     title = "vote.answers" if evaluation.is_vote else "evaluation.title"
+    name = await spoken_name(records, evaluation.workspace, evaluation.model)
     return Card(
-        title=words(title, id=evaluation.id, model=evaluation.model),
+        title=words(title, id=evaluation.id, model=name),
         lines=tuple(lines),
         progress=Progress(done, total) if is_open and total else None,
         buttons=(stop,) if is_open else (),
@@ -107,9 +109,9 @@ async def show(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("evaluation.question", Role.MEMBER, is_private=True)
 async def one_question(request: Request, deps: Dependencies) -> Reply:
     """Every contender's answer to one question, beside the taught reply."""
-    named_, _, number = request.argument.partition(".")
+    number_of, _, number = request.argument.partition(".")
     async with deps.store.reading() as records:
-        evaluation = await shown(request, named_, records)
+        evaluation = await named(await shown(request, number_of, records), records)
         return await question_card(evaluation, _number(number), records, request.words)
 
 
@@ -117,7 +119,7 @@ async def one_question(request: Request, deps: Dependencies) -> Reply:
 async def details(request: Request, deps: Dependencies) -> Reply:
     """Every measure of every contender."""
     async with deps.store.reading() as records:
-        evaluation = await shown(request, request.argument, records)
+        evaluation = await named(await shown(request, request.argument, records), records)
     found, words = load(evaluation.report), request.words
     if found is None:
         return Listing(words("evaluation.details"), (), empty=words("evaluation.state.running"))
@@ -156,8 +158,9 @@ def _number(text: str) -> int:
 
 async def result_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
     """The verdict in plain words first, then what it rests on."""
-    found = load(evaluation.report)
-    title = words("evaluation.title", id=evaluation.id, model=evaluation.model)
+    found, evaluation = load(evaluation.report), await named(evaluation, records)
+    name = await spoken_name(records, evaluation.workspace, evaluation.model)
+    title = words("evaluation.title", id=evaluation.id, model=name)
     if found is None:
         return Card(title, (words(f"evaluation.state.{evaluation.state}"),), tone=Tone.BUSY)
     current = await records.deployments.current(evaluation.workspace, evaluation.assistant)
@@ -415,6 +418,19 @@ def _label_line(confusion: Confusion, words: Words) -> str:
             )
         )
     return " · ".join(parts)
+
+
+async def named(evaluation: Evaluation, records: Records) -> Evaluation:
+    """With its contenders called as people call them, to be shown; the id of its model stays."""
+    return replace(
+        evaluation,
+        contenders=tuple(
+            [
+                replace(one, model=await spoken_name(records, evaluation.workspace, one.model))
+                for one in evaluation.contenders
+            ]
+        ),
+    )
 
 
 def name_of(who: Contender, words: Words) -> str:

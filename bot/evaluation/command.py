@@ -42,7 +42,7 @@ async def evaluate(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         new = await wanted(request, records)
     evaluation, found = await estimate(request, new, deps)
-    title = request.words("evaluate.title", model=evaluation.model)
+    title = request.words("evaluate.title", model=evaluation.contenders[0].model)
     label = request.words("button.evaluate")
     confirm = Button(label, f"evaluation.confirm:{evaluation.id}", is_primary=True)
     return estimate_card(request, evaluation, found, title=title, confirm=confirm)
@@ -87,7 +87,7 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
 async def estimate(
     request: Request, new: Evaluation, deps: Dependencies
 ) -> tuple[Evaluation, EvaluationPlan]:
-    """The evaluation with its price, kept until it is confirmed. Raises NotNow."""
+    """The evaluation with its price, as it is shown, kept until it is confirmed. Raises NotNow."""
     async with deps.store.reading() as records:
         found = await plan(records, new, request.assistant, deps.hosts)
     if not found.questions:
@@ -95,7 +95,8 @@ async def estimate(
     if len(found.contenders) < 2:
         raise NotNow(problem=request.words("evaluate.nothing_to_compare"))
     async with deps.store.writing() as records:
-        return await records.evaluations.add(request.id, prepared(new, found)), found
+        evaluation = await records.evaluations.add(request.id, prepared(new, found))
+        return await cards.named(evaluation, records), found
 
 
 async def confirm_estimate(
@@ -178,7 +179,7 @@ def estimate_card(
         lines.append(words("evaluate.learned", count=found.learned))
     if len(found.questions) - must < FEWEST_QUESTIONS:
         lines.append(words("evaluation.too_few", least=FEWEST_QUESTIONS))
-    names = [cards.name_of(one, words) for one in found.contenders]
+    names = [cards.name_of(one, words) for one in evaluation.contenders]
     return Card(
         title=title,
         lines=(*lines, " · ".join(names)),

@@ -169,6 +169,7 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     """How far the judge is; at the end what it said, and how far one can trust it."""
     judging = await records.judgings.get(notice.place.workspace, notice.subject or 0)
     evaluation = await records.evaluations.get(judging.workspace, judging.evaluation)
+    evaluation = await cards.named(evaluation, records)
     title = words("judge.of", id=judging.evaluation, judge=judging.model)
     found = verdicts.load(judging.report)
     trouble = notice.details.get(_TROUBLE)

@@ -15,7 +15,7 @@ from bot.domain import (
     Notice,
     VoteState,
 )
-from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of
+from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of, named
 from bot.evaluation.questions import exchange
 from bot.ports.store import Records
 from bot.references import moment
@@ -59,7 +59,7 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     lines.append(words("vote.ballots", count=count, people=people))
     end = Button(words("button.end_vote"), f"{END}:{vote.evaluation}", is_danger=True)
     return Card(
-        title=words("vote.name", id=vote.evaluation, model=evaluation.model),
+        title=_title(evaluation, words),
         lines=tuple(lines),
         buttons=(end,) if is_open else (),
         tone=Tone.BUSY if is_open else Tone.PLAIN,
@@ -102,7 +102,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     """The verdict in plain words first, then what it rests on."""
     vote, evaluation = await _vote(notice, records)
     found = tally.load(vote.result)
-    title = words("vote.name", id=vote.evaluation, model=evaluation.model)
+    title = _title(evaluation, words)
     if found is None or not found.voters:
         key = "vote.nobody" if vote.cards else "vote.nothing"
         return Card(title, (words(key),))
@@ -161,7 +161,12 @@ def _kept(result: Mapping[str, object], words: Words) -> Iterator[str]:
 async def _vote(notice: Notice, records: Records) -> tuple[BlindVote, Evaluation]:
     number, workspace = EvaluationId(notice.subject or 0), notice.place.workspace
     vote = await records.blind_votes.get(workspace, number)
-    return vote, await records.evaluations.get(workspace, number)
+    return vote, await named(await records.evaluations.get(workspace, number), records)
+
+
+def _title(evaluation: Evaluation, words: Words) -> str:
+    new = evaluation.contenders[0].model if evaluation.contenders else evaluation.model
+    return words("vote.name", id=evaluation.id, model=new)
 
 
 def _buttons(vote: BlindVote, number: int, words: Words) -> tuple[Button, ...]:

@@ -56,7 +56,7 @@ async def vote(request: Request, deps: Dependencies) -> Reply:
         request,
         evaluation,
         found,
-        title=words("vote.title", model=evaluation.model),
+        title=words("vote.title", model=evaluation.contenders[0].model),
         confirm=Button(label, action, is_primary=True),
     )
     return replace(card, lines=(*card.lines, words("vote.how", count=hours)))
