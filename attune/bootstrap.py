@@ -35,7 +35,7 @@ from bot.canary.watcher import CanaryWatcher
 from bot.catalogue import CATALOGUE, WORDINGS
 from bot.daily_token_budget import TokenBudget
 from bot.dispatch import Dispatch
-from bot.domain import HostName, RequestedAction, WorkspaceId
+from bot.domain import HostName, RequestedAction, VoteState, WorkspaceId
 from bot.errors import PlaceClosed, SettingsError
 from bot.evaluation.runner import EvaluationRunner
 from bot.events import Event
@@ -136,13 +136,16 @@ class App:
             return False
         async with self.store.reading() as records:
             jobs = await records.jobs.open_in(workspace)
-            judgings = [one.workspace for one in await records.judgings.open()]
-            is_asking = workspace in judgings or await records.evaluations.open_in(workspace)
+            judged = {one.workspace for one in await records.judgings.open()}
+            votes = await records.blind_votes.open()
+            is_asking = bool(await records.evaluations.open_in(workspace))
             is_told = await records.outbox.is_empty(workspace)
         is_running = any(
             job.status != "paused" or job.requested_action is RequestedAction.RESUME for job in jobs
         )
-        return is_told and not is_running and not is_asking
+        # A vote that is open waits for people; until then, and after that, it waits for us.
+        busy = {one.workspace for one in votes if one.state is not VoteState.OPEN} | judged
+        return is_told and not is_running and not is_asking and workspace not in busy
 
     async def has_closed(self, platform: str) -> bool:
         async with self.store.reading() as records:

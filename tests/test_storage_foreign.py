@@ -254,6 +254,7 @@ CALLS: dict[str, Call] = {
     "jobs.get": lambda r, h: r.jobs.get(FOREIGN, h.job.id),
     "jobs.change": lambda r, h: r.jobs.change(FOREIGN, h.job.id, phase=Phase.FAILED),
     "jobs.page": lambda r, _: r.jobs.page(FOREIGN),
+    "jobs.newest_success": lambda r, h: r.jobs.newest_success(FOREIGN, h.job.assistant),
     "outbox.is_empty": lambda r, _: opposite(r.outbox.is_empty(FOREIGN)),
     "jobs.open_in": lambda r, _: r.jobs.open_in(FOREIGN),
     "jobs.forget_files": lambda r, h: r.jobs.forget_files(FOREIGN, [h.snapshot.id], at=NOW),

@@ -168,9 +168,11 @@ def estimate_card(
 ) -> Card:
     """What it would ask and cost, with the button that confirms it."""
     words = request.words
+    names = [cards.name_of(one, words) for one in evaluation.contenders]
     lines = [
         words("evaluate.cost", tokens=f"{found.tokens:,}", price=words.price(found.price)),
         words("evaluate.asked", count=len(found.questions), models=len(found.contenders)),
+        " · ".join(names),
     ]
     must = sum(one.is_must_answer for one in found.questions)
     if must:
@@ -179,10 +181,9 @@ def estimate_card(
         lines.append(words("evaluate.learned", count=found.learned))
     if len(found.questions) - must < FEWEST_QUESTIONS:
         lines.append(words("evaluation.too_few", least=FEWEST_QUESTIONS))
-    names = [cards.name_of(one, words) for one in evaluation.contenders]
     return Card(
         title=title,
-        lines=(*lines, " · ".join(names)),
+        lines=tuple(lines),
         buttons=(
             confirm,
             Button(words("button.cancel"), f"evaluation.decline:{evaluation.id}"),
