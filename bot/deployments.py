@@ -58,7 +58,9 @@ async def _use(
         if current is not None and (current.model, current.called) == (model.name, model.called):
             return Text(request.words("use.already", model=model.spoken))
         if instead_of is not None and instead_of != _stamp(current):
-            return _refuse_use(request, model, current)
+            answering = current.model if current else request.assistant.base
+            name = await spoken_name(records, request.id, answering)
+            return _refuse_use(request, model, current, name)
         await _deploy(model, request, records, after=current.model if current else None)
         await records.audit.add(
             request.id, request.by, "model.used", at=request.now, model=model.name
@@ -98,10 +100,11 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
         current = history[0] if history else None
         if current is None or (current.after is None and current.model == request.assistant.base):
             raise NotNow(problem=request.words("rollback.nothing"))
+        answering = await spoken_name(records, request.id, current.model)
         if await _is_done(request, records):
-            return Text(request.words("use.already", model=current.model))
+            return Text(request.words("use.already", model=answering))
         if not _is_as_shown(request, current):
-            return _refuse_outdated(request, current)
+            return _refuse_outdated(request, current, answering)
         name = current.after or request.assistant.base
         earlier = next((one for one in history[1:] if one.model == name), None)
         # What was deleted since cannot answer again; the base always can.
@@ -116,7 +119,7 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
             model=name,
             event=request.event.key,
         )
-    return Text(request.words("rollback.done", model=model.name, before=current.model))
+    return Text(request.words("rollback.done", model=model.spoken, before=answering))
 
 
 async def _deploy(
@@ -156,8 +159,9 @@ def _stamp(current: Deployment | None) -> str:
     return str(current.id) if current else "0"
 
 
-def _refuse_use(request: Request, model: Model, current: Deployment | None) -> Refused:
-    answering = current.model if current else request.assistant.base
+def _refuse_use(
+    request: Request, model: Model, current: Deployment | None, answering: str
+) -> Refused:
     text = request.words("use.changed", model=answering, name=current.by if current else "–")
     buttons = (use_button(model.name, current, request.words),)
     return Refused(text, Card(text, buttons=buttons, private=True))
@@ -169,8 +173,8 @@ def _is_as_shown(request: Request, current: Deployment) -> bool:
     return bool(request.argument) and current.model.endswith(request.argument)
 
 
-def _refuse_outdated(request: Request, current: Deployment) -> Refused:
-    text = request.words("rollback.changed", model=current.model, name=current.by)
+def _refuse_outdated(request: Request, current: Deployment, answering: str) -> Refused:
+    text = request.words("rollback.changed", model=answering, name=current.by)
     buttons = (rollback_button(current.model, request.words),)
     return Refused(text, Card(text, buttons=buttons, private=True))
 

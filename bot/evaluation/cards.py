@@ -173,7 +173,8 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
     if evaluation.is_taken and current is not None and current.model == evaluation.model:
         buttons.append(rollback_button(evaluation.model, words))
     elif current is None or current.model != evaluation.model:
-        key = "button.use_anyway" if evaluation.is_gate else "button.use"
+        is_refused = evaluation.is_gate and not evaluation.is_taken
+        key = "button.use_anyway" if is_refused else "button.use"
         buttons.append(use_button(evaluation.model, current, words, label=key))
     buttons.append(Button(words("button.measures"), f"evaluation.details:{evaluation.id}"))
     buttons += [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from bot.commands import Handlers
+from bot.deployments import spoken_name
 from bot.domain import (
     ALWAYS_TRAINED,
     MUST_ANSWER,
@@ -45,7 +47,8 @@ async def listing(request: Request, deps: Dependencies) -> Reply:
         found = await records.evaluations.page(
             request.id, assistant=request.assistant.id, limit=_RUNS
         )
-    rows = tuple(_run(one, request.words) for one in found)
+        names = [await spoken_name(records, request.id, one.model) for one in found]
+    rows = tuple(map(partial(_run, request.words), found, names))
     return Listing(request.words("evaluations.title"), rows, request.words("evaluations.empty"))
 
 
@@ -76,9 +79,9 @@ async def sheet(request: Request, deps: Dependencies) -> Reply:
     The facts of a row are the taught reply and, by contender, `answer.N`, `score.N` and, where
     there is no score, `state.N`.
     """
-    named, order, first = _sheet_of(request)
+    number, order, first = _sheet_of(request)
     async with deps.store.reading() as records:
-        evaluation = await cards.shown(request, str(named), records)
+        evaluation = await cards.named(await cards.shown(request, str(number), records), records)
         found = await records.evaluations.ordered(
             request.id,
             evaluation.id,
@@ -129,7 +132,7 @@ def _against(evaluation: Evaluation) -> int:
     return report.against(evaluation) or 0
 
 
-def _run(evaluation: Evaluation, words: Words) -> ListingRow:
+def _run(words: Words, evaluation: Evaluation, name: str) -> ListingRow:
     found = report.load(evaluation.report)
     is_done = evaluation.state is EvaluationState.DONE and found is not None
     verdict = found.verdict if found else Verdict.UNDECIDED
@@ -138,7 +141,7 @@ def _run(evaluation: Evaluation, words: Words) -> ListingRow:
     note = words("evaluations.note", count=evaluation.questions, state=state)
     return ListingRow(
         id=str(evaluation.id),
-        text=evaluation.model,
+        text=name,
         note=" · ".join([note, *(cards.loss_of(found, words) if found else ())]),
         facts=(
             Fact(words("fact.state"), state, "state"),

@@ -52,7 +52,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     # What to teach next, and the dashboard
     "command.assistant.teach-next": "the questions that nobody answered well, and what to teach next",
     "studio.teach-next": "Teach next",
-    "studio.lead.teach-next": "Questions that were refused or disliked in the last 90 days, alike ones together. Write the answer once, and all of them leave the list.",
+    "studio.lead.teach-next": "Questions that were refused or disliked in the last 90 days, alike ones together. Write the answer once, and all of them leave the list; so they do once a later model answers one.",
     "unanswered.title": "What to teach next",
     "unanswered.empty": "Every question of the last 90 days was answered, as far as anybody said.",
     "unanswered.here": "Of what was asked in this channel.",

@@ -45,7 +45,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "vote.wins": "Questions with more votes for {model}: {wins}; for {against}: {losses}; even: {ties}.",
     "vote.share": "Of the questions that are not even {model} wins {low} to {high} (95 % interval; sign test p = {p}).",
     "vote.too_few": "Fewer than {least} questions decide nothing.",
-    "vote.needed": "A model that wins seven of ten questions shows on about {count} questions that are not even.",
+    "vote.needed": "To show that a model wins seven of ten questions takes about {count} questions that are not even.",
     "vote.preferences": "One preference is kept for training.|{count} preferences are kept for training.",
     "vote.proposed": "One preference waits for a curator.|{count} preferences wait for a curator.",
 }

@@ -52,7 +52,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     # What to teach next, and the dashboard
     "command.assistant.teach-next": "没有人答好的问题，以及接下来该教什么",
     "studio.teach-next": "接下来教什么",
-    "studio.lead.teach-next": "最近 90 天里被拒绝或点了踩的问题，相似的放在一起。写一次回答，它们就都从列表中消失。",
+    "studio.lead.teach-next": "最近 90 天里被拒绝或点了踩的问题，相似的放在一起。写一次回答，它们就都从列表中消失；之后有模型答出其中一个时也一样。",
     "unanswered.title": "接下来教什么",
     "unanswered.empty": "最近 90 天的问题都得到了回答，至少没有人说不好。",
     "unanswered.here": "只列出在这个频道里问的问题。",
