@@ -248,6 +248,15 @@ async def test_who_decides_it_beforehand_is_obeyed(
     assert "Worse than the base" in await scene.last()
 
 
+async def test_a_model_that_says_nothing_is_not_taken(scene: Scene) -> None:
+    """Also where no other model says anything."""
+    evaluation = await train(scene, lambda body: "")
+
+    assert not evaluation.is_taken
+    assert "too few questions were answered" in await scene.last()
+    assert "12 answers were empty: the new model" in await scene.last()
+
+
 async def test_too_little_held_out_is_no_reason_to_wait(scene: Scene) -> None:
     job = await scene.tuned()
 
@@ -423,6 +432,7 @@ async def test_a_host_that_stays_away_ends_it_and_nothing_is_taken(scene: Scene)
     assert evaluation.state is EvaluationState.FAILED
     assert await in_use(scene) is None
     assert "too few questions were answered" in await scene.last()
+    assert "No question was answered by both" in await scene.last()
 
 
 async def test_the_tokens_of_the_day_hold_for_evaluations_too(scene: Scene) -> None:

@@ -167,6 +167,11 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
     lines = [*_ending(evaluation, words), *_verdict_lines(evaluation, found, words)]
     if missing := sum(one.failed + one.lost for one in found.contenders):
         lines.append(words("evaluation.unanswered", count=missing))
+    lines += [
+        words("evaluation.silent", who=name_of(who, words), count=one.silent)
+        for who, one in zip(evaluation.contenders, found.contenders, strict=True)
+        if one.silent
+    ]
     lines += _must_lines(evaluation, found, words)
     lines += _gate_lines(evaluation, found, words)
     buttons = []
@@ -218,6 +223,9 @@ def _verdict_lines(evaluation: Evaluation, found: Report, words: Words) -> Itera
     if result is None or found.against is None:
         return
     who = name_of(evaluation.contenders[found.against], words)
+    if not result.questions:
+        yield words("evaluation.nothing", against=who)
+        return
     yield words(f"evaluation.verdict.{result.verdict}", against=who, count=result.questions)
     yield words(
         "evaluation.wins", wins=result.wins, losses=result.losses, ties=result.ties, against=who

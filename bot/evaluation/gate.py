@@ -9,7 +9,7 @@ from bot.evaluation.report import Report
 from bot.significance import Verdict
 
 _FEWEST_ANSWERED = 0.8
-"""The share of questions that both models must have answered."""
+"""The share of questions that both models must have answered, the new one not with silence."""
 
 
 class GateRejection(StrEnum):
@@ -41,5 +41,6 @@ def refusal(
 def _is_answered(evaluation: Evaluation, report: Report) -> bool:
     if report.against is None or not evaluation.questions:
         return False
-    both = (report.contenders[0], report.contenders[report.against])
-    return all(one.answered >= _FEWEST_ANSWERED * evaluation.questions for one in both)
+    new, other = report.contenders[0], report.contenders[report.against]
+    fewest = _FEWEST_ANSWERED * evaluation.questions
+    return min(new.answered - new.silent, other.answered) >= fewest

@@ -61,6 +61,8 @@ class ContenderReport:
     confusion: Confusion | None = None
     interval: Interval | None = None
     """Of the mean, by the bootstrap; None in reports from before it was reckoned."""
+    silent: int = 0
+    """Answers without any text, which are among those answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ class _Sums:
         self.scores[answer.number] = _number(found.get("score"))
         self.chrf.append(_number(found.get("chrf")))
         self.counts["exact"] += found.get("exact") is True
+        self.counts["silent"] += not answer.text.strip()
         self.counts["facts_found"] += int(_number(found.get("facts_found")))
         self.counts["facts"] += int(_number(found.get("facts")))
         for check in _CHECKS:
@@ -268,6 +271,7 @@ def _of_contender(
         price_of_1000=None if price is None or not answered else price / answered * 1000,
         confusion=confusion_of(pairs, known) if known else None,
         interval=bootstrap(list(sums.scores.values())) if sums.scores else None,
+        silent=counts["silent"],
     )
 
 

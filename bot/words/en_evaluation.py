@@ -50,6 +50,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "evaluation.other.worse": "Worse than {against}: {wins} better, {losses} worse, {ties} alike.",
     "evaluation.other.undecided": "Not to be told apart from {against}: {wins} better, {losses} worse, {ties} alike.",
     "evaluation.too_few": "Fewer than {least} held-out questions decide nothing.",
+    "evaluation.nothing": "No question was answered by both it and {against}, so nothing can be said about it.",
+    "evaluation.silent": "One answer was empty: {who}.|{count} answers were empty: {who}.",
     "evaluation.needed": "To show that a model answers seven of ten questions better takes about {count} questions on which the two differ.",
     "evaluation.must": "Must-answer question answered: {right} of {count}.|Must-answer questions answered: {right} of {count}.",
     "evaluation.regressed": "The model in use answers these must-answer questions and this one does not: {questions}",

@@ -47,6 +47,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "evaluation.other.worse": "比{against}差：{wins} 个更好，{losses} 个更差，{ties} 个相当。",
     "evaluation.other.undecided": "与{against}无法区分：{wins} 个更好，{losses} 个更差，{ties} 个相当。",
     "evaluation.too_few": "少于 {least} 个留出的问题不能判定任何结果。",
+    "evaluation.nothing": "没有一个问题它与 {against} 都回答了，所以看不出好坏。",
+    "evaluation.silent": "{who}：有 {count} 个空白回答。",
     "evaluation.needed": "要看出一个模型十题中有七题答得更好，大约需要 {count} 个两者有差别的问题。",
     "evaluation.must": "必答问题：答对 {right}/{count}。",
     "evaluation.regressed": "以下必答问题，正在使用的模型能答对而它不能：{questions}",
