@@ -117,7 +117,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "judge.held": "On {first} questions it held to the first place and on {second} to the second, whoever stood there; they count as even.",
     "judge.missing": "One question has no verdict in both orders.|{count} questions have no verdict in both orders.",
     "judge.stopped": "It was stopped; this is what was judged by then.",
-    "judge.failed": "The judge could not be asked for an hour; this is what was judged by then.",
+    "judge.failed": "The judge gave no verdict for an hour, so it was given up; this is what was judged by then.",
     "judge.nothing": "The judge has given no verdict on any question, so it says nothing about the models.",
     "judge.why": "The last reason: {why}",
     "judge.unreadable": "One answer of the judge was none of A, B and TIE.|{count} answers of the judge were none of A, B and TIE.",

@@ -117,7 +117,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "judge.held": "有 {first} 个问题只认第一个位置，{second} 个只认第二个，不管是谁的回答；它们算平局。",
     "judge.missing": "{count} 个问题没有两种顺序的结论。",
     "judge.stopped": "评判已被停止；以下是停止前的结论。",
-    "judge.failed": "有一个小时无法询问评判；以下是在此之前的结论。",
+    "judge.failed": "评判有一个小时没有给出结论，因此不再等待；以下是在此之前的结论。",
     "judge.nothing": "评判对任何问题都没有给出结论，所以看不出模型的好坏。",
     "judge.why": "最近一次的原因：{why}",
     "judge.unreadable": "评判有 {count} 个回答不是 A、B 或 TIE。",
