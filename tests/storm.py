@@ -206,7 +206,10 @@ class Storm:
             (took for one in self.slack.deliveries for took in one.acks), default=99.0
         )
         outcome.blame(outcome.slowest_ack >= 3, "an acknowledgement took 3 seconds")
-        outcome.blame(bool(self.slack.pings), f"pings: {self.slack.pings[:3]}")
+        # Authors of what was marked are called once, to be asked; nobody else, and nobody twice.
+        calls = Counter(self.slack.pings)
+        strays = [one for one, n in calls.items() if n > 1 or not one.startswith("<@U")]
+        outcome.blame(bool(strays), f"pings: {strays[:3]}")
         await self._judge_records(outcome)
 
     def _unfinished(self) -> int:

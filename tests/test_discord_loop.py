@@ -74,5 +74,6 @@ async def test_from_a_mark_to_the_tuned_answer(tmp_path: Path) -> None:
         await message(fake, lambda one: bool(one["attachments"]))
 
     assert [file["filename"] for file in fake.files] == ["chart.png"]
-    assert fake.pings == []
+    # Each author once, when they were asked whether their words may be learned from.
+    assert sorted(fake.pings) == [ANN, BEN]
     assert fake.refusals == []

@@ -48,7 +48,9 @@ async def test_from_a_marked_message_to_the_tuned_answer(tmp_path: Path) -> None
         assert "succeeded" in shown(ended)
         assert ANSWER in await team.ask(QUESTION)
         assert await charts(team) == ["chart.png"]
-        assert (team.slack.pings, team.slack.refusals) == ([], [])
+        # Each author once, when they were asked whether their words may be learned from.
+        assert sorted(team.slack.pings) == [f"<@{ANN}>", f"<@{BEN}>"]
+        assert team.slack.refusals == []
 
 
 async def test_from_a_pointer_written_up_to_the_tuned_answer(tmp_path: Path) -> None:
