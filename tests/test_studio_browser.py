@@ -189,7 +189,7 @@ async def test_what_was_deleted_comes_back_by_undo(windows: Windows, studio: str
 
 
 async def _undo(page: Page) -> None:
-    await page.get_by_role("dialog").get_by_role("button", name="Undo").click()
+    await page.locator(".note").get_by_role("button", name="Undo").click()
     await page.get_by_text("Taken back: it is as it was.").last.wait_for()
     await expect(page.get_by_role("dialog")).to_have_count(0)
 
