@@ -29,9 +29,9 @@ class BatchSize:
     small they are, and each costs a transaction.
     """
 
-    def __init__(self, *, fewest: int = _FEWEST, most: int = _MOST) -> None:
-        self._fewest, self._most = fewest, most
-        self.rows = min(fewest * 2, most)
+    def __init__(self, *, fewest: int = _FEWEST, most: int | None = None) -> None:
+        self._fewest, self._most = fewest, most or _MOST
+        self.rows = min(fewest * 2, self._most)
 
     @contextmanager
     def measured(self) -> Iterator[None]:
