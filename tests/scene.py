@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Generator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -353,16 +354,25 @@ class Scene:
         self.host.now = int(self.clock.now().timestamp())
 
     async def turn(self) -> float | None:
-        """One look of the watcher, one round of the courier."""
-        wait = await self.house.runners.jobs.poll()
-        await self.house.runners.removals.poll()
-        asking = await self.house.runners.evaluations.poll()
-        await self.house.runners.offers.poll()
-        judging = await self.house.runners.judges.poll()
-        await self.house.runners.votes.poll()
-        await self.house.runners.canaries.poll()
+        """One look of every runner whose table has rows, one round of the courier."""
+        runners = self.house.runners
+        waits = [await runners.jobs.poll()]
+        await runners.removals.poll()
+        if self._has_rows("evaluations"):
+            waits.append(await runners.evaluations.poll())
+        await runners.offers.poll()
+        if self._has_rows("judgings"):
+            waits.append(await runners.judges.poll())
+        if self._has_rows("blind_votes"):
+            await runners.votes.poll()
+        if self._has_rows("canaries"):
+            await runners.canaries.poll()
         await self.house.deliver()
-        return min((one for one in (wait, asking, judging) if one is not None), default=None)
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _has_rows(self, table: str) -> bool:
+        with closing(sqlite3.connect(self.folder / "attune.db")) as database:
+            return bool(database.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0])
 
     async def settle(self, *, turns: int = PATIENCE) -> None:
         """Until nothing is left to do, however long that takes by the clock."""

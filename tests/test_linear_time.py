@@ -265,7 +265,7 @@ def read_whole(function: Callable[[str], object], text: str) -> None:
         found = function(text)
         if isinstance(found, Iterator):
             list(found)
-    except (ValueError, RecursionError, AttuneError):
+    except (ValueError, LookupError, RecursionError, AttuneError):
         return
 
 

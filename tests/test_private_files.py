@@ -44,7 +44,9 @@ def open_to_others(folder: Path) -> list[Path]:
     return [one for one in found if one.stat().st_mode & 0o077]
 
 
-async def test_everything_that_is_written_is_for_this_account_alone(tmp_path: Path) -> None:
+async def test_what_is_written_is_for_this_account_alone_and_exports_go_with_the_next_start(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "data"
 
     said = await attune("chat", folder=folder, script=SCRIPT)
@@ -53,14 +55,9 @@ async def test_everything_that_is_written_is_for_this_account_alone(tmp_path: Pa
     assert len(list((folder / "tuner").rglob("*"))) > 3, said
     assert open_to_others(folder) == []
 
+    await attune("chat", folder=folder, script="/tune help\n")
 
-async def test_exports_are_gone_with_the_next_start(tmp_path: Path) -> None:
-    await attune("chat", folder=tmp_path, script="/tune my-data\n")
-    assert list((tmp_path / "exports").iterdir())
-
-    await attune("chat", folder=tmp_path, script="/tune help\n")
-
-    assert not (tmp_path / "exports").exists()
+    assert not (folder / "exports").exists()
 
 
 def test_temporary_files_lie_in_the_folder_and_do_not_outlive_the_service(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adapters.slack import message_writer
 from adapters.slack.inbound import Bot
 from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
 from adapters.slack.pacing import FinalCallReservation, Pacing
@@ -18,6 +19,13 @@ from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.replies import Stream
 
 METHODS = ("chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage")
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece goes out as it comes."""
+    for name in ("_APPEND_PAUSE_SECONDS", "_UPDATE_PAUSE_SECONDS"):
+        monkeypatch.setattr(message_writer, name, 0.0)
 
 
 class StubApi:
@@ -47,7 +55,7 @@ class StubApi:
 async def pieces() -> AsyncGenerator[str]:
     for _ in range(30):
         yield "word " * 10
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.005)
 
 
 async def posted(message: MessageId) -> None: ...

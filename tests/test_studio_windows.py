@@ -97,6 +97,7 @@ async def test_a_page_that_could_not_refresh_does_so_later(
 
 
 async def test_older_trainings_are_shown_on_asking(window: User, scene: Scene) -> None:
+    scene.host.life = ("succeeded",)
     await scene.learn(12)
     for _ in range(12):
         await scene.confirm()

@@ -215,12 +215,12 @@ SLACK_BUDGETS = (
     "conversations.replies",
 )
 PACES = (
-    (message_writer, "_APPEND_PAUSE_SECONDS", 0.02),
-    (message_writer, "_UPDATE_PAUSE_SECONDS", 0.02),
+    (message_writer, "_APPEND_PAUSE_SECONDS", 0.001),
+    (message_writer, "_UPDATE_PAUSE_SECONDS", 0.001),
     (message_writer, "_UPDATES_KEPT", 0),
     (slack_pacing, "_POST_GAP_SECONDS", 0.0),
-    (message_writers, "_FIRST_PAUSE_SECONDS", 0.02),
-    (message_writers, "_PAUSE_SECONDS", 0.02),
+    (message_writers, "_FIRST_PAUSE_SECONDS", 0.001),
+    (message_writers, "_PAUSE_SECONDS", 0.001),
     (discord_pacing, "_EDIT_GAP_SECONDS", 0.0),
     (SlackMessageWriter, "longest", 300),
     (ChannelWriter, "longest", 300),
@@ -258,8 +258,8 @@ async def pieces(platform: Platform) -> AsyncGenerator[str]:
         yield f"{closing}{opening}{word} "
         if number % 6 == 0:
             calls = platform.calls
-            for _ in range(10):
-                await asyncio.sleep(0.01)
+            for _ in range(50):
+                await asyncio.sleep(0.001)
                 if platform.calls > calls:
                     break
 
