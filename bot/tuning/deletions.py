@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
 from bot.domain import (
     ChannelId,
@@ -57,6 +58,9 @@ async def delete_due(host: HostName | None, record: JobRecord, hosts: Hosts) -> 
 
     Returns when the next deletion that a person asked for is due.
     """
+    async with record.store.reading() as records:
+        if not await _has_due(host, records, hosts, now=record.clock.now()):
+            return await records.undoables.next_due(host)
     await _forget_files(host, record, hosts)
     await _delete_tainted(host, record, hosts)
     await _clean_up(host, record, hosts)
@@ -66,6 +70,20 @@ async def delete_due(host: HostName | None, record: JobRecord, hosts: Hosts) -> 
         await _delete_for_good(one, record, hosts)
     async with record.store.reading() as records:
         return await records.undoables.next_due(host)
+
+
+async def _has_due(host: HostName | None, records: Records, hosts: Hosts, *, now: datetime) -> bool:
+    """Whether any step below may find work: one transaction instead of five at each look."""
+    return bool(
+        await records.jobs.forgetting()
+        or (_keeps_words(host, hosts) and await records.models.tainted(host))
+        or await records.remote_cleanups.due(now=now)
+        or await records.undoables.due(host, now=now)
+    )
+
+
+def _keeps_words(host: HostName | None, hosts: Hosts) -> TypeGuard[HostName]:
+    return host is not None and hosts.get(host).profile.keeps_words
 
 
 def is_at(name: HostName, host: HostName | None, hosts: Hosts) -> bool:
@@ -119,7 +137,7 @@ async def _delete_model(model: ModelName, host: Host) -> None:
 
 async def _delete_tainted(name: HostName | None, record: JobRecord, hosts: Hosts) -> None:
     """A model that holds rows word for word goes once one of them was erased."""
-    if name is None or not hosts.get(name).profile.keeps_words:
+    if not _keeps_words(name, hosts):
         return
     async with record.store.reading() as records:
         tainted: Sequence[Model] = await records.models.tainted(name)
