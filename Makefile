@@ -45,8 +45,9 @@ test-all: test test-browser test-torch
 test-browser: $(DEV) chromium $(TORCH)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m browser
 
+# In the order of their names: the few that take minutes come first, the many short ones last.
 test-torch: $(TORCH)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "torch and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "torch and not browser"
 
 # The browser's tests need one; as root on Debian or Ubuntu it is fetched, else it is asked for.
 chromium:
