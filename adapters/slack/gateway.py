@@ -238,6 +238,8 @@ class Slack:
 
         # Without a token of its own bolt asks no auth.test for every event.
         app = AsyncApp(
+            # Else bolt reads the source of every frame on the stack to name itself after one.
+            name="attune",
             client=self.api.bare_client(),
             authorize=authorize,
             signing_secret=self._access.signing_secret,
