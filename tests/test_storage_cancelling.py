@@ -15,6 +15,8 @@ from sqlalchemy.pool import QueuePool
 from storage.database import Database
 from tests.stores import ANN, HOME, furnished
 
+pytestmark = pytest.mark.usefixtures("threaded_driver")
+
 TODAY = date(2026, 11, 21)
 
 

@@ -29,6 +29,8 @@ from tests.stores import (
     furnished,
 )
 
+pytestmark = pytest.mark.usefixtures("threaded_driver")
+
 SECRET = "rosebud"
 
 
