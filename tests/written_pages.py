@@ -17,6 +17,7 @@ from bot.commands import Command, Option
 from bot.domain import Role
 from bot.words import Words
 from tests.written_hosts import hosts_page
+from tests.written_modules import modules_page
 from tests.written_training_states import training_states_page
 from tuner.__main__ import KEY_VARIABLE
 
@@ -108,6 +109,10 @@ def written() -> Mapping[Path, str]:
         ROOT / "docs/look-up/settings.md": "\n".join(settings_page()) + "\n",
         ROOT / "docs/look-up/hosts.md": "\n".join(
             ["# Hosts and profiles", "", WRITTEN, "", *hosts_page()]
+        )
+        + "\n",
+        ROOT / "docs/look-up/modules.md": "\n".join(
+            ["# Where things are in the code", "", WRITTEN, "", *modules_page()]
         )
         + "\n",
         ROOT / "docs/understand/training-states.md": "\n".join(
