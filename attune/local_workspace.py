@@ -6,14 +6,14 @@ import os
 import sys
 
 from adapters.console import chat
-from attune.service import house
+from attune.service import running_app
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
 
 
 async def console(settings: Settings) -> int:
     """The exit status once the person has left or the script has ended."""
-    async with house(settings) as built:
+    async with running_app(settings) as built:
         return await chat(
             built,
             built.room,

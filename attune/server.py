@@ -22,7 +22,7 @@ from adapters.studio import AccessPolicy, Studio, open_studio
 from attune.bootstrap import App
 from attune.connections import BoundedConnection
 from attune.metrics import Metrics
-from attune.service import house
+from attune.service import running_app
 from attune.settings import Settings
 from attune.studio_access import sessions, with_token
 from bot.catalogue import CATALOGUE
@@ -44,7 +44,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    async with house(settings) as built, asyncio.TaskGroup() as group:
+    async with running_app(settings) as built, asyncio.TaskGroup() as group:
         group.create_task(_rehearse(built), name="rehearsal")
         app = health_routes(built)
         open_studio(app, _studio(built, settings), _door(built, settings))
@@ -133,7 +133,7 @@ def is_healthy(settings: Settings) -> bool:
 
 def _studio(built: App, settings: Settings) -> Studio:
     return Studio(
-        house=built,
+        app=built,
         room=built.room,
         catalogue=CATALOGUE,
         clock=built.clock,

@@ -47,14 +47,14 @@ _LAST_WORDS_SECONDS = 5.0
 
 
 @asynccontextmanager
-async def house(settings: Settings) -> AsyncIterator[App]:
-    """The house, open and running; on leaving everything in it has stopped."""
+async def running_app(settings: Settings) -> AsyncIterator[App]:
+    """The app, running; on leaving everything in it has stopped."""
     folder = settings.data_dir
     with data_lock(folder), temporary_files(folder):
         await asyncio.to_thread(remove_exports, folder)
         await asyncio.to_thread(EngineFolder(folder).remove_old_environments)
         async with embedded_tuner(folder) as tuner:
-            # Half a second passes until it stands; the rest of the house loads meanwhile.
+            # Half a second passes until it stands; the rest of the app loads meanwhile.
             from attune.bootstrap import build, configured_hosts
 
             async with (

@@ -111,9 +111,9 @@ class Wait:
 class Large:
     """One large thing after the other, while somebody writes all the time."""
 
-    def __init__(self, store: Database, house: App, ask: Request) -> None:
+    def __init__(self, store: Database, app: App, ask: Request) -> None:
         self._store = store
-        self._house = house
+        self._app = app
         self._ask = ask
         self._written = 0
         self._rows = list(rows(_ROWS))
@@ -133,7 +133,7 @@ class Large:
             "freezing every example": self._freeze,
             "lists and pages": self._look,
             "metrics": self._count,
-            "the calendar of all workspaces": self._house.runners.jobs.calendar.poll,
+            "the calendar of all workspaces": self._app.runners.jobs.calendar.poll,
             "deleting a channel": lambda: self._do(PlaceDeleted(), channel=_BUSY),
             "forgetting a person": self._forget,
             "removing what is old": lambda: remove_old(keep, store=store, clock=SystemClock()),
@@ -169,16 +169,16 @@ class Large:
     async def _do(self, what: What, *, user: str = "U0", channel: ChannelId = GENERAL) -> Reply:
         self._written += 1
         event = _event(user, what, key=f"do {self._written}", channel=channel)
-        return _taken(await self._house.ask(event))
+        return _taken(await self._app.ask(event))
 
     async def _look(self) -> None:
         for words in _LISTS:
-            _taken(await self._house.query(_event("U0", CommandInvoked(words))))
+            _taken(await self._app.query(_event("U0", CommandInvoked(words))))
         for page in _PAGES:
-            _taken(await self._house.query(_event("U0", ButtonClicked(page))))
+            _taken(await self._app.query(_event("U0", ButtonClicked(page))))
 
     async def _count(self) -> None:
-        transport = httpx.ASGITransport(app=health_routes(self._house))
+        transport = httpx.ASGITransport(app=health_routes(self._app))
         async with httpx.AsyncClient(transport=transport, base_url="http://attune") as client:
             (await client.get("/metrics")).raise_for_status()
 
@@ -238,8 +238,8 @@ async def measured(path: Path) -> AsyncIterator[Figure]:
     """Figures of a database that `large` built; what it built is erased afterwards."""
     store = await Database.open(f"sqlite:///{path}")
     async with asyncio.TaskGroup() as group:
-        house = await _house(path, store, group)
-        work = Large(store, house, await _ask(store))
+        app = await _app(path, store, group)
+        work = Large(store, app, await _ask(store))
         # As the service does it: what the bench holds is not looked through for garbage.
         gc.collect()
         gc.freeze()
@@ -257,7 +257,7 @@ async def measured(path: Path) -> AsyncIterator[Figure]:
     yield Figure(name, ", ".join(left) or "none", "none", not left)
 
 
-async def _house(path: Path, store: Database, group: asyncio.TaskGroup) -> App:
+async def _app(path: Path, store: Database, group: asyncio.TaskGroup) -> App:
     async with store.writing() as records:
         await records.roles.put(HOME, UserId("U0"), Grant(Role.ADMIN, SystemClock().now()))
     return build(

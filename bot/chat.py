@@ -551,7 +551,7 @@ def _may_answer(one: ModelInUse, failed: ModelInUse, error: HostError | NotFound
 def answer_buttons(turn: Turn, words: Words, *, has_history: bool = False) -> tuple[Button, ...]:
     """The votes, the way on where the answer is not whole, another try, a new beginning.
 
-    None while the house ends in the middle of an answer, as that is written anew.
+    None while the app stops in the middle of an answer, as that is written anew.
     """
     if turn.state is TurnState.STREAMING:
         return ()

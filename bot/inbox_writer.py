@@ -92,7 +92,7 @@ class InboxWriter:
 
 
 class AdmissionGate:
-    """Lets work begin no faster than the house keeps up, so that promises are not kept waiting."""
+    """Lets work begin no faster than the event loop keeps up, so that acks do not wait."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()

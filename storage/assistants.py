@@ -170,7 +170,7 @@ def _deployment_columns() -> Iterator[ColumnElement[object]]:
     return (column.label(f"deployment_{column.name}") for column in deployments.c)
 
 
-# Asked for every message, and the longest statement of the house to put together.
+# Asked for every message, and the longest statement of all to put together.
 _ANSWERING = _answering()
 
 

@@ -41,7 +41,7 @@ as_json = json.JSONEncoder(
 
 
 class Utc(TypeDecorator[datetime]):
-    """A moment: aware in the house, UTC without its zone in the table."""
+    """A moment: aware in Python, UTC without its zone in the table."""
 
     impl = DateTime
     cache_ok = True

@@ -30,12 +30,12 @@ class Scene:
         self.folder = folder
         self.greetings = 0
         self._stack: AsyncExitStack | None = None
-        self.house: App | None = None
+        self.app: App | None = None
 
     async def start(self, **settings: str) -> None:
         self._stack = AsyncExitStack()
-        self.house = await self._stack.enter_async_context(opened(self.settings(**settings)))
-        assert self.house.discord is not None
+        self.app = await self._stack.enter_async_context(opened(self.settings(**settings)))
+        assert self.app.discord is not None
         await until(lambda: bool(self.discord.gateway.live), lambda: "no gateway")
         await until(self.is_idle)
 
@@ -64,8 +64,8 @@ class Scene:
 
     @property
     def surface(self) -> Surface:
-        assert self.house is not None
-        return self.house.surfaces.of(TEAM)
+        assert self.app is not None
+        return self.app.surfaces.of(TEAM)
 
     async def greeted(self) -> None:
         """The welcome stands, and what comes after it is looked at alone."""
@@ -109,14 +109,14 @@ class Scene:
         await until(lambda: self.heard_up_to(reached) and self.is_idle())
 
     def heard_up_to(self, sequence: int) -> bool:
-        shards = self.house.discord.shards if self.house and self.house.discord else []
+        shards = self.app.discord.shards if self.app and self.app.discord else []
         return bool(shards) and all(
             one.connection is not None and (one.connection.sequence or 0) >= sequence
             for one in shards
         )
 
     def is_idle(self) -> bool:
-        return self.house is not None and not self.house.busy
+        return self.app is not None and not self.app.busy
 
     async def allow_messages(self, *allowed: str) -> None:
         """The admin lets the bot learn from marked messages, and from what else is named."""

@@ -21,7 +21,7 @@ class Front(Protocol):
     host: FaultyHost
 
     @property
-    def house(self) -> App: ...
+    def app(self) -> App: ...
     async def ask(self, text: str) -> list[str]:
         """Everything that was said once the house is quiet again."""
         ...
@@ -40,9 +40,9 @@ class SlackFront:
         self.thread: str | None = None
 
     @property
-    def house(self) -> App:
-        assert self.made.house is not None
-        return self.made.house
+    def app(self) -> App:
+        assert self.made.app is not None
+        return self.made.app
 
     async def ask(self, text: str) -> list[str]:
         asked = self.slack.mention("U2", "C1", text, thread=self.thread)
@@ -68,9 +68,9 @@ class DiscordFront:
         self.made, self.host, self.discord = made, made.host, made.discord
 
     @property
-    def house(self) -> App:
-        assert self.made.house is not None
-        return self.made.house
+    def app(self) -> App:
+        assert self.made.app is not None
+        return self.made.app
 
     async def ask(self, text: str) -> list[str]:
         own = self.discord.own(GENERAL)
@@ -96,8 +96,8 @@ class RoomFront:
         self.made, self.host = made, made.host
 
     @property
-    def house(self) -> App:
-        return self.made.house
+    def app(self) -> App:
+        return self.made.app
 
     async def ask(self, text: str) -> list[str]:
         await self.made.say(f"@attune {text}")

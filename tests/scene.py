@@ -197,7 +197,7 @@ class Scene:
         self.store = MortalStore(self.database, self.crash_point)
         self.hosts = ConfiguredHosts(self.configs, keys={"KEY": self.host.key})
         self.tasks = Tasks()
-        self.house: App = build(
+        self.app: App = build(
             Settings.model_construct(
                 data_dir=self.folder,
                 admins=self.admins,
@@ -212,11 +212,11 @@ class Scene:
             clock=self.clock,
             platforms=self.surfaces,
         )
-        self._watch = self.house.room.watch()
+        self._watch = self.app.room.watch()
         self._talk = ConsoleSession(
-            self.house, self.house.room, CATALOGUE, self.clock, locale="en", channel=GENERAL
+            self.app, self.app.room, CATALOGUE, self.clock, locale="en", channel=GENERAL
         )
-        await self.house.dispatch.recover()
+        await self.app.dispatch.recover()
 
     async def end(self) -> None:
         """As kill -9 does it: nothing is said or written any more."""
@@ -294,7 +294,7 @@ class Scene:
 
     async def handle(self, event: Event) -> bool:
         """An event to its end; False if it was dropped."""
-        task = await self.house.handle(event)
+        task = await self.app.handle(event)
         if task is not None:
             await asyncio.wait({task})
             self.tasks.raise_failures()
@@ -347,7 +347,7 @@ class Scene:
         """The app is removed from the local workspace, and the grace period passes."""
         await self.handle(self.event(WorkspaceLeft(), key="left"))
         self.advance(timedelta(days=self.erase_after_days).total_seconds())
-        await self.house.runners.removals.poll()
+        await self.app.runners.removals.poll()
 
     def advance(self, seconds: float) -> None:
         self.clock.move(timedelta(seconds=seconds))
@@ -355,7 +355,7 @@ class Scene:
 
     async def turn(self) -> float | None:
         """One look of every runner whose table has rows, one round of the courier."""
-        runners = self.house.runners
+        runners = self.app.runners
         waits = [await runners.jobs.poll()]
         await runners.removals.poll()
         if self._has_rows("evaluations"):
@@ -367,7 +367,7 @@ class Scene:
             await runners.votes.poll()
         if self._has_rows("canaries"):
             await runners.canaries.poll()
-        await self.house.deliver()
+        await self.app.deliver()
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _has_rows(self, table: str) -> bool:
@@ -377,8 +377,8 @@ class Scene:
     async def settle(self, *, turns: int = PATIENCE) -> None:
         """Until nothing is left to do, however long that takes by the clock."""
         for count in range(turns):
-            if self.house.busy:
-                await asyncio.wait(set(self.house.busy))
+            if self.app.busy:
+                await asyncio.wait(set(self.app.busy))
             self.crash_point.check()
             self.tasks.raise_failures()
             wait = await self.turn()
@@ -391,12 +391,12 @@ class Scene:
     async def _is_settled(self) -> bool:
         async with self.database.reading() as records:
             is_removing = bool(await records.jobs.forgetting())
-        return not is_removing and await self.house.is_quiet(LOCAL)
+        return not is_removing and await self.app.is_quiet(LOCAL)
 
     # Hearing
 
     async def messages(self) -> Sequence[RoomMessage]:
-        return await self.house.room.recent(GENERAL, limit=1000)
+        return await self.app.room.recent(GENERAL, limit=1000)
 
     async def texts(self) -> list[str]:
         """What the assistant said, oldest first, as it stands now."""

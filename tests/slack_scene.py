@@ -34,12 +34,12 @@ class Scene:
         self.host = host
         self.folder = folder
         self._stack: AsyncExitStack | None = None
-        self.house: App | None = None
+        self.app: App | None = None
 
     async def start(self, **settings: str) -> None:
         self._stack = AsyncExitStack()
-        self.house = await self._stack.enter_async_context(opened(self.settings(**settings)))
-        assert self.house.slack is not None
+        self.app = await self._stack.enter_async_context(opened(self.settings(**settings)))
+        assert self.app.slack is not None
         if settings.get("SLACK_MODE") != "http":
             await until(lambda: len(self.slack.sockets) == 2)
 
@@ -105,13 +105,13 @@ class Scene:
     async def calm(self) -> None:
         """Nothing is left that the door meant to do later."""
         await self.settled()
-        assert self.house is not None
-        assert self.house.slack is not None
-        waits = self.house.slack._waits
+        assert self.app is not None
+        assert self.app.slack is not None
+        waits = self.app.slack._waits
         await until(lambda: not waits)
 
     def is_idle(self) -> bool:
-        return self.house is not None and not self.house.busy
+        return self.app is not None and not self.app.busy
 
     async def allow_messages(self, *allowed: str) -> None:
         """The admin lets the bot learn from marked messages, and from what else is named."""

@@ -24,10 +24,10 @@ class Desk:
     async def ask(
         self, what: ButtonClicked | CommandInvoked | FormSubmitted, *, by: Person = OWNER
     ) -> Reply:
-        return await self._scene.house.ask(self._event(what, by))
+        return await self._scene.app.ask(self._event(what, by))
 
     async def query(self, action: str, *, by: Person = OWNER) -> Reply:
-        return await self._scene.house.query(self._event(ButtonClicked(action), by))
+        return await self._scene.app.query(self._event(ButtonClicked(action), by))
 
     async def listing(self, **options: str) -> Listing:
         reply = await self.ask(CommandInvoked("examples", options))

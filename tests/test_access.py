@@ -203,7 +203,7 @@ async def tell(scene: Scene, what: What, number: int, by: User, *, is_page: bool
     place = {"workspace": HOME, "channel": HERE}
     event = scene.event(what, key=f"tried{number}", by=by, **place)
     if is_page:
-        return await read(await scene.house.ask(event))
+        return await read(await scene.app.ask(event))
     await scene.handle(event)
     return told_on(scene.slack)
 

@@ -89,14 +89,14 @@ async def let_in(scene: Scene) -> list[str]:
     for role in (Role.CURATOR, Role.TRAINER, Role.ADMIN):
         await scene.grant(role.name, role)
     reached: list[str] = []
-    usual = scene.house.dispatch
+    usual = scene.app.dispatch
     recording_all = Dispatch(
         deps=usual._deps,
         catalogue=recorded(CATALOGUE, reached),
         answers=usual._answers,
         spawn=usual._spawn,
     )
-    scene.house = replace(scene.house, dispatch=recording_all)
+    scene.app = replace(scene.app, dispatch=recording_all)
     return reached
 
 
@@ -106,7 +106,7 @@ async def test_who_is_below_a_role_reaches_no_handler(scene: Scene) -> None:
     for number, (entry, needed, what) in enumerate(ways()):
         for role, person in PEOPLE.items():
             reached.clear()
-            await scene.house.ask(scene.event(what, key=f"{number}.{role}", by=person))
+            await scene.app.ask(scene.event(what, key=f"{number}.{role}", by=person))
             assert reached == ([_name(entry)] if role >= needed else []), (what, role)
 
 

@@ -74,7 +74,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await train(scene, tuned_is_right)
             await scene.command("vote questions:60 hours:2")
             await scene.click("Ask both and vote")
-            await scene.house.runners.evaluations.poll()
+            await scene.app.runners.evaluations.poll()
             await scene.end()
 
     asyncio.run(prepare())
@@ -196,9 +196,7 @@ async def test_nobody_ends_it_or_looks_behind_it_who_may_not(
     name, _, more = action.partition(":")
     what = ButtonClicked(f"{name}:{VOTE}.{more}" if more else f"{name}:{VOTE}")
 
-    reply = await voting.house.ask(
-        voting.event(what, key="late", by=by, channel=ChannelId(channel))
-    )
+    reply = await voting.app.ask(voting.event(what, key="late", by=by, channel=ChannelId(channel)))
 
     assert sentence in str(reply)
     vote, _, ballots = await kept(voting)

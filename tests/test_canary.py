@@ -179,7 +179,7 @@ async def test_it_is_ended_by_a_button_and_the_history_shows_it(scene: Scene, la
 
     is_promoted = label == "Use for all"
     assert await in_use(scene) == (canary.model if is_promoted else None)
-    listed = await scene.house.ask(scene.event(ButtonClicked("model.history"), key="history"))
+    listed = await scene.app.ask(scene.event(ButtonClicked("model.history"), key="history"))
     assert isinstance(listed, Listing)
     words = "used for all" if is_promoted else "stopped by you"
     assert any("on trial for 50%" in row.note and words in row.note for row in listed.lines)

@@ -55,8 +55,8 @@ EXPORT = slack_zip(
 
 
 async def kept(scene: Scene) -> list[Example]:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         return list(await records.examples.page(TEAM, ExampleFilter(), limit=50))
 
 
@@ -150,15 +150,15 @@ def event(what: What) -> Event:
 
 
 async def approve_all(scene: Scene) -> str:
-    assert scene.house is not None
-    reply = await scene.house.ask(event(FormSubmitted("examples:approved", {"all": "yes"})))
+    assert scene.app is not None
+    reply = await scene.app.ask(event(FormSubmitted("examples:approved", {"all": "yes"})))
     return getattr(reply, "text", "")
 
 
 async def approve(scene: Scene, example: Example) -> Reply:
-    assert scene.house is not None
+    assert scene.app is not None
     what = ButtonClicked(f"example.approve:{example.id}.r{example.revision}.{example.state}")
-    return await scene.house.ask(event(what))
+    return await scene.app.ask(event(what))
 
 
 async def test_an_export_of_discord_waits_for_its_authors(in_discord: DiscordScene) -> None:
@@ -187,7 +187,7 @@ async def test_an_export_of_discord_waits_for_its_authors(in_discord: DiscordSce
 
     question = discord.own(GENERAL)[own + 1]
     assert f"name-{ANN}, name-{BEN}, messages of yours here" in drawn(question)
-    assert in_discord.house is not None
-    async with in_discord.house.store.reading() as records:
+    assert in_discord.app is not None
+    async with in_discord.app.store.reading() as records:
         (example,) = await records.examples.page(DISCORD, ExampleFilter(), limit=50)
     assert (example.state, example.authors) == (ExampleState.PROPOSED, (ANN, BEN))

@@ -49,7 +49,7 @@ async def teach(scene: Scene, *pairs: tuple[str, str]) -> None:
 
 
 async def press(scene: Scene, action: str) -> Listing:
-    reply = await scene.house.ask(scene.event(ButtonClicked(action), key=action))
+    reply = await scene.app.ask(scene.event(ButtonClicked(action), key=action))
     assert isinstance(reply, Listing)
     return reply
 
@@ -62,7 +62,7 @@ async def test_every_kind_is_found_and_nothing_else(scene: Scene) -> None:
     for pairs in PAIRS.values():
         await teach(scene, *pairs)
 
-    overview = await scene.house.ask(scene.event(CommandInvoked("check"), key="check"))
+    overview = await scene.app.ask(scene.event(CommandInvoked("check"), key="check"))
     shown = {kind: await press(scene, f"check.show:{kind}:0") for kind in CheckKind}
 
     assert isinstance(overview, Listing)
@@ -89,7 +89,7 @@ async def test_one_is_kept_and_that_is_undone(scene: Scene) -> None:
     undone = await state_of(scene)
     await scene.handle(scene.event(ButtonClicked("check.keep_one:1.2"), key="again"))
     scene.advance(20)
-    late = await scene.house.ask(scene.event(ButtonClicked("check.keep_one:1.2"), key="late"))
+    late = await scene.app.ask(scene.event(ButtonClicked("check.keep_one:1.2"), key="late"))
 
     assert (kept[1], kept[2]) == (ExampleState.APPROVED, ExampleState.WITHDRAWN)
     assert set(undone.values()) == {ExampleState.APPROVED}
@@ -130,7 +130,7 @@ async def test_long_answers_are_compared_at_both_ends(
     pairs = [(f"What is in the {n} box?", f"{same} {others[end]}") for n, end in enumerate(ends)]
     await teach(scene, *pairs)
 
-    await scene.house.ask(scene.event(CommandInvoked("check"), key="check"))
+    await scene.app.ask(scene.event(CommandInvoked("check"), key="check"))
 
     shown = await press(scene, f"check.show:{CheckKind.NEAR}:0")
     assert bool(shown.lines) is is_near

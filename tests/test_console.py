@@ -74,7 +74,7 @@ async def test_an_answer_is_complete_before_the_next_line_is_read(scene: Scene) 
         await asyncio.sleep(0.01)
         await scene.room.post(event.place, Text(f"to {event.key}"), key=event.key)
 
-    scene.house.answer = slow
+    scene.app.answer = slow
 
     assert await scene.run("one", "two") == [
         "#1 you: one",
@@ -94,7 +94,7 @@ async def test_a_streamed_answer_is_printed_once_and_whole(scene: Scene) -> None
         stream = Stream(pieces(), nobody)
         await scene.room.stream(event.place, stream, key="a", asker=event.user.id)
 
-    scene.house.answer = answer
+    scene.app.answer = answer
 
     assert await scene.run("@attune hi") == [
         "#1 you: @attune hi",
@@ -109,7 +109,7 @@ async def test_an_edit_is_starred(scene: Scene) -> None:
         await scene.room.edit(event.place, MessageId("1"), Text("two"))
 
     await scene.run("/tune jobs")
-    scene.house.answer = edit
+    scene.app.answer = edit
 
     assert await scene.run("/tune jobs") == ["#1* attune: two"]
 
@@ -129,7 +129,7 @@ async def test_a_status_message_is_edited_after_a_restart(scene: Scene) -> None:
     async def go_on(event: Event) -> None:
         await scene.room.post(PLACE, Text("20 %"), key="answer/console:run1:1")
 
-    scene.house.answer = go_on
+    scene.app.answer = go_on
 
     assert await scene.run("/tune jobs") == ["#1* attune: 20 %"]
 
@@ -139,14 +139,14 @@ async def test_keys_of_events_are_unique_across_runs(scene: Scene) -> None:
     scene.restart()
     await scene.run("/tune jobs")
 
-    keys = [event.key for event in scene.house.events]
+    keys = [event.key for event in scene.app.events]
     assert keys == ["console:run1:1", "room:1", "console:run2:1"]
 
 
 async def test_the_first_speaker_is_an_admin_and_others_are_not(scene: Scene) -> None:
     await scene.run("one", "/as Mina", "two", "/as you", "three")
 
-    users = [event.user for event in scene.house.events]
+    users = [event.user for event in scene.app.events]
     assert [(user.id, user.is_platform_admin) for user in users] == [
         ("you", True),
         ("Mina", False),
@@ -205,7 +205,7 @@ async def test_the_bots_reaction_is_told(scene: Scene) -> None:
         if isinstance(event.what, ReactionChanged):
             await scene.room.react(event.place, event.what.message, "✅")
 
-    scene.house.answer = react
+    scene.app.answer = react
 
     assert await scene.run("hello", "/react 1 🎓") == ["#1 you: hello", "attune put ✅ on #1."]
 
@@ -243,14 +243,14 @@ async def test_wait_prints_what_comes_until_all_is_quiet(scene: Scene) -> None:
         for step in steps:
             await asyncio.sleep(0.01)
             await scene.room.post(PLACE, Text(f"step {step}"), key="status")
-        scene.house.is_busy = lambda: False
+        scene.app.is_busy = lambda: False
 
     async def answer(event: Event) -> None:
-        scene.house.is_busy = lambda: True
+        scene.app.is_busy = lambda: True
         working.append(asyncio.create_task(work()))
 
     working: list[asyncio.Task[None]] = []
-    scene.house.answer = answer
+    scene.app.answer = answer
 
     assert await scene.run("/tune jobs", "/wait", "done") == [
         "#1 attune: step 1",
@@ -262,7 +262,7 @@ async def test_wait_prints_what_comes_until_all_is_quiet(scene: Scene) -> None:
 
 
 async def test_the_end_of_the_input_waits_for_no_job(scene: Scene) -> None:
-    scene.house.is_busy = lambda: True
+    scene.app.is_busy = lambda: True
 
     assert await scene.run("hello") == ["#1 you: hello"]
 

@@ -51,7 +51,7 @@ async def test_a_person_is_answered_while_the_prompt_stays(scene: Scene) -> None
         terminal.type("/tune jobs\r")
         await terminal.sees("Start?")
         terminal.type("/click Confirm\r")
-        await until(lambda: len(scene.house.events) == 2)
+        await until(lambda: len(scene.app.events) == 2)
 
     await _visit(scene, act)
 
@@ -84,7 +84,7 @@ async def test_ctrl_c_stops_the_answer_that_is_being_written(scene: Scene) -> No
             stream = Stream(endless(), nobody)
             await scene.room.stream(event.place, stream, key="a", asker=event.user.id)
 
-    scene.house.answer = answer
+    scene.app.answer = answer
 
     async def act(terminal: Terminal) -> None:
         terminal.type("@attune hi\r")
@@ -131,7 +131,7 @@ async def test_commands_are_completed_from_the_catalogue(scene: Scene) -> None:
         terminal.type("/tune j")
         await terminal.sees("jobs")
         terminal.type("\t\r")
-        await until(lambda: bool(scene.house.events))
+        await until(lambda: bool(scene.app.events))
 
     await _visit(scene, act)
 
@@ -145,7 +145,7 @@ async def test_a_form_is_filled_in_at_a_terminal(scene: Scene) -> None:
         terminal.type("/tune teach\r")
         await terminal.sees("/submit (Save)")
         terminal.type("/fill prompt why?\r/submit\r")
-        await until(lambda: len(scene.house.events) == 2)
+        await until(lambda: len(scene.app.events) == 2)
 
     await _visit(scene, act)
 

@@ -59,7 +59,7 @@ async def test_a_button_that_is_not_there_is_told_plainly(
     printed = await scene.run("/tune jobs", "hello", line)
 
     assert printed[-1] == told
-    assert len(scene.house.events) == 2
+    assert len(scene.app.events) == 2
 
 
 async def test_a_button_in_a_listing_is_named_with_its_line(scene: Scene) -> None:
@@ -118,7 +118,7 @@ async def test_what_a_form_cannot_take_is_told_plainly(scene: Scene, line: str, 
     scene.opens(TEACH)
 
     assert (await scene.run("/tune teach", line))[-1] == told
-    assert len(scene.house.events) == 1
+    assert len(scene.app.events) == 1
 
 
 async def test_a_file_comes_with_a_form(scene: Scene, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ async def test_a_form_that_another_view_opened_is_not_shown(scene: Scene) -> Non
         elsewhere = Event("studio:run1:1", PLACE, event.user, event.at, event.what)
         await scene.room.open_form(elsewhere, TEACH)
 
-    scene.house.answer = answer
+    scene.app.answer = answer
 
     assert await scene.run("/tune teach") == []
 
@@ -175,7 +175,7 @@ async def test_a_missing_file_is_told_before_anything_is_sent(scene: Scene, argu
     printed = await scene.run(f"/tune import {argument}")
 
     assert printed == [f"There is no file {argument.removeprefix('file:')}."]
-    assert scene.house.events == []
+    assert scene.app.events == []
 
 
 async def test_words_of_a_command_without_files_are_no_paths(scene: Scene, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ async def test_an_export_says_where_it_lies(scene: Scene, tmp_path: Path) -> Non
     async def answer(event: Event) -> None:
         await scene.room.send_file(event, Document("rows.jsonl", chunks(), "1 row"))
 
-    scene.house.answer = answer
+    scene.app.answer = answer
 
     path = tmp_path / "exports" / "rows.jsonl"
     assert await scene.run("/tune jobs") == ["#1 attune: 1 row", f"  {path}"]

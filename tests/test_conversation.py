@@ -372,7 +372,7 @@ def looks_up(body: Mapping[str, Any]) -> list[dict[str, object]]:
 
 async def test_a_model_may_call_the_tools_that_its_assistant_has(front: Front) -> None:
     await front.ask("Hello")
-    async with front.house.store.writing() as records:
+    async with front.app.store.writing() as records:
         for workspace in await records.workspaces.page(limit=5):
             assistant = await records.assistants.default(workspace.id)
             assert assistant is not None

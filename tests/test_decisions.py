@@ -44,14 +44,14 @@ async def click(scene: Scene, action: str, *, by: str, on: MessageId | None = No
 
 async def card_in(scene: Scene, channel: ChannelId) -> Drawn:
     """The newest message of a channel, as it stands now."""
-    return drawn((await scene.house.room.recent(channel, limit=50))[-1])
+    return drawn((await scene.app.room.recent(channel, limit=50))[-1])
 
 
 async def review_in(scene: Scene, channel: ChannelId, *, by: str) -> MessageId:
     await scene.handle(
         scene.event(CommandInvoked("review"), key=f"review {channel}", by=by, channel=channel)
     )
-    number = (await scene.house.room.recent(channel, limit=50))[-1].number
+    number = (await scene.app.room.recent(channel, limit=50))[-1].number
     return MessageId(str(number))
 
 
@@ -90,7 +90,7 @@ async def test_a_click_after_somebody_else_decided_is_refused_with_their_name(
         await move(scene, PROPOSED, by="ben")
         meanwhile = PROPOSED
 
-    reply = await scene.house.ask(
+    reply = await scene.app.ask(
         scene.event(ButtonClicked(f"{action}:1.r1.{shown}"), key="late", by="cora")
     )
 
@@ -197,7 +197,7 @@ async def test_a_decision_is_not_refused_when_its_event_runs_again(scene: Scene)
     event = scene.event(ButtonClicked("example.reject:1.r1.proposed"), key="e", by="cora")
     await scene.handle(event)
 
-    await scene.house.dispatch._run(event, Ordering().take(()))
+    await scene.app.dispatch._run(event, Ordering().take(()))
 
     assert "not what the button was for" not in await scene.last()
     assert (await example(scene)).state is REJECTED
@@ -220,7 +220,7 @@ async def test_bulk_leaves_what_was_decided_meanwhile(scene: Scene) -> None:
     await move(scene, REJECTED, by="ben")
 
     chosen = ",".join(f"{number}.r1.proposed" for number in (1, 2, 3))
-    reply = await scene.house.ask(
+    reply = await scene.app.ask(
         scene.event(FormSubmitted("examples:approved", {"ids": chosen}), key="bulk", by="cora")
     )
 
@@ -258,7 +258,7 @@ def test_examples_are_told_from_all_buttons() -> None:
 async def test_a_card_that_is_gone_is_let_go(scene: Scene) -> None:
     await proposed(scene)
     await scene.command("review")
-    await scene.house.room.delete((await scene.messages())[-1].number)
+    await scene.app.room.delete((await scene.messages())[-1].number)
 
     await move(scene, REJECTED, by="ben")
     await scene.settle()

@@ -339,14 +339,14 @@ async def test_commands_work_in_direct_messages(in_discord: Scene) -> None:
 
 async def slowly(scene: Scene, seconds: float) -> None:
     """The database takes so long to keep an event."""
-    assert scene.house is not None
-    handle = scene.house.dispatch.handle
+    assert scene.app is not None
+    handle = scene.app.dispatch.handle
 
     async def slow(event: object) -> object:
         await asyncio.sleep(seconds)
         return await handle(event)  # type: ignore[arg-type]
 
-    scene.house.dispatch.handle = slow  # type: ignore[method-assign,assignment]
+    scene.app.dispatch.handle = slow  # type: ignore[method-assign,assignment]
 
 
 async def test_a_slow_database_costs_no_interaction(in_discord: Scene) -> None:
@@ -376,12 +376,12 @@ async def test_a_form_that_comes_late_is_opened_by_a_button(in_discord: Scene) -
 async def test_an_interaction_that_cannot_be_kept_is_answered_all_the_same(
     in_discord: Scene,
 ) -> None:
-    assert in_discord.house is not None
+    assert in_discord.app is not None
 
     async def failing(event: object) -> object:
         raise OSError("the disk is full")
 
-    in_discord.house.dispatch.handle = failing  # type: ignore[method-assign,assignment]
+    in_discord.app.dispatch.handle = failing  # type: ignore[method-assign,assignment]
     asked = in_discord.discord.command(ANN, GENERAL, "help")
 
     await in_discord.answered(asked)

@@ -59,29 +59,29 @@ async def chosen(scene: Scene, name: str, *, user: str = ANN) -> str:
 
 
 async def turns(scene: Scene, workspace: WorkspaceId, user: str = ANN) -> list[str]:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         return [one.question for one in await records.turns.of(workspace, UserId(user))]
 
 
 async def role(scene: Scene, workspace: WorkspaceId, user: str) -> Role | None:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         grant = await records.roles.get(workspace, UserId(user))
     return None if grant is None else grant.role
 
 
 async def granted(scene: Scene, workspace: WorkspaceId, user: str) -> None:
-    assert scene.house is not None
-    async with scene.house.store.writing() as records:
+    assert scene.app is not None
+    async with scene.app.store.writing() as records:
         await records.roles.put(workspace, UserId(user), Grant(Role.CURATOR, datetime.now(UTC)))
 
 
 def forget_members(scene: Scene) -> None:
     """A minute passes, after which Discord is asked again."""
-    assert scene.house is not None
-    assert scene.house.discord is not None
-    scene.house.discord._talks_()._directs._members.forget()
+    assert scene.app is not None
+    assert scene.app.discord is not None
+    scene.app.discord._talks_()._directs._members.forget()
 
 
 async def test_the_only_shared_server_answers_at_once(in_discord: Scene) -> None:
@@ -268,8 +268,8 @@ async def test_a_deleted_direct_message_is_followed_after_a_switch(in_discord: S
     in_discord.discord.delete(channel, message)
 
     await in_discord.settled()
-    assert in_discord.house is not None
-    async with in_discord.house.store.reading() as records:
+    assert in_discord.app is not None
+    async with in_discord.app.store.reading() as records:
         assert (await records.examples.get(OTHER, example)).row is None
 
 
@@ -299,7 +299,7 @@ async def _card(scene: Scene, channel: str) -> Json:
 async def _proposed(
     scene: Scene, workspace: WorkspaceId, *, channel: str = "", message: str = ""
 ) -> ExampleId:
-    assert scene.house is not None
+    assert scene.app is not None
     source = Source(ChannelId(channel), MessageId(message)) if channel else None
     row = {
         "messages": [
@@ -307,7 +307,7 @@ async def _proposed(
             {"role": "assistant", "content": "At nine."},
         ]
     }
-    async with scene.house.store.writing() as records:
+    async with scene.app.store.writing() as records:
         assistant = await records.assistants.default(workspace)
         assert assistant is not None
         new = NewExample(
@@ -318,6 +318,6 @@ async def _proposed(
 
 
 async def _states(scene: Scene, workspace: WorkspaceId) -> list[State]:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         return [one.state for one in await records.examples.page(workspace, ExampleFilter())]

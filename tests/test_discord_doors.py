@@ -17,8 +17,8 @@ ANSWER = "Hello from the model"
 
 
 async def examples(scene: Scene, state: ExampleState | None = None) -> int:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         return await records.examples.count(TEAM, ExampleFilter(state=state))
 
 
@@ -59,8 +59,8 @@ async def test_with_permission_a_cap_keeps_the_words(in_discord: Scene) -> None:
         lambda: "🎓" in in_discord.discord.channels[GENERAL].messages[message].get("reactions", [])
     )
     await in_discord.settled()
-    assert in_discord.house is not None
-    async with in_discord.house.store.reading() as records:
+    assert in_discord.app is not None
+    async with in_discord.app.store.reading() as records:
         (example,) = await records.examples.page(TEAM, ExampleFilter(), limit=9)
     assert example.row == {
         "messages": [

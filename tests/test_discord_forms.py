@@ -121,8 +121,8 @@ def test_what_does_not_fit_is_not_opened_in_part(contents: list[str]) -> None:
 
 async def kept(scene: Scene, answer: str) -> Example:
     """An approved example, as an import brings it."""
-    assert scene.house is not None
-    async with scene.house.store.writing() as records:
+    assert scene.app is not None
+    async with scene.app.store.writing() as records:
         assistant = await records.assistants.default(TEAM)
         assert assistant is not None
         example = NewExample(
@@ -137,8 +137,8 @@ async def kept(scene: Scene, answer: str) -> Example:
 
 
 async def answer_of(scene: Scene, example: Example) -> str:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         found = await records.examples.get(TEAM, example.id)
     assert found.row is not None
     return parts(found.row)["answer"]
@@ -155,10 +155,10 @@ async def offered_link(scene: Scene, example: Example) -> str:
 async def page(in_discord: Scene) -> httpx.AsyncClient:
     await in_discord.stop()
     await in_discord.start(ATTUNE_PUBLIC_URL="https://attune.example")
-    house = in_discord.house
-    assert house is not None
+    attune_app = in_discord.app
+    assert attune_app is not None
     app = FastAPI()
-    add_writing(app, house, house.links, house.clock)
+    add_writing(app, attune_app, attune_app.links, attune_app.clock)
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="https://attune.example")
 
@@ -295,6 +295,6 @@ async def test_a_form_of_an_earlier_run_comes_back_too(in_discord: Scene) -> Non
 
 
 async def _erase(scene: Scene, example: Example) -> None:
-    assert scene.house is not None
-    async with scene.house.store.writing() as records:
+    assert scene.app is not None
+    async with scene.app.store.writing() as records:
         await records.examples.erase(TEAM, [example.id])

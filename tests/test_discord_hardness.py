@@ -87,19 +87,19 @@ async def test_a_resumed_process_knows_roles_and_channels(in_discord: Scene) -> 
 
 
 async def test_what_is_not_kept_is_not_acknowledged(in_discord: Scene) -> None:
-    assert in_discord.house is not None
-    handle, gate = in_discord.house.dispatch.handle, asyncio.Event()
+    assert in_discord.app is not None
+    handle, gate = in_discord.app.dispatch.handle, asyncio.Event()
 
     async def waiting(event: object) -> object:
         await gate.wait()
         return await handle(event)  # type: ignore[arg-type]
 
-    in_discord.house.dispatch.handle = waiting  # type: ignore[method-assign,assignment]
+    in_discord.app.dispatch.handle = waiting  # type: ignore[method-assign,assignment]
     (session,) = in_discord.discord.gateway.live
     before = session.sequence
     in_discord.discord.mention(ANN, GENERAL, "hello")
     in_discord.discord.gateway.dispatch("TYPING_START", {"user_id": ANN})
-    await until(lambda: in_discord.house is not None and len(asyncio.all_tasks()) > 0)
+    await until(lambda: in_discord.app is not None and len(asyncio.all_tasks()) > 0)
     await asyncio.sleep(0.1)
     await in_discord.discord.gateway.cut()
     await until(lambda: bool(in_discord.discord.gateway.resumes))
@@ -110,15 +110,15 @@ async def test_what_is_not_kept_is_not_acknowledged(in_discord: Scene) -> None:
 
 
 async def test_an_event_that_cannot_be_kept_is_tried_again(in_discord: Scene) -> None:
-    assert in_discord.house is not None
-    handle, failures = in_discord.house.dispatch.handle, [OSError("full"), OSError("full")]
+    assert in_discord.app is not None
+    handle, failures = in_discord.app.dispatch.handle, [OSError("full"), OSError("full")]
 
     async def failing(event: object) -> object:
         if failures:
             raise failures.pop()
         return await handle(event)  # type: ignore[arg-type]
 
-    in_discord.house.dispatch.handle = failing  # type: ignore[method-assign,assignment]
+    in_discord.app.dispatch.handle = failing  # type: ignore[method-assign,assignment]
     in_discord.discord.mention(ANN, GENERAL, "hello")
 
     assert await in_discord.hear() == [ANSWER]

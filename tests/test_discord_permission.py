@@ -23,8 +23,8 @@ async def exchange(scene: Scene, channel: str = GENERAL) -> str:
 
 
 async def examples(scene: Scene, state: ExampleState | None = None) -> list[Example]:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         return list(await records.examples.page(TEAM, ExampleFilter(state=state), limit=50))
 
 
@@ -263,8 +263,8 @@ async def test_a_deleted_message_takes_its_example_along(in_discord: Scene, is_b
     in_discord.discord.delete(GENERAL, *([answer, other] if is_bulk else [answer]))
 
     await in_discord.settled()
-    assert in_discord.house is not None
-    async with in_discord.house.store.reading() as records:
+    assert in_discord.app is not None
+    async with in_discord.app.store.reading() as records:
         assert await records.examples.by_author(TEAM, UserId(BEN)) == []
 
 
@@ -291,16 +291,16 @@ async def test_a_deleted_thread_leaves_what_was_said_beside_it(in_discord: Scene
 
 
 async def is_closed(scene: Scene) -> bool:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         found = await records.workspaces.find(TEAM)
     return found is not None and found.closed_at is not None
 
 
 async def looked(scene: Scene) -> bool:
     """Whether it is closed after one more look at the guilds in question."""
-    assert scene.house is not None
-    await scene.house.runners.removals.poll()
+    assert scene.app is not None
+    await scene.app.runners.removals.poll()
     return await is_closed(scene)
 
 
@@ -360,8 +360,8 @@ async def test_a_list_of_guilds_that_lacks_one_erases_nothing(in_discord: Scene)
     await in_discord.start()
 
     await in_discord.settled()
-    assert in_discord.house is not None
-    async with in_discord.house.store.reading() as records:
+    assert in_discord.app is not None
+    async with in_discord.app.store.reading() as records:
         assert await records.workspaces.find(TEAM) is not None
 
 
@@ -372,8 +372,8 @@ async def test_a_guild_that_is_only_away_keeps_everything(in_discord: Scene) -> 
     in_discord.discord.gateway.dispatch("GUILD_DELETE", {"id": GUILD, "unavailable": True})
 
     await in_discord.settled()
-    assert in_discord.house is not None
-    async with in_discord.house.store.reading() as records:
+    assert in_discord.app is not None
+    async with in_discord.app.store.reading() as records:
         assert await records.workspaces.find(TEAM) is not None
 
 
@@ -398,8 +398,8 @@ async def test_one_can_be_forgotten(in_discord: Scene) -> None:
 
     await in_discord.answered(asked)
     await in_discord.settled()
-    assert in_discord.house is not None
-    async with in_discord.house.store.reading() as records:
+    assert in_discord.app is not None
+    async with in_discord.app.store.reading() as records:
         assert await records.turns.of(TEAM, UserId(ANN)) == []
 
 

@@ -52,15 +52,15 @@ def spent(scene: Scene) -> int:
 
 
 async def in_studio(scene: Scene, action: str, by: User = OWNER) -> Reply:
-    assert scene.house is not None
+    assert scene.app is not None
     place = Place(LOCAL, ChannelId("general"))
     event = Event(uuid.uuid4().hex, place, by, datetime.now(UTC), ButtonClicked(action))
-    return await scene.house.ask(event)
+    return await scene.app.ask(event)
 
 
 async def assistant(scene: Scene) -> Assistant:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         found = await records.assistants.default(TEAM)
     assert found is not None
     return found
@@ -68,12 +68,12 @@ async def assistant(scene: Scene) -> Assistant:
 
 async def set_up_before(scene: Scene) -> None:
     """As a server may stand that was allowed once: host, model in use, few-shot."""
-    assert scene.house is not None
+    assert scene.app is not None
     mine, default = await assistant(scene), HostName("default")
     changed = replace(
         mine, chat_host=default, training_host=default, base=ModelName("base"), few_shot=2
     )
-    async with scene.house.store.writing() as records:
+    async with scene.app.store.writing() as records:
         await records.assistants.update(TEAM, changed)
 
 
@@ -127,9 +127,9 @@ async def test_what_was_set_up_before_spends_nothing_either(unlisted: Scene) -> 
 
 async def test_a_model_of_another_host_that_is_in_use_spends_nothing(unlisted: Scene) -> None:
     await unlisted.greeted()
-    assert unlisted.house is not None
+    assert unlisted.app is not None
     mine = await assistant(unlisted)
-    async with unlisted.house.store.writing() as records:
+    async with unlisted.app.store.writing() as records:
         await records.deployments.add(
             TEAM,
             mine.id,

@@ -118,10 +118,10 @@ async def test_a_bot_that_outgrows_its_shards_gets_more(scene: Scene) -> None:
 async def test_no_server_is_taken_for_left_because_another_shard_has_it(scene: Scene) -> None:
     await begin(scene, 2)
     await scene.settled()
-    assert scene.house is not None
-    assert scene.house.discord is not None
+    assert scene.app is not None
+    assert scene.app.discord is not None
 
-    own = await scene.house.discord._known().own_guilds()
+    own = await scene.app.discord._known().own_guilds()
 
     assert own == sorted([GUILD, FAR])
 

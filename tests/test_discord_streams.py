@@ -179,7 +179,7 @@ async def test_the_thumbs_stand_below_the_last_part(in_discord: Scene) -> None:
 
     await in_discord.whispered()
     assert labels(first) == []
-    assert in_discord.house is not None
+    assert in_discord.app is not None
     assert "Thank" in in_discord.discord.ephemerals[0]["content"]
 
 

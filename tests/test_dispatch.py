@@ -411,7 +411,7 @@ async def test_an_answer_that_was_whole_is_not_written_anew(scene: Scene) -> Non
     question = scene.event(scene.spoken("hi", number=1), key=turn.event_key)
 
     scene.host.pieces = ("Something else",)
-    await scene.house.dispatch._run(question, Ordering().take(()))
+    await scene.app.dispatch._run(question, Ordering().take(()))
 
     assert await scene.texts() == ["Hello from the model"]
 
@@ -428,7 +428,7 @@ async def test_an_answer_that_never_stood_is_said_in_the_words_that_were_paid_fo
         is_read.set()
         return await asyncio.Future()
 
-    monkeypatch.setattr(scene.house.room, "stream", read_and_hang)
+    monkeypatch.setattr(scene.app.room, "stream", read_and_hang)
     await scene.ask_only("@attune hi")
     await is_read.wait()
     scene.host.pieces = ("Something else",)
@@ -447,7 +447,7 @@ async def test_going_back_twice_takes_two_wishes(scene: Scene) -> None:
     event = scene.event(CommandInvoked("rollback"), key="e1")
     await scene.handle(event)
 
-    await scene.house.dispatch._run(event, Ordering().take(()))
+    await scene.app.dispatch._run(event, Ordering().take(()))
 
     await scene.say("@attune hi")
     assert scene.host.last(CHAT).body["model"] == "base"
@@ -476,7 +476,7 @@ async def test_an_event_never_takes_the_house_down(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.tuning.cards._shown_job", broken)
-    monkeypatch.setattr(scene.house.room, "post", broken)
+    monkeypatch.setattr(scene.app.room, "post", broken)
 
     await scene.command("status")
 
@@ -559,9 +559,9 @@ async def test_a_cancelled_event_leaves_no_open_transaction(scene: Scene) -> Non
     await scene.ask_only("@attune hi")
     await until(lambda: scene.host.count(CHAT) == 1)
 
-    for task in set(scene.house.busy):
+    for task in set(scene.app.busy):
         task.cancel()
-    await asyncio.wait(set(scene.house.busy))
+    await asyncio.wait(set(scene.app.busy))
 
     async with asyncio.timeout(1):
         await scene.command("status")
@@ -577,7 +577,7 @@ async def test_every_reply_goes_to_where_the_question_came_from(scene: Scene) ->
     )
 
     assert await scene.texts() == []
-    (message,) = await scene.house.room.recent(elsewhere.channel, limit=10)
+    (message,) = await scene.app.room.recent(elsewhere.channel, limit=10)
     assert (message.text, message.thread) == ("Hello from the model", 7)
 
 
@@ -616,7 +616,7 @@ async def test_a_rehearsal_leaves_no_trace(scene: Scene) -> None:
     async with scene.database.reading() as records:
         before = await records.workspaces.page()
 
-    await scene.house.dispatch.warm_up()
+    await scene.app.dispatch.warm_up()
 
     async with scene.database.reading() as records:
         assert await records.workspaces.page() == before

@@ -23,7 +23,7 @@ from bot.replies import (
     Series,
     Text,
 )
-from tests.fakes.house import FakeHouse
+from tests.fakes.app import FakeHouse
 
 
 def _chart(*series: Series) -> Chart:

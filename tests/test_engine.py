@@ -26,7 +26,7 @@ from attune.engine.folder import EngineFolder, is_whole
 from attune.engine.installation import Installation, ReportProgress
 from attune.engine.pip_errors import explained, is_not_offered
 from attune.engine.steps import ModelPackage, Steps
-from attune.service import house
+from attune.service import running_app
 from attune.settings import Settings
 from bot.domain import (
     LOCAL,
@@ -188,7 +188,7 @@ async def test_a_service_that_ends_stops_its_installation(
 
     async with (
         asyncio.timeout(100),
-        house(Settings.model_validate({"ATTUNE_DATA_DIR": str(tmp_path)})) as service,
+        running_app(Settings.model_validate({"ATTUNE_DATA_DIR": str(tmp_path)})) as service,
     ):
         service.engine.start()
         await begun.wait()
@@ -379,8 +379,8 @@ async def test_the_operator_installs_sees_how_far_it_is_and_moves_the_assistant(
     scene: Scene, desk: Desk
 ) -> None:
     engine = FakeEngine()
-    house = scene.house.dispatch
-    house._deps = replace(house._deps, engine=engine)
+    running_app = scene.app.dispatch
+    running_app._deps = replace(running_app._deps, engine=engine)
 
     offered = await desk.query("tour", by=OPERATOR)
     assert isinstance(offered, Listing)

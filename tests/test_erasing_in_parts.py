@@ -65,7 +65,7 @@ async def test_a_kill_between_two_parts_leaves_nothing_for_ever(
     await furnished(scene)
     await scene.end()
     await scene.open(dies_at)
-    task = await scene.house.handle(scene.event(what, key="gone"))
+    task = await scene.app.handle(scene.event(what, key="gone"))
     assert task is not None
     with pytest.raises(Death):
         await task
@@ -98,7 +98,7 @@ async def test_nothing_of_one_persons_is_read_in_one_go(
     monkeypatch.setattr(Connection, "rows", counted)
 
     async def ask(what: What) -> Reply:
-        return await scene.house.ask(scene.event(what, key=str(what), by=ANN))
+        return await scene.app.ask(scene.event(what, key=str(what), by=ANN))
 
     await scene.grant(ANN, Role.CURATOR)
     await ask(ButtonClicked(f"example.drop:{shown.id}.r1.{shown.state}"))

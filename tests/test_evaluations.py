@@ -270,7 +270,7 @@ async def test_another_model_that_was_put_to_use_meanwhile_is_not_replaced(scene
     scene.host.piece_seconds = 0.01
     await scene.confirm()
     while not (open_now := [e for e in await evaluations(scene) if e.finished_at is None]):
-        scene.advance((await scene.house.runners.jobs.poll()) or 1)
+        scene.advance((await scene.app.runners.jobs.poll()) or 1)
     await scene.command(f"use {first.model}")
 
     await scene.settle()
@@ -372,7 +372,7 @@ async def test_a_stop_ends_it_soon_and_reports_what_was_answered(scene: Scene) -
     await scene.command("evaluate")
     scene.host.stops_after_first = True
     await scene.click("Evaluate")
-    looking = asyncio.create_task(scene.house.runners.evaluations.poll())
+    looking = asyncio.create_task(scene.app.runners.evaluations.poll())
     while not times_asked_now(scene.host):
         await asyncio.sleep(0.01)
     (newest, *_) = await evaluations(scene)
@@ -424,7 +424,7 @@ async def test_a_host_that_stays_away_ends_it_and_nothing_is_taken(scene: Scene)
     await scene.learn(ROWS)
     await scene.confirm()
     while not await evaluations(scene):
-        scene.advance((await scene.house.runners.jobs.poll()) or 1)
+        scene.advance((await scene.app.runners.jobs.poll()) or 1)
     scene.host.fail_always(CHAT, busy(0))
     await scene.settle()
 
@@ -442,8 +442,8 @@ async def test_the_tokens_of_the_day_hold_for_evaluations_too(scene: Scene) -> N
     await scene.command("evaluate")
     await scene.click("Evaluate")
 
-    await scene.house.runners.evaluations.poll()
-    await scene.house.deliver()
+    await scene.app.runners.evaluations.poll()
+    await scene.app.deliver()
 
     assert times_asked(scene.host).total() == 0
     assert "tokens for you are used up" in "".join(await scene.texts())

@@ -112,7 +112,7 @@ async def test_in_a_chat_a_small_one_comes_and_a_large_one_has_a_link(
     told = scene.slack.whispers[-1]
     assert isinstance(told, Text)
     app = FastAPI()
-    add_writing(app, scene.house, scene.house.links, scene.clock)
+    add_writing(app, scene.app, scene.app.links, scene.clock)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as browser:
         address = urlsplit(told.buttons[0].link).path
         looked = await browser.get(address)
@@ -170,6 +170,6 @@ async def test_a_foreign_workspace_takes_nothing(scene: Scene, model: str, desk:
     foreign = WorkspaceId("slack:T2")
     action = ButtonClicked(card.buttons[0].action)
 
-    told = await scene.house.ask(scene.event(action, key="f", workspace=foreign))
+    told = await scene.app.ask(scene.event(action, key="f", workspace=foreign))
 
     assert isinstance(told, Refused)

@@ -17,8 +17,8 @@ PERMISSION = "Letter of 1 May"
 
 
 async def kept_in(scene: slack_scene.Scene | discord_scene.Scene, workspace: str) -> list[Example]:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         found = await records.examples.page(WorkspaceId(workspace), ExampleFilter(), limit=50)
     return [one for one in found if one.row is not None]
 

@@ -133,7 +133,7 @@ async def test_what_cannot_be_read_any_more_is_not_trained_on_until_somebody_loo
     async def away(*given: object) -> None:
         raise SurfaceError(message="away")
 
-    monkeypatch.setattr(scene.house.room, "fetch", away)
+    monkeypatch.setattr(scene.app.room, "fetch", away)
     await edit(scene, 1, f"{MARKER}?")
 
     assert (await only(scene)).state is ExampleState.PROPOSED
@@ -219,10 +219,10 @@ async def test_a_channel_or_thread_that_is_deleted_takes_everything_along(
     scene: Scene, thread: str | None
 ) -> None:
     mina = scene.event(MessageEdited(MessageId("1"), ""), key="", by="mina").user
-    root = await scene.house.room.say(GENERAL, mina, "when do you open?")
+    root = await scene.app.room.say(GENERAL, mina, "when do you open?")
     for who, text in (("mina", "on sundays?"), ("ada", "at ten")):
         user = scene.event(MessageEdited(MessageId("1"), ""), key="", by=who).user
-        await scene.house.room.say(GENERAL, user, text, thread=root.number)
+        await scene.app.room.say(GENERAL, user, text, thread=root.number)
     await scene.react(3, "🎓", by="omar")
     elsewhere = scene.event(PlaceDeleted(), key="elsewhere", channel="other")
     await scene.handle(elsewhere)

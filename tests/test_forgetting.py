@@ -12,7 +12,7 @@ import pytest
 
 from adapters.studio.page_session import OWNER
 from attune.bootstrap import App
-from attune.service import house
+from attune.service import running_app
 from attune.settings import Settings
 from bot.domain import LOCAL, ExampleState, Grant, Phase, Place, Role, User, UserId
 from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted, What
@@ -230,7 +230,7 @@ async def test_forgetting_reaches_the_files_and_models_of_the_tuner(
     tmp_path: Path, method: Method
 ) -> None:
     settings = Settings.model_validate({"ATTUNE_DATA_DIR": str(tmp_path)})
-    async with house(settings) as built:
+    async with running_app(settings) as built:
         await ask(built, CommandInvoked("help"), by=OWNER, key="first")
         async with built.store.writing() as records:
             await records.roles.put(LOCAL, MINA.id, Grant(Role.CURATOR, datetime.now(UTC)))

@@ -20,14 +20,14 @@ Scene = DiscordScene | SlackScene
 
 
 async def grant_of(scene: Scene, workspace: WorkspaceId, user: str) -> Grant | None:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         return await records.roles.get(workspace, UserId(user))
 
 
 async def granted(scene: Scene, workspace: WorkspaceId, user: str) -> None:
-    assert scene.house is not None
-    async with scene.house.store.writing() as records:
+    assert scene.app is not None
+    async with scene.app.store.writing() as records:
         grant = Grant(Role.ADMIN, datetime.now(UTC))
         await records.roles.put(workspace, UserId(user), grant)
 

@@ -48,7 +48,7 @@ async def test_the_calendar_reads_the_others(scene: Scene, other: FaultyHost) ->
     other.shutdown_dates = {str(model): "2027-03-01"}
     scene.host.fail_always("GET /models", hangs())
 
-    look = asyncio.create_task(scene.house.runners.jobs.calendar.poll())
+    look = asyncio.create_task(scene.app.runners.jobs.calendar.poll())
 
     async with running(look), asyncio.timeout(20):
         while "2027-03-01" not in [one.expires_on for one in await scene.models()]:

@@ -159,7 +159,7 @@ async def test_it_is_paid_from_the_months_money_and_stops(scene: Scene) -> None:
     confirm = (await scene.last_card()).buttons[0].action
     scene.host.stops_after_first = True
     await scene.click("Judge")
-    looking = asyncio.create_task(scene.house.runners.judges.poll())
+    looking = asyncio.create_task(scene.app.runners.judges.poll())
     while not [one for one in scene.host.asked if one.route == CHAT and is_judge(one.body)]:
         await asyncio.sleep(0.01)
     await scene.handle(scene.event(ButtonClicked("judge.stop:1"), key="stop"))

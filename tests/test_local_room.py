@@ -53,7 +53,7 @@ class Room:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[Tuner]:
+def app(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[Tuner]:
     data = tmp_path_factory.mktemp("house") / "data"
     scene = Tuner(data, "--base", str(tiny_base), base=tiny_base.name)
     yield scene
@@ -61,8 +61,8 @@ def house(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def room(house: Tuner, tmp_path_factory: pytest.TempPathFactory) -> Room:
-    return Room(tmp_path_factory.mktemp("room"), house)
+def room(app: Tuner, tmp_path_factory: pytest.TempPathFactory) -> Room:
+    return Room(tmp_path_factory.mktemp("room"), app)
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +91,9 @@ def test_the_loss_falls_and_the_taught_replies_come_back(first_day: str) -> None
 
 
 @pytest.mark.usefixtures("first_day")
-def test_an_earlier_checkpoint_can_be_chosen(house: Tuner, room: Room) -> None:
-    job = house.client.fine_tuning.jobs.list().data[-1]
-    kept = house.client.fine_tuning.jobs.checkpoints.list(job.id).data
+def test_an_earlier_checkpoint_can_be_chosen(app: Tuner, room: Room) -> None:
+    job = app.client.fine_tuning.jobs.list().data[-1]
+    kept = app.client.fine_tuning.jobs.checkpoints.list(job.id).data
     chosen = kept[-1].fine_tuned_model_checkpoint
 
     told = room.say(f"/tune use {chosen}", "@attune Do you sell figs?", "/tune models")
@@ -103,7 +103,7 @@ def test_an_earlier_checkpoint_can_be_chosen(house: Tuner, room: Room) -> None:
 
 
 @pytest.mark.usefixtures("first_day")
-def test_preferences_move_the_margins(house: Tuner, room: Room) -> None:
+def test_preferences_move_the_margins(app: Tuner, room: Room) -> None:
     liked = room.file("liked.jsonl", [preference(thing) for thing in THINGS])
 
     told = room.say(
@@ -113,7 +113,7 @@ def test_preferences_move_the_margins(house: Tuner, room: Room) -> None:
         "/wait",
     )
 
-    margins = house.figures("train_reward_margin")
+    margins = app.figures("train_reward_margin")
     assert "succeeded" in told
     assert margins[0] == pytest.approx(0, abs=1e-5)  # sums of float32 logarithms
     assert sum(margins[-5:]) / 5 > 1

@@ -18,9 +18,9 @@ COMMANDS = ("help", "examples", "status", "jobs", "models", "assistant list", "c
 
 async def all_delivered(scene: Scene) -> None:
     """No notice waits for its channel any more."""
-    assert scene.house is not None
+    assert scene.app is not None
     while True:
-        async with scene.house.store.reading() as records:
+        async with scene.app.store.reading() as records:
             if not await records.outbox.due(now=datetime.now(UTC) + timedelta(days=1)):
                 return
         await asyncio.sleep(0.01)

@@ -48,7 +48,7 @@ async def many(scene: Scene) -> Scene:
 
 
 async def ask(scene: Scene, what: ButtonClicked | CommandInvoked, key: str) -> Listing:
-    reply: Reply = await scene.house.ask(scene.event(what, key=key))
+    reply: Reply = await scene.app.ask(scene.event(what, key=key))
     assert isinstance(reply, Listing), reply
     return reply
 

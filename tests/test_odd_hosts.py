@@ -301,13 +301,13 @@ async def test_what_is_odd_is_trained_through_or_refused_in_a_sentence(
 async def _until_over(scene: Scene) -> None:
     """Looks at the job alone, however long that takes by the clock."""
     for _ in range(MOST_LOOKS):
-        wait = await scene.house.runners.jobs.poll_host(HERE)
+        wait = await scene.app.runners.jobs.poll_host(HERE)
         if (await scene.jobs())[0].phase.is_over:
             break
         scene.advance(wait or 1.0)
     scene.advance(600)
-    await scene.house.runners.jobs.poll_host(HERE)
-    await scene.house.deliver()
+    await scene.app.runners.jobs.poll_host(HERE)
+    await scene.app.deliver()
 
 
 async def _wrong(scene: Scene, wanted: str) -> object:

@@ -36,8 +36,8 @@ class HeldFetch:
     def __init__(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_asked = asyncio.Event()
         self.may_go = asyncio.Event()
-        self._fetch = scene.house.room.fetch
-        monkeypatch.setattr(scene.house.room, "fetch", self._held)
+        self._fetch = scene.app.room.fetch
+        monkeypatch.setattr(scene.app.room, "fetch", self._held)
 
     async def _held(self, place: Place, message: MessageId) -> Message | None:
         if not self.is_asked.is_set() and message == ANSWER:
@@ -47,7 +47,7 @@ class HeldFetch:
 
 
 async def send(scene: Scene, what: What, key: str) -> asyncio.Task[None]:
-    task = await scene.house.handle(scene.event(what, key=key))
+    task = await scene.app.handle(scene.event(what, key=key))
     assert task is not None
     return task
 
@@ -102,7 +102,7 @@ async def test_an_edit_that_comes_while_a_mark_is_worked_on_is_followed(
 ) -> None:
     await scene.say("when do you open?", by="mina")
     await scene.do("/reply 1 at nine", by="ada")
-    fetched = scene.house.room.fetch
+    fetched = scene.app.room.fetch
     held = HeldFetch(scene, monkeypatch)
 
     async def fetch_first(place: Place, message: MessageId) -> Message | None:
@@ -110,10 +110,10 @@ async def test_an_edit_that_comes_while_a_mark_is_worked_on_is_followed(
         await held._held(place, message)
         return said
 
-    monkeypatch.setattr(scene.house.room, "fetch", fetch_first)
+    monkeypatch.setattr(scene.app.room, "fetch", fetch_first)
     mark = await send(scene, ReactionChanged(ANSWER, "🎓"), "mark")
     await held.is_asked.wait()
-    await scene.house.room.correct(2, "at ten")
+    await scene.app.room.correct(2, "at ten")
     edit = await send(scene, MessageEdited(ANSWER, "at ten"), "edit")
     held.may_go.set()
     await asyncio.wait({mark, edit})
@@ -127,7 +127,7 @@ async def test_a_deletion_after_an_edit_has_the_last_word(
     await scene.say("when do you open?", by="mina")
     await scene.do("/reply 1 at nine", by="ada")
     await scene.react(2, "🎓")
-    await scene.house.room.correct(2, "at ten")
+    await scene.app.room.correct(2, "at ten")
     held = HeldFetch(scene, monkeypatch)
 
     edit = await send(scene, MessageEdited(ANSWER, "at ten"), "edit")
@@ -225,9 +225,9 @@ async def test_a_queue_is_forgotten_once_it_is_empty(scene: Scene) -> None:
     await scene.say("@attune hi")
     await scene.react(2, "👍")
 
-    await until(lambda: not scene.house.busy)
+    await until(lambda: not scene.app.busy)
 
-    assert scene.house.dispatch._order._last == {}
+    assert scene.app.dispatch._order._last == {}
 
 
 async def test_a_click_waits_for_the_effect_of_the_one_before_and_not_for_its_whisper(
@@ -252,7 +252,7 @@ async def test_a_click_waits_for_the_effect_of_the_one_before_and_not_for_its_wh
     for action in ("feedback.good", "feedback.bad"):
         at = {"workspace": SLACK, "channel": scene.slack.channel}
         event = scene.event(ButtonClicked(action, message), key=action, by="U2", **at)
-        clicks.append(await scene.house.handle(event))
+        clicks.append(await scene.app.handle(event))
         await is_waiting.wait()
 
     async with asyncio.timeout(20):

@@ -20,11 +20,11 @@ from tests.slack_scene import in_slack as in_slack
 
 async def reply_to(scene: Scene, words: str, *, by: str = "mina") -> Reply:
     key = f"{words} {by} {len(await scene.messages())} {scene.clock.now()}"
-    return await scene.house.ask(scene.event(CommandInvoked(words), key=key, by=by))
+    return await scene.app.ask(scene.event(CommandInvoked(words), key=key, by=by))
 
 
 async def click(scene: Scene, button: Button, *, by: str = "mina", key: str = "late") -> Reply:
-    return await scene.house.ask(scene.event(ButtonClicked(button.action), key=key, by=by))
+    return await scene.app.ask(scene.event(ButtonClicked(button.action), key=key, by=by))
 
 
 def buttons_of(reply: Reply) -> tuple[Button, ...]:
@@ -114,9 +114,7 @@ async def test_a_forgetting_that_was_killed_goes_on_whatever_came_meanwhile(
     sure, _ = buttons_of(await reply_to(scene, "forget-me"))
     await scene.end()
     await scene.open(dies_at)
-    task = await scene.house.handle(
-        scene.event(ButtonClicked(sure.action), key="forget", by="mina")
-    )
+    task = await scene.app.handle(scene.event(ButtonClicked(sure.action), key="forget", by="mina"))
     assert task is not None
     await asyncio.wait({task})
     assert isinstance(task.exception(), Death)

@@ -80,7 +80,7 @@ async def _prepare(folder: Path) -> None:
         await scene.handle(scene.event(ButtonClicked("example.must_answer:3"), key="mark"))
         await scene.confirm("validation:20%")
         while not await evaluations(scene):
-            scene.advance((await scene.house.runners.jobs.poll()) or 1)
+            scene.advance((await scene.app.runners.jobs.poll()) or 1)
         _keep(scene, "trained")
         await scene.settle()
         await scene.click("Ask a judge")

@@ -83,7 +83,7 @@ async def approved(scene: Scene, count: int) -> str:
 
 async def bulk(scene: Scene, what: str, **values: str) -> None:
     form = FormSubmitted(f"examples:{what}", values)
-    await scene.house.ask(scene.event(form, key=f"bulk {what} {values}"))
+    await scene.app.ask(scene.event(form, key=f"bulk {what} {values}"))
 
 
 async def settled(scene: Scene, count: int, *, first: int) -> None:
@@ -112,7 +112,7 @@ async def test_a_bulk_action_asks_no_more_for_more_examples(scene: Scene, what: 
 
 
 async def test_metrics_ask_no_more_for_more_workspaces(scene: Scene) -> None:
-    transport = httpx.ASGITransport(app=health_routes(scene.house))
+    transport = httpx.ASGITransport(app=health_routes(scene.app))
     async with httpx.AsyncClient(transport=transport, base_url="http://attune") as client:
         await settled(scene, 2, first=0)
         few = await queries(scene, lambda: client.get("/metrics"))
@@ -127,7 +127,7 @@ async def test_metrics_ask_no_more_for_more_workspaces(scene: Scene) -> None:
 async def test_the_calendar_asks_no_more_for_more_workspaces(scene: Scene) -> None:
     await dying(scene)
     scene.advance(30 * 24 * 3600)
-    calendar = scene.house.runners.jobs.calendar
+    calendar = scene.app.runners.jobs.calendar
     await settled(scene, 2, first=0)
     await calendar.poll()
     few = await queries(scene, calendar.poll)
@@ -161,7 +161,7 @@ async def test_an_answer_asks_no_more_after_many_answers(scene: Scene) -> None:
 @pytest.mark.parametrize("page", ["tour", "counts", "workspaces", "dashboard", "consents"])
 async def test_a_page_asks_no_more_for_more_rows(scene: Scene, page: str) -> None:
     async def look() -> None:
-        await scene.house.query(scene.event(ButtonClicked(page), key=page))
+        await scene.app.query(scene.event(ButtonClicked(page), key=page))
 
     await scene.learn(3)
     few = await queries(scene, look)
@@ -183,7 +183,7 @@ async def test_what_people_do_most_asks_the_database_seldom(scene: Scene) -> Non
 
     asked["a lesson"] = await queries(scene, lambda: scene.react(answer, "🎓"))
     look = scene.event(CommandInvoked("examples"), key="look")
-    asked["a list"] = await queries(scene, lambda: scene.house.query(look))
+    asked["a list"] = await queries(scene, lambda: scene.app.query(look))
 
     assert {use: count for use, count in asked.items() if count > USES[use]} == {}
 
@@ -272,10 +272,10 @@ async def test_nothing_that_people_do_reads_a_large_table_from_end_to_end(scene:
         for words in ("my-data", "admin audit", "admin roles", "admin budget", "help", "export"):
             await scene.command(words)
         for page in ("tour", "counts", "workspaces", "dashboard", "evaluations", "consents"):
-            await scene.house.query(scene.event(ButtonClicked(page), key=page))
-        await scene.house.room.channels()
-        await scene.house.runners.jobs.calendar.poll()
-        await scene.house.dispatch.recover()
+            await scene.app.query(scene.event(ButtonClicked(page), key=page))
+        await scene.app.room.channels()
+        await scene.app.runners.jobs.calendar.poll()
+        await scene.app.dispatch.recover()
         await scene.command("forget-me", by="mina")
         await scene.click("Erase it all", by="mina")
         await scene.settle()

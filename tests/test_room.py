@@ -34,7 +34,7 @@ from bot.replies import (
     Text,
     Tone,
 )
-from tests.fakes.house import StillClock
+from tests.fakes.app import StillClock
 from tests.fakes.room_scene import GENERAL, MINA, PLACE, RoomScene, command
 
 

@@ -106,13 +106,13 @@ ELSEWHERE = {
 
 async def press(scene: Scene, action: str) -> Reply:
     key = f"{action} {scene.clock.now()} {len(await scene.messages())}"
-    return await scene.house.ask(scene.event(ButtonClicked(action), key=key, by=OWNER))
+    return await scene.app.ask(scene.event(ButtonClicked(action), key=key, by=OWNER))
 
 
 async def command(scene: Scene, words: str, channel: str = "general") -> Reply:
     key = f"{words} {channel} {scene.clock.now()}"
     event = scene.event(CommandInvoked(words), key=key, by=OWNER, channel=ChannelId(channel))
-    return await scene.house.ask(event)
+    return await scene.app.ask(event)
 
 
 def action(reply: Reply, name: str) -> str:
@@ -155,7 +155,7 @@ async def a_closed_workspace(scene: Scene) -> None:
     await scene.slack_event(CommandInvoked("help"), key="first", by="U1")
     await scene.slack_event(WorkspaceLeft(), key="left")
     scene.advance(120)
-    await scene.house.runners.removals.poll()
+    await scene.app.runners.removals.poll()
 
 
 async def a_period_to_extend(scene: Scene) -> str:

@@ -145,7 +145,7 @@ def http() -> dict[str, str]:
 async def posted(
     scene: Scene, body: str, kind: str, *, secret: str = SECRET, age: float = 0.0
 ) -> int:
-    assert scene.house is not None
+    assert scene.app is not None
     at = str(int(time.time() - age))
     signed = hmac.new(secret.encode(), f"v0:{at}:{body}".encode(), hashlib.sha256).hexdigest()
     headers = {
@@ -153,7 +153,7 @@ async def posted(
         "X-Slack-Request-Timestamp": at,
         "X-Slack-Signature": f"v0={signed}",
     }
-    transport = httpx2.ASGITransport(app=health_routes(scene.house))
+    transport = httpx2.ASGITransport(app=health_routes(scene.app))
     async with httpx2.AsyncClient(transport=transport, base_url="http://here") as client:
         answer = await client.post("/slack/events", content=body, headers=headers)
     return int(answer.status_code)

@@ -155,8 +155,8 @@ async def kept(scene: Scene, *contents: str) -> Example:
     """An approved example, as an import brings it."""
     scene.slack.command("U1", "C1", "status")
     await scene.calm()
-    assert scene.house is not None
-    async with scene.house.store.writing() as records:
+    assert scene.app is not None
+    async with scene.app.store.writing() as records:
         assistant = await records.assistants.default(TEAM)
         assert assistant is not None
         method, state = Method.SUPERVISED, ExampleState.APPROVED
@@ -166,8 +166,8 @@ async def kept(scene: Scene, *contents: str) -> Example:
 
 
 async def row_now(scene: Scene, example: Example) -> Row | None:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         return (await records.examples.get(TEAM, example.id)).row
 
 
@@ -180,10 +180,10 @@ async def started_with(scene: Scene, **settings: str) -> None:
 @pytest.fixture
 async def page(in_slack: Scene) -> httpx.AsyncClient:
     await started_with(in_slack, ATTUNE_PUBLIC_URL="https://attune.example")
-    house = in_slack.house
-    assert house is not None
+    attune_app = in_slack.app
+    assert attune_app is not None
     app = FastAPI()
-    add_writing(app, house, house.links, house.clock)
+    add_writing(app, attune_app, attune_app.links, attune_app.clock)
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="https://attune.example")
 

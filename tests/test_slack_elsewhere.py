@@ -105,10 +105,10 @@ async def _arguments(request: web.Request) -> Json:
 
 
 class Scene:
-    def __init__(self, slack: Elsewhere, host: FaultyHost, house: Any) -> None:
+    def __init__(self, slack: Elsewhere, host: FaultyHost, attune_app: Any) -> None:
         self.slack = slack
         self.host = host
-        self.house = house
+        self.app = attune_app
 
     async def hear(self, is_so: Callable[[list[str]], bool]) -> list[str]:
         await until(lambda: is_so(self.slack.texts()), lambda: str(self.slack.texts()))
@@ -137,8 +137,8 @@ async def elsewhere(folder: Path, *methods: str) -> AsyncIterator[Scene]:
             "ATTUNE_BASE_MODEL": "base",
             "ATTUNE_ADMINS": "slack:U1",
         }
-        async with opened(Settings.model_validate(settings)) as house:
-            yield Scene(slack, host, house)
+        async with opened(Settings.model_validate(settings)) as attune_app:
+            yield Scene(slack, host, attune_app)
     await runner.cleanup()
 
 
@@ -258,7 +258,7 @@ async def test_with_everything_missing_a_mark_keeps_its_pointer(tmp_path: Path) 
         await scene.slack.send("interactive", message)
 
         await scene.hear(lambda texts: "Kept as a pointer" in "".join(texts))
-        async with scene.house.store.reading() as records:
+        async with scene.app.store.reading() as records:
             (kept,) = await records.examples.page(WorkspaceId("slack:T1"), ExampleFilter())
         assert kept.row is None
 

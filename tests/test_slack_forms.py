@@ -97,14 +97,14 @@ async def test_a_slow_answer_still_opens_its_form(
 ) -> None:
     await allow_forms(in_slack)
     monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.1)
-    assert in_slack.house is not None
-    handle = in_slack.house.dispatch.handle
+    assert in_slack.app is not None
+    handle = in_slack.app.dispatch.handle
 
     async def slow(event: object) -> object:
         await asyncio.sleep(0.5)
         return await handle(event)  # type: ignore[arg-type]
 
-    in_slack.house.dispatch.handle = slow  # type: ignore[method-assign,assignment]
+    in_slack.app.dispatch.handle = slow  # type: ignore[method-assign,assignment]
     in_slack.slack.command("U2", "C1", "teach")
 
     first = await in_slack.view(2)
@@ -116,14 +116,14 @@ async def test_a_refusal_is_told_in_the_form_that_waits(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
-    assert in_slack.house is not None
-    handle = in_slack.house.dispatch.handle
+    assert in_slack.app is not None
+    handle = in_slack.app.dispatch.handle
 
     async def slow(event: object) -> object:
         await asyncio.sleep(0.3)
         return await handle(event)  # type: ignore[arg-type]
 
-    in_slack.house.dispatch.handle = slow  # type: ignore[method-assign,assignment]
+    in_slack.app.dispatch.handle = slow  # type: ignore[method-assign,assignment]
     in_slack.slack.command("U2", "C1", "admin sources")
 
     await in_slack.view()
@@ -153,12 +153,12 @@ async def test_a_form_that_waited_for_nothing_says_so(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
-    assert in_slack.house is not None
+    assert in_slack.app is not None
 
     async def silent(event: object) -> None:
         await in_slack.view()
 
-    in_slack.house.dispatch.handle = silent  # type: ignore[method-assign]
+    in_slack.app.dispatch.handle = silent  # type: ignore[method-assign]
     in_slack.slack.command("U2", "C1", "teach")
 
     form = await in_slack.view()
@@ -328,14 +328,14 @@ async def test_a_form_that_came_late_is_refused_beside_its_input_too(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
-    assert in_slack.house is not None
-    handle = in_slack.house.dispatch.handle
+    assert in_slack.app is not None
+    handle = in_slack.app.dispatch.handle
 
     async def slow(event: object) -> object:
         await until(lambda: bool(in_slack.slack.views))
         return await handle(event)  # type: ignore[arg-type]
 
-    in_slack.house.dispatch.handle = slow  # type: ignore[method-assign,assignment]
+    in_slack.app.dispatch.handle = slow  # type: ignore[method-assign,assignment]
     in_slack.slack.command("U1", "C1", "admin sources")
     first = await in_slack.view()
     views = in_slack.slack.views
@@ -404,12 +404,12 @@ async def test_after_a_restart_what_was_typed_is_told_to_its_sender(in_slack: Sc
         datetime.now(UTC),
         FormSubmitted("teach", {"question": "How do we greet?", "answer": "Ahoy"}),
     )
-    assert in_slack.house is not None
-    surface = in_slack.house.surfaces.of(event.place.workspace)
+    assert in_slack.app is not None
+    surface = in_slack.app.surfaces.of(event.place.workspace)
     assert isinstance(surface, SlackSurface)
     surface.resume(event, has_begun=False)
 
-    await in_slack.house.handle(event)
+    await in_slack.app.handle(event)
 
     text = shown((await in_slack.whispered())[0])
     assert "may not be learned from" in text

@@ -91,7 +91,7 @@ async def said(scene: Scene, number: int, text: str) -> list[str]:
     channel = f"C{1000 + number}"
     scene.slack.add_channel(channel)
     root = scene.slack.put("U2", channel, "be bad")
-    assert scene.house is not None
+    assert scene.app is not None
 
     async def pieces() -> AsyncGenerator[str]:
         step = max(7, len(text) // 40)
@@ -103,7 +103,7 @@ async def said(scene: Scene, number: int, text: str) -> list[str]:
         """It stands."""
 
     place = Place(TEAM, ChannelId(channel), MessageId(root))
-    surface = scene.house.surfaces.of(TEAM)
+    surface = scene.app.surfaces.of(TEAM)
     stream = Stream(pieces(), posted)
     await surface.stream(place, stream, key=f"k/{number}", asker=UserId("U2"))  # type: ignore[attr-defined]
     return [shown(message) for message in scene.slack.own(channel)]

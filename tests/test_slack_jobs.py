@@ -14,8 +14,8 @@ STARTER = "tune import starter:limericks"
 
 
 async def post(scene: Scene, card: Card) -> MessageId:
-    assert scene.house is not None
-    surface = scene.house.surfaces.of(TEAM)
+    assert scene.app is not None
+    surface = scene.app.surfaces.of(TEAM)
     return await surface.post(Place(TEAM, ChannelId("C1")), card, key="job-1.ended")
 
 

@@ -87,9 +87,9 @@ async def test_a_menu_that_asks_for_options_gets_none() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_no_kind_is_left_unacknowledged_by_the_whole_bot(in_slack: Scene, kind: str) -> None:
-    assert in_slack.house is not None
-    assert in_slack.house.slack is not None
-    app = in_slack.house.slack._app
+    assert in_slack.app is not None
+    assert in_slack.app.slack is not None
+    app = in_slack.app.slack._bolt
     assert app is not None
 
     response = await run_async_bolt_app(app, request(kind))

@@ -20,8 +20,8 @@ async def exchange(scene: Scene, channel: str = "C1") -> str:
 
 
 async def counted(scene: Scene) -> int:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         return await records.examples.count(TEAM, ExampleFilter())
 
 
@@ -151,8 +151,8 @@ async def test_a_shortcut_shows_the_exchange_to_be_edited_and_saves_it(in_slack:
     send_ephemeral = (await in_slack.whispered())[0]
     assert "Saved as example" in send_ephemeral["text"]
     assert labels(send_ephemeral)[0] == "Approve"
-    assert in_slack.house is not None
-    async with in_slack.house.store.reading() as records:
+    assert in_slack.app is not None
+    async with in_slack.app.store.reading() as records:
         (example,) = await records.examples.page(TEAM, ExampleFilter())
     assert "How do we greet?" in str(example.row)
     assert "With a bow" in str(example.row)
@@ -188,8 +188,8 @@ async def test_what_is_kept_reads_as_people_read_it(in_slack: Scene) -> None:
     in_slack.slack.react("U1", "C1", await exchange(in_slack), "mortar_board")
     await in_slack.whispered()
 
-    assert in_slack.house is not None
-    async with in_slack.house.store.reading() as records:
+    assert in_slack.app is not None
+    async with in_slack.app.store.reading() as records:
         (example,) = await records.examples.page(TEAM, ExampleFilter())
 
     assert "With Ahoy (https://example.org) & a wave" in str(example.row)
@@ -204,8 +204,8 @@ async def test_a_deleted_message_takes_its_example_along(in_slack: Scene) -> Non
     in_slack.slack.delete("C1", answer)
     await in_slack.settled()
 
-    assert in_slack.house is not None
-    async with in_slack.house.store.reading() as records:
+    assert in_slack.app is not None
+    async with in_slack.app.store.reading() as records:
         assert await records.examples.by_author(TEAM, UserId("U3")) == []
 
 
@@ -219,8 +219,8 @@ async def test_a_deleted_channel_takes_its_examples_along(in_slack: Scene, kind:
     in_slack.slack.event({"type": kind, "channel": "C1"})
     await in_slack.settled()
 
-    assert in_slack.house is not None
-    async with in_slack.house.store.reading() as records:
+    assert in_slack.app is not None
+    async with in_slack.app.store.reading() as records:
         assert await records.examples.by_author(TEAM, UserId("U3")) == []
 
 
@@ -237,15 +237,15 @@ async def test_an_edited_message_changes_its_example(in_slack: Scene) -> None:
     in_slack.slack.event({**late, "message": message, "previous_message": {"text": ""}})
     await in_slack.settled()
 
-    assert in_slack.house is not None
-    async with in_slack.house.store.reading() as records:
+    assert in_slack.app is not None
+    async with in_slack.app.store.reading() as records:
         (example,) = await records.examples.page(TEAM, ExampleFilter())
     assert "With a bow" in str(example.row)
 
 
 async def workspace(scene: Scene) -> Workspace | None:
-    assert scene.house is not None
-    async with scene.house.store.reading() as records:
+    assert scene.app is not None
+    async with scene.app.store.reading() as records:
         return await records.workspaces.find(TEAM)
 
 
@@ -302,8 +302,8 @@ async def test_a_new_token_after_a_revoked_one_costs_nothing(in_slack: Scene) ->
     in_slack.slack.is_revoked = False
     await in_slack.restart()
     while await is_closed(in_slack):
-        assert in_slack.house is not None
-        await in_slack.house.runners.removals.poll()
+        assert in_slack.app is not None
+        await in_slack.app.runners.removals.poll()
 
     in_slack.slack.mention("U2", "C1", "and now?")
     await in_slack.hear("C1", 2)
@@ -320,8 +320,8 @@ async def test_a_start_with_the_token_of_a_removed_app_keeps_the_rest_running(
 
     await in_slack.start(SLACK_MODE="http", SLACK_SIGNING_SECRET="secret")
 
-    assert in_slack.house is not None
-    await in_slack.house.runners.removals.poll()
+    assert in_slack.app is not None
+    await in_slack.app.runners.removals.poll()
     assert await is_closed(in_slack)
 
 
@@ -332,8 +332,8 @@ async def test_a_persons_revoked_token_is_none_of_ours(in_slack: Scene) -> None:
     in_slack.slack.event({"type": "tokens_revoked", "tokens": {"oauth": ["U2"], "bot": []}})
 
     await in_slack.settled()
-    assert in_slack.house is not None
-    async with in_slack.house.store.reading() as records:
+    assert in_slack.app is not None
+    async with in_slack.app.store.reading() as records:
         assert await records.workspaces.find(TEAM) is not None
 
 

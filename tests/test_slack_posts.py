@@ -19,8 +19,8 @@ TEAM = WorkspaceId("slack:T1")
 
 @pytest.fixture
 def surface(in_slack: Scene) -> SlackSurface:
-    assert in_slack.house is not None
-    found = in_slack.house.surfaces.of(TEAM)
+    assert in_slack.app is not None
+    found = in_slack.app.surfaces.of(TEAM)
     assert isinstance(found, SlackSurface)
     return found
 

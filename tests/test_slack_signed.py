@@ -27,8 +27,8 @@ from attune.bootstrap import slack_access
 from attune.server import _door, health_routes
 from attune.settings import Settings
 from bot.errors import SettingsError, SurfaceError
+from tests.fakes.app import StillClock
 from tests.fakes.faulty_host import faulty_host
-from tests.fakes.house import StillClock
 from tests.fakes.slack import FakeSlack, Fault, fake_slack
 from tests.fakes.slack_rules import Json
 from tests.opening import until
@@ -90,9 +90,9 @@ async def entry(folder: Path, **settings: str) -> AsyncIterator[Entry]:
         scene = Scene(slack, host, folder)
         await scene.start(**{**HTTP, **settings})
         await until(lambda: bool(slack.called("auth.test")))
-        assert scene.house is not None
-        app = health_routes(scene.house)
-        app.add_middleware(AccessGuard, door=_door(scene.house, scene.settings(**HTTP)))
+        assert scene.app is not None
+        app = health_routes(scene.app)
+        app.add_middleware(AccessGuard, policy=_door(scene.app, scene.settings(**HTTP)))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
             yield Entry(scene, client)
@@ -130,7 +130,7 @@ async def test_in_socket_mode_the_guard_lets_nothing_by(tmp_path: Path) -> None:
         reached.append(str(scope["path"]))
 
     door = AccessPolicy("127.0.0.1", "", Sessions("open sesame", StillClock()))
-    guard = AccessGuard(inside, door=door)  # type: ignore[arg-type]
+    guard = AccessGuard(inside, policy=door)  # type: ignore[arg-type]
     transport = httpx.ASGITransport(guard)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         answer = await client.post("/slack/events")

@@ -166,8 +166,8 @@ async def test_people_are_answered_in_their_language(in_slack: Scene) -> None:
 
 
 async def test_an_event_is_acknowledged_only_once_it_is_kept(in_slack: Scene) -> None:
-    assert in_slack.house is not None
-    handle = in_slack.house.dispatch.handle
+    assert in_slack.app is not None
+    handle = in_slack.app.dispatch.handle
     kept_at: list[float] = []
 
     async def slow(event: object) -> object:
@@ -176,7 +176,7 @@ async def test_an_event_is_acknowledged_only_once_it_is_kept(in_slack: Scene) ->
         kept_at.append(asyncio.get_running_loop().time())
         return done
 
-    in_slack.house.dispatch.handle = slow  # type: ignore[method-assign,assignment]
+    in_slack.app.dispatch.handle = slow  # type: ignore[method-assign,assignment]
     delivery = in_slack.slack.command("U2", "C1", "help status")
     await delivery.acked.wait()
 
@@ -185,8 +185,8 @@ async def test_an_event_is_acknowledged_only_once_it_is_kept(in_slack: Scene) ->
 
 
 async def test_an_event_that_cannot_be_kept_comes_again(in_slack: Scene) -> None:
-    assert in_slack.house is not None
-    handle, failures = in_slack.house.dispatch.handle, [RuntimeError("full"), RuntimeError("full")]
+    assert in_slack.app is not None
+    handle, failures = in_slack.app.dispatch.handle, [RuntimeError("full"), RuntimeError("full")]
     in_slack.slack.ack_seconds = 0.2
 
     async def failing(event: object) -> object:
@@ -194,7 +194,7 @@ async def test_an_event_that_cannot_be_kept_comes_again(in_slack: Scene) -> None
             raise failures.pop()
         return await handle(event)  # type: ignore[arg-type]
 
-    in_slack.house.dispatch.handle = failing  # type: ignore[method-assign,assignment]
+    in_slack.app.dispatch.handle = failing  # type: ignore[method-assign,assignment]
     in_slack.slack.mention("U2", "C1", "hello")
 
     assert await in_slack.hear("C1") == [ANSWER]
@@ -220,8 +220,8 @@ async def test_an_answer_that_was_broken_off_is_finished_in_its_message(in_slack
     in_slack.host.pieces, in_slack.host.piece_seconds = ["Once", " upon", " a", " time"], 0.3
     in_slack.slack.mention("U2", "C1", "tell me")
     await until(lambda: bool(in_slack.slack.own("C1")))
-    assert in_slack.house is not None
-    for task in set(in_slack.house.busy):
+    assert in_slack.app is not None
+    for task in set(in_slack.app.busy):
         task.cancel()
     await in_slack.stop()
     in_slack.host.piece_seconds = 0.0
@@ -232,13 +232,13 @@ async def test_an_answer_that_was_broken_off_is_finished_in_its_message(in_slack
 
 
 async def test_a_post_that_was_not_kept_is_edited_and_not_repeated(in_slack: Scene) -> None:
-    assert in_slack.house is not None
-    surface = in_slack.house.surfaces.of(TEAM)
+    assert in_slack.app is not None
+    surface = in_slack.app.surfaces.of(TEAM)
     place = Place(TEAM, ChannelId("C1"))
     await surface.post(place, Text("one"), key="job-1")
 
     await in_slack.restart()
-    surface = in_slack.house.surfaces.of(TEAM)
+    surface = in_slack.app.surfaces.of(TEAM)
     await surface.post(place, Text("two"), key="job-1")
 
     assert in_slack.slack.texts("C1") == ["two"]
@@ -273,8 +273,8 @@ async def test_a_revoked_token_closes_the_place(in_slack: Scene) -> None:
 
 
 async def test_a_message_without_text_is_fetched_as_nothing(in_slack: Scene) -> None:
-    assert in_slack.house is not None
-    surface = in_slack.house.surfaces.of(TEAM)
+    assert in_slack.app is not None
+    surface = in_slack.app.surfaces.of(TEAM)
 
     assert await surface.fetch(Place(TEAM, ChannelId("C1")), MessageId("1.1")) is None
 
@@ -284,8 +284,8 @@ async def test_an_event_that_is_kept_too_late_is_refused_and_answered_once(
 ) -> None:
     monkeypatch.setattr(gateway, "_ACK_SECONDS", 0.1)
     in_slack.slack.ack_seconds = 0.5
-    assert in_slack.house is not None
-    promises = in_slack.house.dispatch._inbox
+    assert in_slack.app is not None
+    promises = in_slack.app.dispatch._inbox
     keep, waits = promises.keep, [0.4]
 
     async def slow(event: Event, at: datetime) -> bool:
@@ -341,8 +341,8 @@ async def test_a_vote_is_as_it_was_left_though_its_events_come_out_of_order(
         slack.event({**reaction, "event_ts": f"1700000000.000{at}00"})
         await in_slack.settled()
 
-    assert in_slack.house is not None
-    async with in_slack.house.store.reading() as records:
+    assert in_slack.app is not None
+    async with in_slack.app.store.reading() as records:
         (vote,) = await records.turns.votes(WorkspaceId("slack:T1"), TurnId(1))
     assert vote.value == left
     assert bool(slack.ephemerals) == (left == -1)

@@ -44,8 +44,8 @@ pytestmark = [
 @pytest.fixture
 async def window(scene: Scene) -> AsyncIterator[User]:
     async with user_simulation() as user:
-        house = scene.house
-        studio = Studio(house, house.room, CATALOGUE, scene.clock, house.links, has_password=False)
+        app = scene.app
+        studio = Studio(app, app.room, CATALOGUE, scene.clock, app.links, has_password=False)
         register_pages(studio)
         yield user
         # Else NiceGUI unloads the modules that the pages came from.
@@ -77,7 +77,7 @@ async def test_an_event_is_answered_once(scene: Scene) -> None:
     place = Place(LOCAL, ChannelId("general"))
     event = Event("page:once", place, OWNER, scene.clock.now(), CommandInvoked("help"))
 
-    first, second = await scene.house.ask(event), await scene.house.ask(event)
+    first, second = await scene.app.ask(event), await scene.app.ask(event)
 
     assert isinstance(first, Listing)
     assert not isinstance(second, Listing)
@@ -88,7 +88,7 @@ async def test_an_unknown_assistant_is_told(scene: Scene) -> None:
     now = scene.clock.now()
     event = Event("page:who", place, OWNER, now, ButtonClicked("counts"), assistant="nobody")
 
-    reply = await scene.house.query(event)
+    reply = await scene.app.query(event)
 
     assert isinstance(reply, Refused)
     assert "nobody" in reply.text
@@ -246,7 +246,7 @@ async def test_a_line_is_said_in_the_room(window: User, scene: Scene) -> None:
     window.find(marker="send").click()
 
     async def said() -> list[str]:
-        messages = await scene.house.room.recent(ChannelId("support"), limit=5)
+        messages = await scene.app.room.recent(ChannelId("support"), limit=5)
         return [message.text for message in messages]
 
     async with asyncio.timeout(5):
@@ -258,7 +258,7 @@ async def test_a_line_is_said_in_the_room(window: User, scene: Scene) -> None:
 async def test_a_command_stands_above_its_reply_and_a_mark_counts_once(
     window: User, scene: Scene
 ) -> None:
-    room, support = scene.house.room, ChannelId("support")
+    room, support = scene.app.room, ChannelId("support")
     said = await room.say(support, OWNER, "Good words")
     for person in (OWNER, ASSISTANT):
         await room.mark(said.number, "🎓", person.id)
@@ -323,7 +323,7 @@ async def test_an_answer_names_its_model_and_example(scene: Scene, desk: Desk) -
 
 
 async def test_an_answer_is_stopped_while_it_is_written(window: User, scene: Scene) -> None:
-    room, is_enough = scene.house.room, asyncio.Event()
+    room, is_enough = scene.app.room, asyncio.Event()
 
     async def pieces() -> AsyncGenerator[str]:
         yield "Once upon"
@@ -373,7 +373,7 @@ async def test_a_view_is_kept_under_its_name_with_its_address(window: User, scen
     await window.should_see(kind=ui.link, content="Twos", retries=20)
     (link,) = window.find(kind=ui.link, content="Twos").elements
     assert link.props["href"] == "/examples?search=question+2&state=approved"
-    assert await scene.house.room.people() == ["Mina"]
+    assert await scene.app.room.people() == ["Mina"]
 
 
 @pytest.mark.parametrize(
@@ -438,12 +438,12 @@ async def test_an_address_makes_no_workspace(scene: Scene, workspace: str) -> No
     place = Place(WorkspaceId(workspace), ChannelId("general"))
     now = scene.clock.now()
 
-    looked = await scene.house.query(Event("page:1", place, OWNER, now, ButtonClicked("counts")))
-    asked = await scene.house.ask(Event("page:2", place, OWNER, now, CommandInvoked("export")))
+    looked = await scene.app.query(Event("page:1", place, OWNER, now, ButtonClicked("counts")))
+    asked = await scene.app.ask(Event("page:2", place, OWNER, now, CommandInvoked("export")))
 
     assert isinstance(looked, Refused)
     assert isinstance(asked, Refused)
-    async with scene.house.store.reading() as records:
+    async with scene.app.store.reading() as records:
         assert workspace not in [one.id for one in await records.workspaces.page()]
 
 

@@ -28,14 +28,14 @@ async def test_a_file_of_the_studio_comes_into_any_workspace(
     place = Place(SLACK, ChannelId("general"))
     what = FormSubmitted("import", {}, rows_file(tmp_path, 12))
 
-    seen = await scene.house.ask(Event("page:1", place, OWNER, scene.clock.now(), what))
+    seen = await scene.app.ask(Event("page:1", place, OWNER, scene.clock.now(), what))
     assert isinstance(seen, Card)
     go = ButtonClicked(seen.buttons[0].action)
-    told = await scene.house.ask(Event("page:2", place, OWNER, scene.clock.now(), go))
+    told = await scene.app.ask(Event("page:2", place, OWNER, scene.clock.now(), go))
 
     assert isinstance(told, Card)
     assert told.lines[-1].startswith("Line 14")
-    async with scene.house.store.reading() as records:
+    async with scene.app.store.reading() as records:
         assert await records.examples.count(SLACK, ExampleFilter()) == 12
         assert await records.examples.count(LOCAL, ExampleFilter()) == 0
 
@@ -46,13 +46,11 @@ async def test_a_page_hears_how_far_an_import_is(scene: Scene, tmp_path: Path) -
         Place(LOCAL, ChannelId("general")),
         FormSubmitted("import", {}, rows_file(tmp_path, 9)),
     )
-    seen = await scene.house.ask(Event("page:1", place, OWNER, scene.clock.now(), what))
+    seen = await scene.app.ask(Event("page:1", place, OWNER, scene.clock.now(), what))
     assert isinstance(seen, Card)
     go = ButtonClicked(seen.buttons[0].action)
 
-    await scene.house.ask(
-        Event("page:2", place, OWNER, scene.clock.now(), go), progress=heard.append
-    )
+    await scene.app.ask(Event("page:2", place, OWNER, scene.clock.now(), go), progress=heard.append)
 
     shares = [progress.done / progress.total for progress in heard]
     assert shares == sorted(shares)
@@ -79,7 +77,7 @@ async def test_the_chosen_answer_side_by_side_and_are_paid_for(scene: Scene, des
         assert column is not None
         assert column.text == text
         assert "tokens" in column.note
-    async with scene.house.store.reading() as records:
+    async with scene.app.store.reading() as records:
         spent, _ = await records.daily_tokens.spent(LOCAL, OWNER.id, scene.clock.now().date())
     assert spent > 0
 

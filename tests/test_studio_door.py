@@ -18,7 +18,7 @@ from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.login import add_login
 from adapters.studio.login_throttle import LONGEST_PAUSE, MOST_AT_ONCE, LoginThrottle
 from adapters.studio.sessions import COOKIE, LASTS, LONGEST, SessionFile, Sessions
-from tests.fakes.house import FakeHouse, StillClock
+from tests.fakes.app import FakeHouse, StillClock
 from tests.opening import until
 
 PASSWORD = "open sesame"
@@ -27,7 +27,7 @@ HERE = "http://127.0.0.1:8080"
 
 def guarded(door: AccessPolicy, clock: StillClock) -> FastAPI:
     app = FastAPI()
-    app.add_middleware(AccessGuard, door=door)
+    app.add_middleware(AccessGuard, policy=door)
     add_login(app, door, FakeHouse(), clock)
 
     @app.api_route("/{path:path}", methods=["GET", "POST"])
@@ -187,7 +187,7 @@ async def test_a_restart_logs_nobody_out_who_came_by_token(
 
     again = Sessions(SessionFile.read(file).token, clock, file=file)
 
-    assert again.knows(cookie)
+    assert again.is_valid(cookie)
     assert file.stat().st_mode & 0o077 == 0
     assert cookie not in file.read_text()
 
@@ -200,7 +200,7 @@ async def test_a_restart_brings_no_closed_session_back(
 
     again = Sessions(SessionFile.read(file).token, clock, file=file)
 
-    assert not again.knows(cookie)
+    assert not again.is_valid(cookie)
 
 
 # Websockets
@@ -243,7 +243,7 @@ async def opens_websocket(door: AccessPolicy, headers: dict[str, str], cookie: s
         sent.append(message)
 
     scope = socket_scope({**headers, "cookie": f"{COOKIE}={cookie}"})
-    await AccessGuard(app, door=door)(scope, receive, send)
+    await AccessGuard(app, policy=door)(scope, receive, send)
     return str(sent[0]["type"]) == "websocket.accept"
 
 
@@ -265,7 +265,7 @@ class Window:
     async def stay(self) -> list[Message]:
         """Until the server side ends; what the application heard."""
         headers = {"host": "127.0.0.1:8080", "origin": HERE, "cookie": f"{COOKIE}={self._cookie}"}
-        guard = AccessGuard(self._serve, door=self._door)
+        guard = AccessGuard(self._serve, policy=self._door)
         async with asyncio.timeout(20):
             await guard(socket_scope(headers), self.coming.get, self._receive)
         return self._heard
@@ -331,7 +331,7 @@ async def test_an_open_window_ends_with_its_session_unless_somebody_uses_it(pack
         await window.coming.put({"type": "websocket.receive", "text": packet})
         await clock.move(timedelta())
 
-    assert sessions.knows(cookie) is ("event" in packet)
+    assert sessions.is_valid(cookie) is ("event" in packet)
     sessions.close(cookie)
     assert (await staying)[-1]["type"] == "websocket.disconnect"
 
@@ -341,10 +341,10 @@ async def test_no_session_outlives_its_longest_time() -> None:
     sessions, cookie, window = await window_of(clock)
     staying = asyncio.create_task(window.stay())
     for _ in range(int(LONGEST / LASTS) * 2):
-        assert sessions.knows(cookie)
+        assert sessions.is_valid(cookie)
         await clock.move(LASTS / 2)
 
-    assert not sessions.knows(cookie)
+    assert not sessions.is_valid(cookie)
     assert (await staying)[-1]["type"] == "websocket.disconnect"
 
 

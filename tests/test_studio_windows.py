@@ -31,8 +31,8 @@ pytestmark = [
 class FailingHouse:
     """A house whose replies to pages fail while `is_failing`; `failures` counts them."""
 
-    def __init__(self, house: App) -> None:
-        self._house = house
+    def __init__(self, app: App) -> None:
+        self._app = app
         self.is_failing = False
         self.failures = 0
 
@@ -40,56 +40,56 @@ class FailingHouse:
         if self.is_failing:
             self.failures += 1
             raise RuntimeError
-        return await self._house.query(event)
+        return await self._app.query(event)
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
-        return await self._house.handle(event)
+        return await self._app.handle(event)
 
     async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
-        return await self._house.ask(event, progress=progress)
+        return await self._app.ask(event, progress=progress)
 
     def watch(self, topic: str) -> AsyncIterator[str]:
-        return self._house.watch(topic)
+        return self._app.watch(topic)
 
     async def is_quiet(self, workspace: WorkspaceId) -> bool:
-        return await self._house.is_quiet(workspace)
+        return await self._app.is_quiet(workspace)
 
     async def has_closed(self, platform: str) -> bool:
         return False
 
     def say(self, key: str, locale: str = "en", /, **details: object) -> str:
-        return self._house.say(key, locale, **details)
+        return self._app.say(key, locale, **details)
 
 
 @pytest.fixture
-def house(scene: Scene) -> FailingHouse:
-    return FailingHouse(scene.house)
+def app(scene: Scene) -> FailingHouse:
+    return FailingHouse(scene.app)
 
 
 @pytest.fixture
 async def window(
-    scene: Scene, house: FailingHouse, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, app: FailingHouse, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[User]:
     monkeypatch.setattr("adapters.studio.shell._AFTER_FAILURE_SECONDS", 0.01)
     async with user_simulation() as user:
-        links = scene.house.links
-        room = scene.house.room
-        register_pages(Studio(house, room, CATALOGUE, scene.clock, links, has_password=False))
+        links = scene.app.links
+        room = scene.app.room
+        register_pages(Studio(app, room, CATALOGUE, scene.clock, links, has_password=False))
         yield user
         Client.page_routes.clear()
 
 
 @pytest.mark.parametrize(("path", "shown"), [("/examples", "1–1 of 1"), ("/audit", "example 1")])
 async def test_a_page_that_could_not_refresh_does_so_later(
-    window: User, scene: Scene, house: FailingHouse, path: str, shown: str
+    window: User, scene: Scene, app: FailingHouse, path: str, shown: str
 ) -> None:
     await window.open(path)
     await window.should_see("Attune", retries=20)
 
-    house.is_failing = True
-    scene.house.topics.publish("examples")
-    await until(lambda: house.failures >= _FOLLOWERS)
-    house.is_failing = False
+    app.is_failing = True
+    scene.app.topics.publish("examples")
+    await until(lambda: app.failures >= _FOLLOWERS)
+    app.is_failing = False
     await scene.command("teach")
     await scene.submit(question="Do you ship to Iceland?", answer="We do.")
 

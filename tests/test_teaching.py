@@ -85,7 +85,7 @@ async def test_neighbours_by_the_same_person_are_stitched(scene: Scene) -> None:
 
 
 async def test_a_thread_is_taught_in_several_turns(scene: Scene) -> None:
-    room = scene.house.room
+    room = scene.app.room
     users = {
         name: scene.event(CommandInvoked(""), key="", by=name).user for name in ("mina", "ada")
     }
@@ -127,7 +127,7 @@ async def test_a_message_without_a_question_before_it_teaches_nothing(scene: Sce
 async def test_the_mark_gets_a_receipt(scene: Scene) -> None:
     await taught(scene)
 
-    message = await scene.house.room.message(2)
+    message = await scene.app.room.message(2)
 
     assert message is not None
     assert ("🎓", "attune") in message.reactions
@@ -329,7 +329,7 @@ async def test_an_edit_that_changes_nothing_leaves_it_approved(scene: Scene) -> 
 
 async def test_an_edit_that_leaves_nothing_erases_the_lesson(scene: Scene) -> None:
     await taught(scene)
-    await scene.house.room.correct(2, "")
+    await scene.app.room.correct(2, "")
 
     await scene.handle(scene.event(MessageEdited(MessageId("2"), ""), key="e1", by="ada"))
 
@@ -543,7 +543,7 @@ async def test_a_better_answer_asks_its_authors_as_a_mark_does(scene: Scene) -> 
     values = {"better": "Hi!", "reason": ""}
 
     await scene.slack_event(FormSubmitted("feedback:1", values), key="e2", by="omar")
-    await scene.house.deliver()
+    await scene.app.deliver()
 
     asked = [str(said) for key, said in scene.slack.posts.items() if ".consent" in key]
     assert len(asked) == 2

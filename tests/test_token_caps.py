@@ -42,7 +42,7 @@ async def together(scene: Scene, count: int, *people: str) -> None:
         scene.event(scene.spoken("hello", number=900 + n), key=f"q{n}", by=people[n % len(people)])
         for n in range(count)
     ]
-    tasks = await asyncio.gather(*(scene.house.handle(event) for event in events))
+    tasks = await asyncio.gather(*(scene.app.handle(event) for event in events))
     await asyncio.wait([task for task in tasks if task])
     scene.tasks.raise_failures()
 
@@ -107,7 +107,7 @@ async def test_comparisons_at_once_stay_under_the_cap_too(scene: Scene) -> None:
     event = scene.event(CommandInvoked("compare hello"), key="a", by="mina")
     again = replace(event, key="b")
 
-    tasks = await asyncio.gather(scene.house.handle(event), scene.house.handle(again))
+    tasks = await asyncio.gather(scene.app.handle(event), scene.app.handle(again))
     await asyncio.wait([task for task in tasks if task])
 
     assert (await spent(scene))[0] < 20 + ANSWER_TOKENS
@@ -116,7 +116,7 @@ async def test_comparisons_at_once_stay_under_the_cap_too(scene: Scene) -> None:
 async def test_a_page_that_never_reads_a_comparison_holds_no_tokens(scene: Scene) -> None:
     await scene.command("admin budget person:50")
     form = FormSubmitted("compare", {"question": "hello", "who": "base"})
-    opened = await scene.house.ask(scene.event(form, key="page"))
+    opened = await scene.app.ask(scene.event(form, key="page"))
     assert isinstance(opened, Comparison)
 
     await scene.say("@attune hello")
@@ -131,7 +131,7 @@ async def test_two_admins_who_set_two_caps_at_once_both_succeed(scene: Scene) ->
         scene.event(CommandInvoked(f"admin budget {line}"), key=line, by="you") for line in lines
     ]
 
-    tasks = await asyncio.gather(*(scene.house.handle(event) for event in events))
+    tasks = await asyncio.gather(*(scene.app.handle(event) for event in events))
     await asyncio.wait([task for task in tasks if task])
 
     async with scene.database.reading() as records:
@@ -148,8 +148,8 @@ async def test_a_cap_that_is_lowered_meanwhile_counts_for_who_waits(scene: Scene
         await records.workspaces.set_caps(LOCAL, person=1, whole=None)
 
     scene.host.release()
-    while scene.house.busy:
-        await asyncio.wait(set(scene.house.busy))
+    while scene.app.busy:
+        await asyncio.wait(set(scene.app.busy))
 
     assert scene.host.count(CHAT) == 1
 

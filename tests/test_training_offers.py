@@ -12,8 +12,8 @@ OFFER = "has something new to learn"
 
 
 async def offers(scene: Scene) -> list[str]:
-    await scene.house.runners.offers.poll()
-    await scene.house.deliver()
+    await scene.app.runners.offers.poll()
+    await scene.app.deliver()
     return await scene.said(OFFER)
 
 

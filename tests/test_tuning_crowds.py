@@ -45,7 +45,7 @@ async def rounds(scene: Scene, count: int) -> list[int]:
     costs = []
     for _ in range(count):
         before = len(scene.host.asked)
-        wait = await scene.house.runners.jobs.poll()
+        wait = await scene.app.runners.jobs.poll()
         costs.append(len(scene.host.asked) - before)
         scene.advance(wait or 0.0)
     return costs

@@ -26,8 +26,8 @@ async def dying(scene: Scene, model: str | None = None) -> None:
 async def days(scene: Scene, count: int) -> None:
     """So many days go by, one by one."""
     for _ in range(count):
-        await scene.house.runners.jobs.calendar.poll()
-        await scene.house.deliver()
+        await scene.app.runners.jobs.calendar.poll()
+        await scene.app.deliver()
         scene.advance(DAY)
 
 
@@ -101,7 +101,7 @@ async def test_channels_with_the_assistant_hear_of_it_too(scene: Scene) -> None:
     await days(scene, 1)
 
     assert len(await warnings(scene)) == 1
-    support = await scene.house.room.recent(ChannelId("support"), limit=9)
+    support = await scene.app.room.recent(ChannelId("support"), limit=9)
     assert len([message for message in support if ENDS in message.text]) == 1
 
 

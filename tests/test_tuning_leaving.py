@@ -89,12 +89,12 @@ async def test_a_host_that_comes_back_after_months_is_not_forgotten(scene: Scene
 
     for _ in range(80):
         for hours in (1, 23):
-            await scene.house.runners.jobs.poll()
+            await scene.app.runners.jobs.poll()
             scene.advance(hours * 3600)
     assert 80 <= scene.host.count(DELETE) < 100
     scene.host.recover()
     scene.advance(24 * 3600)
-    await scene.house.runners.jobs.poll()
+    await scene.app.runners.jobs.poll()
 
     assert scene.host.files == {}
     assert await remembered(scene) == 0
@@ -139,7 +139,7 @@ async def promised(scene: Scene, *whats: CommandInvoked | MessageReceived) -> No
     for what in whats:
         place = {"workspace": SLACK, "channel": scene.slack.channel}
         event = scene.event(what, key=what.kind, **place)
-        promises = scene.house.dispatch._inbox
+        promises = scene.app.dispatch._inbox
         assert await promises.keep(event, promises.arrival())
 
 

@@ -257,7 +257,7 @@ async def test_a_host_that_never_answers_holds_up_itself_alone(
 
 
 async def look_at_all(scene: Scene, host: HostName) -> None:
-    while await scene.house.runners.jobs.poll_host(host) is not None:
+    while await scene.app.runners.jobs.poll_host(host) is not None:
         scene.advance(10)
 
 

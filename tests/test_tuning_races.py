@@ -97,7 +97,7 @@ async def test_a_pause_or_resume_does_not_replace_a_cancel(scene: Scene) -> None
 async def test_a_job_is_read_again_before_anything_is_sent(scene: Scene) -> None:
     """The look knows an older job than the one that was cancelled since."""
     await begin(scene)
-    watcher = scene.house.runners.jobs
+    watcher = scene.app.runners.jobs
     await until_phase(scene, Phase.CREATING)
     stale = await scene.job()
     await scene.command("cancel")
@@ -110,7 +110,7 @@ async def test_a_job_is_read_again_before_anything_is_sent(scene: Scene) -> None
 
 async def test_the_intention_is_not_written_for_a_job_that_changed(scene: Scene) -> None:
     await begin(scene)
-    watcher = scene.house.runners.jobs
+    watcher = scene.app.runners.jobs
     await until_phase(scene, Phase.CREATING)
     stale = await scene.job()
     await scene.command("cancel")
@@ -125,7 +125,7 @@ async def test_two_looks_at_once_do_each_step_once(scene: Scene) -> None:
     await begin(scene)
 
     for _ in range(6):
-        await asyncio.gather(*(scene.house.runners.jobs.poll() for _ in range(3)))
+        await asyncio.gather(*(scene.app.runners.jobs.poll() for _ in range(3)))
         scene.advance(10)
 
     assert (scene.host.count(UPLOAD), scene.host.count(CREATE)) == (1, 1)
@@ -137,7 +137,7 @@ async def test_what_is_over_does_not_end_a_second_time(scene: Scene) -> None:
     await scene.command("cancel")
     await scene.settle()
 
-    await scene.house.runners.jobs._record.end(replace(stale, requested_action=None), Phase.FAILED)
+    await scene.app.runners.jobs._record.end(replace(stale, requested_action=None), Phase.FAILED)
     await scene.settle()
 
     assert (await scene.job()).phase is Phase.CANCELLED
@@ -150,7 +150,7 @@ async def test_putting_off_a_job_does_not_put_off_a_new_wish(scene: Scene) -> No
     stale = await scene.job()
     await scene.command("cancel")
 
-    await scene.house.runners.jobs._record.postpone(stale, seconds=3600)
+    await scene.app.runners.jobs._record.postpone(stale, seconds=3600)
 
     async with scene.database.reading() as records:
         job = await records.jobs.get(LOCAL, JobId(1))

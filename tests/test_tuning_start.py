@@ -219,7 +219,7 @@ async def test_two_who_confirm_at_the_same_time_start_one_job(scene: Scene) -> N
     click = ButtonClicked(f"job.confirm:{await scene.estimate()}", message=None)
 
     tasks = [
-        await scene.house.handle(scene.event(click, key=f"click {n}", by="you")) for n in range(3)
+        await scene.app.handle(scene.event(click, key=f"click {n}", by="you")) for n in range(3)
     ]
     await scene.settle()
 
@@ -290,9 +290,7 @@ async def test_the_money_of_now_decides_at_confirmation(scene: Scene) -> None:
     ask = Request(event, old, Role.ADMIN, Words("en"), scene.clock.now(), assistant)
 
     with pytest.raises(NotNow):
-        await confirm(
-            replace(ask, argument=str(await scene.estimate())), scene.house.dispatch._deps
-        )
+        await confirm(replace(ask, argument=str(await scene.estimate())), scene.app.dispatch._deps)
 
 
 async def test_declining_what_runs_does_not_claim_that_nothing_was_started(scene: Scene) -> None:
@@ -371,7 +369,7 @@ async def test_a_start_that_runs_again_after_a_crash_makes_no_second_estimate(
     event = scene.event(CommandInvoked("start"), key="e1")
     await scene.handle(event)
 
-    await scene.house.dispatch._run(event, Ordering().take(()))
+    await scene.app.dispatch._run(event, Ordering().take(()))
 
     async with scene.database.reading() as records:
         job = await records.jobs.get(event.place.workspace, await scene.estimate())

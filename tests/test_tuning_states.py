@@ -76,7 +76,7 @@ async def test_an_action_is_requested_only_in_the_states_of_its_rule(
 
     for phase in Phase:
         job = await in_phase(scene, phase)
-        await scene.house.ask(scene.event(ButtonClicked(f"job.{action}:{job.id}"), key=f"{phase}"))
+        await scene.app.ask(scene.event(ButtonClicked(f"job.{action}:{job.id}"), key=f"{phase}"))
         if (await scene.job()).requested_action is action:
             requested.add(phase)
 

@@ -464,7 +464,7 @@ async def test_each_channel_hears_once_why_the_base_answered(scene: Scene) -> No
         await scene.settle()
 
     for channel in ("one", "two"):
-        said = await scene.house.room.recent(ChannelId(channel), limit=50)
+        said = await scene.app.room.recent(ChannelId(channel), limit=50)
         assert len([one for one in said if "so the base model did" in one.text]) == 1
 
 

@@ -155,7 +155,7 @@ async def test_what_was_asked_elsewhere_is_shown_to_nobody_here(scene: Scene) ->
     event = scene.event(
         CommandInvoked("assistant teach-next"), key="list", by=User(UserId("U2"), "bob")
     )
-    told = await scene.house.query(replace(event, place=places["here"]))
+    told = await scene.app.query(replace(event, place=places["here"]))
 
     assert isinstance(told, Listing)
     assert [line.text for line in told.lines] == ["here"]

@@ -38,7 +38,7 @@ async def test_an_answer_that_is_cut_off_says_so_and_goes_on(front: Front) -> No
     assert said_to_model(front)[:2] == [("user", "Count to four"), ("assistant", "One, two, ")]
     await front.ask("Thank you")
     assert CUT not in str(said_to_model(front))
-    async with front.house.store.reading() as records:
+    async with front.app.store.reading() as records:
         for workspace in [one.id for one in await records.workspaces.page(limit=5)]:
             for asker in ("U2", "102", "you"):
                 kept = [one.reply for one in await records.turns.of(workspace, UserId(asker))]

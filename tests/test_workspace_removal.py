@@ -73,12 +73,12 @@ async def leave(scene: Scene, key: str = "left") -> None:
 
 async def look(scene: Scene, after: timedelta = timedelta(0)) -> None:
     scene.advance(after.total_seconds())
-    await scene.house.runners.removals.poll()
+    await scene.app.runners.removals.poll()
 
 
 async def act(scene: Scene, action: str) -> Reply:
     event = scene.event(ButtonClicked(action), key=f"{scene.clock.now()}.{action}", by=OWNER)
-    return await scene.house.ask(event)
+    return await scene.app.ask(event)
 
 
 async def start(scene: Scene, by: str = "U1") -> None:
@@ -164,7 +164,7 @@ async def test_nobody_is_answered_in_a_closed_workspace(scene: Scene, platform: 
 
     for what in (CommandInvoked("help"), CommandInvoked("jobs"), scene.spoken("hi", number=9)):
         await scene.slack_event(what, key=f"after {what}", by="U1")
-    looked = await scene.house.query(
+    looked = await scene.app.query(
         scene.event(CommandInvoked("examples"), key="look", by="U1", workspace=SLACK)
     )
 
@@ -236,8 +236,8 @@ async def test_the_operator_reads_and_exports_but_starts_nothing(
 
     exported = await act(scene, f"workspace.export:supervised:{SLACK}")
     event = scene.event(CommandInvoked("start"), key="start", by=OWNER, workspace=SLACK)
-    started = await scene.house.ask(event)
-    listed = await scene.house.query(
+    started = await scene.app.ask(event)
+    listed = await scene.app.query(
         scene.event(CommandInvoked("examples"), key="look", by=OWNER, workspace=SLACK)
     )
 
@@ -253,7 +253,7 @@ async def test_only_the_operator_decides(scene: Scene, platform: Platform) -> No
 
     for action in ("export:supervised", "extend", "erase", "erase_sure", "show"):
         event = scene.event(ButtonClicked(f"workspace.{action}:{SLACK}"), key=action, by="U1")
-        assert isinstance(await scene.house.ask(event), Refused)
+        assert isinstance(await scene.app.ask(event), Refused)
 
     assert await is_closed(scene)
 
@@ -264,7 +264,7 @@ async def test_only_the_operator_decides(scene: Scene, platform: Platform) -> No
 async def test_the_studio_is_told_with_three_ways_on(scene: Scene, platform: Platform) -> None:
     platform.answer = False
     await leave(scene)
-    await scene.house.deliver()
+    await scene.app.deliver()
 
     card = await scene.last_card()
 
@@ -287,7 +287,7 @@ async def test_erase_now_asks_once_and_erases(scene: Scene, platform: Platform) 
     await act(scene, sure.buttons[0].action)
 
     assert await found(scene) is None
-    await scene.house.deliver()
+    await scene.app.deliver()
     assert "erased" in await scene.last()
 
 
@@ -400,7 +400,7 @@ async def test_a_workspace_that_comes_back_in_time_has_lost_nothing(
 
     assert not await is_closed(scene)
     assert len(await scene.examples(workspace=SLACK)) == 12
-    await scene.house.deliver()
+    await scene.app.deliver()
     assert "is back" in await scene.last()
 
 
@@ -450,8 +450,8 @@ async def test_a_death_at_any_moment_of_it_is_made_good(
         copy_data(before, scene.folder)
         is_over = await lives_through_leaving(scene, moment)
         await scene.restart()
-        if scene.house.busy:
-            await asyncio.wait(set(scene.house.busy))
+        if scene.app.busy:
+            await asyncio.wait(set(scene.app.busy))
         await leave(scene)
         await look(scene)
         await look(scene, GRACE)

@@ -28,9 +28,9 @@ async def page(scene: Scene) -> AsyncIterator[httpx.AsyncClient]:
     """The studio's door with a password, seen by somebody who does not know it."""
     app = FastAPI()
     app.add_middleware(
-        AccessGuard, door=AccessPolicy("0.0.0.0", HERE, Sessions("secret", scene.clock))
+        AccessGuard, policy=AccessPolicy("0.0.0.0", HERE, Sessions("secret", scene.clock))
     )
-    add_writing(app, scene.house, scene.house.links, scene.clock)
+    add_writing(app, scene.app, scene.app.links, scene.clock)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
         transport=transport, base_url=HERE, headers={"origin": HERE}
@@ -196,9 +196,9 @@ async def test_in_the_studio_the_operator_writes_it_up_at_once(scene: Scene) -> 
     place = {"workspace": SLACK, "channel": scene.slack.channel}
     click = scene.event(ButtonClicked(offered.buttons[0].action), key="a", by=OWNER, **place)
 
-    form = await scene.house.ask(click)
+    form = await scene.app.ask(click)
     assert isinstance(form, Form)
-    await scene.house.ask(scene.event(FormSubmitted(form.id, LESSON), key="b", by=OWNER, **place))
+    await scene.app.ask(scene.event(FormSubmitted(form.id, LESSON), key="b", by=OWNER, **place))
 
     (example,) = await kept(scene)
     assert (example.origin, example.state) == (Origin.STUDIO, ExampleState.APPROVED)

@@ -1,4 +1,4 @@
-"""The page that says where in the code things are, written from the catalogue and the docstrings."""
+"""The page that says where things are in the code, written from catalogue and docstrings."""
 
 from __future__ import annotations
 

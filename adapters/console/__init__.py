@@ -15,7 +15,7 @@ from bot.ports.store import Clock
 
 
 async def chat(
-    house: App,
+    app: App,
     room: LocalRoom,
     catalogue: Catalogue,
     clock: Clock,
@@ -28,7 +28,7 @@ async def chat(
 ) -> int:
     """Let somebody talk until they leave or the input ends; the exit status."""
     conversation = ConsoleSession(
-        house, room, catalogue, clock, locale=locale, channel=ChannelId(channel)
+        app, room, catalogue, clock, locale=locale, channel=ChannelId(channel)
     )
     if is_terminal:
         # Drawing for people loads two large libraries that a script never needs.

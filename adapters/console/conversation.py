@@ -44,7 +44,7 @@ class ConsoleSession:
 
     def __init__(
         self,
-        house: App,
+        app: App,
         room: LocalRoom,
         catalogue: Catalogue,
         clock: Clock,
@@ -60,7 +60,7 @@ class ConsoleSession:
         # The form that was sent last: it opens again where it is refused.
         self._sent: dict[str, OpenForm] = {}
         self.is_over = False
-        self._house = house
+        self._app = app
         self._clock = clock
         self._locale = locale
         self._commands: Mapping[str, Callable[[str], Awaitable[Outcome]]] = {
@@ -80,7 +80,7 @@ class ConsoleSession:
 
     def say(self, key: str, /, **details: object) -> str:
         """A sentence of the catalogue in the person's language."""
-        return self._house.say(key, self._locale, **details)
+        return self._app.say(key, self._locale, **details)
 
     async def run_line(self, line: str) -> Outcome:
         """Do what a line says; what can be awaited ends when it is answered. Raises LineError."""
@@ -193,7 +193,7 @@ class ConsoleSession:
         return self._until_quiet()
 
     async def _until_quiet(self) -> str:
-        while not await self._house.is_quiet(LOCAL):
+        while not await self._app.is_quiet(LOCAL):
             await self._clock.sleep(_LOOK)
         return self.say("console.quiet")
 
@@ -252,12 +252,12 @@ class ConsoleSession:
             what=what,
             locale=self._locale,
         )
-        task = await self._house.handle(event)
+        task = await self._app.handle(event)
         return "" if task is None else _ended(task)
 
 
 async def _ended(task: asyncio.Task[None]) -> str:
-    # Waited for, not awaited: leaving the console must not cancel what the house does.
+    # Waited for, not awaited: leaving the console must not cancel what the app does.
     await asyncio.wait({task})
     return ""
 

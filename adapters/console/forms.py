@@ -41,7 +41,7 @@ class OpenForm:
         return draw_field(field, value, say)
 
     def finished(self) -> FormSubmitted:
-        """What goes to the house. Raises LineError while something is missing."""
+        """What goes to the app. Raises LineError while something is missing."""
         missing = [
             field.name
             for field in self._form.fields

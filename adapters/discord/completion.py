@@ -54,7 +54,7 @@ def suggested(wanted: CompletionRequest) -> list[Json]:
 
 
 def question(wanted: CompletionRequest) -> What | None:
-    """Which of the house's own lists holds the choices."""
+    """Which of the app's own lists holds the choices."""
     if wanted.kind is OptionKind.EXAMPLE:
         is_number = wanted.typed.isdecimal()
         options = {"limit": "25"}

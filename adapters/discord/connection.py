@@ -95,7 +95,7 @@ class Discord:
         self._say = say
         self._folder = folder
         self._memory = SessionFile(folder / "discord.json")
-        self._house: App | None = None
+        self._app: App | None = None
         self._me: Bot | None = None
         self._store = store
         self._is_for_users = False
@@ -121,9 +121,9 @@ class Discord:
             names=lambda: self._bot().names,
         )
 
-    async def run(self, house: App) -> None:
+    async def run(self, app: App) -> None:
         """Raises SettingsError for what Discord refuses; outlives everything else."""
-        self._house = house
+        self._app = app
         try:
             flags = await self._identify()
             self._is_ready.set()
@@ -465,7 +465,7 @@ class Discord:
         return self._talks
 
     async def _greet_ready(self, connection: GatewayConnection, data: Json) -> None:
-        """Guilds that we left meanwhile are reported; the house asks Discord for itself."""
+        """Guilds that we left meanwhile are reported; the app asks Discord for itself."""
         guilds = list(data.get("guilds") or ())
         here = tuple(str(one["id"]) for one in guilds)
         memory = self.shards[connection.shard_id or 0].memory
@@ -540,8 +540,8 @@ class Discord:
         return self._directory
 
     def _house_(self) -> App:
-        assert self._house is not None
-        return self._house
+        assert self._app is not None
+        return self._app
 
 
 def _intents(flags: int | None) -> int:

@@ -73,7 +73,7 @@ class Slack:
         self._access = access
         self._catalogue = catalogue
         self._clock = clock
-        self._house: App | None = None
+        self._app: App | None = None
         self._bot: Bot | None = None
         self._is_ready = asyncio.Event()
         self._is_closed = asyncio.Event()
@@ -90,27 +90,27 @@ class Slack:
             ready=self._ready,
             installed=self.is_installed,
         )
-        self._app: AsyncApp | None = None
+        self._bolt: AsyncApp | None = None
         self._has_listened = False
         self._is_asking = False
         self._agent = AgentView(self.api, say)
         self.api.on_revoked = self._ask_whether_revoked
 
-    async def run(self, house: App) -> None:
+    async def run(self, app: App) -> None:
         """Raises SettingsError for tokens that Slack refuses; outlives everything else."""
-        self._house = house
+        self._app = app
         try:
-            bot = await self._identified_unless_removed(house)
+            bot = await self._identified_unless_removed(app)
             if bot is None:
                 return
             self._bot = bot
-            self._app = self._built_app()
+            self._bolt = self._built_app()
             self._is_ready.set()
             log.info("Slack knows us", extra={"workspace": self._bot.team})
             if self._access.is_http:
                 await self._is_closed.wait()
             else:
-                await self._listen(self._app)
+                await self._listen(self._bolt)
         finally:
             for task in self._waits:
                 task.cancel()
@@ -130,10 +130,10 @@ class Slack:
         except RequestRefused as refusal:
             log.warning("A request was refused", extra={"status": refusal.status})
             return Response(status_code=refusal.status)
-        if self._app is None:
+        if self._bolt is None:
             return Response(status_code=503, content="starting")
         try:
-            answer = await self._app.async_dispatch(to_async_bolt_request(request, body))
+            answer = await self._bolt.async_dispatch(to_async_bolt_request(request, body))
         except Exception:
             log.exception("Slack sent something that cannot be read")
             return Response(status_code=400)
@@ -193,12 +193,12 @@ class Slack:
             return False if code(error) in (*REVOKED, "invalid_auth") else None
         return workspace == _bot(answer).workspace
 
-    async def _identified_unless_removed(self, house: App) -> Bot | None:
+    async def _identified_unless_removed(self, app: App) -> Bot | None:
         """After the app was removed its token is refused; what else runs here runs on without."""
         try:
             return await self._identified()
         except SettingsError:
-            if not await house.has_closed("slack"):
+            if not await app.has_closed("slack"):
                 raise
         log.warning("Slack refuses the token of a workspace that removed the app")
         self._is_closed.set()
@@ -352,8 +352,8 @@ class Slack:
         await self._agent.suggest(event, person.locale)
 
     async def _handle(self, event: Event) -> asyncio.Task[None] | None:
-        assert self._house is not None
-        task = await self._house.handle(event)
+        assert self._app is not None
+        task = await self._app.handle(event)
         if task is not None and isinstance(event.what, MessageReceived) and event.what.is_direct:
             said = event.what.message
             if said.place.thread is None:
@@ -426,12 +426,12 @@ class Slack:
     async def _show_home(self, event: Event, task: asyncio.Task[None]) -> None:
         """A click in the home tab may have changed what it shows."""
         await asyncio.wait({task})
-        assert self._house is not None
+        assert self._app is not None
         key = f"{event.key}/home"
         opened = inbound.home_opened(self._whoami(), event.user.id, self._clock.now(), key=key)
         opened = replace(opened, user=event.user, locale=event.locale)
         self.surface.remember(opened, inbound.InteractionHandle())
-        await self._house.handle(opened)
+        await self._app.handle(opened)
 
     def _ask_whether_revoked(self) -> None:
         """Every call fails then; one of them is enough to ask."""
@@ -440,7 +440,7 @@ class Slack:
             self._later(self._end_if_revoked())
 
     async def _end_if_revoked(self) -> None:
-        """A report like any other: the house asks Slack before it closes anything."""
+        """A report like any other: the app asks Slack before it closes anything."""
         try:
             bot, now = self._whoami(), self._clock.now()
             if await self.is_installed(bot.workspace) is False:

@@ -35,15 +35,15 @@ _LOST = ("text", "home")
 _CHANNEL = re.compile(r"\w[\w.-]{0,79}")
 
 
-def open_studio(app: FastAPI, studio: Studio, door: AccessPolicy) -> None:
+def open_studio(web: FastAPI, studio: Studio, policy: AccessPolicy) -> None:
     """Hang the pages onto an application, and stand guard before all of it."""
-    app.add_middleware(BoundedBodies)
-    app.add_middleware(AccessGuard, door=door)
-    add_login(app, door, studio.house, studio.clock)
-    add_writing(app, studio.house, studio.links, studio.clock)
+    web.add_middleware(BoundedBodies)
+    web.add_middleware(AccessGuard, policy=policy)
+    add_login(web, policy, studio.app, studio.clock)
+    add_writing(web, studio.app, studio.links, studio.clock)
     register_pages(studio)
     ui.run_with(
-        app,
+        web,
         title="Attune",
         favicon=ASSETS / "favicon.svg",
         reconnect_timeout=20,
@@ -67,7 +67,7 @@ def _lost(studio: Studio) -> Callable[[Request, Exception], Awaitable[Response]]
 
     async def lost(request: Request, error: Exception) -> Response:
         locale = locale_of(request)
-        text, home = (html.escape(studio.house.say(f"lost.{one}", locale)) for one in _LOST)
+        text, home = (html.escape(studio.app.say(f"lost.{one}", locale)) for one in _LOST)
         body = f'<main><h1>Attune</h1><p>{text}</p><a href="/">{home}</a></main>'
         return plain_page(body, locale=locale, status=404)
 

@@ -70,7 +70,7 @@ class AccessPolicy:
     def is_secure_for(self, connection: HTTPConnection) -> bool:
         return self.is_secure or connection.url.scheme == "https"
 
-    def knows(self, host: str) -> bool:
+    def is_allowed_host(self, host: str) -> bool:
         """Whether a Host header is one of ours: another site's name may point here too."""
         name = _name_of(host)
         known = {*_LOOPBACK, self.host.lower(), urlsplit(self.public_url).hostname or ""}
@@ -81,9 +81,9 @@ class AccessPolicy:
 class AccessGuard:
     """Stands before everything, also before websockets."""
 
-    def __init__(self, app: ASGIApp, *, door: AccessPolicy) -> None:
+    def __init__(self, app: ASGIApp, *, policy: AccessPolicy) -> None:
         self._app = app
-        self._door = door
+        self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -102,16 +102,16 @@ class AccessGuard:
             await self._to_login(connection, scope, receive, send)
         elif scope["type"] == "websocket":
             cookie = connection.cookies.get(COOKIE, "")
-            await hold_socket(self._app, self._door.sessions, cookie, scope, receive, send)
+            await hold_socket(self._app, self._policy.sessions, cookie, scope, receive, send)
         else:
-            await self._app(scope, receive, _with_headers(send, is_secure=self._door.is_secure))
+            await self._app(scope, receive, _with_headers(send, is_secure=self._policy.is_secure))
 
     def _refusal(self, connection: HTTPConnection) -> str | None:
         """Why nobody is let in this way, whoever they are."""
         if self._is_signed(connection.scope) or connection.url.path in _OPEN[:3]:
             return None
         host = connection.headers.get("host", "")
-        if not self._door.knows(host):
+        if not self._policy.is_allowed_host(host):
             return "This name does not lead here. Set ATTUNE_PUBLIC_URL to allow it."
         if _changes_something(connection.scope) and not self._is_ours(connection.headers, host):
             return "This request comes from another site."
@@ -119,7 +119,7 @@ class AccessGuard:
 
     def _is_signed(self, scope: Scope) -> bool:
         """Whether whoever listens there checks a signature."""
-        path = self._door.signed_path
+        path = self._policy.signed_path
         return bool(path) and scope["type"] == "http" and scope["path"] == path
 
     def _is_nowhere(self, scope: Scope) -> bool:
@@ -136,19 +136,19 @@ class AccessGuard:
         origin = headers.get("origin")
         if origin is None:
             return headers.get("sec-fetch-site") == "same-origin"
-        ours = {host.lower(), urlsplit(self._door.public_url).netloc.lower()}
+        ours = {host.lower(), urlsplit(self._policy.public_url).netloc.lower()}
         return urlsplit(origin).netloc.lower() in ours - {""}
 
     def _is_stranger(self, connection: HTTPConnection) -> bool:
         path, cookie = connection.url.path, connection.cookies.get(COOKIE, "")
         if self._is_open(connection.scope):
             return False
-        return not self._door.sessions.knows(cookie, is_active=not path.startswith(_SOCKETS))
+        return not self._policy.sessions.is_valid(cookie, is_active=not path.startswith(_SOCKETS))
 
     def _brings_token(self, connection: HTTPConnection) -> bool:
         is_read = connection.scope["type"] == "http" and connection.scope["method"] == "GET"
         is_asked = is_read and not self._is_open(connection.scope)
-        return is_asked and self._door.sessions.by_token and _PARAMETER in connection.query_params
+        return is_asked and self._policy.sessions.by_token and _PARAMETER in connection.query_params
 
     async def _take_token(
         self, connection: HTTPConnection, scope: Scope, receive: Receive, send: Send
@@ -159,14 +159,14 @@ class AccessGuard:
         # One slash at its beginning, else it would name another site.
         path = "/" + plain.path.lstrip("/\\")
         target = f"{path}?{plain.query}" if plain.query else path
-        cookie = self._door.sessions.open(connection.query_params[_PARAMETER])
+        cookie = self._policy.sessions.open(connection.query_params[_PARAMETER])
         if cookie is None and self._is_stranger(connection):
             target = str(URL("/login").include_query_params(next=target))
         answer = RedirectResponse(target, status_code=303)
         if cookie is not None:
-            keep_cookie(answer, COOKIE, cookie, is_secure=self._door.is_secure_for(connection))
+            keep_cookie(answer, COOKIE, cookie, is_secure=self._policy.is_secure_for(connection))
         answer.headers["cache-control"] = "no-store"
-        await answer(scope, receive, _with_headers(send, is_secure=self._door.is_secure))
+        await answer(scope, receive, _with_headers(send, is_secure=self._policy.is_secure))
 
     async def _to_login(
         self, connection: HTTPConnection, scope: Scope, receive: Receive, send: Send
@@ -178,7 +178,7 @@ class AccessGuard:
         target = f"{wanted.path}?{wanted.query}" if wanted.query else wanted.path
         page = URL("/login").include_query_params(next=target)
         answer = RedirectResponse(str(page), status_code=303)
-        await answer(scope, receive, _with_headers(send, is_secure=self._door.is_secure))
+        await answer(scope, receive, _with_headers(send, is_secure=self._policy.is_secure))
 
 
 def keep_cookie(answer: Response, name: str, cookie: str, *, is_secure: bool) -> None:

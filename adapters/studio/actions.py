@@ -25,15 +25,15 @@ _OPEN_END = 1_000_000
 class PageActions:
     """Buttons and commands of one page; `refresh` shows what came of them."""
 
-    def __init__(self, visit: PageSession, refresh: Callable[[], Awaitable[None]]) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession, refresh: Callable[[], Awaitable[None]]) -> None:
+        self._session = session
         self._refresh = refresh
 
     async def click(self, action: str) -> None:
-        await self.show(await self._visit.click(action))
+        await self.show(await self._session.click(action))
 
     async def run(self, words: str, options: Mapping[str, str] | None = None) -> None:
-        await self.show(await self._visit.command(words, options))
+        await self.show(await self._session.command(words, options))
 
     async def show(self, reply: Reply) -> None:
         """Show a reply the way it wants, then look again."""
@@ -42,7 +42,7 @@ class PageActions:
                 self._open(reply)
                 return
             case Document():
-                path = await self._visit.studio.room.write_file(reply)
+                path = await self._session.studio.room.write_file(reply)
                 deliver(path, reply.name)
             case Card() if reply.buttons and not reply.replaces:
                 self._ask_on(reply)
@@ -71,7 +71,7 @@ class PageActions:
     ) -> None:
         """A command's options as a dialog; `fixed` ones go along unseen."""
         say, known = (
-            self._visit.say,
+            self._session.say,
             {option.name: option for option in self._command(path).options},
         )
         fields = tuple(
@@ -83,20 +83,20 @@ class PageActions:
         async def submit(given: Mapping[str, str]) -> str:
             old = values or {}
             changed = {name: text for name, text in given.items() if text != old.get(name, "")}
-            reply = await self._visit.command(path, {**(fixed or {}), **changed})
+            reply = await self._session.command(path, {**(fixed or {}), **changed})
             return await self._after(reply)
 
-        open_form(self._visit, form, submit)
+        open_form(self._session, form, submit)
 
     def _command(self, path: str) -> Command:
-        return next(c for c in self._visit.studio.catalogue.commands if c.path == path)
+        return next(c for c in self._session.studio.catalogue.commands if c.path == path)
 
     def _open(self, form: Form) -> None:
         async def submit(values: Mapping[str, str]) -> str:
             what = events.FormSubmitted(form.id, values)
-            return await self._after(await self._visit.ask(what))
+            return await self._after(await self._session.ask(what))
 
-        open_form(self._visit, form, submit)
+        open_form(self._session, form, submit)
 
     async def _after(self, reply: Reply) -> str:
         if isinstance(reply, Refused):

@@ -41,13 +41,13 @@ _MOST_HELD = 60
 class Conversation:
     """The messages of a channel, or of one thread, in one window."""
 
-    def __init__(self, visit: PageSession, room: Room, *, thread: int | None = None) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession, room: Room, *, thread: int | None = None) -> None:
+        self._session = session
         self._room = room
         self._thread = thread
         self._views: dict[int, MessageView] = {}
         self._answers: dict[int, set[int]] = defaultdict(set)
-        self._earlier = ui.button(visit.say("studio.earlier"), on_click=self._load_earlier)
+        self._earlier = ui.button(session.say("studio.earlier"), on_click=self._load_earlier)
         self._earlier.props("flat no-caps dense").classes("earlier")
         self._earlier.set_visibility(False)
         self._column = ui.element("div").classes("messages")
@@ -108,7 +108,7 @@ class Conversation:
             await self._tell_models([change.message])
 
     async def _reload(self, number: int) -> None:
-        message = await self._visit.studio.room.message(number)
+        message = await self._session.studio.room.message(number)
         if message is not None:
             self._views[number].message = message
             self._views[number].react()
@@ -121,13 +121,13 @@ class Conversation:
             self._views[message.number].update(message, is_partial=is_partial)
             return
         with self._column:
-            view = MessageView(self._visit, message, self._room, is_partial=is_partial)
+            view = MessageView(self._session, message, self._room, is_partial=is_partial)
         self._views[message.number] = view
         if self._answers[message.number]:
             view.count_replies(len(self._answers[message.number]))
 
     def _belongs(self, message: RoomMessage) -> bool:
-        if message.channel != self._visit.channel:
+        if message.channel != self._session.channel:
             return False
         return (
             self._thread in (message.thread, message.number)
@@ -157,8 +157,8 @@ class Conversation:
         if not messages:
             return
         numbers = ",".join(str(message.number) for message in messages)
-        told = await self._visit.query(
-            events.ButtonClicked(f"answers:{numbers}"), Place(LOCAL, self._visit.channel)
+        told = await self._session.query(
+            events.ButtonClicked(f"answers:{numbers}"), Place(LOCAL, self._session.channel)
         )
         if isinstance(told, Listing):
             for line in told.lines:
@@ -169,8 +169,8 @@ class Conversation:
 class Room:
     """What a person does in the room, for the page, its threads and every message."""
 
-    def __init__(self, visit: PageSession, client: Client) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession, client: Client) -> None:
+        self._session = session
         self._client = client
         self._conversations: list[Conversation] = []
         self.show_thread: Callable[[int], Awaitable[None]] | None = None
@@ -183,7 +183,7 @@ class Room:
 
     def watch(self) -> Subscription:
         """Taken before the room is read, so that nothing is missed in between."""
-        return self._visit.studio.room.watch()
+        return self._session.studio.room.watch()
 
     def listen(self, watch: Subscription) -> None:
         """Live from then on, until the window is closed."""
@@ -194,8 +194,8 @@ class Room:
         self, *, thread: int | None = None, before: int | None = None
     ) -> list[RoomMessage]:
         """A page of the channel; of a thread all that is near enough."""
-        room, limit = self._visit.studio.room, _SHOWN if thread is None else 500
-        page = await room.recent(self._visit.channel, limit=limit, before=before)
+        room, limit = self._session.studio.room, _SHOWN if thread is None else 500
+        page = await room.recent(self._session.channel, limit=limit, before=before)
         return [m for m in page if thread is None or thread in (m.thread, m.number)]
 
     async def speak(self, text: str, *, thread: int | None = None) -> None:
@@ -203,47 +203,51 @@ class Room:
         if text.startswith("/"):
             await self._command(text)
             return
-        visit = self._visit
-        message = await visit.studio.room.say(
-            visit.channel, visit.speaker, text, thread=thread, reply_to=thread
+        session = self._session
+        message = await session.studio.room.say(
+            session.channel, session.speaker, text, thread=thread, reply_to=thread
         )
-        is_direct = visit.channel == DIRECT
+        is_direct = session.channel == DIRECT
         what = events.MessageReceived(
             to_said(message),
             is_addressed=is_direct or mentions(text) or await self._is_ours(thread),
             is_direct=is_direct,
         )
-        await visit.send(what, place_of(message), key=f"room:{message.number}")
+        await session.send(what, place_of(message), key=f"room:{message.number}")
 
     async def react(self, message: RoomMessage, emoji: str) -> None:
         """Put an emoji on, or take one's own off again."""
-        room, me = self._visit.studio.room, self._visit.speaker.id
+        room, me = self._session.studio.room, self._session.speaker.id
         now = await room.message(message.number)
         is_removed = now is not None and (emoji, me) in now.reactions
         await room.mark(message.number, emoji, me, is_removed=is_removed)
         what = events.ReactionChanged(_id(message), emoji, is_removed)
-        await self._visit.send(what, place_of(message))
+        await self._session.send(what, place_of(message))
 
     async def click(self, message: RoomMessage, action: str) -> None:
-        task = await self._visit.send(events.ButtonClicked(action, _id(message)), place_of(message))
+        task = await self._session.send(
+            events.ButtonClicked(action, _id(message)), place_of(message)
+        )
         if task is not None:
             # The button spins until the click has had its effect.
             await _ended(task)
 
     async def improve(self, message: RoomMessage) -> None:
-        await self._visit.send(events.ShortcutUsed("improve", to_said(message)), place_of(message))
+        await self._session.send(
+            events.ShortcutUsed("improve", to_said(message)), place_of(message)
+        )
 
     async def explain(self, message: RoomMessage) -> None:
         """Who answered, from which example, how surely."""
         what = events.ButtonClicked(f"answer.why:{message.number}")
-        card = await self._visit.query(what, place_of(message))
+        card = await self._session.query(what, place_of(message))
         if isinstance(card, Card):
             show_card(card)
         else:
             tell(card)
 
     async def rewrite(self, message: RoomMessage) -> None:
-        say = self._visit.say
+        say = self._session.say
         form = Form(
             "rewrite",
             say("studio.act.edit"),
@@ -252,43 +256,43 @@ class Room:
         )
 
         async def submit(values: Mapping[str, str]) -> str:
-            await self._visit.studio.room.correct(message.number, values["text"])
+            await self._session.studio.room.correct(message.number, values["text"])
             what = events.MessageEdited(_id(message), without_call(values["text"]))
-            await self._visit.send(what, place_of(message))
+            await self._session.send(what, place_of(message))
             return ""
 
-        open_form(self._visit, form, submit)
+        open_form(self._session, form, submit)
 
     async def take_back(self, message: RoomMessage) -> None:
-        await self._visit.studio.room.delete(message.number)
-        await self._visit.send(events.MessagesDeleted((_id(message),)), place_of(message))
+        await self._session.studio.room.delete(message.number)
+        await self._session.send(events.MessagesDeleted((_id(message),)), place_of(message))
 
     async def open_thread(self, number: int) -> None:
         if self.show_thread is not None:
             await self.show_thread(number)
 
     def open(self, form: Form, place: Place) -> None:
-        """A form of the house, as a dialog of this window."""
+        """A form of the app, as a dialog of this window."""
 
         async def submit(values: Mapping[str, str]) -> str:
             what = events.FormSubmitted(form.id, values)
-            reply = await self._visit.ask(what, place, by=self._visit.speaker)
+            reply = await self._session.ask(what, place, by=self._session.speaker)
             if isinstance(reply, Refused):
                 return reply.text
             tell(reply)
             return ""
 
-        open_form(self._visit, form, submit)
+        open_form(self._session, form, submit)
 
     async def _command(self, text: str) -> None:
         words = text.removeprefix("/").removeprefix("tune").strip()
-        found = next((c for c in self._visit.studio.catalogue.commands if c.path == words), None)
+        found = next((c for c in self._session.studio.catalogue.commands if c.path == words), None)
         if found and any(option.kind is OptionKind.FILE for option in found.options):
             ui.navigate.to("/examples?import=1")
             return
-        visit = self._visit
-        await visit.studio.room.say(visit.channel, visit.speaker, text)
-        await visit.send(events.CommandInvoked(words))
+        session = self._session
+        await session.studio.room.say(session.channel, session.speaker, text)
+        await session.send(events.CommandInvoked(words))
 
     async def _is_ours(self, thread: int | None) -> bool:
         """A thread that the assistant began, or has spoken in, is answered without a call."""
@@ -307,9 +311,9 @@ class Room:
 
     async def _show(self, change: Change) -> None:
         match change:
-            case FormOpened() if change.event.key in self._visit.sent:
+            case FormOpened() if change.event.key in self._session.sent:
                 self.open(change.form, change.event.place)
-            case FileSent() if change.event.key in self._visit.sent:
+            case FileSent() if change.event.key in self._session.sent:
                 deliver(change.path, change.name)
             case ChangesLost():
                 for conversation in self._conversations:
@@ -325,7 +329,7 @@ def place_of(message: RoomMessage) -> Place:
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
-    # Waited for, not awaited: closing a window must not cancel what the house does.
+    # Waited for, not awaited: closing a window must not cancel what the app does.
     await asyncio.wait({task})
 
 

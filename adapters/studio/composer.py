@@ -32,13 +32,13 @@ class Composer:
 
     def __init__(
         self,
-        visit: PageSession,
+        session: PageSession,
         send: Callable[[str], Awaitable[None]],
         *,
         hint: str,
         can_speak_as: bool = False,
     ) -> None:
-        self._visit = visit
+        self._session = session
         self._send = send
         self._offered: list[str] = []
         self._chosen = -1
@@ -55,7 +55,7 @@ class Composer:
                 )
                 self._field.on("keydown", self._pressed, js_handler=_KEYS)
                 button = ui.button(icon="send", on_click=self._clicked).props("round unelevated")
-                button.props(f"aria-label={quoted(visit.say('studio.send'))}").mark("send")
+                button.props(f"aria-label={quoted(session.say('studio.send'))}").mark("send")
 
     def write(self, text: str) -> None:
         """Put words into the field, for the person to send."""
@@ -64,17 +64,19 @@ class Composer:
         self._field.run_method("focus")
 
     def _draw_speaker(self) -> None:
-        name = self._visit.speaker.name
+        name = self._session.speaker.name
         with (
             ui.button(name, icon="person", color=None)
             .props("flat dense no-caps")
             .classes("speaker quiet") as button
         ):
             self._speaker = button
-            button.props(f"aria-label={quoted(self._visit.say('studio.speak_as'))}").mark("speaker")
+            button.props(f"aria-label={quoted(self._session.say('studio.speak_as'))}").mark(
+                "speaker"
+            )
             with ui.menu().props("no-refocus") as menu, ui.column().classes("q-pa-md"):
-                ui.label(self._visit.say("studio.speak_as")).classes("fine")
-                other = ui.input(self._visit.say("studio.name"), value="").props("dense outlined")
+                ui.label(self._session.say("studio.speak_as")).classes("fine")
+                other = ui.input(self._session.say("studio.name"), value="").props("dense outlined")
                 other.classes(OF_PEOPLE).mark("speak-as")
 
                 def use() -> None:
@@ -83,15 +85,17 @@ class Composer:
                     ui.run_javascript("attune.focus('.bottom textarea')")
 
                 other.on("keydown.enter", use)
-                ui.button(self._visit.say("studio.take"), on_click=use).props("unelevated no-caps")
+                ui.button(self._session.say("studio.take"), on_click=use).props(
+                    "unelevated no-caps"
+                )
 
     def _speak_as(self, name: str) -> None:
         if name.casefold() == ASSISTANT.name:
-            notify(self._visit.say("console.name_taken", name=name), kind="warning")
+            notify(self._session.say("console.name_taken", name=name), kind="warning")
             return
-        self._visit.speak_as(name)
-        self._speaker.set_text(self._visit.speaker.name)
-        remember("speaker", "" if self._visit.speaker == OWNER else name)
+        self._session.speak_as(name)
+        self._speaker.set_text(self._session.speaker.name)
+        remember("speaker", "" if self._session.speaker == OWNER else name)
 
     async def _clicked(self) -> None:
         text = str(self._field.value or "")
@@ -126,7 +130,7 @@ class Composer:
     def _completions(self, text: str) -> list[str]:
         head, _, rest = text[1:].partition(" ")
         typed = rest if head == "tune" else text[1:]
-        found = self._visit.studio.catalogue.complete(typed)
+        found = self._session.studio.catalogue.complete(typed)
         lines = [f"/tune {words}" for words in islice(found, _MOST_OFFERED)]
         return [line for line in lines if line != text]
 
@@ -160,12 +164,12 @@ class Composer:
     def _about(self, line: str) -> str:
         """What a command or its option is for."""
         words = line.removeprefix("/tune ")
-        for command in self._visit.studio.catalogue.commands:
+        for command in self._session.studio.catalogue.commands:
             if command.path == words:
-                return self._visit.say(command.key)
+                return self._session.say(command.key)
         name = words.rpartition(" ")[2].partition(":")[0]
-        options = {o.name for c in self._visit.studio.catalogue.commands for o in c.options}
-        return self._visit.say(f"option.{name}") if name in options else ""
+        options = {o.name for c in self._session.studio.catalogue.commands for o in c.options}
+        return self._session.say(f"option.{name}") if name in options else ""
 
     def _write_offer(self, line: str) -> None:
         self.write(line if line.endswith(":") else f"{line} ")

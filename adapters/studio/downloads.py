@@ -24,10 +24,10 @@ def deliver(path: Path, name: str) -> None:
     ui.download.from_url(f"{_PATH}{token}", name)
 
 
-def add_downloads(app: FastAPI) -> None:
+def add_downloads(web: FastAPI) -> None:
     """`/download/…`; an address is good for one request."""
 
-    @app.get(_PATH + "{token}")
+    @web.get(_PATH + "{token}")
     def fetch(token: str) -> Response:
         path, name = _waiting.pop(token, (None, ""))
         if path is None or not path.is_file():

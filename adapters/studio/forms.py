@@ -19,17 +19,17 @@ _PEOPLE = ("user", "person")
 Submit = Callable[[Mapping[str, str]], Awaitable[str]]
 
 
-def open_form(visit: PageSession, form: Form, submit: Submit) -> None:
+def open_form(session: PageSession, form: Form, submit: Submit) -> None:
     """Show a form; it closes when `submit` says nothing.
 
     A form with a file never comes here: the room opens the import dialog instead.
     """
-    _FormDialog(visit, form, submit).open()
+    _FormDialog(session, form, submit).open()
 
 
 class _FormDialog:
-    def __init__(self, visit: PageSession, form: Form, submit: Submit) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession, form: Form, submit: Submit) -> None:
+        self._session = session
         self._form = form
         self._submit = submit
         self._inputs: dict[str, ValueElement[Any]] = {}
@@ -50,7 +50,7 @@ class _FormDialog:
             self._problem = ui.label().classes("problem").props("role=alert")
             self._problem.set_visibility(False)
             with ui.row().classes("form-buttons"):
-                ui.button(self._visit.say("studio.cancel"), on_click=self._close).props("flat")
+                ui.button(self._session.say("studio.cancel"), on_click=self._close).props("flat")
                 self._button = ui.button(self._form.submit, on_click=in_page(self._send))
                 self._button.props("unelevated").mark("form-submit")
             dialog.on("keydown.enter.ctrl", in_page(self._send))
@@ -73,7 +73,7 @@ class _FormDialog:
         required = (field for field in self._form.fields if field.required)
         missing = [field.label for field in required if not values[field.name].strip()]
         if missing:
-            self._complain(self._visit.say("console.missing_fields", fields=", ".join(missing)))
+            self._complain(self._session.say("console.missing_fields", fields=", ".join(missing)))
             return
         self._button.props("loading")
         try:

@@ -18,15 +18,15 @@ from bot.ports.store import Clock
 BROWSER = "attune-browser"
 
 
-def add_login(app: FastAPI, door: AccessPolicy, house: App, clock: Clock) -> None:
+def add_login(web: FastAPI, policy: AccessPolicy, app: App, clock: Clock) -> None:
     """`/login` and `/logout`."""
-    page, guesses = _Page(door, house), LoginThrottle(clock)
+    page, guesses = _Page(policy, app), LoginThrottle(clock)
 
-    @app.get("/login")
+    @web.get("/login")
     async def show(request: Request, next: str = "/") -> Response:  # noqa: A002
         return page.show(request, next)
 
-    @app.post("/login")
+    @web.post("/login")
     async def enter(
         request: Request,
         password: str = Form("", max_length=1000),
@@ -36,36 +36,36 @@ def add_login(app: FastAPI, door: AccessPolicy, house: App, clock: Clock) -> Non
         guesser = guesses.client_key(address, request.cookies.get(BROWSER, ""))
         if not await guesses.pause(guesser):
             return page.show(request, next, "login.too_often", 429)
-        cookie = door.sessions.open(password)
+        cookie = policy.sessions.open(password)
         if cookie is None:
             guesses.note_wrong(guesser)
             return page.show(request, next, page.wrong, 401)
         guesses.forgive(guesser)
         answer = RedirectResponse(_inside(next), status_code=303)
-        is_secure = door.is_secure_for(request)
+        is_secure = policy.is_secure_for(request)
         keep_cookie(answer, COOKIE, cookie, is_secure=is_secure)
         keep_cookie(answer, BROWSER, guesses.remember_browser(), is_secure=is_secure)
         return answer
 
-    @app.post("/logout")
+    @web.post("/logout")
     async def leave(request: Request) -> Response:
-        door.sessions.close(request.cookies.get(COOKIE, ""))
+        policy.sessions.close(request.cookies.get(COOKIE, ""))
         answer = RedirectResponse("/login", status_code=303)
         answer.delete_cookie(COOKIE)
         return answer
 
 
 class _Page:
-    def __init__(self, door: AccessPolicy, house: App) -> None:
-        self._house = house
-        self._kind = "token" if door.sessions.by_token else "password"
-        self.wrong = "login.wrong_token" if door.sessions.by_token else "login.wrong"
+    def __init__(self, policy: AccessPolicy, app: App) -> None:
+        self._app = app
+        self._kind = "token" if policy.sessions.by_token else "password"
+        self.wrong = "login.wrong_token" if policy.sessions.by_token else "login.wrong"
 
     def show(self, request: Request, target: str, problem: str = "", status: int = 200) -> Response:
         locale = locale_of(request)
 
         def say(key: str) -> str:
-            return html.escape(self._house.say(key, locale))
+            return html.escape(self._app.say(key, locale))
 
         hint = f'<p class="hint">{say("login.token_hint")}</p>' if self._kind == "token" else ""
         body = _FORM.format(

@@ -40,13 +40,13 @@ class MessageView:
 
     def __init__(
         self,
-        visit: PageSession,
+        session: PageSession,
         message: RoomMessage,
         actions: MessageActions,
         *,
         is_partial: bool = False,
     ) -> None:
-        self._visit = visit
+        self._session = session
         self._actions = actions
         self.message = message
         self._is_partial = is_partial
@@ -95,7 +95,7 @@ class MessageView:
 
     def count_replies(self, count: int) -> None:
         self._replies = count
-        self._thread.set_text(self._visit.say("studio.replies", count=count))
+        self._thread.set_text(self._session.say("studio.replies", count=count))
         self._thread.set_visibility(count > 0)
 
     def _redraw(self) -> None:
@@ -134,16 +134,16 @@ class MessageView:
             ):
                 ui.label(f"{message.at.astimezone():%H:%M}")
             self._chip = ui.button(on_click=in_page(self._explain), color=None)
-            self._chip.props(f"flat dense no-caps title={quoted(self._visit.say('studio.why'))}")
+            self._chip.props(f"flat dense no-caps title={quoted(self._session.say('studio.why'))}")
             self._chip.classes("chip").mark("why")
             self._chip.set_visibility(False)
             if message.edited_at is not None and not message.is_own:
-                ui.label(self._visit.say("studio.edited")).classes("fine")
+                ui.label(self._session.say("studio.edited")).classes("fine")
 
     def _draw_content(self) -> None:
         self._update, self._text = None, None
         if is_gone(self.message):
-            ui.label(self._visit.say("console.deleted")).classes("fine")
+            ui.label(self._session.say("console.deleted")).classes("fine")
         elif self._is_partial:
             self._text = drawing.StreamedText(self.message.text)
             self._draw_stop()
@@ -155,17 +155,17 @@ class MessageView:
 
     def _drawn(self, message: RoomMessage) -> Drawn:
         """In the language of this window, whichever it was posted in."""
-        return drawn(message, self._visit.locale)
+        return drawn(message, self._session.locale)
 
     def _draw_stop(self) -> None:
         async def stop() -> None:
             await self._actions.react(self.message, STOP)
 
-        button = ui.button(self._visit.say("studio.stop"), icon="stop_circle", on_click=stop)
+        button = ui.button(self._session.say("studio.stop"), icon="stop_circle", on_click=stop)
         button.props("outline dense no-caps size=sm").classes("stop").mark("stop")
 
     def _draw_reactions(self) -> None:
-        mine = {emoji for emoji, user in self.message.reactions if user == self._visit.speaker.id}
+        mine = {emoji for emoji, user in self.message.reactions if user == self._session.speaker.id}
         by_people = [emoji for emoji, user in self.message.reactions if user != ASSISTANT.id]
         # Ours on top of somebody's is the receipt of that one mark.
         ours = {emoji for emoji, _ in self.message.reactions} - set(by_people)
@@ -189,7 +189,7 @@ class MessageView:
                 self._icon("auto_fix_high", "studio.act.improve", self._improve)
             if self.message.thread is None:
                 self._icon("reply", "studio.act.reply", self._open_thread)
-            if self.message.author.id == self._visit.speaker.id and not self.message.is_own:
+            if self.message.author.id == self._session.speaker.id and not self.message.is_own:
                 self._icon("edit", "studio.act.edit", self._rewrite)
                 self._icon("delete", "studio.act.delete", self._take_back)
 
@@ -203,7 +203,7 @@ class MessageView:
         self._name(button, key)
 
     def _name(self, button: ui.button, key: str) -> None:
-        text = self._visit.say(key)
+        text = self._session.say(key)
         # A title and no tooltip: with the room's length every element counts.
         button.props(f"aria-label={quoted(text)} title={quoted(text)}")
         button.mark(key.removeprefix("studio."))

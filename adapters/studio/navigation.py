@@ -21,31 +21,33 @@ GROUPS = (
 _WAITING = frozenset({"review", "jobs", "workspaces"})
 
 
-def draw_navigation(visit: PageSession, here: str, channels: Sequence[ChannelId]) -> None:
+def draw_navigation(session: PageSession, here: str, channels: Sequence[ChannelId]) -> None:
     """The numbers beside the pages are filled in by `attune.count`."""
-    name = html.escape(visit.say("studio.navigation"))
-    inside = "".join(_pieces(visit, here, channels))
+    name = html.escape(session.say("studio.navigation"))
+    inside = "".join(_pieces(session, here, channels))
     ui.html(f'<nav aria-label="{name}">{inside}</nav>', sanitize=False).classes("ways")
 
 
-def channel_title(visit: PageSession, channel: ChannelId) -> str:
-    return visit.say("studio.direct") if channel == DIRECT else f"# {channel}"
+def channel_title(session: PageSession, channel: ChannelId) -> str:
+    return session.say("studio.direct") if channel == DIRECT else f"# {channel}"
 
 
-def _pieces(visit: PageSession, here: str, channels: Sequence[ChannelId]) -> Iterator[str]:
-    yield _group(visit, "room")
+def _pieces(session: PageSession, here: str, channels: Sequence[ChannelId]) -> Iterator[str]:
+    yield _group(session, "room")
     for channel in listed(channels):
-        address, title = f"/room/{quote(channel)}", channel_title(visit, channel)
+        address, title = f"/room/{quote(channel)}", channel_title(session, channel)
         yield _entry(address, title, is_here=here == f"room:{channel}")
     for group, names in GROUPS:
-        yield _group(visit, group)
+        yield _group(session, group)
         for name in names:
             count = name if name in _WAITING else ""
-            yield _entry(f"/{name}", visit.say(f"studio.{name}"), is_here=here == name, count=count)
+            yield _entry(
+                f"/{name}", session.say(f"studio.{name}"), is_here=here == name, count=count
+            )
 
 
-def _group(visit: PageSession, name: str) -> str:
-    return f'<div class="group">{html.escape(visit.say(f"studio.group.{name}"))}</div>'
+def _group(session: PageSession, name: str) -> str:
+    return f'<div class="group">{html.escape(session.say(f"studio.group.{name}"))}</div>'
 
 
 def _entry(address: str, text: str, *, is_here: bool, count: str = "") -> str:

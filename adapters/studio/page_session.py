@@ -29,7 +29,7 @@ GENERAL, DIRECT = ChannelId("general"), ChannelId("direct")
 class Studio:
     """What every window stands on."""
 
-    house: App
+    app: App
     room: LocalRoom
     catalogue: Catalogue
     clock: Clock
@@ -56,7 +56,7 @@ class PageSession:
 
     def say(self, key: str, /, **details: object) -> str:
         """A sentence of the catalogue in this window's language."""
-        return self.studio.house.say(key, self.locale, **details)
+        return self.studio.app.say(key, self.locale, **details)
 
     async def send(
         self, what: events.What, place: Place | None = None, *, key: str | None = None
@@ -64,7 +64,7 @@ class PageSession:
         """Let it happen in the room, as the speaker; the reply comes there."""
         event = self._event(what, place or Place(LOCAL, self.channel), self.speaker, key)
         self.sent.add(event.key)
-        return await self.studio.house.handle(event)
+        return await self.studio.app.handle(event)
 
     async def ask(
         self,
@@ -76,11 +76,11 @@ class PageSession:
     ) -> Reply:
         """The reply itself; whoever runs the studio asks, unless another is named."""
         event = self._event(what, place or self.place, by, None)
-        return await self.studio.house.ask(event, progress=progress)
+        return await self.studio.app.ask(event, progress=progress)
 
     async def query(self, what: events.What, place: Place | None = None) -> Reply:
         """As `ask`, for what changes nothing."""
-        return await self.studio.house.query(self._event(what, place or self.place, OWNER, None))
+        return await self.studio.app.query(self._event(what, place or self.place, OWNER, None))
 
     async def click(self, action: str) -> Reply:
         return await self.ask(events.ButtonClicked(action))

@@ -43,25 +43,25 @@ class Place:
 class Palette:
     """The button in the bar, and the dialog that it and Ctrl-K open."""
 
-    def __init__(self, visit: PageSession, channels: Sequence[ChannelId]) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession, channels: Sequence[ChannelId]) -> None:
+        self._session = session
         self._channels = channels
         self._known: list[Place] = []
         self._found: list[Place] = []
         self._chosen = 0
-        name = visit.say("studio.find")
+        name = session.say("studio.find")
         button = ui.button(icon="search", on_click=in_page(self._open))
         button.props(f"flat round dense aria-label={quoted(name)} title={quoted(name)}")
         button.props("aria-keyshortcuts='Control+K Meta+K'").classes("find").mark("find")
 
     async def _open(self) -> None:
         self._known = [place async for place in self._places()]
-        name = self._visit.say("studio.find")
+        name = self._session.say("studio.find")
         with (
             open_dialog(f"position=top aria-label={quoted(name)}") as self._dialog,
             ui.element("div").classes("asking palette"),
         ):
-            field = ui.input(placeholder=self._visit.say("studio.find.hint"))
+            field = ui.input(placeholder=self._session.say("studio.find.hint"))
             field.props("outlined dense autofocus debounce=120 role=combobox aria-expanded=true")
             field.props(f"aria-label={quoted(name)} aria-controls=found aria-autocomplete=list")
             field.on_value_change(self._typed).on("keydown", self._pressed, js_handler=_KEYS)
@@ -72,29 +72,29 @@ class Palette:
         await self._look("")
 
     async def _places(self) -> AsyncIterator[Place]:
-        say = self._visit.say
+        say = self._session.say
         for place in self._pages():
             yield place
         for line in await self._lines("assistant list"):
             yield Place(line.text, say("noun.assistant"), "/examples", line.note, line.text)
         for line in await self._lines("models"):
             yield Place(line.id, say("noun.model"), "/models", line.note)
-        for command in self._visit.studio.catalogue.commands:
+        for command in self._session.studio.catalogue.commands:
             words = f"/tune {command.path}"
             address = f"/?say={quote(words)}"
             yield Place(words, say("noun.command"), address, say(command.key))
 
     def _pages(self) -> Iterator[Place]:
-        say = self._visit.say
+        say = self._session.say
         for channel in listed(self._channels):
-            title = channel_title(self._visit, channel)
+            title = channel_title(self._session, channel)
             yield Place(title, say("noun.channel"), f"/room/{quote(channel)}")
         for _, names in GROUPS:
             for name in names:
                 yield Place(say(f"studio.{name}"), say("studio.find.page"), f"/{name}")
 
     async def _lines(self, words: str, **options: str) -> Sequence[ListingRow]:
-        told = await self._visit.list(words, options)
+        told = await self._session.list(words, options)
         return told.lines if isinstance(told, Listing) else ()
 
     async def _typed(self, change: browser.ValueChangeEventArguments[str | None]) -> None:
@@ -109,7 +109,7 @@ class Palette:
         held.sort(key=lambda one: not one.title.casefold().lstrip("#/ ").startswith(wanted))
         found = held[: _MOST if wanted else 2 * _MOST]
         if wanted:
-            kind = self._visit.say("noun.example")
+            kind = self._session.say("noun.example")
             for line in await self._lines("examples", search=text, limit=_EXAMPLES):
                 facts = {fact.name: fact.value for fact in line.facts}
                 title = facts.get("question") or line.text
@@ -123,7 +123,7 @@ class Palette:
         with self._list:
             for index, place in enumerate(self._found):
                 self._draw_place(index, place)
-        self._told.set_text("" if self._found else self._visit.say("studio.nothing_found"))
+        self._told.set_text("" if self._found else self._session.say("studio.nothing_found"))
         active = f"found-{self._chosen}" if self._found else ""
         self._field.props(f"aria-activedescendant={quoted(active)}")
         ui.run_javascript(

@@ -17,9 +17,9 @@ _LINE = 34
 """Pixels for each model."""
 
 
-def draw_scores(visit: PageSession, measures: Listing) -> None:
+def draw_scores(session: PageSession, measures: Listing) -> None:
     """A mark and a bar for each row that has numbers, and every measure below, folded."""
-    say, scores = visit.say, scores_of(measures)
+    say, scores = session.say, scores_of(measures)
     with ui.element("section").classes("card plain"):
         title = say("studio.scores")
         ui.label(title).classes("card-title").props("role=heading aria-level=2")

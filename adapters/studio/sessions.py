@@ -87,7 +87,7 @@ class Sessions:
         self._save()
         return cookie
 
-    def knows(self, cookie: str, *, is_active: bool = True) -> bool:
+    def is_valid(self, cookie: str, *, is_active: bool = True) -> bool:
         """Activity makes a session last from now on, up to its longest."""
         session, now = self._open.get(_hash(cookie)), self._clock.now()
         if session is None or session.until <= now:
@@ -107,7 +107,7 @@ class Sessions:
 
     async def wait_for_end(self, cookie: str) -> None:
         """Until the session is closed or its time is over."""
-        while (session := self._open.get(_hash(cookie))) and self.knows(cookie, is_active=False):
+        while (session := self._open.get(_hash(cookie))) and self.is_valid(cookie, is_active=False):
             rest = asyncio.ensure_future(self._clock.sleep(session.until - self._clock.now()))
             closed = asyncio.ensure_future(session.closed.wait())
             try:

@@ -37,7 +37,7 @@ _WORKSPACE = re.compile(r"(slack|discord):\w+")
 class Frame:
     """The parts of the shell that a page fills or refreshes."""
 
-    visit: PageSession
+    session: PageSession
     top: ui.row = field(init=False)
     foot: ui.footer = field(init=False)
     people: ui.html = field(init=False)
@@ -45,7 +45,7 @@ class Frame:
 
     async def count(self) -> None:
         """The numbers in the sidebar, as they are now."""
-        told = await self.visit.see("counts")
+        told = await self.session.see("counts")
         if not isinstance(told, Listing):
             self._go_home()
             return
@@ -56,14 +56,14 @@ class Frame:
             await self._offer_people()
 
     async def _offer_people(self) -> None:
-        if self.visit.workspace == LOCAL:
-            names = await self.visit.studio.room.people()
+        if self.session.workspace == LOCAL:
+            names = await self.session.studio.room.people()
             options = "".join(f'<option value="{html.escape(name)}">' for name in names)
             self.people.set_content(f'<datalist id="people">{options}</datalist>')
 
     def _go_home(self) -> None:
         """What a cookie of old names is not here any more; so the usual one is shown."""
-        if self.visit.assistant or self.visit.workspace != LOCAL:
+        if self.session.assistant or self.session.workspace != LOCAL:
             remember("assistant", "")
             remember("workspace", "")
             ui.navigate.to("/workspaces")
@@ -73,17 +73,17 @@ def visit_of(studio: Studio, request: Request) -> PageSession:
     """A new window, as its cookies and address describe it."""
     cookies = request.cookies
     wanted = cookies.get("attune-language") or request.headers.get("accept-language", "en")
-    visit = PageSession(studio, locale="zh" if wanted.lower().startswith("zh") else "en")
+    session = PageSession(studio, locale="zh" if wanted.lower().startswith("zh") else "en")
     workspace = unquote(cookies.get("attune-workspace", ""))
-    visit.workspace = WorkspaceId(workspace) if _WORKSPACE.fullmatch(workspace) else LOCAL
-    visit.assistant = unquote(cookies.get("attune-assistant", "")) or None
-    visit.speak_as(unquote(cookies.get("attune-speaker", ""))[:80])
-    return visit
+    session.workspace = WorkspaceId(workspace) if _WORKSPACE.fullmatch(workspace) else LOCAL
+    session.assistant = unquote(cookies.get("attune-assistant", "")) or None
+    session.speak_as(unquote(cookies.get("attune-speaker", ""))[:80])
+    return session
 
 
 @contextmanager
 def shell(
-    visit: PageSession,
+    session: PageSession,
     request: Request,
     *,
     here: str,
@@ -93,36 +93,35 @@ def shell(
 ) -> Iterator[Frame]:
     """The page around a page; what is drawn inside goes into its middle."""
     ui.page_title(f"{title} · Attune")
-    ui.add_head_html(_HEAD.format(mark=_MARK, lang=visit.locale))
+    ui.add_head_html(_HEAD.format(mark=_MARK, lang=session.locale))
     is_dark = {"1": True, "0": False}.get(request.cookies.get("attune-dark", ""))
     ui.dark_mode(is_dark)
-    ui.html(f'<a class="skip" href="#main">{visit.say("studio.skip")}</a>', sanitize=False)
-    frame = Frame(visit)
+    ui.html(f'<a class="skip" href="#main">{session.say("studio.skip")}</a>', sanitize=False)
+    frame = Frame(session)
     # Told that it is shut, it opens by itself where there is room, and nobody is asked first.
     drawer = ui.left_drawer(value=False, top_corner=True, bottom_corner=True).props(
         "width=230 breakpoint=900 show-if-above no-swipe-open"
     )
-    drawer.props(f"aria-label={quoted(visit.say('studio.sidebar'))}")
+    drawer.props(f"aria-label={quoted(session.say('studio.sidebar'))}")
     with drawer.classes("sidebar"):
-        _sidebar(visit, here, channels, is_dark=is_dark)
+        _sidebar(session, here, channels, is_dark=is_dark)
     with ui.header().classes("top"):
         opener = ui.button(icon="menu", on_click=drawer.toggle).props("flat round dense")
-        opener.classes("menu").props(f"aria-label={quoted(visit.say('studio.navigation'))}")
+        opener.classes("menu").props(f"aria-label={quoted(session.say('studio.navigation'))}")
         frame.top = ui.row().classes("top-row")
-        Palette(visit, channels)
+        Palette(session, channels)
     # What fields for people offer; whom nobody has heard yet can still be typed.
     frame.people = ui.html("", sanitize=False)
     frame.foot = ui.footer(value=has_foot).classes("bottom")
     with frame.foot:
         NoteLine(frame.foot, stays=has_foot)
     # Once in the page itself, which may lose the service before it was ever connected.
-    naming = (
-        f"attune.name({json.dumps([visit.say('studio.lost'), visit.say('studio.reconnecting')])})"
-    )
+    notes = [session.say("studio.lost"), session.say("studio.reconnecting")]
+    naming = f"attune.name({json.dumps(notes)})"
     ui.add_head_html(f"<script>addEventListener('DOMContentLoaded', () => {naming})</script>")
     yield frame
     ui.run_javascript(naming)
-    follow(visit, frame.count, at_once=True)
+    follow(session, frame.count, at_once=True)
 
 
 def middle(classes: str) -> ui.element:
@@ -130,26 +129,26 @@ def middle(classes: str) -> ui.element:
     return ui.element("div").classes(classes).props("id=main tabindex=-1")
 
 
-def lead(visit: PageSession, page: str) -> None:
+def lead(session: PageSession, page: str) -> None:
     """What a page is for, in a sentence, for who sees it the first time."""
-    ui.label(visit.say(f"studio.lead.{page}")).classes("lead")
+    ui.label(session.say(f"studio.lead.{page}")).classes("lead")
 
 
 def follow(
-    visit: PageSession, refresh: Callable[[], Awaitable[None]], *, at_once: bool = False
+    session: PageSession, refresh: Callable[[], Awaitable[None]], *, at_once: bool = False
 ) -> None:
     """Call again whenever something changed, not more than a few times a second."""
     client = ui.context.client
-    following = _Following(visit, client, refresh)
+    following = _Following(session, client, refresh)
     following.start(at_once=at_once)
     client.on_delete(following.stop)
 
 
 class _Following:
     def __init__(
-        self, visit: PageSession, client: Client, refresh: Callable[[], Awaitable[None]]
+        self, session: PageSession, client: Client, refresh: Callable[[], Awaitable[None]]
     ) -> None:
-        self._visit = visit
+        self._session = session
         self._client = client
         self._refresh = refresh
         self._news = asyncio.Event()
@@ -166,7 +165,7 @@ class _Following:
             task.cancel()
 
     async def _listen(self) -> None:
-        async for topic in self._visit.studio.house.watch("all"):
+        async for topic in self._session.studio.app.watch("all"):
             # What is merely said in the room changes no number and no list.
             if topic != "room":
                 self._news.set()
@@ -209,31 +208,31 @@ def empty(
             ui.link(label, address).classes("empty-way")
 
 
-def train_label(visit: PageSession, channel: Reply) -> str:
+def train_label(session: PageSession, channel: Reply) -> str:
     """What stands on the button that trains: how many examples it would be the first to learn."""
     facts = channel.facts if isinstance(channel, Card) else ()
     new = next((int(fact.value) for fact in facts if fact.name == "new"), 0)
-    return visit.say("studio.train_new", count=new) if new else visit.say("studio.train")
+    return session.say("studio.train_new", count=new) if new else session.say("studio.train")
 
 
 def _sidebar(
-    visit: PageSession, here: str, channels: Sequence[ChannelId], *, is_dark: bool | None
+    session: PageSession, here: str, channels: Sequence[ChannelId], *, is_dark: bool | None
 ) -> None:
     with (
         ui.element("a")
-        .props(f'href="/" aria-label={quoted(visit.say("studio.home"))}')
+        .props(f'href="/" aria-label={quoted(session.say("studio.home"))}')
         .classes("brand")
     ):
         ui.html(_LOGO, sanitize=False)
         ui.label("Attune")
-    if visit.assistant or visit.workspace != LOCAL:
-        _draw_context(visit)
-    draw_navigation(visit, here, channels)
+    if session.assistant or session.workspace != LOCAL:
+        _draw_context(session)
+    draw_navigation(session, here, channels)
     with ui.element("div").classes("foot"):
-        _switches(visit, is_dark=is_dark)
+        _switches(session, is_dark=is_dark)
 
 
-def _draw_context(visit: PageSession) -> None:
+def _draw_context(session: PageSession) -> None:
     """Which workspace and assistant the pages are about, where it is not the usual one."""
 
     def back() -> None:
@@ -242,15 +241,15 @@ def _draw_context(visit: PageSession) -> None:
         ui.navigate.reload()
 
     with ui.element("div").classes("context"):
-        ui.label(visit.say("studio.working_with")).classes("context-label")
-        name = visit.assistant or visit.workspace
+        ui.label(session.say("studio.working_with")).classes("context-label")
+        name = session.assistant or session.workspace
         ui.label(name).classes("context-name")
         close = ui.button(icon="close", color=None, on_click=back).classes("quiet")
-        close.props("flat round dense size=xs").tooltip(visit.say("studio.back_to_default"))
-        close.props(f"aria-label={quoted(visit.say('studio.back_to_default'))}")
+        close.props("flat round dense size=xs").tooltip(session.say("studio.back_to_default"))
+        close.props(f"aria-label={quoted(session.say('studio.back_to_default'))}")
 
 
-def _switches(visit: PageSession, *, is_dark: bool | None) -> None:
+def _switches(session: PageSession, *, is_dark: bool | None) -> None:
     def light() -> None:
         nonlocal is_dark
         is_dark = not is_dark
@@ -258,7 +257,7 @@ def _switches(visit: PageSession, *, is_dark: bool | None) -> None:
         remember("dark", "1" if is_dark else "0")
 
     def language() -> None:
-        remember("language", "en" if visit.locale == "zh" else "zh")
+        remember("language", "en" if session.locale == "zh" else "zh")
         ui.navigate.reload()
 
     dark = (
@@ -266,13 +265,15 @@ def _switches(visit: PageSession, *, is_dark: bool | None) -> None:
         .classes("quiet")
         .props("flat round dense size=sm")
     )
-    dark.props(f"aria-label={quoted(visit.say('studio.dark'))}").tooltip(visit.say("studio.dark"))
-    other = ui.button(visit.say("studio.language"), color=None, on_click=language)
+    dark.props(f"aria-label={quoted(session.say('studio.dark'))}").tooltip(
+        session.say("studio.dark")
+    )
+    other = ui.button(session.say("studio.language"), color=None, on_click=language)
     other.classes("quiet").props("flat dense no-caps size=sm icon=translate").mark("language")
-    if visit.studio.has_password:
+    if session.studio.has_password:
         with ui.element("form").props("method=post action=/logout").classes("logout"):
             ui.html(
-                f'<button type="submit" class="plain">{visit.say("studio.logout")}</button>',
+                f'<button type="submit" class="plain">{session.say("studio.logout")}</button>',
                 sanitize=False,
             )
 

@@ -47,7 +47,7 @@ class _Socket:
         message = self._next.result()
         self._next = None
         if _ACTION in (message.get("text") or "")[:32]:
-            self._sessions.knows(self._cookie)
+            self._sessions.is_valid(self._cookie)
         return message
 
     async def send(self, message: Message) -> None:

@@ -15,22 +15,22 @@ from bot.replies import Listing, ListingRow, Tone
 class Tour:
     """Drawn where the room begins; drawn anew when a step was done."""
 
-    def __init__(self, visit: PageSession, click: Click, write: Callable[[str], None]) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession, click: Click, write: Callable[[str], None]) -> None:
+        self._session = session
         self._click = click
         self._write = write
         self._told: Listing | None = None
         self._frame = (
             ui.element("section")
             .classes("tour")
-            .props(f"aria-label={quoted(visit.say('tour.title'))}")
+            .props(f"aria-label={quoted(session.say('tour.title'))}")
         )
         self._frame.set_visibility(False)
 
     async def refresh(self, *, is_compact: bool) -> None:
         """Small where there is something to read already."""
         self._frame.classes(add="compact" if is_compact else "", remove="compact")
-        told = await self._visit.see("tour")
+        told = await self._session.see("tour")
         if not isinstance(told, Listing) or told == self._told:
             return
         is_first_look, self._told = self._told is None, told
@@ -58,7 +58,7 @@ class Tour:
         self._frame.set_visibility(False)
 
     def _say(self, key: str) -> str:
-        return self._visit.say(key)
+        return self._session.say(key)
 
     def _draw_step(self, index: int, line: ListingRow) -> None:
         state = {Tone.GOOD: "done", Tone.BUSY: "current"}.get(line.tone, "later")

@@ -25,20 +25,20 @@ _DROP = """(e) => {{
 
 
 def upload_area(
-    visit: PageSession, use: Callable[[Attachment], Awaitable[None]], *, label: str
+    session: PageSession, use: Callable[[Attachment], Awaitable[None]], *, label: str
 ) -> None:
     """A place to drop a file, or to choose one by mouse, finger or keyboard.
 
     The file is deleted as soon as `use` has ended.
     """
-    _UploadArea(visit, use, label)
+    _UploadArea(session, use, label)
 
 
 class _UploadArea:
     def __init__(
-        self, visit: PageSession, use: Callable[[Attachment], Awaitable[None]], label: str
+        self, session: PageSession, use: Callable[[Attachment], Awaitable[None]], label: str
     ) -> None:
-        self._visit = visit
+        self._session = session
         self._use = use
         # Quasar draws its own area with parts that have no name; this one only transfers.
         transfer = ui.upload(
@@ -57,10 +57,10 @@ class _UploadArea:
         area.on("drop", js_handler=_DROP.format(id=transfer.id))
 
     def _show_sending(self) -> None:
-        self._label.set_text(self._visit.say("studio.sending"))
+        self._label.set_text(self._session.say("studio.sending"))
 
     def _refuse(self) -> None:
-        notify(self._visit.say("studio.too_big", most=_MOST_MEBIBYTES), kind="warning")
+        notify(self._session.say("studio.too_big", most=_MOST_MEBIBYTES), kind="warning")
 
     async def _receive(self, upload: browser.UploadEventArguments) -> None:
         with TemporaryDirectory(prefix="attune-upload-") as folder:

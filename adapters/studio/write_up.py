@@ -27,15 +27,15 @@ _MOST_SPENT, _MOST_FIELDS = 10_000, 500
 Values = Mapping[str, str]
 
 
-def add_writing(app: FastAPI, house: App, links: Links, clock: Clock) -> None:
+def add_writing(web: FastAPI, app: App, links: Links, clock: Clock) -> None:
     """`/write/…`; the core itself looks at the link, both times."""
-    page = _Page(house, links, clock)
+    page = _Page(app, links, clock)
 
-    @app.get(PATH + "{token}")
+    @web.get(PATH + "{token}")
     async def show(request: Request, token: str) -> Response:
         return await page.show(token, locale_of(request))
 
-    @app.post(PATH + "{token}")
+    @web.post(PATH + "{token}")
     async def save(request: Request, token: str) -> Response:
         async with request.form(max_files=0, max_fields=_MOST_FIELDS) as sent:
             values = {name: _typed(value) for name, value in sent.items()}
@@ -43,8 +43,8 @@ def add_writing(app: FastAPI, house: App, links: Links, clock: Clock) -> None:
 
 
 class _Page:
-    def __init__(self, house: App, links: Links, clock: Clock) -> None:
-        self._house = house
+    def __init__(self, app: App, links: Links, clock: Clock) -> None:
+        self._app = app
         self._links = links
         self._clock = clock
         self._spent: OrderedDict[str, None] = OrderedDict()
@@ -54,11 +54,11 @@ class _Page:
     ) -> Response:
         held = self._links.read(token)
         if held is None:
-            return _said(self._house.say("write.bad_link", locale), locale, status=404)
+            return _said(self._app.say("write.bad_link", locale), locale, status=404)
         reply = await self._opened(held, token, locale)
         if not isinstance(reply, FormReply):
             return _said(_words(reply), locale, status=410)
-        hint = reply.note if held.action else self._house.say("write.hint", locale)
+        hint = reply.note if held.action else self._app.say("write.hint", locale)
         longest = _LONGEST_EDITED if held.action else _LONGEST
         return _form(reply, values or {}, locale, hint=hint, problem=problem, longest=longest)
 
@@ -72,30 +72,28 @@ class _Page:
             return await self.show(token, locale)
         longest = _LONGEST_EDITED if held.action else _LONGEST
         if any(len(value) > longest for value in values.values()):
-            problem = self._house.say("form.too_long", locale, count=longest)
+            problem = self._app.say("form.too_long", locale, count=longest)
             return await self.show(token, locale, values, problem)
         submitted = events.FormSubmitted(form.id, values)
-        reply = await self._house.ask(self._event(held, submitted, locale))
+        reply = await self._app.ask(self._event(held, submitted, locale))
         if isinstance(reply, Document):
             return _file(reply)
         if isinstance(reply, Text):
             self._spend(token)
-            return _said(f"{reply.text} {self._house.say('write.close', locale)}", locale)
+            return _said(f"{reply.text} {self._app.say('write.close', locale)}", locale)
         return await self.show(token, locale, values, _words(reply))
 
     async def _opened(self, held: Invitation, token: str, locale: str) -> Reply:
         """The form as it stands now, or why this link opens none any more."""
         if not held.action:
             opened = events.ButtonClicked(f"example.write_page:{token}")
-            return await self._house.query(self._event(held, opened, locale))
+            return await self._app.query(self._event(held, opened, locale))
         if held.until <= self._clock.now():
-            return Refused(self._house.say("form.ended", locale))
-        reply = await self._house.query(
-            self._event(held, events.ButtonClicked(held.action), locale)
-        )
+            return Refused(self._app.say("form.ended", locale))
+        reply = await self._app.query(self._event(held, events.ButtonClicked(held.action), locale))
         is_other = isinstance(reply, FormReply) and reply.id != held.form
         if is_other or token in self._spent:
-            return Refused(self._house.say("form.changed", locale))
+            return Refused(self._app.say("form.changed", locale))
         return reply
 
     def _spend(self, token: str) -> None:

@@ -50,7 +50,7 @@ class RunningAnswers(Protocol):
         ...
 
     def is_stopping(self) -> bool:
-        """Whether the running task ends because somebody stopped it, not because the house does."""
+        """Whether the running task ends because somebody stopped it, not because the app does."""
         ...
 
 

@@ -68,7 +68,7 @@ async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 def slack_stage(scene: SlackScene) -> Stage:
-    assert scene.house is not None
+    assert scene.app is not None
     scene.slack.tiers.is_on = False
     team = WorkspaceId("slack:T1")
     root = MessageId(scene.slack.put("U2", "C1", "the root"))
@@ -89,7 +89,7 @@ def slack_stage(scene: SlackScene) -> Stage:
             assert found is not None
             return ["🎓" if name == "mortar_board" else name for name in found["reactions"]]
 
-    return SlackStage(scene.house.surfaces.of(team), Place(team, ChannelId("C1"), root))
+    return SlackStage(scene.app.surfaces.of(team), Place(team, ChannelId("C1"), root))
 
 
 def discord_stage(scene: DiscordScene) -> Stage:

@@ -30,7 +30,7 @@ from bot.replies import (
     Reply,
 )
 from bot.request import Request
-from tests.fakes.house import FakeHouse, StillClock
+from tests.fakes.app import FakeHouse, StillClock
 from tests.fakes.room_store import MemoryStore, as_store
 
 PLACE = Place(LOCAL, ChannelId("general"))
@@ -69,7 +69,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         self.store = MemoryStore()
-        self.house = FakeHouse()
+        self.app = FakeHouse()
         self.clock = StillClock()
         self.folder = folder
         self.runs = 0
@@ -93,7 +93,7 @@ class Scene:
 
     async def talk(self, source: TextIO, output: TextIO, *, is_terminal: bool = False) -> int:
         return await chat(
-            self.house,
+            self.app,
             self.room,
             catalogue(),
             self.clock,
@@ -110,17 +110,17 @@ class Scene:
             if reply := next(waiting, None):
                 await self.room.post(event.place, reply, key=f"answer/{event.key}")
 
-        self.house.answer = answer
+        self.app.answer = answer
 
     def opens(self, form: Form) -> None:
         async def answer(event: Event) -> None:
             if isinstance(event.what, CommandInvoked):
                 await self.room.open_form(event, form)
 
-        self.house.answer = answer
+        self.app.answer = answer
 
     def happened(self) -> list[object]:
-        return [event.what for event in self.house.events]
+        return [event.what for event in self.app.events]
 
 
 async def nobody(message: MessageId) -> None:

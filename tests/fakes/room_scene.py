@@ -8,7 +8,7 @@ from adapters.changes import Change
 from adapters.room import LocalRoom
 from bot.domain import LOCAL, ChannelId, Place, User, UserId
 from bot.events import CommandInvoked, Event
-from tests.fakes.house import StillClock
+from tests.fakes.app import StillClock
 from tests.fakes.room_store import MemoryStore, as_store
 
 GENERAL = ChannelId("general")

@@ -16,47 +16,47 @@ _SHOW = "check.show:"
 
 
 async def check_page(studio: Studio, request: Request) -> None:
-    visit = visit_of(studio, request)
-    title = visit.say("studio.check")
+    session = visit_of(studio, request)
+    title = session.say("studio.check")
     channels = await studio.room.channels()
-    with shell(visit, request, here="check", title=title, channels=channels) as frame:
-        page = _Check(visit)
+    with shell(session, request, here="check", title=title, channels=channels) as frame:
+        page = _Check(session)
         with frame.top:
             title_of(title)
             ui.space()
-            again = ui.button(visit.say("studio.check.again"), icon="fact_check")
+            again = ui.button(session.say("studio.check.again"), icon="fact_check")
             again.on_click(page.again).props("unelevated").classes("only-icon-on-phones")
             again.mark("check-again")
         with middle("page"):
-            lead(visit, "check")
+            lead(session, "check")
             page.draw()
     await page.refresh()
-    follow(visit, page.refresh)
+    follow(session, page.refresh)
 
 
 class _Check:
     """The kinds with their numbers, and the list of the kind that is open."""
 
-    def __init__(self, visit: PageSession) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession) -> None:
+        self._session = session
         self._open = ""
         self._seen: list[Reply] = []
-        self._actions = PageActions(visit, self.refresh)
+        self._actions = PageActions(session, self.refresh)
 
     def draw(self) -> None:
         self._body = ui.element("div").classes("stack").props("aria-live=polite")
 
     async def again(self) -> None:
         """Every example is looked at anew."""
-        told = await self._visit.command("check")
+        told = await self._session.command("check")
         if isinstance(told, Refused):
             tell(told)
         await self.refresh()
 
     async def refresh(self) -> None:
-        told = [await self._visit.see("check.overview")]
+        told = [await self._session.see("check.overview")]
         if self._open:
-            told.append(await self._visit.see(self._open))
+            told.append(await self._session.see(self._open))
         if told == self._seen:
             return
         self._seen = told

@@ -21,31 +21,31 @@ from bot.replies import Column, Comparison, Listing, ListingRow, Refused, Tone, 
 
 
 async def compare_page(studio: Studio, request: Request) -> None:
-    visit = visit_of(studio, request)
-    title = visit.say("studio.compare")
+    session = visit_of(studio, request)
+    title = session.say("studio.compare")
     channels = await studio.room.channels()
-    with shell(visit, request, here="compare", title=title, channels=channels) as frame:
+    with shell(session, request, here="compare", title=title, channels=channels) as frame:
         with frame.top:
             title_of(title)
         with middle("page"):
-            lead(visit, "compare")
-            page = _Comparison(visit)
+            lead(session, "compare")
+            page = _Comparison(session)
             page.draw()
     await page.refresh()
-    follow(visit, page.refresh)
+    follow(session, page.refresh)
 
 
 class _Comparison:
-    def __init__(self, visit: PageSession) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession) -> None:
+        self._session = session
         self._question = ""
-        self._actions = PageActions(visit, self.refresh)
+        self._actions = PageActions(session, self.refresh)
         self._known: tuple[ListingRow, ...] = ()
         self._asking: asyncio.Task[None] | None = None
         self._columns: list[_Answer] = []
 
     def draw(self) -> None:
-        say = self._visit.say
+        say = self._session.say
         with ui.element("div").classes("bar asking-bar"):
             self._field = ui.input(placeholder=say("studio.ask.hint")).props("outlined dense")
             self._field.props(f"aria-label={quoted(say('studio.ask.hint'))} autofocus").mark(
@@ -64,7 +64,7 @@ class _Comparison:
 
     async def refresh(self) -> None:
         """Who can be asked, as trainings end and others take over."""
-        told = await self._visit.see("compare.who")
+        told = await self._session.see("compare.who")
         if not isinstance(told, Listing) or told.lines == self._known:
             return
         is_first, self._known = not self._known, told.lines
@@ -83,7 +83,7 @@ class _Comparison:
         self._question = question.strip()
         who = "\n".join(self._who.value or [])
         what = events.FormSubmitted("compare", {"question": self._question, "who": who})
-        reply = await self._visit.ask(what)
+        reply = await self._session.ask(what)
         if not isinstance(reply, Comparison):
             tell(reply)
             return
@@ -108,7 +108,7 @@ class _Comparison:
             for line in reply.lines:
                 ui.label(line).classes("fine")
             with ui.element("div").classes("contenders"):
-                self._columns = [_Answer(self._visit, one, self._prefer) for one in reply.answers]
+                self._columns = [_Answer(self._session, one, self._prefer) for one in reply.answers]
 
     def _refusal(self) -> events.FormSubmitted:
         """A refusal was picked: the answer is asked for instead."""
@@ -122,10 +122,10 @@ class _Comparison:
             if one.column and better.column and one.column.text != better.column.text
         )
         if better.column is not None and better.column.is_refusal:
-            await self._actions.show(await self._visit.ask(self._refusal()))
+            await self._actions.show(await self._session.ask(self._refusal()))
             return
         if not others or better.column is None:
-            notify(self._visit.say("studio.same"), kind="warning")
+            notify(self._session.say("studio.same"), kind="warning")
             return
         for text in others:
             values = {
@@ -133,7 +133,7 @@ class _Comparison:
                 "preferred": better.column.text,
                 "rejected": text,
             }
-            reply = await self._visit.ask(events.FormSubmitted("prefer", values))
+            reply = await self._session.ask(events.FormSubmitted("prefer", values))
             tell(reply)
             if isinstance(reply, Refused):
                 return
@@ -145,9 +145,9 @@ class _Answer:
     """A column that fills while its model writes, and can be picked once all have ended."""
 
     def __init__(
-        self, visit: PageSession, writing: Writing, prefer: Callable[[_Answer], Awaitable[None]]
+        self, session: PageSession, writing: Writing, prefer: Callable[[_Answer], Awaitable[None]]
     ) -> None:
-        self._visit = visit
+        self._session = session
         self._writing = writing
         self.column: Column | None = None
 
@@ -159,7 +159,7 @@ class _Answer:
             title.props("role=heading aria-level=3")
             self._text = StreamedText()
             self._note = ui.label(writing.note).classes("fine")
-            self._better = ui.button(visit.say("studio.better"), icon="thumb_up", on_click=picked)
+            self._better = ui.button(session.say("studio.better"), icon="thumb_up", on_click=picked)
             self._better.props("outline size=sm").mark("better")
             self._better.set_visibility(False)
 
@@ -182,7 +182,7 @@ class _Answer:
         self._better.set_visibility(False)
         if is_better:
             self._frame.classes("preferred")
-            self._note.set_text(f"{self._note.text} · {self._visit.say('studio.picked')}")
+            self._note.set_text(f"{self._note.text} · {self._session.say('studio.picked')}")
 
 
 def _named(line: ListingRow) -> str:

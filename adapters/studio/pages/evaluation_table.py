@@ -40,9 +40,9 @@ _CARD = f"""<div class="example-item"><div class="example-card"><div class="exam
 _GOOD, _BAD = 0.7, 0.3
 
 
-def draw_table(visit: PageSession, names: Sequence[str], *, act: Act, opened: Act) -> ui.table:
+def draw_table(session: PageSession, names: Sequence[str], *, act: Act, opened: Act) -> ui.table:
     """Empty at first; fill it with `rows_of`. `names` are the contenders, in their order."""
-    say = visit.say
+    say = session.say
     columns = [
         {"name": "asked", "label": say("part.question"), "field": "asked", "align": "left"},
         {"name": "taught", "label": say("evaluation.taught"), "field": "taught", "align": "left"},

@@ -24,34 +24,34 @@ _ORDERS = (QuestionOrder.APART, QuestionOrder.WORSE, QuestionOrder.BETTER, Quest
 
 
 async def evaluations_page(studio: Studio, request: Request, number: str | None) -> None:
-    visit = visit_of(studio, request)
-    title = visit.say("studio.evaluations")
+    session = visit_of(studio, request)
+    title = session.say("studio.evaluations")
     channels = await studio.room.channels()
-    with shell(visit, request, here="evaluations", title=title, channels=channels) as frame:
-        page = _Evaluations(visit, number)
+    with shell(session, request, here="evaluations", title=title, channels=channels) as frame:
+        page = _Evaluations(session, number)
         with frame.top:
             title_of(title)
             page.draw_top()
         with middle("page"):
-            lead(visit, "evaluations")
+            lead(session, "evaluations")
             page.draw()
     await page.refresh()
-    follow(visit, page.refresh)
+    follow(session, page.refresh)
 
 
 class _Evaluations:
-    def __init__(self, visit: PageSession, chosen: str | None) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession, chosen: str | None) -> None:
+        self._session = session
         self._chosen = chosen or ""
         self._order = QuestionOrder.APART
         self._first = 0
-        self._actions = PageActions(visit, self.refresh)
+        self._actions = PageActions(session, self.refresh)
         self._seen: dict[str, Reply] = {}
         self._table: ui.table | None = None
         self._names: list[str] = []
 
     def draw_top(self) -> None:
-        say = self._visit.say
+        say = self._session.say
         ui.space()
         with ui.button(say("studio.export"), icon="download").props("flat") as button:
             button.classes("only-icon-on-phones")
@@ -62,7 +62,7 @@ class _Evaluations:
         start.props("unelevated").classes("only-icon-on-phones").mark("evaluate")
 
     def draw(self) -> None:
-        say = self._visit.say
+        say = self._session.say
         self._dashboard = ui.element("div").classes("stack")
         self._nothing = ui.element("div").classes("stack")
         with ui.element("div").classes("stack") as self._whole:
@@ -88,17 +88,17 @@ class _Evaluations:
         self._whole.set_visibility(False)
 
     async def refresh(self) -> None:
-        sums = await self._visit.see("dashboard")
+        sums = await self._session.see("dashboard")
         if isinstance(sums, Card) and self._is_news("dashboard", sums):
             self._dashboard.clear()
             with self._dashboard:
                 drawing.CardView(sums, self._actions.click)
-        listed = await self._visit.see("evaluations")
+        listed = await self._session.see("evaluations")
         if not isinstance(listed, Listing):
             return
         if self._is_news("evaluations", listed):
             self._offer(listed)
-            history = await self._visit.see("evaluations.history")
+            history = await self._session.see("evaluations.history")
             if self._is_news("history", history):
                 self._draw_history(history)
         if self._chosen:
@@ -115,7 +115,7 @@ class _Evaluations:
         self._whole.set_visibility(bool(listed.lines))
         if not listed.lines:
             with self._nothing:
-                say = self._visit.say
+                say = self._session.say
                 empty(
                     "balance",
                     say("studio.evaluations.empty"),
@@ -143,24 +143,26 @@ class _Evaluations:
             await self._turn()
 
         button = ui.button(icon=icon, on_click=turn).props("flat round dense")
-        return button.props(f"aria-label={quoted(self._visit.say(words))}").mark(icon)
+        return button.props(f"aria-label={quoted(self._session.say(words))}").mark(icon)
 
     async def _show(self) -> None:
-        card = await self._visit.see(f"evaluation.show:{self._chosen}")
+        card = await self._session.see(f"evaluation.show:{self._chosen}")
         if isinstance(card, Card) and self._is_news("card", card):
             self._card.clear()
             with self._card:
                 drawing.CardView(card, self._actions.click)
-        measures = await self._visit.see(f"evaluation.details:{self._chosen}")
+        measures = await self._session.see(f"evaluation.details:{self._chosen}")
         if isinstance(measures, Listing) and self._is_news("measures", measures):
             self._scores.clear()
             with self._scores:
-                draw_scores(self._visit, measures)
+                draw_scores(self._session, measures)
         await self._turn()
 
     async def _turn(self) -> None:
         """The questions at this place, as they are now."""
-        told = await self._visit.see(f"evaluation.sheet:{self._chosen}.{self._order}.{self._first}")
+        told = await self._session.see(
+            f"evaluation.sheet:{self._chosen}.{self._order}.{self._first}"
+        )
         if not self._is_news("sheet", told):
             return
         if not isinstance(told, Listing):
@@ -172,7 +174,7 @@ class _Evaluations:
             self._sheet.clear()
             with self._sheet:
                 self._table = draw_table(
-                    self._visit, names, act=self._actions.click, opened=self._opened
+                    self._session, names, act=self._actions.click, opened=self._opened
                 )
         self._table.rows = rows_of(told.lines, names)
         self._table.update()
@@ -181,7 +183,7 @@ class _Evaluations:
     def _tell_range(self, told: Listing) -> None:
         last, total = self._first + len(told.lines), told.total or 0
         self._range.set_text(
-            self._visit.say(
+            self._session.say(
                 "studio.range", first=min(last, self._first + 1), last=last, count=f"{total:,}"
             )
         )
@@ -204,10 +206,10 @@ class _Evaluations:
     def _exporting(self, ending: str) -> Callable[[], Awaitable[None]]:
         async def export() -> None:
             if self._chosen:
-                told = await self._visit.click(f"evaluation.export:{self._chosen}.{ending}")
+                told = await self._session.click(f"evaluation.export:{self._chosen}.{ending}")
                 await self._actions.show(told)
             else:
-                notify(self._visit.say("studio.evaluations.empty"), kind="warning")
+                notify(self._session.say("studio.evaluations.empty"), kind="warning")
 
         return export
 

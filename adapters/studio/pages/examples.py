@@ -31,20 +31,20 @@ _LONGEST = 200
 
 
 async def examples_page(studio: Studio, request: Request, *, method: str) -> None:
-    visit = visit_of(studio, request)
+    session = visit_of(studio, request)
     here = "examples" if method == "supervised" else "preferences"
-    title = visit.say(f"studio.{here}")
+    title = session.say(f"studio.{here}")
     channels = await studio.room.channels()
-    with shell(visit, request, here=here, title=title, channels=channels) as frame:
-        page = _Examples(visit, here, method, filters=_filters(request))
+    with shell(session, request, here=here, title=title, channels=channels) as frame:
+        page = _Examples(session, here, method, filters=_filters(request))
         with frame.top:
             title_of(title)
             page.draw_top()
         with middle("page"):
-            lead(visit, here)
+            lead(session, here)
             page.draw(request)
     await page.refresh()
-    follow(visit, page.refresh)
+    follow(session, page.refresh)
     if "import" in request.query_params:
         page.open_import()
     await page.open_named(request.query_params.get("open", ""))
@@ -63,18 +63,18 @@ def _filters(request: Request) -> dict[str, str]:
 
 class _Examples:
     def __init__(
-        self, visit: PageSession, here: str, method: str, *, filters: Mapping[str, str]
+        self, session: PageSession, here: str, method: str, *, filters: Mapping[str, str]
     ) -> None:
-        self._visit = visit
+        self._session = session
         self._here = here
         self._filters = {"method": method, **filters}
         # Where each page began: the way back, as the store only goes forward.
         self._began: list[str] = [""]
         self._listed: Listing | None = None
-        self._actions = PageActions(visit, self.refresh)
+        self._actions = PageActions(session, self.refresh)
 
     def draw_top(self) -> None:
-        say = self._visit.say
+        say = self._session.say
         ui.space()
         bring = ui.button(say("studio.import"), icon="upload_file", on_click=self.open_import)
         bring.props("flat").classes("only-icon-on-phones").mark("import")
@@ -94,7 +94,7 @@ class _Examples:
             self._draw_bulk()
         self._bulk.set_visibility(False)
         self._table = draw_table(
-            self._visit,
+            self._session,
             is_preferences=self._here == "preferences",
             selected=self._selected,
             opened=self._opened,
@@ -109,14 +109,14 @@ class _Examples:
     async def refresh(self) -> None:
         """This page as it is now."""
         options = {**self._filters, "limit": str(_PAGE), "after": self._began[-1]}
-        told = await self._visit.list("examples", options)
+        told = await self._session.list("examples", options)
         if isinstance(told, Listing) and told != self._listed:
             self._listed = told
             self._show(told)
 
     def open_import(self) -> None:
         """A place to drop a file, and what came of it."""
-        ImportDialog(self._visit, self._from_the_start).open()
+        ImportDialog(self._session, self._from_the_start).open()
 
     async def open_named(self, number: str) -> None:
         """The example that an address names."""
@@ -128,7 +128,7 @@ class _Examples:
         await self.refresh()
 
     def _draw_filters(self, request: Request) -> None:
-        say = self._visit.say
+        say = self._session.say
         with ui.element("div").classes("bar").props("role=search"):
             search = ui.input(
                 placeholder=say("studio.search"),
@@ -150,12 +150,12 @@ class _Examples:
                 field.props("outlined dense debounce=250 clearable").classes("narrow").mark(name)
                 if name == "author":
                     field.classes(OF_PEOPLE)
-            SavedViews(self._visit, request, self._here, self._address)
+            SavedViews(self._session, request, self._here, self._address)
 
     def _choice(self, name: str, offered: dict[str, str]) -> None:
         field = ui.select(
             offered,
-            label=self._visit.say(f"studio.{name}"),
+            label=self._session.say(f"studio.{name}"),
             value=self._filters.get(name, ""),
             on_change=self._filtering(name),
         )
@@ -178,7 +178,7 @@ class _Examples:
         return f"/{self._here}{'?' if asked else ''}{urlencode(asked)}"
 
     def _draw_bulk(self) -> None:
-        say = self._visit.say
+        say = self._session.say
         self._count = ui.label().classes("fine")
         self._everything = ui.checkbox()
         for key, state in (
@@ -193,7 +193,7 @@ class _Examples:
 
     def _turner(self, icon: str, key: str, turn: Callable[[], Awaitable[None]]) -> ui.button:
         button = ui.button(icon=icon, on_click=turn).props("flat round dense")
-        return button.props(f"aria-label={quoted(self._visit.say(key))}").mark(key)
+        return button.props(f"aria-label={quoted(self._session.say(key))}").mark(key)
 
     def _show(self, listed: Listing) -> None:
         fill(self._table, listed.lines)
@@ -201,7 +201,7 @@ class _Examples:
         first = (len(self._began) - 1) * _PAGE + 1
         last, count = first + len(listed.lines) - 1, listed.total or 0
         self._range.set_text(
-            self._visit.say("studio.range", first=first, last=last, count=f"{count:,}")
+            self._session.say("studio.range", first=first, last=last, count=f"{count:,}")
         )
         self._back.set_enabled(len(self._began) > 1)
         self._on.set_enabled(listed.more is not None)
@@ -213,7 +213,7 @@ class _Examples:
                 self._draw_nothing()
 
     def _draw_nothing(self) -> None:
-        say = self._visit.say
+        say = self._session.say
         if any(text for name, text in self._filters.items() if name not in ("method", "order")):
             empty("search_off", say("studio.nothing_found"))
         elif self._here == "examples":
@@ -242,9 +242,9 @@ class _Examples:
     def _tell_selected(self) -> None:
         count = len(self._table.selected)
         self._bulk.set_visibility(count > 0)
-        self._count.set_text(self._visit.say("studio.selected", count=count))
+        self._count.set_text(self._session.say("studio.selected", count=count))
         total = self._listed.total if self._listed else 0
-        self._everything.set_text(self._visit.say("studio.all_found", count=f"{total or 0:,}"))
+        self._everything.set_text(self._session.say("studio.all_found", count=f"{total or 0:,}"))
         self._everything.set_visibility((total or 0) > count)
         if not count:
             self._everything.set_value(False)
@@ -264,7 +264,7 @@ class _Examples:
         lines = {line.id: line for line in self._listed.lines} if self._listed else {}
         ids = ",".join(_as_shown(lines[str(row["id"])]) for row in self._table.selected)
         chosen = {**self._filters, "all": "yes"} if self._everything.value else {"ids": ids}
-        reply = await self._visit.ask(
+        reply = await self._session.ask(
             events.FormSubmitted(f"examples:{what}", {**chosen, **values})
         )
         if not isinstance(reply, Refused):
@@ -273,7 +273,7 @@ class _Examples:
         return reply
 
     def _tag(self) -> None:
-        say = self._visit.say
+        say = self._session.say
         field = Field("name", say("studio.tags"), max_length=40)
         form = Form("tag", say("studio.tag"), (field,), say("example.save"))
 
@@ -284,10 +284,10 @@ class _Examples:
             self._actions.tell(reply)
             return ""
 
-        open_form(self._visit, form, submit)
+        open_form(self._session, form, submit)
 
     async def _opened(self, number: str) -> None:
-        card = await self._visit.see(f"example.show:{number}")
+        card = await self._session.see(f"example.show:{number}")
         if not isinstance(card, Card):
             tell(card)
             return
@@ -300,7 +300,7 @@ class _Examples:
 
     async def _act(self, action: str) -> None:
         """A judgement answers with the next in the queue, which nobody asked for here."""
-        reply = await self._visit.click(action)
+        reply = await self._session.click(action)
         if isinstance(reply, Card):
             await self.refresh()
             self._actions.tell(reply)
@@ -320,7 +320,7 @@ class _Examples:
         revision = next((f.value for f in card.facts if f.name == "revision"), "1")
         if revision == "1":
             return
-        told = await self._visit.see(f"example.revisions:{number}")
+        told = await self._session.see(f"example.revisions:{number}")
         if isinstance(told, Card):
             drawing.draw_revisions(told)
 

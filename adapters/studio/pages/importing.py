@@ -21,13 +21,13 @@ from bot.replies import Card, Form, Progress, Refused, Reply
 class ImportDialog:
     """A place to drop a file, and what came of it; `done` is told when rows came in."""
 
-    def __init__(self, visit: PageSession, done: Callable[[], Awaitable[None]]) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession, done: Callable[[], Awaitable[None]]) -> None:
+        self._session = session
         self._done = done
         self._shown: Reply | None = None
 
     def open(self) -> None:
-        say = self._visit.say
+        say = self._session.say
         with (
             open_dialog('aria-labelledby="import-title"') as dialog,
             ui.card().classes("form-card"),
@@ -37,7 +37,7 @@ class ImportDialog:
             ui.label(say("studio.import.note")).classes("fine")
             self._area = ui.element("div").classes("w-full")
             with self._area:
-                upload_area(self._visit, self._import, label=say("studio.drop_file"))
+                upload_area(self._session, self._import, label=say("studio.drop_file"))
             with ui.row().classes("form-buttons"):
                 ui.button(say("studio.close"), on_click=dialog.close).props("flat")
 
@@ -48,7 +48,7 @@ class ImportDialog:
         await self._ask(events.ButtonClicked(action))
 
     async def _ask(self, what: events.What) -> None:
-        reply = await self._visit.ask(what, progress=self._draw_progress())
+        reply = await self._session.ask(what, progress=self._draw_progress())
         if isinstance(reply, Form):
             await self._ask_columns(reply)
         elif not self._area.is_deleted:
@@ -61,7 +61,7 @@ class ImportDialog:
         """The preview comes back when the form is sent, and stays when it is closed."""
 
         async def submit(values: Mapping[str, str]) -> str:
-            reply = await self._visit.ask(events.FormSubmitted(form.id, values))
+            reply = await self._session.ask(events.FormSubmitted(form.id, values))
             if isinstance(reply, Refused):
                 return reply.text
             self._shown = reply
@@ -69,7 +69,7 @@ class ImportDialog:
             return ""
 
         self._redraw()
-        open_form(self._visit, form, submit)
+        open_form(self._session, form, submit)
 
     def _redraw(self) -> None:
         if self._shown is not None and not self._area.is_deleted:
@@ -78,7 +78,7 @@ class ImportDialog:
                 self._report(self._shown)
 
     def _draw_progress(self) -> Callable[[Progress], None]:
-        say = self._visit.say
+        say = self._session.say
         self._area.clear()
         with self._area:
             bar = ui.linear_progress(0, show_value=False, size="8px").props("rounded")

@@ -41,24 +41,24 @@ _SETTINGS = (
 
 
 async def jobs_page(studio: Studio, request: Request, job: str | None) -> None:
-    visit = visit_of(studio, request)
-    title = visit.say("studio.jobs")
+    session = visit_of(studio, request)
+    title = session.say("studio.jobs")
     channels = await studio.room.channels()
-    with shell(visit, request, here="jobs", title=title, channels=channels) as frame:
-        page = _Jobs(visit, job)
+    with shell(session, request, here="jobs", title=title, channels=channels) as frame:
+        page = _Jobs(session, job)
         with frame.top:
             title_of(title)
             page.draw_top()
         page.draw()
     await page.refresh()
-    follow(visit, page.refresh)
+    follow(session, page.refresh)
 
 
 class _Jobs:
-    def __init__(self, visit: PageSession, chosen: str | None) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession, chosen: str | None) -> None:
+        self._session = session
         self._chosen = chosen
-        self._actions = PageActions(visit, self.refresh)
+        self._actions = PageActions(session, self.refresh)
         self._listed: Listing | None = None
         self._story: Listing | None = None
         self._views: list[drawing.CardView] = []
@@ -67,27 +67,29 @@ class _Jobs:
 
     def draw_top(self) -> None:
         ui.space()
-        if self._visit.workspace != LOCAL:
+        if self._session.workspace != LOCAL:
             return
-        button = ui.button(self._visit.say("studio.train_with"), icon="tune", on_click=self._settle)
+        button = ui.button(
+            self._session.say("studio.train_with"), icon="tune", on_click=self._settle
+        )
         button.props("flat").classes("only-icon-on-phones").mark("train-with")
         self._trainer = ui.button(icon="bolt", on_click=self._train)
         self._trainer.props("unelevated").classes("only-icon-on-phones").mark("train")
 
     def draw(self) -> None:
         with middle("page"):
-            lead(self._visit, "jobs")
+            lead(self._session, "jobs")
             with ui.element("div").classes("split"):
                 self._list = ui.element("div").classes("chooser")
                 with ui.element("div").classes("stack"):
                     self._detail = ui.element("div").classes("stack")
                     self._told = ui.element("div").classes("stack story")
-                    label = self._visit.say("job.events")
+                    label = self._session.say("job.events")
                     self._told.props(f"tabindex=0 role=region aria-label={quoted(label)}")
 
     async def refresh(self) -> None:
-        if self._visit.workspace == LOCAL:
-            self._trainer.text = train_label(self._visit, await self._visit.see("channel"))
+        if self._session.workspace == LOCAL:
+            self._trainer.text = train_label(self._session, await self._session.see("channel"))
         listed = await self._list_pages()
         if listed is None:
             return
@@ -100,11 +102,11 @@ class _Jobs:
 
     async def _list_pages(self) -> Listing | None:
         """The newest trainings, and as many further pages of the list as were asked for."""
-        listed = await self._visit.list("jobs")
+        listed = await self._session.list("jobs")
         for _ in range(self._more_pages):
             if not isinstance(listed, Listing) or listed.more is None:
                 break
-            older = await self._visit.see(listed.more.action)
+            older = await self._session.see(listed.more.action)
             if isinstance(older, Listing):
                 listed = replace(listed, lines=(*listed.lines, *older.lines), more=older.more)
         return listed if isinstance(listed, Listing) else None
@@ -125,7 +127,7 @@ class _Jobs:
         self._list.clear()
         with self._list:
             if not listed.lines:
-                say = self._visit.say
+                say = self._session.say
                 empty(
                     "model_training",
                     say("studio.jobs.empty"),
@@ -152,21 +154,21 @@ class _Jobs:
             row.classes("here").props("aria-current=true")
         with row:
             with ui.element("div").classes("choice-head"):
-                ui.label(f"{self._visit.say('fact.job')} {line.id}").classes("choice-title")
+                ui.label(f"{self._session.say('fact.job')} {line.id}").classes("choice-title")
                 pill(facts.get("state", ""), line.tone)
             ui.label(line.text).classes("mono clip-line")
             ui.label(facts.get("date", "")).classes("fine")
 
     async def _show(self, number: str) -> None:
-        card = await self._visit.see(f"job.show:{number}")
-        story = await self._visit.see(f"job.events:{number}")
+        card = await self._session.see(f"job.show:{number}")
+        story = await self._session.see(f"job.events:{number}")
         if isinstance(card, Refused):
             self._tell_refusal(card)
         if not isinstance(card, Card) or not isinstance(story, Listing) or number != self._chosen:
             return
         told = {line.text for line in story.lines}
         card = replace(card, lines=tuple(line for line in card.lines if line not in told))
-        accuracy = await self._visit.see(f"job.accuracy:{number}")
+        accuracy = await self._session.see(f"job.accuracy:{number}")
         cards = [one for one in (card, accuracy) if isinstance(one, Card)]
         if not self._update_cards(number, cards):
             self._draw_detail(number, cards)
@@ -184,7 +186,7 @@ class _Jobs:
         return all(view.update(card) for view, card in zip(self._views, cards, strict=True))
 
     def _draw_detail(self, number: str, cards: list[Card]) -> None:
-        say = self._visit.say
+        say = self._session.say
         self._detail.clear()
         with self._detail:
             self._views = [
@@ -202,9 +204,9 @@ class _Jobs:
 
     async def _save(self, action: str) -> None:
         """The host's own result file; our own measures where it keeps none."""
-        told = await self._visit.click(action)
+        told = await self._session.click(action)
         if isinstance(told, Refused):
-            told = await self._visit.click(action.replace("job.results", "job.numbers"))
+            told = await self._session.click(action.replace("job.results", "job.numbers"))
         await self._actions.show(told)
 
     def _tell_story(self, story: Listing) -> None:
@@ -219,11 +221,11 @@ class _Jobs:
         await self._actions.click("job.start")
 
     async def _settle(self) -> None:
-        hosts = await self._visit.see("hosts")
+        hosts = await self._session.see("hosts")
         offered = {line.id: line.id for line in hosts.lines} if isinstance(hosts, Listing) else {}
         self._actions.fill_in(
             "start",
-            title=self._visit.say("studio.train_with"),
+            title=self._session.say("studio.train_with"),
             names=_SETTINGS,
             choices={"host": offered},
         )

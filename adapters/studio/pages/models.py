@@ -18,32 +18,32 @@ HANDLE = 80
 
 
 async def models_page(studio: Studio, request: Request) -> None:
-    visit = visit_of(studio, request)
-    title = visit.say("studio.models")
+    session = visit_of(studio, request)
+    title = session.say("studio.models")
     channels = await studio.room.channels()
-    with shell(visit, request, here="models", title=title, channels=channels) as frame:
-        page = _Models(visit)
+    with shell(session, request, here="models", title=title, channels=channels) as frame:
+        page = _Models(session)
         with frame.top:
             title_of(title)
             ui.space()
             page.draw_top()
         with middle("page"):
-            lead(visit, "models")
+            lead(session, "models")
             with ui.element("div").classes("two"):
                 page.draw()
     await page.refresh()
-    follow(visit, page.refresh)
+    follow(session, page.refresh)
 
 
 class _Models:
-    def __init__(self, visit: PageSession) -> None:
-        self._visit = visit
-        self._actions = PageActions(visit, self.refresh)
+    def __init__(self, session: PageSession) -> None:
+        self._session = session
+        self._actions = PageActions(session, self.refresh)
         self._seen: tuple[object, object] | None = None
         self._kept: dict[str, list[ListingRow]] = {}
 
     def draw_top(self) -> None:
-        back = Button(self._visit.say("button.rollback"), "model.rollback")
+        back = Button(self._session.say("button.rollback"), "model.rollback")
         drawing.draw_button(back, self._roll_back)
 
     async def _roll_back(self, action: str) -> None:
@@ -58,8 +58,8 @@ class _Models:
         self._history = ui.element("div").classes("stack")
 
     async def refresh(self) -> None:
-        models = await self._visit.list("models")
-        history = await self._visit.see("model.history")
+        models = await self._session.list("models")
+        history = await self._session.see("model.history")
         if (models, history) == self._seen:
             return
         self._seen = (models, history)
@@ -116,12 +116,12 @@ class _Models:
                 if line.id != line.text:
                     with ui.element("details").classes("checkpoints"):
                         with ui.element("summary"):
-                            ui.label(self._visit.say("answer.model_id")).classes("fine")
+                            ui.label(self._session.say("answer.model_id")).classes("fine")
                         ui.label(line.text).classes("mono fine id")
             if line.tone is Tone.GOOD:
-                pill(self._visit.say("model.answering"), Tone.GOOD)
+                pill(self._session.say("model.answering"), Tone.GOOD)
             if facts.get("job"):
-                text = f"{self._visit.say('fact.job')} {facts['job']}"
+                text = f"{self._session.say('fact.job')} {facts['job']}"
                 ui.link(text, f"/jobs/{facts['job']}").classes("fine")
             for button in line.buttons:
                 drawing.draw_button(button, self._actions.click, is_small=True)
@@ -133,7 +133,7 @@ class _Models:
             details.props("open")
         with details:
             with ui.element("summary"):
-                ui.label(self._visit.say("studio.kept", count=len(kept))).classes("fine")
+                ui.label(self._session.say("studio.kept", count=len(kept))).classes("fine")
             with ui.element("ul").classes("tree"):
                 for line in kept:
                     with ui.element("li"):

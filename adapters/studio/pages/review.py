@@ -30,24 +30,24 @@ _SHORTCUTS = (
 
 
 async def review_page(studio: Studio, request: Request) -> None:
-    visit = visit_of(studio, request)
-    title = visit.say("studio.review")
+    session = visit_of(studio, request)
+    title = session.say("studio.review")
     channels = await studio.room.channels()
-    with shell(visit, request, here="review", title=title, channels=channels) as frame:
-        page = _Queue(visit)
+    with shell(session, request, here="review", title=title, channels=channels) as frame:
+        page = _Queue(session)
         with frame.top:
             ui.label(title).classes("top-title").props("role=heading aria-level=1")
             page.draw_top()
         page.draw()
     await page.load()
-    follow(visit, page.catch_up)
+    follow(session, page.catch_up)
 
 
 class _Queue:
     """What waits, which one is open, and what was judged in this window."""
 
-    def __init__(self, visit: PageSession) -> None:
-        self._visit = visit
+    def __init__(self, session: PageSession) -> None:
+        self._session = session
         self._lines: dict[str, ListingRow] = {}
         self._rows: dict[str, ui.element] = {}
         self._shown: Card | None = None
@@ -64,16 +64,16 @@ class _Queue:
         with ui.element("div").classes("keys only-wide").props("aria-hidden=true"):
             for key, name in _SHORTCUTS:
                 with ui.element("span"):
-                    ui.html(f"<kbd>{key}</kbd>{self._visit.say(name)}", sanitize=False)
+                    ui.html(f"<kbd>{key}</kbd>{self._session.say(name)}", sanitize=False)
 
     def draw(self) -> None:
         ui.keyboard(self._pressed)
         with middle("review"):
             self._list = ui.element("div").classes("queue")
-            self._list.props(f"role=listbox aria-label={quoted(self._visit.say('studio.queue'))}")
+            self._list.props(f"role=listbox aria-label={quoted(self._session.say('studio.queue'))}")
             self._detail = ui.element("div").classes("stack detail")
             self._beside = ui.element("aside").classes("stack beside")
-            self._beside.props(f"aria-label={quoted(self._visit.say('studio.beside'))}")
+            self._beside.props(f"aria-label={quoted(self._session.say('studio.beside'))}")
 
     async def load(self) -> None:
         """The queue as it stands; what was open stays open."""
@@ -119,7 +119,7 @@ class _Queue:
     async def _page(self, after: str | None) -> Listing | None:
         wanted = {"state": "proposed", "mine": "yes", "order": "oldest"}
         wanted |= {"limit": str(_PAGE), "after": after or ""}
-        told = await self._visit.list("examples", wanted)
+        told = await self._session.list("examples", wanted)
         return told if isinstance(told, Listing) else None
 
     def _draw_list(self) -> None:
@@ -156,7 +156,7 @@ class _Queue:
         ui.run_javascript(
             f"document.getElementById('row-{number}')?.scrollIntoView({{block:'nearest'}})"
         )
-        told = await self._visit.see(f"example.show:{number}")
+        told = await self._session.see(f"example.show:{number}")
         if self._open != number or not isinstance(told, Card):
             return
         self._shown = told
@@ -178,24 +178,24 @@ class _Queue:
                 self._draw_undo()
 
     def _draw_undo(self) -> None:
-        undo = ui.button(self._visit.say("studio.undo"), icon="undo", on_click=self._click_undo)
+        undo = ui.button(self._session.say("studio.undo"), icon="undo", on_click=self._click_undo)
         undo.props("flat no-caps").mark("undo")
 
     async def _draw_beside(self, number: str, card: Card) -> None:
         for action in ("example.context", "example.similar"):
-            told = await self._visit.see(f"{action}:{number}")
+            told = await self._session.see(f"{action}:{number}")
             if self._open == number and isinstance(told, Listing):
                 with self._beside:
                     drawing.draw_listing(told, self._click)
         revision = next((f.value for f in card.facts if f.name == "revision"), "1")
         if self._open == number and revision != "1":
-            told = await self._visit.see(f"example.revisions:{number}")
+            told = await self._session.see(f"example.revisions:{number}")
             if isinstance(told, Card):
                 with self._detail:
                     drawing.draw_revisions(told)
 
     def _draw_empty(self) -> None:
-        say = self._visit.say
+        say = self._session.say
         with ui.element("div").classes("empty"):
             ui.icon("task_alt")
             ui.label(say("studio.all_reviewed")).classes("empty-title")
@@ -210,7 +210,7 @@ class _Queue:
         waiting = self._waiting()
         if self._open in waiting:
             at = waiting.index(self._open) + 1
-            self._where.set_text(self._visit.say("studio.of", at=at, count=len(waiting)))
+            self._where.set_text(self._session.say("studio.of", at=at, count=len(waiting)))
         else:
             self._where.set_text(str(len(waiting)))
 
@@ -258,7 +258,7 @@ class _Queue:
             await self._undo()
 
     async def _act(self, action: str) -> None:
-        reply = await self._visit.click(action)
+        reply = await self._session.click(action)
         if isinstance(reply, Form):
             self._edit(reply)
         elif action.startswith(("example.mask", "example.keep")):
@@ -285,10 +285,10 @@ class _Queue:
 
     async def _undo(self) -> None:
         if not self._judged:
-            notify(self._visit.say("studio.undone"), kind="warning")
+            notify(self._session.say("studio.undone"), kind="warning")
             return
         number, decided = self._judged.popitem()
-        if tell(await self._visit.click(f"example.undo:{decided}")):
+        if tell(await self._session.click(f"example.undo:{decided}")):
             self._rows[number].classes(remove="judged")
             await self._show(number)
         else:
@@ -296,7 +296,7 @@ class _Queue:
 
     def _edit(self, form: Form) -> None:
         async def submit(values: Mapping[str, str]) -> str:
-            reply = await self._visit.ask(events.FormSubmitted(form.id, values))
+            reply = await self._session.ask(events.FormSubmitted(form.id, values))
             if isinstance(reply, Refused):
                 return reply.text
             tell(reply)
@@ -304,7 +304,7 @@ class _Queue:
                 await self._show(self._open)
             return ""
 
-        open_form(self._visit, form, submit)
+        open_form(self._session, form, submit)
 
 
 def draw_exchange(card: Card) -> None:

@@ -25,13 +25,13 @@ _JUDGEMENTS = ("approve", "edit", "reject")
 
 
 async def room_page(studio: Studio, request: Request, channel: str) -> None:
-    visit = visit_of(studio, request)
-    visit.channel, visit.workspace, visit.assistant = ChannelId(channel), LOCAL, None
+    session = visit_of(studio, request)
+    session.channel, session.workspace, session.assistant = ChannelId(channel), LOCAL, None
     channels = await studio.room.channels()
-    title = channel_title(visit, visit.channel)
+    title = channel_title(session, session.channel)
     here = f"room:{channel}"
-    with shell(visit, request, here=here, title=title, channels=channels, has_foot=True) as frame:
-        page = _RoomPage(visit)
+    with shell(session, request, here=here, title=title, channels=channels, has_foot=True) as frame:
+        page = _RoomPage(session)
         with frame.top:
             page.draw_top(title)
         page.draw(frame.foot)
@@ -41,14 +41,14 @@ async def room_page(studio: Studio, request: Request, channel: str) -> None:
 
 
 class _RoomPage:
-    def __init__(self, visit: PageSession) -> None:
-        self._visit = visit
-        self._room = Room(visit, ui.context.client)
+    def __init__(self, session: PageSession) -> None:
+        self._session = session
+        self._room = Room(session, ui.context.client)
         self._thread: Conversation | None = None
         self._waiting: Listing | None = None
 
     def draw_top(self, title: str) -> None:
-        say = self._visit.say
+        say = self._session.say
         ui.label(title).classes("top-title").props("role=heading aria-level=1")
         ui.label(say("studio.answered_by")).classes("fine only-wide")
         self._model = ui.label().classes("chip only-wide").mark("model")
@@ -61,21 +61,21 @@ class _RoomPage:
         aside.props(f"flat round dense aria-label={quoted(say('studio.aside'))}")
 
     def draw(self, foot: ui.footer) -> None:
-        say, visit = self._visit.say, self._visit
+        say, session = self._session.say, self._session
         drawer = ui.right_drawer(value=False, top_corner=True, bottom_corner=True)
         with drawer.props("width=320 breakpoint=1180 show-if-above") as self._aside:
             self._aside.classes("aside").props(f"aria-label={quoted(say('studio.aside'))}")
             self._panel = ui.element("div").classes("panel")
         with middle("room"):
-            self._conversation = Conversation(visit, self._room)
-            self._tour = Tour(visit, self._tour_click, self.write)
+            self._conversation = Conversation(session, self._room)
+            self._tour = Tour(session, self._tour_click, self.write)
             with ui.element("div").classes("empty-room"):
                 empty("forum", say("studio.room.empty"), say("studio.room.empty.note"))
         with foot:
-            is_direct = visit.channel == DIRECT
+            is_direct = session.channel == DIRECT
             key = "studio.hint_direct" if is_direct else "studio.hint"
-            hint = say(key, channel=visit.channel)
-            self._composer = Composer(visit, self._speak, hint=hint, can_speak_as=True)
+            hint = say(key, channel=session.channel)
+            self._composer = Composer(session, self._speak, hint=hint, can_speak_as=True)
 
     async def open(self) -> None:
         self._room.add(self._conversation)
@@ -84,7 +84,7 @@ class _RoomPage:
         await self._conversation.load()
         self._room.listen(watch)
         await self._refresh()
-        follow(self._visit, self._refresh)
+        follow(self._session, self._refresh)
         ui.run_javascript("attune.follow()")
 
     async def _refresh(self) -> None:
@@ -94,11 +94,11 @@ class _RoomPage:
             await self._show_waiting()
 
     async def _tell_answering(self) -> None:
-        told = await self._visit.see("channel")
+        told = await self._session.see("channel")
         if isinstance(told, Card):
             facts = {fact.name: fact.value for fact in told.facts}
             self._model.set_text(facts.get("model", ""))
-            self._trainer.text = train_label(self._visit, told)
+            self._trainer.text = train_label(self._session, told)
 
     async def _speak(self, text: str) -> None:
         await self._room.speak(text)
@@ -108,10 +108,10 @@ class _RoomPage:
         self._composer.write(text)
 
     async def _teach(self) -> None:
-        await self._visit.send(events.CommandInvoked("teach"))
+        await self._session.send(events.CommandInvoked("teach"))
 
     async def _train(self) -> None:
-        await self._visit.send(events.CommandInvoked("start"))
+        await self._session.send(events.CommandInvoked("start"))
 
     async def _tour_click(self, action: str) -> None:
         if action == "/teach":
@@ -122,16 +122,16 @@ class _RoomPage:
             await self._train()
             return
         if action.startswith("starter"):
-            tell(await self._visit.click(action))
+            tell(await self._session.click(action))
         else:
-            await self._visit.send(events.ButtonClicked(action))
+            await self._session.send(events.ButtonClicked(action))
 
     async def _show_waiting(self) -> None:
-        told = await self._visit.list("examples", {"state": "proposed", "order": "oldest"})
+        told = await self._session.list("examples", {"state": "proposed", "order": "oldest"})
         if not isinstance(told, Listing) or told == self._waiting:
             return
         self._waiting = told
-        say = self._visit.say
+        say = self._session.say
         self._panel.clear()
         with self._panel:
             with ui.element("div").classes("panel-head"):
@@ -154,20 +154,20 @@ class _RoomPage:
             ui.label(" · ".join(part for part in by if part)).classes("fine")
             with ui.row().classes("waiting-buttons"):
                 for key in _JUDGEMENTS:
-                    button = Button(self._visit.say(f"button.{key}"), f"example.{key}:{line.id}")
+                    button = Button(self._session.say(f"button.{key}"), f"example.{key}:{line.id}")
                     draw_button(button, self._judge, is_small=True)
 
     async def _judge(self, action: str) -> None:
-        reply = await self._visit.click(action)
+        reply = await self._session.click(action)
         if isinstance(reply, Form):
-            self._room.open(reply, self._visit.place)
+            self._room.open(reply, self._session.place)
         elif isinstance(reply, Refused):
             tell(reply)
 
     async def _open_thread(self, number: int) -> None:
         if self._thread is not None:
             self._room.remove(self._thread)
-        say = self._visit.say
+        say = self._session.say
         self._panel.clear()
         with self._panel:
             with ui.element("div").classes("panel-head"):
@@ -175,12 +175,12 @@ class _RoomPage:
                 ui.space()
                 close = ui.button(icon="close", on_click=self._close_thread)
                 close.props(f"flat round dense size=sm aria-label={quoted(say('studio.close'))}")
-            self._thread = Conversation(self._visit, self._room, thread=number)
+            self._thread = Conversation(self._session, self._room, thread=number)
 
             async def speak(text: str) -> None:
                 await self._room.speak(text, thread=number)
 
-            Composer(self._visit, speak, hint=say("studio.hint_thread"))
+            Composer(self._session, speak, hint=say("studio.hint_thread"))
         self._room.add(self._thread)
         await self._thread.load()
         self._aside.show()

@@ -58,9 +58,9 @@ AUDITED = ("example", "job", "model", "assistant", "role", "budget", "sources", 
 class Run:
     """What one of these pages shows, drawn anew only when it differs."""
 
-    def __init__(self, visit: PageSession) -> None:
-        self.visit = visit
-        self.actions = PageActions(visit, self.refresh)
+    def __init__(self, session: PageSession) -> None:
+        self.session = session
+        self.actions = PageActions(session, self.refresh)
         self.filters: dict[str, str] = {}
         self._seen: list[Reply] = []
 
@@ -93,7 +93,7 @@ class Run:
     def button(
         self, key: str, icon: str, act: Callable[[], Awaitable[None]], *, is_primary: bool = True
     ) -> None:
-        button = ui.button(self.visit.say(key), icon=icon, on_click=act)
+        button = ui.button(self.session.say(key), icon=icon, on_click=act)
         button.props("unelevated" if is_primary else "flat").mark(key.removeprefix("studio."))
         button.classes("only-icon-on-phones")
 
@@ -102,27 +102,27 @@ RunPage = type[Run]
 
 
 async def run_page(studio: Studio, request: Request, name: str, page: RunPage) -> None:
-    visit = visit_of(studio, request)
-    title = visit.say(f"studio.{name}")
+    session = visit_of(studio, request)
+    title = session.say(f"studio.{name}")
     channels = await studio.room.channels()
-    with shell(visit, request, here=name, title=title, channels=channels) as frame:
-        shown = page(visit)
+    with shell(session, request, here=name, title=title, channels=channels) as frame:
+        shown = page(session)
         with frame.top:
             title_of(title)
             ui.space()
             shown.draw_top()
         with middle("page"):
-            lead(visit, name)
+            lead(session, name)
             shown.draw()
     await shown.refresh()
-    follow(visit, shown.refresh)
+    follow(session, shown.refresh)
 
 
 class Workspaces(Run):
     """Every place that is served; one of them is what the other pages are about."""
 
     async def load(self) -> list[Reply]:
-        return [await self.visit.see("workspaces")]
+        return [await self.session.see("workspaces")]
 
     def draw_reply(self, reply: Reply) -> None:
         if not isinstance(reply, Listing):
@@ -144,10 +144,10 @@ class Workspaces(Run):
                 ui.label(line.note).classes("problem" if line.tone is Tone.BAD else "fine")
             for button in line.buttons:
                 self._draw_deed(button)
-            if line.id == self.visit.workspace:
-                pill(self.visit.say("studio.here"), Tone.GOOD)
+            if line.id == self.session.workspace:
+                pill(self.session.say("studio.here"), Tone.GOOD)
             else:
-                ui.button(self.visit.say("studio.switch"), on_click=switch).props("outline dense")
+                ui.button(self.session.say("studio.switch"), on_click=switch).props("outline dense")
 
     def _draw_deed(self, button: Button) -> None:
         @in_page
@@ -167,7 +167,7 @@ class Assistants(Run):
         self.button("studio.new_assistant", "add", self._create)
 
     async def load(self) -> list[Reply]:
-        return [await self.visit.list("assistant list"), await self.visit.see("bindings")]
+        return [await self.session.list("assistant list"), await self.session.see("bindings")]
 
     def draw_reply(self, reply: Reply) -> None:
         if isinstance(reply, Listing) and reply.lines and reply.lines[0].id.isdecimal():
@@ -178,7 +178,7 @@ class Assistants(Run):
             super().draw_reply(reply)
 
     def _draw_assistant(self, line: ListingRow) -> None:
-        say, name = self.visit.say, line.text
+        say, name = self.session.say, line.text
 
         @in_page
         async def show() -> None:
@@ -202,16 +202,16 @@ class Assistants(Run):
                 ui.button(say("studio.work_with"), on_click=work).props("flat dense")
 
     async def _edit(self, name: str) -> None:
-        card = await self.visit.list("assistant show", {"name": name})
+        card = await self.session.list("assistant show", {"name": name})
         known = {f.name: f.value for f in card.facts} if isinstance(card, Card) else {}
-        none = self.visit.say("none")
+        none = self.session.say("none")
         values = {one: known.get(one, "") for one in _ASSISTANT}
         values |= {"history": "", "language": ""}
         if values["instructions"] == none:
             values["instructions"] = ""
         self.actions.fill_in(
             "assistant edit",
-            title=self.visit.say("assistant.title", name=name),
+            title=self.session.say("assistant.title", name=name),
             names=_ASSISTANT,
             values=values,
             choices=await self._hosts(),
@@ -221,19 +221,19 @@ class Assistants(Run):
     async def _create(self) -> None:
         self.actions.fill_in(
             "assistant create",
-            title=self.visit.say("studio.new_assistant"),
+            title=self.session.say("studio.new_assistant"),
             names=("name", *_ASSISTANT),
             choices=await self._hosts(),
         )
 
     async def _hosts(self) -> Mapping[str, Mapping[str, str]]:
-        told = await self.visit.see("hosts")
+        told = await self.session.see("hosts")
         hosts = {line.id: line.id for line in told.lines} if isinstance(told, Listing) else {}
         return {"chat_host": hosts, "training_host": hosts}
 
     async def _bind(self) -> None:
-        say = self.visit.say
-        told = await self.visit.list("assistant list")
+        say = self.session.say
+        told = await self.session.list("assistant list")
         names = [line.text for line in told.lines] if isinstance(told, Listing) else []
         form = Form(
             "bind",
@@ -256,20 +256,20 @@ class Assistants(Run):
             options = {"name": values["name"], "always": values["always"]}
             channel = ChannelId(values["channel"].strip().lstrip("#"))
             what = events.CommandInvoked("assistant bind", options)
-            reply = await self.visit.ask(what, Place(self.visit.workspace, channel))
+            reply = await self.session.ask(what, Place(self.session.workspace, channel))
             if isinstance(reply, Refused):
                 return reply.text
             await self.actions.show(reply)
             return ""
 
-        open_form(self.visit, form, submit)
+        open_form(self.session, form, submit)
 
     async def _channel(self) -> Field:
         """Chosen where we know the channels; what is typed is checked by its platform."""
-        label = self.visit.say("studio.channel")
-        if self.visit.workspace != LOCAL:
+        label = self.session.say("studio.channel")
+        if self.session.workspace != LOCAL:
             return Field("channel", label)
-        said = await self.visit.studio.room.channels()
+        said = await self.session.studio.room.channels()
         names = dict.fromkeys([GENERAL, *(one for one in said if one != DIRECT)])
         choices = tuple((one, one) for one in names)
         return Field("channel", label, FieldKind.CHOICE, GENERAL, choices=choices)
@@ -279,14 +279,14 @@ class TeachNext(Run):
     """Questions that nobody answered well, alike ones together, each to be answered here."""
 
     async def load(self) -> list[Reply]:
-        return [await self.visit.list("assistant teach-next")]
+        return [await self.session.list("assistant teach-next")]
 
 
 class Hosts(Run):
     """The servers that answer and train, each with a test of its connection."""
 
     async def load(self) -> list[Reply]:
-        return [await self.visit.see("hosts"), await self.visit.see("engine")]
+        return [await self.session.see("hosts"), await self.session.see("engine")]
 
 
 class Roles(Run):
@@ -296,11 +296,11 @@ class Roles(Run):
         self.button("studio.grant", "person_add", self._grant)
 
     async def load(self) -> list[Reply]:
-        return [await self.visit.list("admin roles")]
+        return [await self.session.list("admin roles")]
 
     async def _grant(self) -> None:
         self.actions.fill_in(
-            "admin roles", title=self.visit.say("studio.grant"), names=("user", "role")
+            "admin roles", title=self.session.say("studio.grant"), names=("user", "role")
         )
 
 
@@ -311,7 +311,7 @@ class Privacy(Run):
         self.button("studio.change_sources", "verified_user", self._change)
 
     async def load(self) -> list[Reply]:
-        return [await self.visit.see("consents")]
+        return [await self.session.see("consents")]
 
     async def _change(self) -> None:
         await self.actions.run("admin sources")
@@ -324,11 +324,11 @@ class Spending(Run):
         self.button("studio.set_caps", "savings", self._cap)
 
     async def load(self) -> list[Reply]:
-        return [await self.visit.list("admin budget")]
+        return [await self.session.list("admin budget")]
 
     async def _cap(self) -> None:
         self.actions.fill_in(
-            "admin budget", title=self.visit.say("studio.set_caps"), names=("person", "workspace")
+            "admin budget", title=self.session.say("studio.set_caps"), names=("person", "workspace")
         )
 
 
@@ -340,11 +340,11 @@ class Audit(Run):
 
     async def _export(self) -> None:
         what = events.FormSubmitted("audit.export", self.filters)
-        await self.actions.show(await self.visit.ask(what))
+        await self.actions.show(await self.session.ask(what))
 
     def draw(self) -> None:
         with ui.element("div").classes("bar"):
-            say = self.visit.say
+            say = self.session.say
             offered = {"": say("studio.any")} | {one: say(f"studio.audit.{one}") for one in AUDITED}
             what = ui.select(
                 offered, label=say("studio.what"), value="", on_change=self._filtering("what")
@@ -356,7 +356,7 @@ class Audit(Run):
         super().draw()
 
     async def load(self) -> list[Reply]:
-        return [await self.visit.list("admin audit", {**self.filters, "limit": "200"})]
+        return [await self.session.list("admin audit", {**self.filters, "limit": "200"})]
 
     def _filtering(self, name: str) -> Callable[..., Awaitable[None]]:
         async def filtered(change: object) -> None:

@@ -59,7 +59,7 @@ _CARD = """
 
 
 def draw_table(
-    visit: PageSession,
+    session: PageSession,
     *,
     is_preferences: bool,
     selected: Callable[[browser.TableSelectionEventArguments], None],
@@ -74,7 +74,7 @@ def draw_table(
     if is_preferences:
         names.insert(3, "rejected")
     table = ui.table(
-        columns=[_column(visit, name) for name in names],
+        columns=[_column(session, name) for name in names],
         rows=[],
         row_key="id",
         selection="multiple",
@@ -82,7 +82,7 @@ def draw_table(
     )
     table.props(f'flat :rows-per-page-options="[0]" hide-pagination :grid="{_IS_PHONE}"')
     table.props("binary-state-sort").classes("w-full examples")
-    for slot, template in _slots(visit).items():
+    for slot, template in _slots(session).items():
         table.add_slot(slot, template)
     table.on("rowClick", open_row, js_handler="(event, row) => emit(row.id)")
     table.on("open", open_row)
@@ -113,8 +113,8 @@ def _row(line: ListingRow) -> dict[str, str]:
     return {"id": line.id, "tone": _TONES.get(line.tone, ""), "small": small, **facts}
 
 
-def _slots(visit: PageSession) -> Mapping[str, str]:
-    one, every = (_quoted(visit.say(f"studio.select_{name}")) for name in ("one", "all"))
+def _slots(session: PageSession) -> Mapping[str, str]:
+    one, every = (_quoted(session.say(f"studio.select_{name}")) for name in ("one", "all"))
     return {
         "header-selection": _SELECT_ALL.replace("LABEL", every),
         "body-selection": _SELECT.replace("LABEL", one),
@@ -131,9 +131,9 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace('"', "&quot;")
 
 
-def _column(visit: PageSession, name: str) -> dict[str, object]:
+def _column(session: PageSession, name: str) -> dict[str, object]:
     key = _KEYS.get(name, f"fact.{name}")
-    label = "#" if name == "id" else visit.say(key)
+    label = "#" if name == "id" else session.say(key)
     return {
         "name": name,
         "label": label,

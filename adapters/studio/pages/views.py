@@ -24,14 +24,14 @@ class SavedViews:
     """The menu of the views of one page; each is an address that Back and a bookmark know too."""
 
     def __init__(
-        self, visit: PageSession, request: Request, page: str, address: Callable[[], str]
+        self, session: PageSession, request: Request, page: str, address: Callable[[], str]
     ) -> None:
-        self._visit = visit
+        self._session = session
         self._page = page
         self._address = address
         self._views = _read(request.cookies.get(f"attune-{_COOKIE}", ""))
         with ui.button(icon="bookmarks").props("flat dense") as button:
-            name = quoted(visit.say("studio.views"))
+            name = quoted(session.say("studio.views"))
             button.props(f"aria-label={name} title={name}").mark("views")
             with ui.menu().props(f"role=dialog aria-label={name}") as self._menu:
                 self._draw()
@@ -42,7 +42,9 @@ class SavedViews:
             for (page, name), address in self._views.items():
                 if page == self._page:
                     self._draw_view(name, address)
-            save = ui.button(self._visit.say("studio.views.save"), on_click=in_page(self._ask_name))
+            save = ui.button(
+                self._session.say("studio.views.save"), on_click=in_page(self._ask_name)
+            )
             save.props("flat no-caps").mark("save-view")
 
     def _draw_view(self, name: str, address: str) -> None:
@@ -53,11 +55,11 @@ class SavedViews:
         with ui.element("div").classes("saved-view"):
             ui.link(name, address)
             close = ui.button(icon="close", on_click=drop, color=None).classes("quiet")
-            label = self._visit.say("studio.views.drop", name=name)
+            label = self._session.say("studio.views.drop", name=name)
             close.props(f"flat round dense size=xs aria-label={quoted(label)}")
 
     async def _ask_name(self) -> None:
-        say = self._visit.say
+        say = self._session.say
         field = Field("name", say("studio.name"), max_length=_LONGEST_NAME)
 
         async def submit(values: Mapping[str, str]) -> str:
@@ -69,7 +71,7 @@ class SavedViews:
             return ""
 
         form = Form("view", say("studio.views.save"), (field,), say("example.save"))
-        open_form(self._visit, form, submit)
+        open_form(self._session, form, submit)
 
     def _keep(self) -> None:
         remember(_COOKIE, _written(self._views))
