@@ -49,7 +49,7 @@ DIALOGS = {
     "/examples": ("Write a limerick about neon.", "imported"),
     "/examples?import=1": ("", "Drop a file here"),
     "/jobs": ("Train with settings", "Epochs"),
-    "/compare": ("Go to … (Ctrl K)", "/tune help"),
+    "/teach-next": ("Go to … (Ctrl K)", "# general"),
     "/models": ("Delete", "nobody can bring it back"),
     "/assistants": ("New assistant", "Instructions"),
     "/roles": ("Grant a role", "Role"),

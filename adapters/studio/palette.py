@@ -126,6 +126,8 @@ class Palette:
         self._told.set_text("" if self._found else self._session.say("studio.nothing_found"))
         active = f"found-{self._chosen}" if self._found else ""
         self._field.props(f"aria-activedescendant={quoted(active)}")
+        # A list of its own, which NiceGUI names for every input, would make it another combobox.
+        ui.run_javascript("document.querySelector('.palette input')?.removeAttribute('list')")
         ui.run_javascript(
             f"document.getElementById('found-{self._chosen}')?.scrollIntoView({{block:'nearest'}})"
         )

@@ -73,10 +73,9 @@ window.addEventListener("scroll", () => {
   lastTop = window.scrollY;
 }, { passive: true });
 
-// NiceGUI names a list for every input, also where there is none or another one is wanted.
+// NiceGUI names a list of its own for every input, until somebody goes there.
 document.addEventListener("focusin", (event) => {
   if (event.target.closest(".of-people")) event.target.setAttribute("list", "people");
-  else if (event.target.closest(".palette")) event.target.removeAttribute("list");
 });
 document.addEventListener("keydown", (event) => attune.find(event));
 
