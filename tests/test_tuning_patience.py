@@ -38,8 +38,8 @@ async def begin(scene: Scene, options: str = "") -> None:
 
 
 async def until_watching(scene: Scene) -> None:
-    """A job at a host that is looked at every three hours, so that days are few looks."""
-    scene.configs[0] = scene.config("sandbox", poll_seconds=3 * 3600)
+    """A job at a host that is looked at every hour, so that days are few looks."""
+    scene.configs[0] = scene.config("sandbox", poll_seconds=3600)
     await scene.restart()
     await begin(scene)
     while (await scene.job()).phase is not Phase.WATCHING:
@@ -50,7 +50,7 @@ async def hours(scene: Scene, count: float) -> None:
     """Whatever the watcher does in so many hours."""
     end = scene.clock.now() + timedelta(hours=count)
     while scene.clock.now() < end:
-        scene.advance(min(await scene.turn() or 60.0, 3 * 3600.0))
+        scene.advance(min(await scene.turn() or 60.0, 3600.0))
 
 
 @pytest.mark.parametrize(
