@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from bot import datasets
 from bot.domain import LOCAL, Attachment, ExampleFilter
 from bot.events import CommandInvoked
 from tests.scene import Death, Scene
 
-ROWS = 4000
+ROWS, PART = 2000, 200
 
 
 async def count(scene: Scene) -> int:
@@ -17,7 +18,11 @@ async def count(scene: Scene) -> int:
 
 
 @pytest.mark.parametrize("moment", [6, 7, 8, 9])
-async def test_an_import_that_was_cut_off_is_made_whole(scene: Scene, moment: int) -> None:
+async def test_an_import_that_was_cut_off_is_made_whole(
+    scene: Scene, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "_FEWEST", PART)
+    monkeypatch.setattr(datasets, "_MOST", PART)
     path = scene.folder / "rows.csv"
     path.write_text("\n".join(["question,answer", *(f"q {n},a {n}" for n in range(ROWS))]))
     await scene.say("hello")

@@ -25,7 +25,7 @@ ADMIN = User(UserId("U1"), "ann", is_platform_admin=True)
 MEMBER = User(UserId("U2"), "bob")
 STRANGERS = pytest.mark.parametrize("stranger", [GUEST, EXTERNAL], ids=["guest", "external"])
 REFUSED = "Guests and people of another organisation"
-THEIR_OWN = {"help", "consent", "my-data", "forget-me"}
+THEIR_OWN = {"help", "consent", "my-data", "forget-me", "assistant new-conversation"}
 
 
 class Slack:
@@ -182,7 +182,8 @@ def test_what_strangers_may_do_is_a_short_list() -> None:
     assert found == {
         "buttons": {
             *("feedback.why", "feedback.good", "feedback.bad", "consent.on", "consent.off"),
-            *("privacy.my_data", "privacy.ask_forget", "privacy.forget", "privacy.keep", "go_on"),
+            *("privacy.my_data", "privacy.ask_forget", "privacy.forget", "privacy.keep"),
+            *("go_on", "again", "new", "stop"),
         },
         "forms": {"feedback"},
         "reactions": {"👍", "👎", "❌"},

@@ -174,6 +174,17 @@ def _beginning(text: str) -> str:
     return " ".join(text.split())[:80]
 
 
+def _keep_broken(error: UnicodeError) -> tuple[str | bytes, int]:
+    """A lone surrogate, which no UTF-8 has, for bytes that are no character."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "\udcff", error.end
+
+
+_BROKEN = "attune.broken"
+codecs.register_error(_BROKEN, _keep_broken)
+
+
 def utf8_blocks(file: IO[bytes], encoding: str) -> Iterator[bytes]:
     """Yield the rest of a file as UTF-8 without a byte order mark, in blocks.
 
@@ -185,7 +196,7 @@ def utf8_blocks(file: IO[bytes], encoding: str) -> Iterator[bytes]:
             yield first
             yield from _blocks(file)
         return
-    decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+    decoder = codecs.getincrementaldecoder(encoding)(_BROKEN)
     for block in _blocks(file):
         yield decoder.decode(block).encode("utf-8", "surrogatepass")
     yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")

@@ -258,7 +258,7 @@ async def pieces(platform: Platform) -> AsyncGenerator[str]:
         yield f"{closing}{opening}{word} "
         if number % 6 == 0:
             calls = platform.calls
-            for _ in range(50):
+            for _ in range(400):
                 await asyncio.sleep(0.001)
                 if platform.calls > calls:
                     break
