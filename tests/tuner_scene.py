@@ -25,7 +25,7 @@ UNDESCRIBED = ("/v1/completions", "/v1/responses", "/v1/embeddings")
 Found = TypeVar("Found")
 
 
-def until(look: Callable[[], Found | None], *, seconds: float = 20.0) -> Found:
+def until(look: Callable[[], Found | None], *, seconds: float = 60.0) -> Found:
     """What `look` finds once it finds something."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
