@@ -61,7 +61,7 @@ async def test_killed_in_an_answer_it_comes_back_with_all_of_it(
     await expect(page.locator("#popup")).to_be_hidden()
     await expect(page.locator(".message").last).to_contain_text("word58 word59")
     await expect(page.get_by_text("word0 word1")).to_have_count(1)
-    await expect(page.locator(".message")).to_have_count(3)
+    await expect(page.locator(".message")).to_have_count(4)
 
 
 async def test_killed_in_a_training_it_comes_back_and_ends_it(
