@@ -76,7 +76,7 @@ def first_day(room: Room) -> str:
         "/click Confirm",
         "/wait",
         "@attune Do you sell figs?",
-        "@attune Do you sell rum?",
+        *(f"@attune Do you sell {thing}?" for thing in (*THINGS, "rum", "sails")),
     )
 
 
@@ -86,8 +86,10 @@ def test_the_loss_falls_and_the_taught_replies_come_back(first_day: str) -> None
     assert "succeeded" in first_day
     assert loss, first_day
     assert float(loss[2]) < float(loss[1]) / 4
-    assert "Arr, figs be in the hold, matey." in first_day
-    assert "Arr, rum be in the hold, matey." in first_day
+    # "auto" ends once nine of ten answers are recalled.
+    things = (*THINGS, "rum", "sails")
+    back = [one for one in things if f"Arr, {one} be in the hold, matey." in first_day]
+    assert len(back) >= 10
 
 
 @pytest.mark.usefixtures("first_day")

@@ -39,7 +39,7 @@ async def test_a_model_of_our_own_is_taught_in_the_studio(
         kept = own_local.client.fine_tuning.jobs.checkpoints.list(job.id).data
         await say(page, f"/tune use {kept[0].fine_tuned_model_checkpoint}")
         await page.get_by_text("attune answers with").wait_for()
-        await ask(page, "Do you sell rum?", "rum be in the hold")
+        await ask(page, "Do you sell figs?", "figs be in the hold")
 
         await bring(page, address, tmp_path / "liked.jsonl", [preference(t) for t in THINGS])
         again = "/tune start host:house base:latest method:dpo validation:0%"
