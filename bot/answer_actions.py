@@ -6,7 +6,14 @@ from dataclasses import replace
 
 from bot import access
 from bot.answer_access import turn_named
-from bot.chat import AnswerWriter, Asked, Question, asked_with_files, prompt_for, said_already
+from bot.chat import (
+    AnswerWriter,
+    PromptInput,
+    Question,
+    prompt_for,
+    read_prompt_input,
+    said_already,
+)
 from bot.commands import Handlers
 from bot.conversation import NEW, question_of, said_before
 from bot.domain import MessageId, Role, Turn, TurnState
@@ -50,11 +57,11 @@ async def _writer(
     )
 
 
-async def _asked(request: Request, turn: Turn, deps: Dependencies) -> Asked:
+async def _asked(request: Request, turn: Turn, deps: Dependencies) -> PromptInput:
     surface = deps.surfaces.of(request.id)
     message = await question_of(request, turn, surface)
     said = await said_before(request, message, surface)
-    return await asked_with_files(request, message, said, deps)
+    return await read_prompt_input(request, message, said, deps)
 
 
 async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) -> Turn | None:
@@ -161,10 +168,10 @@ async def about_answers(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         models = await records.models.all(request.id, request.assistant.id)
         names = {model.name: model.spoken for model in models}
-        for number in request.argument.split(","):
-            message = MessageId(number)
-            turn = await records.turns.by_message(request.id, request.place.channel, message)
-            if turn is not None:
+        messages = [MessageId(one) for one in request.argument.split(",")]
+        turns = await records.turns.at(request.id, request.place.channel, messages)
+        for message in messages:
+            if (turn := turns.get(message)) is not None:
                 note = f"{turn.seconds:.1f} s" if turn.seconds is not None else ""
                 lines.append(ListingRow(message, names.get(turn.model, turn.model), note))
     return Listing("", tuple(lines))

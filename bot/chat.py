@@ -13,7 +13,7 @@ from bot.answer_access import NOTE
 from bot.canary.selection import canary_for
 from bot.commands import Handlers
 from bot.conversation import Context, context_of, said_before
-from bot.daily_token_budget import reserve
+from bot.daily_token_budget import reserve, tokens_of
 from bot.domain import (
     LOCAL,
     Canary,
@@ -84,10 +84,8 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
     if not isinstance(what, MessageReceived):
         return NoReply()
     message = what.message
-    is_reply = bool(message.place.thread or message.reply_to)
-    surface = deps.surfaces.of(request.id)
-    said = await said_before(request, message, surface) if is_reply else ()
-    asked = await asked_with_files(request, message, said, deps)
+    said = await said_before(request, message, deps.surfaces.of(request.id))
+    asked = await read_prompt_input(request, message, said, deps)
     if not asked.text.strip():
         return Text(asked.note or request.words("chat.empty"))
     async with deps.store.reading() as records:
@@ -104,7 +102,7 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PromptInput:
     """A question and what was said before it, both with what is read of their files.
 
     `question` is what somebody typed, `text` what the model reads, `note` what it does not.
@@ -117,13 +115,13 @@ class Asked:
     note: str = ""
 
 
-async def asked_with_files(
+async def read_prompt_input(
     request: Request, message: Message, said: Sequence[Message], deps: Dependencies
-) -> Asked:
+) -> PromptInput:
     """The files of the question come first; those said before it get what is left of the budget."""
     context = await context_of(request, said, deps) if said else Context()
     if not (message.files or any(one.files for one in context.messages)):
-        return Asked(message.text, message.text, context, note=context.note)
+        return PromptInput(message.text, message.text, context, note=context.note)
     reader = FileReader(request, deps.surfaces.of(request.id), deps.documents)
     read = await reader.read(message.files)
     earlier, pictures = await reader.read_earlier(context.messages)
@@ -132,12 +130,15 @@ async def asked_with_files(
     pictures[None] = read.pictures
     note = " ".join(filter(None, (*read.told, context.note)))
     context = replace(context, messages=earlier)
-    return Asked(question, read.beside(message.text), context, pictures, note)
+    return PromptInput(question, read.beside(message.text), context, pictures, note)
 
 
-async def prompt_for(request: Request, asked: Asked, records: Records) -> list[PromptMessage]:
+async def prompt_for(request: Request, asked: PromptInput, records: Records) -> list[PromptMessage]:
     """What the model is sent of it."""
-    shots = await _shots(request, asked.question, records)
+    assistant = request.assistant
+    shots = await few_shot(
+        records, request.place, assistant, asked.question, count=assistant.few_shot
+    )
     return prompt(
         request.assistant,
         asked.text,
@@ -148,12 +149,6 @@ async def prompt_for(request: Request, asked: Asked, records: Records) -> list[P
         shots=shots,
         pictures=asked.pictures,
     )
-
-
-async def _shots(request: Request, question: str, records: Records) -> list[PromptMessage]:
-    """The nearest examples, as many as the assistant is given."""
-    assistant = request.assistant
-    return await few_shot(records, request.place, assistant, question, count=assistant.few_shot)
 
 
 def said_already(
@@ -227,7 +222,7 @@ class Question:
         return cls(edited, turn.asked_message, turn.asker, turn=turn)
 
 
-class CallTold(Delta):
+class ToolCallNotice(Delta):
     """That a tool of ours is called: shown in the answer, but no part of it."""
 
 
@@ -246,11 +241,8 @@ class AnswerWriter:
         self._canary = canary
         self._messages = messages
         self._deps = deps
-        self._begun = question.begun
-        self._note_below = question.note
+        self._question = question
         self._unseen = ""
-        self._has_history = question.has_history
-        self._renewed = question.turn
         self._text: list[str] = []
         self._usage: Usage | None = None
         self._is_refusal = False
@@ -265,7 +257,7 @@ class AnswerWriter:
             self.pieces(),
             self.posted,
             buttons=lambda: answer_buttons(
-                self._turn, self._request.words, has_history=self._has_history
+                self._turn, self._request.words, has_history=self._question.has_history
             ),
             standing=known.message if known else None,
             while_written=(Button(self._request.words("button.stop"), "stop"),),
@@ -281,7 +273,7 @@ class AnswerWriter:
                 async for piece in pieces:
                     yield piece
         except OverCap:
-            if self._renewed is not None:
+            if self._question.turn is not None:
                 await self._end_without_text(TurnState.FAILED)
             raise
 
@@ -292,7 +284,7 @@ class AnswerWriter:
         try:
             async for delta in self._deltas():
                 self._has_begun.set()
-                if isinstance(delta, CallTold):
+                if isinstance(delta, ToolCallNotice):
                     lead = "\n\n" if self._text else ""
                     yield f"{lead}{NOTE.lstrip()}{delta.text}\n\n"
                     continue
@@ -308,9 +300,9 @@ class AnswerWriter:
             waiting.cancel()
             if self._text or self._is_kept:
                 await self._finish(state)
-            elif self._usage or self._renewed:
+            elif self._usage or self._question.turn:
                 await self._end_without_text(state)
-        more = f"{self._unseen} {self._note_below}".strip()
+        more = f"{self._unseen} {self._question.note}".strip()
         if note := _note_of(self._turn, self._request.words, more):
             yield note
 
@@ -319,9 +311,9 @@ class AnswerWriter:
         async with self._deps.store.writing() as records:
             if self._usage:
                 await self._spend(self._usage, records)
-            if self._renewed is not None and state is TurnState.FAILED:
+            if self._question.turn is not None and state is TurnState.FAILED:
                 done = TurnState.DONE
-                await records.turns.change(self._request.id, self._renewed.id, state=done)
+                await records.turns.change(self._request.id, self._question.turn.id, state=done)
 
     def _read(self, delta: Delta) -> str:
         """The text that a piece of the answer brings; calls of tools are told in words."""
@@ -407,25 +399,25 @@ class AnswerWriter:
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
         host = self._deps.hosts.paid(answering.host, self._request.workspace)
         assistant = self._request.assistant
-        tools = AnswerTools(self._request, self._deps) if assistant.tools else None
+        tools = AnswerTools(self._request, self._deps)
         messages, spent, rounds = list(await self._shown(host, answering)), Usage(0, 0), 0
         while True:
             calls: tuple[ToolCall, ...] = ()
             used, written = Usage(0, 0), ""
-            offered = tools.described(rounds) if tools else ()
+            offered = tools.schemas(rounds)
             answer = host.chat(answering.address, messages, assistant.sampling, tools=offered)
             async with aclosing(answer) as deltas:
                 async for delta in deltas:
                     used, written = delta.usage or used, written + delta.text
-                    if tools and offered and tools.knows(delta.calls):
+                    if offered and tools.knows(delta.calls):
                         calls, delta = delta.calls, replace(delta, calls=())
                     yield replace(delta, usage=spent + used if delta.usage else None)
-            if tools is None or not calls:
+            if not calls:
                 return
             spent, rounds = spent + used, rounds + 1
             for call in calls:
-                yield CallTold(tools.told(call))
-            messages += await tools.answered(calls, written)
+                yield ToolCallNotice(tools.notice_of(call))
+            messages += await tools.run_calls(calls, written)
 
     async def _shown(self, host: Host, answering: ModelInUse) -> Sequence[Mapping[str, object]]:
         """With their pictures for a model that sees; another one's answer says that it does not."""
@@ -478,7 +470,7 @@ class AnswerWriter:
             await records.turns.change(
                 self._request.id,
                 self._turn.id,
-                reply=self._begun + text,
+                reply=self._question.begun + text,
                 end=self._turn.end,
                 state=state,
                 is_refusal=self._is_refusal,
@@ -491,14 +483,14 @@ class AnswerWriter:
             await self._spend(usage, records)
 
     async def _spend(self, usage: Usage, records: Records) -> None:
-        tokens = usage.prompt_tokens + usage.completion_tokens
+        tokens = usage.total
         await records.daily_tokens.add(
             self._request.id, self._request.by, self._request.now.date(), tokens
         )
 
     def _counted(self, text: str) -> Usage:
         """A host that tells no usage is counted by our own estimate."""
-        asked = sum(text_tokens(message["content"]) for message in self._messages)
+        asked = tokens_of(self._messages)
         return Usage(asked, text_tokens(text))
 
     async def _tell_fallback(

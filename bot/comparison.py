@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bot import access
 from bot.commands import Handlers, Option
-from bot.daily_token_budget import reserve
+from bot.daily_token_budget import reserve, tokens_of
 from bot.domain import HostName, ModelKind, ModelName, Role
 from bot.errors import BadInput, HostError, OverCap
 from bot.ports.dependencies import Dependencies
@@ -235,7 +235,7 @@ class _Answer:
                 yield delta.text
 
     def _told(self) -> Usage:
-        asked = sum(text_tokens(message["content"]) for message in self._messages)
+        asked = tokens_of(self._messages)
         return self._usage or Usage(asked, text_tokens(self._text))
 
     async def _spend(self) -> None:
@@ -243,7 +243,7 @@ class _Answer:
             return
         told, request = self._told(), self._request
         async with self._deps.store.writing() as records:
-            tokens = told.prompt_tokens + told.completion_tokens
+            tokens = told.total
             await records.daily_tokens.add(request.id, request.by, request.now.date(), tokens)
 
     def _note(self, seconds: float) -> str:

@@ -131,7 +131,7 @@ async def _answer(request: Request, asked: str, deps: Dependencies) -> str:
             async for delta in deltas:
                 text, usage = text + delta.text, delta.usage or usage
         usage = usage or Usage(text_tokens(asked), text_tokens(text))
-        spent = usage.prompt_tokens + usage.completion_tokens
+        spent = usage.total
         async with deps.store.writing() as records:
             day = request.now.date()
             await records.daily_tokens.add(request.id, request.by, day, spent)

@@ -20,11 +20,16 @@ _LONG_ANSWER_TOKENS = 4_000
 """What an answer is expected to cost where its assistant names no `max_tokens`."""
 
 
+def tokens_of(messages: Sequence[Mapping[str, str]]) -> int:
+    """An estimate of the tokens in the contents of messages."""
+    return sum(text_tokens(message["content"]) for message in messages)
+
+
 def reserve(
     request: Request, messages: Sequence[Mapping[str, str]], tokens: TokenReservations
 ) -> AbstractAsyncContextManager[None]:
     """The tokens of one call of a model, reserved until what it really cost is stored."""
-    asked = sum(text_tokens(message["content"]) for message in messages)
+    asked = tokens_of(messages)
     expected = asked + (request.assistant.sampling.max_tokens or _LONG_ANSWER_TOKENS)
     return tokens.reserve(
         request.workspace, request.by, request.now.date(), expected=expected, words=request.words

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.commands import Handlers
+from bot.deployments import spoken_name
 from bot.domain import (
     ExampleFilter,
     ExampleState,
@@ -111,8 +112,7 @@ async def channel(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         new = await _new_rows(request, records)
         if request.deployment is not None:
-            model = await records.models.find(request.id, request.deployment.model)
-            answering = model.spoken if model else request.deployment.model
+            answering = await spoken_name(records, request.id, request.deployment.model)
     is_always = request.binding is not None and request.binding.always
     key = "channel.always" if is_always else "channel.mentioned"
     return Card(

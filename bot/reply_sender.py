@@ -8,6 +8,7 @@ import logging
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from bot.domain import LOCAL, MessageId, Place
 from bot.errors import AttuneError, BadInput, SurfaceError
@@ -42,6 +43,7 @@ from bot.replies import (
 from bot.running_answers import RunningAnswers
 from bot.words import Words
 
+D = TypeVar("D", bound=Text | Card | Listing)
 log = logging.getLogger(__name__)
 
 
@@ -65,7 +67,7 @@ class ReplySender:
             case ReactionReply():
                 await self._begin(event)
                 text = reply.text and _in_all_languages(event, reply.text, words)
-                await self._receipt(event, reply.emoji, reply.message, text, surface)
+                await self._receipt(event, replace(reply, text=text), surface)
             case Refused():
                 await self._begin(event)
                 refusal = reply.card or Text(reply.text, private=True)
@@ -117,18 +119,11 @@ class ReplySender:
             await records.example_cards.put(workspace, place, message, list(examples))
             await redraw_outdated(event, examples, records, at=self._deps.clock.now())
 
-    async def _receipt(
-        self,
-        event: Event,
-        emoji: str,
-        message: MessageId | None,
-        text: Drawn | None,
-        surface: Surface,
-    ) -> None:
-        if message is not None:
-            await surface.react(event.place, message, emoji)
-        if text is not None:
-            await self._show(event, text, surface)
+    async def _receipt(self, event: Event, receipt: ReactionReply, surface: Surface) -> None:
+        if receipt.message is not None:
+            await surface.react(event.place, receipt.message, receipt.emoji)
+        if receipt.text is not None:
+            await self._show(event, receipt.text, surface)
 
     async def _stream(self, event: Event, stream: Stream, surface: Surface) -> None:
         async def posted(message: MessageId) -> None:
@@ -184,7 +179,7 @@ class ReplySender:
             log.exception("An error could not be told")
 
 
-def _in_all_languages(event: Event, reply: Drawn, words: Words) -> Drawn:
+def _in_all_languages(event: Event, reply: D, words: Words) -> D:
     """In our own room each window reads in its language; a question is answered in its own."""
     if event.place.workspace != LOCAL or isinstance(event.what, MessageReceived):
         return reply

@@ -28,7 +28,7 @@ class RunningAnswer:
 
 
 class RunningAnswers:
-    """The task of each answer by its message; implements `RunningAnswers`."""
+    """The task of each answer by its message; the port is `bot.ports.dependencies`."""
 
     def __init__(self) -> None:
         self._tasks: dict[MessageId, asyncio.Task[None]] = {}

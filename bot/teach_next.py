@@ -132,11 +132,12 @@ async def _answers(request: Request, records: Records) -> _Answers:
     marked, taught = await read(limit=_MARKED), await read(is_taught=True, limit=_MARKED)
     known = {one.id for one in marked}
     others = [one for one in await read(is_marked=False, limit=_LOOKED_AT) if one.id not in known]
-    bad = [*marked, *(one for one in others if refusal_in(one.reply))]
+    declined = {one.id for one in others if refusal_in(one.reply)}
+    bad = [*marked, *(one for one in others if one.id in declined)]
     return _Answers(
         bad=[one for one in bad if _may_see(request, one)],
         taught=[one for one in taught if _may_see(request, one)],
-        good=[one for one in others if not refusal_in(one.reply) and _may_see(request, one)],
+        good=[one for one in others if one.id not in declined and _may_see(request, one)],
     )
 
 
@@ -153,7 +154,7 @@ async def _gaps(request: Request, deps: Dependencies) -> list[TeachingGap]:
     """Most asked first. What another model has answered since is over for good."""
     async with deps.store.reading() as records:
         found = await _answers(request, records)
-    # A thousand questions take a second or two, so a thread reckons.
+    # Two thousand questions take seconds, so a thread computes.
     gaps, answered = await asyncio.to_thread(_sorted_out, found)
     if answered:
         async with deps.store.writing() as records:

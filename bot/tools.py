@@ -30,15 +30,15 @@ Run = Callable[[Request, str, Dependencies], Awaitable[str]]
 class Tool:
     """What the model is told of it, the one argument that it takes, and what it does."""
 
-    about: str
+    description: str
     argument: str
     run: Run
 
-    def described(self, name: str) -> Mapping[str, object]:
+    def schema(self, name: str) -> Mapping[str, object]:
         """https://platform.openai.com/docs/guides/function-calling."""
         taken = {self.argument: {"type": "string"}} if self.argument else {}
         parameters = {"type": "object", "properties": taken, "required": list(taken)}
-        function = {"name": name, "description": self.about, "parameters": parameters}
+        function = {"name": name, "description": self.description, "parameters": parameters}
         return {"type": "function", "function": function}
 
 
@@ -46,7 +46,8 @@ async def _search(request: Request, query: str, deps: Dependencies) -> str:
     """The nearest approved examples that may be shown in this place."""
     async with deps.store.reading() as records:
         pool = await shot_pool(records, request.place, request.assistant, question=query)
-    alike = [shot for shot in pool if words_in(query) & shot[0]]
+    asked = words_in(query)
+    alike = [shot for shot in pool if asked & shot[0]]
     found = nearest(alike, query, count=_FOUND)
     return "\n".join(f"{one['role']}: {one['content']}" for one in found) or "Nothing was found."
 
@@ -101,21 +102,21 @@ class AnswerTools:
         self._deps = deps
         self._known = {name: TOOLS[name] for name in request.assistant.tools if name in TOOLS}
 
-    def described(self, calls_made: int) -> Sequence[Mapping[str, object]]:
-        """For the host; nothing once there were enough calls."""
-        if calls_made >= MOST_ROUNDS:
+    def schemas(self, rounds: int) -> Sequence[Mapping[str, object]]:
+        """Tool schemas for the host; none after MOST_ROUNDS rounds."""
+        if rounds >= MOST_ROUNDS:
             return ()
-        return [tool.described(name) for name, tool in self._known.items()]
+        return [tool.schema(name) for name, tool in self._known.items()]
 
     def knows(self, calls: Sequence[ToolCall]) -> bool:
         """Whether all of them are ours, so that they can be answered."""
         return bool(calls) and all(one.name in self._known for one in calls)
 
-    def told(self, call: ToolCall) -> str:
+    def notice_of(self, call: ToolCall) -> str:
         """What whoever reads the answer sees of a call."""
         return self._request.words(f"tool.{call.name}", argument=one_line(self._given(call), 100))
 
-    async def answered(
+    async def run_calls(
         self, calls: Sequence[ToolCall], text: str
     ) -> Sequence[Mapping[str, object]]:
         """The calls and their results, as messages that go on."""
@@ -142,9 +143,5 @@ class AnswerTools:
             given = json.loads(call.arguments or "{}")
         except ValueError:
             return ""
-        found = (
-            [value for value in given.values() if isinstance(value, str)]
-            if isinstance(given, dict)
-            else []
-        )
-        return found[0] if found else ""
+        values = given.values() if isinstance(given, dict) else ()
+        return next((value for value in values if isinstance(value, str)), "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.canary.stop_rules import model_feedback
 from bot.deployments import rollback_button, spoken_name
 from bot.domain import Canary, CanaryId, CanaryState, ModelFeedback, Notice
@@ -32,11 +34,9 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     """Why it is over, and how both were received until then."""
     canary = await _canary(notice, records)
     card = await status_card(canary, records, words)
-    is_promoted = canary.state is CanaryState.PROMOTED
-    buttons = (rollback_button(canary.model, words),) if is_promoted else ()
-    tone = Tone.GOOD if is_promoted else Tone.PLAIN
-    name = await spoken_name(records, canary.workspace, canary.model)
-    return Card(card.title, (_end(canary, name, words),), card.facts, buttons=buttons, tone=tone)
+    if canary.state is not CanaryState.PROMOTED:
+        return card
+    return replace(card, buttons=(rollback_button(canary.model, words),), tone=Tone.GOOD)
 
 
 async def status_card(canary: Canary, records: Records, words: Words) -> Card:

@@ -47,7 +47,9 @@ async def listing(request: Request, deps: Dependencies) -> Reply:
         found = await records.evaluations.page(
             request.id, assistant=request.assistant.id, limit=_RUNS
         )
-        names = [await spoken_name(records, request.id, one.model) for one in found]
+        models = {one.model for one in found}
+        spoken = {model: await spoken_name(records, request.id, model) for model in models}
+    names = [spoken[one.model] for one in found]
     rows = tuple(map(partial(_run, request.words), found, names))
     return Listing(request.words("evaluations.title"), rows, request.words("evaluations.empty"))
 

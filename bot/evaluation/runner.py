@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bot.daily_token_budget import tokens_of
 from bot.domain import (
     AnswerState,
     Assistant,
@@ -275,7 +276,7 @@ class EvaluationRunner:
         if workspace is None or reference is None:
             raise NotFound(noun="example", name=call.question.example)
         messages = await self._messages(call, assistant)
-        asked = sum(text_tokens(message["content"]) for message in messages)
+        asked = tokens_of(messages)
         expected = asked + (assistant.sampling.max_tokens or _EXPECTED_TOKENS)
         today = self._clock.now().date()
         async with self._tokens.reserve(
@@ -331,7 +332,7 @@ class EvaluationRunner:
 
     async def _spend(self, call: _Call, answer: _Answer, asked: int) -> None:
         usage = answer.usage or Usage(asked, text_tokens("".join(answer.parts)))
-        tokens = usage.prompt_tokens + usage.completion_tokens
+        tokens = usage.total
         evaluation, today = call.evaluation, self._clock.now().date()
         async with self._store.writing() as records:
             await records.daily_tokens.add(evaluation.workspace, evaluation.asked_by, today, tokens)

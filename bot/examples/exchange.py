@@ -10,6 +10,7 @@ from bot.answer_access import without_note
 from bot.domain import (
     NO_EXCLUSION,
     TYPED,
+    ChannelId,
     ExampleState,
     Exclusion,
     Message,
@@ -164,7 +165,8 @@ async def _said(
     request: Request, marked: Message, *, store: Store, surface: Surface
 ) -> tuple[Row, list[User], tuple[Source, ...]]:
     before = await _said_before(marked, surface)
-    said = [*await _without_refusals(request, before, store=store), marked]
+    channel = marked.place.channel
+    said = [*await _without_refusals(request, channel, before, store=store), marked]
     messages = _as_messages(said, marked)
     if not any(message["role"] == "user" for message in messages):
         raise NotFound(noun="question", name=marked.text[:40])
@@ -174,18 +176,13 @@ async def _said(
 
 
 async def _without_refusals(
-    request: Request, said: Sequence[Message], *, store: Store
+    request: Request, channel: ChannelId, said: Sequence[Message], *, store: Store
 ) -> list[Message]:
     """What the assistant declined to answer is no part of the answer that came after it."""
-    kept = []
+    own = [one.id for one in said if one.is_own]
     async with store.reading() as records:
-        for one in said:
-            found = one.is_own and await records.turns.by_message(
-                request.id, one.place.channel, one.id
-            )
-            if not (found and found.is_refusal):
-                kept.append(one)
-    return kept
+        turns = await records.turns.at(request.id, channel, own) if own else {}
+    return [one for one in said if not (one.id in turns and turns[one.id].is_refusal)]
 
 
 async def _said_before(marked: Message, surface: Surface) -> Sequence[Message]:

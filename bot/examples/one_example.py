@@ -28,7 +28,7 @@ from bot.examples.texts import last_text, readable
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.references import channel, moment, person
-from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply
+from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply, one_line
 from bot.request import Request
 from bot.rows import Method, telling_pieces
 from bot.words import Words
@@ -234,8 +234,7 @@ def _question(example: Example) -> str:
 
 def _answer(example: Example) -> str:
     texts = list(readable(example.row).values())
-    flat = " ".join(texts[-1].split()) if texts else ""
-    return flat if len(flat) <= 120 else f"{flat[:119]}…"
+    return one_line(texts[-1], 120) if texts else ""
 
 
 def _columns(row: Row, words: Words) -> tuple[Column, ...]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.batches import batched
+from bot.daily_token_budget import tokens_of
 from bot.domain import (
     Evaluation,
     EvaluationState,
@@ -184,7 +185,7 @@ class JudgeRunner:
             workspace = await records.workspaces.find(judging.workspace)
         if workspace is None or messages is None:
             raise NotFound(noun="question", name=pair.number)
-        asked = sum(text_tokens(message["content"]) for message in messages)
+        asked = tokens_of(messages)
         today = self._clock.now().date()
         async with self._tokens.reserve(
             workspace, judging.asked_by, today, expected=asked + _MOST_TOKENS, words=Words("en")
@@ -207,7 +208,7 @@ class JudgeRunner:
 
     async def _spend(self, judging: Judging, usage: Usage) -> None:
         """Also what a host broke off, and what was stopped."""
-        tokens, today = usage.prompt_tokens + usage.completion_tokens, self._clock.now().date()
+        tokens, today = usage.total, self._clock.now().date()
         async with self._store.writing() as records:
             await records.daily_tokens.add(judging.workspace, judging.asked_by, today, tokens)
 

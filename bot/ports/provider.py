@@ -95,6 +95,10 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
 
+    @property
+    def total(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
     def __add__(self, other: Usage) -> Usage:
         asked = self.prompt_tokens + other.prompt_tokens
         return Usage(asked, self.completion_tokens + other.completion_tokens)
