@@ -12,7 +12,7 @@ from datetime import datetime
 
 from bot.domain import Example, Workspace
 from bot.languages import language
-from bot.rows import Method, content_text
+from bot.rows import Method
 from bot.words import Words
 
 _SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -34,22 +34,15 @@ class DatasetFacts:
     first: datetime | None = None
     last: datetime | None = None
 
-    def add(self, example: Example) -> None:
+    def add(self, example: Example, answer: str) -> None:
         self.rows += 1
         self.held_out += example.held_out
         self.origins[example.origin] += 1
-        self.languages[language(_answer(example))] += 1
+        self.languages[language(answer)] += 1
         self.authors.update(example.authors)
         self.kept_private += bool(example.private_text)
         self.first = min(self.first or example.created_at, example.created_at)
         self.last = max(self.last or example.created_at, example.created_at)
-
-
-def _answer(example: Example) -> str:
-    row = example.row or {}
-    listed = row.get("messages") or row.get("preferred_output")
-    last = listed[-1] if isinstance(listed, list) and listed else {}
-    return content_text(last.get("content"))
 
 
 def card(

@@ -143,7 +143,7 @@ async def _packed(request: Request, method: Method, store: Store) -> AsyncIterat
     """A zip with a dataset card, and a file for each side of the last split."""
     facts = DatasetFacts()
     async for example in _exported(request, method, store):
-        facts.add(example)
+        facts.add(example, ends(example.row or {})[1])
     async with store.reading() as records:
         workspace = await records.workspaces.find(request.id) or request.workspace
         attested = await records.audit.of_kind(request.id, "sources.set", limit=1)

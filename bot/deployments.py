@@ -101,7 +101,7 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
         if current is None or (current.after is None and current.model == request.assistant.base):
             raise NotNow(problem=request.words("rollback.nothing"))
         answering = await spoken_name(records, request.id, current.model)
-        if await _is_done(request, records):
+        if await is_done(request, records, _ROLLED_BACK):
             return Text(request.words("use.already", model=answering))
         if not _is_as_shown(request, current):
             return _refuse_outdated(request, current, answering)
@@ -179,8 +179,9 @@ def _refuse_outdated(request: Request, current: Deployment, answering: str) -> R
     return Refused(text, Card(text, buttons=buttons, private=True))
 
 
-async def _is_done(request: Request, records: Records) -> bool:
-    entries = await records.audit.page(request.id, what=_ROLLED_BACK)
+async def is_done(request: Request, records: Records, what: str) -> bool:
+    """Whether an earlier attempt at this event has left an audit entry of the kind."""
+    entries = await records.audit.page(request.id, what=what)
     return any(entry.details.get("event") == request.event.key for entry in entries)
 
 
@@ -204,7 +205,7 @@ async def history(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         found = await records.deployments.history(request.id, request.assistant.id)
         models = await records.models.all(request.id, request.assistant.id)
-        trials = await records.canaries.history(request.id, request.assistant.id)
+        canaries = await records.canaries.history(request.id, request.assistant.id)
     labels = {model.name: model.spoken for model in models}
     # Where a rollback came back from is no place to go back to, so `after` does not know it.
     before = [*(one.model for one in found[1:]), request.assistant.base]
@@ -216,7 +217,7 @@ async def history(request: Request, deps: Dependencies) -> Reply:
         )
         for one, left in zip(found, before, strict=False)
     ]
-    rows += [(one.started_at, one.model, _trial(one, request.words)) for one in trials]
+    rows += [(one.started_at, one.model, _canary_line(one, request.words)) for one in canaries]
     newest = sorted(rows, key=lambda row: row[0], reverse=True)
     lines = tuple(
         ListingRow(moment(at), labels.get(model, model), note) for at, model, note in newest
@@ -224,7 +225,7 @@ async def history(request: Request, deps: Dependencies) -> Reply:
     return Listing(request.words("model.history"), lines, empty=request.words("model.no_history"))
 
 
-def _trial(canary: Canary, words: Words) -> str:
+def _canary_line(canary: Canary, words: Words) -> str:
     """Who let it answer which share, and what became of that."""
     end = canary.why if canary.state is CanaryState.STOPPED else canary.state
     began = words("canary.history", share=f"{canary.share:.0%}", by=person(canary.started_by))

@@ -27,7 +27,7 @@ _UNUSED = timedelta(days=7)
 _OFF = "off"
 _MOST_DAYS = 3650
 
-Forget = Callable[[Records, datetime, int], Awaitable[int]]
+Forget = Callable[[datetime, Records, int], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +44,17 @@ class RetentionPeriods:
 async def remove_old(keep: RetentionPeriods, *, store: Store, clock: Clock) -> None:
     """What an open example or job refers to stays; others can write between two parts."""
     forgotten: list[tuple[timedelta, Forget]] = [
-        (keep.events, lambda records, at, most: records.inbox.forget_before(at, limit=most)),
-        (keep.events, lambda records, at, most: records.outbox.forget_before(at, limit=most)),
-        (keep.answers, lambda records, at, most: records.turns.forget_before(at, limit=most)),
-        (keep.audit, lambda records, at, most: records.audit.forget_before(at, limit=most)),
-        (_UNUSED, lambda records, at, most: records.snapshots.forget_unused(at, limit=most)),
-        (_UNUSED, lambda records, at, most: records.evaluations.forget_estimates(at, limit=most)),
+        (keep.events, lambda at, records, most: records.inbox.forget_before(at, limit=most)),
+        (keep.events, lambda at, records, most: records.outbox.forget_before(at, limit=most)),
+        (keep.answers, lambda at, records, most: records.turns.forget_before(at, limit=most)),
+        (keep.audit, lambda at, records, most: records.audit.forget_before(at, limit=most)),
+        (_UNUSED, lambda at, records, most: records.snapshots.forget_unused(at, limit=most)),
+        (_UNUSED, lambda at, records, most: records.evaluations.forget_estimates(at, limit=most)),
     ]
     for kept, forget in forgotten:
         if kept:
-            await run_in_batches(partial(_forget, forget, clock.now() - kept), store)
+            await run_in_batches(partial(forget, clock.now() - kept), store)
     await _remove_of_workspaces(store, clock)
-
-
-async def _forget(forget: Forget, before: datetime, records: Records, most: int) -> int:
-    return await forget(records, before, most)
 
 
 async def _remove_of_workspaces(store: Store, clock: Clock) -> None:
@@ -82,11 +78,11 @@ def _expired(workspace: Workspace, now: datetime) -> list[ExampleFilter]:
     """What of the workspace is older than it keeps; an example may be in both."""
     found = []
     if workspace.keep_days is not None:
-        since = now - timedelta(days=workspace.keep_days)
-        found.append(ExampleFilter(kept_since=since))
+        before = now - timedelta(days=workspace.keep_days)
+        found.append(ExampleFilter(created_before=before))
     if workspace.keep_unapproved_days is not None:
-        since = now - timedelta(days=workspace.keep_unapproved_days)
-        found.append(ExampleFilter(kept_since=since, is_unapproved=True))
+        before = now - timedelta(days=workspace.keep_unapproved_days)
+        found.append(ExampleFilter(created_before=before, is_unapproved=True))
     return found
 
 
@@ -160,9 +156,9 @@ async def _count_expired(workspace: Workspace, now: datetime, records: Records) 
     """Each example once, also one that is in both."""
     expired = _expired(workspace, now)
     count = sum([await records.examples.count(workspace.id, one) for one in expired])
-    sinces = [one.kept_since for one in expired if one.kept_since is not None]
     if len(expired) == 2:
-        both = ExampleFilter(kept_since=min(sinces), is_unapproved=True)
+        oldest = min(one.created_before for one in expired if one.created_before is not None)
+        both = ExampleFilter(created_before=oldest, is_unapproved=True)
         count -= await records.examples.count(workspace.id, both)
     return count
 

@@ -32,9 +32,6 @@ from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.tables import CLOSED_WORKSPACES, checkpoints, job_events, job_metrics, jobs
 
-# What has not begun at its host does not begin while its workspace is closed; what has
-# goes on, so that a workspace that comes back has lost nothing that was paid for.
-
 # An estimate that nobody confirmed may have been dropped by its asker, or by time.
 # Estimates are numbered apart and by chance: a number counts only what was confirmed, and a card
 # of an estimate that is gone can never confirm another one.
@@ -117,6 +114,8 @@ class Jobs:
         return _job(rows[0]) if rows else None
 
     async def open(self) -> Sequence[Job]:
+        # What has not begun at its host does not begin while its workspace is closed; what has
+        # goes on, so that a workspace that comes back has lost nothing that was paid for.
         is_held = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(CLOSED_WORKSPACES))
         return await self._open(and_(jobs.c.phase.in_(OPEN_PHASES), not_(is_held)))
 

@@ -10,10 +10,10 @@ import pytest
 from bot.check_results import CheckKind
 from bot.checking.checks import advice
 from bot.checking.near import near_pairs
-from bot.checking.samples import language
 from bot.domain import LOCAL, ChannelId, ExampleState, NewExample, Origin, Place
 from bot.events import ButtonClicked, CommandInvoked
 from bot.examples.texts import exchange_row
+from bot.languages import language
 from bot.prompts import few_shot
 from bot.replies import Listing
 from bot.rows import Method

@@ -7,6 +7,7 @@ from dataclasses import replace
 from bot import deployments
 from bot.canary import cards, notices
 from bot.commands import Handlers, Option, OptionKind
+from bot.deployments import is_done
 from bot.domain import (
     Canary,
     CanaryEnd,
@@ -139,7 +140,7 @@ async def _shown(request: Request, records: Records) -> tuple[Canary, Reply | No
     is_here = canary.place.channel == request.place.channel or request.role is Role.OPERATOR
     if not is_here and canary.started_by != request.by:
         raise NotFound(noun="canary", name=name)
-    if await _is_done(request, records):
+    if await is_done(request, records, "canary."):
         return canary, None
     is_as_shown = shown == await cards.stamp(canary, records)
     if canary.state is CanaryState.RUNNING and is_as_shown:
@@ -169,11 +170,6 @@ async def _end(request: Request, canary: Canary, state: CanaryState, records: Re
         await notices.tell(records, canary, kind, at=request.now)
     if canary.is_liked:
         await notices.tell(records, canary, notices.LIKED, at=request.now)
-
-
-async def _is_done(request: Request, records: Records) -> bool:
-    entries = await records.audit.page(request.id, what="canary.")
-    return any(entry.details.get("event") == request.event.key for entry in entries)
 
 
 def _share(request: Request) -> float | None:

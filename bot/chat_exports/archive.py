@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import IO, Final
 from unicodedata import normalize
+
+from bot.imports.containers import BROKEN as BROKEN
 
 MOST_UNPACKED_GIBIBYTES: Final = 20
 _MOST_TIMES = 500
@@ -15,7 +16,6 @@ _SMALL = 256 << 20
 _BLOCK = 64 << 10
 _UTF8_FLAG = 0x800
 _OTHER_ENCODINGS: Final = ("gb18030", "shift_jis", "euc_kr", "cp1252")
-BROKEN: Final = (zipfile.BadZipFile, NotImplementedError, OSError, zlib.error, EOFError)
 
 
 class ArchiveFile:

@@ -23,7 +23,7 @@ _FEW = 6
 def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Positions of texts that are alike, smaller one first; a pair may come more than once."""
     ordered = [" ".join(sorted(words)) for words in map(words_of, texts)]
-    for block in _blocks(texts):
+    for block in _blocks(texts, ordered):
         if len(block) < 2:
             continue
         if len(block) <= _FEW:
@@ -32,12 +32,12 @@ def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
             yield from _many_pairs(ordered, block)
 
 
-def _blocks(texts: Sequence[str]) -> Iterator[list[int]]:
+def _blocks(texts: Sequence[str], ordered: Sequence[str]) -> Iterator[list[int]]:
     """Texts that share one of their rarest words; of a long list only neighbours by alphabet."""
-    counts = Counter(word for text in texts for word in set(words_of(text)))
+    counts = Counter(word for text in ordered for word in set(text.split()))
     blocks: dict[str, list[int]] = defaultdict(list)
-    for number, text in enumerate(texts):
-        shared = [word for word in set(words_of(text)) if counts[word] > 1]
+    for number, text in enumerate(ordered):
+        shared = [word for word in set(text.split()) if counts[word] > 1]
         for word in sorted(shared, key=lambda word: (counts[word], word))[:_KEYS]:
             blocks[word].append(number)
     for block in blocks.values():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from bot.domain import Example, ExampleFilter, ExampleId
+from dataclasses import replace
+
+from bot.checking.reading import visible
+from bot.domain import Example, ExampleId
 from bot.examples.cards import line_of
 from bot.examples.review import warnings
 from bot.examples.shown import masking_buttons, stamp
-from bot.examples.states import hidden
 from bot.ports.dependencies import Dependencies
 from bot.private_text import ANY_PRIVATE_TEXT
 from bot.replies import Button, Listing, ListingRow
@@ -18,13 +20,7 @@ _PAGE = 10
 
 async def private_listing(request: Request, deps: Dependencies, *, after: ExampleId) -> Listing:
     """A page of them, behind the one that is named."""
-    filters = ExampleFilter(
-        assistant=request.assistant.id,
-        private_text=ANY_PRIVATE_TEXT,
-        is_living=True,
-        hidden=hidden(request),
-        seen_from=request.place.channel,
-    )
+    filters = replace(visible(request), private_text=ANY_PRIVATE_TEXT)
     async with deps.store.reading() as records:
         found = await records.examples.page(request.id, filters, after=after, limit=_PAGE + 1)
         total = await records.examples.count(request.id, filters)

@@ -382,7 +382,7 @@ class ExampleFilter:
     seen_from: ChannelId | None = None
     reviewer: UserId | None = None
     """Left out is what is assigned to others, and what this person has judged as it is now."""
-    kept_since: datetime | None = None
+    created_before: datetime | None = None
     """Only what came before then and is not erased."""
     is_unapproved: bool = False
 

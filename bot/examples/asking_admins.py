@@ -21,7 +21,7 @@ from bot.domain import (
 )
 from bot.errors import SurfaceError
 from bot.examples.exchange import described
-from bot.examples.shown import write_button
+from bot.examples.shown import message_button, write_button
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation
 from bot.ports.store import Records
@@ -100,7 +100,7 @@ async def word_marks_wait(notice: Notice, records: Records, words: Words) -> Dra
     who = words("marks.who", name=details.get("name"), where=where)
     rule = words(_rule_of(notice.place))
     link = str(details.get("link") or "")
-    shown = (Button(words("button.open_message"), link=link),) if link else ()
+    shown = message_button(link, words)
     return Card(words("marks.title"), (who, rule), buttons=(*choices(words), *shown))
 
 

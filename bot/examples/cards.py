@@ -8,7 +8,7 @@ from bot.consent import consent_buttons
 from bot.domain import Example, ExampleState, Notice, Role, UserId
 from bot.examples.exchange import names_of
 from bot.examples.review import spoken_lines
-from bot.examples.shown import review_buttons, stamp
+from bot.examples.shown import message_button, review_buttons, stamp
 from bot.examples.texts import last_text, readable
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Fact, Listing, ListingRow, Refused, Tone, one_line
@@ -138,7 +138,7 @@ async def word_consent_wanted(notice: Notice, records: Records, words: Words) ->
         others = f" {words('chats.more_people', count=more)}" if more else ""
         text = words("consent.wanted_from_export", names=f"{details['names']}{others}")
     link = str(details.get("link") or "")
-    shown = (Button(words("button.open_message"), link=link),) if link else ()
+    shown = message_button(link, words)
     return Card(
         title=words("consent.wanted_title"),
         lines=(text, words("consent.text")),

@@ -8,6 +8,7 @@ from bot.commands import Handlers
 from bot.domain import ExampleState, Role
 from bot.examples.cards import refuse_outdated
 from bot.examples.review import next_card
+from bot.examples.shown import is_same_text
 from bot.examples.states import decide, number, seen
 from bot.examples.verdicts import take_back
 from bot.ports.dependencies import Dependencies
@@ -52,10 +53,8 @@ async def undo(request: Request, deps: Dependencies) -> Reply:
     """Back among those that wait, as if nobody, or this reviewer, had not judged it."""
     async with deps.store.writing() as records:
         example = await seen(request, records)
-        is_mine = example.state is ExampleState.PROPOSED and request.argument.startswith(
-            f"{example.id}.r{example.revision}."
-        )
-        if is_mine and await take_back(request, example, records):
+        is_current = example.state is ExampleState.PROPOSED and is_same_text(request, example)
+        if is_current and await take_back(request, example, records):
             return Text(request.words("example.waits_again", id=example.id))
     decided = await decide(request, ExampleState.PROPOSED, store=deps.store)
     if decided.outdated is not None:

@@ -13,14 +13,13 @@ from bot.domain import (
 from bot.errors import BadInput
 from bot.examples import reviewers
 from bot.examples.exchange import names_of
-from bot.examples.shown import review_buttons
+from bot.examples.shown import message_button, review_buttons
 from bot.examples.states import hidden, number
 from bot.examples.texts import labelled
 from bot.examples.verdicts import agreement_line
 from bot.ports.dependencies import Dependencies
 from bot.private_text import PrivateText, private_texts
 from bot.replies import (
-    Button,
     Card,
     Fact,
     Reply,
@@ -70,7 +69,7 @@ async def next_card(
         if not page and after is not None:
             page = await records.examples.page(request.id, waiting, limit=1)
         left = await records.examples.count(request.id, waiting)
-        agreement = await agreement_line(request, records, request.words)
+        agreement = await agreement_line(request, records)
     if not page:
         lines = (*_some(done), *agreement)
         return Card(request.words("review.empty"), lines=lines, replaces=bool(done))
@@ -104,16 +103,10 @@ def _review_card(
         buttons=(
             *review_buttons(example, words),
             *reviewers.buttons(request, example),
-            *message_button(example, words),
+            *message_button(example.source.permalink if example.source else None, words),
         ),
         replaces=bool(done),
     )
-
-
-def message_button(example: Example, words: Words) -> tuple[Button, ...]:
-    """Leads to the message that an example was taken from, where its platform has an address."""
-    link = example.source.permalink if example.source is not None else None
-    return (Button(words("button.open_message"), link=link),) if link else ()
 
 
 def spoken_lines(example: Example, words: Words) -> tuple[str, ...]:

@@ -49,10 +49,8 @@ async def lines(request: Request, example: Example, deps: Dependencies) -> tuple
     async with deps.store.reading() as records:
         found = await records.reviews.of(request.id, example.id)
         assistant = await records.assistants.get(request.id, example.assistant)
-    people = {one.user for one in found}
-    names = {one: references.person(one) for one in people}
     needed = assistant.reviewers
-    return tuple(review_lines(example, found, request.words, needed=needed, names=names))
+    return tuple(review_lines(example, found, request.words, needed=needed))
 
 
 @handlers.button("example.assign", Role.CURATOR, opens_form=True)

@@ -25,8 +25,18 @@ def is_as_shown(request: Request, example: Example) -> bool:
 
 def is_done_already(request: Request, example: Example, state: ExampleState) -> bool:
     """Whether the same person has decided the same, by a second click or before a crash."""
-    is_same_text = request.argument.startswith(f"{example.id}.r{example.revision}.")
-    return is_same_text and example.state is state and example.decided_by == request.by
+    is_same = is_same_text(request, example)
+    return is_same and example.state is state and example.decided_by == request.by
+
+
+def is_same_text(request: Request, example: Example) -> bool:
+    """Whether the button was drawn for the revision in force."""
+    return request.argument.startswith(f"{example.id}.r{example.revision}.")
+
+
+def message_button(link: str | None, words: Words) -> tuple[Button, ...]:
+    """Leads to a message, where its platform has an address for it."""
+    return (Button(words("button.open_message"), link=link),) if link else ()
 
 
 def review_buttons(example: Example, words: Words) -> tuple[Button, ...]:

@@ -222,11 +222,15 @@ async def seen(request: Request, records: Records) -> Example:
     """
     example = await records.examples.get(request.id, number(request))
     is_own = request.by in example.authors
-    source = example.source.channel if example.source else None
-    is_hidden = bool(example.exclusions & hidden(request)) and source != request.place.channel
-    if not is_own and (is_hidden or request.role < Role.CURATOR):
+    if not is_own and (is_hidden(request, example) or request.role < Role.CURATOR):
         raise NotFound(noun="example", name=example.id)
     return example
+
+
+def is_hidden(request: Request, example: Example) -> bool:
+    """Whether it was said in a channel that stays to itself, and not here."""
+    source = example.source.channel if example.source else None
+    return bool(example.exclusions & hidden(request)) and source != request.place.channel
 
 
 def hidden(request: Request) -> Exclusion:

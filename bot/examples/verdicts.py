@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from bot.domain import (
     VERDICTS,
@@ -12,9 +12,9 @@ from bot.domain import (
     ExampleState,
     Review,
     ReviewKind,
-    UserId,
 )
 from bot.ports.store import Records
+from bot.references import person
 from bot.request import Request
 from bot.significance import agreement
 from bot.words import Words
@@ -61,12 +61,11 @@ def review_lines(
     words: Words,
     *,
     needed: int,
-    names: Mapping[UserId, str],
 ) -> Iterator[str]:
     """Who approved, who rejected, to whom it is assigned, and what the author said."""
     said: dict[ReviewKind, list[str]] = defaultdict(list)
     for one in standing(example, reviews):
-        said[one.kind].append(names[one.user])
+        said[one.kind].append(person(one.user))
     if needed > 1:
         told = [
             words(f"reviewers.{kind}", names=", ".join(said[kind]))
@@ -76,16 +75,17 @@ def review_lines(
         yield " ".join([*told, words("reviewers.needed", needed=needed)])
     for one in reviews:
         if one.kind is ReviewKind.ASSIGNED:
-            yield words("reviewers.assigned", name=names[one.user])
+            yield words("reviewers.assigned", name=person(one.user))
         elif one.kind not in VERDICTS:
             is_old = one.revision != example.revision and one.kind is not ReviewKind.ASKED
             key = f"author.{one.kind}" if not one.note else f"author.{one.kind}.note"
-            text = words(key, name=names[one.user], note=one.note)
+            text = words(key, name=person(one.user), note=one.note)
             yield f"{text} {words('author.before_edit')}" if is_old else text
 
 
-async def agreement_line(request: Request, records: Records, words: Words) -> tuple[str, ...]:
+async def agreement_line(request: Request, records: Records) -> tuple[str, ...]:
     """How far the reviewers of this assistant agree beyond chance, once two judged the same."""
+    words = request.words
     if request.assistant.reviewers < 2:
         return ()
     verdicts = await records.reviews.verdicts(request.id, request.assistant.id)

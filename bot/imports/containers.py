@@ -15,7 +15,7 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _IN_MEMORY = 4 << 20
 _GZIP = b"\x1f\x8b"
 _ZIP = (b"PK\3\4", b"PK\5\6")
-_BROKEN = (zipfile.BadZipFile, NotImplementedError, OSError, zlib.error, EOFError)
+BROKEN: Final = (zipfile.BadZipFile, NotImplementedError, OSError, zlib.error, EOFError)
 
 
 class Container(StrEnum):
@@ -61,7 +61,7 @@ def row_files(file: IO[bytes]) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(file) as archive:
             names = _row_names(archive) or []
-    except _BROKEN:
+    except BROKEN:
         return ()
     return tuple(sorted(names)) if len(names) > 1 else ()
 
@@ -82,7 +82,7 @@ def unpack(file: IO[bytes], name: str, member: str = "") -> tuple[IO[bytes], str
                 return _copied(text, inner)
         if head.startswith(_ZIP):
             return _from_zip(file, name, member)
-    except _BROKEN:
+    except BROKEN:
         return Problem(0, "archive_broken", {})
     except RuntimeError:
         # What zipfile raises for a member that needs a password.
@@ -150,7 +150,7 @@ def _office_container(file: IO[bytes]) -> Container | Problem:
             names = archive.namelist()
             if "mimetype" in names:
                 return _open_document(archive)
-    except (*_BROKEN, RuntimeError):
+    except (*BROKEN, RuntimeError):
         return Problem(0, "archive_broken", {})
     if any(name.startswith("xl/") for name in names):
         return Container.WORKBOOK

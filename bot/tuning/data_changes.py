@@ -9,7 +9,7 @@ from bot.commands import JOB, Handlers, Option, OptionKind
 from bot.datasets import ends
 from bot.domain import ExampleId, Job, Role
 from bot.errors import NotFound, NotNow
-from bot.examples.states import hidden
+from bot.examples.states import is_hidden
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Listing, ListingRow, Reply, Tone, one_line
@@ -112,8 +112,7 @@ async def _line(request: Request, kind: str, number: ExampleId, records: Records
     except NotFound:
         example = None
     if example is not None and example.row is not None:
-        is_here = example.source is not None and example.source.channel == request.place.channel
-        if example.exclusions & hidden(request) and not is_here:
+        if is_hidden(request, example):
             text = words("data.elsewhere")
         else:
             text = " → ".join(one_line(one, _LONGEST) for one in ends(example.row))

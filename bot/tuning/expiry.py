@@ -89,19 +89,20 @@ class ExpiryCalendar:
         idle = [
             one
             for one in models
-            if one.host == host.name and one.job and (one.assistant, one.name) not in used
+            if one.host == host.name
+            and one.job
+            and one.kind is ModelKind.TUNED
+            and (one.assistant, one.name) not in used
         ]
+        if not idle:
+            return
         async with self._store.writing() as records:
-            on_trial = {(one.assistant, one.model) for one in await records.canaries.all_running()}
+            running = {(one.assistant, one.model) for one in await records.canaries.all_running()}
+            idle = [one for one in idle if (one.assistant, one.name) not in running]
             jobs = await records.jobs.many(sorted({one.job for one in idle if one.job}))
-            tuned = [
-                one
-                for one in idle
-                if one.kind is ModelKind.TUNED and (one.assistant, one.name) not in on_trial
-            ]
             now = self._clock.now()
             known = {job.id: job for job in jobs}
-            facts = serving.idle_facts(tuned, known, standing, host, at=now)
+            facts = serving.idle_facts(idle, known, standing, host, at=now)
             await records.outbox.announce(facts, at=now)
 
     async def _everywhere(self) -> AsyncIterator[tuple[Sequence[DeployedModel], Sequence[Model]]]:

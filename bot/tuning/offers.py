@@ -47,12 +47,11 @@ _ITSELF = User(UserId("attune"), "Attune")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A training that could be offered: what is new since `state`, and how many it takes."""
+    """A training that could be offered: and how many rows are new since `state`."""
 
     method: Method
     state: int
     new: int
-    enough: int
 
     @property
     def options(self) -> dict[str, str]:
@@ -143,7 +142,7 @@ async def _due(assistant: Assistant, records: Records) -> Offer | None:
     for method, state, learned, enough in await _steps(assistant, records):
         new = await records.training_offers.new_rows(*where, method, learned=learned)
         if new >= enough and not await records.training_offers.is_made(*where, method, state):
-            return Offer(method, state, new, enough)
+            return Offer(method, state, new)
     return None
 
 
@@ -210,7 +209,7 @@ async def train(request: Request, deps: Dependencies) -> Reply:
         raise NotFound(noun="button", name=request.argument)
     async with deps.store.reading() as records:
         assistant = await records.assistants.get(request.id, _assistant(named))
-    offer = Offer(Method(method), int(state), 0, 0)
+    offer = Offer(Method(method), int(state), 0)
     return await start.start(
         replace(request, assistant=assistant, argument="", options=offer.options), deps
     )

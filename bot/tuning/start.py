@@ -70,7 +70,6 @@ _OPTIONS = (
     Option.integer("seed", 0, 2**31 - 1),
     Option.choice("use", *_USES),
 )
-_CLOSING_DAYS = 90
 _OPTION_NAMES = {"n_epochs": "epochs", "learning_rate_multiplier": "learning_rate"}
 """The options of `/tune start` whose names differ from the API's."""
 
@@ -120,8 +119,8 @@ async def planned(request: Request, deps: Dependencies) -> PlannedTraining:
         if settings.n_epochs is None and not host.profile.picks_epochs:
             most = host.profile.max_epochs
             settings = replace(settings, n_epochs=min(most, likely_epochs(len(training))))
-        plan = TrainingPlan(host, base, method, settings, training, validation, left_out)
-        plan = replace(plan, left_out=left_out - private, private=private)
+        left_out -= private
+        plan = TrainingPlan(host, base, method, settings, training, validation, left_out, private)
         _refuse_size(request, plan)
         costs = await estimate_plan(plan, records)
         plan = replace(plan, is_gate=await _is_gate(request, plan, records))

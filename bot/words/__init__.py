@@ -25,7 +25,7 @@ _MOST_SAID = 2000
 Translate = Callable[[str], str]
 
 
-_SERVER = {"en": ("workspace", "server"), "zh": ("工作区", "服务器")}
+_SERVER = (("workspace", "server"), ("工作区", "服务器"))
 """What Discord calls a workspace; in braces or quotes it is the name of something."""
 
 
@@ -41,7 +41,7 @@ class Words:
     def _own(self, sentence: str) -> str:
         if not self._is_discord:
             return sentence
-        for ours, theirs in _SERVER.values():
+        for ours, theirs in _SERVER:
             sentence = re.sub(rf"(?<![{{“A-Za-z_/.]){ours}", theirs, sentence)
         return sentence
 

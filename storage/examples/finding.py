@@ -111,8 +111,8 @@ def _by_rule(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
         yield examples.c.keeps_private_text.is_(False)
     if filters.reviewer is not None:
         yield waits_for(filters.reviewer)
-    if filters.kept_since is not None:
-        yield examples.c.created_at < filters.kept_since
+    if filters.created_before is not None:
+        yield examples.c.created_at < filters.created_before
         yield or_(examples.c.row.is_not(None), examples.c.message.is_not(None))
     if filters.is_unapproved:
         yield examples.c.state != ExampleState.APPROVED

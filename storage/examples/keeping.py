@@ -86,8 +86,12 @@ _ERASED: dict[str, object] = {
 
 
 _CHILDREN = (
-    *(revisions, example_authors, example_tags),
-    *(example_messages, example_marks, example_reviews),
+    revisions,
+    example_authors,
+    example_tags,
+    example_messages,
+    example_marks,
+    example_reviews,
 )
 
 
