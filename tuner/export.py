@@ -63,7 +63,7 @@ def main() -> None:
     try:
         model = find(options.data, options.model, base=options.base)
         form = "gguf" if options.gguf else "merged" if options.merged else "adapter"
-        write(model, options.out.resolve(), form=form, is_small=options.gguf == "q8_0")
+        write(model, options.out.resolve(), form=form, is_q8_0=options.gguf == "q8_0")
     except (CannotStart, Unknown) as error:
         sys.exit(str(error))
     except OSError as error:
@@ -143,8 +143,8 @@ def _is_before(metrics: Mapping[str, object], step: int | None) -> bool:
     return step is None or int(str(metrics.get("step", 0))) <= step
 
 
-def write(model: TunedModel, out: Path, *, form: str, is_small: bool = False) -> None:
-    """Whole or not at all; `is_small` is a GGUF in 8 bits. Raises CannotStart, with advice."""
+def write(model: TunedModel, out: Path, *, form: str, is_q8_0: bool = False) -> None:
+    """Whole or not at all; `is_q8_0` is a GGUF in 8 bits. Raises CannotStart, with advice."""
     if out.exists():
         raise CannotStart(f"{out} is there already; give the name of a new folder.")
     _refuse_gone(model)
@@ -154,7 +154,7 @@ def write(model: TunedModel, out: Path, *, form: str, is_small: bool = False) ->
     try:
         form = _fill(draft, model, form)
         if form == "gguf":
-            _as_gguf(draft, model, is_small=is_small)
+            _as_gguf(draft, model, is_q8_0=is_q8_0)
         (draft / "README.md").write_text(card(model, form), "utf-8")
         draft.replace(out)
     finally:
@@ -174,13 +174,13 @@ def _needed_base(model: TunedModel) -> Path:
     raise CannotStart(f"This model needs its base '{name}': --base FOLDER says where that is.")
 
 
-def _as_gguf(draft: Path, model: TunedModel, *, is_small: bool) -> None:
+def _as_gguf(draft: Path, model: TunedModel, *, is_q8_0: bool) -> None:
     """One file instead of the folder that it is made of."""
     from tuner.local.gguf_writer import write_gguf
     from tuner.local.modelfile import write_modelfile
 
-    parts = [path for path in draft.iterdir() if path.name != "Modelfile"]
-    write_gguf(draft, draft / _GGUF, name=model.id, is_small=is_small)
+    parts = list(draft.iterdir())
+    write_gguf(draft, draft / _GGUF, name=model.id, is_q8_0=is_q8_0)
     write_modelfile(draft, f"./{_GGUF}")
     for path in parts:
         remove(path)
@@ -193,8 +193,10 @@ def _fill(draft: Path, model: TunedModel, form: str) -> str:
         return "sandbox"
     if not (model.weights / _ADAPTER).exists():
         shutil.copytree(model.weights, draft, dirs_exist_ok=True)
+        if form == "gguf":
+            return form
         _write_modelfile(draft)
-        return "gguf" if form == "gguf" else "whole"
+        return "whole"
     base = _needed_base(model)
     for name in _OF_THE_TOKENIZER:
         if (base / name).exists():
@@ -204,7 +206,8 @@ def _fill(draft: Path, model: TunedModel, form: str) -> str:
         from tuner.local.merging import merge
 
         merge(base, model.weights, draft)
-        _write_modelfile(draft)
+        if form != "gguf":
+            _write_modelfile(draft)
         return form
     shutil.copytree(model.weights, draft, dirs_exist_ok=True)
     return "adapter"

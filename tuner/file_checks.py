@@ -27,7 +27,7 @@ def refuse_few(rows: int, *, least: int) -> None:
         )
 
 
-def check_files(spec: Spec, stop: StopSignal) -> dict[str, object]:
+def check_files(spec: Spec, stop: StopSignal) -> dict[str, int]:
     """How many rows, how many tokens, and those of the longest row; of both files, read whole.
 
     Raises Rejected.

@@ -271,7 +271,8 @@ class Runner:
     def _make_room(self, folder: JobFolder) -> None:
         """Models that answer nobody now give their memory back where a training needs it."""
         memory = int(str((read_json(folder.checked) or {}).get("memory", 0)))
-        self._engines.make_room(memory)
+        if memory:
+            self._engines.make_room(memory)
 
     def _command(self, folder: JobFolder, *, is_checking: bool) -> list[str]:
         """Files are checked here, wherever the training itself is sent."""

@@ -37,12 +37,12 @@ def main(folder: JobFolder) -> None:
 def check(folder: JobFolder, spec: Spec, stop: StopSignal) -> None:
     """Read every row of both files and write down what was found."""
     try:
-        found = check_files(spec, stop)
+        counts = check_files(spec, stop)
+        found: dict[str, object] = {**counts}
         if spec.engine == "local":
             from tuner.local.memory import job_memory
 
-            rows, longest = int(str(found["rows"])), int(str(found["longest"]))
-            found["memory"] = job_memory(spec, rows=rows, longest=longest)
+            found["memory"] = job_memory(spec, rows=counts["rows"], longest=counts["longest"])
     except Rejected as rejected:
         found = {"error": rejected.error}
     write_atomically(folder.checked, json.dumps(found).encode())
@@ -59,11 +59,11 @@ def train(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
 def training_function(engine: str) -> TrainingRun:
     # Here and not at the top: a worker that only checks files needs no numbers.
     if engine == "local":
-        from tuner.local.gpu_choice import see_one_card
+        from tuner.local.gpu_choice import limit_to_one_gpu
         from tuner.local.omp_wait import set_passive_omp_wait
 
         set_passive_omp_wait()
-        see_one_card()
+        limit_to_one_gpu()
         from tuner.local.worker import run as run_local
 
         return run_local

@@ -7,7 +7,7 @@ name that the host makes up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import quote, urljoin
 
 from openai import AsyncOpenAI
@@ -59,11 +59,7 @@ class Deployments:
 
     def _name_when_ready(self, row: Json) -> ModelName | None:
         """Raises HostRefused for a deployment that will never be ready."""
-        found = _deployment(row)
-        if meaning_of(found.status) in _BROKEN:
-            reason = str(row.get("status_reason") or found.status)
-            raise HostRefused(host=self._host, message=reason, code="deployment_failed")
-        return found.name if found.status in _READY else None
+        return name_when_ready(self._host, _deployment(row), row.get("status_reason"))
 
     async def _last_checkpoint(self, job: str) -> str:
         listed = self._reading.fine_tuning.jobs.checkpoints.with_raw_response.list
@@ -87,3 +83,16 @@ def _object(value: object) -> Json:
     if not isinstance(value, Mapping):
         raise ProtocolViolation("The answer is not a JSON object.")
     return value
+
+
+def name_when_ready(
+    host: HostName,
+    found: RemoteDeployment,
+    reason: object,
+    ready: Collection[str] = _READY,
+) -> ModelName | None:
+    """Raises HostRefused for a deployment that will never be ready."""
+    if meaning_of(found.status) in _BROKEN:
+        message = str(reason or found.status)
+        raise HostRefused(host=host, message=message, code="deployment_failed")
+    return found.name if found.status in ready else None

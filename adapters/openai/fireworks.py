@@ -18,7 +18,7 @@ from adapters.openai import answers, request_fields
 from adapters.openai.answers import Json
 from adapters.openai.client import IN_MEMORY_BYTES
 from adapters.openai.errors import ProtocolViolation
-from adapters.openai.rest import FORM, RestHost, is_conflict, segment, text
+from adapters.openai.rest import MULTIPART, RestHost, is_conflict, segment, text
 from adapters.openai.statuses import meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.errors import HostRefused
@@ -36,18 +36,29 @@ _IDLE = "3600s"
 class FireworksHost(RestHost):
     """A job is known by its collection and id: `dpoJobs/attune-…`."""
 
+    _account_found = ""
+
     async def _check_jobs(self) -> None:
         await self._get(await self._path(_SUPERVISED), pageSize="1")
 
     async def _path(self, rest: str) -> str:
-        """Below the account that the address names, else below the only one that the key opens."""
+        """Below the account, which the address may name already."""
         if _ACCOUNT.search(str(self._reading.base_url)):
             return rest
-        found = [text(row.get("name")) async for row in self._rows("accounts", "accounts")]
-        if len(found) != 1:
-            words = f"The key opens {len(found)} accounts. Let base_url end in /accounts/NAME."
-            raise HostRefused(host=self.name, message=words, code="no_account")
-        return f"{found[0]}/{rest}"
+        return f"{await self._account()}/{rest}"
+
+    async def _account(self) -> str:
+        """`accounts/NAME`: the end of the address, else the only one that the key opens."""
+        address = str(self._reading.base_url)
+        if _ACCOUNT.search(address):
+            return address.rstrip("/")[address.index("/accounts/") + 1 :]
+        if not self._account_found:
+            found = [text(row.get("name")) async for row in self._rows("accounts", "accounts")]
+            if len(found) != 1:
+                words = f"The key opens {len(found)} accounts. Let base_url end in /accounts/NAME."
+                raise HostRefused(host=self.name, message=words, code="no_account")
+            self._account_found = found[0]
+        return self._account_found
 
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
         """Never retries by itself; a dataset that an earlier try has made is filled."""
@@ -70,11 +81,9 @@ class FireworksHost(RestHost):
             self._url(f"{path}/{dataset}:upload"),
             cast_to=httpx2.Response,
             files={"file": (name, spool, "application/jsonl")},
-            options={"headers": FORM, "timeout": self._timeouts.upload},
+            options={"headers": MULTIPART, "timeout": self._timeouts.upload},
         )
-        await self._acting.post(
-            self._url(f"{path}/{dataset}:validateUpload"), cast_to=httpx2.Response, body={}
-        )
+        await self._call(f"{path}/{dataset}:validateUpload")
         return RemoteFile(dataset, name, size, answers.LONG_AGO)
 
     async def files(self) -> AsyncIterator[RemoteFile]:
@@ -115,7 +124,7 @@ class FireworksHost(RestHost):
     async def _fields(self, request: JobRequest) -> dict[str, object]:
         chosen = request.hyperparameters
         is_base = request.base in self.bases or "/fireworks/models/" in request.base
-        account = (await self._path("")).rstrip("/") or _account(str(self._reading.base_url))
+        account = await self._account()
         suffix = f"-{_id_of(request.suffix)}" if request.suffix else ""
         training: dict[str, object] = {
             "baseModel" if is_base else "warmStartFrom": request.base,
@@ -149,16 +158,20 @@ class FireworksHost(RestHost):
             return _job(await self._get(await self._path(job)))
 
     async def cancel_job(self, job: str) -> RemoteJob:
-        async with self._asked():
-            path = await self._path(job)
-            await self._acting.post(self._url(f"{path}:cancel"), cast_to=httpx2.Response, body={})
-            return _job(await self._get(path))
+        return await self._change_job(job, "cancel")
 
     async def resume_job(self, job: str) -> RemoteJob:
+        return await self._change_job(job, "resume")
+
+    async def _change_job(self, job: str, method: str) -> RemoteJob:
         async with self._asked():
             path = await self._path(job)
-            await self._acting.post(self._url(f"{path}:resume"), cast_to=httpx2.Response, body={})
+            await self._call(f"{path}:{method}")
             return _job(await self._get(path))
+
+    async def _call(self, path: str) -> None:
+        """A method of a resource, as `…:cancel`; its answer may be empty."""
+        await self._acting.post(self._url(path), cast_to=httpx2.Response, body={})
 
     async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
         """It tells no events, only how much is done, in hundredths."""
@@ -210,11 +223,6 @@ class FireworksHost(RestHost):
         async with self._asked():
             path = await self._path(f"deployments/{segment(name.rpartition('/')[2])}")
             await self._delete(path, ignoreChecks="true")
-
-
-def _account(address: str) -> str:
-    """`accounts/NAME` at the end of an address."""
-    return address.rstrip("/")[address.index("/accounts/") + 1 :]
 
 
 def _id_of(name: str) -> str:

@@ -15,20 +15,19 @@ import openai
 from adapters.openai import answers
 from adapters.openai.answers import Json
 from adapters.openai.client import OpenAIHost
+from adapters.openai.deploying import name_when_ready
 from adapters.openai.errors import ProtocolViolation
 from adapters.openai.paging import MOST_PAGES
-from adapters.openai.statuses import meaning_of
 from bot.domain import ModelName
-from bot.errors import HostNotFound, HostRefused
+from bot.errors import HostRefused
 from bot.ports.provider import RemoteDeployment, RemoteJob
 
-FORM: Mapping[str, str] = {"Content-Type": "multipart/form-data"}
+MULTIPART: Mapping[str, str] = {"Content-Type": "multipart/form-data"}
 _READY = ("ready", "scaling", "updating", "active")
-_BROKEN = ("failed", "cancelled")
 
 
 class RestHost(OpenAIHost):
-    """Reads with retries, acts once; paths are seen from the base address."""
+    """GETs are retried, other requests are sent once; paths are relative to the base URL."""
 
     async def pause_job(self, job: str) -> RemoteJob:
         raise HostRefused(host=self.name, message="It pauses no training; it can be cancelled.")
@@ -75,18 +74,13 @@ class RestHost(OpenAIHost):
             seen.add(following)
             query |= {"pageToken" if body.get("nextPageToken") else "after": following}
 
+    async def _list(self, path: str) -> Sequence[Json]:
+        """The rows of a list that has one page."""
+        return answers.page(await self._get(path))[0]
+
     def _when_ready(self, found: RemoteDeployment, reason: object) -> ModelName | None:
         """Raises HostRefused for a deployment that will never be ready."""
-        if meaning_of(found.status) in _BROKEN:
-            message = str(reason or found.status)
-            raise HostRefused(host=self.name, message=message, code="deployment_failed")
-        return found.name if found.status in _READY else None
-
-    def _named(self, found: Sequence[RemoteDeployment], name: ModelName) -> RemoteDeployment:
-        for one in found:
-            if one.name == name:
-                return one
-        raise HostNotFound(host=self.name, message=f"There is no deployment {name}.")
+        return name_when_ready(self.name, found, reason, _READY)
 
 
 def is_conflict(error: openai.APIStatusError) -> bool:

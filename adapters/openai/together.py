@@ -18,7 +18,7 @@ from adapters.openai import answers, request_fields
 from adapters.openai.answers import Json
 from adapters.openai.client import IN_MEMORY_BYTES
 from adapters.openai.errors import ProtocolViolation
-from adapters.openai.rest import FORM, RestHost, is_conflict, segment, text
+from adapters.openai.rest import MULTIPART, RestHost, is_conflict, segment, text
 from adapters.openai.statuses import meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.errors import HostNotFound, HostRefused
@@ -30,7 +30,7 @@ USUAL_LEARNING_RATE = 1e-5
 _MOST_CHECKPOINTS = 3
 _PRICE_SLACK = 1.25
 _CENT = 0.01
-_PIECE = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 _MOVED = (302, 303, 307, 308)
 _MEASURES: Mapping[str, str] = {
     "train/loss": "train_loss",
@@ -43,8 +43,10 @@ _MEASURES: Mapping[str, str] = {
 class TogetherHost(RestHost):
     """A file goes to an address of its own; a model answers from an endpoint paid by the minute."""
 
+    _project_found = ""
+
     async def _check_jobs(self) -> None:
-        answers.page(await self._get("fine-tunes"))
+        await self._list("fine-tunes")
 
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
         """Never retries by itself: the caller looks first."""
@@ -66,7 +68,7 @@ class TogetherHost(RestHost):
                 "/files",
                 cast_to=httpx2.Response,
                 body=fields,
-                options={"headers": FORM, "follow_redirects": False},
+                options={"headers": MULTIPART, "follow_redirects": False},
             )
         except openai.APIStatusError as answer:
             if answer.status_code in _MOVED:
@@ -102,7 +104,7 @@ class TogetherHost(RestHost):
 
     async def files(self) -> AsyncIterator[RemoteFile]:
         with self._translated():
-            for row in answers.page(await self._get("files"))[0]:
+            for row in await self._list("files"):
                 if row.get("purpose") == "fine-tune":
                     yield _file(row)
 
@@ -155,7 +157,7 @@ class TogetherHost(RestHost):
     async def _is_tuned(self, base: ModelName) -> bool:
         if base in self.bases:
             return False
-        rows = answers.page(await self._get("fine-tunes"))[0]
+        rows = await self._list("fine-tunes")
         return any(row.get("model_output_name") == base for row in rows)
 
     async def _refuse_price(self, fields: Json, confirmed: float | None) -> None:
@@ -179,7 +181,7 @@ class TogetherHost(RestHost):
 
     async def jobs(self) -> AsyncGenerator[RemoteJob, None]:
         with self._translated():
-            rows = answers.page(await self._get("fine-tunes"))[0]
+            rows = await self._list("fine-tunes")
             for row in sorted(rows, key=lambda row: text(row.get("created_at")), reverse=True):
                 yield _job(row)
 
@@ -195,7 +197,7 @@ class TogetherHost(RestHost):
         """What the host tells, and a step for each row of its table of measures."""
         path = f"fine-tunes/{segment(job)}"
         async with self._asked():
-            told = answers.page(await self._get(f"{path}/events"))[0]
+            told = await self._list(f"{path}/events")
             measured = (await self._get(f"{path}/metrics")).get("metrics")
         rows = measured if isinstance(measured, list) else []
         found = [answers.job_event(_event(row)) for row in told]
@@ -205,17 +207,14 @@ class TogetherHost(RestHost):
 
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]:
         async with self._asked():
-            rows = answers.page(await self._get(f"fine-tunes/{segment(job)}/checkpoints"))[0]
-        named = [
-            {**row, "name": row.get("object_name") or f"{job}:{row.get('step')}"} for row in rows
-        ]
-        found = [answers.checkpoint({**r, "step_number": r.get("step")}, ("name",)) for r in named]
+            rows = await self._list(f"fine-tunes/{segment(job)}/checkpoints")
+        found = [answers.checkpoint(_checkpoint(job, row), ("name",)) for row in rows]
         return sorted((one for one in found if one), key=lambda one: one.step)
 
     async def delete_model(self, model: ModelName) -> None:
         """By the job that made it: its weights go with it."""
         async with self._asked():
-            for row in answers.page(await self._get("fine-tunes"))[0]:
+            for row in await self._list("fine-tunes"):
                 if row.get("model_output_name") == model:
                     return await self._delete(f"fine-tunes/{segment(text(row.get('id')))}")
         raise HostNotFound(host=self.name, message=f"There is no model {model}.")
@@ -230,7 +229,7 @@ class TogetherHost(RestHost):
             endpoint = next((e for e in found if text(e.get("name")).endswith(f"/{name}")), None)
             if endpoint is None:
                 endpoint = await self._post(f"../v2/projects/{project}/endpoints", {"name": name})
-            standing = _inner(endpoint, "deployments")
+            standing = _objects(endpoint, "deployments")
             row = standing[0] if standing else await self._deploy(project, endpoint, job, name)
             status = row.get("status")
             reason = status.get("message") if isinstance(status, dict) else None
@@ -268,7 +267,7 @@ class TogetherHost(RestHost):
             return [
                 _deployment(row, prices.get(text(row.get("hardware"))))
                 for endpoint in found
-                for row in _inner(endpoint, "deployments")
+                for row in _objects(endpoint, "deployments")
             ]
 
     async def undeploy(self, name: ModelName) -> None:
@@ -276,12 +275,12 @@ class TogetherHost(RestHost):
         async with self._asked():
             project = await self._project()
             async for endpoint in self._endpoints(project):
-                for row in _inner(endpoint, "deployments"):
+                for row in _objects(endpoint, "deployments"):
                     if row.get("name") == name:
-                        return await self._take_down(project, endpoint, row)
+                        return await self._delete_deployment(project, endpoint, row)
         raise HostNotFound(host=self.name, message=f"There is no deployment {name}.")
 
-    async def _take_down(self, project: str, endpoint: Json, row: Json) -> None:
+    async def _delete_deployment(self, project: str, endpoint: Json, row: Json) -> None:
         place = f"../v2/projects/{project}/endpoints/{segment(text(endpoint.get('id')))}"
         deployment = f"{place}/deployments/{segment(text(row.get('id')))}"
         nobody = {"autoscaling": {"minReplicas": 0, "maxReplicas": 0}}
@@ -309,25 +308,28 @@ class TogetherHost(RestHost):
 
     async def _project(self) -> str:
         """Raises HostRefused for a key that is of no single project."""
+        if self._project_found:
+            return self._project_found
         project = (await self._get("../v3/whoami")).get("project")
         if not isinstance(project, dict) or not text(project.get("id")):
             words = "The key belongs to no project. Make one for a project at Together."
             raise HostRefused(host=self.name, message=words, code="no_project")
-        return segment(text(project.get("id")))
+        self._project_found = segment(text(project.get("id")))
+        return self._project_found
 
 
 def _checksum(spool: IO[bytes]) -> str:
     """SHA-256 of the whole file, as the host knows it by."""
     spool.seek(0)
     known = hashlib.sha256()
-    while piece := spool.read(_PIECE):
+    while piece := spool.read(_CHUNK_BYTES):
         known.update(piece)
     return known.hexdigest()
 
 
 async def _pieces(spool: IO[bytes]) -> AsyncIterator[bytes]:
     spool.seek(0)
-    while piece := spool.read(_PIECE):
+    while piece := spool.read(_CHUNK_BYTES):
         yield piece
 
 
@@ -335,7 +337,7 @@ def _dollars(price: float | None) -> str:
     return "more" if price is None else f"${price:.2f}"
 
 
-def _inner(row: Json, name: str) -> Sequence[Json]:
+def _objects(row: Json, name: str) -> Sequence[Json]:
     found = row.get(name)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
@@ -365,13 +367,15 @@ def _job(row: Json) -> RemoteJob:
 
 def _trouble(row: Json) -> Json:
     """The last words of its events that were no good news."""
-    bad = [e for e in _inner(row, "events") if "err" in text(e.get("level")) + text(e.get("type"))]
+    bad = [
+        e for e in _objects(row, "events") if "err" in text(e.get("level")) + text(e.get("type"))
+    ]
     return {"message": bad[-1].get("message")} if bad else {}
 
 
 def _checkpoint(job: str, row: Json) -> Json:
     step = row.get("step")
-    return {"step_number": step, "name": row.get("object_name") or f"{job}:{step}"}
+    return {**row, "step_number": step, "name": row.get("object_name") or f"{job}:{step}"}
 
 
 def _event(row: Json) -> Json:

@@ -11,8 +11,7 @@ from attune.engine.adding import refuse_name
 from attune.engine.candidates import offered
 from attune.engine.folder import EngineFolder
 from attune.engine.installation import Installation
-from attune.engine.manager import steps_of
-from attune.engine.steps import SMOLLM2, has_gpu, write_pth_file
+from attune.engine.steps import SMOLLM2, has_gpu, steps_of, write_pth_file
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
 from bot.numerals import size

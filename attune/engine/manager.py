@@ -10,7 +10,7 @@ from dataclasses import asdict
 from adapters.openai.hosts_file import LANGUAGE_MODELS
 from attune.engine.folder import EngineFolder
 from attune.engine.installation import Installation
-from attune.engine.steps import Steps, has_gpu
+from attune.engine.steps import has_gpu, steps_of
 from attune.settings import Settings
 from bot.domain import HostName, Hyperparameters, ModelName
 from bot.errors import AttuneError, EngineError, InstallRunning
@@ -63,15 +63,15 @@ class EngineManager:
         if host != LANGUAGE_MODELS or not base.is_dir():
             return None
         asked = {name: value for name, value in asdict(settings).items() if value is not None}
-        needed = await asyncio.to_thread(
-            training_memory,
-            Shape.of(base),
-            resolve(asked, rows=rows, is_full=None),
-            tokens=longest,
-            is_dpo=is_preference,
-            is_quantized=False,
-        )
-        return MemoryEstimate(needed, await asyncio.to_thread(free_memory))
+
+        def estimate() -> MemoryEstimate:
+            numbers = resolve(asked, rows=rows, is_full=None)
+            needed = training_memory(
+                Shape.of(base), numbers, tokens=longest, is_dpo=is_preference, is_quantized=False
+            )
+            return MemoryEstimate(needed, free_memory())
+
+        return await asyncio.to_thread(estimate)
 
     def progress(self) -> InstallProgress | None:
         return self._progress
@@ -115,9 +115,3 @@ class EngineManager:
     async def _installation(self) -> Installation:
         is_gpu = await asyncio.to_thread(has_gpu)
         return Installation(self.folder, steps_of(self.folder, self._settings, has_gpu=is_gpu))
-
-
-def steps_of(folder: EngineFolder, settings: Settings, *, has_gpu: bool) -> Steps:
-    """The steps of an installation as the settings want them."""
-    index = "" if settings.torch_index == "none" else settings.torch_index
-    return Steps(folder, torch_index=index, has_gpu=has_gpu)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from attune.engine.folder import LOCK_FILE, EngineFolder, checksums, is_whole
 from attune.engine.pip_errors import explained, is_not_offered
-from attune.settings import environment
+from attune.settings import Settings, environment
 from bot.errors import EngineError
 
 TORCH = "2.13.0"
@@ -280,3 +280,9 @@ def _forget_half_installed(place: Path) -> None:
     for metadata in place.glob("lib/python*/site-packages/*.dist-info"):
         if not (metadata / "INSTALLER").exists():
             shutil.rmtree(metadata)
+
+
+def steps_of(folder: EngineFolder, settings: Settings, *, has_gpu: bool) -> Steps:
+    """The steps of an installation as the settings want them."""
+    index = "" if settings.torch_index == "none" else settings.torch_index
+    return Steps(folder, torch_index=index, has_gpu=has_gpu)

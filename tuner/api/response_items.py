@@ -113,18 +113,18 @@ def text_item(item_id: str, choice: Choice | None) -> dict[str, object]:
     }
 
 
-def thoughts_item(item_id: str, text: str | None) -> dict[str, object]:
+def reasoning_item(item_id: str, text: str | None) -> dict[str, object]:
     """What was thought before an answer, which is in progress without a text."""
     return {
         "id": item_id,
         "type": "reasoning",
         "status": "in_progress" if text is None else "completed",
         "summary": [],
-        "content": [] if text is None else [thoughts_part(text)],
+        "content": [] if text is None else [reasoning_part(text)],
     }
 
 
-def thoughts_part(text: str) -> dict[str, object]:
+def reasoning_part(text: str) -> dict[str, object]:
     return {"type": "reasoning_text", "text": text}
 
 

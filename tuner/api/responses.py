@@ -36,10 +36,10 @@ from tuner.api.response_items import (
     call_items,
     messages_of,
     part,
+    reasoning_item,
+    reasoning_part,
     shown,
     text_item,
-    thoughts_item,
-    thoughts_part,
 )
 from tuner.api.schemas import CreateChat, CreateResponse
 from tuner.conversation import read_messages
@@ -82,9 +82,9 @@ class Answer:
     id: str = field(default_factory=lambda: f"resp_{secrets.token_hex(24)}")
     item_id: str = field(default_factory=lambda: f"msg_{secrets.token_hex(24)}")
     created: int = field(default_factory=lambda: int(time.time()))
-    thoughts_id: str = field(default_factory=lambda: f"rs_{secrets.token_hex(24)}")
+    reasoning_id: str = field(default_factory=lambda: f"rs_{secrets.token_hex(24)}")
     calls: list[dict[str, object]] = field(default_factory=list)
-    has_thoughts: bool = False
+    has_reasoning: bool = False
     """Whether an item of thoughts stands before the message in the stream."""
     is_thinking: bool = False
     """Whether that item is not at its end yet."""
@@ -125,7 +125,7 @@ class Answer:
         """What was thought, the message, unless there are calls alone, and the calls."""
         if not self.calls:
             self.calls = call_items(choice.tool_calls)
-        thoughts = [thoughts_item(self.thoughts_id, choice.reasoning)] if choice.reasoning else []
+        thoughts = [reasoning_item(self.reasoning_id, choice.reasoning)] if choice.reasoning else []
         has_text = bool(choice.text) or not self.calls
         return [*thoughts, *([text_item(self.item_id, choice)] if has_text else []), *self.calls]
 
@@ -234,8 +234,8 @@ def _deltas(
     numbered: "_Events", answer: Answer, piece: Delta, choice: Choice, *, is_first: bool
 ) -> Iterator[bytes]:
     if piece.reasoning:
-        if not answer.has_thoughts:
-            answer.has_thoughts = answer.is_thinking = True
+        if not answer.has_reasoning:
+            answer.has_reasoning = answer.is_thinking = True
             yield from _thoughts_begin(numbered, answer)
         place = _thoughts_place(answer)
         yield numbered.event("response.reasoning_text.delta", **place, delta=piece.reasoning)
@@ -250,31 +250,31 @@ def _deltas(
 
 
 def _thoughts_place(answer: Answer) -> dict[str, object]:
-    return {"item_id": answer.thoughts_id, "output_index": 0, "content_index": 0}
+    return {"item_id": answer.reasoning_id, "output_index": 0, "content_index": 0}
 
 
 def _thoughts_begin(numbered: "_Events", answer: Answer) -> Iterator[bytes]:
-    item, place = thoughts_item(answer.thoughts_id, None), _thoughts_place(answer)
+    item, place = reasoning_item(answer.reasoning_id, None), _thoughts_place(answer)
     yield numbered.event("response.output_item.added", output_index=0, item=item)
-    yield numbered.event("response.content_part.added", **place, part=thoughts_part(""))
+    yield numbered.event("response.content_part.added", **place, part=reasoning_part(""))
 
 
 def _thoughts_end(numbered: "_Events", answer: Answer, choice: Choice) -> Iterator[bytes]:
     answer.is_thinking = False
     text, place = choice.reasoning, _thoughts_place(answer)
     yield numbered.event("response.reasoning_text.done", **place, text=text)
-    yield numbered.event("response.content_part.done", **place, part=thoughts_part(text))
-    item = thoughts_item(answer.thoughts_id, text)
+    yield numbered.event("response.content_part.done", **place, part=reasoning_part(text))
+    item = reasoning_item(answer.reasoning_id, text)
     yield numbered.event("response.output_item.done", output_index=0, item=item)
 
 
 def _place(answer: Answer) -> dict[str, object]:
-    index = int(answer.has_thoughts)
+    index = int(answer.has_reasoning)
     return {"item_id": answer.item_id, "output_index": index, "content_index": 0}
 
 
 def _text_begins(numbered: "_Events", answer: Answer) -> Iterator[bytes]:
-    item, index = text_item(answer.item_id, None), int(answer.has_thoughts)
+    item, index = text_item(answer.item_id, None), int(answer.has_reasoning)
     yield numbered.event("response.output_item.added", output_index=index, item=item)
     yield numbered.event("response.content_part.added", **_place(answer), part=part(""))
 

@@ -18,16 +18,18 @@ from tuner.errors import CannotStart
 from tuner.local.gguf_model import IN_LAYER, OUTSIDE
 from tuner.local.loading import load_tokenizer
 
+_GGUF_OUTSIDE = {ours: theirs for theirs, ours in OUTSIDE.items()}
+_GGUF_IN_LAYER = {ours: theirs for theirs, ours in IN_LAYER.items()}
 _BIASES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_SPLITTINGS = {_WORDS + r"\p{N}{1,3}" + _REST: "llama-bpe", _WORDS + r"\p{N}" + _REST: "qwen2"}
+_PRE_TOKENIZERS = {_WORDS + r"\p{N}{1,3}" + _REST: "llama-bpe", _WORDS + r"\p{N}" + _REST: "qwen2"}
 """llama.cpp's names of how text is split before byte pairs are merged, by the expression."""
 
 Config = Mapping[str, object]
 
 
-def write_gguf(folder: Path, out: Path, *, name: str, is_small: bool = False) -> None:
+def write_gguf(folder: Path, out: Path, *, name: str, is_q8_0: bool = False) -> None:
     """Of a folder with safetensors, tokenizer and chat template; weights in 16 bits, or in 8.
 
     Raises CannotStart for another family, another kind of tokenizer, and scaled positions.
@@ -36,12 +38,12 @@ def write_gguf(folder: Path, out: Path, *, name: str, is_small: bool = False) ->
     family = _family(config)
     writer = GGUFWriter(out, family, use_temp_file=True)
     writer.add_name(name)
-    writer.add_file_type(LlamaFileType.MOSTLY_Q8_0 if is_small else LlamaFileType.MOSTLY_F16)
-    _add_numbers(writer, config)
+    writer.add_file_type(LlamaFileType.MOSTLY_Q8_0 if is_q8_0 else LlamaFileType.MOSTLY_F16)
+    _add_hyperparameters(writer, config)
     _add_tokenizer(writer, folder, int(config["vocab_size"]))
     for file in sorted(folder.glob("*.safetensors")):
         for tensor, values in _tensors(file, config, family):
-            _add_tensor(writer, tensor, values, is_small=is_small)
+            _add_tensor(writer, tensor, values, is_q8_0=is_q8_0)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -66,7 +68,7 @@ def _family(config: Config) -> str:
     return GGUF_FAMILIES[kind]
 
 
-def _add_numbers(writer: GGUFWriter, config: Config) -> None:
+def _add_hyperparameters(writer: GGUFWriter, config: Config) -> None:
     def number(key: str, other: object = None) -> int:
         return int(str(config.get(key) or other))
 
@@ -105,7 +107,7 @@ def _add_tokenizer(writer: GGUFWriter, folder: Path, size: int) -> None:
         tokens[added["id"]], kinds[added["id"]] = added["content"], kind
     merges = content["model"]["merges"]
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(_splitting(content["pre_tokenizer"]))
+    writer.add_tokenizer_pre(_pre_tokenizer(content["pre_tokenizer"]))
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges([each if isinstance(each, str) else " ".join(each) for each in merges])
@@ -118,7 +120,7 @@ def _add_tokenizer(writer: GGUFWriter, folder: Path, size: int) -> None:
     writer.add_chat_template(tokenizer.chat_template)
 
 
-def _splitting(content: Mapping[str, object]) -> str:
+def _pre_tokenizer(content: Mapping[str, object]) -> str:
     parts = content.get("pretokenizers", [content])
     assert isinstance(parts, list)
     kinds = [part["type"] for part in parts]
@@ -127,8 +129,8 @@ def _splitting(content: Mapping[str, object]) -> str:
     if kinds == ["ByteLevel"] and parts[0]["use_regex"]:
         return "gpt-2"
     expression = str(parts[0].get("pattern", {}).get("Regex"))
-    if kinds == ["Split", "ByteLevel"] and expression in _SPLITTINGS:
-        return _SPLITTINGS[expression]
+    if kinds == ["Split", "ByteLevel"] and expression in _PRE_TOKENIZERS:
+        return _PRE_TOKENIZERS[expression]
     raise CannotStart(
         "This base splits text in a way for which no GGUF is written here. Take it as whole"
         " weights; llama.cpp's convert_hf_to_gguf.py knows more ways."
@@ -151,15 +153,13 @@ def _tensors(file: Path, config: Config, family: str) -> Iterator[tuple[str, tor
 
 def _name(name: str) -> str:
     """What llama.cpp calls a tensor. Raises CannotStart for one that it has not."""
-    outside = {ours: theirs for theirs, ours in OUTSIDE.items()}
-    if name in outside:
-        return outside[name]
-    in_layer = {ours: theirs for theirs, ours in IN_LAYER.items()}
+    if name in _GGUF_OUTSIDE:
+        return _GGUF_OUTSIDE[name]
     part, _, kind = name.removeprefix("model.layers.").rpartition(".")
     layer, _, ours = part.partition(".")
-    if ours not in in_layer or (kind != "weight" and ours not in _BIASES):
+    if ours not in _GGUF_IN_LAYER or (kind != "weight" and ours not in _BIASES):
         raise CannotStart(f"This base has a tensor that no GGUF is written of here: {name}.")
-    return f"blk.{layer}.{in_layer[ours]}.{kind}"
+    return f"blk.{layer}.{_GGUF_IN_LAYER[ours]}.{kind}"
 
 
 def _in_pairs(values: torch.Tensor, heads: int) -> torch.Tensor:
@@ -169,12 +169,12 @@ def _in_pairs(values: torch.Tensor, heads: int) -> torch.Tensor:
     return halves.swapaxes(1, 2).reshape(values.shape)
 
 
-def _add_tensor(writer: GGUFWriter, name: str, values: torch.Tensor, *, is_small: bool) -> None:
+def _add_tensor(writer: GGUFWriter, name: str, values: torch.Tensor, *, is_q8_0: bool) -> None:
     """Vectors stay in 32 bits; 8 bits need rows of whole blocks."""
     data = values.numpy()
     if data.ndim == 1:
         writer.add_tensor(name, data)
-    elif is_small and data.shape[1] % 32 == 0:
+    elif is_q8_0 and data.shape[1] % 32 == 0:
         kind = GGMLQuantizationType.Q8_0
         writer.add_tensor(name, quantize(data, kind), raw_dtype=kind)
     else:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 
-def see_one_card() -> None:
+def limit_to_one_gpu() -> None:
     """Show CUDA the first card alone, unless it was said which; before torch is imported.
 
     With several in sight, trainers spread one model over them. A process that has a rank on its
@@ -20,7 +20,7 @@ def own_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def visible_card() -> str | None:
+def visible_gpu() -> str | None:
     """The name or number of the card of this process, as NVIDIA's driver knows it, or None."""
     if not Path("/proc/driver/nvidia/version").exists():
         return None

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.local.gpu_choice import has_fast_bf16_on_cpu, visible_card
+from tuner.local.gpu_choice import has_fast_bf16_on_cpu, visible_gpu
 from tuner.local.hyperparameters import Hyperparameters, plan_memory, resolve
 from tuner.spec import Spec
 from tuner.training_run import Rejected
@@ -93,7 +93,7 @@ def training_memory(
     The values of a layer are counted as in "Reducing Activation Recomputation in Large Transformer
     Models" (https://arxiv.org/abs/2205.05198), without the scores of attention, which are not kept.
     """
-    is_short = shape.is_short and (has_fast_bf16_on_cpu() or visible_card() is not None)
+    is_short = shape.is_short and (has_fast_bf16_on_cpu() or visible_gpu() is not None)
     width = 2 if is_short else 4
     plan = plan_memory(numbers.batch_size, parameters=shape.parameters, processes=1)
     at_once = plan.rows * (2 if is_dpo else 1) * (tokens + _TEMPLATE)
@@ -114,8 +114,8 @@ def wait_for_memory(
     needed: int, numbers: Hyperparameters, pause: Callable[[], object], tell: Callable[[str], None]
 ) -> None:
     """Until so many bytes are free. Raises Rejected where they never can be, or not in time."""
-    if needed > (memory_size() or needed):
-        raise too_large(numbers, needed=needed, free=memory_size())
+    if needed > (size := memory_size() or needed):
+        raise too_large(numbers, needed=needed, free=size)
     ends, is_told = time.monotonic() + PATIENCE, False
     while needed > (free := free_memory() or needed):
         if not is_told:
@@ -146,13 +146,13 @@ def _shown(size: int) -> str:
 
 def free_memory() -> int | None:
     """Bytes that a new process could have: of its card, else of the machine; None if not told."""
-    card = visible_card()
+    card = visible_gpu()
     return _free_on_machine() if card is None else _on_card(card, "free")
 
 
 def memory_size() -> int | None:
     """Bytes that there are in all, of the card or of the machine."""
-    card = visible_card()
+    card = visible_gpu()
     return _size_of_machine() if card is None else _on_card(card, "total")
 
 
