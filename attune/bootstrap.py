@@ -287,7 +287,7 @@ def links_of(settings: Settings) -> Links:
 
 
 def slack_of(settings: Settings, clock: Clock) -> Slack | None:
-    """Slack's door, where its tokens are set."""
+    """Slack's connection, where its tokens are set."""
     access = slack_access(settings)
     if access is None:
         return None
@@ -330,7 +330,7 @@ def _stripped(secret: SecretStr | None) -> str:
 
 
 def discord_of(settings: Settings, clock: Clock, store: Store) -> Discord | None:
-    """Discord's door, where its token is set."""
+    """Discord's connection, where its token is set."""
     access = discord_access(settings)
     if access is None:
         return None

@@ -63,7 +63,7 @@ CONTENT_FLAGS = (1 << 18) | (1 << 19)
 _MEMBERS_FLAGS = (1 << 14) | (1 << 15)
 _PUBLIC_GATEWAY = "wss://gateway.discord.gg/"
 
-_DEFER_SECONDS, _DOTS_SECONDS = 2.0, 0.6
+_DEFER_SECONDS, _PUBLIC_DEFER_SECONDS = 2.0, 0.6
 _COMPLETION_SECONDS = 2.3
 _KEEP_EVERY_SECONDS = 0.2
 _TRIES_TO_KEEP, _LONGEST_WAIT_SECONDS = 8, 60.0
@@ -317,7 +317,7 @@ class Discord:
         await self._handle(event)
 
     async def _handle(self, event: Event) -> asyncio.Task[None] | None:
-        task = await self._house_().handle(event)
+        task = await self._app_().handle(event)
         if task is not None:
             self._working.add(task)
             task.add_done_callback(self._working.discard)
@@ -355,7 +355,7 @@ class Discord:
     async def _guard(self, context: InteractionContext) -> None:
         """https://docs.discord.com/developers/interactions: three seconds to say something."""
         assert context.handle is not None
-        await asyncio.sleep(_DOTS_SECONDS if context.handle.is_open else _DEFER_SECONDS)
+        await asyncio.sleep(_PUBLIC_DEFER_SECONDS if context.handle.is_open else _DEFER_SECONDS)
         await self.surface.interactions.defer(context)
 
     async def _finish(self, context: InteractionContext, task: asyncio.Task[None] | None) -> None:
@@ -378,7 +378,7 @@ class Discord:
                 (one,) = await self._found(_INTERACTION, data) or (None,)
                 if asked is not None and what is not None and one is not None:
                     event = _asking(one.data, self._bot(), one.around, self._clock)
-                    reply = await self._house_().query(replace(event, what=what))
+                    reply = await self._app_().query(replace(event, what=what))
                     found = [] if isinstance(reply, Denied) else choices(asked, reply)
         except (TimeoutError, SurfaceError):
             log.info("A completion took too long")
@@ -524,7 +524,7 @@ class Discord:
     def _ended(self, task: asyncio.Task[object]) -> None:
         self._waits.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("Something at Discord's door failed", exc_info=error)
+            log.error("A Discord task failed", exc_info=error)
 
     async def _ready(self) -> None:
         await self._is_ready.wait()
@@ -539,7 +539,7 @@ class Discord:
         assert self._directory is not None
         return self._directory
 
-    def _house_(self) -> App:
+    def _app_(self) -> App:
         assert self._app is not None
         return self._app
 

@@ -162,13 +162,6 @@ class Directory:
         open_to_us = [one for one in texts if self._may_speak(guild, one)]
         return next((one.id for one in (*open_to_us, *texts)), None)
 
-    def own_permissions(self, guild_id: str) -> int | None:
-        """What our roles allow in a guild; None where that is not known."""
-        guild = self.guilds.get(guild_id)
-        if guild is None or not guild.roles:
-            return None
-        return _allowed(guild, guild.own_roles)
-
     async def _guild(self, guild_id: str) -> Guild:
         known = self.guilds.get(guild_id)
         if known is not None:

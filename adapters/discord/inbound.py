@@ -87,7 +87,7 @@ class InteractionHandle:
     message: str | None = None
     is_ephemeral: bool = False
     is_open: bool = False
-    """Whether everybody sees the dots: a question asked with `/ask`."""
+    """Whether the deferred response is public: a question asked with `/ask`."""
     is_elsewhere: bool = False
     """Used by the application on a person's own account, where its bot is not: theirs alone."""
 

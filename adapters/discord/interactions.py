@@ -57,7 +57,7 @@ class Interactions:
     async def tell(
         self, context: InteractionContext, payloads: Sequence[Payload], *, private: bool
     ) -> MessageId:
-        """The reply: as the first response, in place of the dots, or as one more message."""
+        """The reply: as the first response, for the deferred one, or as one more message."""
         first, *more = payloads
         flags = EPHEMERAL_FLAG if private else 0
         async with context.lock:
@@ -102,8 +102,8 @@ class Interactions:
                 return
             assert context.handle is not None
             is_click = context.handle.kind == CLICK
-            dots = {} if context.handle.is_open else {"flags": EPHEMERAL_FLAG}
-            kind, data = (LATER, None) if is_click else (THINKING, dots)
+            deferred = {} if context.handle.is_open else {"flags": EPHEMERAL_FLAG}
+            kind, data = (LATER, None) if is_click else (THINKING, deferred)
             try:
                 await self._respond(context, kind, data)
             except SurfaceError as error:
@@ -139,7 +139,7 @@ class Interactions:
             context.state = ResponseState.TOLD
             return MessageId(str(answer.get("id") or _ORIGINAL))
         if context.state is ResponseState.THINKING:
-            # Who sees the dots would see what takes their place, and nobody else.
+            # A deferred response keeps its visibility; it cannot be changed later.
             context.state = ResponseState.TOLD
             with contextlib.suppress(SurfaceError):
                 await self._drop_original(context)

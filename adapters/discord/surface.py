@@ -344,7 +344,7 @@ class DiscordSurface(ServerLookups):
         return marked(reply, place.workspace) if is_direct else reply
 
     def _explained(self, error: SurfaceError, locale: str) -> SurfaceError:
-        """A file that is too large or finds no open door, in words that help."""
+        """A file that is too large, or a person who takes no direct messages, in clear words."""
         if code(error) == _TOO_LARGE:
             return SurfaceError(message=self._say("discord.too_large", locale))
         if code(error) == _NO_DIRECT:

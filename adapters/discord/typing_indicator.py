@@ -19,7 +19,7 @@ _LASTS_SECONDS = 8.0
 
 
 class TypingIndicator:
-    """Shows the dots while somebody waits for first words, if calls are not scarce."""
+    """Shows the typing indicator while somebody waits for first words, if calls are not scarce."""
 
     def __init__(self, api: Api) -> None:
         self._api = api

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters.slack.emoji import meaning
-from adapters.slack.origin import is_foreign, is_from_elsewhere, is_shared
+from adapters.slack.origin import is_foreign, is_from_elsewhere, is_org, is_shared
 from adapters.slack.texts import readable
 from bot.domain import (
     EPHEMERAL,
@@ -81,7 +81,7 @@ class Bot:
     @property
     def is_org(self) -> bool:
         """Installed for a whole Enterprise organisation, which is one workspace here then."""
-        return bool(self.enterprise) and self.team == self.enterprise
+        return is_org(self.team, self.enterprise)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,10 +120,10 @@ def _usage(catalogue: Catalogue) -> str:
 
 def _shortcuts(catalogue: Catalogue) -> list[Json]:
     found: list[Json] = [
-        {"name": name, "type": "message", "callback_id": deed.name, "description": description}
-        for deed in catalogue.shortcuts
-        if deed.name in _SHORTCUTS
-        for name, description in [_SHORTCUTS[deed.name]]
+        {"name": name, "type": "message", "callback_id": shortcut.name, "description": description}
+        for shortcut in catalogue.shortcuts
+        if shortcut.name in _SHORTCUTS
+        for name, description in [_SHORTCUTS[shortcut.name]]
     ]
     if any(command.path == "teach" for command in catalogue.commands):
         found.append(

@@ -62,7 +62,7 @@ class SlackMessageWriter:
         target: AnswerTarget,
         earlier: PostedParts,
         *,
-        slots: FinalCallReservation,
+        reservation: FinalCallReservation,
         begins: Before,
         now: Callable[[], float],
         is_new: bool,
@@ -71,7 +71,7 @@ class SlackMessageWriter:
         self._api = api
         self._target = target
         self._earlier = earlier
-        self._slots = slots
+        self._reservation = reservation
         self._begins = begins
         self._now = now
         self._is_new = is_new
@@ -86,10 +86,10 @@ class SlackMessageWriter:
         """False when neither a stream nor the updates to come can be had."""
         # What an earlier attempt has posted is updated, and nobody waits for its first word.
         if self._is_new and self._target.thread and self._api.pacing.may_stream():
-            self._slots.take_stream()
+            self._reservation.take_stream()
             self._has_reserved_stream = True
         elif self._api.pacing.may_update():
-            self._slots.take_update()
+            self._reservation.take_update()
         else:
             return False
         return True
@@ -106,7 +106,7 @@ class SlackMessageWriter:
             message = await self._start_stream(number, text)
             if message in self._streams:
                 return message
-            self._slots.give_stream_back()
+            self._reservation.give_stream_back()
             if message is not None:
                 return message
         return await self._post_once(number, text, buttons or self._unfinished)
@@ -118,7 +118,7 @@ class SlackMessageWriter:
             self._unsure.add(message)
         await self._update(message, number, text, buttons or self._unfinished)
         self._earlier.keep(message)
-        self._slots.take_update()
+        self._reservation.take_update()
 
     def pause(self, message: AnswerMessage) -> float:
         is_stream = message.id in self._streams
@@ -212,13 +212,13 @@ class SlackMessageWriter:
             return True
         if not self._target.thread or not self._api.pacing.may_stream():
             return False
-        self._slots.take_stream()
+        self._reservation.take_stream()
         return True
 
     def _leave_stream(self, message: MessageId) -> None:
         del self._streams[message]
         self._unsure.add(message)
-        self._slots.give_stream_back()
+        self._reservation.give_stream_back()
 
     async def _start_stream(self, number: int, text: str) -> MessageId | None:
         """None where Slack does not stream now; a message to update where it might have."""
@@ -250,7 +250,7 @@ class SlackMessageWriter:
         for attempt in range(_TRIES):
             try:
                 message = self._keep(await self._call_new("chat.postMessage", args, number))
-                self._slots.take_update()
+                self._reservation.take_update()
                 return message
             except SurfaceError as error:
                 if not error.details.get("is_unknown") or attempt == _TRIES - 1:

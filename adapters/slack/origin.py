@@ -8,17 +8,22 @@ from typing import Any
 Payload = Mapping[str, Any]
 
 
+def is_org(team: str, enterprise: str) -> bool:
+    """Whether an installation is that of a whole Enterprise organisation."""
+    return team == enterprise != ""
+
+
 def is_for(body: Payload, team: str, enterprise: str, *, must_say: bool) -> bool:
     """Whether a payload is for this workspace; `must_say` refuses one that names none.
 
     An app that is installed for a whole organisation (`team` is that of the organisation) hears
     of each of its workspaces: https://docs.slack.dev/enterprise/organization-ready-apps.
     """
-    is_org = team == enterprise != ""
-    named = [one for one in _installations(body) if one[0] or (is_org and one[1])]
+    is_whole = is_org(team, enterprise)
+    named = [one for one in _installations(body) if one[0] or (is_whole and one[1])]
     if not named:
         return not must_say
-    if is_org:
+    if is_whole:
         return any(enterprise in one for one in named)
     return any(one[0] == team and one[1] in ("", enterprise) for one in named)
 
@@ -32,7 +37,7 @@ def is_from_elsewhere(body: Payload, team: str, enterprise: str) -> bool:
     """Whether a payload says that its person belongs to another workspace."""
     event = _mapping(body.get("event"))
     message = _mapping(event.get("message"))
-    if team == enterprise != "":
+    if is_org(team, enterprise):
         # One of the organisation's workspaces: that which the payload is for.
         team = next((one[0] for one in _installations(body) if one[1] == enterprise), team)
     return any(is_foreign(one, team, enterprise) for one in (event, message, _user(body)))

@@ -110,7 +110,7 @@ class People:
         try:
             answer = await self._api.call("users.info", {"user": user, "include_locale": True})
         except SurfaceError as error:
-            if code(error) in ("user_not_found", "user_not_visible", "users_not_found"):
+            if code(error) in _UNSEEN:
                 return None
             raise
         info: Json = answer.get("user") or {}

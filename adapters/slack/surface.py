@@ -62,7 +62,7 @@ _PRIVATE = ".private"
 
 @dataclass(slots=True)
 class InteractionContext:
-    """What we hold of an event of this process: its handle, and the form shown for it."""
+    """An event in memory only: its handle (trigger_id, response_url), and the form shown for it."""
 
     event: Event
     handle: InteractionHandle
@@ -280,12 +280,12 @@ class SlackSurface:
         shown = replace(stream, posted=posted, pieces=pieces)
         earlier = PostedParts(self._posted_messages, channel, place.thread, inbound.asked_at(key))
         try:
-            with FinalCallReservation(self._api.pacing) as slots:
+            with FinalCallReservation(self._api.pacing) as reservation:
                 writer = SlackMessageWriter(
                     self._api,
                     target,
                     earlier,
-                    slots=slots,
+                    reservation=reservation,
                     begins=stream.begins,
                     now=self._now,
                     is_new=self._is_first(key),

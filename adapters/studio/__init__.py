@@ -29,14 +29,14 @@ from adapters.studio.sessions import SessionFile, Sessions
 from adapters.studio.shell import ASSETS
 from adapters.studio.write_up import add_writing
 
-__all__ = ["AccessPolicy", "SessionFile", "Sessions", "Studio", "hang_pages", "open_studio"]
+__all__ = ["AccessPolicy", "SessionFile", "Sessions", "Studio", "open_studio", "register_pages"]
 
 _LOST = ("text", "home")
 _CHANNEL = re.compile(r"\w[\w.-]{0,79}")
 
 
 def open_studio(web: FastAPI, studio: Studio, policy: AccessPolicy) -> None:
-    """Hang the pages onto an application, and stand guard before all of it."""
+    """Registers the pages with an application, behind the access guard."""
     web.add_middleware(BoundedBodies)
     web.add_middleware(AccessGuard, policy=policy)
     add_login(web, policy, studio.app, studio.clock)
@@ -58,8 +58,8 @@ def register_pages(studio: Studio) -> None:
     nicegui_app.add_static_files("/studio-assets", ASSETS, max_cache_age=31_536_000)
     add_downloads(nicegui_app)
     nicegui_app.add_exception_handler(404, _lost(studio))
-    for hang in (_room_pages, _teach_pages, _train_pages, _run_pages):
-        hang(studio)
+    for register in (_room_pages, _teach_pages, _train_pages, _run_pages):
+        register(studio)
 
 
 def _lost(studio: Studio) -> Callable[[Request, Exception], Awaitable[Response]]:
@@ -131,10 +131,10 @@ def _train_pages(studio: Studio) -> None:
 
 def _run_pages(studio: Studio) -> None:
     for name, page in RUN_PAGES.items():
-        _hang(studio, name, page)
+        _register_run_page(studio, name, page)
 
 
-def _hang(studio: Studio, name: str, page: RunPage) -> None:
+def _register_run_page(studio: Studio, name: str, page: RunPage) -> None:
     @ui.page(f"/{name}", response_timeout=30)
     async def run(request: Request) -> None:
         await run_page(studio, request, name, page)

@@ -26,7 +26,7 @@ _GIVEN = PATH
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # NiceGUI compiles templates in the browser, hence eval; nothing may come from elsewhere.
-_POLICY = "; ".join(
+_CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'self'",
         "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
@@ -41,7 +41,7 @@ _POLICY = "; ".join(
     )
 )
 _HEADERS = {
-    "content-security-policy": _POLICY,
+    "content-security-policy": _CONTENT_SECURITY_POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",

@@ -111,3 +111,8 @@ _SANITIZER = nh3.Cleaner(
     link_rel="noopener noreferrer nofollow",
     set_tag_attribute_values={"a": {"target": "_blank"}},
 )
+
+
+def quoted_script(text: str) -> str:
+    """As a string of JavaScript that may stand in an attribute."""
+    return json.dumps(text, ensure_ascii=False).replace('"', "&quot;")

@@ -27,7 +27,7 @@ _KEYS = """(e) => {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Destination:
     """Somewhere to go: what it is called, of which kind it is, and its address.
 
     An `assistant` becomes the one that the pages are about.
@@ -46,8 +46,8 @@ class Palette:
     def __init__(self, session: PageSession, channels: Sequence[ChannelId]) -> None:
         self._session = session
         self._channels = channels
-        self._known: list[Place] = []
-        self._found: list[Place] = []
+        self._known: list[Destination] = []
+        self._found: list[Destination] = []
         self._chosen = 0
         name = session.say("studio.find")
         button = ui.button(icon="search", on_click=in_page(self._open))
@@ -71,27 +71,27 @@ class Palette:
             self._told = ui.label().classes("fine found-none").props("role=status")
         await self._look("")
 
-    async def _places(self) -> AsyncIterator[Place]:
+    async def _places(self) -> AsyncIterator[Destination]:
         say = self._session.say
         for place in self._pages():
             yield place
         for line in await self._lines("assistant list"):
-            yield Place(line.text, say("noun.assistant"), "/examples", line.note, line.text)
+            yield Destination(line.text, say("noun.assistant"), "/examples", line.note, line.text)
         for line in await self._lines("models"):
-            yield Place(line.id, say("noun.model"), "/models", line.note)
+            yield Destination(line.id, say("noun.model"), "/models", line.note)
         for command in self._session.studio.catalogue.commands:
             words = f"/tune {command.path}"
             address = f"/?say={quote(words)}"
-            yield Place(words, say("noun.command"), address, say(command.key))
+            yield Destination(words, say("noun.command"), address, say(command.key))
 
-    def _pages(self) -> Iterator[Place]:
+    def _pages(self) -> Iterator[Destination]:
         say = self._session.say
         for channel in listed(self._channels):
             title = channel_title(self._session, channel)
-            yield Place(title, say("noun.channel"), f"/room/{quote(channel)}")
+            yield Destination(title, say("noun.channel"), f"/room/{quote(channel)}")
         for _, names in GROUPS:
             for name in names:
-                yield Place(say(f"studio.{name}"), say("studio.find.page"), f"/{name}")
+                yield Destination(say(f"studio.{name}"), say("studio.find.page"), f"/{name}")
 
     async def _lines(self, words: str, **options: str) -> Sequence[ListingRow]:
         told = await self._session.list(words, options)
@@ -114,7 +114,9 @@ class Palette:
                 facts = {fact.name: fact.value for fact in line.facts}
                 title = facts.get("question") or line.text
                 address = f"/examples?open={line.id}"
-                found.append(Place(title, f"{kind} {line.id}", address, facts.get("answer", "")))
+                found.append(
+                    Destination(title, f"{kind} {line.id}", address, facts.get("answer", ""))
+                )
         self._found, self._chosen = found, 0
         self._draw()
 
@@ -122,7 +124,7 @@ class Palette:
         self._list.clear()
         with self._list:
             for index, place in enumerate(self._found):
-                self._draw_place(index, place)
+                self._draw_destination(index, place)
         self._told.set_text("" if self._found else self._session.say("studio.nothing_found"))
         active = f"found-{self._chosen}" if self._found else ""
         self._field.props(f"aria-activedescendant={quoted(active)}")
@@ -132,7 +134,7 @@ class Palette:
             f"document.getElementById('found-{self._chosen}')?.scrollIntoView({{block:'nearest'}})"
         )
 
-    def _draw_place(self, index: int, place: Place) -> None:
+    def _draw_destination(self, index: int, place: Destination) -> None:
         is_chosen = index == self._chosen
         row = ui.element("div").classes("offer" + (" chosen" if is_chosen else ""))
         row.props(f"id=found-{index} role=option aria-selected={'true' if is_chosen else 'false'}")
@@ -152,7 +154,7 @@ class Palette:
         self._chosen = (self._chosen + int(by)) % len(self._found)
         self._draw()
 
-    def _go(self, place: Place) -> None:
+    def _go(self, place: Destination) -> None:
         if place.assistant:
             remember("assistant", place.assistant)
         self._dialog.close()

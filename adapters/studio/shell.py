@@ -69,7 +69,7 @@ class Frame:
             ui.navigate.to("/workspaces")
 
 
-def visit_of(studio: Studio, request: Request) -> PageSession:
+def page_session_of(studio: Studio, request: Request) -> PageSession:
     """A new window, as its cookies and address describe it."""
     cookies = request.cookies
     wanted = cookies.get("attune-language") or request.headers.get("accept-language", "en")

@@ -9,14 +9,14 @@ from adapters.studio import drawing
 from adapters.studio.actions import PageActions
 from adapters.studio.notes import tell
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import follow, lead, middle, shell, title_of, visit_of
+from adapters.studio.shell import follow, lead, middle, page_session_of, shell, title_of
 from bot.replies import Listing, Refused, Reply
 
 _SHOW = "check.show:"
 
 
 async def check_page(studio: Studio, request: Request) -> None:
-    session = visit_of(studio, request)
+    session = page_session_of(studio, request)
     title = session.say("studio.check")
     channels = await studio.room.channels()
     with shell(session, request, here="check", title=title, channels=channels) as frame:

@@ -15,13 +15,13 @@ from adapters.studio.drawing import StreamedText
 from adapters.studio.markup import quoted
 from adapters.studio.notes import notify, tell
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
+from adapters.studio.shell import empty, follow, lead, middle, page_session_of, shell, title_of
 from bot import events
 from bot.replies import Column, Comparison, Listing, ListingRow, Refused, Tone, Writing
 
 
 async def compare_page(studio: Studio, request: Request) -> None:
-    session = visit_of(studio, request)
+    session = page_session_of(studio, request)
     title = session.say("studio.compare")
     channels = await studio.room.channels()
     with shell(session, request, here="compare", title=title, channels=channels) as frame:

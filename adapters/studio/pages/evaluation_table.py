@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio.differences import marked
+from adapters.studio.markup import quoted_script
 from adapters.studio.page_session import PageSession
 from bot.replies import ListingRow
 
@@ -61,7 +61,10 @@ def draw_table(session: PageSession, names: Sequence[str], *, act: Act, opened: 
     table = ui.table(columns=columns, rows=[], row_key="id")
     table.props(f'flat :rows-per-page-options="[0]" hide-pagination :grid="{_IS_PHONE}"')
     table.classes("w-full sheet")
-    difference, taught = _quoted(say("studio.differs")), _quoted(say("evaluation.taught"))
+    difference, taught = (
+        quoted_script(say("studio.differs")),
+        quoted_script(say("evaluation.taught")),
+    )
     table.add_slot("body-cell-asked", _QUESTION)
     table.add_slot("body-cell-taught", _TAUGHT)
     for index in range(len(names)):
@@ -108,8 +111,3 @@ def _tone(score: str | None) -> str:
     if score is None:
         return ""
     return "good" if float(score) >= _GOOD else "bad" if float(score) < _BAD else ""
-
-
-def _quoted(text: str) -> str:
-    """As a string of JavaScript that may stand in an attribute."""
-    return json.dumps(text, ensure_ascii=False).replace('"', "&quot;")

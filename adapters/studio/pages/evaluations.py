@@ -15,7 +15,7 @@ from adapters.studio.notes import notify, tell
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.evaluation_table import draw_table, rows_of
 from adapters.studio.score_chart import draw_scores
-from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
+from adapters.studio.shell import empty, follow, lead, middle, page_session_of, shell, title_of
 from bot.domain import QuestionOrder
 from bot.replies import Card, Listing, ListingRow, Reply
 
@@ -24,7 +24,7 @@ _ORDERS = (QuestionOrder.APART, QuestionOrder.WORSE, QuestionOrder.BETTER, Quest
 
 
 async def evaluations_page(studio: Studio, request: Request, number: str | None) -> None:
-    session = visit_of(studio, request)
+    session = page_session_of(studio, request)
     title = session.say("studio.evaluations")
     channels = await studio.room.channels()
     with shell(session, request, here="evaluations", title=title, channels=channels) as frame:

@@ -20,7 +20,7 @@ from adapters.studio.pages.importing import ImportDialog
 from adapters.studio.pages.review import draw_exchange
 from adapters.studio.pages.table import draw_table, fill
 from adapters.studio.pages.views import SavedViews
-from adapters.studio.shell import empty, follow, lead, middle, shell, title_of, visit_of
+from adapters.studio.shell import empty, follow, lead, middle, page_session_of, shell, title_of
 from bot import events
 from bot.domain import ExampleState, Origin
 from bot.replies import Card, Field, Form, Listing, ListingRow, Refused, Reply
@@ -31,7 +31,7 @@ _LONGEST = 200
 
 
 async def examples_page(studio: Studio, request: Request, *, method: str) -> None:
-    session = visit_of(studio, request)
+    session = page_session_of(studio, request)
     here = "examples" if method == "supervised" else "preferences"
     title = session.say(f"studio.{here}")
     channels = await studio.room.channels()

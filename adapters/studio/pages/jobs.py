@@ -16,11 +16,11 @@ from adapters.studio.shell import (
     follow,
     lead,
     middle,
+    page_session_of,
     pill,
     shell,
     title_of,
     train_label,
-    visit_of,
 )
 from bot.domain import LOCAL
 from bot.replies import Button, Card, Listing, ListingRow, Refused
@@ -41,7 +41,7 @@ _SETTINGS = (
 
 
 async def jobs_page(studio: Studio, request: Request, job: str | None) -> None:
-    session = visit_of(studio, request)
+    session = page_session_of(studio, request)
     title = session.say("studio.jobs")
     channels = await studio.room.channels()
     with shell(session, request, here="jobs", title=title, channels=channels) as frame:

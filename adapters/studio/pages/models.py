@@ -10,7 +10,7 @@ from nicegui import ui
 from adapters.studio import drawing
 from adapters.studio.actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import follow, lead, middle, pill, shell, title_of, visit_of
+from adapters.studio.shell import follow, lead, middle, page_session_of, pill, shell, title_of
 from bot.replies import Button, Listing, ListingRow, Tone
 
 HANDLE = 80
@@ -18,7 +18,7 @@ HANDLE = 80
 
 
 async def models_page(studio: Studio, request: Request) -> None:
-    session = visit_of(studio, request)
+    session = page_session_of(studio, request)
     title = session.say("studio.models")
     channels = await studio.room.channels()
     with shell(session, request, here="models", title=title, channels=channels) as frame:

@@ -14,7 +14,7 @@ from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
 from adapters.studio.notes import notify, tell
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import follow, middle, shell, visit_of
+from adapters.studio.shell import follow, middle, page_session_of, shell
 from bot import events
 from bot.replies import Card, Form, Listing, ListingRow, Refused
 
@@ -30,7 +30,7 @@ _SHORTCUTS = (
 
 
 async def review_page(studio: Studio, request: Request) -> None:
-    session = visit_of(studio, request)
+    session = page_session_of(studio, request)
     title = session.say("studio.review")
     channels = await studio.room.channels()
     with shell(session, request, here="review", title=title, channels=channels) as frame:

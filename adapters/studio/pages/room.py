@@ -12,7 +12,7 @@ from adapters.studio.markup import quoted
 from adapters.studio.navigation import channel_title
 from adapters.studio.notes import tell
 from adapters.studio.page_session import DIRECT, PageSession, Studio
-from adapters.studio.shell import empty, follow, middle, shell, train_label, visit_of
+from adapters.studio.shell import empty, follow, middle, page_session_of, shell, train_label
 from adapters.studio.tour import Tour
 from bot import events
 from bot.domain import LOCAL, ChannelId
@@ -25,7 +25,7 @@ _JUDGEMENTS = ("approve", "edit", "reject")
 
 
 async def room_page(studio: Studio, request: Request, channel: str) -> None:
-    session = visit_of(studio, request)
+    session = page_session_of(studio, request)
     session.channel, session.workspace, session.assistant = ChannelId(channel), LOCAL, None
     channels = await studio.room.channels()
     title = channel_title(session, session.channel)

@@ -12,7 +12,7 @@ from adapters.studio.actions import PageActions
 from adapters.studio.dialogs import in_page
 from adapters.studio.forms import open_form
 from adapters.studio.page_session import DIRECT, GENERAL, OF_PEOPLE, PageSession, Studio, remember
-from adapters.studio.shell import follow, lead, middle, pill, shell, title_of, visit_of
+from adapters.studio.shell import follow, lead, middle, page_session_of, pill, shell, title_of
 from bot import events
 from bot.domain import LOCAL, ChannelId, Place
 from bot.replies import (
@@ -102,7 +102,7 @@ RunPage = type[Run]
 
 
 async def run_page(studio: Studio, request: Request, name: str, page: RunPage) -> None:
-    session = visit_of(studio, request)
+    session = page_session_of(studio, request)
     title = session.say(f"studio.{name}")
     channels = await studio.room.channels()
     with shell(session, request, here=name, title=title, channels=channels) as frame:
@@ -143,13 +143,13 @@ class Workspaces(Run):
                 ui.label(line.text).classes("choice-title")
                 ui.label(line.note).classes("problem" if line.tone is Tone.BAD else "fine")
             for button in line.buttons:
-                self._draw_deed(button)
+                self._draw_action(button)
             if line.id == self.session.workspace:
                 pill(self.session.say("studio.here"), Tone.GOOD)
             else:
                 ui.button(self.session.say("studio.switch"), on_click=switch).props("outline dense")
 
-    def _draw_deed(self, button: Button) -> None:
+    def _draw_action(self, button: Button) -> None:
         @in_page
         async def act() -> None:
             await self.actions.click(button.action)

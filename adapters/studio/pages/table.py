@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from nicegui import events as browser
 from nicegui import ui
 
+from adapters.studio.markup import quoted_script
 from adapters.studio.page_session import PageSession
 from bot.replies import ListingRow, Tone
 
@@ -114,7 +114,7 @@ def _row(line: ListingRow) -> dict[str, str]:
 
 
 def _slots(session: PageSession) -> Mapping[str, str]:
-    one, every = (_quoted(session.say(f"studio.select_{name}")) for name in ("one", "all"))
+    one, every = (quoted_script(session.say(f"studio.select_{name}")) for name in ("one", "all"))
     return {
         "header-selection": _SELECT_ALL.replace("LABEL", every),
         "body-selection": _SELECT.replace("LABEL", one),
@@ -124,11 +124,6 @@ def _slots(session: PageSession) -> Mapping[str, str]:
         "body-cell-answer": _TEXT,
         "body-cell-rejected": _TEXT,
     }
-
-
-def _quoted(text: str) -> str:
-    """As a string of JavaScript that may stand in an attribute."""
-    return json.dumps(text, ensure_ascii=False).replace('"', "&quot;")
 
 
 def _column(session: PageSession, name: str) -> dict[str, object]:
