@@ -155,7 +155,7 @@ async def test_the_first_speaker_is_an_admin_and_others_are_not(scene: Scene) ->
 
 
 @pytest.mark.parametrize("name", ["attune", "ATTUNE"])
-async def testnobody_speaks_as_the_assistant(scene: Scene, name: str) -> None:
+async def test_nobody_speaks_as_the_assistant(scene: Scene, name: str) -> None:
     printed = await scene.run(f"/as {name}", "hello")
 
     assert printed == [

@@ -23,7 +23,7 @@ from bot.replies import (
     Series,
     Text,
 )
-from tests.fakes.app import FakeHouse
+from tests.fakes.app import FakeApp
 
 
 def _chart(*series: Series) -> Chart:
@@ -31,7 +31,7 @@ def _chart(*series: Series) -> Chart:
 
 
 def _say(key: str, /, **details: object) -> str:
-    return FakeHouse().say(key, "en", **details)
+    return FakeApp().say(key, "en", **details)
 
 
 def test_a_text_shows_its_buttons_below() -> None:

@@ -81,7 +81,11 @@ async def test_preferences_and_settings_are_asked_for_in_its_own_words(
     job = await scene.job()
     assert job.phase is Phase.SUCCEEDED, job.trouble
     body = str(scene.host.last(CREATE).body)
-    assert "0.2" in body
+    own = {
+        "together": ("'n_epochs': 2", "'batch_size': 8", "'dpo_beta': 0.2"),
+        "fireworks": ("'epochs': 2", "'batchSizeSamples': 8", "'beta': 0.2"),
+    }
+    assert [field for field in own[kind] if field not in body] == []
     assert "voice" in body
 
 
@@ -135,6 +139,7 @@ async def test_an_upload_that_broke_off_is_begun_again_and_leaves_nothing(
 async def test_an_estimate_that_is_not_to_be_had_is_no_reason_not_to_train(scene: Scene) -> None:
     scene.host.fail_always(ESTIMATE, answers(404, "Not found"))
     await trained(scene, "together")
+    assert scene.host.count(ESTIMATE)
 
 
 @pytest.mark.parametrize(("names", "is_well"), [(["accounts/team"], True), (["a", "b"], False)])

@@ -314,7 +314,6 @@ async def test_in_a_storm_every_question_is_answered_once(
 ) -> None:
     """Duplicates, disorder and cut sockets; the acknowledgements stay in time."""
     monkeypatch.setattr(pacing, "_PER_MINUTE", {})
-    monkeypatch.setattr(pacing, "_POST_GAP_SECONDS", 0.0)
     in_slack.slack.tiers.is_on = False
     in_slack.slack.ack_seconds = 1.0
     events = []

@@ -77,7 +77,6 @@ def words(text: str) -> list[str]:
 def unhurried(in_slack: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """Limits have their own tests."""
     monkeypatch.setattr(pacing, "_PER_MINUTE", {})
-    monkeypatch.setattr(pacing, "_POST_GAP_SECONDS", 0.0)
     in_slack.slack.tiers.is_on = False
     return in_slack
 

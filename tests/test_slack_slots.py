@@ -71,12 +71,12 @@ def answer(api: StubApi) -> asyncio.Task[MessageId]:
 async def written(api: StubApi) -> MessageId:
     now = asyncio.get_running_loop().time
     posted_messages = PostedMessages(api, lambda: Bot("T1", "U9", "B1"))
-    with FinalCallReservation(api.pacing) as slots:
+    with FinalCallReservation(api.pacing) as reservation:
         writer = SlackMessageWriter(
             api,
             AnswerTarget("C1", "1.0", "T1", UserId("U1"), "key"),
             PostedParts(posted_messages, "C1", "1.0", None),
-            slots=slots,
+            reservation=reservation,
             begins=begins,
             now=now,
             is_new=True,

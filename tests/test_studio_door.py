@@ -18,7 +18,7 @@ from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.login import add_login
 from adapters.studio.login_throttle import LONGEST_PAUSE, MOST_AT_ONCE, LoginThrottle
 from adapters.studio.sessions import COOKIE, LASTS, LONGEST, SessionFile, Sessions
-from tests.fakes.app import FakeHouse, StillClock
+from tests.fakes.app import FakeApp, StillClock
 from tests.opening import until
 
 PASSWORD = "open sesame"
@@ -28,7 +28,7 @@ HERE = "http://127.0.0.1:8080"
 def guarded(door: AccessPolicy, clock: StillClock) -> FastAPI:
     app = FastAPI()
     app.add_middleware(AccessGuard, policy=door)
-    add_login(app, door, FakeHouse(), clock)
+    add_login(app, door, FakeApp(), clock)
 
     @app.api_route("/{path:path}", methods=["GET", "POST"])
     async def anything(path: str) -> PlainTextResponse:

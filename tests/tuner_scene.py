@@ -185,7 +185,7 @@ class Tuner:
         return [float(each[name]) for each in data if isinstance(each, dict) and name in each]
 
     def as_host(self, folder: Path) -> dict[str, str]:
-        """The settings with which the bot knows this server as `app`."""
+        """The settings with which the bot knows this server as `house`."""
         hosts = folder / "hosts.toml"
         hosts.write_text(
             f'[[host]]\nname = "house"\nbase_url = "{self.url}/v1"\nkey_env = "HOUSE_KEY"\n'

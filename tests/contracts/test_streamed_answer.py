@@ -114,12 +114,12 @@ class OnSlack:
         posted_messages = PostedMessages(
             api, lambda: SlackBot("T1", slack_fake.BOT, slack_fake.BOT_ID)
         )
-        with FinalCallReservation(self.api.pacing) as slots:
+        with FinalCallReservation(self.api.pacing) as reservation:
             yield SlackMessageWriter(
                 api,
                 AnswerTarget(self.channel, self.root, "T1", UserId("U2"), "key"),
                 PostedParts(posted_messages, self.channel, self.root, self.root),
-                slots=slots,
+                reservation=reservation,
                 begins=ignored,
                 now=asyncio.get_running_loop().time,
                 is_new=is_new,

@@ -1,4 +1,4 @@
-"""A house that does what a test tells it: events in, scripted answers through the room."""
+"""An app that does what a test tells it: events in, scripted answers through the room."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def _silence(event: Event) -> None:
     return None
 
 
-class FakeHouse:
+class FakeApp:
     """Remembers every event and lets `answer` deal with it."""
 
     def __init__(self) -> None:

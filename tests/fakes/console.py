@@ -1,4 +1,4 @@
-"""Somebody at a console before a fake house: as a script, or at a real terminal."""
+"""Somebody at a console before a fake app: as a script, or at a real terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from bot.replies import (
     Reply,
 )
 from bot.request import Request
-from tests.fakes.app import FakeHouse, StillClock
+from tests.fakes.app import FakeApp, StillClock
 from tests.fakes.room_store import MemoryStore, as_store
 
 PLACE = Place(LOCAL, ChannelId("general"))
@@ -65,11 +65,11 @@ def catalogue() -> Catalogue:
 
 
 class Scene:
-    """A console before a fake house; the store outlives every run."""
+    """A console before a fake app; the store outlives every run."""
 
     def __init__(self, folder: Path) -> None:
         self.store = MemoryStore()
-        self.app = FakeHouse()
+        self.app = FakeApp()
         self.clock = StillClock()
         self.folder = folder
         self.runs = 0

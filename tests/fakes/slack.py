@@ -352,10 +352,6 @@ class FakeSlack:
         changed = {"type": "app_context_changed", "user": user, "context": {"entities": [seen]}}
         self.event({**changed, "event_ts": self._ts()})
 
-    def change_user(self, user: str, **facts: object) -> None:
-        self.users[user] |= facts
-        self.event({"type": "user_change", "user": self.users[user], "event_ts": self._ts()})
-
     def send(self, kind: str, payload: Json, *, accepts_response: bool = False) -> Delivery:
         envelope = {
             "type": kind,
