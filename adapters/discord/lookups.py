@@ -109,6 +109,7 @@ class ServerLookups:
         return str(found.get("guild_id") or "") == place.workspace.partition(":")[2]
 
     async def channel_name(self, place: Place) -> str | None:
+        await self._ready()
         name = self._names().get(place.thread or place.channel)
         return f"#{name}" if name else None
 
