@@ -34,12 +34,12 @@ from bot.domain import (
     UserId,
     WorkspaceId,
     mark_of,
-    searchable,
 )
 from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor
 from storage.canary_table import canaries
 from storage.connection import Connection, some_of
 from storage.evaluation_tables import ballots, evaluations
+from storage.examples.values import text_columns_of
 from storage.judging_tables import judgings
 from storage.tables import (
     IS_LIVING,
@@ -283,9 +283,8 @@ class PersonalData:
         await self._connection.run(gap)
         is_approved = row.state == ExampleState.APPROVED
         restored = {
-            "row": before.row,
-            "search_text": searchable(before.row),
-            "fingerprint": mark_of(before.row),
+            **text_columns_of(before.row),
+            "keeps_private_text": False,
             "revision": row.revision + 1,
             "editor": before.editor,
             "revised_at": at,

@@ -143,6 +143,27 @@ async def test_an_edit_of_somebody_elses_example_is_taken_back(scene: Scene) -> 
     assert (omars.state, omars.authors) == (ExampleState.PROPOSED, ("omar",))
 
 
+async def test_a_text_that_is_in_force_again_is_looked_through_for_private_text(
+    scene: Scene,
+) -> None:
+    await scene.command("help")
+    await scene.grant("mina", Role.CURATOR)
+    await scene.command("teach", by="omar")
+    await scene.submit(
+        question="whom do I ask?", answer="ada@example.com, at nine sharp", by="omar"
+    )
+    (before,) = await scene.examples()
+    await edited_by_mina(scene)
+    (edited,) = await scene.examples()
+
+    await forget(scene)
+
+    (again,) = [one for one in await scene.examples() if one.row is not None]
+    assert before.private_text
+    assert not edited.private_text
+    assert again.private_text == before.private_text
+
+
 async def test_an_edit_that_was_trained_on_goes_at_the_host(scene: Scene) -> None:
     await scene.command("help")
     await scene.grant("mina", Role.CURATOR)
