@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Never, TypeVar
+from typing import TYPE_CHECKING, Annotated, Never, TypeVar
 
 import typer
 
@@ -19,6 +19,9 @@ from attune.folder import UMASK, private_folder
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
 from bot.rows import Method
+
+if TYPE_CHECKING:
+    from tuner.server import Settings as TunerSettings
 
 Result = TypeVar("Result")
 
@@ -226,10 +229,8 @@ def serve_tuner(
     """A server that speaks the OpenAI API and really trains."""
     if context.invoked_subcommand:
         return
-    from tuner.errors import CannotStart
     from tuner.runner import PLAIN_LAUNCH
     from tuner.server import Settings as TunerSettings
-    from tuner.server import serve
 
     if data is None:
         raise typer.BadParameter("Say where all state shall be kept.", param_hint="--data")
@@ -248,6 +249,13 @@ def serve_tuner(
         aliases=tuple(alias or ()),
         cors_origins=tuple(cors_origin or ()),
     )
+    _serve(settings)
+
+
+def _serve(settings: TunerSettings) -> None:
+    from tuner.errors import CannotStart
+    from tuner.server import serve
+
     try:
         asyncio.run(
             serve(settings, on_ready=lambda url: typer.echo(f"The tuner answers on {url}/v1"))

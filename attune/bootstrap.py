@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -109,9 +109,6 @@ class App:
     surfaces: Surfaces
     clock: Clock
     topics: Topics
-    news: asyncio.Event
-    changed: Callable[[str], None]
-    """Publishes a topic and wakes the delivery of notices."""
     busy: set[asyncio.Task[None]]
     links: Links
     engine: EngineManager
@@ -172,16 +169,11 @@ def build(
     platforms: Mapping[str, Surface] | None = None,
 ) -> App:
     """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
-    news, topics, busy = asyncio.Event(), Topics(), set[asyncio.Task[None]]()
+    topics, busy = Topics(), set[asyncio.Task[None]]()
     room = _room(settings, store, clock, topics)
     slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
     surfaces = _surfaces(room, slack, discord, platforms or {})
-
-    def changed(topic: str) -> None:
-        topics.publish(topic)
-        news.set()
-
-    engine = EngineManager(settings, group, lambda: changed("hosts"))
+    engine = EngineManager(settings, group, lambda: topics.changed("hosts"))
     answers, links = RunningAnswers(), links_of(settings)
     deps = Dependencies(
         store=store,
@@ -195,7 +187,7 @@ def build(
         admins=settings.admin_keys,
         starters=starters(),
         wake=lambda: runners.wake(),
-        changed=changed,
+        changed=topics.changed,
         engine=engine,
         exporter=EmbeddedModels(settings),
         erase_after=timedelta(days=settings.erase_after_days),
@@ -205,20 +197,7 @@ def build(
         deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
     )
     return App(
-        dispatch,
-        runners,
-        room,
-        store,
-        surfaces,
-        clock,
-        topics,
-        news,
-        changed,
-        busy,
-        links,
-        engine,
-        slack,
-        discord,
+        dispatch, runners, room, store, surfaces, clock, topics, busy, links, engine, slack, discord
     )
 
 

@@ -154,7 +154,7 @@ def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
 async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
         wait = await built.runners.jobs.poll_host(host)
-        built.changed("jobs")
+        built.topics.changed("jobs")
         return _LONGEST_REST_SECONDS if wait is None else wait
 
     await _repeat(turn, wake)
@@ -171,7 +171,7 @@ async def _serve_models(built: App, tuner: EmbeddedTuner, hosts: ConfiguredHosts
             await tuner.restart()
         elif list(hosts.get(LANGUAGE_MODELS).bases) != list(tuner.program.bases):
             hosts.offer(list(tuner.program.bases))
-            built.changed("hosts")
+            built.topics.changed("hosts")
         if await asyncio.to_thread(lambda: tuner.is_broken) and built.engine.failure() is None:
             problem = "What is installed does not start; the service's own log says why."
             built.engine.fail(EngineError(problem=problem, log=built.engine.folder.log))
@@ -190,7 +190,7 @@ async def _until_idle(built: App) -> None:
 async def _evaluate(built: App, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
         wait = await built.runners.evaluations.poll_host(host)
-        built.changed("evaluations")
+        built.topics.changed("evaluations")
         return _EVALUATIONS_SECONDS if wait is None else wait
 
     await _repeat(turn, wake)
@@ -199,7 +199,7 @@ async def _evaluate(built: App, host: HostName | None, wake: asyncio.Event) -> N
 async def _count_votes(built: App) -> None:
     async def turn() -> float:
         if await built.runners.votes.poll():
-            built.changed("evaluations")
+            built.topics.changed("evaluations")
         return _EVALUATIONS_SECONDS
 
     await _repeat(turn, built.runners.votes.wake)
@@ -208,7 +208,7 @@ async def _count_votes(built: App) -> None:
 async def _watch_canaries(built: App) -> None:
     async def turn() -> float:
         if await built.runners.canaries.poll():
-            built.changed("models")
+            built.topics.changed("models")
         return _EVALUATIONS_SECONDS
 
     await _repeat(turn, built.runners.canaries.wake)
@@ -219,7 +219,7 @@ async def _turn_pages(built: App) -> None:
 
     async def turn() -> float:
         await built.runners.jobs.calendar.poll()
-        built.changed("models")
+        built.topics.changed("models")
         return _CALENDAR_SECONDS
 
     await _repeat(turn, asyncio.Event(), longest=_CALENDAR_SECONDS)
@@ -248,7 +248,7 @@ async def _settle_removals(built: App) -> None:
 
     async def turn() -> float:
         wait = await built.runners.removals.poll()
-        built.changed("workspaces")
+        built.topics.changed("workspaces")
         return wait
 
     await _repeat(turn, asyncio.Event(), longest=_REMOVALS_SECONDS)
@@ -312,7 +312,7 @@ async def _deliver(built: App) -> None:
             built.topics.publish("notices")
         return 1.0
 
-    await _repeat(turn, built.news)
+    await _repeat(turn, built.topics.news)
 
 
 async def _repeat(

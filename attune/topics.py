@@ -14,6 +14,13 @@ class Topics:
 
     def __init__(self) -> None:
         self._watchers: set[asyncio.Queue[str]] = set()
+        self.news = asyncio.Event()
+        """Set by `changed`; whoever delivers notices clears it."""
+
+    def changed(self, topic: str) -> None:
+        """Publish, and wake the delivery of notices."""
+        self.publish(topic)
+        self.news.set()
 
     def publish(self, topic: str) -> None:
         for queue in self._watchers:

@@ -17,6 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trl import SFTConfig
 
 LONGEST = 430.0
 """Seconds after which nothing more is begun."""
@@ -168,7 +172,7 @@ def _by_trl(base: Path, folder: Path, *, bits: int = 16, is_whole: bool = False)
         BitsAndBytesConfig,
         PrinterCallback,
     )
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTTrainer
 
     disable_progress_bars()
     began, has_card = perf_counter(), torch.cuda.is_available()
@@ -187,23 +191,29 @@ def _by_trl(base: Path, folder: Path, *, bits: int = 16, is_whole: bool = False)
             processing_class=tokenizer,
             train_dataset=Dataset.from_list([{**row} for row in _rows()]),
             peft_config=None if is_whole else lora,
-            args=SFTConfig(
-                output_dir=name,
-                max_steps=STEPS,
-                per_device_train_batch_size=BATCH,
-                bf16=has_card and is_whole,
-                use_cpu=not has_card,
-                gradient_checkpointing=model.num_parameters() > 500_000_000,
-                save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-            ),
+            args=_trl_options(name, model.num_parameters(), has_card, is_whole),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
         trainer.save_model()
     tokens = sum(len(each["input_ids"]) for each in trainer.train_dataset)
     return tokens / (perf_counter() - began)
+
+
+def _trl_options(folder: str, parameters: int, has_card: bool, is_whole: bool) -> SFTConfig:
+    import trl
+
+    return trl.SFTConfig(
+        output_dir=folder,
+        max_steps=STEPS,
+        per_device_train_batch_size=BATCH,
+        bf16=has_card and is_whole,
+        use_cpu=not has_card,
+        gradient_checkpointing=parameters > 500_000_000,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
 
 
 def _served(base: Path, chats: int) -> float:

@@ -89,10 +89,8 @@ class Discord:
         store: Store,
         folder: Path,
     ) -> None:
-        self._access = access
-        self._catalogue = catalogue
-        self._clock = clock
-        self._say = say
+        self._access, self._catalogue = access, catalogue
+        self._clock, self._say = clock, say
         self._folder = folder
         self._memory = SessionFile(folder / "discord.json")
         self._app: App | None = None

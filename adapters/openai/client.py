@@ -100,14 +100,27 @@ class OpenAIHost:
         patience: Timeouts | None = None,
     ) -> None:
         self._name, self._profile, self._bases = name, profile, tuple(bases)
-        self._dialect = dialect or Dialect()
+        self._dialect = dialect = dialect or Dialect()
         self._prices, self._tokenizer = prices or HostPrices(), tokenizer
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
         added = additions or Additions()
         self._extra_body, self._served_as = added.extra_body, added.served_as
         self._key_variable, self._http = key_variable, http_client()
         self._timeouts = added.within(patience or Timeouts())
-        self._reading = AsyncOpenAI(
+        self._reading = self._client(key, base_url, added, retries)
+        self._acting = self._reading.with_options(max_retries=0)
+        self._chatting = self._reading.with_options(
+            api_key=(key if chat_key is None else chat_key) or "none",
+            base_url=chat_base_url or base_url,
+            timeout=self._timeout(self._timeouts.first),
+        )
+        self._secrets, self._gone = (key, chat_key or ""), _gone(name, base_url)
+        self._deployments = Deployments(name, self._reading, self._acting, dialect.deployments)
+        self._learned = LearnedParameters()
+        self._processed_files, self._models_with_lone_ends = set[str](), set[ModelName]()
+
+    def _client(self, key: str, base_url: str, added: Additions, retries: int) -> AsyncOpenAI:
+        return AsyncOpenAI(
             # The package refuses to start without a key; hosts without one ignore it.
             api_key=key or "none",
             base_url=base_url,
@@ -117,19 +130,6 @@ class OpenAIHost:
             default_query=added.query,
             http_client=self._http,
         )
-        self._acting = self._reading.with_options(max_retries=0)
-        self._chatting = self._reading.with_options(
-            api_key=(key if chat_key is None else chat_key) or "none",
-            base_url=chat_base_url or base_url,
-            timeout=self._timeout(self._timeouts.first),
-        )
-        self._secrets, self._gone = (key, chat_key or ""), _gone(name, base_url)
-        self._deployments = Deployments(
-            name, self._reading, self._acting, self._dialect.deployments
-        )
-        self._learned = LearnedParameters()
-        self._processed_files: set[str] = set()
-        self._models_with_lone_ends: set[ModelName] = set()
 
     @property
     def name(self) -> HostName:

@@ -10,6 +10,7 @@ from bot.deployments import rollback_button, spoken_name, use_button
 from bot.domain import (
     Contender,
     ContenderKind,
+    Deployment,
     Evaluation,
     EvaluationId,
     EvaluationState,
@@ -165,22 +166,10 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
         return Card(title, (words(f"evaluation.state.{evaluation.state}"),), tone=Tone.BUSY)
     current = await records.deployments.current(evaluation.workspace, evaluation.assistant)
     lines = [*_ending(evaluation, words), *_verdict_lines(evaluation, found, words)]
-    if missing := sum(one.failed + one.lost for one in found.contenders):
-        lines.append(words("evaluation.unanswered", count=missing))
-    lines += [
-        words("evaluation.silent", who=name_of(who, words), count=one.silent)
-        for who, one in zip(evaluation.contenders, found.contenders, strict=True)
-        if one.silent
-    ]
+    lines += _unanswered_lines(evaluation, found, words)
     lines += _must_lines(evaluation, found, words)
     lines += _gate_lines(evaluation, found, words)
-    buttons = []
-    if evaluation.is_taken and current is not None and current.model == evaluation.model:
-        buttons.append(rollback_button(evaluation.model, words))
-    elif current is None or current.model != evaluation.model:
-        is_refused = evaluation.is_gate and not evaluation.is_taken
-        key = "button.use_anyway" if is_refused else "button.use"
-        buttons.append(use_button(evaluation.model, current, words, label=key))
+    buttons = _use_buttons(evaluation, current, words)
     buttons.append(Button(words("button.measures"), f"evaluation.details:{evaluation.id}"))
     buttons += [
         Button(words("button.question", number=n), f"evaluation.question:{evaluation.id}.{n}")
@@ -200,6 +189,24 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
         if evaluation.state is EvaluationState.DONE
         else Tone.PLAIN,
     )
+
+
+def _unanswered_lines(evaluation: Evaluation, found: Report, words: Words) -> list[str]:
+    missing = sum(one.failed + one.lost for one in found.contenders)
+    lines = [words("evaluation.unanswered", count=missing)] if missing else []
+    return lines + [
+        words("evaluation.silent", who=name_of(who, words), count=one.silent)
+        for who, one in zip(evaluation.contenders, found.contenders, strict=True)
+        if one.silent
+    ]
+
+
+def _use_buttons(evaluation: Evaluation, current: Deployment | None, words: Words) -> list[Button]:
+    if current is None or current.model != evaluation.model:
+        is_refused = evaluation.is_gate and not evaluation.is_taken
+        key = "button.use_anyway" if is_refused else "button.use"
+        return [use_button(evaluation.model, current, words, label=key)]
+    return [rollback_button(evaluation.model, words)] if evaluation.is_taken else []
 
 
 def judge_button(evaluation: Evaluation, words: Words) -> Button:

@@ -67,10 +67,9 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
                 examples=count,
             )
         changed, last = changed + count, batch[-1]
+    counts = {"bulk.outdated": left, "bulk.waiting": waiting, "bulk.judged": judged}
     said = [request.words("bulk.done", count=changed)]
-    said += [request.words("bulk.outdated", count=left)] if left else []
-    said += [request.words("bulk.waiting", count=waiting)] if waiting else []
-    said += [request.words("bulk.judged", count=judged)] if judged else []
+    said += [request.words(key, count=count) for key, count in counts.items() if count]
     return Text(" ".join(said), buttons=undo)
 
 

@@ -49,28 +49,27 @@ async def keep_preference(
     row = _row(pair[0], answers[preferred], answers[1 - preferred])
     if answers[preferred].is_refusal or check_row(row, Method.DPO) is not None:
         return None
-    is_approved = _is_chosen_by_a_curator(preferred, ballots)
     new = NewExample(
         assistant=example.assistant,
         method=Method.DPO,
-        state=ExampleState.APPROVED if is_approved else ExampleState.PROPOSED,
+        state=_state(preferred, ballots),
         row=row,
         origin=example.origin,
         authors=example.authors,
         exclusions=example.exclusions,
         messages=tuple(await records.example_messages.of(evaluation.workspace, example.id)),
     )
-    kept, is_new = await records.examples.add(evaluation.workspace, new, at=at)
+    kept, is_new = await records.examples.add(own[0], new, at=at)
     if is_new:
-        await records.audit.add(
-            evaluation.workspace, None, f"example.{kept.state}", at=at, example=kept.id
-        )
+        await records.audit.add(own[0], None, f"example.{kept.state}", at=at, example=kept.id)
     return kept.state is ExampleState.APPROVED
 
 
-def _is_chosen_by_a_curator(preferred: int, ballots: Sequence[Ballot]) -> bool:
+def _state(preferred: int, ballots: Sequence[Ballot]) -> ExampleState:
     chosen = "second" if preferred else "first"
-    return any(one.is_curator and one.choice == chosen for one in ballots)
+    if any(one.is_curator and one.choice == chosen for one in ballots):
+        return ExampleState.APPROVED
+    return ExampleState.PROPOSED
 
 
 async def _permitted(
