@@ -13,7 +13,7 @@ from bot.answer_access import NOTE
 from bot.canary.selection import canary_for
 from bot.commands import Handlers
 from bot.conversation import Context, context_of, said_before
-from bot.daily_token_budget import reserve, tokens_of
+from bot.daily_token_budget import reserve
 from bot.domain import (
     LOCAL,
     Canary,
@@ -50,7 +50,7 @@ from bot.prompts import PictureMessage, PromptMessage, few_shot, prompt
 from bot.question_files import FileReader, Picture
 from bot.replies import Button, Drawn, NoReply, Reply, Stream, Text
 from bot.request import Request
-from bot.rows import text_tokens
+from bot.rows import text_tokens, tokens_of
 from bot.tools import AnswerTools
 from bot.words import Words
 
@@ -84,7 +84,9 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
     if not isinstance(what, MessageReceived):
         return NoReply()
     message = what.message
-    said = await said_before(request, message, deps.surfaces.of(request.id))
+    is_reply = bool(message.place.thread or message.reply_to)
+    surface = deps.surfaces.of(request.id)
+    said = await said_before(request, message, surface) if is_reply else ()
     asked = await read_prompt_input(request, message, said, deps)
     if not asked.text.strip():
         return Text(asked.note or request.words("chat.empty"))
@@ -399,20 +401,20 @@ class AnswerWriter:
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
         host = self._deps.hosts.paid(answering.host, self._request.workspace)
         assistant = self._request.assistant
-        tools = AnswerTools(self._request, self._deps)
+        tools = AnswerTools(self._request, self._deps) if assistant.tools else None
         messages, spent, rounds = list(await self._shown(host, answering)), Usage(0, 0), 0
         while True:
             calls: tuple[ToolCall, ...] = ()
             used, written = Usage(0, 0), ""
-            offered = tools.schemas(rounds)
+            offered = tools.schemas(rounds) if tools else ()
             answer = host.chat(answering.address, messages, assistant.sampling, tools=offered)
             async with aclosing(answer) as deltas:
                 async for delta in deltas:
                     used, written = delta.usage or used, written + delta.text
-                    if offered and tools.knows(delta.calls):
+                    if tools and offered and tools.knows(delta.calls):
                         calls, delta = delta.calls, replace(delta, calls=())
                     yield replace(delta, usage=spent + used if delta.usage else None)
-            if not calls:
+            if tools is None or not calls:
                 return
             spent, rounds = spent + used, rounds + 1
             for call in calls:

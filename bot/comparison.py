@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bot import access
 from bot.commands import Handlers, Option
-from bot.daily_token_budget import reserve, tokens_of
+from bot.daily_token_budget import reserve
 from bot.domain import HostName, ModelKind, ModelName, Role
 from bot.errors import BadInput, HostError, OverCap
 from bot.ports.dependencies import Dependencies
@@ -18,7 +18,7 @@ from bot.ports.store import Store
 from bot.prompts import PromptMessage, few_shot, prompt
 from bot.replies import Card, Column, Comparison, Listing, ListingRow, Reply, Tone, Writing
 from bot.request import Request
-from bot.rows import text_tokens
+from bot.rows import text_tokens, tokens_of
 
 handlers = Handlers()
 

@@ -13,16 +13,11 @@ from bot.domain import UserId, Workspace, WorkspaceId
 from bot.ports.dependencies import TokenReservations
 from bot.ports.store import Store
 from bot.request import Request
-from bot.rows import text_tokens
+from bot.rows import tokens_of
 from bot.words import Words
 
 _LONG_ANSWER_TOKENS = 4_000
 """What an answer is expected to cost where its assistant names no `max_tokens`."""
-
-
-def tokens_of(messages: Sequence[Mapping[str, str]]) -> int:
-    """An estimate of the tokens in the contents of messages."""
-    return sum(text_tokens(message["content"]) for message in messages)
 
 
 def reserve(

@@ -14,7 +14,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.daily_token_budget import tokens_of
 from bot.domain import (
     AnswerState,
     Assistant,
@@ -46,7 +45,7 @@ from bot.ports.dependencies import TokenReservations
 from bot.ports.provider import Hosts, Usage
 from bot.ports.store import Clock, Store
 from bot.prompts import PromptMessage, Shot, nearest, shot_pool
-from bot.rows import text_tokens
+from bot.rows import text_tokens, tokens_of
 from bot.words import Words
 
 log = logging.getLogger(__name__)

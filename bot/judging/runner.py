@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.batches import batched
-from bot.daily_token_budget import tokens_of
 from bot.domain import (
     Evaluation,
     EvaluationState,
@@ -43,7 +42,7 @@ from bot.ports.dependencies import TokenReservations
 from bot.ports.provider import Hosts, Usage
 from bot.ports.store import Clock, Store
 from bot.prompts import PromptMessage
-from bot.rows import text_tokens
+from bot.rows import text_tokens, tokens_of
 from bot.votes.tally import tallies
 from bot.words import Words
 

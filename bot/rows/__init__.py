@@ -4,7 +4,7 @@ from bot.rows.checking import check_row, check_rows, method_of
 from bot.rows.fingerprints import fingerprint, overlapping, prompt_fingerprint
 from bot.rows.problems import MINIMUM_ROWS, REASONS, Method, Problem
 from bot.rows.reading import read_lines
-from bot.rows.tokens import Count, content_text, count_tokens, text_tokens
+from bot.rows.tokens import Count, content_text, count_tokens, text_tokens, tokens_of
 from bot.rows.words import telling_pieces, words_of
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "read_lines",
     "telling_pieces",
     "text_tokens",
+    "tokens_of",
     "words_of",
 ]

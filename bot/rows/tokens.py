@@ -1,6 +1,6 @@
 """Counts the tokens of rows, by an estimate where the model's own tokenizer is not at hand."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import ceil
 from typing import Final
 
@@ -54,6 +54,11 @@ def text_tokens(text: str) -> int:
     two_bytes = size - one_byte - four_bytes - three_bytes
     tokens = one_byte / 4 + two_bytes * 0.4 + three_bytes * 0.75 + four_bytes * 2
     return max(ceil(tokens), len(text.split()))
+
+
+def tokens_of(messages: Iterable[Mapping[str, str]]) -> int:
+    """An estimate of the tokens in the contents of messages."""
+    return sum(text_tokens(message["content"]) for message in messages)
 
 
 def most_tokens(characters: int, messages: int) -> int:
